@@ -1,0 +1,127 @@
+"""What is expected and what came: the wording of every input check, once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+
+def as_array(name: str, value: ArrayLike, *, ndim: int | None = None, min_ndim: int = 0) -> Array:
+    """Return `value` as a finite float64 array of the expected number of axes."""
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind not in "biuf":
+            raise TypeError
+        array = array.astype(np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name}: expected an array of real numbers, got {_short(value)}") from None
+    if ndim is not None and array.ndim != ndim:
+        raise ValueError(f"{name}: expected {ndim} axes, got an array of shape {array.shape}")
+    if array.ndim < min_ndim:
+        raise ValueError(
+            f"{name}: expected at least {min_ndim} axis, got an array of shape {array.shape}"
+        )
+    finite = np.isfinite(array)
+    if not finite.all():
+        where = tuple(int(i) for i in np.argwhere(~finite)[0])
+        at = f" at index {where}" if where else ""
+        raise ValueError(f"{name}: expected finite numbers, got {array[where]}{at}")
+    return array
+
+
+def vectors(name: str, value: ArrayLike, size: int | None) -> Array:
+    """Return `value` as an array `(..., size)`; `size=None` accepts any positive size."""
+    array = as_array(name, value, min_ndim=1)
+    if size is None and array.shape[-1] == 0:
+        raise ValueError(f"{name}: expected vectors of at least one entry, got {array.shape}")
+    if size is not None and array.shape[-1] != size:
+        raise ValueError(f"{name}: expected shape (..., {size}), got {array.shape}")
+    if array.size == 0:
+        raise ValueError(f"{name}: expected at least one vector, got an empty array {array.shape}")
+    return array
+
+
+def data_set(name: str, value: ArrayLike) -> Array:
+    """Return `value` as a non-empty `(N, D)` array."""
+    array = as_array(name, value)
+    if array.ndim != 2 or 0 in array.shape:
+        raise ValueError(f"{name}: expected a non-empty data set of shape (N, D), got {array.shape}")
+    return array
+
+
+def same_leading(name: str, array: Array, other_name: str, other: Array) -> None:
+    """Demand that two arrays of vectors have the same leading axes; nothing is broadcast."""
+    if array.shape[:-1] != other.shape[:-1]:
+        raise ValueError(
+            f"{name} and {other_name}: expected the same leading axes, got shapes "
+            f"{array.shape} and {other.shape}"
+        )
+
+
+def positive(name: str, value: ArrayLike, *, max_ndim: int = 0) -> Array:
+    """Return `value` as an array of positive numbers with at most `max_ndim` axes."""
+    array = as_array(name, value)
+    if array.ndim > max_ndim:
+        kind = "a number" if max_ndim == 0 else "a number or a vector"
+        raise ValueError(f"{name}: expected {kind}, got an array of shape {array.shape}")
+    if array.size == 0 or not (array > 0).all():
+        came = f"{array.min()}" if array.size else "an empty array"
+        raise ValueError(f"{name}: expected positive numbers, got {came}")
+    return array
+
+
+def integer(name: str, value: object, *, low: int = 0) -> int:
+    """Return `value` as an integer that is at least `low`."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low:
+        raise ValueError(f"{name}: expected an integer of at least {low}, got {_short(value)}")
+    return int(value)
+
+
+def fraction(name: str, value: object, *, low: float, high: float) -> float:
+    """Return `value` as a number in [low, high]."""
+    number = as_array(name, value, ndim=0)  # type: ignore[arg-type]
+    if not low <= number <= high:
+        raise ValueError(f"{name}: expected a number in [{low:g}, {high:g}], got {number:g}")
+    return float(number)
+
+
+def option(name: str, value: object, choices: Iterable[str]) -> str:
+    """Return `value` if it is one of `choices`."""
+    known = list(choices)
+    if not isinstance(value, str) or value not in known:
+        raise ValueError(f"{name}: expected one of {', '.join(known)}; got {_short(value)}")
+    return value
+
+
+def covariances(name: str, value: ArrayLike, dim: int | None = None) -> Array:
+    """Return `value` as symmetric positive-definite matrices `(..., dim, dim)`."""
+    array = as_array(name, value)
+    if array.ndim < 2 or array.shape[-1] != array.shape[-2] or array.size == 0:
+        raise ValueError(f"{name}: expected square matrices (..., n, n), got shape {array.shape}")
+    if dim is not None and array.shape[-1] != dim:
+        raise ValueError(f"{name}: expected shape (..., {dim}, {dim}), got {array.shape}")
+    transposed = np.swapaxes(array, -1, -2)
+    asymmetry = np.abs(array - transposed).max()
+    # A matrix that was computed as a product is symmetric only up to rounding.
+    if asymmetry > 1e-12 * np.abs(array).max():
+        raise ValueError(
+            f"{name}: expected symmetric matrices, got entries that differ by {asymmetry:.3g}"
+        )
+    array = (array + transposed) / 2
+    try:
+        np.linalg.cholesky(array)
+    except np.linalg.LinAlgError:
+        least = np.linalg.eigvalsh(array)[..., 0].min()
+        raise ValueError(
+            f"{name}: expected positive-definite matrices, got a least eigenvalue of {least:.3g}"
+        ) from None
+    return array
+
+
+def _short(value: object, limit: int = 80) -> str:
+    text = f"{type(value).__name__} {value!r}"
+    return text if len(text) <= limit else text[: limit - 3] + "..."

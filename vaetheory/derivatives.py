@@ -1,0 +1,115 @@
+"""First and second derivatives of a batched function by autograd, over the whole batch at once.
+
+Forward mode costs one pass a latent dimension whatever the number of outputs, so it is tried
+first; a function that uses a primitive without a forward rule falls back to reverse mode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import autograd.numpy as anp
+import numpy as np
+from autograd import elementwise_grad, make_jvp
+
+from vaetheory._validation import Array
+
+Function = Callable[[Any], Any]
+
+
+def _anchored(function: Function) -> Function:
+    """Return `function` with a null dependence on z: autograd refuses a constant output."""
+    return lambda z: function(z) + 0.0 * z[..., :1]
+
+
+def _directional(function: Function, axis: int) -> Function:
+    """Return z -> the derivative of `function` along latent axis `axis`, itself differentiable."""
+
+    def derivative(z: Any) -> Any:
+        # ones_like and the mask keep z a tracer when derivatives are nested.
+        tangent = np.zeros(np.shape(z)[-1])
+        tangent[axis] = 1.0
+        return make_jvp(_anchored(function))(z)(anp.ones_like(z) * tangent)[1]
+
+    return derivative
+
+
+def jacobian(function: Function, z: Array) -> Array:
+    """Jacobian of `function` at each point, `(..., D, d)`, by autograd.
+
+    Parameters
+    ----------
+    function : callable
+        Maps `(..., d)` to `(..., D)`, row by row, written with `autograd.numpy`.
+    z : array (..., d)
+        The points.
+
+    Returns
+    -------
+    array (..., D, d)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> jacobian(lambda z: z**2, np.array([[1.0, 2.0]])).tolist()
+    [[[2.0, 0.0], [0.0, 4.0]]]
+    """
+    try:
+        columns = [_directional(function, j)(z) for j in range(z.shape[-1])]
+        return np.stack([np.broadcast_to(c, columns[0].shape) for c in columns], axis=-1)
+    except NotImplementedError:
+        rows = [
+            elementwise_grad(lambda y, i=i: _anchored(function)(y)[..., i])(z)  # type: ignore[misc]
+            for i in range(np.shape(function(z))[-1])
+        ]
+        return np.stack(rows, axis=-2)
+
+
+def hessian(function: Function, z: Array) -> Array:
+    """Second derivatives of `function` at each point, `(..., D, d, d)`, by autograd.
+
+    Parameters and source as for `jacobian`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> hessian(lambda z: z**3, np.array([[2.0]])).tolist()
+    [[[[12.0]]]]
+    """
+    d = z.shape[-1]
+    try:
+        second = [
+            [_directional(_directional(function, j), k)(z) for k in range(j + 1)] for j in range(d)
+        ]
+    except NotImplementedError:
+        shape = np.shape(function(z))
+        units = np.eye(shape[-1])
+        return np.stack(
+            [weighted_hessian(function, z, np.broadcast_to(e, shape)) for e in units], axis=-3
+        )
+    out = np.empty((*np.shape(second[0][0]), d, d))
+    for j in range(d):
+        for k in range(j + 1):
+            out[..., j, k] = out[..., k, j] = second[j][k]
+    return out
+
+
+def weighted_hessian(function: Function, z: Array, weights: Array) -> Array:
+    """Hessian of `weights . function` at each point, `(..., d, d)`, without the `(D, d, d)` stack.
+
+    Parameters
+    ----------
+    function : callable
+        As for `jacobian`.
+    z : array (..., d)
+        The points.
+    weights : array (..., D)
+        One weight an output, held fixed.
+    """
+    d = z.shape[-1]
+    weighted = _anchored(function)
+    gradient = _anchored(elementwise_grad(lambda y: anp.sum(weighted(y) * weights, axis=-1)))
+    rows = [elementwise_grad(lambda y, j=j: gradient(y)[..., j])(z) for j in range(d)]  # type: ignore[misc]
+    out = np.stack(rows, axis=-2)
+    return (out + np.swapaxes(out, -1, -2)) / 2

@@ -1,0 +1,119 @@
+"""The latent variable model: prior N(0, I_d), decoder, likelihood."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from vaetheory._validation import Array, integer, vectors
+from vaetheory.decoders import Decoder, as_decoder
+from vaetheory.gaussians import standard_log_prob
+from vaetheory.likelihoods import Likelihood
+
+# Beyond this a decoder's output is cut, so that its square still fits in float64.
+_LARGEST = 1e140
+
+
+@dataclass(frozen=True)
+class LatentModel:
+    """The model p(x, z) = N(z; 0, I_d) p(x given f(z)).
+
+    Parameters
+    ----------
+    decoder : callable or Decoder
+        f, `(..., d) -> (..., D)`, row by row; a plain callable is written with `autograd.numpy`.
+    likelihood : Likelihood
+        The family whose parameters the decoder gives.
+    latent_dim : int
+        d.
+
+    Attributes
+    ----------
+    data_dim : int
+        D, found by decoding the origin.
+
+    Raises
+    ------
+    ValueError
+        If the decoder returns a wrong shape or NaN, or its outputs do not fit the likelihood.
+
+    Examples
+    --------
+    >>> from vaetheory import LatentModel, decoders, likelihoods
+    >>> model = LatentModel(decoders.Circle(1.0), likelihoods.Gaussian(scale=0.1), 1)
+    >>> model.data_dim
+    2
+    """
+
+    decoder: Decoder
+    likelihood: Likelihood
+    latent_dim: int
+    data_dim: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        d = integer("latent_dim", self.latent_dim, low=1)
+        if not isinstance(self.likelihood, Likelihood):
+            raise ValueError(
+                "likelihood: expected a member of vaetheory.likelihoods, "
+                f"got {type(self.likelihood).__name__}"
+            )
+        object.__setattr__(self, "decoder", as_decoder(self.decoder))
+        # Two points, so that a decoder that returns (D,) for every batch is found out.
+        probe = np.asarray(self.decoder(np.zeros((2, d))))
+        if probe.ndim != 2 or len(probe) != 2 or probe.shape[1] == 0:
+            raise ValueError(
+                f"decoder: expected to map shape (2, {d}) to (2, D), got shape {probe.shape}"
+            )
+        object.__setattr__(self, "data_dim", int(probe.shape[1]))
+        expected = self.likelihood.data_dim
+        if expected is not None and expected != self.data_dim:
+            raise ValueError(
+                f"decoder and likelihood: expected {expected} outputs as the likelihood has, "
+                f"got {self.data_dim}"
+            )
+        self.decode(np.zeros((2, d)))
+
+    def check_data(self, X: ArrayLike) -> Array:
+        """Return `X` as an array `(..., D)` in the support of the likelihood, or raise."""
+        return self.likelihood.check_data(vectors("X", X, self.data_dim))
+
+    def decode(self, z: Array) -> Array:
+        """f(z), `(..., d) -> (..., D)`, with the decoder's shape and NaNs checked."""
+        params = np.asarray(self.decoder(z), dtype=np.float64)
+        expected = (*np.shape(z)[:-1], self.data_dim)
+        if params.shape != expected:
+            raise ValueError(
+                f"decoder: expected shape {expected} for z of shape {np.shape(z)}, "
+                f"got {params.shape}"
+            )
+        if np.isnan(params).any():
+            bad = np.isnan(params).any(axis=-1)
+            raise ValueError(f"decoder: expected numbers, got NaN at z = {z[bad][0].tolist()}")
+        return np.clip(params, -_LARGEST, _LARGEST)
+
+    def log_likelihood(self, X: Array, z: Array) -> Array:
+        """log p(x given z) in nats, `(...)`; leading axes broadcast."""
+        return self.likelihood.log_prob(X, self.decode(z))
+
+    def log_joint(self, X: Array, z: Array) -> Array:
+        """log p(x, z) = -U(z; x) in nats, `(...)`; leading axes broadcast."""
+        return self.log_likelihood(X, z) + standard_log_prob(z)
+
+    def potential_derivatives(self, X: Array, z: Array) -> tuple[Array, Array]:
+        """Gradient `(..., d)` and Hessian A `(..., d, d)` of U = -log p(x, z) in z."""
+        params, jacobian = self.decode(z), self.decoder.jacobian(z)
+        score = self.likelihood.score(X, params)
+        gradient = z - np.einsum("...i,...ij->...j", score, jacobian)
+        curvature = self.likelihood.information(X, params, jacobian)
+        residual = self.decoder.weighted_hessian(z, score)
+        return gradient, curvature - residual + np.eye(self.latent_dim)
+
+    def gauss_newton(self, X: Array, z: Array) -> tuple[Array, Array]:
+        """Gradient of U and its Hessian without the residual term: always positive definite."""
+        params, jacobian = self.decode(z), self.decoder.jacobian(z)
+        score = self.likelihood.score(X, params)
+        gradient = z - np.einsum("...i,...ij->...j", score, jacobian)
+        curvature = self.likelihood.information(X, params, jacobian)
+        return gradient, curvature + np.eye(self.latent_dim)
