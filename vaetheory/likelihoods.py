@@ -20,6 +20,24 @@ from vaetheory._validation import Array, as_array, covariances, positive, vector
 from vaetheory.gaussians import LOG_2PI
 
 
+def stirling_remainder(a: Array) -> Array:
+    """log Gamma(a) - (a - 1/2) log a + a - log(2 pi) / 2, with all digits for large a.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> round(float(stirling_remainder(np.array(1e6))) * 12e6, 9)
+    1.0
+    """
+    large = np.maximum(a, 10.0)
+    inverse = 1 / large**2
+    coefficients = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)
+    series = np.polynomial.polynomial.polyval(inverse, coefficients) / large
+    small = np.minimum(a, 10.0)
+    direct = gammaln(small) - (small - 0.5) * np.log(small) + small - 0.5 * LOG_2PI
+    return np.where(a < 10.0, direct, series)
+
+
 class Likelihood(ABC):
     """A parametric density p(x given params) of data `(..., D)` and parameters `(..., D)`.
 
@@ -86,6 +104,10 @@ class Likelihood(ABC):
     @abstractmethod
     def sample(self, params: ArrayLike, rng: np.random.Generator) -> Array:
         """Draw one datum a parameter vector, `(..., D)`."""
+
+    @abstractmethod
+    def greatest_log_prob(self, x: Array) -> Array:
+        """Supremum of log p(x given params) over the params, `(...)`, in nats."""
 
     def log_prob(self, x: Array, params: Array) -> Array:
         """Log density in nats, `(...)`; leading axes broadcast."""
@@ -186,6 +208,9 @@ class Gaussian(Likelihood):
     def log_peak(self, data_dim: int) -> float:
         """Log density at the mean, the greatest value the density can take."""
         return -0.5 * data_dim * LOG_2PI - self._log_det_half(data_dim)
+
+    def greatest_log_prob(self, x: Array) -> Array:
+        return np.full(x.shape[:-1], self.log_peak(x.shape[-1]))
 
     def log_prob(self, x: Array, params: Array) -> Array:
         # The difference is formed first: the expanded square loses digits when scale is small.
@@ -288,6 +313,9 @@ class Bernoulli(ElementwiseLikelihood):
     def _log_base(self, x: Array) -> Array:
         return np.zeros_like(x)
 
+    def greatest_log_prob(self, x: Array) -> Array:
+        return np.zeros(x.shape[:-1])
+
     def log_prob(self, x: Array, params: Array) -> Array:
         return -np.logaddexp(0.0, (1 - 2 * x) * params).sum(axis=-1)
 
@@ -336,6 +364,12 @@ class Poisson(ElementwiseLikelihood):
 
     def _log_base(self, x: Array) -> Array:
         return -gammaln(x + 1)
+
+    def greatest_log_prob(self, x: Array) -> Array:
+        # At the rate x: x log x - x - log x!, which is nought where x is.
+        some = np.maximum(x, 1.0)
+        at_rate = -0.5 * (LOG_2PI + np.log(some)) - stirling_remainder(some)
+        return np.where(x > 0, at_rate, 0.0).sum(axis=-1)
 
     def mean(self, params: Array) -> Array:
         return self._log_partition(params)
@@ -393,6 +427,12 @@ class Gamma(ElementwiseLikelihood):
         a = self.shape
         return xlogy(a - 1, x) + a * np.log(a) - gammaln(a)
 
+    def greatest_log_prob(self, x: Array) -> Array:
+        # At the mean x: a log a - a - log Gamma(a) - log x.
+        a = np.asarray(self.shape)
+        constant = 0.5 * (np.log(a) - LOG_2PI) - stirling_remainder(a)
+        return (constant - np.log(x)).sum(axis=-1)
+
     def mean(self, params: Array) -> Array:
         return np.exp(params)
 
@@ -437,6 +477,9 @@ class Categorical(Likelihood):
 
     def statistics(self, x: Array) -> Array:
         return x
+
+    def greatest_log_prob(self, x: Array) -> Array:
+        return np.zeros(x.shape[:-1])
 
     def natural_parameters(self, params: Array) -> Array:
         return params

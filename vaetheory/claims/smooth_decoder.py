@@ -1,0 +1,584 @@
+"""Claim 2: the optimal decoder is always smooth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from itertools import combinations
+
+import numpy as np
+from hypothesis import assume
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn
+
+from vaetheory._validation import Array
+from vaetheory.claims import strategies
+from vaetheory.claims.claim import Certificate, Claim, Control, Proposition
+from vaetheory.claims.strategies import Covariance, EncodedData, Vector
+from vaetheory.optimal_decoder import OptimalDecoder
+from vaetheory.rounding import EPS, gamma
+
+
+@dataclass(frozen=True)
+class EncodedPoint:
+    """Data with their encoder and a point of the latent space."""
+
+    scene: EncodedData
+    z: Vector
+
+
+@st.composite
+def encoded_points(draw: DrawFn, *, shared: bool | None = None) -> EncodedPoint:
+    """Data, encoder and a point, in one or two latent dimensions; the point may lie far out."""
+    dim, data_dim = draw(st.integers(1, 2)), draw(st.integers(1, 3))
+    scene = draw(strategies.encoded_data(dim, strategies.data_sets(data_dim), shared=shared))
+    far = draw(st.sampled_from((1.0, 1.0, 5.0)))
+    z = draw(strategies.vectors(dim))
+    return EncodedPoint(scene, tuple(far * v for v in z))
+
+
+def _exponents(scene: EncodedData, z: Array) -> Array:
+    """-1/2 (z - m)^T S^-1 (z - m) - 1/2 log det S for a real or complex z `(d,)`: `(N,)`."""
+    away = z - scene.encoder.loc
+    precision = np.linalg.inv(scene.encoder.cov)
+    square = np.einsum("ni,nij,nj->n", away, precision, away)
+    return -0.5 * square - 0.5 * np.linalg.slogdet(scene.encoder.cov)[1]
+
+
+def _direct(scene: EncodedData, z: Array) -> Array:
+    """f*(z) by its definition, for a real or complex z `(d,)`."""
+    exponents = _exponents(scene, z)
+    weights = np.exp(exponents - exponents.real.max())
+    return (weights @ scene.data) / weights.sum()
+
+
+def _weight_error(scene: EncodedData, z: Array) -> float:
+    """Relative error bound of the weights q(x|z): their exponents' size and conditioning."""
+    exponents = _exponents(scene, z)
+    # Only weights that matter carry their error into the sum.
+    alive = exponents > exponents.max() - 45
+    condition = float(np.linalg.cond(scene.encoder.cov).max())
+    return gamma((30 + 10 * float(np.abs(exponents[alive]).max())) * condition + len(scene.X))
+
+
+# 2a ---------------------------------------------------------------------------------------------
+
+
+def _score_covariance(instance: EncodedPoint) -> Array:
+    """The library's closed form."""
+    scene = instance.scene
+    return OptimalDecoder(scene.data, scene.encoder).jacobian(np.array(instance.z))
+
+
+def jacobian_is_covariance(
+    instance: EncodedPoint, *, formula: Callable[[EncodedPoint], Array] = _score_covariance
+) -> Certificate:
+    """Cov[x, s] against the complex-step derivative of the definition of f*."""
+    scene, z = instance.scene, np.array(instance.z)
+    step = 1e-30
+    columns = [_direct(scene, z + 1j * step * e).imag / step for e in np.eye(len(z))]
+    derivative = np.stack(columns, axis=-1)
+    weights = scene.encoder.responsibilities(z)
+    away = np.linalg.norm(scene.data - scene.data[weights.argmax()], axis=-1)
+    reach = _score_size(scene, z)
+    size = weights @ (away * reach) + (weights @ away) * (weights @ reach)
+    spread = float(np.linalg.norm(np.ptp(scene.data, axis=0)))
+    return Certificate.identity(
+        formula(instance),
+        derivative,
+        scale=spread * (1 + reach.max()),
+        weights=_weight_error(scene, z) * size,
+        # The library centres at the data mean, which leaves the rounding of the whole spread.
+        rounding=gamma(30 * len(scene.X)) * spread * (weights @ reach),
+    )
+
+
+def _score_size(scene: EncodedData, z: Array) -> Array:
+    """|S^-1| (|m| + |z|), the size of the terms that cancel in the score, `(N,)`."""
+    inverse = np.linalg.norm(np.linalg.inv(scene.encoder.cov), ord=2, axis=(-2, -1))
+    return inverse * (np.linalg.norm(scene.encoder.loc, axis=-1) + np.linalg.norm(z))
+
+
+def _moments(instance: EncodedPoint) -> tuple[Array, Array, Array, Array]:
+    scene, z = instance.scene, np.array(instance.z)
+    scores = np.linalg.solve(scene.encoder.cov, (scene.encoder.loc - z)[..., None])[..., 0]
+    return scene.encoder.responsibilities(z), scene.data, scores, np.array(z)
+
+
+def _uncentred(instance: EncodedPoint) -> Array:
+    w, x, s, _ = _moments(instance)
+    return np.einsum("n,ni,nj->ij", w, x, s)
+
+
+def _inflated(instance: EncodedPoint) -> Array:
+    count = len(instance.scene.X)
+    return _score_covariance(instance) * count / (count - 1)
+
+
+def _even_weights(instance: EncodedPoint) -> Array:
+    _, x, s, _ = _moments(instance)
+    return (x - x.mean(axis=0)).T @ (s - s.mean(axis=0)) / len(x)
+
+
+def _without_precision(instance: EncodedPoint) -> Array:
+    w, x, _, z = _moments(instance)
+    away = instance.scene.encoder.loc - z
+    return np.einsum("n,ni,nj->ij", w, x - w @ x, away - w @ away)
+
+
+# 2b ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Direction:
+    """A point with a direction, and the order of the derivative along it."""
+
+    point: EncodedPoint
+    v: Vector
+    order: int
+
+
+@st.composite
+def directions(draw: DrawFn) -> Direction:
+    """A shared covariance, a point, and a direction that is not zero."""
+    point = draw(encoded_points(shared=True))
+    v = draw(strategies.vectors(len(point.z), denominator=1, low=-2, high=2))
+    assume(any(v))
+    return Direction(point, v, draw(st.integers(1, 3)))
+
+
+def _series_derivative(instance: Direction) -> tuple[Array, float]:
+    """k-th derivative of f* along v by dividing power series; and the size of its terms."""
+    scene, z, k = instance.point.scene, np.array(instance.point.z), instance.order
+    exponents = _exponents(scene, z)
+    w = np.exp(exponents - np.logaddexp.reduce(exponents))
+    slope = np.linalg.solve(scene.encoder.cov[0], scene.encoder.loc.T).T @ np.array(instance.v)
+    # A common factor exp(t c) cancels between numerator and denominator.
+    slope = slope - w @ slope
+    factorial = np.cumprod([1, 1, 2, 3])[: k + 1]
+    powers = w * slope ** np.arange(k + 1)[:, None] / factorial[:, None]
+    below, above = powers.sum(axis=1), powers @ (scene.data - w @ scene.data)
+    quotient: list[Array] = []
+    for j in range(k + 1):
+        carried = sum((quotient[i] * below[j - i] for i in range(j)), np.zeros(above.shape[1]))
+        quotient.append((above[j] - carried) / below[0])
+    away = np.abs(scene.data - w @ scene.data).max()
+    moments = [float(w @ np.abs(slope) ** j) for j in range(k + 1)]
+    size = away * (moments[k] + 3 * moments[k - 1] * moments[1] + moments[1] ** k)
+    return quotient[k] * factorial[k], size
+
+
+def derivative_is_cumulant(
+    instance: Direction, *, wrong: Callable[[Direction], Array] | None = None
+) -> Certificate:
+    """The library's closed forms along v against the division of power series."""
+    scene, z = instance.point.scene, np.array(instance.point.z)
+    if wrong is None:
+        cumulant = OptimalDecoder(scene.data, scene.encoder).derivative(z, order=instance.order)
+        for _ in range(instance.order):
+            cumulant = cumulant @ np.array(instance.v)
+    else:
+        cumulant = wrong(instance)
+    derivative, size = _series_derivative(instance)
+    slope = np.linalg.solve(scene.encoder.cov[0], scene.encoder.loc.T).T @ np.array(instance.v)
+    spread = float(np.ptp(scene.data, axis=0).max())
+    range_before = spread * (1 + np.ptp(slope)) ** (instance.order - 1)
+    reach = 1 + _score_size(scene, z).max() * float(np.linalg.norm(instance.v))
+    return Certificate.identity(
+        cumulant,
+        derivative,
+        scale=range_before * (1 + np.ptp(slope)),
+        weights=20 * _weight_error(scene, z) * size,
+        rounding=gamma(200 * len(scene.X)) * range_before * reach,
+    )
+
+
+def _weighted_moment(instance: Direction, *, precision: bool, central: bool, weighted: bool) -> Array:
+    scene, z = instance.point.scene, np.array(instance.point.z)
+    w = scene.encoder.responsibilities(z)
+    if not weighted:
+        w = np.full_like(w, 1 / len(w))
+    codes = scene.encoder.loc
+    if precision:
+        codes = np.linalg.solve(scene.encoder.cov[0], codes.T).T
+    along = codes @ np.array(instance.v)
+    if central:
+        along = along - w @ along
+    return (w * along**instance.order) @ (scene.data - w @ scene.data)
+
+
+# 2c ---------------------------------------------------------------------------------------------
+
+
+def diameter(points: Array) -> float:
+    """Greatest distance between two of the points `(N, k)`."""
+    return float(max(np.linalg.norm(a - b) for a, b in combinations(points, 2)))
+
+
+def slope_is_bounded(
+    instance: EncodedPoint, *, factor: float = 0.25, precision: bool = True
+) -> Certificate:
+    """||J*(z)|| <= 1/4 diam(X) diam(S^-1 m(X)), with equality for two data, half-way between."""
+    scene = instance.scene
+    encoder = scene.encoder
+    codes = encoder.loc
+    if precision:
+        codes = np.linalg.solve(encoder.cov[0], codes.T).T
+    bound = factor * diameter(scene.data) * diameter(codes)
+    pairs = [(encoder.loc[i] + encoder.loc[j]) / 2 for i, j in combinations(range(len(codes)), 2)]
+    grid = np.linspace(-3, 3, 13)
+    axes = np.meshgrid(*[grid] * len(instance.z), indexing="ij")
+    points = np.concatenate(
+        [np.array([instance.z]), np.array(pairs), np.stack([a.ravel() for a in axes], axis=-1)]
+    )
+    slopes = np.linalg.norm(
+        OptimalDecoder(scene.data, encoder).jacobian(points), ord=2, axis=(-2, -1)
+    )
+    rounding = gamma(200 * len(codes)) * float(np.linalg.cond(encoder.cov[0])) * max(
+        bound, float(slopes.max())
+    )
+    parts = [
+        Certificate.at_most(slopes.max(), bound, scale=max(bound, 1e-300), rounding=rounding)
+    ]
+    if len(codes) == 2:
+        # Sharp: f* = mean + half-difference tanh, whose slope half-way attains the bound when
+        # the data differ in one direction only, which two data always do.
+        parts.append(
+            Certificate.identity(slopes[1], bound, scale=max(bound, 1e-300), rounding=rounding)
+        )
+    return Certificate.all_of(*parts)
+
+
+@st.composite
+def distinct_codes(draw: DrawFn) -> EncodedPoint:
+    """A shared covariance and codes that are not all equal."""
+    point = draw(encoded_points(shared=True))
+    assume(len(set(point.scene.loc)) > 1)
+    return point
+
+
+# 2d ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Commensurate:
+    """One-dimensional data at integer codes with a common variance, and a point."""
+
+    X: tuple[float, ...]
+    codes: tuple[int, ...]
+    variance: float
+    z: float
+
+
+@st.composite
+def commensurate_codes(draw: DrawFn) -> Commensurate:
+    """Distinct integer codes: q(z) is then a polynomial in exp(z / variance)."""
+    codes = draw(st.lists(st.integers(-3, 3), min_size=2, max_size=4, unique=True))
+    X = draw(st.tuples(*[strategies.fractions(-4, 4, 2)] * len(codes)))
+    return Commensurate(
+        X, tuple(codes), draw(st.sampled_from((1.0, 0.5, 2.0))), draw(strategies.fractions(-4, 4, 2))
+    )
+
+
+def _poles(instance: Commensurate) -> tuple[Array, Array, Array]:
+    """Zeros of q, the residues of f* there, and how ill-conditioned each zero is."""
+    k, x, s2 = np.array(instance.codes), np.array(instance.X), instance.variance
+    heights = np.exp(-(k**2) / (2 * s2))
+    coefficients = np.zeros(k.max() - k.min() + 1)
+    coefficients[k.max() - k] = heights
+    roots = np.roots(coefficients).astype(complex)
+    sheets = np.arange(-3, 4)
+    zeros = (s2 * (np.log(roots)[:, None] + 2j * np.pi * sheets)).ravel()
+    for _ in range(4):
+        terms = heights * np.exp(np.multiply.outer(zeros, k / s2))
+        slope = terms @ (k / s2)
+        zeros = zeros - terms.sum(axis=-1) / slope
+    terms = heights * np.exp(np.multiply.outer(zeros, k / s2))
+    slope = terms @ (k / s2)
+    lost = np.abs(terms).sum(axis=-1) / np.abs(slope)
+    return zeros, (terms @ x) / slope, lost
+
+
+def radius_is_nearest_zero(
+    instance: Commensurate, *, distance: float = 1.0, residue: complex = 1.0
+) -> Certificate:
+    """Taylor coefficients of f* against the pole series of the nearest zeros of q.
+
+    Cauchy's estimate bounds what is left: on a circle of radius r around z that has these poles
+    inside, the k-th coefficient differs from their series by at most max|f*| r^-k.
+    """
+    k, x, s2 = np.array(instance.codes), np.array(instance.X), instance.variance
+    zeros, residues, lost = _poles(instance)
+    away = zeros - instance.z
+    order = np.argsort(np.abs(away))
+    away, residues, lost = away[order], residues[order], lost[order]
+    reach = np.abs(away)
+    assume(reach[-1] > 3 * reach[0])
+    gaps = reach[1:] / reach[:-1]
+    wide = np.flatnonzero(gaps > 1.25)
+    assume(len(wide) > 0)
+    inside = int(wide[0]) + 1
+    radius = float(np.sqrt(reach[inside - 1] * reach[inside]))
+    near, weight = reach[0], np.abs(residues[:inside]) / reach[0]
+    # Where the numerator of f* vanishes too there is no pole: see docs/corrections.md.
+    assume(weight[reach[:inside] < near * (1 + 1e-9)].max() > 1e-3)
+
+    def decode(points: Array) -> Array:
+        logs = np.multiply.outer(points, k / s2) - k**2 / (2 * s2)
+        terms = np.exp(logs - logs.real.max(axis=-1, keepdims=True))
+        return (terms @ x) / terms.sum(axis=-1)
+
+    turn = np.exp(2j * np.pi * np.arange(2048) / 2048)
+    ceiling = 1.01 * np.abs(decode(instance.z + radius * turn)).max()
+    # Far enough out in the series for the remainder to be a thousandth of the poles' part.
+    first = np.log(1e3 * max(ceiling / weight.max(), 1.0)) / np.log(radius / near)
+    orders = int(np.ceil(first)) + np.arange(4)
+    inner = 0.9 * near
+    samples = decode(instance.z + inner * turn)
+    spectrum = (np.fft.fft(samples) / len(turn))[orders]
+    scaled = (near / inner) ** orders
+    coefficients = spectrum.real * scaled
+    powers = (distance * away[:inside, None] / near) ** -(orders + 1.0) / near
+    series = -(residue * residues[:inside, None] * powers).sum(axis=0).real
+    # A zero off by EPS * lost moves its term by that times the order.
+    moved = (np.abs(residues[:inside]) / near * lost[:inside] / near).sum()
+    return Certificate.identity(
+        coefficients,
+        series,
+        scale=float(weight.max()),
+        remainder=ceiling * (near / radius) ** orders,
+        sampling=gamma(60) * np.abs(samples).max() * scaled,
+        zeros=gamma(200) * moved * (orders + 1),
+    )
+
+
+# 2e ---------------------------------------------------------------------------------------------
+
+_SCALES = 1 / 2.0 ** np.arange(4, 8)
+
+
+@dataclass(frozen=True)
+class Line:
+    """Distinct codes on a line with their data, and a place between two neighbours."""
+
+    X: tuple[float, ...]
+    codes: tuple[float, ...]
+    gap: int
+    place: float
+
+
+@st.composite
+def lines(draw: DrawFn) -> Line:
+    """At least two codes; neighbours carry different data; the place is not half-way."""
+    codes = sorted(draw(st.lists(strategies.fractions(-6, 6, 2), min_size=2, max_size=5, unique=True)))
+    X = draw(st.tuples(*[strategies.fractions(-4, 4, 2)] * len(codes)))
+    gap = draw(st.integers(0, len(codes) - 2))
+    assume(X[gap] != X[gap + 1])
+    return Line(X, tuple(codes), gap, draw(st.sampled_from((0.25, 0.0, 0.75, 1.0))))
+
+
+def decoder_sharpens(
+    instance: Line, *, coefficient: float = 0.25, exponent: float = -2.0, nearest: bool = True
+) -> Certificate:
+    """As s falls f* tends to the nearest-code step function and its slope grows as s^-2."""
+    x, m = np.array(instance.X), np.array(instance.codes)
+    i = instance.gap
+    width, jump = m[i + 1] - m[i], x[i + 1] - x[i]
+    middle, place = (m[i] + m[i + 1]) / 2, m[i] + instance.place * width
+    diam = np.ptp(x)
+    distances = np.sort((place - m) ** 2)
+    order = np.argsort((place - m) ** 2)
+    step_value = x[order[0 if nearest else 1]]
+    others = np.delete((middle - m) ** 2, [i, i + 1]) - width**2 / 4
+
+    values, slopes = [], []
+    for s in _SCALES:
+        f = OptimalDecoder(x[:, None], strategies.Encoder(m[:, None], [s**2]))
+        values.append(f([[place]])[0, 0])
+        slopes.append(f.jacobian([[middle]])[0, 0, 0])
+    slope = np.array(slopes)
+    near = np.exp(-(distances[1] - distances[0]) / (2 * _SCALES**2))
+    # The largest exponent of a weight that is not negligible, as in 2a.
+    rounding = gamma(100 + 20 * float((width / _SCALES.min()) ** 2))
+    step = Certificate.identity(
+        values,
+        step_value,
+        scale=max(1.0, float(diam)),
+        others=diam * (len(m) - 1) * near,
+        rounding=rounding * float(np.abs(x).max() + diam),
+    )
+    # Data beyond the two neighbours hold this share of the weight, each at most.
+    share = np.exp(-others[:, None] / (2 * _SCALES**2)).sum(axis=0) / 2
+    leak = 2 * share * diam * np.ptp(m)
+    limit = coefficient * jump * width
+    growth = Certificate.identity(
+        slope * _SCALES**-exponent,
+        limit,
+        scale=abs(jump * width),
+        others=leak,
+        rounding=rounding * diam * np.ptp(m) / _SCALES ** (2 + exponent),
+    )
+    measured = np.log(slope[1:] / slope[:-1]) / np.log(_SCALES[1:] / _SCALES[:-1])
+    relative = (leak + rounding * diam * np.ptp(m)) / np.abs(0.25 * jump * width)
+    power = Certificate.identity(
+        measured[-1],
+        exponent,
+        scale=1.0,
+        others=(relative[-1] + relative[-2]) / np.log(2),
+        rounding=8 * EPS,
+    )
+    return Certificate.all_of(step, growth, power)
+
+
+CLAIM = Claim(
+    label="smooth-decoder",
+    title="The optimal decoder is always smooth",
+    source="arXiv:1912.10309, abstract; our derivation",
+    propositions=(
+        Proposition(
+            label="2a",
+            title="The Jacobian of f* is the covariance of x with the score of the encoder",
+            statement=(
+                r"J^*(z) = \mathrm{Cov}_{q(x|z)}[x, s(x,z)],\quad"
+                r" s = \nabla_z \log q(z|x) = -S(x)^{-1}(z-m(x))"
+            ),
+            hypotheses=(("Gaussian encoder", r"q(z|x) = \mathcal N(m(x), S(x))"),),
+            kind="identity",
+            instances=encoded_points(),
+            check=jacobian_is_covariance,
+            controls=(
+                Control(
+                    "the score with the wrong sign",
+                    partial(jacobian_is_covariance, formula=lambda i: -_score_covariance(i)),
+                ),
+                Control(
+                    "E[x s], not centred", partial(jacobian_is_covariance, formula=_uncentred)
+                ),
+                Control("the N - 1 covariance", partial(jacobian_is_covariance, formula=_inflated)),
+                Control(
+                    "unweighted covariance", partial(jacobian_is_covariance, formula=_even_weights)
+                ),
+                Control(
+                    "z - m for S^-1 (z - m)",
+                    partial(jacobian_is_covariance, formula=_without_precision),
+                ),
+            ),
+            uses=("1a",),
+            examples=50,
+        ),
+        Proposition(
+            label="2b",
+            title="With a shared covariance the derivatives of f* are joint cumulants",
+            statement=(
+                r"\partial_{v}^k f^*(z) = \kappa_{q(x|z)}"
+                r"(x, \underbrace{v\cdot S^{-1}m(x), \dots}_{k}),\quad k = 1, 2, 3"
+            ),
+            hypotheses=(("constant covariance", r"S(x) = S"),),
+            kind="identity",
+            instances=directions(),
+            check=derivative_is_cumulant,
+            controls=(
+                Control(
+                    "central moments for cumulants",
+                    partial(
+                        derivative_is_cumulant,
+                        wrong=partial(
+                            _weighted_moment, precision=True, central=True, weighted=True
+                        ),
+                    ),
+                ),
+                Control(
+                    "raw moments",
+                    partial(
+                        derivative_is_cumulant,
+                        wrong=partial(
+                            _weighted_moment, precision=True, central=False, weighted=True
+                        ),
+                    ),
+                ),
+                Control(
+                    "m for S^-1 m",
+                    partial(
+                        derivative_is_cumulant,
+                        wrong=partial(
+                            _weighted_moment, precision=False, central=True, weighted=True
+                        ),
+                    ),
+                ),
+                Control(
+                    "unweighted",
+                    partial(
+                        derivative_is_cumulant,
+                        wrong=partial(
+                            _weighted_moment, precision=True, central=True, weighted=False
+                        ),
+                    ),
+                ),
+            ),
+            uses=("2a",),
+            examples=50,
+        ),
+        Proposition(
+            label="2c",
+            title="The slope of f* is bounded by a quarter of two diameters, and the bound is sharp",
+            statement=(
+                r"\|J^*(z)\| \le \tfrac14\, \mathrm{diam}(X)\, \mathrm{diam}(S^{-1} m(X));"
+                r"\quad \text{two data } \pm a \text{ at } \pm m:\ f^* = a\tanh(mz/s^2)"
+            ),
+            hypotheses=(("constant covariance", r"S(x) = S"),),
+            kind="inequality",
+            instances=distinct_codes(),
+            check=slope_is_bounded,
+            controls=(
+                Control("an eighth", partial(slope_is_bounded, factor=0.125)),
+                Control("diam m(X) for diam S^-1 m(X)", partial(slope_is_bounded, precision=False)),
+            ),
+            uses=("2a",),
+            figure="optimal-decoder",
+            examples=50,
+        ),
+        Proposition(
+            label="2d",
+            title="f* is analytic up to the nearest complex zero of q(z) that is a pole",
+            statement=(
+                r"c_k(z) = -\sum_{|p-z|<r} \frac{R_p}{(p-z)^{k+1}} + O(r^{-k}),"
+                r"\quad q(p) = 0;\quad \text{radius} = \min_p |p - z|"
+            ),
+            hypotheses=(
+                ("constant covariance", r"S(x) = S,\ d = 1"),
+                ("a pole", r"R_p \ne 0 \text{ at the nearest zero}"),
+            ),
+            kind="identity",
+            instances=commensurate_codes(),
+            check=radius_is_nearest_zero,
+            controls=(
+                Control("poles twice as far", partial(radius_is_nearest_zero, distance=2.0)),
+                Control("poles a tenth nearer", partial(radius_is_nearest_zero, distance=0.9)),
+                Control("residues of the other sign", partial(radius_is_nearest_zero, residue=-1)),
+                Control("entire: no poles", partial(radius_is_nearest_zero, residue=0)),
+            ),
+            uses=("2a",),
+            resolution=1e-2,
+        ),
+        Proposition(
+            label="2e",
+            title="As the posterior variance vanishes the decoder becomes a step, its slope as s^-2",
+            statement=(
+                r"f^*(z) \to x_{\text{nearest}},\quad s^2 J^*(\text{half-way}) \to"
+                r" \tfrac14 \Delta x\, \Delta m"
+            ),
+            hypotheses=(("constant covariance", r"S = s^2,\ d = 1,\ s \to 0"),),
+            kind="rate",
+            instances=lines(),
+            check=decoder_sharpens,
+            controls=(
+                Control("a slope of order 1/s", partial(decoder_sharpens, exponent=-1.0)),
+                Control("half for a quarter", partial(decoder_sharpens, coefficient=0.5)),
+                Control("the second nearest code", partial(decoder_sharpens, nearest=False)),
+            ),
+            uses=("2a", "2c"),
+            resolution=1e-3,
+        ),
+    ),
+)

@@ -1,0 +1,123 @@
+"""Hypothesis strategies for small readable instances.
+
+Every number is a small integer over a small denominator, so that a counterexample shrinks to one
+that can be worked by hand, and what is drawn does not depend on which modules happen to be
+loaded. Matrices are drawn by their spectrum.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn, SearchStrategy
+
+from vaetheory._validation import Array
+from vaetheory.encoders import Encoder
+
+Vector = tuple[float, ...]
+
+
+def fractions(low: int, high: int, denominator: int = 1) -> SearchStrategy[float]:
+    """Numbers k / denominator with low <= k <= high."""
+    return st.integers(low, high).map(lambda k: k / denominator)
+
+
+def nonzero_fractions(high: int, denominator: int = 1) -> SearchStrategy[float]:
+    """Numbers +-k / denominator with 1 <= k <= high."""
+    sign = st.sampled_from((1.0, -1.0))
+    return st.builds(lambda k, s: s * k / denominator, st.integers(1, high), sign)
+
+
+def vectors(dim: int, low: int = -4, high: int = 4, denominator: int = 2) -> SearchStrategy[Vector]:
+    """Vectors of `dim` fractions."""
+    return st.tuples(*[fractions(low, high, denominator)] * dim)
+
+
+def rotation(angles: Sequence[int], dim: int) -> Array:
+    """Product of plane rotations, one for each pair of axes, by angles in degrees."""
+    out = np.eye(dim)
+    for degrees, (i, j) in zip(angles, itertools.combinations(range(dim), 2), strict=True):
+        turn = np.eye(dim)
+        c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+        turn[[i, i, j, j], [i, j, i, j]] = c, -s, s, c
+        out = out @ turn
+    return out
+
+
+@dataclass(frozen=True)
+class Covariance:
+    """A covariance matrix by its variances and the angles, in degrees, of its axes."""
+
+    variances: Vector
+    angles: tuple[int, ...]
+
+    @property
+    def matrix(self) -> Array:
+        """The matrix `(d, d)`."""
+        turn = rotation(self.angles, len(self.variances))
+        return (turn * np.array(self.variances)) @ turn.T
+
+
+def angles(dim: int) -> SearchStrategy[tuple[int, ...]]:
+    """Rotation angles in degrees, one for each pair of axes."""
+    return st.tuples(*[st.sampled_from((0, 30, 45, 60, 90))] * (dim * (dim - 1) // 2))
+
+
+def covariances(
+    dim: int, variances: Sequence[float] = (1.0, 0.5, 0.25, 2.0)
+) -> SearchStrategy[Covariance]:
+    """Covariances of a spectrum from `variances`."""
+    return st.builds(Covariance, st.tuples(*[st.sampled_from(variances)] * dim), angles(dim))
+
+
+@dataclass(frozen=True)
+class EncodedData:
+    """A data set and its encoder: one covariance is shared, several are one a datum."""
+
+    X: tuple[Vector, ...]
+    loc: tuple[Vector, ...]
+    covs: tuple[Covariance, ...]
+
+    @property
+    def data(self) -> Array:
+        """The data, `(N, D)`."""
+        return np.array(self.X)
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder of the data."""
+        if len(self.covs) == 1:
+            return Encoder(np.array(self.loc), self.covs[0].matrix)
+        return Encoder(np.array(self.loc), np.array([c.matrix for c in self.covs]))
+
+
+@st.composite
+def encoded_data(
+    draw: DrawFn,
+    dim: int,
+    data: SearchStrategy[tuple[Vector, ...]],
+    *,
+    shared: bool | None = None,
+    reach: int = 4,
+    variances: Sequence[float] = (1.0, 0.5, 0.25, 2.0),
+) -> EncodedData:
+    """Draw `data` with codes of `dim` dimensions in [-reach / 2, reach / 2]."""
+    X = draw(data)
+    loc = draw(st.tuples(*[vectors(dim, -reach, reach)] * len(X)))
+    common = draw(st.booleans()) if shared is None else shared
+    count = 1 if common else len(X)
+    return EncodedData(X, loc, draw(st.tuples(*[covariances(dim, variances)] * count)))
+
+
+def data_sets(
+    data_dim: int, min_size: int = 2, max_size: int = 5, *, distinct: bool = True
+) -> SearchStrategy[tuple[Vector, ...]]:
+    """Data sets of real vectors."""
+    lists = st.lists(
+        vectors(data_dim), min_size=min_size, max_size=max_size, unique=distinct
+    )
+    return lists.map(tuple)

@@ -1,0 +1,230 @@
+"""The ELBO-optimal decoder in closed form, with its derivatives as cumulants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from vaetheory._validation import Array, data_set, integer, vectors
+from vaetheory.decoders import Decoder
+from vaetheory.encoders import Encoder
+from vaetheory.likelihoods import Likelihood
+from vaetheory.rounding import EPS
+
+_CHUNK = 2**21
+
+
+class OptimalDecoder(Decoder):
+    """The decoder that maximises the ELBO of a data set for a fixed encoder.
+
+    f*(z) = E_{q(x|z)}[x], the mean of the data weighted by who encodes near z. It is the global
+    maximum for a Gaussian likelihood of any constant covariance, and it is analytic in z.
+
+    Parameters
+    ----------
+    X : array (N, D)
+        The data.
+    encoder : Encoder
+        q(z|x_n), one Gaussian a datum.
+
+    Raises
+    ------
+    ValueError
+        If `X` is empty or not `(N, D)`, or the encoder has not one posterior a datum.
+
+    Notes
+    -----
+    Source: claims 1a, 1b and 2a, 2b. With s = grad_z log q(z|x), each derivative of an
+    expectation under q(x|z) is a covariance with s, so the derivatives of f* are joint cumulants.
+
+    Examples
+    --------
+    Two data encoded at +-1 with variance 1 give a tanh:
+
+    >>> from vaetheory import Encoder, OptimalDecoder
+    >>> f = OptimalDecoder([[-1.0], [1.0]], Encoder([[-1.0], [1.0]], [1.0]))
+    >>> f([[0.0]]).tolist(), f.jacobian([[0.0]]).tolist()
+    ([[0.0]], [[[1.0]]])
+    """
+
+    def __init__(self, X: ArrayLike, encoder: Encoder) -> None:
+        self.X = data_set("X", X)
+        if not isinstance(encoder, Encoder):
+            raise ValueError(f"encoder: expected an Encoder, got {type(encoder).__name__}")
+        if len(encoder.loc) != len(self.X):
+            raise ValueError(
+                f"encoder: expected one posterior for each of {len(self.X)} data, "
+                f"got {len(encoder.loc)}"
+            )
+        self.encoder = encoder
+        self._centre = self.X.mean(axis=0)
+        self._centred = self.X - self._centre
+        self._precision = np.linalg.inv(encoder.cov)
+        self._codes = np.einsum("nij,nj->ni", self._precision, encoder.loc)
+
+    def __call__(self, z: ArrayLike) -> Array:
+        return self._by_chunks(
+            z, lambda p: self.encoder.responsibilities(p) @ self._centred + self._centre
+        )
+
+    def jacobian(self, z: ArrayLike) -> Array:
+        """First derivatives, Cov_{q(x|z)}[x, s], `(..., D, d)`; claim 2a."""
+        return self.derivative(z, order=1)
+
+    def hessian(self, z: ArrayLike) -> Array:
+        """Second derivatives, `(..., D, d, d)`; the third cumulant of x, s, s where S is constant."""
+        return self.derivative(z, order=2)
+
+    def derivative(self, z: ArrayLike, *, order: int) -> Array:
+        """Derivatives of order 1, 2 or 3, `(..., D, d, ..., d)`, in closed form.
+
+        Parameters
+        ----------
+        z : array (..., d)
+        order : int
+            1 or 2; 3 only for an encoder with a shared covariance (claim 2b).
+
+        Raises
+        ------
+        ValueError
+            For another order, or order 3 and covariances that differ between data.
+        """
+        integer("order", order, low=1)
+        if order > 3 or (order == 3 and not self.encoder.shared):
+            raise ValueError(
+                "order: expected 1 or 2, or 3 for an encoder with one shared covariance, "
+                f"got {order}"
+            )
+        rule = {1: self._first, 2: self._second, 3: self._third}[order]
+        return self._by_chunks(z, rule)
+
+    def cov(self, z: ArrayLike, *, allow_singular: bool = False) -> Array:
+        """Cov_{q(x|z)}[x], `(..., D, D)`: the optimal likelihood covariance at z; claim 1b.
+
+        Parameters
+        ----------
+        z : array (..., d)
+        allow_singular : bool
+            Return singular matrices too. No Gaussian density has one, so by default they are
+            refused.
+
+        Raises
+        ------
+        ValueError
+            If a covariance is numerically singular and `allow_singular` is False.
+        """
+        matrix = self._by_chunks(z, self._covariance)
+        if not allow_singular:
+            eigenvalues = np.linalg.eigvalsh(matrix)
+            singular = eigenvalues[..., 0] <= len(self.X) * 2 * EPS * eigenvalues[..., -1]
+            if singular.any():
+                bad = np.asarray(z, dtype=float)[singular].reshape(-1, self.encoder.latent_dim)[0]
+                raise ValueError(
+                    "cov: expected a non-singular covariance of x given z, got eigenvalues from "
+                    f"{eigenvalues[..., 0][singular].min():.3g} at z = {bad.tolist()}: the data "
+                    f"that encode there span less than {self.X.shape[1]} dimensions "
+                    "(allow_singular=True returns the matrix)"
+                )
+        return matrix
+
+    def _by_chunks(self, z: ArrayLike, rule: Callable[[Array], Array]) -> Array:
+        points = vectors("z", z, self.encoder.latent_dim)
+        flat = points.reshape(-1, points.shape[-1])
+        size = max(1, _CHUNK // (self.X.size + self.X.shape[0] * 8))
+        parts = [rule(flat[i : i + size]) for i in range(0, len(flat), size)]
+        out = np.concatenate(parts)
+        return out.reshape(*points.shape[:-1], *out.shape[1:])
+
+    def _scores(self, z: Array, weights: Array) -> Array:
+        """s(x_n, z) less its mean, `(M, N, d)`."""
+        scores = self._codes - np.einsum("nij,mj->mni", self._precision, z)
+        return scores - np.einsum("mn,mni->mi", weights, scores)[:, None]
+
+    def _against_data(self, weights: Array) -> Array:
+        """Sum over the data of weights `(M, N, ...)` times x, `(M, D, ...)`."""
+        return np.moveaxis(np.tensordot(weights, self._centred, axes=(1, 0)), -1, 1)
+
+    def _first(self, z: Array) -> Array:
+        w = self.encoder.responsibilities(z)
+        return self._against_data(w[..., None] * self._scores(z, w))
+
+    def _second_weights(self, z: Array, w: Array, s: Array) -> Array:
+        """s_j s_k less its mean, plus the derivative of s, weighted: `(M, N, d, d)`."""
+        product = s[..., :, None] * s[..., None, :] - self._precision
+        mean = np.einsum("mn,mnij->mij", w, product)
+        return w[..., None, None] * (product - mean[:, None])
+
+    def _second(self, z: Array) -> Array:
+        w = self.encoder.responsibilities(z)
+        return self._against_data(self._second_weights(z, w, self._scores(z, w)))
+
+    def weighted_hessian(self, z: Array, weights: Array) -> Array:
+        flat = np.asarray(z).reshape(-1, self.encoder.latent_dim)
+        projected = np.asarray(weights).reshape(-1, self.X.shape[1]) @ self._centred.T
+        size = max(1, _CHUNK // (self.X.shape[0] * 8))
+        parts = []
+        for i in range(0, len(flat), size):
+            w = self.encoder.responsibilities(flat[i : i + size])
+            second = self._second_weights(flat[i : i + size], w, self._scores(flat[i : i + size], w))
+            parts.append(np.einsum("mn,mnij->mij", projected[i : i + size], second))
+        return np.concatenate(parts).reshape(*np.shape(z), flat.shape[-1])
+
+    def _third(self, z: Array) -> Array:
+        w = self.encoder.responsibilities(z)
+        s = self._scores(z, w)
+        cov = np.einsum("mn,mni,mnj->mij", w, s, s)
+        triple = np.einsum("mni,mnj,mnk->mnijk", s, s, s)
+        triple = triple - np.einsum("mn,mnijk->mijk", w, triple)[:, None]
+        for axes in ("mni,mjk->mnijk", "mnj,mik->mnijk", "mnk,mij->mnijk"):
+            triple -= np.einsum(axes, s, cov)
+        return self._against_data(w[..., None, None, None] * triple)
+
+    def _covariance(self, z: Array) -> Array:
+        log_weights = self.encoder.log_responsibilities(z)
+        # About the heaviest datum nothing cancels when the others' weights are tiny.
+        away = self.X - self.X[log_weights.argmax(axis=-1)][:, None]
+        w = np.exp(log_weights)
+        mean = np.einsum("mn,mni->mi", w, away)
+        return np.einsum("mn,mni,mnj->mij", w, away, away) - mean[:, :, None] * mean[:, None, :]
+
+
+def optimal_parameters(
+    X: ArrayLike, encoder: Encoder, likelihood: Likelihood, z: ArrayLike
+) -> Array:
+    """Parameters of the ELBO-optimal decoder for any exponential-family likelihood, `(..., D)`.
+
+    They match the mean parameters: E_{p(x|params)}[T] = E_{q(x|z)}[T].
+
+    Parameters
+    ----------
+    X : array (N, D)
+        The data.
+    encoder : Encoder
+        One posterior a datum.
+    likelihood : Likelihood
+    z : array (..., d)
+
+    Raises
+    ------
+    ValueError
+        If the data are outside the support, or there is not one posterior a datum.
+
+    Notes
+    -----
+    Source: claim 1c.
+
+    Examples
+    --------
+    >>> from vaetheory import Encoder, likelihoods
+    >>> X, encoder = [[0.0], [1.0]], Encoder([[-1.0], [1.0]], [1.0])
+    >>> optimal_parameters(X, encoder, likelihoods.Bernoulli(), [[1.0]]).tolist()
+    [[2.0]]
+    """
+    data = likelihood.check_data(data_set("X", X))
+    if len(encoder.loc) != len(data):
+        raise ValueError(
+            f"encoder: expected one posterior for each of {len(data)} data, got {len(encoder.loc)}"
+        )
+    return likelihood.fit(data, encoder.log_responsibilities(z))

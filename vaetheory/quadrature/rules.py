@@ -1,0 +1,111 @@
+"""Tensor Gauss-Legendre rules and what their values say about their own error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from vaetheory._validation import Array
+
+#: Nodes an axis, by dimension: in high dimensions a cell is better split than filled.
+NODES = {1: 14, 2: 12, 3: 10, 4: 8}
+
+
+@dataclass(frozen=True)
+class TensorRule:
+    """Gauss-Legendre rule with n nodes an axis on the cube [-1, 1]^d.
+
+    Attributes
+    ----------
+    nodes : array (n^d, d)
+        The nodes, the last axis varying fastest.
+    weights : array (n^d,)
+        Their weights; they sum to 2^d.
+    line : array (n,)
+        The weights of one axis.
+    spectrum : array (4, n)
+        Rows that turn the values along a line into orthonormal Legendre coefficients: two of
+        middling degree, then the two of highest degree.
+    """
+
+    nodes: Array
+    weights: Array
+    line: Array
+    spectrum: Array
+
+    @property
+    def dim(self) -> int:
+        """d."""
+        return int(self.nodes.shape[1])
+
+    def integrate(self, values: Array) -> tuple[Array, Array]:
+        """Integrals over the cube and an error estimate an axis.
+
+        Parameters
+        ----------
+        values : array (..., n^d)
+            The integrand at the nodes.
+
+        Returns
+        -------
+        integral : array (...)
+        error : array (..., d)
+            Estimate: along each line of nodes the quadrature error is about the Legendre
+            coefficient of twice the highest degree there is. It is taken as the highest ones
+            times the ratio by which they fell from the middle of the spectrum, which is the
+            same extrapolation at half the distance. Moduli are summed over the lines, so that
+            errors of opposite sign do not hide each other.
+        """
+        d, n = self.dim, len(self.line)
+        leading = values.shape[:-1]
+        grid = values.reshape(*leading, *(n,) * d)
+        error = np.empty((*leading, d))
+        for axis in range(d):
+            lines = grid.reshape(-1, n ** (d - 1 - axis), n) if axis == d - 1 else None
+            if lines is not None:
+                coefficients = np.abs(values.reshape(-1, n) @ self.spectrum.T)
+                coefficients = coefficients.reshape(*leading, -1, 4)
+                middle = coefficients[..., 0] + coefficients[..., 1]
+                top = coefficients[..., 2] + coefficients[..., 3]
+            else:
+                after = n ** (d - 1 - axis)
+                coefficients = np.abs(self.spectrum @ values.reshape(-1, n, after))
+                middle = coefficients[:, 0] + coefficients[:, 1]
+                top = coefficients[:, 2] + coefficients[:, 3]
+                middle = middle.reshape(*leading, -1)
+                top = top.reshape(*leading, -1)
+            ratio = top / np.maximum(middle, np.maximum(top, 1e-300))
+            error[..., axis] = (top * ratio) @ _outer(self.line, d - 1)
+        # sqrt 2 is the integral's share of an orthonormal coefficient.
+        return values @ self.weights, np.sqrt(2.0) * error
+
+
+def _outer(line: Array, power: int) -> Array:
+    """Weights of the tensor rule with `power` axes."""
+    out = np.ones(1)
+    for _ in range(power):
+        out = (out[:, None] * line).ravel()
+    return out
+
+
+@lru_cache(maxsize=16)
+def tensor_rule(d: int, n: int | None = None) -> TensorRule:
+    """Return the rule of dimension `d`, with `NODES[d]` nodes an axis by default.
+
+    Examples
+    --------
+    >>> rule = tensor_rule(2)
+    >>> integral, error = rule.integrate((rule.nodes**2).sum(axis=-1))
+    >>> round(float(integral), 12), bool(error.max() < 1e-14)
+    (2.666666666667, True)
+    """
+    n = NODES[d] if n is None else n
+    nodes, weights = np.polynomial.legendre.leggauss(n)
+    degrees = np.array([n // 2 - 1, n // 2, n - 2, n - 1])
+    polynomials = np.polynomial.legendre.legvander(nodes, n - 1).T[degrees]
+    spectrum = np.sqrt(degrees + 0.5)[:, None] * polynomials * weights
+    mesh = np.meshgrid(*(nodes,) * d, indexing="ij")
+    grid = np.stack([m.ravel() for m in mesh], axis=-1)
+    return TensorRule(grid, _outer(weights, d), weights, spectrum)

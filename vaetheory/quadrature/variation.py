@@ -1,0 +1,94 @@
+"""How much a decoder varies in a cell, from samples.
+
+These are estimates with a safety factor, not bounds: an interval bound would need the decoder's
+formula. The samples lie at irregular offsets, so that no symmetry of the decoder is hit by all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from vaetheory._validation import Array
+from vaetheory.models import LatentModel
+from vaetheory.quadrature.grid import Boxes
+from vaetheory.quadrature.tables import Table
+
+#: Safety factor of the variation of decoder outputs and log likelihoods between samples.
+SAFETY = 1.5
+#: Safety factor of the deviation from a linear map, of which a fit sees only a part.
+SAFETY_CURVE = 3.0
+_NUMBERS = 2_000_000
+
+
+@lru_cache(maxsize=8)
+def offsets(d: int) -> Array:
+    """Sample offsets `(K, d)` in [-1, 1]^d: near every corner, and d + 2 inside."""
+    corners = np.stack(np.meshgrid(*([-1.0, 1.0],) * d, indexing="ij"), axis=-1).reshape(-1, d)
+    # A Kronecker sequence: irregular, the same for every cell and every run.
+    steps = np.sqrt([2.0, 3.0, 5.0, 7.0])[:d]
+    phase = np.arange(1, len(corners) + d + 3)[:, None] * steps % 1
+    near = corners * (0.86 + 0.1 * phase[: len(corners)])
+    return np.concatenate([near, 1.4 * phase[len(corners) :] - 0.7])
+
+
+@lru_cache(maxsize=8)
+def _fit(d: int) -> tuple[Array, Array]:
+    """Slope rows `(d, K + 1)` of the linear fit to centre and samples, and its residual matrix."""
+    points = np.concatenate([np.zeros((1, d)), offsets(d)])
+    design = np.concatenate([np.ones((len(points), 1)), points], axis=1)
+    inverse = np.linalg.pinv(design)
+    return inverse[1:], np.eye(len(points)) - design @ inverse
+
+
+@dataclass(frozen=True)
+class Variation:
+    """What the samples say about C cells.
+
+    Attributes
+    ----------
+    centre : array (C, D)
+        Parameters at the centres.
+    delta : array (C, K, D)
+        Changes from the centre to the samples, in the table's coordinates.
+    reach : array (C,)
+        Estimate of the greatest change of the coordinates within the cell.
+    curve : array (C,)
+        Estimate of the greatest deviation from a linear map.
+    axes : array (C, d)
+        Change along each axis, centre to border.
+    """
+
+    centre: Array
+    delta: Array
+    reach: Array
+    curve: Array
+    axes: Array
+
+
+def vary(model: LatentModel, table: Table, boxes: Boxes) -> Variation:
+    """Sample the decoder in each cell; memory is that of the deltas `(C, K, D)`."""
+    d = model.latent_dim
+    points = np.concatenate([np.zeros((1, d)), offsets(d)])
+    z = boxes.centre[:, None] + boxes.half[:, None] * points
+    params = table.restrict(model.decode(z))
+    centre = params[:, 0]
+    delta = table.coordinates(params - centre[:, None])
+    slopes, residual = _fit(d)
+    curve = np.sqrt(np.einsum("ckd,ckd->ck", r := residual @ delta, r).max(axis=-1))
+    fitted = slopes @ delta
+    return Variation(
+        centre,
+        delta[:, 1:],
+        SAFETY * np.sqrt(np.einsum("ckd,ckd->ck", delta, delta).max(axis=-1)),
+        SAFETY_CURVE * curve,
+        np.sqrt(np.einsum("ckd,ckd->ck", fitted, fitted)),
+    )
+
+
+def batch(model: LatentModel) -> int:
+    """Cells whose samples fit in a block of memory."""
+    per_cell = (len(offsets(model.latent_dim)) + 1) * (model.data_dim + model.latent_dim)
+    return max(1, _NUMBERS // (3 * per_cell))
