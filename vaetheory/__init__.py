@@ -1,7 +1,25 @@
 """The theorems about variational auto-encoders, as a library that runs."""
 
 from vaetheory import decoders, likelihoods
-from vaetheory.elbo import elbo, stationary_posterior
+from vaetheory.claims import CLAIMS
+from vaetheory.claims.runner import verify
+from vaetheory.elbo import elbo
 from vaetheory.encoders import Encoder, Posterior
+from vaetheory.evidence import log_evidence
 from vaetheory.models import LatentModel
 from vaetheory.optimal_decoder import OptimalDecoder
+from vaetheory.stationary import stationary_posterior
+
+__all__ = [
+    "CLAIMS",
+    "Encoder",
+    "LatentModel",
+    "OptimalDecoder",
+    "Posterior",
+    "decoders",
+    "elbo",
+    "likelihoods",
+    "log_evidence",
+    "stationary_posterior",
+    "verify",
+]

@@ -210,6 +210,50 @@ class Circle(Decoder):
 
 
 @dataclass(frozen=True)
+class Helix(Decoder):
+    """The helix at unit speed, f(z) = (r cos(z/c), r sin(z/c), p z/c), c^2 = r^2 + p^2.
+
+    Its metric is constant, its curvature r / c^2, and it is injective; d = 1, D = 3.
+
+    Examples
+    --------
+    >>> Helix(3.0, 4.0)([[0.0]]).tolist()
+    [[3.0, 0.0, 0.0]]
+    """
+
+    radius: float
+    pitch: float
+
+    def __init__(self, radius: float, pitch: float) -> None:
+        object.__setattr__(self, "radius", float(positive("radius", radius)))
+        object.__setattr__(self, "pitch", float(positive("pitch", pitch)))
+
+    @property
+    def curvature(self) -> float:
+        """Curvature of the curve."""
+        return self.radius / (self.radius**2 + self.pitch**2)
+
+    def _turn(self, z: ArrayLike) -> tuple[Array, float]:
+        length = float(np.hypot(self.radius, self.pitch))
+        return vectors("z", z, 1)[..., 0] / length, length
+
+    def __call__(self, z: ArrayLike) -> Array:
+        t, _ = self._turn(z)
+        return np.stack([self.radius * np.cos(t), self.radius * np.sin(t), self.pitch * t], axis=-1)
+
+    def jacobian(self, z: Array) -> Array:
+        t, length = self._turn(z)
+        rise = np.full_like(t, self.pitch)
+        tangent = np.stack([-self.radius * np.sin(t), self.radius * np.cos(t), rise], axis=-1)
+        return tangent[..., None] / length
+
+    def hessian(self, z: Array) -> Array:
+        t, length = self._turn(z)
+        bend = np.stack([np.cos(t), np.sin(t), np.zeros_like(t)], axis=-1)
+        return -self.radius * bend[..., None, None] / length**2
+
+
+@dataclass(frozen=True)
 class TanhNetwork(Decoder):
     """Fully connected network with tanh between its affine layers; the last layer is affine.
 
@@ -262,24 +306,27 @@ class TanhNetwork(Decoder):
         return self._hidden(z)[-1] @ self.weights[-1].T + self.biases[-1]
 
     def jacobian(self, z: Array) -> Array:
-        return self.weights[-1] @ self._hidden_jacobians(self._hidden(z))[-1]
+        return _apply(self.weights[-1], self._slopes(self._hidden(z))[-1][1])
 
-    def _hidden_jacobians(self, layers: list[Array]) -> list[Array]:
-        """Jacobians (..., width, d) of the layers with respect to the latent."""
+    def _slopes(self, layers: list[Array]) -> list[tuple[Array, Array]]:
+        """Jacobians of each layer's input sums and of its outputs, the latent itself first."""
         d = layers[0].shape[-1]
-        out = [np.broadcast_to(np.eye(d), (*layers[0].shape, d))]
+        identity = np.broadcast_to(np.eye(d), (*layers[0].shape, d))
+        out = [(identity, identity)]
         for w, a in zip(self.weights[:-1], layers[1:], strict=True):
-            out.append((1 - a**2)[..., None] * (w @ out[-1]))
+            # The first layer's sums have a constant Jacobian, its weight.
+            inner = _apply(w, out[-1][1]) if len(out) > 1 else w
+            out.append((inner, (1 - a**2)[..., None] * inner))
         return out
 
     def hessian(self, z: Array) -> Array:
         layers = self._hidden(z)
-        jacobians = self._hidden_jacobians(layers)
         d = layers[0].shape[-1]
         second = np.zeros((*layers[0].shape, d, d))
-        for w, a, before in zip(self.weights[:-1], layers[1:], jacobians[:-1], strict=True):
+        for w, a, (inner, _) in zip(
+            self.weights[:-1], layers[1:], self._slopes(layers)[1:], strict=True
+        ):
             slope = 1 - a**2
-            inner = w @ before
             carried = np.einsum("ab,...bjk->...ajk", w, second)
             bend = (-2 * a * slope)[..., None, None] * inner[..., :, None] * inner[..., None, :]
             second = bend + slope[..., None, None] * carried
@@ -288,20 +335,23 @@ class TanhNetwork(Decoder):
     def weighted_hessian(self, z: Array, weights: Array) -> Array:
         # Backwards: the weights are carried down, so that no (D, d, d) stack is formed.
         layers = self._hidden(z)
-        jacobians = self._hidden_jacobians(layers)
-        d = layers[0].shape[-1]
-        out = np.zeros((*layers[0].shape, d))
+        slopes = self._slopes(layers)
+        out = np.zeros((*layers[0].shape, layers[0].shape[-1]))
         adjoint = weights @ self.weights[-1]
-        for w, a, before in zip(
-            self.weights[-2::-1], layers[:0:-1], jacobians[-2::-1], strict=True
-        ):
-            slope = 1 - a**2
-            inner = w @ before
-            out = out + np.swapaxes(inner, -1, -2) @ (
-                (adjoint * -2 * a * slope)[..., None] * inner
-            )
-            adjoint = (adjoint * slope) @ w
+        for i in range(len(layers) - 1, 0, -1):
+            a, (inner, _) = layers[i], slopes[i]
+            bend = adjoint * -2 * a * (1 - a**2)
+            if i == 1:
+                out = out + np.tensordot(bend, inner[:, :, None] * inner[:, None, :], axes=(-1, 0))
+            else:
+                out = out + np.swapaxes(inner, -1, -2) @ (bend[..., None] * inner)
+            adjoint = (adjoint * (1 - a**2)) @ self.weights[i - 1]
         return out
+
+
+def _apply(matrix: Array, columns: Array) -> Array:
+    """`matrix @ columns` for a stack of columns, as one product of two matrices."""
+    return np.swapaxes(np.tensordot(columns, matrix, axes=(-2, 1)), -1, -2)
 
 
 @dataclass(frozen=True)

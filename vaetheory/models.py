@@ -101,19 +101,27 @@ class LatentModel:
         """log p(x, z) = -U(z; x) in nats, `(...)`; leading axes broadcast."""
         return self.log_likelihood(X, z) + standard_log_prob(z)
 
-    def potential_derivatives(self, X: Array, z: Array) -> tuple[Array, Array]:
-        """Gradient `(..., d)` and Hessian A `(..., d, d)` of U = -log p(x, z) in z."""
-        params, jacobian = self.decode(z), self.decoder.jacobian(z)
-        score = self.likelihood.score(X, params)
-        gradient = z - np.einsum("...i,...ij->...j", score, jacobian)
-        curvature = self.likelihood.information(X, params, jacobian)
-        residual = self.decoder.weighted_hessian(z, score)
-        return gradient, curvature - residual + np.eye(self.latent_dim)
+    def potential_derivatives(self, X: Array, z: Array) -> tuple[Array, Array, Array]:
+        """First and second derivatives in z of the potential U = -log p(x, z).
+
+        Returns
+        -------
+        gradient : array (..., d)
+        hessian : array (..., d, d)
+            A = I + J^T (-d^2 log p / dparams^2) J - score . d^2 f.
+        gauss_newton : array (..., d, d)
+            A without its last term: always positive definite.
+        """
+        gradient, gauss_newton, score = self._first_order(X, z)
+        return gradient, gauss_newton - self.decoder.weighted_hessian(z, score), gauss_newton
 
     def gauss_newton(self, X: Array, z: Array) -> tuple[Array, Array]:
-        """Gradient of U and its Hessian without the residual term: always positive definite."""
+        """Gradient of U and the Gauss-Newton part of its Hessian; no second derivative of f."""
+        return self._first_order(X, z)[:2]
+
+    def _first_order(self, X: Array, z: Array) -> tuple[Array, Array, Array]:
         params, jacobian = self.decode(z), self.decoder.jacobian(z)
         score = self.likelihood.score(X, params)
         gradient = z - np.einsum("...i,...ij->...j", score, jacobian)
         curvature = self.likelihood.information(X, params, jacobian)
-        return gradient, curvature + np.eye(self.latent_dim)
+        return gradient, curvature + np.eye(self.latent_dim), score

@@ -59,11 +59,9 @@ def climb(model: LatentModel, X: Array, z: Array) -> Array:
     active = np.arange(len(X))
     eye = np.eye(model.latent_dim)
     for _ in range(_ITERATIONS):
-        gradient, hessian = model.potential_derivatives(X[active], z[active])
+        gradient, hessian, safe = model.potential_derivatives(X[active], z[active])
         indefinite = np.linalg.eigvalsh(hessian)[..., 0] <= 0
-        if indefinite.any():
-            rows = active[indefinite]
-            hessian[indefinite] = model.gauss_newton(X[rows], z[rows])[1]
+        hessian = np.where(indefinite[:, None, None], safe, hessian)
         scale = np.diagonal(hessian, axis1=-2, axis2=-1)[..., None] * eye
         lifted = hessian + damping[active, None, None] * scale
         step = -np.linalg.solve(lifted, gradient[..., None])[..., 0]

@@ -1,7 +1,11 @@
 """The registry: every claim, in the order of the theory."""
 
-from vaetheory.claims import optimal_decoder, smooth_decoder
+from vaetheory.claims import optimal_decoder, smooth_decoder, stationary_evidence
 from vaetheory.claims.claim import Claim
 
 #: All claims, in order.
-CLAIMS: tuple[Claim, ...] = (optimal_decoder.CLAIM, smooth_decoder.CLAIM)
+CLAIMS: tuple[Claim, ...] = (
+    optimal_decoder.CLAIM,
+    smooth_decoder.CLAIM,
+    stationary_evidence.CLAIM,
+)

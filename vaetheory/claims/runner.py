@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import hypothesis
+import numpy as np
 from hypothesis import HealthCheck, Phase, Verbosity, settings
 
 from vaetheory._validation import integer, option
@@ -22,6 +23,9 @@ CONTROL_SURVIVED = "control survived"
 
 #: Instances drawn in each profile, as a multiple of the proposition's own number.
 PROFILES = {"quick": 1, "standard": 10, "thorough": 100}
+
+# What a check may raise on an instance; anything else is a mistake in the program.
+_FAILURES = (ArithmeticError, ValueError, RuntimeError, np.linalg.LinAlgError, Warning)
 
 # A control that no instance of the run refuted is hunted this much longer.
 _HUNT = 20
@@ -206,7 +210,11 @@ def run_proposition(
         for control in proposition.controls:
             if control.name in refuted:
                 continue
-            certificate = control.check(instance)
+            try:
+                certificate = control.check(instance)
+            except _FAILURES:
+                # A wrong formula may have no value here; another instance must refute it.
+                continue
             wrong = judge(certificate, float("inf")) == REFUTED
             result = ControlResult(
                 control.name, wrong, certificate.residual, certificate.bound, instance
@@ -219,7 +227,7 @@ def run_proposition(
         nonlocal worst, ending, count
         try:
             certificate = proposition.check(instance)
-        except (ArithmeticError, ValueError, RuntimeError, Warning) as error:
+        except _FAILURES as error:
             ending = (None, instance, f"the check raised {type(error).__name__}: {error}")
             raise _Found from None
         verdict = judge(certificate, proposition.resolution)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from vaetheory._validation import Array
-from vaetheory.claims import strategies
+from vaetheory.claims import digits, strategies
 from vaetheory.claims.claim import Certificate, Claim, Control, Proposition
 from vaetheory.claims.strategies import Covariance, EncodedData, Vector
 from vaetheory.optimal_decoder import OptimalDecoder
@@ -580,5 +580,6 @@ CLAIM = Claim(
             uses=("2a", "2c"),
             resolution=1e-3,
         ),
+        digits.SMOOTH_DECODER,
     ),
 )

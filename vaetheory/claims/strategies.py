@@ -7,7 +7,6 @@ loaded. Matrices are drawn by their spectrum.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -38,12 +37,12 @@ def vectors(dim: int, low: int = -4, high: int = 4, denominator: int = 2) -> Sea
 
 
 def rotation(angles: Sequence[int], dim: int) -> Array:
-    """Product of plane rotations, one for each pair of axes, by angles in degrees."""
+    """Product of rotations in the planes of neighbouring axes, by angles in degrees."""
     out = np.eye(dim)
-    for degrees, (i, j) in zip(angles, itertools.combinations(range(dim), 2), strict=True):
+    for i, degrees in enumerate(angles):
         turn = np.eye(dim)
         c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
-        turn[[i, i, j, j], [i, j, i, j]] = c, -s, s, c
+        turn[i : i + 2, i : i + 2] = [[c, -s], [s, c]]
         out = out @ turn
     return out
 
@@ -63,8 +62,8 @@ class Covariance:
 
 
 def angles(dim: int) -> SearchStrategy[tuple[int, ...]]:
-    """Rotation angles in degrees, one for each pair of axes."""
-    return st.tuples(*[st.sampled_from((0, 30, 45, 60, 90))] * (dim * (dim - 1) // 2))
+    """Rotation angles in degrees, one for each pair of neighbouring axes."""
+    return st.tuples(*[st.sampled_from((0, 30, 45, 60, 90))] * (dim - 1))
 
 
 def covariances(

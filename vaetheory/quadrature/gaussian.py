@@ -65,14 +65,17 @@ def lattice_rule(step: float, dim: int) -> tuple[Array, Array]:
     return _tensor(nodes, standard_log_prob(nodes[:, None]) + np.log(step), dim)
 
 
-def _rules(dim: int, most: int) -> Iterator[tuple[Array, Array]]:
-    """Yield ever finer rules of at most `most` nodes."""
+def _rules(dim: int, most: int) -> Iterator[tuple[Array, Array, Array]]:
+    """Yield ever finer rules of at most `most` nodes: nodes, weights, and weights of the edge."""
     for order in _HERMITE_ORDERS:
         if order**dim <= most:
-            yield hermite_rule(order, dim)
+            nodes, weights = hermite_rule(order, dim)
+            yield nodes, weights, np.zeros_like(weights)
     for step in _LATTICE_STEPS:
         if (2 * _LATTICE_RADIUS / step) ** dim <= most:
-            yield lattice_rule(step, dim)
+            nodes, weights = lattice_rule(step, dim)
+            edge = np.abs(nodes).max(axis=-1) > _LATTICE_RADIUS - 0.5
+            yield nodes, weights, weights * edge
 
 
 def gaussian_expectation(
@@ -101,7 +104,8 @@ def gaussian_expectation(
     Integral
         `value` `(N,)`; `error` is an estimate, the difference from the rule before (and a
         thousandth of the difference before that, since no rule gains more than three digits on
-        the last), plus a bound of the rounding in the sum.
+        the last), plus ten times the outermost shell of a lattice, plus a bound of the rounding
+        in the sum.
 
     Examples
     --------
@@ -116,7 +120,7 @@ def gaussian_expectation(
     before = np.full(count, np.inf)
     status = np.full(count, NOT_REACHED, dtype="<U11")
     active, spent, rule_count = np.arange(count), 0, 0
-    for nodes, weights in _rules(dim, max_nodes):
+    for nodes, weights, edge in _rules(dim, max_nodes):
         rule_count += 1
         for chunk in _chunks(active, len(nodes)):
             z = loc[chunk, None] + nodes @ np.swapaxes(chol[chunk], -1, -2)
@@ -127,7 +131,10 @@ def gaussian_expectation(
             rounding = gamma(4 + np.log2(len(weights))) * magnitude
             step = np.abs(new - value[chunk]) if rule_count > 1 else np.full(len(chunk), np.inf)
             spent += z.shape[0] * z.shape[1]
-            error[chunk] = np.maximum(step, 1e-3 * before[chunk]) + rounding
+            # What a lattice leaves out is at most like its outermost shell, unless g outgrows
+            # the Gaussian, and then that shell is large.
+            truncation = 10 * (np.abs(g) @ edge)
+            error[chunk] = np.maximum(step, 1e-3 * before[chunk]) + rounding + truncation
             value[chunk], before[chunk] = new, step
             status[chunk[error[chunk] <= rtol * magnitude + rounding]] = REACHED
         active = active[status[active] != REACHED]

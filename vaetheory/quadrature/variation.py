@@ -35,7 +35,7 @@ def offsets(d: int) -> Array:
 
 
 @lru_cache(maxsize=8)
-def _fit(d: int) -> tuple[Array, Array]:
+def fit(d: int) -> tuple[Array, Array]:
     """Slope rows `(d, K + 1)` of the linear fit to centre and samples, and its residual matrix."""
     points = np.concatenate([np.zeros((1, d)), offsets(d)])
     design = np.concatenate([np.ones((len(points), 1)), points], axis=1)
@@ -76,7 +76,7 @@ def vary(model: LatentModel, table: Table, boxes: Boxes) -> Variation:
     params = table.restrict(model.decode(z))
     centre = params[:, 0]
     delta = table.coordinates(params - centre[:, None])
-    slopes, residual = _fit(d)
+    slopes, residual = fit(d)
     curve = np.sqrt(np.einsum("ckd,ckd->ck", r := residual @ delta, r).max(axis=-1))
     fitted = slopes @ delta
     return Variation(

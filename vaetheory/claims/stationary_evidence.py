@@ -1,0 +1,660 @@
+"""Claim 3: the ELBO at its stationary points and the exact log evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from hypothesis import assume
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn, SearchStrategy
+from scipy.stats import multivariate_normal
+
+from vaetheory import decoders, gaussians, likelihoods
+from vaetheory._validation import Array
+from vaetheory.claims import digits, gap_law, linear_gaussian, strategies
+from vaetheory.claims.claim import Certificate, Claim, Control, Proposition
+from vaetheory.claims.lattice import lattice_integral
+from vaetheory.claims.strategies import Covariance, Vector
+from vaetheory.decoders import Decoder
+from vaetheory.elbo import elbo, second_order_elbo
+from vaetheory.encoders import Posterior
+from vaetheory.evidence import log_evidence
+from vaetheory.likelihoods import Likelihood
+from vaetheory.models import LatentModel
+from vaetheory.modes import posterior_mode
+from vaetheory.quadrature.gaussian import gaussian_expectation, hermite_rule
+from vaetheory.rounding import gamma
+
+
+@dataclass(frozen=True)
+class ModelScene:
+    """A latent model, a datum, and a Gaussian posterior that need not be a good one."""
+
+    decoder: Decoder
+    likelihood: Likelihood
+    x: Vector
+    loc: Vector
+    cov: Covariance
+
+    @property
+    def model(self) -> LatentModel:
+        """The latent model."""
+        return LatentModel(self.decoder, self.likelihood, len(self.loc))
+
+    @property
+    def posterior(self) -> Posterior:
+        """The posterior of the one datum."""
+        return Posterior(np.array(self.loc), self.cov.matrix)
+
+
+def _curves() -> SearchStrategy[Decoder]:
+    """One-dimensional decoders with two outputs: linear, bent, closed, saturating."""
+    entry = strategies.fractions(-4, 4, 2)
+    pair = st.tuples(entry, entry)
+    return st.one_of(
+        st.builds(lambda w, b: decoders.Affine(np.array(w)[:, None], b), pair, pair),
+        st.builds(lambda a, b: decoders.Polynomial([[1], [2]], [a, b]), pair, pair),
+        st.builds(decoders.Circle, st.sampled_from((1.0, 2.0))),
+        st.builds(
+            lambda w, v, b: decoders.TanhNetwork(
+                [np.array(w)[:, None], np.diag(v)], [np.array(b), np.zeros(2)]
+            ),
+            *[pair] * 3,
+        ),
+    )
+
+
+def _surfaces() -> SearchStrategy[Decoder]:
+    """Two-dimensional decoders with two outputs."""
+    entry = strategies.fractions(-2, 2, 2)
+    pair = st.tuples(entry, entry)
+    return st.one_of(
+        st.builds(lambda u, v, b: decoders.Affine([u, v], b), *[pair] * 3),
+        st.builds(
+            lambda u, v, q: decoders.Polynomial([[1, 0], [0, 1], [1, 1]], [u, v, q]), *[pair] * 3
+        ),
+        st.builds(
+            lambda u, v, b: decoders.TanhNetwork([[u, v], np.eye(2)], [b, np.zeros(2)]),
+            *[pair] * 3,
+        ),
+    )
+
+
+@st.composite
+def model_scenes(draw: DrawFn, *, smallest: float = 0.0625) -> ModelScene:
+    """Models of one or two latent dimensions under four likelihoods, and any posterior."""
+    dim = draw(st.sampled_from((1, 1, 1, 2)))
+    decoder = draw(_curves() if dim == 1 else _surfaces())
+    likelihood = draw(
+        st.sampled_from(
+            (
+                likelihoods.Gaussian(scale=1.0),
+                likelihoods.Gaussian(scale=0.5),
+                likelihoods.Gaussian(scale=[0.5, 1.0]),
+                likelihoods.Bernoulli(),
+                likelihoods.Poisson(),
+            )
+        )
+    )
+    # The mean of exp(z^2) under a broad Gaussian is infinite, and so would be the ELBO.
+    assume(
+        not isinstance(likelihood, likelihoods.Poisson)
+        or not isinstance(decoder, decoders.Polynomial)
+    )
+    if isinstance(likelihood, likelihoods.Bernoulli):
+        x = draw(st.tuples(*[st.sampled_from((0.0, 1.0))] * 2))
+    elif isinstance(likelihood, likelihoods.Poisson):
+        x = draw(st.tuples(*[strategies.fractions(0, 5)] * 2))
+    else:
+        x = draw(strategies.vectors(2))
+    variances = tuple(v for v in (0.25, 0.5, 1.0, 0.0625) if v >= smallest)
+    return ModelScene(
+        decoder,
+        likelihood,
+        x,
+        draw(strategies.vectors(dim, -3, 3, 2)),
+        draw(strategies.covariances(dim, variances)),
+    )
+
+
+# 3a ---------------------------------------------------------------------------------------------
+
+_BOX = 20.0
+
+
+@dataclass(frozen=True)
+class LatticeDivergence:
+    """KL(q || p(z|x)) and its reverse from one lattice that normalises the posterior itself."""
+
+    forward: float
+    error: float
+    reverse: float
+
+
+def lattice_divergence(scene: ModelScene) -> LatticeDivergence:
+    """Sum q (log q - log p(z|x)) over a lattice, with log p(x) from the same lattice."""
+    model, q, x = scene.model, scene.posterior, np.array(scene.x)
+    dim = model.latent_dim
+    shift = float(model.log_joint(x, posterior_mode(model, x[None])[0]))
+
+    def columns(z: Array) -> Array:
+        log_joint = model.log_joint(x, z) - shift
+        log_q = q.log_prob(z)
+        p, density = np.exp(np.maximum(log_joint, -700)), np.exp(np.maximum(log_q, -700))
+        return np.stack(
+            [p, density * (log_q - log_joint), p * (log_joint - log_q), density], axis=-1
+        )
+
+    box = np.full(dim, _BOX)
+    value, error = lattice_integral(columns, -box, box, step=1 / 64 if dim == 1 else 1 / 14)
+    # Outside the box there is at most the prior's tail times the greatest likelihood.
+    peak = model.likelihood.log_peak(model.data_dim) if isinstance(
+        model.likelihood, likelihoods.Gaussian
+    ) else 0.0
+    tail = np.exp(np.log(2 * dim) + multivariate_normal.logcdf(-_BOX) + peak - shift)
+    mass = float(value[0])
+    forward = float(value[1] + np.log(mass))
+    lost = float(error[1] + (error[0] + tail) / mass + error[3] * abs(np.log(mass)))
+    return LatticeDivergence(forward, lost, float(value[2] / mass - np.log(mass)))
+
+
+def evidence_decomposition(
+    scene: ModelScene,
+    *,
+    divergence: Callable[[LatticeDivergence], float] = lambda d: d.forward,
+    posterior: Callable[[ModelScene], Posterior] = lambda s: s.posterior,
+    entropy: float = 1.0,
+) -> Certificate:
+    """log p(x) by adaptive cells, ELBO by Gauss-Hermite, KL by a lattice: do they add up?"""
+    model, x = scene.model, np.array(scene.x)
+    evidence = log_evidence(model, x)
+    q = posterior(scene)
+    bound = elbo(model, x, q)
+    kl = lattice_divergence(scene)
+    value = float(bound.value) - (1 - entropy) * 0.5 * float(gaussians.log_det(q.cov))
+    return Certificate.identity(
+        evidence.value,
+        value + divergence(kl),
+        scale=abs(float(bound.value)) + abs(kl.forward) + 1,
+        evidence=evidence.error,
+        elbo=bound.error,
+        lattice=kl.error,
+    )
+
+
+def _deviations_for_variances(scene: ModelScene) -> Posterior:
+    """The bug of passing standard deviations where variances belong."""
+    roots = tuple(np.sqrt(v) for v in scene.cov.variances)
+    return Posterior(np.array(scene.loc), Covariance(roots, scene.cov.angles).matrix)
+
+
+# 3b ---------------------------------------------------------------------------------------------
+
+
+def _library_gradients(
+    scene: ModelScene, *, residual: bool, smoothed: bool
+) -> tuple[Array, Array, Array]:
+    """E_q of grad U and of the lower triangle of A, with error figures; or what controls take."""
+    model, q, x = scene.model, scene.posterior, np.array(scene.x)
+    dim = model.latent_dim
+    pairs = [(i, j) for i in range(dim) for j in range(i + 1)]
+
+    def entries(z: Array) -> Array:
+        gradient, hessian, gauss_newton = model.potential_derivatives(
+            np.broadcast_to(x, (*z.shape[:-1], len(x))), z
+        )
+        chosen = hessian if residual else gauss_newton
+        return np.stack(
+            [gradient[..., i] for i in range(dim)] + [chosen[..., i, j] for i, j in pairs]
+        )
+
+    count = dim + len(pairs)
+    # One row an entry, all with the same Gaussian.
+    means = gaussian_expectation(
+        lambda z, rows: entries(z[:1])[rows, 0],
+        np.broadcast_to(q.loc, (count, dim)),
+        np.broadcast_to(q.cov, (count, dim, dim)),
+        rtol=1e-11,
+    )
+    second = means.value[dim:] if smoothed else entries(q.loc[None])[dim:, 0]
+    return means.value[:dim], second, means.error
+
+
+def stationarity(
+    scene: ModelScene,
+    *,
+    residual: bool = True,
+    smoothed: bool = True,
+    factor: float = 0.5,
+    sign: float = -1.0,
+) -> Certificate:
+    """Bonnet's and Price's forms against the derivative of the density under the integral."""
+    model, q, x = scene.model, scene.posterior, np.array(scene.x)
+    dim = model.latent_dim
+    gradient, hessian, errors = _library_gradients(scene, residual=residual, smoothed=smoothed)
+    inverse = np.linalg.inv(q.cov)
+    centre = float(model.log_joint(x, q.loc))
+    pairs = [(i, j) for i in range(dim) for j in range(i + 1)]
+
+    def columns(z: Array) -> Array:
+        """(-U) times the derivatives of log q in m and in S; a constant in U drops out."""
+        score = (z - q.loc) @ inverse
+        second = 0.5 * (score[:, :, None] * score[:, None, :] - inverse)
+        weighted = (model.log_joint(x, z) - centre) * np.exp(q.log_prob(z))
+        stack = [score[:, i] for i in range(dim)] + [second[:, i, j] for i, j in pairs]
+        return weighted[:, None] * np.stack([*stack, np.ones(len(z))], axis=-1)
+
+    widths = np.sqrt(np.diag(q.cov))
+    narrow = float(np.sqrt(np.linalg.eigvalsh(q.cov)[0]))
+    value, error = lattice_integral(
+        columns, q.loc - 10 * widths, q.loc + 10 * widths, step=narrow / (8 if dim == 2 else 16)
+    )
+    elbo_s = np.array([value[dim + k] for k in range(len(pairs))])
+    library_s = -factor * hessian
+    entropy_s = np.array([factor * inverse[i, j] for i, j in pairs])
+    swing = float(np.linalg.norm(inverse, 2)) * (1 + abs(float(value[-1])))
+    return Certificate.all_of(
+        Certificate.identity(
+            value[:dim],
+            sign * gradient,
+            scale=np.abs(gradient).max() + swing,
+            lattice=error[:dim],
+            quadrature=errors[:dim],
+            rounding=gamma(200) * swing,
+        ),
+        Certificate.identity(
+            elbo_s + 0.5 * np.array([inverse[i, j] for i, j in pairs]),
+            library_s + entropy_s,
+            scale=np.abs(hessian).max() + swing,
+            lattice=error[dim:-1],
+            quadrature=errors[dim:],
+            rounding=gamma(200) * swing * (1 + float(np.linalg.cond(q.cov))),
+        ),
+    )
+
+
+# 3e ---------------------------------------------------------------------------------------------
+
+
+def laplace_is_second_order(
+    scene: ModelScene, *, log_det: float = -0.5, constant: bool = True, divergence: float = 1.0
+) -> Certificate:
+    """With U replaced by its Taylor polynomial at the mode, ELBO = Laplace - KL(q || N(m, A^-1))."""
+    model, q, x = scene.model, scene.posterior, np.array(scene.x)
+    dim = model.latent_dim
+    mode = posterior_mode(model, x[None])[0]
+    gradient, hessian, _ = model.potential_derivatives(x, mode)
+    height = float(model.log_joint(x, mode))
+    cov = np.linalg.inv(hessian)
+    laplace = height + log_det * float(np.linalg.slogdet(hessian)[1])
+    laplace += 0.5 * dim * gaussians.LOG_2PI if constant else 0.0
+    by_density = height - float(multivariate_normal.logpdf(mode, mode, cov))
+    condition = float(np.linalg.cond(hessian))
+    size = abs(height) + abs(laplace) + dim
+
+    # Any q, by the polynomial's values at the nodes of a rule that is exact for it.
+    nodes, weights = hermite_rule(3, dim)
+    away = q.loc - mode + nodes @ np.linalg.cholesky(q.cov).T
+    terms = away @ gradient + 0.5 * np.einsum("mi,ij,mj->m", away, hessian, away)
+    surrogate = height - float(weights @ terms) + float(q.entropy())
+    kl = float(gaussians.kl_divergence(q.loc, q.cov, mode, cov))
+    at_mode = float(second_order_elbo(model, x, Posterior(mode, cov)))
+    rounding = gamma(100) * condition * (size + kl)
+    # The climb leaves a gradient of rounding size, which tilts the polynomial.
+    tilt = float(np.abs(away @ gradient).max()) + float(gradient @ cov @ gradient)
+    return Certificate.all_of(
+        Certificate.identity(at_mode, by_density, scale=size, rounding=rounding),
+        Certificate.identity(by_density, laplace, scale=size, rounding=rounding),
+        Certificate.identity(
+            surrogate, laplace - divergence * kl, scale=size + kl, rounding=rounding, gradient=tilt
+        ),
+    )
+
+
+def moving_expansion_point(scene: ModelScene) -> Certificate:
+    """The reading in which the point of expansion moves with m: then the mode is not stationary."""
+    model, x = scene.model, np.array(scene.x)
+    mode = posterior_mode(model, x[None])[0]
+    cov = np.linalg.inv(model.potential_derivatives(x, mode)[1])
+
+    def slope(step: float) -> float:
+        shifted = [Posterior(mode + s * step * np.eye(len(mode))[0], cov) for s in (1, -1)]
+        up, down = (float(second_order_elbo(model, x, q)) for q in shifted)
+        return (up - down) / (2 * step)
+
+    coarse, fine = slope(2e-3), slope(1e-3)
+    return Certificate.identity(
+        fine,
+        0.0,
+        scale=1.0,
+        difference=abs(coarse - fine),
+        rounding=gamma(100) * (1 + abs(float(model.log_joint(x, mode)))) / 1e-3,
+    )
+
+
+# 3h ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class TrainedScene:
+    """A decoder, a data set and its encoder, before sigma and the latent scale are optimised."""
+
+    decoder: Decoder
+    scene: strategies.EncodedData
+
+
+@st.composite
+def trained_scenes(draw: DrawFn) -> TrainedScene:
+    """Any decoder, data and encoder; nothing is optimal yet."""
+    dim = draw(st.sampled_from((1, 1, 2)))
+    decoder = draw(_curves() if dim == 1 else _surfaces())
+    return TrainedScene(decoder, draw(strategies.encoded_data(dim, strategies.data_sets(2))))
+
+
+def sum_of_entropies(
+    instance: TrainedScene,
+    *,
+    stretch: float = 1.0,
+    widen: float = 1.0,
+    prior: float = 1.0,
+    noise: float = 1.0,
+) -> Certificate:
+    """At stationary sigma and latent scale the ELBO is a sum of three entropies."""
+    X, encoder = instance.scene.data, instance.scene.encoder
+    dim, data_dim = encoder.latent_dim, X.shape[1]
+    second_moment = (encoder.loc**2).sum(axis=-1) + np.trace(encoder.cov, axis1=-2, axis2=-1)
+    scale = stretch * float(np.sqrt(dim / second_moment.mean()))
+    squares = gaussian_expectation(
+        lambda z, rows: ((X[rows, None] - instance.decoder(z)) ** 2).sum(axis=-1),
+        encoder.loc,
+        encoder.cov,
+    )
+    variance = float(squares.value.mean()) / data_dim
+    sigma = widen * float(np.sqrt(variance))
+    if sigma < 1e-6:
+        # A decoder that already fits exactly has no stationary sigma: claim 9c.
+        return Certificate.identity(0.0, 0.0, scale=1.0)
+    inner = instance.decoder
+    scaled = LatentModel(
+        _Rescaled(inner, scale), likelihoods.Gaussian(scale=sigma), dim
+    )
+    posterior = Posterior(scale * encoder.loc, scale**2 * encoder.cov)
+    bound = elbo(scaled, X, posterior)
+    entropies = (
+        posterior.entropy().mean()
+        - prior * gaussians.entropy(np.eye(dim))
+        - noise * gaussians.entropy(sigma**2 * np.eye(data_dim))
+    )
+    relative = float(squares.error.mean() / squares.value.mean())
+    size = abs(float(bound.value.mean())) + data_dim + dim
+    return Certificate.identity(
+        bound.value.mean(),
+        entropies,
+        scale=size,
+        elbo=bound.error.mean(),
+        stationarity=data_dim * relative,
+        rounding=gamma(100) * size,
+    )
+
+
+@dataclass(frozen=True)
+class _Rescaled(Decoder):
+    """z -> f(z / a): the decoder that goes with latents stretched by a."""
+
+    inner: Decoder
+    scale: float
+
+    def __call__(self, z: Array) -> Array:
+        return self.inner(z / self.scale)
+
+    def jacobian(self, z: Array) -> Array:
+        return self.inner.jacobian(z / self.scale) / self.scale
+
+    def hessian(self, z: Array) -> Array:
+        return self.inner.hessian(z / self.scale) / self.scale**2
+
+
+_GAUSSIAN = ("Gaussian likelihood", r"p(x|z) = \mathcal N(f(z), \Lambda)")
+
+CLAIM = Claim(
+    label="stationary-evidence",
+    title="The ELBO at its stationary points and the exact log evidence",
+    source="arXiv:1912.10309, abstract; our derivation",
+    propositions=(
+        Proposition(
+            label="3a",
+            title="log p(x) = ELBO + KL(q || p(z|x)), the three computed independently",
+            statement=r"\log p(x) = \mathrm{ELBO}(x; q) + \mathrm{KL}(q \,\|\, p(z|x))",
+            hypotheses=(("any model", r"p(x, z) = \mathcal N(z; 0, I)\, p(x|f(z))"),),
+            kind="identity",
+            instances=model_scenes(),
+            check=evidence_decomposition,
+            controls=(
+                Control(
+                    "the reversed KL",
+                    partial(evidence_decomposition, divergence=lambda d: d.reverse),
+                ),
+                Control(
+                    "the KL subtracted",
+                    partial(evidence_decomposition, divergence=lambda d: -d.forward),
+                ),
+                Control(
+                    "standard deviations for variances",
+                    partial(evidence_decomposition, posterior=_deviations_for_variances),
+                ),
+                Control("no log det S", partial(evidence_decomposition, entropy=0.0)),
+            ),
+            figure="stationary-evidence",
+        ),
+        Proposition(
+            label="3b",
+            title="The gradients of the ELBO are expectations of the potential's derivatives",
+            statement=(
+                r"\nabla_m \mathrm{ELBO} = -\mathbb E_q[\nabla U],\quad"
+                r"\nabla_S \mathrm{ELBO} = \tfrac12(S^{-1} - \mathbb E_q[A])"
+            ),
+            hypotheses=(("smooth", r"U \in C^2,\ \text{of moderate growth}"),),
+            kind="identity",
+            instances=model_scenes(),
+            check=stationarity,
+            controls=(
+                Control("Gauss-Newton part for A", partial(stationarity, residual=False)),
+                Control("A at the mean", partial(stationarity, smoothed=False)),
+                Control("no factor 1/2", partial(stationarity, factor=1.0)),
+                Control("+E[grad U]", partial(stationarity, sign=1.0)),
+            ),
+        ),
+        Proposition(
+            label="3c",
+            title="A linear decoder has one stationary point, and there the ELBO is the evidence",
+            statement=(
+                r"S = (I + W^\top\Lambda^{-1}W)^{-1},\ m = S W^\top\Lambda^{-1}(x-b),\quad"
+                r"\mathrm{ELBO} = \log\mathcal N(x; b, WW^\top + \Lambda)"
+            ),
+            hypotheses=(_GAUSSIAN, ("linear decoder", r"f(z) = Wz + b")),
+            kind="identity",
+            instances=linear_gaussian.linear_scenes(),
+            check=linear_gaussian.stationary_is_exact,
+            controls=(
+                Control(
+                    "no prior precision",
+                    partial(
+                        linear_gaussian.stationary_is_exact, closed=linear_gaussian.without_prior
+                    ),
+                ),
+                Control(
+                    "Lambda for its inverse",
+                    partial(
+                        linear_gaussian.stationary_is_exact,
+                        closed=linear_gaussian.noise_for_its_inverse,
+                    ),
+                ),
+                Control(
+                    "no log determinant",
+                    partial(
+                        linear_gaussian.stationary_is_exact, closed=linear_gaussian.without_log_det
+                    ),
+                ),
+                Control(
+                    "standard deviations for variances",
+                    partial(
+                        linear_gaussian.stationary_is_exact,
+                        closed=linear_gaussian.deviations_for_variances,
+                    ),
+                ),
+            ),
+            uses=("3a", "3b"),
+        ),
+        Proposition(
+            label="3d",
+            title="A diagonal posterior of a linear decoder loses Hadamard's inequality",
+            statement=(
+                r"\log p(x) - \mathrm{ELBO} = \tfrac12\Big(\sum_j\log A_{jj} - \log\det A\Big),"
+                r"\quad A = I + W^\top\Lambda^{-1}W"
+            ),
+            hypotheses=(
+                _GAUSSIAN,
+                ("linear decoder", r"f(z) = Wz + b"),
+                ("mean field", r"S \text{ diagonal}"),
+            ),
+            kind="identity",
+            instances=linear_gaussian.linear_scenes(),
+            check=linear_gaussian.diagonal_gap,
+            controls=(
+                Control(
+                    "exact marginal variances",
+                    partial(linear_gaussian.diagonal_gap, gap=linear_gaussian.marginal_variances),
+                ),
+                Control(
+                    "no factor 1/2",
+                    partial(linear_gaussian.diagonal_gap, gap=linear_gaussian.twice_the_gap),
+                ),
+                Control(
+                    "no gap at all",
+                    partial(linear_gaussian.diagonal_gap, gap=linear_gaussian.no_gap),
+                ),
+            ),
+            uses=("3b", "3c"),
+        ),
+        Proposition(
+            label="3e",
+            title="To second order the stationary points are the modes and the value is Laplace's",
+            statement=(
+                r"\mathrm{ELBO}_2(q) = -U(\hat z) + \tfrac d2\log 2\pi - \tfrac12\log\det A"
+                r" - \mathrm{KL}(q\,\|\,\mathcal N(\hat z, A^{-1}))"
+            ),
+            hypotheses=(
+                ("a mode", r"\nabla U(\hat z) = 0,\ A(\hat z)\succ 0"),
+                ("fixed expansion", r"U \text{ replaced by its Taylor polynomial at } \hat z"),
+            ),
+            kind="identity",
+            instances=model_scenes(),
+            check=laplace_is_second_order,
+            controls=(
+                Control("+1/2 log det A", partial(laplace_is_second_order, log_det=0.5)),
+                Control("no d/2 log 2 pi", partial(laplace_is_second_order, constant=False)),
+                Control("half the KL", partial(laplace_is_second_order, divergence=0.5)),
+                Control("the expansion point moves with m", moving_expansion_point),
+            ),
+            uses=("3b",),
+        ),
+        Proposition(
+            label="3f",
+            title="The gap law: sigma^2 / 12 times the squared slope of the decoder's metric",
+            statement=(
+                r"\log p(x) - \mathrm{ELBO} = \frac{\sigma^2}{12}\|T\|_g^2 + O(\sigma^4),\quad"
+                r"T_{ijk} = \tfrac12(\partial_i g_{jk} + \partial_j g_{ik} + \partial_k g_{ij}),"
+                r"\ g = J^\top J"
+            ),
+            hypotheses=(
+                ("isotropic Gaussian", r"p(x|z) = \mathcal N(f(z), \sigma^2 I)"),
+                ("injective immersion", r"f \text{ injective, } g \succ 0,\ x = f(z_0)"),
+            ),
+            kind="rate",
+            instances=gap_law.graphs(),
+            check=gap_law.gap_law,
+            controls=(
+                Control("a factor 1/24", partial(gap_law.gap_law, coefficient=gap_law.half_coefficient)),
+                Control(
+                    "T not raised with the inverse metric",
+                    partial(gap_law.gap_law, coefficient=gap_law.lowered_norm),
+                ),
+                Control(
+                    "normal curvature for the metric's slope",
+                    partial(gap_law.gap_law, coefficient=gap_law.normal_part),
+                ),
+                Control("order sigma", partial(gap_law.gap_law, exponent=1.0)),
+            ),
+            uses=("3a", "3e"),
+            figure="stationary-evidence",
+            resolution=1e-2,
+            examples=6,
+        ),
+        Proposition(
+            label="3f-isometric",
+            title="At constant metric the gap is of order sigma^4: k^4 / 48 on a unit-speed curve",
+            statement=r"\log p(x) - \mathrm{ELBO} = \frac{\sigma^4\kappa^4}{48} + O(\sigma^6)",
+            hypotheses=(
+                ("isotropic Gaussian", r"p(x|z) = \mathcal N(f(z), \sigma^2 I)"),
+                ("unit speed", r"d = 1,\ \|f'\| = 1,\ f \text{ injective}"),
+            ),
+            kind="rate",
+            instances=gap_law.unit_speed_curves(),
+            check=gap_law.isometric_gap,
+            controls=(
+                Control("order sigma^2", partial(gap_law.isometric_gap, exponent=2.0)),
+                Control("a factor 1/24", partial(gap_law.isometric_gap, factor=1 / 24)),
+                Control("k^2 for k^4", partial(gap_law.isometric_gap, power=2)),
+            ),
+            uses=("3f",),
+            resolution=5e-2,
+            examples=4,
+        ),
+        Proposition(
+            label="3g",
+            title="Read literally the claim is false: f = z^2 keeps a gap of log 2",
+            statement=(
+                r"f(z) = z^2,\ x = z_0^2 \ne 0:\quad"
+                r"\log p(x) - \max_q \mathrm{ELBO} \to \log 2 \text{ as } \sigma \to 0"
+            ),
+            hypotheses=(("not injective", r"f(z_0) = f(-z_0)"),),
+            kind="counterexample",
+            instances=gap_law.folds(),
+            check=gap_law.fold_gap,
+            controls=(
+                Control("the gap vanishes", partial(gap_law.fold_gap, limit=0.0)),
+                Control("a gap of log 3", partial(gap_law.fold_gap, limit=float(np.log(3)))),
+            ),
+            uses=("3f",),
+            resolution=1e-2,
+            examples=4,
+        ),
+        Proposition(
+            label="3h",
+            title="Where sigma and the latent scale are stationary the ELBO is a sum of entropies",
+            statement=(
+                r"\mathrm{ELBO} = \tfrac1N\sum_n H[q(z|x_n)] - H[\mathcal N(0, I_d)]"
+                r" - H[\mathcal N(0, \sigma^2 I_D)]"
+            ),
+            hypotheses=(
+                ("isotropic Gaussian", r"p(x|z) = \mathcal N(f(z), \sigma^2 I)"),
+                ("stationary sigma", r"\sigma^2 = \tfrac1{ND}\sum_n\mathbb E_q\|x_n - f(z)\|^2"),
+                ("stationary latent scale", r"\tfrac1N\sum_n\mathbb E_q\|z\|^2 = d"),
+            ),
+            kind="identity",
+            instances=trained_scenes(),
+            check=sum_of_entropies,
+            controls=(
+                Control("sigma off by half", partial(sum_of_entropies, widen=1.5)),
+                Control("latents off by half", partial(sum_of_entropies, stretch=1.5)),
+                Control("no prior entropy", partial(sum_of_entropies, prior=0.0)),
+                Control("noise entropy added", partial(sum_of_entropies, noise=-1.0)),
+            ),
+            uses=("3b",),
+        ),
+        digits.STATIONARY_EVIDENCE,
+    ),
+)

@@ -1,0 +1,113 @@
+"""The command line: parse, call, print."""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+
+from vaetheory import report
+from vaetheory.claims import CLAIMS
+from vaetheory.claims.runner import PROFILES, Result, select, verify
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="vaetheory", description="The theorems about variational auto-encoders, run."
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"vaetheory {metadata.version('vaetheory')}"
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("list", help="list the claims and their propositions")
+    run = commands.add_parser("verify", help="check propositions and refute their wrong versions")
+    run.add_argument("labels", nargs="*", metavar="LABEL", help="a claim or a proposition")
+    run.add_argument("--profile", choices=list(PROFILES), default="quick")
+    run.add_argument("--seed", type=int, default=0, metavar="N")
+    run.add_argument("--jobs", type=int, default=1, metavar="N", help="processes to run in")
+    run.add_argument("--json", metavar="FILE", help="write the results there")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status.
+
+    0: everything asked for was confirmed and every control refuted. 1: something was not.
+    2: the request could not be understood. 130: interrupted.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        if options.command == "list":
+            return _list()
+        return _verify(options)
+    except (ValueError, OSError) as error:
+        print(f"vaetheory: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("vaetheory: interrupted", file=sys.stderr)
+        return 130
+
+
+def _list() -> int:
+    for claim in CLAIMS:
+        print(f"{claim.label}: {claim.title}")
+        for p in claim.propositions:
+            print(f"  {p.label:<12} {p.kind:<14} {p.title}")
+    return 0
+
+
+@contextmanager
+def _executor(jobs: int) -> Iterator[Executor | None]:
+    """Processes for more than one job; none for one."""
+    if jobs < 1:
+        raise ValueError(f"--jobs: expected at least 1, got {jobs}")
+    if jobs == 1:
+        yield None
+        return
+    # Each process computes on one core; what is set here is read when they import NumPy.
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _verify(options: argparse.Namespace) -> int:
+    if options.json and not Path(options.json).resolve().parent.is_dir():
+        raise ValueError(f"--json: expected a folder that exists, got {options.json}")
+    labels = options.labels or None
+    chosen = select(labels, CLAIMS)
+    results: list[Result] = []
+    with _executor(options.jobs) as executor:
+        running = verify(labels, options.profile, options.seed, executor=executor)
+        _progress(f"0/{len(chosen)}: {chosen[0][1].label}")
+        for result in running:
+            results.append(result)
+            _progress("")
+            print(report.line(result))
+            for text in report.details(result):
+                print(text)
+            sys.stdout.flush()
+            if len(results) < len(chosen):
+                _progress(f"{len(results)}/{len(chosen)}: {chosen[len(results)][1].label}")
+            if options.json:
+                # After each result, so that an interrupted run keeps what it has.
+                document = report.as_json(results, profile=options.profile, seed=options.seed)
+                report.write_json(options.json, document)
+    print(report.summary(results))
+    return 0 if all(r.confirmed for r in results) else 1
+
+
+def _progress(text: str) -> None:
+    """Show what is running on the terminal's last line; nothing where there is no terminal."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)

@@ -1,0 +1,195 @@
+"""Adaptive tensor Gauss-Legendre quadrature over a list of (cell, datum) pairs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaetheory._validation import Array
+from vaetheory.gaussians import standard_log_prob
+from vaetheory.models import LatentModel
+from vaetheory.quadrature.blocks import Index, blocks
+from vaetheory.quadrature.rules import tensor_rule
+from vaetheory.quadrature.scan import MAX_PAIRS, Pairs, TooManyPairs, select, split
+from vaetheory.quadrature.tables import Table
+
+_EPS = float(np.finfo(np.float64).eps)
+_LIMIT = 1_000_000
+_DEEPEST = 60
+#: Log integrands are cut this far below the best: exp of less is slow and adds nothing.
+_LEAST = -120.0
+
+
+@dataclass
+class CellSum:
+    """Integrals relative to exp(shift), with their error figures.
+
+    Attributes
+    ----------
+    shift : array (N,)
+        Nats.
+    total, error, rounding : array (N,)
+        The integral, the quadrature estimate of its error, and an estimate of the rounding.
+    nodes : array of int (N,)
+    gave_up : array of bool (N,)
+    """
+
+    shift: Array
+    total: Array
+    error: Array
+    rounding: Array
+    nodes: Index
+    gave_up: NDArray[np.bool_]
+
+
+def integrate(
+    model: LatentModel,
+    table: Table,
+    pairs: Pairs,
+    shift: Array,
+    *,
+    rtol: float,
+    noise: Array,
+    max_nodes: int,
+    nodes: Index,
+) -> CellSum:
+    """Sum the integrals of exp(log joint) over each datum's cells, bisecting where needed.
+
+    Parameters
+    ----------
+    model : LatentModel
+    table : Table
+        Of the data.
+    pairs : Pairs
+        Cells on which the integrand is resolved.
+    shift : array (N,)
+        About the greatest log joint of each datum, nats.
+    rtol : float
+        Tolerance of the quadrature, relative to the integral.
+    noise : array (N,)
+        Rounding noise of the log joint, nats: an error below it cannot be made out.
+    max_nodes : int
+        Evaluations a datum.
+    nodes : array of int (N,)
+        Evaluations already made.
+    """
+    n = len(shift)
+    out = CellSum(
+        shift.copy(), np.zeros(n), np.zeros(n), np.zeros(n), nodes.copy(), np.zeros(n, dtype=bool)
+    )
+    for depth in range(_DEEPEST):
+        if not len(pairs):
+            break
+        if len(pairs) > MAX_PAIRS and n > 1:
+            raise TooManyPairs
+        value, error, rounding = _evaluate(model, table, pairs, out)
+        cost = len(tensor_rule(model.latent_dim).weights) + 1
+        out.nodes += cost * np.bincount(pairs.datum, minlength=n)
+        worst = error.sum(axis=-1)
+        total = out.total + np.bincount(pairs.datum, value, minlength=n)
+        # Half of what is left is spent on a level: the error never exceeds the tolerance.
+        allowed = np.maximum(0.5 * (rtol * total - out.error), noise * total)
+        accept = _acceptable(pairs.datum, worst, allowed)
+        accept |= worst <= np.maximum(rounding, noise[pairs.datum] * value)
+        over = out.nodes > max_nodes
+        if depth == _DEEPEST - 1:
+            accept[:] = True
+        out.gave_up |= np.bincount(pairs.datum[~accept], minlength=n) * over > 0
+        accept |= out.gave_up[pairs.datum]
+        who = pairs.datum[accept]
+        out.total += np.bincount(who, value[accept], minlength=n)
+        out.error += np.bincount(who, worst[accept], minlength=n)
+        out.rounding += np.bincount(who, rounding[accept], minlength=n)
+        pairs = _bisect(pairs, ~accept, error)
+    return out
+
+
+def _bisect(pairs: Pairs, again: NDArray[np.bool_], error: Array) -> Pairs:
+    """Halve the cells of some pairs along the axes that hold most of the error."""
+    error = error[again]
+    axes = error >= 0.2 * error.max(axis=-1, keepdims=True, initial=0.0)
+    # Pairs of one cell may want different axes: each choice is a copy of the cell.
+    d = axes.shape[-1]
+    choice = (axes << np.arange(d)).sum(axis=-1)
+    key = pairs.cell[again] * (1 << d) + choice
+    order = np.argsort(key, kind="stable")
+    kept, cell = np.unique(key[order], return_inverse=True)
+    chosen = select(pairs.boxes, pairs.cell[again][order], pairs.datum[again][order])
+    boxes = pairs.boxes.take(kept >> d)
+    bits = (kept[:, None] >> np.arange(d)) & 1
+    return split(Pairs(boxes, cell, chosen.datum), bits.astype(bool))[0]
+
+
+def _acceptable(datum: Index, error: Array, allowed: Array) -> NDArray[np.bool_]:
+    """Mark the smallest errors of each datum whose sum is allowed."""
+    order = np.lexsort((error, datum))
+    total = np.cumsum(error[order])
+    who = datum[order]
+    first = np.r_[True, who[1:] != who[:-1]]
+    before = (total - error[order])[first]
+    total -= before[np.cumsum(first) - 1]
+    out = np.empty(len(datum), dtype=bool)
+    out[order] = total <= allowed[who]
+    return out
+
+
+def _evaluate(
+    model: LatentModel, table: Table, pairs: Pairs, out: CellSum
+) -> tuple[Array, Array, Array]:
+    """Integral, error an axis and rounding of each pair, relative to exp(out.shift)."""
+    d, boxes = model.latent_dim, pairs.boxes
+    rule = tensor_rule(d)
+    points = np.concatenate([np.zeros((1, d)), rule.nodes])
+    m = len(rule.weights)
+    value, rounding = np.empty(len(pairs)), np.empty(len(pairs))
+    error, top = np.empty((len(pairs), d)), np.empty(len(pairs))
+    per_cell = m * (model.data_dim + d)
+    for b in blocks(pairs.cell, per_pair=m + model.data_dim, per_cell=per_cell, limit=_LIMIT):
+        centre, half = boxes.centre[b.cells], boxes.half[b.cells]
+        step = half[:, None] * points
+        params = table.restrict(model.decode(centre[:, None] + step))
+        delta = table.coordinates(params[:, 1:] - params[:, :1])
+        # The prior is centred like the likelihood, for the same reason.
+        prior = -(step[:, 1:] * (centre[:, None] + 0.5 * step[:, 1:])).sum(axis=-1)
+        who = datum = pairs.datum[b.pairs]
+        base, score = table.centre(who, params[:, 0])
+        offset = base + standard_log_prob(centre)[:, None] - out.shift[datum]
+        exponent = table.change(score, who, params[:, 0], delta)
+        exponent += prior[:, None]
+        span = np.maximum(np.abs(exponent.max(axis=-1)), np.abs(exponent.min(axis=-1)))
+        exponent += offset[..., None]
+        peak = exponent.max(axis=-1)
+        np.clip(exponent, _LEAST, 600.0, out=exponent)
+        np.exp(exponent, out=exponent)
+        exponent *= half.prod(axis=-1)[:, None, None]
+        integral, worst = rule.integrate(exponent)
+        # What matters to the sum is within some tens of nats of the best.
+        lost = table.condition * 2 * np.abs(base - table.peak[datum])
+        lost += np.minimum(span, np.abs(offset) + 20) + np.abs(out.shift[datum]) + 4
+        there = b.pairs[b.valid]
+        value[there], error[there] = integral[b.valid], worst[b.valid]
+        rounding[there] = (_EPS * lost * integral)[b.valid]
+        top[there] = peak[b.valid]
+    _rescale(pairs.datum, top, out, (value, error, rounding))
+    return value, error, rounding
+
+
+def _rescale(datum: Index, top: Array, out: CellSum, sums: tuple[Array, ...]) -> None:
+    """Raise the shift where the integrand turned out to be much larger, before sums overflow."""
+    highest = np.zeros(len(out.shift))
+    np.maximum.at(highest, datum, top)
+    if highest.max(initial=0.0) < 50:
+        return
+    rise = np.where(highest > 50, highest, 0.0)
+    # Exponents were cut at 600: such a value is wrong, and its error figure must say so.
+    cut = highest > 600
+    factor = np.exp(-np.minimum(rise, 600.0))
+    for values in sums:
+        values *= factor[datum].reshape(-1, *(1,) * (values.ndim - 1))
+    out.shift += rise
+    out.total *= factor
+    out.error *= factor
+    out.rounding *= factor
+    out.error[cut] = np.inf

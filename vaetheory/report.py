@@ -1,0 +1,104 @@
+"""Results as text and as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from vaetheory.claims.runner import Result
+
+_PACKAGES = ("vaetheory", "numpy", "scipy", "autograd", "hypothesis", "scikit-learn")
+
+
+def line(result: Result) -> str:
+    """One line for one proposition.
+
+    Examples
+    --------
+    >>> from vaetheory import verify
+    >>> line(next(verify("1b")))[:15]
+    'confirmed  1b  '
+    """
+    refuted = sum(c.refuted for c in result.controls)
+    return (
+        f"{result.verdict:<16} {result.label:<12} residual {result.residual:8.1e}  "
+        f"bound {result.bound:8.1e}  {result.instances:>4} instances  "
+        f"{refuted}/{len(result.controls)} controls refuted  {result.seconds:6.1f} s  "
+        f"{result.title}"
+    )
+
+
+def details(result: Result) -> list[str]:
+    """What a reader wants under the line: findings, and for a failure its reason and instance."""
+    out = [f"    found: {finding}" for finding in result.findings]
+    if not result.confirmed:
+        out += [f"    why: {result.message}", f"    instance: {result.instance!r}"]
+    return out
+
+
+def summary(results: Sequence[Result]) -> str:
+    """The closing line of a run."""
+    good = sum(r.confirmed for r in results)
+    controls = [c for r in results for c in r.controls]
+    refuted = sum(c.refuted for c in controls)
+    return (
+        f"{good} of {len(results)} propositions confirmed, {refuted} of {len(controls)} wrong "
+        f"versions refuted, {sum(r.instances for r in results)} instances, "
+        f"{sum(r.seconds for r in results):.1f} s of work"
+    )
+
+
+def environment() -> dict[str, str]:
+    """Versions of what the results rest on."""
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def as_json(results: Sequence[Result], *, profile: str, seed: int) -> dict[str, Any]:
+    """The JSON document of a run; numbers that are not finite become strings."""
+    return {
+        "results": [_finite(r.as_dict()) for r in results],
+        "environment": environment(),
+        "profile": profile,
+        "seed": seed,
+    }
+
+
+def _finite(value: Any) -> Any:
+    """`value` with every float that JSON cannot hold as its name."""
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_finite(v) for v in value]
+    if isinstance(value, float) and not abs(value) < float("inf"):
+        return str(value)
+    return value
+
+
+def write_json(path: str | Path, document: dict[str, Any]) -> None:
+    """Write `document` to `path`, whole or not at all."""
+    target = Path(path)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(document, file, indent=2, allow_nan=False)
+            file.write("\n")
+        # mkstemp makes the file private; give it the permissions of an ordinary one.
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(name, 0o666 & ~mask)
+        os.replace(name, target)
+    except BaseException:
+        os.unlink(name)
+        raise

@@ -1,0 +1,264 @@
+"""Gaussian posteriors at which the exact ELBO is stationary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vaetheory import gaussians
+from vaetheory._validation import Array, fraction, option
+from vaetheory.elbo import elbo, flatten
+from vaetheory.encoders import Posterior
+from vaetheory.models import LatentModel
+from vaetheory.modes import posterior_mode
+from vaetheory.quadrature.gaussian import hermite_rule
+from vaetheory.quadrature.result import NOT_REACHED, REACHED
+
+_ITERATIONS = 200
+_MEMORY = 6
+_CHUNK = 2**16
+
+
+@dataclass(frozen=True)
+class StationaryPosterior(Posterior):
+    """A Gaussian posterior at which the ELBO is stationary, with its ELBO.
+
+    Attributes
+    ----------
+    loc, cov : arrays (..., d), (..., d, d)
+        As in `Posterior`, so it can be used wherever one is expected.
+    value : array (...)
+        The ELBO there, in nats.
+    error : array (...)
+        Estimate of the error of `value` plus `deficit`.
+    deficit : array (...)
+        Estimate, in nats, of what the ELBO still gains on the way to the stationary point.
+    status : array of str (...)
+        `"reached"` where the deficit fell below the tolerance.
+    iterations : int
+    """
+
+    value: Array
+    error: Array
+    deficit: Array
+    status: NDArray[np.str_]
+    iterations: int
+
+
+def stationary_posterior(
+    model: LatentModel,
+    X: ArrayLike,
+    *,
+    structure: str = "full",
+    start: Posterior | None = None,
+    rtol: float = 1e-13,
+) -> StationaryPosterior:
+    """The Gaussian posterior of each datum at which the exact ELBO is stationary.
+
+    Fixed-point (natural-gradient) steps on the stationarity conditions of claim 3b, mixed by
+    Anderson's scheme, with the expectations by Gauss-Hermite rules of increasing order. By
+    default they start from the highest mode found with the inverse Hessian there; where the
+    ELBO has several stationary points the one reached from the start is returned.
+
+    Parameters
+    ----------
+    model : LatentModel
+    X : array (..., D)
+    structure : {"full", "diagonal"}
+        Whether the covariance is free or diagonal.
+    start : Posterior, optional
+        Where to start.
+    rtol : float
+        Tolerance on the ELBO still to gain, relative to 1 + the size of the ELBO.
+
+    Returns
+    -------
+    StationaryPosterior
+
+    Raises
+    ------
+    ValueError
+        As for `elbo`; also for an unknown structure.
+
+    Notes
+    -----
+    Source: claims 3b to 3d. grad_m ELBO = -E[grad U], grad_S ELBO = 1/2 (S^-1 - E[A]).
+
+    Examples
+    --------
+    >>> from vaetheory import LatentModel, decoders, likelihoods, stationary_posterior
+    >>> model = LatentModel(decoders.Affine([[1.0]]), likelihoods.Gaussian(scale=1.0), 1)
+    >>> q = stationary_posterior(model, [[2.0]])
+    >>> q.loc.round(12).tolist(), q.cov.round(12).tolist()
+    ([[1.0]], [[[0.5]]])
+    """
+    option("structure", structure, ("full", "diagonal"))
+    fraction("rtol", rtol, low=1e-15, high=0.1)
+    data = model.check_data(X)
+    shape, d = data.shape[:-1], model.latent_dim
+    if start is None:
+        flat = data.reshape(-1, model.data_dim)
+        loc = posterior_mode(model, flat)
+        _, hessian, safe = model.potential_derivatives(flat, loc)
+        precision = _definite(hessian, safe)
+    else:
+        flat, loc, cov = flatten(model, data, start)
+        precision = np.linalg.inv(cov)
+    if structure == "diagonal":
+        precision = _diagonal(precision)
+    ascent = _Ascent(model, flat, loc.copy(), precision, structure == "diagonal")
+    iterations, rows = 0, np.arange(len(flat))
+    for order in _orders(d):
+        steps, rows = ascent.run(rows, order, rtol)
+        iterations += steps
+    loc, cov, deficit = ascent.loc, np.linalg.inv(ascent.precision), ascent.deficit
+    cov = (cov + np.swapaxes(cov, -1, -2)) / 2
+    bound = elbo(model, flat, Posterior(loc, cov))
+    reached = deficit <= rtol * (1 + np.abs(bound.value))
+    status = np.where(reached & bound.reached, REACHED, NOT_REACHED)
+    return StationaryPosterior(
+        loc.reshape(*shape, d),
+        cov.reshape(*shape, d, d),
+        value=bound.value.reshape(shape),
+        error=(bound.error + deficit).reshape(shape),
+        deficit=deficit.reshape(shape),
+        status=status.reshape(shape),
+        iterations=iterations,
+    )
+
+
+def _orders(dim: int) -> tuple[int, ...]:
+    """Rules of increasing order: a row whose first step with one finds nothing to do is done."""
+    return {1: (12, 24, 48), 2: (8, 14, 24), 3: (5, 8, 12), 4: (4, 6)}.get(dim, (2, 3))
+
+
+def _diagonal(matrix: Array) -> Array:
+    return np.diagonal(matrix, axis1=-2, axis2=-1)[..., None] * np.eye(matrix.shape[-1])
+
+
+def _definite(hessian: Array, gauss_newton: Array) -> Array:
+    """The Hessian where it is positive definite, else its Gauss-Newton part."""
+    indefinite = np.linalg.eigvalsh(hessian)[..., 0] <= 0
+    return np.where(indefinite[..., None, None], gauss_newton, hessian)
+
+
+def _expectations(
+    model: LatentModel, X: Array, loc: Array, cov: Array, order: int
+) -> tuple[Array, Array, Array, Array]:
+    """ELBO, E[grad U], E[A] and E[Gauss-Newton part] of each row by one Gauss-Hermite rule."""
+    nodes, weights = hermite_rule(order, model.latent_dim)
+    count, d = loc.shape
+    height, gradient = np.empty(count), np.empty((count, d))
+    hessian, safe = np.empty((count, d, d)), np.empty((count, d, d))
+    chol = np.linalg.cholesky(cov)
+    size = max(1, _CHUNK // len(nodes))
+    for i in range(0, count, size):
+        rows = slice(i, i + size)
+        z = loc[rows, None] + nodes @ np.swapaxes(chol[rows], -1, -2)
+        x = np.broadcast_to(X[rows, None], (*z.shape[:-1], X.shape[-1]))
+        height[rows] = model.log_joint(x, z) @ weights
+        g, a, b = model.potential_derivatives(x, z)
+        gradient[rows] = np.einsum("nmi,m->ni", g, weights)
+        hessian[rows] = np.einsum("nmij,m->nij", a, weights)
+        safe[rows] = np.einsum("nmij,m->nij", b, weights)
+    return height + gaussians.entropy(cov), gradient, hessian, safe
+
+
+class _Ascent:
+    """The iteration for all rows at once: mean, precision, and the ELBO still to gain."""
+
+    def __init__(
+        self, model: LatentModel, X: Array, loc: Array, precision: Array, diagonal: bool
+    ) -> None:
+        self.model, self.X, self.diagonal = model, X, diagonal
+        self.loc, self.precision = loc, precision
+        self.deficit = np.full(len(X), np.inf)
+        # The mixing weighs residuals in units of the first posterior's width.
+        self._unit = np.linalg.cholesky(precision)
+        self._inverse_unit = np.linalg.inv(self._unit)
+
+    def run(self, rows: np.ndarray, order: int, rtol: float) -> tuple[int, np.ndarray]:
+        """Iterate `rows` with the rule of one order; return the steps and the rows it moved."""
+        count, dim = self.loc.shape
+        size = dim + dim * dim
+        targets, residuals = np.zeros((2, _MEMORY, count, size))
+        filled = np.zeros((_MEMORY, count), dtype=bool)
+        height = np.full(count, -np.inf)
+        old_loc, old_precision = self.loc.copy(), self.precision.copy()
+        halvings = np.zeros(count, dtype=int)
+        self.deficit[rows] = np.inf
+        active, moved = rows, rows
+        step = 0
+        while len(active) and step < _ITERATIONS:
+            step += 1
+            cov = np.linalg.inv(self.precision[active])
+            new, gradient, hessian, safe = _expectations(
+                self.model, self.X[active], self.loc[active], cov, order
+            )
+            target = _definite(hessian, safe)
+            shift = -np.linalg.solve(target, gradient[..., None])[..., 0]
+            if self.diagonal:
+                target = _diagonal(target)
+            mismatch = cov @ target - np.eye(dim)
+            deficit = 0.5 * np.abs((gradient * shift).sum(axis=-1)) + (
+                0.25 * np.einsum("nij,nji->n", mismatch, mismatch)
+            )
+            # Either sign of progress will do: the ELBO of a coarse rule and its stationarity
+            # conditions disagree by the error of the rule.
+            lower = new < height[active] - 1e-13 * (1 + np.abs(new))
+            worse = lower & (deficit > self.deficit[active])
+            # Rows that fell go back half-way and forget how they got there.
+            back = active[worse]
+            self.loc[back] = (self.loc[back] + old_loc[back]) / 2
+            self.precision[back] = (self.precision[back] + old_precision[back]) / 2
+            filled[:, back] = False
+            halvings[back] += 1
+
+            keep, shift, target = active[~worse], shift[~worse], target[~worse]
+            height[keep], self.deficit[keep], halvings[keep] = new[~worse], deficit[~worse], 0
+            old_loc[keep], old_precision[keep] = self.loc[keep], self.precision[keep]
+            slot = step % _MEMORY
+            targets[slot, keep] = self._pack(keep, self.loc[keep] + shift, target)
+            current = self._pack(keep, self.loc[keep], self.precision[keep])
+            residuals[slot, keep] = targets[slot, keep] - current
+            filled[slot, keep] = True
+            mixed = _mix(targets[:, keep], residuals[:, keep], filled[:, keep], slot)
+            self._unpack(keep, mixed, self.loc[keep] + shift, target)
+
+            done = self.deficit[active] <= 0.1 * rtol * (1 + np.abs(new))
+            active = active[(worse | ~done) & (halvings[active] < 40)]
+            if step == 1:
+                moved = active
+        return step, moved
+
+    def _pack(self, rows: np.ndarray, loc: Array, precision: Array) -> Array:
+        """Mean and precision as one vector, in units of the first posterior."""
+        white, inverse = self._unit[rows], self._inverse_unit[rows]
+        m = np.einsum("nji,nj->ni", white, loc)
+        p = inverse @ precision @ np.swapaxes(inverse, -1, -2)
+        return np.concatenate([m, p.reshape(len(rows), p.shape[-1] ** 2)], axis=-1)
+
+    def _unpack(self, rows: np.ndarray, mixed: Array, loc: Array, precision: Array) -> None:
+        """Take the mixed step where it is a Gaussian and no wild one, else the plain step."""
+        dim = self.loc.shape[1]
+        p = mixed[:, dim:].reshape(-1, dim, dim)
+        p = (p + np.swapaxes(p, -1, -2)) / 2
+        plain = self._pack(rows, loc, precision)[:, dim:].reshape(-1, dim, dim)
+        sound = np.linalg.eigvalsh(p)[:, 0] > 0.1 * np.linalg.eigvalsh(plain)[:, 0]
+        white, inverse = self._unit[rows], self._inverse_unit[rows]
+        m = np.einsum("nji,nj->ni", inverse, mixed[:, :dim])
+        p = white @ p @ np.swapaxes(white, -1, -2)
+        p = _diagonal(p) if self.diagonal else (p + np.swapaxes(p, -1, -2)) / 2
+        self.loc[rows] = np.where(sound[:, None], m, loc)
+        self.precision[rows] = np.where(sound[:, None, None], p, precision)
+
+
+def _mix(targets: Array, residuals: Array, filled: NDArray[np.bool_], slot: int) -> Array:
+    """Anderson's mixture `(n, p)` of the last targets `(K, n, p)`: least combined residual."""
+    last = residuals[slot]
+    change = np.where(filled[..., None], last - residuals, 0.0)
+    moved = np.where(filled[..., None], targets[slot] - targets, 0.0)
+    weights = np.linalg.pinv(np.moveaxis(change, 0, -1), rcond=1e-8) @ last[..., None]
+    return targets[slot] - np.einsum("knp,nk->np", moved, weights[..., 0])
