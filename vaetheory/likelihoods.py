@@ -21,7 +21,7 @@ from vaetheory.gaussians import LOG_2PI
 
 
 def stirling_remainder(a: Array) -> Array:
-    """log Gamma(a) - (a - 1/2) log a + a - log(2 pi) / 2, with all digits for large a.
+    """Remainder log Gamma(a) - (a - 1/2) log a + a - log(2 pi) / 2, with all digits for large a.
 
     Examples
     --------

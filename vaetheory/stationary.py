@@ -188,6 +188,7 @@ class _Ascent:
         height = np.full(count, -np.inf)
         old_loc, old_precision = self.loc.copy(), self.precision.copy()
         halvings = np.zeros(count, dtype=int)
+        before = self.deficit[rows]
         self.deficit[rows] = np.inf
         active, moved = rows, rows
         step = 0
@@ -219,6 +220,13 @@ class _Ascent:
             keep, shift, target = active[~worse], shift[~worse], target[~worse]
             height[keep], self.deficit[keep], halvings[keep] = new[~worse], deficit[~worse], 0
             old_loc[keep], old_precision[keep] = self.loc[keep], self.precision[keep]
+            # The first step of all is taken even from a point that is good enough: where the
+            # rule is exact it ends at the stationary point itself.
+            done = deficit <= 1e-3 * rtol * (1 + np.abs(new))
+            if step == 1:
+                done &= np.isfinite(before)
+            go = ~done[~worse]
+            keep, shift, target = keep[go], shift[go], target[go]
             slot = step % _MEMORY
             targets[slot, keep] = self._pack(keep, self.loc[keep] + shift, target)
             current = self._pack(keep, self.loc[keep], self.precision[keep])
@@ -226,8 +234,6 @@ class _Ascent:
             filled[slot, keep] = True
             mixed = _mix(targets[:, keep], residuals[:, keep], filled[:, keep], slot)
             self._unpack(keep, mixed, self.loc[keep] + shift, target)
-
-            done = self.deficit[active] <= 0.1 * rtol * (1 + np.abs(new))
             active = active[(worse | ~done) & (halvings[active] < 40)]
             if step == 1:
                 moved = active

@@ -203,7 +203,7 @@ def digit_gaps(noise: float) -> DigitGaps:
     model = LatentModel(base.decoder, likelihoods.Gaussian(scale=scale), 2)
     evidence = log_evidence(model, X)
     lattice, lattice_error = _lattice_evidence(model, X)
-    best = stationary_posterior(model, X, rtol=1e-11)
+    best = stationary_posterior(model, X, rtol=1e-9)
     return DigitGaps(
         evidence.value, evidence.error, lattice, lattice_error, best.value, best.error
     )

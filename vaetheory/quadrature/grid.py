@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vaetheory._validation import Array
+
+_T = TypeVar("_T", bound=np.generic)
 
 #: The fine grid covers |z|_inf <= INNER; a power of two keeps all cell borders exact.
 INNER = 8.0
@@ -32,7 +35,7 @@ class Boxes:
     def __len__(self) -> int:
         return len(self.centre)
 
-    def take(self, which: NDArray[np.intp] | NDArray[np.bool_]) -> Boxes:
+    def take(self, which: NDArray[np.intp] | NDArray[np.bool_] | slice) -> Boxes:
         """The cells at some positions."""
         return Boxes(self.centre[which], self.half[which])
 
@@ -73,7 +76,7 @@ def outer(d: int, radius: float) -> Boxes:
     return boxes.take((np.abs(boxes.centre) > INNER).any(axis=-1))
 
 
-def pool(values: Array, cells: int, d: int) -> Array:
+def pool(values: NDArray[_T], cells: int, d: int) -> NDArray[_T]:
     """Maximum over the 2^d children of each cell of the next coarser level.
 
     Parameters
@@ -82,7 +85,8 @@ def pool(values: Array, cells: int, d: int) -> Array:
     """
     leading = values.shape[:-1]
     out = values.reshape(*leading, *(cells // 2, 2) * d)
-    return out.max(axis=tuple(len(leading) + 1 + 2 * i for i in range(d))).reshape(*leading, -1)
+    best: NDArray[_T] = out.max(axis=tuple(len(leading) + 1 + 2 * i for i in range(d)))
+    return best.reshape(*leading, -1)
 
 
 def spread(values: NDArray[np.bool_], cells: int, d: int) -> NDArray[np.bool_]:

@@ -48,7 +48,9 @@ def climb(
         moved = active[good]
         if len(moved):
             z[moved], best[moved] = trial[good], value[good]
-            gradient[moved], information[moved] = _finite(*model.gauss_newton(data[moved], z[moved]))
+            gradient[moved], information[moved] = _finite(
+                *model.gauss_newton(data[moved], z[moved])
+            )
         # Steps that stall, or gain next to nothing, are not worth their cost here.
         active = active[np.where(good, gain > 1e-3, damping[active] < 1e6)]
         if not len(active):

@@ -42,6 +42,7 @@ _INHERITED = 0.25
 _LINEAR_SAFETY = 1.25
 #: At least this share of the decoder's curvature is taken to lie along the score.
 _ALIGNED = 0.1
+_LOST = 1e-14
 _LIMIT = 1_500_000
 _DEEPEST = 80
 MAX_PAIRS = 3_000_000
@@ -169,14 +170,20 @@ class Scan:
 
     def _climb(self, which: Index, start: Array) -> None:
         z, best, information = climb(self.model, self.table.data[which], start)
-        self.mode[which], self.best[which], self.information[which] = z, best, information
-        self.level[which] = best + log_laplace(information)
+        better = best > self.best[which]
+        which, before = which[better], self.level[which[better]]
+        self.mode[which], self.best[which] = z[better], best[better]
+        self.information[which] = information[better]
+        self.level[which] = best[better] + log_laplace(information[better])
+        # What was dropped is kept relative to the new level.
+        self.dropped[which] *= np.exp(np.clip(before - self.level[which], -700.0, 700.0))
 
     def run(self, grid: Grid) -> Pairs:
         """Search everywhere; return the resolved pairs."""
         n, d = len(self.table.data), self.model.latent_dim
-        self.best, self.level = np.full(n, -np.inf), np.empty(n)
-        self.mode, self.information = np.empty((n, d)), np.empty((n, d, d))
+        self.best, self.level = np.full(n, -np.inf), np.zeros(n)
+        self.mode, self.information = np.zeros((n, d)), np.zeros((n, d, d))
+        self.information[:] = np.eye(d)
         start = self._inner(grid)
         excess = (self.table.peak - self.level).max() - np.log(self.rtol) + MARGIN + 2
         radius = max(INNER, np.sqrt(2 * max(excess, 0.0)))
@@ -270,7 +277,7 @@ class Scan:
             upper, resolved, reach, axes = self._examine(pairs, floor)
             if depth == _DEEPEST - 1:
                 resolved[:] = True
-            over = self.nodes > self.max_nodes
+            over: NDArray[np.bool_] = np.asarray(self.nodes > self.max_nodes)
             self.gave_up |= np.bincount(pairs.datum[~resolved], minlength=len(over)) * over > 0
             keep = (upper > self._threshold) & (resolved | ~self.gave_up[pairs.datum])
             lost = np.exp(np.minimum(upper[~keep], 700.0))
@@ -353,14 +360,16 @@ class Scan:
             curve = SAFETY_CURVE * np.abs(linear @ residual[:, 1:].T).max(axis=-1)
             curve = np.maximum(curve, _ALIGNED * slope * v.curve[b.cells, None])
             tangent = value + _LINEAR_SAFETY * np.maximum(linear.max(axis=-1), 0) + curve
-            bound = np.minimum(np.minimum(bound, tangent), table.peak[who])
+            # Where values are huge, what cancels has lost its digits.
+            lost = _LOST * (np.abs(value) + slope * reach[b.cells, None])
+            bound = np.minimum(np.minimum(bound, tangent) + lost, table.peak[who])
             change += prior[b.cells, None]
             top = change.argmax(axis=-1)
             there = b.pairs[b.valid]
             upper[there] = bound[b.valid]
             wide = table.bend_of(bend[b.cells, None], slope)
             rough[there] = np.maximum(curve / MAX_CURVE, wide / MAX_BEND)[b.valid]
-            seen[there] = (value + change.max(axis=-1))[b.valid]
+            seen[there] = (value + change.max(axis=-1) - lost)[b.valid]
             where[there] = top[b.valid]
         better = np.flatnonzero(seen > self.best[datum] + 1)
         if len(better):
@@ -369,10 +378,7 @@ class Scan:
             # Assigned in increasing order, so that the best point of a datum stays.
             start[datum[better]] = points[cell[better], where[better]]
             which = np.unique(datum[better])
-            before = self.level[which].copy()
             self._climb(which, start[which])
-            # What was dropped is kept relative to the new level.
-            self.dropped[which] *= np.exp(np.clip(before - self.level[which], -700.0, 700.0))
 
 
 def _axes(v: Variation, boxes: Boxes) -> NDArray[np.bool_]:

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 
 from vaetheory._validation import Array
-from vaetheory.likelihoods import Categorical, Gamma, Gaussian, Likelihood, Poisson
+from vaetheory.likelihoods import Gamma, Gaussian, Likelihood, Poisson
 from vaetheory.quadrature.blocks import Index
 
 
@@ -38,14 +38,14 @@ class Table(ABC):
 
     @abstractmethod
     def dense(self, params: Array) -> tuple[Array, Array]:
-        """log p at parameters `(M, D)` and the norm of its gradient: two arrays `(N, M)`.
+        """Values of log p at parameters `(M, D)` and the norm of its gradient: two arrays `(N, M)`.
 
         Good for bounds only: nothing is centred.
         """
 
     @abstractmethod
     def centre(self, datum: Index, point: Array) -> tuple[Array, Array]:
-        """log p at the centres of cells, and its gradient there.
+        """Values of log p at the centres of cells, and its gradient there.
 
         Parameters
         ----------
@@ -60,7 +60,7 @@ class Table(ABC):
 
     @abstractmethod
     def change(self, score: Array, datum: Index, point: Array, delta: Array) -> Array:
-        """log p at `point + delta` less log p at `point`: `(C, L, D), (C, M, D) -> (C, L, M)`."""
+        """Change of log p from `point` to `point + delta`, `(C, L, D), (C, M, D) -> (C, L, M)`."""
 
     @abstractmethod
     def bend(self, point: Array, delta: Array) -> Array:

@@ -1,0 +1,108 @@
+"""The command line as a user meets it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from vaetheory.cli import main
+
+
+def run(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "vaetheory", *arguments], capture_output=True, text=True, check=False
+    )
+
+
+def test_list_names_every_claim(capsys):
+    assert main(["list"]) == 0, "list failed"
+    out = capsys.readouterr().out
+    for label in ("optimal-decoder", "smooth-decoder", "stationary-evidence", "3g"):
+        assert label in out, f"{label} is not listed"
+
+
+def test_verify_one_proposition(capsys):
+    assert main(["verify", "1b"]) == 0, "1b was not confirmed"
+    captured = capsys.readouterr()
+    assert captured.out.startswith("confirmed"), captured.out
+    assert len(captured.out.splitlines()) == 2, "more than one line a proposition and a summary"
+    assert captured.err == "", "progress was printed where there is no terminal"
+
+
+def test_verify_a_claim_by_name(capsys, tmp_path):
+    target = tmp_path / "out.json"
+    assert main(["verify", "2a", "1b", "--json", str(target), "--seed", "4"]) == 0, "not confirmed"
+    document = json.loads(target.read_text())
+    assert set(document) == {"results", "environment", "profile", "seed"}, "unexpected keys"
+    assert [r["label"] for r in document["results"]] == ["1b", "2a"], "not in the registry's order"
+    assert document["seed"] == 4, "the seed was lost"
+    wanted = {
+        "label", "claim", "title", "kind", "verdict", "residual", "bound", "instances",
+        "worst_instance", "controls", "seconds",
+    }  # fmt: skip
+    for result in document["results"]:
+        assert wanted <= set(result), f"missing {wanted - set(result)}"
+        assert all(c["refuted"] for c in result["controls"]), "a control survived"
+    assert [p.name for p in tmp_path.iterdir()] == ["out.json"], "a temporary file was left"
+
+
+def test_json_is_not_damaged_by_a_refused_request(capsys, tmp_path):
+    target = tmp_path / "out.json"
+    target.write_text("precious")
+    assert main(["verify", "9z", "--json", str(target)]) == 2, "an unknown label was accepted"
+    assert target.read_text() == "precious", "a refused request overwrote the file"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["verify", "9z"], "got '9z'"),
+        (["verify", "1b", "--jobs", "0"], "--jobs"),
+        (["verify", "1b", "--seed", "-1"], "seed"),
+        (["verify", "1b", "--json", "/nonexistent-folder/out.json"], "folder"),
+    ],
+)
+def test_bad_requests_are_one_line_and_status_two(arguments, expected, capsys):
+    assert main(arguments) == 2, "not refused with status 2"
+    captured = capsys.readouterr()
+    assert captured.out == "", "something was printed before the refusal"
+    assert len(captured.err.splitlines()) == 1, f"not one line: {captured.err}"
+    assert expected in captured.err, captured.err
+
+
+def test_unknown_options_are_status_two():
+    result = run("verify", "--profile", "slow")
+    assert result.returncode == 2, "an unknown profile was accepted"
+    assert "slow" in result.stderr, "the message does not say what came"
+
+
+def test_two_processes_find_the_same(tmp_path):
+    found = []
+    for jobs in ("1", "2"):
+        target = tmp_path / f"{jobs}.json"
+        result = run("verify", "1b", "2a", "--jobs", jobs, "--json", str(target))
+        assert result.returncode == 0, result.stderr
+        results = json.loads(target.read_text())["results"]
+        found.append([(r["label"], r["residual"], r["worst_instance"]) for r in results])
+    assert found[0] == found[1], "the results depend on the number of jobs"
+
+
+def test_failure_is_status_one(monkeypatch, capsys):
+    import dataclasses
+
+    from vaetheory import cli
+    from vaetheory.claims import CLAIMS
+    from vaetheory.claims.claim import Certificate
+
+    false = dataclasses.replace(
+        CLAIMS[0].propositions[0],
+        check=lambda instance: Certificate.identity(1.0, 0.0, scale=1.0, rounding=1e-9),
+    )
+    claims = (dataclasses.replace(CLAIMS[0], propositions=(false,)),)
+    monkeypatch.setattr(cli, "CLAIMS", claims)
+    monkeypatch.setattr("vaetheory.claims.CLAIMS", claims)
+    assert main(["verify"]) == 1, "a refuted proposition passed"
+    out = capsys.readouterr().out
+    assert out.startswith("refuted"), out
+    assert "instance: PerturbedDecoder" in out, "the counterexample is not shown"

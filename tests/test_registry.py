@@ -1,0 +1,47 @@
+"""What every entry of the registry promises."""
+
+import pytest
+
+from vaetheory import CLAIMS
+from vaetheory.claims.claim import KINDS
+
+PROPOSITIONS = {p.label: p for c in CLAIMS for p in c.propositions}
+ORDER = list(PROPOSITIONS)
+
+
+def test_labels_are_unique_across_claims():
+    count = sum(len(c.propositions) for c in CLAIMS)
+    assert len(PROPOSITIONS) == count, "two propositions share a label"
+    assert not set(PROPOSITIONS) & {c.label for c in CLAIMS}, "a proposition is named as a claim"
+
+
+def test_every_proposition_of_the_theory_is_there():
+    wanted = ["1a", "1b", "1c", *(f"2{x}" for x in "abcde"), *(f"3{x}" for x in "abcdefgh")]
+    missing = [label for label in wanted if label not in PROPOSITIONS]
+    assert not missing, f"not in the registry: {missing}"
+
+
+@pytest.mark.parametrize("label", ORDER)
+def test_proposition_is_complete(label):
+    p = PROPOSITIONS[label]
+    assert p.kind in KINDS, f"{label}: unknown kind {p.kind}"
+    assert len(p.controls) >= 2, f"{label}: fewer than two wrong versions"
+    assert p.hypotheses, f"{label}: no hypotheses named"
+    assert p.title and p.statement, f"{label}: no title or statement"
+    assert 0 < p.resolution < 0.1, f"{label}: a resolution of {p.resolution} decides nothing"
+
+
+@pytest.mark.parametrize("label", ORDER)
+def test_uses_point_at_what_came_before(label):
+    for used in PROPOSITIONS[label].uses:
+        assert used in PROPOSITIONS, f"{label} builds on {used}, which does not exist"
+        assert used[0] < label[0] or ORDER.index(used) < ORDER.index(label), (
+            f"{label} builds on {used}, which comes later"
+        )
+
+
+@pytest.mark.parametrize("label", ORDER)
+def test_controls_are_the_check_with_something_changed(label):
+    p = PROPOSITIONS[label]
+    for control in p.controls:
+        assert control.check is not p.check, f"{label}: {control.name} is the proposition itself"

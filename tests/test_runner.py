@@ -1,0 +1,164 @@
+"""The runner: verdicts, shrinking, controls, seeds, executors."""
+
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hypothesis import strategies as st
+
+from vaetheory import verify
+from vaetheory.claims.claim import Certificate, Claim, Control, Proposition
+from vaetheory.claims.runner import judge, run_proposition
+
+
+def square_is_nonnegative(k):
+    return Certificate.at_most(-(k**2), 0.0, scale=1.0, rounding=0.0)
+
+
+def cube_is_nonnegative(k):
+    return Certificate.at_most(-(k**3), 0.0, scale=1.0, rounding=0.0)
+
+
+def toy(check=square_is_nonnegative, controls=(Control("the cube", cube_is_nonnegative),), **more):
+    options = {
+        "label": "0a",
+        "title": "A square is not negative",
+        "statement": r"k^2 \ge 0",
+        "hypotheses": (("an integer", r"k \in \mathbb Z"),),
+        "kind": "inequality",
+        "instances": st.integers(-50, 50),
+        "check": check,
+        "controls": controls,
+    }
+    return Proposition(**(options | more))
+
+
+def test_a_true_proposition_with_refuted_controls_is_confirmed():
+    result = run_proposition(toy())
+    assert result.verdict == "confirmed", result.message
+    (control,) = result.controls
+    assert control.refuted, "the cube survived"
+    assert control.instance < 0, "the cube was refuted by a number that does not refute it"
+
+
+def test_a_false_proposition_is_refuted_by_its_smallest_counterexample():
+    result = run_proposition(toy(check=cube_is_nonnegative, controls=()))
+    assert result.verdict == "refuted", "a false proposition passed"
+    assert result.instance == -1, f"not shrunk: {result.instance}"
+    assert result.residual == 1, "the residual is not that of the shrunk instance"
+    assert "exceeds" in result.message, "the reason is not told"
+
+
+def test_a_bound_above_the_resolution_is_inconclusive_not_a_pass():
+    def vague(k):
+        return Certificate.identity(k, k, scale=1.0, ignorance=1.0)
+
+    result = run_proposition(toy(check=vague, controls=()))
+    assert result.verdict == "inconclusive", "ignorance passed for knowledge"
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_residual_that_is_no_number_is_never_a_pass(value):
+    result = run_proposition(
+        toy(check=lambda k: Certificate.identity(value, 0.0, scale=1.0, rounding=1e-9), controls=())
+    )
+    assert result.verdict == "inconclusive", f"{value} passed"
+
+
+def test_nan_does_not_hide_behind_entries_that_agree():
+    certificate = Certificate.identity([0.0, float("nan")], [0.0, 0.0], scale=1.0, rounding=1.0)
+    assert judge(certificate, 10.0) == "inconclusive", "the NaN was overlooked"
+
+
+def test_the_worst_part_decides():
+    good = Certificate.identity(0.0, 0.0, scale=1.0, rounding=1e-9)
+    bad = Certificate.identity(1.0, 0.0, scale=1.0, rounding=1e-9)
+    assert judge(Certificate.all_of(good, bad), 1e-6) == "refuted", "a refuted part was lost"
+
+
+def test_a_check_that_raises_is_inconclusive_and_says_so():
+    def broken(k):
+        raise ValueError("no such thing")
+
+    result = run_proposition(toy(check=broken, controls=()))
+    assert result.verdict == "inconclusive", "an exception passed"
+    assert "no such thing" in result.message, "the exception is not told"
+
+
+def test_a_control_that_is_true_survives_and_fails_the_proposition():
+    result = run_proposition(toy(controls=(Control("true as well", square_is_nonnegative),)))
+    assert result.verdict == "control survived", "a control that is never refuted passed"
+    assert "true as well" in result.message, "the survivor is not named"
+
+
+def test_a_control_that_only_raises_survives():
+    def broken(k):
+        raise ValueError("no value")
+
+    result = run_proposition(toy(controls=(Control("broken", broken),)))
+    assert result.verdict == "control survived", "a control without a value counted as refuted"
+
+
+def test_a_rare_control_is_hunted():
+    rare = Control(
+        "wrong at 37 only",
+        lambda k: Certificate.identity(float(k == 37), 0.0, scale=1.0, rounding=0.5),
+    )
+    result = run_proposition(toy(controls=(rare,), examples=5))
+    assert result.controls[0].instance == 37, "the control's counterexample was not found"
+
+
+def test_the_seed_determines_the_run():
+    def fingerprint(seed):
+        return [(r.instance, r.residual) for r in verify("1b", seed=seed)]
+
+    assert fingerprint(3) == fingerprint(3), "two runs with one seed differ"
+
+
+def test_results_do_not_depend_on_the_executor():
+    labels = ["1b", "2a"]
+    alone = list(verify(labels))
+    with ThreadPoolExecutor(2) as pool:
+        together = list(verify(labels, executor=pool))
+    for a, b in zip(alone, together, strict=True):
+        assert (a.label, a.verdict, a.residual, a.bound) == (b.label, b.verdict, b.residual, b.bound), (
+            f"{a.label}: another executor, another result"
+        )
+
+
+def test_results_travel_between_processes():
+    (result,) = verify("2a")
+    copy = pickle.loads(pickle.dumps(result))
+    assert copy.as_dict() == result.as_dict(), "a result changed on its way"
+
+
+def test_profiles_draw_more_instances():
+    claims = [Claim("toy", "A toy", "none", (toy(examples=2, instances=st.integers(-500, 500)),))]
+    counts = {p: next(verify(profile=p, claims=claims)).instances for p in ("quick", "standard")}
+    assert counts["quick"] < counts["standard"], f"profiles do not differ: {counts}"
+
+
+def test_a_registry_of_ones_own():
+    claims = [Claim("toy", "A toy", "none", (toy(),))]
+    results = list(verify("toy", claims=claims))
+    assert [r.claim for r in results] == ["toy"], "the claim asked for was not run"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"labels": "9z"}, "expected one of .*9z"),
+        ({"labels": ["1a", "nonsense"]}, "nonsense"),
+        ({"profile": "slow"}, "profile: expected one of quick"),
+        ({"seed": -1}, "seed: expected an integer of at least 0, got"),
+        ({"seed": 0.5}, "seed"),
+    ],
+)
+def test_bad_requests_are_refused_at_once(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        verify(**arguments)
+
+
+def test_duplicate_labels_are_refused():
+    with pytest.raises(ValueError, match="different labels"):
+        Claim("toy", "A toy", "none", (toy(), toy()))
