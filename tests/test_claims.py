@@ -11,4 +11,6 @@ PROPOSITIONS = [(c, p) for c in CLAIMS for p in c.propositions]
 @pytest.mark.parametrize(("claim", "proposition"), PROPOSITIONS, ids=lambda x: x.label)
 def test_proposition(claim, proposition):
     result = run_proposition(proposition, claim=claim.label)
-    assert result.confirmed, f"{result.label}: {result.verdict}; {result.message}; {result.instance}"
+    assert result.confirmed, (
+        f"{result.label}: {result.verdict}; {result.message}; {result.instance}"
+    )

@@ -27,7 +27,8 @@ def test_proposition_is_complete(label):
     assert p.kind in KINDS, f"{label}: unknown kind {p.kind}"
     assert len(p.controls) >= 2, f"{label}: fewer than two wrong versions"
     assert p.hypotheses, f"{label}: no hypotheses named"
-    assert p.title and p.statement, f"{label}: no title or statement"
+    assert p.title, f"{label}: no title"
+    assert p.statement, f"{label}: no statement"
     assert 0 < p.resolution < 0.1, f"{label}: a resolution of {p.resolution} decides nothing"
 
 

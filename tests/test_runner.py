@@ -19,7 +19,10 @@ def cube_is_nonnegative(k):
     return Certificate.at_most(-(k**3), 0.0, scale=1.0, rounding=0.0)
 
 
-def toy(check=square_is_nonnegative, controls=(Control("the cube", cube_is_nonnegative),), **more):
+THE_CUBE = Control("the cube", cube_is_nonnegative)
+
+
+def toy(check=square_is_nonnegative, controls=(THE_CUBE,), **more):
     options = {
         "label": "0a",
         "title": "A square is not negative",
@@ -121,9 +124,12 @@ def test_results_do_not_depend_on_the_executor():
     with ThreadPoolExecutor(2) as pool:
         together = list(verify(labels, executor=pool))
     for a, b in zip(alone, together, strict=True):
-        assert (a.label, a.verdict, a.residual, a.bound) == (b.label, b.verdict, b.residual, b.bound), (
-            f"{a.label}: another executor, another result"
-        )
+        assert (a.label, a.verdict, a.residual, a.bound) == (
+            b.label,
+            b.verdict,
+            b.residual,
+            b.bound,
+        ), f"{a.label}: another executor, another result"
 
 
 def test_results_travel_between_processes():
@@ -162,3 +168,10 @@ def test_bad_requests_are_refused_at_once(arguments, message):
 def test_duplicate_labels_are_refused():
     with pytest.raises(ValueError, match="different labels"):
         Claim("toy", "A toy", "none", (toy(), toy()))
+
+
+def test_a_loose_entry_does_not_hide_behind_a_sharp_one():
+    certificate = Certificate.identity([1e-9, 0.0], [0.0, 0.0], scale=1.0, error=[2e-9, 0.5])
+    assert judge(certificate, 1e-6) == "inconclusive", (
+        "an entry that decides nothing was overlooked"
+    )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Array = NDArray[np.float64]
+Array: TypeAlias = NDArray[np.floating[Any]]
 
 
 def as_array(name: str, value: ArrayLike, *, ndim: int | None = None, min_ndim: int = 0) -> Array:
@@ -18,7 +19,9 @@ def as_array(name: str, value: ArrayLike, *, ndim: int | None = None, min_ndim: 
             raise TypeError
         array = array.astype(np.float64)
     except (TypeError, ValueError):
-        raise ValueError(f"{name}: expected an array of real numbers, got {_short(value)}") from None
+        raise ValueError(
+            f"{name}: expected an array of real numbers, got {_short(value)}"
+        ) from None
     if ndim is not None and array.ndim != ndim:
         raise ValueError(f"{name}: expected {ndim} axes, got an array of shape {array.shape}")
     if array.ndim < min_ndim:
@@ -49,7 +52,9 @@ def data_set(name: str, value: ArrayLike) -> Array:
     """Return `value` as a non-empty `(N, D)` array."""
     array = as_array(name, value)
     if array.ndim != 2 or 0 in array.shape:
-        raise ValueError(f"{name}: expected a non-empty data set of shape (N, D), got {array.shape}")
+        raise ValueError(
+            f"{name}: expected a non-empty data set of shape (N, D), got {array.shape}"
+        )
     return array
 
 

@@ -147,7 +147,9 @@ class Polynomial(Decoder):
         p = as_array("powers", powers, ndim=2)
         c = as_array("coefficients", coefficients, ndim=2)
         if (p < 0).any() or (p != np.round(p)).any():
-            raise ValueError(f"powers: expected integers of at least 0, got {p.min():g}..{p.max():g}")
+            raise ValueError(
+                f"powers: expected integers of at least 0, got {p.min():g}..{p.max():g}"
+            )
         if len(p) != len(c):
             raise ValueError(
                 f"powers and coefficients: expected one vector a monomial, got shapes "
@@ -311,8 +313,8 @@ class TanhNetwork(Decoder):
     def _slopes(self, layers: list[Array]) -> list[tuple[Array, Array]]:
         """Jacobians of each layer's input sums and of its outputs, the latent itself first."""
         d = layers[0].shape[-1]
-        identity = np.broadcast_to(np.eye(d), (*layers[0].shape, d))
-        out = [(identity, identity)]
+        identity: Array = np.broadcast_to(np.eye(d), (*layers[0].shape, d))
+        out: list[tuple[Array, Array]] = [(identity, identity)]
         for w, a in zip(self.weights[:-1], layers[1:], strict=True):
             # The first layer's sums have a constant Jacobian, its weight.
             inner = _apply(w, out[-1][1]) if len(out) > 1 else w

@@ -60,7 +60,7 @@ def jacobian(function: Function, z: Array) -> Array:
         return np.stack([np.broadcast_to(c, columns[0].shape) for c in columns], axis=-1)
     except NotImplementedError:
         rows = [
-            elementwise_grad(lambda y, i=i: _anchored(function)(y)[..., i])(z)  # type: ignore[misc]
+            elementwise_grad(lambda y, i=i: _anchored(function)(y)[..., i])(z)
             for i in range(np.shape(function(z))[-1])
         ]
         return np.stack(rows, axis=-2)
@@ -110,6 +110,6 @@ def weighted_hessian(function: Function, z: Array, weights: Array) -> Array:
     d = z.shape[-1]
     weighted = _anchored(function)
     gradient = _anchored(elementwise_grad(lambda y: anp.sum(weighted(y) * weights, axis=-1)))
-    rows = [elementwise_grad(lambda y, j=j: gradient(y)[..., j])(z) for j in range(d)]  # type: ignore[misc]
+    rows = [elementwise_grad(lambda y, j=j: gradient(y)[..., j])(z) for j in range(d)]
     out = np.stack(rows, axis=-2)
     return (out + np.swapaxes(out, -1, -2)) / 2

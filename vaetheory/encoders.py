@@ -36,7 +36,7 @@ def _full_covariances(loc: Array, cov: ArrayLike) -> Array:
     return np.broadcast_to(full, stack)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Posterior:
     """Gaussian posteriors q(z|x) = N(loc, cov), one a datum.
 
@@ -70,6 +70,11 @@ class Posterior:
     loc: Array
     cov: Array
 
+    def __init__(self, loc: ArrayLike, cov: ArrayLike) -> None:
+        object.__setattr__(self, "loc", loc)
+        object.__setattr__(self, "cov", cov)
+        self.__post_init__()
+
     def __post_init__(self) -> None:
         loc = vectors("loc", self.loc, None)
         object.__setattr__(self, "loc", loc)
@@ -94,7 +99,7 @@ class Posterior:
         return gaussians.kl_divergence(self.loc, self.cov, np.zeros(d), np.eye(d))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Encoder(Posterior):
     """The encoder of a data set: one Gaussian q(z|x_n) = N(loc_n, cov_n) for each of N data.
 
@@ -125,7 +130,7 @@ class Encoder(Posterior):
         return bool((self.cov == self.cov[0]).all())
 
     def component_log_prob(self, z: ArrayLike) -> Array:
-        """log q(z|x_n) in nats for every datum, `(..., d) -> (..., N)`."""
+        """Log q(z|x_n) in nats for every datum, `(..., d) -> (..., N)`."""
         points = vectors("z", z, self.latent_dim)
         if self.shared:
             # One whitening serves all pairs; the differences are formed after it.
@@ -143,7 +148,7 @@ class Encoder(Posterior):
         return logsumexp(self.component_log_prob(z), axis=-1) - np.log(len(self.loc))
 
     def log_responsibilities(self, z: ArrayLike) -> Array:
-        """log q(x_n|z): log weight of each datum among those who encode near z, `(..., N)`."""
+        """Log q(x_n|z): log weight of each datum among those who encode near z, `(..., N)`."""
         components = self.component_log_prob(z)
         return components - logsumexp(components, axis=-1, keepdims=True)
 

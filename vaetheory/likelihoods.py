@@ -243,7 +243,7 @@ class Gaussian(Likelihood):
         noise = rng.standard_normal(loc.shape)
         if self.scale is not None:
             return loc + self.scale * noise
-        return loc + noise @ self._chol.T  # type: ignore[attr-defined,no-any-return]
+        return loc + noise @ self._chol.T  # type: ignore[attr-defined]
 
     def kl_divergence(self, params: Array, other: Array) -> Array:
         return 0.5 * (self.whiten(params - other) ** 2).sum(axis=-1)

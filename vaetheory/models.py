@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from vaetheory._validation import Array, integer, vectors
 from vaetheory.decoders import Decoder, as_decoder
+from vaetheory.derivatives import Function
 from vaetheory.gaussians import standard_log_prob
 from vaetheory.likelihoods import Likelihood
 
@@ -16,7 +17,7 @@ from vaetheory.likelihoods import Likelihood
 _LARGEST = 1e140
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class LatentModel:
     """The model p(x, z) = N(z; 0, I_d) p(x given f(z)).
 
@@ -50,16 +51,23 @@ class LatentModel:
     decoder: Decoder
     likelihood: Likelihood
     latent_dim: int
-    data_dim: int = field(init=False)
+    data_dim: int
 
-    def __post_init__(self) -> None:
-        d = integer("latent_dim", self.latent_dim, low=1)
-        if not isinstance(self.likelihood, Likelihood):
+    def __init__(
+        self, decoder: Decoder | Function, likelihood: Likelihood, latent_dim: int
+    ) -> None:
+        d = integer("latent_dim", latent_dim, low=1)
+        if not isinstance(likelihood, Likelihood):
             raise ValueError(
                 "likelihood: expected a member of vaetheory.likelihoods, "
-                f"got {type(self.likelihood).__name__}"
+                f"got {type(likelihood).__name__}"
             )
-        object.__setattr__(self, "decoder", as_decoder(self.decoder))
+        for name, value in (
+            ("decoder", as_decoder(decoder)),
+            ("likelihood", likelihood),
+            ("latent_dim", d),
+        ):
+            object.__setattr__(self, name, value)
         # Two points, so that a decoder that returns (D,) for every batch is found out.
         probe = np.asarray(self.decoder(np.zeros((2, d))))
         if probe.ndim != 2 or len(probe) != 2 or probe.shape[1] == 0:
@@ -94,11 +102,11 @@ class LatentModel:
         return np.clip(params, -_LARGEST, _LARGEST)
 
     def log_likelihood(self, X: Array, z: Array) -> Array:
-        """log p(x given z) in nats, `(...)`; leading axes broadcast."""
+        """Log p(x given z) in nats, `(...)`; leading axes broadcast."""
         return self.likelihood.log_prob(X, self.decode(z))
 
     def log_joint(self, X: Array, z: Array) -> Array:
-        """log p(x, z) = -U(z; x) in nats, `(...)`; leading axes broadcast."""
+        """Log p(x, z) = -U(z; x) in nats, `(...)`; leading axes broadcast."""
         return self.log_likelihood(X, z) + standard_log_prob(z)
 
     def potential_derivatives(self, X: Array, z: Array) -> tuple[Array, Array, Array]:

@@ -74,7 +74,7 @@ class OptimalDecoder(Decoder):
         return self.derivative(z, order=1)
 
     def hessian(self, z: ArrayLike) -> Array:
-        """Second derivatives, `(..., D, d, d)`; the third cumulant of x, s, s where S is constant."""
+        """Second derivatives, `(..., D, d, d)`; a third cumulant where S is constant (2b)."""
         return self.derivative(z, order=2)
 
     def derivative(self, z: ArrayLike, *, order: int) -> Array:
@@ -167,7 +167,9 @@ class OptimalDecoder(Decoder):
         parts = []
         for i in range(0, len(flat), size):
             w = self.encoder.responsibilities(flat[i : i + size])
-            second = self._second_weights(flat[i : i + size], w, self._scores(flat[i : i + size], w))
+            second = self._second_weights(
+                flat[i : i + size], w, self._scores(flat[i : i + size], w)
+            )
             parts.append(np.einsum("mn,mnij->mij", projected[i : i + size], second))
         return np.concatenate(parts).reshape(*np.shape(z), flat.shape[-1])
 

@@ -1,4 +1,4 @@
-"""What a claim is: checkable sentences, their computed bounds, and the wrong versions beside them."""
+"""What a claim is: checkable sentences, computed bounds, and wrong versions to be refuted."""
 
 from __future__ import annotations
 
@@ -32,6 +32,8 @@ class Certificate:
     parts : tuple of Certificate
         The comparisons behind this one, where there are several; the fields above are then those
         of the worst.
+    looseness : float
+        Bound over scale of the entry that was compared most loosely.
     findings : tuple of str
         What was found that is worth telling, one sentence each.
 
@@ -47,6 +49,11 @@ class Certificate:
     scale: float = 1.0
     parts: tuple[Certificate, ...] = ()
     findings: tuple[str, ...] = ()
+    looseness: float = -1.0
+
+    def __post_init__(self) -> None:
+        if self.looseness < 0:
+            object.__setattr__(self, "looseness", _ratio(self.bound, self.scale))
 
     @property
     def margin(self) -> float:
@@ -58,7 +65,7 @@ class Certificate:
     @property
     def finite(self) -> bool:
         """Whether residual, bound and scale are all numbers."""
-        return all(np.isfinite(v) for v in (self.residual, self.bound, self.scale))
+        return all(np.isfinite(v) for v in (self.residual, self.bound, self.scale, self.looseness))
 
     @classmethod
     def identity(
@@ -86,16 +93,17 @@ class Certificate:
         nothing = np.where(residual == 0, 0.0, np.inf)
         with np.errstate(divide="ignore", invalid="ignore"):
             margin = np.where(bound > 0, residual / bound, nothing)
-        # NaN first: an entry that could not be computed must not hide behind the others. Among
-        # entries that agree exactly the one with the loosest bound speaks.
-        undecided = np.where(sizes > 0, bound / np.where(sizes > 0, sizes, 1.0), bound)
-        order = np.lexsort((undecided.ravel(), np.nan_to_num(margin, nan=np.inf).ravel()))
-        at = np.unravel_index(order[-1], residual.shape)
+        # NaN first: an entry that could not be computed must not hide behind the others.
+        at = np.unravel_index(np.nan_to_num(margin, nan=np.inf).argmax(), residual.shape)
+        looseness = max(
+            _ratio(float(b), float(s)) for b, s in zip(bound.flat, sizes.flat, strict=True)
+        )
         return cls(
             residual=float(residual[at]),
             bound=float(bound[at]),
             terms={k: float(v[at]) for k, v in named.items()},
             scale=float(sizes[at]),
+            looseness=looseness,
         )
 
     @classmethod
@@ -103,7 +111,15 @@ class Certificate:
         """Several comparisons that must all hold; the worst of them is shown."""
         worst = max(parts, key=lambda p: (not p.finite, p.margin))
         told = findings + tuple(f for p in parts for f in p.findings)
-        return cls(worst.residual, worst.bound, worst.terms, worst.scale, parts, told)
+        loosest = max(p.looseness for p in parts)
+        return cls(worst.residual, worst.bound, worst.terms, worst.scale, parts, told, loosest)
+
+
+def _ratio(bound: float, scale: float) -> float:
+    """Bound over scale; no bound is as sharp as can be whatever the scale."""
+    if bound == 0:
+        return 0.0
+    return bound / scale if scale > 0 else float("inf")
 
 
 Check = Callable[[Any], Certificate]

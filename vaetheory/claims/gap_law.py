@@ -17,11 +17,11 @@ from vaetheory.claims.claim import Certificate
 from vaetheory.claims.rates import extrapolate, power_law
 from vaetheory.claims.strategies import Vector
 from vaetheory.decoders import Decoder
-from vaetheory.stationary import stationary_posterior
 from vaetheory.encoders import Posterior
 from vaetheory.evidence import log_evidence
 from vaetheory.models import LatentModel
 from vaetheory.rounding import gamma
+from vaetheory.stationary import stationary_posterior
 
 _LADDER = 1 / 2.0 ** np.arange(5)
 
@@ -96,15 +96,15 @@ def normal_part(decoder: Decoder, z: Array) -> float:
     """The squared normal curvature in place of the metric's slope."""
     jacobian, hessian = decoder.jacobian(z), decoder.hessian(z)
     metric = jacobian.T @ jacobian
-    tangent = np.linalg.solve(metric, np.einsum("ai,ajk->ijk", jacobian, hessian).reshape(len(metric), -1))
+    tangent = np.linalg.solve(
+        metric, np.einsum("ai,ajk->ijk", jacobian, hessian).reshape(len(metric), -1)
+    )
     normal = hessian - np.einsum("ai,ijk->ajk", jacobian, tangent.reshape(-1, *hessian.shape[1:]))
     inverse = np.linalg.inv(metric)
     return float(np.einsum("aij,akl,ik,jl->", normal, normal, inverse, inverse)) / 12
 
 
-def measured_gaps(
-    decoder: Decoder, z: Array, scales: Array
-) -> tuple[Array, Array]:
+def measured_gaps(decoder: Decoder, z: Array, scales: Array) -> tuple[Array, Array]:
     """Log evidence less stationary ELBO of x = f(z) for each sigma, with their error figures."""
     x = decoder(z)
     gaps, errors = [], []
@@ -141,9 +141,7 @@ def gap_law(
     metric, _ = metric_slope(decoder, z)
     rounding = gamma(200) * float(np.linalg.cond(metric)) ** 3 * abs(value)
     # T is half the derivative of the metric, by another route.
-    return power_law(
-        gaps, errors, scales, exponent=exponent, coefficient=value, rounding=rounding
-    )
+    return power_law(gaps, errors, scales, exponent=exponent, coefficient=value, rounding=rounding)
 
 
 @dataclass(frozen=True)

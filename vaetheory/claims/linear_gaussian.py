@@ -15,11 +15,11 @@ from vaetheory._validation import Array
 from vaetheory.claims import strategies
 from vaetheory.claims.claim import Certificate
 from vaetheory.claims.strategies import Covariance, Vector
-from vaetheory.stationary import stationary_posterior
 from vaetheory.encoders import Posterior
 from vaetheory.evidence import log_evidence
 from vaetheory.models import LatentModel
 from vaetheory.rounding import gamma
+from vaetheory.stationary import stationary_posterior
 
 
 @dataclass(frozen=True)
@@ -140,9 +140,7 @@ def stationary_is_exact(
             Certificate.identity(
                 root.T @ q.loc, root.T @ expected.loc, scale=size, numerics=shift * size
             ),
-            Certificate.identity(
-                root.T @ q.cov @ root, np.eye(dim), scale=1.0, numerics=2 * shift
-            ),
+            Certificate.identity(root.T @ q.cov @ root, np.eye(dim), scale=1.0, numerics=2 * shift),
             Certificate.identity(
                 q.value,
                 expected.log_evidence,

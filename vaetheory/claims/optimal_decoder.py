@@ -164,7 +164,7 @@ def _simplices(X: Array) -> list[tuple[tuple[int, ...], float]]:
 
 
 def _log_det_by_simplices(scene: EncodedData, z: Array) -> Array:
-    """log det Cov_{q(x|z)}[x] by Cauchy-Binet: a sum of positive terms, where nothing cancels."""
+    """Log det Cov_{q(x|z)}[x] by Cauchy-Binet: a sum of positive terms, where nothing cancels."""
     logs = scene.encoder.log_responsibilities(z)
     terms = [
         logs[..., list(c)].sum(axis=-1) + np.log(v) for c, v in _simplices(scene.data) if v > 1e-20
@@ -336,7 +336,9 @@ CLAIM = Claim(
             instances=perturbed_decoders(),
             check=pythagoras,
             controls=(
-                Control("the unweighted mean of the data", partial(pythagoras, decoder=_unweighted)),
+                Control(
+                    "the unweighted mean of the data", partial(pythagoras, decoder=_unweighted)
+                ),
                 Control("the nearest datum", partial(pythagoras, decoder=_nearest)),
                 Control(
                     "weights without det S(x)", partial(pythagoras, decoder=_without_normaliser)
@@ -394,7 +396,7 @@ CLAIM = Claim(
                 Control("half the divergence", partial(family_deficit, factor=0.5)),
             ),
             uses=("1a",),
+            examples=40,
         ),
-
     ),
 )

@@ -132,7 +132,7 @@ def judge(certificate: Certificate, resolution: float) -> str:
         return INCONCLUSIVE
     if any(p.residual > p.bound for p in parts):
         return REFUTED
-    if any(p.bound > resolution * p.scale for p in parts if p.bound > 0):
+    if any(p.looseness > resolution for p in parts):
         return INCONCLUSIVE
     return CONFIRMED
 
@@ -295,10 +295,10 @@ def _explain(certificate: Certificate, resolution: float) -> str:
         if part.residual > part.bound:
             return f"residual {part.residual:.3g} exceeds the computed bound {part.bound:.3g}"
     for part in certificate.parts or (certificate,):
-        if part.bound > resolution * part.scale:
+        if part.looseness > resolution:
             return (
-                f"the computed bound {part.bound:.3g} is above the resolution "
-                f"{resolution * part.scale:.3g}"
+                f"a computed bound is {part.looseness:.3g} of the size of what it bounds, above "
+                f"the resolution {resolution:.3g}"
             )
     return ""
 
@@ -378,9 +378,7 @@ def verify(
     integer("seed", seed)
     chosen = select(labels, CLAIMS if claims is None else claims)
     if executor is None:
-        return (
-            run_proposition(p, claim=c.label, profile=profile, seed=seed) for c, p in chosen
-        )
+        return (run_proposition(p, claim=c.label, profile=profile, seed=seed) for c, p in chosen)
     futures: list[Future[Result]] = [
         executor.submit(_run_by_label, p.label, profile, seed)
         if claims is None

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from vaetheory._validation import Array
-from vaetheory.claims import digits, strategies
+from vaetheory.claims import analytic_radius, digits, strategies
 from vaetheory.claims.claim import Certificate, Claim, Control, Proposition
-from vaetheory.claims.strategies import Covariance, EncodedData, Vector
+from vaetheory.claims.strategies import EncodedData, Vector
+from vaetheory.encoders import Encoder
 from vaetheory.optimal_decoder import OptimalDecoder
 from vaetheory.rounding import EPS, gamma
 
@@ -194,7 +195,9 @@ def derivative_is_cumulant(
     )
 
 
-def _weighted_moment(instance: Direction, *, precision: bool, central: bool, weighted: bool) -> Array:
+def _weighted_moment(
+    instance: Direction, *, precision: bool, central: bool, weighted: bool
+) -> Array:
     scene, z = instance.point.scene, np.array(instance.point.z)
     w = scene.encoder.responsibilities(z)
     if not weighted:
@@ -235,12 +238,12 @@ def slope_is_bounded(
     slopes = np.linalg.norm(
         OptimalDecoder(scene.data, encoder).jacobian(points), ord=2, axis=(-2, -1)
     )
-    rounding = gamma(200 * len(codes)) * float(np.linalg.cond(encoder.cov[0])) * max(
-        bound, float(slopes.max())
+    rounding = (
+        gamma(200 * len(codes))
+        * float(np.linalg.cond(encoder.cov[0]))
+        * max(bound, float(slopes.max()))
     )
-    parts = [
-        Certificate.at_most(slopes.max(), bound, scale=max(bound, 1e-300), rounding=rounding)
-    ]
+    parts = [Certificate.at_most(slopes.max(), bound, scale=max(bound, 1e-300), rounding=rounding)]
     if len(codes) == 2:
         # Sharp: f* = mean + half-difference tanh, whose slope half-way attains the bound when
         # the data differ in one direction only, which two data always do.
@@ -256,101 +259,6 @@ def distinct_codes(draw: DrawFn) -> EncodedPoint:
     point = draw(encoded_points(shared=True))
     assume(len(set(point.scene.loc)) > 1)
     return point
-
-
-# 2d ---------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Commensurate:
-    """One-dimensional data at integer codes with a common variance, and a point."""
-
-    X: tuple[float, ...]
-    codes: tuple[int, ...]
-    variance: float
-    z: float
-
-
-@st.composite
-def commensurate_codes(draw: DrawFn) -> Commensurate:
-    """Distinct integer codes: q(z) is then a polynomial in exp(z / variance)."""
-    codes = draw(st.lists(st.integers(-3, 3), min_size=2, max_size=4, unique=True))
-    X = draw(st.tuples(*[strategies.fractions(-4, 4, 2)] * len(codes)))
-    return Commensurate(
-        X, tuple(codes), draw(st.sampled_from((1.0, 0.5, 2.0))), draw(strategies.fractions(-4, 4, 2))
-    )
-
-
-def _poles(instance: Commensurate) -> tuple[Array, Array, Array]:
-    """Zeros of q, the residues of f* there, and how ill-conditioned each zero is."""
-    k, x, s2 = np.array(instance.codes), np.array(instance.X), instance.variance
-    heights = np.exp(-(k**2) / (2 * s2))
-    coefficients = np.zeros(k.max() - k.min() + 1)
-    coefficients[k.max() - k] = heights
-    roots = np.roots(coefficients).astype(complex)
-    sheets = np.arange(-3, 4)
-    zeros = (s2 * (np.log(roots)[:, None] + 2j * np.pi * sheets)).ravel()
-    for _ in range(4):
-        terms = heights * np.exp(np.multiply.outer(zeros, k / s2))
-        slope = terms @ (k / s2)
-        zeros = zeros - terms.sum(axis=-1) / slope
-    terms = heights * np.exp(np.multiply.outer(zeros, k / s2))
-    slope = terms @ (k / s2)
-    lost = np.abs(terms).sum(axis=-1) / np.abs(slope)
-    return zeros, (terms @ x) / slope, lost
-
-
-def radius_is_nearest_zero(
-    instance: Commensurate, *, distance: float = 1.0, residue: complex = 1.0
-) -> Certificate:
-    """Taylor coefficients of f* against the pole series of the nearest zeros of q.
-
-    Cauchy's estimate bounds what is left: on a circle of radius r around z that has these poles
-    inside, the k-th coefficient differs from their series by at most max|f*| r^-k.
-    """
-    k, x, s2 = np.array(instance.codes), np.array(instance.X), instance.variance
-    zeros, residues, lost = _poles(instance)
-    away = zeros - instance.z
-    order = np.argsort(np.abs(away))
-    away, residues, lost = away[order], residues[order], lost[order]
-    reach = np.abs(away)
-    assume(reach[-1] > 3 * reach[0])
-    gaps = reach[1:] / reach[:-1]
-    wide = np.flatnonzero(gaps > 1.25)
-    assume(len(wide) > 0)
-    inside = int(wide[0]) + 1
-    radius = float(np.sqrt(reach[inside - 1] * reach[inside]))
-    near, weight = reach[0], np.abs(residues[:inside]) / reach[0]
-    # Where the numerator of f* vanishes too there is no pole: see docs/corrections.md.
-    assume(weight[reach[:inside] < near * (1 + 1e-9)].max() > 1e-3)
-
-    def decode(points: Array) -> Array:
-        logs = np.multiply.outer(points, k / s2) - k**2 / (2 * s2)
-        terms = np.exp(logs - logs.real.max(axis=-1, keepdims=True))
-        return (terms @ x) / terms.sum(axis=-1)
-
-    turn = np.exp(2j * np.pi * np.arange(2048) / 2048)
-    ceiling = 1.01 * np.abs(decode(instance.z + radius * turn)).max()
-    # Far enough out in the series for the remainder to be a thousandth of the poles' part.
-    first = np.log(1e3 * max(ceiling / weight.max(), 1.0)) / np.log(radius / near)
-    orders = int(np.ceil(first)) + np.arange(4)
-    inner = 0.9 * near
-    samples = decode(instance.z + inner * turn)
-    spectrum = (np.fft.fft(samples) / len(turn))[orders]
-    scaled = (near / inner) ** orders
-    coefficients = spectrum.real * scaled
-    powers = (distance * away[:inside, None] / near) ** -(orders + 1.0) / near
-    series = -(residue * residues[:inside, None] * powers).sum(axis=0).real
-    # A zero off by EPS * lost moves its term by that times the order.
-    moved = (np.abs(residues[:inside]) / near * lost[:inside] / near).sum()
-    return Certificate.identity(
-        coefficients,
-        series,
-        scale=float(weight.max()),
-        remainder=ceiling * (near / radius) ** orders,
-        sampling=gamma(60) * np.abs(samples).max() * scaled,
-        zeros=gamma(200) * moved * (orders + 1),
-    )
 
 
 # 2e ---------------------------------------------------------------------------------------------
@@ -371,7 +279,9 @@ class Line:
 @st.composite
 def lines(draw: DrawFn) -> Line:
     """At least two codes; neighbours carry different data; the place is not half-way."""
-    codes = sorted(draw(st.lists(strategies.fractions(-6, 6, 2), min_size=2, max_size=5, unique=True)))
+    codes = sorted(
+        draw(st.lists(strategies.fractions(-6, 6, 2), min_size=2, max_size=5, unique=True))
+    )
     X = draw(st.tuples(*[strategies.fractions(-4, 4, 2)] * len(codes)))
     gap = draw(st.integers(0, len(codes) - 2))
     assume(X[gap] != X[gap + 1])
@@ -394,7 +304,7 @@ def decoder_sharpens(
 
     values, slopes = [], []
     for s in _SCALES:
-        f = OptimalDecoder(x[:, None], strategies.Encoder(m[:, None], [s**2]))
+        f = OptimalDecoder(x[:, None], Encoder(m[:, None], [s**2]))
         values.append(f([[place]])[0, 0])
         slopes.append(f.jacobian([[middle]])[0, 0, 0])
     slope = np.array(slopes)
@@ -452,9 +362,7 @@ CLAIM = Claim(
                     "the score with the wrong sign",
                     partial(jacobian_is_covariance, formula=lambda i: -_score_covariance(i)),
                 ),
-                Control(
-                    "E[x s], not centred", partial(jacobian_is_covariance, formula=_uncentred)
-                ),
+                Control("E[x s], not centred", partial(jacobian_is_covariance, formula=_uncentred)),
                 Control("the N - 1 covariance", partial(jacobian_is_covariance, formula=_inflated)),
                 Control(
                     "unweighted covariance", partial(jacobian_is_covariance, formula=_even_weights)
@@ -521,7 +429,7 @@ CLAIM = Claim(
         ),
         Proposition(
             label="2c",
-            title="The slope of f* is bounded by a quarter of two diameters, and the bound is sharp",
+            title="The slope of f* is at most a quarter of two diameters, and this is sharp",
             statement=(
                 r"\|J^*(z)\| \le \tfrac14\, \mathrm{diam}(X)\, \mathrm{diam}(S^{-1} m(X));"
                 r"\quad \text{two data } \pm a \text{ at } \pm m:\ f^* = a\tanh(mz/s^2)"
@@ -550,20 +458,31 @@ CLAIM = Claim(
                 ("a pole", r"R_p \ne 0 \text{ at the nearest zero}"),
             ),
             kind="identity",
-            instances=commensurate_codes(),
-            check=radius_is_nearest_zero,
+            instances=analytic_radius.commensurate_codes(),
+            check=analytic_radius.radius_is_nearest_zero,
             controls=(
-                Control("poles twice as far", partial(radius_is_nearest_zero, distance=2.0)),
-                Control("poles a tenth nearer", partial(radius_is_nearest_zero, distance=0.9)),
-                Control("residues of the other sign", partial(radius_is_nearest_zero, residue=-1)),
-                Control("entire: no poles", partial(radius_is_nearest_zero, residue=0)),
+                Control(
+                    "poles twice as far",
+                    partial(analytic_radius.radius_is_nearest_zero, distance=2.0),
+                ),
+                Control(
+                    "poles a tenth nearer",
+                    partial(analytic_radius.radius_is_nearest_zero, distance=0.9),
+                ),
+                Control(
+                    "residues of the other sign",
+                    partial(analytic_radius.radius_is_nearest_zero, residue=-1),
+                ),
+                Control(
+                    "entire: no poles", partial(analytic_radius.radius_is_nearest_zero, residue=0)
+                ),
             ),
             uses=("2a",),
             resolution=1e-2,
         ),
         Proposition(
             label="2e",
-            title="As the posterior variance vanishes the decoder becomes a step, its slope as s^-2",
+            title="As the posterior variance vanishes the decoder becomes a step, with slope s^-2",
             statement=(
                 r"f^*(z) \to x_{\text{nearest}},\quad s^2 J^*(\text{half-way}) \to"
                 r" \tfrac14 \Delta x\, \Delta m"

@@ -7,118 +7,21 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from hypothesis import assume
-from hypothesis import strategies as st
-from hypothesis.strategies import DrawFn, SearchStrategy
 from scipy.stats import multivariate_normal
 
-from vaetheory import decoders, gaussians, likelihoods
+from vaetheory import gaussians, likelihoods
 from vaetheory._validation import Array
-from vaetheory.claims import digits, gap_law, linear_gaussian, strategies
+from vaetheory.claims import digits, entropies, gap_law, linear_gaussian
 from vaetheory.claims.claim import Certificate, Claim, Control, Proposition
 from vaetheory.claims.lattice import lattice_integral
-from vaetheory.claims.strategies import Covariance, Vector
-from vaetheory.decoders import Decoder
+from vaetheory.claims.model_scenes import ModelScene, model_scenes
+from vaetheory.claims.strategies import Covariance
 from vaetheory.elbo import elbo, second_order_elbo
 from vaetheory.encoders import Posterior
 from vaetheory.evidence import log_evidence
-from vaetheory.likelihoods import Likelihood
-from vaetheory.models import LatentModel
 from vaetheory.modes import posterior_mode
 from vaetheory.quadrature.gaussian import gaussian_expectation, hermite_rule
 from vaetheory.rounding import gamma
-
-
-@dataclass(frozen=True)
-class ModelScene:
-    """A latent model, a datum, and a Gaussian posterior that need not be a good one."""
-
-    decoder: Decoder
-    likelihood: Likelihood
-    x: Vector
-    loc: Vector
-    cov: Covariance
-
-    @property
-    def model(self) -> LatentModel:
-        """The latent model."""
-        return LatentModel(self.decoder, self.likelihood, len(self.loc))
-
-    @property
-    def posterior(self) -> Posterior:
-        """The posterior of the one datum."""
-        return Posterior(np.array(self.loc), self.cov.matrix)
-
-
-def _curves() -> SearchStrategy[Decoder]:
-    """One-dimensional decoders with two outputs: linear, bent, closed, saturating."""
-    entry = strategies.fractions(-4, 4, 2)
-    pair = st.tuples(entry, entry)
-    return st.one_of(
-        st.builds(lambda w, b: decoders.Affine(np.array(w)[:, None], b), pair, pair),
-        st.builds(lambda a, b: decoders.Polynomial([[1], [2]], [a, b]), pair, pair),
-        st.builds(decoders.Circle, st.sampled_from((1.0, 2.0))),
-        st.builds(
-            lambda w, v, b: decoders.TanhNetwork(
-                [np.array(w)[:, None], np.diag(v)], [np.array(b), np.zeros(2)]
-            ),
-            *[pair] * 3,
-        ),
-    )
-
-
-def _surfaces() -> SearchStrategy[Decoder]:
-    """Two-dimensional decoders with two outputs."""
-    entry = strategies.fractions(-2, 2, 2)
-    pair = st.tuples(entry, entry)
-    return st.one_of(
-        st.builds(lambda u, v, b: decoders.Affine([u, v], b), *[pair] * 3),
-        st.builds(
-            lambda u, v, q: decoders.Polynomial([[1, 0], [0, 1], [1, 1]], [u, v, q]), *[pair] * 3
-        ),
-        st.builds(
-            lambda u, v, b: decoders.TanhNetwork([[u, v], np.eye(2)], [b, np.zeros(2)]),
-            *[pair] * 3,
-        ),
-    )
-
-
-@st.composite
-def model_scenes(draw: DrawFn, *, smallest: float = 0.0625) -> ModelScene:
-    """Models of one or two latent dimensions under four likelihoods, and any posterior."""
-    dim = draw(st.sampled_from((1, 1, 1, 2)))
-    decoder = draw(_curves() if dim == 1 else _surfaces())
-    likelihood = draw(
-        st.sampled_from(
-            (
-                likelihoods.Gaussian(scale=1.0),
-                likelihoods.Gaussian(scale=0.5),
-                likelihoods.Gaussian(scale=[0.5, 1.0]),
-                likelihoods.Bernoulli(),
-                likelihoods.Poisson(),
-            )
-        )
-    )
-    # The mean of exp(z^2) under a broad Gaussian is infinite, and so would be the ELBO.
-    assume(
-        not isinstance(likelihood, likelihoods.Poisson)
-        or not isinstance(decoder, decoders.Polynomial)
-    )
-    if isinstance(likelihood, likelihoods.Bernoulli):
-        x = draw(st.tuples(*[st.sampled_from((0.0, 1.0))] * 2))
-    elif isinstance(likelihood, likelihoods.Poisson):
-        x = draw(st.tuples(*[strategies.fractions(0, 5)] * 2))
-    else:
-        x = draw(strategies.vectors(2))
-    variances = tuple(v for v in (0.25, 0.5, 1.0, 0.0625) if v >= smallest)
-    return ModelScene(
-        decoder,
-        likelihood,
-        x,
-        draw(strategies.vectors(dim, -3, 3, 2)),
-        draw(strategies.covariances(dim, variances)),
-    )
-
 
 # 3a ---------------------------------------------------------------------------------------------
 
@@ -151,9 +54,11 @@ def lattice_divergence(scene: ModelScene) -> LatticeDivergence:
     box = np.full(dim, _BOX)
     value, error = lattice_integral(columns, -box, box, step=1 / 64 if dim == 1 else 1 / 14)
     # Outside the box there is at most the prior's tail times the greatest likelihood.
-    peak = model.likelihood.log_peak(model.data_dim) if isinstance(
-        model.likelihood, likelihoods.Gaussian
-    ) else 0.0
+    peak = (
+        model.likelihood.log_peak(model.data_dim)
+        if isinstance(model.likelihood, likelihoods.Gaussian)
+        else 0.0
+    )
     tail = np.exp(np.log(2 * dim) + multivariate_normal.logcdf(-_BOX) + peak - shift)
     mass = float(value[0])
     forward = float(value[1] + np.log(mass))
@@ -168,7 +73,7 @@ def evidence_decomposition(
     posterior: Callable[[ModelScene], Posterior] = lambda s: s.posterior,
     entropy: float = 1.0,
 ) -> Certificate:
-    """log p(x) by adaptive cells, ELBO by Gauss-Hermite, KL by a lattice: do they add up?"""
+    """Do log p(x) by adaptive cells, ELBO by Gauss-Hermite and KL by a lattice add up."""
     model, x = scene.model, np.array(scene.x)
     evidence = log_evidence(model, x)
     q = posterior(scene)
@@ -255,7 +160,9 @@ def stationarity(
     elbo_s = np.array([value[dim + k] for k in range(len(pairs))])
     library_s = -factor * hessian
     entropy_s = np.array([factor * inverse[i, j] for i, j in pairs])
-    swing = float(np.linalg.norm(inverse, 2)) * (1 + abs(float(value[-1])))
+    # The log joint carries the rounding of its own size, not of its difference from the centre.
+    size = 1 + abs(centre) + abs(float(value[-1]))
+    swing = float(np.linalg.norm(inverse, 2)) * size
     return Certificate.all_of(
         Certificate.identity(
             value[:dim],
@@ -282,7 +189,7 @@ def stationarity(
 def laplace_is_second_order(
     scene: ModelScene, *, log_det: float = -0.5, constant: bool = True, divergence: float = 1.0
 ) -> Certificate:
-    """With U replaced by its Taylor polynomial at the mode, ELBO = Laplace - KL(q || N(m, A^-1))."""
+    """With U's Taylor polynomial at the mode, ELBO = Laplace - KL(q || N(mode, A^-1))."""
     model, q, x = scene.model, scene.posterior, np.array(scene.x)
     dim = model.latent_dim
     mode = posterior_mode(model, x[None])[0]
@@ -333,88 +240,6 @@ def moving_expansion_point(scene: ModelScene) -> Certificate:
         difference=abs(coarse - fine),
         rounding=gamma(100) * (1 + abs(float(model.log_joint(x, mode)))) / 1e-3,
     )
-
-
-# 3h ---------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class TrainedScene:
-    """A decoder, a data set and its encoder, before sigma and the latent scale are optimised."""
-
-    decoder: Decoder
-    scene: strategies.EncodedData
-
-
-@st.composite
-def trained_scenes(draw: DrawFn) -> TrainedScene:
-    """Any decoder, data and encoder; nothing is optimal yet."""
-    dim = draw(st.sampled_from((1, 1, 2)))
-    decoder = draw(_curves() if dim == 1 else _surfaces())
-    return TrainedScene(decoder, draw(strategies.encoded_data(dim, strategies.data_sets(2))))
-
-
-def sum_of_entropies(
-    instance: TrainedScene,
-    *,
-    stretch: float = 1.0,
-    widen: float = 1.0,
-    prior: float = 1.0,
-    noise: float = 1.0,
-) -> Certificate:
-    """At stationary sigma and latent scale the ELBO is a sum of three entropies."""
-    X, encoder = instance.scene.data, instance.scene.encoder
-    dim, data_dim = encoder.latent_dim, X.shape[1]
-    second_moment = (encoder.loc**2).sum(axis=-1) + np.trace(encoder.cov, axis1=-2, axis2=-1)
-    scale = stretch * float(np.sqrt(dim / second_moment.mean()))
-    squares = gaussian_expectation(
-        lambda z, rows: ((X[rows, None] - instance.decoder(z)) ** 2).sum(axis=-1),
-        encoder.loc,
-        encoder.cov,
-    )
-    variance = float(squares.value.mean()) / data_dim
-    sigma = widen * float(np.sqrt(variance))
-    if sigma < 1e-6:
-        # A decoder that already fits exactly has no stationary sigma: claim 9c.
-        return Certificate.identity(0.0, 0.0, scale=1.0)
-    inner = instance.decoder
-    scaled = LatentModel(
-        _Rescaled(inner, scale), likelihoods.Gaussian(scale=sigma), dim
-    )
-    posterior = Posterior(scale * encoder.loc, scale**2 * encoder.cov)
-    bound = elbo(scaled, X, posterior)
-    entropies = (
-        posterior.entropy().mean()
-        - prior * gaussians.entropy(np.eye(dim))
-        - noise * gaussians.entropy(sigma**2 * np.eye(data_dim))
-    )
-    relative = float(squares.error.mean() / squares.value.mean())
-    size = abs(float(bound.value.mean())) + data_dim + dim
-    return Certificate.identity(
-        bound.value.mean(),
-        entropies,
-        scale=size,
-        elbo=bound.error.mean(),
-        stationarity=data_dim * relative,
-        rounding=gamma(100) * size,
-    )
-
-
-@dataclass(frozen=True)
-class _Rescaled(Decoder):
-    """z -> f(z / a): the decoder that goes with latents stretched by a."""
-
-    inner: Decoder
-    scale: float
-
-    def __call__(self, z: Array) -> Array:
-        return self.inner(z / self.scale)
-
-    def jacobian(self, z: Array) -> Array:
-        return self.inner.jacobian(z / self.scale) / self.scale
-
-    def hessian(self, z: Array) -> Array:
-        return self.inner.hessian(z / self.scale) / self.scale**2
 
 
 _GAUSSIAN = ("Gaussian likelihood", r"p(x|z) = \mathcal N(f(z), \Lambda)")
@@ -577,7 +402,9 @@ CLAIM = Claim(
             instances=gap_law.graphs(),
             check=gap_law.gap_law,
             controls=(
-                Control("a factor 1/24", partial(gap_law.gap_law, coefficient=gap_law.half_coefficient)),
+                Control(
+                    "a factor 1/24", partial(gap_law.gap_law, coefficient=gap_law.half_coefficient)
+                ),
                 Control(
                     "T not raised with the inverse metric",
                     partial(gap_law.gap_law, coefficient=gap_law.lowered_norm),
@@ -645,13 +472,13 @@ CLAIM = Claim(
                 ("stationary latent scale", r"\tfrac1N\sum_n\mathbb E_q\|z\|^2 = d"),
             ),
             kind="identity",
-            instances=trained_scenes(),
-            check=sum_of_entropies,
+            instances=entropies.trained_scenes(),
+            check=entropies.sum_of_entropies,
             controls=(
-                Control("sigma off by half", partial(sum_of_entropies, widen=1.5)),
-                Control("latents off by half", partial(sum_of_entropies, stretch=1.5)),
-                Control("no prior entropy", partial(sum_of_entropies, prior=0.0)),
-                Control("noise entropy added", partial(sum_of_entropies, noise=-1.0)),
+                Control("sigma off by half", partial(entropies.sum_of_entropies, widen=1.5)),
+                Control("latents off by half", partial(entropies.sum_of_entropies, stretch=1.5)),
+                Control("no prior entropy", partial(entropies.sum_of_entropies, prior=0.0)),
+                Control("noise entropy added", partial(entropies.sum_of_entropies, noise=-1.0)),
             ),
             uses=("3b",),
         ),

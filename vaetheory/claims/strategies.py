@@ -116,7 +116,5 @@ def data_sets(
     data_dim: int, min_size: int = 2, max_size: int = 5, *, distinct: bool = True
 ) -> SearchStrategy[tuple[Vector, ...]]:
     """Data sets of real vectors."""
-    lists = st.lists(
-        vectors(data_dim), min_size=min_size, max_size=max_size, unique=distinct
-    )
+    lists = st.lists(vectors(data_dim), min_size=min_size, max_size=max_size, unique=distinct)
     return lists.map(tuple)
