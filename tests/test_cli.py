@@ -88,6 +88,48 @@ def test_two_processes_find_the_same(tmp_path):
     assert found[0] == found[1], "the results depend on the number of jobs"
 
 
+def test_an_interrupted_run_goes_on_where_it_was(tmp_path, capsys, monkeypatch):
+    from vaetheory import cli
+
+    target = tmp_path / "run.json"
+    assert main(["verify", "1b", "--json", str(target)]) == 0, "the first half failed"
+    first = json.loads(target.read_text())["results"][0]
+    asked = []
+    original = cli.verify
+    monkeypatch.setattr(cli, "verify", lambda x, *a, **k: asked.extend(x) or original(x, *a, **k))
+    assert main(["verify", "1b", "2a", "--json", str(target), "--resume"]) == 0, "not resumed"
+    assert asked == ["2a"], f"what was known was run again: {asked}"
+    results = json.loads(target.read_text())["results"]
+    assert [r["label"] for r in results] == ["1b", "2a"], "a result was lost"
+    known = results[0]
+    assert known["worst_instance"] == first["worst_instance"], "the kept result was changed"
+    assert known["controls"][0]["residual"] == first["controls"][0]["residual"], "changed"
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("not json", "expected the JSON"),
+        ('{"results": []}', "expected the JSON"),
+        ("[]", "expected"),
+    ],
+)
+def test_a_damaged_run_is_refused_and_kept(content, expected, tmp_path, capsys):
+    target = tmp_path / "run.json"
+    target.write_text(content)
+    assert main(["verify", "1b", "--json", str(target), "--resume"]) == 2, "a damaged run passed"
+    assert expected in capsys.readouterr().err, "the message does not say what was expected"
+    assert target.read_text() == content, "the damaged file was overwritten"
+
+
+def test_a_run_of_another_seed_is_not_resumed(tmp_path, capsys):
+    target = tmp_path / "run.json"
+    assert main(["verify", "1b", "--json", str(target)]) == 0, "the first run failed"
+    arguments = ["verify", "1b", "--json", str(target), "--resume", "--seed", "1"]
+    assert main(arguments) == 2, "two seeds were mixed"
+    assert "seed 1" in capsys.readouterr().err, "the message does not name the seed"
+
+
 def test_failure_is_status_one(monkeypatch, capsys):
     import dataclasses
 

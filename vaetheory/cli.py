@@ -32,6 +32,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--seed", type=int, default=0, metavar="N")
     run.add_argument("--jobs", type=int, default=1, metavar="N", help="processes to run in")
     run.add_argument("--json", metavar="FILE", help="write the results there")
+    run.add_argument(
+        "--resume", action="store_true", help="go on with the run that --json FILE holds"
+    )
     return parser
 
 
@@ -82,27 +85,32 @@ def _executor(jobs: int) -> Iterator[Executor | None]:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    if options.json and not Path(options.json).resolve().parent.is_dir():
-        raise ValueError(f"--json: expected a folder that exists, got {options.json}")
-    labels = options.labels or None
-    chosen = select(labels, CLAIMS)
+    target = Path(options.json) if options.json else None
+    if target and not target.resolve().parent.is_dir():
+        raise ValueError(f"--json: expected a folder that exists, got {target}")
+    if options.resume and not target:
+        raise ValueError("--resume: expected --json FILE, the run to go on with; got none")
+    labels = [p.label for _, p in select(options.labels or None, CLAIMS)]
+    known: dict[str, Result] = {}
+    if target and options.resume and target.exists():
+        known = report.read_results(target, profile=options.profile, seed=options.seed)
+    left = [label for label in labels if label not in known]
     results: list[Result] = []
     with _executor(options.jobs) as executor:
-        running = verify(labels, options.profile, options.seed, executor=executor)
-        _progress(f"0/{len(chosen)}: {chosen[0][1].label}")
-        for result in running:
-            results.append(result)
+        running = verify(left, options.profile, options.seed, executor=executor)
+        for number, label in enumerate(labels):
+            _progress(f"{number}/{len(labels)}: {label}")
+            results.append(known[label] if label in known else next(running))
             _progress("")
-            print(report.line(result))
-            for text in report.details(result):
+            print(report.line(results[-1]))
+            for text in report.details(results[-1]):
                 print(text)
             sys.stdout.flush()
-            if len(results) < len(chosen):
-                _progress(f"{len(results)}/{len(chosen)}: {chosen[len(results)][1].label}")
-            if options.json:
+            if target:
                 # After each result, so that an interrupted run keeps what it has.
-                document = report.as_json(results, profile=options.profile, seed=options.seed)
-                report.write_json(options.json, document)
+                kept = results + [known[x] for x in labels[number + 1 :] if x in known]
+                document = report.as_json(kept, profile=options.profile, seed=options.seed)
+                report.write_json(target, document)
     print(report.summary(results))
     return 0 if all(r.confirmed for r in results) else 1
 

@@ -221,7 +221,7 @@ def optimal_parameters(
     --------
     >>> from vaetheory import Encoder, likelihoods
     >>> X, encoder = [[0.0], [1.0]], Encoder([[-1.0], [1.0]], [1.0])
-    >>> optimal_parameters(X, encoder, likelihoods.Bernoulli(), [[1.0]]).tolist()
+    >>> optimal_parameters(X, encoder, likelihoods.Bernoulli(), [[1.0]]).round(12).tolist()
     [[2.0]]
     """
     data = likelihood.check_data(data_set("X", X))

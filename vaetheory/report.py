@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
-import tempfile
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from vaetheory.claims.runner import Result
+from vaetheory.claims.runner import ControlResult, Result
+from vaetheory.files import replacing
 
 _PACKAGES = ("vaetheory", "numpy", "scipy", "autograd", "hypothesis", "scikit-learn")
 
@@ -22,8 +21,8 @@ def line(result: Result) -> str:
     Examples
     --------
     >>> from vaetheory import verify
-    >>> line(next(verify("1b")))[:15]
-    'confirmed  1b  '
+    >>> line(next(verify("1b"))).split()[:2]
+    ['confirmed', '1b']
     """
     refuted = sum(c.refuted for c in result.controls)
     return (
@@ -86,19 +85,51 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def write_json(path: str | Path, document: dict[str, Any]) -> None:
+def write_json(path: Path, document: dict[str, Any]) -> None:
     """Write `document` to `path`, whole or not at all."""
-    target = Path(path)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    with replacing(path) as draft:
+        draft.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_results(path: Path, *, profile: str, seed: int) -> dict[str, Result]:
+    """The results, by label, of an earlier run of the same kind; instances are their text.
+
+    Raises
+    ------
+    ValueError
+        If the file is not a run's JSON, or of another profile, seed or environment.
+    """
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(document, file, indent=2, allow_nan=False)
-            file.write("\n")
-        # mkstemp makes the file private; give it the permissions of an ordinary one.
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(name, 0o666 & ~mask)
-        os.replace(name, target)
-    except BaseException:
-        os.unlink(name)
-        raise
+        document = json.loads(path.read_text(encoding="utf-8"))
+        came = {key: document[key] for key in ("profile", "seed", "environment")}
+        results = [_from_dict(entry) for entry in document["results"]]
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path}: expected the JSON of an earlier run, got {type(error).__name__}: {error}"
+        ) from None
+    wanted = {"profile": profile, "seed": seed, "environment": environment()}
+    for key, value in wanted.items():
+        if came[key] != value:
+            raise ValueError(f"{path}: expected a run of {key} {value}, got {came[key]}")
+    return {r.label: r for r in results}
+
+
+def _from_dict(entry: dict[str, Any]) -> Result:
+    """The inverse of `Result.as_dict`, but for instances, which stay text."""
+    controls = tuple(ControlResult(**control) for control in entry["controls"])
+    changed = {
+        "residual": float(entry["residual"]),
+        "bound": float(entry["bound"]),
+        "instance": Text(entry["worst_instance"]),
+        "controls": controls,
+        "findings": tuple(entry["findings"]),
+    }
+    kept = {k: v for k, v in entry.items() if k != "worst_instance"}
+    return Result(**(kept | changed))
+
+
+class Text(str):
+    """An instance that is known by its text only: it is shown as it is."""
+
+    __slots__ = ()
+    __repr__ = str.__str__
