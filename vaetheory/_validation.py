@@ -67,6 +67,18 @@ def same_leading(name: str, array: Array, other_name: str, other: Array) -> None
         )
 
 
+def aligned(
+    first: ArrayLike, second: ArrayLike, names: str = "x and params"
+) -> tuple[Array, Array]:
+    """Return two arrays of vectors of the same size; only their leading axes may broadcast."""
+    a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    if a.ndim == 0 or b.ndim == 0 or a.shape[-1] != b.shape[-1]:
+        raise ValueError(
+            f"{names}: expected vectors of the same size, got shapes {a.shape} and {b.shape}"
+        )
+    return a, b
+
+
 def positive(name: str, value: ArrayLike, *, max_ndim: int = 0) -> Array:
     """Return `value` as an array of positive numbers with at most `max_ndim` axes."""
     array = as_array(name, value)

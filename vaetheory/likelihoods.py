@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from scipy.linalg import solve_triangular
 from scipy.special import expit, gammaln, logsumexp, softmax, xlogy
 
-from vaetheory._validation import Array, as_array, covariances, positive, vectors
+from vaetheory._validation import Array, aligned, as_array, covariances, positive, vectors
 from vaetheory.gaussians import LOG_2PI
 
 
@@ -73,7 +73,7 @@ class Likelihood(ABC):
         """Mean parameters E[T], `(..., D)`."""
 
     @abstractmethod
-    def score(self, x: Array, params: Array) -> Array:
+    def score(self, x: ArrayLike, params: ArrayLike) -> Array:
         """Gradient of log p(x given params) in the params, `(..., D)`."""
 
     @abstractmethod
@@ -109,16 +109,18 @@ class Likelihood(ABC):
     def greatest_log_prob(self, x: Array) -> Array:
         """Supremum of log p(x given params) over the params, `(...)`, in nats."""
 
-    def log_prob(self, x: Array, params: Array) -> Array:
+    def log_prob(self, x: ArrayLike, params: ArrayLike) -> Array:
         """Log density in nats, `(...)`; leading axes broadcast."""
+        x, params = aligned(x, params)
         return (
             (self.statistics(x) * self.natural_parameters(params)).sum(axis=-1)
             - self.log_partition(params)
             + self.log_base(x)
         )
 
-    def kl_divergence(self, params: Array, other: Array) -> Array:
+    def kl_divergence(self, params: ArrayLike, other: ArrayLike) -> Array:
         """KL( p(. given params) || p(. given other) ) in nats, `(...)`, in closed form."""
+        params, other = aligned(params, other, "params and other")
         shift = self.natural_parameters(params) - self.natural_parameters(other)
         return (
             (self.mean(params) * shift).sum(axis=-1)
@@ -212,14 +214,16 @@ class Gaussian(Likelihood):
     def greatest_log_prob(self, x: Array) -> Array:
         return np.full(x.shape[:-1], self.log_peak(x.shape[-1]))
 
-    def log_prob(self, x: Array, params: Array) -> Array:
+    def log_prob(self, x: ArrayLike, params: ArrayLike) -> Array:
+        x, params = aligned(x, params)
         # The difference is formed first: the expanded square loses digits when scale is small.
         return -0.5 * (self.whiten(x - params) ** 2).sum(axis=-1) + self.log_peak(x.shape[-1])
 
     def mean(self, params: Array) -> Array:
         return self.whiten(params)
 
-    def score(self, x: Array, params: Array) -> Array:
+    def score(self, x: ArrayLike, params: ArrayLike) -> Array:
+        x, params = aligned(x, params)
         residual = x - params
         if self.scale is not None:
             return residual / self.scale**2
@@ -245,7 +249,8 @@ class Gaussian(Likelihood):
             return loc + self.scale * noise
         return loc + noise @ self._chol.T  # type: ignore[attr-defined]
 
-    def kl_divergence(self, params: Array, other: Array) -> Array:
+    def kl_divergence(self, params: ArrayLike, other: ArrayLike) -> Array:
+        params, other = aligned(params, other, "params and other")
         return 0.5 * (self.whiten(params - other) ** 2).sum(axis=-1)
 
 
@@ -278,7 +283,8 @@ class ElementwiseLikelihood(Likelihood):
     def log_base(self, x: Array) -> Array:
         return self._log_base(x).sum(axis=-1)
 
-    def score(self, x: Array, params: Array) -> Array:
+    def score(self, x: ArrayLike, params: ArrayLike) -> Array:
+        x, params = aligned(x, params)
         return x - self.mean(params)
 
     def information(self, x: Array, params: Array, jacobian: Array) -> Array:
@@ -316,7 +322,8 @@ class Bernoulli(ElementwiseLikelihood):
     def greatest_log_prob(self, x: Array) -> Array:
         return np.zeros(x.shape[:-1])
 
-    def log_prob(self, x: Array, params: Array) -> Array:
+    def log_prob(self, x: ArrayLike, params: ArrayLike) -> Array:
+        x, params = aligned(x, params)
         return -np.logaddexp(0.0, (1 - 2 * x) * params).sum(axis=-1)
 
     def mean(self, params: Array) -> Array:
@@ -436,7 +443,8 @@ class Gamma(ElementwiseLikelihood):
     def mean(self, params: Array) -> Array:
         return np.exp(params)
 
-    def score(self, x: Array, params: Array) -> Array:
+    def score(self, x: ArrayLike, params: ArrayLike) -> Array:
+        x, params = aligned(x, params)
         return -x * self.natural_parameters(params) - self.shape
 
     def _information(self, x: Array, params: Array) -> Array:
@@ -493,7 +501,8 @@ class Categorical(Likelihood):
     def mean(self, params: Array) -> Array:
         return softmax(params, axis=-1)
 
-    def score(self, x: Array, params: Array) -> Array:
+    def score(self, x: ArrayLike, params: ArrayLike) -> Array:
+        x, params = aligned(x, params)
         return x - self.mean(params)
 
     def information(self, x: Array, params: Array, jacobian: Array) -> Array:
