@@ -3,6 +3,7 @@
 import autograd.numpy as anp
 import numpy as np
 import pytest
+from autograd import make_jvp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -91,14 +92,15 @@ def test_forty_deviations_out_the_nearest_codes_still_share_the_weight():
     cov, z = np.array([[1.0, 0.5], [0.5, 2.0]]) * 1e-2, np.array([4.0, 4.0])
     f = OptimalDecoder(X, Encoder(loc, cov))
     mean, second = precise(X, loc, np.broadcast_to(cov, (4, 2, 2)), z)
-    spread, scores, logits = sizes(X, loc, np.broadcast_to(cov, (4, 2, 2)), z)
+    spread, _, logits = sizes(X, loc, np.broadcast_to(cov, (4, 2, 2)), z)
     bound = gamma(20) * spread * logits
     assert bound < 1e-8, f"the bound {bound:.3g} would not tell right from wrong"
     off = float(np.abs(f(z) - mean).max())
     assert off <= bound, f"f* is off by {off:.3g}, rounding explains {bound:.3g}"
     off = float(np.abs(f.cov(z) - second).max())
     assert off <= bound * spread, f"Cov[x|z] is off by {off:.3g}, bound {bound * spread:.3g}"
-    assert np.ptp(f.encoder.responsibilities(z)[:3]) < 1, "one code has all the weight: too easy"
+    shares = np.sort(f.encoder.responsibilities(z))
+    assert shares[-2] > 1e-4, f"one code has all the weight, too easy: {shares}"
 
 
 def test_a_covariance_keeps_its_digits_where_one_datum_has_almost_all_the_weight():
@@ -109,6 +111,11 @@ def test_a_covariance_keeps_its_digits_where_one_datum_has_almost_all_the_weight
         off = abs(f.cov([z])[0, 0] / expected - 1)
         bound = gamma(20) * (1 + (z + 1) ** 2)
         assert off <= bound, f"variance at {z}: relative error {off:.3g}, bound {bound:.3g}"
+
+
+def along(function, direction):
+    """The derivative along a direction by autograd, itself differentiable."""
+    return lambda y: make_jvp(function)(y)(anp.ones_like(y) * direction)[1]
 
 
 @settings(max_examples=60)
@@ -138,29 +145,12 @@ def test_derivatives_are_those_of_the_weighted_mean(instance):
         (f.hessian(z), derivatives.hessian(function, z), 8),
     ]
     if f.encoder.shared:
-        d = z.shape[1]
-
-        def second(y):
-            # The Hessian of the second writing, flat, itself differentiable by central rules.
-            return derivatives.hessian(function, y).reshape(len(y), -1)
-
-        step = 2.0**-10
-        third = np.stack(
-            [
-                (
-                    8 * (second(z + step * e) - second(z - step * e))
-                    - (second(z + 2 * step * e) - second(z - 2 * step * e))
-                )
-                / (12 * step)
-                for e in np.eye(d)
-            ],
-            axis=-1,
-        ).reshape(*f.hessian(z).shape, d)
-        # Truncation 4 h^4 / 120 times the seventh derivative, a cumulant; rounding over the step.
-        truncation = step**4 / 30 * 2**7 * 5040 * spread * scores**7
-        off = np.abs(f.derivative(z, order=3) - third).max()
-        rounding = 2 * bound * 8 * scores**2 / step
-        assert off <= truncation + rounding, f"third derivative off by {off:.3g}"
+        axes = np.eye(z.shape[1])
+        third = [
+            [[along(along(along(function, a), b), c)(z) for c in axes] for b in axes] for a in axes
+        ]
+        oracle = np.moveaxis(np.array(third), (0, 1, 2), (-3, -2, -1))
+        pairs.append((f.derivative(z, order=3), oracle, 48))
     for order, (ours, oracle, factor) in enumerate(pairs, start=1):
         limit = bound * factor * scores**order
         off = np.abs(ours - oracle).max()

@@ -107,13 +107,16 @@ class Affine(Decoder):
         return vectors("z", z, self.weight.shape[1]) @ self.weight.T + self.bias
 
     def jacobian(self, z: Array) -> Array:
-        return np.broadcast_to(self.weight, (*np.shape(z)[:-1], *self.weight.shape)).copy()
+        points = vectors("z", z, self.weight.shape[1])
+        return np.broadcast_to(self.weight, (*points.shape[:-1], *self.weight.shape)).copy()
 
     def hessian(self, z: Array) -> Array:
-        return np.zeros((*np.shape(z)[:-1], *self.weight.shape, self.weight.shape[1]))
+        points = vectors("z", z, self.weight.shape[1])
+        return np.zeros((*points.shape[:-1], *self.weight.shape, points.shape[-1]))
 
     def weighted_hessian(self, z: Array, weights: Array) -> Array:
-        return np.zeros((*np.shape(z), np.shape(z)[-1]))
+        points = vectors("z", z, self.weight.shape[1])
+        return np.zeros((*points.shape, points.shape[-1]))
 
 
 @dataclass(frozen=True)
@@ -204,7 +207,7 @@ class Circle(Decoder):
         return self.radius * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
 
     def jacobian(self, z: Array) -> Array:
-        angle = z / self.radius
+        angle = vectors("z", z, 1) / self.radius
         return np.stack([-np.sin(angle), np.cos(angle)], axis=-2)
 
     def hessian(self, z: Array) -> Array:

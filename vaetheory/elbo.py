@@ -14,14 +14,18 @@ from vaetheory.quadrature.result import Integral
 from vaetheory.rounding import gamma
 
 
-def flatten(model: LatentModel, X: ArrayLike, posterior: Posterior) -> tuple[Array, Array, Array]:
+def flatten(
+    model: LatentModel, X: ArrayLike, posterior: Posterior, name: str = "posterior"
+) -> tuple[Array, Array, Array]:
     """Check a batch and its posteriors against each other and return them with one leading axis."""
     data = model.check_data(X)
+    if not isinstance(posterior, Posterior):
+        raise ValueError(f"{name}: expected a Posterior, got {type(posterior).__name__}")
     if posterior.latent_dim != model.latent_dim:
         raise ValueError(
-            f"posterior: expected latent dimension {model.latent_dim}, got {posterior.latent_dim}"
+            f"{name}: expected latent dimension {model.latent_dim}, got {posterior.latent_dim}"
         )
-    same_leading("X", data, "posterior.loc", posterior.loc)
+    same_leading("X", data, f"{name}.loc", posterior.loc)
     d = model.latent_dim
     return (
         data.reshape(-1, model.data_dim),
@@ -89,8 +93,10 @@ def elbo(
     )
     d = model.latent_dim
     divergence = gaussians.kl_divergence(loc, cov, np.zeros(d), np.eye(d))
-    # The terms of the divergence are each at most about its size plus a few nats a dimension.
-    condition = np.abs(gaussians.log_det(cov)) + np.abs(divergence) + 2 * d
+    # The terms of the divergence are each about its size plus a few nats a dimension; a nearly
+    # singular S loses digits in its determinant, as a rule the root of what it could.
+    scaled = np.einsum("nii,nii->n", cov, np.linalg.inv(cov))
+    condition = np.abs(gaussians.log_det(cov)) + np.abs(divergence) + 2 * d + np.sqrt(scaled)
     error = expected.error + _rounding(model, data, loc, cov) + gamma(10 * d) * condition
     value = expected.value - divergence
     return Integral(

@@ -14,8 +14,9 @@ from vaetheory.models import LatentModel
 from vaetheory.quadrature.cells import integrate
 from vaetheory.quadrature.grid import CELLS
 from vaetheory.quadrature.noise import log_joint_noise
+from vaetheory.quadrature.pairs import TooManyPairs
 from vaetheory.quadrature.result import GAVE_UP, NOT_REACHED, REACHED, Integral
-from vaetheory.quadrature.scan import Grid, Scan, TooManyPairs, sample_grid
+from vaetheory.quadrature.scan import Grid, Scan, sample_grid
 from vaetheory.quadrature.tables import table
 
 _EPS = float(np.finfo(np.float64).eps)
@@ -23,7 +24,7 @@ _EPS = float(np.finfo(np.float64).eps)
 _CHUNK = 4_000_000
 _COARSEST = 1e-9
 _CLAIMED = 0.05
-MAX_NODES = 20_000_000
+MAX_NODES = 50_000_000
 
 
 def log_evidence(

@@ -89,7 +89,10 @@ class LatentModel:
 
     def decode(self, z: Array) -> Array:
         """f(z), `(..., d) -> (..., D)`, with the decoder's shape and NaNs checked."""
-        params = np.asarray(self.decoder(z), dtype=np.float64)
+        raw = np.asarray(self.decoder(z))
+        if raw.dtype.kind not in "biuf":
+            raise ValueError(f"decoder: expected real numbers, got an array of {raw.dtype}")
+        params = raw.astype(np.float64, copy=False)
         expected = (*np.shape(z)[:-1], self.data_dim)
         if params.shape != expected:
             raise ValueError(

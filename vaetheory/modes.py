@@ -6,12 +6,97 @@ import numpy as np
 from scipy.stats import norm, qmc
 
 from vaetheory._validation import Array
+from vaetheory.gaussians import LOG_2PI
 from vaetheory.models import LatentModel
 
 _SCAN = 1024
 _STARTS = 4
-_ITERATIONS = 200
 _CHUNK = 2**22
+_DAMPING = 1e-3
+
+
+def climb(
+    model: LatentModel, X: Array, start: Array, *, polish: bool = False
+) -> tuple[Array, Array, Array]:
+    """Climb the log joint by damped Gauss-Newton steps, all rows at once.
+
+    Parameters
+    ----------
+    model : LatentModel
+    X : array (N, D)
+    start : array (N, d)
+    polish : bool
+        Go on to rounding with Newton's steps where the Hessian is positive definite. Otherwise
+        stop when a step gains less than a thousandth of a nat.
+
+    Returns
+    -------
+    z : array (N, d)
+        Where the log joint is at least what it was at the start; a mode, as a rule.
+    log_joint : array (N,)
+        log p(x, z) there, in nats.
+    information : array (N, d, d)
+        Curvature of -log p(x, z) there, as the steps used it: positive definite.
+    """
+    z = start.copy()
+    best = model.log_joint(X, z)
+    damping = np.full(len(z), _DAMPING)
+    gradient, information = _derivatives(model, X, z, polish)
+    active = np.arange(len(z))
+    for _ in range(200 if polish else 25):
+        step = _solve(information[active], gradient[active], damping[active])
+        trial = z[active] + step
+        value = model.log_joint(X[active], trial)
+        gain = value - best[active]
+        # Close to a mode the gain is lost in rounding while the gradient still shrinks.
+        good = gain >= 0 if polish else gain > 0
+        # Twice what is still to gain; below rounding there is nothing.
+        left = -(gradient[active] * step).sum(axis=-1)
+        damping[active] = np.where(good, damping[active] * 0.1, damping[active] * 10)
+        moved = active[good]
+        if len(moved):
+            z[moved], best[moved] = trial[good], value[good]
+            gradient[moved], information[moved] = _derivatives(model, X[moved], z[moved], polish)
+        going = left > 1e-20 if polish else gain > 1e-3
+        active = active[np.where(good, going, damping[active] < (1e12 if polish else 1e6))]
+        if not len(active):
+            break
+    return z, best, information
+
+
+def _derivatives(model: LatentModel, X: Array, z: Array, polish: bool) -> tuple[Array, Array]:
+    if not polish:
+        return _finite(*model.gauss_newton(X, z))
+    gradient, hessian, safe = model.potential_derivatives(X, z)
+    gradient, hessian = _finite(gradient, hessian)
+    indefinite = np.linalg.eigvalsh(hessian)[..., 0] <= 0
+    return gradient, _finite(gradient, np.where(indefinite[:, None, None], safe, hessian))[1]
+
+
+def _finite(gradient: Array, information: Array) -> tuple[Array, Array]:
+    """Cut overflow, so that a wild step is refused by its value and not by an exception."""
+    gradient = np.nan_to_num(gradient, nan=0.0, posinf=1e150, neginf=-1e150)
+    information = np.nan_to_num(information, nan=0.0, posinf=1e150, neginf=-1e150)
+    return np.clip(gradient, -1e150, 1e150), np.clip(information, -1e150, 1e150)
+
+
+def _solve(information: Array, gradient: Array, damping: Array) -> Array:
+    diagonal = np.einsum("nii->ni", information)
+    damped = information.copy()
+    np.einsum("nii->ni", damped)[...] += damping[:, None] * diagonal
+    try:
+        step = -np.linalg.solve(damped, gradient[..., None])[..., 0]
+    except np.linalg.LinAlgError:
+        step = -gradient / np.maximum(diagonal, 1.0)
+    return np.nan_to_num(step, nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def log_laplace(information: Array) -> Array:
+    """Log integral of exp(-u . information u / 2), `(..., d, d) -> (...)`."""
+    sign, value = np.linalg.slogdet(information)
+    value = np.where((sign > 0) & np.isfinite(value), value, 0.0)
+    out: Array = 0.5 * (information.shape[-1] * LOG_2PI - value)
+    return out
 
 
 def _scan_points(dim: int) -> Array:
@@ -35,62 +120,17 @@ def _starts(model: LatentModel, X: Array) -> Array:
     return best
 
 
-def climb(model: LatentModel, X: Array, z: Array) -> Array:
-    """Climb the log joint from `z` by damped Newton steps (Levenberg-Marquardt), all rows at once.
-
-    The Hessian of the potential is used where it is positive definite and its Gauss-Newton part
-    elsewhere, so that every step is an ascent direction.
-
-    Parameters
-    ----------
-    model : LatentModel
-    X : array (N, D)
-    z : array (N, d)
-        Starting points.
-
-    Returns
-    -------
-    array (N, d)
-        A local mode for each row, to rounding.
-    """
-    z = z.copy()
-    height = model.log_joint(X, z)
-    damping = np.full(len(X), 1e-3)
-    active = np.arange(len(X))
-    eye = np.eye(model.latent_dim)
-    for _ in range(_ITERATIONS):
-        gradient, hessian, safe = model.potential_derivatives(X[active], z[active])
-        indefinite = np.linalg.eigvalsh(hessian)[..., 0] <= 0
-        hessian = np.where(indefinite[:, None, None], safe, hessian)
-        scale = np.diagonal(hessian, axis1=-2, axis2=-1)[..., None] * eye
-        lifted = hessian + damping[active, None, None] * scale
-        step = -np.linalg.solve(lifted, gradient[..., None])[..., 0]
-        new = model.log_joint(X[active], z[active] + step)
-        better = new >= height[active]
-        rows = active[better]
-        z[rows] += step[better]
-        height[rows] = new[better]
-        damping[active] = np.where(better, damping[active] / 10, damping[active] * 10)
-        damping[damping < 1e-14] = 0.0
-        damping[active[~better]] = np.maximum(damping[active[~better]], 1e-3)
-        # The decrement is twice the height still to gain; below rounding there is none.
-        decrement = -(gradient * step).sum(axis=-1)
-        done = (better & (decrement < 1e-20)) | (damping[active] > 1e12)
-        active = active[~done]
-        if not len(active):
-            break
-    return z
-
-
 def posterior_mode(model: LatentModel, X: Array) -> Array:
     """The highest mode found of p(z|x) for each datum, `(N, D) -> (N, d)`.
 
     Climbs from the best few of some two thousand quasi-random points; on a posterior with many
     narrow modes the highest of all may be missed.
     """
-    starts = _starts(model, X)
-    count, tries, dim = starts.shape
-    repeated = np.repeat(X, tries, axis=0)
-    z = climb(model, repeated, starts.reshape(-1, dim))
-    height = model.log_joint(repeated, z).reshape(count, tries)
-    return z.reshape(starts.shape)[np.arange(count), height.argmax(axis=-1)]
+    # Far from the data a decoder may overflow; the clipped values are handled.
+    with np.errstate(over="ignore", invalid="ignore"):
+        starts = _starts(model, X)
+        count, tries, dim = starts.shape
+        repeated = np.repeat(X, tries, axis=0)
+        z, height, _ = climb(model, repeated, starts.reshape(-1, dim), polish=True)
+    best = height.reshape(count, tries).argmax(axis=-1)
+    return z.reshape(starts.shape)[np.arange(count), best]

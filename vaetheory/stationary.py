@@ -13,7 +13,7 @@ from vaetheory.elbo import elbo, flatten
 from vaetheory.encoders import Posterior
 from vaetheory.models import LatentModel
 from vaetheory.modes import posterior_mode
-from vaetheory.quadrature.gaussian import hermite_rule
+from vaetheory.quadrature.gaussian import hermite_rule, lattice_rule
 from vaetheory.quadrature.result import NOT_REACHED, REACHED
 
 _ITERATIONS = 200
@@ -58,7 +58,7 @@ def stationary_posterior(
     """The Gaussian posterior of each datum at which the exact ELBO is stationary.
 
     Fixed-point (natural-gradient) steps on the stationarity conditions of claim 3b, mixed by
-    Anderson's scheme, with the expectations by Gauss-Hermite rules of increasing order. By
+    Anderson's scheme, with the expectations by rules of increasing strength. By
     default they start from the highest mode found with the inverse Hessian there; where the
     ELBO has several stationary points the one reached from the start is returned.
 
@@ -104,19 +104,22 @@ def stationary_posterior(
         _, hessian, safe = model.potential_derivatives(flat, loc)
         precision = _definite(hessian, safe)
     else:
-        flat, loc, cov = flatten(model, data, start)
+        flat, loc, cov = flatten(model, data, start, "start")
         precision = np.linalg.inv(cov)
     if structure == "diagonal":
         precision = _diagonal(precision)
     ascent = _Ascent(model, flat, loc.copy(), precision, structure == "diagonal")
     iterations, rows = 0, np.arange(len(flat))
-    for order in _orders(d):
-        steps, rows = ascent.run(rows, order, rtol)
-        iterations += steps
+    for rule in _rules(d):
+        if len(rows):
+            steps, rows = ascent.run(rows, rule, rtol)
+            iterations += steps
     loc, cov, deficit = ascent.loc, np.linalg.inv(ascent.precision), ascent.deficit
     cov = (cov + np.swapaxes(cov, -1, -2)) / 2
     bound = elbo(model, flat, Posterior(loc, cov))
     reached = deficit <= rtol * (1 + np.abs(bound.value))
+    # What the last rule still moved no finer rule has confirmed.
+    reached[rows] = False
     status = np.where(reached & bound.reached, REACHED, NOT_REACHED)
     return StationaryPosterior(
         loc.reshape(*shape, d),
@@ -129,9 +132,15 @@ def stationary_posterior(
     )
 
 
-def _orders(dim: int) -> tuple[int, ...]:
-    """Rules of increasing order: a row whose first step with one finds nothing to do is done."""
-    return {1: (12, 24, 48), 2: (8, 14, 24), 3: (5, 8, 12), 4: (4, 6)}.get(dim, (2, 3))
+def _rules(dim: int) -> list[tuple[Array, Array]]:
+    """Rules of increasing strength: a row in which the next one finds nothing to do is done.
+
+    Gauss-Hermite rules alone can agree with each other and be wrong, so lattices come last.
+    """
+    orders = {1: (12,), 2: (8, 14), 3: (5, 8), 4: (4, 6, 8)}.get(dim, (2, 3))
+    lattices = {1: 4, 2: 3, 3: 2}.get(dim, 0)
+    rules = [hermite_rule(order, dim) for order in orders]
+    return rules + [lattice_rule(number, dim) for number in range(lattices)]
 
 
 def _diagonal(matrix: Array) -> Array:
@@ -145,10 +154,10 @@ def _definite(hessian: Array, gauss_newton: Array) -> Array:
 
 
 def _expectations(
-    model: LatentModel, X: Array, loc: Array, cov: Array, order: int
+    model: LatentModel, X: Array, loc: Array, cov: Array, rule: tuple[Array, Array]
 ) -> tuple[Array, Array, Array, Array]:
-    """ELBO, E[grad U], E[A] and E[Gauss-Newton part] of each row by one Gauss-Hermite rule."""
-    nodes, weights = hermite_rule(order, model.latent_dim)
+    """ELBO, E[grad U], E[A] and E[Gauss-Newton part] of each row by one rule."""
+    nodes, weights = rule
     count, d = loc.shape
     height, gradient = np.empty(count), np.empty((count, d))
     hessian, safe = np.empty((count, d, d)), np.empty((count, d, d))
@@ -179,8 +188,10 @@ class _Ascent:
         self._unit = np.linalg.cholesky(precision)
         self._inverse_unit = np.linalg.inv(self._unit)
 
-    def run(self, rows: np.ndarray, order: int, rtol: float) -> tuple[int, np.ndarray]:
-        """Iterate `rows` with the rule of one order; return the steps and the rows it moved."""
+    def run(
+        self, rows: np.ndarray, rule: tuple[Array, Array], rtol: float
+    ) -> tuple[int, np.ndarray]:
+        """Iterate `rows` with one rule; return the steps and the rows it moved."""
         count, dim = self.loc.shape
         size = dim + dim * dim
         targets, residuals = np.zeros((2, _MEMORY, count, size))
@@ -196,7 +207,7 @@ class _Ascent:
             step += 1
             cov = np.linalg.inv(self.precision[active])
             new, gradient, hessian, safe = _expectations(
-                self.model, self.X[active], self.loc[active], cov, order
+                self.model, self.X[active], self.loc[active], cov, rule
             )
             target = _definite(hessian, safe)
             shift = -np.linalg.solve(target, gradient[..., None])[..., 0]
@@ -236,7 +247,7 @@ class _Ascent:
             self._unpack(keep, mixed, self.loc[keep] + shift, target)
             active = active[(worse | ~done) & (halvings[active] < 40)]
             if step == 1:
-                moved = active
+                moved = rows[(deficit > rtol * (1 + np.abs(new))) | ~np.isfinite(before)]
         return step, moved
 
     def _pack(self, rows: np.ndarray, loc: Array, precision: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Sparse (cell, datum) pairs as dense padded blocks, so that the work is done by matrix products."""
+"""Sparse (cell, datum) pairs as dense padded blocks, so that matrix products do the work."""
 
 from __future__ import annotations
 

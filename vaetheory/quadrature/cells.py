@@ -11,8 +11,8 @@ from vaetheory._validation import Array
 from vaetheory.gaussians import standard_log_prob
 from vaetheory.models import LatentModel
 from vaetheory.quadrature.blocks import Index, blocks
+from vaetheory.quadrature.pairs import MAX_PAIRS, Pairs, TooManyPairs, select, split
 from vaetheory.quadrature.rules import tensor_rule
-from vaetheory.quadrature.scan import MAX_PAIRS, Pairs, TooManyPairs, select, split
 from vaetheory.quadrature.tables import Table
 
 _EPS = float(np.finfo(np.float64).eps)
@@ -20,6 +20,8 @@ _LIMIT = 1_000_000
 _DEEPEST = 60
 #: Log integrands are cut this far below the best: exp of less is slow and adds nothing.
 _LEAST = -120.0
+#: Greatest log integrand, relative to the best known, that is exponentiated.
+_MOST = 600.0
 
 
 @dataclass
@@ -79,13 +81,17 @@ def integrate(
     out = CellSum(
         shift.copy(), np.zeros(n), np.zeros(n), np.zeros(n), nodes.copy(), np.zeros(n, dtype=bool)
     )
+    cost = len(tensor_rule(model.latent_dim).weights) + 1
+    # Cells that the budget cannot pay for are not begun: their data have no value.
+    out.gave_up = nodes + cost * np.bincount(pairs.datum, minlength=n) > max_nodes
+    begun = ~out.gave_up[pairs.datum]
+    pairs = select(pairs.boxes, pairs.cell[begun], pairs.datum[begun])
     for depth in range(_DEEPEST):
         if not len(pairs):
             break
         if len(pairs) > MAX_PAIRS and n > 1:
             raise TooManyPairs
         value, error, rounding = _evaluate(model, table, pairs, out)
-        cost = len(tensor_rule(model.latent_dim).weights) + 1
         out.nodes += cost * np.bincount(pairs.datum, minlength=n)
         worst = error.sum(axis=-1)
         total = out.total + np.bincount(pairs.datum, value, minlength=n)
@@ -93,23 +99,25 @@ def integrate(
         allowed = np.maximum(0.5 * (rtol * total - out.error), noise * total)
         accept = _acceptable(pairs.datum, worst, allowed)
         accept |= worst <= np.maximum(rounding, noise[pairs.datum] * value)
-        over = out.nodes > max_nodes
         if depth == _DEEPEST - 1:
             accept[:] = True
-        out.gave_up |= np.bincount(pairs.datum[~accept], minlength=n) * over > 0
+        # Halved are the axes that hold most of the error.
+        axes = error >= 0.2 * error.max(axis=-1, keepdims=True, initial=0.0)
+        children = np.where(accept, 0, 1 << axes.sum(axis=-1))
+        further = cost * np.bincount(pairs.datum, children, minlength=n)
+        out.gave_up |= (further > 0) & (out.nodes + further > max_nodes)
         accept |= out.gave_up[pairs.datum]
         who = pairs.datum[accept]
         out.total += np.bincount(who, value[accept], minlength=n)
         out.error += np.bincount(who, worst[accept], minlength=n)
         out.rounding += np.bincount(who, rounding[accept], minlength=n)
-        pairs = _bisect(pairs, ~accept, error)
+        pairs = _bisect(pairs, ~accept, axes)
     return out
 
 
-def _bisect(pairs: Pairs, again: NDArray[np.bool_], error: Array) -> Pairs:
-    """Halve the cells of some pairs along the axes that hold most of the error."""
-    error = error[again]
-    axes = error >= 0.2 * error.max(axis=-1, keepdims=True, initial=0.0)
+def _bisect(pairs: Pairs, again: NDArray[np.bool_], axes: NDArray[np.bool_]) -> Pairs:
+    """Halve the cells of some pairs, each along its own axes."""
+    axes = axes[again]
     # Pairs of one cell may want different axes: each choice is a copy of the cell.
     d = axes.shape[-1]
     choice = (axes << np.arange(d)).sum(axis=-1)
@@ -158,16 +166,18 @@ def _evaluate(
         offset = base + standard_log_prob(centre)[:, None] - out.shift[datum]
         exponent = table.change(score, who, params[:, 0], delta)
         exponent += prior[:, None]
-        span = np.maximum(np.abs(exponent.max(axis=-1)), np.abs(exponent.min(axis=-1)))
         exponent += offset[..., None]
         peak = exponent.max(axis=-1)
-        np.clip(exponent, _LEAST, 600.0, out=exponent)
+        np.maximum(exponent, _LEAST, out=exponent)
+        if peak.max() > _MOST:
+            np.minimum(exponent, _MOST, out=exponent)
         np.exp(exponent, out=exponent)
-        exponent *= half.prod(axis=-1)[:, None, None]
         integral, worst = rule.integrate(exponent)
+        volume = half.prod(axis=-1)[:, None]
+        integral, worst = integral * volume, worst * volume[..., None]
         # What matters to the sum is within some tens of nats of the best.
         lost = table.condition * 2 * np.abs(base - table.peak[datum])
-        lost += np.minimum(span, np.abs(offset) + 20) + np.abs(out.shift[datum]) + 4
+        lost += np.abs(offset) + 24 + np.abs(out.shift[datum])
         there = b.pairs[b.valid]
         value[there], error[there] = integral[b.valid], worst[b.valid]
         rounding[there] = (_EPS * lost * integral)[b.valid]
@@ -183,9 +193,10 @@ def _rescale(datum: Index, top: Array, out: CellSum, sums: tuple[Array, ...]) ->
     if highest.max(initial=0.0) < 50:
         return
     rise = np.where(highest > 50, highest, 0.0)
-    # Exponents were cut at 600: such a value is wrong, and its error figure must say so.
-    cut = highest > 600
-    factor = np.exp(-np.minimum(rise, 600.0))
+    # Where exponents were cut the value is wrong, and its error figure must say so.
+    cut = highest > _MOST
+    rise = np.minimum(rise, _MOST)
+    factor = np.exp(-rise)
     for values in sums:
         values *= factor[datum].reshape(-1, *(1,) * (values.ndim - 1))
     out.shift += rise

@@ -99,7 +99,7 @@ def tensor_rule(d: int, n: int | None = None) -> TensorRule:
     --------
     >>> rule = tensor_rule(2)
     >>> integral, error = rule.integrate((rule.nodes**2).sum(axis=-1))
-    >>> round(float(integral), 12), bool(error.max() < 1e-14)
+    >>> round(float(integral), 12), bool(error.max() < 1e-12)
     (2.666666666667, True)
     """
     n = NODES[d] if n is None else n

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from vaetheory._validation import Array
 from vaetheory.gaussians import LOG_2PI, standard_log_prob
 from vaetheory.models import LatentModel
+from vaetheory.modes import climb, log_laplace
 from vaetheory.quadrature.blocks import Index, blocks
 from vaetheory.quadrature.grid import CELLS, INNER, Boxes, level, outer, pool, spread
-from vaetheory.quadrature.modes import climb, log_laplace
+from vaetheory.quadrature.merge import merge
+from vaetheory.quadrature.pairs import MAX_PAIRS, Pairs, TooManyPairs, join, select, split
 from vaetheory.quadrature.tables import Table
 from vaetheory.quadrature.variation import (
     SAFETY,
@@ -39,69 +41,14 @@ MAX_PRIOR = 12.0
 MARGIN = 10.0
 #: A cell's variation is taken to be at least this share of its parent's.
 _INHERITED = 0.25
+#: ... but no more than this many times its own.
+_TRUSTED = 8.0
 _LINEAR_SAFETY = 1.25
 #: At least this share of the decoder's curvature is taken to lie along the score.
 _ALIGNED = 0.1
 _LOST = 1e-14
 _LIMIT = 1_500_000
 _DEEPEST = 80
-MAX_PAIRS = 3_000_000
-
-
-class TooManyPairs(Exception):
-    """Too many pairs at once for the memory: the caller takes fewer data."""
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """Cells and the data that need them: `cell` is sorted, `datum` the other half of the pair."""
-
-    boxes: Boxes
-    cell: Index
-    datum: Index
-
-    def __len__(self) -> int:
-        return len(self.cell)
-
-
-def join(parts: list[Pairs], d: int) -> Pairs:
-    """Put several lists of pairs into one."""
-    if not parts:
-        empty = np.empty(0, dtype=np.intp)
-        return Pairs(Boxes(np.empty((0, d)), np.empty((0, d))), empty, empty)
-    first = np.cumsum([0, *(len(p.boxes) for p in parts[:-1])])
-    return Pairs(
-        Boxes(
-            np.concatenate([p.boxes.centre for p in parts]),
-            np.concatenate([p.boxes.half for p in parts]),
-        ),
-        np.concatenate([p.cell + i for p, i in zip(parts, first, strict=True)]),
-        np.concatenate([p.datum for p in parts]),
-    )
-
-
-def select(boxes: Boxes, cell: Index, datum: Index) -> Pairs:
-    """Pairs of some of the cells; the others are left out."""
-    kept, cell = np.unique(cell, return_inverse=True)
-    return Pairs(boxes.take(kept), cell, datum)
-
-
-def split(pairs: Pairs, axes: NDArray[np.bool_]) -> tuple[Pairs, Index]:
-    """Halve every cell along its own `axes` (C, d); also returns the parent of each child."""
-    count = 1 << axes.sum(axis=-1)
-    first = np.cumsum(count) - count
-    parent = np.repeat(np.arange(len(axes)), count)
-    child = np.arange(len(parent)) - first[parent]
-    bit = np.cumsum(axes, axis=-1) - axes
-    sign = np.where(axes[parent], 2.0 * ((child[:, None] >> bit[parent]) & 1) - 1.0, 0.0)
-    half = np.where(axes, pairs.boxes.half / 2, pairs.boxes.half)[parent]
-    boxes = Boxes(pairs.boxes.centre[parent] + sign * half, half)
-    copies = count[pairs.cell]
-    source = np.repeat(np.arange(len(pairs)), copies)
-    number = np.arange(len(source)) - np.repeat(np.cumsum(copies) - copies, copies)
-    cell = first[pairs.cell[source]] + number
-    order = np.argsort(cell, kind="stable")
-    return Pairs(boxes, cell[order], pairs.datum[source[order]]), parent
 
 
 @dataclass(frozen=True)
@@ -274,16 +221,25 @@ class Scan:
                 break
             if len(pairs) > MAX_PAIRS and len(self.best) > 1:
                 raise TooManyPairs
-            upper, resolved, reach, axes = self._examine(pairs, floor)
+            upper, rough, reach, axes = self._examine(pairs, floor)
+            resolved = rough <= 1
             if depth == _DEEPEST - 1:
                 resolved[:] = True
-            over: NDArray[np.bool_] = np.asarray(self.nodes > self.max_nodes)
-            self.gave_up |= np.bincount(pairs.datum[~resolved], minlength=len(over)) * over > 0
+            # What the next level would cost decides, so that the budget is kept.
+            going = ~resolved & (upper > self._threshold)
+            children = np.where(going, 1 << axes.sum(axis=-1)[pairs.cell], 0)
+            cost = (len(offsets(d)) + 1) * np.bincount(
+                pairs.datum, children, minlength=len(self.best)
+            )
+            self.gave_up |= (cost > 0) & (self.nodes + cost > self.max_nodes)
             keep = (upper > self._threshold) & (resolved | ~self.gave_up[pairs.datum])
             lost = np.exp(np.minimum(upper[~keep], 700.0))
             self.dropped += np.bincount(pairs.datum[~keep], lost, minlength=len(self.best))
             ready, again = keep & resolved, keep & ~resolved
-            done.append(select(pairs.boxes, pairs.cell[ready], pairs.datum[ready]))
+            if depth:
+                done.append(select(pairs.boxes, pairs.cell[ready], pairs.datum[ready]))
+            else:
+                done.append(self._merge(pairs, keep, rough))
             kept = np.unique(pairs.cell[again])
             pairs, parent = split(
                 select(pairs.boxes, pairs.cell[again], pairs.datum[again]), axes[kept]
@@ -291,16 +247,15 @@ class Scan:
             floor = _INHERITED * reach[kept][parent]
         return join(done, d)
 
-    def _examine(
-        self, pairs: Pairs, floor: Array
-    ) -> tuple[Array, NDArray[np.bool_], Array, NDArray[np.bool_]]:
-        """Bound the mass of each pair and say whether it is resolved.
+    def _examine(self, pairs: Pairs, floor: Array) -> tuple[Array, Array, Array, NDArray[np.bool_]]:
+        """Bound the mass of each pair and say how far it is from resolved.
 
         Returns
         -------
         upper : array (P,)
             Log of the bound, relative to exp(level).
-        resolved : array of bool (P,)
+        rough : array (P,)
+            At most one where the pair is resolved; it grows fourfold when the width doubles.
         reach : array (C,)
             The variation of each cell.
         axes : array of bool (C, d)
@@ -313,7 +268,9 @@ class Scan:
         for i in range(0, count, step):
             some = boxes.take(np.s_[i : i + step])
             v = vary(self.model, self.table, some)
-            reach[i : i + step] = np.maximum(v.reach, floor[i : i + step])
+            # A function that grows by orders of magnitude may truly be calm in one half.
+            inherited = np.minimum(floor[i : i + step], _TRUSTED * v.reach)
+            reach[i : i + step] = np.maximum(v.reach, inherited)
             axes[i : i + step] = _axes(v, some)
             lo, hi = np.searchsorted(pairs.cell, [i, i + step])
             self._pairs_of(
@@ -324,9 +281,24 @@ class Scan:
             len(offsets(self.model.latent_dim)) + 1
         )
         upper += self._log_weight(boxes)[pairs.cell] - self.level[pairs.datum]
-        tiny = (boxes.half <= 1e-13 * (1 + np.abs(boxes.centre))).any(axis=-1)
-        small = 0.5 * (boxes.half**2).sum(axis=-1) <= MAX_PRIOR
-        return upper, ((rough <= 1) & small[pairs.cell]) | tiny[pairs.cell], reach, axes
+        # A cell at the resolution of float64 cannot be split; its error figure will tell.
+        tiny = np.asarray((boxes.half <= 1e-13 * (1 + np.abs(boxes.centre))).any(axis=-1))
+        small = 0.5 * (boxes.half**2).sum(axis=-1) / MAX_PRIOR
+        rough = np.maximum(rough, small[pairs.cell])
+        return upper, np.where(tiny[pairs.cell], 0.0, rough), reach, axes
+
+    def _merge(self, pairs: Pairs, keep: NDArray[np.bool_], rough: Array) -> Pairs:
+        """The resolved pairs among those kept, in the coarsest cells that are still resolved."""
+        largest = np.sqrt(2 * MAX_PRIOR / self.model.latent_dim)
+        merged = merge(
+            pairs.boxes,
+            pairs.cell[keep],
+            pairs.datum[keep],
+            rough[keep],
+            data=len(self.best),
+            largest=float(largest),
+        )
+        return Pairs(*merged)
 
     def _pairs_of(
         self,

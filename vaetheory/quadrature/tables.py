@@ -116,7 +116,8 @@ class GaussianTable(Table):
         return out
 
     def bend(self, point: Array, delta: Array) -> Array:
-        return 0.5 * np.einsum("cmd,cmd->cm", delta, delta).max(axis=-1)
+        out: Array = 0.5 * np.einsum("cmd,cmd->cm", delta, delta).max(axis=-1)
+        return out
 
     def upper(self, log_prob: Array, slope: Array, reach: Array) -> Array:
         return self.constant - 0.5 * np.maximum(slope - reach, 0) ** 2
@@ -168,7 +169,8 @@ class NaturalTable(Table):
         else:
             far = self.likelihood.log_partition(centre + delta)
             out = far - self.likelihood.log_partition(centre) - (mean * delta).sum(axis=-1)
-        return np.maximum(out, 0)
+        positive: Array = np.maximum(out, 0)
+        return positive
 
     def change(self, score: Array, datum: Index, point: Array, delta: Array) -> Array:
         out = score @ np.swapaxes(delta, -1, -2)
@@ -176,7 +178,8 @@ class NaturalTable(Table):
         return out
 
     def bend(self, point: Array, delta: Array) -> Array:
-        return self._bregman(point, delta).max(axis=-1)
+        out: Array = self._bregman(point, delta).max(axis=-1)
+        return out
 
 
 class GammaTable(Table):
@@ -207,7 +210,8 @@ class GammaTable(Table):
         return out
 
     def bend(self, point: Array, delta: Array) -> Array:
-        return 0.5 * np.einsum("cmd,cmd->cm", delta, delta).max(axis=-1)
+        out: Array = 0.5 * np.einsum("cmd,cmd->cm", delta, delta).max(axis=-1)
+        return out
 
     def bend_of(self, bend: Array, slope: Array) -> Array:
         # The second derivative is a x exp(-params) = score + a.

@@ -1,0 +1,569 @@
+"""The ELBO and its stationary points: closed forms, and error figures that cover the truth."""
+
+from fractions import Fraction
+from math import factorial
+
+import autograd.numpy as anp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from mpmath import mp, mpf
+from scipy.special import gammaln
+
+from vaetheory import (
+    LatentModel,
+    Posterior,
+    decoders,
+    derivatives,
+    elbo,
+    likelihoods,
+    log_evidence,
+    stationary_posterior,
+)
+from vaetheory.elbo import second_order_elbo
+from vaetheory.rounding import gamma
+
+OPERATIONS = 200
+DIGITS = 40
+
+
+def integers(shape, low, high):
+    return arrays(np.int64, shape, elements=st.integers(low, high)).map(lambda a: a.astype(float))
+
+
+def exact(array):
+    """A float array as a matrix of mpmath: no digit is lost."""
+    return mp.matrix(np.atleast_2d(array).tolist())
+
+
+def normal_log_density(x, loc, cov):
+    """log N(x; loc, cov) of columns, in mpmath."""
+    r = x - loc
+    return -((r.T * mp.inverse(cov) * r)[0] + len(x) * mp.log(2 * mp.pi) + mp.log(mp.det(cov))) / 2
+
+
+def divergence_from_prior(m, S):
+    d = len(m)
+    trace = mp.fsum(S[i, i] for i in range(d))
+    return (trace + (m.T * m)[0] - d - mp.log(mp.det(S))) / 2
+
+
+@st.composite
+def linear(draw, most=3, posterior=True):
+    """Decoder, likelihood, one datum and (loc, cov), all in small binary fractions."""
+    d, size = draw(st.integers(1, most)), draw(st.integers(1, 4))
+    weight, bias = draw(integers((size, d), -4, 4)) / 2, draw(integers(size, -4, 4)) / 2
+    x = draw(integers(size, -8, 8)) / 2
+    form = draw(st.sampled_from(["number", "small", "vector", "cov"]))
+    if form == "cov":
+        factor = draw(integers((size, size), -2, 2)) / 2
+        likelihood = likelihoods.Gaussian(cov=factor @ factor.T + np.eye(size) / 4)
+    elif form == "vector":
+        likelihood = likelihoods.Gaussian(scale=2.0 ** draw(integers(size, -4, 1)))
+    else:
+        likelihood = likelihoods.Gaussian(scale=1.0 if form == "number" else 2.0**-10)
+    model = LatentModel(decoders.Affine(weight, bias), likelihood, d)
+    if not posterior:
+        return model, x
+    factor = draw(integers((d, d), -2, 2)) / 2
+    loc, cov = draw(integers(d, -4, 4)) / 2, factor @ factor.T + np.eye(d) / 4
+    return model, x, loc, cov
+
+
+@settings(max_examples=40)
+@given(linear())
+def test_linear_gaussian_closed_form(instance):
+    # E_q log N(x; Wz + b, L) = log N(x; Wm + b, L) - tr(W^T L^-1 W S) / 2.
+    model, x, loc, cov = instance
+    result = elbo(model, x, Posterior(loc, cov))
+    with mp.workdps(DIGITS):
+        W, b, m, S = (
+            exact(model.decoder.weight),
+            exact(model.decoder.bias).T,
+            exact(loc).T,
+            exact(cov),
+        )
+        L = exact(model.likelihood.covariance(len(x)))
+        inner = W.T * mp.inverse(L) * W * S
+        value = normal_log_density(exact(x).T, W * m + b, L)
+        value -= mp.fsum(inner[i, i] for i in range(len(loc))) / 2
+        off = float(abs(mpf(float(result.value)) - (value - divergence_from_prior(m, S))))
+    assert result.reached, f"a quadratic integrand was not reached: {result.error:.3g}"
+    assert off <= result.error, f"true error {off:.3g}, stated {result.error:.3g}"
+
+
+@settings(max_examples=40)
+@given(st.data())
+def test_quadratic_decoders_by_moments(data):
+    # All moments are rational, so the truth is a fraction plus logarithms.
+    coefficients = data.draw(integers((3, 2), -4, 4), label="coefficients") / 2
+    x = data.draw(integers(2, -8, 8), label="x") / 2
+    m, s = data.draw(st.integers(-8, 8)) / 4, data.draw(st.integers(1, 16)) / 8
+    scale = 2.0 ** -data.draw(st.integers(-1, 6), label="-log2 scale")
+    decoder = decoders.Polynomial([[0], [1], [2]], coefficients)
+    model = LatentModel(decoder, likelihoods.Gaussian(scale=scale), 1)
+    result = elbo(model, x, Posterior([m], [s**2]))
+    mean, var = Fraction(m), Fraction(s) ** 2
+    moments = [
+        Fraction(1),
+        mean,
+        mean**2 + var,
+        mean**3 + 3 * mean * var,
+        mean**4 + 6 * mean**2 * var + 3 * var**2,
+    ]
+    square = Fraction(0)
+    for i in range(2):
+        residual = [-Fraction(c) for c in coefficients[:, i]]
+        residual[0] += Fraction(x[i])
+        for j, a in enumerate(residual):
+            for k, b in enumerate(residual):
+                square += a * b * moments[j + k]
+    quotient = square / Fraction(scale) ** 2
+    with mp.workdps(DIGITS):
+        value = -mpf(quotient.numerator) / quotient.denominator / 2
+        value -= mp.log(2 * mp.pi * mpf(scale) ** 2)
+        value -= divergence_from_prior(mp.matrix([m]), mp.matrix([[mpf(s) ** 2]]))
+        off = float(abs(mpf(float(result.value)) - value))
+    assert result.reached, f"a quartic integrand was not reached: {result.error:.3g}"
+    assert off <= result.error, f"true error {off:.3g}, stated {result.error:.3g}"
+
+
+@settings(max_examples=40)
+@given(st.integers(1, 2), st.integers(1, 2), st.booleans(), st.data())
+def test_linear_log_means_by_the_moment_generating_function(d, size, poisson, data):
+    # E exp(+-(w . z + b)) = exp(+-(w . m + b) + w . S w / 2).
+    weight = data.draw(integers((size, d), -4, 4), label="weight") / 4
+    bias = data.draw(integers(size, -4, 4), label="bias") / 2
+    loc = data.draw(integers(d, -4, 4), label="loc") / 2
+    factor = data.draw(integers((d, d), -2, 2), label="factor") / 2
+    x = data.draw(integers(size, 0, 8), label="x") + (0.0 if poisson else 0.25)
+    cov = factor @ factor.T + np.eye(d) / 4
+    likelihood = likelihoods.Poisson() if poisson else likelihoods.Gamma(shape=2.0)
+    model = LatentModel(decoders.Affine(weight, bias), likelihood, d)
+    result = elbo(model, x, Posterior(loc, cov))
+    with mp.workdps(DIGITS):
+        W, b, m, S = exact(weight), exact(bias).T, exact(loc).T, exact(cov)
+        eta, spread = W * m + b, W * S * W.T
+        value = -divergence_from_prior(m, S)
+        for i in range(size):
+            t, v, datum = eta[i], spread[i, i], mpf(x[i])
+            if poisson:
+                value += datum * t - mp.exp(t + v / 2) - mp.loggamma(datum + 1)
+            else:
+                value += 2 * mp.log(2) - 2 * t - 2 * datum * mp.exp(v / 2 - t) + mp.log(datum)
+        off = float(abs(mpf(float(result.value)) - value))
+    assert off <= result.error, f"true error {off:.3g}, stated {result.error:.3g}"
+    assert result.reached, f"an entire integrand was not reached: {result.error:.3g}"
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_circles_by_their_characteristic_function(data):
+    # ||x - f||^2 = |x|^2 + r^2 - 2 r (x_1 cos(z/r) + x_2 sin(z/r)), and E exp(iz/r) is known.
+    r, scale = data.draw(st.integers(1, 8)) / 4, 2.0 ** -data.draw(st.integers(0, 6))
+    x = data.draw(integers(2, -4, 4), label="x") / 2
+    m, s = data.draw(st.integers(-16, 16)) / 4, data.draw(st.integers(1, 40)) / 8
+    model = LatentModel(decoders.Circle(r), likelihoods.Gaussian(scale=scale), 1)
+    result = elbo(model, x, Posterior([m], [s**2]))
+    with mp.workdps(DIGITS):
+        damp = mp.exp(-(mpf(s) ** 2) / (2 * mpf(r) ** 2))
+        along = mpf(x[0]) * mp.cos(mpf(m) / r) + mpf(x[1]) * mp.sin(mpf(m) / r)
+        square = mpf(x[0]) ** 2 + mpf(x[1]) ** 2 + mpf(r) ** 2 - 2 * r * along * damp
+        value = -square / (2 * mpf(scale) ** 2) - mp.log(2 * mp.pi * mpf(scale) ** 2)
+        value -= divergence_from_prior(mp.matrix([m]), mp.matrix([[mpf(s) ** 2]]))
+        off = float(abs(mpf(float(result.value)) - value))
+    assert off <= result.error, f"true error {off:.3g}, stated {result.error:.3g}"
+    assert result.reached, f"an entire integrand was not reached: {result.error:.3g}"
+
+
+@pytest.mark.parametrize("d", [1, 2])
+@pytest.mark.parametrize("phase", [0.0, 0.7])
+def test_wavy_decoders_of_every_frequency(d, phase):
+    # E sin and E sin^2 by the characteristic function. A wide posterior is a high frequency;
+    # nodes that are equally spaced take some of these for slow ones.
+    deviations = np.arange(0.5, 240, 0.5) if d == 1 else np.array([1.0, 4, 12, 25, 60, 188])
+    model = LatentModel(
+        decoders.Sine([1.0], np.ones((1, d)), [phase]), likelihoods.Gaussian(scale=1.0), d
+    )
+    x, loc = 0.5, np.full((len(deviations), d), 0.25)
+    cov = np.ones((len(deviations), d)) * deviations[:, None] ** 2
+    cov[:, 1:] = 0.01
+    result = elbo(model, np.full((len(deviations), 1), x), Posterior(loc, cov))
+    angle, spread = loc.sum(axis=1) + phase, cov.sum(axis=1)
+    first = np.sin(angle) * np.exp(-spread / 2)
+    second = 0.5 - 0.5 * np.cos(2 * angle) * np.exp(-2 * spread)
+    divergence = 0.5 * (cov + loc**2 - 1 - np.log(cov)).sum(axis=1)
+    truth = -0.5 * (x**2 - 2 * x * first + second) - 0.5 * np.log(2 * np.pi) - divergence
+    off = np.abs(result.value - truth)
+    # The reference rounds too, by a few roundings of the divergence.
+    allowed = result.error + gamma(20) * (2 + cov.sum(axis=1))
+    wrong = off > allowed
+    assert not wrong.any(), (
+        f"{wrong.sum()} deviations, {deviations[wrong].min()} to {deviations[wrong].max()}: true "
+        f"error up to {off[wrong].max():.3g}, stated {result.error[wrong].min():.3g}, "
+        f"status {set(result.status[wrong])}"
+    )
+
+
+def step_by_mpmath(k, c, x, scale):
+    """E log N(x; tanh(k (z - c)), scale^2) under N(0, 1), by panels that resolve the step."""
+    with mp.workdps(25):
+        edges = {-12.0, -6.0, -3.0, 0.0, 3.0, 6.0, 12.0}
+        edges |= {c + sign * j / k for j in (0, 1, 3, 8, 20) for sign in (1, -1)}
+        panels = sorted(e for e in edges if -12 <= e <= 12)
+        density = lambda z: mp.exp(-z * z / 2) / mp.sqrt(2 * mp.pi)  # noqa: E731
+        square, doubt = mp.quad(
+            lambda z: (x - mp.tanh(k * (z - c))) ** 2 * density(z), panels, error=True
+        )
+        assert doubt < 1e-18, f"the reference itself is off by {doubt}"
+        return -square / (2 * mpf(scale) ** 2) - mp.log(2 * mp.pi * mpf(scale) ** 2) / 2
+
+
+@pytest.mark.parametrize("k", [1, 10, 100])
+@pytest.mark.parametrize("c", [0.0, 0.5, 2.0, 3.0, 4.0])
+def test_error_figures_cover_the_truth_at_a_steep_step(k, c):
+    scale, x = 0.25, 0.5
+    decoder = decoders.TanhNetwork([[[float(k)]], [[1.0]]], [[-k * c], [0.0]])
+    model = LatentModel(decoder, likelihoods.Gaussian(scale=scale), 1)
+    result = elbo(model, [x], Posterior([0.0], [1.0]))
+    with mp.workdps(25):
+        off = float(abs(mpf(float(result.value)) - step_by_mpmath(k, c, x, scale)))
+    assert off <= result.error, f"true error {off:.3g}, stated {result.error:.3g} ({result.status})"
+
+
+def square_rate():
+    return LatentModel(decoders.Polynomial([[2]], [[1.0]]), likelihoods.Poisson(), 1)
+
+
+@pytest.mark.parametrize("variance", [0.5, 0.52, 0.6, 0.75, 1.0, 1.5, 2.0, 10.0])
+@pytest.mark.parametrize("m", [0.0, 0.5])
+def test_a_divergent_expectation_is_never_reached(variance, m):
+    # E exp(z^2) is infinite from a variance of 1/2 on.
+    result = elbo(square_rate(), [1.0], Posterior([m], [variance]))
+    assert not result.reached, f"{result.value} +- {result.error}, though the ELBO is -infinity"
+
+
+@pytest.mark.parametrize("variance", [0.01, 0.1, 0.25, 0.4, 0.45, 0.48])
+@pytest.mark.parametrize("m", [0.0, 0.5])
+def test_error_figures_cover_the_truth_close_to_divergence(variance, m):
+    # E exp(z^2) = exp(m^2 / (1 - 2 v)) / sqrt(1 - 2 v).
+    result = elbo(square_rate(), [1.0], Posterior([m], [variance]))
+    with mp.workdps(DIGITS):
+        v, mean = mpf(variance), mpf(m)
+        value = mean**2 + v - mp.exp(mean**2 / (1 - 2 * v)) / mp.sqrt(1 - 2 * v)
+        value -= divergence_from_prior(mp.matrix([mean]), mp.matrix([[v]]))
+        off = float(abs(mpf(float(result.value)) - value))
+    assert off <= result.error, f"true error {off:.3g}, stated {result.error:.3g} ({result.status})"
+
+
+FAMILIES = {
+    "Gaussian": (likelihoods.Gaussian(scale=0.5), [[1.0, -0.5], [4.0, 0.0]]),
+    "Bernoulli": (likelihoods.Bernoulli(), [[1.0, 0.0], [1.0, 1.0]]),
+    "Poisson": (likelihoods.Poisson(), [[2.0, 0.0], [9.0, 1.0]]),
+    "Gamma": (likelihoods.Gamma(shape=2.0), [[0.5, 2.0], [4.0, 0.1]]),
+    "Categorical": (likelihoods.Categorical(), [[1.0, 0.0], [0.0, 1.0]]),
+}
+NETWORKS = {
+    1: decoders.TanhNetwork(
+        [[[1.0], [2.0]], [[1.0, -1.0], [0.5, 1.0]]], [[0.5, -0.5], [0.0, 0.25]]
+    ),
+    2: decoders.TanhNetwork(
+        [[[1.0, 0.5], [-0.5, 1.5], [1.0, -1.0]], [[1.0, -1.0, 0.5], [0.5, 1.0, 1.0]]],
+        [[0.5, -0.5, 0.0], [0.0, 0.25]],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@settings(max_examples=15)
+@given(m=st.integers(-8, 8), s=st.integers(1, 8))
+def test_the_elbo_is_a_lower_bound_of_the_log_evidence(name, m, s):
+    likelihood, X = FAMILIES[name]
+    model = LatentModel(NETWORKS[1], likelihood, 1)
+    bound = elbo(model, X, Posterior(np.full((2, 1), m / 4), [s**2 / 16]))
+    evidence = log_evidence(model, X)
+    over = bound.value - evidence.value
+    assert (over <= bound.error + evidence.error).all(), f"the ELBO exceeds the evidence by {over}"
+
+
+@given(linear())
+@settings(max_examples=40)
+def test_the_second_order_elbo_of_a_linear_model_is_the_elbo(instance):
+    model, x, loc, cov = instance
+    posterior = Posterior(loc, cov)
+    result, second = elbo(model, x, posterior), second_order_elbo(model, x, posterior)
+    _, hessian, _ = model.potential_derivatives(x, loc)
+    trace = np.abs(hessian).sum() * np.abs(cov).max()
+    condition = np.linalg.cond(model.likelihood.covariance(len(x))) + np.linalg.cond(cov)
+    size = (np.abs(model.log_joint(x, loc)) + trace + 10) * condition
+    off, bound = abs(second - result.value), result.error + gamma(OPERATIONS) * size
+    assert off <= bound, f"off by {off:.3g}, bound {bound:.3g}"
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("d", [1, 2])
+def test_the_second_order_elbo_is_a_taylor_polynomial(name, d):
+    likelihood, X = FAMILIES[name]
+    model, x = LatentModel(NETWORKS[d], likelihood, d), np.array(X[0])
+    network = NETWORKS[d]
+    loc, cov = np.linspace(0.5, -0.25, d), 0.1 * np.eye(d) + 0.05
+
+    def potential(z):
+        hidden = anp.tanh(anp.dot(z, network.weights[0].T) + network.biases[0])
+        t = anp.dot(hidden, network.weights[1].T) + network.biases[1]
+        family = {
+            "Gaussian": lambda: anp.sum((t - x) ** 2 / 0.5, -1),
+            "Bernoulli": lambda: anp.sum(anp.logaddexp(0.0, t) - x * t, -1),
+            "Poisson": lambda: anp.sum(anp.exp(t) - x * t, -1),
+            "Gamma": lambda: anp.sum(2 * t + 2 * x * anp.exp(-t), -1),
+            "Categorical": lambda: anp.log(anp.sum(anp.exp(t), -1)) - anp.sum(x * t, -1),
+        }[name]()
+        return (family + 0.5 * anp.sum(z**2, -1))[..., None]
+
+    hessian = derivatives.hessian(potential, loc)[0]
+    entropy = 0.5 * np.linalg.slogdet(2 * np.pi * np.e * cov)[1]
+    truth = model.log_joint(x, loc) - 0.5 * np.trace(hessian @ cov) + entropy
+    off = abs(second_order_elbo(model, x, Posterior(loc, cov)) - truth)
+    bound = gamma(OPERATIONS) * (np.abs(hessian).sum() + abs(model.log_joint(x, loc)) + 10)
+    assert off <= bound, f"off by {off:.3g}, rounding explains {bound:.3g}"
+
+
+def linear_truth(model, x, diagonal):
+    """Log evidence less the diagonal gap, and the stationary mean and covariance; 3c, 3d."""
+    with mp.workdps(DIGITS):
+        d, W, b = model.latent_dim, exact(model.decoder.weight), exact(model.decoder.bias).T
+        L, datum = exact(model.likelihood.covariance(len(x))), exact(x).T
+        value = normal_log_density(datum, b, W * W.T + L)
+        A = mp.eye(d) + W.T * mp.inverse(L) * W
+        S = mp.inverse(A)
+        m = S * W.T * mp.inverse(L) * (datum - b)
+        if diagonal:
+            value -= (mp.fsum(mp.log(A[i, i]) for i in range(d)) - mp.log(mp.det(A))) / 2
+            S = mp.diag([1 / A[i, i] for i in range(d)])
+        # The terms that make up the value: the squares at the mean and at the origin, and logs.
+        r = datum - W * m - b
+        terms = (r.T * mp.inverse(L) * r)[0] + (m.T * m)[0] + abs(mp.log(mp.det(L)))
+        terms += len(x) * 2 + mp.log(mp.det(A)) + d
+        condition = mp.mnorm(A, mp.inf) * mp.mnorm(mp.inverse(A), mp.inf)
+        loc, cov = np.array(m.tolist(), dtype=float)[:, 0], np.array(S.tolist(), dtype=float)
+        return value, float(terms), loc, cov, float(condition)
+
+
+@pytest.mark.parametrize("structure", ["full", "diagonal"])
+@settings(max_examples=40)
+@given(instance=linear(most=8, posterior=False))
+def test_stationary_points_of_linear_models(structure, instance):
+    model, x = instance
+    q = stationary_posterior(model, x, structure=structure)
+    value, terms, loc, cov, condition = linear_truth(model, x, structure == "diagonal")
+    with mp.workdps(DIGITS):
+        off = float(abs(mpf(float(q.value)) - value))
+    assert q.status == "reached", f"status {q.status}, deficit {q.deficit:.3g}"
+    assert off <= q.error, f"the ELBO is off by {off:.3g}, stated {q.error:.3g}"
+    assert off <= 1e-10 * terms, f"the ELBO is off by {off:.3g}, terms of {terms:.3g}"
+    # An ELBO that is short by t leaves the mean short by sqrt(2 t) posterior deviations.
+    deviation = np.sqrt(np.diagonal(cov))
+    short = np.sqrt(2 * (off + q.error)) + gamma(OPERATIONS) * condition * (1 + np.abs(loc))
+    assert (np.abs(q.loc - loc) <= short * deviation * 2).all(), f"mean {q.loc}, not {loc}"
+    short = 4 * np.sqrt(off + q.error) + gamma(OPERATIONS) * condition
+    scale = np.sqrt(np.outer(np.diagonal(cov), np.diagonal(cov)))
+    assert (np.abs(q.cov - cov) <= short * scale).all(), f"covariance {q.cov}, not {cov}"
+
+
+@pytest.mark.parametrize("structure", ["full", "diagonal"])
+@pytest.mark.parametrize("d", [4, 8])
+@pytest.mark.parametrize("scale", [1.0, 2.0**-7, 2.0**-14])
+@settings(max_examples=5)
+@given(data=st.data())
+def test_stationary_points_of_linear_models_with_more_outputs_than_latents(
+    scale, d, structure, data
+):
+    weight = data.draw(integers((10, d), -8, 8), label="weight") / 4
+    codes = data.draw(integers((3, d), -8, 8), label="codes") / 4
+    noise = data.draw(integers((3, 10), -8, 8), label="noise") / 4
+    decoder = decoders.Affine(weight)
+    model = LatentModel(decoder, likelihoods.Gaussian(scale=scale), d)
+    X = decoder(codes) + scale * noise
+    q = stationary_posterior(model, X, structure=structure)
+    assert (q.status == "reached").all(), f"status {q.status}, deficit {q.deficit}"
+    for n, x in enumerate(X):
+        value, terms, *_ = linear_truth(model, x, structure == "diagonal")
+        with mp.workdps(DIGITS):
+            off = float(abs(mpf(float(q.value[n])) - value))
+        assert off <= q.error[n], f"datum {n}: off by {off:.3g}, stated {q.error[n]:.3g}"
+        assert off <= 1e-10 * terms, f"datum {n}: off by {off:.3g}, terms of {terms:.3g}"
+
+
+def neighbours(q, structure):
+    """Posteriors near q: means moved by deviations, covariances stretched and tilted."""
+    d = q.latent_dim
+    root = np.linalg.cholesky(q.cov)
+    for h in (2.0**-3, 2.0**-6, 2.0**-10):
+        for sign in (h, -h):
+            for e in np.eye(d):
+                move = root @ e
+                yield f"mean moved by {sign} along {e}", Posterior(q.loc + sign * move, q.cov)
+                # Stretches of the covariance: along an axis where it has to stay diagonal.
+                stretch = np.diag(1 + sign * e)
+                yield f"stretched by {sign}", Posterior(q.loc, stretch @ q.cov @ stretch)
+                if structure == "full" and d > 1:
+                    shear = np.eye(d) + sign * np.outer(e, np.roll(e, 1))
+                    tilted = root @ shear @ shear.T @ np.swapaxes(root, -1, -2)
+                    yield f"tilted by {sign}", Posterior(q.loc, tilted)
+
+
+@pytest.mark.parametrize("structure", ["full", "diagonal"])
+@pytest.mark.parametrize("d", [1, 2])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_no_neighbour_of_a_stationary_posterior_has_a_higher_elbo(name, d, structure):
+    likelihood, X = FAMILIES[name]
+    model = LatentModel(NETWORKS[d], likelihood, d)
+    q = stationary_posterior(model, X, structure=structure)
+    assert (q.status == "reached").all(), f"status {q.status}, deficit {q.deficit}"
+    if structure == "diagonal":
+        off_diagonal = q.cov * (1 - np.eye(d))
+        assert (off_diagonal == 0).all(), f"a diagonal posterior has covariance {q.cov}"
+    own = elbo(model, X, Posterior(q.loc, q.cov))
+    off = np.abs(own.value - q.value)
+    assert (off <= own.error + q.error).all(), f"the stated value is off the ELBO by {off}"
+    for what, near in neighbours(q, structure):
+        there = elbo(model, X, near)
+        gain = there.value - q.value
+        assert (gain <= there.error + q.error).all(), f"{what}: the ELBO rises by {gain.max():.3g}"
+
+
+def test_stationarity_conditions_hold_where_the_posterior_is_not_gaussian():
+    # S^-1 = E[A] and E[grad U] = 0 for Poisson with log rate z: A = 1 + exp(z), by the m.g.f.
+    model = LatentModel(decoders.Affine([[1.0]]), likelihoods.Poisson(), 1)
+    for x in (0.0, 1.0, 50.0):
+        q = stationary_posterior(model, [x])
+        m, s = q.loc[0], q.cov[0, 0]
+        rate = np.exp(m + s / 2)
+        # A deficit of t leaves conditions short by sqrt(2 t) in units of the posterior's width.
+        short = np.sqrt(2 * q.error) * 2
+        assert abs(m + rate - x) * np.sqrt(s) <= short, f"E[grad U] = {m + rate - x:.3g} at x = {x}"
+        assert abs(s * (1 + rate) - 1) <= 2 * short, f"S E[A] = {s * (1 + rate)} at x = {x}"
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_start_chooses_among_stationary_points(sign):
+    model = LatentModel(decoders.Polynomial([[2]], [[1.0]]), likelihoods.Gaussian(scale=0.1), 1)
+    q = stationary_posterior(model, [1.0], start=Posterior([sign * 0.9], [0.01]))
+    assert q.status == "reached", f"status {q.status}, deficit {q.deficit:.3g}"
+    assert sign * q.loc[0] > 0.5, f"started at {sign * 0.9}, ended at {q.loc[0]}"
+    default = stationary_posterior(model, [1.0])
+    off = abs(q.value - default.value)
+    assert off <= q.error + default.error, f"two mirror images differ by {off:.3g}"
+    again = stationary_posterior(model, [1.0], start=q)
+    off = abs(again.value - q.value)
+    assert off <= again.error + q.error, f"started from the result, it moved by {off:.3g} nats"
+
+
+def test_batches_equal_their_data_one_by_one():
+    model = LatentModel(NETWORKS[2], likelihoods.Gaussian(scale=0.25), 2)
+    X = np.array([[[1.0, 0.5], [0.0, 0.0], [9.0, -5.0]], [[0.3, 0.2], [-1.0, 1.0], [2.0, 2.0]]])
+    loc = np.linspace(-1, 1, 12).reshape(2, 3, 2)
+    cov = np.eye(2) * np.linspace(0.1, 2, 6).reshape(2, 3, 1, 1)
+    posterior = Posterior(loc, cov)
+    together, q = elbo(model, X, posterior), stationary_posterior(model, X)
+    second = second_order_elbo(model, X, posterior)
+    assert together.value.shape == together.error.shape == (2, 3), f"{together.value.shape}"
+    assert q.loc.shape == (2, 3, 2), f"means of shape {q.loc.shape}"
+    assert q.cov.shape == (2, 3, 2, 2), f"covariances of shape {q.cov.shape}"
+    for field in (together.status, q.value, q.error, q.deficit, q.status, second):
+        assert field.shape == (2, 3), f"expected the leading axes of X, got {field.shape}"
+    for i in np.ndindex(2, 3):
+        alone = elbo(model, X[i], Posterior(loc[i], cov[i]))
+        assert alone.value.shape == (), f"one datum gives shape (), got {alone.value.shape}"
+        off = abs(alone.value - together.value[i])
+        assert off <= alone.error + together.error[i], f"ELBO of datum {i} is off by {off:.3g}"
+        single = stationary_posterior(model, X[i])
+        off = abs(single.value - q.value[i])
+        assert off <= single.error + q.error[i], f"stationary ELBO {i} is off by {off:.3g}"
+        off = abs(second_order_elbo(model, X[i], Posterior(loc[i], cov[i])) - second[i])
+        assert off <= gamma(OPERATIONS) * (1 + abs(second[i])), f"second order {i}: {off:.3g}"
+
+
+def test_a_looser_tolerance_costs_no_more_and_still_covers_the_truth():
+    model = LatentModel(NETWORKS[2], likelihoods.Poisson(), 2)
+    posterior = Posterior([0.5, -0.5], [1.0, 2.0])
+    fine = elbo(model, [1.0, 2.0], posterior)
+    for rtol in (1e-2, 1e-4, 1e-8):
+        coarse = elbo(model, [1.0, 2.0], posterior, rtol=rtol)
+        off = abs(coarse.value - fine.value)
+        assert coarse.nodes <= fine.nodes, f"rtol {rtol} took {coarse.nodes} > {fine.nodes} nodes"
+        assert off <= coarse.error + fine.error, f"rtol {rtol}: off {off:.3g}, {coarse.error:.3g}"
+
+
+def test_log_factorials_are_part_of_the_poisson_elbo():
+    # A decoder without any latent: the ELBO at the prior is the log density itself.
+    model = LatentModel(decoders.Affine([[0.0]], [0.0]), likelihoods.Poisson(), 1)
+    result = elbo(model, [5.0], Posterior([0.0], [1.0]))
+    off = abs(result.value - (-1 - np.log(factorial(5))))
+    assert off <= result.error, f"off by {off:.3g} = {off / gammaln(6):.3g} log 5!"
+
+
+MODEL = LatentModel(decoders.Affine([[1.0], [2.0]]), likelihoods.Gaussian(scale=1.0), 1)
+Q = Posterior([[0.0]], [1.0])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda f: f(MODEL, [[1.0]], Q), r"X: expected shape \(..., 2\), got \(1, 1\)"),
+        (lambda f: f(MODEL, [[np.nan, 0.0]], Q), "X: expected finite"),
+        (lambda f: f(MODEL, np.zeros((0, 2)), Q), "X: expected at least one vector"),
+        (lambda f: f(MODEL, [0.0, 0.0], Q), "X and posterior.loc: expected the same leading axes"),
+        (lambda f: f(MODEL, np.zeros((3, 2)), Q), "X and posterior.loc: expected the same leading"),
+        (
+            lambda f: f(MODEL, [[0.0, 0.0]], Posterior([[0.0, 0.0]], [1.0, 1.0])),
+            "posterior: expected latent dimension 1, got 2",
+        ),
+    ],
+)
+@pytest.mark.parametrize("name", ["elbo", "second_order_elbo", "stationary_posterior"])
+def test_data_and_posterior_must_fit(name, call, message):
+    function = {
+        "elbo": elbo,
+        "second_order_elbo": second_order_elbo,
+        "stationary_posterior": lambda model, X, q: stationary_posterior(model, X, start=q),
+    }[name]
+    with pytest.raises(ValueError, match=message):
+        call(function)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: stationary_posterior(MODEL, [0.0, 0.0], structure="banded"),
+            "structure: expected one of full, diagonal; got str 'banded'",
+        ),
+        (lambda: stationary_posterior(MODEL, [0.0, 0.0], structure=None), "structure: expected"),
+        (lambda: stationary_posterior(MODEL, [0.0, 0.0], rtol=0.0), "rtol: expected a number in"),
+        (lambda: elbo(MODEL, [[0.0, 0.0]], Q, rtol=1.0), "rtol: expected a number in"),
+        (lambda: elbo(MODEL, [[0.0, 0.0]], Q, rtol=-1.0), "rtol: expected a number in"),
+        (lambda: elbo(MODEL, [[0.0, 0.0]], Q, rtol=np.nan), "rtol: expected finite"),
+        (
+            lambda: elbo(
+                LatentModel(decoders.Affine([[1.0]]), likelihoods.Poisson(), 1), [[-1.0]], Q
+            ),
+            "x: expected counts",
+        ),
+        (
+            lambda: elbo(
+                LatentModel(
+                    lambda z: anp.where(z > 3, np.nan, z), likelihoods.Gaussian(scale=1.0), 1
+                ),
+                [[0.0]],
+                Posterior([[2.5]], [1.0]),
+            ),
+            "decoder: expected numbers, got NaN at z",
+        ),
+    ],
+)
+def test_bad_options_data_and_decoders_are_value_errors(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

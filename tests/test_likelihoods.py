@@ -1,0 +1,507 @@
+"""Likelihoods: each family is the density it says, and its parts are those of that density.
+
+A family's moments are summed over its support (a lattice of the support where it is continuous),
+so one sum tells whether density, mean parameters, Fisher information and divergence agree.
+"""
+
+import autograd.numpy as anp
+import numpy as np
+import pytest
+from autograd.scipy.special import logsumexp as autograd_logsumexp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from mpmath import mp, mpf
+from scipy import stats
+from scipy.special import expit, logit, softmax
+
+from vaetheory import derivatives
+from vaetheory.likelihoods import (
+    Bernoulli,
+    Categorical,
+    Gamma,
+    Gaussian,
+    Poisson,
+    stirling_remainder,
+)
+from vaetheory.rounding import gamma
+
+OPERATIONS = 200
+
+
+def integers(shape, low, high):
+    return arrays(np.int64, shape, elements=st.integers(low, high)).map(lambda a: a.astype(float))
+
+
+@st.composite
+def gaussian(draw, size):
+    form = draw(st.sampled_from(["number", "vector", "cov"]))
+    if form == "number":
+        return Gaussian(scale=draw(st.integers(1, 8)) / 4)
+    if form == "vector":
+        return Gaussian(scale=draw(integers(size, 1, 8)) / 4)
+    factor = draw(integers((size, size), -2, 2))
+    return Gaussian(cov=factor @ factor.T / 4 + np.eye(size) / 4)
+
+
+def families(size):
+    """Every family with parameters of `size` entries (a categorical one has at least two)."""
+    shapes = st.sampled_from([0.5, 1.0, 2.5, 12.0])
+    plain = [gaussian(size), st.just(Bernoulli()), st.just(Poisson()), shapes.map(Gamma)]
+    return st.one_of(*plain, st.just(Categorical())) if size > 1 else st.one_of(*plain)
+
+
+@st.composite
+def instances(draw, most=3, count=None):
+    """A family, its parameters, other parameters, and data in its support: `(..., D)` each."""
+    size = draw(st.integers(1, most))
+    family = draw(families(size))
+    leading = () if count is None else (count,)
+    params, other = (draw(integers((*leading, size), -8, 8)) / 4 for _ in range(2))
+    if isinstance(family, Categorical):
+        x = np.eye(size)[draw(arrays(np.int64, leading, elements=st.integers(0, size - 1)))]
+    else:
+        low, high, scale = {
+            Gaussian: (-8, 8, 2),
+            Bernoulli: (0, 1, 1),
+            Poisson: (0, 9, 1),
+            Gamma: (1, 12, 4),
+        }[type(family)]
+        x = draw(integers((*leading, size), low, high)) / scale
+    return family, params, other, x
+
+
+def terms(family, x, params):
+    """Sum of the absolute values of the terms of the log density: what its rounding scales with."""
+    size = x.shape[-1]
+    if isinstance(family, Gaussian):
+        cov = family.covariance(size)
+        condition = np.linalg.cond(cov)
+        square = ((x - params) ** 2).sum(-1) / np.linalg.eigvalsh(cov)[0]
+        return condition * (square + size * 2 + np.abs(np.log(np.linalg.eigvalsh(cov))).sum())
+    parts = np.abs(family.statistics(x) * family.natural_parameters(params)).sum(-1)
+    shape = family.shape if isinstance(family, Gamma) else 1.0
+    # log x and x! by themselves, and what cancels inside a log gamma or a log of the shape.
+    inside = (shape * (1 + np.abs(np.log(shape))) + (1 + x) * np.log(2 + x)).sum(-1)
+    if isinstance(family, Gamma):
+        inside = inside + shape * np.abs(np.log(x)).sum(-1)
+    size_of_params = 1 + np.abs(params).sum(-1)
+    return (parts + np.abs(family.log_partition(params)) + inside) * size_of_params
+
+
+def scipy_log_prob(family, x, params):
+    if isinstance(family, Gaussian):
+        if family.cov is not None:
+            return stats.multivariate_normal(params, family.cov).logpdf(x)
+        return stats.norm(params, family.scale).logpdf(x).sum()
+    if isinstance(family, Bernoulli):
+        return stats.bernoulli(expit(params)).logpmf(x).sum()
+    if isinstance(family, Poisson):
+        return stats.poisson(np.exp(params)).logpmf(x).sum()
+    if isinstance(family, Gamma):
+        return stats.gamma(family.shape, scale=np.exp(params) / family.shape).logpdf(x).sum()
+    return stats.multinomial(1, softmax(params)).logpmf(x)
+
+
+@given(instances())
+def test_log_prob_is_scipys(instance):
+    family, params, _, x = instance
+    ours, theirs = family.log_prob(x, params), scipy_log_prob(family, x, params)
+    # scipy's Bernoulli takes probabilities and loses up to exp(|logit|) of one roundoff in 1 - p.
+    slack = np.exp(np.abs(params).max()) if isinstance(family, Bernoulli) else 1.0
+    bound = gamma(OPERATIONS) * terms(family, x, params) * slack
+    off = abs(ours - theirs)
+    assert ours.shape == (), f"one datum has one log density, got shape {ours.shape}"
+    assert off <= bound, f"log density off by {off:.3g}, rounding explains {bound:.3g}"
+
+
+@given(instances())
+def test_the_exponential_family_form_is_the_log_density(instance):
+    family, params, _, x = instance
+    product = (family.statistics(x) * family.natural_parameters(params)).sum(-1)
+    form = product - family.log_partition(params) + family.log_base(x)
+    size = terms(family, x, params)
+    if isinstance(family, Gaussian):
+        # Here the square is expanded.
+        least = np.linalg.eigvalsh(family.covariance(len(x)))[0]
+        size = size + np.linalg.cond(family.covariance(len(x))) * (x @ x + params @ params) / least
+    off, bound = abs(form - family.log_prob(x, params)), gamma(OPERATIONS) * size
+    assert off <= bound, f"T . phi - A + h differs from log p by {off:.3g}, bound {bound:.3g}"
+
+
+def second_writing(family, x):
+    """The log density as a function of its parameters, up to a constant, for autograd."""
+    if isinstance(family, Gaussian):
+        precision = np.linalg.inv(family.covariance(len(x)))
+        return lambda t: -0.5 * anp.sum(anp.dot(t - x, precision) * (t - x), -1, keepdims=True)
+    if isinstance(family, Gamma):
+        a = family.shape
+        return lambda t: -a * anp.sum(t + x * anp.exp(-t), -1, keepdims=True)
+    log_partition = {
+        Bernoulli: lambda t: anp.sum(anp.logaddexp(0.0, t), -1, keepdims=True),
+        Poisson: lambda t: anp.sum(anp.exp(t), -1, keepdims=True),
+        Categorical: lambda t: autograd_logsumexp(t, axis=-1, keepdims=True),
+    }[type(family)]
+    return lambda t: anp.sum(x * t, -1, keepdims=True) - log_partition(t)
+
+
+@given(instances(), st.data())
+def test_score_and_information_are_derivatives_of_the_log_density(instance, data):
+    family, params, _, x = instance
+    size, d = len(x), data.draw(st.integers(1, 2), label="d")
+    jacobian = data.draw(integers((size, d), -3, 3), label="jacobian")
+    function = second_writing(family, x)
+    bound = gamma(OPERATIONS) * terms(family, x, params)
+    if isinstance(family, Gaussian):
+        bound /= min(1.0, np.linalg.eigvalsh(family.covariance(size))[0])
+    score, oracle = family.score(x, params), derivatives.jacobian(function, params)[0]
+    off = np.abs(score - oracle).max()
+    assert off <= bound, f"the score is off by {off:.3g}, rounding explains {bound:.3g}"
+    information = family.information(x, params, jacobian)
+    pulled = jacobian.T @ -derivatives.hessian(function, params)[0] @ jacobian
+    bound = bound * (1 + (np.abs(jacobian).sum(axis=0) ** 2).max())
+    off = np.abs(information - pulled).max()
+    assert information.shape == (d, d), f"shape {information.shape}, expected {(d, d)}"
+    assert off <= bound, f"the information is off by {off:.3g}, rounding explains {bound:.3g}"
+
+
+def support(family, params):
+    """Points `(M, D)` and weights `(M,)` of a sum over the support; less than 1e-18 is left out."""
+    size = len(params)
+    if isinstance(family, Categorical):
+        return np.eye(size), np.ones(size)
+    if isinstance(family, Gaussian):
+        # Trapezoid in whitened coordinates: the error of step 1/2 is exp(-2 (2 pi)^2).
+        t = np.arange(-22, 23) / 2
+        chol = np.linalg.cholesky(family.covariance(size))
+        grid = np.stack(np.meshgrid(*[t] * size, indexing="ij"), -1).reshape(-1, size)
+        return params + grid @ chol.T, np.full(len(grid), 0.5**size * np.prod(np.diag(chol)))
+    axes, weights = [], []
+    for t in params:
+        if isinstance(family, Bernoulli):
+            points, weight = np.array([0.0, 1.0]), np.ones(2)
+        elif isinstance(family, Poisson):
+            # Rates are at most e^2: 1 / 60! times that to the 60 is 1e-30.
+            points, weight = np.arange(60.0), np.ones(60)
+        else:
+            # Trapezoid in u = log x, analytic in a strip of half-width pi / 2.
+            u = np.arange(-50 / family.shape - 4, 6.0, 0.1) + t
+            points, weight = np.exp(u), 0.1 * np.exp(u)
+        axes.append(points)
+        weights.append(weight)
+    grid = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, size)
+    product = np.prod(np.stack(np.meshgrid(*weights, indexing="ij"), -1), -1).ravel()
+    return grid, product
+
+
+@settings(max_examples=40)
+@given(instances(most=2))
+def test_moments_over_the_support(instance):
+    family, params, other, _ = instance
+    points, weights = support(family, params)
+    size = len(params)
+    mass = weights * np.exp(family.log_prob(points, params))
+    # Each mass carries the rounding of its logarithm, and the lattice points theirs.
+    relative = gamma(OPERATIONS) * (1 + terms(family, points, params))
+    score = family.score(points, params)
+    outer = score[:, :, None] * score[:, None, :]
+    eye = np.broadcast_to(np.eye(size), (len(points), size, size))
+    observed = family.information(points, np.broadcast_to(params, points.shape), eye)
+    ratio = family.log_prob(points, params) - family.log_prob(points, other)
+    scale = terms(family, points, params) + terms(family, points, other)
+    statements = {
+        "the density sums to one": (np.ones(len(points)), 1.0, 1.0),
+        "mean parameters are E[T]": (family.statistics(points), family.mean(params), 1.0),
+        "the score has mean zero": (score, np.zeros(size), 1.0),
+        "Fisher information is E[score score^T]": (
+            outer,
+            family.fisher_information(params),
+            1.0,
+        ),
+        "Fisher information is the mean of the observed one": (
+            np.broadcast_to(observed, outer.shape),
+            family.fisher_information(params),
+            1.0,
+        ),
+        "the divergence is E[log p - log q]": (
+            ratio,
+            family.kl_divergence(params, other),
+            1.0 + np.abs(ratio) + scale,
+        ),
+    }
+    for what, (values, expected, extra) in statements.items():
+        flat = np.reshape(values, (len(points), -1))
+        total = mass @ flat
+        # |values| or what cancelled in them; where these are small the mass itself is the scale.
+        bound = (mass * relative * extra) @ (1 + np.abs(flat)) + gamma(OPERATIONS) * np.abs(
+            expected
+        ).max()
+        off = np.abs(total - np.ravel(expected))
+        assert (off <= bound).all(), f"{what}: off by {off.max():.3g}, bound {bound.max():.3g}"
+
+
+@given(instances())
+def test_the_divergence_is_positive_and_zero_at_itself(instance):
+    family, params, other, _ = instance
+    divergence = family.kl_divergence(params, other)
+    size = np.abs(family.mean(params) * family.natural_parameters(params)).sum()
+    size += np.abs(family.mean(params) * family.natural_parameters(other)).sum()
+    size += np.abs(family.log_partition(params)) + np.abs(family.log_partition(other))
+    assert divergence >= -gamma(OPERATIONS) * size, f"a negative divergence, {divergence}"
+    itself = family.kl_divergence(params, params)
+    assert itself == 0, f"the divergence of a density from itself is {itself}"
+
+
+@given(instances(count=4), st.lists(st.integers(1, 5), min_size=4, max_size=4), st.data())
+def test_fit_matches_mean_parameters_and_is_the_greatest(instance, counts, data):
+    family, _, _, x = instance
+    weights = np.array(counts) / sum(counts)
+    fitted = family.fit(x, np.log(weights))
+    moments = weights @ family.statistics(x)
+    off = np.abs(family.mean(fitted) - moments)
+    # Of a logit, the mean moves by at most a quarter of the logit's own rounding.
+    bound = gamma(OPERATIONS) * (1 + np.abs(family.statistics(x)).max())
+    assert (off <= bound).all(), f"mean parameters {family.mean(fitted)}, data have {moments}"
+    steps = data.draw(integers(x.shape[1], -4, 4), label="step") / 16
+    finite = np.where(np.isfinite(fitted), fitted, np.sign(fitted) * 40)
+    best, worse = (
+        weights @ family.log_prob(x, t) for t in (finite, np.where(steps, finite + steps, finite))
+    )
+    slack = gamma(OPERATIONS) * (
+        weights @ (terms(family, x, finite) + terms(family, x, finite + steps))
+    )
+    # At 40 nats from the boundary less than 4 exp(-40) of a nat is missing.
+    slack += 4 * len(steps) * np.exp(-40 + 0.25) if np.isinf(fitted).any() else 0.0
+    assert worse <= best + slack, f"parameters {fitted + steps} are better by {worse - best:.3g}"
+
+
+@pytest.mark.parametrize(
+    ("family", "x", "log_weights", "expected"),
+    [
+        (Poisson(), [[0.0], [3.0]], [0.0, -800.0], np.log(3) - 800),
+        (Bernoulli(), [[0.0], [1.0]], [0.0, -800.0], -800.0),
+        (Bernoulli(), [[0.0], [1.0]], [-800.0, 0.0], 800.0),
+        (Bernoulli(), [[1.0], [1.0]], np.log([0.5, 0.5]), np.inf),
+        (Bernoulli(), [[0.0], [0.0]], np.log([0.5, 0.5]), -np.inf),
+        (Poisson(), [[0.0], [0.0]], np.log([0.5, 0.5]), -np.inf),
+        (Gamma(shape=2.0), [[1e-300], [1.0]], [0.0, -800.0], -300 * np.log(10)),
+    ],
+)
+def test_fit_keeps_the_digits_of_tiny_weights(family, x, log_weights, expected):
+    fitted = family.fit(np.array(x), np.asarray(log_weights))
+    assert np.isclose(fitted[0], expected, rtol=gamma(20), atol=0), f"{fitted[0]}, not {expected}"
+
+
+def test_a_categorical_fit_keeps_the_digits_of_tiny_weights():
+    fitted = Categorical().fit(np.eye(3), np.array([0.0, -5.0, -800.0]))
+    np.testing.assert_allclose(
+        fitted - fitted[0], [0, -5, -800], rtol=gamma(20), err_msg="log weights are the logits"
+    )
+
+
+@given(instances())
+def test_no_parameters_beat_the_greatest_log_prob(instance):
+    family, params, _, x = instance
+    greatest = family.greatest_log_prob(x)
+    best = {
+        Gaussian: lambda: x,
+        Bernoulli: lambda: 40 * (2 * x - 1),
+        Poisson: lambda: np.log(np.maximum(x, np.exp(-40))),
+        Gamma: lambda: np.log(x),
+        Categorical: lambda: 40 * x,
+    }[type(family)]()
+    slack = gamma(OPERATIONS) * (terms(family, x, params) + terms(family, x, best))
+    assert family.log_prob(x, params) <= greatest + slack, f"log p exceeds its supremum {greatest}"
+    # Boundary parameters are cut at 40: that costs at most exp(-40) an entry.
+    short = greatest - family.log_prob(x, best)
+    assert abs(short) <= slack + 3 * np.exp(-40), f"the supremum is not attained: {short:.3g} short"
+
+
+@pytest.mark.parametrize(
+    "a", ["0.01", "0.5", "1", "3.7", "9.999", "10", "12.5", "100", "1e6", "1e12"]
+)
+def test_stirling_remainder_keeps_its_digits(a):
+    with mp.workdps(60):
+        t = mpf(float(a))
+        exact = mp.loggamma(t) - (t - 0.5) * mp.log(t) + t - mp.log(2 * mp.pi) / 2
+        off = float(abs(mpf(float(stirling_remainder(np.array(float(a))))) - exact))
+        size, exact = float(abs(mp.loggamma(t)) + t * (1 + abs(mp.log(t))) + 1), float(exact)
+    # Below 10 the terms cancel; from there on the series' next term is what is missing.
+    truncation = 3617 / 122400 / float(a) ** 15
+    bound = gamma(20) * size if float(a) < 10 else gamma(20) * exact + truncation
+    assert off <= bound, f"off by {off:.3g} at a = {a}, bound {bound:.3g}"
+
+
+@pytest.mark.parametrize(
+    ("family", "x", "params", "expected"),
+    [
+        (Bernoulli(), [0.0], [800.0], -800.0),
+        (Bernoulli(), [1.0], [800.0], 0.0),
+        (Bernoulli(), [1.0], [-800.0], -800.0),
+        (Categorical(), [0.0, 1.0], [1000.0, -1000.0], -2000.0),
+        (Poisson(), [0.0], [-800.0], 0.0),
+        (Poisson(), [2.0], [-800.0], -1600.0 - np.log(2.0)),
+        (Gamma(shape=1.0), [1.0], [600.0], -600.0),
+        (Gaussian(scale=1e-4), [40e-4], [0.0], -800 - 0.5 * np.log(2 * np.pi) + 4 * np.log(10)),
+    ],
+)
+def test_far_out_parameters_neither_overflow_nor_underflow(family, x, params, expected):
+    value = family.log_prob(np.array(x), np.array(params))
+    assert np.isclose(value, expected, rtol=gamma(20), atol=0), f"{value}, not {expected}"
+
+
+@given(st.integers(1, 3), st.integers(1, 3), st.integers(2, 3), st.data())
+def test_leading_axes_of_data_and_parameters_broadcast(count, tries, size, data):
+    family = data.draw(families(size), label="family")
+    x = np.eye(size)[np.arange(count) % size]
+    x = x + 0.5 if isinstance(family, Gamma) else x
+    params = data.draw(integers((tries, size), -4, 4), label="params") / 2
+    table = family.log_prob(x[:, None], params)
+    assert table.shape == (count, tries), f"table of shape {table.shape}, not {(count, tries)}"
+    for i in range(count):
+        for j in range(tries):
+            off = abs(table[i, j] - family.log_prob(x[i], params[j]))
+            bound = gamma(OPERATIONS) * terms(family, x[i], params[j])
+            assert off <= bound, f"entry {i}, {j} of the table is off by {off:.3g}"
+    shapes = {
+        "mean": (family.mean(params).shape, (tries, size)),
+        "Fisher information": (family.fisher_information(params).shape, (tries, size, size)),
+        "divergence": (family.kl_divergence(params, params[::-1]).shape, (tries,)),
+        "score": (family.score(x[:, None], params).shape, (count, tries, size)),
+        "greatest log density": (family.greatest_log_prob(x).shape, (count,)),
+    }
+    for what, (came, expected) in shapes.items():
+        assert came == expected, f"{what}: shape {came}, expected {expected}"
+
+
+#: Two-sided level 1e-6 for each of the statements below.
+Z = stats.norm.isf(0.5e-6)
+COV = np.array([[1.0, 0.6], [0.6, 2.0]])
+
+
+@pytest.mark.parametrize(
+    ("family", "params"),
+    [
+        (Gaussian(scale=0.5), [1.0, -2.0]),
+        (Gaussian(scale=[0.5, 2.0]), [1.0, -2.0]),
+        (Gaussian(cov=COV), [1.0, -2.0]),
+        (Bernoulli(), [0.0, 1.5]),
+        (Poisson(), [0.0, 2.0]),
+        (Gamma(shape=0.5), [0.0, 1.0]),
+        (Gamma(shape=4.0), [0.0, 1.0]),
+        (Categorical(), [0.0, 1.0, -1.0]),
+    ],
+    ids=str,
+)
+def test_samples_have_the_mean_parameters_and_the_fisher_information(family, params):
+    rng, count = np.random.default_rng(1), 40_000
+    params = np.array(params)
+    x = family.sample(np.broadcast_to(params, (count, len(params))), rng)
+    family.check_data(x)
+    assert x.shape == (count, len(params)), f"shape {x.shape} from one row a parameter vector"
+    statistics = family.statistics(x)
+    deviation = np.abs(statistics.mean(axis=0) - family.mean(params))
+    bound = Z * statistics.std(axis=0) / np.sqrt(count)
+    assert (deviation <= bound).all(), f"means off by {deviation}, {bound} expected at most"
+    score = family.score(x, params)
+    outer = score[:, :, None] * score[:, None, :]
+    deviation = np.abs(outer.mean(axis=0) - family.fisher_information(params))
+    bound = Z * outer.std(axis=0) / np.sqrt(count) + gamma(OPERATIONS)
+    assert (deviation <= bound).all(), f"second moments off by {deviation}, bound {bound}"
+
+
+def test_gaussian_scale_forms_agree():
+    x, params = np.array([[1.0, 2.0]]), np.array([[0.5, -1.0]])
+    forms = [Gaussian(scale=0.5), Gaussian(scale=[0.5, 0.5]), Gaussian(cov=0.25 * np.eye(2))]
+    values = [f.log_prob(x, params)[0] for f in forms]
+    assert np.ptp(values) <= gamma(20) * max(np.abs(values)), f"three forms, values {values}"
+    assert [f.data_dim for f in forms] == [None, 2, 2], "a number fits any data dimension"
+    for form in forms:
+        assert (form.covariance(2) == 0.25 * np.eye(2)).all(), f"covariance {form.covariance(2)}"
+
+
+def test_the_bernoulli_fit_is_the_logit_of_the_mean():
+    fitted = Bernoulli().fit(np.array([[0.0], [1.0], [1.0]]), np.log(np.full(3, 1 / 3)))
+    assert np.isclose(fitted[0], logit(2 / 3), rtol=gamma(20)), f"{fitted[0]}, not log 2"
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Gaussian(), "expected exactly one of scale and cov, got neither"),
+        (lambda: Gaussian(1.0, cov=np.eye(2)), "expected exactly one of scale and cov, got both"),
+        (lambda: Gaussian(scale=0.0), "scale: expected positive"),
+        (lambda: Gaussian(scale=-1.0), "scale: expected positive"),
+        (lambda: Gaussian(scale=[1.0, 0.0]), "scale: expected positive"),
+        (lambda: Gaussian(scale=[]), "scale: expected positive numbers, got an empty array"),
+        (lambda: Gaussian(scale=np.nan), "scale: expected finite"),
+        (lambda: Gaussian(scale=np.inf), "scale: expected finite"),
+        (lambda: Gaussian(scale=np.eye(2)), "scale: expected a number or a vector"),
+        (lambda: Gaussian(scale="wide"), "scale: expected an array of real numbers"),
+        (lambda: Gaussian(cov=1.0), "cov: expected square matrices"),
+        (lambda: Gaussian(cov=np.ones((2, 3))), "cov: expected square matrices"),
+        (lambda: Gaussian(cov=[[1.0, 0.5], [0.4, 1.0]]), "cov: expected symmetric"),
+        (lambda: Gaussian(cov=[[1.0, 2.0], [2.0, 1.0]]), "cov: expected positive-definite"),
+        (lambda: Gaussian(cov=[[1.0, 1.0], [1.0, 1.0]]), "cov: expected positive-definite"),
+        (lambda: Gaussian(cov=np.zeros((2, 2))), "cov: expected positive-definite"),
+        (lambda: Gaussian(cov=[[np.nan]]), "cov: expected finite"),
+        (lambda: Gaussian(cov=np.eye(2)[None]), r"cov: expected shape \(D, D\)"),
+        (lambda: Gamma(shape=0.0), "shape: expected positive"),
+        (lambda: Gamma(shape=-2.0), "shape: expected positive"),
+        (lambda: Gamma(shape=[1.0, 2.0]), "shape: expected a number"),
+        (lambda: Gamma(shape=np.nan), "shape: expected finite"),
+    ],
+)
+def test_bad_constructor_input_is_a_value_error(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+ANY = [Gaussian(scale=1.0), Bernoulli(), Poisson(), Gamma(shape=1.0), Categorical()]
+
+
+@pytest.mark.parametrize("family", ANY, ids=lambda f: type(f).__name__)
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        ([[np.nan, 1.0]], "x: expected finite numbers, got nan"),
+        ([[np.inf, 1.0]], "x: expected finite numbers, got inf"),
+        (1.0, "x: expected at least 1 axis"),
+        (np.zeros((0, 2)), "x: expected at least one vector"),
+        (np.zeros((2, 0)), "x: expected"),
+        ([["one", "two"]], "x: expected an array of real numbers"),
+        ([[1.0], [1.0, 0.0]], "x: expected an array of real numbers"),
+    ],
+    ids=str,
+)
+def test_data_that_no_family_takes(family, x, message):
+    with pytest.raises(ValueError, match=message):
+        family.check_data(x)
+
+
+@pytest.mark.parametrize(
+    ("family", "x", "message"),
+    [
+        (Gaussian(scale=[1.0, 2.0]), [[1.0, 2.0, 3.0]], r"x: expected shape \(..., 2\)"),
+        (Gaussian(cov=np.eye(3)), [[1.0, 2.0]], r"x: expected shape \(..., 3\)"),
+        (Bernoulli(), [[0.0, 0.5]], "expected zeros and ones .*got 0.5"),
+        (Bernoulli(), [[0.0, -1.0]], "expected zeros and ones .*got -1"),
+        (Poisson(), [[1.0, -2.0]], "expected counts .*got -2"),
+        (Poisson(), [[1.0, 2.5]], "expected counts .*got 2.5"),
+        (Gamma(shape=2.0), [[1.0, 0.0]], "expected positive numbers .*got 0"),
+        (Gamma(shape=2.0), [[1.0, -3.0]], "expected positive numbers .*got -3"),
+        (Categorical(), [[1.0, 1.0]], r"expected one-hot .*got \[1.0, 1.0\]"),
+        (Categorical(), [[0.0, 0.0]], "expected one-hot"),
+        (Categorical(), [0.5, 0.5], r"expected one-hot .*got \[0.5, 0.5\]"),
+        (Categorical(), [[1.0, 0.0], [2.0, -1.0]], r"expected one-hot .*got \[2.0, -1.0\]"),
+    ],
+)
+def test_data_outside_the_support_is_refused(family, x, message):
+    with pytest.raises(ValueError, match=message):
+        family.check_data(x)
+
+
+@pytest.mark.parametrize("family", ANY, ids=lambda f: type(f).__name__)
+def test_data_in_the_support_come_back_as_float64(family):
+    x = family.check_data([[True, False], [False, True]] if family != ANY[3] else [[1, 2]])
+    assert x.dtype == np.float64, f"expected float64, got {x.dtype}"

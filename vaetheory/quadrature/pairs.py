@@ -1,0 +1,70 @@
+"""Lists of (cell, datum) pairs: joining, selecting and splitting them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaetheory.quadrature.blocks import Index
+from vaetheory.quadrature.grid import Boxes
+
+#: Pairs that are in memory at once.
+MAX_PAIRS = 3_000_000
+
+
+class TooManyPairs(Exception):
+    """Too many pairs at once for the memory: the caller takes fewer data."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Cells and the data that need them: `cell` is sorted, `datum` the other half of the pair."""
+
+    boxes: Boxes
+    cell: Index
+    datum: Index
+
+    def __len__(self) -> int:
+        return len(self.cell)
+
+
+def join(parts: list[Pairs], d: int) -> Pairs:
+    """Put several lists of pairs into one."""
+    if not parts:
+        empty = np.empty(0, dtype=np.intp)
+        return Pairs(Boxes(np.empty((0, d)), np.empty((0, d))), empty, empty)
+    first = np.cumsum([0, *(len(p.boxes) for p in parts[:-1])])
+    return Pairs(
+        Boxes(
+            np.concatenate([p.boxes.centre for p in parts]),
+            np.concatenate([p.boxes.half for p in parts]),
+        ),
+        np.concatenate([p.cell + i for p, i in zip(parts, first, strict=True)]),
+        np.concatenate([p.datum for p in parts]),
+    )
+
+
+def select(boxes: Boxes, cell: Index, datum: Index) -> Pairs:
+    """Pairs of some of the cells; the others are left out."""
+    kept, cell = np.unique(cell, return_inverse=True)
+    return Pairs(boxes.take(kept), cell, datum)
+
+
+def split(pairs: Pairs, axes: NDArray[np.bool_]) -> tuple[Pairs, Index]:
+    """Halve every cell along its own `axes` (C, d); also returns the parent of each child."""
+    count = 1 << axes.sum(axis=-1)
+    first = np.cumsum(count) - count
+    parent = np.repeat(np.arange(len(axes)), count)
+    child = np.arange(len(parent)) - first[parent]
+    bit: Index = np.cumsum(axes, axis=-1) - axes
+    sign = np.where(axes[parent], 2.0 * ((child[:, None] >> bit[parent]) & 1) - 1.0, 0.0)
+    half = np.where(axes, pairs.boxes.half / 2, pairs.boxes.half)[parent]
+    boxes = Boxes(pairs.boxes.centre[parent] + sign * half, half)
+    copies = count[pairs.cell]
+    source = np.repeat(np.arange(len(pairs)), copies)
+    number = np.arange(len(source)) - np.repeat(np.cumsum(copies) - copies, copies)
+    cell = first[pairs.cell[source]] + number
+    order = np.argsort(cell, kind="stable")
+    return Pairs(boxes, cell[order], pairs.datum[source[order]]), parent
