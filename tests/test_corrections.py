@@ -1,7 +1,9 @@
 """The counterexamples of docs/corrections.md: what fails outside the hypotheses."""
 
+import autograd.numpy as anp
 import numpy as np
 import pytest
+from autograd.scipy.special import erf
 
 from vaetheory import (
     Encoder,
@@ -28,21 +30,41 @@ def test_2d_a_zero_of_q_without_a_pole():
         assert worst == 0, f"equal data: f* is constant, yet its derivative {order} is {worst}"
 
 
-@pytest.mark.parametrize("z0", [np.pi, 1.0])
+@pytest.mark.parametrize("z0", [np.pi, 1.0, 4.0])
 def test_3f_a_closed_curve_keeps_a_gap(z0):
     f = decoders.Circle(1.0)
     turns = z0 + 2 * np.pi * np.arange(-4, 5)
-    limit = np.log(np.exp(-(turns**2 - z0**2) / 2).sum())
+    heights = -(turns**2) / 2
+    limit = np.logaddexp.reduce(heights) - heights.max()
     gaps = []
     for sigma in (1 / 8, 1 / 16, 1 / 32):
         model = LatentModel(f, likelihoods.Gaussian(scale=sigma), 1)
         x = f([z0])
-        best = stationary_posterior(model, x, start=Posterior([z0], [sigma**2]))
+        start = Posterior([turns[heights.argmax()]], [sigma**2])
+        best = stationary_posterior(model, x, start=start)
         gaps.append(float(log_evidence(model, x).value - best.value))
     left = abs(np.array(gaps) - limit)
     assert left[-1] < 1e-3, f"the gap {gaps[-1]} does not tend to {limit}"
     assert left[2] < left[1] / 3 < left[0] / 9, f"not of order sigma^2: {left}"
     assert limit > 1e-9, "the limit of the gap is not above zero"
+
+
+def test_3f_an_injective_immersion_can_come_back_to_its_start():
+    def six(z):
+        angle = 2 * np.pi * erf(z)
+        radius = anp.where(z < 0, 1 + angle**4, 1.0)
+        return anp.concatenate([radius * anp.cos(angle), radius * anp.sin(angle)], axis=-1)
+
+    gaps = []
+    for sigma in (0.1, 0.03, 0.01):
+        model = LatentModel(six, likelihoods.Gaussian(scale=sigma), 1)
+        x = [1.0, 0.0]
+        speed = 4 * np.sqrt(np.pi)
+        near = stationary_posterior(model, x, start=Posterior([0.0], [(sigma / speed) ** 2]))
+        evidence = log_evidence(model, x)
+        assert evidence.error < 1e-8, f"the evidence is not known: {evidence}"
+        gaps.append(float(evidence.value - near.value))
+    assert 1 < gaps[0] < gaps[1] < gaps[2], f"the gap does not grow as sigma falls: {gaps}"
 
 
 def test_3e_a_moving_expansion_point_is_not_stationary_at_the_mode():

@@ -175,3 +175,22 @@ def test_a_loose_entry_does_not_hide_behind_a_sharp_one():
     assert judge(certificate, 1e-6) == "inconclusive", (
         "an entry that decides nothing was overlooked"
     )
+
+
+def test_a_refutation_does_not_shrink_into_ignorance():
+    def check(k):
+        if k >= 50:
+            return Certificate.identity(1.0, 0.0, scale=1.0, rounding=1e-9)
+        return Certificate.identity(0.0, 0.0, scale=1.0, ignorance=1.0 if k >= 10 else 0.0)
+
+    false = toy(check=check, controls=(), instances=st.integers(0, 99), examples=50)
+    for seed in range(4):
+        result = run_proposition(false, seed=seed)
+        assert result.verdict == "refuted", f"seed {seed}: came out {result.verdict}"
+        assert result.instance >= 50, f"seed {seed}: the instance {result.instance} refutes nothing"
+
+
+def test_a_strategy_without_instances_is_inconclusive():
+    result = run_proposition(toy(instances=st.integers().filter(lambda k: False), controls=()))
+    assert result.verdict == "inconclusive", "nothing was checked and it passed"
+    assert "no instance" in result.message, result.message

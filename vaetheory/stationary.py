@@ -198,7 +198,8 @@ class _Ascent:
         filled = np.zeros((_MEMORY, count), dtype=bool)
         height = np.full(count, -np.inf)
         old_loc, old_precision = self.loc.copy(), self.precision.copy()
-        halvings = np.zeros(count, dtype=int)
+        halvings, stale = np.zeros((2, count), dtype=int)
+        least = np.full(count, np.inf)
         before = self.deficit[rows]
         self.deficit[rows] = np.inf
         active, moved = rows, rows
@@ -233,7 +234,12 @@ class _Ascent:
             old_loc[keep], old_precision[keep] = self.loc[keep], self.precision[keep]
             # The first step of all is taken even from a point that is good enough: where the
             # rule is exact it ends at the stationary point itself.
-            done = deficit <= 1e-3 * rtol * (1 + np.abs(new))
+            enough = rtol * (1 + np.abs(new))
+            better = deficit < 0.5 * least[active]
+            stale[active] = np.where(better, 0, stale[active] + 1)
+            least[active] = np.minimum(least[active], deficit)
+            # Below the tolerance a row goes on while that pays: rounding sets the end.
+            done = (deficit <= 1e-3 * enough) | ((deficit <= enough) & (stale[active] >= 3))
             if step == 1:
                 done &= np.isfinite(before)
             go = ~done[~worse]
@@ -247,7 +253,7 @@ class _Ascent:
             self._unpack(keep, mixed, self.loc[keep] + shift, target)
             active = active[(worse | ~done) & (halvings[active] < 40)]
             if step == 1:
-                moved = rows[(deficit > rtol * (1 + np.abs(new))) | ~np.isfinite(before)]
+                moved = rows[(deficit > enough) | ~np.isfinite(before)]
         return step, moved
 
     def _pack(self, rows: np.ndarray, loc: Array, precision: Array) -> Array:

@@ -30,12 +30,10 @@ def commensurate_codes(draw: DrawFn) -> Commensurate:
     """Distinct integer codes: q(z) is then a polynomial in exp(z / variance)."""
     codes = draw(st.lists(st.integers(-3, 3), min_size=2, max_size=4, unique=True))
     X = draw(st.tuples(*[strategies.fractions(-4, 4, 2)] * len(codes)))
-    return Commensurate(
-        X,
-        tuple(codes),
-        draw(st.sampled_from((1.0, 0.5, 2.0))),
-        draw(strategies.fractions(-4, 4, 2)),
-    )
+    variance, z = draw(st.sampled_from((1.0, 0.5, 2.0))), draw(strategies.fractions(-4, 4, 2))
+    instance = Commensurate(X, tuple(codes), variance, z)
+    assume(_nearest(instance) is not None)
+    return instance
 
 
 def _poles(instance: Commensurate) -> tuple[Array, Array, Array]:
@@ -57,6 +55,40 @@ def _poles(instance: Commensurate) -> tuple[Array, Array, Array]:
     return zeros, (terms @ x) / slope, lost
 
 
+@dataclass(frozen=True)
+class _Nearest:
+    """The zeros of q within a circle around the point that no other comes near."""
+
+    away: Array
+    residues: Array
+    lost: Array
+    radius: float
+
+    @property
+    def near(self) -> float:
+        """Distance of the nearest."""
+        return float(np.abs(self.away[0]))
+
+
+def _nearest(instance: Commensurate) -> _Nearest | None:
+    """The nearest zeros, or None where there is no such circle or the nearest is no pole."""
+    zeros, residues, lost = _poles(instance)
+    away = zeros - instance.z
+    order = np.argsort(np.abs(away))
+    away, residues, lost = away[order], residues[order], lost[order]
+    reach = np.abs(away)
+    wide = np.flatnonzero(reach[1:] / reach[:-1] > 1.25)
+    if reach[-1] <= 3 * reach[0] or not len(wide):
+        return None
+    inside = int(wide[0]) + 1
+    # Where the numerator of f* vanishes too there is no pole: see docs/corrections.md.
+    first = np.abs(residues[:inside])[reach[:inside] < reach[0] * (1 + 1e-9)].max()
+    if first <= 1e-3 * reach[0]:
+        return None
+    radius = float(np.sqrt(reach[inside - 1] * reach[inside]))
+    return _Nearest(away[:inside], residues[:inside], lost[:inside], radius)
+
+
 def radius_is_nearest_zero(
     instance: Commensurate, *, distance: float = 1.0, residue: complex = 1.0
 ) -> Certificate:
@@ -66,20 +98,11 @@ def radius_is_nearest_zero(
     inside, the k-th coefficient differs from their series by at most max|f*| r^-k.
     """
     k, x, s2 = np.array(instance.codes), np.array(instance.X), instance.variance
-    zeros, residues, lost = _poles(instance)
-    away = zeros - instance.z
-    order = np.argsort(np.abs(away))
-    away, residues, lost = away[order], residues[order], lost[order]
-    reach = np.abs(away)
-    assume(reach[-1] > 3 * reach[0])
-    gaps = reach[1:] / reach[:-1]
-    wide = np.flatnonzero(gaps > 1.25)
-    assume(len(wide) > 0)
-    inside = int(wide[0]) + 1
-    radius = float(np.sqrt(reach[inside - 1] * reach[inside]))
-    near, weight = reach[0], np.abs(residues[:inside]) / reach[0]
-    # Where the numerator of f* vanishes too there is no pole: see docs/corrections.md.
-    assume(weight[reach[:inside] < near * (1 + 1e-9)].max() > 1e-3)
+    found = _nearest(instance)
+    if found is None:
+        raise ValueError("the nearest zero of q(z): expected a pole apart from the rest, got none")
+    near, radius = found.near, found.radius
+    weight = np.abs(found.residues) / near
 
     def decode(points: Array) -> Array:
         logs = np.multiply.outer(points, k / s2) - k**2 / (2 * s2)
@@ -96,10 +119,10 @@ def radius_is_nearest_zero(
     spectrum = (np.fft.fft(samples) / len(turn))[orders]
     scaled = (near / inner) ** orders
     coefficients = spectrum.real * scaled
-    powers = (distance * away[:inside, None] / near) ** -(orders + 1.0) / near
-    series = -(residue * residues[:inside, None] * powers).sum(axis=0).real
+    powers = (distance * found.away[:, None] / near) ** -(orders + 1.0) / near
+    series = -(residue * found.residues[:, None] * powers).sum(axis=0).real
     # A zero off by EPS * lost moves its term by that times the order.
-    moved = (np.abs(residues[:inside]) / near * lost[:inside] / near).sum()
+    moved = (weight * found.lost / near).sum()
     return Certificate.identity(
         coefficients,
         series,

@@ -140,8 +140,40 @@ def gap_law(
     value = coefficient(decoder, z)
     metric, _ = metric_slope(decoder, z)
     rounding = gamma(200) * float(np.linalg.cond(metric)) ** 3 * abs(value)
-    # T is half the derivative of the metric, by another route.
-    return power_law(gaps, errors, scales, exponent=exponent, coefficient=value, rounding=rounding)
+    law = power_law(gaps, errors, scales, exponent=exponent, coefficient=value, rounding=rounding)
+    parts = [law, _slope_by_differences(decoder, z)]
+    if len(z) == 1:
+        first, second = decoder.jacobian(z)[:, 0], decoder.hessian(z)[:, 0, 0]
+        curve = 0.75 * (first @ second) ** 2 / (first @ first) ** 3
+        parts.append(
+            Certificate.identity(
+                curve,
+                predicted_coefficient(decoder, z),
+                scale=1.0,
+                rounding=gamma(200) * (abs(curve) + 1),
+            )
+        )
+    return Certificate.all_of(*parts)
+
+
+def _slope_by_differences(decoder: Decoder, z: Array) -> Certificate:
+    """T against half the symmetrised derivative of the metric, from the metric alone."""
+
+    def metric(point: Array) -> Array:
+        jacobian = decoder.jacobian(point)
+        return np.asarray(jacobian.T @ jacobian)
+
+    _, slope = metric_slope(decoder, z)
+    step = 2.0**-6
+    estimates = [
+        np.stack([(metric(z + h * e) - metric(z - h * e)) / (2 * h) for e in np.eye(len(z))])
+        for h in (step, 2 * step)
+    ]
+    # The metric of a cubic is of degree four, for which this extrapolation is exact.
+    derivative = (4 * estimates[0] - estimates[1]) / 3
+    half = 0.5 * (derivative + derivative.transpose(1, 0, 2) + derivative.transpose(1, 2, 0))
+    size = 1 + float(np.abs(metric(z)).max()) + float(np.abs(slope).max())
+    return Certificate.identity(half, slope, scale=size, rounding=gamma(100) * size / step)
 
 
 @dataclass(frozen=True)
@@ -168,7 +200,7 @@ def isometric_gap(
 ) -> Certificate:
     """At constant speed the gap is sigma^4 k^4 / 48, k the curvature."""
     decoder, z = decoders.Helix(scene.radius, scene.pitch), np.array([scene.z])
-    scales = 0.4 * _LADDER[:4]
+    scales = 0.3 * _LADDER[:4]
     gaps, errors = measured_gaps(decoder, z, scales)
     value = factor * decoder.curvature**power
     return power_law(gaps, errors, scales, exponent=exponent, coefficient=value, rounding=0.0)

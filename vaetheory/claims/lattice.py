@@ -19,7 +19,11 @@ _CHUNK = 2**16
 
 def lattice(lower: Array, upper: Array, step: float, offset: float) -> Array:
     """Points `(M, d)` of a lattice of the given step and offset (in steps) over a box."""
-    axes = [np.arange(a, b + step, step) + offset * step for a, b in zip(lower, upper, strict=True)]
+    # Multiples of the step: adding it up would let the spacing drift.
+    axes = [
+        step * (np.arange(np.floor(a / step), np.ceil(b / step) + 1) + offset)
+        for a, b in zip(lower, upper, strict=True)
+    ]
     return np.stack([g.ravel() for g in np.meshgrid(*axes, indexing="ij")], axis=-1)
 
 
@@ -47,9 +51,10 @@ def lattice_integral(
     for offset in (0.0, 0.5):
         points = lattice(lower, upper, step, offset)
         parts = [integrand(points[i : i + _CHUNK]) for i in range(0, len(points), _CHUNK)]
-        values = np.concatenate(parts)
-        sums.append(values.sum(axis=0) * step ** len(lower))
-        sizes.append(np.abs(values).sum(axis=0) * step ** len(lower))
+        # NumPy sums pairwise only along contiguous memory.
+        values = np.ascontiguousarray(np.concatenate(parts).T)
+        sums.append(values.sum(axis=-1) * step ** len(lower))
+        sizes.append(np.abs(values).sum(axis=-1) * step ** len(lower))
         count = len(points)
     value = (sums[0] + sums[1]) / 2
     error = np.abs(sums[0] - sums[1]) + gamma(8 + np.log2(count)) * np.maximum(*sizes)

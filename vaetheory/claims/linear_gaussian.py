@@ -15,6 +15,7 @@ from vaetheory._validation import Array
 from vaetheory.claims import strategies
 from vaetheory.claims.claim import Certificate
 from vaetheory.claims.strategies import Covariance, Vector
+from vaetheory.elbo import elbo
 from vaetheory.encoders import Posterior
 from vaetheory.evidence import log_evidence
 from vaetheory.models import LatentModel
@@ -149,6 +150,20 @@ def stationary_is_exact(
                 closed_form=expected.lost,
             ),
         ]
+    # For any Gaussian what the ELBO lacks is its KL to the closed form: no other is stationary.
+    other = Posterior(np.array(scene.start), 0.5 * np.eye(dim))
+    lower = elbo(model, x, other)
+    cov = np.linalg.inv(expected.precision)
+    divergence = float(gaussians.kl_divergence(other.loc, other.cov, expected.loc, cov))
+    parts.append(
+        Certificate.identity(
+            lower.value,
+            expected.log_evidence - divergence,
+            scale=evidence_size + divergence,
+            elbo=lower.error,
+            closed_form=expected.lost + gamma(50 * dim**2) * expected.condition * (1 + divergence),
+        )
+    )
     if dim <= 2:
         evidence = log_evidence(model, x)
         parts.append(
@@ -197,13 +212,31 @@ def diagonal_gap(
     measured = expected.log_evidence - float(found.value)
     # The difference of two evidences carries the rounding of both.
     rounding = gamma(20 * model.latent_dim**2) * expected.condition
-    return Certificate.identity(
-        measured,
-        gap(expected.precision),
-        scale=abs(expected.log_evidence) + 1,
-        elbo=found.error,
-        closed_form=expected.lost,
-        predicted=rounding,
+    size = abs(expected.log_evidence) + 1
+    numerics = float(found.error) + expected.lost + rounding
+    # Zero only for a diagonal A: by Fischer's inequality each pair of axes costs this much.
+    roots = np.sqrt(np.diag(expected.precision))
+    correlation = expected.precision / np.outer(roots, roots) - np.eye(model.latent_dim)
+    pairs = -0.5 * np.log1p(-(np.abs(correlation).max() ** 2))
+    # The stationary point itself: the exact mean, and the inverse of A's diagonal.
+    shift = np.sqrt(2 * float(found.deficit)) + gamma(50 * model.latent_dim**2) * expected.condition
+    reach = 1 + float(np.linalg.norm(roots * expected.loc))
+    return Certificate.all_of(
+        Certificate.identity(
+            measured,
+            gap(expected.precision),
+            scale=size,
+            elbo=found.error,
+            closed_form=expected.lost,
+            predicted=rounding,
+        ),
+        Certificate.at_most(pairs, measured, scale=size, numerics=numerics),
+        Certificate.identity(
+            roots * found.loc, roots * expected.loc, scale=reach, numerics=shift * reach
+        ),
+        Certificate.identity(
+            np.diag(found.cov) * roots**2, np.ones(len(roots)), scale=1.0, numerics=2 * shift
+        ),
     )
 
 

@@ -136,7 +136,7 @@ def _nearest(scene: EncodedData) -> Callable[[Array], Array]:
 
 @dataclass(frozen=True)
 class FreeCovariance:
-    """Data with their encoder, and another decoder with a constant covariance."""
+    """Data with their encoder, and another decoder with a covariance (1 + sin^2 z) Lambda."""
 
     scene: EncodedData
     f: Wave
@@ -178,6 +178,11 @@ def _gaussian_log_prob(x: Array, mean: Array, cov: Array) -> Array:
     return -0.5 * (square + np.linalg.slogdet(cov)[1] + x.shape[-1] * LOG_2PI)
 
 
+def _swelling(z: Array) -> Array:
+    """A factor that makes the rival's covariance depend on z, `(..., 1, 1)`."""
+    return 1 + np.sin(z[..., :1, None]) ** 2
+
+
 def covariance_deficit(
     instance: FreeCovariance, *, inflate: float = 0.0, reverse: bool = False, log_det: bool = True
 ) -> Certificate:
@@ -191,15 +196,17 @@ def covariance_deficit(
 
     def gain(x: Array, z: Array) -> Array:
         cov = factor * best.cov(z, allow_singular=True)
-        return _gaussian_log_prob(x, best(z), cov) - _gaussian_log_prob(x, instance.f(z), other)
+        rival = _gaussian_log_prob(x, instance.f(z), _swelling(z) * other)
+        return _gaussian_log_prob(x, best(z), cov) - rival
 
     def divergence(z: Array) -> Array:
         cov = best.cov(z, allow_singular=True)
         shift = instance.f(z) - best(z)
-        first, second = (other, cov) if reverse else (cov, other)
+        rival = _swelling(z) * other
+        first, second = (rival, cov) if reverse else (cov, rival)
         trace = np.trace(np.linalg.solve(second, first), axis1=-2, axis2=-1)
         square = (shift * np.linalg.solve(second, shift[..., None])[..., 0]).sum(axis=-1)
-        ratio = np.linalg.slogdet(other)[1] - _log_det_by_simplices(scene, z)
+        ratio = np.linalg.slogdet(rival)[1] - _log_det_by_simplices(scene, z)
         signed = -ratio if reverse else ratio
         return 0.5 * (trace + square - data_dim + (signed if log_det else 0.0))
 
@@ -294,7 +301,56 @@ def family_deficit(
     reach = np.abs(scene.data).max() + 1
     swing = np.exp(np.abs(instance.params.offset).max() + np.abs(instance.params.amplitude).max())
     size = float(reach * swing * (1 + right[2]))
-    return agree(left, right, size=size, rounding=gamma(60) * size)
+    deficit = agree(left, right, size=size, rounding=gamma(60) * size)
+    return Certificate.all_of(deficit, *_by_summation(instance, choose))
+
+
+def _support(family: str, params: Array) -> tuple[Array, Array]:
+    """Points `(M, D)` and their weights that sum or integrate a density of one dimension."""
+    if family == "Bernoulli":
+        return np.array([[0.0], [1.0]]), np.ones(2)
+    if family == "Categorical":
+        return np.eye(params.shape[-1]), np.ones(params.shape[-1])
+    if family == "Poisson":
+        counts = np.arange(60 + 40 * np.ceil(np.exp(params.max())))
+        return counts[:, None], np.ones(len(counts))
+    if family == "Gamma":
+        # In log x the integrand falls off on both sides, and a lattice is exact.
+        log_x = np.arange(-30 + params.min(), 8 + params.max(), 1 / 32)
+        return np.exp(log_x)[:, None], np.exp(log_x) / 32
+    x = np.arange(params.min() - 6, params.max() + 6, 1 / 32)
+    return x[:, None], np.full(len(x), 1 / 32)
+
+
+def _by_summation(
+    instance: FamilyScene, choose: Callable[[FamilyScene, Array], Array]
+) -> list[Certificate]:
+    """At the codes: densities sum to one, means match, and the KL is that of the densities."""
+    scene, likelihood = instance.scene, _FAMILIES[instance.family]
+    codes = scene.encoder.loc
+    best, other = choose(instance, codes), instance.params(codes)
+    weights = scene.encoder.responsibilities(codes)
+    whole = instance.family == "Categorical"
+    ones, means, divergences = [], [], []
+    # Data dimensions are independent but for the categorical family, whose vector is one datum.
+    for p, r in zip(*(v if whole else v.reshape(-1, 1) for v in (best, other)), strict=True):
+        x, measure = _support(instance.family, np.stack([p, r]))
+        density = measure * np.exp(likelihood.log_prob(x, p))
+        ones.append(density.sum())
+        means.append(density @ x)
+        divergences.append(density @ (likelihood.log_prob(x, p) - likelihood.log_prob(x, r)))
+    kl = np.reshape(divergences, (len(codes), -1)).sum(axis=-1)
+    wanted = weights @ scene.data
+    closed = likelihood.kl_divergence(best, other)
+    # Each log density is of the size of the parameters; a KL or a mean can be larger.
+    reach = 1 + float(np.abs(best).max() + np.abs(other).max())
+    size = reach * (1 + float(np.abs(wanted).max()) + float(closed.max()))
+    lost = gamma(2000) * size
+    return [
+        Certificate.identity(ones, np.ones(len(ones)), scale=size, summation=lost),
+        Certificate.identity(np.reshape(means, wanted.shape), wanted, scale=size, summation=lost),
+        Certificate.identity(closed, kl, scale=size, summation=lost),
+    ]
 
 
 def _matching(instance: FamilyScene, z: Array) -> Array:

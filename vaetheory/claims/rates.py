@@ -31,7 +31,7 @@ def extrapolate(values: Array, errors: Array) -> tuple[float, float, float]:
         history.append(column)
     last = float(history[-1][-1])
     # Without the last power at the finest scale, and without the finest scale.
-    left = max(abs(last - float(history[-2][-1])), 0.1 * abs(last - float(history[-2][-2])))
+    left = max(abs(last - float(value)) for value in history[-2])
     return last, left, float(noise[-1])
 
 
@@ -56,9 +56,11 @@ def power_law(
             limit, coefficient, scale=size, expansion=left, numerics=noise, predicted=rounding
         )
     ]
-    relative = errors / np.abs(values)
-    if coefficient and (values > 0).all():
-        local = np.log2(values[:-1] / values[1:])
+    if coefficient:
+        # A value that is not positive has no exponent: NaN makes the certificate inconclusive.
+        with np.errstate(invalid="ignore", divide="ignore"):
+            relative = errors / values
+            local = np.log2(values[:-1] / values[1:])
         measured, left, noise = extrapolate(local, (relative[:-1] + relative[1:]) / np.log(2))
         parts.append(
             Certificate.identity(measured, exponent, scale=1.0, expansion=left, numerics=noise)

@@ -12,6 +12,7 @@ from typing import Any
 import hypothesis
 import numpy as np
 from hypothesis import HealthCheck, Phase, Verbosity, settings
+from hypothesis.errors import Unsatisfiable
 
 from vaetheory._validation import integer, option
 from vaetheory.claims.claim import Certificate, Claim, Proposition
@@ -170,6 +171,8 @@ def _draw(
         search()
     except _Found:
         return True
+    except Unsatisfiable:
+        return False
     return False
 
 
@@ -204,7 +207,7 @@ def run_proposition(
     refuted: dict[str, ControlResult] = {}
     latest: dict[str, ControlResult] = {}
     findings: dict[str, None] = {}
-    count = 0
+    count, undecided = 0, False
 
     def try_controls(instance: Any) -> None:
         for control in proposition.controls:
@@ -223,26 +226,42 @@ def run_proposition(
             if wrong:
                 refuted[control.name] = result
 
-    def body(instance: Any) -> None:
-        nonlocal worst, ending, count
+    def examine(instance: Any) -> tuple[str, Certificate | None, str]:
         try:
             certificate = proposition.check(instance)
         except _FAILURES as error:
-            ending = (None, instance, f"the check raised {type(error).__name__}: {error}")
-            raise _Found from None
+            return INCONCLUSIVE, None, f"the check raised {type(error).__name__}: {error}"
         verdict = judge(certificate, proposition.resolution)
-        if verdict != CONFIRMED:
-            ending = (certificate, instance, _explain(certificate, proposition.resolution))
+        return verdict, certificate, _explain(certificate, proposition.resolution)
+
+    def refute(instance: Any) -> None:
+        nonlocal worst, ending, count, undecided
+        verdict, certificate, message = examine(instance)
+        if verdict == REFUTED:
+            ending = (certificate, instance, message)
             raise _Found
         if ending is not None:
             return
         count += 1
+        undecided |= verdict == INCONCLUSIVE
+        if certificate is None or verdict == INCONCLUSIVE:
+            return
         if worst is None or certificate.margin >= worst[0].margin:
             worst = (certificate, instance)
         findings.update(dict.fromkeys(certificate.findings))
         try_controls(instance)
 
-    _draw(proposition, body, examples=examples, seed=drawn_seed, shrink=True)
+    def find_undecided(instance: Any) -> None:
+        nonlocal ending
+        verdict, certificate, message = examine(instance)
+        if verdict == INCONCLUSIVE:
+            ending = (certificate, instance, message)
+            raise _Found
+
+    _draw(proposition, refute, examples=examples, seed=drawn_seed, shrink=True)
+    if ending is None and undecided:
+        # Only when nothing is refuted is it worth shrinking what could not be decided.
+        _draw(proposition, find_undecided, examples=examples, seed=drawn_seed, shrink=True)
 
     if ending is None and len(refuted) < len(proposition.controls):
 
@@ -260,7 +279,7 @@ def run_proposition(
     if ending is not None:
         certificate, instance, message = ending
         verdict = judge(certificate, proposition.resolution) if certificate else INCONCLUSIVE
-        count += 1
+        count += verdict == REFUTED
     elif worst is None:
         certificate, instance, verdict = None, None, INCONCLUSIVE
         message = "no instance could be drawn"

@@ -175,8 +175,12 @@ def derivative_is_cumulant(
 ) -> Certificate:
     """The library's closed forms along v against the division of power series."""
     scene, z = instance.point.scene, np.array(instance.point.z)
+    lopsided = 0.0
     if wrong is None:
         cumulant = OptimalDecoder(scene.data, scene.encoder).derivative(z, order=instance.order)
+        for axis in range(2, cumulant.ndim):
+            # Derivatives along one direction alone would not see an antisymmetric part.
+            lopsided = max(lopsided, float(np.abs(cumulant - cumulant.swapaxes(1, axis)).max()))
         for _ in range(instance.order):
             cumulant = cumulant @ np.array(instance.v)
     else:
@@ -186,12 +190,18 @@ def derivative_is_cumulant(
     spread = float(np.ptp(scene.data, axis=0).max())
     range_before = spread * (1 + np.ptp(slope)) ** (instance.order - 1)
     reach = 1 + _score_size(scene, z).max() * float(np.linalg.norm(instance.v))
-    return Certificate.identity(
-        cumulant,
-        derivative,
-        scale=range_before * (1 + np.ptp(slope)),
-        weights=20 * _weight_error(scene, z) * size,
-        rounding=gamma(200 * len(scene.X)) * range_before * reach,
+    rounding = gamma(200 * len(scene.X)) * range_before * reach
+    return Certificate.all_of(
+        Certificate.identity(
+            cumulant,
+            derivative,
+            scale=range_before * (1 + np.ptp(slope)),
+            weights=20 * _weight_error(scene, z) * size,
+            rounding=rounding,
+        ),
+        Certificate.identity(
+            lopsided, 0.0, scale=range_before * (1 + _score_size(scene, z).max()), rounding=rounding
+        ),
     )
 
 
@@ -249,6 +259,21 @@ def slope_is_bounded(
         # the data differ in one direction only, which two data always do.
         parts.append(
             Certificate.identity(slopes[1], bound, scale=max(bound, 1e-300), rounding=rounding)
+        )
+        along = (points - pairs[0]) @ np.linalg.solve(
+            encoder.cov[0], encoder.loc[1] - encoder.loc[0]
+        )
+        half = (scene.data[1] - scene.data[0]) / 2
+        tanh = scene.data.mean(axis=0) + np.tanh(along / 2)[:, None] * half
+        spread = float(np.abs(scene.data).max() + np.abs(half).max())
+        reach = 1 + float(np.abs(along).max()) * float(np.linalg.cond(encoder.cov[0]))
+        parts.append(
+            Certificate.identity(
+                OptimalDecoder(scene.data, encoder)(points),
+                tanh,
+                scale=spread,
+                rounding=gamma(200) * reach * spread,
+            )
         )
     return Certificate.all_of(*parts)
 

@@ -138,8 +138,8 @@ def gaussian_expectation(
             z = loc[chunk, None] + nodes @ np.swapaxes(chol[chunk], -1, -2)
             with np.errstate(over="ignore", invalid="ignore"):
                 g = integrand(z, chunk)
-                new = g @ weights
-                magnitude = np.abs(g) @ weights
+                new = (g * weights).sum(axis=-1)
+                magnitude = (np.abs(g) * weights).sum(axis=-1)
                 # What a lattice leaves out is at most like its outermost shell, unless g
                 # outgrows the Gaussian: then the shell is not small, and nothing is known.
                 truncation = 10 * (np.abs(g) @ edge) if lattice else np.zeros(len(chunk))
