@@ -515,11 +515,11 @@ Q = Posterior([[0.0]], [1.0])
         (lambda f: f(MODEL, [[1.0]], Q), r"X: expected shape \(..., 2\), got \(1, 1\)"),
         (lambda f: f(MODEL, [[np.nan, 0.0]], Q), "X: expected finite"),
         (lambda f: f(MODEL, np.zeros((0, 2)), Q), "X: expected at least one vector"),
-        (lambda f: f(MODEL, [0.0, 0.0], Q), "X and posterior.loc: expected the same leading axes"),
-        (lambda f: f(MODEL, np.zeros((3, 2)), Q), "X and posterior.loc: expected the same leading"),
+        (lambda f: f(MODEL, [0.0, 0.0], Q), "X and (posterior|start).loc: expected the same"),
+        (lambda f: f(MODEL, np.zeros((3, 2)), Q), "X and (posterior|start).loc: expected the same"),
         (
             lambda f: f(MODEL, [[0.0, 0.0]], Posterior([[0.0, 0.0]], [1.0, 1.0])),
-            "posterior: expected latent dimension 1, got 2",
+            "(posterior|start): expected latent dimension 1, got 2",
         ),
     ],
 )

@@ -96,7 +96,7 @@ def elbo(
     # The terms of the divergence are each about its size plus a few nats a dimension; a nearly
     # singular S loses digits in its determinant, as a rule the root of what it could.
     scaled = np.einsum("nii,nii->n", cov, np.linalg.inv(cov))
-    condition = np.abs(gaussians.log_det(cov)) + np.abs(divergence) + 2 * d + np.sqrt(scaled)
+    condition = np.abs(gaussians.log_det(cov)) + np.abs(divergence) + 2 * d + 8 * np.sqrt(scaled)
     error = expected.error + _rounding(model, data, loc, cov) + gamma(10 * d) * condition
     value = expected.value - divergence
     return Integral(

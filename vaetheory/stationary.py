@@ -15,6 +15,7 @@ from vaetheory.models import LatentModel
 from vaetheory.modes import posterior_mode
 from vaetheory.quadrature.gaussian import hermite_rule, lattice_rule
 from vaetheory.quadrature.result import NOT_REACHED, REACHED
+from vaetheory.rounding import EPS
 
 _ITERATIONS = 200
 _MEMORY = 6
@@ -114,8 +115,8 @@ def stationary_posterior(
         if len(rows):
             steps, rows = ascent.run(rows, rule, rtol)
             iterations += steps
-    loc, cov, deficit = ascent.loc, np.linalg.inv(ascent.precision), ascent.deficit
-    cov = (cov + np.swapaxes(cov, -1, -2)) / 2
+    loc, root, deficit = ascent.loc, _root(ascent.precision), ascent.deficit
+    cov = root @ np.swapaxes(root, -1, -2)
     bound = elbo(model, flat, Posterior(loc, cov))
     reached = deficit <= rtol * (1 + np.abs(bound.value))
     # What the last rule still moved no finer rule has confirmed.
@@ -154,25 +155,30 @@ def _definite(hessian: Array, gauss_newton: Array) -> Array:
 
 
 def _expectations(
-    model: LatentModel, X: Array, loc: Array, cov: Array, rule: tuple[Array, Array]
+    model: LatentModel, X: Array, loc: Array, root: Array, rule: tuple[Array, Array]
 ) -> tuple[Array, Array, Array, Array]:
     """ELBO, E[grad U], E[A] and E[Gauss-Newton part] of each row by one rule."""
     nodes, weights = rule
     count, d = loc.shape
     height, gradient = np.empty(count), np.empty((count, d))
     hessian, safe = np.empty((count, d, d)), np.empty((count, d, d))
-    chol = np.linalg.cholesky(cov)
     size = max(1, _CHUNK // len(nodes))
     for i in range(0, count, size):
         rows = slice(i, i + size)
-        z = loc[rows, None] + nodes @ np.swapaxes(chol[rows], -1, -2)
+        z = loc[rows, None] + nodes @ np.swapaxes(root[rows], -1, -2)
         x = np.broadcast_to(X[rows, None], (*z.shape[:-1], X.shape[-1]))
         height[rows] = model.log_joint(x, z) @ weights
         g, a, b = model.potential_derivatives(x, z)
         gradient[rows] = np.einsum("nmi,m->ni", g, weights)
         hessian[rows] = np.einsum("nmij,m->nij", a, weights)
         safe[rows] = np.einsum("nmij,m->nij", b, weights)
-    return height + gaussians.entropy(cov), gradient, hessian, safe
+    entropy = 0.5 * d * (1 + gaussians.LOG_2PI) + np.linalg.slogdet(root)[1]
+    return height + entropy, gradient, hessian, safe
+
+
+def _root(precision: Array) -> Array:
+    """A root R of the covariance, S = R R^T, from the precision: S itself would lose its digits."""
+    return np.swapaxes(np.linalg.inv(np.linalg.cholesky(precision)), -1, -2)
 
 
 class _Ascent:
@@ -206,15 +212,15 @@ class _Ascent:
         step = 0
         while len(active) and step < _ITERATIONS:
             step += 1
-            cov = np.linalg.inv(self.precision[active])
+            root = _root(self.precision[active])
             new, gradient, hessian, safe = _expectations(
-                self.model, self.X[active], self.loc[active], cov, rule
+                self.model, self.X[active], self.loc[active], root, rule
             )
             target = _definite(hessian, safe)
             shift = -np.linalg.solve(target, gradient[..., None])[..., 0]
             if self.diagonal:
                 target = _diagonal(target)
-            mismatch = cov @ target - np.eye(dim)
+            mismatch = np.swapaxes(root, -1, -2) @ target @ root - np.eye(dim)
             deficit = 0.5 * np.abs((gradient * shift).sum(axis=-1)) + (
                 0.25 * np.einsum("nij,nji->n", mismatch, mismatch)
             )
@@ -253,7 +259,9 @@ class _Ascent:
             self._unpack(keep, mixed, self.loc[keep] + shift, target)
             active = active[(worse | ~done) & (halvings[active] < 40)]
             if step == 1:
-                moved = rows[(deficit > enough) | ~np.isfinite(before)]
+                # A nearly singular precision is inverted only to its condition number.
+                floor = (20 * dim * EPS * np.linalg.cond(root) ** 2) ** 2
+                moved = rows[(deficit > np.maximum(enough, floor)) | ~np.isfinite(before)]
         return step, moved
 
     def _pack(self, rows: np.ndarray, loc: Array, precision: Array) -> Array:
