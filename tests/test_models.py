@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from vaetheory import Encoder, LatentModel, OptimalDecoder, decoders, likelihoods
+from vaetheory import (
+    Encoder,
+    LatentModel,
+    OptimalDecoder,
+    decoders,
+    likelihoods,
+    log_evidence,
+    stationary_posterior,
+)
 from vaetheory.modes import posterior_mode
 from vaetheory.rounding import EPS, gamma
 
@@ -184,10 +192,31 @@ def test_a_decoder_that_is_nan_somewhere_is_found_where_it_is():
 
 
 def test_a_decoder_whose_shape_depends_on_the_batch_is_refused():
-    # It passes with (2, d), and sums over the last axis but one elsewhere.
-    model = LatentModel(lambda z: z if z.ndim == 2 else z.sum(axis=-2), GAUSSIAN, 2)
-    with pytest.raises(ValueError, match=r"decoder: expected shape \(4, 3, 2\) .* got \(4, 2\)"):
-        model.decode(np.zeros((4, 3, 2)))
+    # It does well with (2, d), and sums over the last axis but one elsewhere.
+    with pytest.raises(
+        ValueError, match=r"map shape \(2, 1, 2\) to \(2, 1, 2\), got shape \(2, 2\)"
+    ):
+        LatentModel(lambda z: z if z.ndim == 2 else z.sum(axis=-2), GAUSSIAN, 2)
+
+
+def test_a_decoder_that_mixes_rows_is_refused():
+    with pytest.raises(ValueError, match="decoder: expected to work row by row"):
+        LatentModel(lambda z: z - np.mean(z), GAUSSIAN, 2)
+
+
+@pytest.mark.parametrize("function", [log_evidence, stationary_posterior])
+def test_a_decoder_in_place_of_a_model_is_refused(function):
+    with pytest.raises(ValueError, match="model: expected a LatentModel, got function"):
+        function(lambda z: z, [[0.0]])
+
+
+def test_a_family_the_engine_does_not_know_is_refused():
+    class Unknown(likelihoods.Poisson):
+        natural = False
+
+    model = LatentModel(decoders.Affine([[1.0]]), Unknown(), 1)
+    with pytest.raises(ValueError, match="natural = True"):
+        log_evidence(model, [[1.0]])
 
 
 def test_outputs_that_overflow_are_cut_and_leave_no_nan():

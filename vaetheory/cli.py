@@ -88,6 +88,8 @@ def _verify(options: argparse.Namespace) -> int:
     target = Path(options.json) if options.json else None
     if target and not target.resolve().parent.is_dir():
         raise ValueError(f"--json: expected a folder that exists, got {target}")
+    if target and target.exists() and not target.is_file():
+        raise ValueError(f"--json: expected a file, got {target}, which is something else")
     if options.resume and not target:
         raise ValueError("--resume: expected --json FILE, the run to go on with; got none")
     labels = [p.label for _, p in select(options.labels or None, CLAIMS)]
@@ -96,6 +98,7 @@ def _verify(options: argparse.Namespace) -> int:
         known = report.read_results(target, profile=options.profile, seed=options.seed)
     left = [label for label in labels if label not in known]
     results: list[Result] = []
+    order = {p.label: i for i, (_, p) in enumerate(select(None, CLAIMS))}
     with _executor(options.jobs) as executor:
         running = verify(left, options.profile, options.seed, executor=executor)
         for number, label in enumerate(labels):
@@ -108,7 +111,8 @@ def _verify(options: argparse.Namespace) -> int:
             sys.stdout.flush()
             if target:
                 # After each result, so that an interrupted run keeps what it has.
-                kept = results + [known[x] for x in labels[number + 1 :] if x in known]
+                kept = results + [r for x, r in known.items() if x not in labels[: number + 1]]
+                kept.sort(key=lambda r: order[r.label])
                 document = report.as_json(kept, profile=options.profile, seed=options.seed)
                 report.write_json(target, document)
     print(report.summary(results))

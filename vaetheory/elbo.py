@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from vaetheory import gaussians
 from vaetheory._validation import Array, fraction, same_leading
 from vaetheory.encoders import Posterior
-from vaetheory.models import LatentModel
+from vaetheory.models import LatentModel, require_model
 from vaetheory.quadrature.gaussian import gaussian_expectation, hermite_rule
 from vaetheory.quadrature.result import Integral
 from vaetheory.rounding import gamma
@@ -18,6 +18,7 @@ def flatten(
     model: LatentModel, X: ArrayLike, posterior: Posterior, name: str = "posterior"
 ) -> tuple[Array, Array, Array]:
     """Check a batch and its posteriors against each other and return them with one leading axis."""
+    require_model(model)
     data = model.check_data(X)
     if not isinstance(posterior, Posterior):
         raise ValueError(f"{name}: expected a Posterior, got {type(posterior).__name__}")
@@ -96,7 +97,7 @@ def elbo(
     # The terms of the divergence are each about its size plus a few nats a dimension; a nearly
     # singular S loses digits in its determinant, as a rule the root of what it could.
     scaled = np.einsum("nii,nii->n", cov, np.linalg.inv(cov))
-    condition = np.abs(gaussians.log_det(cov)) + np.abs(divergence) + 2 * d + 8 * np.sqrt(scaled)
+    condition = np.abs(gaussians.log_det(cov)) + np.abs(divergence) + 2 * d + 20 * np.sqrt(scaled)
     error = expected.error + _rounding(model, data, loc, cov) + gamma(10 * d) * condition
     value = expected.value - divergence
     return Integral(

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from vaetheory._validation import Array, fraction, integer
 from vaetheory.decoders import Affine
 from vaetheory.likelihoods import Gaussian
-from vaetheory.models import LatentModel
+from vaetheory.models import LatentModel, require_model
 from vaetheory.quadrature.cells import integrate
 from vaetheory.quadrature.grid import CELLS
 from vaetheory.quadrature.noise import log_joint_noise
@@ -73,6 +73,7 @@ def log_evidence(
     >>> result.value.round(9).tolist(), result.status.tolist()
     ([-1.265512123, -401.265512123], ['reached', 'reached'])
     """
+    require_model(model)
     d = model.latent_dim
     if d not in CELLS:
         raise ValueError(f"latent_dim: expected at most {max(CELLS)} for quadrature, got {d}")

@@ -47,6 +47,9 @@ class Likelihood(ABC):
 
     #: Data dimension where the parameters of the likelihood fix it, else None.
     data_dim: int | None = None
+    #: Whether the params are the natural parameters and T(x) = x: then `score` is x - mean and the
+    #: log density is concave in the params, which the evidence engine relies on.
+    natural: bool = False
 
     @abstractmethod
     def check_data(self, x: ArrayLike) -> Array:
@@ -284,6 +287,8 @@ class ElementwiseLikelihood(Likelihood):
         return self._log_base(x).sum(axis=-1)
 
     def score(self, x: ArrayLike, params: ArrayLike) -> Array:
+        if not self.natural:
+            raise TypeError(f"{type(self).__name__}: expected natural = True or a score of its own")
         x, params = aligned(x, params)
         return x - self.mean(params)
 
@@ -305,6 +310,8 @@ class Bernoulli(ElementwiseLikelihood):
     >>> round(float(Bernoulli().log_prob(np.ones(1), np.zeros(1))), 6)
     -0.693147
     """
+
+    natural = True
 
     def check_data(self, x: ArrayLike) -> Array:
         array = vectors("x", x, None)
@@ -358,6 +365,8 @@ class Poisson(ElementwiseLikelihood):
     >>> float(Poisson().log_prob(np.zeros(1), np.zeros(1)))
     -1.0
     """
+
+    natural = True
 
     def check_data(self, x: ArrayLike) -> Array:
         array = vectors("x", x, None)
@@ -474,6 +483,8 @@ class Categorical(Likelihood):
     >>> round(float(Categorical().log_prob(np.array([0.0, 1.0]), np.zeros(2))), 6)
     -0.693147
     """
+
+    natural = True
 
     def check_data(self, x: ArrayLike) -> Array:
         array = vectors("x", x, None)

@@ -17,6 +17,12 @@ from vaetheory.likelihoods import Likelihood
 _LARGEST = 1e140
 
 
+def require_model(model: object) -> None:
+    """Raise a ValueError if `model` is not a `LatentModel`."""
+    if not isinstance(model, LatentModel):
+        raise ValueError(f"model: expected a LatentModel, got {type(model).__name__}")
+
+
 @dataclass(frozen=True, init=False)
 class LatentModel:
     """The model p(x, z) = N(z; 0, I_d) p(x given f(z)).
@@ -75,13 +81,37 @@ class LatentModel:
                 f"decoder: expected to map shape (2, {d}) to (2, D), got shape {probe.shape}"
             )
         object.__setattr__(self, "data_dim", int(probe.shape[1]))
+        self.decode(np.zeros((2, d)))
+        self._check_rows(d)
         expected = self.likelihood.data_dim
         if expected is not None and expected != self.data_dim:
             raise ValueError(
                 f"decoder and likelihood: expected {expected} outputs as the likelihood has, "
                 f"got {self.data_dim}"
             )
-        self.decode(np.zeros((2, d)))
+
+    def _check_rows(self, d: int) -> None:
+        """Demand that the decoder works row by row and with any number of leading axes."""
+        z = np.linspace(-0.5, 0.75, 2 * d).reshape(2, 1, d)
+        hint = "(index with [..., j] and join along axis=-1)"
+        try:
+            shape = np.shape(self.decoder(z))
+        except (IndexError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"decoder: expected to map shape (2, 1, {d}) to (2, 1, {self.data_dim}), got "
+                f"{type(error).__name__}: {error} {hint}"
+            ) from None
+        if shape != (2, 1, self.data_dim):
+            raise ValueError(
+                f"decoder: expected to map shape (2, 1, {d}) to (2, 1, {self.data_dim}), "
+                f"got shape {shape} {hint}"
+            )
+        together, alone = self.decode(z[:, 0]), self.decode(z[:1, 0])
+        if not np.allclose(together[:1], alone, rtol=1e-6, atol=1e-9):
+            raise ValueError(
+                "decoder: expected to work row by row, got another value for a point when a "
+                f"second one is decoded with it: {together[0].tolist()} and {alone[0].tolist()}"
+            )
 
     def check_data(self, X: ArrayLike) -> Array:
         """Return `X` as an array `(..., D)` in the support of the likelihood, or raise."""

@@ -11,7 +11,7 @@ from vaetheory import gaussians
 from vaetheory._validation import Array, fraction, option
 from vaetheory.elbo import elbo, flatten
 from vaetheory.encoders import Posterior
-from vaetheory.models import LatentModel
+from vaetheory.models import LatentModel, require_model
 from vaetheory.modes import posterior_mode
 from vaetheory.quadrature.gaussian import hermite_rule, lattice_rule
 from vaetheory.quadrature.result import NOT_REACHED, REACHED
@@ -19,6 +19,8 @@ from vaetheory.rounding import EPS
 
 _ITERATIONS = 200
 _MEMORY = 6
+# Steps without the deficit halving after which a row is left as it is.
+_PATIENCE = 25
 _CHUNK = 2**16
 
 
@@ -97,6 +99,7 @@ def stationary_posterior(
     """
     option("structure", structure, ("full", "diagonal"))
     fraction("rtol", rtol, low=1e-15, high=0.1)
+    require_model(model)
     data = model.check_data(X)
     shape, d = data.shape[:-1], model.latent_dim
     if start is None:
@@ -244,8 +247,11 @@ class _Ascent:
             better = deficit < 0.5 * least[active]
             stale[active] = np.where(better, 0, stale[active] + 1)
             least[active] = np.minimum(least[active], deficit)
+            # A nearly singular precision is inverted only to its condition number.
+            floor = np.maximum(enough, (20 * dim * EPS * np.linalg.cond(root) ** 2) ** 2)
             # Below the tolerance a row goes on while that pays: rounding sets the end.
-            done = (deficit <= 1e-3 * enough) | ((deficit <= enough) & (stale[active] >= 3))
+            done = (deficit <= 1e-3 * enough) | ((deficit <= floor) & (stale[active] >= 3))
+            done |= stale[active] >= _PATIENCE
             if step == 1:
                 done &= np.isfinite(before)
             go = ~done[~worse]
@@ -259,9 +265,7 @@ class _Ascent:
             self._unpack(keep, mixed, self.loc[keep] + shift, target)
             active = active[(worse | ~done) & (halvings[active] < 40)]
             if step == 1:
-                # A nearly singular precision is inverted only to its condition number.
-                floor = (20 * dim * EPS * np.linalg.cond(root) ** 2) ** 2
-                moved = rows[(deficit > np.maximum(enough, floor)) | ~np.isfinite(before)]
+                moved = rows[(deficit > floor) | ~np.isfinite(before)]
         return step, moved
 
     def _pack(self, rows: np.ndarray, loc: Array, precision: Array) -> Array:

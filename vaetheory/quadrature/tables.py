@@ -224,4 +224,9 @@ def table(likelihood: Likelihood, data: Array) -> Table:
         return GaussianTable(likelihood, data)
     if isinstance(likelihood, Gamma):
         return GammaTable(likelihood, data)
-    return NaturalTable(likelihood, data)
+    if likelihood.natural:
+        return NaturalTable(likelihood, data)
+    raise ValueError(
+        f"likelihood: expected one of the package, or one with natural = True (its params are its "
+        f"natural parameters and T(x) = x), got {type(likelihood).__name__}"
+    )
