@@ -120,7 +120,7 @@ def stationary_posterior(
             iterations += steps
     loc, root, deficit = ascent.loc, _root(ascent.precision), ascent.deficit
     cov = root @ np.swapaxes(root, -1, -2)
-    bound = elbo(model, flat, Posterior(loc, cov))
+    bound = elbo(model, flat, Posterior(loc, cov), rtol=max(rtol, 1e-12))
     reached = deficit <= rtol * (1 + np.abs(bound.value))
     # What the last rule still moved no finer rule has confirmed.
     reached[rows] = False

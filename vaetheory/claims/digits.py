@@ -213,7 +213,7 @@ def digit_gaps(noise: float) -> DigitGaps:
     model = LatentModel(decoder, likelihood, 2)
     evidence = log_evidence(model, X)
     lattice, lattice_error = _lattice_evidence(decoder, likelihood, X)
-    best = stationary_posterior(model, X, rtol=1e-9)
+    best = stationary_posterior(model, X, rtol=1e-7)
     return DigitGaps(evidence.value, evidence.error, lattice, lattice_error, best.value, best.error)
 
 

@@ -135,7 +135,7 @@ def gap_law(
 ) -> Certificate:
     """Exponent and coefficient of the gap on a ladder of sigma, against the law."""
     decoder, z = scene.decoder, np.array(scene.z)
-    scales = natural_scale(decoder, z) / 8 * _LADDER
+    scales = natural_scale(decoder, z) / 16 * _LADDER
     gaps, errors = measured_gaps(decoder, z, scales)
     value = coefficient(decoder, z)
     metric, _ = metric_slope(decoder, z)

@@ -429,7 +429,7 @@ CLAIM = Claim(
             ),
             uses=("3a", "3e"),
             figure="stationary-evidence",
-            resolution=1e-2,
+            resolution=5e-2,
             examples=6,
         ),
         Proposition(
