@@ -75,6 +75,7 @@ def test_unknown_options_are_status_two():
     result = run("verify", "--profile", "slow")
     assert result.returncode == 2, "an unknown profile was accepted"
     assert "slow" in result.stderr, "the message does not say what came"
+    assert len(result.stderr.splitlines()) == 1, f"not one line: {result.stderr}"
 
 
 def test_two_processes_find_the_same(tmp_path):

@@ -14,8 +14,6 @@ from vaetheory.evidence import linear_log_evidence, log_evidence
 
 REFERENCE = Path(__file__).parent / "reference" / "log_evidence.json"
 CASES = json.loads(REFERENCE.read_text())["cases"]
-#: These cost seconds each; the engine is tried on cheaper ones of the same kind.
-SLOW = {"sphere_d3_0.1", "folded_d3_0.05"}
 
 
 def _floats(value):
@@ -66,9 +64,7 @@ def _network(rng, d, size, hidden=12, gain=1.0):
     return decoders.TanhNetwork(weights, [gain * rng.normal(size=hidden), rng.normal(size=size)])
 
 
-@pytest.mark.parametrize(
-    "case", [c for c in CASES if c["name"] not in SLOW], ids=lambda case: case["name"]
-)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
 def test_thirty_digit_references(case):
     result = log_evidence(_model(case), np.array(_floats(case["x"])))
     with mp.workdps(40):

@@ -177,6 +177,8 @@ class Gaussian(Likelihood):
 
     def whiten(self, v: Array) -> Array:
         """Lambda^(-1/2) v, `(..., D)`: the Euclidean geometry in which Lambda is the identity."""
+        if self.data_dim is not None and v.shape[-1] != self.data_dim:
+            raise ValueError(f"Gaussian: expected shape (..., {self.data_dim}), got {v.shape}")
         if self.scale is not None:
             return v / self.scale
         flat = np.reshape(v, (-1, v.shape[-1])).T
