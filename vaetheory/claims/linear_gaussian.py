@@ -127,9 +127,8 @@ def stationary_is_exact(
     model, x, expected = scene.model, np.array(scene.x), closed(scene)
     dim = model.latent_dim
     found = stationary_posterior(model, x)
-    elsewhere = stationary_posterior(
-        model, x, start=Posterior(np.array(scene.start), 0.5 * np.eye(dim))
-    )
+    other = Posterior(np.array(scene.start), 0.5 * np.eye(dim))
+    elsewhere = stationary_posterior(model, x, start=other)
     evidence_size = abs(expected.log_evidence) + 1
     parts = []
     for q in (found, elsewhere):
@@ -151,7 +150,6 @@ def stationary_is_exact(
             ),
         ]
     # For any Gaussian what the ELBO lacks is its KL to the closed form: no other is stationary.
-    other = Posterior(np.array(scene.start), 0.5 * np.eye(dim))
     lower = elbo(model, x, other)
     cov = np.linalg.inv(expected.precision)
     divergence = float(gaussians.kl_divergence(other.loc, other.cov, expected.loc, cov))
