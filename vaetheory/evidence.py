@@ -18,10 +18,11 @@ from vaetheory.quadrature.pairs import TooManyPairs
 from vaetheory.quadrature.result import GAVE_UP, NOT_REACHED, REACHED, Integral
 from vaetheory.quadrature.scan import Grid, Scan, sample_grid
 from vaetheory.quadrature.tables import table
+from vaetheory.quadrature.whitened import integrate_frames
 
 _EPS = float(np.finfo(np.float64).eps)
 #: (datum, fine cell) pairs of a chunk: tables of this many numbers are in memory at once.
-_CHUNK = 4_000_000
+_CHUNK = 1_000_000
 _COARSEST = 1e-9
 _CLAIMED = 0.05
 MAX_NODES = 50_000_000
@@ -88,7 +89,7 @@ def log_evidence(
     # Far from the data decoders may overflow; the clipped values are handled.
     with np.errstate(all="ignore"):
         grid = sample_grid(model, table(model.likelihood, rows[:1]))
-        size = max(1, _CHUNK // CELLS[d] ** d)
+        size = max(1, _CHUNK // grid.cells**d)
         # Chunks still to do, the next one last.
         todo = [np.s_[i : min(i + size, n)] for i in range(0, n, size)][::-1]
         while todo:
@@ -116,8 +117,17 @@ def _chunk(
     # estimates of well-resolved integrands cannot be right by chance.
     goal = min(rtol, _COARSEST)
     scan = Scan(model, likelihoods, goal, max_nodes)
-    pairs = scan.run(grid)
+    scan.begin(grid)
     noise = log_joint_noise(model, data, scan.mode, scan.information)
+    n = len(data)
+    left, dropped = np.ones(n, dtype=bool), np.zeros(n)
+    if model.latent_dim > 1:
+        framed, outside, done = integrate_frames(
+            scan, rtol=0.5 * goal, noise=noise, max_nodes=max_nodes
+        )
+        left = ~done
+        dropped = np.where(done, outside, 0.0)
+    pairs = scan.pairs(left)
     sums = integrate(
         model,
         likelihoods,
@@ -128,6 +138,10 @@ def _chunk(
         max_nodes=max_nodes,
         nodes=scan.nodes,
     )
+    scan.dropped += dropped
+    if model.latent_dim > 1:
+        sums.shift[done] = framed.shift[done]
+        sums.put(done, framed.total, framed.error, framed.rounding)
     nothing = sums.total <= 0
     total = np.where(nothing, 1.0, sums.total)
     value = np.where(nothing, scan.level, sums.shift + np.log(total))

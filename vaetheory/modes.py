@@ -38,6 +38,8 @@ def climb(
     information : array (N, d, d)
         Curvature of -log p(x, z) there, as the steps used it: positive definite.
     """
+    if not len(start):
+        return start, np.empty(0), np.empty((0, *2 * start.shape[-1:]))
     z = start.copy()
     best = model.log_joint(X, z)
     damping = np.full(len(z), _DAMPING)

@@ -11,13 +11,15 @@ from vaetheory._validation import Array
 from vaetheory.gaussians import standard_log_prob
 from vaetheory.models import LatentModel
 from vaetheory.quadrature.blocks import Index, blocks
-from vaetheory.quadrature.pairs import MAX_PAIRS, Pairs, TooManyPairs, select, split
-from vaetheory.quadrature.rules import tensor_rule
+from vaetheory.quadrature.pairs import MAX_PAIRS, Pairs, TooManyPairs, keep, select, split
+from vaetheory.quadrature.rules import FEW_NODES, TensorRule, tensor_rule
 from vaetheory.quadrature.tables import Table
 
 _EPS = float(np.finfo(np.float64).eps)
 _LIMIT = 1_000_000
 _DEEPEST = 60
+#: Shares of the tolerance that is left which a round of the two rules may use up.
+_SPENT, _SPENT_FEW = 0.5, 0.1
 #: Log integrands are cut this far below the best: exp of less is slow and adds nothing.
 _LEAST = -120.0
 #: Greatest log integrand, relative to the best known, that is exponentiated.
@@ -44,6 +46,18 @@ class CellSum:
     rounding: Array
     nodes: Index
     gave_up: NDArray[np.bool_]
+
+    @classmethod
+    def empty(cls, shift: Array, nodes: Index) -> CellSum:
+        """Nothing yet."""
+        n = len(shift)
+        zeros = (np.zeros(n) for _ in range(3))
+        return cls(shift.copy(), *zeros, nodes.copy(), np.zeros(n, dtype=bool))
+
+    def put(self, which: NDArray[np.bool_], total: Array, error: Array, rounding: Array) -> None:
+        """Enter the integrals of some data."""
+        self.total[which], self.error[which] = total[which], error[which]
+        self.rounding[which] = rounding[which]
 
 
 def integrate(
@@ -77,41 +91,47 @@ def integrate(
     nodes : array of int (N,)
         Evaluations already made.
     """
-    n = len(shift)
-    out = CellSum(
-        shift.copy(), np.zeros(n), np.zeros(n), np.zeros(n), nodes.copy(), np.zeros(n, dtype=bool)
-    )
-    cost = len(tensor_rule(model.latent_dim).weights) + 1
+    n, d = len(shift), model.latent_dim
+    out = CellSum.empty(shift, nodes)
+    rules = [tensor_rule(d)] if d == 1 else [tensor_rule(d, FEW_NODES[d]), tensor_rule(d)]
+
+    def cost(rule: TensorRule, weights: Array | None = None) -> Array:
+        return (len(rule.weights) + 1) * np.bincount(pairs.datum, weights, minlength=n)
+
     # Cells that the budget cannot pay for are not begun: their data have no value.
-    out.gave_up = nodes + cost * np.bincount(pairs.datum, minlength=n) > max_nodes
-    begun = ~out.gave_up[pairs.datum]
-    pairs = select(pairs.boxes, pairs.cell[begun], pairs.datum[begun])
+    out.gave_up = nodes + cost(rules[0]) > max_nodes
+    pairs = keep(pairs, ~out.gave_up[pairs.datum])[0]
     for depth in range(_DEEPEST):
-        if not len(pairs):
-            break
-        if len(pairs) > MAX_PAIRS and n > 1:
-            raise TooManyPairs
-        value, error, rounding = _evaluate(model, table, pairs, out)
-        out.nodes += cost * np.bincount(pairs.datum, minlength=n)
-        worst = error.sum(axis=-1)
-        total = out.total + np.bincount(pairs.datum, value, minlength=n)
-        # Half of what is left is spent on a level: the error never exceeds the tolerance.
-        allowed = np.maximum(0.5 * (rtol * total - out.error), noise * total)
-        accept = _acceptable(pairs.datum, worst, allowed)
-        accept |= worst <= np.maximum(rounding, noise[pairs.datum] * value)
-        if depth == _DEEPEST - 1:
-            accept[:] = True
-        # Halved are the axes that hold most of the error.
-        axes = error >= 0.2 * error.max(axis=-1, keepdims=True, initial=0.0)
-        children = np.where(accept, 0, 1 << axes.sum(axis=-1))
-        further = cost * np.bincount(pairs.datum, children, minlength=n)
-        out.gave_up |= (further > 0) & (out.nodes + further > max_nodes)
-        accept |= out.gave_up[pairs.datum]
-        who = pairs.datum[accept]
-        out.total += np.bincount(who, value[accept], minlength=n)
-        out.error += np.bincount(who, worst[accept], minlength=n)
-        out.rounding += np.bincount(who, rounding[accept], minlength=n)
-        pairs = _bisect(pairs, ~accept, axes)
+        for rule in rules:
+            if not len(pairs):
+                return out
+            if len(pairs) > MAX_PAIRS and n > 1:
+                raise TooManyPairs
+            last = rule is rules[-1]
+            value, error, rounding = _evaluate(model, table, pairs, out, rule)
+            out.nodes += cost(rule)
+            worst = error.sum(axis=-1)
+            total = out.total + np.bincount(pairs.datum, value, minlength=n)
+            # A part of what is left is spent: the error never exceeds the tolerance.
+            share = _SPENT if last else _SPENT_FEW
+            allowed = np.maximum(share * (rtol * total - out.error), noise * total)
+            accept = _acceptable(pairs.datum, worst, allowed)
+            accept |= worst <= np.maximum(rounding, noise[pairs.datum] * value)
+            # Halved are the axes that hold most of the error.
+            axes = error >= 0.2 * error.max(axis=-1, keepdims=True, initial=0.0)
+            if last and depth == _DEEPEST - 1:
+                accept[:] = True
+            if last:
+                further = cost(rules[0], np.where(accept, 0, 1 << axes.sum(axis=-1)))
+            else:
+                further = cost(rules[-1], ~accept)
+            out.gave_up |= (further > 0) & (out.nodes + further > max_nodes)
+            accept |= out.gave_up[pairs.datum]
+            who = pairs.datum[accept]
+            out.total += np.bincount(who, value[accept], minlength=n)
+            out.error += np.bincount(who, worst[accept], minlength=n)
+            out.rounding += np.bincount(who, rounding[accept], minlength=n)
+            pairs = _bisect(pairs, ~accept, axes) if last else keep(pairs, ~accept)[0]
     return out
 
 
@@ -144,11 +164,10 @@ def _acceptable(datum: Index, error: Array, allowed: Array) -> NDArray[np.bool_]
 
 
 def _evaluate(
-    model: LatentModel, table: Table, pairs: Pairs, out: CellSum
+    model: LatentModel, table: Table, pairs: Pairs, out: CellSum, rule: TensorRule
 ) -> tuple[Array, Array, Array]:
     """Integral, error an axis and rounding of each pair, relative to exp(out.shift)."""
     d, boxes = model.latent_dim, pairs.boxes
-    rule = tensor_rule(d)
     points = np.concatenate([np.zeros((1, d)), rule.nodes])
     m = len(rule.weights)
     value, rounding = np.empty(len(pairs)), np.empty(len(pairs))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from types import EllipsisType
 from typing import TypeVar
 
 import numpy as np
@@ -15,8 +16,10 @@ _T = TypeVar("_T", bound=np.generic)
 
 #: The fine grid covers |z|_inf <= INNER; a power of two keeps all cell borders exact.
 INNER = 8.0
-#: Cells an axis, by dimension: 4096 in all.
-CELLS = {1: 4096, 2: 64, 3: 16, 4: 8}
+#: Cells an axis that a search starts with, by dimension, ...
+CELLS = {1: 256, 2: 32, 3: 16, 4: 8}
+#: ... and the most it goes up to where the decoder is too wavy for them.
+MOST_CELLS = {1: 8192, 2: 128, 3: 32, 4: 16}
 #: Ratio of neighbouring borders outside: wide cells there once hid the modes of a wavy decoder.
 _GROWTH = {1: 1.01, 2: 1.1, 3: 1.4, 4: 2.0}
 
@@ -52,32 +55,78 @@ class Boxes:
         return out
 
 
-def _product(edges: Array, d: int) -> Boxes:
-    centre, half = (edges[1:] + edges[:-1]) / 2, (edges[1:] - edges[:-1]) / 2
-    mesh = np.meshgrid(*(centre,) * d, indexing="ij")
-    sizes = np.meshgrid(*(half,) * d, indexing="ij")
-    return Boxes(
-        np.stack([m.ravel() for m in mesh], axis=-1), np.stack([s.ravel() for s in sizes], axis=-1)
-    )
+def corner_bits(d: int) -> NDArray[np.intp]:
+    """Corners `(k, d)` of a cell that are looked at, zeros and ones: from d = 3, every second."""
+    bits = (np.arange(1 << d)[:, None] >> np.arange(d)[::-1]) & 1
+    return bits if d < 3 else bits[bits.sum(axis=-1) % 2 == 0]
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """Cells of a product of intervals, the last axis varying fastest; neighbours share corners.
+
+    Attributes
+    ----------
+    edges : array (E,)
+        Borders along every axis.
+    place : array of int (C, d)
+        Position of each cell along each axis.
+    """
+
+    edges: Array
+    place: NDArray[np.intp]
+
+    def __len__(self) -> int:
+        return len(self.place)
+
+    def take(self, which: NDArray[np.intp] | NDArray[np.bool_] | slice) -> Mesh:
+        """The cells at some positions."""
+        return Mesh(self.edges, self.place[which])
+
+    def boxes(self) -> Boxes:
+        """Centres and half-widths."""
+        left, right = self.edges[self.place], self.edges[self.place + 1]
+        return Boxes((left + right) / 2, (right - left) / 2)
+
+    def corners(self) -> tuple[Array, NDArray[np.intp]]:
+        """Corners `(K, d)` of the cells, each once, and those of each cell `(C, k)`."""
+        d = self.place.shape[1]
+        bits = corner_bits(d)
+        shape = (len(self.edges),) * d
+        index = np.ravel_multi_index(tuple(np.moveaxis(self.place[:, None] + bits, -1, 0)), shape)
+        used, which = np.unique(index, return_inverse=True)
+        points = self.edges[np.stack(np.unravel_index(used, shape), axis=-1)]
+        return points, which.reshape(index.shape)
+
+
+def _all(edges: Array, d: int) -> Mesh:
+    places = np.indices((len(edges) - 1,) * d, dtype=np.intp)
+    return Mesh(edges, np.ascontiguousarray(places.reshape(d, -1).T))
+
+
+@lru_cache(maxsize=32)
+def inner(d: int, cells: int) -> Mesh:
+    """The inner box with `cells` cells an axis."""
+    return _all(np.linspace(-INNER, INNER, cells + 1), d)
 
 
 @lru_cache(maxsize=64)
 def level(d: int, cells: int) -> Boxes:
-    """The inner box with `cells` cells an axis, the last axis varying fastest."""
-    return _product(np.linspace(-INNER, INNER, cells + 1), d)
+    """The cells of `inner`."""
+    return inner(d, cells).boxes()
 
 
-def outer(d: int, radius: float) -> Boxes:
-    """Cells that fill |z|_inf <= radius outside the inner box, wider and wider outwards."""
-    if radius <= INNER:
-        return Boxes(np.empty((0, d)), np.empty((0, d)))
+def outer(d: int, radius: float) -> Mesh:
+    """Cells that fill the ball of a radius outside the inner box, wider and wider outwards."""
     edges = [INNER]
     while edges[-1] < radius:
         edges.append(min(_GROWTH[d] * edges[-1], radius))
     outside = np.array(edges)
     inside = np.linspace(-INNER, INNER, CELLS[d] // 2 + 1)
-    boxes = _product(np.concatenate([-outside[:0:-1], inside, outside[1:]]), d)
-    return boxes.take(np.flatnonzero((np.abs(boxes.centre) > INNER).any(axis=-1)))
+    mesh = _all(np.concatenate([-outside[:0:-1], inside, outside[1:]]), d)
+    boxes = mesh.boxes()
+    out = (np.abs(boxes.centre) > INNER).any(axis=-1)
+    return mesh.take(np.flatnonzero(out & (boxes.least_square() < radius**2)))
 
 
 def pool(values: NDArray[_T], cells: int, d: int) -> NDArray[_T]:
@@ -87,10 +136,14 @@ def pool(values: NDArray[_T], cells: int, d: int) -> NDArray[_T]:
     ----------
     values : array (..., cells^d)
     """
-    leading = values.shape[:-1]
-    out = values.reshape(*leading, *(cells // 2, 2) * d)
-    best: NDArray[_T] = out.max(axis=tuple(len(leading) + 1 + 2 * i for i in range(d)))
-    return best.reshape(*leading, -1)
+    out = values.reshape(*values.shape[:-1], *(cells,) * d)
+    # Slices: a reduction over axes of two is many times slower.
+    for axis in range(-d, 0):
+        even: list[slice | EllipsisType] = [slice(None)] * d
+        odd = even.copy()
+        even[axis], odd[axis] = np.s_[0::2], np.s_[1::2]
+        out = np.maximum(out[(..., *even)], out[(..., *odd)])
+    return out.reshape(*values.shape[:-1], -1)
 
 
 def spread(values: NDArray[np.bool_], cells: int, d: int) -> NDArray[np.bool_]:
@@ -100,3 +153,23 @@ def spread(values: NDArray[np.bool_], cells: int, d: int) -> NDArray[np.bool_]:
     for i in range(d):
         out = np.repeat(out, 2, axis=len(leading) + 1 + 2 * i)
     return out.reshape(*leading, -1)
+
+
+def peaks(values: Array, cells: int, d: int) -> NDArray[np.bool_]:
+    """Mark the cells that are at least as high as their neighbours along every axis.
+
+    Parameters
+    ----------
+    values : array (..., cells^d)
+    """
+    shape = values.shape
+    table = values.reshape(*shape[:-1], *(cells,) * d)
+    out = np.ones(table.shape, dtype=bool)
+    for axis in range(-d, 0):
+        left: list[slice | EllipsisType] = [slice(None)] * d
+        right = left.copy()
+        left[axis], right[axis] = np.s_[:-1], np.s_[1:]
+        falls = table[(..., *left)] >= table[(..., *right)]
+        out[(..., *left)] &= falls
+        out[(..., *right)] &= ~falls
+    return out.reshape(shape)

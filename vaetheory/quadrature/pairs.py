@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from vaetheory._validation import Array
 from vaetheory.quadrature.blocks import Index
 from vaetheory.quadrature.grid import Boxes
 
@@ -50,6 +51,18 @@ def select(boxes: Boxes, cell: Index, datum: Index) -> Pairs:
     """Pairs of some of the cells; the others are left out."""
     kept, cell = np.unique(cell, return_inverse=True)
     return Pairs(boxes.take(kept), cell, datum)
+
+
+def keep(
+    pairs: Pairs, which: NDArray[np.bool_] | slice, *columns: Array
+) -> tuple[Pairs, *tuple[Array, ...]]:
+    """Return some of the pairs, and the rows of `columns` (one a cell) of the cells they need."""
+    cell = pairs.cell[which]
+    used = np.zeros(len(pairs.boxes), dtype=bool)
+    used[cell] = True
+    number = np.cumsum(used) - 1
+    kept = Pairs(pairs.boxes.take(used), number[cell], pairs.datum[which])
+    return (kept, *(column[used] for column in columns))
 
 
 def split(pairs: Pairs, axes: NDArray[np.bool_]) -> tuple[Pairs, Index]:

@@ -10,11 +10,15 @@ import numpy as np
 from vaetheory._validation import Array
 
 #: Nodes an axis, by dimension: in high dimensions a cell is better split than filled.
-NODES = {1: 16, 2: 14, 3: 13, 4: 9}
+NODES = {1: 16, 2: 16, 3: 13, 4: 9}
+#: Nodes an axis that are enough where little mass is, which most cells of a posterior are.
+FEW_NODES = {2: 8, 3: 7, 4: 5}
 #: Coefficients that are taken together: one or two alone may be small by chance or by symmetry.
 _BAND = 4
 #: How far the fall of the spectrum is trusted to go on; less is safer, more is cheaper.
-POWER = {1: 1.0, 2: 1.5, 3: 1.5, 4: 1.5}
+_POWER = 1.5
+#: On a line, where no sum over lines evens out chance, and of few nodes.
+_CAUTIOUS = 1.0
 
 
 @dataclass(frozen=True)
@@ -32,12 +36,15 @@ class TensorRule:
     spectrum : array (8, n)
         Rows that turn the values along a line into orthonormal Legendre coefficients: four of
         middling degree, then the four of highest degree.
+    power : float
+        How far the fall of the spectrum is extrapolated.
     """
 
     nodes: Array
     weights: Array
     line: Array
     spectrum: Array
+    power: float
 
     @property
     def dim(self) -> int:
@@ -59,7 +66,7 @@ class TensorRule:
             Estimate: along each line of nodes the quadrature error is about the Legendre
             coefficient of twice the highest degree there is. It is extrapolated from the highest
             coefficients by the ratio by which they fell from the middle of the spectrum, to the
-            power `POWER`; 2 would go all the way. Moduli are summed over the lines, so that
+            `power`; 2 would go all the way. Moduli are summed over the lines, so that
             errors of opposite sign do not hide each other.
         """
         d, n = self.dim, len(self.line)
@@ -76,7 +83,7 @@ class TensorRule:
             middle = spectrum[:_BAND].sum(axis=0)
             top = spectrum[_BAND:].sum(axis=0)
             ratio = top / np.maximum(middle, np.maximum(top, 1e-300))
-            error[..., axis] = (top * ratio ** POWER[d]).reshape(*leading, -1) @ _outer(
+            error[..., axis] = (top * ratio**self.power).reshape(*leading, -1) @ _outer(
                 self.line, d - 1
             )
         # sqrt 2 is the integral's share of an orthonormal coefficient.
@@ -109,4 +116,5 @@ def tensor_rule(d: int, n: int | None = None) -> TensorRule:
     spectrum = np.sqrt(degrees + 0.5)[:, None] * polynomials * weights
     mesh = np.meshgrid(*(nodes,) * d, indexing="ij")
     grid = np.stack([m.ravel() for m in mesh], axis=-1)
-    return TensorRule(grid, _outer(weights, d), weights, spectrum)
+    power = _CAUTIOUS if d == 1 or n < NODES[d] else _POWER
+    return TensorRule(grid, _outer(weights, d), weights, spectrum, power)

@@ -10,24 +10,40 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import gammaln
 
 from vaetheory._validation import Array
 from vaetheory.gaussians import LOG_2PI, standard_log_prob
 from vaetheory.models import LatentModel
 from vaetheory.modes import climb, log_laplace
 from vaetheory.quadrature.blocks import Index, blocks
-from vaetheory.quadrature.grid import CELLS, INNER, Boxes, level, outer, pool, spread
+from vaetheory.quadrature.grid import (
+    CELLS,
+    INNER,
+    MOST_CELLS,
+    Boxes,
+    Mesh,
+    inner,
+    level,
+    outer,
+    peaks,
+    pool,
+    spread,
+)
+from vaetheory.quadrature.frames import Slots
 from vaetheory.quadrature.merge import merge
-from vaetheory.quadrature.pairs import MAX_PAIRS, Pairs, TooManyPairs, join, select, split
-from vaetheory.quadrature.tables import Table
+from vaetheory.quadrature.pairs import MAX_PAIRS, Pairs, TooManyPairs, join, keep, select, split
+from vaetheory.quadrature.planes import Planes
+from vaetheory.quadrature.tables import GaussianTable, Table
 from vaetheory.quadrature.variation import (
     SAFETY,
     SAFETY_CURVE,
     Variation,
     batch,
-    fit,
+    misfit,
     offsets,
     vary,
+    vary_mesh,
 )
 
 #: A pair is resolved when, within the cell, log p bends away from a tangent by at most this
@@ -39,13 +55,17 @@ MAX_CURVE = 10.0
 MAX_PRIOR = 12.0
 #: Nats below the tolerance at which a pair is dropped, so that many dropped ones stay below it.
 MARGIN = 10.0
-#: A cell's variation is taken to be at least this share of its parent's.
-_INHERITED = 0.25
+#: A cell's variation is taken to be at least this share of what its parent has foretold, ...
+_INHERITED = 0.5
 #: ... but no more than this many times its own.
 _TRUSTED = 8.0
 _LINEAR_SAFETY = 1.25
 #: At least this share of the decoder's curvature is taken to lie along the score.
 _ALIGNED = 0.1
+#: A decoder is wavy on a grid where it leaves its tangent by this share of its change ...
+_WAVY = 0.45
+#: ... in cells that hold more than this share of the prior.
+_WAVY_SHARE = 0.05
 _LOST = 1e-14
 _LIMIT = 1_500_000
 _DEEPEST = 80
@@ -53,24 +73,48 @@ _DEEPEST = 80
 
 @dataclass(frozen=True)
 class Grid:
-    """The fine grid with the decoder's variation in its cells; shared by all data."""
+    """The fine grid with the decoder's variation in its cells; shared by all data.
 
+    Attributes
+    ----------
+    cells : int
+        Cells an axis.
+    params : array (C, D)
+        At the centres.
+    reach, curve, bend : array (C,)
+        See `Variation` and `Table.bend`.
+    """
+
+    cells: int
     params: Array
     reach: Array
     curve: Array
     bend: Array
 
 
-def sample_grid(model: LatentModel, table: Table) -> Grid:
-    """Sample the decoder over the fine grid."""
-    d = model.latent_dim
-    boxes = level(d, CELLS[d])
+def _sample(model: LatentModel, table: Table, mesh: Mesh) -> tuple[Array, ...]:
+    """Parameters at the centres of a mesh, reach, curve and bend of its cells."""
     step = batch(model)
     parts = []
-    for i in range(0, len(boxes), step):
-        v = vary(model, table, boxes.take(np.s_[i : i + step]))
+    for i in range(0, len(mesh), step):
+        v = vary_mesh(model, table, mesh.take(np.s_[i : i + step]))
         parts.append((v.centre, v.reach, v.curve, SAFETY**2 * table.bend(v.centre, v.delta)))
-    return Grid(*(np.concatenate(p) for p in zip(*parts, strict=True)))
+    return tuple(np.concatenate(p) for p in zip(*parts, strict=True))
+
+
+def sample_grid(model: LatentModel, table: Table) -> Grid:
+    """Sample the decoder over a grid that is fine enough for it to look smooth."""
+    d = model.latent_dim
+    cells = CELLS[d]
+    weight = np.exp(standard_log_prob(level(d, cells).centre))
+    while True:
+        grid = Grid(cells, *_sample(model, table, inner(d, cells)))
+        # Cells in which it looks nothing like a plane, apart from what is small anyway.
+        wavy = (grid.curve / SAFETY_CURVE > _WAVY * grid.reach / SAFETY) & (grid.reach > 1)
+        if cells == MOST_CELLS[d] or weight @ wavy <= _WAVY_SHARE * weight.sum():
+            return grid
+        cells *= 2
+        weight = np.exp(standard_log_prob(level(d, cells).centre))
 
 
 @dataclass
@@ -93,6 +137,14 @@ class Scan:
         Evaluations of the integrand.
     gave_up : array of bool (N,)
         Where the budget was spent.
+    alive, rough : array (N, C)
+        Which cells of the grid are not dropped, and how far they are from resolved.
+    summits : pair of arrays of int
+        Data and cells where the log joint is greatest among its neighbours (d > 1).
+    outside : Pairs
+        Cells outside the grid that are not dropped.
+    outside_varies : array (C, 2)
+        Their reach and curve, see `Variation`.
     """
 
     model: LatentModel
@@ -106,6 +158,12 @@ class Scan:
     dropped: Array = field(init=False)
     nodes: Index = field(init=False)
     gave_up: NDArray[np.bool_] = field(init=False)
+    grid: Grid = field(init=False)
+    alive: NDArray[np.bool_] = field(init=False)
+    rough: Array = field(init=False)
+    summits: tuple[Index, Index] = field(init=False)
+    outside: Pairs = field(init=False)
+    outside_varies: Array = field(init=False)
 
     def __post_init__(self) -> None:
         n = len(self.table.data)
@@ -125,20 +183,46 @@ class Scan:
         # What was dropped is kept relative to the new level.
         self.dropped[which] *= np.exp(np.clip(before - self.level[which], -700.0, 700.0))
 
-    def run(self, grid: Grid) -> Pairs:
-        """Search everywhere; return the resolved pairs."""
+    def begin(self, grid: Grid) -> None:
+        """Look at every cell of the grid, and of what surrounds it."""
         n, d = len(self.table.data), self.model.latent_dim
         self.best, self.level = np.full(n, -np.inf), np.zeros(n)
         self.mode, self.information = np.zeros((n, d)), np.zeros((n, d, d))
         self.information[:] = np.eye(d)
-        start = self._inner(grid)
+        self._inner(grid)
         excess = (self.table.peak - self.level).max() - np.log(self.rtol) + MARGIN + 2
         radius = max(INNER, np.sqrt(2 * max(excess, 0.0)))
-        start += self._outer(radius)
-        # 2 d one-sided tails of the prior, each at most exp(-R^2 / 2) / (R sqrt(2 pi)).
-        tail = np.log(2 * d / radius) - 0.5 * (radius**2 + LOG_2PI)
+        self.outside, self.outside_varies = self._outer(radius)
+        # What no cell covers lies outside a ball of this radius, whose prior mass is
+        # Gamma(a, x) / Gamma(a) <= x^a exp(-x) / (x - (a - 1)) / Gamma(a), a = d / 2 <= 2.
+        a, x = 0.5 * d, 0.5 * radius**2
+        tail = a * np.log(x) - x - np.log(x - max(a - 1, 0)) - gammaln(a)
         self.dropped += np.exp(np.minimum(self.table.peak + tail - self.level, 700.0))
-        return self._refine(join(start, d))
+
+    def pairs(self, which: NDArray[np.bool_]) -> Pairs:
+        """The cells on which the integrands of some data are resolved; all else is dropped."""
+        d = self.model.latent_dim
+        alive = self.alive & which[:, None]
+        far = keep(self.outside, which[self.outside.datum])[0]
+        *coarse, fine = self._pyramid(alive)
+        if d > 1:
+            return self._refine(join([*coarse, fine, far], d))
+        # On a line a closer look costs more than the few cells that it would merge.
+        return join([*coarse, self._refine(join([fine, far], d))], d)
+
+    def grid_centres(self) -> Array:
+        """Centres of the grid's cells, `(C, d)`."""
+        return level(self.model.latent_dim, self.grid.cells).centre
+
+    def survivors(self, which: NDArray[np.bool_]) -> tuple[Pairs, Array]:
+        """The cells of some data that were not dropped, with their reach and curve `(C, 2)`."""
+        d = self.model.latent_dim
+        cell, datum = np.nonzero((self.alive & which[:, None]).T)
+        everything = Pairs(level(d, self.grid.cells), cell, datum)
+        varies = np.stack([self.grid.reach, self.grid.curve], axis=-1)
+        near, varies = keep(everything, np.s_[:], varies)
+        far, varies_far = keep(self.outside, which[self.outside.datum], self.outside_varies)
+        return join([near, far], d), np.concatenate([varies, varies_far])
 
     def _log_weight(self, boxes: Boxes) -> Array:
         """Log of volume times the greatest prior density of each cell."""
@@ -154,26 +238,53 @@ class Scan:
         self.dropped += upper.shape[1] * np.exp(self._threshold - 20)
         return alive
 
-    def _inner(self, grid: Grid) -> list[Pairs]:
+    def _inner(self, grid: Grid) -> None:
         d, table = self.model.latent_dim, self.table
-        cells = CELLS[d]
-        boxes = level(d, cells)
+        boxes = level(d, grid.cells)
         log_prob, slope = table.dense(grid.params)
         self.nodes += len(boxes)
         joint = log_prob + standard_log_prob(boxes.centre)
-        self._climb(np.arange(len(joint)), boxes.centre[joint.argmax(axis=-1)])
-        del joint
-        upper = np.minimum(table.upper(log_prob, slope, grid.reach), table.peak[:, None])
-        del log_prob
-        upper += self._log_weight(boxes)
-        upper -= self.level[:, None]
-        alive = self._drop(upper)
-        del upper
         # How far each pair is from resolved; both grow fourfold from a level to a coarser one.
         rough = slope * (grid.curve / MAX_CURVE)
         np.maximum(rough, table.bend_of(grid.bend, slope) / MAX_BEND, out=rough)
-        del slope
-        found: list[tuple[int, NDArray[np.bool_], NDArray[np.bool_]]] = [(cells, alive, rough <= 1)]
+        self._first_modes(joint, rough, boxes)
+        upper = np.minimum(table.upper(log_prob, slope, grid.reach), table.peak[:, None])
+        del log_prob, slope
+        upper += self._log_weight(boxes)
+        upper -= self.level[:, None]
+        self.grid, self.alive, self.rough = grid, self._drop(upper), rough
+        if d > 1:
+            self.summits = self._summits(joint)
+
+    def _first_modes(self, joint: Array, rough: Array, boxes: Boxes) -> None:
+        """Climb from the best cell of each datum, or take it where the grid resolves it."""
+        table = self.table
+        rows = np.arange(len(joint))
+        top = joint.argmax(axis=-1)
+        which = rows
+        if self.model.latent_dim == 1:
+            self.best, self.mode = joint[rows, top], boxes.centre[top]
+            share = np.exp(np.maximum(joint - self.best[:, None], -50.0))
+            self.level = self.best + np.log(share.sum(axis=-1)) + boxes.log_volume()[0]
+            self.information = self.model.gauss_newton(table.data, self.mode)[1]
+            which = np.flatnonzero(rough[rows, top] > 1)
+            self.best[which] = -np.inf
+        self._climb(which, boxes.centre[top[which]])
+
+    def _summits(self, joint: Array) -> tuple[Index, Index]:
+        """Data and cells of the greatest few local maxima of each row of a table `(N, C)`."""
+        d = self.model.latent_dim
+        datum, cell = np.nonzero(peaks(joint, self.grid.cells, d) & self.alive)
+        order = np.lexsort((-joint[datum, cell], datum))
+        datum, cell = datum[order], cell[order]
+        first = np.searchsorted(datum, np.arange(len(joint)))
+        kept = np.arange(len(datum)) - first[datum] < 1 << d
+        return datum[kept], cell[kept]
+
+    def _pyramid(self, alive: NDArray[np.bool_]) -> list[Pairs]:
+        """The pairs that are alive, in the coarsest cells on which they are resolved."""
+        d, cells, rough = self.model.latent_dim, self.grid.cells, self.rough
+        found = [(cells, alive, rough <= 1)]
         while cells > 2:
             alive, rough = pool(alive, cells, d), 4 * pool(rough, cells, d)
             cells //= 2
@@ -184,98 +295,160 @@ class Scan:
             boxes = level(d, cells)
             small = 0.5 * (boxes.half[0] ** 2).sum() <= MAX_PRIOR
             here = alive & ~covered
-            if cells < CELLS[d]:
+            if cells < self.grid.cells:
                 here &= resolved if small else False
                 covered = spread(covered | here, cells, d)
             cell, datum = np.nonzero(here.T)
             parts.append(select(boxes, cell, datum))
         return parts
 
-    def _outer(self, radius: float) -> list[Pairs]:
-        boxes = outer(self.model.latent_dim, radius)
+    def _outer(self, radius: float) -> tuple[Pairs, Array]:
+        """The pairs outside the inner box that are not dropped, with their reach and curve."""
+        d = self.model.latent_dim
+        mesh = outer(d, radius)
         step = min(batch(self.model), max(1, 4_000_000 // len(self.best)))
         parts: list[Pairs] = []
-        for i in range(0, len(boxes), step):
-            some = boxes.take(np.s_[i : i + step])
-            v = vary(self.model, self.table, some)
+        varies = [np.empty((0, 2))]
+        for i in range(0, len(mesh), step):
+            some = mesh.take(np.s_[i : i + step])
+            boxes = some.boxes()
+            v = vary_mesh(self.model, self.table, some)
             log_prob, slope = self.table.dense(v.centre)
-            self.nodes += len(some)
-            joint = log_prob + standard_log_prob(some.centre)
+            self.nodes += len(boxes)
+            joint = log_prob + standard_log_prob(boxes.centre)
             better = np.flatnonzero(joint.max(axis=-1) > self.best + 1)
             if len(better):
-                self._climb(better, some.centre[joint[better].argmax(axis=-1)])
+                self._climb(better, boxes.centre[joint[better].argmax(axis=-1)])
             upper = self.table.upper(log_prob, slope, v.reach)
             upper = np.minimum(upper, self.table.peak[:, None])
-            upper += self._log_weight(some) - self.level[:, None]
+            upper += self._log_weight(boxes) - self.level[:, None]
             cell, datum = np.nonzero(self._drop(upper).T)
-            parts.append(select(some, cell, datum))
-        return parts
+            parts.append(select(boxes, cell, datum))
+            varies.append(np.stack([v.reach, v.curve], axis=-1)[np.unique(cell)])
+        return join(parts, d), np.concatenate(varies)
+
+    def glance(self, pairs: Pairs, calm: Array) -> tuple[Array, NDArray[np.bool_]]:
+        """Bound the mass of pairs by the centres alone: one evaluation a pair.
+
+        Parameters
+        ----------
+        pairs : Pairs
+        calm : array (C,)
+            What the cells vary by, as their parents had it.
+
+        Returns
+        -------
+        upper : array (P,)
+            Log of the bound, relative to exp(level).
+        alive : array of bool (P,)
+        """
+        upper = np.empty(len(pairs))
+        params = np.empty((len(pairs.boxes), self.model.data_dim))
+        step = max(1, _LIMIT // self.model.data_dim)
+        for i in range(0, len(params), step):
+            centre = pairs.boxes.centre[i : i + step]
+            params[i : i + step] = self.table.restrict(self.model.decode(centre))
+        for b in blocks(
+            pairs.cell, per_pair=2 * params.shape[1], per_cell=params.shape[1], limit=_LIMIT
+        ):
+            who = pairs.datum[b.pairs]
+            value, score = self.table.centre(who, params[b.cells])
+            slope = np.sqrt(np.einsum("cld,cld->cl", score, score))
+            bound = self.table.upper(value, slope, calm[b.cells, None])
+            bound += _LOST * (np.abs(value) + slope * calm[b.cells, None])
+            upper[b.pairs[b.valid]] = np.minimum(bound, self.table.peak[who])[b.valid]
+        self.nodes += np.bincount(pairs.datum, minlength=len(self.best))
+        upper += self._log_weight(pairs.boxes)[pairs.cell] - self.level[pairs.datum]
+        return upper, upper > self._threshold
+
+    def account(
+        self, dropped: Array, pairs: Pairs, upper: Array, gone: NDArray[np.bool_]
+    ) -> None:
+        """Add the bounds of the pairs that are gone to `dropped`."""
+        lost = np.exp(np.minimum(upper[gone], 700.0))
+        dropped += np.bincount(pairs.datum[gone], lost, minlength=len(dropped))
+
+    def counts(self, pairs: Pairs, weights: Array | None = None) -> Array:
+        """Number of pairs of each datum, or the sum of their weights."""
+        return np.bincount(pairs.datum, weights, minlength=len(self.best))
 
     def _refine(self, pairs: Pairs) -> Pairs:
         """Branch and bound until every pair is dropped or resolved."""
         d = self.model.latent_dim
-        floor = np.zeros(len(pairs.boxes))
+        calm = np.zeros(len(pairs.boxes))
         done: list[Pairs] = []
         for depth in range(_DEEPEST):
             if not len(pairs):
                 break
             if len(pairs) > MAX_PAIRS and len(self.best) > 1:
                 raise TooManyPairs
-            upper, rough, reach, axes = self._examine(pairs, floor)
+            if depth:
+                upper, alive = self.glance(pairs, calm)
+                self.account(self.dropped, pairs, upper, ~alive)
+                pairs, calm = keep(pairs, alive, calm)
+            upper, alive, rough, varies, axes = self.examine(pairs, calm)
             resolved = rough <= 1
             if depth == _DEEPEST - 1:
                 resolved[:] = True
             # What the next level would cost decides, so that the budget is kept.
-            going = ~resolved & (upper > self._threshold)
-            children = np.where(going, 1 << axes.sum(axis=-1)[pairs.cell], 0)
-            cost = (len(offsets(d)) + 1) * np.bincount(
-                pairs.datum, children, minlength=len(self.best)
-            )
+            children = np.where(alive & ~resolved, 1 << axes.sum(axis=-1)[pairs.cell], 0)
+            cost = (len(offsets(d)) + 1) * self.counts(pairs, children)
             self.gave_up |= (cost > 0) & (self.nodes + cost > self.max_nodes)
-            keep = (upper > self._threshold) & (resolved | ~self.gave_up[pairs.datum])
-            lost = np.exp(np.minimum(upper[~keep], 700.0))
-            self.dropped += np.bincount(pairs.datum[~keep], lost, minlength=len(self.best))
-            ready, again = keep & resolved, keep & ~resolved
+            going = alive & (resolved | ~self.gave_up[pairs.datum])
+            self.account(self.dropped, pairs, upper, ~going)
             if depth:
-                done.append(select(pairs.boxes, pairs.cell[ready], pairs.datum[ready]))
+                done.append(keep(pairs, going & resolved)[0])
             else:
-                done.append(self._merge(pairs, keep, rough))
-            kept = np.unique(pairs.cell[again])
-            pairs, parent = split(
-                select(pairs.boxes, pairs.cell[again], pairs.datum[again]), axes[kept]
-            )
-            floor = _INHERITED * reach[kept][parent]
+                done.append(self._merge(pairs, going, rough))
+            pairs, varies, axes = keep(pairs, going & ~resolved, varies, axes)
+            pairs, parent = split(pairs, axes)
+            calm = calmer(varies, axes.all(axis=-1))[parent]
         return join(done, d)
 
-    def _examine(self, pairs: Pairs, floor: Array) -> tuple[Array, Array, Array, NDArray[np.bool_]]:
+    def examine(
+        self, pairs: Pairs, calm: Array, beyond: Slots | None = None
+    ) -> tuple[Array, NDArray[np.bool_], Array, Array, NDArray[np.bool_]]:
         """Bound the mass of each pair and say how far it is from resolved.
+
+        Parameters
+        ----------
+        pairs : Pairs
+        calm : array (C,)
+            What each cell varies by as its parent had it; zero where there is none.
+        beyond : Slots, optional
+            Frames of the data: what lies in them does not count.
 
         Returns
         -------
         upper : array (P,)
             Log of the bound, relative to exp(level).
+        alive : array of bool (P,)
+            Where that is too much to be dropped.
         rough : array (P,)
             At most one where the pair is resolved; it grows fourfold when the width doubles.
-        reach : array (C,)
-            The variation of each cell.
+        varies : array (C, 2)
+            Reach and curve of each cell, see `Variation`.
         axes : array of bool (C, d)
             Along which axes a cell is to be halved.
         """
         boxes, count = pairs.boxes, len(pairs.boxes)
         upper, rough = np.empty(len(pairs)), np.empty(len(pairs))
-        reach, axes = np.empty(count), np.empty((count, self.model.latent_dim), dtype=bool)
+        varies = np.empty((count, 2))
+        reach, curve = varies.T
+        axes = np.empty((count, self.model.latent_dim), dtype=bool)
         step = batch(self.model)
         for i in range(0, count, step):
             some = boxes.take(np.s_[i : i + step])
             v = vary(self.model, self.table, some)
             # A function that grows by orders of magnitude may truly be calm in one half.
-            inherited = np.minimum(floor[i : i + step], _TRUSTED * v.reach)
+            inherited = np.minimum(_INHERITED * calm[i : i + step], _TRUSTED * v.reach)
             reach[i : i + step] = np.maximum(v.reach, inherited)
             axes[i : i + step] = _axes(v, some)
+            curve[i : i + step] = v.curve
             lo, hi = np.searchsorted(pairs.cell, [i, i + step])
             self._pairs_of(
                 v, some, reach[i : i + step], pairs.cell[lo:hi] - i, pairs.datum[lo:hi],
-                upper[lo:hi], rough[lo:hi],
+                upper[lo:hi], rough[lo:hi], beyond,
             )  # fmt: skip
         self.nodes += np.bincount(pairs.datum, minlength=len(self.best)) * (
             len(offsets(self.model.latent_dim)) + 1
@@ -285,7 +458,8 @@ class Scan:
         tiny = np.asarray((boxes.half <= 1e-13 * (1 + np.abs(boxes.centre))).any(axis=-1))
         small = 0.5 * (boxes.half**2).sum(axis=-1) / MAX_PRIOR
         rough = np.maximum(rough, small[pairs.cell])
-        return upper, np.where(tiny[pairs.cell], 0.0, rough), reach, axes
+        rough = np.where(tiny[pairs.cell], 0.0, rough)
+        return upper, upper > self._threshold, rough, varies, axes
 
     def _merge(self, pairs: Pairs, keep: NDArray[np.bool_], rough: Array) -> Pairs:
         """The resolved pairs among those kept, in the coarsest cells that are still resolved."""
@@ -309,6 +483,7 @@ class Scan:
         datum: Index,
         upper: Array,
         rough: Array,
+        beyond: Slots | None,
     ) -> None:
         """Fill `upper` and `rough` of the pairs of some cells, and note better points."""
         table, d = self.table, self.model.latent_dim
@@ -319,7 +494,8 @@ class Scan:
         bend = bend * np.maximum(1.0, reach / np.maximum(v.reach, 1e-300)) ** 2
         seen, where = np.empty(len(cell)), np.empty(len(cell), dtype=np.intp)
         k, size = points.shape[1], self.model.data_dim
-        residual = fit(d)[1]
+        planes = Planes(v, boxes) if isinstance(table, GaussianTable) else None
+        residual = misfit(d)
         for b in blocks(cell, per_pair=2 * k + 2 * size, per_cell=k * size, limit=_LIMIT):
             who = datum[b.pairs]
             value, score = table.centre(who, v.centre[b.cells])
@@ -335,6 +511,9 @@ class Scan:
             # Where values are huge, what cancels has lost its digits.
             lost = _LOST * (np.abs(value) + slope * reach[b.cells, None])
             bound = np.minimum(np.minimum(bound, tangent) + lost, table.peak[who])
+            if planes is not None:
+                flat = table.peak[who] + planes.upper(b.cells, score, who, beyond)
+                bound = np.minimum(bound, flat + lost)
             change += prior[b.cells, None]
             top = change.argmax(axis=-1)
             there = b.pairs[b.valid]
@@ -353,9 +532,24 @@ class Scan:
             self._climb(which, start[which])
 
 
+def calmer(varies: Array, halved: NDArray[np.bool_] | bool = True) -> Array:
+    """Return what a part of a cell varies by around its own centre: half, and the curvature.
+
+    Where the cell is not `halved` along every axis, a part may vary by as much as the whole.
+
+    Parameters
+    ----------
+    varies : array (C, 2)
+        Reach and curve of the cells.
+    """
+    out: Array = np.where(halved, 0.5, 1.0) * varies[:, 0] + varies[:, 1]
+    return out
+
+
 def _axes(v: Variation, boxes: Boxes) -> NDArray[np.bool_]:
     """Axes along which a cell varies at least half as much as along its worst."""
-    change = np.sqrt(v.axes**2 + boxes.half**2)
+    slopes = v.plane[:, 1:]
+    change = np.sqrt(np.einsum("cid,cid->ci", slopes, slopes) + boxes.half**2)
     # Where the decoder is far from linear the fitted slopes mean little: long axes are halved.
     change = np.where((2 * v.curve > v.reach)[:, None], boxes.half, change)
     worst = change.max(axis=-1, keepdims=True)

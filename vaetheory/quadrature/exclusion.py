@@ -1,0 +1,72 @@
+"""Showing that nothing lies outside the frames of a posterior: branch and bound once more."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vaetheory._validation import Array
+from vaetheory.quadrature.frames import Flags, Slots
+from vaetheory.quadrature.pairs import MAX_PAIRS, Pairs, TooManyPairs, keep, split
+from vaetheory.quadrature.scan import Scan, calmer
+from vaetheory.quadrature.variation import offsets
+
+#: Evaluations a frame after which it is left to the cells, by dimension.
+MOST = {2: 3_000, 3: 25_000, 4: 100_000}
+_DEEPEST = 40
+
+
+def exclude(scan: Scan, slots: Slots, which: Flags) -> tuple[Array, Flags]:
+    """Bound the mass of some data outside their frames.
+
+    Parameters
+    ----------
+    scan : Scan
+        After `begin`.
+    slots : Slots
+        The frames of the data.
+    which : array of bool (N,)
+        The data asked about.
+
+    Returns
+    -------
+    dropped : array (N,)
+        Bound of the mass, relative to exp(scan.level), on top of what the scan has dropped.
+    shown : array of bool (N,)
+        Where the search came to an end: outside the frames there is no more than that.
+    """
+    d = scan.model.latent_dim
+    dropped, shown = np.zeros(len(which)), which.copy()
+    best, spent = scan.best.copy(), scan.nodes.copy()
+    samples = len(offsets(d)) + 1
+    most = MOST[d] * (slots.number >= 0).sum(axis=-1)
+
+    def outside(pairs: Pairs) -> Flags:
+        inside = slots.covered(pairs.boxes, pairs.cell, pairs.datum)
+        flags: Flags = ~inside & shown[pairs.datum]
+        return flags
+
+    pairs, varies = scan.survivors(which)
+    pairs, calm = keep(pairs, outside(pairs), varies[:, 0])
+    for _ in range(_DEEPEST):
+        if not len(pairs):
+            return dropped, shown
+        if len(pairs) > MAX_PAIRS and len(which) > 1:
+            raise TooManyPairs
+        # What a look at them would cost decides.
+        shown &= scan.nodes - spent + samples * scan.counts(pairs) <= most
+        pairs, calm = keep(pairs, shown[pairs.datum], calm)
+        upper, alive, _, varies, axes = scan.examine(pairs, calm, slots)
+        scan.account(dropped, pairs, upper, ~alive)
+        # A better point somewhere else: the frames are not those of this posterior.
+        shown &= scan.best <= best
+        pairs, varies, axes = keep(pairs, alive & shown[pairs.datum], varies, axes)
+        calm = calmer(varies, axes.all(axis=-1))
+        pairs, parent = split(pairs, axes)
+        pairs, calm = keep(pairs, outside(pairs), calm[parent])
+        if not len(pairs):
+            break
+        upper, alive = scan.glance(pairs, calm)
+        scan.account(dropped, pairs, upper, ~alive)
+        pairs, calm = keep(pairs, alive, calm)
+    shown[pairs.datum] = False
+    return dropped, shown

@@ -1,0 +1,119 @@
+"""Frames: the principal axes of a posterior around one of its modes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaetheory._validation import Array
+from vaetheory.models import LatentModel
+from vaetheory.quadrature.blocks import Index
+from vaetheory.quadrature.grid import Boxes
+
+#: Half-width of the box that a frame's lattice sees densely enough, in standard deviations.
+REACH = 11.0
+
+
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Whitened coordinates w of boxes: z = centre + axes w with |w|_inf <= REACH.
+
+    Attributes
+    ----------
+    owner : array of int (F,)
+        The datum of each frame.
+    centre : array (F, d)
+    axes, inverse : array (F, d, d)
+    """
+
+    owner: Index
+    centre: Array
+    axes: Array
+    inverse: Array
+
+    def __len__(self) -> int:
+        return len(self.owner)
+
+    def take(self, which: NDArray[np.intp] | NDArray[np.bool_] | slice) -> Frames:
+        """The frames at some positions."""
+        return Frames(
+            self.owner[which], self.centre[which], self.axes[which], self.inverse[which]
+        )
+
+    def log_volume(self) -> Array:
+        """Log volume of a unit of w, `(F,)`."""
+        out: Array = np.linalg.slogdet(self.axes)[1]
+        return out
+
+
+def frames_at(model: LatentModel, data: Array, owner: Index, centre: Array) -> Frames:
+    """Return frames at points `(F, d)`, by the Hessian of -log p(x, z) where it is definite."""
+    _, hessian, safe = model.potential_derivatives(data[owner], centre)
+    hessian = np.where(np.isfinite(hessian), hessian, 0.0)
+    values, vectors = np.linalg.eigh(hessian)
+    bad = values[:, 0] <= 0.05 * np.abs(values[:, -1])
+    if bad.any():
+        values[bad], vectors[bad] = np.linalg.eigh(np.where(np.isfinite(safe[bad]), safe[bad], 0.0))
+    scale = 1 / np.sqrt(np.maximum(values, 1e-3))
+    axes = vectors * scale[:, None]
+    return Frames(owner, centre, axes, np.swapaxes(vectors / scale[:, None], -1, -2))
+
+
+@dataclass(frozen=True)
+class Slots:
+    """The frames of each datum.
+
+    Attributes
+    ----------
+    frames : Frames
+    number : array of int (N, m)
+        Positions of a datum's frames, -1 where there are fewer than m.
+    """
+
+    frames: Frames
+    number: Index
+
+    def covered(self, boxes: Boxes, cell: Index, datum: Index) -> Flags:
+        """Which pairs `(P,)` lie wholly in one of their datum's frames."""
+        out = np.zeros(len(cell), dtype=bool)
+        for column in self.number.T:
+            frame = column[datum]
+            inverse = self.frames.inverse[frame]
+            away = boxes.centre[cell] - self.frames.centre[frame]
+            reach = np.abs(np.einsum("pij,pj->pi", inverse, away))
+            reach += np.einsum("pij,pj->pi", np.abs(inverse), boxes.half[cell])
+            out |= (frame >= 0) & (reach <= REACH).all(axis=-1)
+        return out
+
+    def distinct(self) -> tuple[Slots, Flags]:
+        """Drop frames that repeat one before them, and find the data whose frames overlap.
+
+        Returns
+        -------
+        slots : Slots
+            Without frames whose mode lies within three standard deviations of another's.
+        apart : array of bool (N,)
+            Where no two of the frames that are left overlap.
+        """
+        number = self.number.copy()
+        apart = np.ones(len(number), dtype=bool)
+        for j in range(number.shape[1]):
+            for i in range(j):
+                rows = np.flatnonzero((number[:, i] >= 0) & (number[:, j] >= 0))
+                a, b = self.frames.take(number[rows, i]), self.frames.take(number[rows, j])
+                away = b.centre - a.centre
+                from_a = np.abs(np.einsum("pij,pj->pi", a.inverse, away))
+                from_b = np.abs(np.einsum("pij,pj->pi", b.inverse, away))
+                same = np.minimum(from_a.max(axis=-1), from_b.max(axis=-1)) < 3
+                number[rows[same], j] = -1
+                # Boxes are apart if they are so along an axis of one of them.
+                wide_a = REACH * (1 + np.abs(a.inverse @ b.axes).sum(axis=-1))
+                wide_b = REACH * (1 + np.abs(b.inverse @ a.axes).sum(axis=-1))
+                gap = (from_a > wide_a).any(axis=-1) | (from_b > wide_b).any(axis=-1)
+                apart[rows] &= gap | same
+        return Slots(self.frames, number), apart

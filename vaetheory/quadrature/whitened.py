@@ -1,0 +1,97 @@
+"""Posteriors that are narrow or nearly Gaussian: a lattice in the axes of each of their modes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vaetheory._validation import Array
+from vaetheory.modes import climb
+from vaetheory.quadrature.cells import CellSum
+from vaetheory.quadrature.exclusion import exclude
+from vaetheory.quadrature.frames import Flags, Slots, frames_at
+from vaetheory.quadrature.lattice import lattice_rule, lattice_sum
+from vaetheory.quadrature.scan import Scan
+
+#: Nodes an axis, coarse lattices first.
+SIZES = {2: (31, 43), 3: (27, 37), 4: (21,)}
+#: A finer lattice is worth it where the coarse one's error is below this.
+_HOPEFUL = 1e-5
+
+
+def _frames_of(scan: Scan) -> Slots:
+    """Return frames at the modes that the grid shows."""
+    model, data = scan.model, scan.table.data
+    n = len(data)
+    datum, cell = scan.summits
+    start = scan.grid_centres()[cell]
+    mode, best, _ = climb(model, data[datum], start)
+    # The best mode is known already; it comes first.
+    owner = np.concatenate([np.arange(n), datum])
+    centre = np.concatenate([scan.mode, mode])
+    # Modes too low to matter are left to the exclusion.
+    high = np.concatenate([np.ones(n, dtype=bool), best > scan.best[datum] - 40])
+    owner, centre = owner[high], centre[high]
+    order = np.argsort(owner, kind="stable")
+    owner, centre = owner[order], centre[order]
+    rank = np.arange(len(owner)) - np.searchsorted(owner, owner)
+    number = np.full((n, rank.max() + 1), -1)
+    number[owner, rank] = np.arange(len(owner))
+    return Slots(frames_at(model, data, owner, centre), number)
+
+
+def integrate_frames(
+    scan: Scan, *, rtol: float, noise: Array, max_nodes: int
+) -> tuple[CellSum, Array, Flags]:
+    """Integrals of those data whose posterior lies in a few frames.
+
+    Parameters
+    ----------
+    scan : Scan
+        After `begin`.
+    rtol : float
+        Tolerance of the quadrature, relative to the integral.
+    noise : array (N,)
+        Rounding noise of the log joint, nats.
+    max_nodes : int
+        Evaluations a datum.
+
+    Returns
+    -------
+    sums : CellSum
+        Relative to exp(scan.best).
+    dropped : array (N,)
+        Bound of the mass outside the frames, relative to exp(scan.level).
+    done : array of bool (N,)
+        The data for which that is the answer; the others are left to the cells.
+    """
+    model, n = scan.model, len(scan.table.data)
+    slots, open_ = _frames_of(scan).distinct()
+    sums = CellSum.empty(scan.best, scan.nodes)
+    done = np.zeros(n, dtype=bool)
+    for size in SIZES[model.latent_dim]:
+        if not open_.any():
+            break
+        rule = lattice_rule(model.latent_dim, size)
+        used = slots.number[open_].ravel()
+        some = slots.frames.take(used[used >= 0])
+        cost = (len(rule.nodes) + 1) * np.bincount(some.owner, minlength=n)
+        affordable = scan.nodes + cost <= max_nodes
+        open_ &= affordable
+        some = some.take(affordable[some.owner])
+        if not len(some):
+            break
+        part = lattice_sum(model, scan.table, some, scan.best[some.owner], rule)
+        scan.nodes += np.where(open_, cost, 0)
+        total, error, around, rounding = (
+            np.bincount(some.owner, values, minlength=n)
+            for values in (part.total, part.error, part.around, part.rounding)
+        )
+        floor = np.maximum(rtol, noise) * total
+        # What is sampled sparsely must not matter.
+        good = open_ & (error + around <= floor) & (total > 0)
+        sums.put(good, total, error + around, rounding)
+        done |= good
+        open_ &= ~good & (error + around <= _HOPEFUL * total)
+    dropped, shown = exclude(scan, slots, done)
+    sums.nodes[:] = scan.nodes
+    return sums, dropped, done & shown
