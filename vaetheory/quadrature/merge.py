@@ -6,11 +6,18 @@ import numpy as np
 
 from vaetheory._validation import Array
 from vaetheory.quadrature.blocks import Index
-from vaetheory.quadrature.grid import CELLS, INNER, Boxes
+from vaetheory.quadrature.grid import INNER, Boxes
 
 
 def merge(
-    boxes: Boxes, cell: Index, datum: Index, rough: Array, *, data: int, largest: float
+    boxes: Boxes,
+    cell: Index,
+    datum: Index,
+    rough: Array,
+    *,
+    data: int,
+    largest: float,
+    cells: int,
 ) -> tuple[Boxes, Index, Index]:
     """Merge pairs of the pyramid's cells into pairs of coarser ones, as long as they stay smooth.
 
@@ -27,6 +34,8 @@ def merge(
         N.
     largest : float
         Greatest half-width of a merged cell.
+    cells : int
+        Cells an axis of the pyramid's finest level.
 
     Returns
     -------
@@ -50,7 +59,6 @@ def merge(
     # Entries handed up from the level below: grid coordinates, owners, roughness.
     place, owner = np.empty((0, d), dtype=np.intp), np.empty(0, dtype=np.intp)
     value = np.empty(0)
-    cells = CELLS[d]
     while True:
         size = INNER / cells
         here = np.flatnonzero(inside & (half == size))

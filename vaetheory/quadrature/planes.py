@@ -25,7 +25,13 @@ class Planes:
         self.start, self.slopes = v.plane[:, 0], v.plane[:, 1:]
         gram = self.slopes @ np.swapaxes(self.slopes, -1, -2)
         gram += boxes.half[:, :, None] ** 2 * np.eye(boxes.half.shape[1])
-        self.inverse = np.linalg.inv(gram)
+        # Far out a decoder may overflow: such a cell has no bound.
+        sound = np.isfinite(gram).all(axis=(-2, -1))
+        gram[~sound] = np.eye(boxes.half.shape[1])
+        self.curve = np.where(sound, self.curve, np.inf)
+        # Never singular to rounding; what that adds to a distance is far below its use.
+        size = np.einsum("cjj->c", gram)
+        self.inverse = np.linalg.inv(gram + 1e-13 * size[:, None, None] * np.eye(gram.shape[-1]))
         #: Products of the fit at the centre with itself and with the slopes.
         self.square = np.einsum("cd,cd->c", self.start, self.start)
         self.along = np.einsum("cid,cd->ci", self.slopes, self.start)

@@ -208,7 +208,7 @@ class Scan:
         if d > 1:
             return self._refine(join([*coarse, fine, far], d))
         # On a line a closer look costs more than the few cells that it would merge.
-        return join([*coarse, self._refine(join([fine, far], d))], d)
+        return join([*coarse, self._refine(join([fine, far], d), merging=False)], d)
 
     def grid_centres(self) -> Array:
         """Centres of the grid's cells, `(C, d)`."""
@@ -372,7 +372,7 @@ class Scan:
         """Number of pairs of each datum, or the sum of their weights."""
         return np.bincount(pairs.datum, weights, minlength=len(self.best))
 
-    def _refine(self, pairs: Pairs) -> Pairs:
+    def _refine(self, pairs: Pairs, *, merging: bool = True) -> Pairs:
         """Branch and bound until every pair is dropped or resolved."""
         d = self.model.latent_dim
         calm = np.zeros(len(pairs.boxes))
@@ -396,10 +396,10 @@ class Scan:
             self.gave_up |= (cost > 0) & (self.nodes + cost > self.max_nodes)
             going = alive & (resolved | ~self.gave_up[pairs.datum])
             self.account(self.dropped, pairs, upper, ~going)
-            if depth:
-                done.append(keep(pairs, going & resolved)[0])
-            else:
+            if merging and not depth:
                 done.append(self._merge(pairs, going, rough))
+            else:
+                done.append(keep(pairs, going & resolved)[0])
             pairs, varies, axes = keep(pairs, going & ~resolved, varies, axes)
             pairs, parent = split(pairs, axes)
             calm = calmer(varies, axes.all(axis=-1))[parent]
@@ -471,6 +471,7 @@ class Scan:
             rough[keep],
             data=len(self.best),
             largest=float(largest),
+            cells=self.grid.cells,
         )
         return Pairs(*merged)
 

@@ -12,8 +12,8 @@ from vaetheory.quadrature.frames import Flags, Slots, frames_at
 from vaetheory.quadrature.lattice import lattice_rule, lattice_sum
 from vaetheory.quadrature.scan import Scan
 
-#: Nodes an axis, coarse lattices first.
-SIZES = {2: (31, 43), 3: (27, 37), 4: (21,)}
+#: Nodes an axis and radius of the core in standard deviations, coarse lattices first.
+SIZES = {2: ((33, 8.0), (41, 11.0)), 3: ((29, 8.0), (41, 10.0)), 4: ((29, 8.0),)}
 #: A finer lattice is worth it where the coarse one's error is below this.
 _HOPEFUL = 1e-5
 
@@ -68,10 +68,10 @@ def integrate_frames(
     slots, open_ = _frames_of(scan).distinct()
     sums = CellSum.empty(scan.best, scan.nodes)
     done = np.zeros(n, dtype=bool)
-    for size in SIZES[model.latent_dim]:
+    for size, core in SIZES[model.latent_dim]:
         if not open_.any():
             break
-        rule = lattice_rule(model.latent_dim, size)
+        rule = lattice_rule(model.latent_dim, size, core)
         used = slots.number[open_].ravel()
         some = slots.frames.take(used[used >= 0])
         cost = (len(rule.nodes) + 1) * np.bincount(some.owner, minlength=n)
@@ -82,16 +82,15 @@ def integrate_frames(
             break
         part = lattice_sum(model, scan.table, some, scan.best[some.owner], rule)
         scan.nodes += np.where(open_, cost, 0)
-        total, error, around, rounding = (
+        total, error, rounding = (
             np.bincount(some.owner, values, minlength=n)
-            for values in (part.total, part.error, part.around, part.rounding)
+            for values in (part.total, part.error, part.rounding)
         )
         floor = np.maximum(rtol, noise) * total
-        # What is sampled sparsely must not matter.
-        good = open_ & (error + around <= floor) & (total > 0)
-        sums.put(good, total, error + around, rounding)
+        good = open_ & (error <= floor) & (total > 0)
+        sums.put(good, total, error, rounding)
         done |= good
-        open_ &= ~good & (error + around <= _HOPEFUL * total)
+        open_ &= ~good & (error <= _HOPEFUL * total)
     dropped, shown = exclude(scan, slots, done)
     sums.nodes[:] = scan.nodes
     return sums, dropped, done & shown

@@ -1,0 +1,308 @@
+"""Audit of `log_evidence`: random models and data against brute force.
+
+    python benchmarks/audit_evidence.py --pairs 100000
+
+Every pair of a model and a datum is computed twice: by the engine, and by a trapezoid rule with
+so many nodes that it needs no idea. On the plane brute force is possible for broad posteriors
+only; the narrow ones are rotations of two problems on a line, whose evidences multiply. A pair
+fails if the true error exceeds the stated one, or the tolerance with the status "reached".
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+
+import autograd.numpy as anp
+import numpy as np
+from scipy.stats import ortho_group
+
+from vaetheory import LatentModel, likelihoods, log_evidence
+
+RTOL = 1e-10
+PER_MODEL = 50
+#: What a reference may be off by, relative.
+REFERENCE = 2e-12
+Function = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A decoder of the line, `(..., 1) -> (..., D)`."""
+
+    name: str
+    function: Function
+    size: int
+
+
+def random_curve(rng: np.random.Generator) -> Curve:
+    """Draw a decoder of one of six kinds."""
+    kind = rng.choice(["affine", "tanh", "folded tanh", "sine", "polynomial", "circle"])
+    size = int(rng.integers(1, 6))
+    bias = rng.normal(size=size)
+    if kind == "affine":
+        slope = rng.normal(size=size) * 10 ** rng.uniform(-1, 1)
+        return Curve(kind, lambda z: z * slope + bias, size)
+    if kind in ("tanh", "folded tanh"):
+        gain = 10 ** rng.uniform(-0.5, 0.8)
+        w, b = gain * rng.normal(size=12), gain * rng.normal(size=12)
+        v = rng.normal(size=(12, size)) / 2
+        if kind == "tanh":
+            return Curve(kind, lambda z: anp.tanh(z * w + b) @ v + bias, size)
+        return Curve(kind, lambda z: anp.tanh(z * z * w + b) @ v + bias, size)
+    if kind == "sine":
+        frequency, phase = rng.uniform(0.3, 8.0, size), rng.uniform(0, 6.3, size)
+        amplitude = rng.uniform(0.3, 3.0, size)
+        return Curve(kind, lambda z: amplitude * anp.sin(frequency * z + phase), size)
+    if kind == "polynomial":
+        c = rng.normal(size=(4, size)) * np.array([1.0, 1.0, 0.5, 0.2])[:, None]
+        return Curve(kind, lambda z: c[0] + c[1] * z + c[2] * z**2 + c[3] * z**3, size)
+    radius = rng.uniform(0.3, 3.0)
+    return Curve(
+        "circle",
+        lambda z: radius * anp.concatenate([anp.cos(z / radius), anp.sin(z / radius)], axis=-1),
+        2,
+    )
+
+
+def draw_data(rng: np.random.Generator, function: Function, d: int, scale: float) -> np.ndarray:
+    """Draw data from the model, one in five of them far from it."""
+    params = function(rng.normal(size=(PER_MODEL, d)))
+    data = params + scale * rng.normal(size=params.shape)
+    far = rng.random(PER_MODEL) < 0.2
+    data[far] += scale * rng.uniform(3, 40, (int(far.sum()), 1)) * rng.normal(
+        size=(int(far.sum()), data.shape[1])
+    )
+    return data
+
+
+def line_evidence(function: Function, data: np.ndarray, scale: float) -> np.ndarray:
+    """Log evidence on the line by brute force: all of it, then ever finer where mass can be."""
+    size = data.shape[1]
+    constant = -size * np.log(scale) - 0.5 * (size + 1) * np.log(2 * np.pi)
+    nodes, spacing = np.linspace(-150.0, 150.0, 15_001), 300.0 / 15_000
+    # The decoder at the middle and at both ends of every interval.
+    params = function((nodes[:, None] + spacing * np.array([0.0, -0.5, 0.5]))[..., None])
+    out = np.empty(len(data))
+    for i, x in enumerate(data):
+        z, f, h = nodes, params, spacing
+        while True:
+            away = np.sqrt(((x - f) ** 2).sum(axis=-1)) / scale
+            energy = 0.5 * (away**2 + (z[:, None] + h * np.array([0.0, -0.5, 0.5])) ** 2)
+            middle = away[:, 0]
+            # Twice what the samples say of the change within an interval, and of its curvature.
+            change = 2 * np.abs(f[:, 1:] - f[:, :1]).max(axis=1).sum(axis=-1) / scale
+            bend = 2 * np.abs(f[:, 1] + f[:, 2] - 2 * f[:, 0]).sum(axis=-1) / scale
+            rise = 2 * np.abs(energy[:, 1:] - energy[:, :1]).max(axis=-1)
+            energy = energy[:, 0]
+            least = np.maximum(
+                energy - rise - change**2 - middle * bend - h,
+                0.5 * (np.maximum(middle - change, 0) ** 2 + np.maximum(np.abs(z) - h, 0) ** 2),
+            )
+            # Only intervals that are surely sixty nats below the best are left out ...
+            near = least < energy.min() + 60
+            if change[near].max() < 0.2 and h < 0.05:
+                break
+            # ... and the others cut in eight: the nodes stay equidistant.
+            z, h = (z[near][:, None] + h * (np.arange(8) - 3.5) / 8).ravel(), h / 8
+            f = function((z[:, None] + h * np.array([0.0, -0.5, 0.5]))[..., None])
+        top = energy[near].min()
+        out[i] = constant - top + np.log(h * np.exp(top - energy[near]).sum())
+    return out
+
+
+def line_evidence_of(model: LatentModel, data: np.ndarray) -> np.ndarray:
+    """Log evidence on the line of any broad posterior: one trapezoid rule."""
+    z = np.linspace(-14.0, 14.0, 60_001)[:, None]
+    joint = model.log_joint(data[:, None], z)
+    top = joint.max(axis=-1)
+    return top + np.log(np.exp(joint - top[:, None]).sum(axis=-1) * (z[1, 0] - z[0, 0]))
+
+
+def plane_evidence(model: LatentModel, data: np.ndarray, scale: float) -> np.ndarray:
+    """Log evidence on the plane of broad posteriors: lattices, finer until two agree."""
+    constant = -model.data_dim * np.log(scale) - (0.5 * model.data_dim + 1) * np.log(2 * np.pi)
+    centre = data.mean(axis=0)
+    x = (data - centre) / scale
+
+    def joint(z: np.ndarray) -> np.ndarray:
+        f = (model.decode(z) - centre) / scale
+        square = 0.5 * ((f**2).sum(axis=-1) + (z**2).sum(axis=-1))
+        return x @ f.T - 0.5 * (x**2).sum(axis=-1)[:, None] - square
+
+    def lattice(radius: float, step: float) -> np.ndarray:
+        line = np.arange(-radius, radius, step) + 0.3 * step
+        z = np.stack([g.ravel() for g in np.meshgrid(line, line)], axis=-1)
+        return z[(z**2).sum(axis=-1) < radius**2]
+
+    # A coarse look says how far out the posteriors reach.
+    z = lattice(40.0, 0.2)
+    values = joint(z)
+    seen = (values > values.max(axis=-1, keepdims=True) - 80).any(axis=0)
+    radius, step, before = np.sqrt((z[seen] ** 2).sum(axis=-1).max()) + 1, 0.08, None
+    while True:
+        z = lattice(radius, step)
+        total, top = np.zeros(len(data)), np.full(len(data), -np.inf)
+        for part in np.array_split(z, max(1, len(z) // 20_000)):
+            values = joint(part)
+            new = np.maximum(top, values.max(axis=-1))
+            total = total * np.exp(top - new)
+            total += np.exp(np.maximum(values - new[:, None], -200.0)).sum(axis=-1)
+            top = new
+        value = constant + top + np.log(total * step**2)
+        if before is not None:
+            agreed = np.abs(value - before) < REFERENCE / 2 + 2e-15 * np.abs(value)
+            if agreed.all():
+                return value
+        before, step = value, step / 1.3
+
+
+def on_a_line(rng: np.random.Generator) -> tuple[str, LatentModel, np.ndarray, np.ndarray]:
+    """A model with d = 1, its data and their evidences."""
+    curve, scale = random_curve(rng), 10 ** rng.uniform(-4, 0.3)
+    data = draw_data(rng, curve.function, 1, scale)
+    model = LatentModel(curve.function, likelihoods.Gaussian(scale=scale), 1)
+    return f"{curve.name}, sigma {scale:.2g}", model, data, line_evidence(curve.function, data, scale)
+
+
+def counts(rng: np.random.Generator) -> tuple[str, LatentModel, np.ndarray, np.ndarray]:
+    """A model with d = 1 and another likelihood."""
+    curve = random_curve(rng)
+    family = [
+        likelihoods.Bernoulli(), likelihoods.Poisson(),
+        likelihoods.Gamma(shape=float(rng.uniform(0.5, 20))),
+    ][rng.integers(3)]  # fmt: skip
+
+    def bounded(z: np.ndarray) -> np.ndarray:
+        return 3 * anp.tanh(curve.function(z) / 3)
+
+    model = LatentModel(bounded, family, 1)
+    data = family.sample(model.decode(rng.normal(size=(PER_MODEL, 1))), rng)
+    return f"{type(family).__name__}, {curve.name}", model, data, line_evidence_of(model, data)
+
+
+def rotated(rng: np.random.Generator) -> tuple[str, LatentModel, np.ndarray, np.ndarray]:
+    """A model with d = 2 that is two of d = 1 in turned coordinates."""
+    first, second, scale = random_curve(rng), random_curve(rng), 10 ** rng.uniform(-4, 0.3)
+    turn = ortho_group.rvs(2, random_state=rng)
+    mix = ortho_group.rvs(first.size + second.size, random_state=rng)
+
+    def function(z: np.ndarray) -> np.ndarray:
+        u = z @ turn
+        return anp.concatenate(
+            [first.function(u[..., :1]), second.function(u[..., 1:])], axis=-1
+        ) @ mix.T
+
+    data = draw_data(rng, function, 2, scale)
+    parts = data @ mix
+    value = line_evidence(first.function, parts[:, : first.size], scale)
+    value += line_evidence(second.function, parts[:, first.size :], scale)
+    model = LatentModel(function, likelihoods.Gaussian(scale=scale), 2)
+    return f"{first.name} x {second.name}, sigma {scale:.2g}", model, data, value
+
+
+def on_the_plane(rng: np.random.Generator) -> tuple[str, LatentModel, np.ndarray, np.ndarray]:
+    """A network with d = 2, folded or not, and a broad posterior."""
+    size, scale = int(rng.integers(1, 9)), 10 ** rng.uniform(-1, 0.3)
+    folded = rng.random() < 0.4
+    w, b = rng.normal(size=(2, 16)), rng.normal(size=16)
+    v, bias = rng.normal(size=(16, size)) / 4, rng.normal(size=size)
+
+    def function(z: np.ndarray) -> np.ndarray:
+        return anp.tanh((z * z if folded else z) @ w + b) @ v + bias
+
+    data = draw_data(rng, function, 2, scale)
+    model = LatentModel(function, likelihoods.Gaussian(scale=scale), 2)
+    name = f"{'folded ' if folded else ''}network d = 2, D = {size}, sigma {scale:.2g}"
+    return name, model, data, plane_evidence(model, data, scale)
+
+
+KINDS = (on_a_line, counts, rotated, on_the_plane)
+SHARES = (0.35, 0.1, 0.4, 0.15)
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What some pairs came to."""
+
+    pairs: int = 0
+    reached: int = 0
+    nodes: int = 0
+    worst: float = 0.0
+    failures: tuple[str, ...] = ()
+
+    def __add__(self, other: Audit) -> Audit:
+        return Audit(
+            self.pairs + other.pairs,
+            self.reached + other.reached,
+            self.nodes + other.nodes,
+            max(self.worst, other.worst),
+            self.failures + other.failures,
+        )
+
+
+def audit_model(seed: tuple[int, int]) -> Audit:
+    """Audit one random model on `PER_MODEL` data."""
+    rng = np.random.default_rng(seed)
+    name, model, data, truth = KINDS[rng.choice(len(KINDS), p=SHARES)](rng)
+    result = log_evidence(model, data, rtol=RTOL)
+    off = np.abs(result.value - truth)
+    # The brute force, and turning the data, round as well: by a few units of the data's last
+    # digit, at a slope of the whitened residual.
+    slack = REFERENCE + 4e-16 * np.abs(truth)
+    if isinstance(model.likelihood, likelihoods.Gaussian):
+        white = np.sqrt((data**2).sum(axis=-1)) / model.likelihood.scale
+        peak = -model.data_dim * np.log(np.sqrt(2 * np.pi) * model.likelihood.scale)
+        slack += 1.2e-16 * (model.data_dim + 2) * white * (1 + np.sqrt(2 * np.maximum(peak - truth, 0)))
+    failures = []
+    for i in np.flatnonzero((off > result.error + slack) | (result.reached & (off > RTOL + slack))):
+        failures.append(
+            f"seed {seed}, datum {i}: {name}: value {result.value[i]!r}, brute force "
+            f"{truth[i]!r}, off by {off[i]:.2g}, stated {result.error[i]:.2g}, {result.status[i]}"
+        )
+    worst = float(np.max((off - slack) / result.error, initial=0.0))
+    return Audit(len(data), int(result.reached.sum()), result.nodes, worst, tuple(failures))
+
+
+def audit(pairs: int, seed: int = 0, jobs: int = 1) -> Iterator[Audit]:
+    """Yield the audit so far, after every model."""
+    seeds = [(seed, i) for i in range(-(-pairs // PER_MODEL))]
+    total = Audit()
+    if jobs == 1:
+        for one in map(audit_model, seeds):
+            total += one
+            yield total
+        return
+    with ProcessPoolExecutor(jobs) as pool:
+        for one in pool.map(audit_model, seeds, chunksize=4):
+            total += one
+            yield total
+
+
+def main() -> int:
+    """Run the audit from the command line; the exit status is 1 if a pair failed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pairs", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=1)
+    options = parser.parse_args()
+    total, known = Audit(), 0
+    for total in audit(options.pairs, options.seed, options.jobs):
+        for line in total.failures[known:]:
+            print(line, flush=True)
+        known = len(total.failures)
+        if total.pairs % (20 * PER_MODEL) == 0:
+            print(f"{total.pairs} pairs, {known} failures", file=sys.stderr, flush=True)
+    print(
+        f"{total.pairs} pairs: {known} failures, {total.reached} reached {RTOL:g}, "
+        f"{total.nodes / total.pairs:.0f} nodes a pair, "
+        f"greatest true error {total.worst:.2g} of the stated one"
+    )
+    return int(known > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
