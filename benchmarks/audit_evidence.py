@@ -83,8 +83,9 @@ def line_evidence(function: Function, data: np.ndarray, scale: float) -> np.ndar
     """Log evidence on the line by brute force: all of it, then ever finer where mass can be."""
     size = data.shape[1]
     constant = -size * np.log(scale) - 0.5 * (size + 1) * np.log(2 * np.pi)
-    nodes, spacing = np.linspace(-150.0, 150.0, 15_001), 300.0 / 15_000
-    # The decoder at the middle and at both ends of every interval.
+    nodes, spacing = np.linspace(-128.0, 128.0, 2**14 + 1), 2.0**-6
+    # Powers of two, so that no node is rounded. The decoder at the middle and both ends of every
+    # interval.
     params = function((nodes[:, None] + spacing * np.array([0.0, -0.5, 0.5]))[..., None])
     out = np.empty(len(data))
     for i, x in enumerate(data):

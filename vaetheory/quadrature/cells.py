@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +11,7 @@ from vaetheory.models import LatentModel
 from vaetheory.quadrature.blocks import Index, blocks
 from vaetheory.quadrature.pairs import MAX_PAIRS, Pairs, TooManyPairs, keep, select, split
 from vaetheory.quadrature.rules import FEW_NODES, TensorRule, tensor_rule
+from vaetheory.quadrature.sums import MOST, Observable, Part, Sums
 from vaetheory.quadrature.tables import Table
 
 _EPS = float(np.finfo(np.float64).eps)
@@ -22,42 +21,6 @@ _DEEPEST = 60
 _SPENT, _SPENT_FEW = 0.5, 0.1
 #: Log integrands are cut this far below the best: exp of less is slow and adds nothing.
 _LEAST = -120.0
-#: Greatest log integrand, relative to the best known, that is exponentiated.
-_MOST = 600.0
-
-
-@dataclass
-class CellSum:
-    """Integrals relative to exp(shift), with their error figures.
-
-    Attributes
-    ----------
-    shift : array (N,)
-        Nats.
-    total, error, rounding : array (N,)
-        The integral, the quadrature estimate of its error, and an estimate of the rounding.
-    nodes : array of int (N,)
-    gave_up : array of bool (N,)
-    """
-
-    shift: Array
-    total: Array
-    error: Array
-    rounding: Array
-    nodes: Index
-    gave_up: NDArray[np.bool_]
-
-    @classmethod
-    def empty(cls, shift: Array, nodes: Index) -> CellSum:
-        """Nothing yet."""
-        n = len(shift)
-        zeros = (np.zeros(n) for _ in range(3))
-        return cls(shift.copy(), *zeros, nodes.copy(), np.zeros(n, dtype=bool))
-
-    def put(self, which: NDArray[np.bool_], total: Array, error: Array, rounding: Array) -> None:
-        """Enter the integrals of some data."""
-        self.total[which], self.error[which] = total[which], error[which]
-        self.rounding[which] = rounding[which]
 
 
 def integrate(
@@ -70,7 +33,8 @@ def integrate(
     noise: Array,
     max_nodes: int,
     nodes: Index,
-) -> CellSum:
+    observable: Observable | None = None,
+) -> Sums:
     """Sum the integrals of exp(log joint) over each datum's cells, bisecting where needed.
 
     Parameters
@@ -90,9 +54,12 @@ def integrate(
         Evaluations a datum.
     nodes : array of int (N,)
         Evaluations already made.
+    observable : callable, optional
+        Functions whose expectations are wanted as well, `(..., d) -> (..., K)`.
     """
     n, d = len(shift), model.latent_dim
-    out = CellSum.empty(shift, nodes)
+    wanted = 0 if observable is None else observable(np.zeros((1, d))).shape[-1]
+    out = Sums.empty(shift, nodes, wanted)
     rules = [tensor_rule(d)] if d == 1 else [tensor_rule(d, FEW_NODES[d]), tensor_rule(d)]
 
     def cost(rule: TensorRule, weights: Array | None = None) -> Array:
@@ -108,15 +75,15 @@ def integrate(
             if len(pairs) > MAX_PAIRS and n > 1:
                 raise TooManyPairs
             last = rule is rules[-1]
-            value, error, rounding = _evaluate(model, table, pairs, out, rule)
+            part = _evaluate(model, table, pairs, out, rule, observable)
             out.nodes += cost(rule)
+            error, total = out.relative(part, pairs.datum)
             worst = error.sum(axis=-1)
-            total = out.total + np.bincount(pairs.datum, value, minlength=n)
             # A part of what is left is spent: the error never exceeds the tolerance.
             share = _SPENT if last else _SPENT_FEW
             allowed = np.maximum(share * (rtol * total - out.error), noise * total)
             accept = _acceptable(pairs.datum, worst, allowed)
-            accept |= worst <= np.maximum(rounding, noise[pairs.datum] * value)
+            accept |= worst <= np.maximum(part.rounding, noise[pairs.datum] * part.value)
             # Halved are the axes that hold most of the error.
             axes = error >= 0.2 * error.max(axis=-1, keepdims=True, initial=0.0)
             if last and depth == _DEEPEST - 1:
@@ -127,10 +94,7 @@ def integrate(
                 further = cost(rules[-1], ~accept)
             out.gave_up |= (further > 0) & (out.nodes + further > max_nodes)
             accept |= out.gave_up[pairs.datum]
-            who = pairs.datum[accept]
-            out.total += np.bincount(who, value[accept], minlength=n)
-            out.error += np.bincount(who, worst[accept], minlength=n)
-            out.rounding += np.bincount(who, rounding[accept], minlength=n)
+            out.add(part, pairs.datum, accept)
             pairs = _bisect(pairs, ~accept, axes) if last else keep(pairs, ~accept)[0]
     return out
 
@@ -164,14 +128,19 @@ def _acceptable(datum: Index, error: Array, allowed: Array) -> NDArray[np.bool_]
 
 
 def _evaluate(
-    model: LatentModel, table: Table, pairs: Pairs, out: CellSum, rule: TensorRule
-) -> tuple[Array, Array, Array]:
-    """Integral, error an axis and rounding of each pair, relative to exp(out.shift)."""
+    model: LatentModel,
+    table: Table,
+    pairs: Pairs,
+    out: Sums,
+    rule: TensorRule,
+    observable: Observable | None,
+) -> Part:
+    """Integrals of each pair, relative to exp(out.shift)."""
     d, boxes = model.latent_dim, pairs.boxes
     points = np.concatenate([np.zeros((1, d)), rule.nodes])
     m = len(rule.weights)
-    value, rounding = np.empty(len(pairs)), np.empty(len(pairs))
-    error, top = np.empty((len(pairs), d)), np.empty(len(pairs))
+    part = Part.empty(len(pairs), out.size.shape[1], d)
+    top = np.empty(len(pairs))
     per_cell = m * (model.data_dim + d)
     for b in blocks(pairs.cell, per_pair=m + model.data_dim, per_cell=per_cell, limit=_LIMIT):
         centre, half = boxes.centre[b.cells], boxes.half[b.cells]
@@ -188,38 +157,27 @@ def _evaluate(
         exponent += offset[..., None]
         peak = exponent.max(axis=-1)
         np.maximum(exponent, _LEAST, out=exponent)
-        if peak.max() > _MOST:
-            np.minimum(exponent, _MOST, out=exponent)
+        if peak.max() > MOST:
+            np.minimum(exponent, MOST, out=exponent)
         np.exp(exponent, out=exponent)
-        integral, worst = rule.integrate(exponent)
         volume = half.prod(axis=-1)[:, None]
-        integral, worst = integral * volume, worst * volume[..., None]
+        exponent *= volume[..., None]
+        integral, worst = rule.integrate(exponent)
         # What matters to the sum is within some tens of nats of the best.
         lost = table.condition * 2 * np.abs(base - table.peak[datum])
         lost += np.abs(offset) + 24 + np.abs(out.shift[datum])
         there = b.pairs[b.valid]
-        value[there], error[there] = integral[b.valid], worst[b.valid]
-        rounding[there] = (_EPS * lost * integral)[b.valid]
+        part.value[there], part.error[there] = integral[b.valid], worst[b.valid]
+        part.rounding[there] = (_EPS * lost * integral)[b.valid]
         top[there] = peak[b.valid]
-    _rescale(pairs.datum, top, out, (value, error, rounding))
-    return value, error, rounding
-
-
-def _rescale(datum: Index, top: Array, out: CellSum, sums: tuple[Array, ...]) -> None:
-    """Raise the shift where the integrand turned out to be much larger, before sums overflow."""
-    highest = np.zeros(len(out.shift))
-    np.maximum.at(highest, datum, top)
-    if highest.max(initial=0.0) < 50:
-        return
-    rise = np.where(highest > 50, highest, 0.0)
-    # Where exponents were cut the value is wrong, and its error figure must say so.
-    cut = highest > _MOST
-    rise = np.minimum(rise, _MOST)
-    factor = np.exp(-rise)
-    for values in sums:
-        values *= factor[datum].reshape(-1, *(1,) * (values.ndim - 1))
-    out.shift += rise
-    out.total *= factor
-    out.error *= factor
-    out.rounding *= factor
-    out.error[cut] = np.inf
+        if observable is not None:
+            values = observable(centre[:, None] + step[:, 1:])
+            for k in range(values.shape[-1]):
+                column = values[:, None, :, k]
+                integral, worst = rule.integrate(exponent * column)
+                part.moment[there, k] = integral[b.valid]
+                part.moment_error[there, k] = worst[b.valid]
+                size = (exponent * np.abs(column)) @ rule.weights
+                part.size[there, k] = size[b.valid]
+    out.rescale(pairs.datum, top, part)
+    return part

@@ -17,6 +17,7 @@ from vaetheory.gaussians import standard_log_prob
 from vaetheory.models import LatentModel
 from vaetheory.quadrature.blocks import Index
 from vaetheory.quadrature.frames import Frames
+from vaetheory.quadrature.sums import MOST, Observable, Part
 from vaetheory.quadrature.tables import Table
 
 #: Strength a of the map; the spacing has doubled at 1.7 / a standard deviations.
@@ -33,7 +34,7 @@ _BAND = 2
 _POWER = 2.0
 #: Numbers of a block: what a decoder's outputs at some nodes take stays in the cache.
 _LIMIT = 150_000
-_LEAST, _MOST = -120.0, 600.0
+_LEAST = -120.0
 
 
 @dataclass(frozen=True)
@@ -122,42 +123,31 @@ def lattice_rule(d: int, n: int, core: float) -> LatticeRule:
     return LatticeRule(nodes[which], log_weights[which], middle, n, spectrum)
 
 
-@dataclass
-class LatticeSum:
-    """Integrals over the frames, relative to exp(shift).
-
-    Attributes
-    ----------
-    total, error, rounding : array (F,)
-        The integral, the quadrature estimate of its error, and an estimate of the rounding.
-    nodes : int
-        Evaluations a frame.
-    """
-
-    total: Array
-    error: Array
-    rounding: Array
-    nodes: int
-
-
 def lattice_sum(
-    model: LatentModel, table: Table, frames: Frames, shift: Array, rule: LatticeRule
-) -> LatticeSum:
+    model: LatentModel,
+    table: Table,
+    frames: Frames,
+    shift: Array,
+    rule: LatticeRule,
+    observable: Observable | None = None,
+) -> Part:
     """Integrate exp(log joint - shift) over each frame, `shift` being `(F,)`."""
     count, m = len(frames), len(rule.nodes)
     core = len(rule.core)
-    out = [np.empty(count) for _ in range(3)]
+    wanted = 0 if observable is None else observable(np.zeros((1, rule.dim))).shape[-1]
+    part = Part.empty(count, wanted, 1)
     value = np.empty((min(count, max(1, _LIMIT // m)), m))
     log_volume = frames.log_volume()
     rows = max(1, _LIMIT // model.data_dim)
     eps = float(np.finfo(np.float64).eps)
-    for i in range(0, count, len(value)):
-        some = frames.take(np.s_[i : i + len(value)])
+    for i in range(0, count, max(1, len(value))):
+        now = np.s_[i : min(i + len(value), count)]
+        some = frames.take(now)
         here = value[: len(some)]
         who = some.owner[:, None]
         start = table.restrict(model.decode(some.centre))
         base, score = table.centre(who, start)
-        offset = base[:, 0] + standard_log_prob(some.centre) - shift[i : i + len(some)]
+        offset = base[:, 0] + standard_log_prob(some.centre) - shift[now]
         piece = max(1, rows // len(some))
         for j in range(0, m, piece):
             step = rule.nodes[j : j + piece] @ np.swapaxes(some.axes, -1, -2)
@@ -168,14 +158,23 @@ def lattice_sum(
             # The prior is centred like the likelihood, for the same reason.
             exponent -= np.einsum("fmd,fmd->fm", step, some.centre[:, None] + 0.5 * step)
             here[:, j : j + piece] = exponent
-        here += (offset + log_volume[i : i + len(some)])[:, None] + rule.log_weights
-        np.clip(here, _LEAST, _MOST, out=here)
+        here += (offset + log_volume[now])[:, None] + rule.log_weights
+        np.clip(here, _LEAST, MOST, out=here)
         np.exp(here, out=here)
         total = here.sum(axis=-1)
-        out[0][i : i + len(some)] = total
-        out[1][i : i + len(some)] = rule.error(here[:, :core])
-        out[1][i : i + len(some)] += _SPARSE * here[:, core:].sum(axis=-1)
+        part.value[now] = total
+        part.error[now, 0] = rule.error(here[:, :core]) + _SPARSE * here[:, core:].sum(axis=-1)
         lost = table.condition * 2 * np.abs(base[:, 0] - table.peak[some.owner])
-        lost += np.abs(offset) + 24 + np.abs(shift[i : i + len(some)])
-        out[2][i : i + len(some)] = eps * lost * total
-    return LatticeSum(*out, nodes=m + 1)
+        lost += np.abs(offset) + 24 + np.abs(shift[now])
+        part.rounding[now] = eps * lost * total
+        if observable is not None:
+            z = some.centre[:, None] + rule.nodes @ np.swapaxes(some.axes, -1, -2)
+            values = observable(z)
+            for k in range(wanted):
+                product = here * values[..., k]
+                part.moment[now, k] = product.sum(axis=-1)
+                size = np.abs(product)
+                part.size[now, k] = size.sum(axis=-1)
+                error = rule.error(product[:, :core]) + _SPARSE * size[:, core:].sum(axis=-1)
+                part.moment_error[now, k, 0] = error
+    return part

@@ -42,6 +42,11 @@ class Integral:
     status: NDArray[np.str_]
     nodes: int
 
+    def reshape(self, shape: tuple[int, ...]) -> Integral:
+        """The same integrals in arrays of another shape."""
+        arrays = (self.value.reshape(shape), self.error.reshape(shape), self.status.reshape(shape))
+        return Integral(*arrays, self.nodes)
+
     @property
     def reached(self) -> NDArray[np.bool_]:
         """Where the tolerance was reached."""

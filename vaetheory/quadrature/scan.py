@@ -66,6 +66,8 @@ _ALIGNED = 0.1
 _WAVY = 0.45
 #: ... in cells that hold more than this share of the prior.
 _WAVY_SHARE = 0.05
+#: Share from which the samples of a cell are rough.
+_ROUGH = 0.2
 _LOST = 1e-14
 _LIMIT = 1_500_000
 _DEEPEST = 80
@@ -110,7 +112,8 @@ def sample_grid(model: LatentModel, table: Table) -> Grid:
     while True:
         grid = Grid(cells, *_sample(model, table, inner(d, cells)))
         # Cells in which it looks nothing like a plane, apart from what is small anyway.
-        wavy = (grid.curve / SAFETY_CURVE > _WAVY * grid.reach / SAFETY) & (grid.reach > 1)
+        change = (grid.reach - grid.curve) / SAFETY
+        wavy = (grid.curve / SAFETY_CURVE > _WAVY * change) & (grid.reach > 1)
         if cells == MOST_CELLS[d] or weight @ wavy <= _WAVY_SHARE * weight.sum():
             return grid
         cells *= 2
@@ -509,6 +512,8 @@ class Scan:
             curve = SAFETY_CURVE * np.abs(linear @ residual[:, 1:].T).max(axis=-1)
             curve = np.maximum(curve, _ALIGNED * slope * v.curve[b.cells, None])
             tangent = value + _LINEAR_SAFETY * np.maximum(linear.max(axis=-1), 0) + curve
+            # A tangent says nothing of what rough samples may have missed.
+            tangent = np.where(v.rough(_ROUGH)[b.cells, None], np.inf, tangent)
             # Where values are huge, what cancels has lost its digits.
             lost = _LOST * (np.abs(value) + slope * reach[b.cells, None])
             bound = np.minimum(np.minimum(bound, tangent) + lost, table.peak[who])
@@ -543,7 +548,8 @@ def calmer(varies: Array, halved: NDArray[np.bool_] | bool = True) -> Array:
     varies : array (C, 2)
         Reach and curve of the cells.
     """
-    out: Array = np.where(halved, 0.5, 1.0) * varies[:, 0] + varies[:, 1]
+    reach, curve = varies.T
+    out: Array = np.where(halved, 0.5, 1.0) * (reach - curve) + curve
     return out
 
 

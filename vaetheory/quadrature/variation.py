@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vaetheory._validation import Array
 from vaetheory.models import LatentModel
@@ -78,20 +79,21 @@ class Variation:
     curve: Array
     plane: Array
 
+    def rough(self, share: float) -> NDArray[np.bool_]:
+        """Where the samples leave a plane by more than a share of their change, `(C,)`."""
+        change = (self.reach - self.curve) / SAFETY
+        return np.asarray(self.curve / SAFETY_CURVE > share * change)
+
 
 def _measure(table: Table, params: Array, mesh: bool, d: int) -> Variation:
     """Variation from the parameters `(C, K + 1, D)` at the centres and the samples."""
     centre = params[:, 0]
     delta = table.coordinates(params - centre[:, None])
     inverse, residual = _fit(d, mesh)
-    curve = np.sqrt(np.einsum("ckd,ckd->ck", r := residual @ delta, r).max(axis=-1))
-    return Variation(
-        centre,
-        delta[:, 1:],
-        SAFETY * np.sqrt(np.einsum("ckd,ckd->ck", delta, delta).max(axis=-1)),
-        SAFETY_CURVE * curve,
-        inverse @ delta,
-    )
+    curve = SAFETY_CURVE * np.sqrt(np.einsum("ckd,ckd->ck", r := residual @ delta, r).max(axis=-1))
+    reach = SAFETY * np.sqrt(np.einsum("ckd,ckd->ck", delta, delta).max(axis=-1))
+    # Samples that do not lie on a plane tell less of what is between them.
+    return Variation(centre, delta[:, 1:], reach + curve, curve, inverse @ delta)
 
 
 def vary(model: LatentModel, table: Table, boxes: Boxes) -> Variation:

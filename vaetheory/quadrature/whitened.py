@@ -6,11 +6,11 @@ import numpy as np
 
 from vaetheory._validation import Array
 from vaetheory.modes import climb
-from vaetheory.quadrature.cells import CellSum
 from vaetheory.quadrature.exclusion import exclude
 from vaetheory.quadrature.frames import Flags, Slots, frames_at
 from vaetheory.quadrature.lattice import lattice_rule, lattice_sum
 from vaetheory.quadrature.scan import Scan
+from vaetheory.quadrature.sums import Observable, Sums, add_up
 
 #: Nodes an axis and radius of the core in standard deviations, coarse lattices first.
 SIZES = {2: ((33, 8.0), (41, 11.0)), 3: ((29, 8.0), (41, 10.0)), 4: ((29, 8.0),)}
@@ -40,8 +40,13 @@ def _frames_of(scan: Scan) -> Slots:
 
 
 def integrate_frames(
-    scan: Scan, *, rtol: float, noise: Array, max_nodes: int
-) -> tuple[CellSum, Array, Flags]:
+    scan: Scan,
+    *,
+    rtol: float,
+    noise: Array,
+    max_nodes: int,
+    observable: Observable | None = None,
+) -> tuple[Sums, Array, Flags]:
     """Integrals of those data whose posterior lies in a few frames.
 
     Parameters
@@ -54,10 +59,12 @@ def integrate_frames(
         Rounding noise of the log joint, nats.
     max_nodes : int
         Evaluations a datum.
+    observable : callable, optional
+        Functions whose expectations are wanted as well, `(..., d) -> (..., K)`.
 
     Returns
     -------
-    sums : CellSum
+    sums : Sums
         Relative to exp(scan.best).
     dropped : array (N,)
         Bound of the mass outside the frames, relative to exp(scan.level).
@@ -66,7 +73,8 @@ def integrate_frames(
     """
     model, n = scan.model, len(scan.table.data)
     slots, open_ = _frames_of(scan).distinct()
-    sums = CellSum.empty(scan.best, scan.nodes)
+    wanted = 0 if observable is None else observable(np.zeros((1, model.latent_dim))).shape[-1]
+    sums = Sums.empty(scan.best, scan.nodes, wanted)
     done = np.zeros(n, dtype=bool)
     for size, core in SIZES[model.latent_dim]:
         if not open_.any():
@@ -80,15 +88,13 @@ def integrate_frames(
         some = some.take(affordable[some.owner])
         if not len(some):
             break
-        part = lattice_sum(model, scan.table, some, scan.best[some.owner], rule)
+        owner = some.owner
+        part = lattice_sum(model, scan.table, some, scan.best[owner], rule, observable)
         scan.nodes += np.where(open_, cost, 0)
-        total, error, rounding = (
-            np.bincount(some.owner, values, minlength=n)
-            for values in (part.total, part.error, part.rounding)
-        )
-        floor = np.maximum(rtol, noise) * total
-        good = open_ & (error <= floor) & (total > 0)
-        sums.put(good, total, error, rounding)
+        error, total = sums.relative(part, owner)
+        error = add_up(owner, error[:, 0], n)
+        good = open_ & (error <= np.maximum(rtol, noise) * total) & (total > 0)
+        sums.add(part, owner, good[owner])
         done |= good
         open_ &= ~good & (error <= _HOPEFUL * total)
     dropped, shown = exclude(scan, slots, done)

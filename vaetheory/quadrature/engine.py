@@ -1,0 +1,147 @@
+"""The adaptive engine: scan, lattices where they do, cells where they do not, chunk by chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaetheory._validation import Array
+from vaetheory.models import LatentModel
+from vaetheory.quadrature.cells import integrate
+from vaetheory.quadrature.grid import CELLS
+from vaetheory.quadrature.noise import log_joint_noise
+from vaetheory.quadrature.pairs import TooManyPairs
+from vaetheory.quadrature.result import GAVE_UP, NOT_REACHED, REACHED
+from vaetheory.quadrature.scan import Grid, Scan, sample_grid
+from vaetheory.quadrature.sums import Observable, Sums
+from vaetheory.quadrature.tables import table
+from vaetheory.quadrature.whitened import integrate_frames
+
+#: Called with the fraction of the data that is done.
+Progress = Callable[[float], object]
+
+_EPS = float(np.finfo(np.float64).eps)
+#: (datum, grid cell) pairs of a chunk: tables of this many numbers are in memory at once.
+_CHUNK = 500_000
+_COARSEST = 1e-9
+_CLAIMED = 0.05
+LARGEST_DIM = max(CELLS)
+
+
+@dataclass
+class Outcome:
+    """What the engine found for N data.
+
+    Attributes
+    ----------
+    value : array (N,)
+        Log evidence, nats.
+    error : array (N,)
+        Its error figure.
+    sums : Sums
+        The integrals it comes from.
+    missing : array (N,)
+        Estimated bound of the mass left out, relative to the evidence.
+    noise : array (N,)
+        Rounding noise of the log joint, nats.
+    gave_up : array of bool (N,)
+        Where the budget was spent.
+    """
+
+    value: Array
+    error: Array
+    sums: Sums
+    missing: Array
+    noise: Array
+    gave_up: NDArray[np.bool_]
+
+    def status(self, error: Array, allowed: Array | float) -> NDArray[np.str_]:
+        """How each datum ended, where `allowed` is what its error may be."""
+        failed = np.where(self.gave_up, GAVE_UP, NOT_REACHED)
+        return np.asarray(np.where(error <= allowed, REACHED, failed))
+
+
+def run(
+    model: LatentModel,
+    data: Array,
+    *,
+    rtol: float,
+    max_nodes: int,
+    observable: Observable | None = None,
+    progress: Progress | None = None,
+) -> list[tuple[slice, Outcome]]:
+    """Integrate for data `(N, D)`; return the outcomes of slices of them."""
+    n = len(data)
+    out: list[tuple[slice, Outcome]] = []
+    # Far from the data decoders may overflow; the clipped values are handled.
+    with np.errstate(all="ignore"):
+        grid = sample_grid(model, table(model.likelihood, data[:1]))
+        size = max(1, _CHUNK // len(grid.params))
+        # Chunks still to do, the next one last.
+        todo = [np.s_[i : min(i + size, n)] for i in range(0, n, size)][::-1]
+        while todo:
+            rows = todo.pop()
+            try:
+                part = _chunk(model, grid, data[rows], rtol, max_nodes, observable)
+            except TooManyPairs:
+                middle = (rows.start + rows.stop) // 2
+                todo += [np.s_[middle : rows.stop], np.s_[rows.start : middle]]
+                continue
+            out.append((rows, part))
+            if progress is not None:
+                progress(rows.stop / n)
+    return out
+
+
+def _chunk(
+    model: LatentModel,
+    grid: Grid,
+    data: Array,
+    rtol: float,
+    max_nodes: int,
+    observable: Observable | None,
+) -> Outcome:
+    likelihoods = table(model.likelihood, data)
+    # Convergence is exponential: digits beyond a coarse tolerance cost little, and error
+    # estimates of well-resolved integrands cannot be right by chance.
+    goal = min(rtol, _COARSEST)
+    scan = Scan(model, likelihoods, goal, max_nodes)
+    scan.begin(grid)
+    noise = log_joint_noise(model, data, scan.mode, scan.information)
+    left = np.ones(len(data), dtype=bool)
+    framed: Sums | None = None
+    if model.latent_dim > 1:
+        framed, dropped, done = integrate_frames(
+            scan, rtol=0.5 * goal, noise=noise, max_nodes=max_nodes, observable=observable
+        )
+        scan.dropped += np.where(done, dropped, 0.0)
+        left = ~done
+    sums = integrate(
+        model,
+        likelihoods,
+        scan.pairs(left),
+        scan.best,
+        rtol=0.5 * goal,
+        noise=noise,
+        max_nodes=max_nodes,
+        nodes=scan.nodes,
+        observable=observable,
+    )
+    if framed is not None:
+        sums.put(~left, framed)
+    nothing = sums.total <= 0
+    total = np.where(nothing, 1.0, sums.total)
+    value = np.where(nothing, scan.level, sums.shift + np.log(total))
+    missing = scan.dropped * np.exp(np.minimum(scan.level - sums.shift, 700.0)) / total
+    # An estimate far below the tolerance may be luck; no more than this is claimed.
+    off = np.maximum(sums.error / total, _CLAIMED * goal) + sums.rounding / total + noise
+    # Too high by `off` at most; too low by `off` and by what was dropped.
+    high = np.where(off < 1, -np.log1p(-np.minimum(off, 0.999999)), np.inf)
+    low = np.log1p(np.where(np.isfinite(off + missing), off + missing, 0.0))
+    error = np.maximum(high, low) + 2 * _EPS * np.abs(value)
+    known = np.isfinite(value) & np.isfinite(off + missing) & ~nothing
+    error = np.where(known, error, np.inf)
+    return Outcome(value, error, sums, missing, noise, scan.gave_up | sums.gave_up)

@@ -1,0 +1,156 @@
+"""Integrals of a posterior's weight, and of functions times it, as they add up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaetheory._validation import Array
+from vaetheory.quadrature.blocks import Index
+
+#: Functions of the latent whose expectations are wanted, `(..., d) -> (..., K)`.
+Observable = Callable[[Array], Array]
+#: Greatest log integrand, relative to the best known, that is exponentiated.
+MOST = 600.0
+
+
+def add_up(datum: Index, values: Array, n: int) -> Array:
+    """Sum rows `(P, ...)` over the pairs of each of n data, `(n, ...)`."""
+    if values.ndim == 1:
+        return np.bincount(datum, values, minlength=n)
+    flat = values.reshape(len(values), -1)
+    out = np.stack([np.bincount(datum, column, minlength=n) for column in flat.T], axis=-1)
+    return out.reshape(n, *values.shape[1:])
+
+
+@dataclass
+class Part:
+    """Integrals over P cells or frames, with errors along `a` axes.
+
+    Attributes
+    ----------
+    value : array (P,)
+    error : array (P, a)
+        Quadrature estimate.
+    rounding : array (P,)
+    moment, size : array (P, K)
+        Integrals of the observables times the weight, and of their moduli.
+    moment_error : array (P, K, a)
+    """
+
+    value: Array
+    error: Array
+    rounding: Array
+    moment: Array
+    size: Array
+    moment_error: Array
+
+    @classmethod
+    def empty(cls, count: int, observables: int, axes: int) -> Part:
+        """Room for the integrals."""
+        k = observables
+        return cls(
+            np.empty(count), np.empty((count, axes)), np.empty(count), np.empty((count, k)),
+            np.empty((count, k)), np.empty((count, k, axes)),
+        )  # fmt: skip
+
+    def scale(self, factor: Array) -> None:
+        """Multiply everything by a factor `(P,)`."""
+        for values in (self.value, self.rounding):
+            values *= factor
+        for values in (self.error, self.moment, self.size):
+            values *= factor[:, None]
+        self.moment_error *= factor[:, None, None]
+
+
+@dataclass
+class Sums:
+    """Integrals relative to exp(shift), with their error figures.
+
+    Attributes
+    ----------
+    shift : array (N,)
+        Nats.
+    total, error, rounding : array (N,)
+        The integral, the quadrature estimate of its error, and an estimate of the rounding.
+    moment, size, moment_error : array (N, K)
+        The same for the observables times the weight; `size` is the integral of the moduli.
+    nodes : array of int (N,)
+    gave_up : array of bool (N,)
+    """
+
+    shift: Array
+    total: Array
+    error: Array
+    rounding: Array
+    moment: Array
+    size: Array
+    moment_error: Array
+    nodes: Index
+    gave_up: NDArray[np.bool_]
+
+    @classmethod
+    def empty(cls, shift: Array, nodes: Index, observables: int) -> Sums:
+        """Nothing yet."""
+        n = len(shift)
+        plain = (np.zeros(n) for _ in range(3))
+        wide = (np.zeros((n, observables)) for _ in range(3))
+        return cls(shift.copy(), *plain, *wide, nodes.copy(), np.zeros(n, dtype=bool))
+
+    def relative(self, part: Part, datum: Index) -> tuple[Array, Array]:
+        """Errors of a part `(P, a)` in units of the weight, and what the totals would be `(N,)`.
+
+        Where there are observables the worst of them counts, each relative to its modulus.
+        """
+        n = len(self.shift)
+        total = self.total + add_up(datum, part.value, n)
+        if not self.size.shape[1]:
+            return part.error, total
+        size = self.size + add_up(datum, part.size, n)
+        unit = total[:, None] / np.maximum(size, 1e-300)
+        return np.maximum(part.error, (part.moment_error * unit[datum][..., None]).max(1)), total
+
+    def add(self, part: Part, datum: Index, which: NDArray[np.bool_]) -> None:
+        """Add some of the pairs of a part."""
+        n, who = len(self.shift), datum[which]
+        self.total += add_up(who, part.value[which], n)
+        self.error += add_up(who, part.error[which].sum(axis=-1), n)
+        self.rounding += add_up(who, part.rounding[which], n)
+        if self.size.shape[1]:
+            self.moment += add_up(who, part.moment[which], n)
+            self.size += add_up(who, part.size[which], n)
+            self.moment_error += add_up(who, part.moment_error[which].sum(axis=-1), n)
+
+    def put(self, which: NDArray[np.bool_], other: Sums) -> None:
+        """Take the integrals of some data from other sums."""
+        for name in ("shift", "total", "error", "rounding", "moment", "size", "moment_error"):
+            getattr(self, name)[which] = getattr(other, name)[which]
+
+    def rescale(self, datum: Index, top: Array, part: Part) -> None:
+        """Raise the shift where the integrand is much larger than known, before sums overflow.
+
+        Parameters
+        ----------
+        datum : array of int (P,)
+        top : array (P,)
+            Greatest log integrand, relative to the shift, of each pair of `part`.
+        """
+        highest = np.zeros(len(self.shift))
+        np.maximum.at(highest, datum, top)
+        if highest.max(initial=0.0) < 50:
+            return
+        rise = np.where(highest > 50, highest, 0.0)
+        # Where exponents were cut the value is wrong, and its error figure must say so.
+        cut = highest > MOST
+        rise = np.minimum(rise, MOST)
+        factor = np.exp(-rise)
+        part.scale(factor[datum])
+        self.shift += rise
+        for values in (self.total, self.error, self.rounding):
+            values *= factor
+        for values in (self.moment, self.size, self.moment_error):
+            values *= factor[:, None]
+        self.error[cut] = np.inf
