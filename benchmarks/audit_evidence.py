@@ -73,8 +73,10 @@ def draw_data(rng: np.random.Generator, function: Function, d: int, scale: float
     params = function(rng.normal(size=(PER_MODEL, d)))
     data = params + scale * rng.normal(size=params.shape)
     far = rng.random(PER_MODEL) < 0.2
-    data[far] += scale * rng.uniform(3, 40, (int(far.sum()), 1)) * rng.normal(
-        size=(int(far.sum()), data.shape[1])
+    data[far] += (
+        scale
+        * rng.uniform(3, 40, (int(far.sum()), 1))
+        * rng.normal(size=(int(far.sum()), data.shape[1]))
     )
     return data
 
@@ -87,32 +89,32 @@ def line_evidence(function: Function, data: np.ndarray, scale: float) -> np.ndar
     # Powers of two, so that no node is rounded. The decoder at the middle and both ends of every
     # interval.
     params = function((nodes[:, None] + spacing * np.array([0.0, -0.5, 0.5]))[..., None])
-    out = np.empty(len(data))
+    value = np.empty(len(data))
     for i, x in enumerate(data):
         z, f, h = nodes, params, spacing
         while True:
             away = np.sqrt(((x - f) ** 2).sum(axis=-1)) / scale
             energy = 0.5 * (away**2 + (z[:, None] + h * np.array([0.0, -0.5, 0.5])) ** 2)
             middle = away[:, 0]
-            # Twice what the samples say of the change within an interval, and of its curvature.
-            change = 2 * np.abs(f[:, 1:] - f[:, :1]).max(axis=1).sum(axis=-1) / scale
-            bend = 2 * np.abs(f[:, 1] + f[:, 2] - 2 * f[:, 0]).sum(axis=-1) / scale
-            rise = 2 * np.abs(energy[:, 1:] - energy[:, :1]).max(axis=-1)
+            # Four times what the samples say of the change within an interval, and of its curvature.
+            change = 4 * np.abs(f[:, 1:] - f[:, :1]).max(axis=1).sum(axis=-1) / scale
+            bend = 4 * np.abs(f[:, 1] + f[:, 2] - 2 * f[:, 0]).sum(axis=-1) / scale
+            rise = 4 * np.abs(energy[:, 1:] - energy[:, :1]).max(axis=-1)
             energy = energy[:, 0]
+            far, out = np.maximum(middle - change, 0), np.maximum(np.abs(z) - h, 0)
             least = np.maximum(
-                energy - rise - change**2 - middle * bend - h,
-                0.5 * (np.maximum(middle - change, 0) ** 2 + np.maximum(np.abs(z) - h, 0) ** 2),
+                energy - rise - change**2 - middle * bend - h, 0.5 * (far**2 + out**2)
             )
             # Only intervals that are surely sixty nats below the best are left out ...
             near = least < energy.min() + 60
-            if change[near].max() < 0.2 and h < 0.05:
+            if change[near].max() < 0.4 and h < 0.05:
                 break
             # ... and the others cut in eight: the nodes stay equidistant.
             z, h = (z[near][:, None] + h * (np.arange(8) - 3.5) / 8).ravel(), h / 8
             f = function((z[:, None] + h * np.array([0.0, -0.5, 0.5]))[..., None])
         top = energy[near].min()
-        out[i] = constant - top + np.log(h * np.exp(top - energy[near]).sum())
-    return out
+        value[i] = constant - top + np.log(h * np.exp(top - energy[near]).sum())
+    return value
 
 
 def line_evidence_of(model: LatentModel, data: np.ndarray) -> np.ndarray:
@@ -166,7 +168,12 @@ def on_a_line(rng: np.random.Generator) -> tuple[str, LatentModel, np.ndarray, n
     curve, scale = random_curve(rng), 10 ** rng.uniform(-4, 0.3)
     data = draw_data(rng, curve.function, 1, scale)
     model = LatentModel(curve.function, likelihoods.Gaussian(scale=scale), 1)
-    return f"{curve.name}, sigma {scale:.2g}", model, data, line_evidence(curve.function, data, scale)
+    return (
+        f"{curve.name}, sigma {scale:.2g}",
+        model,
+        data,
+        line_evidence(curve.function, data, scale),
+    )
 
 
 def counts(rng: np.random.Generator) -> tuple[str, LatentModel, np.ndarray, np.ndarray]:
@@ -193,9 +200,10 @@ def rotated(rng: np.random.Generator) -> tuple[str, LatentModel, np.ndarray, np.
 
     def function(z: np.ndarray) -> np.ndarray:
         u = z @ turn
-        return anp.concatenate(
-            [first.function(u[..., :1]), second.function(u[..., 1:])], axis=-1
-        ) @ mix.T
+        return (
+            anp.concatenate([first.function(u[..., :1]), second.function(u[..., 1:])], axis=-1)
+            @ mix.T
+        )
 
     data = draw_data(rng, function, 2, scale)
     parts = data @ mix
@@ -257,7 +265,9 @@ def audit_model(seed: tuple[int, int]) -> Audit:
     if isinstance(model.likelihood, likelihoods.Gaussian):
         white = np.sqrt((data**2).sum(axis=-1)) / model.likelihood.scale
         peak = -model.data_dim * np.log(np.sqrt(2 * np.pi) * model.likelihood.scale)
-        slack += 1.2e-16 * (model.data_dim + 2) * white * (1 + np.sqrt(2 * np.maximum(peak - truth, 0)))
+        slack += (
+            1.2e-16 * (model.data_dim + 2) * white * (1 + np.sqrt(2 * np.maximum(peak - truth, 0)))
+        )
     failures = []
     for i in np.flatnonzero((off > result.error + slack) | (result.reached & (off > RTOL + slack))):
         failures.append(

@@ -62,8 +62,9 @@ def integrate(
     out = Sums.empty(shift, nodes, wanted)
     rules = [tensor_rule(d)] if d == 1 else [tensor_rule(d, FEW_NODES[d]), tensor_rule(d)]
 
-    def cost(rule: TensorRule, weights: Array | None = None) -> Array:
-        return (len(rule.weights) + 1) * np.bincount(pairs.datum, weights, minlength=n)
+    def cost(rule: TensorRule, count: NDArray[np.integer] | None = None) -> Index:
+        cells = np.bincount(pairs.datum, count, minlength=n).astype(np.intp, copy=False)
+        return (len(rule.weights) + 1) * cells
 
     # Cells that the budget cannot pay for are not begun: their data have no value.
     out.gave_up = nodes + cost(rules[0]) > max_nodes
@@ -91,7 +92,7 @@ def integrate(
             if last:
                 further = cost(rules[0], np.where(accept, 0, 1 << axes.sum(axis=-1)))
             else:
-                further = cost(rules[-1], ~accept)
+                further = cost(rules[-1], 1 - accept.astype(np.intp))
             out.gave_up |= (further > 0) & (out.nodes + further > max_nodes)
             accept |= out.gave_up[pairs.datum]
             out.add(part, pairs.datum, accept)

@@ -15,8 +15,9 @@ from vaetheory.quadrature.grid import CELLS
 from vaetheory.quadrature.noise import log_joint_noise
 from vaetheory.quadrature.pairs import TooManyPairs
 from vaetheory.quadrature.result import GAVE_UP, NOT_REACHED, REACHED
-from vaetheory.quadrature.scan import Grid, Scan, sample_grid
+from vaetheory.quadrature.scan import Scan
 from vaetheory.quadrature.sums import Observable, Sums
+from vaetheory.quadrature.survey import Grid, sample_grid
 from vaetheory.quadrature.tables import table
 from vaetheory.quadrature.whitened import integrate_frames
 

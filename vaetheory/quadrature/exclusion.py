@@ -11,7 +11,7 @@ from vaetheory.quadrature.scan import Scan, calmer
 from vaetheory.quadrature.variation import offsets
 
 #: Evaluations a frame after which it is left to the cells, by dimension.
-MOST = {2: 3_000, 3: 25_000, 4: 100_000}
+MOST = {2: 10_000, 3: 200_000, 4: 400_000}
 _DEEPEST = 40
 
 
@@ -45,8 +45,9 @@ def exclude(scan: Scan, slots: Slots, which: Flags) -> tuple[Array, Flags]:
         flags: Flags = ~inside & shown[pairs.datum]
         return flags
 
-    pairs, varies = scan.survivors(which)
-    pairs, calm = keep(pairs, outside(pairs), varies[:, 0])
+    pairs, calm = scan.survivors(which)
+    pairs, used = keep(pairs, outside(pairs))
+    calm = calm[used]
     for _ in range(_DEEPEST):
         if not len(pairs):
             return dropped, shown
@@ -54,19 +55,22 @@ def exclude(scan: Scan, slots: Slots, which: Flags) -> tuple[Array, Flags]:
             raise TooManyPairs
         # What a look at them would cost decides.
         shown &= scan.nodes - spent + samples * scan.counts(pairs) <= most
-        pairs, calm = keep(pairs, shown[pairs.datum], calm)
-        upper, alive, _, varies, axes = scan.examine(pairs, calm, slots)
+        pairs, used = keep(pairs, shown[pairs.datum])
+        upper, alive, _, varies, axes = scan.examine(pairs, calm[used], slots)
         scan.account(dropped, pairs, upper, ~alive)
         # A better point somewhere else: the frames are not those of this posterior.
         shown &= scan.best <= best
-        pairs, varies, axes = keep(pairs, alive & shown[pairs.datum], varies, axes)
-        calm = calmer(varies, axes.all(axis=-1))
+        pairs, used = keep(pairs, alive & shown[pairs.datum])
+        axes = axes[used]
         pairs, parent = split(pairs, axes)
-        pairs, calm = keep(pairs, outside(pairs), calm[parent])
+        calm = calmer(varies[used], axes)[parent]
+        pairs, used = keep(pairs, outside(pairs))
+        calm = calm[used]
         if not len(pairs):
             break
         upper, alive = scan.glance(pairs, calm)
         scan.account(dropped, pairs, upper, ~alive)
-        pairs, calm = keep(pairs, alive, calm)
+        pairs, used = keep(pairs, alive)
+        calm = calm[used]
     shown[pairs.datum] = False
     return dropped, shown

@@ -41,9 +41,7 @@ class Frames:
 
     def take(self, which: NDArray[np.intp] | NDArray[np.bool_] | slice) -> Frames:
         """The frames at some positions."""
-        return Frames(
-            self.owner[which], self.centre[which], self.axes[which], self.inverse[which]
-        )
+        return Frames(self.owner[which], self.centre[which], self.axes[which], self.inverse[which])
 
     def log_volume(self) -> Array:
         """Log volume of a unit of w, `(F,)`."""

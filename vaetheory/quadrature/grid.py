@@ -129,6 +129,13 @@ def outer(d: int, radius: float) -> Mesh:
     return mesh.take(np.flatnonzero(out & (boxes.least_square() < radius**2)))
 
 
+def _along(axis: int, d: int, part: slice) -> tuple[EllipsisType | slice, ...]:
+    """Index of a part of one of the last d axes; `axis` counts from the end."""
+    index = [slice(None)] * d
+    index[axis] = part
+    return (..., *index)
+
+
 def pool(values: NDArray[_T], cells: int, d: int) -> NDArray[_T]:
     """Maximum over the 2^d children of each cell of the next coarser level.
 
@@ -139,10 +146,7 @@ def pool(values: NDArray[_T], cells: int, d: int) -> NDArray[_T]:
     out = values.reshape(*values.shape[:-1], *(cells,) * d)
     # Slices: a reduction over axes of two is many times slower.
     for axis in range(-d, 0):
-        even: list[slice | EllipsisType] = [slice(None)] * d
-        odd = even.copy()
-        even[axis], odd[axis] = np.s_[0::2], np.s_[1::2]
-        out = np.maximum(out[(..., *even)], out[(..., *odd)])
+        out = np.maximum(out[_along(axis, d, np.s_[0::2])], out[_along(axis, d, np.s_[1::2])])
     return out.reshape(*values.shape[:-1], -1)
 
 
@@ -166,10 +170,8 @@ def peaks(values: Array, cells: int, d: int) -> NDArray[np.bool_]:
     table = values.reshape(*shape[:-1], *(cells,) * d)
     out = np.ones(table.shape, dtype=bool)
     for axis in range(-d, 0):
-        left: list[slice | EllipsisType] = [slice(None)] * d
-        right = left.copy()
-        left[axis], right[axis] = np.s_[:-1], np.s_[1:]
-        falls = table[(..., *left)] >= table[(..., *right)]
-        out[(..., *left)] &= falls
-        out[(..., *right)] &= ~falls
+        left, right = _along(axis, d, np.s_[:-1]), _along(axis, d, np.s_[1:])
+        falls = table[left] >= table[right]
+        out[left] &= falls
+        out[right] &= ~falls
     return out.reshape(shape)

@@ -18,7 +18,7 @@ _DEVIATIONS = 3.0
 
 
 def log_joint_noise(model: LatentModel, data: Array, mode: Array, information: Array) -> Array:
-    """Estimate three times the rounding error of log p(x, z) at points of the posterior, `(N,)`, nats.
+    """Estimate three times the rounding error of log p(x, z) in the posterior, `(N,)`, nats.
 
     The decoder is evaluated at equidistant points so close that it is a parabola there. Its third
     differences are rounding, of the decoder and of the points themselves: of any decoder, without

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vaetheory._validation import Array
 from vaetheory.quadrature.blocks import Index
 from vaetheory.quadrature.grid import Boxes
 
@@ -53,16 +52,13 @@ def select(boxes: Boxes, cell: Index, datum: Index) -> Pairs:
     return Pairs(boxes.take(kept), cell, datum)
 
 
-def keep(
-    pairs: Pairs, which: NDArray[np.bool_] | slice, *columns: Array
-) -> tuple[Pairs, *tuple[Array, ...]]:
-    """Return some of the pairs, and the rows of `columns` (one a cell) of the cells they need."""
+def keep(pairs: Pairs, which: NDArray[np.bool_]) -> tuple[Pairs, NDArray[np.bool_]]:
+    """Return some of the pairs, and the mask `(C,)` of the cells that they need."""
     cell = pairs.cell[which]
     used = np.zeros(len(pairs.boxes), dtype=bool)
     used[cell] = True
     number = np.cumsum(used) - 1
-    kept = Pairs(pairs.boxes.take(used), number[cell], pairs.datum[which])
-    return (kept, *(column[used] for column in columns))
+    return Pairs(pairs.boxes.take(used), number[cell], pairs.datum[which]), used
 
 
 def split(pairs: Pairs, axes: NDArray[np.bool_]) -> tuple[Pairs, Index]:

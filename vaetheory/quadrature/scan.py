@@ -17,23 +17,20 @@ from vaetheory.gaussians import LOG_2PI, standard_log_prob
 from vaetheory.models import LatentModel
 from vaetheory.modes import climb, log_laplace
 from vaetheory.quadrature.blocks import Index, blocks
+from vaetheory.quadrature.frames import Slots
 from vaetheory.quadrature.grid import (
-    CELLS,
     INNER,
-    MOST_CELLS,
     Boxes,
-    Mesh,
-    inner,
     level,
     outer,
     peaks,
     pool,
     spread,
 )
-from vaetheory.quadrature.frames import Slots
 from vaetheory.quadrature.merge import merge
 from vaetheory.quadrature.pairs import MAX_PAIRS, Pairs, TooManyPairs, join, keep, select, split
 from vaetheory.quadrature.planes import Planes
+from vaetheory.quadrature.survey import Grid
 from vaetheory.quadrature.tables import GaussianTable, Table
 from vaetheory.quadrature.variation import (
     SAFETY,
@@ -45,6 +42,7 @@ from vaetheory.quadrature.variation import (
     vary,
     vary_mesh,
 )
+from vaetheory.quadrature.variation import rough as rough_samples
 
 #: A pair is resolved when, within the cell, log p bends away from a tangent by at most this
 #: (whitened Gaussian: the cell is seen under 6 standard deviations) ...
@@ -62,62 +60,11 @@ _TRUSTED = 8.0
 _LINEAR_SAFETY = 1.25
 #: At least this share of the decoder's curvature is taken to lie along the score.
 _ALIGNED = 0.1
-#: A decoder is wavy on a grid where it leaves its tangent by this share of its change ...
-_WAVY = 0.45
-#: ... in cells that hold more than this share of the prior.
-_WAVY_SHARE = 0.05
 #: Share from which the samples of a cell are rough.
 _ROUGH = 0.2
 _LOST = 1e-14
 _LIMIT = 1_500_000
 _DEEPEST = 80
-
-
-@dataclass(frozen=True)
-class Grid:
-    """The fine grid with the decoder's variation in its cells; shared by all data.
-
-    Attributes
-    ----------
-    cells : int
-        Cells an axis.
-    params : array (C, D)
-        At the centres.
-    reach, curve, bend : array (C,)
-        See `Variation` and `Table.bend`.
-    """
-
-    cells: int
-    params: Array
-    reach: Array
-    curve: Array
-    bend: Array
-
-
-def _sample(model: LatentModel, table: Table, mesh: Mesh) -> tuple[Array, ...]:
-    """Parameters at the centres of a mesh, reach, curve and bend of its cells."""
-    step = batch(model)
-    parts = []
-    for i in range(0, len(mesh), step):
-        v = vary_mesh(model, table, mesh.take(np.s_[i : i + step]))
-        parts.append((v.centre, v.reach, v.curve, SAFETY**2 * table.bend(v.centre, v.delta)))
-    return tuple(np.concatenate(p) for p in zip(*parts, strict=True))
-
-
-def sample_grid(model: LatentModel, table: Table) -> Grid:
-    """Sample the decoder over a grid that is fine enough for it to look smooth."""
-    d = model.latent_dim
-    cells = CELLS[d]
-    weight = np.exp(standard_log_prob(level(d, cells).centre))
-    while True:
-        grid = Grid(cells, *_sample(model, table, inner(d, cells)))
-        # Cells in which it looks nothing like a plane, apart from what is small anyway.
-        change = (grid.reach - grid.curve) / SAFETY
-        wavy = (grid.curve / SAFETY_CURVE > _WAVY * change) & (grid.reach > 1)
-        if cells == MOST_CELLS[d] or weight @ wavy <= _WAVY_SHARE * weight.sum():
-            return grid
-        cells *= 2
-        weight = np.exp(standard_log_prob(level(d, cells).centre))
 
 
 @dataclass
@@ -146,8 +93,8 @@ class Scan:
         Data and cells where the log joint is greatest among its neighbours (d > 1).
     outside : Pairs
         Cells outside the grid that are not dropped.
-    outside_varies : array (C, 2)
-        Their reach and curve, see `Variation`.
+    outside_reach : array (C,)
+        Their reach, see `Variation`.
     """
 
     model: LatentModel
@@ -166,7 +113,7 @@ class Scan:
     rough: Array = field(init=False)
     summits: tuple[Index, Index] = field(init=False)
     outside: Pairs = field(init=False)
-    outside_varies: Array = field(init=False)
+    outside_reach: Array = field(init=False)
 
     def __post_init__(self) -> None:
         n = len(self.table.data)
@@ -195,7 +142,7 @@ class Scan:
         self._inner(grid)
         excess = (self.table.peak - self.level).max() - np.log(self.rtol) + MARGIN + 2
         radius = max(INNER, np.sqrt(2 * max(excess, 0.0)))
-        self.outside, self.outside_varies = self._outer(radius)
+        self.outside, self.outside_reach = self._outer(radius)
         # What no cell covers lies outside a ball of this radius, whose prior mass is
         # Gamma(a, x) / Gamma(a) <= x^a exp(-x) / (x - (a - 1)) / Gamma(a), a = d / 2 <= 2.
         a, x = 0.5 * d, 0.5 * radius**2
@@ -218,14 +165,13 @@ class Scan:
         return level(self.model.latent_dim, self.grid.cells).centre
 
     def survivors(self, which: NDArray[np.bool_]) -> tuple[Pairs, Array]:
-        """The cells of some data that were not dropped, with their reach and curve `(C, 2)`."""
+        """The cells of some data that were not dropped, and the reach of each cell."""
         d = self.model.latent_dim
         cell, datum = np.nonzero((self.alive & which[:, None]).T)
-        everything = Pairs(level(d, self.grid.cells), cell, datum)
-        varies = np.stack([self.grid.reach, self.grid.curve], axis=-1)
-        near, varies = keep(everything, np.s_[:], varies)
-        far, varies_far = keep(self.outside, which[self.outside.datum], self.outside_varies)
-        return join([near, far], d), np.concatenate([varies, varies_far])
+        near = select(level(d, self.grid.cells), cell, datum)
+        far, used = keep(self.outside, which[self.outside.datum])
+        reach = np.concatenate([self.grid.reach[np.unique(cell)], self.outside_reach[used]])
+        return join([near, far], d), reach
 
     def _log_weight(self, boxes: Boxes) -> Array:
         """Log of volume times the greatest prior density of each cell."""
@@ -306,12 +252,12 @@ class Scan:
         return parts
 
     def _outer(self, radius: float) -> tuple[Pairs, Array]:
-        """The pairs outside the inner box that are not dropped, with their reach and curve."""
+        """The pairs outside the inner box that are not dropped, and the cells' reach."""
         d = self.model.latent_dim
         mesh = outer(d, radius)
         step = min(batch(self.model), max(1, 4_000_000 // len(self.best)))
         parts: list[Pairs] = []
-        varies = [np.empty((0, 2))]
+        reach: list[Array] = [np.empty(0)]
         for i in range(0, len(mesh), step):
             some = mesh.take(np.s_[i : i + step])
             boxes = some.boxes()
@@ -327,8 +273,8 @@ class Scan:
             upper += self._log_weight(boxes) - self.level[:, None]
             cell, datum = np.nonzero(self._drop(upper).T)
             parts.append(select(boxes, cell, datum))
-            varies.append(np.stack([v.reach, v.curve], axis=-1)[np.unique(cell)])
-        return join(parts, d), np.concatenate(varies)
+            reach.append(v.reach[np.unique(cell)])
+        return join(parts, d), np.concatenate(reach)
 
     def glance(self, pairs: Pairs, calm: Array) -> tuple[Array, NDArray[np.bool_]]:
         """Bound the mass of pairs by the centres alone: one evaluation a pair.
@@ -364,21 +310,20 @@ class Scan:
         upper += self._log_weight(pairs.boxes)[pairs.cell] - self.level[pairs.datum]
         return upper, upper > self._threshold
 
-    def account(
-        self, dropped: Array, pairs: Pairs, upper: Array, gone: NDArray[np.bool_]
-    ) -> None:
+    def account(self, dropped: Array, pairs: Pairs, upper: Array, gone: NDArray[np.bool_]) -> None:
         """Add the bounds of the pairs that are gone to `dropped`."""
         lost = np.exp(np.minimum(upper[gone], 700.0))
         dropped += np.bincount(pairs.datum[gone], lost, minlength=len(dropped))
 
-    def counts(self, pairs: Pairs, weights: Array | None = None) -> Array:
+    def counts(self, pairs: Pairs, weights: Index | None = None) -> Index:
         """Number of pairs of each datum, or the sum of their weights."""
-        return np.bincount(pairs.datum, weights, minlength=len(self.best))
+        sums = np.bincount(pairs.datum, weights, minlength=len(self.best))
+        return sums.astype(np.intp, copy=False)
 
     def _refine(self, pairs: Pairs, *, merging: bool = True) -> Pairs:
         """Branch and bound until every pair is dropped or resolved."""
         d = self.model.latent_dim
-        calm = np.zeros(len(pairs.boxes))
+        calm: Array = np.zeros(len(pairs.boxes))
         done: list[Pairs] = []
         for depth in range(_DEEPEST):
             if not len(pairs):
@@ -388,7 +333,8 @@ class Scan:
             if depth:
                 upper, alive = self.glance(pairs, calm)
                 self.account(self.dropped, pairs, upper, ~alive)
-                pairs, calm = keep(pairs, alive, calm)
+                pairs, used = keep(pairs, alive)
+                calm = calm[used]
             upper, alive, rough, varies, axes = self.examine(pairs, calm)
             resolved = rough <= 1
             if depth == _DEEPEST - 1:
@@ -403,9 +349,9 @@ class Scan:
                 done.append(self._merge(pairs, going, rough))
             else:
                 done.append(keep(pairs, going & resolved)[0])
-            pairs, varies, axes = keep(pairs, going & ~resolved, varies, axes)
-            pairs, parent = split(pairs, axes)
-            calm = calmer(varies, axes.all(axis=-1))[parent]
+            pairs, used = keep(pairs, going & ~resolved)
+            pairs, parent = split(pairs, axes[used])
+            calm = calmer(varies[used], axes[used])[parent]
         return join(done, d)
 
     def examine(
@@ -498,6 +444,7 @@ class Scan:
         bend = bend * np.maximum(1.0, reach / np.maximum(v.reach, 1e-300)) ** 2
         seen, where = np.empty(len(cell)), np.empty(len(cell), dtype=np.intp)
         k, size = points.shape[1], self.model.data_dim
+        rough_cells = rough_samples(v.reach, v.curve, _ROUGH)
         planes = Planes(v, boxes) if isinstance(table, GaussianTable) else None
         residual = misfit(d)
         for b in blocks(cell, per_pair=2 * k + 2 * size, per_cell=k * size, limit=_LIMIT):
@@ -513,7 +460,7 @@ class Scan:
             curve = np.maximum(curve, _ALIGNED * slope * v.curve[b.cells, None])
             tangent = value + _LINEAR_SAFETY * np.maximum(linear.max(axis=-1), 0) + curve
             # A tangent says nothing of what rough samples may have missed.
-            tangent = np.where(v.rough(_ROUGH)[b.cells, None], np.inf, tangent)
+            tangent[rough_cells[b.cells]] = np.inf
             # Where values are huge, what cancels has lost its digits.
             lost = _LOST * (np.abs(value) + slope * reach[b.cells, None])
             bound = np.minimum(np.minimum(bound, tangent) + lost, table.peak[who])
@@ -538,18 +485,20 @@ class Scan:
             self._climb(which, start[which])
 
 
-def calmer(varies: Array, halved: NDArray[np.bool_] | bool = True) -> Array:
+def calmer(varies: Array, axes: NDArray[np.bool_]) -> Array:
     """Return what a part of a cell varies by around its own centre: half, and the curvature.
 
-    Where the cell is not `halved` along every axis, a part may vary by as much as the whole.
+    Where the cell is not halved along every axis, a part may vary by as much as the whole.
 
     Parameters
     ----------
     varies : array (C, 2)
         Reach and curve of the cells.
+    axes : array of bool (C, d)
+        Along which axes they are halved.
     """
     reach, curve = varies.T
-    out: Array = np.where(halved, 0.5, 1.0) * (reach - curve) + curve
+    out: Array = np.where(axes.all(axis=-1), 0.5, 1.0) * (reach - curve) + curve
     return out
 
 

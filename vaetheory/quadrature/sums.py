@@ -20,10 +20,10 @@ MOST = 600.0
 def add_up(datum: Index, values: Array, n: int) -> Array:
     """Sum rows `(P, ...)` over the pairs of each of n data, `(n, ...)`."""
     if values.ndim == 1:
-        return np.bincount(datum, values, minlength=n)
-    flat = values.reshape(len(values), -1)
+        return np.bincount(datum, values, minlength=n).astype(np.float64, copy=False)
+    flat = values.reshape(len(values), int(np.prod(values.shape[1:])))
     out = np.stack([np.bincount(datum, column, minlength=n) for column in flat.T], axis=-1)
-    return out.reshape(n, *values.shape[1:])
+    return out.reshape(n, *values.shape[1:]).astype(np.float64, copy=False)
 
 
 @dataclass
@@ -96,9 +96,11 @@ class Sums:
     def empty(cls, shift: Array, nodes: Index, observables: int) -> Sums:
         """Nothing yet."""
         n = len(shift)
-        plain = (np.zeros(n) for _ in range(3))
-        wide = (np.zeros((n, observables)) for _ in range(3))
-        return cls(shift.copy(), *plain, *wide, nodes.copy(), np.zeros(n, dtype=bool))
+        one, some = np.zeros(n), np.zeros((n, observables))
+        return cls(
+            shift.copy(), one, one.copy(), one.copy(), some, some.copy(), some.copy(),
+            nodes.copy(), np.zeros(n, dtype=bool),
+        )  # fmt: skip
 
     def relative(self, part: Part, datum: Index) -> tuple[Array, Array]:
         """Errors of a part `(P, a)` in units of the weight, and what the totals would be `(N,)`.

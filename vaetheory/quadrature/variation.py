@@ -79,10 +79,18 @@ class Variation:
     curve: Array
     plane: Array
 
-    def rough(self, share: float) -> NDArray[np.bool_]:
-        """Where the samples leave a plane by more than a share of their change, `(C,)`."""
-        change = (self.reach - self.curve) / SAFETY
-        return np.asarray(self.curve / SAFETY_CURVE > share * change)
+
+def rough(reach: Array, curve: Array, share: float) -> NDArray[np.bool_]:
+    """Where samples leave a plane by more than a share of their change, `(C,)`.
+
+    Parameters
+    ----------
+    reach, curve : array (C,)
+        See `Variation`.
+    share : float
+    """
+    change = (reach - curve) / SAFETY
+    return np.asarray(curve / SAFETY_CURVE > share * change)
 
 
 def _measure(table: Table, params: Array, mesh: bool, d: int) -> Variation:
@@ -112,7 +120,7 @@ def vary_mesh(model: LatentModel, table: Table, mesh: Mesh) -> Variation:
         [np.zeros(d), mesh_offsets(d)[-1]]
     )
     params = np.empty((len(mesh), which.shape[1] + 2, model.data_dim))
-    params[:, ::len(which[0]) + 1] = table.restrict(model.decode(inside))
+    params[:, :: len(which[0]) + 1] = table.restrict(model.decode(inside))
     params[:, 1:-1] = table.restrict(model.decode(points))[which]
     return _measure(table, params, True, d)
 

@@ -1,0 +1,410 @@
+"""What a log evidence costs, and how wrong it is, by the engine and by what people use instead.
+
+    OPENBLAS_NUM_THREADS=1 python benchmarks/evidence.py
+
+Tanh networks d-32-D, data drawn from the model. Seconds are given as ratios to the engine in the
+same run. An alternative is stopped after `--limit` seconds; what works on one datum at a time is
+timed on a few and counted N times. Writes docs/evidence.csv, docs/evidence.md and
+docs/evidence.png.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import importlib.util
+import io
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import autograd.numpy as anp
+import matplotlib.pyplot as plt
+import numpy as np
+from audit_evidence import plane_evidence
+from scipy.integrate import cubature, nquad
+from scipy.optimize import minimize
+from scipy.special import logsumexp
+
+from vaetheory import LatentModel, decoders, likelihoods, log_evidence, plotting
+from vaetheory.files import replacing
+
+RTOL = 1e-10
+BOX = 8.0
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model and how many data."""
+
+    d: int
+    size: int
+    scale: float
+    count: int
+    folded: bool = False
+
+    @property
+    def name(self) -> str:
+        """Short name."""
+        folded = " folded" if self.folded else ""
+        return f"d{self.d} D{self.size} s{self.scale:g} N{self.count}{folded}"
+
+    def build(self) -> tuple[LatentModel, np.ndarray]:
+        """The model and its data."""
+        rng = np.random.default_rng(0)
+        w, b = rng.normal(size=(32, self.d)), rng.normal(size=32)
+        v, c = rng.normal(size=(self.size, 32)) / np.sqrt(32), 0.1 * rng.normal(size=self.size)
+        network = decoders.TanhNetwork([w, v], [b, c])
+        decoder = (lambda z: anp.tanh((z * z) @ w.T + b) @ v.T + c) if self.folded else network
+        model = LatentModel(decoder, likelihoods.Gaussian(scale=self.scale), self.d)
+        params = model.decode(rng.normal(size=(self.count, self.d)))
+        return model, params + self.scale * rng.normal(size=params.shape)
+
+
+CASES = (
+    Case(1, 64, 1.0, 1000), Case(1, 64, 0.03, 1000), Case(1, 8, 0.03, 1), Case(1, 8, 1.0, 1000),
+    Case(2, 64, 1.0, 1000), Case(2, 64, 0.1, 1000), Case(2, 64, 0.03, 1), Case(2, 64, 0.03, 1000),
+    Case(2, 8, 0.1, 100), Case(2, 64, 0.1, 100, folded=True), Case(2, 64, 1.0, 1),
+    Case(3, 64, 0.03, 3), Case(3, 64, 0.1, 3), Case(3, 64, 1.0, 3),
+)  # fmt: skip
+
+
+class OutOfTime(Exception):
+    """An alternative took too long."""
+
+
+@dataclass
+class Clock:
+    """Stops an integrand after a while."""
+
+    limit: float
+    start: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.start = time.perf_counter()
+
+    def check(self) -> None:
+        """Raise when the time is up."""
+        if time.perf_counter() - self.start > self.limit:
+            raise OutOfTime
+
+
+#: Log evidences, claimed errors (NaN for none), and how many of the data that was.
+Answer = tuple[np.ndarray, np.ndarray, int]
+
+
+def peak(model: LatentModel) -> float:
+    """Log of the Gaussian likelihood's constant."""
+    return -model.data_dim * np.log(model.likelihood.scale * np.sqrt(2 * np.pi))
+
+
+def by_cubature(model: LatentModel, X: np.ndarray, clock: Clock) -> Answer:
+    """SciPy's cubature over the prior's box for all data at once, by one matrix product a call."""
+    scale, square = model.likelihood.scale, (X**2).sum(axis=-1)
+
+    def weight(z: np.ndarray) -> np.ndarray:
+        clock.check()
+        f = model.decode(z)
+        away = (f**2).sum(axis=-1)[:, None] + square - 2 * f @ X.T
+        return np.exp(-0.5 * away / scale**2 - 0.5 * (z**2).sum(axis=-1)[:, None])
+
+    d = model.latent_dim
+    found = cubature(weight, [-BOX] * d, [BOX] * d, rtol=RTOL, atol=0.0, max_subdivisions=100_000)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = np.log(found.estimate) + peak(model) - 0.5 * d * np.log(2 * np.pi)
+        error = np.where(found.estimate > 0, found.error / found.estimate, found.error)
+    return value, error, len(X)
+
+
+def by_nquad(model: LatentModel, X: np.ndarray, clock: Clock) -> Answer:
+    """SciPy's nquad over the prior's box, datum by datum."""
+    d, x = model.latent_dim, X[0]
+
+    def weight(*z: float) -> float:
+        clock.check()
+        return float(np.exp(model.log_joint(x, np.array(z)[None])[0] - peak(model)))
+
+    options = {"epsabs": 0.0, "epsrel": RTOL, "limit": 200}
+    value, error = nquad(weight, [(-BOX, BOX)] * d, opts=options)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.log([value]) + peak(model), np.array([error]) / max(value, 1e-300), 1
+
+
+def laplace(model: LatentModel, x: np.ndarray, starts: int = 4) -> tuple[np.ndarray, np.ndarray]:
+    """The mode from a few climbs and a factor of the Laplace covariance."""
+    rng, best = np.random.default_rng(0), None
+    for k in range(starts):
+        start = rng.normal(size=model.latent_dim) * (k > 0)
+
+        def potential(z: np.ndarray) -> tuple[float, np.ndarray]:
+            gradient = model.gauss_newton(x[None], z[None])[0][0]
+            return -float(model.log_joint(x, z[None])[0]), gradient
+
+        found = minimize(potential, start, jac=True, method="BFGS")
+        best = found if best is None or found.fun < best.fun else best
+    _, hessian, safe = model.potential_derivatives(x[None], best.x[None])
+    try:
+        return best.x, np.linalg.cholesky(np.linalg.inv(hessian[0]))
+    except np.linalg.LinAlgError:
+        return best.x, np.linalg.cholesky(np.linalg.inv(safe[0]))
+
+
+def few(X: np.ndarray) -> np.ndarray:
+    """Some of the data, for what works on one datum at a time."""
+    return X[:20]
+
+
+def by_hermite(model: LatentModel, X: np.ndarray, clock: Clock) -> Answer:
+    """Gauss-Hermite with 20 nodes an axis at the best of four climbs by BFGS."""
+    d = model.latent_dim
+    line, weights = np.polynomial.hermite_e.hermegauss(20)
+    nodes = np.stack(np.meshgrid(*(line,) * d), axis=-1).reshape(-1, d)
+    logs = np.stack(np.meshgrid(*(np.log(weights) + 0.5 * line**2,) * d), axis=-1)
+    logs = logs.reshape(-1, d).sum(axis=-1)
+    out = []
+    for x in few(X):
+        clock.check()
+        mode, factor = laplace(model, x)
+        joint = model.log_joint(x, mode + nodes @ factor.T)
+        out.append(logsumexp(joint + logs) + np.log(np.abs(np.diagonal(factor))).sum())
+    return np.array(out), np.full(len(out), np.nan), len(out)
+
+
+def by_importance(model: LatentModel, X: np.ndarray, clock: Clock) -> Answer:
+    """Importance sampling with 5,000 draws from the Laplace approximation."""
+    rng, d = np.random.default_rng(0), model.latent_dim
+    value, error = [], []
+    for x in few(X):
+        clock.check()
+        mode, factor = laplace(model, x)
+        w = rng.normal(size=(5000, d))
+        logs = model.log_joint(x, mode + w @ factor.T) + 0.5 * (w**2).sum(axis=-1)
+        logs += 0.5 * d * np.log(2 * np.pi) + np.log(np.abs(np.diagonal(factor))).sum()
+        weights = np.exp(logs - logs.max())
+        value.append(logs.max() + np.log(weights.mean()))
+        error.append(2 * weights.std() / weights.mean() / np.sqrt(5000))
+    return np.array(value), np.array(error), len(value)
+
+
+def by_vegas(model: LatentModel, X: np.ndarray, clock: Clock) -> Answer:
+    """Vegas over the prior's box, one datum."""
+    import vegas
+
+    d, x = model.latent_dim, X[0]
+    top = float(model.log_joint(x, laplace(model, x)[0][None])[0])
+
+    @vegas.batchintegrand
+    def weight(z: np.ndarray) -> np.ndarray:
+        clock.check()
+        return np.exp(model.log_joint(x, z) - top)
+
+    integrator = vegas.Integrator([[-BOX, BOX]] * d)
+    integrator(weight, nitn=5, neval=20_000)
+    found = integrator(weight, nitn=10, neval=20_000)
+    return np.log([found.mean]) + top, np.array([2 * found.sdev / found.mean]), 1
+
+
+def by_dynesty(model: LatentModel, X: np.ndarray, clock: Clock) -> Answer:
+    """Nested sampling by dynesty, one datum."""
+    import dynesty
+    from scipy.stats import norm
+
+    x = X[0]
+
+    def log_likelihood(z: np.ndarray) -> float:
+        clock.check()
+        return float(model.log_likelihood(x, z[None])[0])
+
+    sampler = dynesty.NestedSampler(
+        log_likelihood, norm.ppf, model.latent_dim, rstate=np.random.default_rng(0)
+    )
+    sampler.run_nested(print_progress=False)
+    found = sampler.results
+    return np.array([found.logz[-1]]), np.array([2 * found.logzerr[-1]]), 1
+
+
+ALTERNATIVES: dict[str, Callable[[LatentModel, np.ndarray, Clock], Answer]] = {
+    "cubature": by_cubature,
+    "nquad": by_nquad,
+    "Gauss-Hermite": by_hermite,
+    "importance": by_importance,
+}
+for _name, _route in (("vegas", by_vegas), ("dynesty", by_dynesty)):
+    if importlib.util.find_spec(_name):
+        ALTERNATIVES[_name] = _route
+
+
+def bare_seconds(model: LatentModel, X: np.ndarray, pairs: int, decoded: int) -> float:
+    """Time of the decoder for so many latents, and of matrix product and exp for so many pairs."""
+    z = np.random.default_rng(0).normal(size=(2048, model.latent_dim))
+    chunk = X[: min(len(X), 1000)]
+
+    def best(work: Callable[[], object]) -> float:
+        times = []
+        for _ in range(5):
+            start = time.perf_counter()
+            work()
+            times.append(time.perf_counter() - start)
+        return min(times)
+
+    f = model.decode(z)
+    decode = best(lambda: model.decode(z)) / len(z)
+    product = best(lambda: np.exp(-np.abs(chunk @ f.T))) / (len(z) * len(chunk))
+    return decode * decoded + product * pairs
+
+
+class Counting(decoders.Decoder):
+    """A decoder that counts the latents it is given."""
+
+    def __init__(self, inner: decoders.Decoder) -> None:
+        self.inner, self.count = inner, 0
+
+    def __call__(self, z: np.ndarray) -> np.ndarray:
+        self.count += z.size // z.shape[-1]
+        return self.inner(z)
+
+    def jacobian(self, z: np.ndarray) -> np.ndarray:
+        return self.inner.jacobian(z)
+
+    def hessian(self, z: np.ndarray) -> np.ndarray:
+        return self.inner.hessian(z)
+
+    def weighted_hessian(self, z: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        return self.inner.weighted_hessian(z, weights)
+
+
+def reference(case: Case, model: LatentModel, X: np.ndarray) -> tuple[np.ndarray, str]:
+    """Log evidences by another route than the engine, where there is one."""
+    some = X[:50]
+    if case.d == 2 and case.scale >= 0.1:
+        return plane_evidence(model, some, case.scale), "lattices"
+    found = log_evidence(model, some, method="trapezoid", rtol=1e-12, max_nodes=20_000_000)
+    if found.reached.all():
+        return found.value, "trapezoid"
+    if case.d == 1:
+        found = log_evidence(model, some, method="cubature", rtol=1e-12)
+        if found.reached.all():
+            return found.value, "cubature"
+    return log_evidence(model, some, rtol=1e-13).value, "engine at 1e-13"
+
+
+Row = dict[str, str | float]
+
+
+def run(case: Case, limit: float) -> list[Row]:
+    """Every route on one case."""
+    model, X = case.build()
+    truth, source = reference(case, model, X)
+    log_evidence(model, X[:1])
+    times = []
+    while len(times) < 3 or (sum(times) < 0.5 and len(times) < 20):
+        start = time.perf_counter()
+        ours = log_evidence(model, X, rtol=RTOL)
+        times.append(time.perf_counter() - start)
+    seconds = float(np.median(times))
+    counting = Counting(model.decoder)
+    pairs = log_evidence(LatentModel(counting, model.likelihood, case.d), X).nodes
+    bare = bare_seconds(model, X, pairs, counting.count)
+    off = np.abs(ours.value[: len(truth)] - truth).max()
+    rows: list[Row] = [{
+        "case": case.name, "route": "vaetheory", "seconds": seconds, "ratio": 1.0,
+        "true error": off, "claimed": float(ours.error.max()),
+        "verdict": "right" if ours.reached.all() else "not reached",
+        "pairs a datum": pairs / len(X), "to bare": seconds / bare, "reference": source,
+    }]  # fmt: skip
+    for name, route in ALTERNATIVES.items():
+        row: Row = {"case": case.name, "route": name}
+        start = time.perf_counter()
+        try:
+            with np.errstate(all="ignore"):
+                value, claimed, done = route(model, X, Clock(limit))
+        except OutOfTime:
+            row |= {"seconds": limit, "ratio": limit / seconds, "verdict": f"over {limit:g} s"}
+            rows.append(row)
+            continue
+        taken = (time.perf_counter() - start) * len(X) / done
+        k = min(len(value), len(truth))
+        error = np.abs(value[:k] - truth[:k])
+        wrong = ~(error <= 10 * RTOL)
+        # Silent: it claims to be good, or claims nothing, and is off by much more than it says.
+        silent = wrong & ~(error <= 3 * claimed[:k])
+        verdict = "right" if not wrong.any() else "silently wrong" if silent.any() else "inaccurate"
+        row |= {
+            "seconds": taken, "ratio": taken / seconds, "true error": float(error.max()),
+            "claimed": float(np.max(claimed)), "verdict": verdict,
+        }  # fmt: skip
+        rows.append(row)
+    return rows
+
+
+COLUMNS = (
+    "case", "route", "seconds", "ratio", "true error", "claimed", "verdict", "pairs a datum",
+    "to bare", "reference",
+)  # fmt: skip
+
+
+def show(value: str | float | None) -> str:
+    """A cell of the table."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else f"{value:.2g}" if value < 1000 else f"{value:.0f}"
+
+
+def write(rows: list[Row]) -> None:
+    """Write table, data and figure."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS)
+    writer.writeheader()
+    writer.writerows(rows)
+    with replacing(DOCS / "evidence.csv") as path:
+        path.write_text(text.getvalue())
+    shown = [c for c in COLUMNS if c != "seconds"]
+    lines = ["| " + " | ".join(shown) + " |", "| " + " | ".join("---" for _ in shown) + " |"]
+    lines += ["| " + " | ".join(show(row.get(c)) for c in shown) + " |" for row in rows]
+    with replacing(DOCS / "evidence-table.md") as path:
+        path.write_text("\n".join(lines) + "\n")
+    with plotting.style():
+        figure, axes = plt.subplots(figsize=(7.5, 4.5))
+        names = list(dict.fromkeys(str(row["case"]) for row in rows))
+        markers = dict(zip(["vaetheory", *ALTERNATIVES], "oDs^vPX", strict=False))
+        for name, marker in markers.items():
+            here = [row for row in rows if row["route"] == name]
+            place = [names.index(str(row["case"])) for row in here]
+            ratio = [float(row["ratio"]) for row in here]
+            right = [row["verdict"] == "right" for row in here]
+            line = axes.plot(place, ratio, marker, mfc="none", label=name)[0]
+            axes.plot(
+                [p for p, r in zip(place, right, strict=True) if r],
+                [t for t, r in zip(ratio, right, strict=True) if r],
+                marker, color=line.get_color(),
+            )  # fmt: skip
+        axes.set_yscale("log")
+        axes.set_xticks(range(len(names)), names, rotation=60, ha="right")
+        axes.set_ylabel("time, engine = 1")
+        axes.set_title("Filled: right to 1e-9; hollow: wrong or out of time")
+        axes.legend(ncols=3)
+        plotting.save(figure, DOCS / "evidence.png")
+
+
+def main() -> int:
+    """Run the benchmark from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--limit", type=float, default=20.0, help="seconds an alternative may take")
+    parser.add_argument("--cases", type=int, nargs="*", help="positions in the list of cases")
+    parser.add_argument("--dry", action="store_true", help="print only")
+    options = parser.parse_args()
+    rows: list[Row] = []
+    for i in range(len(CASES)) if options.cases is None else options.cases:
+        for row in run(CASES[i], options.limit):
+            rows.append(row)
+            print("  ".join(f"{show(row.get(c)):>14}" for c in COLUMNS), flush=True)
+    if not options.dry:
+        write(rows)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

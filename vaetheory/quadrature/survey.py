@@ -1,0 +1,65 @@
+"""The decoder on a grid that is fine enough for it: sampled once, shared by all data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vaetheory._validation import Array
+from vaetheory.gaussians import standard_log_prob
+from vaetheory.models import LatentModel
+from vaetheory.quadrature.grid import CELLS, MOST_CELLS, Mesh, inner, level
+from vaetheory.quadrature.tables import Table
+from vaetheory.quadrature.variation import SAFETY, batch, rough, vary_mesh
+
+#: A decoder is wavy on a grid where it leaves its tangent by this share of its change ...
+_WAVY = 0.45
+#: ... in cells that hold more than this share of the prior.
+_WAVY_SHARE = 0.05
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The fine grid with the decoder's variation in its cells; shared by all data.
+
+    Attributes
+    ----------
+    cells : int
+        Cells an axis.
+    params : array (C, D)
+        At the centres.
+    reach, curve, bend : array (C,)
+        See `Variation` and `Table.bend`.
+    """
+
+    cells: int
+    params: Array
+    reach: Array
+    curve: Array
+    bend: Array
+
+
+def _sample(model: LatentModel, table: Table, mesh: Mesh) -> tuple[Array, ...]:
+    """Parameters at the centres of a mesh, reach, curve and bend of its cells."""
+    step = batch(model)
+    parts = []
+    for i in range(0, len(mesh), step):
+        v = vary_mesh(model, table, mesh.take(np.s_[i : i + step]))
+        parts.append((v.centre, v.reach, v.curve, SAFETY**2 * table.bend(v.centre, v.delta)))
+    return tuple(np.concatenate(p) for p in zip(*parts, strict=True))
+
+
+def sample_grid(model: LatentModel, table: Table) -> Grid:
+    """Sample the decoder over a grid that is fine enough for it to look smooth."""
+    d = model.latent_dim
+    cells = CELLS[d]
+    weight = np.exp(standard_log_prob(level(d, cells).centre))
+    while True:
+        grid = Grid(cells, *_sample(model, table, inner(d, cells)))
+        # Cells in which it looks nothing like a plane, apart from what is small anyway.
+        wavy = rough(grid.reach, grid.curve, _WAVY) & (grid.reach > 1)
+        if cells == MOST_CELLS[d] or weight @ wavy <= _WAVY_SHARE * weight.sum():
+            return grid
+        cells *= 2
+        weight = np.exp(standard_log_prob(level(d, cells).centre))
