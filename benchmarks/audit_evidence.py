@@ -96,7 +96,7 @@ def line_evidence(function: Function, data: np.ndarray, scale: float) -> np.ndar
             away = np.sqrt(((x - f) ** 2).sum(axis=-1)) / scale
             energy = 0.5 * (away**2 + (z[:, None] + h * np.array([0.0, -0.5, 0.5])) ** 2)
             middle = away[:, 0]
-            # Four times what the samples say of the change within an interval, and of its curvature.
+            # Four times what the samples say of the change within an interval and its curvature.
             change = 4 * np.abs(f[:, 1:] - f[:, :1]).max(axis=1).sum(axis=-1) / scale
             bend = 4 * np.abs(f[:, 1] + f[:, 2] - 2 * f[:, 0]).sum(axis=-1) / scale
             rise = 4 * np.abs(energy[:, 1:] - energy[:, :1]).max(axis=-1)

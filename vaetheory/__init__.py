@@ -5,7 +5,7 @@ from vaetheory.claims import CLAIMS
 from vaetheory.claims.runner import verify
 from vaetheory.elbo import elbo
 from vaetheory.encoders import Encoder, Posterior
-from vaetheory.evidence import log_evidence
+from vaetheory.evidence import log_evidence, posterior_expectation, posterior_kl
 from vaetheory.models import LatentModel
 from vaetheory.optimal_decoder import OptimalDecoder
 from vaetheory.stationary import stationary_posterior
@@ -20,6 +20,8 @@ __all__ = [
     "elbo",
     "likelihoods",
     "log_evidence",
+    "posterior_expectation",
+    "posterior_kl",
     "stationary_posterior",
     "verify",
 ]
