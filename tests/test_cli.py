@@ -6,7 +6,10 @@ import sys
 
 import pytest
 
+from vaetheory import LatentModel, cli, likelihoods, log_evidence
 from vaetheory.cli import main
+from vaetheory.progress import listening
+from vaetheory.quadrature import engine
 
 
 def run(*arguments):
@@ -149,3 +152,15 @@ def test_failure_is_status_one(monkeypatch, capsys):
     out = capsys.readouterr().out
     assert out.startswith("refuted"), out
     assert "instance: PerturbedDecoder" in out, "the counterexample is not shown"
+
+
+def test_long_evidences_show_their_progress_on_a_terminal(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    # One datum a chunk, as if there were many.
+    monkeypatch.setattr(engine, "_CHUNK", 1)
+    model = LatentModel(lambda z: z, likelihoods.Gaussian(scale=1.0), 1)
+    with listening(cli._share("3/19: 3a")):
+        log_evidence(model, [[0.0], [1.0], [2.0], [3.0]])
+    shown = capsys.readouterr().err
+    expected = "".join(f"\r\x1b[K3/19: 3a: {done}%" for done in (25, 50, 75))
+    assert shown == expected, f"got {shown!r}"

@@ -6,7 +6,7 @@ import argparse
 import multiprocessing
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from importlib import metadata
@@ -16,6 +16,7 @@ from typing import NoReturn
 from vaetheory import report
 from vaetheory.claims import CLAIMS
 from vaetheory.claims.runner import PROFILES, Result, select, verify
+from vaetheory.progress import listening
 
 
 class _Parser(argparse.ArgumentParser):
@@ -112,7 +113,8 @@ def _verify(options: argparse.Namespace) -> int:
         running = verify(left, options.profile, options.seed, executor=executor)
         for number, label in enumerate(labels):
             _progress(f"{number}/{len(labels)}: {label}")
-            results.append(known[label] if label in known else next(running))
+            with listening(_share(f"{number}/{len(labels)}: {label}")):
+                results.append(known[label] if label in known else next(running))
             _progress("")
             print(report.line(results[-1]))
             for text in report.details(results[-1]):
@@ -126,6 +128,16 @@ def _verify(options: argparse.Namespace) -> int:
                 report.write_json(target, document)
     print(report.summary(results))
     return 0 if all(r.confirmed for r in results) else 1
+
+
+def _share(text: str) -> Callable[[float], None]:
+    """Show how far a long computation within a proposition is."""
+
+    def show(done: float) -> None:
+        if done < 1:
+            _progress(f"{text}: {done:.0%}")
+
+    return show
 
 
 def _progress(text: str) -> None:

@@ -13,8 +13,8 @@ from vaetheory.elbo import elbo
 from vaetheory.encoders import Posterior
 from vaetheory.likelihoods import Gaussian
 from vaetheory.models import LatentModel, require_model
+from vaetheory.progress import Progress
 from vaetheory.quadrature import alternatives, engine
-from vaetheory.quadrature.engine import Progress
 from vaetheory.quadrature.result import REACHED, Integral
 
 _EPS = float(np.finfo(np.float64).eps)

@@ -15,7 +15,7 @@ from scipy.stats import multivariate_t
 from vaetheory._validation import Array
 from vaetheory.models import LatentModel
 from vaetheory.modes import posterior_mode
-from vaetheory.quadrature.engine import Progress
+from vaetheory.progress import Progress, report
 from vaetheory.quadrature.frames import Frames, frames_at
 from vaetheory.quadrature.gaussian import hermite_rule
 from vaetheory.quadrature.result import GAVE_UP, NOT_REACHED, REACHED, Integral
@@ -190,8 +190,7 @@ def log_evidence(
             found = _RULES[method](model, here, frames, rtol, max_nodes)
             value[some], error[some], nodes, gave_up = found
             spent, short = spent + nodes * len(here), short or gave_up
-            if progress is not None:
-                progress(some.stop / n)
+            report(some.stop / n, progress)
     error = np.where(np.isfinite(value), error + 1e-15 * np.abs(value), np.inf)
     status = np.where(error <= rtol, REACHED, GAVE_UP if short else NOT_REACHED)
     return Integral(value, error, status, spent)

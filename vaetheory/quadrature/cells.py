@@ -15,7 +15,7 @@ from vaetheory.quadrature.sums import MOST, Observable, Part, Sums
 from vaetheory.quadrature.tables import Table
 
 _EPS = float(np.finfo(np.float64).eps)
-_LIMIT = 1_000_000
+_LIMIT = 100_000
 _DEEPEST = 60
 #: Shares of the tolerance that is left which a round of the two rules may use up.
 _SPENT, _SPENT_FEW = 0.5, 0.1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from vaetheory._validation import Array
 from vaetheory.models import LatentModel
+from vaetheory.progress import Progress, report
 from vaetheory.quadrature.cells import integrate
 from vaetheory.quadrature.grid import CELLS
 from vaetheory.quadrature.noise import log_joint_noise
@@ -20,9 +20,6 @@ from vaetheory.quadrature.sums import Observable, Sums
 from vaetheory.quadrature.survey import Grid, sample_grid
 from vaetheory.quadrature.tables import table
 from vaetheory.quadrature.whitened import integrate_frames
-
-#: Called with the fraction of the data that is done.
-Progress = Callable[[float], object]
 
 _EPS = float(np.finfo(np.float64).eps)
 #: (datum, grid cell) pairs of a chunk: tables of this many numbers are in memory at once.
@@ -92,8 +89,7 @@ def run(
                 todo += [np.s_[middle : rows.stop], np.s_[rows.start : middle]]
                 continue
             out.append((rows, part))
-            if progress is not None:
-                progress(rows.stop / n)
+            report(rows.stop / n, progress)
     return out
 
 

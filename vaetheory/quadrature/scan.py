@@ -63,7 +63,7 @@ _ALIGNED = 0.1
 #: Share from which the samples of a cell are rough.
 _ROUGH = 0.2
 _LOST = 1e-14
-_LIMIT = 1_500_000
+_LIMIT = 300_000
 _DEEPEST = 80
 
 

@@ -1,0 +1,36 @@
+"""Progress of long computations, for whoever listens: the command line does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+#: Called with the fraction that is done.
+Progress = Callable[[float], object]
+
+_listener: ContextVar[Progress | None] = ContextVar("progress", default=None)
+
+
+@contextmanager
+def listening(progress: Progress) -> Iterator[None]:
+    """Send the progress of computations in this context, which name no callback, to `progress`.
+
+    Examples
+    --------
+    >>> with listening(lambda done: print(f"{done:.0%}")):
+    ...     report(0.5)
+    50%
+    """
+    token = _listener.set(progress)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
+
+
+def report(done: float, progress: Progress | None = None) -> None:
+    """Tell `progress`, or whoever listens, what fraction is done."""
+    listener = progress if progress is not None else _listener.get()
+    if listener is not None:
+        listener(done)
