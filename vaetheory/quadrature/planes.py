@@ -8,7 +8,7 @@ from vaetheory._validation import Array
 from vaetheory.quadrature.blocks import Index
 from vaetheory.quadrature.frames import REACH, Slots
 from vaetheory.quadrature.grid import Boxes
-from vaetheory.quadrature.variation import Variation
+from vaetheory.quadrature.variation import ROUGH, Variation
 
 
 class Planes:
@@ -17,21 +17,28 @@ class Planes:
     With u in [-1, 1]^d the place within a cell, whitened residual and latent together are
     a(u) = (r - S^T u, c + h u) up to a vector of length `curve`, and log p(x, z) is -|a|^2 / 2
     up to a constant: its greatest value over any part of the cell is that of a quadratic.
+
+    Parameters
+    ----------
+    v : Variation
+    boxes : Boxes
+    reach : array (C,)
+        Variation of the cells, at least `v.reach`; what is inherited counts as curvature.
     """
 
-    def __init__(self, v: Variation, boxes: Boxes) -> None:
+    def __init__(self, v: Variation, boxes: Boxes, reach: Array) -> None:
         self.boxes = boxes
-        self.curve = v.curve
         self.start, self.slopes = v.plane[:, 0], v.plane[:, 1:]
         gram = self.slopes @ np.swapaxes(self.slopes, -1, -2)
         gram += boxes.half[:, :, None] ** 2 * np.eye(boxes.half.shape[1])
-        # Far out a decoder may overflow: such a cell has no bound.
+        # Far out a decoder may overflow, and rough samples show no plane: no bound there.
         sound = np.isfinite(gram).all(axis=(-2, -1))
         gram[~sound] = np.eye(boxes.half.shape[1])
-        self.curve = np.where(sound, self.curve, np.inf)
-        # Never singular to rounding; what that adds to a distance is far below its use.
+        self.curve = np.where(sound & (v.rough <= ROUGH), v.curve + reach - v.reach, np.inf)
+        # Never singular to rounding; what that adds to a square is taken off again.
         size = np.einsum("cjj->c", gram)
         self.inverse = np.linalg.inv(gram + 1e-13 * size[:, None, None] * np.eye(gram.shape[-1]))
+        self.ridge = 1e-13 * size * boxes.half.shape[1]
         #: Products of the fit at the centre with itself and with the slopes.
         self.square = np.einsum("cd,cd->c", self.start, self.start)
         self.along = np.einsum("cid,cd->ci", self.slopes, self.start)
@@ -62,6 +69,7 @@ class Planes:
         square -= 2 * np.einsum("cld,cd->cl", residual, self.start[cells])
         square += (self.square[cells] + np.einsum("cd,cd->c", centre, centre))[:, None]
         square -= np.einsum("clj,clj->cl", pull, best)
+        square -= self.ridge[cells, None]
         # Where the parabola's top lies outside the cell, or inside a frame, it is not reached.
         variance = np.einsum("cjj->cj", inverse)
         away = (np.maximum(np.abs(best) - 1, 0) ** 2 / variance[:, None]).max(axis=-1)

@@ -17,8 +17,8 @@ FEW_NODES = {2: 8, 3: 7, 4: 5}
 _BAND = 4
 #: How far the fall of the spectrum is trusted to go on; less is safer, more is cheaper.
 _POWER = 1.5
-#: On a line, where no sum over lines evens out chance, and of few nodes.
-_CAUTIOUS = 1.0
+#: With few nodes there is hardly a spectrum.
+_CAUTIOUS = 0.5
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class TensorRule:
     line : array (n,)
         The weights of one axis.
     spectrum : array (8, n)
-        Rows that turn the values along a line into orthonormal Legendre coefficients: four of
-        middling degree, then the four of highest degree.
+        Rows that turn the values along a line into orthonormal Legendre coefficients: the
+        four before the highest, then the four of highest degree.
     power : float
         How far the fall of the spectrum is extrapolated.
     """
@@ -80,9 +80,9 @@ class TensorRule:
             else:
                 spectrum = np.abs(self.spectrum @ values.reshape(-1, n, after))
                 spectrum = np.swapaxes(spectrum, 0, 1)
-            middle = spectrum[:_BAND].sum(axis=0)
+            before = spectrum[:_BAND].sum(axis=0)
             top = spectrum[_BAND:].sum(axis=0)
-            ratio = top / np.maximum(middle, np.maximum(top, 1e-300))
+            ratio = top / np.maximum(before, np.maximum(top, 1e-300))
             error[..., axis] = (top * ratio**self.power).reshape(*leading, -1) @ _outer(
                 self.line, d - 1
             )
@@ -111,10 +111,10 @@ def tensor_rule(d: int, n: int | None = None) -> TensorRule:
     """
     n = NODES[d] if n is None else n
     nodes, weights = np.polynomial.legendre.leggauss(n)
-    degrees = np.r_[n // 2 - 2 : n // 2 - 2 + _BAND, n - _BAND : n]
+    degrees = np.r_[max(n - 2 * _BAND, 0) : max(n - 2 * _BAND, 0) + _BAND, n - _BAND : n]
     polynomials = np.polynomial.legendre.legvander(nodes, n - 1).T[degrees]
     spectrum = np.sqrt(degrees + 0.5)[:, None] * polynomials * weights
     mesh = np.meshgrid(*(nodes,) * d, indexing="ij")
     grid = np.stack([m.ravel() for m in mesh], axis=-1)
-    power = _CAUTIOUS if d == 1 or n < NODES[d] else _POWER
+    power = _CAUTIOUS if n < NODES[d] else _POWER
     return TensorRule(grid, _outer(weights, d), weights, spectrum, power)

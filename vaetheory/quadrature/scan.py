@@ -33,16 +33,16 @@ from vaetheory.quadrature.planes import Planes
 from vaetheory.quadrature.survey import Grid
 from vaetheory.quadrature.tables import GaussianTable, Table
 from vaetheory.quadrature.variation import (
+    ROUGH,
     SAFETY,
     SAFETY_CURVE,
     Variation,
     batch,
-    misfit,
+    misfit_matrix,
     offsets,
     vary,
     vary_mesh,
 )
-from vaetheory.quadrature.variation import rough as rough_samples
 
 #: A pair is resolved when, within the cell, log p bends away from a tangent by at most this
 #: (whitened Gaussian: the cell is seen under 6 standard deviations) ...
@@ -60,8 +60,6 @@ _TRUSTED = 8.0
 _LINEAR_SAFETY = 1.25
 #: At least this share of the decoder's curvature is taken to lie along the score.
 _ALIGNED = 0.1
-#: Share from which the samples of a cell are rough.
-_ROUGH = 0.2
 _LOST = 1e-14
 _LIMIT = 300_000
 _DEEPEST = 80
@@ -444,9 +442,8 @@ class Scan:
         bend = bend * np.maximum(1.0, reach / np.maximum(v.reach, 1e-300)) ** 2
         seen, where = np.empty(len(cell)), np.empty(len(cell), dtype=np.intp)
         k, size = points.shape[1], self.model.data_dim
-        rough_cells = rough_samples(v.reach, v.curve, _ROUGH)
-        planes = Planes(v, boxes) if isinstance(table, GaussianTable) else None
-        residual = misfit(d)
+        planes = Planes(v, boxes, reach) if isinstance(table, GaussianTable) else None
+        residual = misfit_matrix(d)
         for b in blocks(cell, per_pair=2 * k + 2 * size, per_cell=k * size, limit=_LIMIT):
             who = datum[b.pairs]
             value, score = table.centre(who, v.centre[b.cells])
@@ -460,7 +457,7 @@ class Scan:
             curve = np.maximum(curve, _ALIGNED * slope * v.curve[b.cells, None])
             tangent = value + _LINEAR_SAFETY * np.maximum(linear.max(axis=-1), 0) + curve
             # A tangent says nothing of what rough samples may have missed.
-            tangent[rough_cells[b.cells]] = np.inf
+            tangent[v.rough[b.cells] > ROUGH] = np.inf
             # Where values are huge, what cancels has lost its digits.
             lost = _LOST * (np.abs(value) + slope * reach[b.cells, None])
             bound = np.minimum(np.minimum(bound, tangent) + lost, table.peak[who])

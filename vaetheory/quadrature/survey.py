@@ -11,7 +11,7 @@ from vaetheory.gaussians import standard_log_prob
 from vaetheory.models import LatentModel
 from vaetheory.quadrature.grid import CELLS, MOST_CELLS, Mesh, inner, level
 from vaetheory.quadrature.tables import Table
-from vaetheory.quadrature.variation import SAFETY, batch, rough, vary_mesh
+from vaetheory.quadrature.variation import SAFETY, batch, vary_mesh
 
 #: A decoder is wavy on a grid where it leaves its tangent by this share of its change ...
 _WAVY = 0.45
@@ -41,12 +41,13 @@ class Grid:
 
 
 def _sample(model: LatentModel, table: Table, mesh: Mesh) -> tuple[Array, ...]:
-    """Parameters at the centres of a mesh, reach, curve and bend of its cells."""
+    """Parameters at the centres of a mesh, reach, curve, bend and roughness of its cells."""
     step = batch(model)
     parts = []
     for i in range(0, len(mesh), step):
         v = vary_mesh(model, table, mesh.take(np.s_[i : i + step]))
-        parts.append((v.centre, v.reach, v.curve, SAFETY**2 * table.bend(v.centre, v.delta)))
+        bend = SAFETY**2 * table.bend(v.centre, v.delta)
+        parts.append((v.centre, v.reach, v.curve, bend, v.rough))
     return tuple(np.concatenate(p) for p in zip(*parts, strict=True))
 
 
@@ -56,9 +57,10 @@ def sample_grid(model: LatentModel, table: Table) -> Grid:
     cells = CELLS[d]
     weight = np.exp(standard_log_prob(level(d, cells).centre))
     while True:
-        grid = Grid(cells, *_sample(model, table, inner(d, cells)))
+        *found, rough = _sample(model, table, inner(d, cells))
+        grid = Grid(cells, *found)
         # Cells in which it looks nothing like a plane, apart from what is small anyway.
-        wavy = rough(grid.reach, grid.curve, _WAVY) & (grid.reach > 1)
+        wavy = (rough > _WAVY) & (grid.reach > 1)
         if cells == MOST_CELLS[d] or weight @ wavy <= _WAVY_SHARE * weight.sum():
             return grid
         cells *= 2

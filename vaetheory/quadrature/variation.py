@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vaetheory._validation import Array
 from vaetheory.models import LatentModel
@@ -21,6 +20,10 @@ from vaetheory.quadrature.tables import Table
 SAFETY = 1.5
 #: Safety factor of the deviation from a linear map, of which a fit sees only a part.
 SAFETY_CURVE = 3.0
+#: From this share of misfit on, samples may have missed a ridge between them, ...
+ROUGH = 0.2
+#: ... that rises so many times higher than they show.
+UNSEEN = 3.0
 _NUMBERS = 1_000_000
 
 
@@ -50,7 +53,7 @@ def _fit(d: int, mesh: bool) -> tuple[Array, Array]:
     return inverse, np.eye(len(points)) - design @ inverse
 
 
-def misfit(d: int) -> Array:
+def misfit_matrix(d: int) -> Array:
     """Matrix from values at the centre and the samples to what a linear fit leaves of them."""
     return _fit(d, False)[1]
 
@@ -71,6 +74,8 @@ class Variation:
         Estimate of the greatest deviation from a linear map.
     plane : array (C, d + 1, D)
         Linear fit to the changes: at the centre, and along each axis from centre to border.
+    rough : array (C,)
+        Greatest distance from the linear fit, as a share of the greatest change.
     """
 
     centre: Array
@@ -78,19 +83,7 @@ class Variation:
     reach: Array
     curve: Array
     plane: Array
-
-
-def rough(reach: Array, curve: Array, share: float) -> NDArray[np.bool_]:
-    """Where samples leave a plane by more than a share of their change, `(C,)`.
-
-    Parameters
-    ----------
-    reach, curve : array (C,)
-        See `Variation`.
-    share : float
-    """
-    change = (reach - curve) / SAFETY
-    return np.asarray(curve / SAFETY_CURVE > share * change)
+    rough: Array
 
 
 def _measure(table: Table, params: Array, mesh: bool, d: int) -> Variation:
@@ -98,10 +91,13 @@ def _measure(table: Table, params: Array, mesh: bool, d: int) -> Variation:
     centre = params[:, 0]
     delta = table.coordinates(params - centre[:, None])
     inverse, residual = _fit(d, mesh)
-    curve = SAFETY_CURVE * np.sqrt(np.einsum("ckd,ckd->ck", r := residual @ delta, r).max(axis=-1))
-    reach = SAFETY * np.sqrt(np.einsum("ckd,ckd->ck", delta, delta).max(axis=-1))
+    misfit = np.sqrt(np.einsum("ckd,ckd->ck", r := residual @ delta, r).max(axis=-1))
+    change = np.sqrt(np.einsum("ckd,ckd->ck", delta, delta).max(axis=-1))
     # Samples that do not lie on a plane tell less of what is between them.
-    return Variation(centre, delta[:, 1:], reach + curve, curve, inverse @ delta)
+    rough = misfit / np.maximum(change, 1e-300)
+    reach = SAFETY * change + SAFETY_CURVE * misfit
+    reach = np.where(rough > ROUGH, UNSEEN * reach, reach)
+    return Variation(centre, delta[:, 1:], reach, SAFETY_CURVE * misfit, inverse @ delta, rough)
 
 
 def vary(model: LatentModel, table: Table, boxes: Boxes) -> Variation:

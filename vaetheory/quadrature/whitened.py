@@ -17,6 +17,8 @@ SIZES = {2: ((37, 8.0), (49, 11.0)), 3: ((37, 8.0), (49, 11.0)), 4: ((29, 8.0),)
 #: A posterior that falls by less than this, in nats, at that many standard deviations along an
 #: axis has too heavy a tail for a lattice; a Gaussian falls by 32.
 _FALL, _FAR = 20.0, 8.0
+#: Greatest error of a lattice relative to its own integral.
+_OWN = 1e-3
 #: A finer lattice is worth it where the coarse one's error is below this.
 _HOPEFUL = 1e-5
 
@@ -111,6 +113,10 @@ def integrate_frames(
         part = lattice_sum(model, scan.table, some, scan.best[owner], rule, observable)
         scan.nodes += np.where(open_, cost, 0)
         error, total = sums.relative(part, owner)
+        # A lattice that has not converged in its own right has not seen what is in its frame,
+        # however little it found there.
+        blind = ~(part.error[:, 0] <= _OWN * part.value)
+        open_[owner[blind]] = False
         error = add_up(owner, error[:, 0], n)
         good = open_ & (error <= np.maximum(rtol, noise) * total) & (total > 0)
         sums.add(part, owner, good[owner])
