@@ -26,7 +26,7 @@ FOUND = {
     (
         3,
         228,
-    ): "a ridge between the samples of a cell, and they were not told apart from smooth ones",
+    ): "a ridge between samples that were taken for smooth",
     (3, 421): "a lattice across a curved ridge that it did not see",
 }
 

@@ -26,6 +26,8 @@ _EPS = float(np.finfo(np.float64).eps)
 _CHUNK = 500_000
 _COARSEST = 1e-9
 _CLAIMED = 0.05
+#: The sum over the nodes may be off by this many standard deviations of the rounding noise.
+_DEVIATIONS = 3.0
 LARGEST_DIM = max(CELLS)
 
 
@@ -44,7 +46,7 @@ class Outcome:
     missing : array (N,)
         Estimated bound of the mass left out, relative to the evidence.
     noise : array (N,)
-        Rounding noise of the log joint, nats.
+        Rounding noise of the log joint, three standard deviations, nats.
     gave_up : array of bool (N,)
         Where the budget was spent.
     """
@@ -121,7 +123,7 @@ def _chunk(
         likelihoods,
         scan.pairs(left),
         scan.best,
-        rtol=0.5 * goal,
+        rtol=0.4 * goal,
         noise=noise,
         max_nodes=max_nodes,
         nodes=scan.nodes,
@@ -134,11 +136,15 @@ def _chunk(
     value = np.where(nothing, scan.level, sums.shift + np.log(total))
     missing = scan.dropped * np.exp(np.minimum(scan.level - sums.shift, 700.0)) / total
     # An estimate far below the tolerance may be luck; no more than this is claimed.
-    off = np.maximum(sums.error / total, _CLAIMED * goal) + sums.rounding / total + noise
+    off = (
+        np.maximum(sums.error / total, _CLAIMED * goal)
+        + sums.rounding / total
+        + _DEVIATIONS * noise
+    )
     # Too high by `off` at most; too low by `off` and by what was dropped.
     high = np.where(off < 1, -np.log1p(-np.minimum(off, 0.999999)), np.inf)
     low = np.log1p(np.where(np.isfinite(off + missing), off + missing, 0.0))
-    error = np.maximum(high, low) + 2 * _EPS * np.abs(value)
+    error = np.maximum(high, low) + _EPS * np.abs(value)
     known = np.isfinite(value) & np.isfinite(off + missing) & ~nothing
     error = np.where(known, error, np.inf)
-    return Outcome(value, error, sums, missing, noise, scan.gave_up | sums.gave_up)
+    return Outcome(value, error, sums, missing, _DEVIATIONS * noise, scan.gave_up | sums.gave_up)

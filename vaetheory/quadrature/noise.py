@@ -13,12 +13,10 @@ _POINTS = 7
 #: Length of the line in standard deviations of the posterior.
 _LENGTH = 1e-5
 _BLOCK = 200_000
-#: The sum over the nodes may be off by this many standard deviations.
-_DEVIATIONS = 3.0
 
 
 def log_joint_noise(model: LatentModel, data: Array, mode: Array, information: Array) -> Array:
-    """Estimate three times the rounding error of log p(x, z) in the posterior, `(N,)`, nats.
+    """Estimate the rounding error of log p(x, z) in the posterior, `(N,)`, nats.
 
     The decoder is evaluated at equidistant points so close that it is a parabola there. Its third
     differences are rounding, of the decoder and of the points themselves: of any decoder, without
@@ -54,5 +52,5 @@ def log_joint_noise(model: LatentModel, data: Array, mode: Array, information: A
         noise[some] = np.sqrt(np.einsum("nd,nd->n", slope * error, slope * error))
     # The nodes are rounded as well: half a unit of z, at a slope of one over the width.
     noise += 0.5 * _EPS * np.sqrt((typical**2 * (1 / width**2).max(axis=-1)[:, None]).sum(axis=-1))
-    finite: Array = np.where(np.isfinite(noise), _DEVIATIONS * noise, np.inf)
+    finite: Array = np.where(np.isfinite(noise), noise, np.inf)
     return finite
