@@ -34,7 +34,9 @@ class Planes:
         # Far out a decoder may overflow, and rough samples show no plane: no bound there.
         sound = np.isfinite(gram).all(axis=(-2, -1))
         gram[~sound] = np.eye(boxes.half.shape[1])
-        self.curve = np.where(sound & (v.rough <= ROUGH), v.curve + reach - v.reach, np.inf)
+        self.curve = np.where(
+            sound & (v.rough <= ROUGH[boxes.half.shape[1]]), v.curve + reach - v.reach, np.inf
+        )
         # Never singular to rounding; what that adds to a square is taken off again.
         size = np.einsum("cjj->c", gram)
         self.inverse = np.linalg.inv(gram + 1e-13 * size[:, None, None] * np.eye(gram.shape[-1]))

@@ -457,7 +457,7 @@ class Scan:
             curve = np.maximum(curve, _ALIGNED * slope * v.curve[b.cells, None])
             tangent = value + _LINEAR_SAFETY * np.maximum(linear.max(axis=-1), 0) + curve
             # A tangent says nothing of what rough samples may have missed.
-            tangent[v.rough[b.cells] > ROUGH] = np.inf
+            tangent[v.rough[b.cells] > ROUGH[d]] = np.inf
             # Where values are huge, what cancels has lost its digits.
             lost = _LOST * (np.abs(value) + slope * reach[b.cells, None])
             bound = np.minimum(np.minimum(bound, tangent) + lost, table.peak[who])

@@ -20,8 +20,9 @@ from vaetheory.quadrature.tables import Table
 SAFETY = 1.5
 #: Safety factor of the deviation from a linear map, of which a fit sees only a part.
 SAFETY_CURVE = 3.0
-#: From this share of misfit on, samples may have missed a ridge between them, ...
-ROUGH = 0.2
+#: From this share of misfit on, by dimension, samples may have missed a ridge between them, ...
+#: (in three dimensions cells are so wide that half of all decoders would be suspect)
+ROUGH = {1: 0.2, 2: 0.2, 3: 0.35, 4: 0.35}
 #: ... that rises so many times higher than they show.
 UNSEEN = 3.0
 _NUMBERS = 1_000_000
@@ -96,7 +97,7 @@ def _measure(table: Table, params: Array, mesh: bool, d: int) -> Variation:
     # Samples that do not lie on a plane tell less of what is between them.
     rough = misfit / np.maximum(change, 1e-300)
     reach = SAFETY * change + SAFETY_CURVE * misfit
-    reach = np.where(rough > ROUGH, UNSEEN * reach, reach)
+    reach = np.where(rough > ROUGH[d], UNSEEN * reach, reach)
     return Variation(centre, delta[:, 1:], reach, SAFETY_CURVE * misfit, inverse @ delta, rough)
 
 
