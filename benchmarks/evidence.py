@@ -285,6 +285,8 @@ def reference(case: Case, model: LatentModel, X: np.ndarray) -> tuple[np.ndarray
         return plane_evidence(model, some, case.scale), "brute force"
     found = log_evidence(model, some, method="trapezoid", rtol=1e-12, max_nodes=20_000_000)
     known = int(found.reached.sum())
+    if not known:
+        return log_evidence(model, some, rtol=1e-13).value, "engine at 1e-13, not independent"
     return np.where(found.reached, found.value, np.nan), f"trapezoid, {known} data"
 
 
