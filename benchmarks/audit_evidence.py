@@ -264,7 +264,7 @@ def audit_model(seed: tuple[int, int]) -> Audit:
     slack = REFERENCE + 4e-16 * np.abs(truth)
     if isinstance(model.likelihood, likelihoods.Gaussian):
         white = np.sqrt((data**2).sum(axis=-1)) / model.likelihood.scale
-        peak = -model.data_dim * np.log(np.sqrt(2 * np.pi) * model.likelihood.scale)
+        peak = model.likelihood.log_peak(model.data_dim)
         slack += (
             1.2e-16 * (model.data_dim + 2) * white * (1 + np.sqrt(2 * np.maximum(peak - truth, 0)))
         )

@@ -98,7 +98,7 @@ Answer = tuple[np.ndarray, np.ndarray, int]
 
 def peak(model: LatentModel) -> float:
     """Log of the Gaussian likelihood's constant."""
-    return -model.data_dim * np.log(model.likelihood.scale * np.sqrt(2 * np.pi))
+    return model.likelihood.log_peak(model.data_dim)
 
 
 def by_cubature(model: LatentModel, X: np.ndarray, clock: Clock) -> Answer:

@@ -16,8 +16,8 @@ from vaetheory.models import LatentModel, require_model
 from vaetheory.progress import Progress
 from vaetheory.quadrature import alternatives, engine
 from vaetheory.quadrature.result import REACHED, Integral
+from vaetheory.rounding import ULP
 
-_EPS = float(np.finfo(np.float64).eps)
 MAX_NODES = 50_000_000
 METHODS = ("adaptive", *alternatives.METHODS)
 
@@ -95,14 +95,9 @@ def log_evidence(
         return alternatives.log_evidence(
             model, rows, method, rtol=rtol, max_nodes=max_nodes, progress=progress
         ).reshape(shape)
-    value, error = np.empty(len(rows)), np.empty(len(rows))
-    status, nodes = np.empty(len(rows), dtype="<U11"), 0
-    parts = engine.run(model, rows, rtol=rtol, max_nodes=max_nodes, progress=progress)
-    for where, part in parts:
-        value[where], error[where] = part.value, part.error
-        status[where] = part.status(part.error, rtol)
-        nodes += int(part.sums.nodes.sum())
-    return Integral(value, error, status, nodes).reshape(shape)
+    found = engine.run(model, rows, rtol=rtol, max_nodes=max_nodes, progress=progress)
+    status = found.status(found.error, rtol)
+    return Integral(found.value, found.error, status, found.nodes).reshape(shape)
 
 
 def posterior_expectation(
@@ -167,28 +162,21 @@ def posterior_expectation(
         values = np.asarray(h(z), dtype=np.float64)
         return values[..., None] if scalar else values
 
-    wanted = 1 if scalar else probe[2]
-    value, error = np.empty((len(rows), wanted)), np.empty((len(rows), wanted))
-    status, nodes = np.empty((len(rows), wanted), dtype="<U11"), 0
-    parts = engine.run(
+    found = engine.run(
         model, rows, rtol=rtol, max_nodes=max_nodes, observable=columns, progress=progress
     )
-    for where, part in parts:
-        sums = part.sums
-        with np.errstate(divide="ignore", invalid="ignore"):
-            mean, size = sums.moment / sums.total[:, None], sums.size / sums.total[:, None]
-            # Of numerator and denominator; rounding and what was left out count for both.
-            off = sums.moment_error / sums.total[:, None]
-            off += np.abs(mean) * (sums.error / sums.total)[:, None]
-            common = 2 * (sums.rounding / sums.total + part.noise) + 10 * part.missing
-            off += size * (common + 8 * _EPS)[:, None]
-        known = np.isfinite(part.error)[:, None] & np.isfinite(off)
-        value[where], error[where] = mean, np.where(known, off, np.inf)
-        for k in range(wanted):
-            status[where, k] = part.status(error[where, k], rtol * size[:, k])
-        nodes += int(sums.nodes.sum())
-    out = Integral(value, error, status, nodes)
-    return out.reshape(shape if scalar else (*shape, wanted))
+    sums = found.sums
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean, size = sums.moment / sums.total[:, None], sums.size / sums.total[:, None]
+        # Of numerator and denominator; rounding and what was left out count for both.
+        off = sums.moment_error / sums.total[:, None]
+        off += np.abs(mean) * (sums.error / sums.total)[:, None]
+        common = 2 * (sums.rounding / sums.total + found.noise) + 10 * found.missing
+        off += size * (common + 8 * ULP)[:, None]
+    known = np.isfinite(found.error)[:, None] & np.isfinite(off)
+    error = np.where(known, off, np.inf)
+    out = Integral(mean, error, found.status(error, rtol * size), found.nodes)
+    return out.reshape(shape if scalar else (*shape, probe[2]))
 
 
 def posterior_kl(
@@ -287,6 +275,6 @@ def linear_log_evidence(model: LatentModel, X: ArrayLike) -> Integral:
     condition = 1.0 if likelihood.cov is None else np.linalg.cond(likelihood.cov)
     size = (residual**2).sum(axis=-1)
     rounding = np.sqrt(size * np.maximum(square, 1)) * np.sqrt(model.data_dim) + np.abs(value) + d
-    error = 8 * _EPS * condition * rounding
+    error = 8 * ULP * condition * rounding
     status = np.full(value.shape, REACHED)
     return Integral(np.asarray(value), np.asarray(error), status, 0)

@@ -6,6 +6,8 @@ import numpy as np
 
 #: Unit roundoff of float64.
 EPS = float(np.finfo(np.float64).eps) / 2
+#: Spacing of float64 at one.
+ULP = 2 * EPS
 
 
 def gamma(operations: float) -> float:

@@ -39,8 +39,7 @@ def _log_weights(model: LatentModel, data: Array, frames: Frames, nodes: Array) 
     for i in range(0, len(data), step):
         some = frames.take(np.s_[i : i + step])
         for j in range(0, len(nodes), rows):
-            w = nodes[j : j + rows]
-            z = some.centre[:, None] + w @ np.swapaxes(some.axes, -1, -2)
+            z = some.points(nodes[j : j + rows])
             out[i : i + step, j : j + rows] = model.log_joint(data[i : i + step, None], z)
     return out + volume[:, None]
 

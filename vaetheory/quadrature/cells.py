@@ -9,18 +9,15 @@ from vaetheory._validation import Array
 from vaetheory.gaussians import standard_log_prob
 from vaetheory.models import LatentModel
 from vaetheory.quadrature.blocks import Index, blocks
-from vaetheory.quadrature.pairs import MAX_PAIRS, Pairs, TooManyPairs, keep, select, split
+from vaetheory.quadrature.pairs import MAX_PAIRS, Pairs, TooManyPairs, keep, split
 from vaetheory.quadrature.rules import FEW_NODES, TensorRule, tensor_rule
-from vaetheory.quadrature.sums import MOST, Observable, Part, Sums
+from vaetheory.quadrature.sums import LEAST, MOST, Observable, Part, Sums, columns_of
 from vaetheory.quadrature.tables import Table
 
-_EPS = float(np.finfo(np.float64).eps)
 _LIMIT = 100_000
 _DEEPEST = 60
 #: Shares of the tolerance that is left which a round of the two rules may use up.
 _SPENT, _SPENT_FEW = 0.5, 0.1
-#: Log integrands are cut this far below the best: exp of less is slow and adds nothing.
-_LEAST = -120.0
 
 
 def integrate(
@@ -58,8 +55,7 @@ def integrate(
         Functions whose expectations are wanted as well, `(..., d) -> (..., K)`.
     """
     n, d = len(shift), model.latent_dim
-    wanted = 0 if observable is None else observable(np.zeros((1, d))).shape[-1]
-    out = Sums.empty(shift, nodes, wanted)
+    out = Sums.empty(shift, nodes, columns_of(observable, d))
     rules = [tensor_rule(d)] if d == 1 else [tensor_rule(d, FEW_NODES[d]), tensor_rule(d)]
 
     def cost(rule: TensorRule, count: NDArray[np.integer] | None = None) -> Index:
@@ -109,10 +105,9 @@ def _bisect(pairs: Pairs, again: NDArray[np.bool_], axes: NDArray[np.bool_]) -> 
     key = pairs.cell[again] * (1 << d) + choice
     order = np.argsort(key, kind="stable")
     kept, cell = np.unique(key[order], return_inverse=True)
-    chosen = select(pairs.boxes, pairs.cell[again][order], pairs.datum[again][order])
     boxes = pairs.boxes.take(kept >> d)
     bits = (kept[:, None] >> np.arange(d)) & 1
-    return split(Pairs(boxes, cell, chosen.datum), bits.astype(bool))[0]
+    return split(Pairs(boxes, cell, pairs.datum[again][order]), bits.astype(bool))[0]
 
 
 def _acceptable(datum: Index, error: Array, allowed: Array) -> NDArray[np.bool_]:
@@ -150,26 +145,24 @@ def _evaluate(
         delta = table.coordinates(params[:, 1:] - params[:, :1])
         # The prior is centred like the likelihood, for the same reason.
         prior = -(step[:, 1:] * (centre[:, None] + 0.5 * step[:, 1:])).sum(axis=-1)
-        who = datum = pairs.datum[b.pairs]
-        base, score = table.centre(who, params[:, 0])
+        datum = pairs.datum[b.pairs]
+        base, score = table.centre(datum, params[:, 0])
         offset = base + standard_log_prob(centre)[:, None] - out.shift[datum]
-        exponent = table.change(score, who, params[:, 0], delta)
+        exponent = table.change(score, datum, params[:, 0], delta)
         exponent += prior[:, None]
         exponent += offset[..., None]
         peak = exponent.max(axis=-1)
-        np.maximum(exponent, _LEAST, out=exponent)
+        np.maximum(exponent, LEAST, out=exponent)
         if peak.max() > MOST:
             np.minimum(exponent, MOST, out=exponent)
         np.exp(exponent, out=exponent)
         volume = half.prod(axis=-1)[:, None]
         exponent *= volume[..., None]
         integral, worst = rule.integrate(exponent)
-        # What matters to the sum is within some tens of nats of the best.
-        lost = table.condition * 2 * np.abs(base - table.peak[datum])
-        lost += np.abs(offset) + 24 + np.abs(out.shift[datum])
+        lost = table.rounding(base, datum, offset, out.shift[datum])
         there = b.pairs[b.valid]
         part.value[there], part.error[there] = integral[b.valid], worst[b.valid]
-        part.rounding[there] = (_EPS * lost * integral)[b.valid]
+        part.rounding[there] = (lost * integral)[b.valid]
         top[there] = peak[b.valid]
         if observable is not None:
             values = observable(centre[:, None] + step[:, 1:])

@@ -20,8 +20,8 @@ from vaetheory.quadrature.sums import Observable, Sums
 from vaetheory.quadrature.survey import Grid, sample_grid
 from vaetheory.quadrature.tables import table
 from vaetheory.quadrature.whitened import integrate_frames
+from vaetheory.rounding import ULP
 
-_EPS = float(np.finfo(np.float64).eps)
 #: (datum, grid cell) pairs of a chunk: tables of this many numbers are in memory at once.
 _CHUNK = 500_000
 _COARSEST = 1e-9
@@ -58,9 +58,27 @@ class Outcome:
     noise: Array
     gave_up: NDArray[np.bool_]
 
+    @classmethod
+    def joined(cls, parts: list[Outcome]) -> Outcome:
+        """The outcomes of several chunks of data, one after the other."""
+        return cls(
+            np.concatenate([p.value for p in parts]),
+            np.concatenate([p.error for p in parts]),
+            Sums.joined([p.sums for p in parts]),
+            np.concatenate([p.missing for p in parts]),
+            np.concatenate([p.noise for p in parts]),
+            np.concatenate([p.gave_up for p in parts]),
+        )
+
+    @property
+    def nodes(self) -> int:
+        """Evaluations of the integrand, all data together."""
+        return int(self.sums.nodes.sum())
+
     def status(self, error: Array, allowed: Array | float) -> NDArray[np.str_]:
-        """How each datum ended, where `allowed` is what its error may be."""
-        failed = np.where(self.gave_up, GAVE_UP, NOT_REACHED)
+        """How data ended whose errors `(N, ...)` may be what is `allowed`."""
+        gave_up = self.gave_up.reshape(-1, *(1,) * (error.ndim - 1))
+        failed = np.where(gave_up, GAVE_UP, NOT_REACHED)
         return np.asarray(np.where(error <= allowed, REACHED, failed))
 
 
@@ -72,10 +90,10 @@ def run(
     max_nodes: int,
     observable: Observable | None = None,
     progress: Progress | None = None,
-) -> list[tuple[slice, Outcome]]:
-    """Integrate for data `(N, D)`; return the outcomes of slices of them."""
+) -> Outcome:
+    """Integrate for data `(N, D)`."""
     n = len(data)
-    out: list[tuple[slice, Outcome]] = []
+    parts: list[Outcome] = []
     # Far from the data decoders may overflow; the clipped values are handled.
     with np.errstate(all="ignore"):
         grid = sample_grid(model, table(model.likelihood, data[:1]))
@@ -85,14 +103,13 @@ def run(
         while todo:
             rows = todo.pop()
             try:
-                part = _chunk(model, grid, data[rows], rtol, max_nodes, observable)
+                parts.append(_chunk(model, grid, data[rows], rtol, max_nodes, observable))
             except TooManyPairs:
                 middle = (rows.start + rows.stop) // 2
                 todo += [np.s_[middle : rows.stop], np.s_[rows.start : middle]]
                 continue
-            out.append((rows, part))
             report(rows.stop / n, progress)
-    return out
+    return Outcome.joined(parts)
 
 
 def _chunk(
@@ -136,15 +153,12 @@ def _chunk(
     value = np.where(nothing, scan.level, sums.shift + np.log(total))
     missing = scan.dropped * np.exp(np.minimum(scan.level - sums.shift, 700.0)) / total
     # An estimate far below the tolerance may be luck; no more than this is claimed.
-    off = (
-        np.maximum(sums.error / total, _CLAIMED * goal)
-        + sums.rounding / total
-        + _DEVIATIONS * noise
-    )
+    noise = _DEVIATIONS * noise
+    off = np.maximum(sums.error / total, _CLAIMED * goal) + sums.rounding / total + noise
     # Too high by `off` at most; too low by `off` and by what was dropped.
     high = np.where(off < 1, -np.log1p(-np.minimum(off, 0.999999)), np.inf)
     low = np.log1p(np.where(np.isfinite(off + missing), off + missing, 0.0))
-    error = np.maximum(high, low) + _EPS * np.abs(value)
+    error = np.maximum(high, low) + ULP * np.abs(value)
     known = np.isfinite(value) & np.isfinite(off + missing) & ~nothing
     error = np.where(known, error, np.inf)
-    return Outcome(value, error, sums, missing, _DEVIATIONS * noise, scan.gave_up | sums.gave_up)
+    return Outcome(value, error, sums, missing, noise, scan.gave_up | sums.gave_up)

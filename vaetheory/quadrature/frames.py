@@ -43,6 +43,15 @@ class Frames:
         """The frames at some positions."""
         return Frames(self.owner[which], self.centre[which], self.axes[which], self.inverse[which])
 
+    def steps(self, w: Array) -> Array:
+        """Latents relative to the centres, `(M, d) -> (F, M, d)`."""
+        out: Array = w @ np.swapaxes(self.axes, -1, -2)
+        return out
+
+    def points(self, w: Array) -> Array:
+        """Latents at whitened coordinates, `(M, d) -> (F, M, d)`."""
+        return self.centre[:, None] + self.steps(w)
+
     def log_volume(self) -> Array:
         """Log volume of a unit of w, `(F,)`."""
         out: Array = np.linalg.slogdet(self.axes)[1]

@@ -17,7 +17,7 @@ from vaetheory.gaussians import standard_log_prob
 from vaetheory.models import LatentModel
 from vaetheory.quadrature.blocks import Index
 from vaetheory.quadrature.frames import Frames
-from vaetheory.quadrature.sums import MOST, Observable, Part
+from vaetheory.quadrature.sums import LEAST, MOST, Observable, Part, columns_of
 from vaetheory.quadrature.tables import Table
 
 #: Strength a of the map; the spacing has doubled at 1.7 / a standard deviations.
@@ -34,7 +34,6 @@ _BAND = 2
 _POWER = 2.0
 #: Numbers of a block: what a decoder's outputs at some nodes take stays in the cache.
 _LIMIT = 150_000
-_LEAST = -120.0
 
 
 @dataclass(frozen=True)
@@ -134,12 +133,11 @@ def lattice_sum(
     """Integrate exp(log joint - shift) over each frame, `shift` being `(F,)`."""
     count, m = len(frames), len(rule.nodes)
     core = len(rule.core)
-    wanted = 0 if observable is None else observable(np.zeros((1, rule.dim))).shape[-1]
+    wanted = columns_of(observable, rule.dim)
     part = Part.empty(count, wanted, 1)
     value = np.empty((min(count, max(1, _LIMIT // m)), m))
     log_volume = frames.log_volume()
     rows = max(1, _LIMIT // model.data_dim)
-    eps = float(np.finfo(np.float64).eps)
     for i in range(0, count, max(1, len(value))):
         now = np.s_[i : min(i + len(value), count)]
         some = frames.take(now)
@@ -150,7 +148,7 @@ def lattice_sum(
         offset = base[:, 0] + standard_log_prob(some.centre) - shift[now]
         piece = max(1, rows // len(some))
         for j in range(0, m, piece):
-            step = rule.nodes[j : j + piece] @ np.swapaxes(some.axes, -1, -2)
+            step = some.steps(rule.nodes[j : j + piece])
             params = table.restrict(model.decode(some.centre[:, None] + step))
             params -= start[:, None]
             delta = table.coordinates(params)
@@ -159,17 +157,14 @@ def lattice_sum(
             exponent -= np.einsum("fmd,fmd->fm", step, some.centre[:, None] + 0.5 * step)
             here[:, j : j + piece] = exponent
         here += (offset + log_volume[now])[:, None] + rule.log_weights
-        np.clip(here, _LEAST, MOST, out=here)
+        np.clip(here, LEAST, MOST, out=here)
         np.exp(here, out=here)
         total = here.sum(axis=-1)
         part.value[now] = total
         part.error[now, 0] = rule.error(here[:, :core]) + _SPARSE * here[:, core:].sum(axis=-1)
-        lost = table.condition * 2 * np.abs(base[:, 0] - table.peak[some.owner])
-        lost += np.abs(offset) + 24 + np.abs(shift[now])
-        part.rounding[now] = eps * lost * total
+        part.rounding[now] = table.rounding(base[:, 0], some.owner, offset, shift[now]) * total
         if observable is not None:
-            z = some.centre[:, None] + rule.nodes @ np.swapaxes(some.axes, -1, -2)
-            values = observable(z)
+            values = observable(some.points(rule.nodes))
             for k in range(wanted):
                 product = here * values[..., k]
                 part.moment[now, k] = product.sum(axis=-1)

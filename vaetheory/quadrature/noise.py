@@ -6,8 +6,8 @@ import numpy as np
 
 from vaetheory._validation import Array
 from vaetheory.models import LatentModel
+from vaetheory.rounding import ULP
 
-_EPS = float(np.finfo(np.float64).eps)
 #: Points on a short line.
 _POINTS = 7
 #: Length of the line in standard deviations of the posterior.
@@ -47,10 +47,10 @@ def log_joint_noise(model: LatentModel, data: Array, mode: Array, information: A
         third = np.diff(params, n=3, axis=1)
         # The squares of the coefficients 1, 3, 3, 1 sum to 20.
         error = np.sqrt(np.einsum("nkd,nkd->nd", third, third) / (20 * third.shape[1]))
-        error = np.maximum(error, 0.3 * _EPS * np.abs(params[:, 0]))
+        error = np.maximum(error, 0.3 * ULP * np.abs(params[:, 0]))
         slope = model.likelihood.score(data[some], params[:, 0])
         noise[some] = np.sqrt(np.einsum("nd,nd->n", slope * error, slope * error))
     # The nodes are rounded as well: half a unit of z, at a slope of one over the width.
-    noise += 0.5 * _EPS * np.sqrt((typical**2 * (1 / width**2).max(axis=-1)[:, None]).sum(axis=-1))
+    noise += 0.5 * ULP * np.sqrt((typical**2 * (1 / width**2).max(axis=-1)[:, None]).sum(axis=-1))
     finite: Array = np.where(np.isfinite(noise), noise, np.inf)
     return finite

@@ -46,19 +46,17 @@ def join(parts: list[Pairs], d: int) -> Pairs:
     )
 
 
-def select(boxes: Boxes, cell: Index, datum: Index) -> Pairs:
-    """Pairs of some of the cells; the others are left out."""
-    kept, cell = np.unique(cell, return_inverse=True)
-    return Pairs(boxes.take(kept), cell, datum)
+def select(boxes: Boxes, cell: Index, datum: Index) -> tuple[Pairs, NDArray[np.bool_]]:
+    """Return pairs of some of the cells, and the mask `(C,)` of those; the others are left out."""
+    used = np.zeros(len(boxes), dtype=bool)
+    used[cell] = True
+    number = np.cumsum(used) - 1
+    return Pairs(boxes.take(used), number[cell], datum), used
 
 
 def keep(pairs: Pairs, which: NDArray[np.bool_]) -> tuple[Pairs, NDArray[np.bool_]]:
     """Return some of the pairs, and the mask `(C,)` of the cells that they need."""
-    cell = pairs.cell[which]
-    used = np.zeros(len(pairs.boxes), dtype=bool)
-    used[cell] = True
-    number = np.cumsum(used) - 1
-    return Pairs(pairs.boxes.take(used), number[cell], pairs.datum[which]), used
+    return select(pairs.boxes, pairs.cell[which], pairs.datum[which])
 
 
 def split(pairs: Pairs, axes: NDArray[np.bool_]) -> tuple[Pairs, Index]:

@@ -64,10 +64,11 @@ class TensorRule:
         integral : array (...)
         error : array (..., d)
             Estimate: along each line of nodes the quadrature error is about the Legendre
-            coefficient of twice the highest degree there is. It is extrapolated from the highest
-            coefficients by the ratio by which they fell from the middle of the spectrum, to the
-            `power`; 2 would go all the way. Moduli are summed over the lines, so that
-            errors of opposite sign do not hide each other.
+            coefficient of twice the highest degree there is. It is extrapolated from the four
+            highest coefficients by the ratio by which they fell from the four before them, to the
+            `power`; about n / 4 would go all the way. The fall from the middle would tell of the
+            bulk, not of a pole nearby that makes the end fall more slowly. Moduli are summed over
+            the lines, so that errors of opposite sign do not hide each other.
         """
         d, n = self.dim, len(self.line)
         leading = values.shape[:-1]
@@ -111,7 +112,8 @@ def tensor_rule(d: int, n: int | None = None) -> TensorRule:
     """
     n = NODES[d] if n is None else n
     nodes, weights = np.polynomial.legendre.leggauss(n)
-    degrees = np.r_[max(n - 2 * _BAND, 0) : max(n - 2 * _BAND, 0) + _BAND, n - _BAND : n]
+    first = max(n - 2 * _BAND, 0)
+    degrees = np.r_[first : first + _BAND, n - _BAND : n]
     polynomials = np.polynomial.legendre.legvander(nodes, n - 1).T[degrees]
     spectrum = np.sqrt(degrees + 0.5)[:, None] * polynomials * weights
     mesh = np.meshgrid(*(nodes,) * d, indexing="ij")

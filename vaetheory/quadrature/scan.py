@@ -166,9 +166,9 @@ class Scan:
         """The cells of some data that were not dropped, and the reach of each cell."""
         d = self.model.latent_dim
         cell, datum = np.nonzero((self.alive & which[:, None]).T)
-        near = select(level(d, self.grid.cells), cell, datum)
+        near, seen = select(level(d, self.grid.cells), cell, datum)
         far, used = keep(self.outside, which[self.outside.datum])
-        reach = np.concatenate([self.grid.reach[np.unique(cell)], self.outside_reach[used]])
+        reach = np.concatenate([self.grid.reach[seen], self.outside_reach[used]])
         return join([near, far], d), reach
 
     def _log_weight(self, boxes: Boxes) -> Array:
@@ -246,7 +246,7 @@ class Scan:
                 here &= resolved if small else False
                 covered = spread(covered | here, cells, d)
             cell, datum = np.nonzero(here.T)
-            parts.append(select(boxes, cell, datum))
+            parts.append(select(boxes, cell, datum)[0])
         return parts
 
     def _outer(self, radius: float) -> tuple[Pairs, Array]:
@@ -270,8 +270,9 @@ class Scan:
             upper = np.minimum(upper, self.table.peak[:, None])
             upper += self._log_weight(boxes) - self.level[:, None]
             cell, datum = np.nonzero(self._drop(upper).T)
-            parts.append(select(boxes, cell, datum))
-            reach.append(v.reach[np.unique(cell)])
+            pairs, used = select(boxes, cell, datum)
+            parts.append(pairs)
+            reach.append(v.reach[used])
         return join(parts, d), np.concatenate(reach)
 
     def glance(self, pairs: Pairs, calm: Array) -> tuple[Array, NDArray[np.bool_]]:
@@ -304,7 +305,7 @@ class Scan:
             bound = self.table.upper(value, slope, calm[b.cells, None])
             bound += _LOST * (np.abs(value) + slope * calm[b.cells, None])
             upper[b.pairs[b.valid]] = np.minimum(bound, self.table.peak[who])[b.valid]
-        self.nodes += np.bincount(pairs.datum, minlength=len(self.best))
+        self.nodes += self.counts(pairs)
         upper += self._log_weight(pairs.boxes)[pairs.cell] - self.level[pairs.datum]
         return upper, upper > self._threshold
 
@@ -397,9 +398,7 @@ class Scan:
                 v, some, reach[i : i + step], pairs.cell[lo:hi] - i, pairs.datum[lo:hi],
                 upper[lo:hi], rough[lo:hi], beyond,
             )  # fmt: skip
-        self.nodes += np.bincount(pairs.datum, minlength=len(self.best)) * (
-            len(offsets(self.model.latent_dim)) + 1
-        )
+        self.nodes += (len(offsets(self.model.latent_dim)) + 1) * self.counts(pairs)
         upper += self._log_weight(boxes)[pairs.cell] - self.level[pairs.datum]
         # A cell at the resolution of float64 cannot be split; its error figure will tell.
         tiny = np.asarray((boxes.half <= 1e-13 * (1 + np.abs(boxes.centre))).any(axis=-1))
@@ -408,14 +407,14 @@ class Scan:
         rough = np.where(tiny[pairs.cell], 0.0, rough)
         return upper, upper > self._threshold, rough, varies, axes
 
-    def _merge(self, pairs: Pairs, keep: NDArray[np.bool_], rough: Array) -> Pairs:
+    def _merge(self, pairs: Pairs, which: NDArray[np.bool_], rough: Array) -> Pairs:
         """The resolved pairs among those kept, in the coarsest cells that are still resolved."""
         largest = np.sqrt(2 * MAX_PRIOR / self.model.latent_dim)
         merged = merge(
             pairs.boxes,
-            pairs.cell[keep],
-            pairs.datum[keep],
-            rough[keep],
+            pairs.cell[which],
+            pairs.datum[which],
+            rough[which],
             data=len(self.best),
             largest=float(largest),
             cells=self.grid.cells,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,15 @@ from vaetheory.quadrature.blocks import Index
 
 #: Functions of the latent whose expectations are wanted, `(..., d) -> (..., K)`.
 Observable = Callable[[Array], Array]
+#: Log integrands are cut this far below the best: exp of less is slow and adds nothing.
+LEAST = -120.0
 #: Greatest log integrand, relative to the best known, that is exponentiated.
 MOST = 600.0
+
+
+def columns_of(observable: Observable | None, d: int) -> int:
+    """Number of functions that an observable stands for."""
+    return 0 if observable is None else observable(np.zeros((1, d))).shape[-1]
 
 
 def add_up(datum: Index, values: Array, n: int) -> Array:
@@ -101,6 +108,12 @@ class Sums:
             shift.copy(), one, one.copy(), one.copy(), some, some.copy(), some.copy(),
             nodes.copy(), np.zeros(n, dtype=bool),
         )  # fmt: skip
+
+    @classmethod
+    def joined(cls, parts: list[Sums]) -> Sums:
+        """The sums of several chunks of data, one after the other."""
+        names = [f.name for f in fields(cls)]
+        return cls(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in names})
 
     def relative(self, part: Part, datum: Index) -> tuple[Array, Array]:
         """Errors of a part `(P, a)` in units of the weight, and what the totals would be `(N,)`.

@@ -14,6 +14,7 @@ import numpy as np
 from vaetheory._validation import Array
 from vaetheory.likelihoods import Gamma, Gaussian, Likelihood, Poisson
 from vaetheory.quadrature.blocks import Index
+from vaetheory.rounding import ULP
 
 
 class Table(ABC):
@@ -69,6 +70,23 @@ class Table(ABC):
     def bend_of(self, bend: Array, slope: Array) -> Array:
         """`bend` of pairs `(..., C)`, where the gap depends on the datum."""
         return bend
+
+    def rounding(self, log_prob: Array, datum: Index, offset: Array, shift: Array) -> Array:
+        """Relative rounding of integrals of p around points where log p is `log_prob`.
+
+        Parameters
+        ----------
+        log_prob : array (...)
+        datum : array of int (...)
+        offset : array (...)
+            Log joint there less `shift`.
+        shift : array (...)
+            What log joints are taken relative to, nats.
+        """
+        # What matters to the sum is within some tens of nats of the best.
+        lost = self.condition * 2 * np.abs(log_prob - self.peak[datum])
+        lost += np.abs(offset) + 24 + np.abs(shift)
+        return ULP * lost
 
     def upper(self, log_prob: Array, slope: Array, reach: Array) -> Array:
         """Bound of log p in a ball of radius `reach` from its value and slope at the centre."""

@@ -10,7 +10,7 @@ from vaetheory.quadrature.exclusion import exclude
 from vaetheory.quadrature.frames import Flags, Slots, frames_at
 from vaetheory.quadrature.lattice import lattice_rule, lattice_sum
 from vaetheory.quadrature.scan import Scan
-from vaetheory.quadrature.sums import Observable, Sums, add_up
+from vaetheory.quadrature.sums import Observable, Sums, add_up, columns_of
 
 #: Nodes an axis and radius of the core in standard deviations, coarse lattices first.
 SIZES = {2: ((37, 8.0), (49, 11.0)), 3: ((37, 8.0), (49, 11.0)), 4: ((29, 8.0),)}
@@ -49,10 +49,9 @@ def _light(scan: Scan, slots: Slots) -> Flags:
     model, frames = scan.model, slots.frames
     d = model.latent_dim
     w = _FAR * np.concatenate([np.eye(d), -np.eye(d)])
-    z = frames.centre[:, None] + w @ np.swapaxes(frames.axes, -1, -2)
     data = scan.table.data[frames.owner]
     top = model.log_joint(data, frames.centre)
-    heavy = (model.log_joint(data[:, None], z) > top[:, None] - _FALL).any(axis=-1)
+    heavy = (model.log_joint(data[:, None], frames.points(w)) > top[:, None] - _FALL).any(axis=-1)
     out = np.ones(len(slots.number), dtype=bool)
     out[frames.owner[heavy]] = False
     scan.nodes += (2 * d + 1) * np.bincount(frames.owner, minlength=len(out))
@@ -94,8 +93,7 @@ def integrate_frames(
     model, n = scan.model, len(scan.table.data)
     slots, open_ = _frames_of(scan).distinct()
     open_ &= _light(scan, slots)
-    wanted = 0 if observable is None else observable(np.zeros((1, model.latent_dim))).shape[-1]
-    sums = Sums.empty(scan.best, scan.nodes, wanted)
+    sums = Sums.empty(scan.best, scan.nodes, columns_of(observable, model.latent_dim))
     done = np.zeros(n, dtype=bool)
     for size, core in SIZES[model.latent_dim]:
         if not open_.any():
@@ -123,5 +121,4 @@ def integrate_frames(
         done |= good
         open_ &= ~good & (error <= _HOPEFUL * total)
     dropped, shown = exclude(scan, slots, done)
-    sums.nodes[:] = scan.nodes
     return sums, dropped, done & shown
