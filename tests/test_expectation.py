@@ -156,3 +156,15 @@ def test_a_decoder_of_autograd_is_enough():
     X = model.decode(np.array([[0.3, -0.8], [1.0, 1.0]]))
     moments = posterior_expectation(model, X, lambda z: z)
     assert moments.reached.all(), f"status {moments.status}"
+
+
+def test_a_trapezoid_rule_that_ran_out_of_nodes_still_counts_what_lies_beyond_it():
+    # Flat where the decoder saturates: the tail is the prior's, far out in the mode's units.
+    model = LatentModel(lambda z: 3 * anp.tanh(4 * z), likelihoods.Gaussian(scale=1.0), 1)
+    x = np.array([0.0])
+    engine = log_evidence(model, x)
+    cut = log_evidence(model, x, method="trapezoid", max_nodes=600)
+    off = abs(cut.value - engine.value)
+    assert cut.nodes < 600, f"the budget was kept, got {cut.nodes}"
+    assert off > 1e-6, f"the lattice ends before the posterior does, yet is off by {off}"
+    assert off <= cut.error, f"off by {off}, stated {cut.error}"

@@ -69,10 +69,12 @@ def _trapezoid(
 ) -> tuple[Array, Array, int, bool]:
     values: list[Array] = []
     spent, d = 0, model.latent_dim
+    value, error = _last_two(values, len(data))
     for k, step in enumerate(_STEPS):
         line = np.arange(-_SPAN, _SPAN, step) + step * (0.31 + 0.37 * k) % step
         if len(line) ** d + spent > max_nodes:
-            return (*_last_two(values, len(data)), spent, True)
+            # With the error as it stood, its edge included.
+            return value, error, spent, True
         nodes = np.stack(np.meshgrid(*(line,) * d, indexing="ij"), axis=-1).reshape(-1, d)
         logs = _log_weights(model, data, frames, nodes)
         total = logsumexp(logs, axis=-1)
