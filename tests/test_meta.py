@@ -9,30 +9,17 @@ import sys
 
 import numpy as np
 import pytest
+from noticing import assert_noticed, scale_result
 
-from vaetheory import CLAIMS, gaussians
+from vaetheory import gaussians
 from vaetheory.claims import gap_law, linear_gaussian, optimal_decoder
-from vaetheory.claims.runner import run_proposition
 from vaetheory.encoders import Encoder
 from vaetheory.likelihoods import Bernoulli, Categorical, Gamma, Gaussian, Poisson
 from vaetheory.models import LatentModel
 from vaetheory.optimal_decoder import OptimalDecoder
 
-PROPOSITIONS = {p.label: p for c in CLAIMS for p in c.propositions}
 # The package's attribute `elbo` is the function, not its module.
 ELBO = sys.modules["vaetheory.elbo"]
-
-
-def assert_noticed(label, *, bug, **changes):
-    proposition = dataclasses.replace(PROPOSITIONS[label], controls=(), **changes)
-    result = run_proposition(proposition)
-    assert result.verdict == "refuted", f"{bug}: {label} came out {result.verdict}"
-    assert result.residual > result.bound, f"{bug}: refuted without an excess"
-
-
-def scale_result(monkeypatch, owner, name, factor):
-    original = getattr(owner, name)
-    monkeypatch.setattr(owner, name, lambda *a, **k: factor * original(*a, **k))
 
 
 def test_the_unweighted_mean_for_the_optimal_decoder(monkeypatch):
