@@ -227,7 +227,7 @@ def covariance_deficit(
 
 # 1c ---------------------------------------------------------------------------------------------
 
-_FAMILIES: dict[str, likelihoods.Likelihood] = {
+_FAMILIES: dict[str, likelihoods.ExponentialFamily] = {
     "Bernoulli": likelihoods.Bernoulli(),
     "Poisson": likelihoods.Poisson(),
     "Gamma": likelihoods.Gamma(shape=2.0),
