@@ -7,7 +7,7 @@ from abc import abstractmethod
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vaetheory._validation import Array, aligned
+from vaetheory._validation import Array
 from vaetheory.likelihoods.base import ExponentialFamily, Likelihood
 
 
@@ -35,17 +35,25 @@ class ElementwiseLikelihood(Likelihood):
         """Expectation of `_information`."""
 
     def log_prob(self, x: ArrayLike, params: ArrayLike) -> Array:
-        return self._log_prob(*aligned(x, params)).sum(axis=-1)
+        return self._log_prob(*self._pair(x, params)).sum(axis=-1)
 
     def score(self, x: ArrayLike, params: ArrayLike) -> Array:
-        return self._score(*aligned(x, params))
+        return self._score(*self._pair(x, params))
 
-    def information(self, x: Array, params: Array, jacobian: Array) -> Array:
-        weighted = self._information(x, params)[..., None] * jacobian
+    def information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
+        weighted = self._information(*self._pair(x, params))[..., None] * jacobian
         return np.swapaxes(jacobian, -1, -2) @ weighted
 
-    def fisher_information(self, params: Array) -> Array:
+    def fisher_information(self, params: ArrayLike) -> Array:
+        params = self._vectors(params)
         return self._fisher(params)[..., None] * np.eye(params.shape[-1])
+
+    def curvature_bounds(self, x: Array) -> tuple[Array, Array]:
+        """Bounds of d^2 log p / dparams^2 of every entry of `x` over all params, `(..., D)` each.
+
+        Only families whose log density is not concave in the params have them.
+        """
+        raise TypeError(f"{type(self).__name__}: has no bounds of its curvature")
 
 
 class ElementwiseExponentialFamily(ElementwiseLikelihood, ExponentialFamily):
