@@ -149,10 +149,11 @@ class Beta(ElementwiseExponentialFamily):
 
     def kl_divergence(self, params: ArrayLike, other: ArrayLike) -> Array:
         params, other = self._pair(params, other, "params and other")
-        p, p_other = expit(params), expit(other)
-        out = self.concentration * (
-            bernoulli_divergence(other, params) + self._mean_shift(params) * (p - p_other)
-        )
+        # The difference of the means by the rarer side, which has the digits.
+        side = np.where(params > 0, -1.0, 1.0)
+        change = side * (expit(side * params) - expit(side * other))
+        away = bernoulli_divergence(other, params)
+        out = self.concentration * (away + self._mean_shift(params) * change)
         for sign in (1, -1):
             shift = np.logaddexp(0.0, -sign * params) - np.logaddexp(0.0, -sign * other)
             out = out + np.expm1(shift)
