@@ -139,6 +139,22 @@ def covariances(name: str, value: ArrayLike, dim: int | None = None) -> Array:
     return array
 
 
+def weights_of(name: str, value: ArrayLike | None, size: int) -> Array:
+    """Return `size` weights that are not negative, normalised to sum 1; equal ones for None."""
+    if value is None:
+        return np.full(size, 1 / size)
+    array = as_array(name, value)
+    if array.shape != (size,):
+        raise ValueError(f"{name}: expected shape ({size},), got {array.shape}")
+    if (array < 0).any() or not array.any():
+        raise ValueError(
+            f"{name}: expected weights of at least 0, not all 0, got a least of {array.min():g} "
+            f"and a greatest of {array.max():g}"
+        )
+    array = array / array.max()
+    return array / array.sum()
+
+
 def _short(value: object, limit: int = 80) -> str:
     text = f"{type(value).__name__} {value!r}"
     return text if len(text) <= limit else text[: limit - 3] + "..."
