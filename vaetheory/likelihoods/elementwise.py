@@ -7,6 +7,7 @@ from abc import abstractmethod
 import numpy as np
 from numpy.typing import ArrayLike
 
+from vaetheory import differences
 from vaetheory._validation import Array, aligned
 from vaetheory.likelihoods.base import ExponentialFamily, Likelihood
 
@@ -33,6 +34,19 @@ class ElementwiseLikelihood(Likelihood):
     @abstractmethod
     def _fisher(self, params: Array) -> Array:
         """Expectation of `_information`."""
+
+    def _fisher_log_slope(self, params: Array) -> Array:
+        """Derivative of log `_fisher` in the params; by differences where a family has no other."""
+        slopes = differences.jacobian(lambda t: np.log(self._fisher(t)), params)
+        return np.einsum("...ii->...i", slopes)
+
+    def fisher_diagonal(self, params: Array) -> Array:
+        """Fisher information of each data dimension, `(..., D)`."""
+        return self._fisher(params)
+
+    def fisher_log_slope(self, params: Array) -> Array:
+        """Derivative of the log of `fisher_diagonal` in each parameter, `(..., D)`."""
+        return self._fisher_log_slope(params)
 
     def log_prob(self, x: ArrayLike, params: ArrayLike) -> Array:
         return self._log_prob(*aligned(x, params)).sum(axis=-1)
