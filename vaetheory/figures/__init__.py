@@ -1,0 +1,1 @@
+"""One figure a claim, drawn from the claim's own numbers."""
