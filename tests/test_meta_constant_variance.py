@@ -137,13 +137,6 @@ def fresh_caps():
         remembered.cache_clear()
 
 
-def test_a_cap_of_another_law(monkeypatch, fresh_caps):
-    original = spherical_cap._rule
-
-    def flat(angle, order):
-        r, _ = original(angle, order)
-        weights = np.polynomial.legendre.leggauss(order)[1]
-        return r, weights / weights.sum()
-
-    monkeypatch.setattr(spherical_cap, "_rule", flat)
-    assert_noticed("5f-rate", bug="uniform in the distance, not in the area", examples=1)
+def test_a_cost_of_stretch_that_is_off_by_a_tenth(monkeypatch, fresh_caps):
+    scale_result(monkeypatch, spherical_cap, "_q", 1.1)
+    assert_noticed("5f-rate", bug="stretch costs a tenth more", examples=1)
