@@ -99,6 +99,7 @@ CLAIM = Claim(
             ),
             uses=("4a",),
             figure="hessian-estimator",
+            examples=15,
         ),
         Proposition(
             label="4b-sampled",
