@@ -134,7 +134,7 @@ CLAIM = Claim(
             uses=("4b",),
             figure="hessian-estimator",
             resolution=9e-2,
-            examples=6,
+            examples=5,
         ),
         Proposition(
             label="4b-variances",
