@@ -146,6 +146,29 @@ def without_the_shift(scene: RepeatedScene) -> float:
     return 1 + fourth / (2 * g)
 
 
+def measured_precisions(
+    scene: RepeatedScene, counts: Array, *, off: float = 0.0
+) -> tuple[Array, Array, float]:
+    """Stationary posterior precision over n for each n, its error, and the metric g(z0)."""
+    z, family = np.array([scene.z]), scene.likelihood
+    params = scene.curve(z)
+    x = family.mean(params) + off * np.array([0.0, 1.0])
+    g = float(pullback_metric(LatentModel(scene.curve, family, 1), z)[0, 0])
+    scaled, errors = [], []
+    for n in counts:
+        model = LatentModel(scene.curve, Repeated(family, n), 1)
+        best: Posterior = Posterior(z, [[1 / (1 + n * g)]])
+        # Twice: the deficit is squared by every step.
+        for _ in range(2):
+            best = found = stationary_posterior(model, x, start=best, rtol=1e-15)
+        precision = 1 / float(found.cov[0, 0])
+        scaled.append(precision / n)
+        # A precision off by e, relative, leaves e^2 / 4 nats to gain.
+        relative = 2 * np.sqrt(float(found.deficit)) + gamma(200) * (1 + np.abs(params).max())
+        errors.append(relative * precision / n)
+    return np.array(scaled), np.array(errors) + gamma(100) * g, g
+
+
 def repeated_observations(
     scene: RepeatedScene,
     *,
@@ -158,38 +181,20 @@ def repeated_observations(
 
     `off` moves the datum off the curve of means, for a control.
     """
-    z, family = np.array([scene.z]), scene.likelihood
-    params = scene.curve(z)
-    x = family.mean(params) + off * np.array([0.0, 1.0])
-    one = LatentModel(scene.curve, family, 1)
-    g = float(pullback_metric(one, z)[0, 0])
     counts = 64 * 4.0 ** np.arange(5)
-    scaled, errors = [], []
-    for n in counts:
-        model = LatentModel(scene.curve, Repeated(family, n), 1)
-        start = Posterior(z, [[1 / (1 + n * g)]])
-        best = stationary_posterior(model, x, start=start, rtol=1e-15)
-        # Once more from there: the deficit is squared by every step.
-        best = stationary_posterior(model, x, start=best, rtol=1e-15)
-        precision = 1 / float(best.cov[0, 0])
-        scaled.append(precision / n)
-        # A precision off by e, relative, leaves e^2 / 4 nats to gain.
-        relative = 2 * np.sqrt(float(best.deficit)) + gamma(200) * (1 + np.abs(params).max())
-        errors.append(relative * precision / n)
-    values, errs = np.array(scaled), np.array(errors)
-    limit, left, noise = extrapolate(values, errs)
+    values, errors, g = measured_precisions(scene, counts, off=off)
+    limit, left, noise = extrapolate(values, errors)
     coefficient = constant(scene)
-    rounding = gamma(1000) * (1 + abs(coefficient))
     return Certificate.all_of(
         Certificate.identity(
             limit, metric(g), scale=g, expansion=left, numerics=noise, rounding=gamma(100) * g
         ),
         power_law(
             np.abs(values - g),
-            errs + gamma(100) * g,
+            errors,
             1 / np.sqrt(counts),
             exponent=exponent,
             coefficient=abs(coefficient),
-            rounding=rounding,
+            rounding=gamma(1000) * (1 + abs(coefficient)),
         ),
     )
