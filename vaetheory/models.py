@@ -165,16 +165,22 @@ class LatentModel:
         hessian : array (..., d, d)
             A = I + the Hessian of -log p(x given z).
         gauss_newton : array (..., d, d)
-            A without the second derivatives of the decoder.
+            A without the second derivatives of the decoder, and with the Fisher information for
+            the observed one where log p is not concave: always positive definite.
         """
         gradient, hessian, gauss_newton = self.likelihood_derivatives(X, z)
         unit = np.eye(self.latent_dim)
-        return gradient + z, hessian + unit, gauss_newton + unit
+        return gradient + z, hessian + unit, self._definite(z, gauss_newton) + unit
 
     def gauss_newton(self, X: Array, z: Array) -> tuple[Array, Array]:
-        """Gradient of U and the Gauss-Newton part of its Hessian; no second derivative of f."""
+        """Gradient of U and the positive definite part of its Hessian, as above."""
         gradient, gauss_newton, _ = self._first_order(X, z)
-        return gradient + z, gauss_newton + np.eye(self.latent_dim)
+        return gradient + z, self._definite(z, gauss_newton) + np.eye(self.latent_dim)
+
+    def _definite(self, z: Array, gauss_newton: Array) -> Array:
+        if self.likelihood.concave:
+            return gauss_newton
+        return self.likelihood.expected_information(self.decode(z), self.decoder.jacobian(z))
 
     def _first_order(self, X: Array, z: Array) -> tuple[Array, Array, Array]:
         params, jacobian = self.decode(z), self.decoder.jacobian(z)

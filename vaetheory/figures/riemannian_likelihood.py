@@ -80,7 +80,9 @@ def divergences_panel(axes: Axes) -> Columns:
         bound = error / steps**2 / fisher
         # A Gaussian's divergence is quadratic: what is left of it is rounding.
         seen = excess > bound
-        axes.loglog(steps[seen], excess[seen], MARKERS[k % len(MARKERS)], ms=4, color=_colour(k), label=name)
+        axes.loglog(
+            steps[seen], excess[seen], MARKERS[k % len(MARKERS)], ms=4, color=_colour(k), label=name
+        )
         axes.loglog(steps, bound, "_", ms=6, color=_colour(k), alpha=0.6)
         if seen.sum() > 2:
             h, e = steps[seen], excess[seen]
@@ -107,34 +109,33 @@ def divergences_panel(axes: Axes) -> Columns:
 
 
 def repeated_panel(axes: Axes) -> Columns:
-    """7c: the posterior's precision after n observations."""
-    columns: Columns = {}
+    """7c: what the posterior's precision after n observations has beside n g."""
     counts = 16 * 4.0 ** np.arange(6)
-    columns["n"] = counts
+    columns: Columns = {"n": counts}
     for k, family in enumerate(("Gaussian", "Bernoulli", "Poisson")):
-        scene = repeated_data.RepeatedScene(family, (1.0, 0.5), (0.0, 0.75), 0.5)
+        scene = repeated_data.RepeatedScene(family, (1.0, 0.5), (0.0, 1.0), -0.5)
         found, errors, g = repeated_data.measured_precisions(scene, counts)
-        law = abs(repeated_data.next_order(scene)) / counts
-        off = np.abs(found - g)
-        slope = float(np.log(off[-2] / off[-1]) / np.log(4))
-        axes.loglog(counts, law, color=_colour(k), ls=_LINES[k], lw=1)
-        axes.loglog(
+        law = repeated_data.next_order(scene)
+        rest, error = counts * (found - g), counts * errors
+        slope = float(np.log(np.abs(rest[-3] - rest[-2]) / np.abs(rest[-2] - rest[-1])) / np.log(4))
+        axes.axhline(law, color=_colour(k), ls=_LINES[k], lw=1)
+        axes.errorbar(
             counts,
-            off,
-            MARKERS[k % len(MARKERS)],
+            rest,
+            error,
+            fmt=MARKERS[k],
             ms=4,
             color=_colour(k),
-            label=f"{family}, n^−{slope:.4f}",
+            label=f"{family}, next order n^−{slope:.3f}",
         )
-        axes.loglog(counts, errors, "_", ms=6, color=_colour(k), alpha=0.6)
-        columns[f"precision/n - g {family}"], columns[f"law {family}"] = off, law
-        columns[f"precision error {family}"] = errors
-    axes.loglog(counts, 1 / counts, color="grey", ls=":", label="I + n g would give 1/n")
-    axes.plot([], [], "_", color="grey", label="computed error")
+        columns |= {f"precision - n g {family}": rest, f"precision error {family}": error}
+        columns[f"C {family}"] = [law]
+    axes.axhline(1, color="grey", lw=2.5, alpha=0.5, label="I, as in I + n g")
     axes.set(
+        xscale="log",
         xlabel="observations n",
-        ylabel="|posterior precision / n − g|",
-        title="7c: points measured, lines |C| / n",
+        ylabel="posterior precision − n g (nats per z²)",
+        title="7c: points measured, with error bars; lines C",
     )
     axes.legend(fontsize=7)
     return columns

@@ -48,6 +48,23 @@ class ElementwiseLikelihood(Likelihood):
         """Derivative of the log of `fisher_diagonal` in each parameter, `(..., D)`."""
         return self._fisher_log_slope(params)
 
+    def curvature_bounds(self, x: Array) -> tuple[Array, Array]:
+        """Bounds, over all params, of d^2 log p / dparams^2 of each data dimension, `(..., D)`.
+
+        Returns
+        -------
+        low, high : arrays (..., D)
+            The evidence engine needs them of families that are not natural.
+
+        Raises
+        ------
+        ValueError
+            If the family does not tell.
+        """
+        raise ValueError(
+            f"likelihood: expected a family with curvature_bounds, got {type(self).__name__}"
+        )
+
     def log_prob(self, x: ArrayLike, params: ArrayLike) -> Array:
         return self._log_prob(*aligned(x, params)).sum(axis=-1)
 
@@ -55,11 +72,18 @@ class ElementwiseLikelihood(Likelihood):
         return self._score(*aligned(x, params))
 
     def information(self, x: Array, params: Array, jacobian: Array) -> Array:
-        weighted = self._information(x, params)[..., None] * jacobian
-        return np.swapaxes(jacobian, -1, -2) @ weighted
+        return _pulled_back(self._information(x, params), jacobian)
+
+    def expected_information(self, params: Array, jacobian: Array) -> Array:
+        return _pulled_back(self._fisher(params), jacobian)
 
     def fisher_information(self, params: Array) -> Array:
         return self._fisher(params)[..., None] * np.eye(params.shape[-1])
+
+
+def _pulled_back(diagonal: Array, jacobian: Array) -> Array:
+    """J^T diag J."""
+    return np.swapaxes(jacobian, -1, -2) @ (diagonal[..., None] * jacobian)
 
 
 class ElementwiseExponentialFamily(ElementwiseLikelihood, ExponentialFamily):
