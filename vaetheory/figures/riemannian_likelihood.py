@@ -45,8 +45,11 @@ def metrics_panel(axes: Axes) -> Columns:
         axes.semilogy(theta, closed, color=_colour(k), ls=_LINES[k], label=name)
         axes.semilogy(theta, summed, MARKERS[k % len(MARKERS)], ms=4, color=_colour(k))
         axes.semilogy(theta, errors, "_", ms=6, color=_colour(k), alpha=0.6)
-        columns[f"F {name}"], columns[f"E score^2 {name}"] = closed, summed
-        columns[f"error {name}"] = errors
+        columns |= {
+            f"F {name}": np.array(closed),
+            f"E score^2 {name}": np.array(summed),
+            f"error {name}": np.array(errors),
+        }
     axes.plot([], [], "_", color="grey", label="computed error")
     axes.set(
         xlabel="parameter θ",
@@ -129,7 +132,7 @@ def repeated_panel(axes: Axes) -> Columns:
             label=f"{family}, next order n^−{slope:.3f}",
         )
         columns |= {f"precision - n g {family}": rest, f"precision error {family}": error}
-        columns[f"C {family}"] = [law]
+        columns[f"C {family}"] = np.array([law])
     axes.axhline(1, color="grey", lw=2.5, alpha=0.5, label="I, as in I + n g")
     axes.set(
         xscale="log",
