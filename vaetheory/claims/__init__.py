@@ -4,6 +4,7 @@ from vaetheory.claims import (
     constant_variance,
     hessian_estimator,
     optimal_decoder,
+    riemannian_likelihood,
     smooth_decoder,
     stationary_evidence,
 )
@@ -16,4 +17,5 @@ CLAIMS: tuple[Claim, ...] = (
     stationary_evidence.CLAIM,
     hessian_estimator.CLAIM,
     constant_variance.CLAIM,
+    riemannian_likelihood.CLAIM,
 )

@@ -47,13 +47,13 @@ def fisher_information(likelihood: Likelihood, params: ArrayLike) -> Array:
     return likelihood.fisher_information(vectors("params", params, likelihood.data_dim))
 
 
-def flat_jacobian(likelihood: Likelihood, params: Array, jacobian: Array) -> Array | None:
+def flat_jacobian(likelihood: Likelihood, params: Array, jacobian: Array) -> Array:
     """Jacobian of the decoder in coordinates in which the Fisher metric is the identity.
 
     The metric of a Gaussian of constant covariance and of a product of one-parameter families is
     flat, and that of a categorical is a sphere in a flat space: each has an isometric immersion
     y of its parameters, the variance-stabilising map. Returns the Jacobian of y(f(z)), `(..., D,
-    d)`, or None for a family without a known y.
+    d)`; a family without a known y is a TypeError.
     """
     if isinstance(likelihood, Gaussian):
         return np.swapaxes(likelihood.whiten(np.swapaxes(jacobian, -1, -2)), -1, -2)
@@ -63,7 +63,7 @@ def flat_jacobian(likelihood: Likelihood, params: Array, jacobian: Array) -> Arr
         p = likelihood.mean(params)
         centred = jacobian - np.einsum("...i,...ij->...j", p, jacobian)[..., None, :]
         return np.sqrt(p)[..., None] * centred
-    return None
+    raise TypeError(f"no isometric immersion is known for {type(likelihood).__name__}")
 
 
 def flat_hessian(likelihood: Likelihood, params: Array, jacobian: Array, hessian: Array) -> Array:
@@ -95,7 +95,7 @@ def pullback_metric(model: LatentModel, z: ArrayLike) -> Array:
     Returns
     -------
     array (..., d, d)
-        Positive semidefinite; definite iff the decoder is an immersion into the families'
+        Positive semidefinite; definite iff the decoder is an immersion into the family's
         distributions at z. Up to rounding exact; the `(D, D)` matrix F is not formed for the
         Gaussian, the categorical and the families of independent dimensions.
 
@@ -118,11 +118,7 @@ def pullback_metric(model: LatentModel, z: ArrayLike) -> Array:
     require_model(model)
     points = vectors("z", z, model.latent_dim)
     params, jacobian = model.decode(points), model.decoder.jacobian(points)
-    flat = flat_jacobian(model.likelihood, params, jacobian)
-    if flat is None:
-        out = np.swapaxes(jacobian, -1, -2) @ model.likelihood.fisher_information(params) @ jacobian
-    else:
-        out = np.swapaxes(flat, -1, -2) @ flat
+    out = model.likelihood.expected_information(params, jacobian)
     return (out + np.swapaxes(out, -1, -2)) / 2
 
 

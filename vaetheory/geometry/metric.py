@@ -195,7 +195,6 @@ class PullbackMetric(Metric):
         model, points = self.model, vectors("z", z, self.model.latent_dim)
         params, jacobian = model.decode(points), model.decoder.jacobian(points)
         tangents = flat_jacobian(model.likelihood, params, jacobian)
-        assert tangents is not None
         norms = np.linalg.norm(tangents, axis=-2)
         bad = ~(norms > 0).all(axis=-1)
         if bad.any():

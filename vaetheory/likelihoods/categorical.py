@@ -59,11 +59,14 @@ class Categorical(ExponentialFamily):
         return x - self.mean(params)
 
     def information(self, x: Array, params: Array, jacobian: Array) -> Array:
-        p = self.mean(params)
-        centred = jacobian - np.einsum("...i,...ij->...j", p, jacobian)[..., None, :]
-        out = np.swapaxes(centred, -1, -2) @ (p[..., None] * centred)
+        out = self.expected_information(params, jacobian)
         leading = np.broadcast_shapes(x.shape[:-1], out.shape[:-2])
         return np.broadcast_to(out, (*leading, *out.shape[-2:]))
+
+    def expected_information(self, params: Array, jacobian: Array) -> Array:
+        p = self.mean(params)
+        centred = jacobian - np.einsum("...i,...ij->...j", p, jacobian)[..., None, :]
+        return np.swapaxes(centred, -1, -2) @ (p[..., None] * centred)
 
     def fisher_information(self, params: Array) -> Array:
         p = self.mean(params)
