@@ -45,6 +45,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--resume", action="store_true", help="go on with the run that --json FILE holds"
     )
+    draw = commands.add_parser("figures", help="draw the proof-check figures anew")
+    draw.add_argument("labels", nargs="*", metavar="LABEL", help="a claim, proposition or figure")
+    draw.add_argument("--out", default="figures", metavar="DIR", help="where to (figures)")
+    draw.add_argument(
+        "--format", default="png", metavar="FORMATS", help="png, svg, pdf, or several by commas"
+    )
     return parser
 
 
@@ -58,6 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.command == "list":
             return _list()
+        if options.command == "figures":
+            return _figures(options)
         return _verify(options)
     except (ValueError, OSError) as error:
         print(f"vaetheory: {error}", file=sys.stderr)
@@ -72,6 +80,23 @@ def _list() -> int:
         print(f"{claim.label}: {claim.title}")
         for p in claim.propositions:
             print(f"  {p.label:<12} {p.kind:<14} {p.title}")
+    return 0
+
+
+def _figures(options: argparse.Namespace) -> int:
+    # Drawing needs Matplotlib, which takes longer to load than all the rest.
+    from vaetheory.figures import registry
+
+    folder = Path(options.out)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"--out: expected a folder, got {folder}, which is something else")
+    names = registry.select(options.labels)
+    drawing = registry.regenerate(names, folder, options.format.split(","))
+    for number, name in enumerate(names):
+        _progress(f"{number}/{len(names)}: {name}")
+        written = next(drawing)
+        _progress("")
+        print(" ".join(str(path) for path in written), flush=True)
     return 0
 
 

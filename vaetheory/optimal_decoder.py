@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from vaetheory._validation import Array, data_set, integer, vectors
 from vaetheory.decoders import Decoder
 from vaetheory.encoders import Encoder
-from vaetheory.likelihoods import Likelihood
+from vaetheory.likelihoods import ExponentialFamily
 from vaetheory.rounding import EPS
 
 _CHUNK = 2**21
@@ -193,7 +193,7 @@ class OptimalDecoder(Decoder):
 
 
 def optimal_parameters(
-    X: ArrayLike, encoder: Encoder, likelihood: Likelihood, z: ArrayLike
+    X: ArrayLike, encoder: Encoder, likelihood: ExponentialFamily, z: ArrayLike
 ) -> Array:
     """Parameters of the ELBO-optimal decoder for any exponential-family likelihood, `(..., D)`.
 
@@ -205,13 +205,15 @@ def optimal_parameters(
         The data.
     encoder : Encoder
         One posterior a datum.
-    likelihood : Likelihood
+    likelihood : ExponentialFamily
+        The parameters match its mean parameters.
     z : array (..., d)
 
     Raises
     ------
     ValueError
-        If the data are outside the support, or there is not one posterior a datum.
+        If the likelihood is no exponential family, the data are outside the support, or there is
+        not one posterior a datum.
 
     Notes
     -----
@@ -224,6 +226,11 @@ def optimal_parameters(
     >>> optimal_parameters(X, encoder, likelihoods.Bernoulli(), [[1.0]]).round(12).tolist()
     [[2.0]]
     """
+    if not isinstance(likelihood, ExponentialFamily):
+        raise ValueError(
+            "likelihood: expected an exponential family, whose best parameters match the mean "
+            f"parameters, got {type(likelihood).__name__}"
+        )
     data = likelihood.check_data(data_set("X", X))
     if len(encoder.loc) != len(data):
         raise ValueError(

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from vaetheory._validation import Array
 from vaetheory.files import replacing
+
+#: The numbers of a figure, `(n,)` each, by name.
+Columns: TypeAlias = dict[str, Array]
 
 #: Colours that stay apart for colour-blind readers and in grey (Okabe and Ito's palette).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000")
+#: Markers and dashes that go with them, so that colour is never the only sign.
+MARKERS = ("o", "s", "^", "D", "v")
+DASHES = ("-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)))
 
 _STYLE: Any = {
     "font.size": 9,
@@ -28,6 +35,11 @@ _STYLE: Any = {
 }
 
 
+#: Picture formats, and what in their metadata would differ from run to run.
+_DATED = {".png": "Software", ".svg": "Date", ".pdf": "CreationDate"}
+FORMATS = tuple(suffix[1:] for suffix in _DATED)
+
+
 @contextmanager
 def style() -> Iterator[None]:
     """Draw within this context to have the house's look."""
@@ -37,12 +49,11 @@ def style() -> Iterator[None]:
 
 def save(figure: Figure, path: Path) -> None:
     """Write `figure` to `path`, whole or not at all, without dates or versions in it."""
-    metadata = {"Software": None} if path.suffix == ".png" else {"Date": None}
     with replacing(path) as draft:
-        figure.savefig(draft, metadata=metadata)
+        figure.savefig(draft, metadata={_DATED[path.suffix]: None})
 
 
-def save_csv(path: Path, columns: Mapping[str, Sequence[float]]) -> None:
+def save_csv(path: Path, columns: Columns) -> None:
     """Write the plotted numbers, one column a name, shorter columns left blank at the end."""
     texts = [[repr(float(v)) for v in column] for column in columns.values()]
     rows = [",".join(columns), *(",".join(row) for row in zip_longest(*texts, fillvalue=""))]

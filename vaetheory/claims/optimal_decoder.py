@@ -227,7 +227,7 @@ def covariance_deficit(
 
 # 1c ---------------------------------------------------------------------------------------------
 
-_FAMILIES: dict[str, likelihoods.Likelihood] = {
+_FAMILIES: dict[str, likelihoods.ExponentialFamily] = {
     "Bernoulli": likelihoods.Bernoulli(),
     "Poisson": likelihoods.Poisson(),
     "Gamma": likelihoods.Gamma(shape=2.0),
@@ -424,6 +424,7 @@ CLAIM = Claim(
                 Control("no log determinant", partial(covariance_deficit, log_det=False)),
             ),
             uses=("1a",),
+            figure="optimal-decoder",
         ),
         Proposition(
             label="1c",
@@ -452,6 +453,7 @@ CLAIM = Claim(
                 Control("half the divergence", partial(family_deficit, factor=0.5)),
             ),
             uses=("1a",),
+            figure="optimal-decoder",
             examples=40,
         ),
     ),

@@ -468,7 +468,7 @@ CLAIM = Claim(
                 Control("diam m(X) for diam S^-1 m(X)", partial(slope_is_bounded, precision=False)),
             ),
             uses=("2a",),
-            figure="optimal-decoder",
+            figure="smooth-decoder",
             examples=50,
         ),
         Proposition(
@@ -503,6 +503,7 @@ CLAIM = Claim(
                 ),
             ),
             uses=("2a",),
+            figure="smooth-decoder",
             resolution=1e-2,
         ),
         Proposition(
@@ -522,6 +523,7 @@ CLAIM = Claim(
                 Control("the second nearest code", partial(decoder_sharpens, nearest=False)),
             ),
             uses=("2a", "2c"),
+            figure="smooth-decoder",
             resolution=1e-3,
         ),
         digits.SMOOTH_DECODER,

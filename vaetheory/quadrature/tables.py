@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 
 from vaetheory._validation import Array
-from vaetheory.likelihoods import Gamma, Gaussian, Likelihood, Poisson
+from vaetheory.likelihoods import ExponentialFamily, Gamma, Gaussian, Likelihood, Poisson
 from vaetheory.quadrature.blocks import Index
 from vaetheory.rounding import ULP
 
@@ -144,7 +144,9 @@ class GaussianTable(Table):
 class NaturalTable(Table):
     """Families whose parameters are natural: log p = T(x) . params - A(params) + h(x)."""
 
-    def __init__(self, likelihood: Likelihood, data: Array) -> None:
+    likelihood: ExponentialFamily
+
+    def __init__(self, likelihood: ExponentialFamily, data: Array) -> None:
         super().__init__(likelihood, data)
         self.base = likelihood.log_base(data)
         self.square = (data**2).sum(axis=-1)
@@ -242,7 +244,7 @@ def table(likelihood: Likelihood, data: Array) -> Table:
         return GaussianTable(likelihood, data)
     if isinstance(likelihood, Gamma):
         return GammaTable(likelihood, data)
-    if likelihood.natural:
+    if likelihood.natural and isinstance(likelihood, ExponentialFamily):
         return NaturalTable(likelihood, data)
     raise ValueError(
         f"likelihood: expected one of the package, or one with natural = True (its params are its "

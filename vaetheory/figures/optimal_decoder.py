@@ -1,0 +1,122 @@
+"""Claim 1: what any other decoder, covariance or likelihood parameter loses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from vaetheory import Encoder, OptimalDecoder, likelihoods
+from vaetheory._validation import Array
+from vaetheory.claims.lattice import aggregate_expectation
+from vaetheory.optimal_decoder import optimal_parameters
+from vaetheory.plotting import COLOURS, MARKERS, Columns
+from vaetheory.quadrature.gaussian import gaussian_expectation
+
+_SIZES = 2.0 ** np.arange(-6, 3)
+_CODES = np.array([[-1.0], [0.0], [0.5], [1.5]])
+_ENCODER = Encoder(_CODES, [0.25])
+
+
+def _loss(X: Array, change: Callable[[Array, Array], Array]) -> tuple[float, float]:
+    """Mean loss of the ELBO in nats, datum by datum, and its error figure."""
+    found = gaussian_expectation(
+        lambda z, rows: -change(X[rows, None], z), _ENCODER.loc, _ENCODER.cov, rtol=1e-11
+    )
+    return float(found.value.mean()), float(found.error.mean())
+
+
+def _panel(
+    axes: Axes,
+    name: str,
+    title: str,
+    losses: Callable[[float], tuple[float, float]],
+    law: Callable[[float], tuple[float, float, float]],
+) -> Columns:
+    measured, errors = np.array([losses(t) for t in _SIZES]).T
+    predicted = np.array([law(t)[0] for t in _SIZES])
+    axes.loglog(_SIZES, predicted, color="black", lw=1, label="predicted")
+    axes.loglog(_SIZES, measured, MARKERS[0], ms=5, color=COLOURS[0], label="measured")
+    axes.loglog(_SIZES, errors, "_", ms=6, color=COLOURS[0], alpha=0.6, label="computed error")
+    axes.set(xlabel="size of the perturbation", ylabel="loss of the ELBO (nats)", title=title)
+    axes.legend(loc="center right")
+    return {
+        "size": _SIZES,
+        f"{name} loss": measured,
+        f"{name} error": errors,
+        f"{name} predicted": predicted,
+    }
+
+
+def _mean_panel(axes: Axes) -> Columns:
+    """1a: another mean."""
+    X = np.array([[-2.0], [1.0], [0.5], [2.0]])
+    f, likelihood = OptimalDecoder(X, _ENCODER), likelihoods.Gaussian(scale=1.0)
+
+    def change(t: float) -> Callable[[Array, Array], Array]:
+        return lambda x, z: (
+            likelihood.log_prob(x, f(z) + t * np.sin(2 * z)) - likelihood.log_prob(x, f(z))
+        )
+
+    return _panel(
+        axes,
+        "mean",
+        "1a: f* + t sin 2z loses ½ E|t sin 2z|²",
+        lambda t: _loss(X, change(t)),
+        lambda t: aggregate_expectation(lambda z: 0.5 * (t * np.sin(2 * z[..., 0])) ** 2, _ENCODER),
+    )
+
+
+def _variance_panel(axes: Axes) -> Columns:
+    """1b: another covariance."""
+    X = np.array([[-2.0], [1.0], [0.5], [2.0]])
+    f = OptimalDecoder(X, _ENCODER)
+
+    def change(t: float) -> Callable[[Array, Array], Array]:
+        def difference(x: Array, z: Array) -> Array:
+            best = f.cov(z)[..., 0, 0]
+            square = ((x - f(z)) ** 2)[..., 0]
+            return -0.5 * (np.log1p(t) + square / best * (1 / (1 + t) - 1))
+
+        return difference
+
+    return _panel(
+        axes,
+        "variance",
+        "1b: (1 + t) Λ* loses ½ (log(1 + t) − t / (1 + t))",
+        lambda t: _loss(X, change(t)),
+        lambda t: (0.5 * (np.log1p(t) - t / (1 + t)), 0.0, 0.0),
+    )
+
+
+def _family_panel(axes: Axes) -> Columns:
+    """1c: other parameters of a Bernoulli likelihood."""
+    X = np.array([[0.0], [1.0], [0.0], [1.0]])
+    family = likelihoods.Bernoulli()
+
+    def best(z: Array) -> Array:
+        return optimal_parameters(X, _ENCODER, family, z)
+
+    def change(t: float) -> Callable[[Array, Array], Array]:
+        return lambda x, z: family.log_prob(x, best(z) + t) - family.log_prob(x, best(z))
+
+    return _panel(
+        axes,
+        "Bernoulli",
+        "1c: logits η* + t lose E KL(p* || p)",
+        lambda t: _loss(X, change(t)),
+        lambda t: aggregate_expectation(
+            lambda z: family.kl_divergence(best(z), best(z) + t), _ENCODER
+        ),
+    )
+
+
+def draw(figure: Figure) -> Columns:
+    """Draw measured and predicted losses of 1a, 1b and 1c."""
+    columns: Columns = {}
+    panels = (_mean_panel, _variance_panel, _family_panel)
+    for axes, panel in zip(figure.subplots(1, 3), panels, strict=True):
+        columns |= panel(axes)
+    return columns

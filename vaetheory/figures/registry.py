@@ -1,0 +1,105 @@
+"""Which figures there are, and how they are regenerated."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from vaetheory import plotting
+from vaetheory._validation import option
+from vaetheory.claims import CLAIMS
+from vaetheory.figures import optimal_decoder, overview, smooth_decoder, stationary_evidence
+from vaetheory.report import environment, write_json
+
+#: Draws on an empty figure and returns the plotted numbers, one column a name.
+Draw = Callable[[Figure], plotting.Columns]
+
+FIGURES: Mapping[str, Draw] = {
+    "overview": overview.draw,
+    "optimal-decoder": optimal_decoder.draw,
+    "smooth-decoder": smooth_decoder.draw,
+    "stationary-evidence": stationary_evidence.draw,
+}
+MANIFEST = "manifest.json"
+
+
+def select(labels: Sequence[str]) -> list[str]:
+    """Names of the figures of claims, propositions or figures; of all for none, in order.
+
+    Raises
+    ------
+    ValueError
+        If a label is not known, or a proposition is shown by no figure.
+
+    Examples
+    --------
+    >>> select(["3f"])
+    ['stationary-evidence']
+    """
+    shown = {p.label: p.figure for c in CLAIMS for p in c.propositions}
+    known = [*FIGURES, *shown]
+    wanted = set()
+    for label in labels:
+        name = label if label in FIGURES else shown[option("label", label, known)]
+        if name is None:
+            raise ValueError(f"label: expected a proposition that a figure shows, got {label!r}")
+        wanted.add(name)
+    return [name for name in FIGURES if name in wanted or not labels]
+
+
+def regenerate(
+    names: Sequence[str], folder: Path, formats: Sequence[str] = ("png",)
+) -> Iterator[list[Path]]:
+    """Draw figures anew and write pictures, plotted numbers and the manifest into `folder`.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Keys of `FIGURES`.
+    folder : Path
+        Made if it is not there; what is there is replaced, file by file, each whole or not at all.
+    formats : sequence of {"png", "svg", "pdf"}
+
+    Yields
+    ------
+    list of Path
+        What was written for each figure: the pictures, then the CSV.
+
+    Raises
+    ------
+    ValueError
+        If a name or format is not known.
+    """
+    for name in names:
+        option("figure", name, FIGURES)
+    for suffix in formats:
+        option("format", suffix, plotting.FORMATS)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        with plotting.style():
+            figure = Figure(figsize=(12, 3.6), layout="constrained")
+            columns = FIGURES[name](figure)
+            paths = [folder / f"{name}.{suffix}" for suffix in formats]
+            for path in paths:
+                plotting.save(figure, path)
+        paths.append(folder / f"{name}.csv")
+        plotting.save_csv(paths[-1], columns)
+        _record(folder / MANIFEST, name, paths)
+        yield paths
+
+
+def _record(manifest: Path, name: str, paths: Sequence[Path]) -> None:
+    """Enter the files of one figure, with their hashes, into the manifest."""
+    try:
+        known = json.loads(manifest.read_text(encoding="utf-8"))["figures"]
+    except (FileNotFoundError, json.JSONDecodeError, KeyError, TypeError):
+        known = {}
+    hashes = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in paths}
+    shown = [p.label for c in CLAIMS for p in c.propositions if p.figure == name]
+    known[name] = {"propositions": shown, "sha256": hashes, "environment": environment()}
+    ordered = {n: known[n] for n in FIGURES if n in known}
+    write_json(manifest, {"figures": ordered})

@@ -1,0 +1,27 @@
+"""Likelihoods p(x given params): one family a file; the decoder gives the parameters.
+
+A new family is a subclass of `ElementwiseExponentialFamily` or `ElementwiseLikelihood` with
+functions of one number and their derivatives; `Likelihood` says what every family has.
+"""
+
+from vaetheory.likelihoods.base import ExponentialFamily, Likelihood
+from vaetheory.likelihoods.bernoulli import Bernoulli
+from vaetheory.likelihoods.categorical import Categorical
+from vaetheory.likelihoods.elementwise import ElementwiseExponentialFamily, ElementwiseLikelihood
+from vaetheory.likelihoods.gamma import Gamma
+from vaetheory.likelihoods.gaussian import Gaussian
+from vaetheory.likelihoods.poisson import Poisson
+from vaetheory.likelihoods.special import stirling_remainder
+
+__all__ = [
+    "Bernoulli",
+    "Categorical",
+    "ElementwiseExponentialFamily",
+    "ElementwiseLikelihood",
+    "ExponentialFamily",
+    "Gamma",
+    "Gaussian",
+    "Likelihood",
+    "Poisson",
+    "stirling_remainder",
+]

@@ -1,0 +1,116 @@
+"""What every likelihood has, and what only exponential families have."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from vaetheory._validation import Array, aligned
+
+
+class Likelihood(ABC):
+    """A parametric density p(x given params) of data `(..., D)` and parameters `(..., D)`.
+
+    Leading axes of data and parameters broadcast against each other; the last axis must match.
+    Log densities are in nats.
+    """
+
+    #: Data dimension where the parameters of the likelihood fix it, else None.
+    data_dim: int | None = None
+    #: Whether the params are the natural parameters and T(x) = x: then `score` is x - mean and the
+    #: log density is concave in the params, which the evidence engine relies on.
+    natural: bool = False
+
+    @abstractmethod
+    def check_data(self, x: ArrayLike) -> Array:
+        """Return `x` as an array, or raise a ValueError if it is outside the support."""
+
+    @abstractmethod
+    def log_prob(self, x: ArrayLike, params: ArrayLike) -> Array:
+        """Log density in nats, `(...)`; leading axes broadcast."""
+
+    @abstractmethod
+    def score(self, x: ArrayLike, params: ArrayLike) -> Array:
+        """Gradient of log p(x given params) in the params, `(..., D)`."""
+
+    @abstractmethod
+    def information(self, x: Array, params: Array, jacobian: Array) -> Array:
+        """J^T (-d^2 log p / dparams^2) J, the observed information pulled back, `(..., d, d)`."""
+
+    @abstractmethod
+    def fisher_information(self, params: Array) -> Array:
+        """Fisher information in the params, `(..., D, D)`."""
+
+    @abstractmethod
+    def sample(self, params: ArrayLike, rng: np.random.Generator) -> Array:
+        """Draw one datum a parameter vector, `(..., D)`."""
+
+    @abstractmethod
+    def greatest_log_prob(self, x: Array) -> Array:
+        """Supremum of log p(x given params) over the params, `(...)`, in nats."""
+
+
+class ExponentialFamily(Likelihood):
+    """A likelihood log p = T(x) . phi(params) - A(params) + h(x).
+
+    T are the sufficient statistics, phi the natural parameters, A the log partition and h the base
+    measure: so written, a table over many data and many parameters is one matrix product.
+    """
+
+    @abstractmethod
+    def statistics(self, x: Array) -> Array:
+        """Sufficient statistics T(x), `(..., D)`."""
+
+    @abstractmethod
+    def natural_parameters(self, params: Array) -> Array:
+        """Natural parameters phi, `(..., D)`."""
+
+    @abstractmethod
+    def log_partition(self, params: Array) -> Array:
+        """Log partition A, summed over the data dimensions, `(...)`."""
+
+    @abstractmethod
+    def log_base(self, x: Array) -> Array:
+        """Log base measure h(x), summed over the data dimensions, `(...)`."""
+
+    @abstractmethod
+    def mean(self, params: Array) -> Array:
+        """Mean parameters E[T], `(..., D)`."""
+
+    @abstractmethod
+    def fit(self, x: Array, log_weights: Array) -> Array:
+        """Parameters of the greatest weighted log likelihood: they match the mean parameters.
+
+        Parameters
+        ----------
+        x : array (N, D)
+            The data.
+        log_weights : array (..., N)
+            Normalised log weights; in the log domain so that small ones keep their digits.
+
+        Returns
+        -------
+        array (..., D)
+            Infinite where all the weight is on the boundary of the support.
+        """
+
+    def log_prob(self, x: ArrayLike, params: ArrayLike) -> Array:
+        """Log density in nats, `(...)`; leading axes broadcast."""
+        x, params = aligned(x, params)
+        return (
+            (self.statistics(x) * self.natural_parameters(params)).sum(axis=-1)
+            - self.log_partition(params)
+            + self.log_base(x)
+        )
+
+    def kl_divergence(self, params: ArrayLike, other: ArrayLike) -> Array:
+        """KL( p(. given params) || p(. given other) ) in nats, `(...)`, in closed form."""
+        params, other = aligned(params, other, "params and other")
+        shift = self.natural_parameters(params) - self.natural_parameters(other)
+        return (
+            (self.mean(params) * shift).sum(axis=-1)
+            - self.log_partition(params)
+            + self.log_partition(other)
+        )

@@ -1,0 +1,69 @@
+"""Data of zeros and ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import expit, logsumexp
+
+from vaetheory._validation import Array, aligned, vectors
+from vaetheory.likelihoods.elementwise import ElementwiseExponentialFamily
+
+
+@dataclass(frozen=True)
+class Bernoulli(ElementwiseExponentialFamily):
+    """Bernoulli likelihood of data in {0, 1}; the decoder gives logits.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> round(float(Bernoulli().log_prob(np.ones(1), np.zeros(1))), 6)
+    -0.693147
+    """
+
+    natural = True
+
+    def check_data(self, x: ArrayLike) -> Array:
+        array = vectors("x", x, None)
+        if not np.isin(array, (0.0, 1.0)).all():
+            bad = array[~np.isin(array, (0.0, 1.0))][0]
+            raise ValueError(f"x: expected zeros and ones (Bernoulli), got {bad:g}")
+        return array
+
+    def _log_partition(self, params: Array) -> Array:
+        return np.logaddexp(0.0, params)
+
+    def _log_base(self, x: Array) -> Array:
+        return np.zeros_like(x)
+
+    def greatest_log_prob(self, x: Array) -> Array:
+        return np.zeros(x.shape[:-1])
+
+    def log_prob(self, x: ArrayLike, params: ArrayLike) -> Array:
+        return self._log_prob(*aligned(x, params)).sum(axis=-1)
+
+    def _log_prob(self, x: Array, params: Array) -> Array:
+        return -np.logaddexp(0.0, (1 - 2 * x) * params)
+
+    def mean(self, params: Array) -> Array:
+        return expit(params)
+
+    def _information(self, x: Array, params: Array) -> Array:
+        return np.broadcast_to(self._fisher(params), np.broadcast_shapes(x.shape, params.shape))
+
+    def _fisher(self, params: Array) -> Array:
+        return expit(params) * expit(-params)
+
+    def fit(self, x: Array, log_weights: Array) -> Array:
+        # Ones and zeros are summed apart: 1 - mean would lose the digits of a mean close to 1.
+        spread = log_weights[..., :, None]
+        with np.errstate(divide="ignore"):
+            ones = logsumexp(spread + np.log(x), axis=-2)
+            zeros = logsumexp(spread + np.log(1 - x), axis=-2)
+        return ones - zeros
+
+    def sample(self, params: ArrayLike, rng: np.random.Generator) -> Array:
+        p = expit(vectors("params", params, None))
+        return rng.binomial(1, p).astype(np.float64)

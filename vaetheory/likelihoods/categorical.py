@@ -1,0 +1,79 @@
+"""One of K classes, as a one-hot vector."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import logsumexp, softmax
+
+from vaetheory._validation import Array, aligned, as_array, vectors
+from vaetheory.likelihoods.base import ExponentialFamily
+
+
+@dataclass(frozen=True)
+class Categorical(ExponentialFamily):
+    """Categorical likelihood of one-hot data `(..., K)`; the decoder gives K logits.
+
+    Logits that differ by a constant give the same distribution, so the Fisher information has
+    rank K - 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> round(float(Categorical().log_prob(np.array([0.0, 1.0]), np.zeros(2))), 6)
+    -0.693147
+    """
+
+    natural = True
+
+    def check_data(self, x: ArrayLike) -> Array:
+        array = vectors("x", x, None)
+        one_hot = np.isin(array, (0.0, 1.0)).all(axis=-1) & (array.sum(axis=-1) == 1)
+        if not one_hot.all():
+            bad = array[~one_hot][0] if array.ndim > 1 else array
+            raise ValueError(f"x: expected one-hot vectors (Categorical), got {bad.tolist()}")
+        return array
+
+    def statistics(self, x: Array) -> Array:
+        return x
+
+    def greatest_log_prob(self, x: Array) -> Array:
+        return np.zeros(x.shape[:-1])
+
+    def natural_parameters(self, params: Array) -> Array:
+        return params
+
+    def log_partition(self, params: Array) -> Array:
+        return logsumexp(params, axis=-1)
+
+    def log_base(self, x: Array) -> Array:
+        return np.zeros(x.shape[:-1])
+
+    def mean(self, params: Array) -> Array:
+        return softmax(params, axis=-1)
+
+    def score(self, x: ArrayLike, params: ArrayLike) -> Array:
+        x, params = aligned(x, params)
+        return x - self.mean(params)
+
+    def information(self, x: Array, params: Array, jacobian: Array) -> Array:
+        p = self.mean(params)
+        centred = jacobian - np.einsum("...i,...ij->...j", p, jacobian)[..., None, :]
+        out = np.swapaxes(centred, -1, -2) @ (p[..., None] * centred)
+        leading = np.broadcast_shapes(x.shape[:-1], out.shape[:-2])
+        return np.broadcast_to(out, (*leading, *out.shape[-2:]))
+
+    def fisher_information(self, params: Array) -> Array:
+        p = self.mean(params)
+        return p[..., None] * np.eye(p.shape[-1]) - p[..., :, None] * p[..., None, :]
+
+    def fit(self, x: Array, log_weights: Array) -> Array:
+        with np.errstate(divide="ignore"):
+            return logsumexp(log_weights[..., :, None] + np.log(x), axis=-2)
+
+    def sample(self, params: ArrayLike, rng: np.random.Generator) -> Array:
+        p = self.mean(as_array("params", params, min_ndim=1))
+        choice = (rng.random((*p.shape[:-1], 1)) > np.cumsum(p, axis=-1)[..., :-1]).sum(axis=-1)
+        return np.eye(p.shape[-1])[choice]

@@ -1,0 +1,79 @@
+"""Positive data with a fixed coefficient of variation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import gammaln, logsumexp, xlogy
+
+from vaetheory._validation import Array, positive, vectors
+from vaetheory.gaussians import LOG_2PI
+from vaetheory.likelihoods.elementwise import ElementwiseExponentialFamily
+from vaetheory.likelihoods.special import stirling_remainder
+
+
+@dataclass(frozen=True)
+class Gamma(ElementwiseExponentialFamily):
+    """Gamma likelihood of positive data with a fixed shape; the decoder gives log means.
+
+    The density has mean exp(params), shape `shape` and rate shape / mean.
+
+    Parameters
+    ----------
+    shape : float
+        The shape parameter a > 0; a = 1 is the exponential distribution.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> float(Gamma(shape=1.0).log_prob(np.ones(1), np.zeros(1)))
+    -1.0
+    """
+
+    shape: float
+
+    def __init__(self, shape: float) -> None:
+        object.__setattr__(self, "shape", float(positive("shape", shape)))
+
+    def check_data(self, x: ArrayLike) -> Array:
+        array = vectors("x", x, None)
+        if (array <= 0).any():
+            raise ValueError(f"x: expected positive numbers (Gamma), got {array.min():g}")
+        return array
+
+    def natural_parameters(self, params: Array) -> Array:
+        return -self.shape * np.exp(-np.maximum(params, -700.0))
+
+    def _log_partition(self, params: Array) -> Array:
+        return self.shape * params
+
+    def _log_base(self, x: Array) -> Array:
+        a = self.shape
+        return xlogy(a - 1, x) + a * np.log(a) - gammaln(a)
+
+    def greatest_log_prob(self, x: Array) -> Array:
+        # At the mean x: a log a - a - log Gamma(a) - log x.
+        a = np.asarray(self.shape)
+        constant = 0.5 * (np.log(a) - LOG_2PI) - stirling_remainder(a)
+        return (constant - np.log(x)).sum(axis=-1)
+
+    def mean(self, params: Array) -> Array:
+        return np.exp(params)
+
+    def _score(self, x: Array, params: Array) -> Array:
+        return -x * self.natural_parameters(params) - self.shape
+
+    def _information(self, x: Array, params: Array) -> Array:
+        return -x * self.natural_parameters(params)
+
+    def _fisher(self, params: Array) -> Array:
+        return np.full_like(params, self.shape)
+
+    def fit(self, x: Array, log_weights: Array) -> Array:
+        return logsumexp(log_weights[..., :, None] + np.log(x), axis=-2)
+
+    def sample(self, params: ArrayLike, rng: np.random.Generator) -> Array:
+        mean = np.exp(vectors("params", params, None))
+        return rng.gamma(self.shape, mean / self.shape)

@@ -1,0 +1,140 @@
+"""Gaussian data with a fixed covariance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.linalg import solve_triangular
+
+from vaetheory._validation import Array, aligned, covariances, positive, vectors
+from vaetheory.gaussians import LOG_2PI
+from vaetheory.likelihoods.base import ExponentialFamily
+
+
+@dataclass(frozen=True)
+class Gaussian(ExponentialFamily):
+    """Gaussian likelihood N(f(z), Lambda); the decoder gives the mean.
+
+    Parameters
+    ----------
+    scale : float or array (D,), optional
+        Standard deviation(s): Lambda = diag(scale^2).
+    cov : array (D, D), optional
+        Lambda itself. Exactly one of the two is given.
+
+    Raises
+    ------
+    ValueError
+        If both or neither is given, a scale is not positive, or `cov` is not symmetric positive
+        definite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> round(float(Gaussian(scale=0.5).log_prob(np.zeros(1), np.zeros(1))), 6)
+    -0.225791
+    """
+
+    scale: Array | None = None
+    cov: Array | None = None
+
+    def __init__(self, scale: ArrayLike | None = None, *, cov: ArrayLike | None = None) -> None:
+        if (scale is None) == (cov is None):
+            came = "neither" if scale is None else "both"
+            raise ValueError(f"Gaussian: expected exactly one of scale and cov, got {came}")
+        if cov is not None:
+            matrix = covariances("cov", cov)
+            if matrix.ndim != 2:
+                raise ValueError(f"cov: expected shape (D, D), got {matrix.shape}")
+            object.__setattr__(self, "cov", matrix)
+            object.__setattr__(self, "_chol", np.linalg.cholesky(matrix))
+            object.__setattr__(self, "data_dim", len(matrix))
+        else:
+            value = positive("scale", np.asarray(scale), max_ndim=1)
+            object.__setattr__(self, "scale", value)
+            object.__setattr__(self, "data_dim", len(value) if value.ndim else None)
+
+    def whiten(self, v: Array) -> Array:
+        """Lambda^(-1/2) v, `(..., D)`: the Euclidean geometry in which Lambda is the identity."""
+        if self.data_dim is not None and v.shape[-1] != self.data_dim:
+            raise ValueError(f"Gaussian: expected shape (..., {self.data_dim}), got {v.shape}")
+        if self.scale is not None:
+            return v / self.scale
+        flat = np.reshape(v, (-1, v.shape[-1])).T
+        chol: Array = self._chol  # type: ignore[attr-defined]
+        return solve_triangular(chol, flat, lower=True).T.reshape(v.shape)
+
+    def covariance(self, data_dim: int) -> Array:
+        """Lambda as a matrix `(D, D)`."""
+        if self.cov is not None:
+            return self.cov
+        assert self.scale is not None
+        return np.diag(np.broadcast_to(self.scale, data_dim) ** 2)
+
+    def _log_det_half(self, data_dim: int) -> float:
+        if self.scale is not None:
+            return float(np.broadcast_to(np.log(self.scale), data_dim).sum())
+        return float(np.log(np.diagonal(self._chol)).sum())  # type: ignore[attr-defined]
+
+    def check_data(self, x: ArrayLike) -> Array:
+        return vectors("x", x, self.data_dim)
+
+    def statistics(self, x: Array) -> Array:
+        return self.whiten(x)
+
+    def natural_parameters(self, params: Array) -> Array:
+        return self.whiten(params)
+
+    def log_partition(self, params: Array) -> Array:
+        return 0.5 * (self.whiten(params) ** 2).sum(axis=-1)
+
+    def log_base(self, x: Array) -> Array:
+        return -0.5 * (self.whiten(x) ** 2).sum(axis=-1) + self.log_peak(x.shape[-1])
+
+    def log_peak(self, data_dim: int) -> float:
+        """Log density at the mean, the greatest value the density can take."""
+        return -0.5 * data_dim * LOG_2PI - self._log_det_half(data_dim)
+
+    def greatest_log_prob(self, x: Array) -> Array:
+        return np.full(x.shape[:-1], self.log_peak(x.shape[-1]))
+
+    def log_prob(self, x: ArrayLike, params: ArrayLike) -> Array:
+        x, params = aligned(x, params)
+        # The difference is formed first: the expanded square loses digits when scale is small.
+        return -0.5 * (self.whiten(x - params) ** 2).sum(axis=-1) + self.log_peak(x.shape[-1])
+
+    def mean(self, params: Array) -> Array:
+        return self.whiten(params)
+
+    def score(self, x: ArrayLike, params: ArrayLike) -> Array:
+        x, params = aligned(x, params)
+        residual = x - params
+        if self.scale is not None:
+            return residual / self.scale**2
+        flat = np.reshape(self.whiten(residual), (-1, residual.shape[-1])).T
+        chol: Array = self._chol  # type: ignore[attr-defined]
+        return solve_triangular(chol, flat, lower=True, trans="T").T.reshape(residual.shape)
+
+    def information(self, x: Array, params: Array, jacobian: Array) -> Array:
+        white = self.whiten(np.swapaxes(jacobian, -1, -2))
+        return white @ np.swapaxes(white, -1, -2)
+
+    def fisher_information(self, params: Array) -> Array:
+        inverse = np.linalg.inv(self.covariance(params.shape[-1]))
+        return np.broadcast_to(inverse, (*params.shape, params.shape[-1])).copy()
+
+    def fit(self, x: Array, log_weights: Array) -> Array:
+        return np.exp(log_weights) @ x
+
+    def sample(self, params: ArrayLike, rng: np.random.Generator) -> Array:
+        loc = vectors("params", params, self.data_dim)
+        noise = rng.standard_normal(loc.shape)
+        if self.scale is not None:
+            return loc + self.scale * noise
+        return loc + noise @ self._chol.T  # type: ignore[attr-defined]
+
+    def kl_divergence(self, params: ArrayLike, other: ArrayLike) -> Array:
+        params, other = aligned(params, other, "params and other")
+        return 0.5 * (self.whiten(params - other) ** 2).sum(axis=-1)

@@ -1,0 +1,63 @@
+"""Counts whose variance is their mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import gammaln, logsumexp
+
+from vaetheory._validation import Array, vectors
+from vaetheory.gaussians import LOG_2PI
+from vaetheory.likelihoods.elementwise import ElementwiseExponentialFamily
+from vaetheory.likelihoods.special import stirling_remainder
+
+
+@dataclass(frozen=True)
+class Poisson(ElementwiseExponentialFamily):
+    """Poisson likelihood of counts; the decoder gives log rates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> float(Poisson().log_prob(np.zeros(1), np.zeros(1)))
+    -1.0
+    """
+
+    natural = True
+
+    def check_data(self, x: ArrayLike) -> Array:
+        array = vectors("x", x, None)
+        wrong = (array < 0) | (array != np.round(array))
+        if wrong.any():
+            raise ValueError(f"x: expected counts 0, 1, 2, ... (Poisson), got {array[wrong][0]:g}")
+        return array
+
+    def _log_partition(self, params: Array) -> Array:
+        return np.exp(np.minimum(params, 700.0))
+
+    def _log_base(self, x: Array) -> Array:
+        return -gammaln(x + 1)
+
+    def greatest_log_prob(self, x: Array) -> Array:
+        # At the rate x: x log x - x - log x!, which is nought where x is.
+        some = np.maximum(x, 1.0)
+        at_rate = -0.5 * (LOG_2PI + np.log(some)) - stirling_remainder(some)
+        return np.where(x > 0, at_rate, 0.0).sum(axis=-1)
+
+    def mean(self, params: Array) -> Array:
+        return self._log_partition(params)
+
+    def _information(self, x: Array, params: Array) -> Array:
+        return np.broadcast_to(self._fisher(params), np.broadcast_shapes(x.shape, params.shape))
+
+    def _fisher(self, params: Array) -> Array:
+        return self._log_partition(params)
+
+    def fit(self, x: Array, log_weights: Array) -> Array:
+        with np.errstate(divide="ignore"):
+            return logsumexp(log_weights[..., :, None] + np.log(x), axis=-2)
+
+    def sample(self, params: ArrayLike, rng: np.random.Generator) -> Array:
+        return rng.poisson(np.exp(vectors("params", params, None))).astype(np.float64)
