@@ -67,6 +67,14 @@ def same_leading(name: str, array: Array, other_name: str, other: Array) -> None
         )
 
 
+def same_shape(name: str, array: Array, other_name: str, other: Array) -> None:
+    """Demand that an array has the shape that goes with another."""
+    if array.shape != other.shape:
+        raise ValueError(
+            f"{name}: expected shape {other.shape} to go with {other_name}, got {array.shape}"
+        )
+
+
 def aligned(
     first: ArrayLike, second: ArrayLike, names: str = "x and params"
 ) -> tuple[Array, Array]:
@@ -153,6 +161,20 @@ def weights_of(name: str, value: ArrayLike | None, size: int) -> Array:
         )
     array = array / array.max()
     return array / array.sum()
+
+
+def lower_triangular(name: str, value: ArrayLike, dim: int) -> Array:
+    """Return `value` as a lower triangular matrix `(dim, dim)` with a positive diagonal."""
+    array = as_array(name, value)
+    if array.shape != (dim, dim):
+        raise ValueError(f"{name}: expected shape ({dim}, {dim}), got {array.shape}")
+    if np.triu(array, 1).any() or not (np.diagonal(array) > 0).all():
+        raise ValueError(
+            f"{name}: expected a lower triangular matrix with a positive diagonal, got diagonal "
+            f"entries from {np.diagonal(array).min():g} and entries up to "
+            f"{np.abs(np.triu(array, 1)).max():g} above it"
+        )
+    return array
 
 
 def _short(value: object, limit: int = 80) -> str:

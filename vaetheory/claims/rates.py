@@ -66,3 +66,24 @@ def power_law(
             Certificate.identity(measured, exponent, scale=1.0, expansion=left, numerics=noise)
         )
     return Certificate.all_of(*parts)
+
+
+def leading_coefficient(
+    values: Array,
+    errors: Array,
+    scales: Array,
+    *,
+    exponent: float,
+    coefficient: float,
+    rounding: float = 0.0,
+) -> Certificate:
+    """Certificate that values / scales^exponent tends to the coefficient, which may be 0.
+
+    For a law whose leading term nearly cancels: there is no exponent to measure.
+    """
+    reduced = values / scales**exponent
+    limit, left, noise = extrapolate(reduced, errors / scales**exponent)
+    size = 1 + float(np.abs(reduced).max())
+    return Certificate.identity(
+        limit, coefficient, scale=size, expansion=left, numerics=noise, predicted=rounding
+    )

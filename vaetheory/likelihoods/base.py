@@ -22,6 +22,8 @@ class Likelihood(ABC):
     #: Whether the params are the natural parameters and T(x) = x: then `score` is x - mean and the
     #: log density is concave in the params, which the evidence engine relies on.
     natural: bool = False
+    #: Whether log p is concave in the params; if not, the observed information can be indefinite.
+    concave: bool = True
 
     @abstractmethod
     def check_data(self, x: ArrayLike) -> Array:
@@ -42,6 +44,10 @@ class Likelihood(ABC):
     @abstractmethod
     def fisher_information(self, params: Array) -> Array:
         """Fisher information in the params, `(..., D, D)`."""
+
+    def expected_information(self, params: Array, jacobian: Array) -> Array:
+        """J^T F J, the Fisher information pulled back, `(..., d, d)`."""
+        return np.swapaxes(jacobian, -1, -2) @ self.fisher_information(params) @ jacobian
 
     @abstractmethod
     def sample(self, params: ArrayLike, rng: np.random.Generator) -> Array:

@@ -55,6 +55,9 @@ class Poisson(ElementwiseExponentialFamily):
     def _fisher(self, params: Array) -> Array:
         return self._log_partition(params)
 
+    def _fisher_log_slope(self, params: Array) -> Array:
+        return np.ones_like(params)
+
     def fit(self, x: Array, log_weights: Array) -> Array:
         with np.errstate(divide="ignore"):
             return logsumexp(log_weights[..., :, None] + np.log(x), axis=-2)
