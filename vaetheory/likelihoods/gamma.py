@@ -79,6 +79,9 @@ class Gamma(ElementwiseExponentialFamily):
     def _fisher(self, params: Array) -> Array:
         return np.full_like(params, self.shape)
 
+    def _fisher_log_slope(self, params: Array) -> Array:
+        return np.zeros_like(params)
+
     def fit(self, x: Array, log_weights: Array) -> Array:
         return log_weighted_mean(x, log_weights)
 
