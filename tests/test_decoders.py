@@ -98,6 +98,61 @@ def helix(draw):
 
 
 @st.composite
+def catenary(draw):
+    a = draw(st.integers(1, 12)) / 4
+    return (
+        decoders.Catenary(a),
+        lambda z: anp.concatenate([a * anp.arcsinh(z / a), anp.sqrt(a**2 + z**2)], axis=-1),
+        1,
+        # Autograd's second derivative is a difference of terms of size 1 / a.
+        lambda z: (1 + np.abs(z).max() / a) ** 2 * (a + 1 + 1 / a),
+    )
+
+
+def bent(z, radius):
+    return radius * anp.concatenate([anp.cos(z / radius), anp.sin(z / radius)], axis=-1)
+
+
+@st.composite
+def cylinder(draw):
+    radius = draw(st.integers(1, 12)) / 4
+    return (
+        decoders.Cylinder(radius),
+        lambda z: anp.concatenate([bent(z[..., :1], radius), z[..., 1:]], axis=-1),
+        2,
+        lambda z: (1 + np.abs(z).max() / radius) * (radius + 1 + 1 / radius) + np.abs(z).max(),
+    )
+
+
+@st.composite
+def flat_torus(draw):
+    radii = draw(st.integers(1, 12)) / 4, draw(st.integers(1, 12)) / 4
+    return (
+        decoders.FlatTorus(*radii),
+        lambda z: anp.concatenate([bent(z[..., :1], radii[0]), bent(z[..., 1:], radii[1])], -1),
+        2,
+        lambda z: sum((1 + np.abs(z).max() / r) * (r + 1 + 1 / r) for r in radii),
+    )
+
+
+@st.composite
+def sphere_patch(draw):
+    radius = draw(st.integers(1, 12)) / 4
+
+    def function(z):
+        s = 1 + anp.sum(z**2, axis=-1, keepdims=True) / (4 * radius**2)
+        return anp.concatenate([z / s, radius * (2 / s - 1)], axis=-1)
+
+    # 1 / s <= 1; its derivatives carry at most two factors |z| / r^2 each.
+    return (
+        decoders.SpherePatch(radius),
+        function,
+        2,
+        lambda z: (1 + np.abs(z).max() ** 2 / radius**2) ** 3 * (1 + radius + 1 / radius**2),
+    )
+
+
+@st.composite
 def tanh_network(draw):
     d, layers = draw(st.integers(1, 3)), draw(st.integers(1, 3))
     sizes = [d, *(draw(st.integers(1, 3)) for _ in range(layers))]
@@ -176,7 +231,19 @@ def optimal(draw):
     return OptimalDecoder(X, Encoder(loc, cov)), function, d, majorant
 
 
-KINDS = [affine, polynomial, circle, helix, tanh_network, sine, optimal]
+KINDS = [
+    affine,
+    polynomial,
+    circle,
+    helix,
+    catenary,
+    cylinder,
+    flat_torus,
+    sphere_patch,
+    tanh_network,
+    sine,
+    optimal,
+]
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda k: k.__name__)
@@ -228,6 +295,10 @@ EXAMPLES = {
         1,
         2,
     ),
+    "catenary": (decoders.Catenary(0.75), 1, 2),
+    "cylinder": (decoders.Cylinder(0.75), 2, 3),
+    "flat torus": (decoders.FlatTorus(0.75, 1.5), 2, 4),
+    "sphere patch": (decoders.SpherePatch(1.5), 2, 3),
     "sine": (decoders.Sine([1.0, 2.0], [[1.0, 2.0], [3.0, 0.0]], [0.5, 0.0]), 2, 2),
     "sine without phase": (decoders.Sine([1.0], [[1.0]]), 1, 1),
     "function": (decoders.FunctionDecoder(lambda z: anp.sin(z) * z[..., :1]), 2, 2),
@@ -368,15 +439,33 @@ def test_reverse_mode_couples_latents_and_outputs():
     )
 
 
-def test_circle_and_helix_have_the_metric_and_curvature_they_state():
+def test_curves_have_the_metric_and_curvature_they_state():
     z = np.linspace(-5, 5, 11)[:, None]
-    helix = decoders.Helix(3.0, 4.0)
-    for curve, curvature in ((decoders.Circle(0.5), 2.0), (helix, helix.curvature)):
+    helix, catenary = decoders.Helix(3.0, 4.0), decoders.Catenary(0.5)
+    for curve, curvature in (
+        (decoders.Circle(0.5), 2.0),
+        (helix, helix.curvature),
+        (catenary, catenary.curvature(z)),
+    ):
         speed = np.linalg.norm(curve.jacobian(z)[..., 0], axis=-1)
         bend = np.linalg.norm(curve.hessian(z)[..., 0, 0], axis=-1)
         np.testing.assert_allclose(speed, 1.0, rtol=gamma(20), err_msg="not at unit speed")
         np.testing.assert_allclose(bend, curvature, rtol=gamma(20), err_msg="not that curvature")
     assert helix.curvature == 0.12, f"r / (r^2 + p^2) = 3/25, got {helix.curvature}"
+
+
+def test_surfaces_have_the_metric_they_state():
+    z = np.stack(np.meshgrid(*[np.linspace(-2, 2, 5)] * 2), axis=-1)
+    for flat in (decoders.Cylinder(0.5), decoders.FlatTorus(0.5, 2.0)):
+        J = flat.jacobian(z)
+        off = np.abs(np.swapaxes(J, -1, -2) @ J - np.eye(2)).max()
+        assert off <= gamma(20), f"{flat}: the metric is off by {off:.3g}"
+    sphere = decoders.SpherePatch(1.5)
+    J, s = sphere.jacobian(z), 1 + (z**2).sum(axis=-1) / 9
+    off = np.abs(np.swapaxes(J, -1, -2) @ J - np.eye(2) / s[..., None, None] ** 2).max()
+    assert off <= gamma(40), f"the sphere's metric is off by {off:.3g}"
+    off = np.abs(np.linalg.norm(sphere(z), axis=-1) - 1.5).max()
+    assert off <= 1.5 * gamma(20), f"not on the sphere by {off:.3g}"
 
 
 @pytest.mark.parametrize("name", [n for n in EXAMPLES if "function" not in n])
@@ -407,6 +496,10 @@ def test_a_latent_of_the_wrong_size_is_refused(name, method):
         (lambda: decoders.Circle([1.0, 2.0]), "radius: expected a number"),
         (lambda: decoders.Helix(1.0, 0.0), "pitch: expected positive"),
         (lambda: decoders.Helix(np.nan, 1.0), "radius: expected finite"),
+        (lambda: decoders.Catenary(0.0), "scale: expected positive"),
+        (lambda: decoders.Cylinder(0.0), "radius: expected positive"),
+        (lambda: decoders.FlatTorus(1.0, -1.0), "other_radius: expected positive"),
+        (lambda: decoders.SpherePatch([1.0]), "radius: expected a number"),
         (lambda: decoders.TanhNetwork([], []), "weights and biases: expected one of each"),
         (lambda: decoders.TanhNetwork([[[1.0]]], []), "weights and biases: expected one of each"),
         (lambda: decoders.TanhNetwork([[[1.0]]], [[1.0, 2.0]]), "layer 0: expected"),

@@ -540,7 +540,7 @@ def test_data_and_posterior_must_fit(name, call, message):
     [
         (
             lambda: stationary_posterior(MODEL, [0.0, 0.0], structure="banded"),
-            "structure: expected one of full, diagonal; got str 'banded'",
+            "structure: expected one of full, diagonal, shared; got str 'banded'",
         ),
         (lambda: stationary_posterior(MODEL, [0.0, 0.0], structure=None), "structure: expected"),
         (lambda: stationary_posterior(MODEL, [0.0, 0.0], rtol=0.0), "rtol: expected a number in"),

@@ -67,6 +67,14 @@ def same_leading(name: str, array: Array, other_name: str, other: Array) -> None
         )
 
 
+def same_shape(name: str, array: Array, other_name: str, other: Array) -> None:
+    """Demand that an array has the shape that goes with another."""
+    if array.shape != other.shape:
+        raise ValueError(
+            f"{name}: expected shape {other.shape} to go with {other_name}, got {array.shape}"
+        )
+
+
 def aligned(
     first: ArrayLike, second: ArrayLike, names: str = "x and params"
 ) -> tuple[Array, Array]:
@@ -136,6 +144,36 @@ def covariances(name: str, value: ArrayLike, dim: int | None = None) -> Array:
         raise ValueError(
             f"{name}: expected positive-definite matrices, got a least eigenvalue of {least:.3g}"
         ) from None
+    return array
+
+
+def weights_of(name: str, value: ArrayLike | None, size: int) -> Array:
+    """Return `size` weights that are not negative, normalised to sum 1; equal ones for None."""
+    if value is None:
+        return np.full(size, 1 / size)
+    array = as_array(name, value)
+    if array.shape != (size,):
+        raise ValueError(f"{name}: expected shape ({size},), got {array.shape}")
+    if (array < 0).any() or not array.any():
+        raise ValueError(
+            f"{name}: expected weights of at least 0, not all 0, got a least of {array.min():g} "
+            f"and a greatest of {array.max():g}"
+        )
+    array = array / array.max()
+    return array / array.sum()
+
+
+def lower_triangular(name: str, value: ArrayLike, dim: int) -> Array:
+    """Return `value` as a lower triangular matrix `(dim, dim)` with a positive diagonal."""
+    array = as_array(name, value)
+    if array.shape != (dim, dim):
+        raise ValueError(f"{name}: expected shape ({dim}, {dim}), got {array.shape}")
+    if np.triu(array, 1).any() or not (np.diagonal(array) > 0).all():
+        raise ValueError(
+            f"{name}: expected a lower triangular matrix with a positive diagonal, got diagonal "
+            f"entries from {np.diagonal(array).min():g} and entries up to "
+            f"{np.abs(np.triu(array, 1)).max():g} above it"
+        )
     return array
 
 

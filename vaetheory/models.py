@@ -145,6 +145,20 @@ class LatentModel:
         """Log p(x, z) = -U(z; x) in nats, `(...)`; leading axes broadcast."""
         return self.log_likelihood(X, z) + standard_log_prob(z)
 
+    def likelihood_derivatives(self, X: Array, z: Array) -> tuple[Array, Array, Array]:
+        """First and second derivatives in z of -log p(x given z).
+
+        Returns
+        -------
+        gradient : array (..., d)
+        hessian : array (..., d, d)
+            J^T (-d^2 log p / dparams^2) J - score . d^2 f.
+        gauss_newton : array (..., d, d)
+            The Hessian without its last term.
+        """
+        gradient, gauss_newton, score = self._first_order(X, z)
+        return gradient, gauss_newton - self.decoder.weighted_hessian(z, score), gauss_newton
+
     def potential_derivatives(self, X: Array, z: Array) -> tuple[Array, Array, Array]:
         """First and second derivatives in z of the potential U = -log p(x, z).
 
@@ -152,20 +166,27 @@ class LatentModel:
         -------
         gradient : array (..., d)
         hessian : array (..., d, d)
-            A = I + J^T (-d^2 log p / dparams^2) J - score . d^2 f.
+            A = I + the Hessian of -log p(x given z).
         gauss_newton : array (..., d, d)
-            A without its last term: always positive definite.
+            A without the second derivatives of the decoder, and with the Fisher information for
+            the observed one where log p is not concave: always positive definite.
         """
-        gradient, gauss_newton, score = self._first_order(X, z)
-        return gradient, gauss_newton - self.decoder.weighted_hessian(z, score), gauss_newton
+        gradient, hessian, gauss_newton = self.likelihood_derivatives(X, z)
+        unit = np.eye(self.latent_dim)
+        return gradient + z, hessian + unit, self._definite(z, gauss_newton) + unit
 
     def gauss_newton(self, X: Array, z: Array) -> tuple[Array, Array]:
-        """Gradient of U and the Gauss-Newton part of its Hessian; no second derivative of f."""
-        return self._first_order(X, z)[:2]
+        """Gradient of U and the positive definite part of its Hessian, as above."""
+        gradient, gauss_newton, _ = self._first_order(X, z)
+        return gradient + z, self._definite(z, gauss_newton) + np.eye(self.latent_dim)
+
+    def _definite(self, z: Array, gauss_newton: Array) -> Array:
+        if self.likelihood.concave:
+            return gauss_newton
+        return self.likelihood.expected_information(self.decode(z), self.decoder.jacobian(z))
 
     def _first_order(self, X: Array, z: Array) -> tuple[Array, Array, Array]:
         params, jacobian = self.decode(z), self.decoder.jacobian(z)
         score = self.likelihood.score(X, params)
-        gradient = z - np.einsum("...i,...ij->...j", score, jacobian)
-        curvature = self.likelihood.information(X, params, jacobian)
-        return gradient, curvature + np.eye(self.latent_dim), score
+        gradient = -np.einsum("...i,...ij->...j", score, jacobian)
+        return gradient, self.likelihood.information(X, params, jacobian), score

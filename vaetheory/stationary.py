@@ -21,7 +21,8 @@ _ITERATIONS = 200
 _MEMORY = 6
 # Steps without the deficit halving after which a row is left as it is.
 _PATIENCE = 25
-_CHUNK = 2**16
+# Nodes at a time: their outputs stay in the cache.
+_CHUNK = 2**12
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class StationaryPosterior(Posterior):
     error : array (...)
         Estimate of the error of `value` plus `deficit`.
     deficit : array (...)
-        Estimate, in nats, of what the ELBO still gains on the way to the stationary point.
+        Estimate, in nats, of what the ELBO (where the covariance is shared, its mean over the
+        data) still gains on the way to the stationary point.
     status : array of str (...)
         `"reached"` where the deficit fell below the tolerance.
     iterations : int
@@ -60,6 +62,9 @@ def stationary_posterior(
 ) -> StationaryPosterior:
     """The Gaussian posterior of each datum at which the exact ELBO is stationary.
 
+    With `structure="shared"` all data of a set have one covariance, and it is the mean of their
+    ELBOs that is stationary.
+
     Fixed-point (natural-gradient) steps on the stationarity conditions of claim 3b, mixed by
     Anderson's scheme, with the expectations by rules of increasing strength. By
     default they start from the highest mode found with the inverse Hessian there; where the
@@ -69,8 +74,9 @@ def stationary_posterior(
     ----------
     model : LatentModel
     X : array (..., D)
-    structure : {"full", "diagonal"}
-        Whether the covariance is free or diagonal.
+        The data; with a shared covariance `(..., N, D)`, sets of N.
+    structure : {"full", "diagonal", "shared"}
+        Whether the covariance of each datum is free, diagonal, or the same for all N of a set.
     start : Posterior, optional
         Where to start.
     rtol : float
@@ -87,7 +93,9 @@ def stationary_posterior(
 
     Notes
     -----
-    Source: claims 3b to 3d. grad_m ELBO = -E[grad U], grad_S ELBO = 1/2 (S^-1 - E[A]).
+    Source: claims 3b to 3d, 5d. grad_m ELBO = -E[grad U], grad_S ELBO = 1/2 (S^-1 - E[A]); of
+    the mean over the data, grad_S = 1/2 (S^-1 - mean E[A]). A shared covariance is stationary for
+    the mean only: the ELBO of one datum alone moves with the root of the deficit.
 
     Examples
     --------
@@ -97,7 +105,7 @@ def stationary_posterior(
     >>> q.loc.round(12).tolist(), q.cov.round(12).tolist()
     ([[1.0]], [[[0.5]]])
     """
-    option("structure", structure, ("full", "diagonal"))
+    option("structure", structure, ("full", "diagonal", "shared"))
     fraction("rtol", rtol, low=1e-15, high=0.1)
     require_model(model)
     data = model.check_data(X)
@@ -112,19 +120,24 @@ def stationary_posterior(
         precision = np.linalg.inv(cov)
     if structure == "diagonal":
         precision = _diagonal(precision)
-    ascent = _Ascent(model, flat, loc.copy(), precision, structure == "diagonal")
-    iterations, rows = 0, np.arange(len(flat))
+    # Sets of data that share a covariance: of one datum each, where it is its own.
+    size = shape[-1] if structure == "shared" and shape else 1
+    sets = flat.reshape(-1, size, model.data_dim)
+    precision = precision.reshape(-1, size, d, d).mean(axis=1)
+    ascent = _Ascent(model, sets, loc.reshape(-1, size, d), precision, structure == "diagonal")
+    iterations, rows = 0, np.arange(len(sets))
     for rule in _rules(d):
         if len(rows):
             steps, rows = ascent.run(rows, rule, rtol)
             iterations += steps
-    loc, root, deficit = ascent.loc, _root(ascent.precision), ascent.deficit
-    cov = root @ np.swapaxes(root, -1, -2)
+    root = _root(ascent.precision)
+    loc, cov = ascent.loc.reshape(-1, d), np.repeat(root @ np.swapaxes(root, -1, -2), size, axis=0)
     bound = elbo(model, flat, Posterior(loc, cov), rtol=max(rtol, 1e-12))
-    reached = deficit <= rtol * (1 + np.abs(bound.value))
+    reached = ascent.deficit <= rtol * (1 + np.abs(bound.value.reshape(-1, size)).mean(axis=-1))
     # What the last rule still moved no finer rule has confirmed.
     reached[rows] = False
-    status = np.where(reached & bound.reached, REACHED, NOT_REACHED)
+    status = np.where(np.repeat(reached, size) & bound.reached, REACHED, NOT_REACHED)
+    deficit = np.repeat(ascent.deficit, size)
     return StationaryPosterior(
         loc.reshape(*shape, d),
         cov.reshape(*shape, d, d),
@@ -160,23 +173,30 @@ def _definite(hessian: Array, gauss_newton: Array) -> Array:
 def _expectations(
     model: LatentModel, X: Array, loc: Array, root: Array, rule: tuple[Array, Array]
 ) -> tuple[Array, Array, Array, Array]:
-    """ELBO, E[grad U], E[A] and E[Gauss-Newton part] of each row by one rule."""
+    """ELBO, E[grad U], E[A] and E[Gauss-Newton part] of each datum of each set by one rule."""
     nodes, weights = rule
-    count, d = loc.shape
+    sets, d = loc.shape[:2], loc.shape[-1]
+    x_all, m_all = X.reshape(-1, X.shape[-1]), loc.reshape(-1, d)
+    count, roots = len(m_all), np.repeat(root, sets[1], axis=0)
     height, gradient = np.empty(count), np.empty((count, d))
     hessian, safe = np.empty((count, d, d)), np.empty((count, d, d))
     size = max(1, _CHUNK // len(nodes))
     for i in range(0, count, size):
         rows = slice(i, i + size)
-        z = loc[rows, None] + nodes @ np.swapaxes(root[rows], -1, -2)
-        x = np.broadcast_to(X[rows, None], (*z.shape[:-1], X.shape[-1]))
+        z = m_all[rows, None] + nodes @ np.swapaxes(roots[rows], -1, -2)
+        x = np.broadcast_to(x_all[rows, None], (*z.shape[:-1], X.shape[-1]))
         height[rows] = model.log_joint(x, z) @ weights
         g, a, b = model.potential_derivatives(x, z)
         gradient[rows] = np.einsum("nmi,m->ni", g, weights)
         hessian[rows] = np.einsum("nmij,m->nij", a, weights)
         safe[rows] = np.einsum("nmij,m->nij", b, weights)
     entropy = 0.5 * d * (1 + gaussians.LOG_2PI) + np.linalg.slogdet(root)[1]
-    return height + entropy, gradient, hessian, safe
+    return (
+        height.reshape(sets) + entropy[:, None],
+        gradient.reshape(*sets, d),
+        hessian.reshape(*sets, d, d),
+        safe.reshape(*sets, d, d),
+    )
 
 
 def _root(precision: Array) -> Array:
@@ -185,7 +205,10 @@ def _root(precision: Array) -> Array:
 
 
 class _Ascent:
-    """The iteration for all rows at once: mean, precision, and the ELBO still to gain."""
+    """The iteration for all rows at once: means, precision, and the mean ELBO still to gain.
+
+    A row is a set of data with one precision `(d, d)` and a mean each, `(N, d)`.
+    """
 
     def __init__(
         self, model: LatentModel, X: Array, loc: Array, precision: Array, diagonal: bool
@@ -201,8 +224,8 @@ class _Ascent:
         self, rows: np.ndarray, rule: tuple[Array, Array], rtol: float
     ) -> tuple[int, np.ndarray]:
         """Iterate `rows` with one rule; return the steps and the rows it moved."""
-        count, dim = self.loc.shape
-        size = dim + dim * dim
+        count, members, dim = self.loc.shape
+        size = members * dim + dim * dim
         targets, residuals = np.zeros((2, _MEMORY, count, size))
         filled = np.zeros((_MEMORY, count), dtype=bool)
         height = np.full(count, -np.inf)
@@ -216,15 +239,16 @@ class _Ascent:
         while len(active) and step < _ITERATIONS:
             step += 1
             root = _root(self.precision[active])
-            new, gradient, hessian, safe = _expectations(
+            heights, gradient, hessian, safe = _expectations(
                 self.model, self.X[active], self.loc[active], root, rule
             )
-            target = _definite(hessian, safe)
-            shift = -np.linalg.solve(target, gradient[..., None])[..., 0]
+            new = heights.mean(axis=-1)
+            shift = -np.linalg.solve(_definite(hessian, safe), gradient[..., None])[..., 0]
+            target = _definite(hessian.mean(axis=1), safe.mean(axis=1))
             if self.diagonal:
                 target = _diagonal(target)
             mismatch = np.swapaxes(root, -1, -2) @ target @ root - np.eye(dim)
-            deficit = 0.5 * np.abs((gradient * shift).sum(axis=-1)) + (
+            deficit = 0.5 * np.abs((gradient * shift).sum(axis=-1)).mean(axis=-1) + (
                 0.25 * np.einsum("nij,nji->n", mismatch, mismatch)
             )
             # Either sign of progress will do: the ELBO of a coarse rule and its stationarity
@@ -269,24 +293,28 @@ class _Ascent:
         return step, moved
 
     def _pack(self, rows: np.ndarray, loc: Array, precision: Array) -> Array:
-        """Mean and precision as one vector, in units of the first posterior."""
+        """Means and precision as one vector, in units of the first posterior."""
         white, inverse = self._unit[rows], self._inverse_unit[rows]
-        m = np.einsum("nji,nj->ni", white, loc)
+        m = np.einsum("nji,nkj->nki", white, loc) / np.sqrt(loc.shape[1])
         p = inverse @ precision @ np.swapaxes(inverse, -1, -2)
-        return np.concatenate([m, p.reshape(len(rows), p.shape[-1] ** 2)], axis=-1)
+        _, members, dim = self.loc.shape
+        parts = [m.reshape(len(rows), members * dim), p.reshape(len(rows), dim * dim)]
+        return np.concatenate(parts, axis=-1)
 
     def _unpack(self, rows: np.ndarray, mixed: Array, loc: Array, precision: Array) -> None:
         """Take the mixed step where it is a Gaussian and no wild one, else the plain step."""
-        dim = self.loc.shape[1]
-        p = mixed[:, dim:].reshape(-1, dim, dim)
+        _, members, dim = self.loc.shape
+        split = members * dim
+        p = mixed[:, split:].reshape(-1, dim, dim)
         p = (p + np.swapaxes(p, -1, -2)) / 2
-        plain = self._pack(rows, loc, precision)[:, dim:].reshape(-1, dim, dim)
+        plain = self._pack(rows, loc, precision)[:, split:].reshape(-1, dim, dim)
         sound = np.linalg.eigvalsh(p)[:, 0] > 0.1 * np.linalg.eigvalsh(plain)[:, 0]
         white, inverse = self._unit[rows], self._inverse_unit[rows]
-        m = np.einsum("nji,nj->ni", inverse, mixed[:, :dim])
+        m = np.einsum("nji,nkj->nki", inverse, mixed[:, :split].reshape(-1, members, dim))
+        m = m * np.sqrt(members)
         p = white @ p @ np.swapaxes(white, -1, -2)
         p = _diagonal(p) if self.diagonal else (p + np.swapaxes(p, -1, -2)) / 2
-        self.loc[rows] = np.where(sound[:, None], m, loc)
+        self.loc[rows] = np.where(sound[:, None, None], m, loc)
         self.precision[rows] = np.where(sound[:, None, None], p, precision)
 
 

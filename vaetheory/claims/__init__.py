@@ -1,6 +1,13 @@
 """The registry: every claim, in the order of the theory."""
 
-from vaetheory.claims import optimal_decoder, smooth_decoder, stationary_evidence
+from vaetheory.claims import (
+    constant_variance,
+    hessian_estimator,
+    optimal_decoder,
+    riemannian_likelihood,
+    smooth_decoder,
+    stationary_evidence,
+)
 from vaetheory.claims.claim import Claim
 
 #: All claims, in order.
@@ -8,4 +15,7 @@ CLAIMS: tuple[Claim, ...] = (
     optimal_decoder.CLAIM,
     smooth_decoder.CLAIM,
     stationary_evidence.CLAIM,
+    hessian_estimator.CLAIM,
+    constant_variance.CLAIM,
+    riemannian_likelihood.CLAIM,
 )

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 from scipy.stats import multivariate_normal
 
-from vaetheory import gaussians, likelihoods
+from vaetheory import gaussians
 from vaetheory._validation import Array
 from vaetheory.claims import digits, entropies, gap_law, linear_gaussian
 from vaetheory.claims.claim import Certificate, Claim, Control, Proposition
@@ -54,11 +54,7 @@ def lattice_divergence(scene: ModelScene) -> LatticeDivergence:
     box = np.full(dim, _BOX)
     value, error = lattice_integral(columns, -box, box, step=1 / 64 if dim == 1 else 1 / 14)
     # Outside the box there is at most the prior's tail times the greatest likelihood.
-    peak = (
-        model.likelihood.log_peak(model.data_dim)
-        if isinstance(model.likelihood, likelihoods.Gaussian)
-        else 0.0
-    )
+    peak = float(model.likelihood.greatest_log_prob(x))
     tail = np.exp(np.log(2 * dim) + multivariate_normal.logcdf(-_BOX) + peak - shift)
     mass = float(value[0])
     forward = float(value[1] + np.log(mass))

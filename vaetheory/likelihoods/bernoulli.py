@@ -51,6 +51,9 @@ class Bernoulli(ElementwiseExponentialFamily):
     def _fisher(self, params: Array) -> Array:
         return expit(params) * expit(-params)
 
+    def _fisher_log_slope(self, params: Array) -> Array:
+        return -np.tanh(params / 2)
+
     def fit(self, x: Array, log_weights: Array) -> Array:
         # Ones and zeros are summed apart: 1 - mean would lose the digits of a mean close to 1.
         spread = log_weights[..., :, None]

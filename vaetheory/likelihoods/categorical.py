@@ -55,11 +55,14 @@ class Categorical(ExponentialFamily):
 
     def information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
         x, params = self._pair(x, params)
-        p = self.mean(params)
-        centred = jacobian - np.einsum("...i,...ij->...j", p, jacobian)[..., None, :]
-        out = np.swapaxes(centred, -1, -2) @ (p[..., None] * centred)
+        out = self.expected_information(params, jacobian)
         leading = np.broadcast_shapes(x.shape[:-1], out.shape[:-2])
         return np.broadcast_to(out, (*leading, *out.shape[-2:]))
+
+    def expected_information(self, params: Array, jacobian: Array) -> Array:
+        p = self.mean(params)
+        centred = jacobian - np.einsum("...i,...ij->...j", p, jacobian)[..., None, :]
+        return np.swapaxes(centred, -1, -2) @ (p[..., None] * centred)
 
     def fisher_information(self, params: ArrayLike) -> Array:
         p = self.mean(self._vectors(params))

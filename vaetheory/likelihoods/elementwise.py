@@ -7,6 +7,7 @@ from abc import abstractmethod
 import numpy as np
 from numpy.typing import ArrayLike
 
+from vaetheory import differences
 from vaetheory._validation import Array
 from vaetheory.likelihoods.base import ExponentialFamily, Likelihood
 
@@ -34,6 +35,36 @@ class ElementwiseLikelihood(Likelihood):
     def _fisher(self, params: Array) -> Array:
         """Expectation of `_information`."""
 
+    def _fisher_log_slope(self, params: Array) -> Array:
+        """Derivative of log `_fisher` in the params; by differences where a family has no other."""
+        slopes = differences.jacobian(lambda t: np.log(self._fisher(t)), params)
+        return np.einsum("...ii->...i", slopes)
+
+    def fisher_diagonal(self, params: Array) -> Array:
+        """Fisher information of each data dimension, `(..., D)`."""
+        return self._fisher(params)
+
+    def fisher_log_slope(self, params: Array) -> Array:
+        """Derivative of the log of `fisher_diagonal` in each parameter, `(..., D)`."""
+        return self._fisher_log_slope(params)
+
+    def curvature_bounds(self, x: Array) -> tuple[Array, Array]:
+        """Bounds, over all params, of d^2 log p / dparams^2 of each data dimension, `(..., D)`.
+
+        Returns
+        -------
+        low, high : arrays (..., D)
+            The evidence engine needs them of families that are not natural.
+
+        Raises
+        ------
+        ValueError
+            If the family does not tell.
+        """
+        raise ValueError(
+            f"likelihood: expected a family with curvature_bounds, got {type(self).__name__}"
+        )
+
     def log_prob(self, x: ArrayLike, params: ArrayLike) -> Array:
         return self._log_prob(*self._pair(x, params)).sum(axis=-1)
 
@@ -41,19 +72,19 @@ class ElementwiseLikelihood(Likelihood):
         return self._score(*self._pair(x, params))
 
     def information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
-        weighted = self._information(*self._pair(x, params))[..., None] * jacobian
-        return np.swapaxes(jacobian, -1, -2) @ weighted
+        return _pulled_back(self._information(*self._pair(x, params)), jacobian)
+
+    def expected_information(self, params: Array, jacobian: Array) -> Array:
+        return _pulled_back(self._fisher(params), jacobian)
 
     def fisher_information(self, params: ArrayLike) -> Array:
         params = self._vectors(params)
         return self._fisher(params)[..., None] * np.eye(params.shape[-1])
 
-    def curvature_bounds(self, x: Array) -> tuple[Array, Array]:
-        """Bounds of d^2 log p / dparams^2 of every entry of `x` over all params, `(..., D)` each.
 
-        Only families whose log density is not concave in the params have them.
-        """
-        raise TypeError(f"{type(self).__name__}: has no bounds of its curvature")
+def _pulled_back(diagonal: Array, jacobian: Array) -> Array:
+    """J^T diag J."""
+    return np.swapaxes(jacobian, -1, -2) @ (diagonal[..., None] * jacobian)
 
 
 class ElementwiseExponentialFamily(ElementwiseLikelihood, ExponentialFamily):

@@ -119,6 +119,9 @@ class Gaussian(ExponentialFamily):
         return solve_triangular(chol, flat, lower=True, trans="T").T.reshape(residual.shape)
 
     def information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
+        return self.expected_information(np.asarray(params), jacobian)
+
+    def expected_information(self, params: Array, jacobian: Array) -> Array:
         white = self.whiten(np.swapaxes(jacobian, -1, -2))
         return white @ np.swapaxes(white, -1, -2)
 

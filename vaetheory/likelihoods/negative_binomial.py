@@ -99,6 +99,10 @@ class NegativeBinomial(ElementwiseExponentialFamily):
         small = self.mean(params) * expit(-logit)
         return np.where(logit < 0, small, self.shape * expit(logit))
 
+    def curvature_bounds(self, x: Array) -> tuple[Array, Array]:
+        # The second derivative is -(x + r) p (1 - p), p = m / (m + r).
+        return -(x + self.shape) / 4, np.zeros_like(x)
+
     def fit(self, x: Array, log_weights: Array) -> Array:
         return log_weighted_mean(x, log_weights)
 

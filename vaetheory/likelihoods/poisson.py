@@ -50,6 +50,9 @@ class Poisson(ElementwiseExponentialFamily):
     def _fisher(self, params: Array) -> Array:
         return self._log_partition(params)
 
+    def _fisher_log_slope(self, params: Array) -> Array:
+        return np.ones_like(params)
+
     def fit(self, x: Array, log_weights: Array) -> Array:
         return log_weighted_mean(x, log_weights)
 

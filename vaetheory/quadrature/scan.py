@@ -455,6 +455,7 @@ class Scan:
             curve = SAFETY_CURVE * np.abs(linear @ residual[:, 1:].T).max(axis=-1)
             curve = np.maximum(curve, _ALIGNED * slope * v.curve[b.cells, None])
             tangent = value + _LINEAR_SAFETY * np.maximum(linear.max(axis=-1), 0) + curve
+            tangent += (table.convexity * reach**2)[b.cells, None]
             # A tangent says nothing of what rough samples may have missed.
             tangent[v.rough[b.cells] > ROUGH[d]] = np.inf
             # Where values are huge, what cancels has lost its digits.

@@ -1,0 +1,224 @@
+"""Likelihood families for the checks of claim 7, with sums over their supports.
+
+The sums are trapezoid sums of the density over a map of the support to the line, or plain sums
+over its points: they share nothing with the families' closed forms but the log density.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from vaetheory import likelihoods
+from vaetheory._validation import Array
+from vaetheory.claims import strategies
+from vaetheory.claims.lattice import lattice_integral
+from vaetheory.claims.strategies import Vector
+from vaetheory.likelihoods import Likelihood
+from vaetheory.rounding import gamma
+
+Integrand = Callable[[Array], Array]
+
+
+def _mapped(
+    place: Callable[[Array], Array], slope: Callable[[Array], Array], low: float, high: float
+) -> Callable[[Integrand], tuple[Array, Array]]:
+    """Integral over the image of [low, high] under `place`, whose derivative is `slope`."""
+
+    def integral(integrand: Integrand) -> tuple[Array, Array]:
+        def columns(t: Array) -> Array:
+            return integrand(place(t)) * slope(t)
+
+        return lattice_integral(columns, np.array([low]), np.array([high]), step=1 / 24)
+
+    return integral
+
+
+def _points(x: Array, *, open_end: bool) -> Callable[[Integrand], tuple[Array, Array]]:
+    """Sum over the points `(M, D)`; an open end goes on at least geometrically."""
+
+    def total(integrand: Integrand) -> tuple[Array, Array]:
+        terms = np.ascontiguousarray(integrand(x).T)
+        value, size = terms.sum(axis=-1), np.abs(terms).sum(axis=-1)
+        error = gamma(8 + np.log2(len(x))) * size
+        if open_end:
+            last, before = np.abs(terms[:, -1]), np.abs(terms[:, -2])
+            ratio = np.where(before > 0, last / np.maximum(before, 1e-300), 0.0)
+            rest = np.where(ratio < 1, last * ratio / (1 - np.minimum(ratio, 0.999)), np.inf)
+            error = error + np.where(last > 0, rest, 0.0)
+        return value, error
+
+    return total
+
+
+@dataclass(frozen=True)
+class Family:
+    """How a family is built from a few numbers, what parameters it takes, and its support.
+
+    Attributes
+    ----------
+    build : callable
+        Constants of the family to the likelihood.
+    constants : strategy of tuples
+    params : strategy of tuples
+        Parameters of one observation, D numbers.
+    support : callable
+        `(likelihood, params) -> (integrand -> (value, error))`.
+    data : strategy of tuples
+        One datum; a set of `least` different ones has a finite maximum-likelihood fit.
+    least : int
+    from_statistic : callable
+        `(likelihood, t) -> x` with T(x) = t; by default T(x) = x.
+    """
+
+    build: Callable[..., Likelihood]
+    constants: SearchStrategy[Vector]
+    params: SearchStrategy[Vector]
+    support: Callable[[Likelihood, Array], Callable[[Integrand], tuple[Array, Array]]]
+    data: SearchStrategy[Vector]
+    least: int = 2
+    from_statistic: Callable[[Likelihood, Array], Array] = lambda likelihood, t: t
+
+
+def _line(scale: Callable[[Likelihood], float], reach: float) -> Callable[..., object]:
+    """The real line about the parameter, x = location + scale sinh t."""
+
+    def support(likelihood: Likelihood, params: Array) -> Callable[[Integrand], object]:
+        s, centre = scale(likelihood), params[0]
+        return _mapped(lambda t: centre + s * np.sinh(t), lambda t: s * np.cosh(t), -reach, reach)
+
+    return support
+
+
+def _positive(below: float, above: float) -> Callable[..., object]:
+    """The positive numbers about exp(parameter), x = exp(parameter + t)."""
+
+    def support(likelihood: Likelihood, params: Array) -> Callable[[Integrand], object]:
+        centre = params[0]
+        return _mapped(lambda t: np.exp(centre + t), lambda t: np.exp(centre + t), -below, above)
+
+    return support
+
+
+def _plane(likelihood: Likelihood, params: Array) -> Callable[[Integrand], tuple[Array, Array]]:
+    """The plane of a Gaussian, in its own frame: x = mean + L y."""
+    assert isinstance(likelihood, likelihoods.Gaussian)
+    root = np.linalg.cholesky(likelihood.covariance(len(params)))
+    volume = float(np.prod(np.diagonal(root)))
+    box = np.full(len(params), 9.5)
+
+    def integral(integrand: Integrand) -> tuple[Array, Array]:
+        return lattice_integral(
+            lambda y: integrand(params + y @ root.T) * volume, -box, box, step=1 / 3
+        )
+
+    return integral
+
+
+def _counts(mean: Callable[[Likelihood, Array], float], spread: float) -> Callable[..., object]:
+    def support(likelihood: Likelihood, params: Array) -> Callable[[Integrand], object]:
+        most = int(80 + spread * mean(likelihood, params))
+        return _points(np.arange(most + 1.0)[:, None], open_end=True)
+
+    return support
+
+
+_LOGIT = st.tuples(strategies.fractions(-6, 6, 2))
+_REAL = strategies.vectors(1)
+_COUNT = st.tuples(strategies.fractions(0, 6))
+_ABOVE = st.tuples(strategies.fractions(1, 8, 2))
+_NONE: SearchStrategy[Vector] = st.just(())
+
+FAMILIES: dict[str, Family] = {
+    "Gaussian": Family(
+        lambda s: likelihoods.Gaussian(scale=s),
+        st.tuples(st.sampled_from((1.0, 0.5, 0.125, 4.0))),
+        strategies.vectors(1),
+        _line(lambda g: float(g.scale), 5.0),  # type: ignore[attr-defined, arg-type]
+        _REAL,
+        from_statistic=lambda g, t: g.scale * t,  # type: ignore[attr-defined]
+    ),
+    "Gaussian, full": Family(
+        lambda v, w, a: likelihoods.Gaussian(cov=strategies.Covariance((v, w), (int(a),)).matrix),
+        st.tuples(*[st.sampled_from((1.0, 0.25, 2.0))] * 2, st.sampled_from((30.0, 0.0, 45.0))),
+        strategies.vectors(2),
+        _plane,
+        strategies.vectors(2),
+    ),
+    "Bernoulli": Family(
+        likelihoods.Bernoulli,
+        _NONE,
+        _LOGIT,
+        lambda likelihood, params: _points(np.array([[0.0], [1.0]]), open_end=False),
+        st.tuples(st.sampled_from((0.0, 1.0))),
+    ),
+    "Categorical": Family(
+        likelihoods.Categorical,
+        _NONE,
+        strategies.vectors(3),
+        lambda likelihood, params: _points(np.eye(len(params)), open_end=False),
+        st.sampled_from(tuple(tuple(row) for row in np.eye(3).tolist())),
+        least=3,
+    ),
+    "Poisson": Family(
+        likelihoods.Poisson,
+        _NONE,
+        st.tuples(strategies.fractions(-4, 6, 2)),
+        _counts(lambda likelihood, params: float(np.exp(params[0])), 8.0),  # type: ignore[arg-type]
+        _COUNT,
+    ),
+    "Gamma": Family(
+        lambda a: likelihoods.Gamma(shape=a),
+        st.tuples(st.sampled_from((1.0, 2.0, 0.5, 4.0))),
+        strategies.vectors(1),
+        _positive(90.0, 6.0),  # type: ignore[arg-type]
+        _ABOVE,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class FamilyScene:
+    """A member of a family: its constants, and the parameters of one observation."""
+
+    family: str
+    constants: Vector
+    params: Vector
+
+    @property
+    def likelihood(self) -> Likelihood:
+        """The likelihood."""
+        return FAMILIES[self.family].build(*self.constants)
+
+    def expectation(self, h: Integrand) -> tuple[Array, Array, Array]:
+        """E[h(x)] over the family's support, the estimate of its error, and E|h|.
+
+        `h` maps `(M, D)` to `(M, K)`; all three are `(K,)`.
+        """
+        likelihood, params = self.likelihood, np.array(self.params)
+        count = 0
+
+        def weighted(x: Array) -> Array:
+            nonlocal count
+            values = h(x) * np.exp(likelihood.log_prob(x, params))[:, None]
+            count = values.shape[-1]
+            return np.concatenate([values, np.abs(values)], axis=-1)
+
+        value, error = FAMILIES[self.family].support(likelihood, params)(weighted)
+        # The log density is a sum of terms up to some hundreds, so exp loses as many units.
+        rounding = gamma(1000) * value[count:]
+        return value[:count], error[:count] + rounding, value[count:]
+
+
+def family_scenes(names: Sequence[str] = tuple(FAMILIES)) -> SearchStrategy[FamilyScene]:
+    """Members of the named families."""
+
+    def members(name: str) -> SearchStrategy[FamilyScene]:
+        family = FAMILIES[name]
+        return st.builds(FamilyScene, st.just(name), family.constants, family.params)
+
+    return st.sampled_from(tuple(names)).flatmap(members)

@@ -1,0 +1,113 @@
+"""Checks of 7a: the three forms of the Fisher information."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from vaetheory._validation import Array
+from vaetheory.claims.claim import Certificate
+from vaetheory.claims.families import FamilyScene
+from vaetheory.claims.rates import extrapolate
+from vaetheory.geometry import fisher_information
+from vaetheory.likelihoods import ExponentialFamily
+from vaetheory.rounding import gamma
+
+_STEPS = 0.25 / 2.0 ** np.arange(6)
+
+Closed = Callable[[FamilyScene], Array]
+
+
+def closed_form(scene: FamilyScene) -> Array:
+    """The library's Fisher information, `(D, D)`."""
+    return fisher_information(scene.likelihood, scene.params)
+
+
+def twice(scene: FamilyScene) -> Array:
+    """Off by a factor 2."""
+    return 2 * closed_form(scene)
+
+
+def of_the_mean(scene: FamilyScene) -> Array:
+    """The Fisher information of the mean parameters: where these are not the params, another."""
+    likelihood = scene.likelihood
+    return np.linalg.pinv(closed_form(scene)) if likelihood.natural else closed_form(scene)
+
+
+def second_moment(scene: FamilyScene) -> Array:
+    """E[T T^T] for the covariance of T: the term E[T] E[T]^T is missing."""
+    likelihood, params = scene.likelihood, np.array(scene.params)
+    if not (likelihood.natural and isinstance(likelihood, ExponentialFamily)):
+        return closed_form(scene)
+    mean = likelihood.mean(params)
+    return closed_form(scene) + np.outer(mean, mean)
+
+
+def _directions(dim: int) -> Array:
+    """Unit vectors and their pairwise sums: a quadratic form is known by its values there."""
+    units = np.eye(dim)
+    pairs = [units[i] + units[j] for i in range(dim) for j in range(i)]
+    return np.concatenate([units, np.reshape(pairs, (-1, dim))])
+
+
+def fisher_identities(scene: FamilyScene, *, closed: Closed = closed_form) -> Certificate:
+    """Closed form, E[score score^T], -E[Hessian] and the second derivative of KL agree."""
+    likelihood, params = scene.likelihood, np.array(scene.params)
+    dim = len(params)
+    directions = _directions(dim)
+    shifts = (_STEPS[:, None, None] * directions).reshape(-1, dim)
+
+    def columns(x: Array) -> Array:
+        score = likelihood.score(x, params)
+        information = likelihood.information(x, params, np.eye(dim))
+        information = np.broadcast_to(information, (len(x), dim, dim))
+        log_prob = likelihood.log_prob(x, params)
+        # KL(theta || theta + h u) + KL(theta || theta - h u), before the sum over x.
+        both = [
+            2 * log_prob - likelihood.log_prob(x, params + h) - likelihood.log_prob(x, params - h)
+            for h in shifts
+        ]
+        outer = score[:, :, None] * score[:, None, :]
+        parts = [np.ones((len(x), 1)), score, outer.reshape(len(x), -1)]
+        return np.concatenate(
+            [*parts, information.reshape(len(x), -1), log_prob[:, None], np.stack(both, axis=-1)],
+            axis=-1,
+        )
+
+    value, error, size = scene.expectation(columns)
+    cuts = np.cumsum([1, dim, dim * dim, dim * dim, 1])
+    one, score, outer, information, _, both = np.split(value, cuts)
+    off = np.split(error, cuts)
+    sizes = np.split(size, cuts)
+    fisher = closed(scene)
+    own = gamma(200) * np.abs(fisher)
+    largest = float(np.abs(fisher).max()) + float(sizes[2].max())
+    parts = [
+        Certificate.identity(one, 1.0, scale=1.0, support=off[0]),
+        Certificate.identity(score, 0.0, scale=sizes[1].max() + largest, support=off[1]),
+        Certificate.identity(
+            outer, fisher.ravel(), scale=largest, support=off[2], rounding=own.ravel()
+        ),
+        Certificate.identity(
+            information, fisher.ravel(), scale=largest, support=off[3], rounding=own.ravel()
+        ),
+    ]
+    squares = np.repeat(_STEPS**2, len(directions))
+    # The logs of the densities carry rounding of their own size into the divergence.
+    noise = off[5] + gamma(100) * (1 + sizes[4])
+    ladder = (both / squares).reshape(len(_STEPS), -1)
+    noises = (noise / squares).reshape(len(_STEPS), -1)
+    for k, u in enumerate(directions):
+        limit, left, spread = extrapolate(ladder[:, k], noises[:, k])
+        parts.append(
+            Certificate.identity(
+                limit,
+                u @ fisher @ u,
+                scale=largest * float(u @ u),
+                expansion=left,
+                support=spread,
+                rounding=float(np.abs(u) @ own @ np.abs(u)),
+            )
+        )
+    return Certificate.all_of(*parts)

@@ -1,0 +1,271 @@
+"""Claim 7: the analysis holds for any likelihood that induces a Riemannian metric."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from vaetheory.claims import every_family, fisher_identities, pulled_back, repeated_data
+from vaetheory.claims.claim import Claim, Control, Proposition
+from vaetheory.claims.families import family_scenes
+from vaetheory.claims.stationary_evidence import evidence_decomposition
+
+_FAMILY = (
+    "full exponential family",
+    r"\log p(x|\theta) = T(x)\cdot\phi(\theta) - A(\theta) + h(x)",
+)
+
+CLAIM = Claim(
+    label="riemannian-likelihood",
+    title="The analysis holds for any likelihood that induces a Riemannian metric",
+    source="arXiv:1912.10309, abstract; our derivation",
+    propositions=(
+        Proposition(
+            label="7a",
+            title="Score, Hessian and KL give the same Fisher information",
+            statement=(
+                r"F(\theta) = \mathbb E[s s^\top] = -\mathbb E[\nabla^2\log p]"
+                r" = \nabla^2_{\theta'}\mathrm{KL}(p_\theta\|p_{\theta'})\big|_{\theta'=\theta},"
+                r"\quad \mathbb E[s] = 0,\ s = \nabla_\theta\log p(x|\theta)"
+            ),
+            hypotheses=(
+                ("fixed support", r"\{x: p(x|\theta) > 0\}\text{ does not depend on }\theta"),
+                ("smooth", r"\log p(x|\cdot)\in C^2\text{ for almost every } x"),
+                (
+                    "dominated",
+                    r"\text{derivatives in }\theta\text{ may be taken under the integral}",
+                ),
+            ),
+            kind="identity",
+            instances=family_scenes(),
+            check=fisher_identities.fisher_identities,
+            controls=(
+                Control(
+                    "a factor 2",
+                    partial(fisher_identities.fisher_identities, closed=fisher_identities.twice),
+                ),
+                Control(
+                    "the information of the mean parameters",
+                    partial(
+                        fisher_identities.fisher_identities, closed=fisher_identities.of_the_mean
+                    ),
+                ),
+                Control(
+                    "second moment of the statistics for their covariance",
+                    partial(
+                        fisher_identities.fisher_identities, closed=fisher_identities.second_moment
+                    ),
+                ),
+            ),
+            figure="riemannian-likelihood",
+            examples=60,
+        ),
+        Proposition(
+            label="7b",
+            title="The pull-back metric is a tensor, definite where the decoder is an immersion",
+            statement=(
+                r"g_{f\circ\varphi} = D\varphi^\top\, g_f\, D\varphi,\quad"
+                r"\lambda_{\min}(F)\,\sigma_{\min}(J)^2 \le \lambda_{\min}(J^\top F J)"
+                r" \le \lambda_{\max}(F)\,\sigma_{\min}(J)^2"
+            ),
+            hypotheses=(
+                ("smooth coordinates", r"z = \varphi(y)"),
+                (
+                    "into distributions",
+                    r"J\text{ less what }p(x|\theta)\text{ does not depend on}"
+                    r"\text{ (for a categorical, what all logits share)}",
+                ),
+            ),
+            kind="identity",
+            instances=pulled_back.pulled_back_scenes(),
+            check=pulled_back.metric_is_a_tensor,
+            controls=(
+                Control(
+                    "the Jacobian transposed",
+                    partial(pulled_back.metric_is_a_tensor, law=pulled_back.transposed),
+                ),
+                Control(
+                    "one Jacobian only",
+                    partial(pulled_back.metric_is_a_tensor, law=pulled_back.one_jacobian),
+                ),
+                Control(
+                    "definite whatever the decoder",
+                    partial(pulled_back.metric_is_a_tensor, power=0),
+                ),
+                Control(
+                    "the stretch not squared",
+                    partial(pulled_back.metric_is_a_tensor, power=1),
+                ),
+            ),
+            uses=("7a",),
+            examples=60,
+        ),
+        Proposition(
+            label="7c",
+            title="Of n observations that match z0 the posterior precision is n g(z0) + C + O(1/n)",
+            statement=(
+                r"S^{-1} = n\,g(z_0) + C + O(1/n),\quad"
+                r"C = 1 + \ell'''\delta + \tfrac{\ell''''}{2g},\ "
+                r"\delta = -\tfrac1g\big(z_0 + \tfrac{\ell'''}{2g}\big),\ "
+                r"\ell(z) = -\tfrac1n\textstyle\sum_i\log p(x_i|f(z))"
+            ),
+            hypotheses=(
+                _FAMILY,
+                ("matching data", r"\tfrac1n\sum_i T(x_i) = \mathbb E_{p(x|f(z_0))}[T]"),
+                ("embedded curve", r"d = 1,\ f\text{ injective},\ g(z_0) > 0"),
+            ),
+            kind="rate",
+            instances=repeated_data.repeated_scenes(),
+            check=repeated_data.repeated_observations,
+            controls=(
+                Control(
+                    "I + n g, without the smoothing of the Hessian",
+                    partial(
+                        repeated_data.repeated_observations, constant=repeated_data.prior_alone
+                    ),
+                ),
+                Control(
+                    "the posterior's mean at z0",
+                    partial(
+                        repeated_data.repeated_observations,
+                        constant=repeated_data.without_the_shift,
+                    ),
+                ),
+                Control(
+                    "2 n g",
+                    partial(repeated_data.repeated_observations, metric=lambda g: 2 * g),
+                ),
+                Control(
+                    "order 1 / sqrt(n)",
+                    partial(repeated_data.repeated_observations, exponent=1.0),
+                ),
+                Control(
+                    "data that match no point of the curve",
+                    partial(repeated_data.repeated_observations, off=0.5),
+                ),
+            ),
+            uses=("3b", "7a"),
+            figure="riemannian-likelihood",
+            resolution=5e-2,
+            examples=4,
+        ),
+        Proposition(
+            label="7d",
+            title="At the optimal decoder the averaged Hessian is the pull-back metric",
+            statement=(
+                r"\mathbb E_{q(x|z)}[-\nabla_z^2\log p(x|f^*(z))] = J^{*\top} F(f^*(z))\, J^*"
+                r" = J_\mu^\top\,\mathrm{Cov}(T)^{-1} J_\mu,\quad \mu(z) = \mathbb E_{q(x|z)}[T]"
+            ),
+            hypotheses=(
+                _FAMILY,
+                ("optimal decoder", r"\mathbb E_{p(x|f^*(z))}[T] = \mathbb E_{q(x|z)}[T]"),
+                ("interior", r"f^*(z)\text{ finite}"),
+            ),
+            kind="identity",
+            instances=every_family.encoded_families(),
+            check=every_family.averaged_hessian,
+            controls=(
+                Control(
+                    "the unweighted mean over the data",
+                    partial(every_family.averaged_hessian, weights=every_family.equal_weights),
+                ),
+                Control(
+                    "twice the metric",
+                    partial(every_family.averaged_hessian, metric=lambda g, jacobian: 2 * g),
+                ),
+                Control(
+                    "J^T J, without the Fisher information",
+                    partial(
+                        every_family.averaged_hessian,
+                        metric=lambda g, jacobian: float(jacobian @ jacobian),
+                    ),
+                ),
+            ),
+            uses=("1c", "2a", "7a"),
+            resolution=1e-4,
+            examples=40,
+        ),
+        Proposition(
+            label="7d-decoder",
+            title="The optimal decoder matches mean parameters, and what others lose is a KL",
+            statement=(
+                r"\mathbb E_{p(x|\theta^*)}[T] = \mathbb E_{q(x|z)}[T],\quad"
+                r"\mathbb E_{q(x|z)}[\log p(x|\theta^*) - \log p(x|\theta)]"
+                r" = \mathrm{KL}(p_{\theta^*}\,\|\,p_\theta)"
+            ),
+            hypotheses=(_FAMILY, ("interior", r"\theta^*\text{ finite}")),
+            kind="identity",
+            instances=every_family.encoded_families(),
+            check=every_family.matched_means,
+            controls=(
+                Control(
+                    "the unweighted mean",
+                    partial(every_family.matched_means, weights=every_family.equal_weights),
+                ),
+                Control("the reversed KL", partial(every_family.matched_means, reverse=True)),
+            ),
+            uses=("1c",),
+            examples=40,
+        ),
+        Proposition(
+            label="7d-evidence",
+            title="log p(x) = ELBO + KL(q || p(z|x)) under the families that claim 3 leaves out",
+            statement=r"\log p(x) = \mathrm{ELBO}(x; q) + \mathrm{KL}(q \,\|\, p(z|x))",
+            hypotheses=(("any model", r"p(x, z) = \mathcal N(z; 0, I)\, p(x|f(z))"),),
+            kind="identity",
+            instances=every_family.family_models(every_family.BEYOND_CLAIM_3),
+            check=evidence_decomposition,
+            controls=(
+                Control(
+                    "the reversed KL",
+                    partial(evidence_decomposition, divergence=lambda d: d.reverse),
+                ),
+                Control(
+                    "the KL subtracted",
+                    partial(evidence_decomposition, divergence=lambda d: -d.forward),
+                ),
+            ),
+            uses=("3a",),
+        ),
+        Proposition(
+            label="7d-penalty",
+            title="A constant variance costs 1/2 (log E[A] - E[log A]) with A = I + g",
+            statement=(
+                r"\tfrac1N\sum_n\big(\mathrm{ELBO}_2(x_n; A_n^{-1}) - \mathrm{ELBO}_2(x_n; S)\big)"
+                r" \ge \tfrac12\big(\log\mathbb E[A] - \mathbb E[\log A]\big),"
+                r"\quad A_n = 1 + g(z_n);\ =\text{ iff } S = \mathbb E[A]^{-1}"
+            ),
+            hypotheses=(
+                _FAMILY,
+                ("matching data", r"T(x_n) = \mathbb E_{p(x|f(z_n))}[T]"),
+                ("one dimension", r"d = 1"),
+            ),
+            kind="identity",
+            instances=every_family.matched_codes(every_family.MATCHED),
+            check=every_family.constant_variance,
+            controls=(
+                Control(
+                    "the prior counted twice", partial(every_family.constant_variance, prior=2.0)
+                ),
+                Control(
+                    "the mean variance for the mean precision",
+                    partial(every_family.constant_variance, best=lambda a: float((1 / a).mean())),
+                ),
+                Control(
+                    "no factor 1/2",
+                    partial(
+                        every_family.constant_variance,
+                        closed=lambda a: float(np.log(a.mean()) - np.log(a).mean()),
+                    ),
+                ),
+                Control(
+                    "E[log A] in place of log E[A]",
+                    partial(every_family.constant_variance, closed=lambda a: 0.0),
+                ),
+            ),
+            uses=("3e", "7a"),
+            examples=40,
+        ),
+    ),
+)

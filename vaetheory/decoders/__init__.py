@@ -1,0 +1,23 @@
+"""Decoders that carry their own derivatives, and the wrapper that gives them to any callable."""
+
+from vaetheory.decoders.base import Decoder, FunctionDecoder, as_decoder
+from vaetheory.decoders.curves import Catenary, Circle, Helix
+from vaetheory.decoders.networks import Sine, TanhNetwork
+from vaetheory.decoders.polynomials import Affine, Polynomial
+from vaetheory.decoders.surfaces import Cylinder, FlatTorus, SpherePatch
+
+__all__ = [
+    "Affine",
+    "Catenary",
+    "Circle",
+    "Cylinder",
+    "Decoder",
+    "FlatTorus",
+    "FunctionDecoder",
+    "Helix",
+    "Polynomial",
+    "Sine",
+    "SpherePatch",
+    "TanhNetwork",
+    "as_decoder",
+]

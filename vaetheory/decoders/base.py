@@ -1,0 +1,79 @@
+"""What a decoder is, and the wrapper that makes one of any callable."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+
+from vaetheory import derivatives
+from vaetheory._validation import Array
+
+
+class Decoder(ABC):
+    """A smooth map from the latent space to the likelihood's parameters, with its derivatives.
+
+    A decoder of your own is a subclass with `__call__`, `jacobian` and `hessian`; a plain
+    callable written with `autograd.numpy` needs no class, see `FunctionDecoder`.
+    """
+
+    @abstractmethod
+    def __call__(self, z: Array) -> Array:
+        """Decode: `(..., d) -> (..., D)`."""
+
+    @abstractmethod
+    def jacobian(self, z: Array) -> Array:
+        """First derivatives, `(..., d) -> (..., D, d)`."""
+
+    @abstractmethod
+    def hessian(self, z: Array) -> Array:
+        """Second derivatives, `(..., d) -> (..., D, d, d)`."""
+
+    def weighted_hessian(self, z: Array, weights: Array) -> Array:
+        """Second derivatives of `weights . f`, `(..., d), (..., D) -> (..., d, d)`."""
+        return np.einsum("...i,...ijk->...jk", weights, self.hessian(z))
+
+
+@dataclass(frozen=True)
+class FunctionDecoder(Decoder):
+    """Any callable `(..., d) -> (..., D)` written with `autograd.numpy`, as a `Decoder`.
+
+    Parameters
+    ----------
+    function : callable
+        Maps `(..., d)` to `(..., D)`, row by row.
+
+    Examples
+    --------
+    >>> import autograd.numpy as anp
+    >>> f = FunctionDecoder(lambda z: anp.sin(z))
+    >>> f.jacobian(anp.zeros((1, 1))).tolist()
+    [[[1.0]]]
+    """
+
+    function: derivatives.Function
+
+    def __call__(self, z: Array) -> Array:
+        return np.asarray(self.function(z))
+
+    def jacobian(self, z: Array) -> Array:
+        return derivatives.jacobian(self.function, z)
+
+    def hessian(self, z: Array) -> Array:
+        return derivatives.hessian(self.function, z)
+
+    def weighted_hessian(self, z: Array, weights: Array) -> Array:
+        return derivatives.weighted_hessian(self.function, z, weights)
+
+
+def as_decoder(decoder: object) -> Decoder:
+    """Return `decoder` as a `Decoder`, wrapping a plain callable in `FunctionDecoder`."""
+    if isinstance(decoder, Decoder):
+        return decoder
+    if not callable(decoder):
+        raise ValueError(
+            "decoder: expected a callable (..., d) -> (..., D) or a vaetheory decoder, "
+            f"got {type(decoder).__name__}"
+        )
+    return FunctionDecoder(decoder)

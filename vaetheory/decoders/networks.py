@@ -1,0 +1,166 @@
+"""Networks: layers of tanh, and one layer of sines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from vaetheory._validation import Array, as_array, vectors
+from vaetheory.decoders.base import Decoder
+
+
+@dataclass(frozen=True)
+class TanhNetwork(Decoder):
+    """Fully connected network with tanh between its affine layers; the last layer is affine.
+
+    Parameters
+    ----------
+    weights : sequence of arrays (out, in)
+        The first takes the latent, the last gives the D outputs.
+    biases : sequence of arrays (out,)
+        One a layer.
+
+    Raises
+    ------
+    ValueError
+        If there is no layer, or the shapes of neighbouring layers do not fit together.
+
+    Examples
+    --------
+    >>> f = TanhNetwork([[[1.0]], [[2.0]]], [[0.0], [0.5]])
+    >>> f([[0.0]]).tolist(), f.jacobian([[0.0]]).tolist()
+    ([[0.5]], [[[2.0]]])
+    """
+
+    weights: tuple[Array, ...]
+    biases: tuple[Array, ...]
+
+    def __init__(self, weights: Sequence[ArrayLike], biases: Sequence[ArrayLike]) -> None:
+        ws = tuple(as_array(f"weights[{i}]", w, ndim=2) for i, w in enumerate(weights))
+        bs = tuple(as_array(f"biases[{i}]", b, ndim=1) for i, b in enumerate(biases))
+        if not ws or len(ws) != len(bs):
+            raise ValueError(
+                f"weights and biases: expected one of each a layer, got {len(ws)} and {len(bs)}"
+            )
+        for i, (w, b) in enumerate(zip(ws, bs, strict=True)):
+            if len(b) != len(w) or (i and w.shape[1] != len(ws[i - 1])):
+                raise ValueError(
+                    f"layer {i}: expected a weight (out, in) and a bias (out,) that fit the layer "
+                    f"before, got shapes {w.shape} and {b.shape}"
+                )
+        object.__setattr__(self, "weights", ws)
+        object.__setattr__(self, "biases", bs)
+
+    def _hidden(self, z: ArrayLike) -> list[Array]:
+        """Activations of the hidden layers, the latent first."""
+        layers = [vectors("z", z, self.weights[0].shape[1])]
+        for w, b in zip(self.weights[:-1], self.biases[:-1], strict=True):
+            layers.append(np.tanh(layers[-1] @ w.T + b))
+        return layers
+
+    def __call__(self, z: ArrayLike) -> Array:
+        return self._hidden(z)[-1] @ self.weights[-1].T + self.biases[-1]
+
+    def jacobian(self, z: Array) -> Array:
+        return _apply(self.weights[-1], self._slopes(self._hidden(z))[-1][1])
+
+    def _slopes(self, layers: list[Array]) -> list[tuple[Array, Array]]:
+        """Jacobians of each layer's input sums and of its outputs, the latent itself first."""
+        d = layers[0].shape[-1]
+        identity: Array = np.broadcast_to(np.eye(d), (*layers[0].shape, d))
+        out: list[tuple[Array, Array]] = [(identity, identity)]
+        for w, a in zip(self.weights[:-1], layers[1:], strict=True):
+            # The first layer's sums have a constant Jacobian, its weight.
+            inner = _apply(w, out[-1][1]) if len(out) > 1 else w
+            out.append((inner, (1 - a**2)[..., None] * inner))
+        return out
+
+    def hessian(self, z: Array) -> Array:
+        layers = self._hidden(z)
+        d = layers[0].shape[-1]
+        second = np.zeros((*layers[0].shape, d, d))
+        for w, a, (inner, _) in zip(
+            self.weights[:-1], layers[1:], self._slopes(layers)[1:], strict=True
+        ):
+            slope = 1 - a**2
+            carried = np.einsum("ab,...bjk->...ajk", w, second)
+            bend = (-2 * a * slope)[..., None, None] * inner[..., :, None] * inner[..., None, :]
+            second = bend + slope[..., None, None] * carried
+        return np.einsum("ab,...bjk->...ajk", self.weights[-1], second)
+
+    def weighted_hessian(self, z: Array, weights: Array) -> Array:
+        # Backwards: the weights are carried down, so that no (D, d, d) stack is formed.
+        layers = self._hidden(z)
+        slopes = self._slopes(layers)
+        out = np.zeros((*layers[0].shape, layers[0].shape[-1]))
+        adjoint = weights @ self.weights[-1]
+        for i in range(len(layers) - 1, 0, -1):
+            a, (inner, _) = layers[i], slopes[i]
+            bend = adjoint * -2 * a * (1 - a**2)
+            if i == 1:
+                out = out + np.tensordot(bend, inner[:, :, None] * inner[:, None, :], axes=(-1, 0))
+            else:
+                out = out + np.swapaxes(inner, -1, -2) @ (bend[..., None] * inner)
+            adjoint = (adjoint * (1 - a**2)) @ self.weights[i - 1]
+        return out
+
+
+def _apply(matrix: Array, columns: Array) -> Array:
+    """`matrix @ columns` for a stack of columns, as one product of two matrices."""
+    return np.swapaxes(np.tensordot(columns, matrix, axes=(-2, 1)), -1, -2)
+
+
+@dataclass(frozen=True)
+class Sine(Decoder):
+    """Wavy decoder f_i(z) = a_i sin(w_i . z + p_i): many modes when the frequency is high.
+
+    Parameters
+    ----------
+    amplitude : array (D,)
+    frequency : array (D, d)
+    phase : array (D,), optional
+        Zero by default.
+
+    Examples
+    --------
+    >>> Sine([2.0], [[1.0]])([[0.0]]).tolist()
+    [[0.0]]
+    """
+
+    amplitude: Array
+    frequency: Array
+    phase: Array
+
+    def __init__(
+        self, amplitude: ArrayLike, frequency: ArrayLike, phase: ArrayLike | None = None
+    ) -> None:
+        w = as_array("frequency", frequency, ndim=2)
+        a = as_array("amplitude", amplitude, ndim=1)
+        p = np.zeros(len(w)) if phase is None else as_array("phase", phase, ndim=1)
+        if not len(a) == len(w) == len(p):
+            raise ValueError(
+                "amplitude, frequency and phase: expected one an output, got shapes "
+                f"{a.shape}, {w.shape} and {p.shape}"
+            )
+        for name, value in (("amplitude", a), ("frequency", w), ("phase", p)):
+            object.__setattr__(self, name, value)
+
+    @cached_property
+    def _outer(self) -> Array:
+        return self.frequency[:, :, None] * self.frequency[:, None, :]
+
+    def _angle(self, z: ArrayLike) -> Array:
+        return vectors("z", z, self.frequency.shape[1]) @ self.frequency.T + self.phase
+
+    def __call__(self, z: ArrayLike) -> Array:
+        return self.amplitude * np.sin(self._angle(z))
+
+    def jacobian(self, z: Array) -> Array:
+        return (self.amplitude * np.cos(self._angle(z)))[..., None] * self.frequency
+
+    def hessian(self, z: Array) -> Array:
+        return -self(z)[..., None, None] * self._outer

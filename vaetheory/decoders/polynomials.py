@@ -1,0 +1,126 @@
+"""Linear and polynomial decoders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from vaetheory._validation import Array, as_array, vectors
+from vaetheory.decoders.base import Decoder
+
+
+@dataclass(frozen=True)
+class Affine(Decoder):
+    """Linear decoder f(z) = W z + b.
+
+    Parameters
+    ----------
+    weight : array (D, d)
+        W.
+    bias : array (D,), optional
+        b; zero by default.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit together or an entry is not finite.
+
+    Examples
+    --------
+    >>> Affine([[2.0], [0.0]], [0.0, 1.0])([[3.0]]).tolist()
+    [[6.0, 1.0]]
+    """
+
+    weight: Array
+    bias: Array
+
+    def __init__(self, weight: ArrayLike, bias: ArrayLike | None = None) -> None:
+        w = as_array("weight", weight, ndim=2)
+        b = np.zeros(len(w)) if bias is None else vectors("bias", bias, len(w))
+        if b.ndim != 1:
+            raise ValueError(f"bias: expected shape ({len(w)},), got {b.shape}")
+        object.__setattr__(self, "weight", w)
+        object.__setattr__(self, "bias", b)
+
+    def __call__(self, z: ArrayLike) -> Array:
+        return vectors("z", z, self.weight.shape[1]) @ self.weight.T + self.bias
+
+    def jacobian(self, z: Array) -> Array:
+        points = vectors("z", z, self.weight.shape[1])
+        return np.broadcast_to(self.weight, (*points.shape[:-1], *self.weight.shape)).copy()
+
+    def hessian(self, z: Array) -> Array:
+        points = vectors("z", z, self.weight.shape[1])
+        return np.zeros((*points.shape[:-1], *self.weight.shape, points.shape[-1]))
+
+    def weighted_hessian(self, z: Array, weights: Array) -> Array:
+        points = vectors("z", z, self.weight.shape[1])
+        return np.zeros((*points.shape, points.shape[-1]))
+
+
+@dataclass(frozen=True)
+class Polynomial(Decoder):
+    """Polynomial decoder f(z) = sum_k c_k prod_j z_j^(p_kj).
+
+    Parameters
+    ----------
+    powers : array of int (K, d)
+        The exponents of the K monomials.
+    coefficients : array (K, D)
+        One vector a monomial.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit together or a power is not a natural number.
+
+    Examples
+    --------
+    The parabola z -> (z, z^2):
+
+    >>> Polynomial([[1], [2]], [[1.0, 0.0], [0.0, 1.0]])([[3.0]]).tolist()
+    [[3.0, 9.0]]
+    """
+
+    powers: Array
+    coefficients: Array
+
+    def __init__(self, powers: ArrayLike, coefficients: ArrayLike) -> None:
+        p = as_array("powers", powers, ndim=2)
+        c = as_array("coefficients", coefficients, ndim=2)
+        if (p < 0).any() or (p != np.round(p)).any():
+            raise ValueError(
+                f"powers: expected integers of at least 0, got {p.min():g}..{p.max():g}"
+            )
+        if len(p) != len(c):
+            raise ValueError(
+                f"powers and coefficients: expected one vector a monomial, got shapes "
+                f"{p.shape} and {c.shape}"
+            )
+        object.__setattr__(self, "powers", p.astype(int))
+        object.__setattr__(self, "coefficients", c)
+
+    def _derivative(self, z: ArrayLike, *axes: int) -> Array:
+        """Partial derivative along `axes`, `(..., D)`."""
+        z = vectors("z", z, self.powers.shape[1])
+        powers, factor = self.powers.copy(), np.ones(len(self.powers))
+        for axis in axes:
+            factor = factor * powers[:, axis]
+            powers[:, axis] = np.maximum(powers[:, axis] - 1, 0)
+        monomials = factor
+        for j in range(z.shape[-1]):
+            monomials = monomials * z[..., j, None] ** powers[:, j]
+        return monomials @ self.coefficients
+
+    def __call__(self, z: ArrayLike) -> Array:
+        return self._derivative(z)
+
+    def jacobian(self, z: Array) -> Array:
+        return np.stack([self._derivative(z, j) for j in range(self.powers.shape[1])], axis=-1)
+
+    def hessian(self, z: Array) -> Array:
+        axes = range(self.powers.shape[1])
+        rows = [np.stack([self._derivative(z, j, k) for k in axes], axis=-1) for j in axes]
+        return np.stack(rows, axis=-2)

@@ -1,0 +1,190 @@
+"""Christoffel symbols and the curvatures of a metric.
+
+Sign and order of indices: R^a_bcd = d_c Gamma^a_db - d_d Gamma^a_cb + Gamma^a_ce Gamma^e_db
+- Gamma^a_de Gamma^e_cb, so that the unit sphere has sectional curvature +1.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from vaetheory._validation import Array, same_leading, vectors
+from vaetheory.geometry.metric import Metric, as_metric, raised
+from vaetheory.rounding import ULP
+
+
+def _at(metric: object, z: ArrayLike) -> tuple[Metric, Array]:
+    points = vectors("z", z, None)
+    return as_metric(metric, points.shape[-1]), points
+
+
+def christoffel_symbols(metric: object, z: ArrayLike) -> Array:
+    """Christoffel symbols of the second kind, Gamma^a_bc, symmetric in b and c.
+
+    Parameters
+    ----------
+    metric : Metric, LatentModel, Decoder or callable
+        What `as_metric` takes. In closed form for models and decoders; by autograd, exact up to
+        rounding, for a callable `(..., d) -> (..., d, d)` written with `autograd.numpy`; by
+        differences, to some eleven digits, for any other callable.
+    z : array (..., d)
+        The points.
+
+    Returns
+    -------
+    array (..., d, d, d)
+        Indices a, b, c.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, or the metric is not symmetric positive definite at a point,
+        which is named.
+
+    Examples
+    --------
+    The unit sphere in polar angles: Gamma^0_11 = -sin cos.
+
+    >>> import autograd.numpy as anp
+    >>> def sphere(z):
+    ...     one = anp.ones_like(z[..., 0])
+    ...     return anp.stack([one, anp.sin(z[..., 0]) ** 2], axis=-1)[..., None] * anp.eye(2)
+    >>> round(float(christoffel_symbols(sphere, [anp.pi / 4, 0.0])[0, 1, 1]), 12)
+    -0.5
+    """
+    field, points = _at(metric, z)
+    return field.christoffel(points)
+
+
+def riemann_curvature(metric: object, z: ArrayLike) -> Array:
+    """Riemann curvature tensor R^a_bcd, antisymmetric in c and d.
+
+    R^a_bcd = d_c Gamma^a_db - d_d Gamma^a_cb + Gamma^a_ce Gamma^e_db - Gamma^a_de Gamma^e_cb.
+
+    Parameters
+    ----------
+    metric : Metric, LatentModel, Decoder or callable
+        As for `christoffel_symbols`; differences give some nine digits.
+    z : array (..., d)
+
+    Returns
+    -------
+    array (..., d, d, d, d)
+        Indices a, b, c, d.
+
+    Raises
+    ------
+    ValueError
+        As for `christoffel_symbols`.
+
+    Notes
+    -----
+    Source: claim 5f: a metric is constant in some coordinates iff this vanishes.
+
+    Examples
+    --------
+    Rolling a sheet up does not curve it, denting it does:
+
+    >>> from vaetheory import decoders
+    >>> cylinder = decoders.Sine([1, 1, 1e3], [[1, 0], [1, 0], [0, 1e-3]], [0, 1.5, 0])
+    >>> bowl = decoders.Polynomial([[1, 0], [0, 1], [2, 0], [0, 2]],
+    ...                            [[1, 0, 0], [0, 1, 0], [0, 0, 0.5], [0, 0, 0.5]])
+    >>> [round(float(riemann_curvature(f, [0, 0])[0, 1, 0, 1]), 12) for f in (cylinder, bowl)]
+    [0.0, 1.0]
+    """
+    field, points = _at(metric, z)
+    return raised(field(points), field.curvature(points))
+
+
+def ricci_curvature(metric: object, z: ArrayLike) -> Array:
+    """Ricci curvature R_bd = R^a_bad, symmetric, `(..., d, d)`; as for `riemann_curvature`."""
+    return np.einsum("...abad->...bd", riemann_curvature(metric, z))
+
+
+def scalar_curvature(metric: object, z: ArrayLike) -> Array:
+    """Scalar curvature g^bd R_bd, `(...)`: twice the Gaussian curvature of a surface.
+
+    Parameters and errors as for `riemann_curvature`.
+    """
+    field, points = _at(metric, z)
+    ricci = np.einsum("...abad->...bd", raised(field(points), field.curvature(points)))
+    return np.trace(raised(field(points), ricci), axis1=-2, axis2=-1)
+
+
+def sectional_curvature(metric: object, z: ArrayLike, u: ArrayLike, v: ArrayLike) -> Array:
+    """Sectional curvature of the plane that `u` and `v` span at each point.
+
+    K = R_abcd u^a v^b u^c v^d / (g(u, u) g(v, v) - g(u, v)^2).
+
+    Parameters
+    ----------
+    metric : Metric, LatentModel, Decoder or callable
+        As for `riemann_curvature`.
+    z : array (..., d)
+    u, v : array (..., d) or (d,)
+        Tangent vectors, one a point, or one for all points.
+
+    Returns
+    -------
+    array (...)
+
+    Raises
+    ------
+    ValueError
+        As for `riemann_curvature`; also if `u` and `v` are parallel.
+
+    Examples
+    --------
+    >>> import autograd.numpy as anp
+    >>> hyperbolic = lambda z: anp.eye(2) / z[..., 1:, None] ** 2
+    >>> round(float(sectional_curvature(hyperbolic, [0.0, 3.0], [1.0, 0.0], [1.0, 1.0])), 12)
+    -1.0
+    """
+    field, points = _at(metric, z)
+    d = points.shape[-1]
+    first, second = vectors("u", u, d), vectors("v", v, d)
+    for name, vector in (("u", first), ("v", second)):
+        if vector.ndim > 1:
+            same_leading(name, vector, "z", points)
+    g = field(points)
+
+    def product(a: Array, b: Array) -> Array:
+        return np.einsum("...a,...ab,...b->...", a, g, b)
+
+    if not (np.any(first, axis=-1).all() and np.any(second, axis=-1).all()):
+        raise ValueError("u and v: expected vectors that span a plane, got a null vector")
+    first = first / np.sqrt(product(first, first))[..., None]
+    second = second / np.sqrt(product(second, second))[..., None]
+    # What of v is orthogonal to u: so nothing cancels in the area they span.
+    across = second - product(first, second)[..., None] * first
+    area = product(across, across)
+    if (area <= (8 * d * ULP) ** 2).any():
+        bad = np.broadcast_to(points, (*area.shape, d))[area <= (8 * d * ULP) ** 2][0]
+        raise ValueError(
+            f"u and v: expected vectors that span a plane, got parallel ones at z = {bad.tolist()}"
+        )
+    tensor = field.curvature(points)
+    turned = np.einsum("...abcd,...a,...b,...c,...d->...", tensor, first, across, first, across)
+    return turned / area
+
+
+def gaussian_curvature(metric: object, z: ArrayLike) -> Array:
+    """Gaussian curvature R_0101 / det g of a surface, `(...)`.
+
+    Parameters and errors as for `riemann_curvature`; d must be 2.
+
+    Examples
+    --------
+    >>> import autograd.numpy as anp
+    >>> normal = lambda z: anp.array([[1.0, 0.0], [0.0, 2.0]]) / z[..., 1:, None] ** 2
+    >>> round(float(gaussian_curvature(normal, [0.0, 3.0])), 12)
+    -0.5
+    """
+    field, points = _at(metric, z)
+    if points.shape[-1] != 2:
+        raise ValueError(
+            f"z: expected points of a surface, shape (..., 2), got {points.shape}; "
+            "see sectional_curvature"
+        )
+    return field.curvature(points)[..., 0, 1, 0, 1] / np.linalg.det(field(points))

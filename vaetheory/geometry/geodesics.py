@@ -1,0 +1,246 @@
+"""Geodesics from a point and a velocity, and between two points, by SciPy's solvers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.integrate import solve_bvp, solve_ivp
+from scipy.optimize import root
+
+from vaetheory._validation import Array, as_array, fraction, same_leading, vectors
+from vaetheory.geometry.metric import Metric, as_metric
+
+# SciPy's floor is a hundred units of rounding.
+_TIGHTEST = 3e-14
+
+
+@dataclass(frozen=True)
+class Geodesic:
+    """Geodesics at given times.
+
+    Attributes
+    ----------
+    t : array (T,)
+        The times.
+    z, velocity : arrays (..., T, d)
+        Where the geodesics are, and their velocities.
+    error : array (...)
+        Estimate of the greatest error of `z` in any coordinate: its change when the solver's
+        tolerance is made a hundred times tighter. A bound it is not.
+    speed_drift : array (...)
+        Greatest relative change of the speed sqrt(g(velocity, velocity)), which an exact
+        geodesic conserves.
+    """
+
+    t: Array
+    z: Array
+    velocity: Array
+    error: Array
+    speed_drift: Array
+
+
+def _speed(metric: Metric, z: Array, velocity: Array) -> Array:
+    return np.sqrt(np.einsum("...a,...ab,...b->...", velocity, metric(z), velocity))
+
+
+def _solve(metric: Metric, z: Array, velocity: Array, t: Array, rtol: float) -> tuple[Array, Array]:
+    """Positions and velocities `(M, T, d)` of all geodesics at once."""
+    shape = (2, *z.shape)
+
+    def slope(_: float, state: Array) -> Array:
+        position, speed = state.reshape(shape)
+        turn = np.einsum("mabc,mb,mc->ma", metric.christoffel(position), speed, speed)
+        return np.stack([speed, -turn]).ravel()
+
+    start = np.stack([z, velocity]).ravel()
+    if t[-1] == 0:
+        states = np.repeat(start[:, None], len(t), axis=1)
+    else:
+        solution = solve_ivp(
+            slope, (0.0, t[-1]), start, method="DOP853", t_eval=t, rtol=rtol, atol=rtol
+        )
+        if not solution.success:
+            raise ValueError(
+                f"geodesic: expected one that goes on to t = {t[-1]:g}, but it could be followed "
+                f"only to t = {solution.t[-1] if len(solution.t) else 0.0:g} ({solution.message})"
+            )
+        states = solution.y
+    position, speed = np.moveaxis(states.reshape(*shape, len(t)), -1, -2)
+    return position, speed
+
+
+def geodesic(
+    metric: object, z: ArrayLike, velocity: ArrayLike, t: ArrayLike, *, rtol: float = 1e-11
+) -> Geodesic:
+    """Geodesics from the points `z` with the velocities `velocity` at time 0.
+
+    Parameters
+    ----------
+    metric : Metric, LatentModel, Decoder or callable
+        What `as_metric` takes.
+    z, velocity : arrays (..., d)
+        Points and velocities, with the same leading axes.
+    t : array (T,)
+        Increasing times, none of them negative.
+    rtol : float
+        Tolerance of SciPy's DOP853, relative and absolute; what is returned was computed with
+        one a hundred times tighter (at least 3e-14).
+
+    Returns
+    -------
+    Geodesic
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, the times are not increasing, or a geodesic reaches a point
+        where the metric is not positive definite.
+
+    Examples
+    --------
+    In the hyperbolic half-plane upright lines are geodesics, with y = exp(t):
+
+    >>> import autograd.numpy as anp
+    >>> hyperbolic = lambda z: anp.eye(2) / z[..., 1:, None] ** 2
+    >>> path = geodesic(hyperbolic, [0.0, 1.0], [0.0, 1.0], [0.0, 1.0])
+    >>> path.z.round(9).tolist()
+    [[0.0, 1.0], [0.0, 2.718281828]]
+    """
+    points = vectors("z", z, None)
+    d = points.shape[-1]
+    speeds = vectors("velocity", velocity, d)
+    same_leading("velocity", speeds, "z", points)
+    times = as_array("t", t, ndim=1)
+    if not times.size or times[0] < 0 or (np.diff(times) <= 0).any():
+        raise ValueError(f"t: expected increasing times from 0 on, got {times.tolist()}")
+    fraction("rtol", rtol, low=_TIGHTEST, high=1e-3)
+    field = as_metric(metric, d)
+    flat, flat_speeds = points.reshape(-1, d), speeds.reshape(-1, d)
+    loose, _ = _solve(field, flat, flat_speeds, times, rtol)
+    position, speed = _solve(field, flat, flat_speeds, times, max(rtol / 100, _TIGHTEST))
+    begin, along = _speed(field, flat, flat_speeds), _speed(field, position, speed)
+    # A geodesic at rest stays at rest.
+    drift = np.abs(along - begin[:, None]) / np.where(begin > 0, begin, 1.0)[:, None]
+    shape = points.shape[:-1]
+    return Geodesic(
+        times,
+        position.reshape(*shape, len(times), d),
+        speed.reshape(*shape, len(times), d),
+        error=np.abs(position - loose).max(axis=(1, 2)).reshape(shape),
+        speed_drift=drift.max(axis=1).reshape(shape),
+    )
+
+
+@dataclass(frozen=True)
+class GeodesicSegment:
+    """A geodesic between two points, run through in unit time.
+
+    Attributes
+    ----------
+    velocity : array (d,)
+        Initial velocity.
+    length : float
+        Its length, sqrt(g(velocity, velocity)).
+    error : float
+        Estimate of the error of `length`: the end point's miss and the solver's error, measured
+        in the metric, plus the drift of the speed.
+    path : Geodesic
+        The segment at equally spaced times from 0 to 1.
+    """
+
+    velocity: Array
+    length: float
+    error: float
+    path: Geodesic
+
+
+def geodesic_between(
+    metric: object, start: ArrayLike, end: ArrayLike, *, points: int = 33, rtol: float = 1e-11
+) -> GeodesicSegment:
+    """A geodesic from `start` to `end`: the one that continues the straight line of coordinates.
+
+    SciPy's boundary-value solver finds it, and shooting with its initial velocity refines it. Any
+    geodesic is stationary in length; where there are several, this one need not be the shortest.
+
+    Parameters
+    ----------
+    metric : Metric, LatentModel, Decoder or callable
+        What `as_metric` takes.
+    start, end : arrays (d,)
+        Two different points.
+    points : int
+        Number of points at which the path is returned.
+    rtol : float
+        Tolerance, as for `geodesic`.
+
+    Returns
+    -------
+    GeodesicSegment
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, the points are equal, no geodesic was found, or the metric is
+        not positive definite on the way.
+
+    Examples
+    --------
+    >>> import autograd.numpy as anp
+    >>> hyperbolic = lambda z: anp.eye(2) / z[..., 1:, None] ** 2
+    >>> segment = geodesic_between(hyperbolic, [0.0, 1.0], [1.0, 1.0])
+    >>> round(segment.length, 9), round(float(anp.arccosh(1.5)), 9)
+    (0.96242365, 0.96242365)
+    """
+    first = as_array("start", start, ndim=1)
+    last = vectors("end", end, len(first))
+    if last.ndim != 1:
+        raise ValueError(f"end: expected shape ({len(first)},), got {last.shape}")
+    if (first == last).all():
+        raise ValueError(
+            f"start and end: expected two different points, got {first.tolist()} twice"
+        )
+    if points < 2:
+        raise ValueError(f"points: expected at least 2, got {points}")
+    d = len(first)
+    field = as_metric(metric, d)
+    times = np.linspace(0.0, 1.0, points)
+
+    def slope(_: Array, state: Array) -> Array:
+        position, speed = state[:d].T, state[d:].T
+        turn = np.einsum("mabc,mb,mc->ma", field.christoffel(position), speed, speed)
+        return np.concatenate([speed.T, -turn.T])
+
+    def ends(left: Array, right: Array) -> Array:
+        return np.concatenate([left[:d] - first, right[:d] - last])
+
+    mesh = np.linspace(0.0, 1.0, 17)
+    guess = np.concatenate(
+        [first[:, None] + (last - first)[:, None] * mesh, np.tile((last - first)[:, None], 17)]
+    )
+    found = solve_bvp(slope, ends, mesh, guess, tol=1e-6, max_nodes=5000)
+    if not found.success:
+        raise ValueError(
+            f"geodesic_between: expected a geodesic from {first.tolist()} to {last.tolist()}, "
+            f"found none ({found.message})"
+        )
+
+    def miss(velocity: Array) -> Array:
+        position, _ = _solve(field, first[None], velocity[None], times[[0, -1]], rtol)
+        return position[0, -1] - last
+
+    aimed = root(miss, found.y[d:, 0], options={"xtol": 1e-13})
+    velocity = aimed.x
+    path = geodesic(field, first, velocity, times, rtol=rtol)
+    # In the metric at the end, as the length is.
+    left = np.abs(path.z[-1] - last) + path.error
+    missed = float(_speed(field, last, left))
+    length = float(_speed(field, first, velocity))
+    if missed > 1e-6 * length:
+        raise ValueError(
+            f"geodesic_between: expected a geodesic from {first.tolist()} to {last.tolist()}, "
+            f"got one that misses by {missed:.3g}"
+        )
+    error = missed + length * float(path.speed_drift)
+    return GeodesicSegment(velocity, length, error, path)

@@ -1,0 +1,183 @@
+"""Fisher information, its pull-back to the latent space, and the decoder's Hessian."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from vaetheory._validation import Array, same_leading, vectors
+from vaetheory.likelihoods import Categorical, ElementwiseLikelihood, Gaussian, Likelihood
+from vaetheory.models import LatentModel, require_model
+
+
+def fisher_information(likelihood: Likelihood, params: ArrayLike) -> Array:
+    """Fisher information of a likelihood in its parameters, in closed form.
+
+    Parameters
+    ----------
+    likelihood : Likelihood
+    params : array (..., D)
+
+    Returns
+    -------
+    array (..., D, D)
+
+    Raises
+    ------
+    ValueError
+        If `likelihood` is no likelihood, or `params` is not finite or has another size than it.
+
+    Notes
+    -----
+    Source: claim 7a, F = E[score score^T] = -E[Hessian of log p].
+
+    Examples
+    --------
+    >>> from vaetheory import likelihoods
+    >>> fisher_information(likelihoods.Bernoulli(), [0.0]).tolist()
+    [[0.25]]
+    """
+    if not isinstance(likelihood, Likelihood):
+        raise ValueError(
+            "likelihood: expected a member of vaetheory.likelihoods, "
+            f"got {type(likelihood).__name__}"
+        )
+    return likelihood.fisher_information(vectors("params", params, likelihood.data_dim))
+
+
+def flat_jacobian(likelihood: Likelihood, params: Array, jacobian: Array) -> Array:
+    """Jacobian of the decoder in coordinates in which the Fisher metric is the identity.
+
+    The metric of a Gaussian of constant covariance and of a product of one-parameter families is
+    flat, and that of a categorical is a sphere in a flat space: each has an isometric immersion
+    y of its parameters, the variance-stabilising map. Returns the Jacobian of y(f(z)), `(..., D,
+    d)`; a family without a known y is a TypeError.
+    """
+    if isinstance(likelihood, Gaussian):
+        return np.swapaxes(likelihood.whiten(np.swapaxes(jacobian, -1, -2)), -1, -2)
+    if isinstance(likelihood, ElementwiseLikelihood):
+        return np.sqrt(likelihood.fisher_diagonal(params))[..., None] * jacobian
+    if isinstance(likelihood, Categorical):
+        p = likelihood.mean(params)
+        centred = jacobian - np.einsum("...i,...ij->...j", p, jacobian)[..., None, :]
+        return np.sqrt(p)[..., None] * centred
+    raise TypeError(f"no isometric immersion is known for {type(likelihood).__name__}")
+
+
+def flat_hessian(likelihood: Likelihood, params: Array, jacobian: Array, hessian: Array) -> Array:
+    """Second derivatives of y(f(z)), `(..., D, d, d)`, with y as in `flat_jacobian`."""
+    if isinstance(likelihood, Gaussian):
+        return np.moveaxis(likelihood.whiten(np.moveaxis(hessian, -3, -1)), -1, -3)
+    if isinstance(likelihood, ElementwiseLikelihood):
+        products = jacobian[..., :, None] * jacobian[..., None, :]
+        bend = 0.5 * likelihood.fisher_log_slope(params)[..., None, None] * products
+        return np.sqrt(likelihood.fisher_diagonal(params))[..., None, None] * (hessian + bend)
+    if isinstance(likelihood, Categorical):
+        p = likelihood.mean(params)
+        centred = jacobian - np.einsum("...i,...ij->...j", p, jacobian)[..., None, :]
+        products = centred[..., :, None] * centred[..., None, :]
+        mean = np.einsum("...i,...ijk->...jk", p, hessian + products)
+        out = hessian + 0.5 * products - mean[..., None, :, :]
+        return np.sqrt(p)[..., None, None] * out
+    raise TypeError(f"no isometric immersion is known for {type(likelihood).__name__}")
+
+
+def pullback_metric(model: LatentModel, z: ArrayLike) -> Array:
+    """Pull-back g = J^T F J of the likelihood's Fisher information to the latent space.
+
+    Parameters
+    ----------
+    model : LatentModel
+    z : array (..., d)
+
+    Returns
+    -------
+    array (..., d, d)
+        Positive semidefinite; definite iff the decoder is an immersion into the family's
+        distributions at z. Up to rounding exact; the `(D, D)` matrix F is not formed for the
+        Gaussian, the categorical and the families of independent dimensions.
+
+    Raises
+    ------
+    ValueError
+        If `model` is no latent model or `z` does not fit it.
+
+    Notes
+    -----
+    Source: claims 4d and 7b.
+
+    Examples
+    --------
+    >>> from vaetheory import LatentModel, decoders, likelihoods
+    >>> model = LatentModel(decoders.Affine([[3.0], [4.0]]), likelihoods.Gaussian(scale=0.5), 1)
+    >>> pullback_metric(model, [0.0]).tolist()
+    [[100.0]]
+    """
+    require_model(model)
+    points = vectors("z", z, model.latent_dim)
+    params, jacobian = model.decode(points), model.decoder.jacobian(points)
+    out = model.likelihood.expected_information(params, jacobian)
+    return (out + np.swapaxes(out, -1, -2)) / 2
+
+
+@dataclass(frozen=True)
+class DecoderHessian:
+    """The negative Hessian in z of log p(x given z), and its Gauss-Newton part.
+
+    Attributes
+    ----------
+    full : array (..., d, d)
+        -Hess_z log p(x given z) = J^T (-d^2 log p / dparams^2) J - score . d^2 f.
+    gauss_newton : array (..., d, d)
+        Its first term: without the decoder's second derivatives.
+    """
+
+    full: Array
+    gauss_newton: Array
+
+
+def decoder_hessian(model: LatentModel, x: ArrayLike, z: ArrayLike) -> DecoderHessian:
+    """Second derivatives in z of -log p(x given z), in full and their Gauss-Newton part.
+
+    Parameters
+    ----------
+    model : LatentModel
+    x : array (..., D)
+        Data, with the leading axes of `z`; or one datum `(D,)` for all points.
+    z : array (..., d)
+
+    Returns
+    -------
+    DecoderHessian
+        Exact up to rounding. The Gauss-Newton part is the pull-back metric where the observed
+        information does not depend on x (natural parameters, or a Gaussian), and has it as its
+        expectation under p(x given z) otherwise.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, or a datum is outside the support.
+
+    Notes
+    -----
+    Source: claims 4d and 4e; A = I + `full`.
+
+    Examples
+    --------
+    >>> from vaetheory import LatentModel, decoders, likelihoods
+    >>> square = decoders.Polynomial([[2]], [[1.0]])
+    >>> model = LatentModel(square, likelihoods.Gaussian(scale=1.0), 1)
+    >>> found = decoder_hessian(model, [0.0], [1.0])
+    >>> found.full.tolist(), found.gauss_newton.tolist()
+    ([[6.0]], [[4.0]])
+    """
+    require_model(model)
+    points, data = vectors("z", z, model.latent_dim), model.check_data(x)
+    if data.ndim > 1:
+        same_leading("x", data, "z", points)
+    else:
+        data = np.broadcast_to(data, (*points.shape[:-1], model.data_dim))
+    _, full, gauss_newton = model.likelihood_derivatives(data, points)
+    return DecoderHessian(full, gauss_newton)
