@@ -100,7 +100,7 @@ def digit_penalty(
 
 CONSTANT_VARIANCE = Proposition(
     label="5-digits",
-    title="One covariance for 1,797 digits costs a third of a nat a digit, far below Specht's bound",
+    title="One covariance for 1,797 digits costs a third of a nat each, far below Specht's bound",
     statement=(
         r"\tfrac12(\log\det\mathbb E[A] - \mathbb E[\log\det A]) \le"
         r" \tfrac d2\log\mathrm{Specht}(h),\quad"
