@@ -55,11 +55,11 @@ class Gamma(ElementwiseExponentialFamily):
         a = self.shape
         return xlogy(a - 1, x) + a * np.log(a) - gammaln(a)
 
-    def greatest_log_prob(self, x: Array) -> Array:
+    def _greatest_log_prob(self, x: Array) -> Array:
         # At the mean x: a log a - a - log Gamma(a) - log x.
         a = np.asarray(self.shape)
         constant = 0.5 * (np.log(a) - LOG_2PI) - stirling_remainder(a)
-        return (constant - np.log(x)).sum(axis=-1)
+        return constant - np.log(x)
 
     def mean(self, params: Array) -> Array:
         return np.exp(params)
