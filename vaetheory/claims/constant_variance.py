@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from vaetheory.claims import (
+    digit_variances,
     flat_coordinates,
     linear_gaussian,
     penalties,
@@ -455,5 +456,6 @@ CLAIM = Claim(
             uses=("5a", "5g"),
             examples=8,
         ),
+        digit_variances.CONSTANT_VARIANCE,
     ),
 )
