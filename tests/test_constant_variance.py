@@ -295,7 +295,7 @@ def test_at_constant_metric_and_curvature_the_exact_penalty_is_the_second_order_
     decoder, latents
 ):
     # Both are of order sigma^8 with the same coefficient; where the curvature varies see 5e.
-    scales, Z = 0.25 / 2.0 ** np.arange(3), np.array(latents)
+    scales, Z = 0.35 / 2.0 ** np.arange(3), np.array(latents)
     exact, errors = exact_penalties(decoder, Z, scales)
     second, more = second_order_penalties(decoder, Z, scales)
     ratio, left, noise = extrapolate(exact / second, (errors + more) / second)
