@@ -212,6 +212,7 @@ def test_a_congruence_changes_the_ratio_and_not_the_penalty():
         (lambda: specht_ratio([2.0, -1.0]), "h: expected positive"),
         (lambda: log_specht_ratio(np.inf), "h: expected finite"),
         (lambda: exact_penalty("model", [[0.0]]), "model: expected a LatentModel"),
+        (lambda: exact_penalty(PARABOLA, [0.0, 1.0]), "X: expected a non-empty data set"),
         (lambda: mode_hessians(PARABOLA, np.zeros((2, 2)), np.zeros((3, 1))), "X and modes"),
         (lambda: mode_hessians(PARABOLA, [9.0, 9.0], [0.0]), "A at the modes: expected positive"),
     ],

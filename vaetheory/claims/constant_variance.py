@@ -392,7 +392,6 @@ CLAIM = Claim(
                 ),
             ),
             uses=("5f-sphere",),
-            figure=_FIGURE,
             resolution=1e-2,
             examples=6,
         ),
