@@ -1,6 +1,6 @@
 """The registry: every claim, in the order of the theory."""
 
-from vaetheory.claims import optimal_decoder, smooth_decoder, stationary_evidence
+from vaetheory.claims import bilbo, optimal_decoder, smooth_decoder, stationary_evidence
 from vaetheory.claims.claim import Claim
 
 #: All claims, in order.
@@ -8,4 +8,5 @@ CLAIMS: tuple[Claim, ...] = (
     optimal_decoder.CLAIM,
     smooth_decoder.CLAIM,
     stationary_evidence.CLAIM,
+    bilbo.CLAIM,
 )

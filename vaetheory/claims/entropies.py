@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from vaetheory import decoders, gaussians, likelihoods
-from vaetheory._validation import Array
 from vaetheory.claims import strategies
 from vaetheory.claims.claim import Certificate
 from vaetheory.claims.model_scenes import curves, surfaces
