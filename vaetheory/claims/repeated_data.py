@@ -37,6 +37,7 @@ class Repeated(Likelihood):
 
     def __init__(self, inner: ExponentialFamily, count: float) -> None:
         self.inner, self.count, self.data_dim = inner, count, inner.data_dim
+        self.concave = inner.concave
 
     def check_data(self, x: ArrayLike) -> Array:
         """Any numbers will do."""
@@ -50,11 +51,11 @@ class Repeated(Likelihood):
         """Score of all observations."""
         return self.count * self.inner.score(x, params)
 
-    def information(self, x: Array, params: Array, jacobian: Array) -> Array:
+    def information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
         """Observed information of all observations."""
         return self.count * self.inner.information(x, params, jacobian)
 
-    def fisher_information(self, params: Array) -> Array:
+    def fisher_information(self, params: ArrayLike) -> Array:
         """Fisher information of all observations."""
         return self.count * self.inner.fisher_information(params)
 
