@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
+from scipy.special import expit
 
 from vaetheory import likelihoods
 from vaetheory._validation import Array
@@ -71,6 +72,8 @@ class Family:
     data : strategy of tuples
         One datum; a set of `least` different ones has a finite maximum-likelihood fit.
     least : int
+    full : bool
+        Whether it is an exponential family with as many params as statistics.
     from_statistic : callable
         `(likelihood, t) -> x` with T(x) = t; by default T(x) = x.
     """
@@ -81,6 +84,7 @@ class Family:
     support: Callable[[Likelihood, Array], Callable[[Integrand], tuple[Array, Array]]]
     data: SearchStrategy[Vector]
     least: int = 2
+    full: bool = True
     from_statistic: Callable[[Likelihood, Array], Array] = lambda likelihood, t: t
 
 
@@ -117,6 +121,26 @@ def _plane(likelihood: Likelihood, params: Array) -> Callable[[Integrand], tuple
         )
 
     return integral
+
+
+def _circle(likelihood: Likelihood, params: Array) -> Callable[[Integrand], tuple[Array, Array]]:
+    """The angles in (-pi, pi]: equally spaced sums of a periodic integrand."""
+    count = 256
+
+    def integral(integrand: Integrand) -> tuple[Array, Array]:
+        step = 2 * np.pi / count
+        starts = -np.pi + step * np.array([0.5, 1.0])
+        both = [integrand((a + step * np.arange(count))[:, None]) * step for a in starts]
+        sums = [np.ascontiguousarray(b.T).sum(axis=-1) for b in both]
+        size = np.abs(both[0]).sum(axis=0)
+        return (sums[0] + sums[1]) / 2, np.abs(sums[0] - sums[1]) + gamma(16) * size
+
+    return integral
+
+
+def _unit(likelihood: Likelihood, params: Array) -> Callable[[Integrand], tuple[Array, Array]]:
+    """The numbers between 0 and 1, x = expit t."""
+    return _mapped(expit, lambda t: expit(t) * expit(-t), -34.0, 34.0)
 
 
 def _counts(mean: Callable[[Likelihood, Array], float], spread: float) -> Callable[..., object]:
@@ -177,6 +201,31 @@ FAMILIES: dict[str, Family] = {
         strategies.vectors(1),
         _positive(90.0, 6.0),  # type: ignore[arg-type]
         _ABOVE,
+    ),
+    "Beta": Family(
+        lambda c: likelihoods.Beta(concentration=c),
+        # Below these the density at the ends is too high for sums in x.
+        st.tuples(st.sampled_from((8.0, 16.0, 32.0))),
+        st.tuples(strategies.fractions(-2, 2, 2)),
+        _unit,
+        st.tuples(strategies.fractions(2, 6, 8)),
+        from_statistic=lambda likelihood, t: expit(t),
+    ),
+    "Student-t": Family(
+        lambda dof, s: likelihoods.StudentT(dof=dof, scale=s),
+        st.tuples(st.sampled_from((3.0, 1.0, 2.0, 5.0)), st.sampled_from((1.0, 0.5, 2.0))),
+        strategies.vectors(1),
+        _line(lambda t: float(t.scale), 42.0),  # type: ignore[attr-defined, arg-type]
+        _REAL,
+        full=False,
+    ),
+    "von Mises": Family(
+        lambda k: likelihoods.VonMises(concentration=k),
+        st.tuples(st.sampled_from((1.0, 0.5, 4.0))),
+        strategies.vectors(1),
+        _circle,
+        _REAL,
+        full=False,
     ),
 }
 

@@ -50,11 +50,11 @@ class Repeated(Likelihood):
         """Score of all observations."""
         return self.count * self.inner.score(x, params)
 
-    def information(self, x: Array, params: Array, jacobian: Array) -> Array:
+    def information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
         """Observed information of all observations."""
         return self.count * self.inner.information(x, params, jacobian)
 
-    def fisher_information(self, params: Array) -> Array:
+    def fisher_information(self, params: ArrayLike) -> Array:
         """Fisher information of all observations."""
         return self.count * self.inner.fisher_information(params)
 

@@ -187,6 +187,33 @@ CLAIM = Claim(
             examples=40,
         ),
         Proposition(
+            label="7d-curved",
+            title="In a family with fewer parameters than statistics the average is not the metric",
+            statement=(
+                r"x = \pm a\text{ of equal weight},\ f^* = 0:\quad"
+                r"\mathbb E[-\nabla_z^2\log p] = J^2\kappa\cos a\text{ (von Mises)},\quad"
+                r"J^2\frac{(\nu+1)(\nu - a^2/s^2)}{s^2(\nu + a^2/s^2)^2}\text{ (Student-t)},"
+                r"\quad\ne J^2 F"
+            ),
+            hypotheses=(("curved family", r"\mathbb E_{p(x|f^*)}[T]\ne\mathbb E_{q(x|z)}[T]"),),
+            kind="counterexample",
+            instances=every_family.curved_pairs(),
+            check=every_family.curved_average,
+            controls=(
+                Control(
+                    "the pull-back metric",
+                    partial(every_family.curved_average, closed=every_family.curved_metric),
+                ),
+                Control(
+                    "the information at the mode",
+                    partial(
+                        every_family.curved_average, closed=every_family.information_at_the_mode
+                    ),
+                ),
+            ),
+            uses=("7d",),
+        ),
+        Proposition(
             label="7d-decoder",
             title="The optimal decoder matches mean parameters, and what others lose is a KL",
             statement=(

@@ -6,15 +6,19 @@ functions of one number and their derivatives; `Likelihood` says what every fami
 
 from vaetheory.likelihoods.base import ExponentialFamily, Likelihood
 from vaetheory.likelihoods.bernoulli import Bernoulli
+from vaetheory.likelihoods.beta import Beta
 from vaetheory.likelihoods.categorical import Categorical
 from vaetheory.likelihoods.elementwise import ElementwiseExponentialFamily, ElementwiseLikelihood
 from vaetheory.likelihoods.gamma import Gamma
 from vaetheory.likelihoods.gaussian import Gaussian
 from vaetheory.likelihoods.poisson import Poisson
 from vaetheory.likelihoods.special import stirling_remainder
+from vaetheory.likelihoods.student_t import StudentT
+from vaetheory.likelihoods.von_mises import VonMises
 
 __all__ = [
     "Bernoulli",
+    "Beta",
     "Categorical",
     "ElementwiseExponentialFamily",
     "ElementwiseLikelihood",
@@ -23,5 +27,7 @@ __all__ = [
     "Gaussian",
     "Likelihood",
     "Poisson",
+    "StudentT",
+    "VonMises",
     "stirling_remainder",
 ]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vaetheory._validation import Array, aligned
+from vaetheory._validation import Array, aligned, vectors
+
+PairOfArrays: TypeAlias = tuple[Array, Array]
 
 
 class Likelihood(ABC):
@@ -20,10 +23,26 @@ class Likelihood(ABC):
     #: Data dimension where the parameters of the likelihood fix it, else None.
     data_dim: int | None = None
     #: Whether the params are the natural parameters and T(x) = x: then `score` is x - mean and the
-    #: log density is concave in the params, which the evidence engine relies on.
+    #: log density is concave in the params.
     natural: bool = False
-    #: Whether log p is concave in the params; if not, the observed information can be indefinite.
-    concave: bool = True
+    #: Whether the log density is concave in the params, which the evidence engine relies on.
+    concave: bool = False
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        # A log partition is convex in the natural parameters.
+        cls.concave = cls.concave or cls.natural
+
+    def _pair(self, x: ArrayLike, params: ArrayLike, names: str = "x and params") -> PairOfArrays:
+        """Return both as arrays of vectors of the right size, or raise a ValueError."""
+        first, second = aligned(x, params, names)
+        if self.data_dim is not None and first.shape[-1] != self.data_dim:
+            raise ValueError(f"{names}: expected shape (..., {self.data_dim}), got {first.shape}")
+        return first, second
+
+    def _vectors(self, params: ArrayLike) -> Array:
+        """Return `params` as an array of vectors of the right size, or raise a ValueError."""
+        return vectors("params", params, self.data_dim)
 
     @abstractmethod
     def check_data(self, x: ArrayLike) -> Array:
@@ -38,11 +57,11 @@ class Likelihood(ABC):
         """Gradient of log p(x given params) in the params, `(..., D)`."""
 
     @abstractmethod
-    def information(self, x: Array, params: Array, jacobian: Array) -> Array:
+    def information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
         """J^T (-d^2 log p / dparams^2) J, the observed information pulled back, `(..., d, d)`."""
 
     @abstractmethod
-    def fisher_information(self, params: Array) -> Array:
+    def fisher_information(self, params: ArrayLike) -> Array:
         """Fisher information in the params, `(..., D, D)`."""
 
     def expected_information(self, params: Array, jacobian: Array) -> Array:
@@ -62,7 +81,8 @@ class ExponentialFamily(Likelihood):
     """A likelihood log p = T(x) . phi(params) - A(params) + h(x).
 
     T are the sufficient statistics, phi the natural parameters, A the log partition and h the base
-    measure: so written, a table over many data and many parameters is one matrix product.
+    measure: so written, a table over many data and many parameters is one matrix product. A curved
+    family has more statistics than params: two a data dimension for the von Mises family.
     """
 
     @abstractmethod
@@ -87,7 +107,9 @@ class ExponentialFamily(Likelihood):
 
     @abstractmethod
     def fit(self, x: Array, log_weights: Array) -> Array:
-        """Parameters of the greatest weighted log likelihood: they match the mean parameters.
+        """Parameters of the greatest weighted log likelihood.
+
+        They match the mean parameters, as far as a curved family can.
 
         Parameters
         ----------
@@ -104,7 +126,7 @@ class ExponentialFamily(Likelihood):
 
     def log_prob(self, x: ArrayLike, params: ArrayLike) -> Array:
         """Log density in nats, `(...)`; leading axes broadcast."""
-        x, params = aligned(x, params)
+        x, params = self._pair(x, params)
         return (
             (self.statistics(x) * self.natural_parameters(params)).sum(axis=-1)
             - self.log_partition(params)
@@ -113,7 +135,7 @@ class ExponentialFamily(Likelihood):
 
     def kl_divergence(self, params: ArrayLike, other: ArrayLike) -> Array:
         """KL( p(. given params) || p(. given other) ) in nats, `(...)`, in closed form."""
-        params, other = aligned(params, other, "params and other")
+        params, other = self._pair(params, other, "params and other")
         shift = self.natural_parameters(params) - self.natural_parameters(other)
         return (
             (self.mean(params) * shift).sum(axis=-1)

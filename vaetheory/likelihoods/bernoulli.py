@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit, logsumexp
 
-from vaetheory._validation import Array, aligned, vectors
+from vaetheory._validation import Array, vectors
 from vaetheory.likelihoods.elementwise import ElementwiseExponentialFamily
 
 
@@ -42,7 +42,7 @@ class Bernoulli(ElementwiseExponentialFamily):
         return np.zeros(x.shape[:-1])
 
     def log_prob(self, x: ArrayLike, params: ArrayLike) -> Array:
-        return self._log_prob(*aligned(x, params)).sum(axis=-1)
+        return self._log_prob(*self._pair(x, params)).sum(axis=-1)
 
     def _log_prob(self, x: Array, params: Array) -> Array:
         return -np.logaddexp(0.0, (1 - 2 * x) * params)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import logsumexp, softmax
 
-from vaetheory._validation import Array, aligned, as_array, vectors
+from vaetheory._validation import Array, vectors
 from vaetheory.likelihoods.base import ExponentialFamily
 
 
@@ -55,10 +55,11 @@ class Categorical(ExponentialFamily):
         return softmax(params, axis=-1)
 
     def score(self, x: ArrayLike, params: ArrayLike) -> Array:
-        x, params = aligned(x, params)
+        x, params = self._pair(x, params)
         return x - self.mean(params)
 
-    def information(self, x: Array, params: Array, jacobian: Array) -> Array:
+    def information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
+        x, params = self._pair(x, params)
         out = self.expected_information(params, jacobian)
         leading = np.broadcast_shapes(x.shape[:-1], out.shape[:-2])
         return np.broadcast_to(out, (*leading, *out.shape[-2:]))
@@ -68,8 +69,8 @@ class Categorical(ExponentialFamily):
         centred = jacobian - np.einsum("...i,...ij->...j", p, jacobian)[..., None, :]
         return np.swapaxes(centred, -1, -2) @ (p[..., None] * centred)
 
-    def fisher_information(self, params: Array) -> Array:
-        p = self.mean(params)
+    def fisher_information(self, params: ArrayLike) -> Array:
+        p = self.mean(self._vectors(params))
         return p[..., None] * np.eye(p.shape[-1]) - p[..., :, None] * p[..., None, :]
 
     def fit(self, x: Array, log_weights: Array) -> Array:
@@ -77,6 +78,6 @@ class Categorical(ExponentialFamily):
             return logsumexp(log_weights[..., :, None] + np.log(x), axis=-2)
 
     def sample(self, params: ArrayLike, rng: np.random.Generator) -> Array:
-        p = self.mean(as_array("params", params, min_ndim=1))
+        p = self.mean(self._vectors(params))
         choice = (rng.random((*p.shape[:-1], 1)) > np.cumsum(p, axis=-1)[..., :-1]).sum(axis=-1)
         return np.eye(p.shape[-1])[choice]

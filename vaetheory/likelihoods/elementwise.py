@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vaetheory import differences
-from vaetheory._validation import Array, aligned
+from vaetheory._validation import Array
 from vaetheory.likelihoods.base import ExponentialFamily, Likelihood
 
 
@@ -66,18 +66,19 @@ class ElementwiseLikelihood(Likelihood):
         )
 
     def log_prob(self, x: ArrayLike, params: ArrayLike) -> Array:
-        return self._log_prob(*aligned(x, params)).sum(axis=-1)
+        return self._log_prob(*self._pair(x, params)).sum(axis=-1)
 
     def score(self, x: ArrayLike, params: ArrayLike) -> Array:
-        return self._score(*aligned(x, params))
+        return self._score(*self._pair(x, params))
 
-    def information(self, x: Array, params: Array, jacobian: Array) -> Array:
-        return _pulled_back(self._information(x, params), jacobian)
+    def information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
+        return _pulled_back(self._information(*self._pair(x, params)), jacobian)
 
     def expected_information(self, params: Array, jacobian: Array) -> Array:
         return _pulled_back(self._fisher(params), jacobian)
 
-    def fisher_information(self, params: Array) -> Array:
+    def fisher_information(self, params: ArrayLike) -> Array:
+        params = self._vectors(params)
         return self._fisher(params)[..., None] * np.eye(params.shape[-1])
 
 

@@ -32,6 +32,8 @@ class Gamma(ElementwiseExponentialFamily):
     -1.0
     """
 
+    concave = True
+
     shape: float
 
     def __init__(self, shape: float) -> None:

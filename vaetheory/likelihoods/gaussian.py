@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import solve_triangular
 
-from vaetheory._validation import Array, aligned, covariances, positive, vectors
+from vaetheory._validation import Array, covariances, positive, vectors
 from vaetheory.gaussians import LOG_2PI
 from vaetheory.likelihoods.base import ExponentialFamily
 
@@ -36,6 +36,8 @@ class Gaussian(ExponentialFamily):
     >>> round(float(Gaussian(scale=0.5).log_prob(np.zeros(1), np.zeros(1))), 6)
     -0.225791
     """
+
+    concave = True
 
     scale: Array | None = None
     cov: Array | None = None
@@ -101,7 +103,7 @@ class Gaussian(ExponentialFamily):
         return np.full(x.shape[:-1], self.log_peak(x.shape[-1]))
 
     def log_prob(self, x: ArrayLike, params: ArrayLike) -> Array:
-        x, params = aligned(x, params)
+        x, params = self._pair(x, params)
         # The difference is formed first: the expanded square loses digits when scale is small.
         return -0.5 * (self.whiten(x - params) ** 2).sum(axis=-1) + self.log_peak(x.shape[-1])
 
@@ -109,7 +111,7 @@ class Gaussian(ExponentialFamily):
         return self.whiten(params)
 
     def score(self, x: ArrayLike, params: ArrayLike) -> Array:
-        x, params = aligned(x, params)
+        x, params = self._pair(x, params)
         residual = x - params
         if self.scale is not None:
             return residual / self.scale**2
@@ -117,14 +119,15 @@ class Gaussian(ExponentialFamily):
         chol: Array = self._chol  # type: ignore[attr-defined]
         return solve_triangular(chol, flat, lower=True, trans="T").T.reshape(residual.shape)
 
-    def information(self, x: Array, params: Array, jacobian: Array) -> Array:
-        return self.expected_information(params, jacobian)
+    def information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
+        return self.expected_information(self._pair(x, params)[1], jacobian)
 
     def expected_information(self, params: Array, jacobian: Array) -> Array:
         white = self.whiten(np.swapaxes(jacobian, -1, -2))
         return white @ np.swapaxes(white, -1, -2)
 
-    def fisher_information(self, params: Array) -> Array:
+    def fisher_information(self, params: ArrayLike) -> Array:
+        params = self._vectors(params)
         inverse = np.linalg.inv(self.covariance(params.shape[-1]))
         return np.broadcast_to(inverse, (*params.shape, params.shape[-1])).copy()
 
@@ -139,5 +142,5 @@ class Gaussian(ExponentialFamily):
         return loc + noise @ self._chol.T  # type: ignore[attr-defined]
 
     def kl_divergence(self, params: ArrayLike, other: ArrayLike) -> Array:
-        params, other = aligned(params, other, "params and other")
+        params, other = self._pair(params, other, "params and other")
         return 0.5 * (self.whiten(params - other) ** 2).sum(axis=-1)

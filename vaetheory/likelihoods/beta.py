@@ -1,0 +1,172 @@
+"""Data in the open unit interval."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.optimize import newton
+from scipy.special import expit, polygamma
+
+from vaetheory._validation import Array, positive, vectors
+from vaetheory.gaussians import LOG_2PI
+from vaetheory.likelihoods.elementwise import ElementwiseExponentialFamily, ElementwiseLikelihood
+from vaetheory.likelihoods.special import bernoulli_divergence, digamma_excess, stirling_remainder
+
+#: Greatest |d^2 expit / dt^2|, 1 / (6 sqrt 3), rounded up.
+_BEND = 0.0962250449
+#: -expit' (1 - t tanh(t / 2)) is at most this, rounded up.
+_DIP = 0.0802475619
+_TINY = 1e-290
+
+
+@dataclass(frozen=True)
+class Beta(ElementwiseExponentialFamily):
+    """Beta likelihood of data in (0, 1) with a fixed concentration; the decoder gives logits.
+
+    The density is that of Beta(alpha, beta) with alpha = c p, beta = c (1 - p), p = expit(params):
+    its mean is p and its variance p (1 - p) / (c + 1).
+
+    With c fixed this is an exponential family of one statistic, T = log(x / (1 - x)), with natural
+    parameter alpha: `mean` is psi(alpha) - psi(beta), the mean of the data's logits (not of the
+    data). The log density is concave in alpha, but not in the logit of p.
+
+    Parameters
+    ----------
+    concentration : float
+        c = alpha + beta > 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> uniform = Beta(concentration=2.0)
+    >>> abs(round(float(uniform.log_prob(np.array([0.3]), np.zeros(1))), 12))
+    0.0
+    """
+
+    concentration: float
+
+    def __init__(self, concentration: float) -> None:
+        object.__setattr__(self, "concentration", float(positive("concentration", concentration)))
+
+    def check_data(self, x: ArrayLike) -> Array:
+        array = vectors("x", x, None)
+        wrong = (array <= 0) | (array >= 1)
+        if wrong.any():
+            raise ValueError(f"x: expected numbers inside (0, 1) (Beta), got {array[wrong][0]:g}")
+        return array
+
+    def statistics(self, x: Array) -> Array:
+        return np.log(x) - np.log1p(-x)
+
+    def natural_parameters(self, params: Array) -> Array:
+        return self.concentration * expit(params)
+
+    def _shapes(self, params: Array) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+        """Alpha and beta, each with its logarithm, which does not underflow."""
+        c, sides = self.concentration, (params, -params)
+        alpha, beta = ((c * expit(t), np.log(c) - np.logaddexp(0.0, -t)) for t in sides)
+        return alpha, beta
+
+    def _log_width(self, params: Array) -> Array:
+        """Log of the normalising constant, less the entropy of the mean: -log B - c H(p)."""
+        total = np.asarray(self.concentration)
+        out = stirling_remainder(total) - 0.5 * np.log(total) - 0.5 * LOG_2PI
+        for a, log_a in self._shapes(params):
+            half = 0.5 * log_a - stirling_remainder(np.maximum(a, _TINY))
+            # log Gamma(a) = -log a to the last digit where a is tiny.
+            out = out + np.where(a > _TINY, half, log_a + 0.5 * LOG_2PI)
+        return np.asarray(out)
+
+    def _log_partition(self, params: Array) -> Array:
+        entropy = np.logaddexp(0.0, params) - params * expit(params)
+        return -self.concentration * entropy - self._log_width(params)
+
+    def _log_base(self, x: Array) -> Array:
+        return (self.concentration - 1) * np.log1p(-x) - np.log(x)
+
+    def log_prob(self, x: ArrayLike, params: ArrayLike) -> Array:
+        return ElementwiseLikelihood.log_prob(self, x, params)
+
+    def _log_prob(self, x: Array, params: Array) -> Array:
+        # Written about the mean, so that a great concentration cancels nothing.
+        away = bernoulli_divergence(params, self.statistics(x))
+        return self._log_width(params) - self.concentration * away - np.log(x) - np.log1p(-x)
+
+    def greatest_log_prob(self, x: Array) -> Array:
+        return self._log_prob(x, self._solve(self.statistics(x))).sum(axis=-1)
+
+    def _mean_shift(self, params: Array) -> Array:
+        """psi(1 + alpha) - psi(1 + beta) - params."""
+        alpha, beta = self._shapes(params)
+        return digamma_excess(*alpha) - digamma_excess(*beta)
+
+    def mean(self, params: Array) -> Array:
+        # The poles of psi apart: 1 / beta - 1 / alpha.
+        poles = 2 * np.sinh(np.clip(params, -700.0, 700.0)) / self.concentration
+        return params + self._mean_shift(params) + poles
+
+    def _score(self, x: Array, params: Array) -> Array:
+        slope = self.concentration * expit(params) * expit(-params)
+        away = self.statistics(x) - params
+        return slope * (away - self._mean_shift(params)) - np.tanh(params / 2)
+
+    def _information(self, x: Array, params: Array) -> Array:
+        return self._fisher(params) + np.tanh(params / 2) * self._score(x, params)
+
+    def _fisher(self, params: Array) -> Array:
+        p, q = expit(params), expit(-params)
+        trigamma = sum(polygamma(1, 1 + a) for a, _ in self._shapes(params))
+        return (self.concentration * p * q) ** 2 * trigamma + p**2 + q**2
+
+    def _fisher_log_slope(self, params: Array) -> Array:
+        c, p, q = self.concentration, expit(params), expit(-params)
+        square = (c * p * q) ** 2
+        first = sum(polygamma(1, 1 + a) for a in (c * p, c * q))
+        second = polygamma(2, 1 + c * p) - polygamma(2, 1 + c * q)
+        slope = square * (2 * (q - p) * first + c * p * q * second) + 2 * p * q * (p - q)
+        return slope / (square * first + p**2 + q**2)
+
+    def curvature_bounds(self, x: Array) -> tuple[Array, Array]:
+        # With p the mean, tau = 2 p - 1 and l the logit of x the second derivative is
+        # c p q (tau (t - l) - 1) but for what 1/(2a) < log a - psi(a) < 1/a and
+        # 1/a + 1/(2a^2) < psi'(a) < 1/a + 1/a^2 leave: that is between -9/16 and 1/2.
+        tilt = _BEND * np.abs(self.statistics(x))
+        c = self.concentration
+        return -c * (tilt + 0.25) - 0.5625, c * (tilt + _DIP) + 0.5
+
+    def _solve(self, mean: Array) -> Array:
+        """Params of which `mean` is the mean, by Newton's method."""
+        c, target = self.concentration, np.abs(mean)
+        # `mean` is odd, and convex beyond nought: from above Newton's method descends to the root.
+        start = np.minimum(target, np.log(2 * c * target + 4))
+
+        def slope(t: Array) -> Array:
+            trigamma = sum(polygamma(1, 1 + a) for a, _ in self._shapes(t))
+            return c * expit(t) * expit(-t) * trigamma + 2 * np.cosh(t) / c
+
+        root = newton(lambda t: self.mean(t) - target, start, fprime=slope, tol=1e-9, maxiter=200)
+        return np.sign(mean) * root
+
+    def fit(self, x: Array, log_weights: Array) -> Array:
+        return self._solve(np.exp(log_weights) @ self.statistics(x))
+
+    def sample(self, params: ArrayLike, rng: np.random.Generator) -> Array:
+        """Draw one datum a parameter vector; what would round to 0 or 1 is moved just inside."""
+        (alpha, _), (beta, _) = self._shapes(self._vectors(params))
+        least = np.finfo(np.float64).tiny
+        draws = rng.beta(np.maximum(alpha, least), np.maximum(beta, least))
+        return np.clip(draws, least, 1 - np.finfo(np.float64).epsneg)
+
+    def kl_divergence(self, params: ArrayLike, other: ArrayLike) -> Array:
+        params, other = self._pair(params, other, "params and other")
+        p, p_other = expit(params), expit(other)
+        out = self.concentration * (
+            bernoulli_divergence(other, params) + self._mean_shift(params) * (p - p_other)
+        )
+        for sign in (1, -1):
+            shift = np.logaddexp(0.0, -sign * params) - np.logaddexp(0.0, -sign * other)
+            out = out + np.expm1(shift)
+        out = out + self._log_width(params) - self._log_width(other)
+        return out.sum(axis=-1)

@@ -1,0 +1,96 @@
+"""Real data with heavy tails."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from vaetheory._validation import Array, positive, vectors
+from vaetheory.gaussians import LOG_2PI
+from vaetheory.likelihoods.elementwise import ElementwiseLikelihood
+from vaetheory.likelihoods.special import log_gamma_ratio
+
+
+@dataclass(frozen=True)
+class StudentT(ElementwiseLikelihood):
+    """Student's t likelihood of real data; the decoder gives locations.
+
+    It is no exponential family: it has no mean parameters and no fit in closed form, and its
+    divergences have no closed form either. The Fisher information is (dof + 1) / (dof + 3) /
+    scale^2 at every location.
+
+    Parameters
+    ----------
+    dof : float
+        Degrees of freedom, nu > 0; 1 is the Cauchy distribution.
+    scale : float or array (D,)
+        Scale(s) s > 0; the variance is s^2 nu / (nu - 2) where nu > 2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> family = StudentT(dof=1.0, scale=1.0)
+    >>> round(float(np.exp(family.log_prob(np.zeros(1), np.zeros(1))) * np.pi), 12)
+    1.0
+    """
+
+    dof: float
+    scale: Array
+
+    def __init__(self, dof: float, scale: ArrayLike) -> None:
+        spread = positive("scale", scale, max_ndim=1)
+        object.__setattr__(self, "dof", float(positive("dof", dof)))
+        object.__setattr__(self, "scale", spread)
+        object.__setattr__(self, "data_dim", len(spread) if spread.ndim else None)
+
+    def check_data(self, x: ArrayLike) -> Array:
+        return vectors("x", x, self.data_dim)
+
+    def _tangent(self, x: Array, params: Array) -> tuple[Array, Array, Array]:
+        """Residual w in units of sqrt(nu) s, and the sine and cosine of its arc tangent."""
+        w = (x - params) / (self.scale * np.sqrt(self.dof))
+        length = np.hypot(1.0, w)
+        return w, w / length, 1 / length
+
+    def _peak(self) -> Array:
+        """Log density at the location, of each data dimension."""
+        ratio = log_gamma_ratio(np.asarray(self.dof / 2), np.asarray(0.5))
+        return ratio - 0.5 * LOG_2PI - np.log(self.scale)
+
+    def _log_prob(self, x: Array, params: Array) -> Array:
+        w, _, cosine = self._tangent(x, params)
+        # log(1 + w^2), of which the square would overflow or the logarithm of a cosine be rounded.
+        near = np.log1p(np.minimum(np.abs(w), 1.0) ** 2)
+        excess = np.where(np.abs(w) < 1, near, -2 * np.log(cosine))
+        return self._peak() - 0.5 * (self.dof + 1) * excess
+
+    def greatest_log_prob(self, x: Array) -> Array:
+        return np.broadcast_to(self._peak(), x.shape).sum(axis=-1)
+
+    def _score(self, x: Array, params: Array) -> Array:
+        _, sine, cosine = self._tangent(x, params)
+        return (self.dof + 1) / (self.scale * np.sqrt(self.dof)) * sine * cosine
+
+    def _greatest_information(self) -> Array:
+        return (1 + 1 / self.dof) / self.scale**2
+
+    def _information(self, x: Array, params: Array) -> Array:
+        _, sine, cosine = self._tangent(x, params)
+        return self._greatest_information() * (cosine - sine) * (cosine + sine) * cosine**2
+
+    def _fisher(self, params: Array) -> Array:
+        return np.broadcast_to((self.dof + 1) / (self.dof + 3) / self.scale**2, params.shape)
+
+    def _fisher_log_slope(self, params: Array) -> Array:
+        return np.zeros_like(params)
+
+    def curvature_bounds(self, x: Array) -> tuple[Array, Array]:
+        # (1 - w^2) / (1 + w^2)^2 is between 1, at w = 0, and -1/8, at w^2 = 3.
+        greatest = np.broadcast_to(self._greatest_information(), x.shape)
+        return -greatest, greatest / 8
+
+    def sample(self, params: ArrayLike, rng: np.random.Generator) -> Array:
+        loc = self._vectors(params)
+        return loc + self.scale * rng.standard_t(self.dof, loc.shape)
