@@ -11,7 +11,7 @@ from vaetheory._validation import Array, integer, vectors
 from vaetheory.decoders import Decoder, as_decoder
 from vaetheory.derivatives import Function
 from vaetheory.gaussians import standard_log_prob
-from vaetheory.likelihoods import Likelihood
+from vaetheory.likelihoods import Likelihood, NoMetricError
 
 # Beyond this a decoder's output is cut, so that its square still fits in float64.
 _LARGEST = 1e140
@@ -44,7 +44,8 @@ class LatentModel:
     Raises
     ------
     ValueError
-        If the decoder returns a wrong shape or NaN, or its outputs do not fit the likelihood.
+        If the decoder returns a wrong shape or NaN, or its outputs do not fit the likelihood; a
+        `NoMetricError` if the likelihood induces no Riemannian metric (claim 7e).
 
     Examples
     --------
@@ -68,6 +69,8 @@ class LatentModel:
                 "likelihood: expected a member of vaetheory.likelihoods, "
                 f"got {type(likelihood).__name__}"
             )
+        if likelihood.no_metric is not None:
+            raise NoMetricError(likelihood.no_metric)
         for name, value in (
             ("decoder", as_decoder(decoder)),
             ("likelihood", likelihood),

@@ -4,16 +4,20 @@ A new family is a subclass of `ElementwiseExponentialFamily` or `ElementwiseLike
 functions of one number and their derivatives; `Likelihood` says what every family has.
 """
 
-from vaetheory.likelihoods.base import ExponentialFamily, Likelihood
+from vaetheory.likelihoods.base import ExponentialFamily, Likelihood, NoMetricError
 from vaetheory.likelihoods.bernoulli import Bernoulli
 from vaetheory.likelihoods.beta import Beta
 from vaetheory.likelihoods.categorical import Categorical
 from vaetheory.likelihoods.elementwise import ElementwiseExponentialFamily, ElementwiseLikelihood
+from vaetheory.likelihoods.exponential import Exponential
 from vaetheory.likelihoods.gamma import Gamma
 from vaetheory.likelihoods.gaussian import Gaussian
+from vaetheory.likelihoods.log_normal import LogNormal
+from vaetheory.likelihoods.negative_binomial import NegativeBinomial
 from vaetheory.likelihoods.poisson import Poisson
 from vaetheory.likelihoods.special import stirling_remainder
 from vaetheory.likelihoods.student_t import StudentT
+from vaetheory.likelihoods.supports import Support
 from vaetheory.likelihoods.von_mises import VonMises
 
 __all__ = [
@@ -22,12 +26,17 @@ __all__ = [
     "Categorical",
     "ElementwiseExponentialFamily",
     "ElementwiseLikelihood",
+    "Exponential",
     "ExponentialFamily",
     "Gamma",
     "Gaussian",
     "Likelihood",
+    "LogNormal",
+    "NegativeBinomial",
+    "NoMetricError",
     "Poisson",
     "StudentT",
+    "Support",
     "VonMises",
     "stirling_remainder",
 ]

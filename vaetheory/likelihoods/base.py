@@ -9,8 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vaetheory._validation import Array, aligned, vectors
+from vaetheory.likelihoods.supports import Support
 
 PairOfArrays: TypeAlias = tuple[Array, Array]
+
+
+class NoMetricError(ValueError):
+    """A family has no Fisher information metric: the message names the identity that fails."""
 
 
 class Likelihood(ABC):
@@ -27,6 +32,10 @@ class Likelihood(ABC):
     natural: bool = False
     #: Whether the log density is concave in the params, which the evidence engine relies on.
     concave: bool = False
+    #: Where data can be, or None for a family that checks its data itself.
+    support: Support | None = None
+    #: What fails where the family induces no Riemannian metric, in the words of an error.
+    no_metric: str | None = None
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -44,9 +53,10 @@ class Likelihood(ABC):
         """Return `params` as an array of vectors of the right size, or raise a ValueError."""
         return vectors("params", params, self.data_dim)
 
-    @abstractmethod
     def check_data(self, x: ArrayLike) -> Array:
         """Return `x` as an array, or raise a ValueError if it is outside the support."""
+        array = vectors("x", x, self.data_dim)
+        return array if self.support is None else self.support.check(array, type(self).__name__)
 
     @abstractmethod
     def log_prob(self, x: ArrayLike, params: ArrayLike) -> Array:

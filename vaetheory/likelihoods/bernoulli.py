@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit, logsumexp
 
-from vaetheory._validation import Array, vectors
+from vaetheory._validation import Array
 from vaetheory.likelihoods.elementwise import ElementwiseExponentialFamily
+from vaetheory.likelihoods.supports import Support
 
 
 @dataclass(frozen=True)
@@ -24,13 +25,7 @@ class Bernoulli(ElementwiseExponentialFamily):
     """
 
     natural = True
-
-    def check_data(self, x: ArrayLike) -> Array:
-        array = vectors("x", x, None)
-        if not np.isin(array, (0.0, 1.0)).all():
-            bad = array[~np.isin(array, (0.0, 1.0))][0]
-            raise ValueError(f"x: expected zeros and ones (Bernoulli), got {bad:g}")
-        return array
+    support = Support.BINARY
 
     def _log_partition(self, params: Array) -> Array:
         return np.logaddexp(0.0, params)
@@ -68,5 +63,5 @@ class Bernoulli(ElementwiseExponentialFamily):
         return ones - zeros
 
     def sample(self, params: ArrayLike, rng: np.random.Generator) -> Array:
-        p = expit(vectors("params", params, None))
+        p = expit(self._vectors(params))
         return rng.binomial(1, p).astype(np.float64)

@@ -9,10 +9,11 @@ from numpy.typing import ArrayLike
 from scipy.optimize import newton
 from scipy.special import expit, polygamma
 
-from vaetheory._validation import Array, positive, vectors
+from vaetheory._validation import Array, positive
 from vaetheory.gaussians import LOG_2PI
 from vaetheory.likelihoods.elementwise import ElementwiseExponentialFamily, ElementwiseLikelihood
 from vaetheory.likelihoods.special import bernoulli_divergence, digamma_excess, stirling_remainder
+from vaetheory.likelihoods.supports import Support
 
 #: Greatest |d^2 expit / dt^2|, 1 / (6 sqrt 3), rounded up.
 _BEND = 0.0962250449
@@ -45,17 +46,12 @@ class Beta(ElementwiseExponentialFamily):
     0.0
     """
 
+    support = Support.UNIT_INTERVAL
+
     concentration: float
 
     def __init__(self, concentration: float) -> None:
         object.__setattr__(self, "concentration", float(positive("concentration", concentration)))
-
-    def check_data(self, x: ArrayLike) -> Array:
-        array = vectors("x", x, None)
-        wrong = (array <= 0) | (array >= 1)
-        if wrong.any():
-            raise ValueError(f"x: expected numbers inside (0, 1) (Beta), got {array[wrong][0]:g}")
-        return array
 
     def statistics(self, x: Array) -> Array:
         return np.log(x) - np.log1p(-x)

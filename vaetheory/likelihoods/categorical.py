@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import logsumexp, softmax
 
-from vaetheory._validation import Array, vectors
+from vaetheory._validation import Array
 from vaetheory.likelihoods.base import ExponentialFamily
+from vaetheory.likelihoods.special import log_weighted_mean
+from vaetheory.likelihoods.supports import Support
 
 
 @dataclass(frozen=True)
@@ -27,14 +29,7 @@ class Categorical(ExponentialFamily):
     """
 
     natural = True
-
-    def check_data(self, x: ArrayLike) -> Array:
-        array = vectors("x", x, None)
-        one_hot = np.isin(array, (0.0, 1.0)).all(axis=-1) & (array.sum(axis=-1) == 1)
-        if not one_hot.all():
-            bad = array[~one_hot][0] if array.ndim > 1 else array
-            raise ValueError(f"x: expected one-hot vectors (Categorical), got {bad.tolist()}")
-        return array
+    support = Support.ONE_HOT
 
     def statistics(self, x: Array) -> Array:
         return x
@@ -74,8 +69,7 @@ class Categorical(ExponentialFamily):
         return p[..., None] * np.eye(p.shape[-1]) - p[..., :, None] * p[..., None, :]
 
     def fit(self, x: Array, log_weights: Array) -> Array:
-        with np.errstate(divide="ignore"):
-            return logsumexp(log_weights[..., :, None] + np.log(x), axis=-2)
+        return log_weighted_mean(x, log_weights)
 
     def sample(self, params: ArrayLike, rng: np.random.Generator) -> Array:
         p = self.mean(self._vectors(params))

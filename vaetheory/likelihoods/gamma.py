@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import gammaln, logsumexp, xlogy
+from scipy.special import gammaln, xlogy
 
-from vaetheory._validation import Array, positive, vectors
+from vaetheory._validation import Array, positive
 from vaetheory.gaussians import LOG_2PI
 from vaetheory.likelihoods.elementwise import ElementwiseExponentialFamily
-from vaetheory.likelihoods.special import stirling_remainder
+from vaetheory.likelihoods.special import log_weighted_mean, stirling_remainder
+from vaetheory.likelihoods.supports import Support
 
 
 @dataclass(frozen=True)
@@ -33,17 +34,12 @@ class Gamma(ElementwiseExponentialFamily):
     """
 
     concave = True
+    support = Support.POSITIVE
 
     shape: float
 
     def __init__(self, shape: float) -> None:
         object.__setattr__(self, "shape", float(positive("shape", shape)))
-
-    def check_data(self, x: ArrayLike) -> Array:
-        array = vectors("x", x, None)
-        if (array <= 0).any():
-            raise ValueError(f"x: expected positive numbers (Gamma), got {array.min():g}")
-        return array
 
     def natural_parameters(self, params: Array) -> Array:
         return -self.shape * np.exp(-np.maximum(params, -700.0))
@@ -77,8 +73,9 @@ class Gamma(ElementwiseExponentialFamily):
         return np.zeros_like(params)
 
     def fit(self, x: Array, log_weights: Array) -> Array:
-        return logsumexp(log_weights[..., :, None] + np.log(x), axis=-2)
+        return log_weighted_mean(x, log_weights)
 
     def sample(self, params: ArrayLike, rng: np.random.Generator) -> Array:
-        mean = np.exp(vectors("params", params, None))
-        return rng.gamma(self.shape, mean / self.shape)
+        """Draw one datum a parameter vector; what would round to 0 is moved just inside."""
+        mean = np.exp(self._vectors(params))
+        return np.maximum(rng.gamma(self.shape, mean / self.shape), np.finfo(np.float64).tiny)

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import solve_triangular
 
-from vaetheory._validation import Array, covariances, positive, vectors
+from vaetheory._validation import Array, covariances, positive
 from vaetheory.gaussians import LOG_2PI
 from vaetheory.likelihoods.base import ExponentialFamily
+from vaetheory.likelihoods.supports import Support
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Gaussian(ExponentialFamily):
     """
 
     concave = True
+    support = Support.REAL
 
     scale: Array | None = None
     cov: Array | None = None
@@ -79,9 +81,6 @@ class Gaussian(ExponentialFamily):
         if self.scale is not None:
             return float(np.broadcast_to(np.log(self.scale), data_dim).sum())
         return float(np.log(np.diagonal(self._chol)).sum())  # type: ignore[attr-defined]
-
-    def check_data(self, x: ArrayLike) -> Array:
-        return vectors("x", x, self.data_dim)
 
     def statistics(self, x: Array) -> Array:
         return self.whiten(x)
@@ -135,7 +134,7 @@ class Gaussian(ExponentialFamily):
         return np.exp(log_weights) @ x
 
     def sample(self, params: ArrayLike, rng: np.random.Generator) -> Array:
-        loc = vectors("params", params, self.data_dim)
+        loc = self._vectors(params)
         noise = rng.standard_normal(loc.shape)
         if self.scale is not None:
             return loc + self.scale * noise

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import gammaln, logsumexp
+from scipy.special import gammaln
 
-from vaetheory._validation import Array, vectors
+from vaetheory._validation import Array
 from vaetheory.gaussians import LOG_2PI
 from vaetheory.likelihoods.elementwise import ElementwiseExponentialFamily
-from vaetheory.likelihoods.special import stirling_remainder
+from vaetheory.likelihoods.special import log_weighted_mean, stirling_remainder
+from vaetheory.likelihoods.supports import Support
 
 
 @dataclass(frozen=True)
@@ -26,13 +27,7 @@ class Poisson(ElementwiseExponentialFamily):
     """
 
     natural = True
-
-    def check_data(self, x: ArrayLike) -> Array:
-        array = vectors("x", x, None)
-        wrong = (array < 0) | (array != np.round(array))
-        if wrong.any():
-            raise ValueError(f"x: expected counts 0, 1, 2, ... (Poisson), got {array[wrong][0]:g}")
-        return array
+    support = Support.COUNTS
 
     def _log_partition(self, params: Array) -> Array:
         return np.exp(np.minimum(params, 700.0))
@@ -59,8 +54,7 @@ class Poisson(ElementwiseExponentialFamily):
         return np.ones_like(params)
 
     def fit(self, x: Array, log_weights: Array) -> Array:
-        with np.errstate(divide="ignore"):
-            return logsumexp(log_weights[..., :, None] + np.log(x), axis=-2)
+        return log_weighted_mean(x, log_weights)
 
     def sample(self, params: ArrayLike, rng: np.random.Generator) -> Array:
-        return rng.poisson(np.exp(vectors("params", params, None))).astype(np.float64)
+        return rng.poisson(np.exp(self._vectors(params))).astype(np.float64)

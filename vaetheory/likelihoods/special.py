@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import expit, gammaln, psi
+from scipy.special import expit, gammaln, logsumexp, psi
 
 from vaetheory._validation import Array
 from vaetheory.gaussians import LOG_2PI
@@ -74,3 +74,16 @@ def bernoulli_divergence(logit: Array, other: Array) -> Array:
     far = np.exp(np.minimum(log_ratio, 100.0)) - m
     grown = np.log1p(np.where(v > -1.0, near, far))
     return np.where(log_ratio > 100.0, log_ratio, grown) + m * v
+
+
+def log_weighted_mean(x: Array, log_weights: Array) -> Array:
+    """Log of the weighted means of data `(N, D)`, `(..., D)`; minus infinity where all are nought.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> float(log_weighted_mean(np.array([[0.0], [1.0]]), np.array([0.0, -800.0]))[0])
+    -800.0
+    """
+    with np.errstate(divide="ignore"):
+        return logsumexp(log_weights[..., :, None] + np.log(x), axis=-2)

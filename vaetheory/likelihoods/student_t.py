@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vaetheory._validation import Array, positive, vectors
+from vaetheory._validation import Array, positive
 from vaetheory.gaussians import LOG_2PI
 from vaetheory.likelihoods.elementwise import ElementwiseLikelihood
 from vaetheory.likelihoods.special import log_gamma_ratio
+from vaetheory.likelihoods.supports import Support
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class StudentT(ElementwiseLikelihood):
     1.0
     """
 
+    support = Support.REAL
+
     dof: float
     scale: Array
 
@@ -44,9 +47,6 @@ class StudentT(ElementwiseLikelihood):
         object.__setattr__(self, "dof", float(positive("dof", dof)))
         object.__setattr__(self, "scale", spread)
         object.__setattr__(self, "data_dim", len(spread) if spread.ndim else None)
-
-    def check_data(self, x: ArrayLike) -> Array:
-        return vectors("x", x, self.data_dim)
 
     def _tangent(self, x: Array, params: Array) -> tuple[Array, Array, Array]:
         """Residual w in units of sqrt(nu) s, and the sine and cosine of its arc tangent."""

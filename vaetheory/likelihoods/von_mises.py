@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import i0e, i1e
 
-from vaetheory._validation import Array, positive, vectors
+from vaetheory._validation import Array, positive
 from vaetheory.gaussians import LOG_2PI
 from vaetheory.likelihoods.elementwise import ElementwiseExponentialFamily, ElementwiseLikelihood
+from vaetheory.likelihoods.supports import Support
 
 
 @dataclass(frozen=True)
@@ -38,13 +39,12 @@ class VonMises(ElementwiseExponentialFamily):
     True
     """
 
+    support = Support.CIRCLE
+
     concentration: float
 
     def __init__(self, concentration: float) -> None:
         object.__setattr__(self, "concentration", float(positive("concentration", concentration)))
-
-    def check_data(self, x: ArrayLike) -> Array:
-        return vectors("x", x, None)
 
     def statistics(self, x: Array) -> Array:
         return np.concatenate([np.cos(x), np.sin(x)], axis=-1)

@@ -1,0 +1,113 @@
+"""Counts that vary more than their mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import expit
+
+from vaetheory._validation import Array, positive
+from vaetheory.gaussians import LOG_2PI
+from vaetheory.likelihoods.elementwise import ElementwiseExponentialFamily, ElementwiseLikelihood
+from vaetheory.likelihoods.special import (
+    bernoulli_divergence,
+    log_gamma_ratio,
+    log_weighted_mean,
+    stirling_remainder,
+)
+from vaetheory.likelihoods.supports import Support
+
+
+@dataclass(frozen=True)
+class NegativeBinomial(ElementwiseExponentialFamily):
+    """Negative binomial likelihood of counts with a fixed shape; the decoder gives log means.
+
+    With m = exp(params) the variance is m + m^2 / shape: a Poisson rate that varies like a gamma
+    variable of this shape. The Fisher information is m r / (m + r), r the shape.
+
+    Parameters
+    ----------
+    shape : float
+        r > 0; a great one gives the Poisson distribution.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> family = NegativeBinomial(shape=1.0)
+    >>> round(float(np.exp(family.log_prob(np.array([2.0]), np.zeros(1)))), 12)
+    0.125
+    """
+
+    concave = True
+    support = Support.COUNTS
+
+    shape: float
+
+    def __init__(self, shape: float) -> None:
+        object.__setattr__(self, "shape", float(positive("shape", shape)))
+
+    def _logit(self, params: Array) -> Array:
+        """Logit of m / (m + r)."""
+        return params - np.log(self.shape)
+
+    def natural_parameters(self, params: Array) -> Array:
+        return -np.logaddexp(0.0, -self._logit(params))
+
+    def _log_partition(self, params: Array) -> Array:
+        return self.shape * np.logaddexp(0.0, self._logit(params))
+
+    def _log_base(self, x: Array) -> Array:
+        r = np.asarray(self.shape)
+        some = np.maximum(x, 1.0)
+        factorial = (some + 0.5) * np.log(some) - some + 0.5 * LOG_2PI + stirling_remainder(some)
+        return np.where(x > 0, log_gamma_ratio(r, x) + x * np.log(r) - factorial, 0.0)
+
+    def _greatest(self, x: Array) -> Array:
+        """Log density of each count where it is the mean, which is nought where x is."""
+        some, r = np.maximum(x, 1.0), np.asarray(self.shape)
+        remainder = stirling_remainder(r + some) - stirling_remainder(r) - stirling_remainder(some)
+        at_mean = remainder - 0.5 * (LOG_2PI + np.log(some) + np.log1p(some / r))
+        return np.where(x > 0, at_mean, 0.0)
+
+    def log_prob(self, x: ArrayLike, params: ArrayLike) -> Array:
+        return ElementwiseLikelihood.log_prob(self, x, params)
+
+    def _log_prob(self, x: Array, params: Array) -> Array:
+        # Below the greatest by the deviance: neither large counts nor a great shape cancel.
+        logit = self._logit(params)
+        own = self._logit(np.log(np.maximum(x, 1.0)))
+        deviance = (x + self.shape) * bernoulli_divergence(own, logit)
+        return self._greatest(x) - np.where(x > 0, deviance, self._log_partition(params))
+
+    def greatest_log_prob(self, x: Array) -> Array:
+        return self._greatest(x).sum(axis=-1)
+
+    def mean(self, params: Array) -> Array:
+        return np.exp(np.minimum(params, 700.0))
+
+    def _score(self, x: Array, params: Array) -> Array:
+        return x * expit(-self._logit(params)) - self._fisher(params)
+
+    def _information(self, x: Array, params: Array) -> Array:
+        return (1 + x / self.shape) * self._fisher(params) * expit(-self._logit(params))
+
+    def _fisher(self, params: Array) -> Array:
+        # m r / (m + r), written so that neither a tiny nor a huge m is lost.
+        logit = self._logit(params)
+        small = self.mean(params) * expit(-logit)
+        return np.where(logit < 0, small, self.shape * expit(logit))
+
+    def fit(self, x: Array, log_weights: Array) -> Array:
+        return log_weighted_mean(x, log_weights)
+
+    def sample(self, params: ArrayLike, rng: np.random.Generator) -> Array:
+        mean = np.exp(self._vectors(params))
+        rate = rng.gamma(self.shape, mean / self.shape)
+        return rng.poisson(rate).astype(np.float64)
+
+    def kl_divergence(self, params: ArrayLike, other: ArrayLike) -> Array:
+        params, other = self._pair(params, other, "params and other")
+        divergence = bernoulli_divergence(self._logit(params), self._logit(other))
+        return ((self.mean(params) + self.shape) * divergence).sum(axis=-1)
