@@ -17,6 +17,8 @@ def owner(name):
         "Gaussian": (1.0,),
         "Gamma": (2.0,),
         "Beta": (8.0,),
+        "negative binomial": (2.0,),
+        "log-normal": (0.5,),
         "Student-t": (3.0, 1.0),
         "von Mises": (1.0,),
     }

@@ -152,6 +152,14 @@ def _counts(mean: Callable[[Likelihood, Array], float], spread: float) -> Callab
 
 
 _LOGIT = st.tuples(strategies.fractions(-6, 6, 2))
+
+
+def _over_dispersed(likelihood: Likelihood, params: Array) -> float:
+    """Where the tail of a negative binomial, of ratio m / (m + r), has fallen by a factor e."""
+    mean = float(np.exp(params[0]))
+    return 1 + mean + mean / float(likelihood.shape)  # type: ignore[attr-defined]
+
+
 _REAL = strategies.vectors(1)
 _COUNT = st.tuples(strategies.fractions(0, 6))
 _ABOVE = st.tuples(strategies.fractions(1, 8, 2))
@@ -210,6 +218,28 @@ FAMILIES: dict[str, Family] = {
         _unit,
         st.tuples(strategies.fractions(2, 6, 8)),
         from_statistic=lambda likelihood, t: expit(t),
+    ),
+    "negative binomial": Family(
+        lambda r: likelihoods.NegativeBinomial(shape=r),
+        st.tuples(st.sampled_from((1.0, 2.0, 0.5, 4.0))),
+        st.tuples(strategies.fractions(-4, 3, 2)),
+        _counts(_over_dispersed, 60.0),
+        _COUNT,
+    ),
+    "exponential": Family(
+        likelihoods.Exponential,
+        _NONE,
+        strategies.vectors(1),
+        _positive(45.0, 6.0),  # type: ignore[arg-type]
+        _ABOVE,
+    ),
+    "log-normal": Family(
+        lambda s: likelihoods.LogNormal(scale=s),
+        st.tuples(st.sampled_from((1.0, 0.5, 0.25))),
+        strategies.vectors(1),
+        _positive(10.0, 10.0),  # type: ignore[arg-type]
+        _ABOVE,
+        from_statistic=lambda g, t: np.exp(g.scale * t),  # type: ignore[attr-defined]
     ),
     "Student-t": Family(
         lambda dof, s: likelihoods.StudentT(dof=dof, scale=s),

@@ -114,6 +114,11 @@ def a_gaussian(scene: Refused) -> Likelihood:
     return likelihoods.Gaussian(scale=scene.scale)
 
 
+def as_the_score_form(scene: Refused) -> float:
+    """1 / scale^2 for Laplace: what the identity would make of the Hessian form."""
+    return 1 / scene.scale**2 if scene.family == "Laplace" else 0.0
+
+
 def metric_is_refused(
     scene: Refused,
     *,

@@ -99,6 +99,9 @@ class NegativeBinomial(ElementwiseExponentialFamily):
         small = self.mean(params) * expit(-logit)
         return np.where(logit < 0, small, self.shape * expit(logit))
 
+    def _fisher_log_slope(self, params: Array) -> Array:
+        return expit(-self._logit(params))
+
     def fit(self, x: Array, log_weights: Array) -> Array:
         return log_weighted_mean(x, log_weights)
 
