@@ -14,6 +14,7 @@ from vaetheory.likelihoods.gamma import Gamma
 from vaetheory.likelihoods.gaussian import Gaussian
 from vaetheory.likelihoods.log_normal import LogNormal
 from vaetheory.likelihoods.negative_binomial import NegativeBinomial
+from vaetheory.likelihoods.no_metric import Laplace, Uniform
 from vaetheory.likelihoods.poisson import Poisson
 from vaetheory.likelihoods.special import stirling_remainder
 from vaetheory.likelihoods.student_t import StudentT
@@ -30,6 +31,7 @@ __all__ = [
     "ExponentialFamily",
     "Gamma",
     "Gaussian",
+    "Laplace",
     "Likelihood",
     "LogNormal",
     "NegativeBinomial",
@@ -37,6 +39,7 @@ __all__ = [
     "Poisson",
     "StudentT",
     "Support",
+    "Uniform",
     "VonMises",
     "stirling_remainder",
 ]
