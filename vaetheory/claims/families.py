@@ -23,11 +23,13 @@ from vaetheory.likelihoods import Likelihood
 from vaetheory.rounding import gamma
 
 Integrand = Callable[[Array], Array]
+Total = Callable[[Integrand], tuple[Array, Array]]
+Support = Callable[[Likelihood, Array], Total]
 
 
 def _mapped(
     place: Callable[[Array], Array], slope: Callable[[Array], Array], low: float, high: float
-) -> Callable[[Integrand], tuple[Array, Array]]:
+) -> Total:
     """Integral over the image of [low, high] under `place`, whose derivative is `slope`."""
 
     def integral(integrand: Integrand) -> tuple[Array, Array]:
@@ -39,7 +41,7 @@ def _mapped(
     return integral
 
 
-def _points(x: Array, *, open_end: bool) -> Callable[[Integrand], tuple[Array, Array]]:
+def _points(x: Array, *, open_end: bool) -> Total:
     """Sum over the points `(M, D)`; an open end goes on at least geometrically."""
 
     def total(integrand: Integrand) -> tuple[Array, Array]:
@@ -81,34 +83,34 @@ class Family:
     build: Callable[..., Likelihood]
     constants: SearchStrategy[Vector]
     params: SearchStrategy[Vector]
-    support: Callable[[Likelihood, Array], Callable[[Integrand], tuple[Array, Array]]]
+    support: Support
     data: SearchStrategy[Vector]
     least: int = 2
     full: bool = True
     from_statistic: Callable[[Likelihood, Array], Array] = lambda likelihood, t: t
 
 
-def _line(scale: Callable[[Likelihood], float], reach: float) -> Callable[..., object]:
+def _line(scale: Callable[[Likelihood], float], reach: float) -> Support:
     """The real line about the parameter, x = location + scale sinh t."""
 
-    def support(likelihood: Likelihood, params: Array) -> Callable[[Integrand], object]:
+    def support(likelihood: Likelihood, params: Array) -> Total:
         s, centre = scale(likelihood), params[0]
         return _mapped(lambda t: centre + s * np.sinh(t), lambda t: s * np.cosh(t), -reach, reach)
 
     return support
 
 
-def _positive(below: float, above: float) -> Callable[..., object]:
+def _positive(below: float, above: float) -> Support:
     """The positive numbers about exp(parameter), x = exp(parameter + t)."""
 
-    def support(likelihood: Likelihood, params: Array) -> Callable[[Integrand], object]:
+    def support(likelihood: Likelihood, params: Array) -> Total:
         centre = params[0]
         return _mapped(lambda t: np.exp(centre + t), lambda t: np.exp(centre + t), -below, above)
 
     return support
 
 
-def _plane(likelihood: Likelihood, params: Array) -> Callable[[Integrand], tuple[Array, Array]]:
+def _plane(likelihood: Likelihood, params: Array) -> Total:
     """The plane of a Gaussian, in its own frame: x = mean + L y."""
     assert isinstance(likelihood, likelihoods.Gaussian)
     root = np.linalg.cholesky(likelihood.covariance(len(params)))
@@ -123,7 +125,7 @@ def _plane(likelihood: Likelihood, params: Array) -> Callable[[Integrand], tuple
     return integral
 
 
-def _circle(likelihood: Likelihood, params: Array) -> Callable[[Integrand], tuple[Array, Array]]:
+def _circle(likelihood: Likelihood, params: Array) -> Total:
     """The angles in (-pi, pi]: equally spaced sums of a periodic integrand."""
     count = 256
 
@@ -138,13 +140,13 @@ def _circle(likelihood: Likelihood, params: Array) -> Callable[[Integrand], tupl
     return integral
 
 
-def _unit(likelihood: Likelihood, params: Array) -> Callable[[Integrand], tuple[Array, Array]]:
+def _unit(likelihood: Likelihood, params: Array) -> Total:
     """The numbers between 0 and 1, x = expit t."""
     return _mapped(expit, lambda t: expit(t) * expit(-t), -34.0, 34.0)
 
 
-def _counts(mean: Callable[[Likelihood, Array], float], spread: float) -> Callable[..., object]:
-    def support(likelihood: Likelihood, params: Array) -> Callable[[Integrand], object]:
+def _counts(mean: Callable[[Likelihood, Array], float], spread: float) -> Support:
+    def support(likelihood: Likelihood, params: Array) -> Total:
         most = int(80 + spread * mean(likelihood, params))
         return _points(np.arange(most + 1.0)[:, None], open_end=True)
 
@@ -170,7 +172,7 @@ FAMILIES: dict[str, Family] = {
         lambda s: likelihoods.Gaussian(scale=s),
         st.tuples(st.sampled_from((1.0, 0.5, 0.125, 4.0))),
         strategies.vectors(1),
-        _line(lambda g: float(g.scale), 5.0),  # type: ignore[attr-defined, arg-type]
+        _line(lambda g: float(g.scale), 5.0),  # type: ignore[attr-defined]
         _REAL,
         from_statistic=lambda g, t: g.scale * t,  # type: ignore[attr-defined]
     ),
@@ -200,14 +202,14 @@ FAMILIES: dict[str, Family] = {
         likelihoods.Poisson,
         _NONE,
         st.tuples(strategies.fractions(-4, 6, 2)),
-        _counts(lambda likelihood, params: float(np.exp(params[0])), 8.0),  # type: ignore[arg-type]
+        _counts(lambda likelihood, params: float(np.exp(params[0])), 8.0),
         _COUNT,
     ),
     "Gamma": Family(
         lambda a: likelihoods.Gamma(shape=a),
         st.tuples(st.sampled_from((1.0, 2.0, 0.5, 4.0))),
         strategies.vectors(1),
-        _positive(90.0, 6.0),  # type: ignore[arg-type]
+        _positive(90.0, 6.0),
         _ABOVE,
     ),
     "Beta": Family(
@@ -230,14 +232,14 @@ FAMILIES: dict[str, Family] = {
         likelihoods.Exponential,
         _NONE,
         strategies.vectors(1),
-        _positive(45.0, 6.0),  # type: ignore[arg-type]
+        _positive(45.0, 6.0),
         _ABOVE,
     ),
     "log-normal": Family(
         lambda s: likelihoods.LogNormal(scale=s),
         st.tuples(st.sampled_from((1.0, 0.5, 0.25))),
         strategies.vectors(1),
-        _positive(10.0, 10.0),  # type: ignore[arg-type]
+        _positive(10.0, 10.0),
         _ABOVE,
         from_statistic=lambda g, t: np.exp(g.scale * t),  # type: ignore[attr-defined]
     ),
@@ -245,7 +247,7 @@ FAMILIES: dict[str, Family] = {
         lambda dof, s: likelihoods.StudentT(dof=dof, scale=s),
         st.tuples(st.sampled_from((3.0, 1.0, 2.0, 5.0)), st.sampled_from((1.0, 0.5, 2.0))),
         strategies.vectors(1),
-        _line(lambda t: float(t.scale), 42.0),  # type: ignore[attr-defined, arg-type]
+        _line(lambda t: float(t.scale), 42.0),  # type: ignore[attr-defined]
         _REAL,
         full=False,
     ),

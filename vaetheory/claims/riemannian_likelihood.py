@@ -302,7 +302,7 @@ CLAIM = Claim(
         ),
         Proposition(
             label="7e",
-            title="Uniform and Laplace induce no metric: each is refused by the identity that fails",
+            title="Uniform and Laplace have no metric: each is refused by the identity that fails",
             statement=(
                 r"\text{uniform on }(0, e^\theta):\ \mathbb E[s] = -1 \ne 0;\qquad"
                 r"\text{Laplace}:\ \mathbb E[s^2] = 1/b^2 \ne 0 = -\mathbb E[\nabla^2\log p]"
