@@ -72,7 +72,8 @@ def stein_hessian(
         L, lower triangular with a positive diagonal; S = L L^T.
     baseline : float or array (...)
         A number subtracted from the values, one an estimate. Any constant leaves the estimator
-        unbiased; g(m) takes most of its variance away.
+        unbiased; g(m) takes most of the variance away where S is small, but can add some where
+        it is not.
 
     Returns
     -------

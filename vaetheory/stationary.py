@@ -21,7 +21,8 @@ _ITERATIONS = 200
 _MEMORY = 6
 # Steps without the deficit halving after which a row is left as it is.
 _PATIENCE = 25
-_CHUNK = 2**16
+# Nodes at a time: their outputs stay in the cache.
+_CHUNK = 2**12
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,7 @@ CLAIM = Claim(
             ),
             uses=("4a",),
             figure="hessian-estimator",
+            examples=15,
         ),
         Proposition(
             label="4b-sampled",
@@ -133,7 +134,7 @@ CLAIM = Claim(
             uses=("4b",),
             figure="hessian-estimator",
             resolution=9e-2,
-            examples=6,
+            examples=5,
         ),
         Proposition(
             label="4b-variances",

@@ -12,7 +12,7 @@ from hypothesis.strategies import DrawFn
 from vaetheory._validation import Array
 from vaetheory.claims import strategies
 from vaetheory.claims.claim import Certificate
-from vaetheory.claims.rates import leading_coefficient, power_law
+from vaetheory.claims.rates import leading_coefficient, power_law, settled
 from vaetheory.claims.strategies import Vector
 from vaetheory.claims.written_decoders import WrittenDecoder, written_decoders
 from vaetheory.hessian_estimators import jacobian_norm
@@ -99,5 +99,6 @@ def hutchinson_rate(
     size = float(np.abs(terms).sum())
     lost = gamma(200) * (1 + size)
     # Where the three terms nearly cancel the next power hides the exponent.
-    law = power_law if abs(coefficient) > 0.1 * size + lost else leading_coefficient
+    even = settled(values, errors, SCALES, exponent=exponent)
+    law = power_law if even and coefficient else leading_coefficient
     return law(values, errors, SCALES, exponent=exponent, coefficient=coefficient, rounding=lost)

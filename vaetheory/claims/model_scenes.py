@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,9 +74,11 @@ def surfaces() -> SearchStrategy[Decoder]:
 
 
 @st.composite
-def model_scenes(draw: DrawFn, *, smallest: float = 0.0625) -> ModelScene:
+def model_scenes(
+    draw: DrawFn, *, smallest: float = 0.0625, dims: Sequence[int] = (1, 1, 1, 2)
+) -> ModelScene:
     """Models of one or two latent dimensions under four likelihoods, and any posterior."""
-    dim = draw(st.sampled_from((1, 1, 1, 2)))
+    dim = draw(st.sampled_from(dims))
     decoder = draw(curves() if dim == 1 else surfaces())
     likelihood = draw(
         st.sampled_from(

@@ -216,9 +216,9 @@ def small_variations(
         )
     ]
     cubes = np.einsum("nij,njk,nki->n", white, white, white)
-    odd = third * float(cubes.mean())
+    odd, size = third * float(cubes.mean()), float(np.linalg.norm(white, axis=(-2, -1)).max()) ** 3
     # Where the third cumulant vanishes there is no odd part to measure.
-    if abs(odd) > 1e-3 * float(np.abs(cubes).mean()):
+    if abs(odd) > 1e-3 * size:
         parts.append(
             power_law(
                 (up.value - down.value) / 2,
@@ -226,7 +226,7 @@ def small_variations(
                 scales,
                 exponent=3.0,
                 coefficient=odd,
-                rounding=rounding * float(np.abs(cubes).mean()),
+                rounding=rounding * size,
             )
         )
     return Certificate.all_of(*parts)

@@ -236,7 +236,7 @@ def flat_data(draw: DrawFn) -> FlatData:
     surface = (decoders.Cylinder(1.0), decoders.FlatTorus(1.0, 2.0))
     decoder = draw(st.sampled_from((*curve, *surface)))
     scene = draw(_flat(decoder, 2 if decoder in surface else 1))
-    assume(_isometric_coefficient(scene) > 1e-4)
+    assume(isometric_coefficient(decoder, np.array(scene.latents)) > 1e-4)
     return scene
 
 
@@ -251,34 +251,32 @@ def _spread(matrices: Array) -> float:
     return float((away**2).sum(axis=(-2, -1)).mean())
 
 
-def _isometric_coefficient(scene: FlatData) -> float:
-    Z = np.array(scene.latents)
-    return _spread(np.einsum("nijkl,nk,nl->nij", _second_form(scene.decoder, Z), Z, Z)) / 16
+def isometric_coefficient(decoder: Decoder, Z: Array) -> float:
+    """Coefficient of sigma^8 in the second-order penalty at constant metric."""
+    return _spread(np.einsum("nijkl,nk,nl->nij", _second_form(decoder, Z), Z, Z)) / 16
 
 
-def quarter_coefficient(scene: FlatData) -> float:
+def quarter_coefficient(decoder: Decoder, Z: Array) -> float:
     """Without the two halves that are squared."""
-    return 4 * _isometric_coefficient(scene)
+    return 4 * isometric_coefficient(decoder, Z)
 
 
-def first_powers(scene: FlatData) -> float:
+def first_powers(decoder: Decoder, Z: Array) -> float:
     """The spread of |z| in place of that of z^2."""
-    Z = np.array(scene.latents)
-    roots = np.einsum("nijkl,nk->nij", _second_form(scene.decoder, Z), np.abs(Z))
-    return _spread(roots) / 16
+    return _spread(np.einsum("nijkl,nk->nij", _second_form(decoder, Z), np.abs(Z))) / 16
 
 
 def isometric_penalty(
     scene: FlatData,
     *,
-    coefficient: Callable[[FlatData], float] = _isometric_coefficient,
+    coefficient: Callable[[Decoder, Array], float] = isometric_coefficient,
     exponent: float = 8.0,
 ) -> Certificate:
     """At constant metric the second-order penalty is of order sigma^8."""
     Z = np.array(scene.latents)
     scales = 0.25 / 2.0 ** np.arange(4)
     values, errors = second_order_penalties(scene.decoder, Z, scales)
-    value = coefficient(scene)
+    value = coefficient(scene.decoder, Z)
     return power_law(
         values,
         errors,
@@ -294,37 +292,37 @@ def catenary_data(draw: DrawFn) -> FlatData:
     """Two or three points on a catenary, of different curvature."""
     size = draw(st.sampled_from((1.0, 2.0)))
     scene = draw(_flat(decoders.Catenary(size), 1))
-    assume(_curvature_coefficient(scene) > 2e-3 / size**4)
+    assume(curvature_coefficient(scene.decoder, np.array(scene.latents)) > 2e-3 / size**4)
     return scene
 
 
-def _curvature_coefficient(scene: FlatData) -> float:
-    form = _second_form(scene.decoder, np.array(scene.latents))
-    return _spread(np.einsum("nijkk->nij", form)) / 16
+def curvature_coefficient(decoder: Decoder, Z: Array) -> float:
+    """Coefficient of sigma^4 in the exact penalty at constant metric."""
+    return _spread(np.einsum("nijkk->nij", _second_form(decoder, Z))) / 16
 
 
-def curvature_unsquared(scene: FlatData) -> float:
+def curvature_unsquared(decoder: Decoder, Z: Array) -> float:
     """The variance of the curvature in place of that of its square."""
-    form = np.einsum("nijkk->nij", _second_form(scene.decoder, np.array(scene.latents)))
-    return _spread(np.sqrt(form)) / 16
+    return _spread(np.sqrt(np.einsum("nijkk->nij", _second_form(decoder, Z)))) / 16
 
 
-def curvature_quarter(scene: FlatData) -> float:
+def curvature_quarter(decoder: Decoder, Z: Array) -> float:
     """A factor 1/4."""
-    return 4 * _curvature_coefficient(scene)
+    return 4 * curvature_coefficient(decoder, Z)
 
 
 def curvature_penalty(
     scene: FlatData,
     *,
-    coefficient: Callable[[FlatData], float] = _curvature_coefficient,
+    coefficient: Callable[[Decoder, Array], float] = curvature_coefficient,
     exponent: float = 4.0,
 ) -> Certificate:
     """At constant metric and varying curvature the exact penalty is of order sigma^4."""
     # The greatest curvature is that at 0.
     scales = 0.1 / scene.decoder.hessian(np.zeros(1))[1, 0, 0] / 2.0 ** np.arange(4)
-    values, errors = exact_penalties(scene.decoder, np.array(scene.latents), scales)
-    value = coefficient(scene)
+    Z = np.array(scene.latents)
+    values, errors = exact_penalties(scene.decoder, Z, scales)
+    value = coefficient(scene.decoder, Z)
     return power_law(
         values,
         errors,

@@ -68,6 +68,13 @@ def power_law(
     return Certificate.all_of(*parts)
 
 
+def settled(values: Array, errors: Array, scales: Array, *, exponent: float) -> bool:
+    """Whether values / scales^exponent is so nearly constant that an exponent can be measured."""
+    reduced = values / scales**exponent
+    told = (np.abs(errors) < 1e-2 * np.abs(values)).all()
+    return bool(told and np.ptp(reduced) < 0.3 * np.abs(reduced).min())
+
+
 def leading_coefficient(
     values: Array,
     errors: Array,
@@ -79,7 +86,7 @@ def leading_coefficient(
 ) -> Certificate:
     """Certificate that values / scales^exponent tends to the coefficient, which may be 0.
 
-    For a law whose leading term nearly cancels: there is no exponent to measure.
+    For a law whose leading term is absent or hidden by the next one: see `settled`.
     """
     reduced = values / scales**exponent
     limit, left, noise = extrapolate(reduced, errors / scales**exponent)

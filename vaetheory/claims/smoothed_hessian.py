@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,34 +63,37 @@ class SmoothFunction:
         )
 
 
-def smooth_functions(
-    scenes: SearchStrategy[ModelScene] | None = None,
-) -> SearchStrategy[SmoothFunction]:
+def smooth_functions(*, dims: Sequence[int] = (1, 2)) -> SearchStrategy[SmoothFunction]:
     """Log likelihoods of four families and outputs of decoders, in one or two dimensions."""
     return st.builds(
         SmoothFunction,
-        model_scenes() if scenes is None else scenes,
+        model_scenes(dims=dims),
         st.sampled_from((LOG_LIKELIHOOD, LOG_LIKELIHOOD, 0, 1)),
     )
 
 
 def by_rules(entries: Callable[[Array], Array], loc: Array, cov: Array) -> tuple[Array, Array]:
     """E[entries(z)] of entries `(..., d) -> (..., K)` and its error, by the library's rules."""
-    count = entries(loc[None]).shape[-1]
+    centre = entries(loc[None])
+    count = centre.shape[-1]
+    # An entry that is nothing but rounding would never reach a tolerance relative to itself.
+    shift = 1 + float(np.abs(centre).max())
     result = gaussian_expectation(
-        lambda z, rows: entries(z[:1])[0].T[rows],
+        lambda z, rows: shift + entries(z[:1])[0].T[rows],
         np.broadcast_to(loc, (count, len(loc))),
         np.broadcast_to(cov, (count, *cov.shape)),
         rtol=1e-11,
     )
-    return result.value, result.error
+    return result.value - shift, result.error
 
 
-def by_lattice(columns: Callable[[Array], Array], loc: Array, cov: Array) -> tuple[Array, Array]:
+def by_lattice(
+    columns: Callable[[Array], Array], loc: Array, cov: Array, *, fine: float = 1.0
+) -> tuple[Array, Array]:
     """Integral of `columns` over the plain frame, ten deviations out."""
     widths = np.sqrt(np.diag(cov))
     narrow = float(np.sqrt(np.linalg.eigvalsh(cov)[0]))
-    step = narrow / (8 if len(loc) == 2 else 16)
+    step = narrow / fine / (8 if len(loc) == 2 else 16)
     return lattice_integral(columns, loc - 10 * widths, loc + 10 * widths, step=step)
 
 

@@ -50,6 +50,17 @@ class TrainedPosterior:
         """The stationary posterior of the datum."""
         return stationary_posterior(self.model, np.array(self.x), structure=self.structure)
 
+    @cached_property
+    def smoothed_curvature(self) -> tuple[Array, Array]:
+        """E_q[-Hess log p(x|z)] by a lattice in the plain frame, `(d, d)`, and its error."""
+        loc, cov = self.posterior.loc, self.posterior.cov
+
+        def columns(z: Array) -> Array:
+            return flat(self.curvature(z)) * np.exp(log_prob(z, loc, cov))[:, None]
+
+        value, error = by_lattice(columns, loc, cov, fine=0.5)
+        return value.reshape(cov.shape), error.reshape(cov.shape)
+
     def log_likelihood(self, z: Array) -> Array:
         """Log p(x|z) up to a constant, `(..., d) -> (...)`, as a formula for autograd."""
         params, x = self.decoder.formula(z), np.array(self.x)
@@ -93,16 +104,6 @@ def trained_posteriors() -> SearchStrategy[TrainedPosterior]:
     return _trained_posteriors().filter(lambda t: bool(t.posterior.status == REACHED))
 
 
-def smoothed_curvature(instance: TrainedPosterior, loc: Array, cov: Array) -> tuple[Array, Array]:
-    """E_q[-Hess log p(x|z)] by a lattice in the plain frame, `(d, d)`, and its error."""
-
-    def columns(z: Array) -> Array:
-        return flat(instance.curvature(z)) * np.exp(log_prob(z, loc, cov))[:, None]
-
-    value, error = by_lattice(columns, loc, cov)
-    return value.reshape(cov.shape), error.reshape(cov.shape)
-
-
 def variance_carries_hessian(
     instance: TrainedPosterior,
     *,
@@ -115,7 +116,7 @@ def variance_carries_hessian(
     """S (I + E_q[-Hess log p(x|z)]) = I, seen in the posterior's own units; or its diagonal."""
     q = instance.posterior
     dim = len(q.loc)
-    curvature, error = smoothed_curvature(instance, q.loc, q.cov)
+    curvature, error = instance.smoothed_curvature
     if not smoothed:
         curvature = instance.curvature(q.loc[None])[0]
     if not residual:

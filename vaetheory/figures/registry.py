@@ -12,7 +12,15 @@ from matplotlib.figure import Figure
 from vaetheory import plotting
 from vaetheory._validation import option
 from vaetheory.claims import CLAIMS
-from vaetheory.figures import optimal_decoder, overview, smooth_decoder, stationary_evidence
+from vaetheory.figures import (
+    constant_variance,
+    hessian_estimator,
+    optimal_decoder,
+    overview,
+    riemannian_likelihood,
+    smooth_decoder,
+    stationary_evidence,
+)
 from vaetheory.report import environment, write_json
 
 #: Draws on an empty figure and returns the plotted numbers, one column a name.
@@ -23,6 +31,9 @@ FIGURES: Mapping[str, Draw] = {
     "optimal-decoder": optimal_decoder.draw,
     "smooth-decoder": smooth_decoder.draw,
     "stationary-evidence": stationary_evidence.draw,
+    "hessian-estimator": hessian_estimator.draw,
+    "constant-variance": constant_variance.draw,
+    "riemannian-likelihood": riemannian_likelihood.draw,
 }
 MANIFEST = "manifest.json"
 

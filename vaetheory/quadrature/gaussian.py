@@ -30,7 +30,8 @@ _GOLDEN = (1 + 5**0.5) / 2
 # Steps and offsets (in steps) in golden ratios: an oscillation that one lattice takes for a
 # constant is seen by the next.
 _LATTICES = tuple((0.5 / _GOLDEN**k, (k * _GOLDEN) % 1) for k in range(9))
-_CHUNK = 2**18
+# Nodes at a time: what a model makes of them stays in the cache.
+_CHUNK = 2**13
 
 
 def _tensor(nodes: Array, log_weights: Array, dim: int) -> tuple[Array, Array]:
