@@ -28,9 +28,15 @@ from vaetheory.rounding import gamma
 
 #: Families of the form log p = T . phi - A + h with as many parameters as statistics.
 EXPONENTIAL = tuple(name for name, family in FAMILIES.items() if family.full)
-#: Those that the instances of claim 3 do not have.
-BEYOND_CLAIM_3 = tuple(
-    name for name in FAMILIES if name.split(",")[0] not in ("Gaussian", "Bernoulli", "Poisson")
+#: Those that the instances of claim 3 do not have and the evidence engine takes.
+BEYOND_CLAIM_3 = (
+    "Categorical",
+    "Gamma",
+    "Beta",
+    "negative binomial",
+    "exponential",
+    "Student-t",
+    "von Mises",
 )
 #: Those of any number of outputs.
 MATCHED = tuple(name for name in EXPONENTIAL if name != "Gaussian, full")

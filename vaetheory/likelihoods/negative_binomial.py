@@ -102,6 +102,10 @@ class NegativeBinomial(ElementwiseExponentialFamily):
     def _fisher_log_slope(self, params: Array) -> Array:
         return expit(-self._logit(params))
 
+    def curvature_bounds(self, x: Array) -> tuple[Array, Array]:
+        # -(x + r) times a logistic density.
+        return -(x + self.shape) / 4, np.zeros_like(x)
+
     def fit(self, x: Array, log_weights: Array) -> Array:
         return log_weighted_mean(x, log_weights)
 
