@@ -116,6 +116,14 @@ class Beta(ElementwiseExponentialFamily):
         trigamma = sum(polygamma(1, 1 + a) for a, _ in self._shapes(params))
         return (self.concentration * p * q) ** 2 * trigamma + p**2 + q**2
 
+    def _fisher_log_slope(self, params: Array) -> Array:
+        c, p, q = self.concentration, expit(params), expit(-params)
+        square = (c * p * q) ** 2
+        first = sum(polygamma(1, 1 + a) for a in (c * p, c * q))
+        second = polygamma(2, 1 + c * p) - polygamma(2, 1 + c * q)
+        slope = square * (2 * (q - p) * first + c * p * q * second) + 2 * p * q * (p - q)
+        return slope / (square * first + p**2 + q**2)
+
     def curvature_bounds(self, x: Array) -> tuple[Array, Array]:
         # With p the mean, tau = 2 p - 1 and l the logit of x the second derivative is
         # c p q (tau (t - l) - 1) but for what 1/(2a) < log a - psi(a) < 1/a and

@@ -96,8 +96,11 @@ class NegativeBinomial(ElementwiseExponentialFamily):
         small = self.mean(params) * expit(-logit)
         return np.where(logit < 0, small, self.shape * expit(logit))
 
+    def _fisher_log_slope(self, params: Array) -> Array:
+        return expit(-self._logit(params))
+
     def curvature_bounds(self, x: Array) -> tuple[Array, Array]:
-        # The second derivative is -(x + r) p (1 - p), p = m / (m + r).
+        # -(x + r) times a logistic density.
         return -(x + self.shape) / 4, np.zeros_like(x)
 
     def fit(self, x: Array, log_weights: Array) -> Array:

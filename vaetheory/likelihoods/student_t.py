@@ -83,6 +83,9 @@ class StudentT(ElementwiseLikelihood):
     def _fisher(self, params: Array) -> Array:
         return np.broadcast_to((self.dof + 1) / (self.dof + 3) / self.scale**2, params.shape)
 
+    def _fisher_log_slope(self, params: Array) -> Array:
+        return np.zeros_like(params)
+
     def curvature_bounds(self, x: Array) -> tuple[Array, Array]:
         # (1 - w^2) / (1 + w^2)^2 is between 1, at w = 0, and -1/8, at w^2 = 3.
         greatest = np.broadcast_to(self._greatest_information(), x.shape)

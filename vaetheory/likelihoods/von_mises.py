@@ -87,6 +87,9 @@ class VonMises(ElementwiseExponentialFamily):
     def _fisher(self, params: Array) -> Array:
         return np.full_like(params, self.concentration * self._mean_length())
 
+    def _fisher_log_slope(self, params: Array) -> Array:
+        return np.zeros_like(params)
+
     def curvature_bounds(self, x: Array) -> tuple[Array, Array]:
         return np.full_like(x, -self.concentration), np.full_like(x, self.concentration)
 
