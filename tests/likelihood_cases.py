@@ -1,6 +1,6 @@
 """Families, instances of them and oracles of their densities, for the tests of likelihoods.
 
-`support` is an oracle by itself: it knows how wide each density is, and uses none of the library.
+`support` is an oracle by itself: it knows how wide each density is, and sums by rules of its own.
 """
 
 import autograd.numpy as anp
@@ -214,17 +214,20 @@ def support(family, params):
             weight = 0.5 * family.scale * points
         elif isinstance(family, StudentT):
             # Trapezoid in v, x = t + s sinh v: algebraic tails become exponential ones.
-            v = np.arange(-50.0, 50.0, 0.25)
+            # The poles at Im v = pi / 2 are of order five at most: an error of 1e-20 of the peak.
+            v = np.arange(-252, 253) / 6
             points = t + family.scale * np.sinh(v)
-            weight = 0.25 * family.scale * np.cosh(v)
+            weight = family.scale * np.cosh(v) / 6
         elif isinstance(family, VonMises):
             points = np.arange(128) * np.pi / 64
             weight = np.full(128, np.pi / 64)
         elif isinstance(family, Beta):
-            # Trapezoid in the logit; alpha and beta are at least one, so beyond is nothing.
-            u = np.arange(-45.0, 36.0, 0.25)
+            # Trapezoid in the logit, tails exp(alpha u) and exp(-beta u), alpha and beta above one;
+            # analytic in a strip of half-width pi, where cos(Im u / 2)^-c is its growth.
+            alpha, beta = family.concentration * expit([t, -t])
+            u = np.arange(max(t - 50 / alpha - 2, -45.0), min(t + 50 / beta + 2, 36.0), 0.1)
             points = expit(u)
-            weight = 0.25 * expit(u) * expit(-u)
+            weight = 0.1 * expit(u) * expit(-u)
         elif isinstance(family, Poisson):
             # Rates are at most e^2: 1 / 60! times that to the 60 is 1e-30.
             points, weight = np.arange(60.0), np.ones(60)
