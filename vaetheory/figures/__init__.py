@@ -1,0 +1,1 @@
+"""What `vaetheory figures` draws: one module a claim."""
