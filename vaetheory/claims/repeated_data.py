@@ -37,6 +37,7 @@ class Repeated(Likelihood):
 
     def __init__(self, inner: ExponentialFamily, count: float) -> None:
         self.inner, self.count, self.data_dim = inner, count, inner.data_dim
+        self.concave = inner.concave
 
     def check_data(self, x: ArrayLike) -> Array:
         """Any numbers will do."""

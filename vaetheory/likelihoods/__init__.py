@@ -12,12 +12,14 @@ from vaetheory.likelihoods.elementwise import ElementwiseExponentialFamily, Elem
 from vaetheory.likelihoods.exponential import Exponential
 from vaetheory.likelihoods.gamma import Gamma
 from vaetheory.likelihoods.gaussian import Gaussian
+from vaetheory.likelihoods.identities import MetricIdentities, metric_identities
 from vaetheory.likelihoods.log_normal import LogNormal
 from vaetheory.likelihoods.negative_binomial import NegativeBinomial
 from vaetheory.likelihoods.no_metric import Laplace, Uniform
 from vaetheory.likelihoods.poisson import Poisson
 from vaetheory.likelihoods.special import stirling_remainder
 from vaetheory.likelihoods.student_t import StudentT
+from vaetheory.likelihoods.summation import SupportRule, support_rule
 from vaetheory.likelihoods.supports import Support
 from vaetheory.likelihoods.von_mises import VonMises
 
@@ -34,12 +36,16 @@ __all__ = [
     "Laplace",
     "Likelihood",
     "LogNormal",
+    "MetricIdentities",
     "NegativeBinomial",
     "NoMetricError",
     "Poisson",
     "StudentT",
     "Support",
+    "SupportRule",
     "Uniform",
     "VonMises",
+    "metric_identities",
     "stirling_remainder",
+    "support_rule",
 ]

@@ -30,7 +30,7 @@ class Likelihood(ABC):
     #: Whether the params are the natural parameters and T(x) = x: then `score` is x - mean and the
     #: log density is concave in the params.
     natural: bool = False
-    #: Whether the log density is concave in the params, which the evidence engine relies on.
+    #: Whether log p is concave in the params; if not, the observed information can be indefinite.
     concave: bool = False
     #: Where data can be, or None for a family that checks its data itself.
     support: Support | None = None
@@ -57,6 +57,22 @@ class Likelihood(ABC):
         """Return `x` as an array, or raise a ValueError if it is outside the support."""
         array = vectors("x", x, self.data_dim)
         return array if self.support is None else self.support.check(array, type(self).__name__)
+
+    def reduced(self, x: Array) -> tuple[Likelihood, Array, Array]:
+        """A simpler likelihood and its data that say the same of the params.
+
+        Parameters
+        ----------
+        x : array (..., D)
+
+        Returns
+        -------
+        likelihood : Likelihood
+        data : array (..., D)
+        offset : array (...)
+            log p(x given params) less the simpler likelihood's log density of `data`, nats.
+        """
+        return self, x, np.zeros(x.shape[:-1])
 
     @abstractmethod
     def log_prob(self, x: ArrayLike, params: ArrayLike) -> Array:

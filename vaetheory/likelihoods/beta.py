@@ -90,8 +90,8 @@ class Beta(ElementwiseExponentialFamily):
         away = bernoulli_divergence(params, self.statistics(x))
         return self._log_width(params) - self.concentration * away - np.log(x) - np.log1p(-x)
 
-    def greatest_log_prob(self, x: Array) -> Array:
-        return self._log_prob(x, self._solve(self.statistics(x))).sum(axis=-1)
+    def _greatest_log_prob(self, x: Array) -> Array:
+        return self._log_prob(x, self._solve(self.statistics(x)))
 
     def _mean_shift(self, params: Array) -> Array:
         """psi(1 + alpha) - psi(1 + beta) - params."""

@@ -16,7 +16,7 @@ class Exponential(Gamma):
     Examples
     --------
     >>> import numpy as np
-    >>> float(Exponential().log_prob(np.array([3.0]), np.zeros(1)))
+    >>> round(float(Exponential().log_prob(np.array([3.0]), np.zeros(1))), 12)
     -3.0
     """
 

@@ -10,7 +10,7 @@ from scipy.special import gammaln, xlogy
 
 from vaetheory._validation import Array, positive
 from vaetheory.gaussians import LOG_2PI
-from vaetheory.likelihoods.elementwise import ElementwiseExponentialFamily
+from vaetheory.likelihoods.elementwise import ElementwiseExponentialFamily, ElementwiseLikelihood
 from vaetheory.likelihoods.special import log_weighted_mean, stirling_remainder
 from vaetheory.likelihoods.supports import Support
 
@@ -51,11 +51,21 @@ class Gamma(ElementwiseExponentialFamily):
         a = self.shape
         return xlogy(a - 1, x) + a * np.log(a) - gammaln(a)
 
-    def greatest_log_prob(self, x: Array) -> Array:
-        # At the mean x: a log a - a - log Gamma(a) - log x.
+    def _peak(self, x: Array) -> Array:
+        """Log density at the mean x, a log a - a - log Gamma(a) - log x."""
         a = np.asarray(self.shape)
-        constant = 0.5 * (np.log(a) - LOG_2PI) - stirling_remainder(a)
-        return (constant - np.log(x)).sum(axis=-1)
+        return 0.5 * (np.log(a) - LOG_2PI) - stirling_remainder(a) - np.log(x)
+
+    def log_prob(self, x: ArrayLike, params: ArrayLike) -> Array:
+        return ElementwiseLikelihood.log_prob(self, x, params)
+
+    def _log_prob(self, x: Array, params: Array) -> Array:
+        # Below its greatest value by the deviance: a great shape cancels nothing.
+        away = np.log(x) - params
+        return self._peak(x) - self.shape * (np.expm1(np.minimum(away, 700.0)) - away)
+
+    def _greatest_log_prob(self, x: Array) -> Array:
+        return self._peak(x)
 
     def mean(self, params: Array) -> Array:
         return np.exp(params)

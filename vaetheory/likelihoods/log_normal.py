@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vaetheory._validation import Array
-from vaetheory.likelihoods.base import ExponentialFamily
+from vaetheory.likelihoods.base import ExponentialFamily, Likelihood
 from vaetheory.likelihoods.gaussian import Gaussian
 from vaetheory.likelihoods.supports import Support
 
@@ -44,6 +44,10 @@ class LogNormal(ExponentialFamily):
         object.__setattr__(self, "scale", gaussian.scale)
         object.__setattr__(self, "_gaussian", gaussian)
         object.__setattr__(self, "data_dim", gaussian.data_dim)
+
+    def reduced(self, x: Array) -> tuple[Likelihood, Array, Array]:
+        logs = np.log(x)
+        return self._gaussian, logs, -logs.sum(axis=-1)
 
     def statistics(self, x: Array) -> Array:
         return self._gaussian.statistics(np.log(x))

@@ -1,4 +1,4 @@
-"""Likelihoods that induce no Riemannian metric, and are refused where one is needed."""
+"""Families that induce no metric on their parameters: Fisher's identities fail for them."""
 
 from __future__ import annotations
 
@@ -14,92 +14,92 @@ from vaetheory.likelihoods.elementwise import ElementwiseLikelihood
 from vaetheory.likelihoods.supports import Support
 
 
-class _WithoutMetric(ElementwiseLikelihood):
-    def _refuse(self) -> NoReturn:
+class NoMetricLikelihood(ElementwiseLikelihood):
+    """A family with a log density, a score and samples, but no Fisher information.
+
+    `information` and `fisher_information` raise a `NoMetricError`. What the pointwise second
+    derivative is where it exists stays in `_information`; `metric_identities` shows which identity
+    fails.
+    """
+
+    def information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> NoReturn:
+        raise NoMetricError(self.no_metric)
+
+    def fisher_information(self, params: ArrayLike) -> NoReturn:
+        raise NoMetricError(self.no_metric)
+
+    def _fisher(self, params: Array) -> NoReturn:
         raise NoMetricError(self.no_metric)
 
     def _information(self, x: Array, params: Array) -> Array:
-        self._refuse()
-
-    def _fisher(self, params: Array) -> Array:
-        self._refuse()
+        return np.zeros(np.broadcast_shapes(x.shape, params.shape))
 
 
 @dataclass(frozen=True)
-class Uniform(_WithoutMetric):
-    """Uniform likelihood on (0, theta); the decoder gives log theta.
+class Uniform(NoMetricLikelihood):
+    """Uniform likelihood on (0, theta); the parameter is log theta.
 
-    The support moves with the parameter, so that the mean of the score is -1 and not 0: there is
-    no Fisher information metric, and `LatentModel` refuses the family (claim 7e). Its supremum
-    over the params is at theta = x.
+    E[score] is -1 and not 0: the end of the support moves with the parameter, so differentiation
+    and integration do not commute. There is no Fisher information.
 
     Examples
     --------
     >>> import numpy as np
-    >>> float(Uniform().log_prob(np.array([0.5]), np.zeros(1))) + 0.0
-    0.0
-    >>> Uniform().fisher_information([0.0])
-    Traceback (most recent call last):
-    vaetheory.likelihoods.base.NoMetricError: Uniform: E[score] = 0 fails, it is -1: the support \
-moves with the parameter, so this family has no Fisher information metric
+    >>> Uniform().log_prob(np.array([[0.5], [2.0]]), np.zeros(1)).tolist()
+    [0.0, -inf]
     """
 
     support = Support.POSITIVE
     no_metric = (
-        "Uniform: E[score] = 0 fails, it is -1: the support moves with the parameter, "
-        "so this family has no Fisher information metric"
+        "Uniform: E[score] = 0 fails: the support (0, theta) moves with the parameter, and "
+        "E[d log p / d log theta] = -1"
     )
 
     def _log_prob(self, x: Array, params: Array) -> Array:
-        return np.where(np.log(x) <= params, -params, -np.inf)
+        inside = (x > 0) & (np.log(np.maximum(x, np.finfo(np.float64).tiny)) < params)
+        return np.where(inside, -params, -np.inf)
 
     def _score(self, x: Array, params: Array) -> Array:
-        """-1 below theta; no number beyond, where the density is nought."""
-        return np.where(np.log(x) <= params, -1.0, np.nan)
+        return np.full(np.broadcast_shapes(x.shape, params.shape), -1.0)
 
-    def greatest_log_prob(self, x: Array) -> Array:
-        return -np.log(x).sum(axis=-1)
+    def _greatest_log_prob(self, x: Array) -> Array:
+        # In the limit of theta down to x.
+        return -np.log(x)
 
     def sample(self, params: ArrayLike, rng: np.random.Generator) -> Array:
-        theta = np.exp(self._vectors(params))
-        # 1 - u is in (0, 1].
-        return theta * (1 - rng.random(theta.shape))
+        log_theta = self._vectors(params)
+        # (0, 1], less its end: a draw of 1 is one in 2^53.
+        return np.exp(log_theta) * np.minimum(1 - rng.random(log_theta.shape), 1 - 2.0**-53)
 
 
 @dataclass(frozen=True)
-class Laplace(_WithoutMetric):
-    """Laplace likelihood of real data; the decoder gives locations.
+class Laplace(NoMetricLikelihood):
+    """Laplace likelihood of real data with a fixed scale; the decoder gives locations.
 
-    The score is +-1 / scale, of mean square 1 / scale^2, but the Hessian of the log density is 0
-    wherever there is one: there is no Fisher information metric, and `LatentModel` refuses the
-    family (claim 7e).
+    E[score score^T] is 1 / scale^2, but the log density is piecewise linear in the location, so
+    -E[Hessian] is 0: the two forms of the Fisher information differ, and there is no metric.
 
     Parameters
     ----------
     scale : float
-        Mean absolute deviation from the location.
+        s > 0; the variance is 2 s^2.
 
     Examples
     --------
     >>> import numpy as np
-    >>> float(Laplace(scale=0.5).log_prob(np.array([1.0]), np.zeros(1)))
+    >>> round(float(Laplace(scale=0.5).log_prob(np.ones(1), np.zeros(1))), 12)
     -2.0
     """
 
     support = Support.REAL
-
+    no_metric = (
+        "Laplace: E[score score^T] = -E[Hessian] fails: the score form is 1/scale^2, the Hessian "
+        "form 0"
+    )
     scale: float
 
     def __init__(self, scale: float) -> None:
         object.__setattr__(self, "scale", float(positive("scale", scale)))
-
-    @property
-    def no_metric(self) -> str:  # type: ignore[override]
-        return (
-            "Laplace: E[score score^T] = -E[Hessian] fails: the score form is 1 / scale^2 = "
-            f"{self.scale**-2:g}, the Hessian form 0, so this family has no Fisher information "
-            "metric"
-        )
 
     def _log_prob(self, x: Array, params: Array) -> Array:
         return -np.abs(x - params) / self.scale - np.log(2 * self.scale)
@@ -107,8 +107,8 @@ class Laplace(_WithoutMetric):
     def _score(self, x: Array, params: Array) -> Array:
         return np.sign(x - params) / self.scale
 
-    def greatest_log_prob(self, x: Array) -> Array:
-        return np.full(x.shape[:-1], -x.shape[-1] * np.log(2 * self.scale))
+    def _greatest_log_prob(self, x: Array) -> Array:
+        return np.full_like(x, -np.log(2 * self.scale))
 
     def sample(self, params: ArrayLike, rng: np.random.Generator) -> Array:
         return rng.laplace(self._vectors(params), self.scale)

@@ -66,8 +66,8 @@ class StudentT(ElementwiseLikelihood):
         excess = np.where(np.abs(w) < 1, near, -2 * np.log(cosine))
         return self._peak() - 0.5 * (self.dof + 1) * excess
 
-    def greatest_log_prob(self, x: Array) -> Array:
-        return np.broadcast_to(self._peak(), x.shape).sum(axis=-1)
+    def _greatest_log_prob(self, x: Array) -> Array:
+        return np.broadcast_to(self._peak(), x.shape)
 
     def _score(self, x: Array, params: Array) -> Array:
         _, sine, cosine = self._tangent(x, params)

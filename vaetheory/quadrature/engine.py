@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,6 +93,9 @@ def run(
 ) -> Outcome:
     """Integrate for data `(N, D)`."""
     n = len(data)
+    likelihood, data, offset = model.likelihood.reduced(data)
+    if likelihood is not model.likelihood:
+        model = LatentModel(model.decoder, likelihood, model.latent_dim)
     parts: list[Outcome] = []
     # Far from the data decoders may overflow; the clipped values are handled.
     with np.errstate(all="ignore"):
@@ -109,7 +112,8 @@ def run(
                 todo += [np.s_[middle : rows.stop], np.s_[rows.start : middle]]
                 continue
             report(rows.stop / n, progress)
-    return Outcome.joined(parts)
+    out = Outcome.joined(parts)
+    return replace(out, value=out.value + offset, error=out.error + ULP * np.abs(offset))
 
 
 def _chunk(

@@ -15,12 +15,14 @@ from vaetheory.likelihoods import (
     Gamma,
     Gaussian,
     Likelihood,
+    NegativeBinomial,
 )
 from vaetheory.quadrature.tables.base import Table
 from vaetheory.quadrature.tables.elementwise import ElementwiseTable
 from vaetheory.quadrature.tables.gamma import GammaTable
 from vaetheory.quadrature.tables.gaussian import GaussianTable
 from vaetheory.quadrature.tables.natural import NaturalTable
+from vaetheory.quadrature.tables.negative_binomial import NegativeBinomialTable
 
 __all__ = ["GaussianTable", "Table", "table"]
 
@@ -33,6 +35,8 @@ def table(likelihood: Likelihood, data: Array) -> Table:
         return GammaTable(likelihood, data)
     if likelihood.natural and isinstance(likelihood, ExponentialFamily):
         return NaturalTable(likelihood, data)
+    if isinstance(likelihood, NegativeBinomial):
+        return NegativeBinomialTable(likelihood, data)
     if isinstance(likelihood, ElementwiseLikelihood):
         return ElementwiseTable(likelihood, data)
     raise ValueError(
