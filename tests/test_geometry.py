@@ -267,7 +267,7 @@ FAMILIES = {
         lambda t: 2 * i1(2.0) / i0(2.0) * anp.ones_like(t),
     ),
 }
-COVARIANCE = np.array([[1.0, 0.5, 0.0], [0.5, 2.0, 0.25], [0.0, 0.25, 0.5]])
+COVARIANCE = np.array([[1, 0.5, 0], [0.5, 2, 0.25], [0, 0.25, 0.5]])
 
 
 def surface(z):
@@ -472,6 +472,10 @@ FOLD = LatentModel(decoders.Polynomial([[2]], [[1.0]]), likelihoods.Gaussian(sca
         (lambda: geodesic(sphere, [1.0, 0.0], [1.0, 0.0], [1, 0]), "t: expected increasing"),
         (lambda: geodesic(sphere, [1.0, 0.0], [1.0, 0.0], [-1, 0]), "t: expected increasing"),
         (lambda: geodesic_between(sphere, [1.0, 0.0], [1.0, 0.0]), "two different points"),
+        (
+            lambda: geodesic_between(sphere, [1, 0], [1, 1], points=1.5),
+            "points: expected an integer",
+        ),
         (lambda: arc_length(half_plane, lambda t: t, 0.0, 1.0), "curve: expected to map"),
         (lambda: arc_length(half_plane, lambda t: t, 1.0, 1.0), "a and b: expected a < b"),
         (lambda: arc_length_parametrisation(MODEL, 1.0, 0.0), "lower and upper"),
