@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,9 +12,8 @@ from vaetheory.claims.batch_scenes import Batch, ModelBatch, expected_log_likeli
 from vaetheory.claims.batch_size import SampledBatch, coefficient, mean_excess
 from vaetheory.evidence import log_evidence
 from vaetheory.objectives import FORMS, bilbo
-from vaetheory.plotting import COLOURS
+from vaetheory.plotting import COLOURS, Columns
 
-Columns = dict[str, Sequence[float]]
 _MARKERS = dict(zip(FORMS, ("o", "s", "^"), strict=True))
 _LINES = dict(zip(FORMS, ("-", "--", ":"), strict=True))
 
