@@ -368,7 +368,7 @@ def test_orders_of_derivative_are_checked():
 
 
 def test_parameters_of_no_exponential_family_are_refused():
-    with pytest.raises(ValueError, match="expected an exponential family, .* got StudentT"):
+    with pytest.raises(ValueError, match=r"expected an exponential family, .* got StudentT"):
         optimal_parameters(
             [[0.0], [1.0]], Encoder([[-1.0], [1.0]], [1.0]), StudentT(3.0, 1.0), [[0.0]]
         )
