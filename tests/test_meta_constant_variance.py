@@ -117,23 +117,23 @@ def test_a_sphere_that_is_a_little_flatter(monkeypatch):
 
 
 def test_a_bound_that_is_slightly_off(monkeypatch):
-    original = spherical_cap.certified_bound
+    original = spherical_cap.dual_bound
 
     def higher(angle, stretch):
         value, error = original(angle, stretch)
         return value * (1 + 1e-3), error
 
-    monkeypatch.setattr(spherical_cap, "certified_bound", higher)
+    monkeypatch.setattr(spherical_cap, "dual_bound", higher)
     assert_noticed("5f-sphere", bug="the bound of the cap off by 1e-3")
 
 
 @pytest.fixture
 def fresh_caps():
     """No bound remembered from before, none kept for later."""
-    for remembered in (spherical_cap.radial_map, spherical_cap.certified_bound):
+    for remembered in (spherical_cap.radial_map, spherical_cap.dual_bound):
         remembered.cache_clear()
     yield
-    for remembered in (spherical_cap.radial_map, spherical_cap.certified_bound):
+    for remembered in (spherical_cap.radial_map, spherical_cap.dual_bound):
         remembered.cache_clear()
 
 

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vaetheory._validation import Array, as_array, covariances, positive, same_leading, weights_of
+from vaetheory._validation import (
+    Array,
+    as_array,
+    covariances,
+    data_set,
+    positive,
+    same_leading,
+    weights_of,
+)
 from vaetheory.encoders import Posterior
 from vaetheory.models import LatentModel, require_model
 from vaetheory.rounding import gamma
@@ -328,12 +336,13 @@ def exact_penalty(
     Raises
     ------
     ValueError
-        As for `stationary_posterior`.
+        If `X` is no data set `(N, D)`; and as for `stationary_posterior`.
 
     Notes
     -----
-    Source: claim 5d. It tends to `constant_variance_penalty` of the Hessians at the modes as the
-    likelihood's scale tends to 0.
+    Source: claim 5d. On a branch of posteriors that narrow as the likelihood's scale s tends to 0
+    it is `constant_variance_penalty` of the Hessians at the modes, plus a multiple of s^2. Where
+    the ELBO has several stationary points it is that of the two that the ascents reach.
 
     Examples
     --------
@@ -343,8 +352,9 @@ def exact_penalty(
     >>> abs(found.value) <= found.error < 1e-12
     True
     """
-    free = stationary_posterior(model, X, start=start, rtol=rtol)
-    shared = stationary_posterior(model, X, structure="shared", start=start, rtol=rtol)
+    data = data_set("X", X)
+    free = stationary_posterior(model, data, start=start, rtol=rtol)
+    shared = stationary_posterior(model, data, structure="shared", start=start, rtol=rtol)
     return ExactPenalty(
         value=float((free.value - shared.value).mean()),
         error=float((free.error + shared.error).mean()),

@@ -1,6 +1,7 @@
 """The registry: every claim, in the order of the theory."""
 
 from vaetheory.claims import (
+    bilbo,
     constant_variance,
     hessian_estimator,
     optimal_decoder,
@@ -17,5 +18,6 @@ CLAIMS: tuple[Claim, ...] = (
     stationary_evidence.CLAIM,
     hessian_estimator.CLAIM,
     constant_variance.CLAIM,
+    bilbo.CLAIM,
     riemannian_likelihood.CLAIM,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from vaetheory.claims import (
+    digit_variances,
     flat_coordinates,
     linear_gaussian,
     penalties,
@@ -391,7 +392,6 @@ CLAIM = Claim(
                 ),
             ),
             uses=("5f-sphere",),
-            figure=_FIGURE,
             resolution=1e-2,
             examples=6,
         ),
@@ -455,5 +455,6 @@ CLAIM = Claim(
             uses=("5a", "5g"),
             examples=8,
         ),
+        digit_variances.CONSTANT_VARIANCE,
     ),
 )

@@ -8,8 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
-from vaetheory import gaussians, likelihoods
-from vaetheory._validation import Array
+from vaetheory import decoders, gaussians, likelihoods
 from vaetheory.claims import strategies
 from vaetheory.claims.claim import Certificate
 from vaetheory.claims.model_scenes import curves, surfaces
@@ -62,7 +61,7 @@ def sum_of_entropies(
         """Mean ELBO, its error and the posterior for stretched latents and another sigma."""
         a = scale * np.exp(log_scale)
         model = LatentModel(
-            _Rescaled(instance.decoder, a),
+            decoders.Reparametrised(instance.decoder, np.eye(dim) / a),
             likelihoods.Gaussian(scale=sigma * np.exp(log_sigma)),
             dim,
         )
@@ -102,20 +101,3 @@ def sum_of_entropies(
             )
         )
     return Certificate.all_of(*parts)
-
-
-@dataclass(frozen=True)
-class _Rescaled(Decoder):
-    """z -> f(z / a): the decoder that goes with latents stretched by a."""
-
-    inner: Decoder
-    scale: float
-
-    def __call__(self, z: Array) -> Array:
-        return self.inner(z / self.scale)
-
-    def jacobian(self, z: Array) -> Array:
-        return self.inner.jacobian(z / self.scale) / self.scale
-
-    def hessian(self, z: Array) -> Array:
-        return self.inner.hessian(z / self.scale) / self.scale**2

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
+from scipy.special import expit
 
 from vaetheory import likelihoods
 from vaetheory._validation import Array
@@ -22,11 +23,13 @@ from vaetheory.likelihoods import Likelihood
 from vaetheory.rounding import gamma
 
 Integrand = Callable[[Array], Array]
+Total = Callable[[Integrand], tuple[Array, Array]]
+Support = Callable[[Likelihood, Array], Total]
 
 
 def _mapped(
     place: Callable[[Array], Array], slope: Callable[[Array], Array], low: float, high: float
-) -> Callable[[Integrand], tuple[Array, Array]]:
+) -> Total:
     """Integral over the image of [low, high] under `place`, whose derivative is `slope`."""
 
     def integral(integrand: Integrand) -> tuple[Array, Array]:
@@ -38,7 +41,7 @@ def _mapped(
     return integral
 
 
-def _points(x: Array, *, open_end: bool) -> Callable[[Integrand], tuple[Array, Array]]:
+def _points(x: Array, *, open_end: bool) -> Total:
     """Sum over the points `(M, D)`; an open end goes on at least geometrically."""
 
     def total(integrand: Integrand) -> tuple[Array, Array]:
@@ -71,6 +74,8 @@ class Family:
     data : strategy of tuples
         One datum; a set of `least` different ones has a finite maximum-likelihood fit.
     least : int
+    full : bool
+        Whether it is an exponential family with as many params as statistics.
     from_statistic : callable
         `(likelihood, t) -> x` with T(x) = t; by default T(x) = x.
     """
@@ -78,33 +83,34 @@ class Family:
     build: Callable[..., Likelihood]
     constants: SearchStrategy[Vector]
     params: SearchStrategy[Vector]
-    support: Callable[[Likelihood, Array], Callable[[Integrand], tuple[Array, Array]]]
+    support: Support
     data: SearchStrategy[Vector]
     least: int = 2
+    full: bool = True
     from_statistic: Callable[[Likelihood, Array], Array] = lambda likelihood, t: t
 
 
-def _line(scale: Callable[[Likelihood], float], reach: float) -> Callable[..., object]:
+def _line(scale: Callable[[Likelihood], float], reach: float) -> Support:
     """The real line about the parameter, x = location + scale sinh t."""
 
-    def support(likelihood: Likelihood, params: Array) -> Callable[[Integrand], object]:
+    def support(likelihood: Likelihood, params: Array) -> Total:
         s, centre = scale(likelihood), params[0]
         return _mapped(lambda t: centre + s * np.sinh(t), lambda t: s * np.cosh(t), -reach, reach)
 
     return support
 
 
-def _positive(below: float, above: float) -> Callable[..., object]:
+def _positive(below: float, above: float) -> Support:
     """The positive numbers about exp(parameter), x = exp(parameter + t)."""
 
-    def support(likelihood: Likelihood, params: Array) -> Callable[[Integrand], object]:
+    def support(likelihood: Likelihood, params: Array) -> Total:
         centre = params[0]
         return _mapped(lambda t: np.exp(centre + t), lambda t: np.exp(centre + t), -below, above)
 
     return support
 
 
-def _plane(likelihood: Likelihood, params: Array) -> Callable[[Integrand], tuple[Array, Array]]:
+def _plane(likelihood: Likelihood, params: Array) -> Total:
     """The plane of a Gaussian, in its own frame: x = mean + L y."""
     assert isinstance(likelihood, likelihoods.Gaussian)
     root = np.linalg.cholesky(likelihood.covariance(len(params)))
@@ -119,8 +125,28 @@ def _plane(likelihood: Likelihood, params: Array) -> Callable[[Integrand], tuple
     return integral
 
 
-def _counts(mean: Callable[[Likelihood, Array], float], spread: float) -> Callable[..., object]:
-    def support(likelihood: Likelihood, params: Array) -> Callable[[Integrand], object]:
+def _circle(likelihood: Likelihood, params: Array) -> Total:
+    """The angles in (-pi, pi]: equally spaced sums of a periodic integrand."""
+    count = 256
+
+    def integral(integrand: Integrand) -> tuple[Array, Array]:
+        step = 2 * np.pi / count
+        starts = -np.pi + step * np.array([0.5, 1.0])
+        both = [integrand((a + step * np.arange(count))[:, None]) * step for a in starts]
+        sums = [np.ascontiguousarray(b.T).sum(axis=-1) for b in both]
+        size = np.abs(both[0]).sum(axis=0)
+        return (sums[0] + sums[1]) / 2, np.abs(sums[0] - sums[1]) + gamma(16) * size
+
+    return integral
+
+
+def _unit(likelihood: Likelihood, params: Array) -> Total:
+    """The numbers between 0 and 1, x = expit t."""
+    return _mapped(expit, lambda t: expit(t) * expit(-t), -34.0, 34.0)
+
+
+def _counts(mean: Callable[[Likelihood, Array], float], spread: float) -> Support:
+    def support(likelihood: Likelihood, params: Array) -> Total:
         most = int(80 + spread * mean(likelihood, params))
         return _points(np.arange(most + 1.0)[:, None], open_end=True)
 
@@ -128,6 +154,14 @@ def _counts(mean: Callable[[Likelihood, Array], float], spread: float) -> Callab
 
 
 _LOGIT = st.tuples(strategies.fractions(-6, 6, 2))
+
+
+def _over_dispersed(likelihood: Likelihood, params: Array) -> float:
+    """Where the tail of a negative binomial, of ratio m / (m + r), has fallen by a factor e."""
+    mean = float(np.exp(params[0]))
+    return 1 + mean + mean / float(likelihood.shape)  # type: ignore[attr-defined]
+
+
 _REAL = strategies.vectors(1)
 _COUNT = st.tuples(strategies.fractions(0, 6))
 _ABOVE = st.tuples(strategies.fractions(1, 8, 2))
@@ -138,7 +172,7 @@ FAMILIES: dict[str, Family] = {
         lambda s: likelihoods.Gaussian(scale=s),
         st.tuples(st.sampled_from((1.0, 0.5, 0.125, 4.0))),
         strategies.vectors(1),
-        _line(lambda g: float(g.scale), 5.0),  # type: ignore[attr-defined, arg-type]
+        _line(lambda g: float(g.scale), 5.0),  # type: ignore[attr-defined]
         _REAL,
         from_statistic=lambda g, t: g.scale * t,  # type: ignore[attr-defined]
     ),
@@ -168,15 +202,62 @@ FAMILIES: dict[str, Family] = {
         likelihoods.Poisson,
         _NONE,
         st.tuples(strategies.fractions(-4, 6, 2)),
-        _counts(lambda likelihood, params: float(np.exp(params[0])), 8.0),  # type: ignore[arg-type]
+        _counts(lambda likelihood, params: float(np.exp(params[0])), 8.0),
         _COUNT,
     ),
     "Gamma": Family(
         lambda a: likelihoods.Gamma(shape=a),
         st.tuples(st.sampled_from((1.0, 2.0, 0.5, 4.0))),
         strategies.vectors(1),
-        _positive(90.0, 6.0),  # type: ignore[arg-type]
+        _positive(90.0, 6.0),
         _ABOVE,
+    ),
+    "Beta": Family(
+        lambda c: likelihoods.Beta(concentration=c),
+        # Below these the density at the ends is too high for sums in x.
+        st.tuples(st.sampled_from((8.0, 16.0, 32.0))),
+        st.tuples(strategies.fractions(-2, 2, 2)),
+        _unit,
+        st.tuples(strategies.fractions(2, 6, 8)),
+        from_statistic=lambda likelihood, t: expit(t),
+    ),
+    "negative binomial": Family(
+        lambda r: likelihoods.NegativeBinomial(shape=r),
+        st.tuples(st.sampled_from((1.0, 2.0, 0.5, 4.0))),
+        st.tuples(strategies.fractions(-4, 3, 2)),
+        _counts(_over_dispersed, 60.0),
+        _COUNT,
+    ),
+    "exponential": Family(
+        likelihoods.Exponential,
+        _NONE,
+        strategies.vectors(1),
+        _positive(45.0, 6.0),
+        _ABOVE,
+    ),
+    "log-normal": Family(
+        lambda s: likelihoods.LogNormal(scale=s),
+        st.tuples(st.sampled_from((1.0, 0.5, 0.25))),
+        strategies.vectors(1),
+        _positive(10.0, 10.0),
+        _ABOVE,
+        from_statistic=lambda g, t: np.exp(g.scale * t),  # type: ignore[attr-defined]
+    ),
+    "Student-t": Family(
+        lambda dof, s: likelihoods.StudentT(dof=dof, scale=s),
+        st.tuples(st.sampled_from((3.0, 1.0, 2.0, 5.0)), st.sampled_from((1.0, 0.5, 2.0))),
+        strategies.vectors(1),
+        _line(lambda t: float(t.scale), 42.0),  # type: ignore[attr-defined]
+        _REAL,
+        full=False,
+    ),
+    "von Mises": Family(
+        lambda k: likelihoods.VonMises(concentration=k),
+        st.tuples(st.sampled_from((1.0, 0.5, 4.0))),
+        strategies.vectors(1),
+        _circle,
+        _REAL,
+        full=False,
     ),
 }
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from hypothesis import assume
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
+from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
 
 from vaetheory import likelihoods
@@ -69,7 +71,27 @@ def data_scenes(draw: DrawFn) -> DataScene:
     return scene
 
 
-def _penalty(A: Array, weights: Array) -> float:
+class SecondOrderScene(Protocol):
+    """What 5a looks at: a model, its data, and a constant covariance of any quality."""
+
+    @property
+    def model(self) -> LatentModel:
+        """The latent model."""
+
+    @property
+    def X(self) -> ArrayLike:
+        """The data, `(N, D)`."""
+
+    @property
+    def other(self) -> Covariance:
+        """The constant covariance."""
+
+    def modes(self) -> tuple[Array, Array, Array]:
+        """Modes, Hessians there, and normalised weights."""
+
+
+def second_order_penalty(A: Array, weights: Array) -> float:
+    """The penalty by the formula."""
     return float(constant_variance_penalty(A, weights).value)
 
 
@@ -82,7 +104,7 @@ def log_of_mean_determinant(A: Array, weights: Array) -> float:
 
 def twice_the_penalty(A: Array, weights: Array) -> float:
     """Without the factor 1/2."""
-    return 2 * _penalty(A, weights)
+    return 2 * second_order_penalty(A, weights)
 
 
 def _inverse_mean(A: Array, weights: Array) -> Array:
@@ -95,9 +117,9 @@ def mean_inverse(A: Array, weights: Array) -> Array:
 
 
 def penalty_identity(
-    scene: DataScene,
+    scene: SecondOrderScene,
     *,
-    penalty: Callable[[Array, Array], float] = _penalty,
+    penalty: Callable[[Array, Array], float] = second_order_penalty,
     best: Callable[[Array, Array], Array] = _inverse_mean,
 ) -> Certificate:
     """Second-order ELBOs at their optima, free and constant, against the formula."""

@@ -6,7 +6,13 @@ from functools import partial
 
 import numpy as np
 
-from vaetheory.claims import every_family, fisher_identities, pulled_back, repeated_data
+from vaetheory.claims import (
+    every_family,
+    fisher_identities,
+    no_metric,
+    pulled_back,
+    repeated_data,
+)
 from vaetheory.claims.claim import Claim, Control, Proposition
 from vaetheory.claims.families import family_scenes
 from vaetheory.claims.stationary_evidence import evidence_decomposition
@@ -187,6 +193,33 @@ CLAIM = Claim(
             examples=40,
         ),
         Proposition(
+            label="7d-curved",
+            title="In a family with fewer parameters than statistics the average is not the metric",
+            statement=(
+                r"x = \pm a\text{ of equal weight},\ f^* = 0:\quad"
+                r"\mathbb E[-\nabla_z^2\log p] = J^2\kappa\cos a\text{ (von Mises)},\quad"
+                r"J^2\frac{(\nu+1)(\nu - a^2/s^2)}{s^2(\nu + a^2/s^2)^2}\text{ (Student-t)},"
+                r"\quad\ne J^2 F"
+            ),
+            hypotheses=(("curved family", r"\mathbb E_{p(x|f^*)}[T]\ne\mathbb E_{q(x|z)}[T]"),),
+            kind="counterexample",
+            instances=every_family.curved_pairs(),
+            check=every_family.curved_average,
+            controls=(
+                Control(
+                    "the pull-back metric",
+                    partial(every_family.curved_average, closed=every_family.curved_metric),
+                ),
+                Control(
+                    "the information at the mode",
+                    partial(
+                        every_family.curved_average, closed=every_family.information_at_the_mode
+                    ),
+                ),
+            ),
+            uses=("7d",),
+        ),
+        Proposition(
             label="7d-decoder",
             title="The optimal decoder matches mean parameters, and what others lose is a KL",
             statement=(
@@ -266,6 +299,41 @@ CLAIM = Claim(
             ),
             uses=("3e", "7a"),
             examples=40,
+        ),
+        Proposition(
+            label="7e",
+            title="Uniform and Laplace have no metric: each is refused by the identity that fails",
+            statement=(
+                r"\text{uniform on }(0, e^\theta):\ \mathbb E[s] = -1 \ne 0;\qquad"
+                r"\text{Laplace}:\ \mathbb E[s^2] = 1/b^2 \ne 0 = -\mathbb E[\nabla^2\log p]"
+            ),
+            hypotheses=(
+                (
+                    "7a without its hypotheses",
+                    r"\text{a support that moves, a density with a kink at its parameter}",
+                ),
+            ),
+            kind="counterexample",
+            instances=no_metric.refused_scenes(),
+            check=no_metric.metric_is_refused,
+            controls=(
+                Control(
+                    "the mean score of the uniform vanishes",
+                    partial(no_metric.metric_is_refused, mean_score=0.0),
+                ),
+                Control(
+                    "Laplace's Hessian form is its score form",
+                    partial(
+                        no_metric.metric_is_refused,
+                        hessian_form=no_metric.as_the_score_form,
+                    ),
+                ),
+                Control(
+                    "the Gaussian is refused as well",
+                    partial(no_metric.metric_is_refused, likelihood=no_metric.a_gaussian),
+                ),
+            ),
+            uses=("7a",),
         ),
     ),
 )

@@ -9,10 +9,10 @@ it and a = s1 s2 / l. Then
 - its image encloses the area A with A'(r) = 2 pi sin r <l a>, and the isoperimetric inequality and
   Jensen's give sin(r)^2 <l^2> >= A / pi, <.> the mean over the circle.
 
-So for any p <= 0 that rises to p(R) = 0, with c = p' sin(r) / 2, the integral of <p l a + c l^2>
+So for any p >= 0 that falls to p(R) = 0, with c = -p' sin(r) / 2, the integral of <c l^2 - p l a>
 against sin r is not negative, and
 
-    penalty >= E[ min over l <= L and a of q(l) + q(a) - p l a - c l^2 ]
+    penalty >= E[ min over l <= L and a of q(l) + q(a) + p l a - c l^2 ]
 
 for every psi that stretches no direction more than L. A radial map attains it. Without L nothing
 holds: slivers that are torn wide open cost the logarithm of their stretch times their area.
@@ -93,7 +93,7 @@ def radial_map(angle: float) -> Radial:
 
 
 @lru_cache(maxsize=64)
-def certified_bound(angle: float, stretch: float) -> tuple[float, float]:
+def dual_bound(angle: float, stretch: float) -> tuple[float, float]:
     """The bound from below for maps that stretch at most `stretch`, nats, and its error.
 
     The multiplier p is a sum of powers of R^2 - r^2 whose coefficients have one sign, fitted to the
@@ -110,6 +110,7 @@ def certified_bound(angle: float, stretch: float) -> tuple[float, float]:
         r, weights = _rule(angle, order)
         u = 1 - (r / angle) ** 2
         p = u[:, None] ** columns @ b
+        # -p', which is not negative: all coefficients and powers are not.
         slope = 2 * r / angle**2 * (u[:, None] ** (columns - 1) @ (columns * b))
         return float(weights @ _least(p, slope * np.sin(r) / 2, stretch))
 
@@ -213,10 +214,10 @@ def cap_keeps_a_penalty(
     """Penalties of a cap, optimised and not, against the bound from below; the best attain it."""
     decoder = surface()
     found, patch = least_over_degrees(cap, decoder)
-    bound, error = certified_bound(cap.angle, cap.stretch)
+    bound, error = dual_bound(cap.angle, cap.stretch)
     bound *= factor
     parts = [
-        Certificate.at_most(bound, one.value, scale=bound, rule=one.rule, certificate=error)
+        Certificate.at_most(bound, one.value, scale=bound, rule=one.rule, dual=error)
         for one in found
     ]
     parts += [
@@ -232,16 +233,14 @@ def cap_keeps_a_penalty(
             tail=found[-2].value - found[-1].value,
             multiplier=radial_map(cap.angle).value - bound / factor,
             optimiser=found[-1].error,
-            certificate=error,
+            dual=error,
         )
     )
     # Any other coordinates, too.
     slopes = Distorted(decoder, cap.bends).slopes(patch.nodes)
     value, rounding = penalty(patch, slopes)
     stretches = [_greatest_stretch(patch, s) for s in (slopes, *(one.slopes for one in found))]
-    parts.append(
-        Certificate.at_most(bound, value, scale=bound, rounding=rounding, certificate=error)
-    )
+    parts.append(Certificate.at_most(bound, value, scale=bound, rounding=rounding, dual=error))
     parts.append(Certificate.at_most(stretches, cap.stretch, scale=1.0, rounding=gamma(1000)))
     return Certificate.all_of(*parts)
 
@@ -273,7 +272,7 @@ def small_cap_rate(
 ) -> Certificate:
     """The bound of small caps: R^4 / 192 of the angle, on a ladder."""
     scales = scene.angle / 2.0 ** np.arange(4)
-    lower = [certified_bound(float(R), 2.5) for R in scales]
+    lower = [dual_bound(float(R), 2.5) for R in scales]
     values = np.array([v for v, _ in lower])
     upper = np.array([radial_map(float(R)).value for R in scales])
     errors = np.array([e for _, e in lower]) + np.abs(upper - values)
@@ -300,7 +299,8 @@ def torn_penalty(angle: float, petals: int, sliver: float) -> tuple[float, float
     """Penalty of a torn cap, its rounding, and its greatest stretch.
 
     Circles keep their distance from the pole. A petal is turned by sin(r) / r times its angle, so
-    that it keeps its width; the part `sliver` of the circle between petals takes up the rest.
+    that it keeps its width; the part `sliver` of the circle between petals takes up the rest. The
+    map is continuous and creased along radii; rounding the creases off costs arbitrarily little.
     """
     r, weights = _rule(angle, _ORDER)
     half = np.pi / petals
@@ -342,19 +342,19 @@ def tears_cost_nothing(
 ) -> Certificate:
     """Penalties of ever finer tears fall to zero, below the bound that holds without tears."""
     counts = scene.petals // 4 ** np.arange(3, -1, -1)
-    bound, error = certified_bound(scene.angle, 2.5)
+    bound, error = dual_bound(scene.angle, 2.5)
     torn = [torn_penalty(scene.angle, int(n), sliver(float(n))) for n in counts]
     values, roundings = np.array([t[0] for t in torn]), np.array([t[1] for t in torn])
     if obeyed:
         return Certificate.at_most(
-            bound, values[-1], scale=bound, certificate=error, rounding=roundings[-1]
+            bound, values[-1], scale=bound, dual=error, rounding=roundings[-1]
         )
     limits = np.array([torn_limit(scene.angle, int(n), float(n) ** -2.0) for n in counts])
     return Certificate.all_of(
         Certificate.at_most(values, limits, scale=limits, rounding=roundings),
         # The limit is of order log(n) / n^2.
         Certificate.at_most(limits[1:], limits[:-1] / 4, scale=limits[:-1], rounding=roundings[1:]),
-        Certificate.at_most(limits[-1], bound / 8, scale=bound, certificate=error),
+        Certificate.at_most(limits[-1], bound / 8, scale=bound, dual=error),
         Certificate.at_most(2.5, torn[-1][2], scale=2.5, rounding=gamma(1000)),
     )
 

@@ -58,7 +58,7 @@ class TrainedPosterior:
         def columns(z: Array) -> Array:
             return flat(self.curvature(z)) * np.exp(log_prob(z, loc, cov))[:, None]
 
-        value, error = by_lattice(columns, loc, cov, fine=0.5)
+        value, error = by_lattice(columns, loc, cov)
         return value.reshape(cov.shape), error.reshape(cov.shape)
 
     def log_likelihood(self, z: Array) -> Array:

@@ -4,6 +4,7 @@ from vaetheory.decoders.base import Decoder, FunctionDecoder, as_decoder
 from vaetheory.decoders.curves import Catenary, Circle, Helix
 from vaetheory.decoders.networks import Sine, TanhNetwork
 from vaetheory.decoders.polynomials import Affine, Polynomial
+from vaetheory.decoders.reparametrised import Reparametrised
 from vaetheory.decoders.surfaces import Cylinder, FlatTorus, SpherePatch
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "FunctionDecoder",
     "Helix",
     "Polynomial",
+    "Reparametrised",
     "Sine",
     "SpherePatch",
     "TanhNetwork",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -19,11 +17,9 @@ from vaetheory.claims.penalty_rates import (
     isometric_coefficient,
     second_order_penalties,
 )
-from vaetheory.claims.spherical_cap import Cap, certified_bound, least_over_degrees
+from vaetheory.claims.spherical_cap import Cap, dual_bound, least_over_degrees
 from vaetheory.constant_variance import constant_variance_penalty, log_specht_ratio
-from vaetheory.plotting import COLOURS
-
-Columns = dict[str, Sequence[float]]
+from vaetheory.plotting import COLOURS, Columns
 
 
 def draw(figure: Figure) -> Columns:
@@ -144,7 +140,7 @@ def _coordinates(axes: Axes, columns: Columns) -> None:
     cap = Cap(1.0, 2.5, (0.0, 0.0, 0.0))
     caps, _ = least_over_degrees(cap, decoders.SpherePatch(1.0), degrees)
     values = [one.value for one in caps]
-    bound, _ = certified_bound(cap.angle, cap.stretch)
+    bound, _ = dual_bound(cap.angle, cap.stretch)
     axes.semilogy(degrees, values, "o-", ms=4, color=COLOURS[0], label="cap of the sphere, 1 rad")
     axes.axhline(
         bound, color=COLOURS[0], ls=":", label=f"its bound {bound:.6f} (stretch < {cap.stretch})"

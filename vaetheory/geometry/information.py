@@ -8,7 +8,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vaetheory._validation import Array, same_leading, vectors
-from vaetheory.likelihoods import Categorical, ElementwiseLikelihood, Gaussian, Likelihood
+from vaetheory.likelihoods import (
+    Categorical,
+    ElementwiseLikelihood,
+    Gaussian,
+    Likelihood,
+    LogNormal,
+)
 from vaetheory.models import LatentModel, require_model
 
 
@@ -47,6 +53,10 @@ def fisher_information(likelihood: Likelihood, params: ArrayLike) -> Array:
     return likelihood.fisher_information(vectors("params", params, likelihood.data_dim))
 
 
+#: Families with an isometric immersion in a flat space that `flat_jacobian` knows.
+IMMERSED = (Gaussian, LogNormal, Categorical, ElementwiseLikelihood)
+
+
 def flat_jacobian(likelihood: Likelihood, params: Array, jacobian: Array) -> Array:
     """Jacobian of the decoder in coordinates in which the Fisher metric is the identity.
 
@@ -57,6 +67,8 @@ def flat_jacobian(likelihood: Likelihood, params: Array, jacobian: Array) -> Arr
     """
     if isinstance(likelihood, Gaussian):
         return np.swapaxes(likelihood.whiten(np.swapaxes(jacobian, -1, -2)), -1, -2)
+    if isinstance(likelihood, LogNormal):
+        return jacobian / np.broadcast_to(likelihood.scale, params.shape)[..., None]
     if isinstance(likelihood, ElementwiseLikelihood):
         return np.sqrt(likelihood.fisher_diagonal(params))[..., None] * jacobian
     if isinstance(likelihood, Categorical):
@@ -70,6 +82,8 @@ def flat_hessian(likelihood: Likelihood, params: Array, jacobian: Array, hessian
     """Second derivatives of y(f(z)), `(..., D, d, d)`, with y as in `flat_jacobian`."""
     if isinstance(likelihood, Gaussian):
         return np.moveaxis(likelihood.whiten(np.moveaxis(hessian, -3, -1)), -1, -3)
+    if isinstance(likelihood, LogNormal):
+        return hessian / np.broadcast_to(likelihood.scale, params.shape)[..., None, None]
     if isinstance(likelihood, ElementwiseLikelihood):
         products = jacobian[..., :, None] * jacobian[..., None, :]
         bend = 0.5 * likelihood.fisher_log_slope(params)[..., None, None] * products

@@ -13,8 +13,13 @@ from numpy.typing import ArrayLike
 from vaetheory import derivatives, differences
 from vaetheory._validation import Array, vectors
 from vaetheory.decoders import Decoder
-from vaetheory.geometry.information import flat_hessian, flat_jacobian, pullback_metric
-from vaetheory.likelihoods import Categorical, ElementwiseLikelihood, Gaussian
+from vaetheory.geometry.information import (
+    IMMERSED,
+    flat_hessian,
+    flat_jacobian,
+    pullback_metric,
+)
+from vaetheory.likelihoods import Gaussian
 from vaetheory.models import LatentModel, require_model
 from vaetheory.rounding import ULP
 
@@ -178,7 +183,7 @@ class PullbackMetric(Metric):
 
     def __init__(self, model: LatentModel) -> None:
         require_model(model)
-        if not isinstance(model.likelihood, Gaussian | Categorical | ElementwiseLikelihood):
+        if not isinstance(model.likelihood, IMMERSED):
             raise ValueError(
                 "likelihood: expected one with an isometric immersion in a flat space, got "
                 f"{type(model.likelihood).__name__}; `as_metric` takes any"
@@ -249,7 +254,7 @@ def as_metric(metric: object, dim: int) -> Metric:
                 f"{metric.latent_dim}"
             )
         model = metric
-        if isinstance(model.likelihood, Gaussian | Categorical | ElementwiseLikelihood):
+        if isinstance(model.likelihood, IMMERSED):
             return PullbackMetric(model)
         return FunctionMetric(lambda z: pullback_metric(model, z))
     if not callable(metric):

@@ -33,8 +33,8 @@ class Bernoulli(ElementwiseExponentialFamily):
     def _log_base(self, x: Array) -> Array:
         return np.zeros_like(x)
 
-    def greatest_log_prob(self, x: Array) -> Array:
-        return np.zeros(x.shape[:-1])
+    def _greatest_log_prob(self, x: Array) -> Array:
+        return np.zeros_like(x)
 
     def log_prob(self, x: ArrayLike, params: ArrayLike) -> Array:
         return self._log_prob(*self._pair(x, params)).sum(axis=-1)

@@ -90,8 +90,8 @@ class Beta(ElementwiseExponentialFamily):
         away = bernoulli_divergence(params, self.statistics(x))
         return self._log_width(params) - self.concentration * away - np.log(x) - np.log1p(-x)
 
-    def greatest_log_prob(self, x: Array) -> Array:
-        return self._log_prob(x, self._solve(self.statistics(x))).sum(axis=-1)
+    def _greatest_log_prob(self, x: Array) -> Array:
+        return self._log_prob(x, self._solve(self.statistics(x)))
 
     def _mean_shift(self, params: Array) -> Array:
         """psi(1 + alpha) - psi(1 + beta) - params."""
@@ -115,6 +115,14 @@ class Beta(ElementwiseExponentialFamily):
         p, q = expit(params), expit(-params)
         trigamma = sum(polygamma(1, 1 + a) for a, _ in self._shapes(params))
         return (self.concentration * p * q) ** 2 * trigamma + p**2 + q**2
+
+    def _fisher_log_slope(self, params: Array) -> Array:
+        c, p, q = self.concentration, expit(params), expit(-params)
+        square = (c * p * q) ** 2
+        first = sum(polygamma(1, 1 + a) for a in (c * p, c * q))
+        second = polygamma(2, 1 + c * p) - polygamma(2, 1 + c * q)
+        slope = square * (2 * (q - p) * first + c * p * q * second) + 2 * p * q * (p - q)
+        return slope / (square * first + p**2 + q**2)
 
     def curvature_bounds(self, x: Array) -> tuple[Array, Array]:
         # With p the mean, tau = 2 p - 1 and l the logit of x the second derivative is
@@ -149,10 +157,11 @@ class Beta(ElementwiseExponentialFamily):
 
     def kl_divergence(self, params: ArrayLike, other: ArrayLike) -> Array:
         params, other = self._pair(params, other, "params and other")
-        p, p_other = expit(params), expit(other)
-        out = self.concentration * (
-            bernoulli_divergence(other, params) + self._mean_shift(params) * (p - p_other)
-        )
+        # The difference of the means by the rarer side, which has the digits.
+        side = np.where(params > 0, -1.0, 1.0)
+        change = side * (expit(side * params) - expit(side * other))
+        away = bernoulli_divergence(other, params)
+        out = self.concentration * (away + self._mean_shift(params) * change)
         for sign in (1, -1):
             shift = np.logaddexp(0.0, -sign * params) - np.logaddexp(0.0, -sign * other)
             out = out + np.expm1(shift)

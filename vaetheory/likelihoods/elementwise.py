@@ -24,6 +24,10 @@ class ElementwiseLikelihood(Likelihood):
         """Log density of each data dimension."""
 
     @abstractmethod
+    def _greatest_log_prob(self, x: Array) -> Array:
+        """Supremum of `_log_prob` over the params."""
+
+    @abstractmethod
     def _score(self, x: Array, params: Array) -> Array:
         """Derivative of `_log_prob` in the params."""
 
@@ -67,6 +71,13 @@ class ElementwiseLikelihood(Likelihood):
 
     def log_prob(self, x: ArrayLike, params: ArrayLike) -> Array:
         return self._log_prob(*self._pair(x, params)).sum(axis=-1)
+
+    def greatest_log_prob(self, x: Array) -> Array:
+        return self._greatest_log_prob(x).sum(axis=-1)
+
+    def greatest_size(self, x: Array) -> Array:
+        """What the greatest log densities of the data dimensions add up to in modulus, `(...)`."""
+        return np.abs(self._greatest_log_prob(x)).sum(axis=-1)
 
     def score(self, x: ArrayLike, params: ArrayLike) -> Array:
         return self._score(*self._pair(x, params))

@@ -64,8 +64,8 @@ class Gamma(ElementwiseExponentialFamily):
         away = np.log(x) - params
         return self._peak(x) - self.shape * (np.expm1(np.minimum(away, 700.0)) - away)
 
-    def greatest_log_prob(self, x: Array) -> Array:
-        return self._peak(x).sum(axis=-1)
+    def _greatest_log_prob(self, x: Array) -> Array:
+        return self._peak(x)
 
     def mean(self, params: Array) -> Array:
         return np.exp(params)

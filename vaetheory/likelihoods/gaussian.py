@@ -119,7 +119,7 @@ class Gaussian(ExponentialFamily):
         return solve_triangular(chol, flat, lower=True, trans="T").T.reshape(residual.shape)
 
     def information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
-        return self.expected_information(np.asarray(params), jacobian)
+        return self.expected_information(self._pair(x, params)[1], jacobian)
 
     def expected_information(self, params: Array, jacobian: Array) -> Array:
         white = self.whiten(np.swapaxes(jacobian, -1, -2))

@@ -81,6 +81,9 @@ class LogNormal(ExponentialFamily):
     def information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
         return self._gaussian.information(x, params, jacobian)
 
+    def expected_information(self, params: Array, jacobian: Array) -> Array:
+        return self._gaussian.expected_information(params, jacobian)
+
     def fisher_information(self, params: ArrayLike) -> Array:
         return self._gaussian.fisher_information(params)
 

@@ -64,7 +64,7 @@ class NegativeBinomial(ElementwiseExponentialFamily):
         factorial = (some + 0.5) * np.log(some) - some + 0.5 * LOG_2PI + stirling_remainder(some)
         return np.where(x > 0, log_gamma_ratio(r, x) + x * np.log(r) - factorial, 0.0)
 
-    def _greatest(self, x: Array) -> Array:
+    def _greatest_log_prob(self, x: Array) -> Array:
         """Log density of each count where it is the mean, which is nought where x is."""
         some, r = np.maximum(x, 1.0), np.asarray(self.shape)
         remainder = stirling_remainder(r + some) - stirling_remainder(r) - stirling_remainder(some)
@@ -79,10 +79,7 @@ class NegativeBinomial(ElementwiseExponentialFamily):
         logit = self._logit(params)
         own = self._logit(np.log(np.maximum(x, 1.0)))
         deviance = (x + self.shape) * bernoulli_divergence(own, logit)
-        return self._greatest(x) - np.where(x > 0, deviance, self._log_partition(params))
-
-    def greatest_log_prob(self, x: Array) -> Array:
-        return self._greatest(x).sum(axis=-1)
+        return self._greatest_log_prob(x) - np.where(x > 0, deviance, self._log_partition(params))
 
     def mean(self, params: Array) -> Array:
         return np.exp(np.minimum(params, 700.0))
@@ -98,6 +95,9 @@ class NegativeBinomial(ElementwiseExponentialFamily):
         logit = self._logit(params)
         small = self.mean(params) * expit(-logit)
         return np.where(logit < 0, small, self.shape * expit(logit))
+
+    def _fisher_log_slope(self, params: Array) -> Array:
+        return expit(-self._logit(params))
 
     def curvature_bounds(self, x: Array) -> tuple[Array, Array]:
         # The second derivative is -(x + r) p (1 - p), p = m / (m + r).

@@ -62,9 +62,9 @@ class Uniform(NoMetricLikelihood):
     def _score(self, x: Array, params: Array) -> Array:
         return np.full(np.broadcast_shapes(x.shape, params.shape), -1.0)
 
-    def greatest_log_prob(self, x: Array) -> Array:
+    def _greatest_log_prob(self, x: Array) -> Array:
         # In the limit of theta down to x.
-        return -np.log(x).sum(axis=-1)
+        return -np.log(x)
 
     def sample(self, params: ArrayLike, rng: np.random.Generator) -> Array:
         log_theta = self._vectors(params)
@@ -107,8 +107,8 @@ class Laplace(NoMetricLikelihood):
     def _score(self, x: Array, params: Array) -> Array:
         return np.sign(x - params) / self.scale
 
-    def greatest_log_prob(self, x: Array) -> Array:
-        return np.full(x.shape[:-1], -x.shape[-1] * np.log(2 * self.scale))
+    def _greatest_log_prob(self, x: Array) -> Array:
+        return np.full_like(x, -np.log(2 * self.scale))
 
     def sample(self, params: ArrayLike, rng: np.random.Generator) -> Array:
         return rng.laplace(self._vectors(params), self.scale)

@@ -35,11 +35,11 @@ class Poisson(ElementwiseExponentialFamily):
     def _log_base(self, x: Array) -> Array:
         return -gammaln(x + 1)
 
-    def greatest_log_prob(self, x: Array) -> Array:
+    def _greatest_log_prob(self, x: Array) -> Array:
         # At the rate x: x log x - x - log x!, which is nought where x is.
         some = np.maximum(x, 1.0)
         at_rate = -0.5 * (LOG_2PI + np.log(some)) - stirling_remainder(some)
-        return np.where(x > 0, at_rate, 0.0).sum(axis=-1)
+        return np.where(x > 0, at_rate, 0.0)
 
     def mean(self, params: Array) -> Array:
         return self._log_partition(params)

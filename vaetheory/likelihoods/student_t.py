@@ -66,8 +66,8 @@ class StudentT(ElementwiseLikelihood):
         excess = np.where(np.abs(w) < 1, near, -2 * np.log(cosine))
         return self._peak() - 0.5 * (self.dof + 1) * excess
 
-    def greatest_log_prob(self, x: Array) -> Array:
-        return np.broadcast_to(self._peak(), x.shape).sum(axis=-1)
+    def _greatest_log_prob(self, x: Array) -> Array:
+        return np.broadcast_to(self._peak(), x.shape)
 
     def _score(self, x: Array, params: Array) -> Array:
         _, sine, cosine = self._tangent(x, params)
@@ -82,6 +82,9 @@ class StudentT(ElementwiseLikelihood):
 
     def _fisher(self, params: Array) -> Array:
         return np.broadcast_to((self.dof + 1) / (self.dof + 3) / self.scale**2, params.shape)
+
+    def _fisher_log_slope(self, params: Array) -> Array:
+        return np.zeros_like(params)
 
     def curvature_bounds(self, x: Array) -> tuple[Array, Array]:
         # (1 - w^2) / (1 + w^2)^2 is between 1, at w = 0, and -1/8, at w^2 = 3.

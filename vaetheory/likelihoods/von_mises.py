@@ -72,8 +72,8 @@ class VonMises(ElementwiseExponentialFamily):
         # cos - 1 by the half angle: near the mode all digits are kept.
         return self._peak() - 2 * self.concentration * np.sin((x - params) / 2) ** 2
 
-    def greatest_log_prob(self, x: Array) -> Array:
-        return np.full(x.shape[:-1], x.shape[-1] * self._peak())
+    def _greatest_log_prob(self, x: Array) -> Array:
+        return np.full_like(x, self._peak())
 
     def mean(self, params: Array) -> Array:
         return self._mean_length() * self.statistics(params)
@@ -86,6 +86,9 @@ class VonMises(ElementwiseExponentialFamily):
 
     def _fisher(self, params: Array) -> Array:
         return np.full_like(params, self.concentration * self._mean_length())
+
+    def _fisher_log_slope(self, params: Array) -> Array:
+        return np.zeros_like(params)
 
     def curvature_bounds(self, x: Array) -> tuple[Array, Array]:
         return np.full_like(x, -self.concentration), np.full_like(x, self.concentration)

@@ -29,9 +29,7 @@ class ElementwiseTable(Table):
         #: Greatest second derivative in modulus, over all data and dimensions.
         self.steepest = float(np.maximum(np.abs(low), np.abs(high)).max())
         self.convexity = 0.5 * max(float(np.max(high)), 0.0)
-        entries = data[..., None]
-        #: What the greatest log densities of the entries add up to in modulus, (N,).
-        self.magnitude = np.abs(likelihood.greatest_log_prob(entries)).sum(axis=-1)
+        self.magnitude = likelihood.greatest_size(data)
 
     def dense(self, params: Array) -> tuple[Array, Array]:
         log_prob = np.empty((len(self.data), len(params)))

@@ -1,0 +1,239 @@
+"""Families, instances of them and oracles of their densities, for the tests of likelihoods.
+
+`support` is an oracle by itself: it knows how wide each density is, and uses none of the library.
+"""
+
+import autograd.numpy as anp
+import numpy as np
+from autograd.scipy.special import gammaln as autograd_gammaln
+from autograd.scipy.special import logsumexp as autograd_logsumexp
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import stats
+from scipy.special import expit, softmax
+
+from vaetheory.likelihoods import (
+    Bernoulli,
+    Beta,
+    Categorical,
+    Exponential,
+    Gamma,
+    Gaussian,
+    LogNormal,
+    NegativeBinomial,
+    Poisson,
+    StudentT,
+    VonMises,
+)
+
+OPERATIONS = 200
+
+
+def integers(shape, low, high):
+    return arrays(np.int64, shape, elements=st.integers(low, high)).map(lambda a: a.astype(float))
+
+
+@st.composite
+def gaussian(draw, size):
+    form = draw(st.sampled_from(["number", "vector", "cov"]))
+    if form == "number":
+        return Gaussian(scale=draw(st.integers(1, 8)) / 4)
+    if form == "vector":
+        return Gaussian(scale=draw(integers(size, 1, 8)) / 4)
+    factor = draw(integers((size, size), -2, 2))
+    return Gaussian(cov=factor @ factor.T / 4 + np.eye(size) / 4)
+
+
+def families(size, exponential=False):
+    """Every family with parameters of `size` entries (a categorical one has at least two)."""
+    shapes = st.sampled_from([0.5, 1.0, 2.5, 12.0])
+    scales = st.sampled_from([0.5, 1.0, 3.0])
+    plain = [
+        gaussian(size),
+        st.just(Bernoulli()),
+        st.just(Poisson()),
+        shapes.map(Gamma),
+        st.just(Exponential()),
+        st.sampled_from([1.0, 2.5, 12.0]).map(NegativeBinomial),
+        scales.map(LogNormal),
+        st.sampled_from([0.5, 2.0, 20.0]).map(VonMises),
+        st.sampled_from([12.0, 40.0]).map(Beta),
+    ]
+    if not exponential:
+        plain.append(st.builds(StudentT, st.sampled_from([1.0, 2.5, 30.0]), scales))
+    return st.one_of(*plain, st.just(Categorical())) if size > 1 else st.one_of(*plain)
+
+
+@st.composite
+def instances(draw, most=3, count=None, exponential=False):
+    """A family, its parameters, other parameters, and data in its support: `(..., D)` each."""
+    size = draw(st.integers(1, most))
+    family = draw(families(size, exponential))
+    leading = () if count is None else (count,)
+    params, other = (draw(integers((*leading, size), -8, 8)) / 4 for _ in range(2))
+    if isinstance(family, Categorical):
+        x = np.eye(size)[draw(arrays(np.int64, leading, elements=st.integers(0, size - 1)))]
+    else:
+        low, high, scale = {
+            Gaussian: (-8, 8, 2),
+            Bernoulli: (0, 1, 1),
+            Poisson: (0, 9, 1),
+            Gamma: (1, 12, 4),
+            Exponential: (1, 12, 4),
+            NegativeBinomial: (0, 9, 1),
+            LogNormal: (1, 12, 4),
+            StudentT: (-8, 8, 2),
+            VonMises: (-8, 8, 2),
+            Beta: (1, 11, 12),
+        }[type(family)]
+        x = draw(integers((*leading, size), low, high)) / scale
+    return family, params, other, x
+
+
+def terms(family, x, params):
+    """Sum of the absolute values of the terms of the log density: what its rounding scales with."""
+    size = x.shape[-1]
+    if isinstance(family, Gaussian):
+        cov = family.covariance(size)
+        condition = np.linalg.cond(cov)
+        square = ((x - params) ** 2).sum(-1) / np.linalg.eigvalsh(cov)[0]
+        return condition * (square + size * 2 + np.abs(np.log(np.linalg.eigvalsh(cov))).sum())
+    if isinstance(family, LogNormal):
+        logs = np.log(x)
+        square = (np.abs(logs) + np.abs(params)) ** 2 / family.scale**2
+        return (1 + np.abs(np.log(family.scale)) + np.abs(logs) + square).sum(-1)
+    if isinstance(family, StudentT):
+        w = (x - params) / family.scale
+        tails = (family.dof + 1) * (1 + np.log1p(family.dof) + np.log1p(w**2))
+        return (1 + np.abs(np.log(family.scale)) + tails).sum(-1)
+    if isinstance(family, VonMises):
+        return (3 + family.concentration * (1 + np.abs(x) + np.abs(params))).sum(-1)
+    if isinstance(family, Beta):
+        c = family.concentration
+        logs = np.abs(np.log(x)) + np.abs(np.log1p(-x))
+        return ((1 + c) * (1 + np.log1p(c) + np.abs(params) + logs)).sum(-1)
+    if isinstance(family, NegativeBinomial):
+        r = family.shape
+        logs = 1 + np.abs(np.log(r)) + np.log(2 + x) + np.abs(params)
+        return ((1 + x + r) * logs).sum(-1)
+    parts = np.abs(family.statistics(x) * family.natural_parameters(params)).sum(-1)
+    shape = family.shape if isinstance(family, Gamma) else 1.0
+    # log x and x! by themselves, and what cancels inside a log gamma or a log of the shape.
+    inside = (shape * (1 + np.abs(np.log(shape))) + (1 + x) * np.log(2 + x)).sum(-1)
+    if isinstance(family, Gamma):
+        inside = inside + shape * np.abs(np.log(x)).sum(-1)
+    size_of_params = 1 + np.abs(params).sum(-1)
+    return (parts + np.abs(family.log_partition(params)) + inside) * size_of_params
+
+
+def scipy_log_prob(family, x, params):
+    if isinstance(family, Gaussian):
+        if family.cov is not None:
+            return stats.multivariate_normal(params, family.cov).logpdf(x)
+        return stats.norm(params, family.scale).logpdf(x).sum()
+    if isinstance(family, Bernoulli):
+        return stats.bernoulli(expit(params)).logpmf(x).sum()
+    if isinstance(family, Poisson):
+        return stats.poisson(np.exp(params)).logpmf(x).sum()
+    if isinstance(family, Gamma):
+        return stats.gamma(family.shape, scale=np.exp(params) / family.shape).logpdf(x).sum()
+    if isinstance(family, NegativeBinomial):
+        r = family.shape
+        return stats.nbinom(r, r / (r + np.exp(params))).logpmf(x).sum()
+    if isinstance(family, LogNormal):
+        return stats.lognorm(family.scale, scale=np.exp(params)).logpdf(x).sum()
+    if isinstance(family, StudentT):
+        return stats.t(family.dof, params, family.scale).logpdf(x).sum()
+    if isinstance(family, VonMises):
+        return stats.vonmises(family.concentration, params).logpdf(x).sum()
+    if isinstance(family, Beta):
+        c = family.concentration
+        return stats.beta(c * expit(params), c * expit(-params)).logpdf(x).sum()
+    return stats.multinomial(1, softmax(params)).logpmf(x)
+
+
+def second_writing(family, x):
+    """The log density as a function of its parameters, up to a constant, for autograd."""
+    if isinstance(family, Gaussian):
+        precision = np.linalg.inv(family.covariance(len(x)))
+        return lambda t: -0.5 * anp.sum(anp.dot(t - x, precision) * (t - x), -1, keepdims=True)
+    if isinstance(family, Gamma):
+        a = family.shape
+        return lambda t: -a * anp.sum(t + x * anp.exp(-t), -1, keepdims=True)
+    if isinstance(family, LogNormal):
+        return lambda t: -0.5 * anp.sum(((np.log(x) - t) / family.scale) ** 2, -1, keepdims=True)
+    if isinstance(family, NegativeBinomial):
+        r = family.shape
+        return lambda t: anp.sum(x * t - (x + r) * anp.log(r + anp.exp(t)), -1, keepdims=True)
+    if isinstance(family, StudentT):
+        spread = family.dof * family.scale**2
+        excess = lambda t: anp.log(1 + (x - t) ** 2 / spread)  # noqa: E731
+        return lambda t: -0.5 * (family.dof + 1) * anp.sum(excess(t), -1, keepdims=True)
+    if isinstance(family, VonMises):
+        return lambda t: family.concentration * anp.sum(anp.cos(x - t), -1, keepdims=True)
+    if isinstance(family, Beta):
+        c = family.concentration
+
+        def each(t):
+            alpha, beta = c / (1 + anp.exp(-t)), c / (1 + anp.exp(t))
+            log_constant = autograd_gammaln(alpha) + autograd_gammaln(beta)
+            return alpha * np.log(x) + beta * np.log1p(-x) - log_constant
+
+        return lambda t: anp.sum(each(t), -1, keepdims=True)
+    log_partition = {
+        Bernoulli: lambda t: anp.sum(anp.logaddexp(0.0, t), -1, keepdims=True),
+        Poisson: lambda t: anp.sum(anp.exp(t), -1, keepdims=True),
+        Categorical: lambda t: autograd_logsumexp(t, axis=-1, keepdims=True),
+    }[type(family)]
+    return lambda t: anp.sum(x * t, -1, keepdims=True) - log_partition(t)
+
+
+def support(family, params):
+    """Points `(M, D)` and weights `(M,)` of a sum over the support; less than 1e-18 is left out."""
+    size = len(params)
+    if isinstance(family, Categorical):
+        return np.eye(size), np.ones(size)
+    if isinstance(family, Gaussian):
+        # Trapezoid in whitened coordinates: the error of step 1/2 is exp(-2 (2 pi)^2).
+        t = np.arange(-22, 23) / 2
+        chol = np.linalg.cholesky(family.covariance(size))
+        grid = np.stack(np.meshgrid(*[t] * size, indexing="ij"), -1).reshape(-1, size)
+        return params + grid @ chol.T, np.full(len(grid), 0.5**size * np.prod(np.diag(chol)))
+    axes, weights = [], []
+    for t in params:
+        if isinstance(family, Bernoulli):
+            points, weight = np.array([0.0, 1.0]), np.ones(2)
+        elif isinstance(family, NegativeBinomial):
+            # The masses fall by m / (m + r) a count at last.
+            m = np.exp(t)
+            points = np.arange(np.ceil(60 + 50 / np.log1p(family.shape / m)))
+            weight = np.ones(len(points))
+        elif isinstance(family, LogNormal):
+            u = np.arange(-22, 23) / 2
+            points = np.exp(t + family.scale * u)
+            weight = 0.5 * family.scale * points
+        elif isinstance(family, StudentT):
+            # Trapezoid in v, x = t + s sinh v: algebraic tails become exponential ones.
+            v = np.arange(-50.0, 50.0, 0.25)
+            points = t + family.scale * np.sinh(v)
+            weight = 0.25 * family.scale * np.cosh(v)
+        elif isinstance(family, VonMises):
+            points = np.arange(128) * np.pi / 64
+            weight = np.full(128, np.pi / 64)
+        elif isinstance(family, Beta):
+            # Trapezoid in the logit; alpha and beta are at least one, so beyond is nothing.
+            u = np.arange(-45.0, 36.0, 0.25)
+            points = expit(u)
+            weight = 0.25 * expit(u) * expit(-u)
+        elif isinstance(family, Poisson):
+            # Rates are at most e^2: 1 / 60! times that to the 60 is 1e-30.
+            points, weight = np.arange(60.0), np.ones(60)
+        else:
+            # Trapezoid in u = log x, analytic in a strip of half-width pi / 2.
+            u = np.arange(-50 / family.shape - 4, 6.0, 0.1) + t
+            points, weight = np.exp(u), 0.1 * np.exp(u)
+        axes.append(points)
+        weights.append(weight)
+    grid = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, size)
+    product = np.prod(np.stack(np.meshgrid(*weights, indexing="ij"), -1), -1).ravel()
+    return grid, product

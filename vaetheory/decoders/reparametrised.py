@@ -1,0 +1,73 @@
+"""Decoders after a change of the latent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from vaetheory import derivatives
+from vaetheory._validation import Array
+from vaetheory.decoders.base import Decoder, as_decoder
+from vaetheory.decoders.polynomials import Affine
+
+
+@dataclass(frozen=True, init=False)
+class Reparametrised(Decoder):
+    """A decoder after an affine change of the latent, z -> f(W z + b).
+
+    With W = diag(sqrt(v)) and the prior N(0, I) it is the model whose decoder is f and whose
+    prior is N(b, diag(v)).
+
+    Parameters
+    ----------
+    inner : callable or Decoder
+        f.
+    weight : array (d', d)
+        W.
+    bias : array (d',), optional
+        b; zero by default.
+
+    Raises
+    ------
+    ValueError
+        If the shapes of W and b do not fit together or an entry is not finite.
+
+    Notes
+    -----
+    Source: claim 6b.
+
+    Examples
+    --------
+    >>> from vaetheory.decoders import Circle
+    >>> Reparametrised(Circle(1.0), [[2.0]])([[0.0]]).tolist()
+    [[1.0, 0.0]]
+    """
+
+    inner: Decoder
+    change: Affine
+
+    def __init__(
+        self,
+        inner: Decoder | derivatives.Function,
+        weight: ArrayLike,
+        bias: ArrayLike | None = None,
+    ) -> None:
+        object.__setattr__(self, "inner", as_decoder(inner))
+        object.__setattr__(self, "change", Affine(weight, bias))
+
+    def __call__(self, z: ArrayLike) -> Array:
+        return self.inner(self.change(z))
+
+    def jacobian(self, z: Array) -> Array:
+        return self.inner.jacobian(self.change(z)) @ self.change.weight
+
+    def hessian(self, z: Array) -> Array:
+        return self._turned(self.inner.hessian(self.change(z)))
+
+    def weighted_hessian(self, z: Array, weights: Array) -> Array:
+        return self._turned(self.inner.weighted_hessian(self.change(z), weights))
+
+    def _turned(self, second: Array) -> Array:
+        return np.asarray(self.change.weight.T @ second @ self.change.weight)
