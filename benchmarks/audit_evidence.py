@@ -192,6 +192,25 @@ def counts(rng: np.random.Generator) -> tuple[str, LatentModel, np.ndarray, np.n
     return f"{type(family).__name__}, {curve.name}", model, data, line_evidence_of(model, data)
 
 
+def bent(rng: np.random.Generator) -> tuple[str, LatentModel, np.ndarray, np.ndarray]:
+    """A model with d = 1 and a likelihood that is not concave, or not natural."""
+    curve = random_curve(rng)
+    family = [
+        lambda: likelihoods.StudentT(10 ** rng.uniform(0, 3), 10 ** rng.uniform(-1.5, 0.3)),
+        lambda: likelihoods.VonMises(10 ** rng.uniform(-2, 3)),
+        lambda: likelihoods.Beta(10 ** rng.uniform(-1, 3)),
+        lambda: likelihoods.NegativeBinomial(10 ** rng.uniform(-2, 4)),
+        lambda: likelihoods.LogNormal(10 ** rng.uniform(-1.5, 0.3)),
+    ][rng.integers(5)]()
+
+    def bounded(z: np.ndarray) -> np.ndarray:
+        return 3 * anp.tanh(curve.function(z) / 3)
+
+    model = LatentModel(bounded, family, 1)
+    data = family.sample(model.decode(rng.normal(size=(PER_MODEL, 1))), rng)
+    return f"{family}, {curve.name}", model, data, line_evidence_of(model, data)
+
+
 def rotated(rng: np.random.Generator) -> tuple[str, LatentModel, np.ndarray, np.ndarray]:
     """A model with d = 2 that is two of d = 1 in turned coordinates."""
     first, second, scale = random_curve(rng), random_curve(rng), 10 ** rng.uniform(-4, 0.3)
@@ -229,8 +248,8 @@ def on_the_plane(rng: np.random.Generator) -> tuple[str, LatentModel, np.ndarray
     return name, model, data, plane_evidence(model, data, scale)
 
 
-KINDS = (on_a_line, counts, rotated, on_the_plane)
-SHARES = (0.35, 0.1, 0.4, 0.15)
+KINDS = (on_a_line, counts, bent, rotated, on_the_plane)
+SHARES = (0.35, 0.05, 0.05, 0.4, 0.15)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,14 @@ from noticing import assert_noticed, scale_result
 
 from vaetheory.claims.families import FAMILIES, family_scenes
 from vaetheory.decoders import FunctionDecoder
-from vaetheory.likelihoods import Categorical, ElementwiseLikelihood, Gaussian
+from vaetheory.likelihoods import (
+    Categorical,
+    ElementwiseLikelihood,
+    Gaussian,
+    Laplace,
+    StudentT,
+    Uniform,
+)
 from vaetheory.models import LatentModel
 
 
@@ -129,3 +136,27 @@ def test_a_density_without_its_normaliser(monkeypatch):
             owner(name), "log_prob", lambda self, x, p, f=original: f(self, x, p) + 0.01
         )
     assert_noticed("7a", bug="not normalised", instances=family_scenes(("Gamma", "Categorical")))
+
+
+@pytest.mark.parametrize("family", [Uniform, Laplace])
+def test_a_family_without_a_metric_that_is_given_one(monkeypatch, family):
+    monkeypatch.setattr(family, "fisher_information", lambda self, params: np.eye(len(params)))
+    assert_noticed("7e", bug=f"{family.__name__} has a Fisher information")
+
+
+@pytest.mark.parametrize("family", [Uniform, Laplace])
+def test_a_model_of_a_family_without_a_metric(monkeypatch, family):
+    monkeypatch.setattr(family, "no_metric", None)
+    assert_noticed("7e", bug=f"{family.__name__} is taken as a likelihood")
+
+
+def test_a_refusal_by_the_wrong_name(monkeypatch):
+    monkeypatch.setattr(Laplace, "no_metric", "Laplace: the variance is infinite")
+    assert_noticed("7e", bug="another reason is given")
+
+
+def test_a_student_t_that_takes_its_expected_for_its_observed_information(monkeypatch):
+    monkeypatch.setattr(
+        StudentT, "_information", lambda self, x, params: self._fisher(params + 0 * x)
+    )
+    assert_noticed("7d-curved", bug="expected for observed information")

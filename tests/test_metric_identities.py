@@ -160,8 +160,8 @@ class Shifted(ElementwiseLikelihood):
     def _fisher(self, params):
         return np.ones_like(params)
 
-    def greatest_log_prob(self, x):
-        return np.zeros(x.shape[:-1])
+    def _greatest_log_prob(self, x):
+        return np.zeros_like(x)
 
     def sample(self, params, rng):
         return np.asarray(params) + rng.exponential(size=np.shape(params))

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from mpmath import mp, mpf
 
 from vaetheory import Encoder, OptimalDecoder, derivatives
-from vaetheory.likelihoods import Bernoulli, Categorical, Gamma, Gaussian, Poisson
+from vaetheory.likelihoods import Bernoulli, Categorical, Gamma, Gaussian, Poisson, StudentT
 from vaetheory.optimal_decoder import optimal_parameters
 from vaetheory.rounding import gamma
 
@@ -365,3 +365,10 @@ def test_orders_of_derivative_are_checked():
     differing = OptimalDecoder([[-1.0], [1.0]], Encoder([[-1.0], [1.0]], [[1.0], [2.0]]))
     with pytest.raises(ValueError, match="or 3 for an encoder with one shared covariance"):
         differing.derivative([0.0], order=3)
+
+
+def test_parameters_of_no_exponential_family_are_refused():
+    with pytest.raises(ValueError, match=r"expected an exponential family, .* got StudentT"):
+        optimal_parameters(
+            [[0.0], [1.0]], Encoder([[-1.0], [1.0]], [1.0]), StudentT(3.0, 1.0), [[0.0]]
+        )

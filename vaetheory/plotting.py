@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
-from vaetheory._validation import Array
 from vaetheory.files import replacing
 
 #: The numbers of a figure, `(n,)` each, by name.
-Columns: TypeAlias = dict[str, Array]
+Columns: TypeAlias = dict[str, ArrayLike]
 
 #: Colours that stay apart for colour-blind readers and in grey (Okabe and Ito's palette).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000")
@@ -55,7 +56,7 @@ def save(figure: Figure, path: Path) -> None:
 
 def save_csv(path: Path, columns: Columns) -> None:
     """Write the plotted numbers, one column a name, shorter columns left blank at the end."""
-    texts = [[repr(float(v)) for v in column] for column in columns.values()]
+    texts = [[repr(float(v)) for v in np.ravel(column)] for column in columns.values()]
     rows = [",".join(columns), *(",".join(row) for row in zip_longest(*texts, fillvalue=""))]
     with replacing(path) as draft:
         draft.write_text("\n".join(rows) + "\n", encoding="utf-8")

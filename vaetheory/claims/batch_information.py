@@ -111,15 +111,7 @@ def information_is_split(
 ) -> Certificate:
     """Information = I_q(x; z) by Gauss-Hermite + KL(q(z) || fitted Gaussian) by lattice."""
     encoder, count, d = batch.encoder, len(batch.loc), len(batch.scale)
-
-    def own_share(z: Array, rows: np.ndarray) -> Array:
-        shares = encoder.log_responsibilities(z)
-        return np.take_along_axis(shares, rows[:, None, None], axis=-1)[..., 0]
-
-    # log q(z|x_n) - log q(z) is the log responsibility of n plus log N.
-    mutual = gaussian_expectation(own_share, encoder.loc, encoder.cov)
-    mutual_value = float(mutual.value.mean()) + np.log(count)
-    mutual_error = float(mutual.error.mean()) + gamma(100) * np.log(count)
+    mutual_value, mutual_error = mutual_information(encoder)
     parts = [
         Certificate.at_most(mutual_value, np.log(count), scale=d, quadrature=mutual_error),
         Certificate.at_most(0.0, mutual_value, scale=d, quadrature=mutual_error),
@@ -143,6 +135,29 @@ def information_is_split(
             Certificate(max(2 * error - value, 0.0), 0.0, {}, scale),
         ]
     return Certificate.all_of(*parts)
+
+
+def mutual_information(encoder: Encoder) -> tuple[float, float]:
+    """I_q(x; z) of a finite data set by Gauss-Hermite and finer rules, and its error."""
+    count = len(encoder.loc)
+
+    def own_share(z: Array, rows: np.ndarray) -> Array:
+        shares = encoder.log_responsibilities(z)
+        return np.take_along_axis(shares, rows[:, None, None], axis=-1)[..., 0]
+
+    # log q(z|x_n) - log q(z) is the log responsibility of n plus log N.
+    mutual = gaussian_expectation(own_share, encoder.loc, encoder.cov)
+    value = float(mutual.value.mean()) + np.log(count)
+    error = float(mutual.error.mean()) + gamma(100) * np.log(count)
+    return value, error
+
+
+def mixture_information(batch: Batch) -> tuple[tuple[float, float], tuple[float, float]]:
+    """I_q(x; z) and KL(q(z) || the full form's Gaussian), each with its error."""
+    bound = bilbo(np.zeros(len(batch.loc)), batch.means, batch.deviations, "full")
+    fitted = Encoder(bound.prior_loc[None], bound.prior_cov)
+    value, error, _ = _divergence(batch.encoder, fitted)
+    return mutual_information(batch.encoder), (value, error)
 
 
 def _divergence(one: Encoder, other: Encoder) -> tuple[float, float, float]:

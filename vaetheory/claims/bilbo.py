@@ -249,7 +249,7 @@ CLAIM = Claim(
             ),
             uses=("6a",),
             figure="bilbo",
-            resolution=0.05,
+            resolution=0.09,
         ),
         Proposition(
             label="6f-corrected",
@@ -281,7 +281,7 @@ CLAIM = Claim(
             ),
             uses=("6f",),
             figure="bilbo",
-            resolution=0.05,
+            resolution=0.09,
         ),
         Proposition(
             label="6f-drawn",

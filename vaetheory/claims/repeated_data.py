@@ -182,7 +182,7 @@ def repeated_observations(
 
     `off` moves the datum off the curve of means, for a control.
     """
-    counts = 64 * 4.0 ** np.arange(5)
+    counts = 256 * 4.0 ** np.arange(5)
     values, errors, g = measured_precisions(scene, counts, off=off)
     limit, left, noise = extrapolate(values, errors)
     coefficient = constant(scene)

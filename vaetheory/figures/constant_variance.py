@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -21,9 +19,7 @@ from vaetheory.claims.penalty_rates import (
 )
 from vaetheory.claims.spherical_cap import Cap, dual_bound, least_over_degrees
 from vaetheory.constant_variance import constant_variance_penalty, log_specht_ratio
-from vaetheory.plotting import COLOURS
-
-Columns = dict[str, Sequence[float]]
+from vaetheory.plotting import COLOURS, Columns
 
 
 def draw(figure: Figure) -> Columns:

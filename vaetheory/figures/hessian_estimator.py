@@ -8,8 +8,6 @@ coefficient. Right: S^-1 - I of stationary posteriors against the smoothed Hessi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -30,9 +28,7 @@ from vaetheory.claims.smoothed_hessian import LOG_LIKELIHOOD, SmoothFunction, by
 from vaetheory.claims.stationary_hessian import TrainedPosterior
 from vaetheory.claims.strategies import Covariance
 from vaetheory.claims.written_decoders import WrittenDecoder
-from vaetheory.plotting import COLOURS
-
-Columns = dict[str, Sequence[float]]
+from vaetheory.plotting import COLOURS, Columns
 
 _MARKERS = ("o", "s", "^", "D")
 _LINES = ("-", "--", "-.", ":")

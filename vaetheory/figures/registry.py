@@ -13,6 +13,7 @@ from vaetheory import plotting
 from vaetheory._validation import option
 from vaetheory.claims import CLAIMS
 from vaetheory.figures import (
+    bilbo,
     constant_variance,
     hessian_estimator,
     optimal_decoder,
@@ -33,6 +34,7 @@ FIGURES: Mapping[str, Draw] = {
     "stationary-evidence": stationary_evidence.draw,
     "hessian-estimator": hessian_estimator.draw,
     "constant-variance": constant_variance.draw,
+    "bilbo": bilbo.draw,
     "riemannian-likelihood": riemannian_likelihood.draw,
 }
 MANIFEST = "manifest.json"

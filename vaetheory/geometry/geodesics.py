@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from scipy.integrate import solve_bvp, solve_ivp
 from scipy.optimize import root
 
-from vaetheory._validation import Array, as_array, fraction, same_leading, vectors
+from vaetheory._validation import Array, as_array, fraction, integer, same_leading, vectors
 from vaetheory.geometry.metric import Metric, as_metric
 
 # SciPy's floor is a hundred units of rounding.
@@ -201,8 +201,7 @@ def geodesic_between(
         raise ValueError(
             f"start and end: expected two different points, got {first.tolist()} twice"
         )
-    if points < 2:
-        raise ValueError(f"points: expected at least 2, got {points}")
+    integer("points", points, low=2)
     d = len(first)
     field = as_metric(metric, d)
     times = np.linspace(0.0, 1.0, points)

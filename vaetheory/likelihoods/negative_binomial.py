@@ -100,7 +100,7 @@ class NegativeBinomial(ElementwiseExponentialFamily):
         return expit(-self._logit(params))
 
     def curvature_bounds(self, x: Array) -> tuple[Array, Array]:
-        # -(x + r) times a logistic density.
+        # The second derivative is -(x + r) p (1 - p), p = m / (m + r).
         return -(x + self.shape) / 4, np.zeros_like(x)
 
     def fit(self, x: Array, log_weights: Array) -> Array:
