@@ -190,6 +190,43 @@ def test_collinear_means_far_beyond_the_scale():
     assert off <= gamma(100) * information, f"off by {off:.3g}"
 
 
+FIVE = np.array([[1.0, 2.0, 0.3], [2.0, 1.5, -1.7], [0.5, -1.0, 0.9], [0.25, 3, 1], [1, -2, 0.7]])
+
+
+@pytest.mark.parametrize("scale", [[1, 1e-20, 1e-40], [1e-20, 1e-40, 1], [1e-150, 1, 1e150]])
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("graded", [False, True])
+def test_few_data_at_tiny_scales(size, scale, graded):
+    # Centred, B data have B - 1 directions: rounding in the last one must not count as spread.
+    loc, deviations = FIVE[:size], np.array(scale if graded else [min(scale)] * 3)
+    bound = bilbo(np.zeros(size), loc, deviations, "full")
+    with mp.workdps(1000):
+        truth = float(exact_information(loc, deviations, "full"))
+    off, most = abs(bound.information - truth), gamma(500) * (truth + 3)
+    assert off <= most, f"off by {off:.3g}, bound {most:.3g}"
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (3, 3), (6, 2)])
+def test_second_derivatives_of_the_full_form(shape):
+    rng = np.random.default_rng(0)
+    loc, scale = rng.normal(size=shape), rng.uniform(0.5, 2.0, shape[1])
+    step, direction = 2.0**-10, rng.normal(size=shape)
+
+    def slope(m):
+        return grad(lambda x: bilbo(np.zeros(len(x)), x, scale, "full").value)(m)
+
+    product = grad(lambda m: anp.sum(slope(m) * direction))(loc)
+    estimates = [
+        (slope(loc + h * direction) - slope(loc - h * direction)) / (2 * h)
+        for h in (step, 2 * step)
+    ]
+    # Richardson's extrapolation leaves the fourth power of the step.
+    expected = (4 * estimates[0] - estimates[1]) / 3
+    most = np.abs(estimates[0] - estimates[1]).max() * step + gamma(1000) / step
+    off = np.abs(product - expected).max()
+    assert off <= most, f"off by {off:.3g}, bound {most:.3g}"
+
+
 def test_degenerate_singular_values_have_a_gradient():
     loc = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
     slope = grad(lambda m: bilbo(np.zeros(4), m, 1.0, "full").information)(loc)

@@ -37,6 +37,7 @@ BEYOND_CLAIM_3 = (
     "exponential",
     "Student-t",
     "von Mises",
+    "log-normal",
 )
 #: Those of any number of outputs.
 MATCHED = tuple(name for name in EXPONENTIAL if name != "Gaussian, full")
