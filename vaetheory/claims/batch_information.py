@@ -80,9 +80,7 @@ def forms_in_order(
     root = np.sqrt(np.diagonal(total))
     condition = float(np.linalg.cond(total / np.outer(root, root)))
     size = len(deviations) + max(abs(v) for v in values)
-    # A singular value keeps its digits relative to the largest: one lost beside its square.
-    spread = 1 + float(np.linalg.norm((means - means.mean(axis=0)) / deviations))
-    rounding = gamma(100 * len(deviations)) * (size + spread) * np.array([1.0, condition])
+    rounding = gamma(100 * len(deviations)) * size * np.array([1.0, condition])
     steps = np.diff(values)
     return Certificate.all_of(
         Certificate.at_most(0.0, sign * steps, scale=size, rounding=rounding),

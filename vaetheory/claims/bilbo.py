@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from vaetheory.claims import batch_information, batch_size, floating_prior
+from vaetheory.claims import batch_information, batch_size, digit_bilbo, floating_prior
 from vaetheory.claims.batch_scenes import model_batches
 from vaetheory.claims.claim import Claim, Control, Proposition
 
@@ -307,5 +307,6 @@ CLAIM = Claim(
             resolution=0.09,
             examples=4,
         ),
+        digit_bilbo.BILBO,
     ),
 )

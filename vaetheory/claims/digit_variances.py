@@ -23,6 +23,12 @@ from vaetheory.modes import posterior_mode
 _STRIDE = 18
 
 
+def digit_model(noise: float) -> LatentModel:
+    """The model fitted to the digits, with its noise scaled by a factor."""
+    decoder, scale = fitted_decoder()
+    return LatentModel(decoder, likelihoods.Gaussian(scale=noise * scale), 2)
+
+
 @dataclass(frozen=True)
 class DigitScene:
     """The fitted model with its noise scaled by a factor, and a constant covariance."""
@@ -33,8 +39,7 @@ class DigitScene:
     @property
     def model(self) -> LatentModel:
         """The latent model."""
-        decoder, scale = fitted_decoder()
-        return LatentModel(decoder, likelihoods.Gaussian(scale=self.noise * scale), 2)
+        return digit_model(self.noise)
 
     @property
     def X(self) -> Array:
@@ -50,7 +55,7 @@ class DigitScene:
 @lru_cache(maxsize=4)
 def digit_hessians(noise: float) -> tuple[Array, Array]:
     """Mode of every digit and Hessian of the potential there, computed once a process."""
-    model, X = DigitScene(noise, _UNIT).model, load().images
+    model, X = digit_model(noise), load().images
     modes = posterior_mode(model, X)
     return modes, model.potential_derivatives(X, modes)[1]
 
@@ -58,10 +63,7 @@ def digit_hessians(noise: float) -> tuple[Array, Array]:
 @lru_cache(maxsize=4)
 def digit_exact_penalty(noise: float) -> ExactPenalty:
     """Exact-ELBO penalty of every eighteenth digit."""
-    return exact_penalty(DigitScene(noise, _UNIT).model, load().images[::_STRIDE], rtol=1e-7)
-
-
-_UNIT = Covariance((1.0, 1.0), (0,))
+    return exact_penalty(digit_model(noise), load().images[::_STRIDE], rtol=1e-7)
 
 
 def digit_penalty(
@@ -120,6 +122,6 @@ CONSTANT_VARIANCE = Proposition(
     ),
     uses=("5a", "5c"),
     resolution=1e-4,
-    figure="constant-variance",
+    figure="digits",
     examples=1,
 )

@@ -15,6 +15,7 @@ from vaetheory.claims import CLAIMS
 from vaetheory.figures import (
     bilbo,
     constant_variance,
+    digits,
     hessian_estimator,
     optimal_decoder,
     overview,
@@ -36,6 +37,7 @@ FIGURES: Mapping[str, Draw] = {
     "constant-variance": constant_variance.draw,
     "bilbo": bilbo.draw,
     "riemannian-likelihood": riemannian_likelihood.draw,
+    "digits": digits.draw,
 }
 MANIFEST = "manifest.json"
 
