@@ -1,12 +1,19 @@
 """The theorems about variational auto-encoders, as a library that runs."""
 
-from vaetheory import decoders, likelihoods
+from vaetheory import decoders, geometry, likelihoods
 from vaetheory.claims import CLAIMS
 from vaetheory.claims.runner import verify
+from vaetheory.constant_variance import (
+    constant_variance_penalty,
+    exact_penalty,
+    log_specht_ratio,
+    specht_ratio,
+)
 from vaetheory.elbo import elbo
 from vaetheory.encoders import Encoder, Posterior
 from vaetheory.evidence import log_evidence, posterior_expectation, posterior_kl
 from vaetheory.models import LatentModel
+from vaetheory.objectives import bilbo
 from vaetheory.optimal_decoder import OptimalDecoder
 from vaetheory.stationary import stationary_posterior
 
@@ -16,12 +23,18 @@ __all__ = [
     "LatentModel",
     "OptimalDecoder",
     "Posterior",
+    "bilbo",
+    "constant_variance_penalty",
     "decoders",
     "elbo",
+    "exact_penalty",
+    "geometry",
     "likelihoods",
     "log_evidence",
+    "log_specht_ratio",
     "posterior_expectation",
     "posterior_kl",
+    "specht_ratio",
     "stationary_posterior",
     "verify",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import zip_longest
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
@@ -60,3 +61,12 @@ def save_csv(path: Path, columns: Columns) -> None:
     rows = [",".join(columns), *(",".join(row) for row in zip_longest(*texts, fillvalue=""))]
     with replacing(path) as draft:
         draft.write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+
+def draw_panels(figure: Figure, *panels: Callable[[Axes], Columns], rows: int = 1) -> Columns:
+    """Draw panels side by side on an empty figure, in `rows` rows; the numbers of all of them."""
+    columns: Columns = {}
+    grid = figure.subplots(rows, len(panels) // rows, squeeze=False)
+    for axes, panel in zip(grid.flat, panels, strict=True):
+        columns |= panel(axes)
+    return columns

@@ -12,14 +12,15 @@ from vaetheory.claims.batch_scenes import Batch, ModelBatch, expected_log_likeli
 from vaetheory.claims.batch_size import SampledBatch, coefficient, mean_excess
 from vaetheory.evidence import log_evidence
 from vaetheory.objectives import FORMS, bilbo
-from vaetheory.plotting import COLOURS, Columns
+from vaetheory.plotting import COLOURS, Columns, draw_panels
 
 _MARKERS = dict(zip(FORMS, ("o", "s", "^"), strict=True))
 _LINES = dict(zip(FORMS, ("-", "--", ":"), strict=True))
 
 
-def _evidence(axes: Axes, columns: Columns) -> None:
+def evidence_panel(axes: Axes) -> Columns:
     """6c and 6d: a bent surface and four data, whose codes are spread by a factor."""
+    columns: Columns = {}
     spreads = np.linspace(0.25, 1.75, 7)
     columns["spread"] = spreads.tolist()
     codes = np.array([[0.0, 0.5], [1.0, 1.0], [0.5, 1.0], [1.5, 2.0]])
@@ -54,10 +55,12 @@ def _evidence(axes: Axes, columns: Columns) -> None:
         title=f"BILBO below the evidence (errors ≤ {largest:.0e})",
     )
     axes.legend()
+    return columns
 
 
-def _information(axes: Axes, columns: Columns) -> None:
+def information_panel(axes: Axes) -> Columns:
     """6e: two data of probability 1/2 encoded at +-r, s = 1."""
+    columns: Columns = {}
     distances = np.linspace(0.25, 5, 20)
     found = [mixture_information(Batch(((-r,), (r,)), (1.0,))) for r in distances]
     mutual, divergence = (np.array([f[k][0] for f in found]) for k in (0, 1))
@@ -76,10 +79,12 @@ def _information(axes: Axes, columns: Columns) -> None:
     columns["r"], columns["information term"] = distances.tolist(), term.tolist()
     columns["mutual information"], columns["divergence"] = mutual.tolist(), divergence.tolist()
     columns["error of their sum"] = error.tolist()
+    return columns
 
 
-def _batch_size(axes: Axes, columns: Columns) -> None:
+def batch_size_panel(axes: Axes) -> Columns:
     """6f: batches from three data in the plane, all of them enumerated."""
+    columns: Columns = {}
     data = Batch(((0.0, 0.0), (2.0, 0.5), (-0.5, 1.0)), (0.5, 0.5))
     sizes = 2 ** np.arange(1, 9)
     columns["B"] = sizes.astype(float).tolist()
@@ -112,19 +117,9 @@ def _batch_size(axes: Axes, columns: Columns) -> None:
         title="Small batches are optimistic",
     )
     axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(0, 0.36))
+    return columns
 
 
 def draw(figure: Figure) -> Columns:
-    """Draw the three panels; the plotted numbers by name.
-
-    Examples
-    --------
-    >>> columns = draw(Figure(figsize=(12, 3.6), layout="constrained"))
-    >>> len(columns["B"]) == len(columns["excess full"])
-    True
-    """
-    columns: Columns = {}
-    panels = figure.subplots(1, 3)
-    for axes, panel in zip(panels, (_evidence, _information, _batch_size), strict=True):
-        panel(axes, columns)
-    return columns
+    """Draw the forms below the evidence, what the term measures, and small batches."""
+    return draw_panels(figure, evidence_panel, information_panel, batch_size_panel)

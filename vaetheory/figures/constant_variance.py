@@ -19,21 +19,12 @@ from vaetheory.claims.penalty_rates import (
 )
 from vaetheory.claims.spherical_cap import Cap, dual_bound, least_over_degrees
 from vaetheory.constant_variance import constant_variance_penalty, log_specht_ratio
-from vaetheory.plotting import COLOURS, Columns
+from vaetheory.plotting import COLOURS, Columns, draw_panels
 
 
-def draw(figure: Figure) -> Columns:
-    """Draw claim 5 on an empty figure and return the plotted numbers by name."""
-    columns: Columns = {}
-    left, middle, right = figure.subplots(1, 3)
-    _greatest(left, columns)
-    _rates(middle, columns)
-    _coordinates(right, columns)
-    return columns
-
-
-def _greatest(axes: Axes, columns: Columns) -> None:
+def greatest_panel(axes: Axes) -> Columns:
     """5c: laws on [m, M] and Specht's bound."""
+    columns: Columns = {}
     ratios = np.geomspace(1.05, 1000, 40)
     bound = 0.5 * log_specht_ratio(ratios)
     columns["h"], columns["Specht bound"] = ratios.tolist(), bound.tolist()
@@ -60,14 +51,16 @@ def _greatest(axes: Axes, columns: Columns) -> None:
         title="Bounded Hessians: no law costs more (d = 1)",
     )
     axes.legend(loc="lower right")
+    return columns
 
 
 def _zip(first: Array, second: Array) -> list[tuple[float, float]]:
     return list(zip(first.tolist(), second.tolist(), strict=True))
 
 
-def _rates(axes: Axes, columns: Columns) -> None:
+def rates_panel(axes: Axes) -> Columns:
     """5d, 5e: three decoders, three exponents."""
+    columns: Columns = {}
     parabola = decoders.Polynomial([[1], [2]], [[1.0, 0.0], [0.0, 0.5]])
     catenary, circle = decoders.Catenary(1.0), decoders.Circle(1.0)
     Z = np.array([[0.0], [0.5], [1.5]])
@@ -116,10 +109,12 @@ def _rates(axes: Axes, columns: Columns) -> None:
         ylim=(1e-29, 10),
     )
     axes.legend(loc="lower right", fontsize=7)
+    return columns
 
 
-def _coordinates(axes: Axes, columns: Columns) -> None:
+def coordinates_panel(axes: Axes) -> Columns:
     """5f: least penalty over polynomial coordinates, against their degree."""
+    columns: Columns = {}
     degrees = (1, 3, 5, 7)
     columns["degree"] = degrees
     cases = {
@@ -155,3 +150,9 @@ def _coordinates(axes: Axes, columns: Columns) -> None:
         ylim=(1e-25, 1),
     )
     axes.legend(loc="lower left", fontsize=7)
+    return columns
+
+
+def draw(figure: Figure) -> Columns:
+    """Draw the bound of the penalty, its rates, and the least penalty over coordinates."""
+    return draw_panels(figure, greatest_panel, rates_panel, coordinates_panel)

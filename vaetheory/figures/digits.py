@@ -10,7 +10,7 @@ from vaetheory.claims.digit_bilbo import digit_bounds
 from vaetheory.claims.digit_variances import digit_exact_penalty, digit_hessians
 from vaetheory.constant_variance import constant_variance_penalty
 from vaetheory.objectives import FORMS, bilbo
-from vaetheory.plotting import COLOURS, DASHES, MARKERS, Columns
+from vaetheory.plotting import COLOURS, DASHES, MARKERS, Columns, draw_panels
 
 
 def spread_panel(axes: Axes) -> Columns:
@@ -90,8 +90,4 @@ def bilbo_panel(axes: Axes) -> Columns:
 
 def draw(figure: Figure) -> Columns:
     """Draw the spread of the Hessian, the penalty, and the forms of BILBO."""
-    columns: Columns = {}
-    panels = (spread_panel, penalty_panel, bilbo_panel)
-    for axes, panel in zip(figure.subplots(1, 3), panels, strict=True):
-        columns |= panel(axes)
-    return columns
+    return draw_panels(figure, spread_panel, penalty_panel, bilbo_panel)

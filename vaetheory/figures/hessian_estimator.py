@@ -28,7 +28,7 @@ from vaetheory.claims.smoothed_hessian import LOG_LIKELIHOOD, SmoothFunction, by
 from vaetheory.claims.stationary_hessian import TrainedPosterior
 from vaetheory.claims.strategies import Covariance
 from vaetheory.claims.written_decoders import WrittenDecoder
-from vaetheory.plotting import COLOURS, Columns
+from vaetheory.plotting import COLOURS, Columns, draw_panels
 
 _MARKERS = ("o", "s", "^", "D")
 _LINES = ("-", "--", "-.", ":")
@@ -43,7 +43,9 @@ def _function(variance: float) -> SmoothFunction:
     return SmoothFunction(scene, LOG_LIKELIHOOD)
 
 
-def _samples(axes: Axes, columns: Columns) -> None:
+def samples_panel(axes: Axes) -> Columns:
+    """4b: sampled estimates against the smoothed Hessian."""
+    columns: Columns = {}
     function = _function(0.25)
     root = np.sqrt(function.cov)
     mean, _ = by_rules(lambda z: flat(function.hessians(z)), function.loc, function.cov)
@@ -75,9 +77,12 @@ def _samples(axes: Axes, columns: Columns) -> None:
     )
     axes.set_ylim(top=3e4)
     axes.legend(fontsize=6, loc="upper right")
+    return columns
 
 
-def _variances(axes: Axes, columns: Columns) -> None:
+def variances_panel(axes: Axes) -> Columns:
+    """4b-variances: the variance of one draw against the posterior width."""
+    columns: Columns = {}
     scales = 1 / 2.0 ** np.arange(1, 8)
     function = _function(1.0)
     columns["width s"] = scales.tolist()
@@ -97,13 +102,16 @@ def _variances(axes: Axes, columns: Columns) -> None:
     axes.set(
         xlabel="posterior width s",
         ylabel="variance of one draw (nats²)",
-        title="4b: lines predicted",
+        title="Estimators of the Hessian, lines predicted",
     )
     axes.set_ylim(top=1e18)
     axes.legend(fontsize=6, loc="upper right")
+    return columns
 
 
-def _hutchinson(axes: Axes, columns: Columns) -> None:
+def hutchinson_panel(axes: Axes) -> Columns:
+    """4c: what is left of the form beside the norm of the Jacobian."""
+    columns: Columns = {}
     scales = 1 / 2.0 ** np.arange(1, 8)
     columns["noise s"] = scales.tolist()
     cases = {
@@ -140,9 +148,12 @@ def _hutchinson(axes: Axes, columns: Columns) -> None:
         title="4c: lines are |c| s²",
     )
     axes.legend(fontsize=6)
+    return columns
 
 
-def _stationary(axes: Axes, columns: Columns) -> None:
+def stationary_panel(axes: Axes) -> Columns:
+    """4e: stationary precisions against smoothed Hessians."""
+    columns: Columns = {}
     data = {
         "Gaussian": [(x, 0.5) for x in (-1.0, -0.5, 0.0, 0.5, 1.0)],
         "Bernoulli": [(0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0)],
@@ -173,12 +184,9 @@ def _stationary(axes: Axes, columns: Columns) -> None:
         title="4e: S carries the Hessian",
     )
     axes.legend(fontsize=6)
+    return columns
 
 
 def draw(figure: Figure) -> Columns:
-    """Draw the four panels on an empty figure and return the plotted numbers by name."""
-    columns: Columns = {}
-    panels = figure.subplots(1, 4)
-    for axes, panel in zip(panels, (_samples, _variances, _hutchinson, _stationary), strict=True):
-        panel(axes, columns)
-    return columns
+    """Draw samples, variances, Hutchinson's form, and what a stationary variance carries."""
+    return draw_panels(figure, samples_panel, variances_panel, hutchinson_panel, stationary_panel)

@@ -12,7 +12,7 @@ from vaetheory import Encoder, OptimalDecoder, likelihoods
 from vaetheory._validation import Array
 from vaetheory.claims.lattice import aggregate_expectation
 from vaetheory.optimal_decoder import optimal_parameters
-from vaetheory.plotting import COLOURS, MARKERS, Columns
+from vaetheory.plotting import COLOURS, MARKERS, Columns, draw_panels
 from vaetheory.quadrature.gaussian import gaussian_expectation
 
 _SIZES = 2.0 ** np.arange(-6, 3)
@@ -115,8 +115,4 @@ def _family_panel(axes: Axes) -> Columns:
 
 def draw(figure: Figure) -> Columns:
     """Draw measured and predicted losses of 1a, 1b and 1c."""
-    columns: Columns = {}
-    panels = (_mean_panel, _variance_panel, _family_panel)
-    for axes, panel in zip(figure.subplots(1, 3), panels, strict=True):
-        columns |= panel(axes)
-    return columns
+    return draw_panels(figure, _mean_panel, _variance_panel, _family_panel)

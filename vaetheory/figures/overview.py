@@ -1,18 +1,27 @@
-"""The overview: one panel for the decoder, one for the gap law, one for real data."""
+"""The overview: what the claims look like at a glance."""
 
 from __future__ import annotations
 
 from matplotlib.figure import Figure
 
+from vaetheory.figures.bilbo import evidence_panel
+from vaetheory.figures.constant_variance import coordinates_panel
+from vaetheory.figures.hessian_estimator import variances_panel
 from vaetheory.figures.smooth_decoder import decoder_panel
 from vaetheory.figures.stationary_evidence import digits_panel, gap_panel
-from vaetheory.plotting import Columns
+from vaetheory.plotting import Columns, draw_panels
 
 
 def draw(figure: Figure) -> Columns:
-    """Draw the optimal decoder, the gap law and the digits' gaps side by side."""
-    columns: Columns = {}
-    panels = (decoder_panel, gap_panel, digits_panel)
-    for axes, panel in zip(figure.subplots(1, 3), panels, strict=True):
-        columns |= panel(axes)
-    return columns
+    """Draw decoder, gap law and digits; Hessian estimators, flat coordinates and BILBO."""
+    figure.set_size_inches(12, 7.2)
+    return draw_panels(
+        figure,
+        decoder_panel,
+        gap_panel,
+        digits_panel,
+        variances_panel,
+        coordinates_panel,
+        evidence_panel,
+        rows=2,
+    )

@@ -10,7 +10,7 @@ from vaetheory._validation import Array
 from vaetheory.claims import repeated_data
 from vaetheory.claims.families import FamilyScene
 from vaetheory.claims.fisher_identities import closed_form
-from vaetheory.plotting import COLOURS, MARKERS, Columns
+from vaetheory.plotting import COLOURS, MARKERS, Columns, draw_panels
 
 _SHOWN: dict[str, tuple[float, ...]] = {
     "Gaussian": (1.0,),
@@ -146,8 +146,4 @@ def repeated_panel(axes: Axes) -> Columns:
 
 def draw(figure: Figure) -> Columns:
     """Draw the metrics of the families, KL's second derivative, and repeated observations."""
-    columns: Columns = {}
-    panels = (metrics_panel, divergences_panel, repeated_panel)
-    for axes, panel in zip(figure.subplots(1, 3), panels, strict=True):
-        columns |= panel(axes)
-    return columns
+    return draw_panels(figure, metrics_panel, divergences_panel, repeated_panel)

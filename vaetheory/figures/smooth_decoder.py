@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from vaetheory import Encoder, OptimalDecoder
 from vaetheory._validation import Array
-from vaetheory.plotting import COLOURS, DASHES, MARKERS, Columns
+from vaetheory.plotting import COLOURS, DASHES, MARKERS, Columns, draw_panels
 
 
 def two_data(s: float) -> OptimalDecoder:
@@ -93,8 +93,4 @@ def _tanh_series(order: int, z: Array) -> Array:
 
 def draw(figure: Figure) -> Columns:
     """Draw the decoder, its steepest slope, and the reach of its Taylor series."""
-    columns: Columns = {}
-    panels = (decoder_panel, slope_panel, radius_panel)
-    for axes, panel in zip(figure.subplots(1, 3), panels, strict=True):
-        columns |= panel(axes)
-    return columns
+    return draw_panels(figure, decoder_panel, slope_panel, radius_panel)

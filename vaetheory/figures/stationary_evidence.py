@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from vaetheory import decoders
 from vaetheory.claims.digits import digit_gaps
 from vaetheory.claims.gap_law import fold_gaps, measured_gaps, predicted_coefficient
-from vaetheory.plotting import COLOURS, MARKERS, Columns
+from vaetheory.plotting import COLOURS, MARKERS, Columns, draw_panels
 
 
 def gap_panel(axes: Axes) -> Columns:
@@ -83,8 +83,4 @@ def digits_panel(axes: Axes) -> Columns:
 
 def draw(figure: Figure) -> Columns:
     """Draw the gap law, the fold that breaks it, and the digits."""
-    columns: Columns = {}
-    panels = (gap_panel, fold_panel, digits_panel)
-    for axes, panel in zip(figure.subplots(1, 3), panels, strict=True):
-        columns |= panel(axes)
-    return columns
+    return draw_panels(figure, gap_panel, fold_panel, digits_panel)
