@@ -198,7 +198,7 @@ def test_a_congruence_changes_the_ratio_and_not_the_penalty():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: constant_variance_penalty([1.0, 2.0]), "A: expected at least 2 axis"),
+        (lambda: constant_variance_penalty([1.0, 2.0]), "A: expected at least 2 axes"),
         (lambda: constant_variance_penalty([[1.0], [-2.0]]), "A .diagonals.: expected positive"),
         (lambda: constant_variance_penalty(np.ones((2, 2, 3))), "A: expected square matrices"),
         (lambda: constant_variance_penalty(np.ones((2, 2, 2))), "A: expected positive-definite"),

@@ -304,13 +304,13 @@ def test_two_data_off_the_optimum_keep_the_residual(z, h):
         (lambda: stein_hessian([1.0], [[1.0]], [1.0]), r"scale_tril: expected shape \(1, 1\)"),
         (lambda: stein_hessian([1.0, 2.0], [[1.0]], [[1.0]]), r"values: expected shape \(1,\)"),
         (lambda: stein_hessian([np.nan], [[1.0]], [[1.0]]), "values: expected finite numbers"),
-        (lambda: stein_hessian([1.0], [1.0], [[1.0]]), "noise: expected at least 2 axis"),
+        (lambda: stein_hessian([1.0], [1.0], [[1.0]]), "noise: expected at least 2 axes"),
         (lambda: stein_hessian([], np.zeros((0, 1)), [[1.0]]), "noise: expected at least one draw"),
         (
             lambda: stein_hessian([1.0], [[1.0]], [[1.0]], baseline=[1.0]),
             r"baseline: expected a number or shape \(\)",
         ),
-        (lambda: price_hessian([1.0], [[1.0]], [[1.0]]), "gradients: expected at least 2 axis"),
+        (lambda: price_hessian([1.0], [[1.0]], [[1.0]]), "gradients: expected at least 2 axes"),
         (
             lambda: price_hessian([[1.0, 2.0]], [[1.0]], [[1.0]]),
             r"gradients: expected shape \(1, 1\) to go with noise, got \(1, 2\)",

@@ -26,7 +26,8 @@ def as_array(name: str, value: ArrayLike, *, ndim: int | None = None, min_ndim: 
         raise ValueError(f"{name}: expected {ndim} axes, got an array of shape {array.shape}")
     if array.ndim < min_ndim:
         raise ValueError(
-            f"{name}: expected at least {min_ndim} axis, got an array of shape {array.shape}"
+            f"{name}: expected at least {min_ndim} ax{'is' if min_ndim == 1 else 'es'}, "
+            f"got an array of shape {array.shape}"
         )
     finite = np.isfinite(array)
     if not finite.all():
