@@ -261,9 +261,8 @@ def _exponents(
         size = np.linalg.norm(c, axis=-1)
         # What is cut off is like the last terms, as long as they fall.
         last = size[-1] + size[-2]
-        falls = np.maximum(size[-1], size[-2]) < 0.5 * np.maximum(size[-3], size[-4])
+        falls = np.maximum(size[-1], size[-2]) <= 0.5 * np.maximum(size[-3], size[-4])
         left = np.where(falls, 2 * last, np.inf) + 16 * EPS * size.sum(axis=0)
-        left = np.where(size.any(axis=0), left, 0.0)
         near = left < plain_off
         summed = [c.sum(axis=0), (c * (-1.0) ** np.arange(2, order + 1).reshape(-1, 1, 1, 1)).sum(axis=0)]
         bends = [np.where(near[..., None], t, b) for t, b in zip(summed, bends, strict=True)]
@@ -415,12 +414,11 @@ class _Rows:
         coefficients, blurred = _series(_Local(self.flow, self.z), _TERMS)
         powers = self.scale[:, None] ** (2 * np.arange(1, _TERMS + 1))
         terms = coefficients[self.index] * powers
-        # An asymptotic series is off by its last terms at least.
-        left = np.abs(terms[:, -1]) + np.abs(terms[:, -2]) * np.minimum(
-            1.0, np.abs(terms[:, -2]) / np.maximum(np.abs(terms[:, -3]), np.finfo(float).tiny)
-        )
+        # An asymptotic series is off by its last terms, and more where they hardly fall.
+        size = np.abs(terms) + np.finfo(float).tiny
+        left = size[:, -1] + size[:, -2] * (size[:, 1:] / size[:, :-1]).max(axis=-1)
         error = left + (blurred[self.index] * powers).sum(axis=-1)
-        return terms.sum(axis=-1), error, np.abs(terms).sum(axis=-1)
+        return terms.sum(axis=-1), error, size.sum(axis=-1)
 
     def _by_evidence(self, limit: Array) -> tuple[Array, Array]:
         value, error = np.empty((2, len(self.scale)))
