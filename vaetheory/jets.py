@@ -290,9 +290,7 @@ _UFUNCS: dict[Any, Callable[..., Any]] = {
     np.logaddexp: lambda a, b: b + _UFUNCS[np.log1p](_exp(a - b)),
     special.expit: _solving(special.expit, lambda y, a: y * (1 - y)),
     special.erf: _solving(special.erf, lambda y, a: 2 / math.sqrt(math.pi) * np.exp(-a * a)),
-    special.ndtr: _solving(
-        special.ndtr, lambda y, a: np.exp(-a * a / 2) / math.sqrt(2 * math.pi)
-    ),
+    special.ndtr: _solving(special.ndtr, lambda y, a: np.exp(-a * a / 2) / math.sqrt(2 * math.pi)),
 }
 
 

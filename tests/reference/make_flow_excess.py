@@ -21,22 +21,46 @@ DIGITS, MIN_DIGITS = 30, 31
 RADIUS = 18
 
 COUPLINGS = [
-    ["coupling", [True, False], [[[1.0], [-0.5]], [[0.5, 0.25], [1.0, -0.75]]], [[0.25, 0.5], [0.0, 0.5]]],
-    ["coupling", [False, True], [[[0.75], [1.5]], [[-0.5, 0.25], [0.5, 0.5]]], [[-0.25, 0.0], [0.25, 0.0]]],
+    [
+        "coupling",
+        [True, False],
+        [[[1.0], [-0.5]], [[0.5, 0.25], [1.0, -0.75]]],
+        [[0.25, 0.5], [0.0, 0.5]],
+    ],
+    [
+        "coupling",
+        [False, True],
+        [[[0.75], [1.5]], [[-0.5, 0.25], [0.5, 0.5]]],
+        [[-0.25, 0.0], [0.25, 0.0]],
+    ],
 ]
 FLOWS = {
     "affine": [["affine", [[2.0]], [0.5]]],
     "cubic": [["cubic"]],
     "sinh": [["sinh"]],
     "stacked": [["affine", [[0.75]], [0.25]], ["cubic"], ["affine", [[0.5]], [-0.25]], ["sinh"]],
-    "triangular": [["triangular", [[0.0, 0.0], [1.0, 0.0]], [0.25, -0.5], [0.5, 0.75], [[0.5, 0.0], [0.25, 1.0]]]],
+    "triangular": [
+        [
+            "triangular",
+            [[0.0, 0.0], [1.0, 0.0]],
+            [0.25, -0.5],
+            [0.5, 0.75],
+            [[0.5, 0.0], [0.25, 1.0]],
+        ]
+    ],
     "couplings": COUPLINGS,
     "mixed": [["affine", [[1.0, 0.5], [-0.25, 0.75]], [0.0, 0.5]], ["cubic"], COUPLINGS[0]],
     "helix": [["helix", 1.0, 0.5]],
     "parabola": [["polynomial", [[1], [2]], [[1.0, 0.0], [0.0, 0.5]]]],
     "cubic curve": [["cubic"], ["polynomial", [[1], [2]], [[0.5, 0.0, 0.25], [0.0, 0.25, 0.0]]]],
     "sphere": [["sphere", 2.0]],
-    "graph": [["polynomial", [[1, 0], [0, 1], [2, 0], [1, 1]], [[1.0, 0.0, 0.0], [0.5, 1.0, 0.0], [0.0, 0.0, 0.5], [0.0, 0.0, 0.25]]]],
+    "graph": [
+        [
+            "polynomial",
+            [[1, 0], [0, 1], [2, 0], [1, 1]],
+            [[1.0, 0.0, 0.0], [0.5, 1.0, 0.0], [0.0, 0.0, 0.5], [0.0, 0.0, 0.25]],
+        ]
+    ],
 }
 LATENTS = {1: [[0.5], [-1.75]], 2: [[0.5, -0.75]]}
 
@@ -69,7 +93,11 @@ def forward(layer, z):
         out = network(weights, biases, [v for v, keep in zip(z, mask) if keep])
         m = len(out) // 2
         pairs = iter(zip(out[:m], out[m:]))
-        return [v if keep else v * mp.exp(s) + t for v, keep in zip(z, mask) for s, t in ([(0, 0)] if keep else [next(pairs)])]
+        return [
+            v if keep else v * mp.exp(s) + t
+            for v, keep in zip(z, mask)
+            for s, t in ([(0, 0)] if keep else [next(pairs)])
+        ]
     if kind == "helix":
         r, pitch = p
         c = mp.sqrt(mp.mpf(r) ** 2 + mp.mpf(pitch) ** 2)
@@ -118,7 +146,9 @@ def by_latents(flow, z, sigma, step, radius=RADIUS):
         at = [a + sigma * b for a, b in zip(z, B * mp.matrix(v))]
         off = sum(((a - b) / sigma) ** 2 for a, b in zip(decode(flow, at), x))
         total += mp.exp(-(off + sum(a * a for a in at) - norm) / 2)
-    return mp.log(total * mp.mpf(step) ** d * (2 * mp.pi) ** (-mp.mpf(d) / 2) * mp.det(B) * mp.sqrt(mp.det(g)))
+    return mp.log(
+        total * mp.mpf(step) ** d * (2 * mp.pi) ** (-mp.mpf(d) / 2) * mp.det(B) * mp.sqrt(mp.det(g))
+    )
 
 
 def by_data(flow, z, sigma, step):
@@ -177,7 +207,13 @@ def main():
                 if digits < MIN_DIGITS:
                     raise ArithmeticError(f"{name}: the routes agree to {digits} digits only")
                 records.append(
-                    {"flow": name, "latent": z, "scale": scale, "limit": text(limit), "excess": text(value)}
+                    {
+                        "flow": name,
+                        "latent": z,
+                        "scale": scale,
+                        "limit": text(limit),
+                        "excess": text(value),
+                    }
                 )
     found = {"digits": DIGITS, "flows": FLOWS, "cases": records}
     if check:

@@ -3,6 +3,7 @@
 from vaetheory.claims import (
     bilbo,
     constant_variance,
+    flow_limit,
     hessian_estimator,
     optimal_decoder,
     riemannian_likelihood,
@@ -20,4 +21,5 @@ CLAIMS: tuple[Claim, ...] = (
     constant_variance.CLAIM,
     bilbo.CLAIM,
     riemannian_likelihood.CLAIM,
+    flow_limit.CLAIM,
 )

@@ -145,6 +145,12 @@ def inverse_metric(flow: Embedding, z: Array) -> Array:
     return np.linalg.inv(J.T @ J)
 
 
+def metric(flow: Embedding, z: Array) -> Array:
+    """g at z."""
+    J = flow.jacobian(z)
+    return np.asarray(J.T @ J)
+
+
 def posterior_covariance(
     scene: Scene,
     *,
@@ -210,6 +216,16 @@ def contrast(flow: Embedding, z: Array) -> float:
     g = J.T @ J
     length = np.sqrt(np.diagonal(g))
     return -0.5 * float(np.linalg.slogdet(g / np.outer(length, length))[1])
+
+
+def no_loss(flow: Embedding, z: Array) -> float:
+    """Nothing, as with the full covariance."""
+    return 0.0
+
+
+def twice(flow: Embedding, z: Array) -> float:
+    """Without the half of the log determinant."""
+    return 2 * contrast(flow, z)
 
 
 def column_variances(flow: Embedding, z: Array) -> Array:

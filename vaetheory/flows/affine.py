@@ -62,9 +62,7 @@ class Affine(Flow):
         }.get((lower, upper), "full")
         triangular = self.structure != "full"
         self._factors = None if triangular else lu_factor(w)
-        self._log_det = float(
-            log_abs_diagonal(w if self._factors is None else self._factors[0])
-        )
+        self._log_det = float(log_abs_diagonal(w if self._factors is None else self._factors[0]))
 
     @property
     def weight(self) -> Array:

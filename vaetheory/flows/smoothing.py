@@ -121,7 +121,10 @@ def _series(local: _Local, terms: int) -> tuple[Array, Array]:
         for k in range(1, order + 1):
             products = [(c[i] * c[k - i]).sum(axis=-1) for i in range(k + 1)]
             h[k] = 0.5 * sum(products)
-            size[k] = 0.5 * sum(np.linalg.norm(c[i], axis=-1) * np.linalg.norm(c[k - i], axis=-1) for i in range(k + 1))
+            size[k] = 0.5 * sum(
+                np.linalg.norm(c[i], axis=-1) * np.linalg.norm(c[k - i], axis=-1)
+                for i in range(k + 1)
+            )
         h[1] += linear
         h[2] += square
         size[1] += (np.abs(z) * np.abs(w)).sum(axis=-1)
@@ -208,9 +211,7 @@ def _require_dim(flow: Embedding) -> None:
         )
 
 
-def _quadrature(
-    local: _Local, scale: Array, rtol: float
-) -> tuple[Array, Array, Array]:
+def _quadrature(local: _Local, scale: Array, rtol: float) -> tuple[Array, Array, Array]:
     """Excess by quadrature over v, its error estimate, and whether the tolerance was reached."""
     dim = local.flow.latent_dim
     try:
@@ -252,24 +253,42 @@ def _exponents(
     odd = s * (z * w).sum(axis=-1)
     reach = np.linalg.norm(image, axis=-1) + np.linalg.norm(straight, axis=-1)
     # The difference loses what f rounds, magnified by 1 / sigma.
-    plain_off = 8 * EPS * (reach / s + np.linalg.norm(local.jacobian[rows], axis=(-2, -1))[:, None] * np.linalg.norm(z, axis=-1) / s)
+    plain_off = (
+        8
+        * EPS
+        * (
+            reach / s
+            + np.linalg.norm(local.jacobian[rows], axis=(-2, -1))[:, None]
+            * np.linalg.norm(z, axis=-1)
+            / s
+        )
+    )
     bends = [np.asarray(local.flow.forward(z + sign * s[..., None] * w)) for sign in (1, -1)]
-    bends = [(f - image) / s[..., None] - sign * straight for f, sign in zip(bends, (1, -1), strict=True)]
+    bends = [
+        (f - image) / s[..., None] - sign * straight for f, sign in zip(bends, (1, -1), strict=True)
+    ]
     off = plain_off
     if order:
-        c = local.coefficients(rows, w, order)[2:] * s[..., None] ** np.arange(1, order).reshape(-1, 1, 1, 1)
+        c = local.coefficients(rows, w, order)[2:] * s[..., None] ** np.arange(1, order).reshape(
+            -1, 1, 1, 1
+        )
         size = np.linalg.norm(c, axis=-1)
         # What is cut off is like the last terms, as long as they fall.
         last = size[-1] + size[-2]
         falls = np.maximum(size[-1], size[-2]) <= 0.5 * np.maximum(size[-3], size[-4])
         left = np.where(falls, 2 * last, np.inf) + 16 * EPS * size.sum(axis=0)
         near = left < plain_off
-        summed = [c.sum(axis=0), (c * (-1.0) ** np.arange(2, order + 1).reshape(-1, 1, 1, 1)).sum(axis=0)]
+        summed = [
+            c.sum(axis=0),
+            (c * (-1.0) ** np.arange(2, order + 1).reshape(-1, 1, 1, 1)).sum(axis=0),
+        ]
         bends = [np.where(near[..., None], t, b) for t, b in zip(summed, bends, strict=True)]
         off = np.where(near, left, plain_off)
     exponents = []
     for bend, sign in zip(bends, (1, -1), strict=True):
-        exponents.append(0.5 * (bend * (2 * sign * straight + bend)).sum(axis=-1) + sign * odd + even)
+        exponents.append(
+            0.5 * (bend * (2 * sign * straight + bend)).sum(axis=-1) + sign * odd + even
+        )
     noise = off * np.linalg.norm(straight + bends[0], axis=-1) + 4 * EPS * (np.abs(odd) + even)
     return exponents[0], exponents[1], noise
 
