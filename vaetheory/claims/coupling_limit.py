@@ -76,7 +76,7 @@ def coupling_limit(
     condition = float(np.linalg.cond(flow.jacobian(z)))
     rounding = gamma(200) * condition * size**2
     wanted = density(flow, z)
-    sigma = scales(scene)
+    sigma = scales(scene, start=1 / 16, count=4)
     exact, off = measured(scene, sigma, true_limit, method="evidence")
     limit, left, noise = extrapolate(exact + true_limit(flow, z, sigma), off)
     return Certificate.all_of(

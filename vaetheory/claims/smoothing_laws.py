@@ -52,7 +52,7 @@ def measured(
     """log p_sigma less a limit, and its error; without cancellation where the limit is the true."""
     flow, z = scene.flow, scene.latent
     found = flows.smoothed_log_density(
-        flow, flow.forward(z), sigma, method=method, rtol=1e-12, latent=z
+        flow, flow.forward(z), sigma, method=method, rtol=1e-11, latent=z
     )
     # The limits are compared first: beside them the excess would lose its digits.
     shift = true_limit(flow, z, sigma) - limit(flow, z, sigma)
@@ -98,13 +98,15 @@ def excess_law(
     predicted = coefficient(flow, z)
     second = float(flows.smoothing_coefficients(flow, flow.forward(z), terms=3, latent=z)[1])
     condition = float(np.linalg.cond(flow.jacobian(z)))
-    blurred = gamma(400) * condition**2 * (abs(predicted) + abs(half_scale(scene)))
+    blurred = gamma(100) * condition * (abs(predicted) + half_scale(scene))
     fine = FINEST * 2.0 ** np.arange(4, -1, -1)
     values, errors = measured(scene, fine, limit)
     law = power_law(
         values, errors, fine, exponent=exponent, coefficient=predicted, rounding=blurred
     )
-    coarse = scales(scene)
+    # Coarse enough that sigma^4 is told from sigma^2, fine enough for the series.
+    start = float(np.clip(16 * FINEST, scales(scene, start=1 / 64)[0], scales(scene)[0]))
+    coarse = start / 2.0 ** np.arange(4)
     values, errors = measured(scene, coarse, limit)
     left = values - predicted * coarse**2
     rest = power_law(
