@@ -46,11 +46,13 @@ class Affine(Flow):
         w = np.diag(w) if w.ndim == 1 else w
         if w.ndim != 2 or w.shape[0] != w.shape[1] or w.size == 0:
             raise ValueError(f"weight: expected shape (d, d) or (d,), got {np.shape(weight)}")
-        size = np.linalg.svd(w, compute_uv=False)
+        # Units do not make a matrix singular: its columns are compared at unit length.
+        length = np.linalg.norm(w, axis=0)
+        size = np.linalg.svd(w / np.where(length > 0, length, 1.0), compute_uv=False)
         if not size[-1] > len(w) * EPS * size[0]:
             raise ValueError(
-                f"weight: expected an invertible matrix, got singular values from {size[-1]:g} "
-                f"to {size[0]:g}"
+                "weight: expected an invertible matrix, got singular values from "
+                f"{size[-1]:g} to {size[0]:g} with its columns at unit length"
             )
         self.decoder = polynomials.Affine(w, bias)
         self.latent_dim = len(w)
