@@ -9,6 +9,7 @@ an order; a product of series of order K costs K^2 / 2 products.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -83,6 +84,9 @@ class Jet(np.lib.mixins.NDArrayOperatorsMixin, Traced):
     def view(self, *_: Any) -> Jet:
         """Itself: autograd's own concatenation asks for a plain view."""
         return self
+
+    def __array__(self, *_: Any, **__: Any) -> Array:
+        raise TypeError("a jet is no plain array")
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         rule = _UFUNCS.get(ufunc)
@@ -286,7 +290,7 @@ _UFUNCS: dict[Any, Callable[..., Any]] = {
     np.arcsinh: _solving(np.arcsinh, lambda y, a: (1 + a * a) ** -0.5),
     np.arctanh: _solving(np.arctanh, lambda y, a: 1 / (1 - a * a)),
     np.arctan2: _arctan2,
-    np.hypot: lambda a, b: _power(_square(a) + _square(b), 0.5),
+    np.hypot: lambda a, b: _power(np.square(a) + np.square(b), 0.5),
     np.logaddexp: lambda a, b: b + _UFUNCS[np.log1p](_exp(a - b)),
     special.expit: _solving(special.expit, lambda y, a: y * (1 - y)),
     special.erf: _solving(special.erf, lambda y, a: 2 / math.sqrt(math.pi) * np.exp(-a * a)),
@@ -356,7 +360,6 @@ _FUNCTIONS: dict[Any, Callable[..., Any]] = {
     ),
     np.transpose: lambda a: a.T,
     np.dot: lambda a, b: _matmul(a, b),
-    np.sinc: lambda a: np.sin(np.pi * a) / (np.pi * a),
 }
 
 
@@ -409,18 +412,20 @@ def push(function: Callable[[Any], Any], path: Jet) -> Jet:
     """
     try:
         found = function(path)
+        return found if isinstance(found, Jet) else _lift(np.asarray(found, np.float64), path)
     except (TypeError, ValueError, AttributeError):
-        found = None
-    if not isinstance(found, Jet):
         # Functions that autograd writes itself, such as its `stack`, know its own boxes only.
-        try:
-            _, end = trace(_JetNode.new_root(path), function, path.coefficients[0])
-        except (TypeError, ValueError, AttributeError, NotImplementedError) as error:
-            raise TypeError(
-                f"decoder: expected functions that have a Taylor series here, got {error}"
-            ) from None
-        found = _lift(np.asarray(function(path.coefficients[0])), path) if end is None else end.jet
-    return found
+        pass
+    try:
+        with warnings.catch_warnings():
+            # A function that does not depend on its argument is a series too.
+            warnings.simplefilter("ignore", UserWarning)
+            value, end = trace(_JetNode.new_root(path), function, path.coefficients[0])
+    except (TypeError, ValueError, AttributeError, NotImplementedError) as error:
+        raise TypeError(
+            f"decoder: expected functions that have a Taylor series here, got {error}"
+        ) from None
+    return _lift(np.asarray(value, np.float64), path) if end is None else end.jet
 
 
 def taylor(function: Callable[[Any], Any], z: Array, direction: Array, order: int) -> Array:

@@ -33,7 +33,7 @@ from vaetheory.rounding import EPS, gamma
 METHODS = ("auto", "series", "quadrature", "evidence")
 LARGEST_DIM = 4
 # Powers of sigma^2 in the series, and of t in the Taylor polynomials of the decoder.
-_TERMS = 4
+_TERMS = 5
 _TAYLOR = 12
 # Nodes times outputs that are held at a time.
 _CHUNK = 2**18
