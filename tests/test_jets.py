@@ -6,7 +6,6 @@ import pytest
 from mpmath import mp
 from scipy import special
 
-from vaetheory import decoders
 from vaetheory.jets import Jet, push, taylor
 
 ORDER = 8
@@ -91,11 +90,8 @@ def test_arrays_broadcast_as_numpy_does():
         lambda z: anp.stack([z[..., 0] * z[..., 1], anp.exp(z[..., 0])], axis=-1),
         lambda z: anp.concatenate([z[..., :1] * z[..., 1:], anp.exp(z[..., :1])], axis=-1),
         lambda z: anp.array([z[..., 0] * z[..., 1], anp.exp(z[..., 0])]).T,
-        decoders.FunctionDecoder(
-            lambda z: anp.stack([anp.prod(z, axis=-1), anp.exp(z[..., 0])], axis=-1)
-        ).function,
     ],
-    ids=["numpy", "autograd's stack", "autograd's concatenate", "autograd's array", "no rule"],
+    ids=["numpy", "autograd's stack", "autograd's concatenate", "autograd's array"],
 )
 def test_functions_of_numpy_and_of_autograd(function):
     z, w = np.array([[0.5, -1.0], [1.0, 2.0]]), np.array([[1.0, 0.5], [-1.0, 2.0]])
@@ -105,11 +101,7 @@ def test_functions_of_numpy_and_of_autograd(function):
         w[:, 0] * w[:, 1],
         0 * z[:, 0],
     ]
-    try:
-        found = taylor(function, z, w, 3)
-    except TypeError as error:
-        assert "Taylor series" in str(error), f"no clear refusal: {error}"
-        return
+    found = taylor(function, z, w, 3)
     assert np.allclose(found[..., 0], exact, atol=1e-15), f"{found[..., 0]} for {exact}"
 
 

@@ -1,4 +1,4 @@
-"""False claims fail: bugs put into flows and their limit one at a time, which claim 8 must notice."""
+"""False claims fail: bugs put into flows one at a time, which claim 8 must notice."""
 
 import dataclasses
 
@@ -24,7 +24,7 @@ LINE = FlowScene((Linear((1.0,), (0.5,)), Bend("cubic", 1), Linear((1.5,), (0.0,
 SINH = FlowScene((Linear((1.0,), (0.5,)), Bend("sinh", 1)), (0.5,))
 LAYERS = (CouplingLayer(True, 1.0, 0.5, 0.5, 1.0), CouplingLayer(False, -1.0, 0.0, 0.5, -0.5))
 PLANE = FlowScene(LAYERS, (0.5, -0.5))
-BENT = decoders.Polynomial([[1], [2]], [[1.0, 0.0], [0.0, 0.5]])
+BENT = decoders.Polynomial([[1], [2], [3]], [[1.0, 0.0], [0.0, 0.5], [0.0, 0.125]])
 CURVE = EmbeddedScene((Linear((1.5,), (0.5,)),), BENT, (0.5,))
 SCENES = {
     "8a": LINE,

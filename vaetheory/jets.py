@@ -61,7 +61,8 @@ class Jet(np.lib.mixins.NDArrayOperatorsMixin, Traced):
 
     def __getitem__(self, index: Any) -> Jet:
         index = index if isinstance(index, tuple) else (index,)
-        return Jet(self.coefficients[(slice(None), *index)])
+        at = (slice(None), *index)
+        return Jet(self.coefficients[at])
 
     def __repr__(self) -> str:
         return f"Jet(order={self.order}, shape={self.shape})"
@@ -102,7 +103,7 @@ class Jet(np.lib.mixins.NDArrayOperatorsMixin, Traced):
 def _aligned(*values: Any) -> list[Any]:
     """Values with as many axes each, so that the powers stay in front of what is broadcast."""
     most = max(np.ndim(v) if not isinstance(v, Jet) else v.ndim for v in values)
-    out = []
+    out: list[Any] = []
     for value in values:
         if isinstance(value, Jet):
             c = value.coefficients
@@ -363,7 +364,7 @@ _FUNCTIONS: dict[Any, Callable[..., Any]] = {
 }
 
 
-class _JetNode(Node):
+class _JetNode(Node):  # type: ignore[misc]
     """Carries a jet through autograd's own array functions, as its forward mode does."""
 
     def __init__(
@@ -382,6 +383,16 @@ class _JetNode(Node):
     def initialize_root(self, jet: Jet) -> None:
         """Begin with a path."""
         self.jet = jet
+
+
+def exp(series: Jet) -> Jet:
+    """The exponential of each series."""
+    return _exp(series)
+
+
+def log(series: Jet) -> Jet:
+    """The logarithm of each series."""
+    return _log(series)
 
 
 def push(function: Callable[[Any], Any], path: Jet) -> Jet:

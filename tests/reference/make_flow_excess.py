@@ -66,12 +66,12 @@ LATENTS = {1: [[0.5], [-1.75]], 2: [[0.5, -0.75]]}
 
 
 def dot(rows, vector):
-    return [mp.fdot(zip(map(mp.mpf, row), vector)) for row in rows]
+    return [mp.fdot(zip(map(mp.mpf, row), vector, strict=True)) for row in rows]
 
 
 def network(weights, biases, z):
-    for i, (w, b) in enumerate(zip(weights, biases)):
-        z = [a + c for a, c in zip(dot(w, z), b)]
+    for i, (w, b) in enumerate(zip(weights, biases, strict=True)):
+        z = [a + c for a, c in zip(dot(w, z), b, strict=True)]
         z = z if i + 1 == len(weights) else [mp.tanh(a) for a in z]
     return z
 
@@ -79,23 +79,25 @@ def network(weights, biases, z):
 def forward(layer, z):
     kind, *p = layer
     if kind == "affine":
-        return [a + b for a, b in zip(dot(p[0], z), p[1])]
+        return [a + b for a, b in zip(dot(p[0], z), p[1], strict=True)]
     if kind == "cubic":
         return [a + a**3 / 3 for a in z]
     if kind == "sinh":
         return [mp.sinh(a) for a in z]
     if kind == "triangular":
         weight, bias, log_scale, shift = p
-        h = [mp.tanh(a + b) for a, b in zip(dot(weight, z), bias)]
-        return [mp.exp(a * u) * v + t for a, u, v, t in zip(log_scale, h, z, dot(shift, h))]
+        h = [mp.tanh(a + b) for a, b in zip(dot(weight, z), bias, strict=True)]
+        return [
+            mp.exp(a * u) * v + t for a, u, v, t in zip(log_scale, h, z, dot(shift, h), strict=True)
+        ]
     if kind == "coupling":
         mask, weights, biases = p
-        out = network(weights, biases, [v for v, keep in zip(z, mask) if keep])
+        out = network(weights, biases, [v for v, keep in zip(z, mask, strict=True) if keep])
         m = len(out) // 2
-        pairs = iter(zip(out[:m], out[m:]))
+        pairs = iter(zip(out[:m], out[m:], strict=True))
         return [
             v if keep else v * mp.exp(s) + t
-            for v, keep in zip(z, mask)
+            for v, keep in zip(z, mask, strict=True)
             for s, t in ([(0, 0)] if keep else [next(pairs)])
         ]
     if kind == "helix":
@@ -104,8 +106,11 @@ def forward(layer, z):
         return [r * mp.cos(z[0] / c), r * mp.sin(z[0] / c), pitch * z[0] / c]
     if kind == "polynomial":
         powers, coefficients = p
-        terms = [mp.fprod(v**k for v, k in zip(z, row)) for row in powers]
-        return [mp.fdot(zip(map(mp.mpf, column), terms)) for column in zip(*coefficients)]
+        terms = [mp.fprod(v**k for v, k in zip(z, row, strict=True)) for row in powers]
+        return [
+            mp.fdot(zip(map(mp.mpf, column), terms, strict=True))
+            for column in zip(*coefficients, strict=True)
+        ]
     if kind == "sphere":
         s = 1 + sum(v * v for v in z) / (4 * mp.mpf(p[0]) ** 2)
         return [*(v / s for v in z), p[0] * (2 / s - 1)]
@@ -123,7 +128,7 @@ def jacobian(flow, z):
     columns = []
     for j in range(len(z)):
         up, down = (decode(flow, [v + s * h * (i == j) for i, v in enumerate(z)]) for s in (1, -1))
-        columns.append([(a - b) / (2 * h) for a, b in zip(up, down)])
+        columns.append([(a - b) / (2 * h) for a, b in zip(up, down, strict=True)])
     return mp.matrix(columns).T
 
 
@@ -143,8 +148,8 @@ def by_latents(flow, z, sigma, step, radius=RADIUS):
     for v in lattice(step, d, radius):
         if sum(a * a for a in v) > radius**2:
             continue
-        at = [a + sigma * b for a, b in zip(z, B * mp.matrix(v))]
-        off = sum(((a - b) / sigma) ** 2 for a, b in zip(decode(flow, at), x))
+        at = [a + sigma * b for a, b in zip(z, B * mp.matrix(v), strict=True)]
+        off = sum(((a - b) / sigma) ** 2 for a, b in zip(decode(flow, at), x, strict=True))
         total += mp.exp(-(off + sum(a * a for a in at) - norm) / 2)
     return mp.log(
         total * mp.mpf(step) ** d * (2 * mp.pi) ** (-mp.mpf(d) / 2) * mp.det(B) * mp.sqrt(mp.det(g))
@@ -159,8 +164,10 @@ def by_data(flow, z, sigma, step):
         u = list(z)
         for _ in range(200):
             J = jacobian(flow, u)
-            move = mp.lu_solve(J, mp.matrix([a - b for a, b in zip(y, decode(flow, u))]))
-            u = [a + b for a, b in zip(u, move)]
+            move = mp.lu_solve(
+                J, mp.matrix([a - b for a, b in zip(y, decode(flow, u), strict=True)])
+            )
+            u = [a + b for a, b in zip(u, move, strict=True)]
             if max(map(abs, move)) < mp.mpf(10) ** -70:
                 break
         return -sum(a * a for a in u) / 2 - mp.log(abs(mp.det(jacobian(flow, u))))
@@ -169,7 +176,9 @@ def by_data(flow, z, sigma, step):
     for v in lattice(step, d):
         square = sum(a * a for a in v)
         if square < 324:
-            total += mp.exp(log_p([a + sigma * b for a, b in zip(x, v)]) - start - square / 2)
+            total += mp.exp(
+                log_p([a + sigma * b for a, b in zip(x, v, strict=True)]) - start - square / 2
+            )
     return mp.log(total * mp.mpf(step) ** d * (2 * mp.pi) ** (-mp.mpf(d) / 2))
 
 
@@ -198,7 +207,7 @@ def main():
     parser.add_argument("--check", action="store_true", help="compare with the file, write nothing")
     check = parser.parse_args().check
     records = []
-    for name, flow in FLOWS.items():
+    for name in FLOWS:
         d = 2 if name in ("triangular", "couplings", "mixed", "sphere", "graph") else 1
         for z in LATENTS[d]:
             for scale in ("1e-15", "1e-4", "1e-3", "1e-2", *(["0.25"] if d == 1 else [])):

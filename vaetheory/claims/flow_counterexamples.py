@@ -1,4 +1,4 @@
-"""Counterexamples of claim 8: densities with a jump or a kink, an image with an edge, closed curves.
+"""Counterexamples of claim 8: jumps and kinks of the density, an image with an edge, closed curves.
 
 Each drops one hypothesis: that the density is smooth, that the flow is onto R^d, that a datum has
 one preimage.
@@ -13,6 +13,7 @@ import numpy as np
 from hypothesis import assume
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
+from numpy.typing import NDArray
 from scipy.integrate import quad
 from scipy.special import log_ndtr, ndtr
 
@@ -43,7 +44,7 @@ class Kinked(Decoder):
     right: float
     bend: float
 
-    def _parts(self, z: Array) -> tuple[Array, Array]:
+    def _parts(self, z: Array) -> tuple[NDArray[np.bool_], Array]:
         return z < 0, np.maximum(z, 0.0)
 
     def __call__(self, z: Array) -> Array:
@@ -100,7 +101,7 @@ def side_above(f: Kinked) -> float:
 def limit_at_the_jump(
     f: Kinked, *, limit: Callable[[Kinked], float] = arithmetic_mean
 ) -> Certificate:
-    """log p_sigma(0), where the density jumps, tends to the log of the mean of its two sides."""
+    """Log p_sigma(0), where the density jumps, tends to the log of the mean of its two sides."""
     sigma = 0.25 / 2.0 ** np.arange(5)
     found = [
         log_evidence(LatentModel(f, likelihoods.Gaussian(scale=float(s)), 1), np.zeros(1))
@@ -281,7 +282,7 @@ def one_preimage_twice(z: float) -> float:
 
 
 def closed_curve(scene: Turn, *, limit: Callable[[float], float] = all_preimages) -> Certificate:
-    """log p_sigma + 1/2 log(2 pi sigma^2) on the circle tends to the sum over all preimages."""
+    """Log p_sigma + 1/2 log(2 pi sigma^2) on the circle tends to the sum over all preimages."""
     circle = flows.Immersion(decoders.Circle(1.0), 1)
     z = np.array([scene.z])
     sigma = 0.2 / 2.0 ** np.arange(5)

@@ -385,7 +385,8 @@ CLAIM = Claim(
             statement=(
                 r"c \ge -\tfrac12\log(1 - \rho_{jk}^2) \text{ for all } j \ne k,"
                 r"\text{ equal for } d = 2;\quad c = 0 \text{ if all } \rho_{jk} = 0,\quad"
-                r"\rho_{jk} = \frac{\partial_j f\cdot\partial_k f}{\|\partial_j f\|\|\partial_k f\|}"
+                r"\rho_{jk} = \frac{\partial_j f\cdot\partial_k f}"
+                r"{\|\partial_j f\|\|\partial_k f\|}"
             ),
             hypotheses=(("an immersion", r"g = J^\top J \succ 0"),),
             kind="inequality",

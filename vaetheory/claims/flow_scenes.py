@@ -197,7 +197,7 @@ def scales(scene: Scene, *, start: float = 1 / 32, count: int = 5) -> Array:
 
 
 def tame(scene: Scene) -> Scene:
-    """The scene, where the flow is not so steep, flat or bent at its latent that digits are lost."""
+    """The scene, where the flow is not so steep, flat or bent that digits are lost."""
     assume(gap_law.natural_scale(scene.flow, scene.latent) > 1 / 16)
     assume(np.linalg.norm(scene.flow.jacobian(scene.latent)) < 50)
     return scene

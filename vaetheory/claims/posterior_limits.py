@@ -16,15 +16,10 @@ from vaetheory.claims import gap_law, strategies
 from vaetheory.claims.claim import Certificate
 from vaetheory.claims.flow_scenes import (
     Bend,
-    CouplingLayer,
     EmbeddedScene,
-    FlowScene,
-    Layer,
-    Linear,
     Scene,
     embedded_scenes,
     flow_scenes,
-    linears,
     scales,
 )
 from vaetheory.claims.rates import extrapolate, leading_coefficient
@@ -38,7 +33,6 @@ from vaetheory.claims.smoothing_laws import (
 from vaetheory.claims.strategies import Vector
 from vaetheory.encoders import Posterior
 from vaetheory.flows import Embedding, Flow
-from vaetheory.flows.affine import rotation_matrix
 from vaetheory.jets import taylor
 from vaetheory.models import LatentModel
 from vaetheory.quadrature.gaussian import hermite_rule
@@ -146,7 +140,7 @@ def inverse_metric(flow: Embedding, z: Array) -> Array:
 
 
 def metric(flow: Embedding, z: Array) -> Array:
-    """g at z."""
+    """G at z."""
     J = flow.jacobian(z)
     return np.asarray(J.T @ J)
 
@@ -246,7 +240,7 @@ def diagonal_loss(
     diagonal: bool = True,
     power: float = 2.0,
 ) -> Certificate:
-    """log p_flow less the best diagonal ELBO tends to c_IMA; s_k^2 / sigma^2 to 1 / |d_k f|^2."""
+    """Log p_flow less the best diagonal ELBO tends to c_IMA; s_k^2 / sigma^2 to 1 / |d_k f|^2."""
     flow, z, sigma = scene.flow, scene.latent, scales(scene)
     found = [best_posterior(flow, z, float(s), diagonal=diagonal) for s in sigma]
     lost = true_limit(flow, z, sigma) - np.array([float(q.value) for q in found])

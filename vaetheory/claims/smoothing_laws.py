@@ -31,7 +31,7 @@ Coefficient = Callable[[Embedding, Array], float]
 
 
 def true_limit(flow: Embedding, z: Array, sigma: Array) -> Array:
-    """log N(z; 0, I) - 1/2 log det J^T J - (D - d)/2 log(2 pi sigma^2), for each sigma."""
+    """Log N(z; 0, I) - 1/2 log det J^T J - (D - d)/2 log(2 pi sigma^2), for each sigma."""
     normal = 0.5 * (flow.data_dim - flow.latent_dim) * (LOG_2PI + 2 * np.log(sigma))
     return np.asarray(latent_log_density(flow, z) - normal)
 
@@ -49,7 +49,7 @@ def wrong_limit(
 def measured(
     scene: Scene, sigma: Array, limit: Limit, method: str = "quadrature"
 ) -> tuple[Array, Array]:
-    """log p_sigma less a limit, and its error; without cancellation where the limit is the true."""
+    """Log p_sigma less a limit, and its error; without cancellation where the limit is the true."""
     flow, z = scene.flow, scene.latent
     found = flows.smoothed_log_density(
         flow, flow.forward(z), sigma, method=method, rtol=1e-11, latent=z

@@ -16,6 +16,7 @@ from vaetheory.figures import (
     bilbo,
     constant_variance,
     digits,
+    flow_limit,
     hessian_estimator,
     optimal_decoder,
     overview,
@@ -37,6 +38,7 @@ FIGURES: Mapping[str, Draw] = {
     "constant-variance": constant_variance.draw,
     "bilbo": bilbo.draw,
     "riemannian-likelihood": riemannian_likelihood.draw,
+    "flow-limit": flow_limit.draw,
     "digits": digits.draw,
 }
 MANIFEST = "manifest.json"

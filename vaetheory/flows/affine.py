@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -88,7 +88,7 @@ class Affine(Flow):
 
     def inverse(self, x: Array) -> Array:
         away = points("x", x, self.latent_dim) - self.bias
-        if not isinstance(away, np.ndarray):
+        if type(away) is not np.ndarray:
             return away @ self._solve(np.eye(self.latent_dim)).T
         return self._solve(away.reshape(-1, self.latent_dim).T).T.reshape(away.shape)
 
@@ -102,7 +102,7 @@ class Affine(Flow):
         return self.decoder.hessian(z)
 
 
-def rotation_matrix(angles: Sequence[float], dim: int) -> Array:
+def rotation_matrix(angles: Iterable[float], dim: int) -> Array:
     """Product of rotations in the planes of neighbouring axes, angles in radians, `(dim, dim)`.
 
     Examples

@@ -49,7 +49,7 @@ class Embedding(Decoder):
         """1/2 log det J^T J of `forward` at z, in nats, `(..., d) -> (...)`."""
         # The triangle of a QR, so that the condition number is that of J and not its square.
         triangle = np.linalg.qr(self.jacobian(z), mode="r")
-        return log_abs_diagonal(triangle)
+        return log_abs_diagonal(np.asarray(triangle))
 
 
 class Flow(Embedding):

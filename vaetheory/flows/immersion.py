@@ -46,7 +46,10 @@ class Immersion(Embedding):
     """
 
     def __init__(
-        self, decoder: Decoder | Function, latent_dim: int, inverse: Callable | None = None
+        self,
+        decoder: Decoder | Function,
+        latent_dim: int,
+        inverse: Callable[[Array], Array] | None = None,
     ) -> None:
         self.latent_dim = integer("latent_dim", latent_dim, low=1)
         self.decoder = as_decoder(decoder)

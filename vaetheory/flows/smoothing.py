@@ -24,7 +24,7 @@ from vaetheory.evidence import log_evidence
 from vaetheory.flows.base import Embedding
 from vaetheory.flows.density import latent_log_density, preimages, require_embedding
 from vaetheory.gaussians import LOG_2PI
-from vaetheory.jets import Jet, taylor
+from vaetheory.jets import Jet, exp, log, taylor
 from vaetheory.models import LatentModel
 from vaetheory.quadrature.gaussian import gaussian_expectation, hermite_rule
 from vaetheory.quadrature.result import NOT_REACHED, REACHED
@@ -91,7 +91,7 @@ class _Local:
         self.inverse = np.linalg.inv(triangle)
 
     def directions(self, rows: NDArray[np.intp], v: Array) -> Array:
-        """w = R^-1 v of the nodes v `(M, d)`, `(n, M, d)`."""
+        """W = R^-1 v of the nodes v `(M, d)`, `(n, M, d)`."""
         return v @ np.swapaxes(self.inverse[rows], -1, -2)
 
     def coefficients(self, rows: NDArray[np.intp], w: Array, order: int) -> Array:
@@ -129,15 +129,15 @@ def _series(local: _Local, terms: int) -> tuple[Array, Array]:
         h[2] += square
         size[1] += (np.abs(z) * np.abs(w)).sum(axis=-1)
         size[2] += square
-        mean = np.exp(Jet(-h)).coefficients @ weights
-        majorant = np.exp(Jet(size)).coefficients @ weights
+        mean = exp(Jet(-h)).coefficients @ weights
+        majorant = exp(Jet(size)).coefficients @ weights
         # Only even powers remain: the odd ones are odd in v.
         mean[1::2] = 0.0
         majorant[1::2] = 0.0
-        values.append(np.log(Jet(mean)).coefficients[2::2].T)
+        values.append(log(Jet(mean)).coefficients[2::2].T)
         # The majorant of -log(1 - s) bounds that of log(1 + s).
         majorant[1:] *= -1
-        sizes.append(-np.log(Jet(majorant)).coefficients[2::2].T)
+        sizes.append(-log(Jet(majorant)).coefficients[2::2].T)
     return np.concatenate(values), gamma(64) * np.concatenate(sizes)
 
 
@@ -211,7 +211,7 @@ def _require_dim(flow: Embedding) -> None:
         )
 
 
-def _quadrature(local: _Local, scale: Array, rtol: float) -> tuple[Array, Array, Array]:
+def _quadrature(local: _Local, scale: Array, rtol: float) -> tuple[Array, Array, NDArray[np.bool_]]:
     """Excess by quadrature over v, its error estimate, and whether the tolerance was reached."""
     dim = local.flow.latent_dim
     try:
@@ -244,7 +244,7 @@ def _quadrature(local: _Local, scale: Array, rtol: float) -> tuple[Array, Array,
 def _exponents(
     local: _Local, scale: Array, rows: NDArray[np.intp], v: Array, order: int
 ) -> tuple[Array, Array, Array]:
-    """h(v) and h(-v) of the nodes v `(n, M, d)`, and what rounding and truncation can do to them."""
+    """h(v) and h(-v) of the nodes v `(n, M, d)`, and what rounding and truncation do to them."""
     s = scale[:, None]
     z, image = local.z[rows, None], local.image[rows, None]
     w = np.einsum("nij,nmj->nmi", local.inverse[rows], v)
@@ -397,7 +397,9 @@ class _Rows:
     ) -> tuple[Array, Array, Array, NDArray[np.str_]]:
         """Excess, its error, the size of its terms, and the method of each row."""
         count = len(self.scale)
-        excess, error, size = np.zeros(count), np.full(count, np.inf), np.zeros(count)
+        excess: Array = np.zeros(count)
+        error: Array = np.full(count, np.inf)
+        size: Array = np.zeros(count)
         names = np.full(count, "series" if method == "auto" else method, dtype="<U10")
         waiting = np.ones(count, dtype=bool)
         if method in ("auto", "series"):
@@ -419,7 +421,7 @@ class _Rows:
             value, off = self._by_evidence(limit)
             off = off + rounding
             if method == "auto":
-                # Then there is mass that is not near z0. Both figures are estimates, hence the three.
+                # Then there is mass that is not near z0. Both figures are estimates: hence 3.
                 contradicted = np.abs(value - excess) > 3 * (off + error)
                 taken = contradicted | (off < error)
             else:
