@@ -23,6 +23,12 @@ class _Chain(Embedding):
             out = part.forward(out)
         return out
 
+    def __call__(self, z: Array) -> Array:
+        out = points("z", z, self.latent_dim)
+        for part in self.parts:
+            out = part(out)
+        return out
+
     def inverse(self, x: Array) -> Array:
         out = points("x", x, self.data_dim)
         for part in reversed(self.parts):
@@ -30,19 +36,19 @@ class _Chain(Embedding):
         return out
 
     def jacobian(self, z: Array) -> Array:
-        out, point = self.parts[0].jacobian(z), self.parts[0].forward(z)
+        out, point = self.parts[0].jacobian(z), self.parts[0](z)
         for part in self.parts[1:]:
-            out, point = part.jacobian(point) @ out, part.forward(point)
+            out, point = part.jacobian(point) @ out, part(point)
         return out
 
     def hessian(self, z: Array) -> Array:
         first, *rest = self.parts
-        slope, bend, point = first.jacobian(z), first.hessian(z), first.forward(z)
+        slope, bend, point = first.jacobian(z), first.hessian(z), first(z)
         for part in rest:
             outer = part.jacobian(point)
             bent = np.einsum("...abc,...bi,...cj->...aij", part.hessian(point), slope, slope)
             bend = bent + np.einsum("...ab,...bij->...aij", outer, bend)
-            slope, point = outer @ slope, part.forward(point)
+            slope, point = outer @ slope, part(point)
         return bend
 
 

@@ -22,7 +22,8 @@ class Elementwise(Flow):
         d.
     """
 
-    #: Latents beyond this, in size, are refused: the output or its square would overflow.
+    #: Latents beyond this, in size, are refused: the output or its square would overflow. As the
+    #: decoder of a model, which is tried at any latent whatever, the flow stops there instead.
     limit = np.inf
 
     def __init__(self, latent_dim: int) -> None:
@@ -51,6 +52,9 @@ class Elementwise(Flow):
     def forward(self, z: Array) -> Array:
         return self.value(self._latents(z))
 
+    def __call__(self, z: Array) -> Array:
+        return self.value(self._stopped(z))
+
     def inverse(self, x: Array) -> Array:
         return self.solve(points("x", x, self.latent_dim))
 
@@ -58,12 +62,16 @@ class Elementwise(Flow):
         return anp.sum(self.log_slope(self._latents(z)), axis=-1)
 
     def jacobian(self, z: Array) -> Array:
-        return self.slope(self._latents(z))[..., None] * np.eye(self.latent_dim)
+        return self.slope(self._stopped(z))[..., None] * np.eye(self.latent_dim)
 
     def hessian(self, z: Array) -> Array:
         d = self.latent_dim
         diagonal = np.eye(d)[:, :, None] * np.eye(d)[:, None, :]
-        return self.bend(self._latents(z))[..., None, None] * diagonal
+        return self.bend(self._stopped(z))[..., None, None] * diagonal
 
     def _latents(self, z: Array) -> Array:
         return points("z", z, self.latent_dim, limit=self.limit)
+
+    def _stopped(self, z: Array) -> Array:
+        array = points("z", z, self.latent_dim)
+        return np.clip(array, -self.limit, self.limit) if type(array) is np.ndarray else array

@@ -22,7 +22,7 @@ class Sinh(Elementwise):
     [0.0]
     """
 
-    limit = 700.0
+    limit = 300.0
 
     def value(self, z: Array) -> Array:
         return anp.sinh(z)

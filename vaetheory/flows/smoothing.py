@@ -35,6 +35,8 @@ LARGEST_DIM = 4
 # Powers of sigma^2 in the series, and of t in the Taylor polynomials of the decoder.
 _TERMS = 5
 _TAYLOR = 12
+# Nodes that the quadrature may take, by dimension: a few lattices, in four dimensions none.
+_MOST_NODES = {1: 1000, 2: 6000, 3: 60_000, 4: 10_000}
 # Nodes times outputs that are held at a time.
 _CHUNK = 2**18
 
@@ -211,8 +213,8 @@ def _require_dim(flow: Embedding) -> None:
         )
 
 
-def _quadrature(local: _Local, scale: Array, rtol: float) -> tuple[Array, Array, NDArray[np.bool_]]:
-    """Excess by quadrature over v, its error estimate, and whether the tolerance was reached."""
+def _quadrature(local: _Local, scale: Array, rtol: float) -> tuple[Array, Array]:
+    """Excess by quadrature over v, and its error estimate."""
     dim = local.flow.latent_dim
     try:
         taylor(local.flow.forward, local.z[:1], local.z[:1] + 1, 2)
@@ -226,7 +228,9 @@ def _quadrature(local: _Local, scale: Array, rtol: float) -> tuple[Array, Array,
 
     zero, eye = np.zeros_like(local.z), np.broadcast_to(np.eye(dim), (len(local.z), dim, dim))
     # The integrand is of the size of sigma^2, so its own mean size is the scale of the tolerance.
-    found = gaussian_expectation(pair, zero, eye, rtol=max(0.1 * rtol, 1e-14))
+    found = gaussian_expectation(
+        pair, zero, eye, rtol=max(0.1 * rtol, 1e-14), max_nodes=_MOST_NODES[dim]
+    )
     nodes, weights = hermite_rule(7, dim)
     noise = np.empty(len(scale))
     for rows in _chunks(len(scale), len(nodes) * local.flow.data_dim * (order + 1)):
@@ -238,7 +242,7 @@ def _quadrature(local: _Local, scale: Array, rtol: float) -> tuple[Array, Array,
         value = np.log1p(found.value)
         error = (found.error + noise) / (1 + found.value)
     bad = ~np.isfinite(value) | ~np.isfinite(error)
-    return np.where(bad, 0.0, value), np.where(bad, np.inf, error), found.reached & ~bad
+    return np.where(bad, 0.0, value), np.where(bad, np.inf, error)
 
 
 def _exponents(
@@ -386,6 +390,25 @@ def _limits(flow: Embedding, z: Array) -> tuple[Array, Array]:
     return limit, gamma(16 * flow.data_dim) * size
 
 
+class _Found:
+    """What one route found of each row: excess, error, size of its terms, and its name."""
+
+    def __init__(self, value: Array, error: Array, size: Array, name: str) -> None:
+        self.value, self.error, self.size = value, error, size
+        self.names = np.full(len(value), name, dtype="<U10")
+
+    def reached(self, rtol: float) -> NDArray[np.bool_]:
+        """Where the tolerance is met."""
+        return np.asarray(self.error <= rtol * self.size)
+
+    def improve(self, rows: NDArray[np.intp], value: Array, error: Array) -> None:
+        """Take what the quadrature found of some rows, where it is better."""
+        better = error < self.error[rows]
+        at = rows[better]
+        self.value[at], self.error[at] = value[better], error[better]
+        self.size[at], self.names[at] = np.abs(value[better]), "quadrature"
+
+
 class _Rows:
     """Data and scales as rows: which datum each row has, and its scale."""
 
@@ -397,41 +420,37 @@ class _Rows:
     ) -> tuple[Array, Array, Array, NDArray[np.str_]]:
         """Excess, its error, the size of its terms, and the method of each row."""
         count = len(self.scale)
-        excess: Array = np.zeros(count)
-        error: Array = np.full(count, np.inf)
-        size: Array = np.zeros(count)
-        names = np.full(count, "series" if method == "auto" else method, dtype="<U10")
-        waiting = np.ones(count, dtype=bool)
+        local = _Found(np.zeros(count), np.full(count, np.inf), np.zeros(count), "series")
+        exact = _Found(np.zeros(count), np.full(count, np.inf), np.zeros(count), "evidence")
         if method in ("auto", "series"):
             try:
-                excess, error, size = self._by_series()
+                local = self._by_series()
             except TypeError as problem:
                 if method == "series":
                     raise ValueError(str(problem)) from None
-            waiting = ~(error <= rtol * size)
-        if method in ("auto", "quadrature") and waiting.any():
-            some = np.flatnonzero(waiting)
-            local = _Local(self.flow, self.z[self.index[some]])
-            value, off, _ = _quadrature(local, self.scale[some], rtol)
-            better = off < error[some]
-            at = some[better]
-            excess[at], error[at], names[at] = value[better], off[better], "quadrature"
-            size[at] = np.abs(value[better])
         if method in ("auto", "evidence"):
-            value, off = self._by_evidence(limit)
-            off = off + rounding
-            if method == "auto":
-                # Then there is mass that is not near z0. Both figures are estimates: hence 3.
-                contradicted = np.abs(value - excess) > 3 * (off + error)
-                taken = contradicted | (off < error)
-            else:
-                taken = np.ones(count, dtype=bool)
-            excess, error = np.where(taken, value, excess), np.where(taken, off, error)
-            size = np.where(taken, np.abs(value), size)
-            names = np.where(taken, "evidence", names)
+            exact = self._by_evidence(limit, rounding)
+        if method in ("auto", "quadrature"):
+            # The dearest route is for what the two others leave open.
+            waiting = np.flatnonzero(~(local.reached(rtol) | exact.reached(rtol)))
+            if len(waiting):
+                at = _Local(self.flow, self.z[self.index[waiting]])
+                local.improve(waiting, *_quadrature(at, self.scale[waiting], rtol))
+        # Where they contradict each other there is mass that is not near z0. Both figures are
+        # estimates: hence the factor 3.
+        apart = np.abs(exact.value - local.value)
+        with np.errstate(invalid="ignore"):
+            taken = (apart > 3 * (exact.error + local.error)) | (exact.error < local.error)
+        pairs = (
+            (exact.value, local.value),
+            (exact.error, local.error),
+            (exact.size, local.size),
+            (exact.names, local.names),
+        )
+        excess, error, size, names = (np.where(taken, a, b) for a, b in pairs)
         return excess, error, size, names
 
-    def _by_series(self) -> tuple[Array, Array, Array]:
+    def _by_series(self) -> _Found:
         coefficients, blurred = _series(_Local(self.flow, self.z), _TERMS)
         powers = self.scale[:, None] ** (2 * np.arange(1, _TERMS + 1))
         terms = coefficients[self.index] * powers
@@ -439,9 +458,9 @@ class _Rows:
         size = np.abs(terms) + np.finfo(float).tiny
         left = size[:, -1] + size[:, -2] * (size[:, 1:] / size[:, :-1]).max(axis=-1)
         error = left + (blurred[self.index] * powers).sum(axis=-1)
-        return terms.sum(axis=-1), error, size.sum(axis=-1)
+        return _Found(terms.sum(axis=-1), error, size.sum(axis=-1), "series")
 
-    def _by_evidence(self, limit: Array) -> tuple[Array, Array]:
+    def _by_evidence(self, limit: Array, rounding: Array) -> _Found:
         value, error = np.empty((2, len(self.scale)))
         image = np.asarray(self.flow.forward(self.z))[self.index]
         for sigma in np.unique(self.scale):
@@ -450,4 +469,4 @@ class _Rows:
             model = LatentModel(self.flow, likelihood, self.flow.latent_dim)
             found = log_evidence(model, image[rows], rtol=1e-12)
             value[rows], error[rows] = found.value - limit[rows], found.error
-        return value, error
+        return _Found(value, error + rounding, np.abs(value), "evidence")
