@@ -130,7 +130,7 @@ CLAIM = Claim(
             uses=("3a", "3f", "8a"),
             figure="flow-limit",
             resolution=5e-2,
-            examples=8,
+            examples=6,
         ),
         Proposition(
             label="8c",
@@ -244,7 +244,7 @@ CLAIM = Claim(
             uses=("3b", "8b"),
             figure="flow-limit",
             resolution=5e-2,
-            examples=10,
+            examples=6,
         ),
         Proposition(
             label="8e",
