@@ -112,8 +112,8 @@ def baggins(
     ------
     ValueError
         If shapes do not fit, an entry is not finite or beyond 1e300 in size, the information or
-        a weight is negative, or the data have no spread: a batch of one, a constant column (pooled: all of
-        them constant).
+        a weight is negative, or the data have no spread: a batch of one, a constant column
+        (pooled: all of them constant).
 
     Notes
     -----
