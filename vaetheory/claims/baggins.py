@@ -27,8 +27,8 @@ CLAIM = Claim(
             title="The term is the log likelihood of data with the presumed noise, at its best",
             statement=(
                 r"T = \max_{\Lambda\ \mathrm{diagonal}}"
-                r"\mathbb E_B\mathbb E_\epsilon[\log\mathcal N(x + \epsilon; \hat x, \Lambda)],\quad"
-                r"\epsilon_i \sim \mathcal N(0, v_i e^{-2h_i});\quad"
+                r"\mathbb E_B\mathbb E_\epsilon[\log\mathcal N(x + \epsilon; \hat x, \Lambda)],"
+                r"\quad\epsilon_i \sim \mathcal N(0, v_i e^{-2h_i});\quad"
                 r"\mathbb E_B[\log\mathcal N(x; \hat x, \sigma^2)]"
                 r" = T + \tfrac12\sum_i v_i e^{-2h_i}/\sigma_i^2"
             ),
@@ -51,7 +51,7 @@ CLAIM = Claim(
         ),
         Proposition(
             label="10a-evidence",
-            title="BILBO + BAGGINS is a lower bound of the log evidence, with and without the noise",
+            title="BILBO + BAGGINS is a lower bound of the log evidence, noisy or not",
             statement=(
                 r"\mathbb E_B\mathbb E_\epsilon[\log\hat p(x + \epsilon)] - (T - I)"
                 r" = \mathbb E_B\mathbb E_\epsilon"
@@ -67,8 +67,8 @@ CLAIM = Claim(
                 ),
                 (
                     "BILBO",
-                    r"q(z|x) = \mathcal N(m(x), \mathrm{diag}\,s^2),\ I \text{ its information term},"
-                    r"\ \hat p \text{ with its floating prior and } \Lambda = \mathrm{diag}\,\sigma^2",
+                    r"q(z|x) = \mathcal N(m(x), \mathrm{diag}\,s^2),\ I \text{ its information},\ "
+                    r"\hat p \text{ with its floating prior},\ \Lambda = \mathrm{diag}\,\sigma^2",
                 ),
             ),
             kind="inequality",
@@ -254,10 +254,11 @@ CLAIM = Claim(
             label="10e-step",
             title="As the fit improves the stable step levels off, in any units",
             statement=(
-                r"\eta_{\max} = \frac{2\,\sigma^2/v}{\lambda_{\max}(\mathbb E_B[\varphi\varphi^\top])}"
-                r" \to \frac{2e^{-2h}}{\lambda_{\max}} \text{ as } r \to 0;\quad"
+                r"\eta_{\max} = \frac{2\,\sigma^2/v}{\lambda_{\max}},\ "
+                r"\lambda_{\max} = \lambda_{\max}(\mathbb E_B[\varphi\varphi^\top]);\quad"
+                r"\to \frac{2e^{-2h}}{\lambda_{\max}} \text{ as } r \to 0;\quad"
                 r"\text{profile likelihood: } \frac{2\,r/v}{\lambda_{\max}} \to 0;\quad"
-                r"\eta \le 2v\,e^{-2h}/(v\,\lambda_{\max}):\ T \text{ never falls}"
+                r"\eta \le 2e^{-2h}/\lambda_{\max}:\ T \text{ never falls}"
             ),
             hypotheses=(
                 _MOMENTS,

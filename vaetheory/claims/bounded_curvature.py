@@ -79,15 +79,10 @@ def bounded_hessian(
                 rounding=gamma(1000) * (steepest + np.sqrt(size)),
             ),
         ]
-    size = float(np.abs(expected).max())
-    each = np.sqrt(np.abs(np.outer(np.diagonal(expected), np.diagonal(expected)))) + np.abs(
-        expected
-    )
+    sizes = np.sqrt(np.tile(1 / (count * variance), count))
+    each = np.outer(sizes, sizes)
     return Certificate.all_of(
-        Certificate.identity(
-            flat, expected, scale=size, rounding=gamma(1000) * np.maximum(each, 1e-3 * size)
-        ),
-        *parts,
+        Certificate.identity(flat, expected, scale=each, rounding=gamma(1000) * each), *parts
     )
 
 
@@ -162,8 +157,12 @@ class FitLadder:
         )
         return anp.reshape(found.log_scale, shape[1:])
 
-    def measured(self, *, bounded: bool) -> StableStep:
-        """The largest stable step for each share, by running descent near the optimum."""
+    @cached_property
+    def measured(self) -> dict[bool, StableStep]:
+        """The largest stable step for each share, by running descent: bounded or profile."""
+        return {bounded: self._measure(bounded) for bounded in (True, False)}
+
+    def _measure(self, bounded: bool) -> StableStep:
 
         def gradient(theta: Array) -> Array:
             return np.asarray(elementwise_grad(lambda t: self.objective(t, bounded=bounded))(theta))
@@ -219,7 +218,7 @@ def stable_steps(
     floor, parts = np.exp(-power * scene.information), []
     units = scene.deviation**2 if absolute else 1.0
     for bounded in (True, False):
-        found = scene.measured(bounded=bounded)
+        found = scene.measured[bounded]
         # sigma^2 over the line's variance; the residual adds to the spread of the data too.
         square = scene.shares**2
         variance = square + (1 + square) * (floor if bounded else 0.0)

@@ -99,7 +99,7 @@ LogVariance = Callable[[Array, Array, Array], Array]
 
 
 def log_variance(residual: Array, spread: Array, presumed: Array) -> Array:
-    """log(r + v exp(-2 h))."""
+    """The right one, log(r + v exp(-2 h))."""
     with np.errstate(divide="ignore"):
         return np.logaddexp(np.log(residual), np.log(spread) - 2 * presumed)
 
@@ -110,7 +110,7 @@ def no_two(residual: Array, spread: Array, presumed: Array) -> Array:
 
 
 def no_information(residual: Array, spread: Array, presumed: Array) -> Array:
-    """r + v."""
+    """The variance r + v."""
     return log_variance(residual, spread, 0 * presumed)
 
 
@@ -231,7 +231,7 @@ def profile_limit(
     residual, spread = scene.moments()
     ratio = spread / residual
     # From where v exp(-2 h) is a small share of r, halving exp(-h).
-    start = 0.5 * np.log(ratio.max()) + 1.5
+    start = max(0.5 * float(np.log(ratio.max())) + 1.5, 0.0)
     scales = np.exp(-start) / 2.0 ** np.arange(4)
     levels = start + np.log(2) * np.arange(4)
     x, xhat = scene.data, scene.fits

@@ -1,4 +1,4 @@
-"""Checks of 9a: where gradient descent on the ELBO in the decoder's parameters begins to diverge."""
+"""Checks of 9a: where gradient descent on the ELBO in a decoder's parameters begins to diverge."""
 
 from __future__ import annotations
 
@@ -160,6 +160,11 @@ class StepScene:
     def measured(self) -> StableStep:
         """The largest stable step for each sigma, by running descent."""
         return self.preconditioned(None)
+
+    @cached_property
+    def measured_in_its_metric(self) -> StableStep:
+        """The same, preconditioned by the inverse Hessian: natural gradient."""
+        return self.preconditioned(np.linalg.inv(self.hessian(self.optimum)))
 
     def preconditioned(self, precondition: Array | None) -> StableStep:
         """The same with gradients multiplied by matrices `(L, P, P)`."""
@@ -354,11 +359,9 @@ def preconditioned(
     threshold: float = 2.0,
 ) -> Certificate:
     """In the metric of the decoder the largest stable step is 2 at every sigma."""
-    hessian = scene.hessian(scene.optimum)
-    # The Fisher information of the decoder: for one linear in its parameters, the Hessian.
-    metric = hessian if natural else np.ones((len(hessian), 1, 1)) * np.eye(hessian.shape[-1])
-    found = scene.preconditioned(np.linalg.inv(metric))
-    condition = np.linalg.cond(metric)
+    # For a decoder linear in its parameters the Hessian is the Fisher information.
+    found = scene.measured_in_its_metric if natural else scene.measured
+    condition = scene.curvature[0][:, -1] / scene.curvature[0][:, 0]
     rounding = gamma(1000) * condition * found.value
     return Certificate.identity(
         found.value,

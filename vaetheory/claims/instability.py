@@ -68,7 +68,7 @@ CLAIM = Claim(
             label="9a-network",
             title="The same near the optimum of a network",
             statement=(
-                r"\eta_{\max} = \frac{2\sigma^2}{\lambda_{\max}(\mathbb E_n[J_\theta^\top J_\theta])}"
+                r"\eta_{\max} = 2\sigma^2/\lambda_{\max}(\mathbb E_n[J_\theta^\top J_\theta])"
                 r"\,(1 + O(\sigma^2)),\quad J_\theta = \partial f_\theta(z_n)/\partial\theta"
             ),
             hypotheses=(
@@ -230,8 +230,8 @@ CLAIM = Claim(
             title="With a learned sigma and D > d the ELBO has no upper bound",
             statement=(
                 r"\mathrm{ELBO}(\sigma) = -(D - d)\log\sigma - \tfrac{D - d}{2}\log 2\pi"
-                r" + \mathbb E_n[\log\mathcal N(z_n; 0, I) - \tfrac12\log\det g(z_n)] + O(\sigma^2);"
-                r"\quad \text{BAGGINS} - \mathrm{KL} \le"
+                r" + \mathbb E_n[\log\mathcal N(z_n; 0, I) - \tfrac12\log\det g(z_n)]"
+                r" + O(\sigma^2);\quad \text{BAGGINS} - \mathrm{KL} \le"
                 r"-\tfrac12\textstyle\sum_i\log 2\pi e v_i + Dh"
             ),
             hypotheses=(

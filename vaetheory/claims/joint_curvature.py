@@ -69,7 +69,7 @@ class JointScene:
         return np.concatenate([w, m, rho], axis=-1)
 
     def split(self, parameters: Any) -> tuple[Any, Any, Any]:
-        """w `(..., D)`, m and rho `(..., N)`."""
+        """The parts w `(..., D)`, m and rho `(..., N)`."""
         count, dim = self.data.shape
         return (
             parameters[..., :dim],

@@ -272,7 +272,6 @@ def full_is_bounded(
 ) -> Certificate:
     """With D = d and a linear decoder the best ELBO is the same for all sigma: the Gaussian's."""
     cov, X = scene.cov.matrix, scene.data
-    dim = len(cov)
     most = -float(gaussians.entropy(cov if correlated else np.diag(np.diagonal(cov))))
     values, vectors = np.linalg.eigh(cov)
     scales = scene.scale * _LADDER * np.sqrt(values[0])
