@@ -159,7 +159,7 @@ def joint_scenes(draw: DrawFn, *, on_a_line: bool | None = None) -> JointScene:
 
 def noisy_scenes() -> st.SearchStrategy[JointScene]:
     """Those whose exact gradients differ from datum to datum."""
-    return joint_scenes().filter(lambda scene: _batch_coefficient(scene)[0] > 1e-2)
+    return joint_scenes().filter(lambda scene: batch_coefficient(scene)[0] > 1e-2)
 
 
 # Condition number -------------------------------------------------------------------------------
@@ -230,6 +230,19 @@ def _objective_is_the_elbo(scene: JointScene) -> Certificate:
 # Gradient noise ---------------------------------------------------------------------------------
 
 
+def sampling_spreads(scene: JointScene) -> tuple[list[Array], list[Array]]:
+    """Variance over the noise of the gradients in w, m and rho, `(L,)` each; their rounding."""
+    gradients, weights = scene.sampled_gradients()
+    spreads, errors = [], []
+    for slope in gradients:
+        mean = np.einsum("k,lnkp->lnp", weights, slope)
+        away = ((slope - mean[:, :, None]) ** 2).sum(axis=-1)
+        spreads.append(np.einsum("k,lnk->ln", weights, away).mean(axis=-1))
+        largest = np.abs(slope).max(axis=(1, 2, 3))
+        errors.append(gamma(1000) * (largest**2 + spreads[-1]))
+    return spreads, errors
+
+
 def sampling_noise(
     scene: JointScene,
     *,
@@ -238,22 +251,15 @@ def sampling_noise(
     deviations: float = 2.0,
 ) -> Certificate:
     """Variance that the reparametrisation noise gives the gradients in w, m and rho."""
-    gradients, weights = scene.sampled_gradients()
     values, top = scene.principal[0], float(scene.principal[0][0])
-    coefficients = (
-        float(values.sum()) / top if decoder is None else decoder,
-        top,
-        deviations,
-    )
+    coefficients = (float(values.sum()) / top if decoder is None else decoder, top, deviations)
     parts = []
-    for slope, exponent, coefficient in zip(gradients, exponents, coefficients, strict=True):
-        mean = np.einsum("k,lnkp->lnp", weights, slope)
-        spread = np.einsum("k,lnkp->ln", weights, (slope - mean[:, :, None]) ** 2).mean(axis=-1)
-        largest = np.abs(slope).max(axis=(1, 2, 3))
+    found = zip(*sampling_spreads(scene), exponents, coefficients, strict=True)
+    for spread, error, exponent, coefficient in found:
         parts.append(
             power_law(
                 spread,
-                gamma(1000) * (largest**2 + spread),
+                error,
                 scene.scales,
                 exponent=exponent,
                 coefficient=coefficient,
@@ -263,6 +269,17 @@ def sampling_noise(
     return Certificate.all_of(*parts)
 
 
+def batch_spread(scene: JointScene) -> tuple[Array, Array]:
+    """Variance over the data of the exact gradient in w, `(L,)`, and its rounding."""
+    gradients, weights = scene.sampled_gradients()
+    slope = np.einsum("k,lnkp->lnp", weights, gradients[0])
+    spread = ((slope - slope.mean(axis=1, keepdims=True)) ** 2).sum(axis=-1).mean(axis=-1)
+    # Of each sampled gradient: its summands, of the size of x m / sigma^2.
+    summands = np.abs(gradients[0]).max(axis=(1, 2, 3)) + np.abs(scene.data).max() / scene.scales**2
+    carried = gamma(200) * summands
+    return spread, 2 * np.sqrt(spread) * carried + carried**2
+
+
 def batch_noise(
     scene: JointScene,
     *,
@@ -270,17 +287,12 @@ def batch_noise(
     share: float = 1.0,
 ) -> Certificate:
     """Variance over the data of the exact gradient in w: the noise of a batch of one."""
-    gradients, weights = scene.sampled_gradients()
-    slope = np.einsum("k,lnkp->lnp", weights, gradients[0])
-    spread = ((slope - slope.mean(axis=1, keepdims=True)) ** 2).sum(axis=-1).mean(axis=-1)
-    coefficient, on_a_line = _batch_coefficient(scene)
+    spread, error = batch_spread(scene)
+    coefficient, on_a_line = batch_coefficient(scene)
     law = (0.0 if on_a_line else -4.0) if exponent is None else exponent
-    # Of each sampled gradient: its two summands, each of the size of w m^2 / sigma^2.
-    summands = np.abs(gradients[0]).max(axis=(1, 2, 3)) + np.abs(scene.data).max() / scene.scales**2
-    carried = gamma(200) * summands
     return power_law(
         spread,
-        2 * np.sqrt(spread) * carried + carried**2,
+        error,
         scene.scales,
         exponent=law,
         coefficient=share * coefficient,
@@ -288,8 +300,8 @@ def batch_noise(
     )
 
 
-def _batch_coefficient(scene: JointScene) -> tuple[float, bool]:
-    """What the variance over the data tends to, and whether they lie on a line."""
+def batch_coefficient(scene: JointScene) -> tuple[float, bool]:
+    """Coefficient of the variance over the data, and whether they lie on a line."""
     values, vectors = scene.principal
     top, along = float(values[0]), scene.data @ vectors[:, 0]
     if len(values) == 1 or values[1] < 1e-12 * top:
