@@ -269,7 +269,8 @@ def step_law(
         stray = np.linalg.norm(scene.gradient(best[:, None])[:, 0], axis=-1) / values[:, 0]
         moved = scene.hessian(best + _REACH * found.direction) - hessian
         change = np.linalg.norm(moved, axis=(-2, -1)) / curvature
-        numerics = numerics + change * (1 + stray / _REACH)
+        # And what is lost of gradients so near to it.
+        numerics = numerics / _REACH + change * (1 + stray / _REACH)
     outside = _outside(values, vectors, found.direction)
     late = found.value * outside / (4 * found.steps)
     errors = found.bracket + late + numerics * found.value
@@ -321,8 +322,9 @@ def _objective_is_the_elbo(scene: StepScene) -> Certificate:
         other.value.mean(),
         scale=size,
         elbo=other.error.mean(),
+        # The objective's own rounding is that of the same sums.
+        objective=other.error.mean() + gamma(200) * size,
         quadrature=truncated,
-        rounding=gamma(1000) * size / float(scene.scales[0]) ** 0.5,
     )
 
 
