@@ -214,3 +214,20 @@ def test_learning_sigma_on_memorised_data_runs_away_and_baggins_does_not():
     assert log_sigma < -40, f"stopped at {log_sigma}"
     term = baggins(x, x, information=2.0)
     assert value(log_sigma) > term.value + 50, "the ELBO did not pass the bound of BAGGINS"
+
+
+def test_nearly_equal_curvatures_are_told_apart_by_no_short_run():
+    # 1 and 1 + 1e-6: the runs stay where they began, half outside; the threshold hardly moves.
+    matrix = np.diag([1.0, 1 + 1e-6])
+    found = largest_stable_step(lambda t: t @ matrix, [[0.0, 0.0]])
+    late = found.overlooked(*(a[None] for a in np.linalg.eigh(matrix)))
+    assert late[0] < 1e-5, f"{late[0]} overlooked, though both diverge alike"
+    off = abs(found.value[0] - 2 / (1 + 1e-6))
+    assert off <= found.bracket[0] + late[0], f"off by {off:.3g}"
+    # One that is half as curved does count, by its share.
+    half = np.array([[0.5, 1.0]])
+    away = np.array([[[np.cos(0.1), -np.sin(0.1)], [np.sin(0.1), np.cos(0.1)]]])
+    seen = type(found)(found.lower, found.upper, np.array([[0.0, 1.0]]), 10)
+    share = np.sin(0.1) ** 2
+    expected = 2 * -np.log1p(-share) / 40
+    assert abs(seen.overlooked(half, away)[0] - expected) <= gamma(100), "another share"

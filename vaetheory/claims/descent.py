@@ -271,8 +271,7 @@ def step_law(
         change = np.linalg.norm(moved, axis=(-2, -1)) / curvature
         # And what is lost of gradients so near to it.
         numerics = numerics / _REACH + change * (1 + stray / _REACH)
-    outside = _outside(values, vectors, found.direction)
-    late = found.value * outside / (4 * found.steps)
+    late = found.overlooked(values, vectors)
     errors = found.bracket + late + numerics * found.value
     return Certificate.all_of(
         Certificate.identity(
@@ -294,13 +293,6 @@ def step_law(
         _objective_is_the_elbo(scene),
         _curvature_in_closed_form(scene),
     )
-
-
-def _outside(values: Array, vectors: Array, direction: Array) -> Array:
-    """Share of a direction outside the eigenvectors of the greatest eigenvalue, `(L,)`."""
-    along = np.einsum("lpk,lp->lk", vectors, direction) ** 2
-    top = values >= (1 - 1e-6) * values[:, -1:]
-    return (along * ~top).sum(axis=-1)
 
 
 def _objective_is_the_elbo(scene: StepScene) -> Certificate:
