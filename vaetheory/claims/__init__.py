@@ -1,10 +1,12 @@
 """The registry: every claim, in the order of the theory."""
 
 from vaetheory.claims import (
+    baggins,
     bilbo,
     constant_variance,
     flow_limit,
     hessian_estimator,
+    instability,
     optimal_decoder,
     riemannian_likelihood,
     smooth_decoder,
@@ -22,4 +24,6 @@ CLAIMS: tuple[Claim, ...] = (
     bilbo.CLAIM,
     riemannian_likelihood.CLAIM,
     flow_limit.CLAIM,
+    instability.CLAIM,
+    baggins.CLAIM,
 )

@@ -13,11 +13,13 @@ from vaetheory import plotting
 from vaetheory._validation import option
 from vaetheory.claims import CLAIMS
 from vaetheory.figures import (
+    baggins,
     bilbo,
     constant_variance,
     digits,
     flow_limit,
     hessian_estimator,
+    instability,
     optimal_decoder,
     overview,
     riemannian_likelihood,
@@ -39,6 +41,8 @@ FIGURES: Mapping[str, Draw] = {
     "bilbo": bilbo.draw,
     "riemannian-likelihood": riemannian_likelihood.draw,
     "flow-limit": flow_limit.draw,
+    "instability": instability.draw,
+    "baggins": baggins.draw,
     "digits": digits.draw,
 }
 MANIFEST = "manifest.json"

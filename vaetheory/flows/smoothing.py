@@ -93,7 +93,7 @@ class _Local:
         self.inverse = np.linalg.inv(triangle)
 
     def directions(self, rows: NDArray[np.intp], v: Array) -> Array:
-        """W = R^-1 v of the nodes v `(M, d)`, `(n, M, d)`."""
+        """Directions w = R^-1 v of the nodes v `(M, d)`, `(n, M, d)`."""
         return v @ np.swapaxes(self.inverse[rows], -1, -2)
 
     def coefficients(self, rows: NDArray[np.intp], w: Array, order: int) -> Array:
@@ -257,35 +257,23 @@ def _exponents(
     odd = s * (z * w).sum(axis=-1)
     reach = np.linalg.norm(image, axis=-1) + np.linalg.norm(straight, axis=-1)
     # The difference loses what f rounds, magnified by 1 / sigma.
-    plain_off = (
-        8
-        * EPS
-        * (
-            reach / s
-            + np.linalg.norm(local.jacobian[rows], axis=(-2, -1))[:, None]
-            * np.linalg.norm(z, axis=-1)
-            / s
-        )
-    )
-    bends = [np.asarray(local.flow.forward(z + sign * s[..., None] * w)) for sign in (1, -1)]
+    speed = np.linalg.norm(local.jacobian[rows], axis=(-2, -1))[:, None]
+    plain_off = 8 * EPS / s * (reach + speed * np.linalg.norm(z, axis=-1))
+    bends = [np.asarray(local.flow(z + sign * s[..., None] * w)) for sign in (1, -1)]
     bends = [
         (f - image) / s[..., None] - sign * straight for f, sign in zip(bends, (1, -1), strict=True)
     ]
     off = plain_off
     if order:
-        c = local.coefficients(rows, w, order)[2:] * s[..., None] ** np.arange(1, order).reshape(
-            -1, 1, 1, 1
-        )
+        powers = np.arange(2, order + 1).reshape(-1, 1, 1, 1)
+        c = local.coefficients(rows, w, order)[2:] * s[..., None] ** (powers - 1)
         size = np.linalg.norm(c, axis=-1)
         # What is cut off is like the last terms, as long as they fall.
         last = size[-1] + size[-2]
         falls = np.maximum(size[-1], size[-2]) <= 0.5 * np.maximum(size[-3], size[-4])
         left = np.where(falls, 2 * last, np.inf) + 16 * EPS * size.sum(axis=0)
         near = left < plain_off
-        summed = [
-            c.sum(axis=0),
-            (c * (-1.0) ** np.arange(2, order + 1).reshape(-1, 1, 1, 1)).sum(axis=0),
-        ]
+        summed = [c.sum(axis=0), (c * (-1.0) ** powers).sum(axis=0)]
         bends = [np.where(near[..., None], t, b) for t, b in zip(summed, bends, strict=True)]
         off = np.where(near, left, plain_off)
     exponents = []
