@@ -1,0 +1,21 @@
+"""Results as text, JSON, JUnit's XML and one page of HTML; one form a file."""
+
+from vaetheory.report.document import (
+    as_json,
+    environment,
+    read_document,
+    read_results,
+    write_json,
+)
+from vaetheory.report.text import details, line, summary
+
+__all__ = [
+    "as_json",
+    "details",
+    "environment",
+    "line",
+    "read_document",
+    "read_results",
+    "summary",
+    "write_json",
+]
