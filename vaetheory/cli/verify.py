@@ -6,7 +6,6 @@ import argparse
 import sys
 from collections.abc import Callable
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
 from vaetheory import report
@@ -25,6 +24,12 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "verify", help="check propositions and refute their wrong versions"
     )
+    declare(parser)
+    parser.set_defaults(run=run)
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Declare what says which run is wanted."""
     parser.add_argument("labels", nargs="*", metavar="LABEL", help="a claim or a proposition")
     parser.add_argument("--profile", choices=list(PROFILES), default="quick")
     parser.add_argument("--seed", type=int, default=0, metavar="N")
@@ -34,7 +39,6 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--resume", action="store_true", help="go on with the run that --json FILE holds"
     )
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

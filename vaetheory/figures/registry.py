@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -64,6 +65,19 @@ def select(labels: Sequence[str]) -> list[str]:
             raise ValueError(f"label: expected a proposition that a figure shows, got {label!r}")
         wanted.add(name)
     return [name for name in FIGURES if name in wanted or not labels]
+
+
+def caption(name: str) -> str:
+    """What a figure shows, in a sentence: the first line of its `draw`.
+
+    Examples
+    --------
+    >>> caption("smooth-decoder")
+    'The decoder, its steepest slope, and the reach of its Taylor series.'
+    """
+    text = inspect.getdoc(FIGURES[option("figure", name, FIGURES)]) or name
+    sentence = text.splitlines()[0].removeprefix("Draw ")
+    return sentence[:1].upper() + sentence[1:]
 
 
 def regenerate(

@@ -62,15 +62,16 @@ def as_json(
     >>> document["results"][0]["uses"], document["claims"][0]["label"]
     (['1a'], 'optimal-decoder')
     """
-    if claims is None:
-        from vaetheory.claims import CLAIMS as claims
-    known = {p.label: p for c in claims for p in c.propositions}
+    from vaetheory.claims import CLAIMS
+
+    registry = CLAIMS if claims is None else claims
+    known = {p.label: p for c in registry for p in c.propositions}
     shown = {r.claim for r in results}
     return {
         "results": [_finite(r.as_dict() | _sentence(known.get(r.label))) for r in results],
         "claims": [
             {"label": c.label, "title": c.title, "source": c.source}
-            for c in claims
+            for c in registry
             if c.label in shown
         ],
         "environment": environment(),

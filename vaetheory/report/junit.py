@@ -39,22 +39,25 @@ def as_junit(
     Examples
     --------
     >>> from vaetheory import verify
-    >>> suites = as_junit(list(verify("1b")), profile="quick", seed=0, finished=datetime(2020, 1, 1))
+    >>> now = datetime(2020, 1, 1)
+    >>> suites = as_junit(list(verify("1b")), profile="quick", seed=0, finished=now)
     >>> suites.find("testsuite/testcase").get("name")
     '1b: With a free covariance, Lambda*(z) = Cov_{q(x|z)}[x], and the deficit is a KL'
     """
-    suites = ElementTree.Element("testsuites", name="vaetheory", **_counts(results))
+    suites = ElementTree.Element("testsuites", {"name": "vaetheory", **_counts(results)})
     told = {"profile": profile, "seed": str(seed), **environment()}
     for claim, group in groupby(results, lambda result: result.claim):
         members = list(group)
         suite = ElementTree.SubElement(
             suites,
             "testsuite",
-            name=_legal(claim),
-            **_counts(members),
-            skipped="0",
-            timestamp=finished.strftime("%Y-%m-%dT%H:%M:%S"),
-            hostname="localhost",
+            {
+                "name": _legal(claim),
+                **_counts(members),
+                "skipped": "0",
+                "timestamp": finished.strftime("%Y-%m-%dT%H:%M:%S"),
+                "hostname": "localhost",
+            },
         )
         properties = ElementTree.SubElement(suite, "properties")
         for name, value in told.items():
