@@ -22,7 +22,9 @@ def margin(entry: Entry) -> str:
     return f"{entry.margin:.2g}"
 
 
-def article(entry: Entry, known: Collection[str], used_by: Iterable[str]) -> Markup:
+def article(
+    entry: Entry, known: Collection[str], used_by: Iterable[str], figures: Collection[str]
+) -> Markup:
     """Everything about one proposition.
 
     Parameters
@@ -32,6 +34,8 @@ def article(entry: Entry, known: Collection[str], used_by: Iterable[str]) -> Mar
         Labels that have a place on the page.
     used_by : iterable of str
         Labels of what builds on this one.
+    figures : collection of str
+        Names of the figures that have a place on the page.
     """
     parts = [
         element(
@@ -49,7 +53,7 @@ def article(entry: Entry, known: Collection[str], used_by: Iterable[str]) -> Mar
         )  # fmt: skip
     if entry.message:
         parts.append(element("p", f"Why it is {entry.verdict}: {entry.message}", class_="why"))
-    parts.append(_facts(entry, known, used_by))
+    parts.append(_facts(entry, known, used_by, figures))
     parts += [element("p", f"Found: {finding}") for finding in entry.findings]
     name = "Worst instance" if entry.good else "The instance, shrunk"
     parts.append(_instance(name, entry.worst_instance))
@@ -57,7 +61,9 @@ def article(entry: Entry, known: Collection[str], used_by: Iterable[str]) -> Mar
     return element("article", *parts, id=anchor(entry.label), data_label=entry.label)
 
 
-def _facts(entry: Entry, known: Collection[str], used_by: Iterable[str]) -> Markup:
+def _facts(
+    entry: Entry, known: Collection[str], used_by: Iterable[str], figures: Collection[str]
+) -> Markup:
     """Hypotheses, neighbours and numbers, as a list of pairs."""
     pairs: list[tuple[str, Markup | str]] = []
     for name, tex in entry.hypotheses:
@@ -75,7 +81,7 @@ def _facts(entry: Entry, known: Collection[str], used_by: Iterable[str]) -> Mark
     if entry.resolution is not None:
         told = f"a bound above {entry.resolution:.2g} of what is compared decides nothing"
         pairs.append(("resolution", told))
-    if entry.figure:
+    if entry.figure in figures and entry.figure:
         target = f"#figure-{anchor(entry.figure)}"
         pairs.append(("figure", element("a", entry.figure, href=target)))
     rows = [element("div", element("dt", name), element("dd", value)) for name, value in pairs]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -71,7 +71,11 @@ def page(
     parts = [
         ("results", "Results", _results(run)),
         ("rests", "What rests on what", _graph(run)),
-        ("propositions", "The propositions one by one", _propositions(run, document)),
+        (
+            "propositions",
+            "The propositions one by one",
+            _propositions(run, document, figures or {}),
+        ),
     ]
     if figures:
         parts.append(("figures", "Figures", _figures(figures)))
@@ -297,7 +301,9 @@ def _graph(run: Sequence[Entry]) -> Markup:
     )
 
 
-def _propositions(run: Sequence[Entry], document: Mapping[str, Any]) -> Markup:
+def _propositions(
+    run: Sequence[Entry], document: Mapping[str, Any], figures: Collection[str]
+) -> Markup:
     """The propositions, claim by claim."""
     claims = {claim["label"]: claim for claim in document.get("claims", [])}
     known = {entry.label for entry in run}
@@ -314,7 +320,7 @@ def _propositions(run: Sequence[Entry], document: Mapping[str, Any]) -> Markup:
             out.append(element("h3", claim.get("title", current), id=f"claim-{anchor(current)}"))
             if "source" in claim:
                 out.append(element("p", f"Source: {claim['source']}", class_="source"))
-        out.append(detail.article(entry, known, used_by.get(entry.label, ())))
+        out.append(detail.article(entry, known, used_by.get(entry.label, ()), figures))
     return joined(*out)
 
 
