@@ -219,6 +219,8 @@ def test_a_narrow_screen_needs_no_scrolling_sideways(browser):
             ".map((e) => e.outerHTML.slice(0, 80))"
         )
         assert not wide, f"wider than the screen: {wide[:3]}"
+        table = "return document.querySelector('#table').getBoundingClientRect().right"
+        assert browser.execute_script(table) <= 390, "the table is wider than the screen"
         assert browser.execute_script("return innerWidth") == 390, "the page widens the screen"
         picture = imread(io.BytesIO(browser.get_screenshot_as_png()))
     finally:
