@@ -6,6 +6,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -24,6 +25,8 @@ from vaetheory.figures import (
     smooth_decoder,
     stationary_evidence,
 )
+from vaetheory.figures.finish import finish
+from vaetheory.figures.plotted import completed
 from vaetheory.report import environment, write_json
 
 #: Draws on an empty figure and returns the plotted numbers, one column a name.
@@ -110,8 +113,9 @@ def regenerate(
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         with plotting.style():
-            figure = Figure(figsize=(12, 3.6), layout="constrained")
-            columns = FIGURES[name](figure)
+            figure = Figure(figsize=plotting.SIZE, layout="constrained")
+            columns = completed(figure, FIGURES[name](figure))
+            finish(figure)
             paths = [folder / f"{name}.{suffix}" for suffix in formats]
             for path in paths:
                 plotting.save(figure, path)
@@ -129,6 +133,11 @@ def _record(manifest: Path, name: str, paths: Sequence[Path]) -> None:
         known = {}
     hashes = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in paths}
     shown = [p.label for c in CLAIMS for p in c.propositions if p.figure == name]
-    known[name] = {"propositions": shown, "sha256": hashes, "environment": environment()}
+    known[name] = {
+        "propositions": shown,
+        "seed": plotting.SEED,
+        "sha256": hashes,
+        "environment": environment() | {"matplotlib": metadata.version("matplotlib")},
+    }
     ordered = {n: known[n] for n in FIGURES if n in known}
     write_json(manifest, {"figures": ordered})
