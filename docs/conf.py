@@ -26,6 +26,7 @@ myst_heading_anchors = 3
 exclude_patterns = ["_build", "derivations"]
 templates_path = ["_templates"]
 
+default_role = "code"  # single backticks in docstrings
 autosummary_generate = True
 autodoc_typehints = "none"  # the docstrings say the types, with shapes
 autodoc_member_order = "bysource"
@@ -38,6 +39,8 @@ html_theme = "pydata_sphinx_theme"
 html_title = "vaetheory"
 html_static_path = ["_static"]
 html_css_files = ["vaetheory.css"]
+# Pages that have no others below them need no menu beside them.
+html_sidebars = {page.stem: [] for page in Path(__file__).parent.glob("*.md")}
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {

@@ -20,6 +20,7 @@ from vaetheory.figures import registry
 from vaetheory.report.entries import Entry, entries, ratio
 from vaetheory.report.graph import Node, dependency_graph
 from vaetheory.report.markup import anchor
+from vaetheory.report.mathematics import lines
 
 #: What each kind of proposition says, for a reader who meets it for the first time.
 KINDS = {
@@ -176,13 +177,13 @@ def claim_page(claim: Claim, found: dict[str, Entry], told: str, docs: Path) -> 
     """The page of a claim."""
     written, fails = derivations(docs, claim), corrections(docs, claim)
     against = [p for p in claim.propositions if p.kind == "counterexample"]
-    rows = ["| | what is claimed | kind | last result |", "| --- | --- | --- | --- |"]
+    rows = ["| | what is claimed | last result |", "| --- | --- | --- |"]
     for p in claim.propositions:
         entry = found.get(p.label)
         verdict = entry.verdict if entry else "not run yet"
         sign = ("✓ " if entry.good else "✗ ") if entry else ""
         rows.append(
-            f"| [{p.label}](#{anchor(p.label)}) | {plain(p.title)} | {p.kind} | {sign}{verdict} |"
+            f"| [{p.label}](#{anchor(p.label)}) | {plain(p.title)} *({p.kind})* | {sign}{verdict} |"
         )
     out = [
         f"# {number(claim)}. {plain(claim.title)}",
@@ -226,7 +227,7 @@ def proposition_section(
     """What is claimed, when, how sure we are, and why it holds."""
     out = [
         f"({anchor(p.label)})=\n## {p.label}: {plain(p.title)}",
-        f"```{{math}}\n{p.statement}\n```",
+        *[f"```{{math}}\n{tex}\n```" for tex in lines(p.statement)],
         "**It holds if**",
         "\n".join(f"- {plain(name)}: ${tex}$" for name, tex in p.hypotheses),
     ]
@@ -277,11 +278,11 @@ def index_page(found: dict[str, Entry], told: str) -> str:
         f"are confirmed and {sum(e.refuted for e in found.values())} of "
         f"{sum(len(e.controls) for e in found.values())} wrong versions refuted ({told}).",
     ]
-    rows = ["| | claim | propositions | counterexamples |", "| --- | --- | --- | --- |"]
+    rows = ["| claim | propositions | counterexamples |", "| --- | --- | --- |"]
     for claim in CLAIMS:
         against = [p.label for p in claim.propositions if p.kind == "counterexample"]
         rows.append(
-            f"| {number(claim)} | [{plain(claim.title)}]({claim.label}.md) "
+            f"| [{number(claim)}. {plain(claim.title)}]({claim.label}.md) "
             f"| {len(claim.propositions)} | {links(against) if against else ''} |"
         )
     out.append("\n".join(rows))

@@ -9,7 +9,7 @@ import pytest
 from vaetheory import CLAIMS
 from vaetheory.report import read_document
 from vaetheory.report.entries import entries
-from vaetheory.report.mathematics import parsed, untranslated
+from vaetheory.report.mathematics import lines, parsed, untranslated
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -89,7 +89,8 @@ def test_page_of_a_claim_says_all_of_it(claim):
     page = generate.claim_page(claim, found, "", DOCS)
     for p in claim.propositions:
         assert f"({generate.anchor(p.label)})=\n" in page, f"{p.label} has no place"
-        assert p.statement in page, f"{p.label} has no statement"
+        for tex in lines(p.statement):
+            assert f"\n{tex}\n" in page, f"{p.label} has not all of its statement"
         for _, tex in p.hypotheses:
             assert f"${tex}$" in page, f"{p.label} lacks a hypothesis"
         for control in p.controls:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from vaetheory.claims.runner import INCONCLUSIVE
 from vaetheory.report.entries import ControlEntry, Entry, ratio
 from vaetheory.report.markup import Markup, anchor, element, joined
-from vaetheory.report.mathematics import mathml
+from vaetheory.report.mathematics import lines, mathml
 
 
 def verdict(name: str, *, good: bool) -> Markup:
@@ -46,7 +46,7 @@ def article(
         )
     ]
     if entry.statement:
-        statement = Markup(mathml(entry.statement, display=True))
+        statement = Markup("".join(mathml(tex, display=True) for tex in lines(entry.statement)))
         parts.append(
             element("div", statement, class_="statement", tabindex=0, role="group",
                     aria_label=f"Statement of {entry.label}")

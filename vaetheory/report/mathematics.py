@@ -68,6 +68,23 @@ def mathml(tex: str, *, display: bool = False) -> str:
     return ElementTree.tostring(tree, encoding="unicode")
 
 
+def lines(tex: str) -> list[str]:
+    r"""A long statement in lines: broken where a `\quad` stands outside all braces.
+
+    Examples
+    --------
+    >>> lines(r"a = b,\quad \text{if }c \ge \sqrt{d\quad e}")
+    ['a = b,', '\\text{if }c \\ge \\sqrt{d\\quad e}']
+    """
+    out, depth, start = [], 0, 0
+    for found in re.finditer(r"\\(?:q?quad(?![a-zA-Z])|.)|[{}]", tex):
+        if found[0] in ("\\quad", "\\qquad") and depth == 0:
+            out.append(tex[start : found.start()].strip())
+            start = found.end()
+        depth += {"{": 1, "}": -1}.get(found[0], 0)
+    return [piece for piece in [*out, tex[start:].strip()] if piece]
+
+
 def untranslated(tex: str) -> list[str]:
     r"""The commands of a formula that would be shown as they are typed, misspelt ones for instance.
 
