@@ -121,6 +121,15 @@ def sections(path: Path) -> dict[str, str]:
     }
 
 
+def preface(docs: Path, claim: Claim) -> str:
+    """What a claim's derivations say before the first proposition: notation, what is at stake."""
+    path = docs / "derivations" / f"{claim.label}.md"
+    if not path.is_file():
+        return ""
+    before = re.split(r"^## ", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[0]
+    return re.sub(r"^# .+$", "", before, flags=re.MULTILINE).strip()
+
+
 def derivations(docs: Path, claim: Claim) -> dict[str, str]:
     """The derivation of each proposition of a claim that has one, by label."""
     found = sections(docs / "derivations" / f"{claim.label}.md")
@@ -194,6 +203,7 @@ def claim_page(claim: Claim, found: dict[str, Entry], told: str, docs: Path) -> 
         out.append("[Where it fails](#where-it-fails): what is not true without the hypotheses.")
     if claim.label in registry.FIGURES:
         out += [figure(claim.label), ""]
+    out.append(nested(preface(docs, claim)))
     out.append("## What rests on what")
     out.append(graph(claim, f"What claim {number(claim)} rests on, and what rests on it"))
     out.append(

@@ -113,9 +113,10 @@ def test_every_correction_stands_on_the_page_of_its_claim():
 def test_a_missing_derivation_is_said_and_a_present_one_included(tmp_path):
     claim = CLAIMS[1]
     (tmp_path / "derivations").mkdir()
-    text = "# Title\n\n## 2a\n\nBecause $x = x$.\n\n### A step\n\nMore.\n"
+    text = "# Title\n\nLet $x$ be.\n\n## 2a\n\nBecause $x = x$.\n\n### A step\n\nMore.\n"
     (tmp_path / "derivations" / f"{claim.label}.md").write_text(text)
     page = generate.claim_page(claim, {}, "", tmp_path)
+    assert "Let $x$ be." in page, "what stands before the derivations is lost"
     assert "Because $x = x$." in page, "the derivation is not included"
     assert "##### A step" in page, "its headings are not below the proposition's"
     assert "derivation of 2a is not written" not in page, "a derivation that is there is missed"

@@ -16,7 +16,8 @@ from vaetheory import CLAIMS
 from vaetheory.claims.runner import CONTROL_SURVIVED, INCONCLUSIVE, REFUTED, ControlResult, Result
 from vaetheory.cli import colours, main
 from vaetheory.figures.registry import FIGURES, caption
-from vaetheory.report import as_json, read_results, write_json
+from vaetheory.files import write_json
+from vaetheory.report import as_json, read_results
 from vaetheory.report.entries import entries
 from vaetheory.report.graph import Node, dependency_graph, depths
 from vaetheory.report.junit import as_junit, write_junit

@@ -9,7 +9,8 @@ from matplotlib.image import imread
 
 from vaetheory import CLAIMS
 from vaetheory.claims.runner import INCONCLUSIVE, REFUTED, ControlResult, Result
-from vaetheory.report import as_json, write_json
+from vaetheory.files import write_json
+from vaetheory.report import as_json
 from vaetheory.report.page import Picture, page
 
 # The smallest picture there is: one grey point.

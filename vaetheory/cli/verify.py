@@ -14,6 +14,7 @@ from vaetheory.claims.runner import PROFILES, Result, select, verify
 from vaetheory.cli import colours, progress
 from vaetheory.cli.jobs import processes
 from vaetheory.cli.paths import writable
+from vaetheory.files import write_json
 from vaetheory.progress import listening
 from vaetheory.report.junit import as_junit, write_junit
 from vaetheory.report.text import Table
@@ -73,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
                 kept = results + [r for x, r in known.items() if x not in labels[: number + 1]]
                 kept.sort(key=lambda r: order[r.label])
                 document = report.as_json(kept, profile=options.profile, seed=options.seed)
-                report.write_json(target, document)
+                write_json(target, document)
     if junit_target:
         now = datetime.now(timezone.utc)
         suites = as_junit(results, profile=options.profile, seed=options.seed, finished=now)

@@ -2,20 +2,16 @@
 
 from vaetheory.report.document import (
     as_json,
-    environment,
     read_document,
     read_results,
-    write_json,
 )
 from vaetheory.report.text import details, line, summary
 
 __all__ = [
     "as_json",
     "details",
-    "environment",
     "line",
     "read_document",
     "read_results",
     "summary",
-    "write_json",
 ]

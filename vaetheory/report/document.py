@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Sequence
 from dataclasses import MISSING, fields
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from vaetheory.claims.claim import Claim, Proposition
 from vaetheory.claims.runner import ControlResult, Result
-from vaetheory.files import replacing
+from vaetheory.environment import environment
 
 #: What a result has, and what of it must be there to be read back.
 _FIELDS = tuple(f.name for f in fields(Result) if f.name != "instance")
@@ -20,19 +18,6 @@ _NEEDED = (
     *(f.name for f in fields(Result) if f.name in _FIELDS and f.default is MISSING),
     "worst_instance",
 )
-
-_PACKAGES = ("vaetheory", "numpy", "scipy", "autograd", "hypothesis", "scikit-learn")
-
-
-def environment() -> dict[str, str]:
-    """Versions of what the results rest on."""
-    found = {"python": platform.python_version(), "platform": platform.platform()}
-    for name in _PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
 
 
 def as_json(
@@ -102,12 +87,6 @@ def _finite(value: Any) -> Any:
     if isinstance(value, float) and not abs(value) < float("inf"):
         return str(value)
     return value
-
-
-def write_json(path: Path, document: dict[str, Any]) -> None:
-    """Write `document` to `path`, whole or not at all."""
-    with replacing(path) as draft:
-        draft.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def read_document(path: Path) -> dict[str, Any]:

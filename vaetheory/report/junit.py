@@ -10,8 +10,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from vaetheory.claims.runner import Result
+from vaetheory.environment import environment
 from vaetheory.files import replacing
-from vaetheory.report.document import environment
 from vaetheory.report.text import Table, details
 
 # XML 1.0 has no way of writing these, not even as references.
