@@ -33,15 +33,24 @@ def finish(figure: Figure) -> None:
     for text in figure.findobj(Text):
         if isinstance(text, Text) and float(text.get_fontsize()) < SMALLEST:
             text.set_fontsize(SMALLEST)
-    figure.draw_without_rendering()
+    _lay_out(figure)
     for axes in figure.axes:
         frame = axes.get_window_extent()
         _wrap(axes.title, frame.width)
         _wrap(axes.xaxis.label, frame.width)
         _wrap(axes.yaxis.label, frame.height)
-    figure.draw_without_rendering()
+    _lay_out(figure)
     for axes in figure.axes:
         _clear(axes)
+
+
+def _lay_out(figure: Figure) -> None:
+    """Give panels and texts their places without drawing anything."""
+    engine = figure.get_layout_engine()
+    if engine is None:
+        figure.draw_without_rendering()
+    else:
+        engine.execute(figure)
 
 
 def _wrap(text: Text, room: float) -> None:

@@ -80,7 +80,7 @@ def radius_panel(axes: Axes) -> Columns:
         ylabel="error of the Taylor polynomial",
         title="Analytic exactly up to the nearest zero of q(z)",
     )
-    axes.legend(title="degree, bounds")
+    axes.legend(title="degree, bounds", ncols=2, columnspacing=1.0)
     return columns
 
 
