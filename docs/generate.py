@@ -190,7 +190,7 @@ def claim_page(claim: Claim, found: dict[str, Entry], told: str, docs: Path) -> 
     for p in claim.propositions:
         entry = found.get(p.label)
         verdict = entry.verdict if entry else "not run yet"
-        sign = ("✓ " if entry.good else "✗ ") if entry else ""
+        sign = ("✓ " if entry.confirmed else "✗ ") if entry else ""
         rows.append(
             f"| [{p.label}](#{anchor(p.label)}) | {plain(p.title)} *({p.kind})* | {sign}{verdict} |"
         )
@@ -281,7 +281,7 @@ def sureness(p: Proposition, entry: Entry | None) -> str:
 def index_page(found: dict[str, Entry], told: str) -> str:
     """All claims, and what rests on what."""
     total = sum(len(c.propositions) for c in CLAIMS)
-    good = sum(e.good for e in found.values())
+    good = sum(e.confirmed for e in found.values())
     out = [
         "# Claims",
         f"{len(CLAIMS)} claims in {total} propositions. In the last results {good} of {len(found)} "

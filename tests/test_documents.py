@@ -77,7 +77,7 @@ def test_last_results_are_of_this_registry():
     for entry in entries(document):
         assert entry.label in known, f"{entry.label} is not in the registry any more"
         p = known[entry.label]
-        assert entry.good, f"the last results have {entry.label} {entry.verdict}"
+        assert entry.confirmed, f"the last results have {entry.label} {entry.verdict}"
         assert entry.statement == p.statement, f"the statement of {entry.label} was changed since"
         told = {control.name for control in entry.controls}
         assert told == {c.name for c in p.controls}, f"other controls of {entry.label} since"

@@ -1,5 +1,6 @@
 """The forms of a run: text, JSON, JUnit's XML and the page, without a browser."""
 
+import base64
 import dataclasses
 import io
 import json
@@ -347,7 +348,22 @@ def test_report_of_a_run_and_its_status(tmp_path, capsys):
     document["results"][0]["verdict"] = REFUTED
     write_json(run, document)
     assert main(["report", "--results", str(run), *arguments]) == 1, "a failure passes"
-    assert entries(document)[0].good is False, "a refuted entry counts as good"
+    assert entries(document)[0].confirmed is False, "a refuted entry counts as good"
+
+
+def test_figures_that_are_drawn_already_are_taken(tmp_path, capsys):
+    run, out = tmp_path / "run.json", tmp_path / "report.html"
+    write_json(run, as_json([result(label="2c")], profile="quick", seed=0))
+    arguments = ["report", "--results", str(run), "--figures", str(tmp_path), "--out", str(out)]
+    assert main(arguments) == 2, "figures that are not there are not missed"
+    assert "overview.png, which is not there" in capsys.readouterr().err, "the file is not named"
+    for name in ("overview", "smooth-decoder"):
+        (tmp_path / f"{name}.png").write_bytes(name.encode())
+    assert main(arguments) == 0, "not written"
+    found = outline(out.read_text(encoding="utf-8"))
+    wanted = [base64.b64encode(n.encode()).decode() for n in ("overview", "smooth-decoder")]
+    assert [s.split("base64,")[1] for s in found.sources] == wanted, "other pictures"
+    assert "#figure-p-smooth-decoder" in found.links, "no link from the proposition to its figure"
 
 
 @pytest.mark.parametrize(

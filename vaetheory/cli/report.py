@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
     with replacing(target) as draft:
         draft.write_text(page(document, pictures), encoding="utf-8")
     print(target)
-    return 0 if found and all(entry.good for entry in found) else 1
+    return 0 if found and all(entry.confirmed for entry in found) else 1
 
 
 def _pictures(named: Sequence[str], drawn: Path | None, folder: Path) -> dict[str, Picture]:

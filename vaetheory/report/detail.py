@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from vaetheory.claims.runner import INCONCLUSIVE
-from vaetheory.report.entries import ControlEntry, Entry, ratio
+from vaetheory.claims.runner import INCONCLUSIVE, ControlResult
+from vaetheory.report.entries import Entry, ratio
 from vaetheory.report.markup import Markup, anchor, element, joined
 from vaetheory.report.mathematics import lines, mathml
 
@@ -42,7 +42,7 @@ def article(
             "h4",
             element("span", entry.label, class_="label"),
             f" {entry.title} ",
-            verdict(entry.verdict, good=entry.good),
+            verdict(entry.verdict, good=entry.confirmed),
         )
     ]
     if entry.statement:
@@ -55,8 +55,8 @@ def article(
         parts.append(element("p", f"Why it is {entry.verdict}: {entry.message}", class_="why"))
     parts.append(_facts(entry, known, used_by, figures))
     parts += [element("p", f"Found: {finding}") for finding in entry.findings]
-    name = "Worst instance" if entry.good else "The instance, shrunk"
-    parts.append(_instance(name, entry.worst_instance))
+    name = "Worst instance" if entry.confirmed else "The instance, shrunk"
+    parts.append(_instance(name, str(entry.instance)))
     parts.append(_controls(entry))
     return element("article", *parts, id=anchor(entry.label), data_label=entry.label)
 
@@ -107,7 +107,7 @@ def _controls(entry: Entry) -> Markup:
     if not entry.controls:
         return element("p", "No wrong versions.")
 
-    def row(control: ControlEntry) -> Markup:
+    def row(control: ControlResult) -> Markup:
         times = ratio(control.residual, control.bound)
         return element(
             "tr",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
@@ -126,7 +126,7 @@ def read_results(path: Path, *, profile: str, seed: int) -> dict[str, Result]:
     document = read_document(path)
     came = {key: document[key] for key in ("profile", "seed", "environment")}
     try:
-        results = [_from_dict(entry) for entry in document["results"]]
+        results = [result_of(entry) for entry in document["results"]]
     except (KeyError, TypeError, ValueError) as error:
         raise _not_a_run(path, error) from None
     wanted = {"profile": profile, "seed": seed, "environment": environment()}
@@ -136,15 +136,25 @@ def read_results(path: Path, *, profile: str, seed: int) -> dict[str, Result]:
     return {r.label: r for r in results}
 
 
-def _from_dict(entry: dict[str, Any]) -> Result:
+def result_of(entry: Mapping[str, Any]) -> Result:
     """The inverse of `Result.as_dict`, but for instances, which stay text."""
-    controls = tuple(ControlResult(**control) for control in entry["controls"])
+    controls = tuple(
+        ControlResult(
+            name=str(control["name"]),
+            refuted=bool(control["refuted"]),
+            residual=float(control["residual"]),
+            bound=float(control["bound"]),
+            instance=Text(control["instance"]),
+        )
+        for control in entry["controls"]
+    )
     changed = {
         "residual": float(entry["residual"]),
         "bound": float(entry["bound"]),
+        "terms": {str(name): float(value) for name, value in entry["terms"].items()},
         "instance": Text(entry["worst_instance"]),
         "controls": controls,
-        "findings": tuple(entry["findings"]),
+        "findings": tuple(str(finding) for finding in entry["findings"]),
     }
     kept = {k: v for k, v in entry.items() if k in _FIELDS}
     return Result(**(kept | changed))

@@ -4,40 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
-from vaetheory.claims.runner import CONTROL_SURVIVED, INCONCLUSIVE, REFUTED
-
-#: Verdicts that are failures; every other is a confirmation or better.
-FAILURES = frozenset((REFUTED, INCONCLUSIVE, CONTROL_SURVIVED))
+from vaetheory.claims.runner import Result
+from vaetheory.report.document import result_of
 
 
 @dataclass(frozen=True)
-class ControlEntry:
-    """A wrong version, and what became of it."""
-
-    name: str
-    refuted: bool
-    residual: float
-    bound: float
-    instance: str
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A result as a page shows it; numbers are numbers again.
+class Entry(Result):
+    """A result, read back from JSON, with the sentence that it is about.
 
     Attributes
     ----------
-    label, claim, title, kind, verdict : str
-    residual, bound, seconds : float
-    terms : mapping of str to float
-    instances : int
-    worst_instance : str
-    controls : tuple of ControlEntry
-    findings : tuple of str
-    message : str
     statement : str
         TeX; empty where the document is older than statements in it.
     hypotheses : tuple of (name, TeX)
@@ -46,30 +25,11 @@ class Entry:
     resolution : float or None
     """
 
-    label: str
-    claim: str
-    title: str
-    kind: str
-    verdict: str
-    residual: float
-    bound: float
-    seconds: float
-    terms: Mapping[str, float]
-    instances: int
-    worst_instance: str
-    controls: tuple[ControlEntry, ...]
-    findings: tuple[str, ...]
-    message: str
-    statement: str
-    hypotheses: tuple[tuple[str, str], ...]
-    uses: tuple[str, ...]
-    figure: str | None
-    resolution: float | None
-
-    @property
-    def good(self) -> bool:
-        """Whether it was confirmed, or better, and every control refuted."""
-        return self.verdict not in FAILURES
+    statement: str = ""
+    hypotheses: tuple[tuple[str, str], ...] = ()
+    uses: tuple[str, ...] = ()
+    figure: str | None = None
+    resolution: float | None = None
 
     @property
     def refuted(self) -> int:
@@ -100,36 +60,13 @@ def entries(document: Mapping[str, Any]) -> list[Entry]:
     return [_entry(result) for result in document["results"]]
 
 
-def _entry(result: Mapping[str, Any]) -> Entry:
-    controls = tuple(
-        ControlEntry(
-            name=str(control["name"]),
-            refuted=bool(control["refuted"]),
-            residual=float(control["residual"]),
-            bound=float(control["bound"]),
-            instance=str(control["instance"]),
-        )
-        for control in result["controls"]
-    )
-    resolution = result.get("resolution")
+def _entry(told: Mapping[str, Any]) -> Entry:
+    result, resolution = result_of(told), told.get("resolution")
     return Entry(
-        label=str(result["label"]),
-        claim=str(result["claim"]),
-        title=str(result["title"]),
-        kind=str(result["kind"]),
-        verdict=str(result["verdict"]),
-        residual=float(result["residual"]),
-        bound=float(result["bound"]),
-        seconds=float(result["seconds"]),
-        terms={str(name): float(value) for name, value in result["terms"].items()},
-        instances=int(result["instances"]),
-        worst_instance=str(result["worst_instance"]),
-        controls=controls,
-        findings=tuple(str(finding) for finding in result["findings"]),
-        message=str(result["message"]),
-        statement=str(result.get("statement", "")),
-        hypotheses=tuple((str(n), str(tex)) for n, tex in result.get("hypotheses", ())),
-        uses=tuple(str(used) for used in result.get("uses", ())),
-        figure=result.get("figure"),
+        **{field.name: getattr(result, field.name) for field in fields(result)},
+        statement=str(told.get("statement", "")),
+        hypotheses=tuple((str(name), str(tex)) for name, tex in told.get("hypotheses", ())),
+        uses=tuple(str(used) for used in told.get("uses", ())),
+        figure=told.get("figure"),
         resolution=None if resolution is None else float(resolution),
     )

@@ -140,7 +140,7 @@ def _version(document: Mapping[str, Any]) -> str:
 
 def _banner(run: Sequence[Entry]) -> Markup:
     """The overall verdict in one sentence."""
-    bad = [entry for entry in run if not entry.good]
+    bad = [entry for entry in run if not entry.confirmed]
     if not run:
         return element("p", "? Nothing was run", class_="banner bad")
     if not bad:
@@ -159,7 +159,7 @@ def _tiles(run: Sequence[Entry], document: Mapping[str, Any]) -> Markup:
     refuted = sum(entry.refuted for entry in run)
     worst = max(run, key=lambda entry: entry.margin, default=None)
     tiles = {
-        "propositions confirmed": f"{sum(e.good for e in run)} of {len(run)}",
+        "propositions confirmed": f"{sum(e.confirmed for e in run)} of {len(run)}",
         "wrong versions refuted": f"{refuted} of {controls}",
         "instances drawn": f"{sum(e.instances for e in run):,}",
         "largest margin": f"{worst.margin:.2g} ({worst.label})" if worst else "none",
@@ -252,7 +252,7 @@ def _row(entry: Entry, axis: Axis, number: int) -> Markup:
     survived = entry.refuted - len(entry.controls)
     cells = (
         _cell(name, entry.title.lower(), "title"),
-        _cell(detail.verdict(entry.verdict, good=entry.good), entry.verdict),
+        _cell(detail.verdict(entry.verdict, good=entry.confirmed), entry.verdict),
         _cell(plot, repr(entry.residual), "plot"),
         _cell(detail.margin(entry), repr(entry.margin), "number", name="margin"),
         _cell(refuted, survived, "number", name="wrong versions refuted"),
@@ -285,7 +285,7 @@ def _graph(run: Sequence[Entry]) -> Markup:
             lane=entry.claim,
             uses=entry.uses,
             href=f"#{anchor(entry.label)}",
-            style="good" if entry.good else "bad",
+            style="good" if entry.confirmed else "bad",
         )
         for entry in run
     ]
