@@ -79,13 +79,10 @@ def write_all(docs: Path) -> None:
     for claim in CLAIMS:
         page = claim_page(claim, found, told, docs)
         (docs / "claims" / f"{claim.label}.md").write_text(page, encoding="utf-8")
-        picture = docs.parent / "figures" / f"{claim.label}.png"
-        if picture.is_file():
-            for suffix in ("png", "csv"):
-                shutil.copy(picture.with_suffix(f".{suffix}"), docs / "claims")
-    overview = docs.parent / "figures" / "overview.png"
-    shutil.copy(overview, docs / "claims")
-    (docs / "claims" / "index.md").write_text(index_page(found, told), encoding="utf-8")
+    for name in ("overview", *(claim.label for claim in CLAIMS)):
+        for path in (docs.parent / "figures").glob(f"{name}.*"):
+            shutil.copy(path, docs / "claims")
+    (docs / "claims" / "index.md").write_text(index_page(found, told, docs), encoding="utf-8")
     (docs / "api" / "index.md").write_text(reference_page(), encoding="utf-8")
 
 
@@ -202,7 +199,7 @@ def claim_page(claim: Claim, found: dict[str, Entry], told: str, docs: Path) -> 
     if against or fails:
         out.append("[Where it fails](#where-it-fails): what is not true without the hypotheses.")
     if claim.label in registry.FIGURES:
-        out += [figure(claim.label), ""]
+        out.append(figure(claim.label, docs))
     out.append(nested(preface(docs, claim)))
     out.append("## What rests on what")
     out.append(graph(claim, f"What claim {number(claim)} rests on, and what rests on it"))
@@ -222,8 +219,10 @@ def claim_page(claim: Claim, found: dict[str, Entry], told: str, docs: Path) -> 
     return "\n\n".join(out) + "\n"
 
 
-def figure(name: str) -> str:
-    """A figure with its caption and its numbers."""
+def figure(name: str, docs: Path) -> str:
+    """A figure with its caption and its numbers, or an honest sentence where it is not drawn."""
+    if not (docs.parent / "figures" / f"{name}.png").is_file():
+        return f"*The figure is not drawn yet: `vaetheory figures {name}`.*"
     text = registry.caption(name)
     return (
         f":::{{figure}} {name}.png\n:alt: {text}\n\n{plain(text)} "
@@ -278,7 +277,7 @@ def sureness(p: Proposition, entry: Entry | None) -> str:
     return "\n\n".join([*out, "\n".join(rows)])
 
 
-def index_page(found: dict[str, Entry], told: str) -> str:
+def index_page(found: dict[str, Entry], told: str, docs: Path) -> str:
     """All claims, and what rests on what."""
     total = sum(len(c.propositions) for c in CLAIMS)
     good = sum(e.confirmed for e in found.values())
@@ -296,7 +295,7 @@ def index_page(found: dict[str, Entry], told: str) -> str:
             f"| {len(claim.propositions)} | {links(against) if against else ''} |"
         )
     out.append("\n".join(rows))
-    out.append(figure("overview").replace(" The plotted numbers: {download}`overview.csv`.", ""))
+    out.append(figure("overview", docs))
     out.append("## What rests on what")
     out.append(graph(None, "Which proposition rests on which"))
     out.append("An arrow leads from a proposition to one that builds on it. Each is a link.")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from vaetheory.report.markup import Markup, element
 
 _LETTER, _PAD = 7.4, 8.0
-_ROW, _NODE, _GAP, _HEAD = 34.0, 24.0, 44.0, 26.0
+_ROW, _NODE, _GAP, _HEAD = 34.0, 24.0, 34.0, 26.0
 
 
 @dataclass(frozen=True)

@@ -146,11 +146,19 @@ def _set_apart(row: ElementTree.Element) -> None:
     if row.tag not in ("mrow", "math", "mstyle", "mtd"):
         return
     for element, following in pairwise(children):
-        head = element[0] if element.tag in ("msub", "msup", "msubsup") else element
-        name = head.tag in ("mi", "mo") and len(head.text or "") > 1 and (head.text or "").isalpha()
-        if name and head.get("mathvariant") is None and following.tag not in ("mo", "mspace"):
-            place = list(row).index(following)
-            row.insert(place, ElementTree.Element("mspace", width="0.167em"))
+        apart = (_is_function(element) and following.tag not in ("mo", "mspace")) or (
+            _is_function(following) and element.tag in ("mi", "mn", "msub", "msup", "msubsup")
+        )
+        if apart:
+            space = ElementTree.Element("mspace", width="0.167em")
+            row.insert(list(row).index(following), space)
+
+
+def _is_function(element: ElementTree.Element) -> bool:
+    """Whether an element is log, tanh and the like, or one of these with a script."""
+    head = element[0] if element.tag in ("msub", "msup", "msubsup") else element
+    name = head.text or ""
+    return head.tag in ("mi", "mo") and name.isalpha() and len(name) > 1 and not head.attrib
 
 
 def _spell(element: ElementTree.Element) -> None:
