@@ -305,6 +305,9 @@ def index_page(found: dict[str, Entry], told: str, docs: Path) -> str:
     table = "\n".join(rows)
     out.append(f"<details><summary>The same as a table</summary>\n\n{table}\n\n</details>")
     pages = "\n".join(claim.label for claim in CLAIMS)
+    if (docs / "metrics.md").is_file():
+        out.insert(2, "[How each family's metric is derived](../metrics.md).")
+        pages += "\n../metrics"
     out.append(f"```{{toctree}}\n:hidden:\n\n{pages}\n```")
     return "\n\n".join(out) + "\n"
 
