@@ -49,6 +49,7 @@ MODULES = {
     "vaetheory.hessian_estimators": "Estimators of a decoder's Hessian",
     "vaetheory.constant_variance": "What constant variances cost",
     "vaetheory.objectives": "Objectives",
+    "vaetheory.stability": "Stable steps",
     "vaetheory.derivatives": "Derivatives",
     "vaetheory.differences": "Differences of log densities",
     "vaetheory.claims.claim": "What a claim is",
