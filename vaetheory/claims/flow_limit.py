@@ -66,7 +66,7 @@ CLAIM = Claim(
             label="8a-jump",
             title="Where the density jumps the limit is the mean of its two sides",
             statement=(
-                r"f(z) = az\ (z < 0),\ bz\ (z > 0):\quad"
+                r"f(z) = az\ (z < 0),\ bz\ (z > 0):\quad "
                 r"p_\sigma(0) \to \tfrac12\big(p(0^-) + p(0^+)\big)"
             ),
             hypotheses=(_GAUSSIAN, ("a jump", r"f' \text{ jumps, as of a leaky rectifier}")),
@@ -211,7 +211,7 @@ CLAIM = Claim(
             title="The encoder's variance is the flow's Jacobian: S / sigma^2 tends to g^-1",
             statement=(
                 r"S/\sigma^2 \to g^{-1},\quad \tfrac12\log\det(S/\sigma^2) = -\tfrac12\log\det g"
-                r" - \tfrac{\sigma^2}2\mathrm{tr}(g^{-1}M) + O(\sigma^4),\quad"
+                r" - \tfrac{\sigma^2}2\mathrm{tr}(g^{-1}M) + O(\sigma^4),\quad "
                 r"M = I + T\mu + \tfrac12\varphi_4{:}g^{-1},\ "
                 r"\mu = -g^{-1}(z_0 + \tfrac12 T{:}g^{-1})"
             ),
@@ -351,8 +351,8 @@ CLAIM = Claim(
             label="8f",
             title="A diagonal posterior loses c_IMA in the limit",
             statement=(
-                r"\mathrm{ELBO}_{\mathrm{diag}} \to \log p_{\mathrm{flow}} - c,\quad"
-                r"c = \sum_k\log\|\partial_k f\| - \tfrac12\log\det J^\top J,\quad"
+                r"\mathrm{ELBO}_{\mathrm{diag}} \to \log p_{\mathrm{flow}} - c,\quad "
+                r"c = \sum_k\log\|\partial_k f\| - \tfrac12\log\det J^\top J,\quad "
                 r"s_k^2/\sigma^2 \to \|\partial_k f\|^{-2}"
             ),
             hypotheses=(_GAUSSIAN, _EMBEDDING, ("mean field", r"S \text{ diagonal, stationary}")),
@@ -384,7 +384,7 @@ CLAIM = Claim(
             title="c_IMA is zero exactly where the columns of the Jacobian are orthogonal",
             statement=(
                 r"c \ge -\tfrac12\log(1 - \rho_{jk}^2) \text{ for all } j \ne k,"
-                r"\text{ equal for } d = 2;\quad c = 0 \text{ if all } \rho_{jk} = 0,\quad"
+                r"\text{ equal for } d = 2;\quad c = 0 \text{ if all } \rho_{jk} = 0,\quad "
                 r"\rho_{jk} = \frac{\partial_j f\cdot\partial_k f}"
                 r"{\|\partial_j f\|\|\partial_k f\|}"
             ),
