@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vaetheory._validation import Array
+from vaetheory._validation import Array, exponential
 from vaetheory.likelihoods.base import ExponentialFamily, Likelihood
 from vaetheory.likelihoods.gaussian import Gaussian
 from vaetheory.likelihoods.supports import Support
@@ -68,7 +68,7 @@ class LogNormal(ExponentialFamily):
         return self._gaussian.log_prob(logs, params) - logs.sum(axis=-1)
 
     def greatest_log_prob(self, x: Array) -> Array:
-        logs = np.log(x)
+        logs = np.log(self.check_data(x))
         return self._gaussian.greatest_log_prob(logs) - logs.sum(axis=-1)
 
     def mean(self, params: Array) -> Array:
@@ -91,7 +91,7 @@ class LogNormal(ExponentialFamily):
         return self._gaussian.fit(np.log(x), log_weights)
 
     def sample(self, params: ArrayLike, rng: np.random.Generator) -> Array:
-        return np.exp(self._gaussian.sample(params, rng))
+        return exponential("params", self._gaussian.sample(params, rng))
 
     def kl_divergence(self, params: ArrayLike, other: ArrayLike) -> Array:
         return self._gaussian.kl_divergence(params, other)
