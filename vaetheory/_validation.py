@@ -190,11 +190,13 @@ def covariances(name: str, value: ArrayLike, dim: int | None = None) -> Array:
     if dim is not None and array.shape[-1] != dim:
         raise ValueError(f"{name}: expected shape (..., {dim}, {dim}), got {array.shape}")
     transposed = np.swapaxes(array, -1, -2)
-    asymmetry = np.abs(array - transposed).max()
+    asymmetry = np.abs(array - transposed).max(axis=(-2, -1))
     # A matrix that was computed as a product is symmetric only up to rounding.
-    if asymmetry > 1e-12 * np.abs(array).max():
+    bad = asymmetry > 1e-12 * np.abs(array).max(axis=(-2, -1))
+    if bad.any():
         raise ValueError(
-            f"{name}: expected symmetric matrices, got entries that differ by {asymmetry:.3g}"
+            f"{name}: expected symmetric matrices, got entries that differ by "
+            f"{asymmetry[bad].max():.3g}"
         )
     array = (array + transposed) / 2
     try:
