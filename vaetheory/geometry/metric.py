@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import autograd.numpy as anp
 import numpy as np
 from numpy.typing import ArrayLike
 
 from vaetheory import derivatives, differences
-from vaetheory._validation import Array, vectors
+from vaetheory._validation import Array, require_callable, vectors
 from vaetheory.decoders import Decoder
 from vaetheory.geometry.information import (
     IMMERSED,
@@ -291,9 +291,5 @@ def as_metric(metric: object, dim: int) -> Metric:
         if isinstance(model.likelihood, IMMERSED):
             return PullbackMetric(model)
         return FunctionMetric(lambda z: pullback_metric(model, z))
-    if not callable(metric):
-        raise ValueError(
-            "metric: expected a callable (..., d) -> (..., d, d), a LatentModel or a decoder, "
-            f"got {type(metric).__name__}"
-        )
-    return FunctionMetric(metric)
+    require_callable("metric", metric, "(..., d) -> (..., d, d), a LatentModel or a decoder")
+    return FunctionMetric(cast(Callable[[Any], Any], metric))
