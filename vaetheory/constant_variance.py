@@ -288,7 +288,7 @@ def specht_ratio(h: ArrayLike) -> Array:
 
 
 def _logarithmic(h: Array) -> tuple[Array, Array]:
-    """r = log(h) / (h - 1) and r - 1; of 1 / h where h is far below 1."""
+    """R = log(h) / (h - 1) and r - 1; of 1 / h where h is far below 1."""
     e = h - 1
     close = np.abs(e) <= 0.5
     safe = np.where(close & (e != 0), e, 1.0)

@@ -226,7 +226,8 @@ def geodesic_between(
     """A geodesic from `start` to `end`: the one that continues the straight line of coordinates.
 
     SciPy's boundary-value solver finds it, moving the end point out in steps where it must, and
-    shooting with its initial velocity refines it. Any geodesic is stationary in length; where there are several, this one need not be the shortest.
+    shooting with its initial velocity refines it. Any geodesic is stationary in length; where there
+    are several, this one need not be the shortest.
 
     Parameters
     ----------

@@ -9,13 +9,14 @@ from numpy.typing import ArrayLike
 from scipy.linalg import solve_triangular
 
 from vaetheory._validation import Array, covariances, scales, squarable
+from vaetheory.by_value import ByValue
 from vaetheory.gaussians import LOG_2PI
 from vaetheory.likelihoods.base import ExponentialFamily
 from vaetheory.likelihoods.supports import Support
 
 
-@dataclass(frozen=True)
-class Gaussian(ExponentialFamily):
+@dataclass(frozen=True, eq=False)
+class Gaussian(ByValue, ExponentialFamily):
     """Gaussian likelihood N(f(z), Lambda); the decoder gives the mean.
 
     Parameters

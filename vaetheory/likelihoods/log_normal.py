@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vaetheory._validation import Array, exponential
+from vaetheory.by_value import ByValue
 from vaetheory.likelihoods.base import ExponentialFamily, Likelihood
 from vaetheory.likelihoods.gaussian import Gaussian
 from vaetheory.likelihoods.supports import Support
 
 
-@dataclass(frozen=True)
-class LogNormal(ExponentialFamily):
+@dataclass(frozen=True, eq=False)
+class LogNormal(ByValue, ExponentialFamily):
     """Log-normal likelihood of positive data; the decoder gives the means of log x.
 
     It is `Gaussian(scale)` of log x, and has its statistics (log x / scale), natural parameters,

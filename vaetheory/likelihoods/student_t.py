@@ -8,14 +8,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vaetheory._validation import Array, positive, representable, scales
+from vaetheory.by_value import ByValue
 from vaetheory.gaussians import LOG_2PI
 from vaetheory.likelihoods.elementwise import ElementwiseLikelihood
 from vaetheory.likelihoods.special import log_gamma_ratio
 from vaetheory.likelihoods.supports import Support
 
 
-@dataclass(frozen=True)
-class StudentT(ElementwiseLikelihood):
+@dataclass(frozen=True, eq=False)
+class StudentT(ByValue, ElementwiseLikelihood):
     """Student's t likelihood of real data; the decoder gives locations.
 
     It is no exponential family: it has no mean parameters and no fit in closed form, and its
