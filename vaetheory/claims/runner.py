@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -286,8 +287,13 @@ def run_proposition(
     else:
         certificate, instance = worst
         survivors = [c.name for c in controls if not c.refuted]
-        verdict = CONTROL_SURVIVED if survivors else CONFIRMED
-        message = f"not refuted: {'; '.join(survivors)}" if survivors else ""
+        if survivors:
+            verdict, message = CONTROL_SURVIVED, f"not refuted: {'; '.join(survivors)}"
+        elif not controls:
+            verdict = INCONCLUSIVE
+            message = "it has no controls: that its check can refute anything is not shown"
+        else:
+            verdict, message = CONFIRMED, ""
     return Result(
         label=proposition.label,
         claim=claim,
@@ -374,7 +380,7 @@ def verify(
         Where the propositions run; anything with its `submit` will do. By default, here.
     claims : sequence of Claim, optional
         A registry of your own; `CLAIMS` by default. With an executor of processes its
-        propositions must be picklable.
+        propositions must be picklable, which Hypothesis strategies seldom are.
 
     Yields
     ------
@@ -383,7 +389,8 @@ def verify(
     Raises
     ------
     ValueError
-        At once, for an unknown label or profile, or a seed that is not a natural number.
+        At once, for an unknown label or profile, a seed that is not a natural number, or claims
+        that cannot be sent to other processes.
 
     Examples
     --------
@@ -398,6 +405,8 @@ def verify(
     chosen = select(labels, CLAIMS if claims is None else claims)
     if executor is None:
         return (run_proposition(p, claim=c.label, profile=profile, seed=seed) for c, p in chosen)
+    if claims is not None and isinstance(executor, ProcessPoolExecutor):
+        _require_picklable(chosen)
     # The long ones stand last in their claims: begun first, they do not keep all the rest waiting.
     futures: list[Future[Result]] = [
         executor.submit(_run_by_label, p.label, profile, seed)
@@ -406,6 +415,19 @@ def verify(
         for c, p in reversed(chosen)
     ]
     return _collect(futures[::-1])
+
+
+def _require_picklable(chosen: Iterable[tuple[Claim, Proposition]]) -> None:
+    """Raise a ValueError if a proposition cannot be sent to another process."""
+    for _, proposition in chosen:
+        try:
+            pickle.dumps(proposition)
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise ValueError(
+                "claims: expected propositions that can be pickled, for an executor of processes, "
+                f"but {proposition.label} cannot ({error}); Hypothesis strategies seldom can: use "
+                "an executor of threads"
+            ) from None
 
 
 def _collect(futures: list[Future[Result]]) -> Iterator[Result]:
