@@ -11,7 +11,7 @@ from vaetheory.decoders.base import Decoder
 from vaetheory.rounding import ULP
 
 #: Steps of central differences: each a quarter of the one before.
-_STEPS = 4.0 ** -np.arange(2, 10)
+_STEPS = 4.0 ** -np.arange(2, 14)
 #: Relative difference that is a mistake and not rounding.
 _WRONG = 1e-3
 
@@ -55,7 +55,7 @@ def require_derivatives(decoder: Decoder, z: Array) -> None:
         ("jacobian", first[0] @ direction, lambda x: np.asarray(decoder(x), dtype=float)),
         ("hessian", second[0] @ direction, lambda x: np.asarray(decoder.jacobian(x), dtype=float)),
     ):
-        slope, error = _slope(function, z, direction)
+        slope, error = _slope(function, z, direction, np.abs(given))
         off = np.abs(given - slope)
         bad = off > _WRONG * np.maximum(np.abs(given), np.abs(slope)) + error
         if bad.any():
@@ -75,18 +75,27 @@ def require_derivatives(decoder: Decoder, z: Array) -> None:
         )
 
 
-def _slope(function: Callable[[Array], Array], z: Array, direction: Array) -> tuple[Array, Array]:
-    """Derivative of a function along a direction, and what differences leave open."""
+def _slope(
+    function: Callable[[Array], Array], z: Array, direction: Array, claimed: Array
+) -> tuple[Array, Array]:
+    """Derivative of a function along a direction, and what differences leave open.
+
+    `claimed` is the size of what is to be tested: a step over which so steep a function would run
+    through more than its values do tells nothing of it.
+    """
     shifts = _STEPS[:, None] * direction
     with np.errstate(all="ignore"):
         ahead, behind = function(z + shifts), function(z - shifts)
-        width = (2 * _STEPS).reshape(-1, *(1,) * (ahead.ndim - 1))
-        quotient = (ahead - behind) / width
-        noise = 8 * ULP * (np.abs(ahead) + np.abs(behind)) / width
+        steps = _STEPS.reshape(-1, *(1,) * (ahead.ndim - 1))
+        quotient = (ahead - behind) / (2 * steps)
+        sizes = np.abs(ahead) + np.abs(behind)
+        noise = 8 * ULP * (sizes + (1 + np.abs(z).max()) * claimed) / steps
         finer = (16 * quotient[1:] - quotient[:-1]) / 15
         change = np.abs(np.diff(finer, axis=0))
         # Two agreements in a row, so that one by chance does not count.
         error = 100 * (np.maximum(change[1:], change[:-1]) + noise[3:])
+        spread = np.abs(ahead - behind).max(axis=0)
+        error = np.where(steps[:-3] * claimed <= spread, error, np.inf)
     error = np.where(np.isfinite(error), error, np.inf)
     best = error.argmin(axis=0)[None]
     take = np.take_along_axis

@@ -175,7 +175,7 @@ class FunctionMetric(Metric):
         flat = lowered.reshape(*points.shape, -1) / scale[..., None]
         framed = np.linalg.solve(root, flat).reshape(lowered.shape)
         product = np.einsum("...ebc,...ead->...abcd", framed, framed)
-        return linear + product - np.swapaxes(product, -1, -2)
+        return linear + (product - np.swapaxes(product, -1, -2))
 
 
 class PullbackMetric(Metric):
@@ -251,7 +251,7 @@ class PullbackMetric(Metric):
             normal = second - q @ (np.swapaxes(q, -1, -2) @ second)
             normal = normal.reshape(*normal.shape[:-1], *r.shape[-2:])
             product = np.einsum("...iac,...ibd->...abcd", normal, normal)
-            out = out + product - np.swapaxes(product, -1, -2)
+            out = out + (product - np.swapaxes(product, -1, -2))
         return out
 
 

@@ -80,7 +80,8 @@ class LogNormal(ByValue, ExponentialFamily):
         return self._gaussian.score(np.log(x), params)
 
     def information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
-        return self._gaussian.information(x, params, jacobian)
+        x, params = self._pair(x, params)
+        return self._gaussian.information(np.log(x), params, jacobian)
 
     def expected_information(self, params: Array, jacobian: Array) -> Array:
         return self._gaussian.expected_information(params, jacobian)
