@@ -36,7 +36,7 @@ class Repeated(Likelihood):
     function of an exponential family depends on.
     """
 
-    def __init__(self, inner: ExponentialFamily, count: float) -> None:
+    def __init__(self, inner: Likelihood, count: float) -> None:
         self.inner, self.count, self.data_dim = _of_statistics(inner), count, inner.data_dim
         self.concave = inner.concave
 
@@ -46,12 +46,14 @@ class Repeated(Likelihood):
 
     def log_prob(self, x: ArrayLike, params: ArrayLike) -> Array:
         """Log density of all observations, but for a term without params."""
+        if not isinstance(self.inner, ExponentialFamily):
+            return self.count * self.inner.log_prob(x, params)
         # As a function of T: the families' own log densities take x to be in the support.
         return self.count * ExponentialFamily.log_prob(self.inner, x, params)
 
     def score(self, x: ArrayLike, params: ArrayLike) -> Array:
         """Score of all observations."""
-        if self.inner.natural:
+        if isinstance(self.inner, ExponentialFamily) and self.inner.natural:
             return self.count * (np.asarray(x) - self.inner.mean(np.asarray(params)))
         return self.count * self.inner.score(x, params)
 
@@ -72,7 +74,7 @@ class Repeated(Likelihood):
         raise NotImplementedError("Repeated observations are known by their mean only")
 
 
-def _of_statistics(inner: ExponentialFamily) -> ExponentialFamily:
+def _of_statistics(inner: Likelihood) -> Likelihood:
     """A copy of a family whose data may be any numbers."""
     out = copy(inner)
     anywhere = type(type(inner).__name__, (type(inner),), {"support": Support.REAL})
