@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from vaetheory import LatentModel, cli, likelihoods, log_evidence
-from vaetheory.cli import main
+from vaetheory import LatentModel, likelihoods, log_evidence
+from vaetheory.cli import main, verify
 from vaetheory.progress import listening
 from vaetheory.quadrature import engine
 
@@ -93,14 +93,14 @@ def test_two_processes_find_the_same(tmp_path):
 
 
 def test_an_interrupted_run_goes_on_where_it_was(tmp_path, capsys, monkeypatch):
-    from vaetheory import cli
-
     target = tmp_path / "run.json"
     assert main(["verify", "1b", "--json", str(target)]) == 0, "the first half failed"
     first = json.loads(target.read_text())["results"][0]
     asked = []
-    original = cli.verify
-    monkeypatch.setattr(cli, "verify", lambda x, *a, **k: asked.extend(x) or original(x, *a, **k))
+    original = verify.verify
+    monkeypatch.setattr(
+        verify, "verify", lambda x, *a, **k: asked.extend(x) or original(x, *a, **k)
+    )
     assert main(["verify", "1b", "2a", "--json", str(target), "--resume"]) == 0, "not resumed"
     assert asked == ["2a"], f"what was known was run again: {asked}"
     results = json.loads(target.read_text())["results"]
@@ -137,7 +137,6 @@ def test_a_run_of_another_seed_is_not_resumed(tmp_path, capsys):
 def test_failure_is_status_one(monkeypatch, capsys):
     import dataclasses
 
-    from vaetheory import cli
     from vaetheory.claims import CLAIMS
     from vaetheory.claims.claim import Certificate
 
@@ -146,7 +145,7 @@ def test_failure_is_status_one(monkeypatch, capsys):
         check=lambda instance: Certificate.identity(1.0, 0.0, scale=1.0, rounding=1e-9),
     )
     claims = (dataclasses.replace(CLAIMS[0], propositions=(false,)),)
-    monkeypatch.setattr(cli, "CLAIMS", claims)
+    monkeypatch.setattr(verify, "CLAIMS", claims)
     monkeypatch.setattr("vaetheory.claims.CLAIMS", claims)
     assert main(["verify"]) == 1, "a refuted proposition passed"
     out = capsys.readouterr().out
@@ -159,7 +158,7 @@ def test_long_evidences_show_their_progress_on_a_terminal(monkeypatch, capsys):
     # One datum a chunk, as if there were many.
     monkeypatch.setattr(engine, "_CHUNK", 1)
     model = LatentModel(lambda z: z, likelihoods.Gaussian(scale=1.0), 1)
-    with listening(cli._share("3/19: 3a")):
+    with listening(verify._share("3/19: 3a")):
         log_evidence(model, [[0.0], [1.0], [2.0], [3.0]])
     shown = capsys.readouterr().err
     expected = "".join(f"\r\x1b[K3/19: 3a: {done}%" for done in (25, 50, 75))

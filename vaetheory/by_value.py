@@ -36,11 +36,11 @@ class ByValue:
         assert is_dataclass(self)
         return tuple(_plain(getattr(self, f.name)) for f in fields(self) if f.compare)
 
+    def _typed(self) -> tuple[Any, ...]:
+        return type(self), self._key()
+
     def __eq__(self, other: object) -> bool:
-        if type(self) is not type(other):
-            return NotImplemented
-        assert isinstance(other, ByValue)
-        return self._key() == other._key()
+        return isinstance(other, ByValue) and self._typed() == other._typed()
 
     def __hash__(self) -> int:
-        return hash((type(self), self._key()))
+        return hash(self._typed())

@@ -1,0 +1,38 @@
+"""`vaetheory figures`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from vaetheory.cli import progress
+
+
+def add(commands: Any) -> None:
+    """Declare the command."""
+    parser = commands.add_parser("figures", help="draw the proof-check figures anew")
+    parser.add_argument("labels", nargs="*", metavar="LABEL", help="a claim, proposition or figure")
+    parser.add_argument("--out", default="figures", metavar="DIR", help="where to (figures)")
+    parser.add_argument(
+        "--format", default="png", metavar="FORMATS", help="png, svg, pdf, or several by commas"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Draw figures and print what was written."""
+    # Drawing needs Matplotlib, which takes longer to load than all the rest.
+    from vaetheory.figures import registry
+
+    folder = Path(options.out)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"--out: expected a folder, got {folder}, which is something else")
+    names = registry.select(options.labels)
+    drawing = registry.regenerate(names, folder, options.format.split(","))
+    for number, name in enumerate(names):
+        progress.show(f"{number}/{len(names)}: {name}")
+        written = next(drawing)
+        progress.show("")
+        print(" ".join(str(path) for path in written), flush=True)
+    return 0
