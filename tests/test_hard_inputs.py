@@ -7,6 +7,7 @@ import autograd.numpy as anp
 import mpmath
 import numpy as np
 import pytest
+from known_metrics import half_plane
 
 from vaetheory import LatentModel, decoders, elbo, exact_penalty, geometry, likelihoods
 from vaetheory.claims import CLAIMS
@@ -232,9 +233,6 @@ def test_differences_of_a_metric_stop_where_its_domain_does():
 
 
 def test_a_geodesic_that_was_lost_is_refused():
-    def half_plane(z):
-        return anp.eye(2) / z[..., 1:, None] ** 2
-
     with pytest.raises(ValueError, match="the speed, which it conserves, moved"):
         geometry.geodesic(half_plane, [0.0, 1.0], [0.0, 800.0], [0.0, 1.0], rtol=1e-4)
     with pytest.raises(ValueError, match="curve: expected a callable"):
@@ -242,9 +240,6 @@ def test_a_geodesic_that_was_lost_is_refused():
 
 
 def test_a_geodesic_to_a_far_point():
-    def half_plane(z):
-        return anp.eye(2) / z[..., 1:, None] ** 2
-
     found = geometry.geodesic_between(half_plane, [0.0, 1.0], [20.0, 1.0], rtol=1e-8)
     expected = np.arccosh(201.0)
     assert abs(found.length - expected) <= found.error < 1e-5, f"{found.length}, {expected}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -33,8 +33,8 @@ class ByValue:
     """
 
     def _key(self) -> tuple[Any, ...]:
-        assert is_dataclass(self)
-        return tuple(_plain(getattr(self, f.name)) for f in fields(self) if f.compare)
+        names = [f.name for f in fields(self) if f.compare]  # type: ignore[arg-type]
+        return tuple(_plain(getattr(self, name)) for name in names)
 
     def _typed(self) -> tuple[Any, ...]:
         return type(self), self._key()

@@ -14,8 +14,8 @@ from vaetheory.claims import (
     repeated_data,
 )
 from vaetheory.claims.claim import Claim, Control, Proposition
+from vaetheory.claims.decomposition import evidence_decomposition
 from vaetheory.claims.families import FAMILIES, family_scenes
-from vaetheory.claims.stationary_evidence import evidence_decomposition
 
 _FAMILY = (
     "full exponential family",

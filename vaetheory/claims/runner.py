@@ -178,7 +178,12 @@ def _draw(
 
 
 def run_proposition(
-    proposition: Proposition, *, claim: str = "", profile: str = "quick", seed: int = 0
+    proposition: Proposition,
+    *,
+    claim: str = "",
+    profile: str = "quick",
+    seed: int = 0,
+    shrink: bool = True,
 ) -> Result:
     """Draw instances of a proposition, check each, and refute its controls on them.
 
@@ -191,6 +196,8 @@ def run_proposition(
         How many instances are drawn.
     seed : int
         With the label it determines the instances.
+    shrink : bool
+        Whether a counterexample is made small. Otherwise it is the first that was found.
 
     Returns
     -------
@@ -259,10 +266,10 @@ def run_proposition(
             ending = (certificate, instance, message)
             raise _Found
 
-    _draw(proposition, refute, examples=examples, seed=drawn_seed, shrink=True)
+    _draw(proposition, refute, examples=examples, seed=drawn_seed, shrink=shrink)
     if ending is None and undecided:
         # Only when nothing is refuted is it worth shrinking what could not be decided.
-        _draw(proposition, find_undecided, examples=examples, seed=drawn_seed, shrink=True)
+        _draw(proposition, find_undecided, examples=examples, seed=drawn_seed, shrink=shrink)
 
     if ending is None and len(refuted) < len(proposition.controls):
 
