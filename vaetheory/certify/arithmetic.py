@@ -18,6 +18,10 @@ class NotProved(ArithmeticError):  # noqa: N818 - it is no error: the proof did 
     """An enclosure is not finite, too wide, or a comparison could not be decided."""
 
 
+class TooLong(NotProved):
+    """A proof was given up, not refused: it would take too many steps."""
+
+
 class Arithmetic(ABC):
     """Rigorous arithmetic at a fixed precision."""
 

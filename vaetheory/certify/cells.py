@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from vaetheory.certify.arithmetic import Arithmetic, NotProved, Number
+from vaetheory.certify.arithmetic import Arithmetic, NotProved, Number, TooLong
 
 #: The integrand: a list of d numbers, real or complex, to a list of numbers; finite where analytic.
 Integrand: TypeAlias = Callable[[list[Number]], list[Number]]
@@ -40,8 +40,10 @@ def integrate(
 
     Raises
     ------
-    NotProved
+    TooLong
         After `most` cells.
+    NotProved
+        Where a cell cannot be split further.
     """
     threshold = F.exact(tolerance)
     stack: list[Cell] = [box]
@@ -71,7 +73,7 @@ def integrate(
                 found = [F.widen(v, r) for v, r in zip(found, e, strict=True)]  # type: ignore[arg-type]
         total = found if total is None else [a + b for a, b in zip(total, found, strict=True)]
     if stack or total is None:
-        raise NotProved(f"an integral was not enclosed with {most} cells")
+        raise TooLong(f"an integral was not enclosed with {most} cells")
     return total
 
 

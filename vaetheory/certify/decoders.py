@@ -39,8 +39,8 @@ class Decoder(ABC):
     def __call__(self, z: Sequence[Number], F: Arithmetic) -> list[Number]:
         """Decode over the arithmetic F."""
 
-    def growth(self) -> list[tuple[Fraction, Fraction]] | None:
-        """A pair (a, b) an output, |f_i(z)| <= a + b sum_j |z_j| for real z; None if unknown."""
+    def growth(self) -> list[Vector] | None:
+        """Coefficients c an output, |f_i(z)| <= sum_k c_k r^k, r = sum_j |z_j|; None if unknown."""
         return None
 
     def after(self, change: Matrix) -> Decoder:
@@ -109,7 +109,7 @@ class Affine(Decoder):
     def after(self, change: Matrix) -> Decoder:
         return Affine(exact.product(self.weight, change), self.bias)
 
-    def growth(self) -> list[tuple[Fraction, Fraction]]:
+    def growth(self) -> list[Vector]:
         return [
             (abs(b), max(abs(v) for v in row))
             for row, b in zip(self.weight, self.bias, strict=True)
@@ -175,15 +175,14 @@ class Polynomial(Decoder):
                 found[powers] = [a + value * c[k] for a, c in zip(entry, columns, strict=True)]
         return Polynomial(list(found), list(found.values()))
 
-    def growth(self) -> list[tuple[Fraction, Fraction]] | None:
-        if any(sum(row) > 1 for row in self.powers):
-            return None
+    def growth(self) -> list[Vector] | None:
+        most = max(sum(row) for row in self.powers)
         out = []
         for column in zip(*self.coefficients, strict=True):
-            pairs = list(zip(self.powers, column, strict=True))
-            constant = sum((abs(c) for row, c in pairs if not any(row)), Fraction(0))
-            slope = sum((abs(c) for row, c in pairs if any(row)), Fraction(0))
-            out.append((constant, slope))
+            sizes = [Fraction(0)] * (most + 1)
+            for row, c in zip(self.powers, column, strict=True):
+                sizes[sum(row)] += abs(c)
+            out.append(tuple(sizes))
         return out
 
 
@@ -229,7 +228,7 @@ class Circle(_OfNumbers):
     def __call__(self, z: Sequence[Number], F: Arithmetic) -> list[Number]:
         return _circle(self.radius, z[0], F)
 
-    def growth(self) -> list[tuple[Fraction, Fraction]]:
+    def growth(self) -> list[Vector]:
         return [(self.radius, Fraction(0))] * 2
 
 
@@ -254,7 +253,7 @@ class Helix(_OfNumbers):
         r, t = F.exact(self.radius), z[0] / self.length(F)
         return [r * F.cos(t), r * F.sin(t), F.exact(self.pitch) * t]
 
-    def growth(self) -> list[tuple[Fraction, Fraction]]:
+    def growth(self) -> list[Vector]:
         return [(self.radius, Fraction(0))] * 2 + [(Fraction(0), Fraction(1))]
 
 
@@ -271,7 +270,7 @@ class Catenary(_OfNumbers):
         t = z[0] / a
         return [a * F.asinh(t), a * F.sqrt(1 + F.square(t))]
 
-    def growth(self) -> list[tuple[Fraction, Fraction]]:
+    def growth(self) -> list[Vector]:
         return [(Fraction(0), Fraction(1)), (self.scale, Fraction(1))]
 
 
@@ -286,7 +285,7 @@ class Cylinder(_OfNumbers):
     def __call__(self, z: Sequence[Number], F: Arithmetic) -> list[Number]:
         return [*_circle(self.radius, z[0], F), z[1]]
 
-    def growth(self) -> list[tuple[Fraction, Fraction]]:
+    def growth(self) -> list[Vector]:
         return [(self.radius, Fraction(0))] * 2 + [(Fraction(0), Fraction(1))]
 
 
@@ -302,7 +301,7 @@ class FlatTorus(_OfNumbers):
     def __call__(self, z: Sequence[Number], F: Arithmetic) -> list[Number]:
         return _circle(self.radius, z[0], F) + _circle(self.other_radius, z[1], F)
 
-    def growth(self) -> list[tuple[Fraction, Fraction]]:
+    def growth(self) -> list[Vector]:
         return [(r, Fraction(0)) for r in (self.radius, self.other_radius) for _ in range(2)]
 
 
@@ -319,7 +318,7 @@ class SpherePatch(_OfNumbers):
         t = 1 / (1 + square * F.exact(1 / (4 * self.radius**2)))
         return [z[0] * t, z[1] * t, F.exact(self.radius) * (2 * t - 1)]
 
-    def growth(self) -> list[tuple[Fraction, Fraction]]:
+    def growth(self) -> list[Vector]:
         return [(self.radius, Fraction(0))] * 3
 
 
@@ -350,7 +349,7 @@ class Sine(Decoder):
     def after(self, change: Matrix) -> Decoder:
         return Sine(self.amplitude, exact.product(self.frequency, change), self.phase)
 
-    def growth(self) -> list[tuple[Fraction, Fraction]]:
+    def growth(self) -> list[Vector]:
         return [(abs(a), Fraction(0)) for a in self.amplitude]
 
 
@@ -414,7 +413,7 @@ class TanhNetwork(Decoder):
         first = exact.product(self.weights[0], change)
         return TanhNetwork((first, *self.weights[1:]), self.biases)
 
-    def growth(self) -> list[tuple[Fraction, Fraction]]:
+    def growth(self) -> list[Vector]:
         last, bias = self.weights[-1], self.biases[-1]
         if len(self.weights) == 1:
             return Affine(last, bias).growth()
@@ -454,9 +453,9 @@ class Reparametrised(Decoder):
     def after(self, change: Matrix) -> Decoder:
         return Reparametrised(self.inner, exact.product(self.weight, change), self.bias)
 
-    def growth(self) -> list[tuple[Fraction, Fraction]] | None:
+    def growth(self) -> list[Vector] | None:
         inner = self.inner.growth()
-        if inner is None:
+        if inner is None or any(len(c) > 2 for c in inner):
             return None
         moved = sum((abs(b) for b in self.bias), Fraction(0))
         stretched = max(_size(exact.transpose(self.weight)))

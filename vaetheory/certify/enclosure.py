@@ -81,12 +81,12 @@ class Enclosure:
         return f"{digits(self.mid, self.rad)} +/- {scientific(self.rad)}"
 
     def published(self, *, bits: int = 30) -> Enclosure:
-        """The ball four times as wide, for a certificate.
+        """The ball eight times as wide, for a certificate.
 
         Who re-proves it, at a precision of his own, must find his ball within the inner half. A
         published ball moved by its own radius has the value in its outer half and is refused.
         """
-        rad = dyadic(4 * self.rad, bits, up=True)
+        rad = dyadic(8 * self.rad, bits, up=True)
         size = max(abs(self.mid), rad, Fraction(1, 2**2000))
         if rad < size / 2**400:
             rad = dyadic(size / 2**400, 1, up=True)

@@ -21,12 +21,13 @@ class Domain:
     """Where the integral is taken: [-reach, reach]^d, and the scale exp(shift) of the integrand.
 
     For d = 2 the axes are turned by twice the angle whose tangent is given, an exact rotation.
-    Whatever the three are, the enclosure is right; good ones make it narrow.
+    The peak is a point near the greatest value. Whatever they are, the enclosure is right; good ones make it narrow.
     """
 
     reach: float
     shift: float
     tangent: float = 0.0
+    peak: tuple[float, ...] = ()
 
     def turned(self, model: Model) -> Model:
         """The model in the domain's axes: its evidence is the same, as the prior's is round."""
@@ -74,7 +75,7 @@ def find_domain(F: Arithmetic, model: Model, x: Vector, bits: int) -> Domain:
     # The integral is exp(best) times the peak's width, which may be small.
     narrow = 60.0 * d
     reach = math.sqrt(2 * (max(top - best, 0.0) + bits * math.log(2) + narrow)) + 1.0
-    return Domain(reach, best, _tangent(F, model, x, where) if d == 2 else 0.0)
+    return Domain(reach, best, _tangent(F, model, x, where) if d == 2 else 0.0, where)
 
 
 def _tangent(F: Arithmetic, model: Model, x: Vector, point: tuple[float, ...]) -> float:
@@ -117,7 +118,14 @@ def tail_bound(F: Arithmetic, model: Model, x: Vector, domain: Domain) -> Number
 
 
 def body_by_cells(
-    F: Arithmetic, model: Model, x: Vector, domain: Domain, *, bits: int, order: int
+    F: Arithmetic,
+    model: Model,
+    x: Vector,
+    domain: Domain,
+    *,
+    bits: int,
+    order: int,
+    most: int = 20_000,
 ) -> Number:
     """The scaled integral over the domain by `cells.integrate`."""
     shift = F.exact(domain.shift)
@@ -131,7 +139,13 @@ def body_by_cells(
     model = domain.turned(model)
     box = ((-domain.reach, domain.reach),) * model.latent_dim
     return integrate(
-        F, density, box, tolerance=math.ldexp(1.0, -bits), order=order, gauge=log_density
+        F,
+        density,
+        box,
+        tolerance=math.ldexp(1.0, -bits),
+        order=order,
+        gauge=log_density,
+        most=most,
     )[0]
 
 
@@ -180,17 +194,3 @@ def negligible_parts(
     if stack:
         raise NotProved("the parts of the integral that count could not be told from the rest")
     return kept, rest
-
-
-def log_evidence_by_cells(
-    F: Arithmetic,
-    model: Model,
-    x: Vector,
-    domain: Domain,
-    *,
-    bits: int,
-    order: int,
-) -> tuple[Number, Number]:
-    """Log evidence and tail bound, d = 1 or 2, by Gauss-Legendre cells; any arithmetic."""
-    body = body_by_cells(F, model, x, domain, bits=bits, order=order)
-    return assemble(F, model, x, domain, body)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 
-from vaetheory.certify import expansions
+from vaetheory.certify import exact, expansions
 from vaetheory.certify.arithmetic import Arithmetic, NotProved, Number
 from vaetheory.certify.cells import integrate
 from vaetheory.certify.exact import Vector
@@ -94,7 +95,7 @@ class ByQuadrature(Objective):
             )
         super().__init__(F, 1)
         self.model, self.x, self.bits, self.order = model, x, bits, order
-        self.majorant = _majorant(model, x)
+        self.majorant = majorant(model, x)
 
     def expectations(
         self, m: Sequence[Number], v: Sequence[Number], orders: Sequence[tuple[int, ...]]
@@ -102,69 +103,82 @@ class ByQuadrature(Objective):
         F, (mean,), (variance,) = self.F, m, v
         scale = F.sqrt(variance)
         wanted = [o[0] for o in orders]
-        reach = math.ceil(math.sqrt(2 * math.log(2) * (self.bits + 20))) + 2.0
-        density = 1 / F.sqrt(2 * F.pi())
 
-        def integrand(z: list[Number]) -> list[Number]:
-            (u,) = z
-            value = self._log_likelihood(mean + scale * u) * F.exp(-F.square(u) / 2) * density
+        def integrand(u: Number, z: Number) -> list[Number]:
+            value = self._log_likelihood(z)
             hermite = _hermite(F, u, max(wanted))
             return [value * hermite[k] for k in wanted]
 
-        found = integrate(
-            F,
-            integrand,
-            ((-reach, reach),),
-            tolerance=math.ldexp(1.0, -self.bits),
-            order=self.order,
+        # |He_k(u)| <= (1 + u)^k <= (2u)^k for k <= 4 and u >= 2.
+        majorants = [[c * 2**k for c in self.majorant] for k in wanted]
+        found = gaussian_expectation(
+            F, integrand, mean, scale, majorants, wanted, bits=self.bits, order=self.order
         )
-        tails = self._tails(mean, scale, reach, wanted)
-        return [
-            F.widen(value, tail) / F.power(scale, k)
-            for value, tail, k in zip(found, tails, wanted, strict=True)
-        ]
+        return [value / F.power(scale, k) for value, k in zip(found, wanted, strict=True)]
 
     def _log_likelihood(self, z: Number) -> Number:
-        """The varying part, analytic where finite."""
-        F, outputs = self.F, self.model.decoder([z], self.F)
-        if not isinstance(self.model.likelihood, Bernoulli):
-            return self.model.likelihood.factors(F, self.x, outputs)[0]
-        total = F.exact(0)
-        for value, o in zip(self.x, outputs, strict=True):
-            if not F.is_complex(o):
-                total = total - F.softplus(-o if value else o)
-            else:
-                # log(1 + e^t) with the exponential of the side that decays, and a positive real part.
-                t = -o if value else o
-                middle = sum(F.floats(F.real(t)))
-                if middle > 0:
-                    total = total - t - F.log(1 + F.exp(-t))
-                else:
-                    total = total - F.log(1 + F.exp(t))
-        return total
+        return log_likelihood(self.F, self.model, self.x, z)
 
-    def _tails(self, m: Number, scale: Number, reach: float, wanted: Sequence[int]) -> list[Number]:
-        """Bounds of both tails together, from |log likelihood| <= sum_k c_k |z|^k.
 
-        The integral of u^n exp(-u^2 / 2) beyond R is at most R^(n+1) exp(-R^2 / 2) / (R^2 - n) for
-        R^2 > n; and |He_k(u)| <= (1 + u)^k <= (2u)^k for k <= 4 and u >= 2.
-        """
-        F, R = self.F, self.F.exact(reach)
-        size, spread = F.magnitude(m), F.magnitude(scale)
-        # |z| <= |m| + s u <= (|m| + s) u beyond 1.
-        steep = size + spread
-        out = []
-        for k in wanted:
-            total = F.exact(0)
-            for n, c in enumerate(self.majorant):
-                if c:
-                    power = n + k
-                    if reach * reach <= power + 1:
-                        raise NotProved("the log likelihood outgrows the tails' bound")
-                    tail = F.power(R, power + 1) / (F.square(R) - power)
-                    total = total + F.exact(c * 2**k) * F.power(steep, n) * tail
-            out.append(total * 2 * F.exp(-F.square(R) / 2) / F.sqrt(2 * F.pi()))
-        return out
+def log_likelihood(F: Arithmetic, model: Model, x: Vector, z: Number) -> Number:
+    """The varying part, analytic where finite, for one latent dimension."""
+    outputs = model.decoder([z], F)
+    if not isinstance(model.likelihood, Bernoulli):
+        return model.likelihood.factors(F, x, outputs)[0]
+    total = F.exact(0)
+    for value, o in zip(x, outputs, strict=True):
+        t = -o if value else o
+        if not F.is_complex(t):
+            total = total - F.softplus(t)
+        elif sum(F.floats(F.real(t))) > 0:
+            # log(1 + e^t) with the exponential of the side that decays.
+            total = total - t - F.log(1 + F.exp(-t))
+        else:
+            total = total - F.log(1 + F.exp(t))
+    return total
+
+
+def gaussian_expectation(
+    F: Arithmetic,
+    integrand: Callable[[Number, Number], list[Number]],
+    mean: Number,
+    scale: Number,
+    majorants: Sequence[Sequence[Fraction]],
+    powers: Sequence[int],
+    *,
+    bits: int,
+    order: int = 30,
+) -> list[Number]:
+    """E of the components of `integrand`(u, z), z = mean + scale u, u ~ N(0, 1), by cells.
+
+    The tails rest on |component| <= |u|^p sum_k c_k |z|^k for |u| >= 2, with p of `powers` and c of
+    `majorants`: the integral of u^n exp(-u^2 / 2) beyond R is at most
+    R^(n+1) exp(-R^2 / 2) / (R^2 - n) for R^2 > n.
+    """
+    reach = math.ceil(math.sqrt(2 * math.log(2) * (bits + 20))) + 2.0
+    density = 1 / F.sqrt(2 * F.pi())
+
+    def weighted(point: list[Number]) -> list[Number]:
+        (u,) = point
+        weight = F.exp(-F.square(u) / 2) * density
+        return [value * weight for value in integrand(u, mean + scale * u)]
+
+    box = ((-reach, reach),)
+    found = integrate(F, weighted, box, tolerance=math.ldexp(1.0, -bits), order=order)
+    R = F.exact(reach)
+    # |z| <= |m| + s u <= (|m| + s) u beyond 1.
+    steep = F.magnitude(mean) + F.magnitude(scale)
+    out = []
+    for value, majorant, p in zip(found, majorants, powers, strict=True):
+        tail = F.exact(0)
+        for n, c in enumerate(majorant):
+            if c:
+                if reach * reach <= n + p + 1:
+                    raise NotProved("the integrand outgrows the tails' bound")
+                size = F.power(R, n + p + 1) / (F.square(R) - (n + p))
+                tail = tail + F.exact(c) * F.power(steep, n) * size
+        out.append(F.widen(value, tail * 2 * F.exp(-F.square(R) / 2) * density))
+    return out
 
 
 def _hermite(F: Arithmetic, u: Number, most: int) -> list[Number]:
@@ -175,34 +189,41 @@ def _hermite(F: Arithmetic, u: Number, most: int) -> list[Number]:
     return out
 
 
-def _majorant(model: Model, x: Vector) -> list[Fraction]:
+def majorant(model: Model, x: Vector) -> list[Fraction]:
     """Coefficients c_k with |varying log likelihood| <= sum_k c_k |z|^k for real z."""
     growth = model.decoder.growth()
     kind = type(model.likelihood).__name__
     if growth is None:
         raise ValueError(
-            "decoder: expected one of at most linear growth, or a closed form of the ELBO, got "
+            "decoder: expected one of known growth, or a closed form of the ELBO, got "
             f"{type(model.decoder).__name__} under {kind}"
         )
     if isinstance(model.likelihood, Bernoulli):
         # softplus(t) <= 1 + |t|
-        return [
-            sum((1 + a for a, _ in growth), Fraction(0)),
-            sum((b for _, b in growth), Fraction(0)),
-        ]
+        return _plus([Fraction(len(growth))], *growth)
     if isinstance(model.likelihood, Gaussian):
-        out = [Fraction(0)] * 3
+        out = [Fraction(0)]
         for row, c in zip(*model.likelihood.squares(len(x)), strict=True):
-            a = sum((abs(w) * (g[0] + abs(v)) for w, g, v in zip(row, growth, x, strict=True)), Fraction(0))
-            b = sum((abs(w) * g[1] for w, g in zip(row, growth, strict=True)), Fraction(0))
-            for k, term in enumerate((a * a, 2 * a * b, b * b)):
-                out[k] += c * term / 2
+            sizes = [[abs(w) * t for t in g] for w, g in zip(row, growth, strict=True)]
+            away = _plus([exact.dot([abs(w) for w in row], [abs(t) for t in x])], *sizes)
+            square = [Fraction(0)] * (2 * len(away) - 1)
+            for i, a in enumerate(away):
+                for j, b in enumerate(away):
+                    square[i + j] += a * b * c / 2
+            out = _plus(out, square)
         return out
-    if isinstance(model.likelihood, Poisson) and not any(b for _, b in growth):
-        return [sum((v * a + 3 ** math.ceil(a) for v, (a, _) in zip(x, growth, strict=True)), Fraction(0))]
+    if isinstance(model.likelihood, Poisson) and not any(t for g in growth for t in g[1:]):
+        pairs = zip(x, growth, strict=True)
+        return [sum((t * g[0] + 3 ** math.ceil(g[0]) for t, g in pairs), Fraction(0))]
     raise ValueError(
         f"model: expected a bounded decoder under {kind}, got {type(model.decoder).__name__}"
     )
+
+
+def _plus(*polynomials: Sequence[Fraction]) -> list[Fraction]:
+    """The sum of polynomials by their coefficients."""
+    columns = itertools.zip_longest(*polynomials, fillvalue=Fraction(0))
+    return [sum(column, Fraction(0)) for column in columns]
 
 
 def objective(F: Arithmetic, model: Model, x: Vector, bits: int) -> Objective:

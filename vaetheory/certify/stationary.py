@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -200,7 +200,3 @@ def _scales(centre: Vector) -> list[Fraction]:
 def value_at(F: Arithmetic, objective: Objective, box: Sequence[Number]) -> Number:
     """The objective at the stationary point that a narrow box holds."""
     return objective.value(*split(list(box)))
-
-
-#: Returns the objective over an arithmetic of so many bits; the callers keep the model.
-Maker = Callable[[Arithmetic], Objective]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vaetheory.certify.arithmetic import Arithmetic, NotProved, Number
+from vaetheory.certify.arithmetic import Arithmetic, NotProved, Number, TooLong
 from vaetheory.certify.exact import Vector
 from vaetheory.certify.models import Model
 from vaetheory.certify.objective import Objective
@@ -67,7 +66,7 @@ def prove_maximum(
         box = stack.pop()
         if not _excluded(F, objective, box, known, unique):
             stack.extend(_halves(box))
-    raise NotProved(f"the global maximum was not proved with {most} boxes")
+    raise TooLong(f"the global maximum was not proved with {most} boxes")
 
 
 def _excluded(
@@ -128,21 +127,3 @@ def _halves(
     if not c < middle < d:
         raise NotProved("a box of variances cannot be split further")
     return [(a, b, c, middle), (a, b, middle, d)]
-
-
-def likely_starts(
-    F: Arithmetic, model: Model, x: Vector, objective: Objective, *, grid: int = 24
-) -> list[tuple[float, float]]:
-    """Means and variances from which to climb: the best of a grid, refined; nothing is proved."""
-    best = F.exact(-(10**9))
-    region = None
-    points: list[tuple[float, float, float]] = []
-    for power in range(0, 30, 2):
-        v = 2.0**-power
-        for k in range(-grid, grid + 1):
-            m = 4.0 * k / grid
-            value = sum(F.floats(objective.value([F.exact(m)], [F.exact(v)]))) / 2
-            points.append((value, m, v))
-    heap = heapq.nlargest(12, points)
-    del best, region
-    return [(m, v) for _, m, v in heap]

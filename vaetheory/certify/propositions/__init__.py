@@ -1,0 +1,31 @@
+"""The certified propositions; neighbours of the claims, but none of them imports FLINT to check."""
+
+from vaetheory.certify.propositions.base import Certified
+from vaetheory.certify.propositions.evidences import EVIDENCE, SPLIT
+from vaetheory.certify.propositions.exactly import (
+    BOUNDED,
+    CONSTANT_VARIANCE,
+    FLOATING_PRIOR,
+    SHARP_SLOPE,
+    SPECHT,
+)
+from vaetheory.certify.propositions.gaps import FOLD, POSITIVE_GAP
+from vaetheory.certify.propositions.linear import DIAGONAL_GAP, NO_GAP
+
+#: By label, in the order of the claims.
+PROPOSITIONS: dict[str, Certified] = {
+    p.label: p
+    for p in (
+        SHARP_SLOPE,
+        EVIDENCE,
+        SPLIT,
+        NO_GAP,
+        POSITIVE_GAP,
+        DIAGONAL_GAP,
+        FOLD,
+        CONSTANT_VARIANCE,
+        SPECHT,
+        FLOATING_PRIOR,
+        BOUNDED,
+    )
+}
