@@ -63,7 +63,7 @@ class Arithmetic(ABC):
 
     @abstractmethod
     def magnitude(self, z: Number) -> Number:
-        """A real number that is at least |z|."""
+        """One number without width that is at least |z|; not finite where z is not."""
 
     @abstractmethod
     def less(self, a: Number, b: Number) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vaetheory.certify import exact
-from vaetheory.certify.enclosure import Enclosure
+from vaetheory.certify.enclosure import Enclosure, Range
 from vaetheory.certify.propositions.base import Certified, Proved
 from vaetheory.files import replacing
 
@@ -180,6 +180,8 @@ def canonical(name: str, value: Any) -> None:
 
 
 def _write(value: Proved) -> dict[str, Any]:
+    if isinstance(value, Range):
+        return {"range": value.as_json()}
     if isinstance(value, Enclosure):
         return {"ball": value.as_json()}
     if isinstance(value, Fraction):
@@ -192,6 +194,8 @@ def _read(name: str, value: Any) -> Proved:
         ((kind, content),) = value.items()
         if kind == "ball":
             return Enclosure.from_json(name, content)
+        if kind == "range":
+            return Range.from_json(name, content)
         if kind == "exact" and isinstance(content, str):
             canonical(name, content)
             return exact.number(name, content)

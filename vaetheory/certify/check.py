@@ -9,7 +9,7 @@ from pathlib import Path
 from vaetheory.certify import certificate as files
 from vaetheory.certify.arithmetic import NotProved, TooLong
 from vaetheory.certify.certificate import Certificate
-from vaetheory.certify.enclosure import Enclosure
+from vaetheory.certify.enclosure import Enclosure, Range
 from vaetheory.certify.propositions import PROPOSITIONS
 from vaetheory.certify.propositions.base import Certified, Proved
 
@@ -56,6 +56,8 @@ def check(path: Path) -> Outcome:
         found = files.read(files.load(path))
         label = found.label
         proposition = _proposition(found)
+        if proposition.sentence(found.inputs, found.proved) != found.sentence:
+            raise ValueError("sentence: it is not what is said to be proved")
         again = proposition.prove(Checker(), found.inputs, found.witness)
         compare(found, again)
         verdict, message = ACCEPTED, found.sentence
@@ -85,7 +87,7 @@ def _proposition(found: Certificate) -> Certified:
 
 
 def compare(found: Certificate, again: dict[str, Proved]) -> None:
-    """Demand that what is proved again is what the certificate says, in its words too.
+    """Demand that what is proved again is what the certificate says.
 
     A ball proved again must lie in the inner half of the certificate's, see `Enclosure.published`.
     """
@@ -97,12 +99,11 @@ def compare(found: Certificate, again: dict[str, Proved]) -> None:
         given = found.proved[name]
         if type(given) is not type(mine):
             raise ValueError(f"proved.{name}: expected {type(mine).__name__}")
-        if isinstance(given, Enclosure) and isinstance(mine, Enclosure):
+        if isinstance(given, Range) and isinstance(mine, Range):
+            if not given.lower <= mine.lower <= mine.upper <= given.upper:
+                raise NotProved(f"proved.{name}: found {mine}, the certificate says {given}")
+        elif isinstance(given, Enclosure) and isinstance(mine, Enclosure):
             if abs(given.mid - mine.mid) + mine.rad > given.rad / 2:
                 raise NotProved(f"proved.{name}: found {mine}, the certificate says {given}")
         elif given != mine:
             raise NotProved(f"proved.{name}: found {mine}, the certificate says {given}")
-    if PROPOSITIONS[found.label].sentence(found.inputs, found.proved) != found.sentence:
-        raise ValueError("sentence: it is not what was proved")
-
-

@@ -109,6 +109,27 @@ class Enclosure:
         return cls(mid, rad)
 
 
+@dataclass(frozen=True)
+class Range(Enclosure):
+    """All of [mid - rad, mid + rad] is meant: the bounds of something that varies.
+
+    Examples
+    --------
+    >>> Range.over(Fraction(1, 3), Fraction(1, 2)).lower < Fraction(1, 3)
+    True
+    """
+
+    @classmethod
+    def over(cls, low: Fraction, high: Fraction) -> Range:
+        """A ball of few digits that holds [low, high]."""
+        mid = dyadic((low + high) / 2, 30)
+        return cls(mid, dyadic(max(high - mid, mid - low), 20, up=True))
+
+    def published(self, *, bits: int = 20) -> Range:
+        """A quarter wider: who re-proves it must find his bounds within."""
+        return Range(self.mid, dyadic(self.rad * 5 / 4, bits, up=True))
+
+
 def _write(value: Fraction) -> list[str | int]:
     if value == 0:
         return ["0", 0]

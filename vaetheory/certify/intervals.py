@@ -91,9 +91,10 @@ class Intervals(Arithmetic):
         return math.nextafter(low, -math.inf), math.nextafter(high, math.inf)
 
     def magnitude(self, z: Number) -> Number:
-        if isinstance(z, iv.mpc):
-            return iv.sqrt(z.real**2 + z.imag**2) if self.finite(z) else self._nowhere()
-        return abs(z)
+        if not self.finite(z):
+            return self._nowhere()
+        size = iv.sqrt(z.real**2 + z.imag**2) if isinstance(z, iv.mpc) else abs(z)
+        return self.ends(size)[1]
 
     def less(self, a: Number, b: Number) -> bool:
         (_, high), (low, _) = self._ends(a), self._ends(b)

@@ -77,6 +77,15 @@ class Workshop(ABC):
             bits += max(4, lacking) + 3
         raise NotProved(f"a radius of {float(radius):.2g} was not reached: {trouble}")
 
+    def settle(self, F: Arithmetic, value: Number, radius: Fraction) -> Enclosure:
+        """The enclosure of a number that is known well enough already."""
+        if not F.finite(value):
+            raise NotProved("an enclosure is not finite")
+        found = Enclosure.between(*F.bounds(value))
+        if found.rad > radius:
+            raise NotProved(f"the radius reached is {found.radius:.2g}, not {float(radius):.2g}")
+        return Enclosure(found.mid, max(found.rad, dyadic(radius, 20)))
+
     def log_evidence(
         self, model: Model, x: Vector, domain: Domain, radius: Fraction
     ) -> tuple[Enclosure, Enclosure]:

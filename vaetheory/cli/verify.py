@@ -11,7 +11,7 @@ from typing import Any
 from vaetheory import report
 from vaetheory.claims import CLAIMS
 from vaetheory.claims.runner import PROFILES, Result, select, verify
-from vaetheory.cli import progress
+from vaetheory.cli import certify, progress
 from vaetheory.cli.jobs import processes
 from vaetheory.progress import listening
 
@@ -29,11 +29,16 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--resume", action="store_true", help="go on with the run that --json FILE holds"
     )
+    certify.add_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Check propositions, printing each result as it comes."""
+    if options.certify:
+        return certify.run(options)
+    if options.out:
+        raise ValueError("--out: expected with --certify, got without it")
     target = Path(options.json) if options.json else None
     if target and not target.resolve().parent.is_dir():
         raise ValueError(f"--json: expected a folder that exists, got {target}")

@@ -12,6 +12,7 @@ from vaetheory.certify.arithmetic import NotProved
 from vaetheory.certify.enclosure import Enclosure
 from vaetheory.certify.evidence import Domain
 from vaetheory.certify.models import Model
+from vaetheory.certify.stationary import Candidate
 from vaetheory.certify.workshop import Workshop
 
 #: What is proved: an enclosure, an exact rational number, or a count.
@@ -86,6 +87,21 @@ def read_domain(value: Any) -> Domain:
     if found[0] <= 0:
         raise ValueError("domain.reach: expected a positive number")
     return Domain(*found)
+
+
+def write_candidate(candidate: Candidate) -> dict[str, Any]:
+    """A box as text."""
+    return {"centre": exact.texts(candidate.centre), "radius": exact.texts(candidate.radius)}
+
+
+def read_candidate(name: str, value: Any, size: int) -> Candidate:
+    """The inverse of `write_candidate`."""
+    if not isinstance(value, dict) or set(value) != {"centre", "radius"}:
+        raise ValueError(f"{name}: expected centre and radius, got {value!r:.80}")
+    radius = exact.vector(f"{name}.radius", value["radius"], size)
+    if min(radius) <= 0:
+        raise ValueError(f"{name}.radius: expected positive numbers")
+    return Candidate(exact.vector(f"{name}.centre", value["centre"], size), radius)
 
 
 def demand(condition: bool, what: str) -> None:

@@ -22,26 +22,15 @@ from vaetheory.certify.propositions.base import (
     demand,
     describe_model,
     model_of,
+    read_candidate,
     read_domain,
+    write_candidate,
     write_domain,
 )
 from vaetheory.certify.stationary import Candidate, krawczyk, value_at
 from vaetheory.certify.workshop import Workshop, bits_of
 
 _RADIUS = Fraction(1, 10**31)
-
-
-def _write(candidate: Candidate) -> dict[str, Any]:
-    return {"centre": exact.texts(candidate.centre), "radius": exact.texts(candidate.radius)}
-
-
-def _read(name: str, value: Any, size: int) -> Candidate:
-    if not isinstance(value, dict) or set(value) != {"centre", "radius"}:
-        raise ValueError(f"{name}: expected centre and radius, got {value!r:.80}")
-    radius = exact.vector(f"{name}.radius", value["radius"], size)
-    if min(radius) <= 0:
-        raise ValueError(f"{name}.radius: expected positive numbers")
-    return Candidate(exact.vector(f"{name}.centre", value["centre"], size), radius)
 
 
 def _prepare(inputs: Inputs) -> dict[str, Any]:
@@ -53,8 +42,22 @@ def _prepare(inputs: Inputs) -> dict[str, Any]:
     for centre in maximisers(model, x):
         tight = tight_candidate(model, x, centre)
         wide = wide_candidate(model, x, tight.centre)
-        points.append({"tight": _write(tight), "wide": _write(wide)})
+        points.append({"tight": write_candidate(tight), "wide": write_candidate(wide)})
     return {"domain": write_domain(domain_of(model, x, bits_of(_RADIUS) + 10)), "points": points}
+
+
+def _prepare_mirrored(inputs: Inputs) -> dict[str, Any]:
+    """As `_prepare`, with the mirror image of the maximiser on the right for the one on the left."""
+    found = _prepare(inputs)
+    right = found["points"][-1]
+    left = {
+        kind: {
+            "centre": [exact.text(-exact.number("m", box["centre"][0])), *box["centre"][1:]],
+            "radius": box["radius"],
+        }
+        for kind, box in right.items()
+    }
+    return found | {"points": [left, right]}
 
 
 def _prove(
@@ -118,7 +121,7 @@ def _candidates(witness: Inputs) -> tuple[list[Candidate], list[Candidate]]:
         if not isinstance(point, dict) or set(point) != {"tight", "wide"}:
             raise ValueError(f"points: expected tight and wide, got {point!r:.80}")
         for kind, kept in zip(("tight", "wide"), found, strict=True):
-            kept.append(_read(kind, point[kind], 2))
+            kept.append(read_candidate(kind, point[kind], 2))
     return found
 
 
@@ -218,7 +221,7 @@ FOLD = Certified(
         }
         for scale in ("0.3", "0.05")
     ),
-    prepare=_prepare,
+    prepare=_prepare_mirrored,
     prove=_folded,
     sentence=lambda i, p: (
         f"For {describe_model(i)}, the ELBO over all Gaussians is greatest at exactly two, mirror "
