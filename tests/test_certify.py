@@ -45,9 +45,7 @@ DECODERS = [
     float_decoders.FlatTorus(1.0, 0.6),
     float_decoders.SpherePatch(1.2),
     float_decoders.Sine([1.0, 0.5], [[3.0], [1.0]], [0.0, 0.25]),
-    float_decoders.TanhNetwork(
-        [[[1.0, 0.2], [-0.5, 1.0]], [[1.0, 0.5]]], [[0.1, 0.2], [0.3]]
-    ),
+    float_decoders.TanhNetwork([[[1.0, 0.2], [-0.5, 1.0]], [[1.0, 0.5]]], [[0.1, 0.2], [0.3]]),
     float_decoders.Reparametrised(float_decoders.Circle(0.7), [[0.5]], [0.2]),
 ]
 
@@ -97,7 +95,9 @@ def _dim(decoder):
     re=st.floats(-6, 6), im=st.floats(-2, 2), a=st.floats(0, 1), b=st.floats(0, 1),
     u=st.floats(-1, 1), v=st.floats(-1, 1),
 )  # fmt: skip
-@pytest.mark.parametrize("function", ["exp", "log", "sqrt", "sin", "cos", "tanh", "asinh", "square"])
+@pytest.mark.parametrize(
+    "function", ["exp", "log", "sqrt", "sin", "cos", "tanh", "asinh", "square"]
+)
 def test_functions_of_boxes_hold_those_of_points(name, function, re, im, a, b, u, v):
     with mp.workdps(40):
         point = mp.mpc(mp.mpf(re) + mp.mpf(u) * a, mp.mpf(im) + mp.mpf(v) * b)
@@ -112,7 +112,9 @@ def test_functions_of_boxes_hold_those_of_points(name, function, re, im, a, b, u
         for part, value in ((found.real, wanted.real), (found.imag, wanted.imag)):
             low, high = F.floats(part)
             slack = 1e-12 * (1 + abs(float(value)))
-            assert low - slack <= value <= high + slack, f"{function}: {value} outside [{low}, {high}]"
+            assert low - slack <= value <= high + slack, (
+                f"{function}: {value} outside [{low}, {high}]"
+            )
 
 
 def test_branch_cuts_are_not_finite():
@@ -146,7 +148,9 @@ def test_legendre_rules_of_both_arithmetics_overlap_and_are_exact(order):
 def test_cells_enclose_what_is_known():
     for arithmetic in ARITHMETICS.values():
         with arithmetic(120) as F:
-            (value,) = integrate(F, lambda z: [F.exp(z[0])], ((0.0, 1.0),), tolerance=1e-30, order=20)
+            (value,) = integrate(
+                F, lambda z: [F.exp(z[0])], ((0.0, 1.0),), tolerance=1e-30, order=20
+            )
             assert Enclosure.between(*F.bounds(value - F.exp(F.exact(1)) + 1)).contains(0), "e - 1"
             # A pole beside the interval.
             (value,) = integrate(
@@ -155,8 +159,10 @@ def test_cells_enclose_what_is_known():
             found = Enclosure.between(*F.bounds(value - F.pi() / 2))
             assert found.contains(0), "pi / 2 is not enclosed"
             assert found.radius < 1e-22, "a wide integral"
-            with pytest.raises(NotProved, match="cells|split"):
-                integrate(F, lambda z: [1 / z[0]], ((-1.0, 2.0),), tolerance=1e-9, order=8, most=500)
+            with pytest.raises(NotProved, match=r"cells|split"):
+                integrate(
+                    F, lambda z: [1 / z[0]], ((-1.0, 2.0),), tolerance=1e-9, order=8, most=500
+                )
 
 
 def test_limits_of_evaluations_are_no_verdict():
@@ -177,9 +183,10 @@ def test_precision_does_not_leak():
     before = ctx.prec, iv.prec
     model = Model(decoders.Circle("1"), likelihoods.Gaussian("0.3"))
     certify.log_evidence(model, ["0.6", "0.8"])
-    with intervals(200), balls(77), pytest.raises(NotProved):
+    with intervals(200), balls(77) as F:
         assert (ctx.prec, iv.prec) == (77, 200), "the precision was not set"
-        raise NotProved
+        with pytest.raises(NotProved):
+            F.demand(F.exact(1), F.exact(0), "1 < 0")
     assert (ctx.prec, iv.prec) == before, "precision was left behind"
 
 
@@ -207,7 +214,7 @@ def _doubles(value):
 
 
 ON_THE_LINE = [c for c in REFERENCES if c["latent_dim"] == 1 and _reference_model(c) is not None]
-QUICK_PLANES = ("graph_0.1", "near_singular_d2_0.001")
+QUICK_PLANES = ("graph_0.1",)
 
 
 @pytest.mark.parametrize("case", ON_THE_LINE, ids=lambda c: c["name"])
@@ -272,7 +279,9 @@ def test_elbos_agree_with_the_library():
 def test_a_closed_form_and_a_quadrature_agree():
     from vaetheory.certify.objective import ByQuadrature, ClosedForm
 
-    model = Model(decoders.Polynomial([[1], [2]], [["1", "0"], ["0", "0.5"]]), likelihoods.Gaussian("0.5"))
+    model = Model(
+        decoders.Polynomial([[1], [2]], [["1", "0"], ["0", "0.5"]]), likelihoods.Gaussian("0.5")
+    )
     with balls(200) as F:
         x = model.check_data(["0.5", "0.25"], F)
         m, v = [F.exact(Fraction(1, 3))], [F.exact(Fraction(1, 5))]
@@ -355,10 +364,14 @@ def test_a_box_without_a_stationary_point_is_not_proved():
         x = model.check_data(["0.6", "0.8"], F)
         small = (Fraction(1, 10**6),) * 2
         with pytest.raises(NotProved, match="within"):
-            krawczyk(F, objective_at(F, model, x), Candidate((Fraction("0.9"), Fraction("0.01")), small))
+            krawczyk(
+                F, objective_at(F, model, x), Candidate((Fraction("0.9"), Fraction("0.01")), small)
+            )
         wide = (Fraction(1, 2), Fraction(1, 200))
         with pytest.raises(NotProved):
-            krawczyk(F, objective_at(F, model, x), Candidate((Fraction("0.9"), Fraction("0.01")), wide))
+            krawczyk(
+                F, objective_at(F, model, x), Candidate((Fraction("0.9"), Fraction("0.01")), wide)
+            )
 
 
 def test_the_gap_over_a_range_agrees_with_gaps_at_points():
@@ -393,24 +406,31 @@ def test_the_flow_remainder_agrees_with_evidences():
         assert proved["remainder"].lower <= Fraction(str(rest)) <= proved["remainder"].upper, scale
 
 
+CIRCLE, CYLINDER = decoders.Circle("1"), decoders.Cylinder("1")
+NOISE = likelihoods.Gaussian("1")
+BITS = Model(CIRCLE, likelihoods.Bernoulli())
+PLAIN = LatentModel(lambda z: z, float_likelihoods.Gaussian(scale=1.0), 1)
+PATCH = Model(decoders.SpherePatch("1"), NOISE)
+
+
 @pytest.mark.parametrize(
     ("call", "expected"),
     [
         (lambda: certify.log_evidence(3, ["1"]), "model: expected"),
-        (lambda: certify.log_evidence(Model(decoders.Circle("1"), likelihoods.Bernoulli()), ["1"]), "x: expected 2"),
-        (lambda: certify.log_evidence(Model(decoders.Circle("1"), likelihoods.Bernoulli()), ["1", "2"]), "zeros and ones"),
+        (lambda: certify.log_evidence(BITS, ["1"]), "x: expected 2"),
+        (lambda: certify.log_evidence(BITS, ["1", "2"]), "zeros and ones"),
         (lambda: decoders.Circle("-1"), "positive"),
         (lambda: decoders.Circle("one"), "finite number"),
         (lambda: decoders.Circle(math.inf), "finite number"),
         (lambda: likelihoods.Gaussian(), "exactly one"),
         (lambda: likelihoods.Gaussian(cov=[["1", "2"], ["2", "1"]]), "positive-definite"),
         (lambda: decoders.Polynomial([[1]], [["1"], ["2"]]), "one vector a monomial"),
-        (lambda: Model.of(LatentModel(lambda z: z, float_likelihoods.Gaussian(scale=1.0), 1)), "decoder: expected"),
-        (lambda: certify.maximum(Model(decoders.Cylinder("1"), likelihoods.Gaussian("1")), ["1", "1", "0"]), "1 latent"),
-        (lambda: certify.elbo(Model(decoders.Circle("1"), likelihoods.Gaussian("1")), ["1", "0"], ["0"], ["-1"]), "var: expected"),
-        (lambda: certify.stationary_point(Model(decoders.SpherePatch("1"), likelihoods.Gaussian("1")), ["1", "0", "0"]), "closed form"),
+        (lambda: Model.of(PLAIN), "decoder: expected"),
+        (lambda: certify.maximum(Model(CYLINDER, NOISE), ["1", "1", "0"]), "1 latent"),
+        (lambda: certify.elbo(Model(CIRCLE, NOISE), ["1", "0"], ["0"], ["-1"]), "var: expected"),
+        (lambda: certify.stationary_point(PATCH, ["1", "0", "0"]), "closed form"),
     ],
-)  # fmt: skip
+)
 def test_bad_inputs_are_value_errors(call, expected):
     with pytest.raises(ValueError, match=expected):
         call()

@@ -13,6 +13,7 @@ from vaetheory.certify.enclosure import Enclosure
 from vaetheory.certify.exact import Vector
 from vaetheory.certify.global_maximum import prove_maximum
 from vaetheory.certify.models import Model
+from vaetheory.certify.objective import offset
 from vaetheory.certify.proving import Prover, domain_of
 from vaetheory.certify.search import (
     ROUGH,
@@ -22,7 +23,6 @@ from vaetheory.certify.search import (
     tight_candidate,
     wide_candidate,
 )
-from vaetheory.certify.objective import offset
 from vaetheory.certify.stationary import krawczyk, split, value_at
 from vaetheory.certify.workshop import bits_of
 
@@ -127,9 +127,7 @@ def log_evidence(model: Any, x: Any, *, radius: exact.Exact | None = None) -> En
     return Prover(settled=False).log_evidence(model, point, domain, wanted)[0]
 
 
-def elbo(
-    model: Any, x: Any, loc: Any, var: Any, *, radius: exact.Exact | None = None
-) -> Enclosure:
+def elbo(model: Any, x: Any, loc: Any, var: Any, *, radius: exact.Exact | None = None) -> Enclosure:
     """Enclose the ELBO of q = N(loc, diag(var)).
 
     Parameters
@@ -282,5 +280,7 @@ def gap(model: Any, x: Any, *, radius: exact.Exact | None = None) -> Enclosure:
     """
     model, point = _prepared(model, x)
     evidence = log_evidence(model, point, radius=radius)
-    best = maximum(model, point).elbo if model.latent_dim == 1 else stationary_point(model, point).elbo
+    best = (
+        maximum(model, point).elbo if model.latent_dim == 1 else stationary_point(model, point).elbo
+    )
     return Enclosure.between(evidence.lower - best.upper, evidence.upper - best.lower)

@@ -14,8 +14,12 @@ from typing import Any, TypeAlias
 Number: TypeAlias = Any
 
 
-class NotProved(ArithmeticError):  # noqa: N818 - it is no error: the proof did not come about
+class NotProved(ArithmeticError):
     """An enclosure is not finite, too wide, or a comparison could not be decided."""
+
+
+class Unreachable(NotProved):
+    """No precision would help."""
 
 
 class TooLong(NotProved):

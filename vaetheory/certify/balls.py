@@ -14,9 +14,7 @@ from vaetheory.certify.arithmetic import Arithmetic, Number
 try:
     from flint import acb, arb, ctx, fmpq, fmpz
 except ImportError:
-    raise ImportError(
-        "certificates need python-flint: pip install 'vaetheory[certify]'"
-    ) from None
+    raise ImportError("certificates need python-flint: pip install 'vaetheory[certify]'") from None
 if not hasattr(ctx, "workprec"):
     raise ImportError(
         "certificates need python-flint 0.7.1 or newer: pip install -U 'vaetheory[certify]'"

@@ -34,9 +34,10 @@ def integrate(
     A cell is done when its rule's error is proved to be below `tolerance`, or the integrand so
     small that its enclosure times the cell's volume is; both then count with their full size. Else
     it splits across its worse dimension; where the `gauge`, a real function such as the integrand's
-    logarithm, varies much, it does so untried. The error of the n-point rule on [-1, 1], for an integrand
-    that is analytic and at most M inside the ellipse of parameter rho, is at most
-    64/15 M rho^(-2n) / (1 - rho^-2), n >= 2.
+    logarithm, varies much, it does so untried.
+
+    The error of the n-point rule on [-1, 1], n >= 2, is at most 64/15 M rho^(-2n) / (1 - rho^-2)
+    for an integrand that is analytic and at most M inside Bernstein's ellipse of parameter rho.
 
     Raises
     ------
@@ -62,9 +63,7 @@ def integrate(
                 stack.extend(_halves(cell, _steepest_axis(F, gauge, cell)))
                 continue
             errors = [_error(F, f, cell, reals, axis, order, threshold) for axis in _axes(cell)]
-            good = all(
-                e is not None and all(F.less(v, threshold) for v in e) for e in errors
-            )
+            good = all(e is not None and all(F.less(v, threshold) for v in e) for e in errors)
             if not good:
                 stack.extend(_halves(cell, _worst_axis(F, cell, errors)))
                 continue
@@ -88,7 +87,9 @@ def _steepest_axis(F: Arithmetic, gauge: Callable[[list[Number]], Number], cell:
         return 0
     spreads = []
     for axis in _axes(cell):
-        line = [F.hull(a, b) if i == axis else F.exact(a / 2 + b / 2) for i, (a, b) in enumerate(cell)]
+        line = [
+            F.hull(a, b) if i == axis else F.exact(a / 2 + b / 2) for i, (a, b) in enumerate(cell)
+        ]
         spreads.append((_spread(F, gauge(line)), cell[axis][1] - cell[axis][0]))
     return spreads.index(max(spreads))
 

@@ -57,7 +57,9 @@ class Certificate:
 
 
 def of(
-    proposition: Certified, inputs: Mapping[str, Any], witness: Mapping[str, Any],
+    proposition: Certified,
+    inputs: Mapping[str, Any],
+    witness: Mapping[str, Any],
     found: Mapping[str, Proved],
 ) -> Certificate:
     """The certificate of what was proved, its balls widened as `Enclosure.published` says."""

@@ -23,4 +23,6 @@ class Checker(Workshop):
 
     def body(self, F: Arithmetic, model: Model, x: Vector, domain: Domain, bits: int) -> Number:
         order = 30 if model.latent_dim == 1 else 12
-        return body_by_cells(F, model, x, domain, bits=bits, order=order, most=self.most_cells[model.latent_dim])
+        return body_by_cells(
+            F, model, x, domain, bits=bits, order=order, most=self.most_cells[model.latent_dim]
+        )

@@ -39,12 +39,12 @@ class Decoder(ABC):
     def __call__(self, z: Sequence[Number], F: Arithmetic) -> list[Number]:
         """Decode over the arithmetic F."""
 
-    def growth(self) -> list[Vector] | None:
+    def growth(self) -> Sequence[Vector] | None:
         """Coefficients c an output, |f_i(z)| <= sum_k c_k r^k, r = sum_j |z_j|; None if unknown."""
         return None
 
     def after(self, change: Matrix) -> Decoder:
-        """The decoder z -> f(A z) for a matrix A, with A worked into the parameters if it can be."""
+        """The decoder z -> f(A z) for a matrix A, worked into the parameters if it can be."""
         return Reparametrised(self, change)
 
     def as_json(self) -> dict[str, Any]:
@@ -102,14 +102,12 @@ class Affine(Decoder):
         return len(self.weight[0])
 
     def __call__(self, z: Sequence[Number], F: Arithmetic) -> list[Number]:
-        return [
-            F.dot(row, z) + F.exact(b) for row, b in zip(self.weight, self.bias, strict=True)
-        ]
+        return [F.dot(row, z) + F.exact(b) for row, b in zip(self.weight, self.bias, strict=True)]
 
     def after(self, change: Matrix) -> Decoder:
         return Affine(exact.product(self.weight, change), self.bias)
 
-    def growth(self) -> list[Vector]:
+    def growth(self) -> Sequence[Vector]:
         return [
             (abs(b), max(abs(v) for v in row))
             for row, b in zip(self.weight, self.bias, strict=True)
@@ -175,7 +173,7 @@ class Polynomial(Decoder):
                 found[powers] = [a + value * c[k] for a, c in zip(entry, columns, strict=True)]
         return Polynomial(list(found), list(found.values()))
 
-    def growth(self) -> list[Vector] | None:
+    def growth(self) -> Sequence[Vector] | None:
         most = max(sum(row) for row in self.powers)
         out = []
         for column in zip(*self.coefficients, strict=True):
@@ -228,7 +226,7 @@ class Circle(_OfNumbers):
     def __call__(self, z: Sequence[Number], F: Arithmetic) -> list[Number]:
         return _circle(self.radius, z[0], F)
 
-    def growth(self) -> list[Vector]:
+    def growth(self) -> Sequence[Vector]:
         return [(self.radius, Fraction(0))] * 2
 
 
@@ -253,7 +251,7 @@ class Helix(_OfNumbers):
         r, t = F.exact(self.radius), z[0] / self.length(F)
         return [r * F.cos(t), r * F.sin(t), F.exact(self.pitch) * t]
 
-    def growth(self) -> list[Vector]:
+    def growth(self) -> Sequence[Vector]:
         return [(self.radius, Fraction(0))] * 2 + [(Fraction(0), Fraction(1))]
 
 
@@ -270,7 +268,7 @@ class Catenary(_OfNumbers):
         t = z[0] / a
         return [a * F.asinh(t), a * F.sqrt(1 + F.square(t))]
 
-    def growth(self) -> list[Vector]:
+    def growth(self) -> Sequence[Vector]:
         return [(Fraction(0), Fraction(1)), (self.scale, Fraction(1))]
 
 
@@ -285,7 +283,7 @@ class Cylinder(_OfNumbers):
     def __call__(self, z: Sequence[Number], F: Arithmetic) -> list[Number]:
         return [*_circle(self.radius, z[0], F), z[1]]
 
-    def growth(self) -> list[Vector]:
+    def growth(self) -> Sequence[Vector]:
         return [(self.radius, Fraction(0))] * 2 + [(Fraction(0), Fraction(1))]
 
 
@@ -301,7 +299,7 @@ class FlatTorus(_OfNumbers):
     def __call__(self, z: Sequence[Number], F: Arithmetic) -> list[Number]:
         return _circle(self.radius, z[0], F) + _circle(self.other_radius, z[1], F)
 
-    def growth(self) -> list[Vector]:
+    def growth(self) -> Sequence[Vector]:
         return [(r, Fraction(0)) for r in (self.radius, self.other_radius) for _ in range(2)]
 
 
@@ -318,7 +316,7 @@ class SpherePatch(_OfNumbers):
         t = 1 / (1 + square * F.exact(1 / (4 * self.radius**2)))
         return [z[0] * t, z[1] * t, F.exact(self.radius) * (2 * t - 1)]
 
-    def growth(self) -> list[Vector]:
+    def growth(self) -> Sequence[Vector]:
         return [(self.radius, Fraction(0))] * 3
 
 
@@ -349,7 +347,7 @@ class Sine(Decoder):
     def after(self, change: Matrix) -> Decoder:
         return Sine(self.amplitude, exact.product(self.frequency, change), self.phase)
 
-    def growth(self) -> list[Vector]:
+    def growth(self) -> Sequence[Vector]:
         return [(abs(a), Fraction(0)) for a in self.amplitude]
 
 
@@ -389,7 +387,7 @@ class TanhNetwork(Decoder):
     biases: tuple[Vector, ...]
 
     def __init__(self, weights: Any, biases: Any) -> None:
-        layers = []
+        layers: list[Affine] = []
         for i, (w, b) in enumerate(zip(weights, biases, strict=True)):
             columns = len(layers[-1].weight) if layers else None
             layers.append(Affine(exact.matrix(f"weights[{i}]", w, columns), b))
@@ -413,7 +411,7 @@ class TanhNetwork(Decoder):
         first = exact.product(self.weights[0], change)
         return TanhNetwork((first, *self.weights[1:]), self.biases)
 
-    def growth(self) -> list[Vector]:
+    def growth(self) -> Sequence[Vector]:
         last, bias = self.weights[-1], self.biases[-1]
         if len(self.weights) == 1:
             return Affine(last, bias).growth()
@@ -453,7 +451,7 @@ class Reparametrised(Decoder):
     def after(self, change: Matrix) -> Decoder:
         return Reparametrised(self.inner, exact.product(self.weight, change), self.bias)
 
-    def growth(self) -> list[Vector] | None:
+    def growth(self) -> Sequence[Vector] | None:
         inner = self.inner.growth()
         if inner is None or any(len(c) > 2 for c in inner):
             return None

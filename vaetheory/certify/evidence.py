@@ -1,4 +1,4 @@
-"""Enclosures of the log evidence, whatever the arithmetic: where the integrand is, and its tails."""
+"""Enclosures of the log evidence in any arithmetic: where the integrand is, and its tails."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ class Domain:
     """Where the integral is taken: [-reach, reach]^d, and the scale exp(shift) of the integrand.
 
     For d = 2 the axes are turned by twice the angle whose tangent is given, an exact rotation.
-    The peak is a point near the greatest value. Whatever they are, the enclosure is right; good ones make it narrow.
+    The peak is a point near the greatest value. Whatever they are, the enclosure is right; good
+    ones make it narrow.
     """
 
     reach: float
@@ -83,7 +84,9 @@ def _tangent(F: Arithmetic, model: Model, x: Vector, point: tuple[float, ...]) -
     h = 2.0**-20
 
     def at(i: int, j: int) -> Number:
-        return model.log_joint(F, x, [F.exact(p) + F.exact(k * h) for p, k in zip(point, (i, j), strict=True)])
+        return model.log_joint(
+            F, x, [F.exact(p) + F.exact(k * h) for p, k in zip(point, (i, j), strict=True)]
+        )
 
     mid = 2 * at(0, 0)
     first = sum(F.floats(at(1, 0) + at(-1, 0) - mid))
@@ -163,7 +166,7 @@ def assemble(
 def negligible_parts(
     F: Arithmetic, model: Model, x: Vector, domain: Domain, bits: int
 ) -> tuple[list[tuple[float, float]], Number]:
-    """Intervals where the integrand counts (d = 1), and an enclosure of the rest of the integral."""
+    """Intervals where the integrand counts, d = 1, and an enclosure of the rest of the integral."""
     shift = F.exact(domain.shift)
     threshold = math.ldexp(1.0, -bits)
     kept: list[tuple[float, float]] = []

@@ -16,7 +16,7 @@ from vaetheory.certify.models import Model
 Powers: TypeAlias = tuple[int, ...]
 
 
-class NoClosedForm(ValueError):  # noqa: N818 - another route is taken then
+class NoClosedForm(ValueError):
     """The expectation is none of a polynomial, a wave or an exponential."""
 
 
@@ -90,12 +90,12 @@ class Expansion:
             out.add_exponential(tuple(s + t for s, t in zip(k, j, strict=True)), c * d)
         return out
 
-    def expectation(
-        self, m: Sequence[Number], v: Sequence[Number], orders: Powers
-    ) -> Number:
+    def expectation(self, m: Sequence[Number], v: Sequence[Number], orders: Powers) -> Number:
         """E of the derivative of the given orders under N(m, diag(v))."""
         F, total = self.F, self.F.exact(0)
-        moments = [_moments(F, a, b, self._degree(j)) for j, (a, b) in enumerate(zip(m, v, strict=True))]
+        moments = [
+            _moments(F, a, b, self._degree(j)) for j, (a, b) in enumerate(zip(m, v, strict=True))
+        ]
         for powers, c in self.powers.items():
             if any(p < o for p, o in zip(powers, orders, strict=True)):
                 continue
@@ -121,12 +121,12 @@ class Expansion:
             for _ in range(turns):
                 cos, sin = -sin, cos
             total = total + scale * F.exp(-damping / 2) * (a * cos + b * sin)
-        for k, c in self.exponentials.items():
-            exponent, scale = F.exact(0), Fraction(1)
-            for t, mj, vj, o in zip(k, m, v, orders, strict=True):
-                scale *= t**o
+        for rates, c in self.exponentials.items():
+            exponent, rise = F.exact(0), Fraction(1)
+            for t, mj, vj, o in zip(rates, m, v, orders, strict=True):
+                rise *= t**o
                 exponent = exponent + F.exact(t) * mj + F.exact(t * t) * vj / 2
-            total = total + F.exact(scale) * c * F.exp(exponent)
+            total = total + F.exact(rise) * c * F.exp(exponent)
         return total
 
     def _degree(self, axis: int) -> int:

@@ -9,7 +9,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from vaetheory.certify.arithmetic import Arithmetic, Number, NotProved
+from vaetheory.certify.arithmetic import Arithmetic, NotProved, Number
 
 try:
     from mpmath import iv, libmp, mp

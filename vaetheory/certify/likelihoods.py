@@ -183,9 +183,7 @@ class Bernoulli(Likelihood):
     def factors(
         self, F: Arithmetic, x: Vector, outputs: Sequence[Number]
     ) -> tuple[Number, list[Number]]:
-        return F.exact(0), [
-            1 + F.exp(-o if v else o) for v, o in zip(x, outputs, strict=True)
-        ]
+        return F.exact(0), [1 + F.exp(-o if v else o) for v, o in zip(x, outputs, strict=True)]
 
     def greatest(self, F: Arithmetic, x: Vector) -> Number:
         return F.exact(0)

@@ -29,7 +29,8 @@ class Model:
     Examples
     --------
     >>> from vaetheory import certify
-    >>> certify.Model(certify.decoders.Circle("0.1"), certify.likelihoods.Gaussian("0.3")).latent_dim
+    >>> decoder, likelihood = certify.decoders.Circle("0.1"), certify.likelihoods.Gaussian("0.3")
+    >>> certify.Model(decoder, likelihood).latent_dim
     1
     """
 
@@ -60,7 +61,7 @@ class Model:
         Raises
         ------
         ValueError
-            If its decoder is a plain callable, or its likelihood not Gaussian, Bernoulli or Poisson.
+            If its decoder is a plain callable, or the likelihood another family.
         """
         if isinstance(model, Model):
             return model
@@ -109,12 +110,10 @@ class Model:
         """The inverse of `as_json`."""
         if not isinstance(value, dict) or set(value) != {"decoder", "likelihood"}:
             raise ValueError(f"model: expected decoder and likelihood, got {value!r:.80}")
-        return cls(
-            decoders.from_json(value["decoder"]), likelihoods.from_json(value["likelihood"])
-        )
+        return cls(decoders.from_json(value["decoder"]), likelihoods.from_json(value["likelihood"]))
 
 
-_BY_FIELDS = {
+_BY_FIELDS: dict[type[Any], tuple[Any, tuple[str, ...]]] = {
     float_decoders.Affine: (decoders.Affine, ("weight", "bias")),
     float_decoders.Polynomial: (decoders.Polynomial, ("powers", "coefficients")),
     float_decoders.Circle: (decoders.Circle, ("radius",)),
@@ -139,7 +138,7 @@ def _decoder_of(decoder: Any) -> Decoder:
             f"decoder of your own; got {type(decoder).__name__}"
         )
     cls, names = _BY_FIELDS[type(decoder)]
-    return cls(*[getattr(decoder, name) for name in names])  # type: ignore[abstract, call-arg]
+    return cls(*[getattr(decoder, name) for name in names])
 
 
 def _likelihood_of(likelihood: Any) -> Likelihood:

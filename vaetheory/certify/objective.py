@@ -88,7 +88,7 @@ class ByQuadrature(Objective):
     def __init__(self, F: Arithmetic, model: Model, x: Vector, bits: int, order: int = 30) -> None:
         if model.latent_dim != 1:
             raise ValueError(
-                "model: expected a closed form of the ELBO for two latent dimensions (a polynomial, "
+                "model: expected a closed form of the ELBO for two latent dimensions (polynomial, "
                 "circle, cylinder, torus, sine or sinh decoder under a Gaussian, or an affine one "
                 f"under a Poisson likelihood), got {type(model.decoder).__name__} under "
                 f"{type(model.likelihood).__name__}"

@@ -63,7 +63,9 @@ def select(labels: Sequence[str] | None, claims: Iterable[tuple[str, str]] = ())
     chosen: set[str] = set()
     for asked in labels:
         of_claim = members.get(asked, set())
-        found = [p for p in PROPOSITIONS if asked in (p, p.split("-")[0]) or p.split("-")[0] in of_claim]
+        found = [
+            p for p in PROPOSITIONS if asked in (p, p.split("-")[0]) or p.split("-")[0] in of_claim
+        ]
         if not found:
             raise ValueError(
                 f"label: expected one of {', '.join(PROPOSITIONS)}, or a claim with one of them; "

@@ -54,7 +54,9 @@ def _beside(F: Arithmetic, model: Model, x: Vector, point: Sequence[float]) -> l
     variances = []
     for j in range(len(point)):
         moved = [
-            model.log_joint(F, x, [F.exact(Fraction(p) + k * h * (i == j)) for i, p in enumerate(point)])
+            model.log_joint(
+                F, x, [F.exact(Fraction(p) + k * h * (i == j)) for i, p in enumerate(point)]
+            )
             for k in (-1, 0, 1)
         ]
         second = sum(F.floats(moved[0] + moved[2] - 2 * moved[1])) / 2 / float(h) ** 2

@@ -118,7 +118,7 @@ def _middle_inverse(F: Arithmetic, hessian: Sequence[Sequence[Number]]) -> list[
 def newton(
     F: Arithmetic, objective: Objective, start: Sequence[Fraction], *, steps: int, bits: int
 ) -> Vector:
-    """Approach a stationary point from `start` by Newton's method on midpoints; nothing is proved."""
+    """Approach a stationary point by Newton's method on midpoints; nothing is proved."""
     point = tuple(start)
     for _ in range(steps):
         values = F.vector(point)
@@ -128,7 +128,10 @@ def newton(
         point = tuple(dyadic(p - s, bits) for p, s in zip(point, move, strict=True))
         if min(split(point)[1]) <= 0:
             raise NotProved("Newton's method left the positive variances")
-        if all(abs(s) <= abs(p) / 2 ** (bits - 10) + Fraction(1, 2**bits) for p, s in zip(point, move, strict=True)):
+        if all(
+            abs(s) <= abs(p) / 2 ** (bits - 10) + Fraction(1, 2**bits)
+            for p, s in zip(point, move, strict=True)
+        ):
             break
     return point
 

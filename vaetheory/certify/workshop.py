@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from fractions import Fraction
 
-from vaetheory.certify.arithmetic import Arithmetic, NotProved, Number, TooLong
+from vaetheory.certify.arithmetic import Arithmetic, NotProved, Number, TooLong, Unreachable
 from vaetheory.certify.enclosure import Enclosure, dyadic
 from vaetheory.certify.evidence import Domain, assemble
 from vaetheory.certify.exact import Vector
@@ -58,6 +58,7 @@ class Workshop(ABC):
         wanted = dyadic(radius, 20) if self.settled else Fraction(0)
         extra = _SPARE + max(0, math.ceil(math.log2(1 + size)))
         trouble = ""
+        last: Fraction | None = None
         for _ in range(_ATTEMPTS):
             with self.arithmetic(bits + extra) as F:
                 try:
@@ -65,7 +66,7 @@ class Workshop(ABC):
                     if not F.finite(value):
                         raise NotProved("an enclosure is not finite")
                     found = Enclosure.between(*F.bounds(value))
-                except TooLong:
+                except (TooLong, Unreachable):
                     raise
                 except NotProved as error:
                     trouble, lacking = str(error), 40
@@ -73,6 +74,10 @@ class Workshop(ABC):
                     if found.rad <= radius:
                         return Enclosure(found.mid, max(found.rad, wanted))
                     trouble = f"the radius reached is {found.radius:.2g}"
+                    if last is not None and found.rad > last / 2:
+                        # More bits do not help: it is not they that are lacking.
+                        break
+                    last = found.rad
                     lacking = math.ceil(math.log2(found.rad / radius))
             bits += max(4, lacking) + 3
         raise NotProved(f"a radius of {float(radius):.2g} was not reached: {trouble}")
@@ -89,11 +94,14 @@ class Workshop(ABC):
     def log_evidence(
         self, model: Model, x: Vector, domain: Domain, radius: Fraction
     ) -> tuple[Enclosure, Enclosure]:
-        """Log evidence, and a bound of the scaled integral outside the domain as the ball [0, t]."""
+        """Log evidence, and a bound t of the scaled integral outside the domain as ball [0, t]."""
         tails: list[Enclosure] = []
 
         def attempt(F: Arithmetic, bits: int) -> Number:
-            value, tail = assemble(F, model, x, domain, self.body(F, model, x, domain, bits))
+            body = self.body(F, model, x, domain, bits)
+            value, tail = assemble(F, model, x, domain, body)
+            if F.less(body * F.exact(2 * radius), tail):
+                raise Unreachable(f"too much lies outside the domain for {float(radius):.2g}")
             tails.append(Enclosure.between(Fraction(0), F.high(tail)))
             return value
 

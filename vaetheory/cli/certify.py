@@ -53,6 +53,8 @@ def run(options: argparse.Namespace) -> int:
                 files.write(path, attempt.certificate)
                 where = str(path)
             print(f"{attempt.verdict:<16} {label:<12} {attempt.seconds:6.1f} s  {where}")
-            print(f"    {'proved' if attempt.certificate else 'why'}: {attempt.message}", flush=True)
+            print(
+                f"    {'proved' if attempt.certificate else 'why'}: {attempt.message}", flush=True
+            )
     print(f"{good} of {done} instances certified, {seconds:.1f} s of work")
     return 0 if good == done else 1

@@ -86,7 +86,7 @@ def read_domain(value: Any) -> Domain:
         found.append(float(number))
     if found[0] <= 0:
         raise ValueError("domain.reach: expected a positive number")
-    return Domain(*found)
+    return Domain(found[0], found[1], found[2])
 
 
 def write_candidate(candidate: Candidate) -> dict[str, Any]:

@@ -117,9 +117,7 @@ EVIDENCE = Certified(
     ),
     prepare=domain_for,
     prove=evidence,
-    sentence=lambda i, p: (
-        f"For {describe_model(i)}, the log evidence is {p['log_evidence']} nats."
-    ),
+    sentence=lambda i, p: f"For {describe_model(i)}, the log evidence is {p['log_evidence']} nats.",
 )
 
 
@@ -151,13 +149,11 @@ def _split(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved]
         least = [size + 1, Fraction(0), Fraction(1)]
         longest = max(len(least), len(bounds))
         sizes = [
-            (least[k] if k < 3 else 0) + (bounds[k] if k < len(bounds) else 0)
+            (least[k] if k < 3 else Fraction(0)) + (bounds[k] if k < len(bounds) else 0)
             for k in range(longest)
         ]
-        value = gaussian_expectation(
-            F, integrand, F.exact(loc), scale, [sizes], [2], bits=bits
-        )[0]
-        return value
+        place = F.exact(loc)
+        return gaussian_expectation(F, integrand, place, scale, [sizes], [2], bits=bits)[0]
 
     elbo = work.enclose(closed, radius)
     relative = work.enclose(divergence, radius)
@@ -169,9 +165,7 @@ def _split(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved]
     return found | {
         "elbo": elbo,
         "divergence": Enclosure.between(kl_low, kl_high),
-        "residual": Enclosure.between(
-            elbo.lower + relative.lower, elbo.upper + relative.upper
-        ),
+        "residual": Enclosure.between(elbo.lower + relative.lower, elbo.upper + relative.upper),
     }
 
 

@@ -272,7 +272,9 @@ def _bounded(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Prove
     h = exact.positive("h", inputs["h"])
     if len(x) != len(fit):
         raise ValueError(f"fit: expected {len(x)} rows, got {len(fit)}")
-    residuals = _columns([[(a - b) ** 2 for a, b in zip(u, w, strict=True)] for u, w in zip(x, fit, strict=True)])
+    residuals = _columns(
+        [[(a - b) ** 2 for a, b in zip(u, w, strict=True)] for u, w in zip(x, fit, strict=True)]
+    )
     means = _columns(x)
     spreads = _columns([[(a - m) ** 2 for a, m in zip(u, means, strict=True)] for u in x])
     demand(min(spreads) > 0, "no dimension is constant")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
@@ -104,7 +105,7 @@ class _Flow:
         return total
 
     def check(self) -> None:
-        """f' >= 1 everywhere: even powers only, not negative, and a constant of at least 1."""
+        """F' >= 1 everywhere: even powers only, not negative, and a constant of at least 1."""
         good = self.first[0] >= 1 and all(
             c >= 0 and (k % 2 == 0 or c == 0) for k, c in enumerate(self.first)
         )
@@ -161,8 +162,11 @@ def _smoothed(F: Arithmetic, flow: _Flow, k: int, x: Fraction, sigma: Fraction) 
 def _over_times(
     F: Arithmetic, flow: _Flow, k: int, z0: Fraction, x: Fraction, sigma: Fraction
 ) -> Number:
-    """E p^(k)(x + tau eps) for all tau in [0, sigma]: by the heat equation d/dt = 1/2 d^2/dx^2, t =
-    tau^2, it is p^(k)(x) + t / 2 times E p^(k+2)(x + tau' eps) for some tau' in [0, sigma]."""
+    """E p^(k)(x + tau eps) for all tau in [0, sigma] at once, times sqrt(2 pi).
+
+    By the heat equation, d/dt = 1/2 d^2/dx^2 with t = tau^2, it is p^(k)(x) + t / 2 times
+    E p^(k+2)(x + tau' eps) for some tau' in [0, tau].
+    """
     time = F.hull(0, sigma**2)
     return flow.derivative(F, k, F.exact(z0)) + time / 2 * _smoothed(F, flow, k + 2, x, sigma)
 
@@ -171,7 +175,7 @@ def _pieces(F: Arithmetic, flow: _Flow, k: int, low: Fraction, high: Fraction) -
     """The hull of a derivative over a box, from four parts of it."""
     ends = [low + (high - low) * i / 4 for i in range(5)]
     out = None
-    for a, b in zip(ends, ends[1:], strict=False):
+    for a, b in itertools.pairwise(ends):
         value = flow.derivative(F, k, F.hull(a, b))
         out = value if out is None else F.hull(_low(F, out, value), _high(F, out, value))
     assert out is not None

@@ -35,7 +35,10 @@ def potential(curve: Matrix, z0: Fraction) -> Potential:
     taylor = []
     for column in zip(*curve, strict=True):
         row = [
-            sum((c * math.comb(n, k) * z0 ** (n - k) for n, c in enumerate(column) if n >= k), Fraction(0))
+            sum(
+                (c * math.comb(n, k) * z0 ** (n - k) for n, c in enumerate(column) if n >= k),
+                Fraction(0),
+            )
             for k in range(len(column))
         ]
         taylor.append(row)
@@ -64,7 +67,7 @@ def by_powers(F: Arithmetic, v: Potential, s: Number) -> dict[int, Number]:
 
 
 class _Scaled(Objective):
-    """-E V + 1/2 log w for u ~ N(a, w): the ELBO in u = (z - z0) / s, but for what does not vary."""
+    """-E V + 1/2 log w for u ~ N(a, w): the ELBO in u = (z - z0) / s, less what does not vary."""
 
     def __init__(self, F: Arithmetic, v: Potential, s: Number) -> None:
         super().__init__(F, 1)
@@ -87,7 +90,11 @@ class _Scaled(Objective):
 
 
 def _curvature(
-    F: Arithmetic, layers: Sequence[Potential], s: Number, box: Candidate, steep: Fraction,
+    F: Arithmetic,
+    layers: Sequence[Potential],
+    s: Number,
+    box: Candidate,
+    steep: Fraction,
     most: Fraction,
 ) -> Number:
     """The second derivative of the gap in s, over a box of s."""
@@ -180,7 +187,9 @@ def _ratio(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved]
     steep = max((c * c for c in flat), default=Fraction(0))
     demand(steep > 0, "one output is affine, so that the curve is a graph")
     columns = list(zip(*curve, strict=True))
-    first = [sum((n * c * z0 ** (n - 1) for n, c in enumerate(col) if n), Fraction(0)) for col in columns]
+    first = [
+        sum((n * c * z0 ** (n - 1) for n, c in enumerate(col) if n), Fraction(0)) for col in columns
+    ]
     second = [
         sum((n * (n - 1) * c * z0 ** (n - 2) for n, c in enumerate(col) if n > 1), Fraction(0))
         for col in columns
@@ -207,7 +216,9 @@ def _ratio(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved]
     assert high is not None
     demand(low <= coefficient <= high, "the bounds hold the gap law's coefficient")
     demand(low > 0, "the lower bound is positive")
-    return {"coefficient": coefficient, "ratio": Range.over(low, high)}
+    point = [sum((c * z0**n for n, c in enumerate(col)), Fraction(0)) for col in columns]
+    out: dict[str, Proved] = {f"x_{j}": c for j, c in enumerate(point)}
+    return out | {"coefficient": coefficient, "ratio": Range.over(low, high)}
 
 
 def _root(value: Fraction) -> Fraction:
@@ -230,11 +241,12 @@ GAP_RANGE = Certified(
 
 def _words(i: Inputs, p: Any) -> str:
     ratio = p["ratio"]
+    x = ", ".join(exact.text(p[k]) for k in sorted(p) if k.startswith("x_"))
     return (
         f"For the curve with coefficients f = {list_texts(i['f'])} (lowest power first) and x = "
-        f"f({i['z0']}): for every 0 < sigma <= {i['sigma_0']} the ELBO has exactly one stationary "
-        "point (m, v) with m within sigma / 4|f'| of z0 and v within a quarter of sigma^2 / |f'|^2 "
-        f"of it, a maximum, and its gap over sigma^2 lies in [{float(ratio.lower):.6g}, "
-        f"{float(ratio.upper):.6g}]; its limit as sigma -> 0 is exactly "
+        f"f({i['z0']}) = ({x}): for every 0 < sigma <= {i['sigma_0']} the ELBO has exactly one "
+        "stationary point (m, v) with m within sigma / 4|f'| of z0 and v within a quarter of "
+        "sigma^2 / |f'|^2 of the same, a maximum, and its gap over sigma^2 lies in "
+        f"[{float(ratio.lower):.6g}, {float(ratio.upper):.6g}]; its limit as sigma -> 0 is exactly "
         f"{exact.text(p['coefficient'])}."
     )

@@ -47,7 +47,7 @@ def _prepare(inputs: Inputs) -> dict[str, Any]:
 
 
 def _prepare_mirrored(inputs: Inputs) -> dict[str, Any]:
-    """As `_prepare`, with the mirror image of the maximiser on the right for the one on the left."""
+    """As `_prepare`, with the mirror image of the maximiser on the right as the other one."""
     found = _prepare(inputs)
     right = found["points"][-1]
     left = {
@@ -100,9 +100,7 @@ def _prove(
             demand(len(box) == 2, "a mean and a variance")
             inside = all(
                 a < c - r and c + r < b
-                for (a, b), c, r in zip(
-                    candidate.box, narrow.centre, narrow.radius, strict=True
-                )
+                for (a, b), c, r in zip(candidate.box, narrow.centre, narrow.radius, strict=True)
             )
             demand(inside, "the wide box holds the narrow one")
         floor = F.exact(F.low(F.exact(known) - offset(F, model, x)))
@@ -190,7 +188,9 @@ POSITIVE_GAP = Certified(
 def _folded(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved]:
     model, x = model_of(inputs)
     decoder = model.decoder
-    even = isinstance(decoder, Polynomial) and all(p % 2 == 0 for row in decoder.powers for p in row)
+    even = isinstance(decoder, Polynomial) and all(
+        p % 2 == 0 for row in decoder.powers for p in row
+    )
     demand(even, "the decoder is even")
     tight, wide = _candidates(witness)
     demand(len(tight) == 2, "there are two maximisers")
@@ -229,4 +229,3 @@ FOLD = Certified(
         f"the gap there is {p['gap']} nats, above a half (log 2 is its limit as sigma -> 0)."
     ),
 )
-

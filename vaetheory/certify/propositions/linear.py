@@ -70,15 +70,11 @@ class _Linear:
 
 
 def _add(a: Matrix, b: Matrix) -> Matrix:
-    return tuple(
-        tuple(s + t for s, t in zip(u, v, strict=True)) for u, v in zip(a, b, strict=True)
-    )
+    return tuple(tuple(s + t for s, t in zip(u, v, strict=True)) for u, v in zip(a, b, strict=True))
 
 
 def _diagonal(values: Vector) -> Matrix:
-    return tuple(
-        tuple(v * (i == j) for j in range(len(values))) for i, v in enumerate(values)
-    )
+    return tuple(tuple(v * (i == j) for j in range(len(values))) for i, v in enumerate(values))
 
 
 def _no_gap(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved]:

@@ -95,9 +95,7 @@ def _loss(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved]:
             for j, b in enumerate(h):
                 loss += a * b * moments[i + j] * half / len(x)
     demand(loss > 0, "the loss is positive")
-    residual = Enclosure.between(
-        other.lower - best.upper - loss, other.upper - best.lower - loss
-    )
+    residual = Enclosure.between(other.lower - best.upper - loss, other.upper - best.lower - loss)
     demand(residual.lower <= 0 <= residual.upper, "the two sides agree")
     return {"misfit_best": best, "misfit_other": other, "loss": loss, "residual": residual}
 

@@ -96,8 +96,7 @@ def _words(i: Inputs, p: Any) -> str:
     names = sorted(k for k in p if k != "elbo")
     where = ", ".join(f"{name.replace('_', ' ')} = {p[name]}" for name in names)
     return (
-        f"For {describe_model(i)}, the box of the witness holds exactly one stationary point of the ELBO over "
-        f"Gaussians of diagonal covariance, at {where}; the Hessian is negative definite on the "
-        f"box, so it is a strict maximum, and the ELBO there is {p['elbo']}."
+        f"For {describe_model(i)}, the box of the witness holds exactly one stationary point of "
+        f"the ELBO over Gaussians of diagonal covariance, at {where}; the Hessian is negative "
+        f"definite on the box, so it is a strict maximum, and the ELBO there is {p['elbo']}."
     )
-
