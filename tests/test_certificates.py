@@ -246,6 +246,17 @@ def test_a_proof_that_takes_too_long_is_unchecked(made, tmp_path, monkeypatch, c
     assert "1 unchecked" in capsys.readouterr().out, "it is not listed"
 
 
+def test_labels_choose_each_proposition_once():
+    pairs = [("stationary-evidence", "3a"), ("stationary-evidence", "3g"), ("other", "9a")]
+    assert runner.select(None) == list(PROPOSITIONS), "not everything by default"
+    assert runner.select(["3c"]) == ["3c", "3c-converse"], "a label goes with its suffixes"
+    assert runner.select(["3c-converse"]) == ["3c-converse"], "more than was asked for"
+    assert runner.select(["stationary-evidence"], pairs) == ["3a-evidence", "3a", "3g"]
+    with pytest.raises(ValueError, match="got 'other'"):
+        runner.select(["other"], pairs)
+    assert [a.number for a in runner.certify(["2c"])] == [0, 1], "not every instance once"
+
+
 def test_published_balls_cannot_be_moved_by_their_radius():
     for mid, rad in ((Fraction(1, 3), Fraction(1, 10**9)), (Fraction(10**9), Fraction(0))):
         ball = Enclosure(mid, rad)
