@@ -63,8 +63,8 @@ def find_domain(F: Arithmetic, model: Model, x: Vector, bits: int) -> Domain:
             break
         for half in ((a, middle), (middle, b)):
             part = (*cell[:axis], half, *cell[axis + 1 :])
-            value = model.log_joint(F, x, [F.hull(u, v) for u, v in part])
-            high = min(F.floats(value)[1], -bound)
+            ceiling = model.ceiling(F, x, [F.hull(u, v) for u, v in part])
+            high = min(F.floats(ceiling)[1], -bound)
             if high > best:
                 middles = tuple(u / 2 + v / 2 for u, v in part)
                 here = _at(F, model, x, middles)
@@ -134,7 +134,12 @@ def body_by_cells(
     shift = F.exact(domain.shift)
 
     def density(z: list[Number]) -> list[Number]:
-        return [model.joint(F, x, z, shift)]
+        value = model.joint(F, x, z, shift)
+        if any(F.is_complex(v) for v in z) or F.less(F.exact(0), value):
+            return [value]
+        # A wide box: the density is not negative, and at most what the ceiling says.
+        cap = F.exp(model.ceiling(F, x, z) - shift)
+        return [F.hull(F.exact(0), cap)]
 
     def log_density(z: list[Number]) -> Number:
         return model.log_joint(F, x, z)
@@ -178,14 +183,12 @@ def negligible_parts(
         a, b = stack.pop()
         value = model.log_joint(F, x, [F.hull(a, b)])
         width = F.exact(b) - F.exact(a)
-        spread = math.inf
-        if F.finite(value):
-            mass = F.exp(value - shift) * width
-            if F.less(mass, F.exact(threshold)):
-                rest = rest + F.hull(F.exact(0), mass)
-                continue
-            low, high = F.floats(value)
-            spread = high - low
+        mass = F.exp(model.ceiling(F, x, [F.hull(a, b)]) - shift) * width
+        if F.less(mass, F.exact(threshold)):
+            rest = rest + F.hull(F.exact(0), mass)
+            continue
+        low, high = F.floats(value)
+        spread = high - low
         middle = a / 2 + b / 2
         if spread < 100.0 or not a < middle < b:
             if kept and kept[-1][1] == a:

@@ -87,6 +87,21 @@ class Model:
             out = out - F.square(v) / 2
         return out
 
+    def ceiling(self, F: Arithmetic, x: Vector, z: Sequence[Number]) -> Number:
+        """A number without width that `log_joint` does not exceed on a box of real z.
+
+        Likelihood and prior are bounded each by itself: where the likelihood's ball is huge, their
+        sum as a ball would have lost the prior.
+        """
+        out = F.ends(self.likelihood.greatest(F, x))[1]
+        likely = self.likelihood.varying(F, x, self.decoder(z, F))
+        if F.finite(likely):
+            high = F.ends(likely)[1]
+            out = high if F.less(high, out) else out
+        for v in z:
+            out = out + F.ends(-F.square(v) / 2)[1]
+        return F.ends(out)[1]
+
     def joint(self, F: Arithmetic, x: Vector, z: Sequence[Number], shift: Number) -> Number:
         """The exponential of `log_joint - shift`, for real or complex z; finite where analytic."""
         exponent, divisors = self.likelihood.factors(F, x, self.decoder(z, F))
