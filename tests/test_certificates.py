@@ -373,3 +373,30 @@ def test_no_numerics_imports_certificates():
         "assert not bad, bad"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def _faulty(monkeypatch, owner, name, wrong):
+    """A certificate of 3a-evidence made while `owner.name` is wrong."""
+    right = getattr(owner, name)
+    monkeypatch.setattr(owner, name, lambda *a, **k: wrong(right(*a, **k)))
+    proposition = PROPOSITIONS["3a-evidence"]
+    document = runner.prove(proposition, proposition.instances[0]).as_json()
+    monkeypatch.undo()
+    return document
+
+
+def test_a_fault_of_the_prover_is_noticed_by_the_checker(monkeypatch, tmp_path):
+    from vaetheory.certify import balls, proving, workshop
+
+    def slightly(value):
+        return value * (1 + 1 / balls.arb(10) ** 25)
+
+    faults = {
+        "the exponential": (balls.Balls, "exp", slightly),
+        "the integrator": (proving, "body_on_line", slightly),
+        "the tails": (workshop, "assemble", lambda pair: (pair[0], pair[1] * 0)),
+    }
+    for name, (owner, attribute, wrong) in faults.items():
+        document = _faulty(monkeypatch, owner, attribute, wrong)
+        found = outcome(document, tmp_path)
+        assert found.verdict == check.REJECTED, f"a fault of {name} was not noticed"

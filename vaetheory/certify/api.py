@@ -119,7 +119,7 @@ def log_evidence(model: Any, x: Any, *, radius: exact.Exact | None = None) -> En
     ...     certify.decoders.Polynomial([[2]], [["1"]]), certify.likelihoods.Gaussian("0.25")
     ... )
     >>> print(certify.log_evidence(model, ["1.5"], radius="1e-12"))  # doctest: +ELLIPSIS
-    -1.8329...
+    -1.841744206701...
     """
     model, point = _prepared(model, x)
     wanted = _radius(radius, RADII[model.latent_dim])

@@ -63,7 +63,15 @@ def check(path: Path) -> Outcome:
         verdict, message = ACCEPTED, found.sentence
     except TooLong as error:
         verdict, message = UNCHECKED, str(error)
-    except (ValueError, ArithmeticError, TypeError, KeyError, IndexError, AttributeError) as error:
+    except (
+        ValueError,
+        ArithmeticError,
+        TypeError,
+        KeyError,
+        IndexError,
+        AttributeError,
+        RuntimeError,
+    ) as error:
         # Whatever a file makes the proof stumble over, it is the file that is wrong.
         named = "" if isinstance(error, ValueError | NotProved) else f"{type(error).__name__}: "
         verdict, message = REJECTED, f"{named}{error}"

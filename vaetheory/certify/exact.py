@@ -106,13 +106,25 @@ def texts(value: Any) -> Any:
 
 
 def determinant(rows: Sequence[Sequence[Fraction]]) -> Fraction:
-    """The determinant, exactly."""
-    if len(rows) == 1:
-        return rows[0][0]
-    out = Fraction(0)
-    for j, pivot in enumerate(rows[0]):
-        if pivot:
-            out += (-1) ** j * pivot * determinant([[*r[:j], *r[j + 1 :]] for r in rows[1:]])
+    """The determinant, exactly, by elimination.
+
+    Examples
+    --------
+    >>> determinant([[Fraction(0), Fraction(2)], [Fraction(3), Fraction(4)]])
+    Fraction(-6, 1)
+    """
+    work, out = [list(row) for row in rows], Fraction(1)
+    for i in range(len(work)):
+        pivot = next((k for k in range(i, len(work)) if work[k][i]), None)
+        if pivot is None:
+            return Fraction(0)
+        if pivot != i:
+            work[i], work[pivot], out = work[pivot], work[i], -out
+        out *= work[i][i]
+        for row in work[i + 1 :]:
+            if row[i]:
+                factor = row[i] / work[i][i]
+                row[i:] = [a - factor * b for a, b in zip(row[i:], work[i][i:], strict=True)]
     return out
 
 

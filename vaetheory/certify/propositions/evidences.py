@@ -25,6 +25,7 @@ from vaetheory.certify.propositions.base import (
     read_domain,
     write_domain,
 )
+from vaetheory.certify.propositions.scenes import PARABOLA, SQUARE, TANH, scene
 from vaetheory.certify.workshop import Workshop, bits_of
 
 #: Radii of log evidences, by latent dimension.
@@ -51,14 +52,17 @@ def evidence(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Prove
     return {"log_evidence": value, "tail": tail}
 
 
-def _gaussian(scale: Any) -> dict[str, Any]:
-    return {"kind": "gaussian", "scale": scale}
-
-
-_TANH = {
-    "kind": "tanh-network",
-    "weights": [[["1"], ["-0.5"]], [["1", "0.5"], ["0.25", "-1"]]],
-    "biases": [["0.1", "0.2"], ["0", "0"]],
+_WAVES = {
+    "kind": "sine",
+    "amplitude": ["1", "0.5"],
+    "frequency": [["3"], ["1"]],
+    "phase": ["0", "0.25"],
+}
+_LINE = {"kind": "affine", "weight": [["1"], ["2"]], "bias": ["0", "0"]}
+_SURFACE = {
+    "kind": "polynomial",
+    "powers": [[1, 0], [0, 1], [1, 1]],
+    "coefficients": [["1", "0"], ["0", "1"], ["0", "0.25"]],
 }
 
 EVIDENCE = Certified(
@@ -68,52 +72,14 @@ EVIDENCE = Certified(
     keys=("model", "x"),
     hints=("domain",),
     instances=(
-        {
-            "model": {
-                "decoder": {"kind": "polynomial", "powers": [[2]], "coefficients": [["1"]]},
-                "likelihood": _gaussian("0.0001"),
-            },
-            "x": ["1.5"],
-        },
-        {
-            "model": {
-                "decoder": {"kind": "catenary", "scale": "2"},
-                "likelihood": _gaussian("0.1"),
-            },
-            "x": ["0.3", "2"],
-        },
-        {"model": {"decoder": _TANH, "likelihood": {"kind": "bernoulli"}}, "x": ["1", "0"]},
-        {"model": {"decoder": _TANH, "likelihood": {"kind": "poisson"}}, "x": ["3", "0"]},
-        {
-            "model": {
-                "decoder": {
-                    "kind": "sine",
-                    "amplitude": ["1", "0.5"],
-                    "frequency": [["3"], ["1"]],
-                    "phase": ["0", "0.25"],
-                },
-                "likelihood": _gaussian(["0.3", "0.2"]),
-            },
-            "x": ["0.5", "0.3"],
-        },
-        {
-            "model": {
-                "decoder": {"kind": "affine", "weight": [["1"], ["2"]], "bias": ["0", "0"]},
-                "likelihood": _gaussian("0.01"),
-            },
-            "x": ["40", "80.01"],
-        },
-        {
-            "model": {
-                "decoder": {
-                    "kind": "polynomial",
-                    "powers": [[1, 0], [0, 1], [1, 1]],
-                    "coefficients": [["1", "0"], ["0", "1"], ["0", "0.25"]],
-                },
-                "likelihood": _gaussian("1"),
-            },
-            "x": ["0.5", "0.25"],
-        },
+        scene(SQUARE, ["1.5"], "0.0001"),
+        scene({"kind": "catenary", "scale": "2"}, ["0.3", "2"], "0.1"),
+        {"model": {"decoder": TANH, "likelihood": {"kind": "bernoulli"}}, "x": ["1", "0"]},
+        {"model": {"decoder": TANH, "likelihood": {"kind": "poisson"}}, "x": ["3", "0"]},
+        scene(_WAVES, ["0.5", "0.3"], ["0.3", "0.2"]),
+        # Forty standard deviations of the prior out.
+        scene(_LINE, ["40", "80.01"], "0.01"),
+        scene(_SURFACE, ["0.5", "0.25"], "1"),
     ),
     prepare=domain_for,
     prove=evidence,
@@ -176,28 +142,9 @@ SPLIT = Certified(
     keys=("model", "x", "loc", "var"),
     hints=("domain",),
     instances=(
-        {
-            "model": {
-                "decoder": {
-                    "kind": "polynomial",
-                    "powers": [[1], [2]],
-                    "coefficients": [["1", "0"], ["0", "0.5"]],
-                },
-                "likelihood": _gaussian("0.3"),
-            },
-            "x": ["0.5", "0.125"],
-            "loc": "0.4",
-            "var": "0.1",
-        },
-        {
-            "model": {
-                "decoder": {"kind": "circle", "radius": "1"},
-                "likelihood": _gaussian("0.2"),
-            },
-            "x": ["0.6", "0.8"],
-            "loc": "0.9",
-            "var": "0.04",
-        },
+        scene(PARABOLA, ["0.5", "0.125"], "0.3") | {"loc": "0.4", "var": "0.1"},
+        scene({"kind": "circle", "radius": "1"}, ["0.6", "0.8"], "0.2")
+        | {"loc": "0.9", "var": "0.04"},
     ),
     prepare=domain_for,
     prove=_split,

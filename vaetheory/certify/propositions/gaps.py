@@ -27,6 +27,7 @@ from vaetheory.certify.propositions.base import (
     write_candidate,
     write_domain,
 )
+from vaetheory.certify.propositions.scenes import PARABOLA, SQUARE, scene
 from vaetheory.certify.stationary import Candidate, krawczyk, value_at
 from vaetheory.certify.workshop import Workshop, bits_of
 
@@ -132,12 +133,6 @@ def _positive(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Prov
     return out
 
 
-def _gaussian(scale: str) -> dict[str, Any]:
-    return {"kind": "gaussian", "scale": scale}
-
-
-_PARABOLA = {"kind": "polynomial", "powers": [[1], [2]], "coefficients": [["1", "0"], ["0", "0.5"]]}
-
 POSITIVE_GAP = Certified(
     label="3c-converse",
     title="A decoder that is not linear has a gap, whatever the Gaussian",
@@ -145,28 +140,10 @@ POSITIVE_GAP = Certified(
     keys=("model", "x"),
     hints=("domain", "points"),
     instances=(
-        {
-            "model": {
-                "decoder": {"kind": "circle", "radius": "1"},
-                "likelihood": _gaussian("0.01"),
-            },
-            "x": ["0.6", "0.8"],
-        },
-        {"model": {"decoder": _PARABOLA, "likelihood": _gaussian("0.1")}, "x": ["0.5", "0.125"]},
-        {
-            "model": {
-                "decoder": {"kind": "helix", "radius": "1", "pitch": "1"},
-                "likelihood": _gaussian("0.1"),
-            },
-            "x": ["0.5", "0.5", "0.5"],
-        },
-        {
-            "model": {
-                "decoder": {"kind": "sinh", "scale": "0.5", "size": 1},
-                "likelihood": _gaussian("0.2"),
-            },
-            "x": ["0.5"],
-        },
+        scene({"kind": "circle", "radius": "1"}, ["0.6", "0.8"], "0.01"),
+        scene(PARABOLA, ["0.5", "0.125"], "0.1"),
+        scene({"kind": "helix", "radius": "1", "pitch": "1"}, ["0.5", "0.5", "0.5"], "0.1"),
+        scene({"kind": "sinh", "scale": "0.5", "size": 1}, ["0.5"], "0.2"),
         {
             "model": {
                 "decoder": {"kind": "affine", "weight": [["0.5"], ["1"]], "bias": ["1", "0"]},
@@ -211,16 +188,7 @@ FOLD = Certified(
     r" (m^*, v^*)\}, \quad \log p(x) - \max \mathrm{ELBO} > \tfrac12",
     keys=("model", "x"),
     hints=("domain", "points"),
-    instances=tuple(
-        {
-            "model": {
-                "decoder": {"kind": "polynomial", "powers": [[2]], "coefficients": [["1"]]},
-                "likelihood": _gaussian(scale),
-            },
-            "x": ["1"],
-        }
-        for scale in ("0.3", "0.05")
-    ),
+    instances=tuple(scene(SQUARE, ["1"], scale) for scale in ("0.3", "0.05")),
     prepare=_prepare_mirrored,
     prove=_folded,
     sentence=lambda i, p: (

@@ -19,6 +19,7 @@ from vaetheory.certify.propositions.base import (
     model_of,
     nothing_to_find,
 )
+from vaetheory.certify.propositions.scenes import scene
 from vaetheory.certify.workshop import Workshop
 
 _RADIUS = Fraction(1, 10**40)
@@ -90,6 +91,10 @@ def _no_gap(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved
     return out | {f"m_{j}": m for j, m in enumerate(found.mean)}
 
 
+def _plane(weight: list[list[str]], bias: list[str]) -> dict[str, Any]:
+    return {"kind": "affine", "weight": weight, "bias": bias}
+
+
 NO_GAP = Certified(
     label="3c",
     title="A linear model has no gap",
@@ -98,20 +103,14 @@ NO_GAP = Certified(
     keys=("model", "x"),
     hints=(),
     instances=(
+        scene(
+            _plane([["1", "0.5"], ["0.25", "-1"], ["0.1", "2"]], ["0", "0.1", "-0.3"]),
+            ["0.6", "0.8", "-1"],
+            "0.1",
+        ),
         {
             "model": {
-                "decoder": {
-                    "kind": "affine",
-                    "weight": [["1", "0.5"], ["0.25", "-1"], ["0.1", "2"]],
-                    "bias": ["0", "0.1", "-0.3"],
-                },
-                "likelihood": {"kind": "gaussian", "scale": "0.1"},
-            },
-            "x": ["0.6", "0.8", "-1"],
-        },
-        {
-            "model": {
-                "decoder": {"kind": "affine", "weight": [["1.5"], ["-0.5"]], "bias": ["1", "0"]},
+                "decoder": _plane([["1.5"], ["-0.5"]], ["1", "0"]),
                 "likelihood": {"kind": "gaussian", "cov": [["0.5", "0.1"], ["0.1", "0.02001"]]},
             },
             "x": ["3", "0.7"],
@@ -161,28 +160,8 @@ DIAGONAL_GAP = Certified(
     keys=("model", "x"),
     hints=(),
     instances=(
-        {
-            "model": {
-                "decoder": {
-                    "kind": "affine",
-                    "weight": [["1", "0.5"], ["0.25", "-1"]],
-                    "bias": ["0", "0.1"],
-                },
-                "likelihood": {"kind": "gaussian", "scale": "0.3"},
-            },
-            "x": ["0.6", "0.8"],
-        },
-        {
-            "model": {
-                "decoder": {
-                    "kind": "affine",
-                    "weight": [["3", "-4"], ["4", "3"]],
-                    "bias": ["0", "0"],
-                },
-                "likelihood": {"kind": "gaussian", "scale": "0.01"},
-            },
-            "x": ["1", "2"],
-        },
+        scene(_plane([["1", "0.5"], ["0.25", "-1"]], ["0", "0.1"]), ["0.6", "0.8"], "0.3"),
+        scene(_plane([["3", "-4"], ["4", "3"]], ["0", "0"]), ["1", "2"], "0.01"),
     ),
     prepare=nothing_to_find,
     prove=_diagonal_gap,

@@ -16,6 +16,7 @@ from vaetheory.certify.propositions.base import (
     read_candidate,
     write_candidate,
 )
+from vaetheory.certify.propositions.scenes import TANH, scene
 from vaetheory.certify.stationary import krawczyk, value_at
 from vaetheory.certify.workshop import Workshop
 
@@ -53,10 +54,10 @@ def _stationary(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Pr
     return out
 
 
-_TANH = {
-    "kind": "tanh-network",
-    "weights": [[["1"], ["-0.5"]], [["1", "0.5"], ["0.25", "-1"]]],
-    "biases": [["0.1", "0.2"], ["0", "0"]],
+_SURFACE = {
+    "kind": "polynomial",
+    "powers": [[1, 0], [0, 1], [2, 0], [1, 1]],
+    "coefficients": [["1", "0", "0"], ["0", "1", "0"], ["0", "0", "0.5"], ["0", "0", "0.25"]],
 }
 
 STATIONARY = Certified(
@@ -67,29 +68,14 @@ STATIONARY = Certified(
     keys=("model", "x"),
     hints=("point",),
     instances=(
-        {
-            "model": {
-                "decoder": {
-                    "kind": "polynomial",
-                    "powers": [[1, 0], [0, 1], [2, 0], [1, 1]],
-                    "coefficients": [
-                        ["1", "0", "0"], ["0", "1", "0"], ["0", "0", "0.5"], ["0", "0", "0.25"],
-                    ],
-                },
-                "likelihood": {"kind": "gaussian", "scale": "0.1"},
-            },
-            "x": ["0.5", "0.25", "0.1"],
-        },
-        {
-            "model": {"decoder": _TANH, "likelihood": {"kind": "gaussian", "scale": "0.3"}},
-            "x": ["0.5", "0.2"],
-        },
-        {"model": {"decoder": _TANH, "likelihood": {"kind": "bernoulli"}}, "x": ["1", "0"]},
+        scene(_SURFACE, ["0.5", "0.25", "0.1"], "0.1"),
+        scene(TANH, ["0.5", "0.2"], "0.3"),
+        {"model": {"decoder": TANH, "likelihood": {"kind": "bernoulli"}}, "x": ["1", "0"]},
     ),
     prepare=_prepare,
     prove=_stationary,
     sentence=lambda i, p: _words(i, p),
-)  # fmt: skip
+)
 
 
 def _words(i: Inputs, p: Any) -> str:
