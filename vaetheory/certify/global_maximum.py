@@ -65,7 +65,7 @@ def prove_maximum(
             return count
         box = stack.pop()
         if not _excluded(F, objective, box, known, unique):
-            stack.extend(_halves(box))
+            stack.extend(_halves(F, objective, box))
     raise TooLong(f"the global maximum was not proved with {most} boxes")
 
 
@@ -113,12 +113,15 @@ def _inside(F: Arithmetic, a: Number, b: Number) -> bool:
 
 
 def _halves(
-    box: tuple[float, float, float, float],
+    F: Arithmetic, objective: Objective, box: tuple[float, float, float, float]
 ) -> list[tuple[float, float, float, float]]:
-    """Split where the box is wide against the Gaussian itself."""
+    """Split the side across which, through the middle, the ELBO varies more."""
     a, b, c, d = box
-    width = (b - a) / math.exp((c + d) / 4)
-    if width > d - c:
+    m, theta = F.hull(a, b), F.hull(c, d)
+    middles = F.exact(a / 2 + b / 2), F.exact(c / 2 + d / 2)
+    along = _spread(F, objective.value([m], [F.exp(middles[1])]))
+    across = _spread(F, objective.value([middles[0]], [F.exp(theta)]))
+    if (along, b - a) > (across, d - c):
         middle = a / 2 + b / 2
         if not a < middle < b:
             raise NotProved("a box of means cannot be split further")
@@ -127,3 +130,8 @@ def _halves(
     if not c < middle < d:
         raise NotProved("a box of variances cannot be split further")
     return [(a, b, c, middle), (a, b, middle, d)]
+
+
+def _spread(F: Arithmetic, x: Number) -> float:
+    low, high = F.floats(x)
+    return high - low
