@@ -4,6 +4,7 @@ from vaetheory.claims import (
     baggins,
     bilbo,
     constant_variance,
+    flow_limit,
     hessian_estimator,
     instability,
     optimal_decoder,
@@ -22,6 +23,7 @@ CLAIMS: tuple[Claim, ...] = (
     constant_variance.CLAIM,
     bilbo.CLAIM,
     riemannian_likelihood.CLAIM,
+    flow_limit.CLAIM,
     instability.CLAIM,
     baggins.CLAIM,
 )

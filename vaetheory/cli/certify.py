@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
     except ImportError as error:
         print(f"vaetheory: {error}", file=sys.stderr)
         return 2
-    for name in ("json", "resume"):
+    for name in ("json", "junit", "resume"):
         if getattr(options, name):
             raise ValueError(f"--{name}: expected without --certify, got with it")
     pairs = [(claim.label, p.label) for claim in CLAIMS for p in claim.propositions]

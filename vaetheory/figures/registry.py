@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -12,11 +14,13 @@ from matplotlib.figure import Figure
 from vaetheory import plotting
 from vaetheory._validation import option
 from vaetheory.claims import CLAIMS
+from vaetheory.environment import environment
 from vaetheory.figures import (
     baggins,
     bilbo,
     constant_variance,
     digits,
+    flow_limit,
     hessian_estimator,
     instability,
     optimal_decoder,
@@ -25,7 +29,9 @@ from vaetheory.figures import (
     smooth_decoder,
     stationary_evidence,
 )
-from vaetheory.report import environment, write_json
+from vaetheory.figures.finish import finish
+from vaetheory.figures.plotted import completed
+from vaetheory.files import write_json
 
 #: Draws on an empty figure and returns the plotted numbers, one column a name.
 Draw = Callable[[Figure], plotting.Columns]
@@ -39,6 +45,7 @@ FIGURES: Mapping[str, Draw] = {
     "constant-variance": constant_variance.draw,
     "bilbo": bilbo.draw,
     "riemannian-likelihood": riemannian_likelihood.draw,
+    "flow-limit": flow_limit.draw,
     "instability": instability.draw,
     "baggins": baggins.draw,
     "digits": digits.draw,
@@ -68,6 +75,19 @@ def select(labels: Sequence[str]) -> list[str]:
             raise ValueError(f"label: expected a proposition that a figure shows, got {label!r}")
         wanted.add(name)
     return [name for name in FIGURES if name in wanted or not labels]
+
+
+def caption(name: str) -> str:
+    """What a figure shows, in a sentence: the first line of its `draw`.
+
+    Examples
+    --------
+    >>> caption("smooth-decoder")
+    'The decoder, its steepest slope, and the reach of its Taylor series.'
+    """
+    text = inspect.getdoc(FIGURES[option("figure", name, FIGURES)]) or name
+    sentence = text.splitlines()[0].removeprefix("Draw ")
+    return sentence[:1].upper() + sentence[1:]
 
 
 def regenerate(
@@ -100,8 +120,9 @@ def regenerate(
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         with plotting.style():
-            figure = Figure(figsize=(12, 3.6), layout="constrained")
-            columns = FIGURES[name](figure)
+            figure = Figure(figsize=plotting.SIZE, layout="constrained")
+            columns = completed(figure, FIGURES[name](figure))
+            finish(figure)
             paths = [folder / f"{name}.{suffix}" for suffix in formats]
             for path in paths:
                 plotting.save(figure, path)
@@ -119,6 +140,11 @@ def _record(manifest: Path, name: str, paths: Sequence[Path]) -> None:
         known = {}
     hashes = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in paths}
     shown = [p.label for c in CLAIMS for p in c.propositions if p.figure == name]
-    known[name] = {"propositions": shown, "sha256": hashes, "environment": environment()}
+    known[name] = {
+        "propositions": shown,
+        "seed": plotting.SEED,
+        "sha256": hashes,
+        "environment": environment() | {"matplotlib": metadata.version("matplotlib")},
+    }
     ordered = {n: known[n] for n in FIGURES if n in known}
     write_json(manifest, {"figures": ordered})
