@@ -27,7 +27,7 @@ def add(commands: Any) -> None:
     )
     declare(parser)
     certify.add_options(parser)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=_prove_or_check)
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -43,12 +43,17 @@ def declare(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(options: argparse.Namespace) -> int:
-    """Check propositions, printing each result as it comes."""
+def _prove_or_check(options: argparse.Namespace) -> int:
+    """Prove instances if that is asked for, else check propositions."""
     if options.certify:
         return certify.run(options)
     if options.out:
         raise ValueError("--out: expected with --certify, got without it")
+    return run(options)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check propositions, printing each result as it comes."""
     target = writable("--json", options.json)
     junit_target = writable("--junit", options.junit)
     if options.resume and not target:
