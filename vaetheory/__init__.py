@@ -13,7 +13,7 @@ from vaetheory.elbo import elbo
 from vaetheory.encoders import Encoder, Posterior
 from vaetheory.evidence import log_evidence, posterior_expectation, posterior_kl
 from vaetheory.models import LatentModel
-from vaetheory.objectives import bilbo
+from vaetheory.objectives import baggins, bilbo
 from vaetheory.optimal_decoder import OptimalDecoder
 from vaetheory.stationary import stationary_posterior
 
@@ -23,6 +23,7 @@ __all__ = [
     "LatentModel",
     "OptimalDecoder",
     "Posterior",
+    "baggins",
     "bilbo",
     "constant_variance_penalty",
     "decoders",

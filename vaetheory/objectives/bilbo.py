@@ -1,7 +1,4 @@
-"""Training objectives computed from a batch: the Batch Information Lower Bound.
-
-Written with `autograd.numpy`, so that they can be trained with; what is checked is the values.
-"""
+"""The Batch Information Lower Bound."""
 
 from __future__ import annotations
 
@@ -11,11 +8,11 @@ from typing import Any
 import autograd.numpy as anp
 import numpy as np
 from autograd.extend import defjvp, defvjp, primitive
-from autograd.tracer import getval, isbox
 from numpy.typing import ArrayLike
 from scipy.linalg import qr, solve_triangular, svdvals
 
 from vaetheory._validation import Array, as_array, data_set, option, positive
+from vaetheory.objectives.tracing import traced, value_of
 
 FORMS = ("diagonal", "centred", "full")
 
@@ -141,10 +138,10 @@ def bilbo(
         prior_loc, away = np.zeros(d), means
     else:
         # Less its first row, a constant batch has no spread whatever the rounding of its mean.
-        first = _value(means)[0]
+        first = value_of(means)[0]
         shifted = means - first
         prior_loc, away = first + anp.mean(shifted, axis=0), shifted - anp.mean(shifted, axis=0)
-    unit = _value(deviations)
+    unit = value_of(deviations)
     ratio = (away / unit) / (deviations / unit)
     if form == "full":
         per_dim, information = None, _half_log_det(ratio)
@@ -160,23 +157,16 @@ def bilbo(
     return BatchBound(value, information, per_dim, prior_loc, prior_cov, size, optimism)
 
 
-def _value(x: Any) -> Any:
-    """The plain value of what autograd may be tracing, at any depth."""
-    while isbox(x):
-        x = getval(x)
-    return x
-
-
 def _checked(log_likelihood: Any, loc: Any, scale: Any) -> tuple[Any, Any, Any]:
     """The three inputs as float64 arrays or tracers of them, their values and shapes checked."""
-    means = data_set("loc", _value(loc))
-    terms = as_array("log_likelihood", _value(log_likelihood), ndim=1)
+    means = data_set("loc", value_of(loc))
+    terms = as_array("log_likelihood", value_of(log_likelihood), ndim=1)
     if len(terms) != len(means):
         raise ValueError(
             "log_likelihood and loc: expected one of each a datum, got shapes "
             f"{terms.shape} and {means.shape}"
         )
-    deviations = positive("scale", _value(scale), max_ndim=1)
+    deviations = positive("scale", value_of(scale), max_ndim=1)
     if deviations.shape not in ((), (means.shape[1],)):
         raise ValueError(
             f"scale: expected a number or shape ({means.shape[1]},) for loc of shape "
@@ -192,15 +182,15 @@ def _checked(log_likelihood: Any, loc: Any, scale: Any) -> tuple[Any, Any, Any]:
             f"{deviations.min():g}..{deviations.max():g}"
         )
     return (
-        log_likelihood if isbox(log_likelihood) else terms,
-        loc if isbox(loc) else means,
-        (scale if isbox(scale) else deviations) * np.ones(means.shape[1]),
+        traced(log_likelihood, terms),
+        traced(loc, means),
+        traced(scale, deviations) * np.ones(means.shape[1]),
     )
 
 
 def _half_log1p_mean_square(ratio: Any) -> Any:
     """1/2 log(1 + mean of squares) of each column, `(B, d) -> (d,)`, without overflow."""
-    top = np.abs(_value(ratio)).max(axis=0)
+    top = np.abs(value_of(ratio)).max(axis=0)
     huge = top > _HUGE
     unit = np.where(huge, top, 1.0)
     square = anp.mean((ratio / unit) ** 2, axis=0)
