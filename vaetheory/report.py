@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from vaetheory.claims.runner import ControlResult, Result
-from vaetheory.files import replacing
-
-_PACKAGES = ("vaetheory", "numpy", "scipy", "autograd", "hypothesis", "scikit-learn")
+from vaetheory.environment import environment
 
 
 def line(result: Result) -> str:
@@ -53,17 +49,6 @@ def summary(results: Sequence[Result]) -> str:
     )
 
 
-def environment() -> dict[str, str]:
-    """Versions of what the results rest on."""
-    found = {"python": platform.python_version(), "platform": platform.platform()}
-    for name in _PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
-
-
 def as_json(results: Sequence[Result], *, profile: str, seed: int) -> dict[str, Any]:
     """The JSON document of a run; numbers that are not finite become strings."""
     return {
@@ -83,12 +68,6 @@ def _finite(value: Any) -> Any:
     if isinstance(value, float) and not abs(value) < float("inf"):
         return str(value)
     return value
-
-
-def write_json(path: Path, document: dict[str, Any]) -> None:
-    """Write `document` to `path`, whole or not at all."""
-    with replacing(path) as draft:
-        draft.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def read_results(path: Path, *, profile: str, seed: int) -> dict[str, Result]:

@@ -13,6 +13,7 @@ from vaetheory.claims import CLAIMS
 from vaetheory.claims.runner import PROFILES, Result, select, verify
 from vaetheory.cli import progress
 from vaetheory.cli.jobs import processes
+from vaetheory.files import write_json
 from vaetheory.progress import listening
 
 
@@ -64,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
                 kept = results + [r for x, r in known.items() if x not in labels[: number + 1]]
                 kept.sort(key=lambda r: order[r.label])
                 document = report.as_json(kept, profile=options.profile, seed=options.seed)
-                report.write_json(target, document)
+                write_json(target, document)
     print(report.summary(results))
     return 0 if all(r.confirmed for r in results) else 1
 

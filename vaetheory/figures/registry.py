@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from vaetheory import plotting
 from vaetheory._validation import option
 from vaetheory.claims import CLAIMS
+from vaetheory.environment import environment
 from vaetheory.figures import (
     bilbo,
     constant_variance,
@@ -23,7 +24,7 @@ from vaetheory.figures import (
     smooth_decoder,
     stationary_evidence,
 )
-from vaetheory.report import environment, write_json
+from vaetheory.files import write_json
 
 #: Draws on an empty figure and returns the plotted numbers, one column a name.
 Draw = Callable[[Figure], plotting.Columns]
