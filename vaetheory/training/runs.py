@@ -48,12 +48,12 @@ class Settings:
     """
 
     latent_dim: int = 2
-    hidden: tuple[int, ...] = (128, 128)
+    hidden: tuple[int, ...] = (128,)
     batch: int = 128
     epochs: int = 600
-    every: int = 100
-    patience: int = 10
-    rate: float = 1e-3
+    every: int = 50
+    patience: int = 8
+    rate: float = 2e-3
     units: str = "pooled"
     pooled: bool = False
 

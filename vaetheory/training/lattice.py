@@ -1,0 +1,126 @@
+"""Exact log evidence on lattices of a two-dimensional latent.
+
+A route that shares nothing with `log_evidence`, also for decoders that give variances. A coarse
+lattice finds where the posteriors are; there sums over fine ones converge exponentially in the
+step, the integrand being analytic.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vaetheory._validation import Array
+from vaetheory.gaussians import LOG_2PI, standard_log_prob
+from vaetheory.rounding import gamma
+from vaetheory.training.density import Density
+
+#: Side of a coarse cell, in deviations of the prior; cells along a tile and tiles along the square.
+_COARSE, _TILE, _TILES = 0.08, 8, 30
+#: A tile is left out of a datum whose log joints there are this far below its best, in nats.
+_BELOW = 60.0
+_FINEST = _COARSE / 128
+
+
+class _Tables:
+    """log p(x_n, z) of all data at once, by matrix products of (x^2, x) and natural parameters."""
+
+    def __init__(self, density: Density, X: Array) -> None:
+        self.density = density
+        # The products cancel less about the middle of the data.
+        self.loc = X.mean(axis=0)
+        away = X - self.loc
+        self.statistics = np.concatenate([away, away**2], axis=1)
+
+    def _natural(self, nodes: Array) -> tuple[Array, Array]:
+        """Natural parameters `(M, 2 D)` and log partitions `(M,)` at nodes `(M, 2)`."""
+        density = self.density
+        xhat, log_sigma = density.vae.decode(density.params, nodes * density.prior_scale)
+        if log_sigma is None:
+            assert density.log_sigma is not None
+            log_sigma = np.broadcast_to(density.log_sigma, xhat.shape)
+        precision = np.exp(-2 * log_sigma)
+        white = (xhat - self.loc) * precision
+        natural = np.concatenate([white, -0.5 * precision], axis=1)
+        fixed = -0.5 * (white * (xhat - self.loc)).sum(axis=1)
+        fixed -= log_sigma.sum(axis=1) + 0.5 * LOG_2PI * log_sigma.shape[1]
+        return natural, fixed
+
+    def __call__(self, nodes: Array, rows: Array) -> Array:
+        """Log joints `(len(rows), M)` at nodes `(M, 2)`."""
+        natural, fixed = self._natural(nodes)
+        joint = self.statistics[rows] @ natural.T
+        joint += fixed + standard_log_prob(nodes)
+        return joint
+
+    def sizes(self, nodes: Array) -> Array:
+        """Size of what is added up for each datum `(N,)` at a node of its own."""
+        natural, fixed = self._natural(nodes)
+        return (np.abs(self.statistics) * np.abs(natural)).sum(axis=1) + np.abs(fixed)
+
+
+def _nodes(tile: Array, step: float, offset: tuple[float, float]) -> Array:
+    """Nodes `(M, 2)` of a lattice within the cells of a tile, by their centres `(C, 2)`."""
+    side = step * np.arange(round(_COARSE / step)) - _COARSE / 2
+    axes = [side + step * o for o in offset]
+    inner = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
+    return (tile[:, None] + inner).reshape(-1, 2)
+
+
+def lattice_evidence(density: Density, X: Array, *, rtol: float = 1e-8) -> tuple[Array, Array]:
+    """Log evidence of data under a density with a two-dimensional latent.
+
+    Parameters
+    ----------
+    density : Density
+    X : array (N, D)
+    rtol : float
+        Tolerance of the evidence, relative.
+
+    Returns
+    -------
+    value, error : arrays (N,)
+        Nats. The error is an estimate: from the differences of four lattices half a step apart
+        along one axis or both, what was left out, and the rounding.
+
+    Raises
+    ------
+    ValueError
+        If the latent has another dimension.
+    """
+    if density.vae.latent_dim != 2:
+        raise ValueError(f"latent_dim: expected 2 for a lattice, got {density.vae.latent_dim}")
+    tables, everyone = _Tables(density, X), np.arange(len(X))
+    # The square in tiles of cells, tile by tile.
+    side = _COARSE * (np.arange(_TILES * _TILE) - (_TILES * _TILE - 1) / 2)
+    cells = np.stack(np.meshgrid(side, side, indexing="ij"), axis=-1)
+    cells = cells.reshape(_TILES, _TILE, _TILES, _TILE, 2).swapaxes(1, 2).reshape(-1, _TILE**2, 2)
+    joints = np.stack([tables(tile, everyone) for tile in cells], axis=1)
+    best = joints.max(axis=(1, 2))
+    near = (joints > best[:, None, None] - _BELOW).any(axis=2)
+    # What lies in other tiles, and beyond the square.
+    shares = _COARSE**2 * np.exp(joints - best[:, None, None])
+    left_out = np.where(near, 0.0, shares.sum(axis=2)).sum(axis=1)
+    rim = np.abs(cells).max(axis=2) >= side[-1]
+    left_out += shares[:, rim].sum(axis=1) / _COARSE
+    # The tables' rounding where a posterior is, twice over.
+    at = joints.reshape(len(X), -1).argmax(axis=1)
+    rounding = 2 * gamma(8 + 2 * X.shape[1]) * tables.sizes(cells.reshape(-1, 2)[at])
+    value, error = np.empty(len(X)), np.full(len(X), np.inf)
+    step, rows = _COARSE, everyone
+    while rows.size and step >= _FINEST:
+        sums = np.zeros((4, len(X)))
+        for tile in np.flatnonzero(near[rows].any(axis=0)):
+            some = rows[near[rows, tile]]
+            for k in range(4):
+                joint = tables(_nodes(cells[tile], step, (k // 2 / 2, k % 2 / 2)), some)
+                joint -= best[some, None]
+                np.maximum(joint, -2 * _BELOW, out=joint)
+                sums[k, some] += step**2 * np.exp(joint, out=joint).sum(axis=1)
+        mean = sums[:, rows].mean(axis=0)
+        value[rows] = best[rows] + np.log(mean)
+        apart = np.ptp(sums[:, rows], axis=0) / mean
+        # The four together are a lattice of half the step: its error is about the square.
+        relative = np.minimum(apart, 1000 * apart**2) + 10 * left_out[rows] / mean
+        error[rows] = relative + rounding[rows]
+        rows, step = rows[relative > rtol], step / 2
+    return value, error
