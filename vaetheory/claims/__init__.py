@@ -1,9 +1,11 @@
 """The registry: every claim, in the order of the theory."""
 
 from vaetheory.claims import (
+    baggins,
     bilbo,
     constant_variance,
     hessian_estimator,
+    instability,
     optimal_decoder,
     riemannian_likelihood,
     smooth_decoder,
@@ -20,4 +22,6 @@ CLAIMS: tuple[Claim, ...] = (
     constant_variance.CLAIM,
     bilbo.CLAIM,
     riemannian_likelihood.CLAIM,
+    instability.CLAIM,
+    baggins.CLAIM,
 )

@@ -14,10 +14,12 @@ from vaetheory._validation import option
 from vaetheory.claims import CLAIMS
 from vaetheory.environment import environment
 from vaetheory.figures import (
+    baggins,
     bilbo,
     constant_variance,
     digits,
     hessian_estimator,
+    instability,
     optimal_decoder,
     overview,
     riemannian_likelihood,
@@ -38,6 +40,8 @@ FIGURES: Mapping[str, Draw] = {
     "constant-variance": constant_variance.draw,
     "bilbo": bilbo.draw,
     "riemannian-likelihood": riemannian_likelihood.draw,
+    "instability": instability.draw,
+    "baggins": baggins.draw,
     "digits": digits.draw,
 }
 MANIFEST = "manifest.json"

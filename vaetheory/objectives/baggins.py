@@ -9,7 +9,7 @@ import autograd.numpy as anp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vaetheory._validation import Array, as_array, data_set, same_shape
+from vaetheory._validation import Array, as_array, data_set, same_shape, weights_of
 from vaetheory.gaussians import LOG_2PI
 from vaetheory.objectives.tracing import traced, value_of
 
@@ -74,7 +74,12 @@ class BoundedLikelihood(ProfileLikelihood):
 
 
 def baggins(
-    x: ArrayLike, xhat: ArrayLike, *, information: ArrayLike, pooled: bool = False
+    x: ArrayLike,
+    xhat: ArrayLike,
+    *,
+    information: ArrayLike,
+    pooled: bool = False,
+    weights: ArrayLike | None = None,
 ) -> BoundedLikelihood:
     """Bounded Gaussian log likelihood of a batch, invariant to the scale of the data.
 
@@ -94,6 +99,9 @@ def baggins(
     pooled : bool
         Whether all dimensions share one variance, that of the means of r_i and v_i over i. Then
         `information` is a number.
+    weights : array (B,), optional
+        Weights of the data in all moments, normalised; equal ones by default. So a datum can
+        stand once for each node of a quadrature over its posterior.
 
     Returns
     -------
@@ -103,9 +111,9 @@ def baggins(
     Raises
     ------
     ValueError
-        If shapes do not fit, an entry is not finite or beyond 1e300 in size, the information is
-        negative, or the data have no spread: a batch of one, a constant column (pooled: all of
-        them constant).
+        If shapes do not fit, an entry is not finite or beyond 1e300 in size, the information or
+        a weight is negative, or the data have no spread: a batch of one, a constant column
+        (pooled: all of them constant).
 
     Notes
     -----
@@ -124,21 +132,26 @@ def baggins(
     >>> grad(lambda f: baggins(x, f, information=0.0).value)(xhat).tolist()
     [[-0.2], [0.2]]
     """
-    data, fits = _batch(x, xhat)
+    data, fits, shares = _batch(x, xhat, weights)
     presumed = _information(information, data.shape[1], pooled)
-    away, spread_power = _spread(data, pooled)
-    spread = anp.mean(away**2, axis=0)
-    residual = _columns(data - fits, pooled)
+    away, spread_power = _spread(data, shares, pooled)
+    spread, residual = _moment(away, shares, pooled), data - fits
     # The unit of sigma: the larger of the residuals' and of the presumed noise's, a power of two.
     noise_power = np.floor(spread_power - value_of(presumed) / _LOG2)
-    power = np.maximum(_power(residual), noise_power)
+    power = np.maximum(_power(residual, pooled), noise_power)
     noise = spread * anp.exp(2 * ((spread_power - power) * _LOG2 - presumed))
-    variance = anp.mean(_times_power(residual, -power) ** 2, axis=0) + noise
+    variance = _moment(_times_power(residual, -power), shares, pooled) + noise
     found = 0.5 * (anp.log(spread) - anp.log(variance)) + (spread_power - power) * _LOG2
     return BoundedLikelihood(*_term(variance, power, data.shape), _all(found, data.shape[1]))
 
 
-def profile_likelihood(x: ArrayLike, xhat: ArrayLike, *, pooled: bool = False) -> ProfileLikelihood:
+def profile_likelihood(
+    x: ArrayLike,
+    xhat: ArrayLike,
+    *,
+    pooled: bool = False,
+    weights: ArrayLike | None = None,
+) -> ProfileLikelihood:
     """Gaussian log likelihood of a batch at its best variances, sigma_i^2 = r_i: no bound above.
 
     What BAGGINS tends to as its presumed information grows.
@@ -149,6 +162,8 @@ def profile_likelihood(x: ArrayLike, xhat: ArrayLike, *, pooled: bool = False) -
         As for `baggins`; a batch of one will do.
     pooled : bool
         Whether all dimensions share one variance.
+    weights : array (B,), optional
+        As for `baggins`.
 
     Returns
     -------
@@ -170,9 +185,9 @@ def profile_likelihood(x: ArrayLike, xhat: ArrayLike, *, pooled: bool = False) -
     >>> term.scale.tolist(), round(float(term.value), 6)
     ([1.0], -1.418939)
     """
-    data, fits = _batch(x, xhat)
-    residual = _columns(data - fits, pooled)
-    power = _power(residual)
+    data, fits, shares = _batch(x, xhat, weights)
+    residual = data - fits
+    power = _power(residual, pooled)
     perfect = np.isneginf(power)
     if perfect.any():
         where = "" if pooled else f" of column {int(perfect.argmax())}"
@@ -180,12 +195,12 @@ def profile_likelihood(x: ArrayLike, xhat: ArrayLike, *, pooled: bool = False) -
             f"xhat: expected residuals, got a perfect fit{where}, at which the profile likelihood "
             "is infinite; baggins is bounded"
         )
-    variance = anp.mean(_times_power(residual, -power) ** 2, axis=0)
+    variance = _moment(_times_power(residual, -power), shares, pooled)
     return ProfileLikelihood(*_term(variance, power, data.shape))
 
 
-def _batch(x: Any, xhat: Any) -> tuple[Any, Any]:
-    """Data and reconstructions as float64 arrays or tracers of them, checked."""
+def _batch(x: Any, xhat: Any, weights: Any) -> tuple[Any, Any, Array]:
+    """Data and reconstructions, as arrays or tracers of them, and weights; those of 0 left out."""
     data, fits = data_set("x", value_of(x)), data_set("xhat", value_of(xhat))
     same_shape("xhat", fits, "x", data)
     for name, array in (("x", data), ("xhat", fits)):
@@ -194,7 +209,10 @@ def _batch(x: Any, xhat: Any) -> tuple[Any, Any]:
             raise ValueError(
                 f"{name}: expected entries of at most {_LARGEST:g} in size, got {largest:g}"
             )
-    return traced(x, data), traced(xhat, fits)
+    shares = weights_of("weights", weights, len(data))
+    kept = shares > 0
+    data, fits = traced(x, data), traced(xhat, fits)
+    return (data, fits, shares) if kept.all() else (data[kept], fits[kept], shares[kept])
 
 
 def _information(information: Any, dim: int, pooled: bool) -> Any:
@@ -211,30 +229,31 @@ def _information(information: Any, dim: int, pooled: bool) -> Any:
     return traced(information, presumed) * np.ones(1 if pooled else dim)
 
 
-def _columns(array: Any, pooled: bool) -> Any:
-    """The entries that share a variance, one column for each variance."""
-    return anp.reshape(array, (-1, 1)) if pooled else array
+def _moment(array: Any, weights: Array, pooled: bool) -> Any:
+    """Mean square of each column, `(D,)`, or of all of them, `(1,)`."""
+    square = anp.dot(weights, array**2)
+    return anp.mean(square, keepdims=True) if pooled else square
 
 
-def _power(columns: Any) -> Array:
-    """The least power of two above each column in size; -inf for a column of zeros."""
-    top = np.abs(value_of(columns)).max(axis=0)
+def _power(array: Any, pooled: bool) -> Array:
+    """The least power of two above each column in size, `(D,)`, or above all; -inf for zeros."""
+    top = np.abs(value_of(array)).max(axis=None if pooled else 0, keepdims=pooled).ravel()
     return np.where(top > 0, np.frexp(top)[1].astype(float), -np.inf)
 
 
 def _times_power(x: Any, power: Array) -> Any:
-    """x times 2^power, in two steps: its factors fit in float64 where the product does."""
+    """The product x 2^power, in two steps: its factors fit in float64 where the product does."""
     half = np.floor(power / 2)
     for part in (half, power - half):
         x = x * np.exp2(np.clip(part, -1074, 1023))
     return x
 
 
-def _spread(data: Any, pooled: bool) -> tuple[Any, Array]:
+def _spread(data: Any, weights: Array, pooled: bool) -> tuple[Any, Array]:
     """Deviations from the mean in units of a power of two, and that power; checked."""
     # Less its first row a constant column has no spread whatever the rounding of its mean.
     shifted = data - value_of(data)[0]
-    power = _power(_columns(shifted, pooled))
+    power = _power(shifted, pooled)
     if np.isneginf(power).any():
         if len(shifted) == 1:
             came = "a batch of one, which has no spread to set the scale"
@@ -245,7 +264,7 @@ def _spread(data: Any, pooled: bool) -> tuple[Any, Array]:
             came = f"a constant column {column}; leave it out, or pool the dimensions"
         raise ValueError(f"x: expected data that vary over the batch, got {came}")
     scaled = _times_power(shifted, -power)
-    return _columns(scaled - anp.mean(scaled, axis=0), pooled), power
+    return scaled - anp.dot(weights, scaled), power
 
 
 def _all(found: Any, dim: int) -> Any:

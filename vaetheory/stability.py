@@ -1,0 +1,167 @@
+"""The largest stable step of gradient descent, measured by running it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from vaetheory._validation import Array, integer, positive, vectors
+
+# The first step sizes, powers of four around the given unit, and how many steps each is tried.
+_POWERS = np.arange(-24, 25, 2)
+_FIRST_STEPS = 64
+# A run whose gradient has grown this much has diverged and is stopped; so is one about to leave the
+# neighbourhood of the optimum, where the objective need not even be finite.
+_GROWN, _GONE = 1e4, 1e6
+
+
+@dataclass(frozen=True)
+class StableStep:
+    """The largest step at which gradient descent does not diverge, between two that were run.
+
+    Attributes
+    ----------
+    lower, upper : array (L,)
+        Steps at which the gradient did not grow, and at which it did.
+    direction : array (L, P)
+        Unit vectors along which the descent diverges, as far as the runs have turned to them.
+    steps : int
+        How many steps the last runs took.
+    """
+
+    lower: Array
+    upper: Array
+    direction: Array
+    steps: int
+
+    @property
+    def value(self) -> Array:
+        """The geometric mean of both, `(L,)`."""
+        return np.sqrt(self.lower * self.upper)
+
+    @property
+    def bracket(self) -> Array:
+        """The most that `value` misses the threshold by, `(L,)`."""
+        return self.upper - self.value
+
+
+def largest_stable_step(
+    gradient: Callable[[Array], Array],
+    optimum: ArrayLike,
+    *,
+    unit: ArrayLike = 1.0,
+    reach: ArrayLike = 1.0,
+    sections: int = 16,
+    rounds: int = 3,
+    steps: int = 32,
+) -> StableStep:
+    """Measure where gradient descent near an optimum begins to diverge.
+
+    Runs theta <- theta - eta gradient(theta) with many eta at once and narrows the bracket
+    between the greatest at which the gradient has not grown and the next. No Hessian is used. Each
+    round starts where the last diverging run has gone, brought back to `reach`: so a slow
+    divergence need not first emerge from directions that do not diverge.
+
+    Parameters
+    ----------
+    gradient : callable
+        `(L, G, P) -> (L, G, P)`: gradients of L objectives of P parameters, G points of each.
+        It may be preconditioned, and the step is then measured in those units.
+    optimum : array (L, P)
+        Where the gradients vanish.
+    unit : number or array (L,)
+        A step of about the right size: the threshold is sought within a factor 2^24 of it.
+    reach : number or array (L,)
+        Distance from the optimum at which the runs start. Of no account for a quadratic
+        objective; for another small against the distance over which its curvature changes.
+    sections : int
+        At least 4: a round narrows the bracket to its `sections`-th root.
+    rounds : int
+        Rounds after the first, which runs powers of four.
+    steps : int
+        Steps a run.
+
+    Returns
+    -------
+    StableStep
+        Exact from above for a quadratic objective, where no gradient grows below the threshold;
+        from below up to what the runs had not yet turned to, (share of the squared start outside
+        the diverging direction) / (4 steps) relative.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, a number is not positive, or no step tried separates runs that
+        diverge from runs that do not.
+
+    Notes
+    -----
+    Source: claims 9a and 10e.
+
+    Examples
+    --------
+    The parabola 2 theta^2 has curvature 4, and 2 / 4 is its largest stable step:
+
+    >>> found = largest_stable_step(lambda theta: 4 * theta, [[0.0]])
+    >>> bool(found.lower[0] <= 0.5 <= found.upper[0]), bool(found.bracket[0] < 1e-3)
+    (True, True)
+    """
+    best = vectors("optimum", optimum, None)
+    if best.ndim != 2:
+        raise ValueError(f"optimum: expected shape (L, P), got {best.shape}")
+    for name, number in (("sections", sections), ("rounds", rounds), ("steps", steps)):
+        integer(name, number, low=4 if name == "sections" else 1)
+    start = np.cos(1.0 + np.arange(best.shape[1])) * np.ones_like(best)
+    lengths = positive("reach", reach, max_ndim=1) * np.ones(len(best))
+    start = start / np.linalg.norm(start, axis=-1, keepdims=True)
+    units = positive("unit", unit, max_ndim=1) * np.ones(len(best))
+    # Logarithms of the steps, to base two, and the bracket among them.
+    tried = np.log2(units)[:, None] + _POWERS
+    for number in range(rounds + 1):
+        count = _FIRST_STEPS if number == 0 else steps
+        grew, ends = _run(gradient, best, start * lengths[:, None], np.exp2(tried), count)
+        # The greatest step below which nothing grew.
+        first = grew.argmax(axis=-1)
+        if not grew.any(axis=-1).all() or (first == 0).any():
+            lane = int(np.argmax(~grew.any(axis=-1) | (first == 0)))
+            raise ValueError(
+                f"unit: expected a step within a factor 2^24 of the largest stable one of "
+                f"objective {lane}, got {units[lane]:g}"
+            )
+        lanes = np.arange(len(best))
+        lower, upper = tried[lanes, first - 1], tried[lanes, first]
+        start = ends[lanes, first]
+        # And somewhat beyond: what had not emerged may do so from the new start, and a threshold
+        # that was itself tried may come out either way.
+        shares = np.arange(-(sections // 4), sections + sections // 4 + 1) / sections
+        tried = lower[:, None] + (upper - lower)[:, None] * shares
+    return StableStep(np.exp2(lower), np.exp2(upper), start, steps)
+
+
+def _run(
+    gradient: Callable[[Array], Array], optimum: Array, start: Array, eta: Array, count: int
+) -> tuple[Array, Array]:
+    """Whether the gradient of each run grew, `(L, G)`, and where it went, unit vectors."""
+    theta = np.broadcast_to((optimum + start)[:, None], (*eta.shape, optimum.shape[1])).copy()
+    slope = np.asarray(gradient(theta))
+    if slope.shape != theta.shape:
+        raise ValueError(f"gradient: expected shape {theta.shape}, got {slope.shape}")
+    before = size = np.linalg.norm(slope, axis=-1)
+    radius = _GONE * np.linalg.norm(start, axis=-1)[:, None]
+    left = np.zeros(eta.shape, bool)
+    for _ in range(count):
+        # Runs that have diverged stay where they are.
+        onward = theta - eta[..., None] * slope
+        left |= np.linalg.norm(onward - optimum[:, None], axis=-1) > radius
+        theta = np.where((left | (size > _GROWN * before))[..., None], theta, onward)
+        slope = np.asarray(gradient(theta))
+        size = np.linalg.norm(slope, axis=-1)
+        if not np.isfinite(size).all():
+            raise ValueError("gradient: expected finite numbers near the optimum, got others")
+    away = theta - optimum[:, None]
+    # A run may land on the optimum itself.
+    length = np.maximum(np.linalg.norm(away, axis=-1, keepdims=True), np.finfo(float).tiny)
+    return (size > before) | left, away / length
