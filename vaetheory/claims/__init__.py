@@ -4,6 +4,7 @@ from vaetheory.claims import (
     baggins,
     bilbo,
     constant_variance,
+    half_network,
     hessian_estimator,
     instability,
     optimal_decoder,
@@ -24,4 +25,5 @@ CLAIMS: tuple[Claim, ...] = (
     riemannian_likelihood.CLAIM,
     instability.CLAIM,
     baggins.CLAIM,
+    half_network.CLAIM,
 )

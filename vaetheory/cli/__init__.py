@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from importlib import metadata
 from typing import NoReturn
 
-from vaetheory.cli import figures, listing, verify
+from vaetheory.cli import experiment, figures, listing, verify
 
 #: Each has `add(commands)`, which declares its options and sets `run`, the function to call.
-COMMANDS = (listing, verify, figures)
+COMMANDS = (listing, verify, figures, experiment)
 
 
 class _Parser(argparse.ArgumentParser):

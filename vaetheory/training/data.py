@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -111,7 +112,7 @@ def breast_cancer() -> Source:
     return Source("breast-cancer", _datasets().load_breast_cancer().data, units="each")
 
 
-def _datasets() -> object:
+def _datasets() -> Any:
     try:
         from sklearn import datasets
     except ImportError:

@@ -8,6 +8,7 @@ step, the integrand being analytic.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vaetheory._validation import Array
 from vaetheory.gaussians import LOG_2PI, standard_log_prob
@@ -45,7 +46,7 @@ class _Tables:
         fixed -= log_sigma.sum(axis=1) + 0.5 * LOG_2PI * log_sigma.shape[1]
         return natural, fixed
 
-    def __call__(self, nodes: Array, rows: Array) -> Array:
+    def __call__(self, nodes: Array, rows: NDArray[np.intp]) -> Array:
         """Log joints `(len(rows), M)` at nodes `(M, 2)`."""
         natural, fixed = self._natural(nodes)
         joint = self.statistics[rows] @ natural.T
