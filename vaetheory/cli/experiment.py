@@ -37,6 +37,10 @@ def add(commands: Any) -> None:
         help="what the networks' ends take from the training data: one deviation, one for each "
         "dimension, nothing",
     )  # fmt: skip
+    parser.add_argument(
+        "--pooled", action="store_true",
+        help="one variance for all dimensions where the batch sets it, as sparse data need",
+    )  # fmt: skip
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes to run in")
     parser.add_argument(
         "--out", default="half-network", metavar="DIR",
@@ -60,7 +64,9 @@ def run(options: argparse.Namespace) -> int:
     except ValueError:
         raise ValueError(f"--scales: expected numbers by commas, got {options.scales}") from None
     source = SOURCES[options.data]() if known else read(options.data)
-    settings = Settings(latent_dim=options.latent_dim, units=options.ends or source.units)
+    settings = Settings(
+        latent_dim=options.latent_dim, units=options.ends or source.units, pooled=options.pooled
+    )
     if options.epochs is not None:
         settings = replace(settings, epochs=options.epochs)
     experiment = Experiment(

@@ -26,8 +26,8 @@ class Source:
     X : array (N, D)
     step : float
         Distance of neighbouring grey values; 0 where the data are continuous. Uniform noise of
-        this width makes grey values continuous: the log density of the noisy data is then a lower
-        bound of the log probability of the grey values, less D log step.
+        this width makes grey values continuous: their expected log density plus D log step is a
+        lower bound of the log probability of the grey values.
     units : str
         The networks' ends that suit it, see `Units`.
     """

@@ -93,7 +93,13 @@ class Density:
         return 0.5 * (m**2 + s**2 - 1 - 2 * np.log(s)).sum(axis=-1)
 
     def log_likelihood(self, X: Array, z: Array) -> Array:
-        """Log p(x given z) of data `(n, D)` at K latents each `(n, K, d)`: `(n, K)`, in nats."""
+        """Log p(x given z) of data `(n, D)` at K latents each `(n, K, d)`: `(n, K)`, in nats.
+
+        Raises
+        ------
+        FloatingPointError
+            If a square overflows.
+        """
         n, k, d = z.shape
         xhat, log_sigma = self.vae.decode(self.params, z.reshape(n * k, d))
         if log_sigma is None:
@@ -102,6 +108,9 @@ class Density:
         white = X[:, None] - xhat.reshape(n, k, -1)
         white *= np.exp(-log_sigma).reshape(*((n, k) if log_sigma.ndim == 2 else ()), -1)
         square = np.einsum("nkd,nkd->nk", white, white)
+        # Of which NumPy's error state hears nothing.
+        if not np.isfinite(square).all():
+            raise FloatingPointError("an overflow in the log likelihood")
         fixed = self.vae.data_dim * LOG_2PI / 2 + log_sigma.sum(axis=-1)
         return -0.5 * square - (fixed.reshape(n, k) if log_sigma.ndim == 2 else fixed)
 

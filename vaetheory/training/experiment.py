@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
@@ -84,7 +85,9 @@ class Experiment:
         """The settings as plain values."""
         plain = asdict(self)
         X = self.source.X
+        digest = hashlib.sha256(np.ascontiguousarray(X).tobytes()).hexdigest()
         plain["source"] = {
+            "sha256": digest,
             "name": self.source.name,
             "shape": list(X.shape),
             "step": self.source.step,
@@ -152,7 +155,10 @@ def run_task(task: Task, folder: str | None = None) -> dict[str, Any]:
     assert found is not None
     out = {"objective": task.objective, "seed": task.seed, "scale": task.scale, **chosen}
     del out["test"]
-    measured = _measured(found[1], data, experiment, test_rng)
+    try:
+        measured = _measured(found[1], data, experiment, test_rng)
+    except FloatingPointError as error:
+        raise ValueError(f"{task.name}: expected test data like the others, got {error}") from None
     out["measures"] = _summary(measured, shift)
     out["sweep"] = sweep if swept else []
     out["sizes"] = [len(data.train), len(data.validation), len(data.test)]

@@ -19,7 +19,8 @@ from vaetheory.training.density import Density
 _COARSE, _TILE, _TILES = 0.08, 8, 30
 #: A tile is left out of a datum whose log joints there are this far below its best, in nats.
 _BELOW = 60.0
-_FINEST = _COARSE / 128
+#: Lattices are halved until they agree, or down to this step.
+_FINEST = _COARSE / 32
 
 
 class _Tables:
@@ -121,7 +122,7 @@ def lattice_evidence(density: Density, X: Array, *, rtol: float = 1e-8) -> tuple
         value[rows] = best[rows] + np.log(mean)
         apart = np.ptp(sums[:, rows], axis=0) / mean
         # The four together are a lattice of half the step: its error is about the square.
-        relative = np.minimum(apart, 1000 * apart**2) + 10 * left_out[rows] / mean
-        error[rows] = relative + rounding[rows]
-        rows, step = rows[relative > rtol], step / 2
+        unresolved = np.minimum(apart, 1000 * apart**2)
+        error[rows] = unresolved + 10 * left_out[rows] / mean + rounding[rows]
+        rows, step = rows[unresolved > rtol], step / 2
     return value, error

@@ -188,6 +188,9 @@ class Vae:
             )
             slopes = self.encoder.layers(enc_slope)
             self.encoder.backward(inner, slopes, seen, code_slope, inner=False)
+        # Products of matrices overflow without a word to NumPy's error state.
+        if not (np.isfinite(loss) and np.isfinite(gradient).all()):
+            raise FloatingPointError("an overflow in the loss or its gradient")
         return loss, gradient
 
     def _likelihood(
