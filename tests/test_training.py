@@ -30,12 +30,9 @@ from vaetheory.training.adam import Adam
 from vaetheory.training.checkpoints import load, save
 from vaetheory.training.runs import BUDGET, DIVERGED, EARLY, validation_elbo
 
-ROWS = ((0.0, 1.0), (1.0, 0.5), (2.0, -1.0), (-1.0, 2.0), (3.0, 0.0), (0.5, -2.0), (-2.0, 3.0),
-        (1.5, 1.5))  # fmt: skip
-
 
 def tiny(objective="half", **changes):
-    return TinyRun(ROWS, objective, 2, 1.0, 0).instead(**changes)
+    return TinyRun((1, 3), objective, 2, 1.0, 0).instead(**changes)
 
 
 @given(st.lists(st.integers(1, 5), min_size=2, max_size=4).map(tuple), st.integers(1, 4))

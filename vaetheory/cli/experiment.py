@@ -31,6 +31,11 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--scales", default="1", metavar="NUMBERS", help="factors of the data, by commas"
     )
+    parser.add_argument(
+        "--informations", metavar="NUMBERS",
+        help="BAGGINS' h to choose from by validation, by commas (0.5,1,1.5,2,3,6)",
+    )  # fmt: skip
+    parser.add_argument("--first-seed", type=int, default=0, metavar="N", help="(0)")
     parser.add_argument("--draws", type=int, default=5000, metavar="K", help="of the bound (5000)")
     parser.add_argument(
         "--ends", choices=["pooled", "each", "plain"],
@@ -59,10 +64,6 @@ def run(options: argparse.Namespace) -> int:
             f"--data: expected one of {', '.join(SOURCES)}, or a file that exists, got "
             f"{options.data}"
         )
-    try:
-        scales = tuple(float(text) for text in options.scales.split(","))
-    except ValueError:
-        raise ValueError(f"--scales: expected numbers by commas, got {options.scales}") from None
     source = SOURCES[options.data]() if known else read(options.data)
     settings = Settings(
         latent_dim=options.latent_dim, units=options.ends or source.units, pooled=options.pooled
@@ -70,8 +71,16 @@ def run(options: argparse.Namespace) -> int:
     if options.epochs is not None:
         settings = replace(settings, epochs=options.epochs)
     experiment = Experiment(
-        source, settings, seeds=options.seeds, scales=scales, draws=options.draws
+        source,
+        settings,
+        seeds=options.seeds,
+        first_seed=options.first_seed,
+        scales=_numbers("--scales", options.scales),
+        draws=options.draws,
     )
+    if options.informations is not None:
+        informations = _numbers("--informations", options.informations)
+        experiment = replace(experiment, informations=informations)
     folder = Path(options.out)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"--out: expected a folder, got {folder}, which is something else")
@@ -98,6 +107,13 @@ def run(options: argparse.Namespace) -> int:
         draft.write_text(text, encoding="utf-8")
     print(text, end="")
     return 0
+
+
+def _numbers(name: str, text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"{name}: expected numbers by commas, got {text}") from None
 
 
 class _Clock:
