@@ -93,7 +93,8 @@ def traced_loss(
     def loss(params: Any) -> Any:
         encoder, decoder, extra = vae.split(params)
         code = _traced(vae.encoder, encoder, (X - vae.units.loc) / vae.units.scale)
-        loc, log_scale = code[:, :d], np.zeros(d)
+        loc: Any = code[:, :d]
+        log_scale: Any = np.zeros(d)
         if objective.posterior == "learned":
             log_scale = code[:, d:] / 2
         elif objective.posterior == "constant":

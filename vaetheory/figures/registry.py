@@ -18,6 +18,7 @@ from vaetheory.figures import (
     bilbo,
     constant_variance,
     digits,
+    half_network,
     hessian_estimator,
     instability,
     optimal_decoder,
@@ -42,6 +43,7 @@ FIGURES: Mapping[str, Draw] = {
     "riemannian-likelihood": riemannian_likelihood.draw,
     "instability": instability.draw,
     "baggins": baggins.draw,
+    "half-network": half_network.draw,
     "digits": digits.draw,
 }
 MANIFEST = "manifest.json"
