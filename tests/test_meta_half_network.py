@@ -7,7 +7,7 @@ import pytest
 from noticing import assert_noticed, scale_result
 
 from vaetheory.claims import half_measures
-from vaetheory.training import Network, Objective, Units, measures, runs, vae
+from vaetheory.training import Network, Objective, Units, measures, runs, statistics, vae
 from vaetheory.training.density import Density
 
 
@@ -151,16 +151,8 @@ def test_a_resumed_run_that_forgets(monkeypatch, what):
 
 
 def test_an_interval_of_the_wrong_degrees_of_freedom(monkeypatch):
-    from scipy.stats import t as student_t
-
-    from vaetheory.training import statistics
-
-    class Wrong:
-        @staticmethod
-        def ppf(q, df):
-            return student_t.ppf(q, df + 1)
-
-    monkeypatch.setattr(statistics, "student_t", Wrong)
+    original = statistics.stdtrit
+    monkeypatch.setattr(statistics, "stdtrit", lambda df, q: original(df + 1, q))
     assert_noticed("11g", bug="n for n - 1 degrees of freedom")
 
 

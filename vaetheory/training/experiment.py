@@ -133,7 +133,7 @@ def run_task(task: Task, folder: str | None = None) -> dict[str, Any]:
         vae = settings.model(objective, data.train, h)
         checkpoint = None
         if folder is not None:
-            checkpoint = Path(folder) / f"{task.name}{f'-h{h:g}' if swept else ''}.ckpt"
+            checkpoint = Path(folder) / f"{task.name}--h{h:g}.ckpt"
 
         def tell(done: float, k: int = k) -> None:
             report((k + done) / (len(values) + 1))
@@ -261,7 +261,7 @@ def run(
                 result = run_task(task, room) if future is None else future.result()
                 if folder is not None:
                     write_json(folder / "tasks" / f"{task.name}.json", result)
-                    for left_over in (folder / "checkpoints").glob(f"{task.name}*.ckpt"):
+                    for left_over in (folder / "checkpoints").glob(f"{task.name}--*.ckpt"):
                         left_over.unlink()
             report((number + 1) / len(tasks), progress)
             yield result

@@ -87,8 +87,9 @@ def lattice_evidence(density: Density, X: Array, *, rtol: float = 1e-8) -> tuple
     Raises
     ------
     ValueError
-        If the latent has another dimension.
+        If the latent has another dimension, or the data do not fit the model.
     """
+    X = density.vae.checked("X", X)
     if density.vae.latent_dim != 2:
         raise ValueError(f"latent_dim: expected 2 for a lattice, got {density.vae.latent_dim}")
     tables, everyone = _Tables(density, X), np.arange(len(X))

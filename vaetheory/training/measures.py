@@ -62,7 +62,15 @@ def sampled(density: Density, X: Array, *, draws: int, rng: np.random.Generator)
     draws : int
         K, draws from q(z|x) a datum.
     rng : Generator
+
+    Raises
+    ------
+    ValueError
+        If the data do not fit the model.
+    FloatingPointError
+        If a datum is so far out that its log likelihood overflows.
     """
+    X = density.vae.checked("X", X)
     loc, scale = density.encode(X)
     rate = density.divergence(loc, scale)
     found = np.empty((5, len(X)))

@@ -167,8 +167,12 @@ def train(
     Raises
     ------
     ValueError
-        If the checkpoint is damaged, or of another run.
+        If the data do not fit the VAE, the networks overflow at once, or the checkpoint is
+        damaged or of another run.
     """
+    integer("seed", seed)
+    vae.checked("train", data.train)
+    vae.checked("validation", data.validation)
     task = _fingerprint(vae, data, settings, seed)
     rng = np.random.default_rng([seed, 300])
     params, adam = vae.initial(seed), Adam(vae.count, settings.rate)

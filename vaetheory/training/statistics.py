@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 
 from vaetheory._validation import as_array, fraction
 
@@ -62,5 +62,5 @@ def interval(values: ArrayLike, *, level: float = 0.95, overlap: float = 0.0) ->
     if n == 1:
         return Interval(mean, -np.inf, np.inf, 1)
     deviation = array.std(ddof=1) * np.sqrt(1 / n + overlap)
-    half = float(student_t.ppf((1 + level) / 2, n - 1) * deviation)
+    half = float(stdtrit(n - 1, (1 + level) / 2) * deviation)
     return Interval(mean, mean - half, mean + half, n)
