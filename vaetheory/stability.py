@@ -27,7 +27,8 @@ class StableStep:
     lower, upper : array (L,)
         Steps at which the gradient did not grow, and at which it did.
     direction : array (L, P)
-        Unit vectors along which the descent diverges, as far as the runs have turned to them.
+        Unit vectors from the optimum to where the last runs started: along them descent diverges,
+        as far as the runs before had turned to it.
     steps : int
         How many steps the last runs took.
     """
@@ -46,6 +47,28 @@ class StableStep:
     def bracket(self) -> Array:
         """The most that `value` misses the threshold by, `(L,)`."""
         return self.upper - self.value
+
+    def overlooked(self, eigenvalues: Array, eigenvectors: Array) -> Array:
+        """How far beyond the threshold a step can have passed for a stable one, `(L,)`.
+
+        At a step (1 + delta) 2 / lambda_j all components of eigenvalue lambda_j or more grow in K
+        steps by (1 + 2 delta)^K at least, so the gradient's square does unless a share of it
+        outside them makes up for that.
+
+        Parameters
+        ----------
+        eigenvalues : array (L, P)
+            Of the Hessians at the optima, rising; the greatest positive.
+        eigenvectors : array (L, P, P)
+            Their eigenvectors, in columns.
+        """
+        along = np.einsum("lpk,lp->lk", eigenvectors, self.direction) ** 2
+        # Outside the components from each one upwards; of the gradient the share is smaller still.
+        outside = np.clip(np.cumsum(along, axis=-1) - along, 0.0, 1.0)
+        with np.errstate(divide="ignore"):
+            waited = -np.log1p(-outside) / (4 * self.steps)
+            beyond = eigenvalues[:, -1:] / np.maximum(eigenvalues, 0.0) * (1 + waited) - 1
+        return 2 / eigenvalues[:, -1] * beyond.min(axis=-1)
 
 
 def largest_stable_step(
@@ -87,9 +110,8 @@ def largest_stable_step(
     Returns
     -------
     StableStep
-        Exact from above for a quadratic objective, where no gradient grows below the threshold;
-        from below up to what the runs had not yet turned to, (share of the squared start outside
-        the diverging direction) / (4 steps) relative.
+        For a quadratic objective `upper` is beyond the threshold, below which no gradient grows;
+        `lower` may be beyond it as well, by what the runs had no time to tell (`overlooked`).
 
     Raises
     ------
@@ -121,8 +143,8 @@ def largest_stable_step(
     # Logarithms of the steps, to base two, and the bracket among them.
     tried = np.log2(units)[:, None] + _POWERS
     for number in range(rounds + 1):
-        count = _FIRST_STEPS if number == 0 else steps
-        grew, ends = _run(gradient, best, start * lengths[:, None], np.exp2(tried), count)
+        count, direction = _FIRST_STEPS if number == 0 else steps, start
+        grew, ends = _run(gradient, best, direction * lengths[:, None], np.exp2(tried), count)
         # The greatest step below which nothing grew.
         first = grew.argmax(axis=-1)
         if not grew.any(axis=-1).all() or (first == 0).any():
@@ -138,7 +160,7 @@ def largest_stable_step(
         # that was itself tried may come out either way.
         shares = np.arange(-(sections // 4), sections + sections // 4 + 1) / sections
         tried = lower[:, None] + (upper - lower)[:, None] * shares
-    return StableStep(np.exp2(lower), np.exp2(upper), start, steps)
+    return StableStep(np.exp2(lower), np.exp2(upper), direction, steps)
 
 
 def _run(

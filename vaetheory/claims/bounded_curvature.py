@@ -223,8 +223,7 @@ def stable_steps(
         square = scene.shares**2
         variance = square + (1 + square) * (floor if bounded else 0.0)
         values, vectors = np.linalg.eigh(scene.hessian(bounded=bounded))
-        along = np.einsum("lpk,lp->lk", vectors, found.direction) ** 2
-        late = found.value * along[:, 0] / (4 * found.steps)
+        late = found.overlooked(values, vectors)
         # The term is even in what is off the optimum: a displacement counts squared.
         bent = 4 * _REACH**2 * scene.curvature * found.value
         # The optimum is known up to rounding of the data.

@@ -269,9 +269,9 @@ def step_law(
         stray = np.linalg.norm(scene.gradient(best[:, None])[:, 0], axis=-1) / values[:, 0]
         moved = scene.hessian(best + _REACH * found.direction) - hessian
         change = np.linalg.norm(moved, axis=(-2, -1)) / curvature
-        numerics = numerics + change * (1 + stray / _REACH)
-    outside = _outside(values, vectors, found.direction)
-    late = found.value * outside / (4 * found.steps)
+        # And what is lost of gradients so near to it.
+        numerics = numerics / _REACH + change * (1 + stray / _REACH)
+    late = found.overlooked(values, vectors)
     errors = found.bracket + late + numerics * found.value
     return Certificate.all_of(
         Certificate.identity(
@@ -295,13 +295,6 @@ def step_law(
     )
 
 
-def _outside(values: Array, vectors: Array, direction: Array) -> Array:
-    """Share of a direction outside the eigenvectors of the greatest eigenvalue, `(L,)`."""
-    along = np.einsum("lpk,lp->lk", vectors, direction) ** 2
-    top = values >= (1 - 1e-6) * values[:, -1:]
-    return (along * ~top).sum(axis=-1)
-
-
 def _objective_is_the_elbo(scene: StepScene) -> Certificate:
     """The objective that descends against the library's ELBO, away from the optimum."""
     away = 0.5 * scene.scales[0] * np.cos(np.arange(len(scene.parameters)))
@@ -321,8 +314,9 @@ def _objective_is_the_elbo(scene: StepScene) -> Certificate:
         other.value.mean(),
         scale=size,
         elbo=other.error.mean(),
+        # The objective's own rounding is that of the same sums.
+        objective=other.error.mean() + gamma(200) * size,
         quadrature=truncated,
-        rounding=gamma(1000) * size / float(scene.scales[0]) ** 0.5,
     )
 
 

@@ -223,7 +223,8 @@ def _objective_is_the_elbo(scene: JointScene) -> Certificate:
         other.value.mean(),
         scale=size,
         elbo=other.error.mean(),
-        rounding=gamma(200) * size / scene.coarsest,
+        # The objective's own rounding is that of the same sums.
+        objective=other.error.mean() + gamma(200) * size,
     )
 
 
@@ -233,13 +234,18 @@ def _objective_is_the_elbo(scene: JointScene) -> Certificate:
 def sampling_spreads(scene: JointScene) -> tuple[list[Array], list[Array]]:
     """Variance over the noise of the gradients in w, m and rho, `(L,)` each; their rounding."""
     gradients, weights = scene.sampled_gradients()
+    w, m, rho = scene.split(scene.optimum)
+    # Before they cancel the summands are as large as x z, x w and x w s over sigma^2.
+    length, width = np.linalg.norm(w, axis=-1), np.exp(rho[:, 0])
+    factors = (np.abs(m).max(axis=-1) + 3 * width, length, 3 * length * width)
     spreads, errors = [], []
-    for slope in gradients:
+    for slope, factor in zip(gradients, factors, strict=True):
         mean = np.einsum("k,lnkp->lnp", weights, slope)
         away = ((slope - mean[:, :, None]) ** 2).sum(axis=-1)
         spreads.append(np.einsum("k,lnk->ln", weights, away).mean(axis=-1))
         largest = np.abs(slope).max(axis=(1, 2, 3))
-        errors.append(gamma(1000) * (largest**2 + spreads[-1]))
+        carried = gamma(100) * (largest + np.abs(scene.data).max() * factor / scene.scales**2)
+        errors.append(2 * np.sqrt(spreads[-1]) * carried + carried**2 + gamma(100) * spreads[-1])
     return spreads, errors
 
 
@@ -275,7 +281,9 @@ def batch_spread(scene: JointScene) -> tuple[Array, Array]:
     slope = np.einsum("k,lnkp->lnp", weights, gradients[0])
     spread = ((slope - slope.mean(axis=1, keepdims=True)) ** 2).sum(axis=-1).mean(axis=-1)
     # Of each sampled gradient: its summands, of the size of x m / sigma^2.
-    summands = np.abs(gradients[0]).max(axis=(1, 2, 3)) + np.abs(scene.data).max() / scene.scales**2
+    means = np.abs(scene.split(scene.optimum)[1]).max(axis=-1)
+    summands = np.abs(gradients[0]).max(axis=(1, 2, 3))
+    summands = summands + np.abs(scene.data).max() * means / scene.scales**2
     carried = gamma(200) * summands
     return spread, 2 * np.sqrt(spread) * carried + carried**2
 

@@ -41,7 +41,7 @@ def evidence_panel(axes: Axes) -> Columns:
     return {
         "h": levels,
         "bilbo + baggins": value,
-        "evidence, noisy": noisy,
+        "evidence noisy": noisy,
         "evidence": clean,
         "error": error,
         "bound": most,
@@ -106,7 +106,7 @@ def step_panel(axes: Axes) -> Columns:
     profile = np.concatenate([ladder.measured[False].value for ladder in ladders])
     axes.loglog(shares, 2 * shares**2 / ladders[0].curvature, color="black", lw=1)
     axes.loglog(shares, profile, "v", ms=4, mfc="none", color="black", label="profile (9a)")
-    columns["step, profile"] = profile
+    columns["step profile"] = profile
     axes.plot([], [], color="grey", lw=1, label=r"law $2\sigma^2/(v\,\lambda_{\max})$")
     axes.plot([], [], ":", color="grey", label=r"promised, $2e^{-2h}/\lambda_{\max}$")
     axes.set(

@@ -101,14 +101,14 @@ def joint_panel(axes: Axes) -> Columns:
             share,
         ),
         (
-            "noise of a batch, off a line",
+            "noise of a batch off a line",
             sigma,
             np.concatenate([batch_spread(s)[0] for s in scenes]),
             -4,
             batch_coefficient(scenes[0])[0],
         ),
         (
-            "noise of a batch, on a line",
+            "noise of a batch on a line",
             np.concatenate([s.scales for s in lines]),
             np.concatenate([batch_spread(s)[0] for s in lines]),
             0,
@@ -122,8 +122,8 @@ def joint_panel(axes: Axes) -> Columns:
         axes.loglog(ends, coefficient * ends**exponent, color=colour, lw=1)
         label = rf"{name}: $\sigma^{{{round(slope, 2) + 0.0:.2f}}}$"
         axes.loglog(scales, found, marker, ms=4, color=colour, label=label)
-        columns[f"sigma, {name}"], columns[name] = scales, found
-        columns[f"law, {name}"] = coefficient * scales**exponent
+        columns[f"sigma {name}"], columns[name] = scales, found
+        columns[f"law {name}"] = coefficient * scales**exponent
     axes.plot([], [], color="grey", lw=1, label="law with its coefficient")
     axes.set(
         xlabel=r"likelihood deviation $\sigma$",

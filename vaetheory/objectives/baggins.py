@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import autograd.numpy as anp
@@ -39,7 +39,7 @@ class ProfileLikelihood:
     value: float
     log_scale: Array
     size: int
-    _scale: Array
+    _scale: Array = field(repr=False)
 
     @property
     def scale(self) -> Array:
