@@ -19,6 +19,8 @@ from vaetheory.training.density import Density
 _COARSE, _TILE, _TILES = 0.08, 8, 30
 #: A tile is left out of a datum whose log joints there are this far below its best, in nats.
 _BELOW = 60.0
+#: Data at a time.
+_DATA = 200
 #: Lattices are halved until they agree, or down to this step.
 _FINEST = _COARSE / 32
 
@@ -92,6 +94,13 @@ def lattice_evidence(density: Density, X: Array, *, rtol: float = 1e-8) -> tuple
     X = density.vae.checked("X", X)
     if density.vae.latent_dim != 2:
         raise ValueError(f"latent_dim: expected 2 for a lattice, got {density.vae.latent_dim}")
+    parts = [_chunk(density, X[i : i + _DATA], rtol) for i in range(0, len(X), _DATA)]
+    values, errors = zip(*parts, strict=True)
+    return np.concatenate(values), np.concatenate(errors)
+
+
+def _chunk(density: Density, X: Array, rtol: float) -> tuple[Array, Array]:
+    """Value and error of so few data that a table of them and of all cells is no burden."""
     tables, everyone = _Tables(density, X), np.arange(len(X))
     # The square in tiles of cells, tile by tile.
     side = _COARSE * (np.arange(_TILES * _TILE) - (_TILES * _TILE - 1) / 2)
