@@ -3,12 +3,14 @@
 import json
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from vaetheory.cli import experiment as command
 from vaetheory.cli import main
+from vaetheory.figures import half_network
 from vaetheory.progress import listening
 from vaetheory.training import OBJECTIVES, Experiment, Settings, Source, run_experiment, tables
 from vaetheory.training.experiment import run_task
@@ -195,6 +197,13 @@ def test_the_table_pairs_by_seed():
 def test_experiments_are_checked(changes, message):
     with pytest.raises(ValueError, match=message):
         small(**changes)
+
+
+def test_the_page_tells_what_is_stored():
+    page = (Path(__file__).parents[1] / "docs" / "half-network.md").read_text(encoding="utf-8")
+    for name, found in half_network.stored().items():
+        text = tables.markdown(tables.table(found["results"]))
+        assert f"<!-- {name} -->\n\n{text}" in page, f"another table of {name}"
 
 
 # The command ------------------------------------------------------------------------------------

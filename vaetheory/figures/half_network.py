@@ -18,6 +18,8 @@ from matplotlib.figure import Figure
 from vaetheory.plotting import COLOURS, DASHES, MARKERS, Columns, draw_panels
 from vaetheory.training import OBJECTIVES, interval, tables
 
+#: Below this ELBOs are told and not drawn.
+_LEAST = -50.0
 _MEASURES = {"elbo": "ELBO", "evidence": "exact evidence"}
 
 
@@ -53,7 +55,7 @@ def lead_panel(axes: Axes) -> Columns:
     axes.set_yticks(at, names)
     axes.invert_yaxis()
     axes.set(
-        xlabel="half-network ahead (nats a held-out datum, 95 %)",
+        xlabel="half-network ahead (nats a datum, 95 %)",
         title="Against each objective, paired by seed",
         xscale="symlog",
     )
@@ -85,14 +87,14 @@ def information_panel(axes: Axes) -> Columns:
             axes.annotate(f"{count}×", (value, low), ha="center", va="bottom", color=COLOURS[1])
     columns |= {"h": h, "times chosen": counts}
     axes.set(
-        xlabel="presumed information h (nats a dimension); below: times chosen by validation",
+        xlabel="h (nats a dimension); below: times chosen",
         ylabel="held-out ELBO (nats a digit)",
-        title=f"The half-network's one setting ({name})",
+        title=f"Its one setting, {name}",
         xscale="log",
     )
     axes.set_xticks(h, [f"{v:g}" for v in h])
     axes.minorticks_off()
-    axes.legend()
+    axes.legend(fontsize=7)
     return columns
 
 
@@ -104,6 +106,7 @@ def scale_panel(axes: Axes) -> Columns:
     # At scale 1 the same seeds.
     plain = [r for r in stored()["digits, d = 2"]["results"] if r["seed"] in seeds]
     rows = tables.table(scaled + plain)
+    lost: list[tuple[float, str]] = []
     for k, name in enumerate(OBJECTIVES):
         own = [r for r in rows if r.objective == name]
         scale = np.array([r.scale for r in own])
@@ -112,19 +115,27 @@ def scale_panel(axes: Axes) -> Columns:
         half = np.array([f.high - f.mean for f in found])
         axes.errorbar(
             scale * 1.15 ** (k - 2.5), mean, yerr=half, color=(*COLOURS, "grey")[k],
-            marker=(*MARKERS, "P")[k], ls=DASHES[k], ms=4, lw=1, label=name,
+            marker=(*MARKERS, "P")[k], ls=(*DASHES, "-")[k], ms=4, lw=1, label=name,
         )  # fmt: skip
         columns |= {"scale": scale, f"{name} elbo": mean, f"{name} half interval": half}
         if name == tables.REFERENCE:
             axes.axhline(float(mean[scale == 1][0]), color="grey", lw=0.6)
+        for s, value in zip(scale, mean, strict=True):
+            if value < _LEAST:
+                lost.append((float(s), f"{name} {value:,.0f}"))
+    where = ", ".join(f"{s:g}" for s in sorted({s for s, _ in lost}))
+    axes.text(
+        0.98, 0.03, "\n".join([f"below, at {where}:", *(text for _, text in lost)]),
+        transform=axes.transAxes, ha="right", va="bottom", fontsize=7,
+    )  # fmt: skip
     axes.set(
         xlabel="the data are multiplied by",
         ylabel="held-out ELBO + D log scale (nats a digit)",
-        title=f"Scale, {len(seeds)} seeds, 95 %; level line: exact invariance",
+        title=f"Scale, {len(seeds)} seeds, 95 %; level: invariance",
         xscale="log",
-        yscale="symlog",
+        ylim=(_LEAST, 60),
     )
-    axes.legend(fontsize=7, ncols=2, loc="lower center")
+    axes.legend(fontsize=7, loc="lower left")
     return columns
 
 
