@@ -242,6 +242,14 @@ def run(
     ------
     ValueError
         If the folder holds another experiment, or something in it is damaged.
+
+    Examples
+    --------
+    >>> X = np.stack([np.arange(40.0), np.arange(40.0) ** 2], axis=-1)
+    >>> few = Settings(latent_dim=1, hidden=(4,), batch=10, epochs=2, every=4)
+    >>> experiment = Experiment(Source("parabola", X), few, seeds=1, draws=10)
+    >>> [result["objective"] for result in run(experiment)][-1]
+    'half'
     """
     tasks = experiment.tasks()
     known: dict[str, dict[str, Any]] = {}

@@ -90,6 +90,18 @@ def lattice_evidence(density: Density, X: Array, *, rtol: float = 1e-8) -> tuple
     ------
     ValueError
         If the latent has another dimension, or the data do not fit the model.
+
+    Examples
+    --------
+    >>> from vaetheory import log_evidence
+    >>> from vaetheory.training import OBJECTIVES, Settings, density_of
+    >>> X = np.stack([np.arange(40.0), np.arange(40.0) ** 2], axis=-1)
+    >>> vae = Settings(hidden=(4,)).model(OBJECTIVES["half"], X, 1.5)
+    >>> density = density_of(vae, vae.initial(0), X, seed=0)
+    >>> value, error = lattice_evidence(density, X[:2])
+    >>> other = log_evidence(density.latent_model(), X[:2])
+    >>> bool((abs(value - other.value) <= error + other.error).all())
+    True
     """
     X = density.vae.checked("X", X)
     if density.vae.latent_dim != 2:

@@ -69,6 +69,16 @@ def sampled(density: Density, X: Array, *, draws: int, rng: np.random.Generator)
         If the data do not fit the model.
     FloatingPointError
         If a datum is so far out that its log likelihood overflows.
+
+    Examples
+    --------
+    >>> from vaetheory.training import OBJECTIVES, Settings, density_of
+    >>> X = np.stack([np.arange(40.0), np.arange(40.0) ** 2], axis=-1)
+    >>> vae = Settings(hidden=(4,)).model(OBJECTIVES["half"], X, 1.5)
+    >>> density = density_of(vae, vae.initial(0), X, seed=0)
+    >>> found = sampled(density, X[:3], draws=500, rng=np.random.default_rng(0))
+    >>> bool((found.importance > found.elbo).all())
+    True
     """
     X = density.vae.checked("X", X)
     loc, scale = density.encode(X)

@@ -47,6 +47,16 @@ class Settings:
         See `Units`.
     pooled : bool
         Whether the variances set by a batch are one for all dimensions.
+
+    Raises
+    ------
+    ValueError
+        If a setting is out of range.
+
+    Examples
+    --------
+    >>> Settings(latent_dim=8).hidden
+    (128,)
     """
 
     latent_dim: int = 2
@@ -175,6 +185,17 @@ def train(
     ValueError
         If the data do not fit the VAE, the networks overflow at once, or the checkpoint is
         damaged or of another run.
+
+    Examples
+    --------
+    >>> from vaetheory.training import OBJECTIVES
+    >>> X = np.stack([np.arange(40.0), np.arange(40.0) ** 2], axis=-1)
+    >>> data = Split(X[::2], X[1::4], X[3::4])
+    >>> settings = Settings(latent_dim=1, hidden=(4,), batch=10, epochs=8, every=4)
+    >>> vae = settings.model(OBJECTIVES["half"], data.train, 1.5)
+    >>> run = train(vae, data, settings, seed=0)
+    >>> run.ended, run.epoch, len(run.validation)
+    ('budget spent', 8, 5)
     """
     integer("seed", seed)
     vae.checked("train", data.train)

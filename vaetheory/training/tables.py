@@ -56,6 +56,17 @@ def table(results: Sequence[Mapping[str, Any]]) -> list[Row]:
     ------
     ValueError
         If there is none.
+
+    Examples
+    --------
+    >>> shared = {"scale": 1.0, "sizes": [70, 10, 20], "outputs": [2, 3]}
+    >>> results = [
+    ...     {"objective": name, "seed": seed, "measures": {"elbo": {"mean": value}}, **shared}
+    ...     for name, seed, value in [("half", 0, 3.0), ("half", 1, 5.0), ("bilbo", 0, 2.0),
+    ...                               ("bilbo", 1, 3.0)]
+    ... ]
+    >>> table(results)[0].behind["elbo"].mean
+    1.5
     """
     if not results:
         raise ValueError("results: expected at least one, got none")
