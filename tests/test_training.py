@@ -1,5 +1,7 @@
 """Networks, Adam, runs and checkpoints: against autograd, against a plain loop, and bit for bit."""
 
+import dataclasses
+
 import autograd.numpy as anp
 import numpy as np
 import pytest
@@ -21,6 +23,7 @@ from vaetheory.training import (
     Units,
     Vae,
     density_of,
+    exact_evidence,
     interval,
     lattice_evidence,
     sampled,
@@ -335,3 +338,24 @@ def test_intervals_against_known_quantiles():
     for values in ([], [np.nan], [[1.0]]):
         with pytest.raises(ValueError, match="values: expected"):
             interval(values)
+
+
+@pytest.mark.parametrize("sigma", [1e-1, 1e-2, 1e-4])
+def test_narrow_posteriors_are_resolved_or_said_not_to_be(sigma):
+    scene = tiny()
+    vae, data = scene.vae(), scene.data()
+    params = vae.initial(0) + pattern(vae.count, 0.3)
+    density = density_of(vae, params, data.train, seed=0)
+    density = dataclasses.replace(density, log_sigma=np.full(2, np.log(sigma)))
+    # Data that the model has made: their posteriors are about sigma wide.
+    X = density.decoder()(np.array([[0.3, -0.4], [1.2, 0.7], [-0.8, 0.1]]))
+    model = density.latent_model()
+    engine, (lattice, error) = log_evidence(model, X), lattice_evidence(density, X)
+    known = np.isfinite(error)
+    off = np.abs(lattice - engine.value)[known]
+    assert (off <= (error + engine.error)[known]).all(), f"off by {off}, said {error}"
+    assert known.all() or sigma < 0.1, f"a posterior of width {sigma} was not resolved: {error}"
+    value, rest, _ = exact_evidence(density, X)
+    off = np.abs(value - engine.value)
+    assert (off <= rest + engine.error).all(), f"off by {off}, said {rest}"
+    assert rest.max() < 1e-3, f"unresolved: {rest}"

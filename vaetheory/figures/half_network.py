@@ -49,8 +49,9 @@ def lead_panel(axes: Axes) -> Columns:
             mean, at + 0.14 * (k - len(shown) / 2 + 0.5), xerr=half, fmt=MARKERS[k],
             color=COLOURS[k], ms=4, lw=1, label=f"{experiment}: {_MEASURES[measure]}",
         )  # fmt: skip
-        columns[f"{experiment} {measure} lead"] = mean
-        columns[f"{experiment} {measure} half interval"] = half
+        short = experiment.replace(",", "")
+        columns[f"{short} {measure} lead"] = mean
+        columns[f"{short} {measure} half interval"] = half
     axes.axvline(0, color="grey", lw=0.8)
     axes.set_yticks(at, names)
     axes.invert_yaxis()

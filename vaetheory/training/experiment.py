@@ -17,7 +17,7 @@ from vaetheory.environment import environment
 from vaetheory.files import write_json
 from vaetheory.progress import Progress, report
 from vaetheory.training.data import Source, Split, split
-from vaetheory.training.measures import EXACT_DIM, Measures, exact_evidence, sampled
+from vaetheory.training.measures import EXACT_DIM, UNRESOLVED, Measures, exact_evidence, sampled
 from vaetheory.training.objectives import OBJECTIVES
 from vaetheory.training.runs import Run, Settings, density_of, train
 
@@ -197,6 +197,10 @@ def _summary(found: Measures, shift: float) -> dict[str, Any]:
         "median_effective_draws": float(np.median(found.effective)),
     }
     if found.evidence is not None and found.evidence_error is not None:
+        summary["unresolved"] = int((found.evidence_error > UNRESOLVED).sum())
+        if summary["unresolved"]:
+            # A mean over the others would be one of other data.
+            return summary
         summary["evidence"] = of(found.evidence, None, shift)
         summary["evidence"] |= {"error": float(found.evidence_error.max()), "apart": found.apart}
         summary["order"] = {

@@ -19,10 +19,12 @@ from vaetheory.training.density import Density
 _COARSE, _TILE, _TILES = 0.08, 8, 30
 #: A tile is left out of a datum whose log joints there are this far below its best, in nats.
 _BELOW = 60.0
+#: Relative difference of lattices below which they converge.
+_CONVERGING = 1e-4
 #: Data at a time.
 _DATA = 200
 #: Lattices are halved until they agree, or down to this step.
-_FINEST = _COARSE / 32
+_FINEST = _COARSE / 8
 
 
 class _Tables:
@@ -84,7 +86,8 @@ def lattice_evidence(density: Density, X: Array, *, rtol: float = 1e-8) -> tuple
     -------
     value, error : arrays (N,)
         Nats. The error is an estimate: from the differences of four lattices half a step apart
-        along one axis or both, what was left out, and the rounding.
+        along one axis or both, what was left out, and the rounding. It is infinite where a
+        posterior is too narrow for the coarse lattice to be sure of finding it.
 
     Raises
     ------
@@ -130,21 +133,29 @@ def _chunk(density: Density, X: Array, rtol: float) -> tuple[Array, Array]:
     at = joints.reshape(len(X), -1).argmax(axis=1)
     rounding = 2 * gamma(8 + 2 * X.shape[1]) * tables.sizes(cells.reshape(-1, 2)[at])
     value, error = np.empty(len(X)), np.full(len(X), np.inf)
-    step, rows = _COARSE, everyone
+    # What the sums are relative to: finer lattices may find more than the coarse one.
+    step, rows, shift = _COARSE, everyone, best.copy()
     while rows.size and step >= _FINEST:
         sums = np.zeros((4, len(X)))
         for tile in np.flatnonzero(near[rows].any(axis=0)):
             some = rows[near[rows, tile]]
             for k in range(4):
                 joint = tables(_nodes(cells[tile], step, (k // 2 / 2, k % 2 / 2)), some)
-                joint -= best[some, None]
+                higher = np.maximum(shift[some], joint.max(axis=1))
+                sums[:, some] *= np.exp(shift[some] - higher)
+                shift[some] = higher
+                joint -= higher[:, None]
                 np.maximum(joint, -2 * _BELOW, out=joint)
                 sums[k, some] += step**2 * np.exp(joint, out=joint).sum(axis=1)
         mean = sums[:, rows].mean(axis=0)
-        value[rows] = best[rows] + np.log(mean)
+        value[rows] = shift[rows] + np.log(mean)
         apart = np.ptp(sums[:, rows], axis=0) / mean
-        # The four together are a lattice of half the step: its error is about the square.
-        unresolved = np.minimum(apart, 1000 * apart**2)
-        error[rows] = unresolved + 10 * left_out[rows] / mean + rounding[rows]
+        # The four together are a lattice of half the step: where sums begin to converge, its error
+        # is about the square.
+        unresolved = np.where(apart < _CONVERGING, 1000 * apart**2, 10 * apart)
+        outside = 10 * left_out[rows] * np.exp(best[rows] - shift[rows]) / mean
+        # A peak that the coarse lattice all but missed may hide in other tiles as well.
+        missed = np.where(shift[rows] - best[rows] > _BELOW / 3, np.inf, 0.0)
+        error[rows] = unresolved + outside + missed + rounding[rows]
         rows, step = rows[unresolved > rtol], step / 2
     return value, error

@@ -17,6 +17,8 @@ EXACT_DIM = 2
 _RTOL = 1e-6
 #: Data between two that `log_evidence` looks at as well.
 _STRIDE = 10
+#: An evidence that is this uncertain, in nats, is none.
+UNRESOLVED = 1e-3
 
 
 @dataclass(frozen=True)
@@ -115,13 +117,21 @@ def exact_evidence(density: Density, X: Array) -> tuple[Array, Array, float | No
     Returns
     -------
     value, error : arrays (N,)
-        On lattices, see `lattice_evidence`; the error is an estimate.
+        On lattices, see `lattice_evidence`; by `log_evidence` where a posterior is too narrow for
+        them and the likelihood has fixed variances. The error is an estimate.
     apart : float or None
-        Where the likelihood has fixed variances, the largest difference from `log_evidence` on
-        every tenth datum, nats.
+        Where the likelihood has fixed variances, the largest difference of the two on every tenth
+        of the data that lattices resolve, nats.
     """
     value, error = lattice_evidence(density, X, rtol=_RTOL)
     if density.log_sigma is None:
         return value, error, None
-    engine = log_evidence(density.latent_model(), X[::_STRIDE], rtol=_RTOL)
-    return value, error, float(np.abs(engine.value - value[::_STRIDE]).max())
+    model, narrow = density.latent_model(), error > UNRESOLVED
+    if narrow.any():
+        found = log_evidence(model, X[narrow], rtol=_RTOL)
+        value[narrow], error[narrow] = found.value, found.error
+    both = np.flatnonzero(~narrow)[::_STRIDE]
+    if not both.size:
+        return value, error, None
+    engine = log_evidence(model, X[both], rtol=_RTOL)
+    return value, error, float(np.abs(engine.value - value[both]).max())
