@@ -28,8 +28,10 @@ def test_list_names_every_claim(capsys):
 def test_verify_one_proposition(capsys):
     assert main(["verify", "1b"]) == 0, "1b was not confirmed"
     captured = capsys.readouterr()
-    assert captured.out.startswith("confirmed"), captured.out
-    assert len(captured.out.splitlines()) == 2, "more than one line a proposition and a summary"
+    heading, row, *rest = captured.out.splitlines()
+    assert heading.startswith("verdict"), heading
+    assert row.startswith("confirmed"), row
+    assert len(rest) == 1, "more than a heading, one line a proposition and a summary"
     assert captured.err == "", "progress was printed where there is no terminal"
 
 
@@ -37,7 +39,8 @@ def test_verify_a_claim_by_name(capsys, tmp_path):
     target = tmp_path / "out.json"
     assert main(["verify", "2a", "1b", "--json", str(target), "--seed", "4"]) == 0, "not confirmed"
     document = json.loads(target.read_text())
-    assert set(document) == {"results", "environment", "profile", "seed"}, "unexpected keys"
+    wanted = {"results", "claims", "environment", "profile", "seed"}
+    assert set(document) == wanted, "unexpected keys"
     assert [r["label"] for r in document["results"]] == ["1b", "2a"], "not in the registry's order"
     assert document["seed"] == 4, "the seed was lost"
     wanted = {
@@ -149,7 +152,7 @@ def test_failure_is_status_one(monkeypatch, capsys):
     monkeypatch.setattr("vaetheory.claims.CLAIMS", claims)
     assert main(["verify"]) == 1, "a refuted proposition passed"
     out = capsys.readouterr().out
-    assert out.startswith("refuted"), out
+    assert out.splitlines()[1].startswith("refuted"), out
     assert "instance: PerturbedDecoder" in out, "the counterexample is not shown"
 
 

@@ -1,6 +1,6 @@
 """The theorems about variational auto-encoders, as a library that runs."""
 
-from vaetheory import decoders, geometry, likelihoods, training
+from vaetheory import decoders, flows, geometry, likelihoods, training
 from vaetheory.claims import CLAIMS
 from vaetheory.claims.runner import verify
 from vaetheory.constant_variance import (
@@ -29,6 +29,7 @@ __all__ = [
     "decoders",
     "elbo",
     "exact_penalty",
+    "flows",
     "geometry",
     "likelihoods",
     "log_evidence",

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
+from autograd.tracer import isbox
 from numpy.typing import ArrayLike, NDArray
 
 Array: TypeAlias = NDArray[np.floating[Any]]
+
+
+class Traced:
+    """Stands for an array in a computation that is being followed; it is passed on unread."""
+
+
+def _is_traced(value: object) -> bool:
+    return isinstance(value, Traced)
 
 
 def as_array(name: str, value: ArrayLike, *, ndim: int | None = None, min_ndim: int = 0) -> Array:
@@ -39,6 +48,8 @@ def as_array(name: str, value: ArrayLike, *, ndim: int | None = None, min_ndim: 
 
 def vectors(name: str, value: ArrayLike, size: int | None) -> Array:
     """Return `value` as an array `(..., size)`; `size=None` accepts any positive size."""
+    if _is_traced(value):
+        return cast(Array, value)
     array = as_array(name, value, min_ndim=1)
     if size is None and array.shape[-1] == 0:
         raise ValueError(f"{name}: expected vectors of at least one entry, got {array.shape}")
@@ -46,6 +57,18 @@ def vectors(name: str, value: ArrayLike, size: int | None) -> Array:
         raise ValueError(f"{name}: expected shape (..., {size}), got {array.shape}")
     if array.size == 0:
         raise ValueError(f"{name}: expected at least one vector, got an empty array {array.shape}")
+    return array
+
+
+def points(name: str, value: ArrayLike, size: int, *, limit: float = np.inf) -> Array:
+    """As `vectors`, of entries no larger than `limit`; what autograd follows passes unread too."""
+    if isbox(value):
+        return cast(Array, value)
+    array = vectors(name, value, size)
+    if np.isfinite(limit) and not _is_traced(array) and np.abs(array).max() > limit:
+        raise ValueError(
+            f"{name}: expected entries of at most {limit:g} in size, got {np.abs(array).max():g}"
+        )
     return array
 
 

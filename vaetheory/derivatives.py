@@ -96,7 +96,7 @@ def hessian(function: Function, z: Array) -> Array:
 
 
 def weighted_hessian(function: Function, z: Array, weights: Array) -> Array:
-    """Hessian of `weights . function` at each point, `(..., d, d)`, without the `(D, d, d)` stack.
+    """Hessian of a weighted sum of outputs at each point, `(..., d, d)`, without the whole stack.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ class LatentModel:
     likelihood : Likelihood
         The family whose parameters the decoder gives.
     latent_dim : int
-        d.
+        The dimension d of z.
 
     Attributes
     ----------

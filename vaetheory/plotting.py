@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import zip_longest
@@ -25,16 +26,29 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000")
 MARKERS = ("o", "s", "^", "D", "v")
 DASHES = ("-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)))
 
+#: What figures that draw at random are seeded with.
+SEED = 0
+
+#: Points of the smallest letters: five at half size, six inches wide in print.
+SMALLEST = 10.0
 _STYLE: Any = {
-    "font.size": 9,
+    "font.size": 11.5,
+    "axes.titlesize": 12,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
     "grid.alpha": 0.3,
     "legend.frameon": False,
+    "legend.fontsize": SMALLEST,
+    "legend.handlelength": 1.6,
+    "legend.labelspacing": 0.3,
+    "xtick.labelsize": SMALLEST,
+    "ytick.labelsize": SMALLEST,
     "savefig.dpi": 160,
     "svg.hashsalt": "vaetheory",
 }
+#: Inches of a figure of three panels.
+SIZE = (12.0, 4.4)
 
 
 #: Picture formats, and what in their metadata would differ from run to run.
@@ -58,9 +72,10 @@ def save(figure: Figure, path: Path) -> None:
 def save_csv(path: Path, columns: Columns) -> None:
     """Write the plotted numbers, one column a name, shorter columns left blank at the end."""
     texts = [[repr(float(v)) for v in np.ravel(column)] for column in columns.values()]
-    rows = [",".join(columns), *(",".join(row) for row in zip_longest(*texts, fillvalue=""))]
-    with replacing(path) as draft:
-        draft.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    with replacing(path) as draft, draft.open("w", encoding="utf-8", newline="") as lines:
+        writer = csv.writer(lines, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(zip_longest(*texts, fillvalue=""))
 
 
 def draw_panels(figure: Figure, *panels: Callable[[Axes], Columns], rows: int = 1) -> Columns:

@@ -28,7 +28,7 @@ CLAIM = Claim(
             statement=(
                 r"T = \max_{\Lambda\ \mathrm{diagonal}}"
                 r"\mathbb E_B\mathbb E_\epsilon[\log\mathcal N(x + \epsilon; \hat x, \Lambda)],"
-                r"\quad\epsilon_i \sim \mathcal N(0, v_i e^{-2h_i});\quad"
+                r"\quad\epsilon_i \sim \mathcal N(0, v_i e^{-2h_i});\quad "
                 r"\mathbb E_B[\log\mathcal N(x; \hat x, \sigma^2)]"
                 r" = T + \tfrac12\sum_i v_i e^{-2h_i}/\sigma_i^2"
             ),
@@ -55,7 +55,7 @@ CLAIM = Claim(
             statement=(
                 r"\mathbb E_B\mathbb E_\epsilon[\log\hat p(x + \epsilon)] - (T - I)"
                 r" = \mathbb E_B\mathbb E_\epsilon"
-                r"[\mathrm{KL}(q(z|x)\,\|\,\hat p(z|x + \epsilon))] \ge 0,\quad"
+                r"[\mathrm{KL}(q(z|x)\,\|\,\hat p(z|x + \epsilon))] \ge 0,\quad "
                 r"\mathbb E_B[\log\hat p(x)] \ge T - I"
             ),
             hypotheses=(
@@ -131,7 +131,7 @@ CLAIM = Claim(
             title="The term is bounded, and the aggregate information never exceeds the presumed",
             statement=(
                 r"T = -\tfrac12\sum_i\log 2\pi e\,v_i + \sum_i h_i"
-                r" - \tfrac12\sum_i\log\big(1 + \tfrac{r_i}{v_i}e^{2h_i}\big),\quad"
+                r" - \tfrac12\sum_i\log\big(1 + \tfrac{r_i}{v_i}e^{2h_i}\big),\quad "
                 r"\tfrac12\log\frac{v_i}{\sigma_i^2} \le h_i,"
                 r"\text{ with equality iff } \hat x = x"
             ),
@@ -165,7 +165,7 @@ CLAIM = Claim(
             label="10c",
             title="A change of units shifts the term and leaves the relative gradient",
             statement=(
-                r"x \to ax + b:\quad T \to T - \sum_i\log|a_i|,\quad"
+                r"x \to ax + b:\quad T \to T - \sum_i\log|a_i|,\quad "
                 r"a_i\,\partial T/\partial\hat x_i \text{ and } \tfrac12\log(v_i/\sigma_i^2)"
                 r"\text{ unchanged}"
             ),
@@ -228,9 +228,9 @@ CLAIM = Claim(
             title="The term's curvature and gradient in the reconstructions are bounded",
             statement=(
                 r"\nabla^2_{\hat x_i} T = -\frac{1}{B\sigma_i^2}\Big(I"
-                r" - \frac{2\,e_i e_i^\top}{B\sigma_i^2}\Big),\quad"
+                r" - \frac{2\,e_i e_i^\top}{B\sigma_i^2}\Big),\quad "
                 r"\|\nabla^2_{\hat x_i} T\| = \frac{1}{B\sigma_i^2}"
-                r" \le \frac{1}{B\,v_i e^{-2h_i}},\quad"
+                r" \le \frac{1}{B\,v_i e^{-2h_i}},\quad "
                 r"\|\nabla_{\hat x_i} T\| \le \frac{1}{2\sqrt{B\,v_i e^{-2h_i}}},"
                 r"\quad e_i = x_i - \hat x_i \in \mathbb R^B"
             ),
@@ -255,9 +255,9 @@ CLAIM = Claim(
             title="As the fit improves the stable step levels off, in any units",
             statement=(
                 r"\eta_{\max} = \frac{2\,\sigma^2/v}{\lambda_{\max}},\ "
-                r"\lambda_{\max} = \lambda_{\max}(\mathbb E_B[\varphi\varphi^\top]);\quad"
-                r"\to \frac{2e^{-2h}}{\lambda_{\max}} \text{ as } r \to 0;\quad"
-                r"\text{profile likelihood: } \frac{2\,r/v}{\lambda_{\max}} \to 0;\quad"
+                r"\lambda_{\max} = \lambda_{\max}(\mathbb E_B[\varphi\varphi^\top]);\quad "
+                r"\to \frac{2e^{-2h}}{\lambda_{\max}} \text{ as } r \to 0;\quad "
+                r"\text{profile likelihood: } \frac{2\,r/v}{\lambda_{\max}} \to 0;\quad "
                 r"\eta \le 2e^{-2h}/\lambda_{\max}:\ T \text{ never falls}"
             ),
             hypotheses=(
@@ -296,8 +296,8 @@ CLAIM = Claim(
             label="10f",
             title="No spread, no scale: a constant dimension is refused unless pooled",
             statement=(
-                r"v_i = 0 \text{ or } B = 1: \text{ refused};\quad"
-                r"\max_{\hat x} T = -\log s + C \text{ for a column of spread } s \to 0;\quad"
+                r"v_i = 0 \text{ or } B = 1: \text{ refused};\quad "
+                r"\max_{\hat x} T = -\log s + C \text{ for a column of spread } s \to 0;\quad "
                 r"\text{pooled: refused iff all } v_i = 0"
             ),
             hypotheses=(_TERM, ("no spread", r"v_i = \mathrm{Var}_B[x_i] = 0")),

@@ -124,7 +124,7 @@ CLAIM = Claim(
             statement=(
                 r"\mathrm{BILBO}_{\mathrm{centred}} - \mathrm{BILBO}_{\mathrm{diagonal}}"
                 r" = \tfrac12\sum_j\log\frac{s_j^2 + \mathbb E[m_j^2]}{s_j^2 + \mathrm{Var}[m_j]}"
-                r" \ge 0,\quad"
+                r" \ge 0,\quad "
                 r"\mathrm{BILBO}_{\mathrm{full}} - \mathrm{BILBO}_{\mathrm{centred}}"
                 r" = -\tfrac12\log\det\mathrm{corr}(S + \mathrm{Cov}[m]) \ge 0"
             ),
@@ -156,7 +156,7 @@ CLAIM = Claim(
             title="The information term is the mutual information and what no Gaussian prior fits",
             statement=(
                 r"\tfrac12\log\det(I + S^{-1}\mathrm{Cov}[m]) = I_q(x; z)"
-                r" + \mathrm{KL}(q(z)\,\|\,\mathcal N(\hat\mu, \hat V)),\quad"
+                r" + \mathrm{KL}(q(z)\,\|\,\mathcal N(\hat\mu, \hat V)),\quad "
                 r"\text{and so for each form with its own fitted Gaussian;}\quad \mathrm{KL} > 0"
             ),
             hypotheses=(_ENCODER, _FINITE, ("two or more", r"\text{distinct means } m(x_n)")),
@@ -189,7 +189,7 @@ CLAIM = Claim(
             label="6e-gaussian",
             title="Where q(z) is Gaussian the full term is the mutual information",
             statement=(
-                r"x \sim \mathcal N(0, \Sigma),\ m(x) = Wx + b:\quad"
+                r"x \sim \mathcal N(0, \Sigma),\ m(x) = Wx + b:\quad "
                 r"\tfrac12\log\det(I + S^{-1}W\Sigma W^\top) = I_q(x; z) = H[x] + H[z] - H[x, z],"
                 r"\quad \mathrm{KL}(q(z)\,\|\,\mathcal N(\hat\mu, \hat V)) = 0"
             ),
@@ -221,9 +221,9 @@ CLAIM = Claim(
             label="6f",
             title="A small batch is optimistic, in proportion to 1 / B",
             statement=(
-                r"\mathbb E[\mathrm{BILBO}_B] - \mathrm{BILBO}_\infty = c/B + O(B^{-2}),\quad"
+                r"\mathbb E[\mathrm{BILBO}_B] - \mathrm{BILBO}_\infty = c/B + O(B^{-2}),\quad "
                 r"c = \sum_j\frac{\mathrm{Var}[m_j^2]}{4(s_j^2 + \mathbb E[m_j^2])^2}"
-                r"\text{ (zero-mean diagonal)},\quad"
+                r"\text{ (zero-mean diagonal)},\quad "
                 r"c = \tfrac12\mathrm{tr}\,H + \tfrac14\big(\mathbb E[(\xi^\top \hat V^{-1}\xi)^2]"
                 r" - \mathrm{tr}\,H^2\big)\text{ (full)},"
                 r"\ \xi = m - \mathbb E[m],\ H = \hat V^{-1}\mathrm{Cov}[m]"

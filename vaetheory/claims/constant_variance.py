@@ -202,7 +202,7 @@ CLAIM = Claim(
             title="On a constant metric the second-order cost is of order sigma^8",
             statement=(
                 r"P_2 = \frac{\sigma^8}{16}\,\mathbb E\big\|w - \bar w\big\|_F^2 + O(\sigma^{10}),"
-                r"\quad w_{ij} = f_{ij}\cdot f_{kl}\,z_k z_l;\quad"
+                r"\quad w_{ij} = f_{ij}\cdot f_{kl}\,z_k z_l;\quad "
                 r"\text{circle of curvature } \kappa:\ \tfrac{\sigma^8}{16}\kappa^4\,"
                 r"\mathrm{Var}(z^2)"
             ),
@@ -276,7 +276,7 @@ CLAIM = Claim(
             title="Curves and flat surfaces reach zero: flat coordinates are only to be found",
             statement=(
                 r"R[g] = 0 \;\Rightarrow\; \min_{\deg\psi\le k} P[f\circ\psi^{-1}]"
-                r" \le \mathbb E\,q\big(D\chi_k\,(D\chi)^{-1}\big) \to 0,\quad"
+                r" \le \mathbb E\,q\big(D\chi_k\,(D\chi)^{-1}\big) \to 0,\quad "
                 r"g = D\chi^\top D\chi,\ q(s) = \tfrac12(s^{-2} - 1) + \log s"
             ),
             hypotheses=(
@@ -318,7 +318,7 @@ CLAIM = Claim(
             title="A cap of the sphere keeps a penalty in all coordinates of bounded stretch",
             statement=(
                 r"D\psi^{-\top} g\, D\psi^{-1} \succeq L^{-2}\,\bar M \;\Rightarrow\;"
-                r"P[f\circ\psi^{-1}] \ge P_*(R) > 0,\quad"
+                r"P[f\circ\psi^{-1}] \ge P_*(R) > 0,\quad "
                 r"\min_{\deg\psi\le k} P[f\circ\psi^{-1}] \to P_*(R)"
             ),
             hypotheses=(

@@ -112,7 +112,7 @@ BILBO = Proposition(
     title="On 599 digits the forms of BILBO stand in order, below the exact evidence",
     statement=(
         r"\mathrm{BILBO}_{\mathrm{diagonal}} \le \mathrm{BILBO}_{\mathrm{centred}}"
-        r" \le \mathrm{BILBO}_{\mathrm{full}},\quad"
+        r" \le \mathrm{BILBO}_{\mathrm{full}},\quad "
         r"\mathrm{BILBO} \le \tfrac1N\sum_n\log p_v(x_n)"
     ),
     hypotheses=(

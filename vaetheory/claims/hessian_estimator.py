@@ -104,7 +104,7 @@ CLAIM = Claim(
             label="4b-sampled",
             title="The sampled estimators are unbiased and vary as much as computed",
             statement=(
-                r"\Pr\big(|\bar h_n - \mathbb E[\nabla^2 g]| > t\big) \le 10^{-9},\quad"
+                r"\Pr\big(|\bar h_n - \mathbb E[\nabla^2 g]| > t\big) \le 10^{-9},\quad "
                 r" t = \min_p \big(\mathbb E|\bar h_n - \mathbb E[\nabla^2 g]|^{2p}\,10^9"
                 r"\big)^{1/2p};\text{ likewise for the sample variance}"
             ),

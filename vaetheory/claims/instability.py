@@ -99,7 +99,7 @@ CLAIM = Claim(
             title="A step measured in the decoder's own metric does not shrink",
             statement=(
                 r"\theta \leftarrow \theta - \eta\,F^{-1}\nabla_\theta(-\mathrm{ELBO}),\ "
-                r"F = \mathbb E_q[J_\theta^\top J_\theta]/\sigma^2:\quad"
+                r"F = \mathbb E_q[J_\theta^\top J_\theta]/\sigma^2:\quad "
                 r"\eta_{\max} = 2 \text{ for every } \sigma"
             ),
             hypotheses=(
@@ -126,7 +126,7 @@ CLAIM = Claim(
             label="9b",
             title="The joint problem's condition number grows as sigma to the -2",
             statement=(
-                r"\sigma^2\kappa \to \frac{1 + v/N}{\mu},\quad"
+                r"\sigma^2\kappa \to \frac{1 + v/N}{\mu},\quad "
                 r"\mu = \tfrac12\big(p + q - \sqrt{p^2 + q^2}\big),\ "
                 r"p = \frac{4}{v + N},\ q = \frac2N"
             ),
@@ -156,8 +156,8 @@ CLAIM = Claim(
             title="Reparametrised gradients have a variance that grows as sigma to the -2",
             statement=(
                 r"\mathbb E_n\mathrm{tr}\,\mathrm{Var}_\epsilon[\partial_w]"
-                r" \sim \frac{\mathrm{tr}\,\Sigma}{v\,\sigma^2},\quad"
-                r"\mathbb E_n\mathrm{Var}_\epsilon[\partial_{m_n}] \sim \frac{v}{\sigma^2},\quad"
+                r" \sim \frac{\mathrm{tr}\,\Sigma}{v\,\sigma^2},\quad "
+                r"\mathbb E_n\mathrm{Var}_\epsilon[\partial_{m_n}] \sim \frac{v}{\sigma^2},\quad "
                 r"\mathbb E_n\mathrm{Var}_\epsilon[\partial_{\log s_n}] \to 2"
             ),
             hypotheses=(
@@ -195,8 +195,8 @@ CLAIM = Claim(
             statement=(
                 r"\mathrm{tr}\,\mathrm{Var}_n[\partial_w] \sim"
                 r"\frac{\mathbb E_n[\|r_n\|^2 a_n^2]}{v\,\sigma^4}"
-                r"\text{ off a line};\quad"
-                r"\to \frac{\mathrm{Var}_n[a_n^2]}{v^3} \text{ on a line } (r = 0),\quad"
+                r"\text{ off a line};\quad "
+                r"\to \frac{\mathrm{Var}_n[a_n^2]}{v^3} \text{ on a line } (r = 0),\quad "
                 r"x_n = a_n u + r_n,\ \Sigma u = vu"
             ),
             hypotheses=(
@@ -256,8 +256,8 @@ CLAIM = Claim(
             label="9c-memorised",
             title="Memorised data: the flatter the decoder at the codes, the faster the growth",
             statement=(
-                r"\sup_s\mathrm{ELBO}(\sigma) = -(D - \tfrac1k)\log\sigma + C + o(1),\quad"
-                r"f(\pm1 + t) = \pm x + c\,t^k + \dots,\ d = 1;\quad"
+                r"\sup_s\mathrm{ELBO}(\sigma) = -(D - \tfrac1k)\log\sigma + C + o(1),\quad "
+                r"f(\pm1 + t) = \pm x + c\,t^k + \dots,\ d = 1;\quad "
                 r"k \to \infty:\ -D\log\sigma"
             ),
             hypotheses=(

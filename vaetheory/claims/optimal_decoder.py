@@ -381,7 +381,7 @@ CLAIM = Claim(
             title="f*(z) = E_{q(x|z)}[x] is the global maximum, with an exact Pythagoras",
             statement=(
                 r"\mathrm{ELBO}[f^*+h] = \mathrm{ELBO}[f^*]"
-                r" - \tfrac12 \mathbb E_{q(z)}[h^\top \Lambda^{-1} h],\quad"
+                r" - \tfrac12 \mathbb E_{q(z)}[h^\top \Lambda^{-1} h],\quad "
                 r" f^*(z) = \mathbb E_{q(x|z)}[x]"
             ),
             hypotheses=(
@@ -430,7 +430,7 @@ CLAIM = Claim(
             label="1c",
             title="In an exponential family the optimum matches mean parameters",
             statement=(
-                r"\mathbb E_{p(x|\eta^*)}[T] = \mathbb E_{q(x|z)}[T],\quad"
+                r"\mathbb E_{p(x|\eta^*)}[T] = \mathbb E_{q(x|z)}[T],\quad "
                 r"\mathrm{ELBO}[\eta^*] - \mathrm{ELBO}[\eta]"
                 r" = \mathbb E_{q(z)}\mathrm{KL}(p_{\eta^*}\|p_\eta)"
             ),

@@ -71,7 +71,7 @@ CLAIM = Claim(
             label="7b",
             title="The pull-back metric is a tensor, definite where the decoder is an immersion",
             statement=(
-                r"g_{f\circ\varphi} = D\varphi^\top\, g_f\, D\varphi,\quad"
+                r"g_{f\circ\varphi} = D\varphi^\top\, g_f\, D\varphi,\quad "
                 r"\lambda_{\min}(F)\,\sigma_{\min}(J)^2 \le \lambda_{\min}(J^\top F J)"
                 r" \le \lambda_{\max}(F)\,\sigma_{\min}(J)^2"
             ),
@@ -111,7 +111,7 @@ CLAIM = Claim(
             label="7c",
             title="Of n observations that match z0 the posterior precision is n g(z0) + C + O(1/n)",
             statement=(
-                r"S^{-1} = n\,g(z_0) + C + O(1/n),\quad"
+                r"S^{-1} = n\,g(z_0) + C + O(1/n),\quad "
                 r"C = 1 + \ell'''\delta + \tfrac{\ell''''}{2g},\ "
                 r"\delta = -\tfrac1g\big(z_0 + \tfrac{\ell'''}{2g}\big),\ "
                 r"\ell(z) = -\tfrac1n\textstyle\sum_i\log p(x_i|f(z))"
@@ -196,8 +196,8 @@ CLAIM = Claim(
             label="7d-curved",
             title="In a family with fewer parameters than statistics the average is not the metric",
             statement=(
-                r"x = \pm a\text{ of equal weight},\ f^* = 0:\quad"
-                r"\mathbb E[-\nabla_z^2\log p] = J^2\kappa\cos a\text{ (von Mises)},\quad"
+                r"x = \pm a\text{ of equal weight},\ f^* = 0:\quad "
+                r"\mathbb E[-\nabla_z^2\log p] = J^2\kappa\cos a\text{ (von Mises)},\quad "
                 r"J^2\frac{(\nu+1)(\nu - a^2/s^2)}{s^2(\nu + a^2/s^2)^2}\text{ (Student-t)},"
                 r"\quad\ne J^2 F"
             ),
@@ -223,7 +223,7 @@ CLAIM = Claim(
             label="7d-decoder",
             title="The optimal decoder matches mean parameters, and what others lose is a KL",
             statement=(
-                r"\mathbb E_{p(x|\theta^*)}[T] = \mathbb E_{q(x|z)}[T],\quad"
+                r"\mathbb E_{p(x|\theta^*)}[T] = \mathbb E_{q(x|z)}[T],\quad "
                 r"\mathbb E_{q(x|z)}[\log p(x|\theta^*) - \log p(x|\theta)]"
                 r" = \mathrm{KL}(p_{\theta^*}\,\|\,p_\theta)"
             ),

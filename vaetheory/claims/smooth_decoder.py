@@ -375,7 +375,7 @@ CLAIM = Claim(
             label="2a",
             title="The Jacobian of f* is the covariance of x with the score of the encoder",
             statement=(
-                r"J^*(z) = \mathrm{Cov}_{q(x|z)}[x, s(x,z)],\quad"
+                r"J^*(z) = \mathrm{Cov}_{q(x|z)}[x, s(x,z)],\quad "
                 r" s = \nabla_z \log q(z|x) = -S(x)^{-1}(z-m(x))"
             ),
             hypotheses=(("Gaussian encoder", r"q(z|x) = \mathcal N(m(x), S(x))"),),

@@ -282,7 +282,7 @@ CLAIM = Claim(
             label="3b",
             title="The gradients of the ELBO are expectations of the potential's derivatives",
             statement=(
-                r"\nabla_m \mathrm{ELBO} = -\mathbb E_q[\nabla U],\quad"
+                r"\nabla_m \mathrm{ELBO} = -\mathbb E_q[\nabla U],\quad "
                 r"\nabla_S \mathrm{ELBO} = \tfrac12(S^{-1} - \mathbb E_q[A])"
             ),
             hypotheses=(("smooth", r"U \in C^2,\ \text{of moderate growth}"),),
@@ -300,7 +300,7 @@ CLAIM = Claim(
             label="3c",
             title="A linear decoder has one stationary point, and there the ELBO is the evidence",
             statement=(
-                r"S = (I + W^\top\Lambda^{-1}W)^{-1},\ m = S W^\top\Lambda^{-1}(x-b),\quad"
+                r"S = (I + W^\top\Lambda^{-1}W)^{-1},\ m = S W^\top\Lambda^{-1}(x-b),\quad "
                 r"\mathrm{ELBO} = \log\mathcal N(x; b, WW^\top + \Lambda)"
             ),
             hypotheses=(_GAUSSIAN, ("linear decoder", r"f(z) = Wz + b")),
@@ -394,7 +394,7 @@ CLAIM = Claim(
             label="3f",
             title="The gap law: sigma^2 / 12 times the squared slope of the decoder's metric",
             statement=(
-                r"\log p(x) - \mathrm{ELBO} = \frac{\sigma^2}{12}\|T\|_g^2 + O(\sigma^4),\quad"
+                r"\log p(x) - \mathrm{ELBO} = \frac{\sigma^2}{12}\|T\|_g^2 + O(\sigma^4),\quad "
                 r"T_{ijk} = \tfrac12(\partial_i g_{jk} + \partial_j g_{ik} + \partial_k g_{ij}),"
                 r"\ g = J^\top J"
             ),
@@ -457,7 +457,7 @@ CLAIM = Claim(
             label="3g",
             title="Read literally the claim is false: f = z^2 keeps a gap of log 2",
             statement=(
-                r"f(z) = z^2,\ x = z_0^2 \ne 0:\quad"
+                r"f(z) = z^2,\ x = z_0^2 \ne 0:\quad "
                 r"\log p(x) - \max_q \mathrm{ELBO} \to \log 2 \text{ as } \sigma \to 0"
             ),
             hypotheses=(("not injective", r"f(z_0) = f(-z_0)"),),

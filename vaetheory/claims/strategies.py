@@ -16,6 +16,7 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 from vaetheory._validation import Array
 from vaetheory.encoders import Encoder
+from vaetheory.flows.affine import rotation_matrix
 
 Vector = tuple[float, ...]
 
@@ -38,13 +39,7 @@ def vectors(dim: int, low: int = -4, high: int = 4, denominator: int = 2) -> Sea
 
 def rotation(angles: Sequence[int], dim: int) -> Array:
     """Product of rotations in the planes of neighbouring axes, by angles in degrees."""
-    out = np.eye(dim)
-    for i, degrees in enumerate(angles):
-        turn = np.eye(dim)
-        c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
-        turn[i : i + 2, i : i + 2] = [[c, -s], [s, c]]
-        out = out @ turn
-    return out
+    return rotation_matrix(np.radians(angles), dim)
 
 
 @dataclass(frozen=True)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
-from pathlib import Path
+from datetime import datetime, timezone
 from typing import Any
 
 from vaetheory import report
 from vaetheory.claims import CLAIMS
 from vaetheory.claims.runner import PROFILES, Result, select, verify
-from vaetheory.cli import progress
+from vaetheory.cli import colours, progress
 from vaetheory.cli.jobs import processes
+from vaetheory.cli.paths import writable
 from vaetheory.files import write_json
 from vaetheory.progress import listening
+from vaetheory.report.junit import as_junit, write_junit
+from vaetheory.report.text import Table
 
 
 def add(commands: Any) -> None:
@@ -22,24 +25,27 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "verify", help="check propositions and refute their wrong versions"
     )
+    declare(parser)
+    parser.set_defaults(run=run)
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Declare what says which run is wanted."""
     parser.add_argument("labels", nargs="*", metavar="LABEL", help="a claim or a proposition")
     parser.add_argument("--profile", choices=list(PROFILES), default="quick")
     parser.add_argument("--seed", type=int, default=0, metavar="N")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes to run in")
     parser.add_argument("--json", metavar="FILE", help="write the results there")
+    parser.add_argument("--junit", metavar="FILE", help="write them there as JUnit's XML")
     parser.add_argument(
         "--resume", action="store_true", help="go on with the run that --json FILE holds"
     )
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Check propositions, printing each result as it comes."""
-    target = Path(options.json) if options.json else None
-    if target and not target.resolve().parent.is_dir():
-        raise ValueError(f"--json: expected a folder that exists, got {target}")
-    if target and target.exists() and not target.is_file():
-        raise ValueError(f"--json: expected a file, got {target}, which is something else")
+    target = writable("--json", options.json)
+    junit_target = writable("--junit", options.junit)
     if options.resume and not target:
         raise ValueError("--resume: expected --json FILE, the run to go on with; got none")
     labels = [p.label for _, p in select(options.labels or None, CLAIMS)]
@@ -48,6 +54,7 @@ def run(options: argparse.Namespace) -> int:
         known = report.read_results(target, profile=options.profile, seed=options.seed)
     left = [label for label in labels if label not in known]
     results: list[Result] = []
+    table = Table(labels, width=colours.width(sys.stdout), colour=colours.wanted(sys.stdout))
     order = {p.label: i for i, (_, p) in enumerate(select(None, CLAIMS))}
     with processes(options.jobs) as executor:
         running = verify(left, options.profile, options.seed, executor=executor)
@@ -56,7 +63,9 @@ def run(options: argparse.Namespace) -> int:
             with listening(_share(f"{number}/{len(labels)}: {label}")):
                 results.append(known[label] if label in known else next(running))
             progress.show("")
-            print(report.line(results[-1]))
+            if not number:
+                print(table.heading())
+            print(table.row(results[-1]))
             for text in report.details(results[-1]):
                 print(text)
             sys.stdout.flush()
@@ -66,6 +75,10 @@ def run(options: argparse.Namespace) -> int:
                 kept.sort(key=lambda r: order[r.label])
                 document = report.as_json(kept, profile=options.profile, seed=options.seed)
                 write_json(target, document)
+    if junit_target:
+        now = datetime.now(timezone.utc)
+        suites = as_junit(results, profile=options.profile, seed=options.seed, finished=now)
+        write_junit(junit_target, suites)
     print(report.summary(results))
     return 0 if all(r.confirmed for r in results) else 1
 

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import autograd.numpy as anp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vaetheory._validation import Array, as_array, vectors
+from vaetheory._validation import Array, as_array, points, vectors
 from vaetheory.decoders.base import Decoder
 
 
@@ -57,9 +58,9 @@ class TanhNetwork(Decoder):
 
     def _hidden(self, z: ArrayLike) -> list[Array]:
         """Activations of the hidden layers, the latent first."""
-        layers = [vectors("z", z, self.weights[0].shape[1])]
+        layers = [points("z", z, self.weights[0].shape[1])]
         for w, b in zip(self.weights[:-1], self.biases[:-1], strict=True):
-            layers.append(np.tanh(layers[-1] @ w.T + b))
+            layers.append(anp.tanh(layers[-1] @ w.T + b))
         return layers
 
     def __call__(self, z: ArrayLike) -> Array:

@@ -93,7 +93,7 @@ class FlatTorus(Decoder):
 class SpherePatch(Decoder):
     """The sphere of a radius less one point, in stereographic coordinates; d = 2, D = 3.
 
-    f(z) = (z / s, r (2 / s - 1)) with s = 1 + |z|^2 / 4 r^2. Its metric is I / s^2, the unit matrix
+    f(z) = (z / s, r (2 / s - 1)) with s = 1 + z.z / 4 r^2. Its metric is I / s^2, the unit matrix
     at the origin, and no coordinates make it constant: its curvature is 1 / r^2.
 
     Examples

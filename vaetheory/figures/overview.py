@@ -14,7 +14,7 @@ from vaetheory.plotting import Columns, draw_panels
 
 def draw(figure: Figure) -> Columns:
     """Draw decoder, gap law and digits; Hessian estimators, flat coordinates and BILBO."""
-    figure.set_size_inches(12, 7.2)
+    figure.set_size_inches(12, 8.4)
     return draw_panels(
         figure,
         decoder_panel,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -18,6 +20,7 @@ from vaetheory.figures import (
     bilbo,
     constant_variance,
     digits,
+    flow_limit,
     half_network,
     hessian_estimator,
     instability,
@@ -27,6 +30,8 @@ from vaetheory.figures import (
     smooth_decoder,
     stationary_evidence,
 )
+from vaetheory.figures.finish import finish
+from vaetheory.figures.plotted import completed
 from vaetheory.files import write_json
 
 #: Draws on an empty figure and returns the plotted numbers, one column a name.
@@ -41,6 +46,7 @@ FIGURES: Mapping[str, Draw] = {
     "constant-variance": constant_variance.draw,
     "bilbo": bilbo.draw,
     "riemannian-likelihood": riemannian_likelihood.draw,
+    "flow-limit": flow_limit.draw,
     "instability": instability.draw,
     "baggins": baggins.draw,
     "half-network": half_network.draw,
@@ -73,6 +79,19 @@ def select(labels: Sequence[str]) -> list[str]:
     return [name for name in FIGURES if name in wanted or not labels]
 
 
+def caption(name: str) -> str:
+    """What a figure shows, in a sentence: the first line of its `draw`.
+
+    Examples
+    --------
+    >>> caption("smooth-decoder")
+    'The decoder, its steepest slope, and the reach of its Taylor series.'
+    """
+    text = inspect.getdoc(FIGURES[option("figure", name, FIGURES)]) or name
+    sentence = text.splitlines()[0].removeprefix("Draw ")
+    return sentence[:1].upper() + sentence[1:]
+
+
 def regenerate(
     names: Sequence[str], folder: Path, formats: Sequence[str] = ("png",)
 ) -> Iterator[list[Path]]:
@@ -103,8 +122,9 @@ def regenerate(
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         with plotting.style():
-            figure = Figure(figsize=(12, 3.6), layout="constrained")
-            columns = FIGURES[name](figure)
+            figure = Figure(figsize=plotting.SIZE, layout="constrained")
+            columns = completed(figure, FIGURES[name](figure))
+            finish(figure)
             paths = [folder / f"{name}.{suffix}" for suffix in formats]
             for path in paths:
                 plotting.save(figure, path)
@@ -122,6 +142,11 @@ def _record(manifest: Path, name: str, paths: Sequence[Path]) -> None:
         known = {}
     hashes = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in paths}
     shown = [p.label for c in CLAIMS for p in c.propositions if p.figure == name]
-    known[name] = {"propositions": shown, "sha256": hashes, "environment": environment()}
+    known[name] = {
+        "propositions": shown,
+        "seed": plotting.SEED,
+        "sha256": hashes,
+        "environment": environment() | {"matplotlib": metadata.version("matplotlib")},
+    }
     ordered = {n: known[n] for n in FIGURES if n in known}
     write_json(manifest, {"figures": ordered})

@@ -72,13 +72,15 @@ def radius_panel(axes: Axes) -> Columns:
         error = np.abs(_tanh_series(order, shares * radius) - np.tanh(shares * radius))
         axes.semilogy(shares, np.maximum(error, 1e-17), color=colour, ls=dash, label=str(order))
         columns[f"error of order {order}"] = error
-    axes.axvline(1.0, color="black", lw=1)
+    axes.axvline(1.0, color="black", lw=1, label="radius")
+    rounding = float(np.finfo(float).eps)
+    axes.axhline(rounding, color="grey", lw=1, ls=":", label="rounding")
     axes.set(
         xlabel="|z| / distance of the nearest zero of q",
         ylabel="error of the Taylor polynomial",
         title="Analytic exactly up to the nearest zero of q(z)",
     )
-    axes.legend(title="degree")
+    axes.legend(title="degree, bounds", ncols=2, columnspacing=1.0)
     return columns
 
 

@@ -1,0 +1,54 @@
+"""Configuration of the documentation: `sphinx-build -W docs docs/_build/html`."""
+
+import sys
+from importlib import metadata
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+import generate  # what the registry knows becomes pages before Sphinx looks for them
+
+generate.write_all(Path(__file__).parent)
+
+project = "vaetheory"
+author = "The vaetheory developers"
+project_copyright = author
+release = version = metadata.version("vaetheory")
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "numpydoc",
+    "myst_parser",
+    "formulas",
+]
+myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
+myst_heading_anchors = 3
+exclude_patterns = ["_build", "derivations"]
+templates_path = ["_templates"]
+
+default_role = "code"  # single backticks in docstrings
+autosummary_generate = True
+autodoc_typehints = "none"  # the docstrings say the types, with shapes
+autodoc_member_order = "bysource"
+numpydoc_show_class_members = False
+numpydoc_xref_param_type = False
+
+# MathML needs no network and no scripts; a bundled KaTeX would weigh more than all pages together.
+html_math_renderer = "mathml"
+html_theme = "pydata_sphinx_theme"
+html_title = "vaetheory"
+html_static_path = ["_static"]
+html_css_files = ["vaetheory.css"]
+# Pages that have no others below them need no menu beside them.
+html_sidebars = {page.stem: [] for page in Path(__file__).parent.glob("*.md")}
+html_show_sourcelink = False
+html_copy_source = False
+html_theme_options = {
+    "navbar_align": "left",
+    "header_links_before_dropdown": 7,
+    "show_prev_next": False,
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+}
+html_context = {"default_mode": "auto"}

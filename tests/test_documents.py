@@ -1,0 +1,139 @@
+"""The examples of README.md and of docs/*.md run and print what they say; the pages are whole."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from vaetheory import CLAIMS
+from vaetheory.report import read_document
+from vaetheory.report.entries import entries
+from vaetheory.report.mathematics import lines, parsed, untranslated
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+sys.path.insert(0, str(DOCS))
+import generate  # noqa: E402
+
+DOCUMENTS = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+# An example, and what it prints where the page says so.
+BLOCK = re.compile(
+    r"^```python\n(.*?)^```(?:\s*?\n+^```text\n(.*?)^```)?", re.DOTALL | re.MULTILINE
+)
+EXAMPLES = {
+    path: found for path in DOCUMENTS if (found := BLOCK.findall(path.read_text(encoding="utf-8")))
+}
+WRITTEN = [*DOCUMENTS, *sorted((DOCS / "derivations").glob("*.md"))]
+
+
+def name(value):
+    """A path as the name of a test."""
+    return str(value.relative_to(ROOT)) if isinstance(value, Path) else None
+
+
+def test_there_are_examples():
+    assert len(EXAMPLES[ROOT / "README.md"]) >= 1, "README.md has lost its examples"
+    assert len(EXAMPLES[DOCS / "tutorial.md"]) >= 6, "the tutorial has lost its examples"
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=name)
+def test_examples_run_in_order_and_print_what_is_said(path, capsys):
+    space = {"__name__": "example"}
+    for number, (code, expected) in enumerate(EXAMPLES[path], 1):
+        exec(compile(code, f"{path.name}, example {number}", "exec"), space)
+        out = capsys.readouterr().out
+        assert out.strip(), f"example {number} prints nothing"
+        assert "nan" not in out, f"example {number} prints {out}"
+        if expected:
+            assert out.strip() == expected.strip(), f"example {number} prints\n{out}"
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=name)
+def test_links_within_the_documents_lead_somewhere(path):
+    made = {DOCS / "claims" / f"{c.label}.md" for c in CLAIMS}
+    made |= {DOCS / "claims" / "index.md", DOCS / "api" / "index.md"}
+    text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"https?:|#", target):
+            continue
+        place = (path.parent / target.split("#")[0]).resolve()
+        assert place.exists() or place in made, f"a link to nowhere: {target}"
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=name)
+def test_formulas_can_be_shown(path):
+    pytest.importorskip("latex2mathml", reason="formulas need the extra `report`")
+    text = re.sub(r"```.*?```|`[^`]*`", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for block, inline in re.findall(r"\$\$(.+?)\$\$|\$(?![\s\d])([^$]+?)\$", text, re.DOTALL):
+        tex = block or inline
+        assert parsed(tex) is not None, f"cannot be translated: {tex}"
+        assert not untranslated(tex), f"{untranslated(tex)} is not known: {tex}"
+
+
+def test_last_results_are_of_this_registry():
+    document = read_document(DOCS / "results.json")
+    known = {p.label: p for c in CLAIMS for p in c.propositions}
+    for entry in entries(document):
+        assert entry.label in known, f"{entry.label} is not in the registry any more"
+        p = known[entry.label]
+        assert entry.confirmed, f"the last results have {entry.label} {entry.verdict}"
+        assert entry.statement == p.statement, f"the statement of {entry.label} was changed since"
+        told = {control.name for control in entry.controls}
+        assert told == {c.name for c in p.controls}, f"other controls of {entry.label} since"
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda c: c.label)
+def test_page_of_a_claim_says_all_of_it(claim):
+    found = {e.label: e for e in entries(read_document(DOCS / "results.json"))}
+    page = generate.claim_page(claim, found, "", DOCS)
+    for p in claim.propositions:
+        assert f"({generate.anchor(p.label)})=\n" in page, f"{p.label} has no place"
+        for tex in lines(p.statement):
+            assert f"\n{tex}\n" in page, f"{p.label} has not all of its statement"
+        for _, tex in p.hypotheses:
+            assert f"${tex}$" in page, f"{p.label} lacks a hypothesis"
+        for control in p.controls:
+            assert generate.plain(control.name) in page, f"{p.label} lacks {control.name}"
+    against = [p for p in claim.propositions if p.kind == "counterexample"]
+    if against or generate.corrections(DOCS, claim):
+        assert "## Where it fails" in page, "what fails is not said"
+
+
+# Claims whose derivations are still to be written; nothing may be added here.
+UNWRITTEN = {c.label for c in CLAIMS[:7]}
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda c: c.label)
+def test_every_proposition_has_a_derivation(claim):
+    written = generate.derivations(DOCS, claim)
+    if not written and claim.label in UNWRITTEN:
+        return
+    missing = [p.label for p in claim.propositions if not written.get(p.label)]
+    assert not missing, f"docs/derivations/{claim.label}.md has no section of {missing}"
+    stray = set(written) - {p.label for p in claim.propositions}
+    assert not stray, f"derivations of what is not in the registry: {stray}"
+
+
+def test_every_correction_stands_on_the_page_of_its_claim():
+    told = {h for claim in CLAIMS for h in generate.corrections(DOCS, claim)}
+    known = {generate.number(claim) for claim in CLAIMS}
+    for heading in generate.sections(DOCS / "corrections.md"):
+        labels = re.findall(r"\b(\d+)[a-z]", heading.split(":")[0])
+        assert labels, f"the correction {heading!r} names no proposition"
+        if known & {int(n) for n in labels}:
+            assert heading in told, f"{heading!r} is on no page"
+
+
+def test_a_missing_derivation_is_said_and_a_present_one_included(tmp_path):
+    claim = CLAIMS[1]
+    (tmp_path / "derivations").mkdir()
+    text = "# Title\n\nLet $x$ be.\n\n## 2a\n\nBecause $x = x$.\n\n### A step\n\nMore.\n"
+    (tmp_path / "derivations" / f"{claim.label}.md").write_text(text)
+    page = generate.claim_page(claim, {}, "", tmp_path)
+    assert "Let $x$ be." in page, "what stands before the derivations is lost"
+    assert "Because $x = x$." in page, "the derivation is not included"
+    assert "##### A step" in page, "its headings are not below the proposition's"
+    assert "derivation of 2a is not written" not in page, "a derivation that is there is missed"
+    assert "derivation of 2b is not written" in page, "a missing derivation is not said"
+    assert "not run yet" in page, "results that are not there are not said to be missing"

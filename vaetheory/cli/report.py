@@ -1,0 +1,81 @@
+"""`vaetheory report`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from vaetheory.cli import progress, verify
+from vaetheory.cli.paths import writable
+from vaetheory.files import replacing
+from vaetheory.report import read_document
+from vaetheory.report.entries import entries
+from vaetheory.report.page import Picture, page
+
+
+def add(commands: Any) -> None:
+    """Declare the command."""
+    parser = commands.add_parser(
+        "report",
+        help="one self-contained page of HTML of a run",
+        description="Write a run as one self-contained page of HTML: of the run that --results "
+        "holds, or of a new one, for which the options of `verify` apply.",
+    )
+    parser.add_argument("--results", metavar="FILE", help="the JSON of a run; none: run it now")
+    parser.add_argument("--out", default="report.html", metavar="FILE", help="(report.html)")
+    parser.add_argument("--no-figures", action="store_true", help="leave the figures out")
+    parser.add_argument(
+        "--figures", metavar="DIR", help="take the figures from there instead of drawing them"
+    )
+    verify.declare(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write the page; the exit status is that of `verify`: 0 only if all of it is confirmed."""
+    target = writable("--out", options.out)
+    assert target is not None  # it has a default
+    if options.results and (options.labels or options.resume):
+        raise ValueError("--results: expected no labels and no --resume beside it, got some")
+    with TemporaryDirectory() as folder:
+        if options.results:
+            source = Path(options.results)
+        else:
+            options.json = options.json or str(Path(folder) / "run.json")
+            source = Path(options.json)
+            verify.run(options)
+        document = read_document(source)
+        found = entries(document)
+        pictures: dict[str, Picture] = {}
+        if not options.no_figures:
+            named = [entry.figure for entry in found if entry.figure]
+            drawn = Path(options.figures) if options.figures else None
+            pictures = _pictures(list(dict.fromkeys(named)), drawn, Path(folder))
+    with replacing(target) as draft:
+        draft.write_text(page(document, pictures), encoding="utf-8")
+    print(target)
+    return 0 if found and all(entry.confirmed for entry in found) else 1
+
+
+def _pictures(named: Sequence[str], drawn: Path | None, folder: Path) -> dict[str, Picture]:
+    """The figures that results name, and the overview before them."""
+    # Drawing needs Matplotlib, which takes longer to load than all the rest.
+    from vaetheory.figures import registry
+
+    known = [name for name in registry.FIGURES if name in named or name == "overview"]
+    if drawn is None:
+        drawing = registry.regenerate(known, folder)
+        for number, name in enumerate(known):
+            progress.show(f"figure {number}/{len(known)}: {name}")
+            next(drawing)
+        progress.show("")
+    pictures = {}
+    for name in known:
+        path = (drawn or folder) / f"{name}.png"
+        if not path.is_file():
+            raise ValueError(f"--figures: expected {path}, which is not there")
+        pictures[name] = Picture(path.read_bytes(), "image/png", registry.caption(name))
+    return pictures

@@ -1,0 +1,103 @@
+"""What a flow is: an invertible smooth map with its volume; and an embedding, where D > d."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import autograd.numpy as anp
+import numpy as np
+
+from vaetheory import derivatives
+from vaetheory._validation import Array
+from vaetheory.decoders.base import Decoder
+
+
+class Embedding(Decoder):
+    """A smooth injective map f from R^d into R^D with a Jacobian of full rank.
+
+    One of your own is a subclass with `latent_dim`, `data_dim`, `forward` and `inverse`, written
+    with `autograd.numpy`; the derivatives are then autograd's unless you give them. As a
+    `Decoder` it can be that of a `LatentModel`.
+
+    Attributes
+    ----------
+    latent_dim, data_dim : int
+        d and D.
+    """
+
+    latent_dim: int
+    data_dim: int
+
+    @abstractmethod
+    def forward(self, z: Array) -> Array:
+        """f(z), `(..., d) -> (..., D)`."""
+
+    @abstractmethod
+    def inverse(self, x: Array) -> Array:
+        """The z with f(z) = x, `(..., D) -> (..., d)`, of a point of the image."""
+
+    def __call__(self, z: Array) -> Array:
+        return self.forward(z)
+
+    def jacobian(self, z: Array) -> Array:
+        return derivatives.jacobian(self.forward, np.asarray(z, dtype=np.float64))
+
+    def hessian(self, z: Array) -> Array:
+        return derivatives.hessian(self.forward, np.asarray(z, dtype=np.float64))
+
+    def log_volume(self, z: Array) -> Array:
+        """1/2 log det J^T J of `forward` at z, in nats, `(..., d) -> (...)`."""
+        # The triangle of a QR, so that the condition number is that of J and not its square.
+        triangle = np.linalg.qr(self.jacobian(z), mode="r")
+        return log_abs_diagonal(np.asarray(triangle))
+
+
+class Flow(Embedding):
+    """A diffeomorphism f of R^d, with its inverse and log determinant.
+
+    One of your own is a subclass with `latent_dim`, `forward`, `inverse` and `log_det`, written
+    with `autograd.numpy`; see `Embedding`.
+
+    Examples
+    --------
+    >>> import autograd.numpy as anp
+    >>> from vaetheory.flows import Flow, flow_log_density
+    >>> class Shear(Flow):
+    ...     latent_dim = 2
+    ...
+    ...     def forward(self, z):
+    ...         return anp.concatenate([z[..., :1], z[..., 1:] + z[..., :1] ** 2], axis=-1)
+    ...
+    ...     def inverse(self, x):
+    ...         return anp.concatenate([x[..., :1], x[..., 1:] - x[..., :1] ** 2], axis=-1)
+    ...
+    ...     def log_det(self, z):
+    ...         return anp.zeros(anp.shape(z)[:-1])
+    >>> round(float(flow_log_density(Shear(), [1.0, 1.0])), 6)
+    -2.337877
+    """
+
+    @property
+    def data_dim(self) -> int:  # type: ignore[override]
+        """D, which is d."""
+        return self.latent_dim
+
+    @abstractmethod
+    def log_det(self, z: Array) -> Array:
+        """Log |det J| of `forward` at the latent z, in nats, `(..., d) -> (...)`."""
+
+    def log_volume(self, z: Array) -> Array:
+        return self.log_det(z)
+
+
+def log_abs_diagonal(triangle: Array) -> Array:
+    """Sum of log |diagonal|, the log |det| of a triangle, `(..., d, d) -> (...)`."""
+    diagonal = np.abs(np.diagonal(triangle, axis1=-2, axis2=-1))
+    if not (diagonal > 0).all():
+        raise ValueError("jacobian: expected full rank everywhere, got a singular one")
+    return np.log(diagonal).sum(axis=-1)
+
+
+def zeros(z: Array) -> Array:
+    """Zeros of the leading shape of z, which autograd and jets can follow."""
+    return anp.sum(0.0 * z, axis=-1)

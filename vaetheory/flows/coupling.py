@@ -1,0 +1,111 @@
+"""Affine coupling layers, as in RealNVP."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import autograd.numpy as anp
+import numpy as np
+
+from vaetheory._validation import Array, points
+from vaetheory.decoders.base import Decoder, as_decoder
+from vaetheory.derivatives import Function
+from vaetheory.flows.base import Flow
+
+
+class Coupling(Flow):
+    """Affine coupling: some coordinates pass, and set log scale and shift of the others.
+
+    x_a = z_a, x_b = exp(s(z_a)) z_b + t(z_a).
+
+    Parameters
+    ----------
+    mask : sequence of bool (d,)
+        True where a coordinate passes unchanged; at least one of either kind.
+    conditioner : Decoder or callable
+        `(..., passing) -> (..., 2 m)` for the m others: first their log scales s, then their
+        shifts t. A `decoders.TanhNetwork`, or a function written with `autograd.numpy`.
+
+    Raises
+    ------
+    ValueError
+        If the mask is no mask, or the conditioner returns another shape.
+
+    Notes
+    -----
+    Source: claim 8g; L. Dinh, J. Sohl-Dickstein and S. Bengio, arXiv:1605.08803.
+
+    Examples
+    --------
+    >>> from vaetheory.decoders import TanhNetwork
+    >>> network = TanhNetwork([[[1.0]], [[1.0], [2.0]]], [[0.0], [0.0, 1.0]])
+    >>> f = Coupling([True, False], network)
+    >>> f.inverse(f.forward([1.0, 3.0])).round(12).tolist()
+    [1.0, 3.0]
+    """
+
+    def __init__(self, mask: Sequence[bool], conditioner: Decoder | Function) -> None:
+        keep = np.asarray(mask)
+        if keep.ndim != 1 or keep.dtype != bool or keep.all() or not keep.any():
+            raise ValueError(f"mask: expected booleans, some of either kind, got {mask!r}")
+        self.mask = keep
+        self.latent_dim = len(keep)
+        self._keep, self._change = np.flatnonzero(keep), np.flatnonzero(~keep)
+        self._order = np.argsort(np.concatenate([self._keep, self._change]))
+        self.conditioner = as_decoder(conditioner)
+        wanted = (2, 2 * len(self._change))
+        found = np.shape(self.conditioner(np.zeros((2, len(self._keep)))))
+        if found != wanted:
+            raise ValueError(
+                f"conditioner: expected to map shape (2, {len(self._keep)}) to {wanted}, "
+                f"got shape {found}"
+            )
+
+    def _parts(self, name: str, value: Array) -> tuple[Array, Array, Array, Array]:
+        """What passes, what changes, log scale and shift."""
+        value = points(name, value, self.latent_dim)
+        kept, m = value[..., self._keep], len(self._change)
+        function = getattr(self.conditioner, "function", self.conditioner)
+        out = function(kept)
+        return kept, value[..., self._change], out[..., :m], out[..., m:]
+
+    def _joined(self, kept: Array, changed: Array) -> Array:
+        return anp.concatenate([kept, changed], axis=-1)[..., self._order]
+
+    def forward(self, z: Array) -> Array:
+        kept, rest, s, t = self._parts("z", z)
+        return self._joined(kept, anp.exp(s) * rest + t)
+
+    def inverse(self, x: Array) -> Array:
+        kept, rest, s, t = self._parts("x", x)
+        return self._joined(kept, (rest - t) * anp.exp(-s))
+
+    def log_det(self, z: Array) -> Array:
+        return anp.sum(self._parts("z", z)[2], axis=-1)
+
+    def jacobian(self, z: Array) -> Array:
+        kept, rest, s, _ = self._parts("z", z)
+        m, scale = len(self._change), np.exp(s)
+        inner = self.conditioner.jacobian(kept)
+        out = np.zeros((*kept.shape[:-1], self.latent_dim, self.latent_dim))
+        out[..., self._keep, self._keep] = 1.0
+        out[..., self._change, self._change] = scale
+        across = (scale * rest)[..., None] * inner[..., :m, :] + inner[..., m:, :]
+        out[..., self._change[:, None], self._keep] = across
+        return out
+
+    def hessian(self, z: Array) -> Array:
+        kept, rest, s, _ = self._parts("z", z)
+        m, scale = len(self._change), np.exp(s)
+        first, second = self.conditioner.jacobian(kept), self.conditioner.hessian(kept)
+        slope, bend = first[..., :m, :], second[..., :m, :, :]
+        d = self.latent_dim
+        out = np.zeros((*kept.shape[:-1], d, d, d))
+        squared = slope[..., :, None] * slope[..., None, :]
+        own = (scale * rest)[..., None, None] * (squared + bend) + second[..., m:, :, :]
+        change, keep = self._change, self._keep
+        out[..., change[:, None, None], keep[:, None], keep] = own
+        mixed = scale[..., None] * slope
+        out[..., change[:, None], change[:, None], keep] = mixed
+        out[..., change[:, None], keep, change[:, None]] = mixed
+        return out

@@ -1,0 +1,223 @@
+"""The change of variables: densities of flows, their Laplacian, and what a diagonal loses."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from vaetheory import differences
+from vaetheory._validation import Array, vectors
+from vaetheory.flows.base import Embedding, Flow
+from vaetheory.gaussians import standard_log_prob
+from vaetheory.jets import Jet, push
+from vaetheory.rounding import gamma
+
+
+def require_embedding(flow: object) -> Embedding:
+    """Return `flow` if it is an `Embedding`, else raise."""
+    if not isinstance(flow, Embedding):
+        raise ValueError(
+            "flow: expected a vaetheory Flow or Embedding (Immersion makes one of a decoder), got "
+            f"{type(flow).__name__}"
+        )
+    return flow
+
+
+def preimages(flow: Embedding, x: Array, latent: ArrayLike | None = None) -> Array:
+    """Latents z with f(z) = x, checked: `(..., D) -> (..., d)`.
+
+    Parameters
+    ----------
+    flow : Embedding
+    x : array (..., D)
+        Points of the image.
+    latent : array (..., d), optional
+        The latents where they are known; they are only checked.
+
+    Raises
+    ------
+    ValueError
+        If a point is farther from the image than rounding explains.
+    """
+    with np.errstate(all="ignore"):
+        z = np.asarray(flow.inverse(x) if latent is None else vectors("latent", latent, None))
+    wanted = (*x.shape[:-1], flow.latent_dim)
+    if z.shape != wanted:
+        name = "flow.inverse" if latent is None else "latent"
+        raise ValueError(f"{name}: expected shape {wanted} for x of shape {x.shape}, got {z.shape}")
+    if not np.isfinite(z).all():
+        bad = x[~np.isfinite(z).all(axis=-1)][0]
+        raise ValueError(f"x: expected points of the flow's image, got {bad.tolist()}")
+    image = flow.forward(z)
+    off = np.linalg.norm(x - image, axis=-1)
+    speed = np.linalg.norm(flow.jacobian(z), axis=(-2, -1))
+    size = np.linalg.norm(x, axis=-1) + np.linalg.norm(image, axis=-1)
+    allowed = 1e-9 * size + 1e-12 * speed * (1 + np.linalg.norm(z, axis=-1))
+    if not (off <= allowed).all():
+        at = np.unravel_index(np.argmax(np.nan_to_num(off - allowed, nan=np.inf)), off.shape)
+        raise ValueError(
+            f"x: expected points of the flow's image, got {x[at].tolist()} at a distance of "
+            f"{off[at]:.3g} from it"
+        )
+    return z
+
+
+def latent_log_density(flow: Embedding, z: Array) -> Array:
+    """Log density of f(z) under the flow, `(..., d) -> (...)`, from the latents."""
+    return standard_log_prob(z) - flow.log_volume(z)
+
+
+def flow_log_density(flow: Embedding, x: ArrayLike, *, latent: ArrayLike | None = None) -> Array:
+    """Log density of data under a flow with the base N(0, I_d), in nats.
+
+    Parameters
+    ----------
+    flow : Flow or Embedding
+        f. With D > d the density is that on the manifold, with respect to its d-dimensional
+        volume: log N(z0; 0, I) - 1/2 log det J^T J at x = f(z0).
+    x : array (..., D)
+        The data: points of the image of f.
+    latent : array (..., d), optional
+        Their latents, where they are known.
+
+    Returns
+    -------
+    array (...)
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, or a datum does not lie on the image, up to rounding.
+
+    Notes
+    -----
+    Source: claims 8a and 8c.
+
+    Examples
+    --------
+    >>> from vaetheory import decoders
+    >>> from vaetheory.flows import Cubic, Immersion, flow_log_density
+    >>> flow_log_density(Cubic(1), [[0.0], [12.0]]).round(6).tolist()
+    [-0.918939, -7.721524]
+    >>> helix = Immersion(decoders.Helix(3.0, 4.0), 1)
+    >>> round(float(flow_log_density(helix, [3.0, 0.0, 0.0])), 6)
+    -0.918939
+    """
+    flow = require_embedding(flow)
+    return latent_log_density(flow, preimages(flow, vectors("x", x, flow.data_dim), latent))
+
+
+def ima_contrast(flow: Embedding, z: ArrayLike) -> Array:
+    """What a diagonal posterior loses in the limit, sum_k log|d_k f| - 1/2 log det J^T J.
+
+    Not negative; zero iff the columns of the Jacobian are orthogonal.
+
+    Parameters
+    ----------
+    flow : Flow or Embedding
+    z : array (..., d)
+        Latents.
+
+    Returns
+    -------
+    array (...)
+        In nats; to rounding at the condition number of the normalised columns.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit or the Jacobian is not of full rank.
+
+    Notes
+    -----
+    Source: claim 8f; the contrast of independent mechanism analysis (Gresele et al.,
+    arXiv:2106.05200; Reizinger et al., arXiv:2206.02416).
+
+    Examples
+    --------
+    >>> from vaetheory.flows import Affine, Rotation, ima_contrast
+    >>> round(float(ima_contrast(Affine([[1.0, 1.0], [0.0, 1.0]]), [0.0, 0.0])), 6)
+    0.346574
+    >>> float(ima_contrast(Rotation([1.0]), [0.0, 0.0]))
+    0.0
+    """
+    flow = require_embedding(flow)
+    jacobian = flow.jacobian(vectors("z", z, flow.latent_dim))
+    length = np.linalg.norm(jacobian, axis=-2)
+    if not (length > 0).all():
+        raise ValueError("jacobian: expected full rank everywhere, got a column of zeros")
+    triangle = np.linalg.qr(jacobian / length[..., None, :], mode="r")
+    # -log of a product of sines, each at most one: what rounding puts above one is cut.
+    sines = np.minimum(np.abs(np.diagonal(triangle, axis1=-2, axis2=-1)), 1.0)
+    if not (sines > 0).all():
+        raise ValueError("jacobian: expected full rank everywhere, got a singular one")
+    # A sine within rounding of one is one.
+    near = 1 - sines < gamma(8 * jacobian.shape[-2])
+    return np.abs(np.log(np.where(near, 1.0, sines)).sum(axis=-1))
+
+
+def log_det_derivatives(flow: Flow, z: Array, path: tuple[Array, Array]) -> tuple[Array, Array]:
+    """First and second derivative of log |det J| along z + t path[0] + t^2 path[1] at t = 0."""
+    first, second = path
+    try:
+        c = push(flow.log_det, Jet(np.stack(np.broadcast_arrays(z, first, second)))).coefficients
+        return c[1], 2 * c[2]
+    except TypeError:
+        # A log determinant that is no series here: by differences, to some nine digits.
+        def scalar(point: Array) -> Array:
+            return np.asarray(flow.log_det(point))[..., None]
+
+        z = np.broadcast_to(z, first.shape)
+        slope = differences.jacobian(scalar, z)[..., 0, :]
+        bend = differences.hessian(scalar, z)[..., 0, :, :]
+        curved = np.einsum("...ij,...i,...j->...", bend, first, first)
+        return (slope * first).sum(axis=-1), curved + 2 * (slope * second).sum(axis=-1)
+
+
+def laplacian_ratio(flow: Flow, x: ArrayLike) -> Array:
+    """The Laplacian of a flow's density over the density, (Laplacian p / p)(x).
+
+    Half of it times sigma^2 is what noise of scale sigma adds to the log density, to first order.
+
+    Parameters
+    ----------
+    flow : Flow
+    x : array (..., d)
+        Data.
+
+    Returns
+    -------
+    array (...)
+        One over the square of the unit of x.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, or `flow` is no Flow (D > d: `smoothing_coefficients`).
+
+    Notes
+    -----
+    Source: claim 8a. With l = log p it is the sum of l_ii + l_i^2 over the axes of x. The
+    derivatives of l are taken along the path z(t) with f(z(t)) = x + t e_i, whose first and
+    second order follow from J and the second derivatives of f.
+
+    Examples
+    --------
+    >>> from vaetheory.flows import Affine, laplacian_ratio
+    >>> laplacian_ratio(Affine([2.0]), [[0.0], [4.0]]).tolist()
+    [-0.25, 0.75]
+    """
+    if not isinstance(flow, Flow):
+        raise ValueError(f"flow: expected a Flow, got {type(flow).__name__}")
+    z = preimages(flow, vectors("x", x, flow.latent_dim))
+    slope, bend = np.linalg.inv(flow.jacobian(z)), flow.hessian(z)
+    total = np.zeros(z.shape[:-1])
+    for axis in range(flow.latent_dim):
+        first = slope[..., axis]
+        bent = np.einsum("...ijk,...j,...k->...i", bend, first, first)
+        second = -0.5 * np.einsum("...ij,...j->...i", slope, bent)
+        volume, curved = log_det_derivatives(flow, z, (first, second))
+        gradient = -(z * first).sum(axis=-1) - volume
+        hessian = -(first**2).sum(axis=-1) - 2 * (z * second).sum(axis=-1) - curved
+        total = total + hessian + gradient**2
+    return total

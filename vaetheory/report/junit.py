@@ -1,0 +1,114 @@
+"""Results as JUnit's XML, which continuous integration reads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import groupby
+from pathlib import Path
+from xml.etree import ElementTree
+
+from vaetheory.claims.runner import Result
+from vaetheory.environment import environment
+from vaetheory.files import replacing
+from vaetheory.report.text import Table, details
+
+# XML 1.0 has no way of writing these, not even as references.
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def as_junit(
+    results: Sequence[Result], *, profile: str, seed: int, finished: datetime
+) -> ElementTree.Element:
+    """A test suite a claim, a test case a proposition, a failure for whatever is not confirmed.
+
+    Parameters
+    ----------
+    results : sequence of Result
+    profile, seed : str, int
+        Of the run; properties of every suite, with the versions of what it rests on.
+    finished : datetime
+        When the run ended.
+
+    Returns
+    -------
+    Element
+        `testsuites`, valid by the schema of Ant, the strictest of those in use, and by Jenkins'.
+
+    Examples
+    --------
+    >>> from vaetheory import verify
+    >>> now = datetime(2020, 1, 1)
+    >>> suites = as_junit(list(verify("1b")), profile="quick", seed=0, finished=now)
+    >>> suites.find("testsuite/testcase").get("name")
+    '1b: With a free covariance, Lambda*(z) = Cov_{q(x|z)}[x], and the deficit is a KL'
+    """
+    suites = ElementTree.Element("testsuites")
+    versions = {"profile": profile, "seed": str(seed), **environment()}
+    for number, (claim, group) in enumerate(groupby(results, lambda result: result.claim)):
+        members = list(group)
+        suite = ElementTree.SubElement(
+            suites,
+            "testsuite",
+            {
+                "name": _legal(claim),
+                "package": "vaetheory",
+                "id": str(number),
+                **_counts(members),
+                "skipped": "0",
+                "timestamp": finished.strftime("%Y-%m-%dT%H:%M:%S"),
+                "hostname": "localhost",
+            },
+        )
+        properties = ElementTree.SubElement(suite, "properties")
+        for name, value in versions.items():
+            ElementTree.SubElement(properties, "property", name=name, value=_legal(value))
+        for result in members:
+            _add_case(suite, result)
+        table = Table([result.label for result in members])
+        told = [text for r in members for text in (table.row(r), *details(r))]
+        ElementTree.SubElement(suite, "system-out").text = _legal("\n".join(told))
+        ElementTree.SubElement(suite, "system-err")
+    return suites
+
+
+def write_junit(path: Path, suites: ElementTree.Element) -> None:
+    """Write the document to `path`, whole or not at all."""
+    tree = ElementTree.ElementTree(suites)
+    ElementTree.indent(tree)
+    with replacing(path) as draft:
+        tree.write(draft, encoding="utf-8", xml_declaration=True)
+
+
+def _counts(results: Sequence[Result]) -> dict[str, str]:
+    return {
+        "tests": str(len(results)),
+        "failures": str(sum(not r.confirmed for r in results)),
+        "errors": "0",
+        "time": _seconds(sum(r.seconds for r in results)),
+    }
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.3f}"
+
+
+def _add_case(suite: ElementTree.Element, result: Result) -> None:
+    case = ElementTree.SubElement(
+        suite,
+        "testcase",
+        name=_legal(f"{result.label}: {result.title}"),
+        classname=_legal(f"vaetheory.{result.claim}"),
+        time=_seconds(result.seconds),
+    )
+    if not result.confirmed:
+        failure = ElementTree.SubElement(
+            case, "failure", message=_legal(result.message), type=result.verdict
+        )
+        failure.text = _legal("\n".join(details(result)))
+
+
+def _legal(text: str) -> str:
+    """`text` with what XML cannot hold replaced."""
+    return _FORBIDDEN.sub("\ufffd", text)

@@ -1,0 +1,344 @@
+"""One self-contained page of HTML: what a run found, for a reader who did not run it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+from vaetheory.report import detail
+from vaetheory.report.entries import Entry, entries
+from vaetheory.report.graph import Node, dependency_graph
+from vaetheory.report.margins import Axis
+from vaetheory.report.markup import Markup, anchor, element, joined
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure: its bytes, their type ("image/png"), and a sentence that says what is in it."""
+
+    data: bytes
+    kind: str
+    caption: str
+
+
+_READING = """\
+The residual is how far the two sides of a proposition were apart on the worst instance, or by how
+much an inequality was missed. The bound is computed from named error terms of the computation
+itself, never chosen: a residual beyond its bound refutes. The margin is residual over bound,
+refuted above 1. Beside each proposition stand wrong versions of it (a sign, a factor 2, a missing
+term); a run confirms a proposition only if every one of them was refuted. Confirmed is said of
+floating point on finitely many instances. It is not a proof."""
+
+
+def page(
+    document: Mapping[str, Any],
+    figures: Mapping[str, Picture] | None = None,
+    *,
+    title: str = "Report of a run",
+) -> str:
+    """The page of a run, from its JSON document.
+
+    Nothing in it asks for the network, and its policy forbids it; scripts only sort, filter and
+    switch the theme, and without them everything is there. Whatever the document holds is escaped.
+
+    Parameters
+    ----------
+    document : mapping
+        As `as_json` made it.
+    figures : mapping of str to Picture, optional
+        By the names that the propositions give.
+    title : str
+
+    Returns
+    -------
+    str
+        HTML.
+
+    Examples
+    --------
+    >>> from vaetheory import verify
+    >>> from vaetheory.report import as_json
+    >>> html = page(as_json(list(verify("1b")), profile="quick", seed=0))
+    >>> html.startswith("<!doctype html>"), "Everything asked for is confirmed" in html
+    (True, True)
+    """
+    run = entries(document)
+    style, script = _asset("report.css"), _asset("report.js")
+    parts = [
+        ("results", "Results", _results(run)),
+        ("rests", "What rests on what", _graph(run)),
+        (
+            "propositions",
+            "The propositions one by one",
+            _propositions(run, document, figures or {}),
+        ),
+    ]
+    if figures:
+        parts.append(("figures", "Figures", _figures(figures)))
+    parts.append(("environment", "Environment", _environment(document)))
+    links = [element("a", name, href=f"#{key}") for key, name, _ in parts]
+    body = element(
+        "body",
+        element("a", "Skip to the results", class_="skip", href="#results"),
+        element(
+            "header",
+            element("h1", f"vaetheory: {title}"),
+            _banner(run),
+            _tiles(run, document),
+            element("nav", *links, _theme_button(), aria_label="Sections"),
+        ),
+        element(
+            "main",
+            *[
+                element("section", element("h2", name), content, id=key, aria_label=name)
+                for key, name, content in parts
+            ],
+        ),
+        element("script", Markup(script)),
+    )
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", http_equiv="Content-Security-Policy", content=_policy(style, script)),
+        element("meta", name="generator", content=f"vaetheory {_version(document)}"),
+        element("title", f"vaetheory: {title}"),
+        element("style", Markup(style)),
+    )
+    return f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
+
+
+def _asset(name: str) -> str:
+    """A file of this package."""
+    return (
+        resources.files("vaetheory.report")
+        .joinpath("assets")
+        .joinpath(name)
+        .read_text(encoding="utf-8")
+    )
+
+
+def _policy(style: str, script: str) -> str:
+    """The content security policy: this style, this script, inline pictures, nothing else."""
+
+    def digest(text: str) -> str:
+        return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+    return (
+        f"default-src 'none'; img-src data:; style-src '{digest(style)}'; "
+        f"script-src '{digest(script)}'; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _version(document: Mapping[str, Any]) -> str:
+    return str(document["environment"].get("vaetheory", ""))
+
+
+def _banner(run: Sequence[Entry]) -> Markup:
+    """The overall verdict in one sentence."""
+    bad = [entry for entry in run if not entry.confirmed]
+    if not run:
+        return element("p", "? Nothing was run", class_="banner bad")
+    if not bad:
+        return element("p", "✓ Everything asked for is confirmed", class_="banner good")
+    links: list[str | Markup] = []
+    for entry in bad:
+        links += [", " if links else "", element("a", entry.label, href=f"#{anchor(entry.label)}")]
+    are = "is" if len(bad) == 1 else "are"
+    told = f"✗ {len(bad)} of {len(run)} propositions {are} not confirmed: "
+    return element("p", told, *links, class_="banner bad")
+
+
+def _tiles(run: Sequence[Entry], document: Mapping[str, Any]) -> Markup:
+    """The run in numbers."""
+    controls = sum(len(entry.controls) for entry in run)
+    refuted = sum(entry.refuted for entry in run)
+    worst = max(run, key=lambda entry: entry.margin, default=None)
+    tiles = {
+        "propositions confirmed": f"{sum(e.confirmed for e in run)} of {len(run)}",
+        "wrong versions refuted": f"{refuted} of {controls}",
+        "instances drawn": f"{sum(e.instances for e in run):,}",
+        "largest margin": f"{worst.margin:.2g} ({worst.label})" if worst else "none",
+        "profile and seed": f"{document['profile']}, {document['seed']}",
+    }
+    pairs = [
+        element("div", element("dt", name), element("dd", value)) for name, value in tiles.items()
+    ]
+    return element("dl", *pairs, class_="tiles")
+
+
+def _theme_button() -> Markup:
+    return element("button", "Dark or light", type="button", id="theme", hidden=True)
+
+
+def _results(run: Sequence[Entry]) -> Markup:
+    """Controls of the table, which need the script, and the table, which does not."""
+    axis = Axis.around([v for entry in run for v in (entry.residual, entry.bound)])
+    headings = (
+        ("Label", "order", None),
+        ("Proposition", "text", None),
+        ("Verdict", "text", None),
+        ("Residual (●) within its bound (bar)", "number", axis.scale()),
+        ("Margin", "number", None),
+        ("Wrong versions refuted", "number", None),
+        ("Instances", "number", None),
+        ("Seconds", "number", None),
+    )
+    # Roles are said outright: a narrow screen lays the rows out as cards.
+    titles = [
+        element(
+            "th",
+            element("span", name),
+            extra or "",
+            scope="col",
+            role="columnheader",
+            data_sort=kind,
+        )
+        for name, kind, extra in headings
+    ]
+    head = element("tr", *titles, role="row")
+    table = element(
+        "table",
+        element(
+            "caption",
+            "Every proposition of the run. Zero has no place on a logarithmic axis: an arrow "
+            "at the left end stands for it.",
+        ),
+        element("thead", head, role="rowgroup"),
+        element("tbody", *[_row(entry, axis, n) for n, entry in enumerate(run)], role="rowgroup"),
+        id="table",
+        role="table",
+    )
+    scroll = element("div", table, class_="scroll", tabindex=0, role="region", aria_label="Results")
+    reading = element("details", element("summary", "How to read this"), element("p", _READING))
+    return joined(reading, _filters(run), scroll)
+
+
+def _filters(run: Sequence[Entry]) -> Markup:
+    """Search, verdict, claim and kind; shown by the script."""
+
+    def choice(key: str, name: str, values: Sequence[str]) -> Markup:
+        options = [element("option", "all", value="")]
+        options += [element("option", v, value=v) for v in dict.fromkeys(values)]
+        picker = element("select", *options, id=f"by-{key}", data_filter=key)
+        return element("label", f"{name} ", picker)
+
+    search = element("input", type="search", id="search", autocomplete="off")
+    return element(
+        "form",
+        element("label", "Search ", search),
+        choice("verdict", "Verdict", [e.verdict for e in run]),
+        choice("claim", "Claim", [e.claim for e in run]),
+        choice("kind", "Kind", [e.kind for e in run]),
+        element("button", "Show all", type="reset"),
+        element("output", "", id="shown", role="status"),
+        id="filters",
+        class_="filters",
+        role="search",
+        hidden=True,
+    )
+
+
+def _row(entry: Entry, axis: Axis, number: int) -> Markup:
+    """One proposition of the table."""
+    link = element("a", entry.label, href=f"#{anchor(entry.label)}")
+    name = joined(entry.title, element("small", f"{entry.claim} · {entry.kind}", class_="of"))
+    plot = axis.row(entry.residual, entry.bound)
+    refuted = f"{entry.refuted} of {len(entry.controls)}"
+    survived = entry.refuted - len(entry.controls)
+    cells = (
+        _cell(name, entry.title.lower(), "title"),
+        _cell(detail.verdict(entry.verdict, good=entry.confirmed), entry.verdict),
+        _cell(plot, repr(entry.residual), "plot"),
+        _cell(detail.margin(entry), repr(entry.margin), "number", name="margin"),
+        _cell(refuted, survived, "number", name="wrong versions refuted"),
+        _cell(f"{entry.instances:,}", entry.instances, "number", name="instances"),
+        _cell(f"{entry.seconds:.1f}", entry.seconds, "number", name="seconds"),
+    )
+    return element(
+        "tr",
+        element("th", link, scope="row", role="rowheader", data_key=number),
+        *cells,
+        role="row",
+        data_verdict=entry.verdict,
+        data_claim=entry.claim,
+        data_kind=entry.kind,
+    )
+
+
+def _cell(
+    content: str | Markup, key: object, class_: str | None = None, *, name: str | None = None
+) -> Markup:
+    """A cell, and what it is sorted by; its name stands before it where there are no columns."""
+    return element("td", content, role="cell", class_=class_, data_key=key, data_name=name)
+
+
+def _graph(run: Sequence[Entry]) -> Markup:
+    nodes = [
+        Node(
+            label=entry.label,
+            title=f"{entry.title} ({entry.verdict})",
+            lane=entry.claim,
+            uses=entry.uses,
+            href=f"#{anchor(entry.label)}",
+            style="good" if entry.confirmed else "bad",
+        )
+        for entry in run
+    ]
+    told = element(
+        "p",
+        "An arrow leads from a proposition to one that builds on it. A dashed frame is one that "
+        "was not confirmed.",
+    )
+    svg = dependency_graph(nodes, title="Which proposition rests on which") if nodes else ""
+    return joined(
+        told,
+        element("div", svg, class_="scroll", tabindex=0, role="region", aria_label="Dependencies"),
+    )
+
+
+def _propositions(
+    run: Sequence[Entry], document: Mapping[str, Any], figures: Collection[str]
+) -> Markup:
+    """The propositions, claim by claim."""
+    claims = {claim["label"]: claim for claim in document.get("claims", [])}
+    known = {entry.label for entry in run}
+    used_by: dict[str, list[str]] = {}
+    for entry in run:
+        for used in entry.uses:
+            used_by.setdefault(used, []).append(entry.label)
+    out: list[Markup] = []
+    current = None
+    for entry in run:
+        if entry.claim != current:
+            current = entry.claim
+            claim = claims.get(current, {})
+            out.append(element("h3", claim.get("title", current), id=f"claim-{anchor(current)}"))
+            if "source" in claim:
+                out.append(element("p", f"Source: {claim['source']}", class_="source"))
+        out.append(detail.article(entry, known, used_by.get(entry.label, ()), figures))
+    return joined(*out)
+
+
+def _figures(figures: Mapping[str, Picture]) -> Markup:
+    out = []
+    for name, picture in figures.items():
+        data = base64.b64encode(picture.data).decode()
+        image = element("img", src=f"data:{picture.kind};base64,{data}", alt=picture.caption)
+        caption = element("figcaption", element("b", name), f": {picture.caption}")
+        out.append(element("figure", image, caption, id=f"figure-{anchor(name)}"))
+    return joined(*out)
+
+
+def _environment(document: Mapping[str, Any]) -> Markup:
+    told = {"profile": document["profile"], "seed": document["seed"], **document["environment"]}
+    rows = [
+        element("tr", element("th", name, scope="row"), element("td", str(value)))
+        for name, value in told.items()
+    ]
+    caption = element("caption", "What the results rest on; the same run elsewhere needs these.")
+    return element("table", caption, element("tbody", *rows), class_="plain")
