@@ -23,6 +23,7 @@ from vaetheory.training.runs import Run, Settings, density_of, train
 
 #: Draws over the training posteriors when the density is fixed, and of the sweep's ELBOs.
 _FIXING, _SWEEP = 8, 100
+_CONTRADICTION = float(np.log(1e9))
 
 
 @dataclass(frozen=True)
@@ -175,6 +176,8 @@ def _measured(
     if not experiment.exact or density.vae.latent_dim != EXACT_DIM:
         return found
     evidence, error, apart = exact_evidence(density, data.test)
+    # What the draws contradict, but for a chance of 1e-9 (Markov), is no evidence.
+    error = np.where(found.importance > evidence + _CONTRADICTION, np.inf, error)
     return replace(found, evidence=evidence, evidence_error=error, apart=apart)
 
 

@@ -87,7 +87,8 @@ def lattice_evidence(density: Density, X: Array, *, rtol: float = 1e-8) -> tuple
     value, error : arrays (N,)
         Nats. The error is an estimate: from the differences of four lattices half a step apart
         along one axis or both, what was left out, and the rounding. It is infinite where a
-        posterior is too narrow for the coarse lattice to be sure of finding it.
+        posterior is too narrow for the coarse lattice to be sure of finding it, or where the
+        encoder knows a better place than the lattices found.
 
     Raises
     ------
@@ -132,6 +133,10 @@ def _chunk(density: Density, X: Array, rtol: float) -> tuple[Array, Array]:
     # The tables' rounding where a posterior is, twice over.
     at = joints.reshape(len(X), -1).argmax(axis=1)
     rounding = 2 * gamma(8 + 2 * X.shape[1]) * tables.sizes(cells.reshape(-1, 2)[at])
+    code = density.vae.encode(density.params, X)[0]
+    far = np.abs(code / density.prior_scale).max(axis=1) > side[-1] - 1
+    known = density.log_likelihood(X, code[:, None])[:, 0]
+    known += standard_log_prob(code / density.prior_scale)
     value, error = np.empty(len(X)), np.full(len(X), np.inf)
     # What the sums are relative to: finer lattices may find more than the coarse one.
     step, rows, shift = _COARSE, everyone, best.copy()
@@ -154,8 +159,10 @@ def _chunk(density: Density, X: Array, rtol: float) -> tuple[Array, Array]:
         # is about the square.
         unresolved = np.where(apart < _CONVERGING, 1000 * apart**2, 10 * apart)
         outside = 10 * left_out[rows] * np.exp(best[rows] - shift[rows]) / mean
-        # A peak that the coarse lattice all but missed may hide in other tiles as well.
-        missed = np.where(shift[rows] - best[rows] > _BELOW / 3, np.inf, 0.0)
-        error[rows] = unresolved + outside + missed + rounding[rows]
+        # A peak that the coarse lattice all but missed may hide in other tiles as well; one that
+        # the encoder knows and no lattice found lies outside, or between.
+        missed = (shift[rows] - best[rows] > _BELOW / 3) | (known[rows] > shift[rows] + 1)
+        missed |= far[rows]
+        error[rows] = unresolved + outside + np.where(missed, np.inf, 0.0) + rounding[rows]
         rows, step = rows[unresolved > rtol], step / 2
     return value, error
