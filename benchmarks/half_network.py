@@ -28,7 +28,7 @@ def experiments() -> dict[str, Experiment]:
     return {
         "digits, d = 2": Experiment(digits, Settings(latent_dim=2)),
         "digits, d = 8": Experiment(
-            digits, Settings(latent_dim=8), seeds=4, informations=(0.5, 1.0, 1.5), **few
+            digits, Settings(latent_dim=8), seeds=5, informations=(0.5, 1.0, 1.5), **few
         ),
         "digits, d = 2, scaled": Experiment(
             digits, Settings(latent_dim=2), seeds=3, scales=(1e-3, 1e3), informations=(1.0, 1.5),
@@ -43,7 +43,7 @@ def experiments() -> dict[str, Experiment]:
             informations=(0.5, 1.0, 2.0, 3.0), **few,
         ),
         "patches, d = 8": Experiment(
-            patches, Settings(latent_dim=8), seeds=3, informations=(0.5, 1.0, 1.5), **few
+            patches, Settings(latent_dim=8), seeds=3, informations=(1.5, 2.0, 3.0, 4.0), **few
         ),
     }  # fmt: skip
 
