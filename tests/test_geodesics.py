@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from known_metrics import half_plane, normal_family, sphere
 from scipy.integrate import quad
 from scipy.special import expit
 
@@ -21,26 +22,6 @@ from vaetheory.geometry import (
     geodesic_between,
 )
 from vaetheory.rounding import gamma
-
-
-def diagonal(*entries):
-    return anp.stack(entries, axis=-1)[..., None] * anp.eye(len(entries))
-
-
-def sphere(z):
-    """The unit sphere in polar angles."""
-    return diagonal(anp.ones_like(z[..., 0]), anp.sin(z[..., 0]) ** 2)
-
-
-def half_plane(z):
-    """The hyperbolic plane, (dx^2 + dy^2) / y^2."""
-    return anp.eye(2) / z[..., 1:, None] ** 2
-
-
-def normal_family(z):
-    """Fisher's metric of N(mu, sigma), (dmu^2 + 2 dsigma^2) / sigma^2."""
-    return anp.array([[1.0, 0.0], [0.0, 2.0]]) / z[..., 1:, None] ** 2
-
 
 # Geodesics ---------------------------------------------------------------------------------------
 

@@ -151,7 +151,7 @@ def test_another_floating_prior_is_no_bug(monkeypatch):
     monkeypatch.setattr(
         presumed_noise, "bilbo", lambda terms, loc, scale: original(terms, loc, scale, "centred")
     )
-    result = run_proposition(dataclasses.replace(PROPOSITIONS["10a-evidence"], controls=()))
+    result = run_proposition(PROPOSITIONS["10a-evidence"])
     assert result.confirmed, f"another floating prior: {result.verdict}, {result.message}"
 
 

@@ -20,6 +20,7 @@ from vaetheory.models import LatentModel
 def owner(name):
     """The class of a family by its name in the checks."""
     constants = {
+        "Gaussian, diagonal": (1.0, 2.0),
         "Gaussian, full": (1.0, 2.0, 30.0),
         "Gaussian": (1.0,),
         "Gamma": (2.0,),

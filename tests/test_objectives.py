@@ -333,7 +333,7 @@ def test_training_with_it_raises_it():
         (([-np.inf], [[1.0]], [1.0]), "log_likelihood: expected finite numbers, got -inf"),
         (([0.0], [[np.nan]], [1.0]), "loc: expected finite numbers, got nan"),
         (([0.0], [[1.0]], [np.nan]), "scale: expected finite numbers, got nan"),
-        (([0.0], [[2e150]], [1.0]), r"loc: expected means of at most 1e\+150 in size, got 2e"),
+        (([0.0], [[2e150]], [1.0]), r"loc: expected numbers of at most 1e\+150 in size, got 2e"),
         (([0.0], [[1.0]], [1e-160]), "scale: expected numbers from 1e-150 to"),
         (([0.0], [["a"]], [1.0]), "loc: expected an array of real numbers"),
         (([0.0], [[1.0]], [1.0], "banded"), "form: expected one of diagonal, centred, full; got"),

@@ -20,17 +20,26 @@ def _is_traced(value: object) -> bool:
     return isinstance(value, Traced)
 
 
-def as_array(name: str, value: ArrayLike, *, ndim: int | None = None, min_ndim: int = 0) -> Array:
-    """Return `value` as a finite float64 array of the expected number of axes."""
+#: Beyond this size the square of a number does not fit in float64.
+SQUARABLE = 1e150
+
+
+def _real(name: str, value: ArrayLike, *, copy: bool) -> Array:
+    """Return `value` as a float64 array, whatever its shape."""
     try:
         array = np.asarray(value)
         if array.dtype.kind not in "biuf":
             raise TypeError
-        array = array.astype(np.float64)
+        return array.astype(np.float64, copy=copy)
     except (TypeError, ValueError):
         raise ValueError(
             f"{name}: expected an array of real numbers, got {_short(value)}"
         ) from None
+
+
+def as_array(name: str, value: ArrayLike, *, ndim: int | None = None, min_ndim: int = 0) -> Array:
+    """Return `value` as a finite float64 array of the expected number of axes."""
+    array = _real(name, value, copy=True)
     if ndim is not None and array.ndim != ndim:
         raise ValueError(f"{name}: expected {ndim} axes, got an array of shape {array.shape}")
     if array.ndim < min_ndim:
@@ -100,14 +109,24 @@ def same_shape(name: str, array: Array, other_name: str, other: Array) -> None:
 
 
 def aligned(
-    first: ArrayLike, second: ArrayLike, names: str = "x and params"
+    first: ArrayLike, second: ArrayLike, names: tuple[str, str] = ("x", "params")
 ) -> tuple[Array, Array]:
-    """Return two arrays of vectors of the same size; only their leading axes may broadcast."""
-    a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    """Return two arrays of vectors of the same size without NaN; leading axes may broadcast."""
+    a, b = (_real(n, v, copy=False) for n, v in zip(names, (first, second), strict=True))
+    both = " and ".join(names)
     if a.ndim == 0 or b.ndim == 0 or a.shape[-1] != b.shape[-1]:
         raise ValueError(
-            f"{names}: expected vectors of the same size, got shapes {a.shape} and {b.shape}"
+            f"{both}: expected vectors of the same size, got shapes {a.shape} and {b.shape}"
         )
+    try:
+        np.broadcast_shapes(a.shape, b.shape)
+    except ValueError:
+        raise ValueError(
+            f"{both}: expected leading axes that broadcast, got shapes {a.shape} and {b.shape}"
+        ) from None
+    for name, array in zip(names, (a, b), strict=True):
+        if np.isnan(array).any():
+            raise ValueError(f"{name}: expected numbers, got NaN")
     return a, b
 
 
@@ -121,6 +140,46 @@ def positive(name: str, value: ArrayLike, *, max_ndim: int = 0) -> Array:
         came = f"{array.min()}" if array.size else "an empty array"
         raise ValueError(f"{name}: expected positive numbers, got {came}")
     return array
+
+
+def scales(name: str, value: ArrayLike) -> Array:
+    """Return `value` as a positive number or vector whose squares and inverses fit in float64."""
+    array = positive(name, value, max_ndim=1)
+    if array.max() > SQUARABLE or array.min() < 1 / SQUARABLE:
+        raise ValueError(
+            f"{name}: expected numbers from {1 / SQUARABLE:g} to {SQUARABLE:g}, got "
+            f"{array.min():g}..{array.max():g}"
+        )
+    return array
+
+
+def squarable(name: str, array: Array, unit: str = "") -> Array:
+    """Return `array`, or raise if the square of an entry would not fit in float64."""
+    most = float(np.abs(array).max(initial=0.0))
+    if most > SQUARABLE:
+        raise ValueError(
+            f"{name}: expected numbers of at most {SQUARABLE:g}{unit} in size, got {most:g}"
+        )
+    return array
+
+
+def representable(name: str, array: Array, what: str) -> Array:
+    """Return `array`, the `what` of something called `name`, or raise if it overflowed."""
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name}: expected {what} that fit in float64, got an overflow")
+    return array
+
+
+def exponential(name: str, array: Array) -> Array:
+    """Return exp of an array called `name`, or raise if it overflows."""
+    with np.errstate(over="ignore"):
+        return representable(name, np.exp(array), "logarithms of numbers")
+
+
+def require_callable(name: str, value: object, maps: str) -> None:
+    """Raise a ValueError if `value` is no function; `maps` says what it should map to what."""
+    if not callable(value):
+        raise ValueError(f"{name}: expected a callable {maps}, got {type(value).__name__}")
 
 
 def integer(name: str, value: object, *, low: int = 0) -> int:
@@ -154,11 +213,13 @@ def covariances(name: str, value: ArrayLike, dim: int | None = None) -> Array:
     if dim is not None and array.shape[-1] != dim:
         raise ValueError(f"{name}: expected shape (..., {dim}, {dim}), got {array.shape}")
     transposed = np.swapaxes(array, -1, -2)
-    asymmetry = np.abs(array - transposed).max()
+    asymmetry = np.abs(array - transposed).max(axis=(-2, -1))
     # A matrix that was computed as a product is symmetric only up to rounding.
-    if asymmetry > 1e-12 * np.abs(array).max():
+    bad = asymmetry > 1e-12 * np.abs(array).max(axis=(-2, -1))
+    if bad.any():
         raise ValueError(
-            f"{name}: expected symmetric matrices, got entries that differ by {asymmetry:.3g}"
+            f"{name}: expected symmetric matrices, got entries that differ by "
+            f"{asymmetry[bad].max():.3g}"
         )
     array = (array + transposed) / 2
     try:

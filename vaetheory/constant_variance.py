@@ -13,6 +13,7 @@ from vaetheory._validation import (
     covariances,
     data_set,
     positive,
+    representable,
     same_leading,
     weights_of,
 )
@@ -105,6 +106,7 @@ def constant_variance_penalty(A: ArrayLike, weights: ArrayLike | None = None) ->
     # About the heaviest datum: where the A are nearly equal these differences are exact.
     centre = stack[..., [int(w.argmax())], :, :]
     away = stack - centre
+    raw = away
     drift = np.einsum("n,...nij->...ij", w, away)
     away = away - drift[..., None, :, :]
     mean = centre[..., 0, :, :] + drift
@@ -121,7 +123,7 @@ def constant_variance_penalty(A: ArrayLike, weights: ArrayLike | None = None) ->
     each = np.where(near, -log1pmx(safe).sum(axis=-1), excess.sum(axis=-1) - log_ratio)
     value = 0.5 * (each @ w)
 
-    lost = _lost(unit, scale, away, relative)
+    lost = _lost(unit, scale, raw, w, relative)
     # d/dt (t - log(1 + t)) = t / (1 + t), by eigenvalues; a log det loses its own condition.
     slope = np.linalg.norm(safe / (1 + safe), axis=-1) * lost + lost**2
     determinants = d * (_log_det_error(stack) + _log_det_error(mean)[..., None])
@@ -131,7 +133,14 @@ def constant_variance_penalty(A: ArrayLike, weights: ArrayLike | None = None) ->
     # Least eigenvalues from the side of the inverse, where a nearly singular A keeps them.
     own = np.linalg.inv(np.linalg.cholesky(stack))
     greatest = np.linalg.norm(stack, ord=2, axis=(-2, -1)).max(axis=-1)
-    ratio = np.maximum(greatest * np.linalg.norm(own, ord=2, axis=(-2, -1)).max(axis=-1) ** 2, 1.0)
+    with np.errstate(over="ignore"):
+        inverse = np.linalg.norm(own, ord=2, axis=(-2, -1)).max(axis=-1)
+        ratio = np.maximum(greatest * inverse * inverse, 1.0)
+    if not np.isfinite(ratio).all():
+        raise ValueError(
+            "A: expected eigenvalues within a factor of 1e308 of each other, got up to "
+            f"{greatest.max():.3g} and down to {np.exp(-2 * np.log(inverse.max())):.3g}"
+        )
     rounded_up = ratio * (1 + gamma(20 * d) * _condition(stack).max(axis=-1))
     specht = 0.5 * d * log_specht_ratio(rounded_up)
     log_least = -2 * np.log(
@@ -179,14 +188,17 @@ def _log_det_error(matrix: Array) -> Array:
     )
 
 
-def _lost(unit: Array, scale: Array, away: Array, relative: Array) -> Array:
-    """Rounding, in the Frobenius norm, of each A - E[A] relative to E[A], a scaled `unit`."""
-    count, d = away.shape[-3:-1]
+def _lost(unit: Array, scale: Array, raw: Array, w: Array, relative: Array) -> Array:
+    """Rounding, in the Frobenius norm, of each A - E[A] relative to E[A], a scaled `unit`.
+
+    `raw` is what each A differs by from the heaviest, and E[A] from that by its mean.
+    """
+    count, d = raw.shape[-3:-1]
     condition = _condition(unit)[..., None]
-    scaled = away / (scale[..., :, None] * scale[..., None, :])[..., None, :, :]
+    scaled = raw / (scale[..., :, None] * scale[..., None, :])[..., None, :, :]
     size = np.linalg.norm(scaled, axis=(-2, -1))
-    # The differences carry the rounding of the largest of them, the whitening its condition.
-    formed = gamma(4 + count) * condition * (size + size.max(axis=-1, keepdims=True))
+    # A difference carries its own rounding and that of the mean; the whitening its condition.
+    formed = gamma(4 + count) * condition * (size + (size @ w)[..., None])
     solved = gamma(10 * d**2) * condition * np.linalg.norm(relative, axis=(-2, -1))
     return formed + solved
 
@@ -250,13 +262,13 @@ def log_specht_ratio(h: ArrayLike) -> Array:
     >>> log_specht_ratio([1.0, 2.0, 10.0]).round(4).tolist()
     [0.0, 0.0597, 0.619]
     """
-    e = _excess(h)
-    slope = _log_slope(e)
-    middle = (slope > -2 / 3) & (slope < 2)
-    away = np.where(middle, 0.0, slope)
-    # Far from 1 the slope itself has lost the digits of 1 + slope.
-    r = np.where(middle, 1.0, _log_ratio(e))
-    return np.where(middle, np.abs(log1pmx(np.where(middle, slope, 0.0))), away - np.log(r))
+    ratio = positive("h", h, max_ndim=np.ndim(h))
+    r, slope = _logarithmic(ratio)
+    near = np.abs(slope) < 2 / 3
+    # log(log H / (H - 1)), H the greater of h and 1 / h, also where that is beyond float64.
+    away = np.where(near, 2.0, ratio)
+    log_r = np.log(np.abs(np.log(away))) - np.log(np.abs(away - 1)) + np.minimum(np.log(away), 0.0)
+    return np.where(near, np.abs(log1pmx(np.where(near, slope, 0.0))), r - 1 - log_r)
 
 
 def specht_ratio(h: ArrayLike) -> Array:
@@ -270,26 +282,20 @@ def specht_ratio(h: ArrayLike) -> Array:
     >>> specht_ratio([1.0, 2.0, 0.5]).round(6).tolist()
     [1.0, 1.061476, 1.061476]
     """
-    e = _excess(h)
-    return np.exp(_log_slope(e)) / _log_ratio(e)
+    r, slope = _logarithmic(positive("h", h, max_ndim=np.ndim(h)))
+    with np.errstate(over="ignore", divide="ignore"):
+        return representable("h", np.exp(slope) / r, "numbers of a ratio")
 
 
-def _excess(h: ArrayLike) -> Array:
-    """The ratio less one; a small h is inverted first, for h - 1 would lose it."""
-    ratio = positive("h", h, max_ndim=np.ndim(h))
-    return np.where(ratio < 0.5, 1 / np.maximum(ratio, np.finfo(float).tiny), ratio) - 1
-
-
-def _log_ratio(e: Array) -> Array:
-    """log(1 + e) / e."""
-    safe = np.where(e == 0, 1.0, e)
-    return np.where(e == 0, 1.0, np.log1p(safe) / safe)
-
-
-def _log_slope(e: Array) -> Array:
-    """log(1 + e) / e - 1."""
-    safe = np.where(e == 0, 1.0, e)
-    return np.where(e == 0, 0.0, log1pmx(safe) / safe)
+def _logarithmic(h: Array) -> tuple[Array, Array]:
+    """R = log(h) / (h - 1) and r - 1; of 1 / h where h is far below 1."""
+    e = h - 1
+    close = np.abs(e) <= 0.5
+    safe = np.where(close & (e != 0), e, 1.0)
+    slope = np.where(e == 0, 0.0, log1pmx(safe) / safe)
+    apart = np.where(close, 2.0, h)
+    r = np.log(apart) / (apart - 1) * np.minimum(apart, 1.0)
+    return np.where(close, 1 + slope, r), np.where(close, slope, r - 1)
 
 
 # The exact ELBO ---------------------------------------------------------------------------------

@@ -12,7 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vaetheory._validation import Array, as_array, lower_triangular, positive, same_shape
+from vaetheory._validation import (
+    Array,
+    as_array,
+    lower_triangular,
+    positive,
+    representable,
+    same_shape,
+)
 
 
 @dataclass(frozen=True)
@@ -40,12 +47,20 @@ class Estimate:
     draws: int
 
 
+#: Names in the errors below.
+_SEEN = "values, noise and scale"
+
+
 def _mean(draws: Array, axis: int) -> Estimate:
+    """Mean and standard error of draws, computed without warnings: an overflow is refused here."""
     count = draws.shape[axis]
-    value = draws.mean(axis=axis)
+    value = representable(_SEEN, draws.mean(axis=axis), "estimates")
     if count == 1:
         return Estimate(value, np.full_like(value, np.inf), 1)
-    return Estimate(value, draws.std(axis=axis, ddof=1) / np.sqrt(count), count)
+    # Scaled before it is squared: squares of large deviations would overflow.
+    unit = np.maximum(np.abs(draws).max(axis=axis, keepdims=True), np.finfo(float).tiny)
+    spread = (draws / unit).std(axis=axis, ddof=1) * unit.squeeze(axis)
+    return Estimate(value, representable(_SEEN, spread, "deviations") / np.sqrt(count), count)
 
 
 def _whitened(noise: ArrayLike, scale_tril: ArrayLike) -> tuple[Array, Array, Array]:
@@ -53,8 +68,10 @@ def _whitened(noise: ArrayLike, scale_tril: ArrayLike) -> tuple[Array, Array, Ar
     eps = as_array("noise", noise, min_ndim=2)
     if eps.shape[-2] == 0 or eps.shape[-1] == 0:
         raise ValueError(f"noise: expected at least one draw (..., n, d), got shape {eps.shape}")
-    inverse = np.linalg.inv(lower_triangular("scale_tril", scale_tril, eps.shape[-1]))
-    return eps, eps @ inverse, inverse.T @ inverse
+    root = lower_triangular("scale_tril", scale_tril, eps.shape[-1])
+    with np.errstate(over="ignore", invalid="ignore"):
+        inverse = np.linalg.inv(root)
+        return eps, eps @ inverse, inverse.T @ inverse
 
 
 def stein_hessian(
@@ -83,7 +100,8 @@ def stein_hessian(
     Raises
     ------
     ValueError
-        If shapes do not fit or L is not lower triangular with a positive diagonal.
+        If shapes do not fit, L is not lower triangular with a positive diagonal, or an estimate
+        does not fit in float64.
 
     Notes
     -----
@@ -109,8 +127,9 @@ def stein_hessian(
         raise ValueError(
             f"baseline: expected a number or shape {g.shape[:-1]}, got shape {level.shape}"
         )
-    weights = score[..., :, None] * score[..., None, :] - precision
-    return _mean(weights * (g - level[..., None])[..., None, None], axis=-3)
+    with np.errstate(over="ignore", invalid="ignore"):
+        weights = score[..., :, None] * score[..., None, :] - precision
+        return _mean(weights * (g - level[..., None])[..., None, None], axis=-3)
 
 
 def price_hessian(gradients: ArrayLike, noise: ArrayLike, scale_tril: ArrayLike) -> Estimate:
@@ -134,7 +153,8 @@ def price_hessian(gradients: ArrayLike, noise: ArrayLike, scale_tril: ArrayLike)
     Raises
     ------
     ValueError
-        If shapes do not fit or L is not lower triangular with a positive diagonal.
+        If shapes do not fit, L is not lower triangular with a positive diagonal, or an estimate
+        does not fit in float64.
 
     Notes
     -----
@@ -154,8 +174,9 @@ def price_hessian(gradients: ArrayLike, noise: ArrayLike, scale_tril: ArrayLike)
     eps, score, _ = _whitened(noise, scale_tril)
     slopes = as_array("gradients", gradients, min_ndim=2)
     same_shape("gradients", slopes, "noise", eps)
-    draws = score[..., :, None] * slopes[..., None, :]
-    return _mean((draws + np.swapaxes(draws, -1, -2)) / 2, axis=-3)
+    with np.errstate(over="ignore", invalid="ignore"):
+        draws = score[..., :, None] * slopes[..., None, :]
+        return _mean((draws + np.swapaxes(draws, -1, -2)) / 2, axis=-3)
 
 
 def jacobian_norm(values: ArrayLike, centre: ArrayLike, scale: ArrayLike) -> Estimate:
@@ -179,7 +200,8 @@ def jacobian_norm(values: ArrayLike, centre: ArrayLike, scale: ArrayLike) -> Est
     Raises
     ------
     ValueError
-        If shapes do not fit or the scale is not a positive number.
+        If shapes do not fit, the scale is not a positive number, or an estimate does not fit in
+        float64.
 
     Notes
     -----
@@ -201,5 +223,6 @@ def jacobian_norm(values: ArrayLike, centre: ArrayLike, scale: ArrayLike) -> Est
             f"{points.shape} and {at.shape}"
         )
     # Scaled before it is squared: the square of a tiny displacement would vanish.
-    moved = (points - at[..., None, :]) / s
-    return _mean((moved**2).sum(axis=-1), axis=-1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        moved = (points - at[..., None, :]) / s
+        return _mean((moved**2).sum(axis=-1), axis=-1)

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vaetheory._validation import Array, integer, vectors
-from vaetheory.decoders import Decoder, as_decoder
+from vaetheory.decoders import Decoder, FunctionDecoder, as_decoder
+from vaetheory.decoders.agreement import require_derivatives
 from vaetheory.derivatives import Function
 from vaetheory.gaussians import standard_log_prob
 from vaetheory.likelihoods import Likelihood, NoMetricError
@@ -44,7 +45,8 @@ class LatentModel:
     Raises
     ------
     ValueError
-        If the decoder returns a wrong shape or NaN, or its outputs do not fit the likelihood; a
+        If the decoder returns a wrong shape or NaN, its outputs do not fit the likelihood, or the
+        derivatives of a `Decoder` of your own are visibly not those of its values; a
         `NoMetricError` if the likelihood induces no Riemannian metric (claim 7e).
 
     Examples
@@ -86,6 +88,8 @@ class LatentModel:
         object.__setattr__(self, "data_dim", int(probe.shape[1]))
         self.decode(np.zeros((2, d)))
         self._check_rows(d)
+        if not isinstance(self.decoder, FunctionDecoder):
+            require_derivatives(self.decoder, np.linspace(-0.45, 0.8, d))
         expected = self.likelihood.data_dim
         if expected is not None and expected != self.data_dim:
             raise ValueError(

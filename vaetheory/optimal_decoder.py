@@ -132,7 +132,9 @@ class OptimalDecoder(Decoder):
     def _by_chunks(self, z: ArrayLike, rule: Callable[[Array], Array]) -> Array:
         points = vectors("z", z, self.encoder.latent_dim)
         flat = points.reshape(-1, points.shape[-1])
-        size = max(1, _CHUNK // (self.X.size + self.X.shape[0] * 8))
+        # Only the covariance forms all differences of the data; else numbers a datum are few.
+        wide = self.X.shape[1] if rule == self._covariance else 0
+        size = max(1, _CHUNK // (self.X.shape[0] * (8 + wide)))
         parts = [rule(flat[i : i + size]) for i in range(0, len(flat), size)]
         out = np.concatenate(parts)
         return out.reshape(*points.shape[:-1], *out.shape[1:])

@@ -92,6 +92,14 @@ def digit_encoders() -> st.SearchStrategy[DigitEncoder]:
     )
 
 
+@lru_cache(maxsize=4)
+def _slopes_at_codes(s: float) -> Array:
+    """Spectral norms of the Jacobian of f* at every code: the long part, once for each s."""
+    digits = load()
+    f = OptimalDecoder(digits.images, Encoder(digits.codes, [s**2, s**2]))
+    return np.linalg.norm(f.jacobian(digits.codes), ord=2, axis=(-2, -1))
+
+
 def digit_slopes(
     instance: DigitEncoder, *, weighted: bool = True, power: float = -2.0, factor: float = 0.25
 ) -> Certificate:
@@ -100,7 +108,7 @@ def digit_slopes(
     encoder = Encoder(digits.codes, [s**2, s**2])
     f = OptimalDecoder(digits.images, encoder)
     bound = factor * pdist(digits.images).max() * pdist(digits.codes).max() * s**power
-    slopes = np.linalg.norm(f.jacobian(digits.codes), ord=2, axis=(-2, -1))
+    slopes = _slopes_at_codes(s)
 
     def direct(point: Array) -> Array:
         exponents = -((point - digits.codes) ** 2).sum(axis=-1) / (2 * s**2)

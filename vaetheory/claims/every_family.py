@@ -40,7 +40,7 @@ BEYOND_CLAIM_3 = (
     "log-normal",
 )
 #: Those of any number of outputs.
-MATCHED = tuple(name for name in EXPONENTIAL if name != "Gaussian, full")
+MATCHED = tuple(name for name in EXPONENTIAL if not name.startswith("Gaussian, "))
 
 
 @dataclass(frozen=True)

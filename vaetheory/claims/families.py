@@ -176,6 +176,13 @@ FAMILIES: dict[str, Family] = {
         _REAL,
         from_statistic=lambda g, t: g.scale * t,  # type: ignore[attr-defined]
     ),
+    "Gaussian, diagonal": Family(
+        lambda v, w: likelihoods.Gaussian(scale=[v, w]),
+        st.tuples(*[st.sampled_from((1.0, 0.25, 2.0))] * 2),
+        strategies.vectors(2),
+        _plane,
+        strategies.vectors(2),
+    ),
     "Gaussian, full": Family(
         lambda v, w, a: likelihoods.Gaussian(cov=strategies.Covariance((v, w), (int(a),)).matrix),
         st.tuples(*[st.sampled_from((1.0, 0.25, 2.0))] * 2, st.sampled_from((30.0, 0.0, 45.0))),

@@ -29,6 +29,13 @@ def twice(scene: FamilyScene) -> Array:
     return 2 * closed_form(scene)
 
 
+def doubled_in_one_family(scene: FamilyScene, *, family: str) -> Certificate:
+    """7a with the Fisher information of one family off by a factor 2; of no other."""
+    if scene.family != family:
+        return Certificate.identity(0.0, 0.0, scale=1.0)
+    return fisher_identities(scene, closed=twice)
+
+
 def of_the_mean(scene: FamilyScene) -> Array:
     """The Fisher information of the mean parameters: where these are not the params, another."""
     likelihood = scene.likelihood

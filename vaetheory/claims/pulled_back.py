@@ -49,6 +49,8 @@ class PulledBack:
     @property
     def likelihood(self) -> Likelihood:
         """The likelihood, of as many dimensions as the decoder has outputs."""
+        if self.family == "Gaussian, diagonal":
+            return likelihoods.Gaussian(scale=[1.0, 0.5, 2.0])
         if self.family == "Gaussian, full":
             return likelihoods.Gaussian(cov=[[1.0, 0.5, 0.0], [0.5, 2.0, 0.25], [0.0, 0.25, 0.5]])
         return FAMILIES[self.family].build(*self.constants)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ from vaetheory.claims.rates import extrapolate, power_law
 from vaetheory.claims.strategies import Vector
 from vaetheory.encoders import Posterior
 from vaetheory.geometry import pullback_metric
-from vaetheory.likelihoods import ExponentialFamily, Likelihood
+from vaetheory.likelihoods import ExponentialFamily, Likelihood, Support
 from vaetheory.models import LatentModel
 from vaetheory.rounding import gamma
 from vaetheory.stationary import stationary_posterior
@@ -35,8 +36,8 @@ class Repeated(Likelihood):
     function of an exponential family depends on.
     """
 
-    def __init__(self, inner: ExponentialFamily, count: float) -> None:
-        self.inner, self.count, self.data_dim = inner, count, inner.data_dim
+    def __init__(self, inner: Likelihood, count: float) -> None:
+        self.inner, self.count, self.data_dim = _of_statistics(inner), count, inner.data_dim
         self.concave = inner.concave
 
     def check_data(self, x: ArrayLike) -> Array:
@@ -45,10 +46,15 @@ class Repeated(Likelihood):
 
     def log_prob(self, x: ArrayLike, params: ArrayLike) -> Array:
         """Log density of all observations, but for a term without params."""
-        return self.count * self.inner.log_prob(x, params)
+        if not isinstance(self.inner, ExponentialFamily):
+            return self.count * self.inner.log_prob(x, params)
+        # As a function of T: the families' own log densities take x to be in the support.
+        return self.count * ExponentialFamily.log_prob(self.inner, x, params)
 
     def score(self, x: ArrayLike, params: ArrayLike) -> Array:
         """Score of all observations."""
+        if isinstance(self.inner, ExponentialFamily) and self.inner.natural:
+            return self.count * (np.asarray(x) - self.inner.mean(np.asarray(params)))
         return self.count * self.inner.score(x, params)
 
     def information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
@@ -66,6 +72,14 @@ class Repeated(Likelihood):
     def sample(self, params: ArrayLike, rng: np.random.Generator) -> Array:
         """Not offered: the observations are known by their mean only."""
         raise NotImplementedError("Repeated observations are known by their mean only")
+
+
+def _of_statistics(inner: Likelihood) -> Likelihood:
+    """A copy of a family whose data may be any numbers."""
+    out = copy(inner)
+    anywhere = type(type(inner).__name__, (type(inner),), {"support": Support.REAL})
+    object.__setattr__(out, "__class__", anywhere)
+    return out
 
 
 # Log partitions of one observation in its natural parameter, written for autograd.

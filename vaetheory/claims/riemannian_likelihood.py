@@ -14,8 +14,8 @@ from vaetheory.claims import (
     repeated_data,
 )
 from vaetheory.claims.claim import Claim, Control, Proposition
-from vaetheory.claims.families import family_scenes
-from vaetheory.claims.stationary_evidence import evidence_decomposition
+from vaetheory.claims.decomposition import evidence_decomposition
+from vaetheory.claims.families import FAMILIES, family_scenes
 
 _FAMILY = (
     "full exponential family",
@@ -47,9 +47,12 @@ CLAIM = Claim(
             instances=family_scenes(),
             check=fisher_identities.fisher_identities,
             controls=(
-                Control(
-                    "a factor 2",
-                    partial(fisher_identities.fisher_identities, closed=fisher_identities.twice),
+                *(
+                    Control(
+                        f"a factor 2 ({name})",
+                        partial(fisher_identities.doubled_in_one_family, family=name),
+                    )
+                    for name in FAMILIES
                 ),
                 Control(
                     "the information of the mean parameters",

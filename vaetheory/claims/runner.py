@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -177,7 +178,12 @@ def _draw(
 
 
 def run_proposition(
-    proposition: Proposition, *, claim: str = "", profile: str = "quick", seed: int = 0
+    proposition: Proposition,
+    *,
+    claim: str = "",
+    profile: str = "quick",
+    seed: int = 0,
+    shrink: bool = True,
 ) -> Result:
     """Draw instances of a proposition, check each, and refute its controls on them.
 
@@ -190,6 +196,8 @@ def run_proposition(
         How many instances are drawn.
     seed : int
         With the label it determines the instances.
+    shrink : bool
+        Whether a counterexample is made small. Otherwise it is the first that was found.
 
     Returns
     -------
@@ -258,10 +266,10 @@ def run_proposition(
             ending = (certificate, instance, message)
             raise _Found
 
-    _draw(proposition, refute, examples=examples, seed=drawn_seed, shrink=True)
+    _draw(proposition, refute, examples=examples, seed=drawn_seed, shrink=shrink)
     if ending is None and undecided:
         # Only when nothing is refuted is it worth shrinking what could not be decided.
-        _draw(proposition, find_undecided, examples=examples, seed=drawn_seed, shrink=True)
+        _draw(proposition, find_undecided, examples=examples, seed=drawn_seed, shrink=shrink)
 
     if ending is None and len(refuted) < len(proposition.controls):
 
@@ -286,8 +294,13 @@ def run_proposition(
     else:
         certificate, instance = worst
         survivors = [c.name for c in controls if not c.refuted]
-        verdict = CONTROL_SURVIVED if survivors else CONFIRMED
-        message = f"not refuted: {'; '.join(survivors)}" if survivors else ""
+        if survivors:
+            verdict, message = CONTROL_SURVIVED, f"not refuted: {'; '.join(survivors)}"
+        elif not controls:
+            verdict = INCONCLUSIVE
+            message = "it has no controls: that its check can refute anything is not shown"
+        else:
+            verdict, message = CONFIRMED, ""
     return Result(
         label=proposition.label,
         claim=claim,
@@ -374,7 +387,7 @@ def verify(
         Where the propositions run; anything with its `submit` will do. By default, here.
     claims : sequence of Claim, optional
         A registry of your own; `CLAIMS` by default. With an executor of processes its
-        propositions must be picklable.
+        propositions must be picklable, which Hypothesis strategies seldom are.
 
     Yields
     ------
@@ -383,7 +396,8 @@ def verify(
     Raises
     ------
     ValueError
-        At once, for an unknown label or profile, or a seed that is not a natural number.
+        At once, for an unknown label or profile, a seed that is not a natural number, or claims
+        that cannot be sent to other processes.
 
     Examples
     --------
@@ -398,6 +412,8 @@ def verify(
     chosen = select(labels, CLAIMS if claims is None else claims)
     if executor is None:
         return (run_proposition(p, claim=c.label, profile=profile, seed=seed) for c, p in chosen)
+    if claims is not None and isinstance(executor, ProcessPoolExecutor):
+        _require_picklable(chosen)
     # The long ones stand last in their claims: begun first, they do not keep all the rest waiting.
     futures: list[Future[Result]] = [
         executor.submit(_run_by_label, p.label, profile, seed)
@@ -406,6 +422,19 @@ def verify(
         for c, p in reversed(chosen)
     ]
     return _collect(futures[::-1])
+
+
+def _require_picklable(chosen: Iterable[tuple[Claim, Proposition]]) -> None:
+    """Raise a ValueError if a proposition cannot be sent to another process."""
+    for _, proposition in chosen:
+        try:
+            pickle.dumps(proposition)
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise ValueError(
+                "claims: expected propositions that can be pickled, for an executor of processes, "
+                f"but {proposition.label} cannot ({error}); Hypothesis strategies seldom can: use "
+                "an executor of threads"
+            ) from None
 
 
 def _collect(futures: list[Future[Result]]) -> Iterator[Result]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -11,86 +9,15 @@ from scipy.stats import multivariate_normal
 
 from vaetheory import gaussians
 from vaetheory._validation import Array
-from vaetheory.claims import digits, entropies, gap_law, linear_gaussian
+from vaetheory.claims import decomposition, digits, entropies, gap_law, linear_gaussian
 from vaetheory.claims.claim import Certificate, Claim, Control, Proposition
 from vaetheory.claims.lattice import lattice_integral
 from vaetheory.claims.model_scenes import ModelScene, model_scenes
-from vaetheory.claims.strategies import Covariance
-from vaetheory.elbo import elbo, second_order_elbo
+from vaetheory.elbo import second_order_elbo
 from vaetheory.encoders import Posterior
-from vaetheory.evidence import log_evidence
 from vaetheory.modes import posterior_mode
 from vaetheory.quadrature.gaussian import gaussian_expectation, hermite_rule
 from vaetheory.rounding import gamma
-
-# 3a ---------------------------------------------------------------------------------------------
-
-_BOX = 20.0
-
-
-@dataclass(frozen=True)
-class LatticeDivergence:
-    """KL(q || p(z|x)) and its reverse from one lattice that normalises the posterior itself."""
-
-    forward: float
-    error: float
-    reverse: float
-
-
-def lattice_divergence(scene: ModelScene) -> LatticeDivergence:
-    """Sum q (log q - log p(z|x)) over a lattice, with log p(x) from the same lattice."""
-    model, q, x = scene.model, scene.posterior, np.array(scene.x)
-    dim = model.latent_dim
-    shift = float(model.log_joint(x, posterior_mode(model, x[None])[0]))
-
-    def columns(z: Array) -> Array:
-        log_joint = model.log_joint(x, z) - shift
-        log_q = q.log_prob(z)
-        p, density = np.exp(np.maximum(log_joint, -700)), np.exp(np.maximum(log_q, -700))
-        return np.stack(
-            [p, density * (log_q - log_joint), p * (log_joint - log_q), density], axis=-1
-        )
-
-    box = np.full(dim, _BOX)
-    value, error = lattice_integral(columns, -box, box, step=1 / 64 if dim == 1 else 1 / 14)
-    # Outside the box there is at most the prior's tail times the greatest likelihood.
-    peak = float(model.likelihood.greatest_log_prob(x))
-    tail = np.exp(np.log(2 * dim) + multivariate_normal.logcdf(-_BOX) + peak - shift)
-    mass = float(value[0])
-    forward = float(value[1] + np.log(mass))
-    lost = float(error[1] + (error[0] + tail) / mass + error[3] * abs(np.log(mass)))
-    return LatticeDivergence(forward, lost, float(value[2] / mass - np.log(mass)))
-
-
-def evidence_decomposition(
-    scene: ModelScene,
-    *,
-    divergence: Callable[[LatticeDivergence], float] = lambda d: d.forward,
-    posterior: Callable[[ModelScene], Posterior] = lambda s: s.posterior,
-    entropy: float = 1.0,
-) -> Certificate:
-    """Do log p(x) by adaptive cells, ELBO by Gauss-Hermite and KL by a lattice add up."""
-    model, x = scene.model, np.array(scene.x)
-    evidence = log_evidence(model, x)
-    q = posterior(scene)
-    bound = elbo(model, x, q)
-    kl = lattice_divergence(scene)
-    value = float(bound.value) - (1 - entropy) * 0.5 * float(gaussians.log_det(q.cov))
-    return Certificate.identity(
-        evidence.value,
-        value + divergence(kl),
-        scale=abs(float(bound.value)) + abs(kl.forward) + 1,
-        evidence=evidence.error,
-        elbo=bound.error,
-        lattice=kl.error,
-    )
-
-
-def _deviations_for_variances(scene: ModelScene) -> Posterior:
-    """The bug of passing standard deviations where variances belong."""
-    roots = tuple(np.sqrt(v) for v in scene.cov.variances)
-    return Posterior(np.array(scene.loc), Covariance(roots, scene.cov.angles).matrix)
-
 
 # 3b ---------------------------------------------------------------------------------------------
 
@@ -260,21 +187,24 @@ CLAIM = Claim(
             hypotheses=(("any model", r"p(x, z) = \mathcal N(z; 0, I)\, p(x|f(z))"),),
             kind="identity",
             instances=model_scenes(),
-            check=evidence_decomposition,
+            check=decomposition.evidence_decomposition,
             controls=(
                 Control(
                     "the reversed KL",
-                    partial(evidence_decomposition, divergence=lambda d: d.reverse),
+                    partial(decomposition.evidence_decomposition, divergence=lambda d: d.reverse),
                 ),
                 Control(
                     "the KL subtracted",
-                    partial(evidence_decomposition, divergence=lambda d: -d.forward),
+                    partial(decomposition.evidence_decomposition, divergence=lambda d: -d.forward),
                 ),
                 Control(
                     "standard deviations for variances",
-                    partial(evidence_decomposition, posterior=_deviations_for_variances),
+                    partial(
+                        decomposition.evidence_decomposition,
+                        posterior=decomposition.deviations_for_variances,
+                    ),
                 ),
-                Control("no log det S", partial(evidence_decomposition, entropy=0.0)),
+                Control("no log det S", partial(decomposition.evidence_decomposition, entropy=0.0)),
             ),
             figure="stationary-evidence",
         ),

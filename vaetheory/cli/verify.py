@@ -11,7 +11,7 @@ from typing import Any
 from vaetheory import report
 from vaetheory.claims import CLAIMS
 from vaetheory.claims.runner import PROFILES, Result, select, verify
-from vaetheory.cli import colours, progress
+from vaetheory.cli import certify, colours, progress
 from vaetheory.cli.jobs import processes
 from vaetheory.cli.paths import writable
 from vaetheory.files import write_json
@@ -26,7 +26,8 @@ def add(commands: Any) -> None:
         "verify", help="check propositions and refute their wrong versions"
     )
     declare(parser)
-    parser.set_defaults(run=run)
+    certify.add_options(parser)
+    parser.set_defaults(run=_prove_or_check)
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +41,15 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume", action="store_true", help="go on with the run that --json FILE holds"
     )
+
+
+def _prove_or_check(options: argparse.Namespace) -> int:
+    """Prove instances if that is asked for, else check propositions."""
+    if options.certify:
+        return certify.run(options)
+    if options.out:
+        raise ValueError("--out: expected with --certify, got without it")
+    return run(options)
 
 
 def run(options: argparse.Namespace) -> int:

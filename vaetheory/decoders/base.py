@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
 from vaetheory import derivatives
-from vaetheory._validation import Array
+from vaetheory._validation import Array, require_callable
 
 
 class Decoder(ABC):
@@ -71,9 +72,5 @@ def as_decoder(decoder: object) -> Decoder:
     """Return `decoder` as a `Decoder`, wrapping a plain callable in `FunctionDecoder`."""
     if isinstance(decoder, Decoder):
         return decoder
-    if not callable(decoder):
-        raise ValueError(
-            "decoder: expected a callable (..., d) -> (..., D) or a vaetheory decoder, "
-            f"got {type(decoder).__name__}"
-        )
-    return FunctionDecoder(decoder)
+    require_callable("decoder", decoder, "(..., d) -> (..., D) or a vaetheory decoder")
+    return FunctionDecoder(cast(derivatives.Function, decoder))

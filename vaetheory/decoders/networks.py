@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vaetheory._validation import Array, as_array, points, vectors
+from vaetheory.by_value import ByValue
 from vaetheory.decoders.base import Decoder
 
 
-@dataclass(frozen=True)
-class TanhNetwork(Decoder):
+@dataclass(frozen=True, eq=False)
+class TanhNetwork(ByValue, Decoder):
     """Fully connected network with tanh between its affine layers; the last layer is affine.
 
     Parameters
@@ -115,8 +116,8 @@ def _apply(matrix: Array, columns: Array) -> Array:
     return np.swapaxes(np.tensordot(columns, matrix, axes=(-2, 1)), -1, -2)
 
 
-@dataclass(frozen=True)
-class Sine(Decoder):
+@dataclass(frozen=True, eq=False)
+class Sine(ByValue, Decoder):
     """Wavy decoder f_i(z) = a_i sin(w_i . z + p_i): many modes when the frequency is high.
 
     Parameters

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vaetheory._validation import Array, as_array, vectors
+from vaetheory.by_value import ByValue
 from vaetheory.decoders.base import Decoder
 
 
-@dataclass(frozen=True)
-class Affine(Decoder):
+@dataclass(frozen=True, eq=False)
+class Affine(ByValue, Decoder):
     """Linear decoder f(z) = W z + b.
 
     Parameters
@@ -60,8 +61,8 @@ class Affine(Decoder):
         return np.zeros((*points.shape, points.shape[-1]))
 
 
-@dataclass(frozen=True)
-class Polynomial(Decoder):
+@dataclass(frozen=True, eq=False)
+class Polynomial(ByValue, Decoder):
     """Polynomial decoder f(z) = sum_k c_k prod_j z_j^(p_kj).
 
     Parameters

@@ -9,12 +9,13 @@ from numpy.typing import ArrayLike
 
 from vaetheory import derivatives
 from vaetheory._validation import Array
+from vaetheory.by_value import ByValue
 from vaetheory.decoders.base import Decoder, as_decoder
 from vaetheory.decoders.polynomials import Affine
 
 
-@dataclass(frozen=True, init=False)
-class Reparametrised(Decoder):
+@dataclass(frozen=True, eq=False, init=False)
+class Reparametrised(ByValue, Decoder):
     """A decoder after an affine change of the latent, z -> f(W z + b).
 
     With W = diag(sqrt(v)) and the prior N(0, I) it is the model whose decoder is f and whose

@@ -106,7 +106,7 @@ def rates_panel(axes: Axes) -> Columns:
         xlabel="likelihood scale σ",
         ylabel="penalty (nats)",
         title="Points measured, lines predicted",
-        ylim=(1e-29, 10),
+        ylim=(1e-36, 10),
     )
     axes.legend(loc="lower right", fontsize=7)
     return columns
@@ -147,7 +147,7 @@ def coordinates_panel(axes: Axes) -> Columns:
         ylabel="least penalty found (nats)",
         title="Least penalty over coordinates",
         xticks=degrees,
-        ylim=(1e-25, 1),
+        ylim=(1e-30, 1),
     )
     axes.legend(loc="lower left", fontsize=7)
     return columns

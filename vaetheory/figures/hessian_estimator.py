@@ -102,7 +102,7 @@ def variances_panel(axes: Axes) -> Columns:
     axes.set(
         xlabel="posterior width s",
         ylabel="variance of one draw (nats²)",
-        title="Estimators of the Hessian, lines predicted",
+        title="4b: lines predicted",
     )
     axes.set_ylim(top=1e18)
     axes.legend(fontsize=6, loc="upper right")
@@ -144,7 +144,7 @@ def hutchinson_panel(axes: Axes) -> Columns:
     axes.plot([], [], "_", color="grey", label="computed error")
     axes.set(
         xlabel="noise scale s",
-        ylabel="|E‖f(m + sε) − f(m)‖² / s² − ‖J‖²|",
+        ylabel="|E‖f(m + sε) − f(m)‖² / s² − ‖J‖²| (units of f²/z²)",
         title="4c: lines are |c| s²",
     )
     axes.legend(fontsize=6)
@@ -179,8 +179,8 @@ def stationary_panel(axes: Axes) -> Columns:
     axes.plot(line, line, color="grey", lw=1, label="equal")
     axes.plot([], [], "o", color="grey", mfc="none", alpha=0.5, label="Hessian at the mean instead")
     axes.set(
-        xlabel="E_q[−∂² log p(x|z)] (nats)",
-        ylabel="S⁻¹ − 1 at the stationary point",
+        xlabel="E_q[−∂² log p(x|z)] (nats per z²)",
+        ylabel="S⁻¹ − 1 at the stationary point (per z²)",
         title="4e: S carries the Hessian",
     )
     axes.legend(fontsize=6)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from scipy.integrate import quad
 
 from vaetheory import derivatives
-from vaetheory._validation import Array, as_array, fraction, vectors
+from vaetheory._validation import Array, as_array, fraction, require_callable, vectors
 from vaetheory.decoders import Decoder
 from vaetheory.geometry.metric import Metric, as_metric
 from vaetheory.rounding import ULP, gamma
@@ -65,6 +65,7 @@ def arc_length(
     if begin >= end:
         raise ValueError(f"a and b: expected a < b, got {begin:g} and {end:g}")
     fraction("rtol", rtol, low=1e-14, high=0.1)
+    require_callable("curve", curve, "(T,) -> (T, d)")
     probe = np.shape(curve(np.array([begin, end])))
     if len(probe) != 2 or probe[0] != 2:
         raise ValueError(f"curve: expected to map shape (2,) to (2, d), got shape {probe}")

@@ -14,6 +14,10 @@ from vaetheory.geometry.metric import Metric, as_metric
 
 # SciPy's floor is a hundred units of rounding.
 _TIGHTEST = 3e-14
+#: A relative drift of the speed beyond which a geodesic was lost.
+_LOST = 1e-3
+#: Nodes of a boundary-value problem; steps of its end point, and the least of them.
+_NODES, _STEPS, _SMALLEST_STEP = 200, 40, 1e-3
 
 
 @dataclass(frozen=True)
@@ -51,16 +55,19 @@ def _solve(metric: Metric, z: Array, velocity: Array, t: Array, rtol: float) -> 
 
     def slope(_: float, state: Array) -> Array:
         position, speed = state.reshape(shape)
-        turn = np.einsum("mabc,mb,mc->ma", metric.christoffel(position), speed, speed)
+        # A path that leaves float64 ends as one that could not be followed.
+        with np.errstate(all="ignore"):
+            turn = np.einsum("mabc,mb,mc->ma", metric.christoffel(position), speed, speed)
         return np.stack([speed, -turn]).ravel()
 
     start = np.stack([z, velocity]).ravel()
     if t[-1] == 0:
         states = np.repeat(start[:, None], len(t), axis=1)
     else:
-        solution = solve_ivp(
-            slope, (0.0, t[-1]), start, method="DOP853", t_eval=t, rtol=rtol, atol=rtol
-        )
+        with np.errstate(all="ignore"):
+            solution = solve_ivp(
+                slope, (0.0, t[-1]), start, method="DOP853", t_eval=t, rtol=rtol, atol=rtol
+            )
         if not solution.success:
             raise ValueError(
                 f"geodesic: expected one that goes on to t = {t[-1]:g}, but it could be followed "
@@ -96,7 +103,7 @@ def geodesic(
     ------
     ValueError
         If the shapes do not fit, the times are not increasing, or a geodesic reaches a point
-        where the metric is not positive definite.
+        where the metric is not positive definite, or was lost: its speed moved by a thousandth.
 
     Examples
     --------
@@ -120,9 +127,17 @@ def geodesic(
     flat, flat_speeds = points.reshape(-1, d), speeds.reshape(-1, d)
     loose, _ = _solve(field, flat, flat_speeds, times, rtol)
     position, speed = _solve(field, flat, flat_speeds, times, max(rtol / 100, _TIGHTEST))
-    begin, along = _speed(field, flat, flat_speeds), _speed(field, position, speed)
+    with np.errstate(over="ignore", invalid="ignore"):
+        begin, along = _speed(field, flat, flat_speeds), _speed(field, position, speed)
     # A geodesic at rest stays at rest.
     drift = np.abs(along - begin[:, None]) / np.where(begin > 0, begin, 1.0)[:, None]
+    if not (drift <= _LOST).all():
+        bad = int(np.nanargmax(np.where(np.isnan(drift), np.inf, drift).max(axis=1)))
+        raise ValueError(
+            "geodesic: expected one that float64 can follow, but the speed, which it conserves, "
+            f"moved by {np.nanmax(drift[bad]):.3g} of itself, from z = {flat[bad].tolist()} with "
+            f"velocity {flat_speeds[bad].tolist()}"
+        )
     shape = points.shape[:-1]
     return Geodesic(
         times,
@@ -131,6 +146,55 @@ def geodesic(
         error=np.abs(position - loose).max(axis=(1, 2)).reshape(shape),
         speed_drift=drift.max(axis=1).reshape(shape),
     )
+
+
+def _initial_velocity(metric: Metric, first: Array, last: Array) -> Array:
+    """Initial velocity of a geodesic from `first` to `last` in unit time, by SciPy's solve_bvp.
+
+    The end point moves from `first` to `last` along a straight line, in steps as large as the
+    solver, begun at the geodesic before, can follow; often one is enough.
+    """
+    d = len(first)
+
+    def slope(_: Array, state: Array) -> Array:
+        position, speed = state[:d].T, state[d:].T
+        turn = np.einsum("mabc,mb,mc->ma", metric.christoffel(position), speed, speed)
+        return np.concatenate([speed.T, -turn.T])
+
+    mesh = np.linspace(0.0, 1.0, 33)
+    state = np.concatenate([np.tile(first[:, None], 33), np.zeros((d, 33))])
+    done, step, message = 0.0, 1.0, ""
+    for _ in range(_STEPS):
+        if done == 1:
+            break
+        share = min(done + step, 1.0)
+        end = first + share * (last - first)
+        move = (share - done) * (last - first)[:, None]
+        guess = state + np.concatenate([move * mesh, np.tile(move, len(mesh))])
+
+        def ends(left: Array, right: Array, end: Array = end) -> Array:
+            return np.concatenate([left[:d] - first, right[:d] - end])
+
+        try:
+            with np.errstate(all="ignore"):
+                found = solve_bvp(slope, ends, mesh, guess, tol=1e-3, max_nodes=_NODES)
+            solved, message = found.success, found.message
+        except ValueError as error:
+            # On the way the solver tried a point where there is no metric.
+            solved, message = False, str(error)
+        if solved:
+            done, state = share, found.sol(mesh)
+            step *= 2
+            continue
+        step /= 4
+        if step < _SMALLEST_STEP:
+            break
+    if done < 1:
+        raise ValueError(
+            f"geodesic_between: expected a geodesic from {first.tolist()} to {last.tolist()}, "
+            f"found none beyond {(first + done * (last - first)).tolist()} ({message})"
+        )
+    return state[d:, 0]
 
 
 @dataclass(frozen=True)
@@ -161,8 +225,9 @@ def geodesic_between(
 ) -> GeodesicSegment:
     """A geodesic from `start` to `end`: the one that continues the straight line of coordinates.
 
-    SciPy's boundary-value solver finds it, and shooting with its initial velocity refines it. Any
-    geodesic is stationary in length; where there are several, this one need not be the shortest.
+    SciPy's boundary-value solver finds it, moving the end point out in steps where it must, and
+    shooting with its initial velocity refines it. Any geodesic is stationary in length; where there
+    are several, this one need not be the shortest.
 
     Parameters
     ----------
@@ -206,30 +271,13 @@ def geodesic_between(
     field = as_metric(metric, d)
     times = np.linspace(0.0, 1.0, points)
 
-    def slope(_: Array, state: Array) -> Array:
-        position, speed = state[:d].T, state[d:].T
-        turn = np.einsum("mabc,mb,mc->ma", field.christoffel(position), speed, speed)
-        return np.concatenate([speed.T, -turn.T])
-
-    def ends(left: Array, right: Array) -> Array:
-        return np.concatenate([left[:d] - first, right[:d] - last])
-
-    mesh = np.linspace(0.0, 1.0, 17)
-    guess = np.concatenate(
-        [first[:, None] + (last - first)[:, None] * mesh, np.tile((last - first)[:, None], 17)]
-    )
-    found = solve_bvp(slope, ends, mesh, guess, tol=1e-6, max_nodes=5000)
-    if not found.success:
-        raise ValueError(
-            f"geodesic_between: expected a geodesic from {first.tolist()} to {last.tolist()}, "
-            f"found none ({found.message})"
-        )
+    towards = _initial_velocity(field, first, last)
 
     def miss(velocity: Array) -> Array:
         position, _ = _solve(field, first[None], velocity[None], times[[0, -1]], rtol)
         return position[0, -1] - last
 
-    aimed = root(miss, found.y[d:, 0], options={"xtol": 1e-13})
+    aimed = root(miss, towards, options={"xtol": 1e-13})
     velocity = aimed.x
     path = geodesic(field, first, velocity, times, rtol=rtol)
     # In the metric at the end, as the length is.

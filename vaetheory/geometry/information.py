@@ -53,17 +53,17 @@ def fisher_information(likelihood: Likelihood, params: ArrayLike) -> Array:
     return likelihood.fisher_information(vectors("params", params, likelihood.data_dim))
 
 
-#: Families with an isometric immersion in a flat space that `flat_jacobian` knows.
+#: Families with an isometric immersion in a space of constant curvature, see `immersed_jacobian`.
 IMMERSED = (Gaussian, LogNormal, Categorical, ElementwiseLikelihood)
 
 
-def flat_jacobian(likelihood: Likelihood, params: Array, jacobian: Array) -> Array:
+def immersed_jacobian(likelihood: Likelihood, params: Array, jacobian: Array) -> Array:
     """Jacobian of the decoder in coordinates in which the Fisher metric is the identity.
 
     The metric of a Gaussian of constant covariance and of a product of one-parameter families is
-    flat, and that of a categorical is a sphere in a flat space: each has an isometric immersion
-    y of its parameters, the variance-stabilising map. Returns the Jacobian of y(f(z)), `(..., D,
-    d)`; a family without a known y is a TypeError.
+    flat, and that of a categorical is a sphere: each has an isometric immersion y of its
+    parameters in a Euclidean space, the variance-stabilising map. Returns the Jacobian of y(f(z)),
+    `(..., D, d)`; a family without a known y is a TypeError.
     """
     if isinstance(likelihood, Gaussian):
         return np.swapaxes(likelihood.whiten(np.swapaxes(jacobian, -1, -2)), -1, -2)
@@ -73,13 +73,18 @@ def flat_jacobian(likelihood: Likelihood, params: Array, jacobian: Array) -> Arr
         return np.sqrt(likelihood.fisher_diagonal(params))[..., None] * jacobian
     if isinstance(likelihood, Categorical):
         p = likelihood.mean(params)
-        centred = jacobian - np.einsum("...i,...ij->...j", p, jacobian)[..., None, :]
-        return np.sqrt(p)[..., None] * centred
+        return np.sqrt(p)[..., None] * likelihood.centred(p, jacobian)
     raise TypeError(f"no isometric immersion is known for {type(likelihood).__name__}")
 
 
-def flat_hessian(likelihood: Likelihood, params: Array, jacobian: Array, hessian: Array) -> Array:
-    """Second derivatives of y(f(z)), `(..., D, d, d)`, with y as in `flat_jacobian`."""
+def immersed_hessian(
+    likelihood: Likelihood, params: Array, jacobian: Array, hessian: Array
+) -> Array:
+    """Second derivatives of y(f(z)) along the flat space or the sphere that y maps to.
+
+    `(..., D, d, d)`, with y as in `immersed_jacobian`; of a categorical without the part normal to
+    the sphere, which is -g / 2 and would hide the rest where one class is all but certain.
+    """
     if isinstance(likelihood, Gaussian):
         return np.moveaxis(likelihood.whiten(np.moveaxis(hessian, -3, -1)), -1, -3)
     if isinstance(likelihood, LogNormal):
@@ -90,12 +95,16 @@ def flat_hessian(likelihood: Likelihood, params: Array, jacobian: Array, hessian
         return np.sqrt(likelihood.fisher_diagonal(params))[..., None, None] * (hessian + bend)
     if isinstance(likelihood, Categorical):
         p = likelihood.mean(params)
-        centred = jacobian - np.einsum("...i,...ij->...j", p, jacobian)[..., None, :]
-        products = centred[..., :, None] * centred[..., None, :]
-        mean = np.einsum("...i,...ijk->...jk", p, hessian + products)
-        out = hessian + 0.5 * products - mean[..., None, :, :]
-        return np.sqrt(p)[..., None, None] * out
+        centred = likelihood.centred(p, jacobian)
+        rows = hessian + 0.5 * centred[..., :, None] * centred[..., None, :]
+        flat = rows.reshape(*rows.shape[:-2], -1)
+        return np.sqrt(p)[..., None, None] * likelihood.centred(p, flat).reshape(rows.shape)
     raise TypeError(f"no isometric immersion is known for {type(likelihood).__name__}")
+
+
+def ambient_curvature(likelihood: Likelihood) -> float:
+    """Sectional curvature of the space of `immersed_jacobian`: 1/4 for a categorical, else 0."""
+    return 0.25 if isinstance(likelihood, Categorical) else 0.0
 
 
 def pullback_metric(model: LatentModel, z: ArrayLike) -> Array:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import autograd.numpy as anp
 import numpy as np
 from numpy.typing import ArrayLike
 
 from vaetheory import derivatives, differences
-from vaetheory._validation import Array, vectors
+from vaetheory._validation import Array, require_callable, vectors
 from vaetheory.decoders import Decoder
 from vaetheory.geometry.information import (
     IMMERSED,
-    flat_hessian,
-    flat_jacobian,
+    ambient_curvature,
+    immersed_hessian,
+    immersed_jacobian,
     pullback_metric,
 )
 from vaetheory.likelihoods import Gaussian
@@ -115,6 +116,21 @@ class FunctionMetric(Metric):
         require_definite(g, points)
         return g
 
+    def _forgiving(self, z: Array) -> Array:
+        """The function at points some of which may be outside its domain: NaN there."""
+        try:
+            return np.asarray(self._flat(z), dtype=float)
+        except ValueError:
+            d = z.shape[-1]
+            rows = [self._alone(row) for row in z.reshape(-1, 1, d)]
+            return np.concatenate(rows).reshape(*z.shape[:-1], d * d)
+
+    def _alone(self, row: Array) -> Array:
+        try:
+            return np.asarray(self._flat(row), dtype=float)
+        except ValueError:
+            return np.full((1, row.shape[-1] ** 2), np.nan)
+
     def _flat(self, z: Any) -> Any:
         g = self.function(z)
         if isinstance(g, np.ndarray) and g.dtype == object:
@@ -128,7 +144,7 @@ class FunctionMetric(Metric):
         try:
             out = getattr(derivatives, name)(self._flat, z)
         except _UNTRACEABLE:
-            out = getattr(differences, name)(self._flat, z)
+            out = getattr(differences, name)(self._forgiving, z)
         if not np.isfinite(out).all():
             bad = ~np.isfinite(out).reshape(*z.shape[:-1], -1).all(axis=-1)
             where = z[bad].reshape(-1, d)[0].tolist()
@@ -153,8 +169,13 @@ class FunctionMetric(Metric):
         bc_ad = np.einsum("...bcad->...abcd", second)
         linear = 0.5 * (ad_bc + bc_ad)
         linear = linear - np.swapaxes(linear, -1, -2)
-        product = np.einsum("...ebc,...ead->...abcd", lowered, raised(g, lowered))
-        return linear + product - np.swapaxes(product, -1, -2)
+        # In an orthonormal frame, in which the symmetries of the tensor hold to the last digit.
+        scale = np.sqrt(np.einsum("...ii->...i", g))
+        root = np.linalg.cholesky(g / scale[..., :, None] / scale[..., None, :])
+        flat = lowered.reshape(*points.shape, -1) / scale[..., None]
+        framed = np.linalg.solve(root, flat).reshape(lowered.shape)
+        product = np.einsum("...ebc,...ead->...abcd", framed, framed)
+        return linear + (product - np.swapaxes(product, -1, -2))
 
 
 class PullbackMetric(Metric):
@@ -167,11 +188,11 @@ class PullbackMetric(Metric):
 
     Notes
     -----
-    Such a family's own metric is flat, or a sphere in a flat space, so the decoder is a surface
-    in a flat space, with tangents V_a and second derivatives W_bc: Gamma^a_bc are the
-    coefficients of W_bc along the tangents, and what is left of it, N_bc, gives Gauss's equation
-    R_abcd = N_ac . N_bd - N_ad . N_bc. No third derivative is needed, and all is exact up to
-    rounding if the decoder's own two derivatives are.
+    Such a family's own metric is flat, or that of a sphere, so the decoder is a surface in a space
+    of constant curvature k, with tangents V_a and second derivatives W_bc in that space: Gamma^a_bc
+    are the coefficients of W_bc along the tangents, and what is left of it, N_bc, gives Gauss's
+    equation R_abcd = N_ac . N_bd - N_ad . N_bc + k (g_ac g_bd - g_ad g_bc). No third derivative is
+    needed, and all is exact up to rounding if the decoder's own two derivatives are.
 
     Examples
     --------
@@ -199,7 +220,7 @@ class PullbackMetric(Metric):
         """Orthonormal tangents Q, R with V = Q R, and the second derivatives W `(..., D, d^2)`."""
         model, points = self.model, vectors("z", z, self.model.latent_dim)
         params, jacobian = model.decode(points), model.decoder.jacobian(points)
-        tangents = flat_jacobian(model.likelihood, params, jacobian)
+        tangents = immersed_jacobian(model.likelihood, params, jacobian)
         norms = np.linalg.norm(tangents, axis=-2)
         bad = ~(norms > 0).all(axis=-1)
         if bad.any():
@@ -211,7 +232,7 @@ class PullbackMetric(Metric):
         if bad.any():
             _refuse(points, bad, f"got {d} tangent vectors that span less than {d} dimensions")
         q, r = np.linalg.qr(unit)
-        second = flat_hessian(model.likelihood, params, jacobian, model.decoder.hessian(points))
+        second = immersed_hessian(model.likelihood, params, jacobian, model.decoder.hessian(points))
         return q, r * norms[..., None, :], second.reshape(*second.shape[:-2], d * d)
 
     def christoffel(self, z: ArrayLike) -> Array:
@@ -221,10 +242,23 @@ class PullbackMetric(Metric):
 
     def curvature(self, z: ArrayLike) -> Array:
         q, r, second = self._frame(z)
-        normal = second - q @ (np.swapaxes(q, -1, -2) @ second)
-        normal = normal.reshape(*normal.shape[:-1], *r.shape[-2:])
-        product = np.einsum("...iac,...ibd->...abcd", normal, normal)
-        return product - np.swapaxes(product, -1, -2)
+        likelihood = self.model.likelihood
+        k = ambient_curvature(likelihood)
+        metric = np.swapaxes(r, -1, -2) @ r
+        out = k * _area(metric, metric)
+        # A surface that fills the space is not bent in it: what is left would be rounding.
+        if q.shape[-2] - (k > 0) > q.shape[-1]:
+            normal = second - q @ (np.swapaxes(q, -1, -2) @ second)
+            normal = normal.reshape(*normal.shape[:-1], *r.shape[-2:])
+            product = np.einsum("...iac,...ibd->...abcd", normal, normal)
+            out = out + (product - np.swapaxes(product, -1, -2))
+        return out
+
+
+def _area(one: Array, other: Array) -> Array:
+    """one_ac other_bd - one_ad other_bc, `(..., d, d, d, d)`."""
+    product = np.einsum("...ac,...bd->...abcd", one, other)
+    return product - np.swapaxes(product, -1, -2)
 
 
 def as_metric(metric: object, dim: int) -> Metric:
@@ -257,9 +291,5 @@ def as_metric(metric: object, dim: int) -> Metric:
         if isinstance(model.likelihood, IMMERSED):
             return PullbackMetric(model)
         return FunctionMetric(lambda z: pullback_metric(model, z))
-    if not callable(metric):
-        raise ValueError(
-            "metric: expected a callable (..., d) -> (..., d, d), a LatentModel or a decoder, "
-            f"got {type(metric).__name__}"
-        )
-    return FunctionMetric(metric)
+    require_callable("metric", metric, "(..., d) -> (..., d, d), a LatentModel or a decoder")
+    return FunctionMetric(cast(Callable[[Any], Any], metric))

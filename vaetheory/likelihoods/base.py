@@ -42,11 +42,20 @@ class Likelihood(ABC):
         # A log partition is convex in the natural parameters.
         cls.concave = cls.concave or cls.natural
 
-    def _pair(self, x: ArrayLike, params: ArrayLike, names: str = "x and params") -> PairOfArrays:
+    def _pair(self, x: ArrayLike, params: ArrayLike) -> PairOfArrays:
+        """Return data of the support and params as arrays of the same size, or raise."""
+        data, vector = self._both(x, params, ("x", "params"))
+        return self.check_data(data), vector
+
+    def _both(
+        self, one: ArrayLike, other: ArrayLike, names: tuple[str, str] = ("params", "other")
+    ) -> PairOfArrays:
         """Return both as arrays of vectors of the right size, or raise a ValueError."""
-        first, second = aligned(x, params, names)
+        first, second = aligned(one, other, names)
         if self.data_dim is not None and first.shape[-1] != self.data_dim:
-            raise ValueError(f"{names}: expected shape (..., {self.data_dim}), got {first.shape}")
+            raise ValueError(
+                f"{' and '.join(names)}: expected shape (..., {self.data_dim}), got {first.shape}"
+            )
         return first, second
 
     def _vectors(self, params: ArrayLike) -> Array:
@@ -76,7 +85,13 @@ class Likelihood(ABC):
 
     @abstractmethod
     def log_prob(self, x: ArrayLike, params: ArrayLike) -> Array:
-        """Log density in nats, `(...)`; leading axes broadcast."""
+        """Log density in nats, `(...)`; leading axes broadcast.
+
+        Raises
+        ------
+        ValueError
+            If a datum is outside the support, a parameter is NaN, or the shapes do not fit.
+        """
 
     @abstractmethod
     def score(self, x: ArrayLike, params: ArrayLike) -> Array:
@@ -161,7 +176,7 @@ class ExponentialFamily(Likelihood):
 
     def kl_divergence(self, params: ArrayLike, other: ArrayLike) -> Array:
         """KL( p(. given params) || p(. given other) ) in nats, `(...)`, in closed form."""
-        params, other = self._pair(params, other, "params and other")
+        params, other = self._both(params, other)
         shift = self.natural_parameters(params) - self.natural_parameters(other)
         return (
             (self.mean(params) * shift).sum(axis=-1)

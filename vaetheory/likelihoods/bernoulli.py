@@ -45,6 +45,11 @@ class Bernoulli(ElementwiseExponentialFamily):
     def mean(self, params: Array) -> Array:
         return expit(params)
 
+    def _score(self, x: Array, params: Array) -> Array:
+        # x - mean, without the cancellation of a certain outcome.
+        sign = 2 * x - 1
+        return sign * expit(-sign * params)
+
     def _information(self, x: Array, params: Array) -> Array:
         return np.broadcast_to(self._fisher(params), np.broadcast_shapes(x.shape, params.shape))
 

@@ -109,12 +109,19 @@ class Beta(ElementwiseExponentialFamily):
         return slope * (away - self._mean_shift(params)) - np.tanh(params / 2)
 
     def _information(self, x: Array, params: Array) -> Array:
-        return self._fisher(params) + np.tanh(params / 2) * self._score(x, params)
+        # F + tanh(t / 2) score, in which p^2 + q^2 - tanh^2(t / 2) = 2 p q.
+        p, q = expit(params), expit(-params)
+        slope = self.concentration * p * q
+        away = self.statistics(x) - params - self._mean_shift(params)
+        bend = slope**2 * self._trigamma(params) + 2 * p * q
+        return bend + np.tanh(params / 2) * slope * away
+
+    def _trigamma(self, params: Array) -> Array:
+        return sum(polygamma(1, 1 + a) for a, _ in self._shapes(params))
 
     def _fisher(self, params: Array) -> Array:
         p, q = expit(params), expit(-params)
-        trigamma = sum(polygamma(1, 1 + a) for a, _ in self._shapes(params))
-        return (self.concentration * p * q) ** 2 * trigamma + p**2 + q**2
+        return (self.concentration * p * q) ** 2 * self._trigamma(params) + p**2 + q**2
 
     def _fisher_log_slope(self, params: Array) -> Array:
         c, p, q = self.concentration, expit(params), expit(-params)
@@ -139,8 +146,7 @@ class Beta(ElementwiseExponentialFamily):
         start = np.minimum(target, np.log(2 * c * target + 4))
 
         def slope(t: Array) -> Array:
-            trigamma = sum(polygamma(1, 1 + a) for a, _ in self._shapes(t))
-            return c * expit(t) * expit(-t) * trigamma + 2 * np.cosh(t) / c
+            return c * expit(t) * expit(-t) * self._trigamma(t) + 2 * np.cosh(t) / c
 
         root = newton(lambda t: self.mean(t) - target, start, fprime=slope, tol=1e-9, maxiter=200)
         return np.sign(mean) * root
@@ -156,7 +162,7 @@ class Beta(ElementwiseExponentialFamily):
         return np.clip(draws, least, 1 - np.finfo(np.float64).epsneg)
 
     def kl_divergence(self, params: ArrayLike, other: ArrayLike) -> Array:
-        params, other = self._pair(params, other, "params and other")
+        params, other = self._both(params, other)
         # The difference of the means by the rarer side, which has the digits.
         side = np.where(params > 0, -1.0, 1.0)
         change = side * (expit(side * params) - expit(side * other))

@@ -35,7 +35,7 @@ class Categorical(ExponentialFamily):
         return x
 
     def greatest_log_prob(self, x: Array) -> Array:
-        return np.zeros(x.shape[:-1])
+        return np.zeros(self.check_data(x).shape[:-1])
 
     def natural_parameters(self, params: Array) -> Array:
         return params
@@ -51,7 +51,22 @@ class Categorical(ExponentialFamily):
 
     def score(self, x: ArrayLike, params: ArrayLike) -> Array:
         x, params = self._pair(x, params)
-        return x - self.mean(params)
+        p = self.mean(params)
+        hot = x * self._others(p)
+        return hot - (1 - x) * p
+
+    def _others(self, p: Array) -> Array:
+        """1 - p as the sum of the other probabilities, which keeps its digits."""
+        return p @ (1 - np.eye(p.shape[-1]))
+
+    def centred(self, p: Array, rows: Array) -> Array:
+        """Rows `(..., K, M)` less their mean under the probabilities p `(..., K)`.
+
+        About the likeliest class nothing cancels when that is all but certain.
+        """
+        top = p.argmax(axis=-1)[..., None, None]
+        away = rows - np.take_along_axis(rows, top, axis=-2)
+        return away - p[..., None, :] @ away
 
     def information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
         x, params = self._pair(x, params)
@@ -61,12 +76,13 @@ class Categorical(ExponentialFamily):
 
     def expected_information(self, params: Array, jacobian: Array) -> Array:
         p = self.mean(params)
-        centred = jacobian - np.einsum("...i,...ij->...j", p, jacobian)[..., None, :]
+        centred = self.centred(p, jacobian)
         return np.swapaxes(centred, -1, -2) @ (p[..., None] * centred)
 
     def fisher_information(self, params: ArrayLike) -> Array:
         p = self.mean(self._vectors(params))
-        return p[..., None] * np.eye(p.shape[-1]) - p[..., :, None] * p[..., None, :]
+        off = p[..., :, None] * p[..., None, :] * (1 - np.eye(p.shape[-1]))
+        return (p * self._others(p))[..., None] * np.eye(p.shape[-1]) - off
 
     def fit(self, x: Array, log_weights: Array) -> Array:
         return log_weighted_mean(x, log_weights)

@@ -73,7 +73,7 @@ class ElementwiseLikelihood(Likelihood):
         return self._log_prob(*self._pair(x, params)).sum(axis=-1)
 
     def greatest_log_prob(self, x: Array) -> Array:
-        return self._greatest_log_prob(x).sum(axis=-1)
+        return self._greatest_log_prob(self.check_data(x)).sum(axis=-1)
 
     def greatest_size(self, x: Array) -> Array:
         """What the greatest log densities of the data dimensions add up to in modulus, `(...)`."""

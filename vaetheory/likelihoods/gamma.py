@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import gammaln, xlogy
 
-from vaetheory._validation import Array, positive
+from vaetheory._validation import Array, exponential, positive
 from vaetheory.gaussians import LOG_2PI
 from vaetheory.likelihoods.elementwise import ElementwiseExponentialFamily, ElementwiseLikelihood
 from vaetheory.likelihoods.special import log_weighted_mean, stirling_remainder
@@ -68,13 +68,13 @@ class Gamma(ElementwiseExponentialFamily):
         return self._peak(x)
 
     def mean(self, params: Array) -> Array:
-        return np.exp(params)
+        return exponential("params", params)
 
     def _score(self, x: Array, params: Array) -> Array:
-        return -x * self.natural_parameters(params) - self.shape
+        return self.shape * np.expm1(np.minimum(np.log(x) - params, 700.0))
 
     def _information(self, x: Array, params: Array) -> Array:
-        return -x * self.natural_parameters(params)
+        return self.shape * np.exp(np.minimum(np.log(x) - params, 700.0))
 
     def _fisher(self, params: Array) -> Array:
         return np.full_like(params, self.shape)
@@ -87,5 +87,5 @@ class Gamma(ElementwiseExponentialFamily):
 
     def sample(self, params: ArrayLike, rng: np.random.Generator) -> Array:
         """Draw one datum a parameter vector; what would round to 0 is moved just inside."""
-        mean = np.exp(self._vectors(params))
+        mean = self.mean(self._vectors(params))
         return np.maximum(rng.gamma(self.shape, mean / self.shape), np.finfo(np.float64).tiny)

@@ -8,14 +8,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import solve_triangular
 
-from vaetheory._validation import Array, covariances, positive
+from vaetheory._validation import Array, covariances, scales, squarable
+from vaetheory.by_value import ByValue
 from vaetheory.gaussians import LOG_2PI
 from vaetheory.likelihoods.base import ExponentialFamily
 from vaetheory.likelihoods.supports import Support
 
 
-@dataclass(frozen=True)
-class Gaussian(ExponentialFamily):
+@dataclass(frozen=True, eq=False)
+class Gaussian(ByValue, ExponentialFamily):
     """Gaussian likelihood N(f(z), Lambda); the decoder gives the mean.
 
     Parameters
@@ -56,9 +57,15 @@ class Gaussian(ExponentialFamily):
             object.__setattr__(self, "_chol", np.linalg.cholesky(matrix))
             object.__setattr__(self, "data_dim", len(matrix))
         else:
-            value = positive("scale", np.asarray(scale), max_ndim=1)
+            assert scale is not None
+            value = scales("scale", scale)
             object.__setattr__(self, "scale", value)
             object.__setattr__(self, "data_dim", len(value) if value.ndim else None)
+
+    def check_data(self, x: ArrayLike) -> Array:
+        data = super().check_data(x)
+        squarable("x", self.whiten(data), " standard deviations")
+        return data
 
     def whiten(self, v: Array) -> Array:
         """Lambda^(-1/2) v, `(..., D)`: the Euclidean geometry in which Lambda is the identity."""
@@ -99,7 +106,7 @@ class Gaussian(ExponentialFamily):
         return -0.5 * data_dim * LOG_2PI - self._log_det_half(data_dim)
 
     def greatest_log_prob(self, x: Array) -> Array:
-        return np.full(x.shape[:-1], self.log_peak(x.shape[-1]))
+        return np.full(self.check_data(x).shape[:-1], self.log_peak(np.shape(x)[-1]))
 
     def log_prob(self, x: ArrayLike, params: ArrayLike) -> Array:
         x, params = self._pair(x, params)
@@ -127,7 +134,8 @@ class Gaussian(ExponentialFamily):
 
     def fisher_information(self, params: ArrayLike) -> Array:
         params = self._vectors(params)
-        inverse = np.linalg.inv(self.covariance(params.shape[-1]))
+        root = np.swapaxes(self.whiten(np.eye(params.shape[-1])), -1, -2)
+        inverse = root.T @ root
         return np.broadcast_to(inverse, (*params.shape, params.shape[-1])).copy()
 
     def fit(self, x: Array, log_weights: Array) -> Array:
@@ -141,5 +149,5 @@ class Gaussian(ExponentialFamily):
         return loc + noise @ self._chol.T  # type: ignore[attr-defined]
 
     def kl_divergence(self, params: ArrayLike, other: ArrayLike) -> Array:
-        params, other = self._pair(params, other, "params and other")
+        params, other = self._both(params, other)
         return 0.5 * (self.whiten(params - other) ** 2).sum(axis=-1)

@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vaetheory._validation import Array
+from vaetheory._validation import Array, exponential
+from vaetheory.by_value import ByValue
 from vaetheory.likelihoods.base import ExponentialFamily, Likelihood
 from vaetheory.likelihoods.gaussian import Gaussian
 from vaetheory.likelihoods.supports import Support
 
 
-@dataclass(frozen=True)
-class LogNormal(ExponentialFamily):
+@dataclass(frozen=True, eq=False)
+class LogNormal(ByValue, ExponentialFamily):
     """Log-normal likelihood of positive data; the decoder gives the means of log x.
 
     It is `Gaussian(scale)` of log x, and has its statistics (log x / scale), natural parameters,
@@ -68,7 +69,7 @@ class LogNormal(ExponentialFamily):
         return self._gaussian.log_prob(logs, params) - logs.sum(axis=-1)
 
     def greatest_log_prob(self, x: Array) -> Array:
-        logs = np.log(x)
+        logs = np.log(self.check_data(x))
         return self._gaussian.greatest_log_prob(logs) - logs.sum(axis=-1)
 
     def mean(self, params: Array) -> Array:
@@ -79,7 +80,8 @@ class LogNormal(ExponentialFamily):
         return self._gaussian.score(np.log(x), params)
 
     def information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
-        return self._gaussian.information(x, params, jacobian)
+        x, params = self._pair(x, params)
+        return self._gaussian.information(np.log(x), params, jacobian)
 
     def expected_information(self, params: Array, jacobian: Array) -> Array:
         return self._gaussian.expected_information(params, jacobian)
@@ -91,7 +93,7 @@ class LogNormal(ExponentialFamily):
         return self._gaussian.fit(np.log(x), log_weights)
 
     def sample(self, params: ArrayLike, rng: np.random.Generator) -> Array:
-        return np.exp(self._gaussian.sample(params, rng))
+        return exponential("params", self._gaussian.sample(params, rng))
 
     def kl_divergence(self, params: ArrayLike, other: ArrayLike) -> Array:
         return self._gaussian.kl_divergence(params, other)

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit
 
-from vaetheory._validation import Array, positive
+from vaetheory._validation import Array, exponential, positive
 from vaetheory.gaussians import LOG_2PI
 from vaetheory.likelihoods.elementwise import ElementwiseExponentialFamily, ElementwiseLikelihood
+from vaetheory.likelihoods.poisson import drawn_counts
 from vaetheory.likelihoods.special import (
     bernoulli_divergence,
     log_gamma_ratio,
@@ -82,7 +83,7 @@ class NegativeBinomial(ElementwiseExponentialFamily):
         return self._greatest_log_prob(x) - np.where(x > 0, deviance, self._log_partition(params))
 
     def mean(self, params: Array) -> Array:
-        return np.exp(np.minimum(params, 700.0))
+        return exponential("params", params)
 
     def _score(self, x: Array, params: Array) -> Array:
         return x * expit(-self._logit(params)) - self._fisher(params)
@@ -93,7 +94,7 @@ class NegativeBinomial(ElementwiseExponentialFamily):
     def _fisher(self, params: Array) -> Array:
         # m r / (m + r), written so that neither a tiny nor a huge m is lost.
         logit = self._logit(params)
-        small = self.mean(params) * expit(-logit)
+        small = np.exp(np.minimum(params, 700.0)) * expit(-logit)
         return np.where(logit < 0, small, self.shape * expit(logit))
 
     def _fisher_log_slope(self, params: Array) -> Array:
@@ -107,11 +108,10 @@ class NegativeBinomial(ElementwiseExponentialFamily):
         return log_weighted_mean(x, log_weights)
 
     def sample(self, params: ArrayLike, rng: np.random.Generator) -> Array:
-        mean = np.exp(self._vectors(params))
-        rate = rng.gamma(self.shape, mean / self.shape)
-        return rng.poisson(rate).astype(np.float64)
+        mean = exponential("params", self._vectors(params))
+        return drawn_counts(rng.gamma(self.shape, mean / self.shape), rng)
 
     def kl_divergence(self, params: ArrayLike, other: ArrayLike) -> Array:
-        params, other = self._pair(params, other, "params and other")
+        params, other = self._both(params, other)
         divergence = bernoulli_divergence(self._logit(params), self._logit(other))
         return ((self.mean(params) + self.shape) * divergence).sum(axis=-1)

@@ -8,11 +8,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import gammaln
 
-from vaetheory._validation import Array
+from vaetheory._validation import Array, exponential
 from vaetheory.gaussians import LOG_2PI
 from vaetheory.likelihoods.elementwise import ElementwiseExponentialFamily
 from vaetheory.likelihoods.special import log_weighted_mean, stirling_remainder
 from vaetheory.likelihoods.supports import Support
+
+#: Log rates beyond this count as this.
+_LARGEST = 700.0
+#: Of greater rates NumPy draws no counts.
+_MOST = 9e18
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,7 @@ class Poisson(ElementwiseExponentialFamily):
     support = Support.COUNTS
 
     def _log_partition(self, params: Array) -> Array:
-        return np.exp(np.minimum(params, 700.0))
+        return np.exp(np.minimum(params, _LARGEST))
 
     def _log_base(self, x: Array) -> Array:
         return -gammaln(x + 1)
@@ -57,4 +62,23 @@ class Poisson(ElementwiseExponentialFamily):
         return log_weighted_mean(x, log_weights)
 
     def sample(self, params: ArrayLike, rng: np.random.Generator) -> Array:
-        return rng.poisson(np.exp(self._vectors(params))).astype(np.float64)
+        return drawn_counts(exponential("params", self._vectors(params)), rng)
+
+    def _vectors(self, params: ArrayLike) -> Array:
+        # `mean` and what follows from it stop at exp(700), for the sake of decoders far out.
+        vector = super()._vectors(params)
+        if (vector > _LARGEST).any():
+            raise ValueError(
+                f"params: expected log rates of at most {_LARGEST:g} (Poisson), got "
+                f"{vector.max():g}"
+            )
+        return vector
+
+
+def drawn_counts(rates: Array, rng: np.random.Generator) -> Array:
+    """Poisson counts of these rates, or a ValueError where they do not fit in 64 bits."""
+    if rates.max() > _MOST:
+        raise ValueError(
+            f"params: expected rates of at most {_MOST:g} to draw from, got {rates.max():g}"
+        )
+    return rng.poisson(rates).astype(np.float64)

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vaetheory._validation import Array, positive
+from vaetheory._validation import Array, positive, representable, scales
+from vaetheory.by_value import ByValue
 from vaetheory.gaussians import LOG_2PI
 from vaetheory.likelihoods.elementwise import ElementwiseLikelihood
 from vaetheory.likelihoods.special import log_gamma_ratio
 from vaetheory.likelihoods.supports import Support
 
 
-@dataclass(frozen=True)
-class StudentT(ElementwiseLikelihood):
+@dataclass(frozen=True, eq=False)
+class StudentT(ByValue, ElementwiseLikelihood):
     """Student's t likelihood of real data; the decoder gives locations.
 
     It is no exponential family: it has no mean parameters and no fit in closed form, and its
@@ -43,10 +44,16 @@ class StudentT(ElementwiseLikelihood):
     scale: Array
 
     def __init__(self, dof: float, scale: ArrayLike) -> None:
-        spread = positive("scale", scale, max_ndim=1)
+        spread = scales("scale", scale)
         object.__setattr__(self, "dof", float(positive("dof", dof)))
         object.__setattr__(self, "scale", spread)
         object.__setattr__(self, "data_dim", len(spread) if spread.ndim else None)
+
+    def check_data(self, x: ArrayLike) -> Array:
+        data = super().check_data(x)
+        with np.errstate(over="ignore"):
+            representable("x", data / (self.scale * np.sqrt(self.dof)), "multiples of the scale")
+        return data
 
     def _tangent(self, x: Array, params: Array) -> tuple[Array, Array, Array]:
         """Residual w in units of sqrt(nu) s, and the sine and cosine of its arc tangent."""

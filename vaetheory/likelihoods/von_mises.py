@@ -101,6 +101,6 @@ class VonMises(ElementwiseExponentialFamily):
         return rng.vonmises(self._vectors(params), self.concentration)
 
     def kl_divergence(self, params: ArrayLike, other: ArrayLike) -> Array:
-        params, other = self._pair(params, other, "params and other")
+        params, other = self._both(params, other)
         squares = np.sin((params - other) / 2) ** 2
         return 2 * self.concentration * self._mean_length() * squares.sum(axis=-1)

@@ -11,13 +11,11 @@ from autograd.extend import defjvp, defvjp, primitive
 from numpy.typing import ArrayLike
 from scipy.linalg import qr, solve_triangular, svdvals
 
-from vaetheory._validation import Array, as_array, data_set, option, positive
+from vaetheory._validation import Array, as_array, data_set, option, scales, squarable
 from vaetheory.objectives.tracing import traced, value_of
 
 FORMS = ("diagonal", "centred", "full")
 
-# Within these sizes every ratio of a mean and a scale, and every square, fits in float64.
-_LARGEST = 1e150
 # Beyond this one is lost beside the square.
 _HUGE = 1e100
 
@@ -113,7 +111,7 @@ def bilbo(
     ------
     ValueError
         If shapes do not fit, the batch is empty, an entry is not finite, a scale is not positive,
-        or a mean or a scale is beyond 1e150 (a scale: or below 1e-150).
+        or a log likelihood, a mean or a scale is beyond 1e150 (a scale: or below 1e-150).
 
     Notes
     -----
@@ -166,21 +164,15 @@ def _checked(log_likelihood: Any, loc: Any, scale: Any) -> tuple[Any, Any, Any]:
             "log_likelihood and loc: expected one of each a datum, got shapes "
             f"{terms.shape} and {means.shape}"
         )
-    deviations = positive("scale", value_of(scale), max_ndim=1)
+    deviations = scales("scale", value_of(scale))
     if deviations.shape not in ((), (means.shape[1],)):
         raise ValueError(
             f"scale: expected a number or shape ({means.shape[1]},) for loc of shape "
             f"{means.shape}, got {deviations.shape}"
         )
-    if np.abs(means).max() > _LARGEST:
-        raise ValueError(
-            f"loc: expected means of at most {_LARGEST:g} in size, got {np.abs(means).max():g}"
-        )
-    if deviations.max() > _LARGEST or deviations.min() < 1 / _LARGEST:
-        raise ValueError(
-            f"scale: expected numbers from {1 / _LARGEST:g} to {_LARGEST:g}, got "
-            f"{deviations.min():g}..{deviations.max():g}"
-        )
+    # Within these sizes every ratio of a mean and a scale, every square and every sum fits.
+    squarable("loc", means)
+    squarable("log_likelihood", terms)
     return (
         traced(log_likelihood, terms),
         traced(loc, means),

@@ -1,0 +1,402 @@
+"""Certificate files: proved again without FLINT, and refused whatever is changed in them."""
+
+import copy
+import json
+import subprocess
+import sys
+from fractions import Fraction
+
+import pytest
+
+from vaetheory.certify import certificate as files
+from vaetheory.certify import check, exact, runner
+from vaetheory.certify.arithmetic import NotProved, TooLong
+from vaetheory.certify.checking import Checker
+from vaetheory.certify.enclosure import Enclosure
+from vaetheory.certify.propositions import PROPOSITIONS
+from vaetheory.cli import main
+
+DEMANDED = ("1a", "2c", "3a", "3c", "3d", "3f", "3g", "5a", "5c", "6a", "8a", "10b")
+# What takes long is made smaller here; the default set runs on the command line.
+SMALLER = {"3f": {"f": [["0", "0"], ["1", "0"], ["0", "0.5"]], "z0": "1", "sigma_0": "0.02"}}
+# An input of these says how far the statement reaches: another one makes another true statement.
+REACH = {("8a", "sigma_0"), ("3f", "sigma_0")}
+
+
+@pytest.fixture(scope="module")
+def made():
+    """One certificate a proposition, as documents."""
+    out = {}
+    for label, proposition in PROPOSITIONS.items():
+        inputs = SMALLER.get(label, proposition.instances[0])
+        if label == "3f":
+            proposition = _with_pieces(proposition, "4")
+        out[label] = runner.prove(proposition, inputs).as_json()
+    return out
+
+
+@pytest.fixture(scope="module")
+def again(made):
+    """What the checker's arithmetic proves of each, once."""
+    return {
+        label: PROPOSITIONS[label].prove(Checker(), document["inputs"], document["witness"])
+        for label, document in made.items()
+    }
+
+
+def _with_pieces(proposition, pieces):
+    import dataclasses
+
+    return dataclasses.replace(proposition, prepare=lambda inputs: {"pieces": pieces})
+
+
+def outcome(document, tmp_path):
+    path = tmp_path / "certificate.json"
+    path.write_text(json.dumps(document), encoding="utf-8")
+    return check.check(path)
+
+
+def resealed(document, *, sentence=False):
+    """The document with a digest that fits, and a sentence too: what a clever forger would do."""
+    document = copy.deepcopy(document)
+    if sentence:
+        proposition = PROPOSITIONS[document["label"]]
+        proved = {k: files._read(k, v) for k, v in document["proved"].items()}
+        document["sentence"] = proposition.sentence(document["inputs"], proved)
+    document["digest"] = files.digest(document)
+    return document
+
+
+def test_every_proposition_that_was_asked_for_is_there():
+    assert set(DEMANDED) <= set(PROPOSITIONS), "a certified proposition is missing"
+
+
+@pytest.mark.parametrize("label", list(PROPOSITIONS))
+def test_honest_certificates_are_accepted(label, made, again):
+    check.compare(files.read(made[label]), again[label])
+
+
+def test_the_outcome_says_what_was_proved(made, tmp_path):
+    found = outcome(made["3g"], tmp_path)
+    assert found.verdict == check.ACCEPTED, found.message
+    assert found.message == made["3g"]["sentence"], "another sentence was proved"
+
+
+def leaves(value, path=()):
+    """Paths of all that is not a container."""
+    if isinstance(value, dict):
+        for k, v in value.items():
+            yield from leaves(v, (*path, k))
+    elif isinstance(value, list):
+        for i, v in enumerate(value):
+            yield from leaves(v, (*path, i))
+    else:
+        yield path
+
+
+def at(document, path):
+    for step in path:
+        document = document[step]
+    return document
+
+
+def with_change(document, path, value):
+    document = copy.deepcopy(document)
+    at(document, path[:-1])[path[-1]] = value
+    return document
+
+
+def changed(value):
+    """Something else of the same type, as small a change as there is."""
+    if isinstance(value, int):
+        return value + 1
+    try:
+        return exact.text(exact.number("value", value) + Fraction(1, 10**21))
+    except ValueError:
+        return value + "x"
+
+
+@pytest.mark.parametrize("label", list(PROPOSITIONS))
+def test_any_field_that_is_changed_is_noticed(label, made, tmp_path):
+    document = made[label]
+    for path in leaves(document):
+        forged = with_change(document, path, changed(at(document, path)))
+        assert outcome(forged, tmp_path).verdict == check.REJECTED, f"{label}: {path}"
+
+
+@pytest.mark.parametrize("label", list(PROPOSITIONS))
+def test_missing_keys_and_wrong_types_are_noticed(label, made, tmp_path):
+    document = made[label]
+    for path in leaves(document):
+        if path[0] in ("digest", "versions"):
+            # Versions are no part of what is proved: only the digest guards them.
+            continue
+        gone = copy.deepcopy(document)
+        del at(gone, path[:-1])[path[-1]]
+        wrong = with_change(document, path, {"text": "none"})
+        for forged in (resealed(gone), resealed(wrong)):
+            assert outcome(forged, tmp_path).verdict == check.REJECTED, f"{label}: {path}"
+
+
+@pytest.mark.parametrize("label", list(PROPOSITIONS))
+def test_words_cannot_be_changed(label, made, tmp_path):
+    for key in ("label", "title", "statement", "sentence", "verdict", "format"):
+        forged = resealed(with_change(made[label], (key,), made[label][key] + "."))
+        assert outcome(forged, tmp_path).verdict == check.REJECTED, f"{label}: {key}"
+    other = next(x for x in PROPOSITIONS if x != label)
+    forged = resealed(with_change(made[label], ("label",), other))
+    assert outcome(forged, tmp_path).verdict == check.REJECTED, f"{label} passed as {other}"
+
+
+def numbers_among(value):
+    for path in leaves(value):
+        leaf = at(value, path)
+        if isinstance(leaf, str):
+            try:
+                exact.number("leaf", leaf)
+            except ValueError:
+                continue
+            yield path
+
+
+@pytest.mark.parametrize("label", list(PROPOSITIONS))
+def test_an_input_changed_by_1e_21_is_refuted_by_the_proof_itself(label, made, tmp_path):
+    """The digest and the sentence are made to fit: only mathematics is left to notice."""
+    document = made[label]
+    paths = [p for p in numbers_among(document["inputs"]) if (label, p[0]) not in REACH]
+    # Expensive ones try one input only.
+    for path in paths[: {"1a": 1, "3f": 1, "8a": 1, "3c-converse": 2, "3g": 2}.get(label, 3)]:
+        old = exact.number("input", at(document["inputs"], path))
+        new = exact.text(old + Fraction(1, 10**21))
+        forged = resealed(with_change(document, ("inputs", *path), new), sentence=True)
+        found = outcome(forged, tmp_path)
+        assert found.verdict == check.REJECTED, f"{label}: {path} {found.message}"
+
+
+@pytest.mark.parametrize("label", list(PROPOSITIONS))
+def test_an_enclosure_moved_by_its_own_radius_is_refuted(label, made, again):
+    document = made[label]
+    for name, value in document["proved"].items():
+        kind, content = next(iter(value.items()))
+        if kind == "exact":
+            moved = {kind: exact.text(exact.number(name, content) + Fraction(1, 10**21))}
+        elif kind == "count":
+            moved = {kind: content + 1}
+        else:
+            ball = Enclosure.from_json(name, content)
+            moved = {kind: Enclosure(ball.mid - ball.rad, ball.rad).as_json()}
+        forged = with_change(document, ("proved", name), moved)
+        with pytest.raises(NotProved, match=name):
+            check.compare(files.read(resealed(forged, sentence=True)), again[label])
+
+
+def test_a_dropped_tail_is_refuted(made, tmp_path):
+    document = made["3a-evidence"]
+    nothing = Enclosure(Fraction(0), Fraction(0)).as_json()
+    forged = with_change(document, ("proved", "tail"), {"ball": nothing})
+    assert outcome(resealed(forged), tmp_path).verdict == check.REJECTED, "a tail was dropped"
+    # A domain that leaves much outside: the tails are then too wide for the radius.
+    short = with_change(document, ("witness", "domain", "reach"), "2")
+    assert outcome(resealed(short), tmp_path).verdict == check.REJECTED, "a domain was cut"
+
+
+def test_swapped_boxes_are_refuted(made, tmp_path):
+    document = copy.deepcopy(made["3g"])
+    document["witness"]["points"].reverse()
+    assert outcome(resealed(document), tmp_path).verdict == check.REJECTED, "the order was changed"
+    document = copy.deepcopy(made["3g"])
+    for point in document["witness"]["points"]:
+        point["tight"], point["wide"] = point["wide"], point["tight"]
+    assert outcome(resealed(document), tmp_path).verdict == check.REJECTED, "narrow and wide"
+    document = copy.deepcopy(made["3g"])
+    del document["witness"]["points"][0]
+    assert outcome(resealed(document), tmp_path).verdict == check.REJECTED, "one was left out"
+    document = copy.deepcopy(made["3b"])
+    document["witness"]["point"]["centre"].reverse()
+    assert outcome(resealed(document), tmp_path).verdict == check.REJECTED, "means for variances"
+    document = copy.deepcopy(made["3b"])
+    radius = document["witness"]["point"]["radius"]
+    document["witness"]["point"]["radius"] = ["5"] * len(radius)
+    assert outcome(resealed(document), tmp_path).verdict == check.REJECTED, "a box too wide"
+
+
+def test_numbers_are_written_in_one_way_only(made, tmp_path):
+    for other in ("0.30", "3e-1", "+0.3", "3/10", " 0.3", "0.3 "):
+        forged = copy.deepcopy(made["2c"])
+        forged["inputs"]["s"] = other
+        found = outcome(resealed(forged, sentence=False), tmp_path)
+        assert found.verdict == check.REJECTED, f"{other!r} passed for 0.3"
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"a": 1, "a": 2}', "NaN", "\xff" * 9])
+def test_what_is_no_certificate_is_rejected(content, tmp_path):
+    path = tmp_path / "a.json"
+    path.write_bytes(content.encode("latin-1"))
+    assert check.check(path).verdict == check.REJECTED, "something else passed as a certificate"
+
+
+def test_a_proof_that_takes_too_long_is_unchecked(made, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(Checker, "most_cells", {1: 3, 2: 3})
+    path = tmp_path / "long.json"
+    path.write_text(json.dumps(made["3a-evidence"]), encoding="utf-8")
+    found = check.check(path)
+    assert found.verdict == check.UNCHECKED, "what was not proved again passed"
+    assert "cells" in found.message, "it does not say why"
+    assert main(["check-certificate", str(path)]) == 3, "an unchecked file is no success"
+    assert "1 unchecked" in capsys.readouterr().out, "it is not listed"
+
+
+def test_labels_choose_each_proposition_once():
+    pairs = [("stationary-evidence", "3a"), ("stationary-evidence", "3g"), ("other", "9a")]
+    assert runner.select(None) == list(PROPOSITIONS), "not everything by default"
+    assert runner.select(["3c"]) == ["3c", "3c-converse"], "a label goes with its suffixes"
+    assert runner.select(["3c-converse"]) == ["3c-converse"], "more than was asked for"
+    assert runner.select(["stationary-evidence"], pairs) == ["3a-evidence", "3a", "3g"]
+    with pytest.raises(ValueError, match="got 'other'"):
+        runner.select(["other"], pairs)
+    assert [a.number for a in runner.certify(["2c"])] == [0, 1], "not every instance once"
+
+
+def test_published_balls_cannot_be_moved_by_their_radius():
+    for mid, rad in ((Fraction(1, 3), Fraction(1, 10**9)), (Fraction(10**9), Fraction(0))):
+        ball = Enclosure(mid, rad)
+        wide = ball.published()
+        assert abs(wide.mid - mid) + rad <= wide.rad / 2, "an honest checker would be refused"
+        moved = wide.mid + wide.rad
+        assert abs(moved - mid) - rad > wide.rad / 2, "a moved ball would be accepted"
+        assert Enclosure.from_json("a", wide.as_json()) == wide, "not read back"
+
+
+def test_a_proof_that_fails_is_inconclusive(monkeypatch, tmp_path, capsys):
+    import dataclasses
+
+    def refuse(work, inputs, witness):
+        raise TooLong("an integral was not enclosed")
+
+    broken = dataclasses.replace(PROPOSITIONS["5a"], prove=refuse)
+    monkeypatch.setitem(PROPOSITIONS, "5a", broken)
+    assert main(["verify", "--certify", "5a", "--out", str(tmp_path)]) == 1, "it passed"
+    out = capsys.readouterr().out
+    assert out.startswith("inconclusive"), out
+    assert not list(tmp_path.iterdir()), "a certificate was written"
+    with pytest.raises(NotProved):
+        runner.prove(broken, broken.instances[0])
+
+
+def test_the_command_line_proves_and_checks(tmp_path, capsys):
+    assert main(["verify", "--certify", "2c", "constant-variance", "--out", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert out.count("certified  ") == 7, out
+    written = sorted(p.name for p in tmp_path.iterdir())
+    assert written == [
+        "2c-0.json",
+        "2c-1.json",
+        *(f"5a-{i}.json" for i in range(3)),
+        "5c-0.json",
+        "5c-1.json",
+    ]
+    document = json.loads((tmp_path / "2c-0.json").read_text())
+    assert set(document["proved"]["bound"]) == {"exact"}, "an exact number is not exact"
+    assert set(document["proved"]["slope_at_z"]["ball"]) == {"mid", "rad"}, "no dyadic ball"
+    paths = [str(tmp_path / name) for name in written]
+    assert main(["check-certificate", *paths]) == 0, "an honest one was not accepted"
+    assert "7 accepted, 0 rejected, 0 unchecked" in capsys.readouterr().out
+    (tmp_path / "5a-0.json").write_text("{}")
+    assert main(["check-certificate", *paths]) == 1, "a damaged one passed"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["verify", "--certify", "9z"], "got '9z'"),
+        (["verify", "--certify", "2c", "--json", "a.json"], "--json"),
+        (["verify", "2c", "--out", "a"], "--out"),
+        (["check-certificate", "/nonexistent.json"], "no file"),
+    ],
+)
+def test_bad_requests_are_one_line_and_status_two(arguments, expected, capsys):
+    assert main(arguments) == 2, "not refused with status 2"
+    captured = capsys.readouterr()
+    assert len(captured.err.splitlines()) == 1, captured.err
+    assert expected in captured.err, captured.err
+
+
+BLOCK = """
+import sys
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {blocked!r}:
+            raise ImportError("blocked: " + name)
+sys.meta_path.insert(0, Blocker())
+from vaetheory.cli import main
+status = main({arguments!r})
+assert not any(name.split(".")[0] in {blocked!r} for name in sys.modules), "it was imported"
+sys.exit(status)
+"""
+
+
+def blocked(names, *arguments):
+    program = BLOCK.format(blocked=set(names), arguments=list(arguments))
+    return subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+
+
+def test_the_checker_imports_no_flint(made, tmp_path):
+    paths = []
+    for label in ("3a-evidence", "3g", "8a", "3c", "6a"):
+        path = tmp_path / f"{label}.json"
+        path.write_text(json.dumps(made[label]), encoding="utf-8")
+        paths.append(str(path))
+    result = blocked(["flint"], "check-certificate", *paths)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "5 accepted" in result.stdout, result.stdout
+
+
+def test_what_is_not_installed_is_said_in_one_line(made, tmp_path):
+    result = blocked(["flint"], "verify", "--certify")
+    assert result.returncode == 2, result.stderr
+    assert len(result.stderr.splitlines()) == 1, result.stderr
+    assert "pip install 'vaetheory[certify]'" in result.stderr, result.stderr
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(made["2c"]), encoding="utf-8")
+    result = blocked(["mpmath"], "check-certificate", str(path))
+    assert result.returncode == 2, result.stderr
+    assert len(result.stderr.splitlines()) == 1, result.stderr
+    assert "mpmath" in result.stderr, result.stderr
+
+
+def test_no_numerics_imports_certificates():
+    program = (
+        "import sys, vaetheory, vaetheory.figures.registry;"
+        "bad = [n for n in sys.modules if n.startswith('vaetheory.certify') or n == 'flint'];"
+        "assert not bad, bad"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def _faulty(monkeypatch, owner, name, wrong):
+    """A certificate of 3a-evidence made while `owner.name` is wrong."""
+    right = getattr(owner, name)
+    monkeypatch.setattr(owner, name, lambda *a, **k: wrong(right(*a, **k)))
+    proposition = PROPOSITIONS["3a-evidence"]
+    document = runner.prove(proposition, proposition.instances[0]).as_json()
+    monkeypatch.undo()
+    return document
+
+
+def test_a_fault_of_the_prover_is_noticed_by_the_checker(monkeypatch, tmp_path):
+    from vaetheory.certify import balls, proving, workshop
+
+    def slightly(value):
+        return value * (1 + 1 / balls.arb(10) ** 25)
+
+    faults = {
+        "the exponential": (balls.Balls, "exp", slightly),
+        "the integrator": (proving, "body_on_line", slightly),
+        "the tails": (workshop, "assemble", lambda pair: (pair[0], pair[1] * 0)),
+    }
+    for name, (owner, attribute, wrong) in faults.items():
+        document = _faulty(monkeypatch, owner, attribute, wrong)
+        found = outcome(document, tmp_path)
+        assert found.verdict == check.REJECTED, f"a fault of {name} was not noticed"

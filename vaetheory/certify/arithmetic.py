@@ -1,0 +1,165 @@
+"""What a rigorous arithmetic must offer; formulas are written once and run over any of them.
+
+A *number* is an enclosure of a real or a complex number with `+ - * /` among its like and with
+integers. Whatever cannot be enclosed comes back as something for which `finite` is False.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any, TypeAlias
+
+Number: TypeAlias = Any
+
+
+class NotProved(ArithmeticError):
+    """An enclosure is not finite, too wide, or a comparison could not be decided."""
+
+
+class Unreachable(NotProved):
+    """No precision would help."""
+
+
+class TooLong(NotProved):
+    """A proof was given up, not refused: it would take too many steps."""
+
+
+class Arithmetic(ABC):
+    """Rigorous arithmetic at a fixed precision."""
+
+    @abstractmethod
+    def exact(self, value: Fraction | int | float) -> Number:
+        """The enclosure of an exact number."""
+
+    @abstractmethod
+    def hull(self, low: Any, high: Any) -> Number:
+        """A real number that holds two exact or real ones and all between."""
+
+    @abstractmethod
+    def complex(self, re: Number, im: Number) -> Number:
+        """A complex number of two real ones."""
+
+    @abstractmethod
+    def real(self, z: Number) -> Number:
+        """The real part."""
+
+    @abstractmethod
+    def is_complex(self, z: Number) -> bool:
+        """Whether `z` is a complex number of this arithmetic."""
+
+    @abstractmethod
+    def finite(self, z: Number) -> bool:
+        """Whether both ends are finite numbers."""
+
+    @abstractmethod
+    def bounds(self, x: Number) -> tuple[Fraction, Fraction]:
+        """Both ends of a finite real number, exactly."""
+
+    @abstractmethod
+    def ends(self, x: Number) -> tuple[Number, Number]:
+        """Both ends of a finite real number, as numbers."""
+
+    @abstractmethod
+    def floats(self, x: Number) -> tuple[float, float]:
+        """Both ends of a real number, rounded outwards; infinite beyond the doubles."""
+
+    @abstractmethod
+    def magnitude(self, z: Number) -> Number:
+        """One number without width that is at least |z|; not finite where z is not."""
+
+    @abstractmethod
+    def less(self, a: Number, b: Number) -> bool:
+        """Whether a < b is proved; False says nothing."""
+
+    @abstractmethod
+    def pi(self) -> Number:
+        """The number pi."""
+
+    @abstractmethod
+    def exp(self, z: Number) -> Number:
+        """Exponential function."""
+
+    @abstractmethod
+    def log(self, z: Number) -> Number:
+        """Principal logarithm; of a complex number only where the real part is positive."""
+
+    @abstractmethod
+    def sqrt(self, z: Number) -> Number:
+        """Principal root; of a complex number only where the real part is positive."""
+
+    @abstractmethod
+    def sin(self, z: Number) -> Number:
+        """Sine."""
+
+    @abstractmethod
+    def cos(self, z: Number) -> Number:
+        """Cosine."""
+
+    @abstractmethod
+    def tanh(self, z: Number) -> Number:
+        """Hyperbolic tangent."""
+
+    @abstractmethod
+    def square(self, z: Number) -> Number:
+        """z^2, which is not negative for a real number."""
+
+    @abstractmethod
+    def legendre(self, order: int) -> Sequence[tuple[Number, Number]]:
+        """Nodes and weights of the Gauss-Legendre rule of `order` points on [-1, 1]."""
+
+    # ---- what follows from these ----
+
+    def low(self, x: Number) -> Fraction:
+        """The lower end of a finite real number."""
+        return self.bounds(x)[0]
+
+    def high(self, x: Number) -> Fraction:
+        """The upper end of a finite real number."""
+        return self.bounds(x)[1]
+
+    def widen(self, x: Number, by: Number) -> Number:
+        """`x` with the upper end of `by` added to its radius; both real."""
+        return x + self.hull(-by, by)
+
+    def vector(self, values: Sequence[Fraction]) -> list[Number]:
+        """The enclosures of exact numbers."""
+        return [self.exact(v) for v in values]
+
+    def dot(self, exact: Sequence[Fraction], z: Sequence[Number]) -> Number:
+        """Inner product of exact coefficients, of which zeros are skipped, and numbers."""
+        out = self.exact(0)
+        for a, b in zip(exact, z, strict=True):
+            if a:
+                out = out + (b if a == 1 else b * self.exact(a))
+        return out
+
+    def power(self, z: Number, exponent: int) -> Number:
+        """z^n for a natural number n; even powers of a real number are not negative."""
+        if exponent == 0:
+            return self.exact(1)
+        if exponent % 2:
+            return z if exponent == 1 else z * self.power(z, exponent - 1)
+        return self.square(self.power(z, exponent // 2))
+
+    def asinh(self, z: Number) -> Number:
+        """Inverse hyperbolic sine; not finite near its branch cuts."""
+        root = self.sqrt(1 + self.square(z))
+        middle = self.real(z)
+        if sum(self.floats(middle)) < 0:
+            return -self.log(root - z)
+        return self.log(root + z)
+
+    def softplus(self, x: Number) -> Number:
+        """log(1 + e^x) of a real number, the ends each by the form that loses nothing."""
+        ends = []
+        for e in self.ends(x):
+            above = self.less(self.exact(0), e)
+            ends.append(e + self.log(1 + self.exp(-e)) if above else self.log(1 + self.exp(e)))
+        return self.hull(ends[0], ends[1])
+
+    def demand(self, a: Number, b: Number, what: str) -> None:
+        """Raise `NotProved` unless a < b is proved."""
+        if not (self.finite(a) and self.finite(b) and self.less(a, b)):
+            raise NotProved(f"not proved: {what}")

@@ -1,0 +1,123 @@
+"""Ball arithmetic by FLINT (Arb)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+from vaetheory.certify.arithmetic import Arithmetic, Number
+
+try:
+    from flint import acb, arb, ctx, fmpq, fmpz
+except ImportError:
+    raise ImportError("certificates need python-flint: pip install 'vaetheory[certify]'") from None
+if not hasattr(ctx, "workprec"):
+    raise ImportError(
+        "certificates need python-flint 0.7.1 or newer: pip install -U 'vaetheory[certify]'"
+    )
+
+
+@contextmanager
+def balls(bits: int) -> Iterator[Balls]:
+    """Ball arithmetic of `bits` bits; the process's own precision is as it was afterwards."""
+    with ctx.workprec(bits):
+        yield Balls(bits)
+
+
+class Balls(Arithmetic):
+    """Numbers are `flint.arb` and `flint.acb`; to be used within `balls` only."""
+
+    def __init__(self, bits: int) -> None:
+        self.bits = bits
+
+    def exact(self, value: Fraction | int | float) -> Number:
+        if isinstance(value, Fraction):
+            return arb(fmpq(value.numerator, value.denominator))
+        return arb(value)
+
+    def _end(self, value: Any) -> Number:
+        return value if isinstance(value, arb) else self.exact(value)
+
+    def hull(self, low: Any, high: Any) -> Number:
+        return self._end(low).union(self._end(high))
+
+    def complex(self, re: Number, im: Number) -> Number:
+        return acb(re, im)
+
+    def real(self, z: Number) -> Number:
+        return z.real
+
+    def is_complex(self, z: Number) -> bool:
+        return isinstance(z, acb)
+
+    def finite(self, z: Number) -> bool:
+        return z.is_finite()
+
+    def bounds(self, x: Number) -> tuple[Fraction, Fraction]:
+        mid, rad = _fraction(x.mid()), _fraction(x.rad())
+        return mid - rad, mid + rad
+
+    def ends(self, x: Number) -> tuple[Number, Number]:
+        return x.lower(), x.upper()
+
+    def floats(self, x: Number) -> tuple[float, float]:
+        if not x.is_finite():
+            return -math.inf, math.inf
+        return (
+            math.nextafter(float(x.lower()), -math.inf),
+            math.nextafter(float(x.upper()), math.inf),
+        )
+
+    def magnitude(self, z: Number) -> Number:
+        return z.abs_upper()
+
+    def less(self, a: Number, b: Number) -> bool:
+        return bool(a < b)
+
+    def pi(self) -> Number:
+        return arb.pi()
+
+    def exp(self, z: Number) -> Number:
+        return z.exp()
+
+    def log(self, z: Number) -> Number:
+        if isinstance(z, acb) and not z.real > 0:
+            return acb(arb.nan(), arb.nan())
+        return z.log()
+
+    def sqrt(self, z: Number) -> Number:
+        if isinstance(z, acb) and not z.real > 0:
+            return acb(arb.nan(), arb.nan())
+        return z.sqrt()
+
+    def sin(self, z: Number) -> Number:
+        return z.sin()
+
+    def cos(self, z: Number) -> Number:
+        return z.cos()
+
+    def tanh(self, z: Number) -> Number:
+        return z.tanh()
+
+    def square(self, z: Number) -> Number:
+        out = z * z
+        return out if isinstance(z, acb) or out >= 0 else out.nonnegative_part()
+
+    def legendre(self, order: int) -> Sequence[tuple[Number, Number]]:
+        return _legendre(order, self.bits)
+
+
+@lru_cache(maxsize=64)
+def _legendre(order: int, bits: int) -> tuple[tuple[Number, Number], ...]:
+    return tuple(arb.legendre_p_root(order, k, True) for k in range(order))
+
+
+def _fraction(x: Number) -> Fraction:
+    """A ball of radius zero, exactly."""
+    man, exp = x.man_exp()
+    man, exp = int(man), int(fmpz(exp))
+    return Fraction(man << exp) if exp >= 0 else Fraction(man, 1 << -exp)

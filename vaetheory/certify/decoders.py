@@ -1,0 +1,460 @@
+"""Decoders with exact parameters, written once for every arithmetic.
+
+Each stands for the decoder of the same name in `vaetheory.decoders`, whose floats it takes as the
+exact numbers they are.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from fractions import Fraction
+from typing import Any, ClassVar
+
+from vaetheory.certify import exact
+from vaetheory.certify.arithmetic import Arithmetic, Number
+from vaetheory.certify.exact import Exact, Matrix, Vector
+
+#: By their names in a certificate.
+KINDS: dict[str, type[Decoder]] = {}
+
+
+class Decoder(ABC):
+    """A decoder f: a list of d numbers of any arithmetic to a list of D.
+
+    One of your own is a subclass with `latent_dim` and `__call__(z, F)`, written with `+ - * /` and
+    the functions of the arithmetic F; so it is analytic wherever its values are finite.
+    """
+
+    kind: ClassVar[str] = ""
+    latent_dim: int
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if cls.kind:
+            KINDS[cls.kind] = cls
+
+    @abstractmethod
+    def __call__(self, z: Sequence[Number], F: Arithmetic) -> list[Number]:
+        """Decode over the arithmetic F."""
+
+    def growth(self) -> Sequence[Vector] | None:
+        """Coefficients c an output, |f_i(z)| <= sum_k c_k r^k, r = sum_j |z_j|; None if unknown."""
+        return None
+
+    def after(self, change: Matrix) -> Decoder:
+        """The decoder z -> f(A z) for a matrix A, worked into the parameters if it can be."""
+        return Reparametrised(self, change)
+
+    def as_json(self) -> dict[str, Any]:
+        """Kind and parameters as text."""
+        if not self.kind:
+            raise ValueError(
+                f"decoder: expected a named one to write down, got {type(self).__name__}"
+            )
+        return {"kind": self.kind} | {f.name: self._written(f.name) for f in fields(self)}  # type: ignore[arg-type]
+
+    def _written(self, name: str) -> Any:
+        return exact.texts(getattr(self, name))
+
+
+def from_json(value: Any) -> Decoder:
+    """The decoder that `as_json` wrote; anything else is a ValueError."""
+    if not isinstance(value, dict) or value.get("kind") not in KINDS:
+        raise ValueError(f"decoder: expected one of {', '.join(KINDS)}, got {value!r:.80}")
+    cls = KINDS[value["kind"]]
+    names = {f.name for f in fields(cls)}  # type: ignore[arg-type]
+    if set(value) - {"kind"} != names:
+        raise ValueError(
+            f"decoder {cls.kind}: expected {', '.join(sorted(names))}, got "
+            f"{', '.join(sorted(set(value) - {'kind'}))}"
+        )
+    return cls(**{k: v for k, v in value.items() if k != "kind"})
+
+
+def _size(rows: Matrix) -> tuple[Fraction, ...]:
+    return tuple(sum((abs(v) for v in row), Fraction(0)) for row in rows)
+
+
+@dataclass(frozen=True, init=False)
+class Affine(Decoder):
+    """f(z) = W z + b.
+
+    Parameters
+    ----------
+    weight : (D, d) exact numbers
+    bias : (D,) exact numbers, optional
+    """
+
+    kind = "affine"
+    weight: Matrix
+    bias: Vector
+
+    def __init__(self, weight: Any, bias: Any = None) -> None:
+        w = exact.matrix("weight", weight)
+        b = (Fraction(0),) * len(w) if bias is None else exact.vector("bias", bias, len(w))
+        object.__setattr__(self, "weight", w)
+        object.__setattr__(self, "bias", b)
+
+    @property
+    def latent_dim(self) -> int:  # type: ignore[override]
+        return len(self.weight[0])
+
+    def __call__(self, z: Sequence[Number], F: Arithmetic) -> list[Number]:
+        return [F.dot(row, z) + F.exact(b) for row, b in zip(self.weight, self.bias, strict=True)]
+
+    def after(self, change: Matrix) -> Decoder:
+        return Affine(exact.product(self.weight, change), self.bias)
+
+    def growth(self) -> Sequence[Vector]:
+        return [
+            (abs(b), max(abs(v) for v in row))
+            for row, b in zip(self.weight, self.bias, strict=True)
+        ]
+
+
+@dataclass(frozen=True, init=False)
+class Polynomial(Decoder):
+    """f(z) = sum_k c_k prod_j z_j^(p_kj).
+
+    Parameters
+    ----------
+    powers : (K, d) natural numbers
+    coefficients : (K, D) exact numbers
+    """
+
+    kind = "polynomial"
+    powers: tuple[tuple[int, ...], ...]
+    coefficients: Matrix
+
+    def __init__(self, powers: Any, coefficients: Any) -> None:
+        p = exact.matrix("powers", powers)
+        c = exact.matrix("coefficients", coefficients)
+        if any(v.denominator != 1 or not 0 <= v <= 50 for row in p for v in row):
+            raise ValueError("powers: expected integers from 0 to 50")
+        if len(p) != len(c):
+            raise ValueError(
+                "powers and coefficients: expected one vector a monomial, got "
+                f"{len(p)} and {len(c)}"
+            )
+        object.__setattr__(self, "powers", tuple(tuple(int(v) for v in row) for row in p))
+        object.__setattr__(self, "coefficients", c)
+
+    @property
+    def latent_dim(self) -> int:  # type: ignore[override]
+        return len(self.powers[0])
+
+    def _written(self, name: str) -> Any:
+        if name == "powers":
+            return [list(row) for row in self.powers]
+        return super()._written(name)
+
+    def __call__(self, z: Sequence[Number], F: Arithmetic) -> list[Number]:
+        monomials = []
+        for row in self.powers:
+            term = F.exact(1)
+            for zj, e in zip(z, row, strict=True):
+                if e:
+                    term = F.power(zj, e) * term
+            monomials.append(term)
+        return [F.dot(column, monomials) for column in zip(*self.coefficients, strict=True)]
+
+    def after(self, change: Matrix) -> Decoder:
+        columns = list(zip(*self.coefficients, strict=True))
+        found: dict[tuple[int, ...], list[Fraction]] = {}
+        for k, row in enumerate(self.powers):
+            term = {(0,) * len(change[0]): Fraction(1)}
+            for line, e in zip(change, row, strict=True):
+                for _ in range(e):
+                    term = _times_linear(term, line)
+            for powers, value in term.items():
+                entry = found.setdefault(powers, [Fraction(0)] * len(columns))
+                found[powers] = [a + value * c[k] for a, c in zip(entry, columns, strict=True)]
+        return Polynomial(list(found), list(found.values()))
+
+    def growth(self) -> Sequence[Vector] | None:
+        most = max(sum(row) for row in self.powers)
+        out = []
+        for column in zip(*self.coefficients, strict=True):
+            sizes = [Fraction(0)] * (most + 1)
+            for row, c in zip(self.powers, column, strict=True):
+                sizes[sum(row)] += abs(c)
+            out.append(tuple(sizes))
+        return out
+
+
+def _times_linear(
+    term: dict[tuple[int, ...], Fraction], line: Sequence[Fraction]
+) -> dict[tuple[int, ...], Fraction]:
+    """A polynomial times a linear form."""
+    out: dict[tuple[int, ...], Fraction] = {}
+    for powers, value in term.items():
+        for j, a in enumerate(line):
+            if a:
+                key = (*powers[:j], powers[j] + 1, *powers[j + 1 :])
+                out[key] = out.get(key, Fraction(0)) + a * value
+    return out
+
+
+class _OfNumbers(Decoder):
+    """A decoder whose parameters are positive numbers."""
+
+    def __init__(self, *values: Exact, **named: Exact) -> None:
+        names = [f.name for f in fields(self)]  # type: ignore[arg-type]
+        given = dict(zip(names, values, strict=False)) | named
+        if set(given) != set(names) or len(values) + len(named) != len(names):
+            raise TypeError(f"{type(self).__name__}: expected {', '.join(names)}, got {given}")
+        for name, value in given.items():
+            object.__setattr__(self, name, exact.positive(name, value))
+
+
+def _circle(radius: Fraction, z: Number, F: Arithmetic) -> list[Number]:
+    r = F.exact(radius)
+    angle = z / r
+    return [r * F.cos(angle), r * F.sin(angle)]
+
+
+@dataclass(frozen=True, init=False)
+class Circle(_OfNumbers):
+    """The circle of a radius at unit speed; d = 1, D = 2."""
+
+    kind = "circle"
+    latent_dim = 1
+    radius: Fraction
+
+    def __call__(self, z: Sequence[Number], F: Arithmetic) -> list[Number]:
+        return _circle(self.radius, z[0], F)
+
+    def growth(self) -> Sequence[Vector]:
+        return [(self.radius, Fraction(0))] * 2
+
+
+@dataclass(frozen=True, init=False)
+class Helix(_OfNumbers):
+    """The helix (r cos(z/c), r sin(z/c), p z/c) at unit speed, c^2 = r^2 + p^2; d = 1, D = 3.
+
+    Where c is irrational, as for r = p = 1, this is the helix itself, not the one whose c is
+    rounded to a double.
+    """
+
+    kind = "helix"
+    latent_dim = 1
+    radius: Fraction
+    pitch: Fraction
+
+    def length(self, F: Arithmetic) -> Number:
+        """The number c."""
+        return F.sqrt(F.exact(self.radius**2 + self.pitch**2))
+
+    def __call__(self, z: Sequence[Number], F: Arithmetic) -> list[Number]:
+        r, t = F.exact(self.radius), z[0] / self.length(F)
+        return [r * F.cos(t), r * F.sin(t), F.exact(self.pitch) * t]
+
+    def growth(self) -> Sequence[Vector]:
+        return [(self.radius, Fraction(0))] * 2 + [(Fraction(0), Fraction(1))]
+
+
+@dataclass(frozen=True, init=False)
+class Catenary(_OfNumbers):
+    """The catenary (a arsinh(z/a), sqrt(a^2 + z^2)) at unit speed; d = 1, D = 2."""
+
+    kind = "catenary"
+    latent_dim = 1
+    scale: Fraction
+
+    def __call__(self, z: Sequence[Number], F: Arithmetic) -> list[Number]:
+        a = F.exact(self.scale)
+        t = z[0] / a
+        return [a * F.asinh(t), a * F.sqrt(1 + F.square(t))]
+
+    def growth(self) -> Sequence[Vector]:
+        return [(Fraction(0), Fraction(1)), (self.scale, Fraction(1))]
+
+
+@dataclass(frozen=True, init=False)
+class Cylinder(_OfNumbers):
+    """The cylinder of a radius, (r cos(u/r), r sin(u/r), v); d = 2, D = 3."""
+
+    kind = "cylinder"
+    latent_dim = 2
+    radius: Fraction
+
+    def __call__(self, z: Sequence[Number], F: Arithmetic) -> list[Number]:
+        return [*_circle(self.radius, z[0], F), z[1]]
+
+    def growth(self) -> Sequence[Vector]:
+        return [(self.radius, Fraction(0))] * 2 + [(Fraction(0), Fraction(1))]
+
+
+@dataclass(frozen=True, init=False)
+class FlatTorus(_OfNumbers):
+    """The product of two circles at unit speed; d = 2, D = 4."""
+
+    kind = "flat-torus"
+    latent_dim = 2
+    radius: Fraction
+    other_radius: Fraction
+
+    def __call__(self, z: Sequence[Number], F: Arithmetic) -> list[Number]:
+        return _circle(self.radius, z[0], F) + _circle(self.other_radius, z[1], F)
+
+    def growth(self) -> Sequence[Vector]:
+        return [(r, Fraction(0)) for r in (self.radius, self.other_radius) for _ in range(2)]
+
+
+@dataclass(frozen=True, init=False)
+class SpherePatch(_OfNumbers):
+    """The sphere of a radius in stereographic coordinates, (z/s, r (2/s - 1)); d = 2, D = 3."""
+
+    kind = "sphere-patch"
+    latent_dim = 2
+    radius: Fraction
+
+    def __call__(self, z: Sequence[Number], F: Arithmetic) -> list[Number]:
+        square = F.square(z[0]) + F.square(z[1])
+        t = 1 / (1 + square * F.exact(1 / (4 * self.radius**2)))
+        return [z[0] * t, z[1] * t, F.exact(self.radius) * (2 * t - 1)]
+
+    def growth(self) -> Sequence[Vector]:
+        return [(self.radius, Fraction(0))] * 3
+
+
+@dataclass(frozen=True, init=False)
+class Sine(Decoder):
+    """f_i(z) = a_i sin(w_i . z + p_i)."""
+
+    kind = "sine"
+    amplitude: Vector
+    frequency: Matrix
+    phase: Vector
+
+    def __init__(self, amplitude: Any, frequency: Any, phase: Any = None) -> None:
+        w = exact.matrix("frequency", frequency)
+        a = exact.vector("amplitude", amplitude, len(w))
+        p = (Fraction(0),) * len(w) if phase is None else exact.vector("phase", phase, len(w))
+        for name, value in (("amplitude", a), ("frequency", w), ("phase", p)):
+            object.__setattr__(self, name, value)
+
+    @property
+    def latent_dim(self) -> int:  # type: ignore[override]
+        return len(self.frequency[0])
+
+    def __call__(self, z: Sequence[Number], F: Arithmetic) -> list[Number]:
+        rows = zip(self.amplitude, self.frequency, self.phase, strict=True)
+        return [F.exact(a) * F.sin(F.dot(w, z) + F.exact(p)) for a, w, p in rows]
+
+    def after(self, change: Matrix) -> Decoder:
+        return Sine(self.amplitude, exact.product(self.frequency, change), self.phase)
+
+    def growth(self) -> Sequence[Vector]:
+        return [(abs(a), Fraction(0)) for a in self.amplitude]
+
+
+@dataclass(frozen=True, init=False)
+class Sinh(Decoder):
+    """f_i(z) = sinh(a z_i) / a, which bends away from the straight line; d = D."""
+
+    kind = "sinh"
+    scale: Fraction
+    size: int
+
+    def __init__(self, scale: Exact, size: int = 1) -> None:
+        n = exact.number("size", size)
+        if n.denominator != 1 or not 1 <= n <= 10:
+            raise ValueError(f"size: expected an integer from 1 to 10, got {size}")
+        object.__setattr__(self, "scale", exact.positive("scale", scale))
+        object.__setattr__(self, "size", int(n))
+
+    @property
+    def latent_dim(self) -> int:  # type: ignore[override]
+        return self.size
+
+    def _written(self, name: str) -> Any:
+        return self.size if name == "size" else super()._written(name)
+
+    def __call__(self, z: Sequence[Number], F: Arithmetic) -> list[Number]:
+        a = F.exact(self.scale)
+        return [(F.exp(a * t) - F.exp(-a * t)) / (2 * a) for t in z]
+
+
+@dataclass(frozen=True, init=False)
+class TanhNetwork(Decoder):
+    """Fully connected network with tanh between its affine layers; the last layer is affine."""
+
+    kind = "tanh-network"
+    weights: tuple[Matrix, ...]
+    biases: tuple[Vector, ...]
+
+    def __init__(self, weights: Any, biases: Any) -> None:
+        layers: list[Affine] = []
+        for i, (w, b) in enumerate(zip(weights, biases, strict=True)):
+            columns = len(layers[-1].weight) if layers else None
+            layers.append(Affine(exact.matrix(f"weights[{i}]", w, columns), b))
+        if not layers:
+            raise ValueError("weights and biases: expected at least one layer, got none")
+        object.__setattr__(self, "weights", tuple(a.weight for a in layers))
+        object.__setattr__(self, "biases", tuple(a.bias for a in layers))
+
+    @property
+    def latent_dim(self) -> int:  # type: ignore[override]
+        return len(self.weights[0][0])
+
+    def __call__(self, z: Sequence[Number], F: Arithmetic) -> list[Number]:
+        values = list(z)
+        for i, (w, b) in enumerate(zip(self.weights, self.biases, strict=True)):
+            inner = values if i == 0 else [F.tanh(v) for v in values]
+            values = [F.dot(row, inner) + F.exact(c) for row, c in zip(w, b, strict=True)]
+        return values
+
+    def after(self, change: Matrix) -> Decoder:
+        first = exact.product(self.weights[0], change)
+        return TanhNetwork((first, *self.weights[1:]), self.biases)
+
+    def growth(self) -> Sequence[Vector]:
+        last, bias = self.weights[-1], self.biases[-1]
+        if len(self.weights) == 1:
+            return Affine(last, bias).growth()
+        return [(abs(b) + s, Fraction(0)) for b, s in zip(bias, _size(last), strict=True)]
+
+
+@dataclass(frozen=True, init=False)
+class Reparametrised(Decoder):
+    """A decoder after an affine change of the latent, z -> f(W z + b)."""
+
+    kind = "reparametrised"
+    inner: Decoder
+    weight: Matrix
+    bias: Vector
+
+    def __init__(self, inner: Any, weight: Any, bias: Any = None) -> None:
+        change = Affine(weight, bias)
+        decoder = inner if isinstance(inner, Decoder) else from_json(inner)
+        if decoder.latent_dim != len(change.weight):
+            raise ValueError(
+                f"weight: expected {decoder.latent_dim} rows, got {len(change.weight)}"
+            )
+        object.__setattr__(self, "inner", decoder)
+        object.__setattr__(self, "weight", change.weight)
+        object.__setattr__(self, "bias", change.bias)
+
+    @property
+    def latent_dim(self) -> int:  # type: ignore[override]
+        return len(self.weight[0])
+
+    def _written(self, name: str) -> Any:
+        return self.inner.as_json() if name == "inner" else super()._written(name)
+
+    def __call__(self, z: Sequence[Number], F: Arithmetic) -> list[Number]:
+        return self.inner(Affine(self.weight, self.bias)(z, F), F)
+
+    def after(self, change: Matrix) -> Decoder:
+        return Reparametrised(self.inner, exact.product(self.weight, change), self.bias)
+
+    def growth(self) -> Sequence[Vector] | None:
+        inner = self.inner.growth()
+        if inner is None or any(len(c) > 2 for c in inner):
+            return None
+        moved = sum((abs(b) for b in self.bias), Fraction(0))
+        stretched = max(_size(exact.transpose(self.weight)))
+        return [(a + b * moved, b * stretched) for a, b in inner]

@@ -1,0 +1,170 @@
+"""Models with exact parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vaetheory import decoders as float_decoders
+from vaetheory import likelihoods as float_likelihoods
+from vaetheory import models as float_models
+from vaetheory.certify import decoders, exact, likelihoods
+from vaetheory.certify.arithmetic import Arithmetic, Number
+from vaetheory.certify.decoders import Decoder
+from vaetheory.certify.exact import Vector
+from vaetheory.certify.likelihoods import Likelihood
+
+
+@dataclass(frozen=True)
+class Model:
+    """The model p(x, z) = N(z; 0, I_d) p(x given f(z)), d = 1 or 2, with exact parameters.
+
+    Parameters
+    ----------
+    decoder : certify.decoders.Decoder
+        With parameters as decimal text, fractions, or doubles taken as the numbers that they are.
+    likelihood : certify.likelihoods.Likelihood
+
+    Examples
+    --------
+    >>> from vaetheory import certify
+    >>> decoder, likelihood = certify.decoders.Circle("0.1"), certify.likelihoods.Gaussian("0.3")
+    >>> certify.Model(decoder, likelihood).latent_dim
+    1
+    """
+
+    decoder: Decoder
+    likelihood: Likelihood
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.decoder, Decoder):
+            raise ValueError(
+                "decoder: expected a member of vaetheory.certify.decoders, "
+                f"got {type(self.decoder).__name__}"
+            )
+        if not isinstance(self.likelihood, Likelihood):
+            raise ValueError(
+                "likelihood: expected a member of vaetheory.certify.likelihoods, "
+                f"got {type(self.likelihood).__name__}"
+            )
+
+    @property
+    def latent_dim(self) -> int:
+        """The dimension d of the latent."""
+        return self.decoder.latent_dim
+
+    @classmethod
+    def of(cls, model: Any) -> Model:
+        """A model with the parameters of a `vaetheory.LatentModel`, each the double that it is.
+
+        Raises
+        ------
+        ValueError
+            If its decoder is a plain callable, or the likelihood another family.
+        """
+        if isinstance(model, Model):
+            return model
+        if not isinstance(model, float_models.LatentModel):
+            raise ValueError(
+                f"model: expected a certify.Model or a LatentModel, got {type(model).__name__}"
+            )
+        return cls(_decoder_of(model.decoder), _likelihood_of(model.likelihood))
+
+    def check_data(self, x: Any, F: Arithmetic) -> Vector:
+        """Return one datum as exact numbers, or raise a ValueError."""
+        point = exact.vector("x", x)
+        size = len(self.decoder([F.exact(0)] * self.latent_dim, F))
+        if len(point) != size:
+            raise ValueError(f"x: expected {size} entries as the decoder gives, got {len(point)}")
+        self.likelihood.check_data(point)
+        return point
+
+    def log_joint(self, F: Arithmetic, x: Vector, z: Sequence[Number]) -> Number:
+        """Log p(x, z) less `constant`, for real z."""
+        out = self.likelihood.varying(F, x, self.decoder(z, F))
+        for v in z:
+            out = out - F.square(v) / 2
+        return out
+
+    def ceiling(self, F: Arithmetic, x: Vector, z: Sequence[Number]) -> Number:
+        """A number without width that `log_joint` does not exceed on a box of real z.
+
+        Likelihood and prior are bounded each by itself: where the likelihood's ball is huge, their
+        sum as a ball would have lost the prior.
+        """
+        out = F.ends(self.likelihood.greatest(F, x))[1]
+        likely = self.likelihood.varying(F, x, self.decoder(z, F))
+        if F.finite(likely):
+            high = F.ends(likely)[1]
+            out = high if F.less(high, out) else out
+        for v in z:
+            out = out + F.ends(-F.square(v) / 2)[1]
+        return F.ends(out)[1]
+
+    def joint(self, F: Arithmetic, x: Vector, z: Sequence[Number], shift: Number) -> Number:
+        """The exponential of `log_joint - shift`, for real or complex z; finite where analytic."""
+        exponent, divisors = self.likelihood.factors(F, x, self.decoder(z, F))
+        for v in z:
+            exponent = exponent - F.square(v) / 2
+        out = F.exp(exponent - shift)
+        for d in divisors:
+            out = out / d
+        return out
+
+    def constant(self, F: Arithmetic, x: Vector) -> Number:
+        """What `log_joint` leaves out."""
+        return self.likelihood.constant(F, x) - self.latent_dim * F.log(2 * F.pi()) / 2
+
+    def as_json(self) -> dict[str, Any]:
+        """Decoder and likelihood, parameters as text."""
+        return {"decoder": self.decoder.as_json(), "likelihood": self.likelihood.as_json()}
+
+    @classmethod
+    def from_json(cls, value: Any) -> Model:
+        """The inverse of `as_json`."""
+        if not isinstance(value, dict) or set(value) != {"decoder", "likelihood"}:
+            raise ValueError(f"model: expected decoder and likelihood, got {value!r:.80}")
+        return cls(decoders.from_json(value["decoder"]), likelihoods.from_json(value["likelihood"]))
+
+
+_BY_FIELDS: dict[type[Any], tuple[Any, tuple[str, ...]]] = {
+    float_decoders.Affine: (decoders.Affine, ("weight", "bias")),
+    float_decoders.Polynomial: (decoders.Polynomial, ("powers", "coefficients")),
+    float_decoders.Circle: (decoders.Circle, ("radius",)),
+    float_decoders.Helix: (decoders.Helix, ("radius", "pitch")),
+    float_decoders.Catenary: (decoders.Catenary, ("scale",)),
+    float_decoders.Cylinder: (decoders.Cylinder, ("radius",)),
+    float_decoders.FlatTorus: (decoders.FlatTorus, ("radius", "other_radius")),
+    float_decoders.SpherePatch: (decoders.SpherePatch, ("radius",)),
+    float_decoders.TanhNetwork: (decoders.TanhNetwork, ("weights", "biases")),
+    float_decoders.Sine: (decoders.Sine, ("amplitude", "frequency", "phase")),
+}
+
+
+def _decoder_of(decoder: Any) -> Decoder:
+    if isinstance(decoder, float_decoders.Reparametrised):
+        change = decoder.change
+        return decoders.Reparametrised(_decoder_of(decoder.inner), change.weight, change.bias)
+    if type(decoder) not in _BY_FIELDS:
+        known = ", ".join(t.__name__ for t in _BY_FIELDS)
+        raise ValueError(
+            f"decoder: expected one of {known} or Reparametrised, or a certify.Model with a "
+            f"decoder of your own; got {type(decoder).__name__}"
+        )
+    cls, names = _BY_FIELDS[type(decoder)]
+    return cls(*[getattr(decoder, name) for name in names])
+
+
+def _likelihood_of(likelihood: Any) -> Likelihood:
+    if isinstance(likelihood, float_likelihoods.Gaussian):
+        if likelihood.cov is not None:
+            return likelihoods.Gaussian(cov=likelihood.cov)
+        return likelihoods.Gaussian(likelihood.scale)
+    if type(likelihood) is float_likelihoods.Bernoulli:
+        return likelihoods.Bernoulli()
+    if type(likelihood) is float_likelihoods.Poisson:
+        return likelihoods.Poisson()
+    raise ValueError(
+        "likelihood: expected Gaussian, Bernoulli or Poisson, got " + type(likelihood).__name__
+    )

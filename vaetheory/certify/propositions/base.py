@@ -1,0 +1,138 @@
+"""What a certified proposition is: exact inputs, a proof over any arithmetic, and a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, TypeAlias
+
+from vaetheory.certify import exact
+from vaetheory.certify.arithmetic import NotProved
+from vaetheory.certify.enclosure import Enclosure
+from vaetheory.certify.evidence import Domain
+from vaetheory.certify.models import Model
+from vaetheory.certify.stationary import Candidate
+from vaetheory.certify.workshop import Workshop
+
+#: What is proved: an enclosure, an exact rational number, or a count.
+Proved: TypeAlias = "Enclosure | Fraction | int"
+Inputs: TypeAlias = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Certified:
+    """A proposition of which single instances are proved.
+
+    Attributes
+    ----------
+    label, title : str
+        The label is that of the claim's proposition, with a suffix where there are several.
+    statement : str
+        What is proved of an instance, in TeX.
+    keys, hints : tuple of str
+        Names of the inputs and of the witness.
+    instances : tuple of mapping
+        The default set, inputs as text.
+    prepare : callable
+        `prepare(inputs)` finds a witness; it proves nothing and is not run by the checker.
+    prove : callable
+        `prove(workshop, inputs, witness)` returns what is proved by name, or raises `NotProved`.
+        It is run by prover and checker, each with a workshop of its own.
+    sentence : callable
+        `sentence(inputs, proved)` says in words what is proved.
+    """
+
+    label: str
+    title: str
+    statement: str
+    keys: tuple[str, ...]
+    hints: tuple[str, ...]
+    instances: tuple[Inputs, ...]
+    prepare: Callable[[Inputs], dict[str, Any]]
+    prove: Callable[[Workshop, Inputs, Inputs], dict[str, Proved]]
+    sentence: Callable[[Inputs, Mapping[str, Proved]], str]
+
+
+def nothing_to_find(inputs: Inputs) -> dict[str, Any]:
+    """No witness is needed."""
+    return {}
+
+
+def model_of(inputs: Inputs) -> tuple[Model, exact.Vector]:
+    """The model and the datum among the inputs, checked."""
+    model = Model.from_json(inputs["model"])
+    x = exact.vector("x", inputs["x"])
+    model.likelihood.check_data(x)
+    return model, x
+
+
+def write_domain(domain: Domain) -> dict[str, str]:
+    """A domain as text."""
+    names = ("reach", "shift", "tangent")
+    return {name: exact.text(Fraction(getattr(domain, name))) for name in names}
+
+
+def read_domain(value: Any) -> Domain:
+    """The inverse of `write_domain`; each number must be a double."""
+    names = ("reach", "shift", "tangent")
+    if not isinstance(value, dict) or set(value) != set(names):
+        raise ValueError(f"domain: expected {', '.join(names)}, got {value!r:.80}")
+    found = []
+    for name in names:
+        number = exact.number(f"domain.{name}", value[name])
+        if abs(number) > 10**150 or Fraction(float(number)) != number:
+            raise ValueError(f"domain.{name}: expected a double, got {value[name]!r:.80}")
+        found.append(float(number))
+    if found[0] <= 0:
+        raise ValueError("domain.reach: expected a positive number")
+    return Domain(found[0], found[1], found[2])
+
+
+def write_candidate(candidate: Candidate) -> dict[str, Any]:
+    """A box as text."""
+    return {"centre": exact.texts(candidate.centre), "radius": exact.texts(candidate.radius)}
+
+
+def read_candidate(name: str, value: Any, size: int) -> Candidate:
+    """The inverse of `write_candidate`."""
+    if not isinstance(value, dict) or set(value) != {"centre", "radius"}:
+        raise ValueError(f"{name}: expected centre and radius, got {value!r:.80}")
+    radius = exact.vector(f"{name}.radius", value["radius"], size)
+    if min(radius) <= 0:
+        raise ValueError(f"{name}.radius: expected positive numbers")
+    return Candidate(exact.vector(f"{name}.centre", value["centre"], size), radius)
+
+
+def demand(condition: bool, what: str) -> None:
+    """Raise `NotProved` unless an exact condition holds."""
+    if not condition:
+        raise NotProved(f"not proved: {what}")
+
+
+def list_texts(values: Any) -> str:
+    """Exact numbers, one after the other."""
+    if isinstance(values, str):
+        return values
+    return "(" + ", ".join(list_texts(v) for v in values) + ")"
+
+
+def describe_model(inputs: Inputs) -> str:
+    """The model of an instance in words."""
+    model = inputs["model"]
+    decoder, likelihood = model["decoder"], model["likelihood"]
+    parameters = ", ".join(f"{k} {_short(v)}" for k, v in decoder.items() if k != "kind")
+    rest = ", ".join(f"{k} {_short(v)}" for k, v in likelihood.items() if k != "kind")
+    return (
+        f"the {decoder['kind']} decoder ({parameters}) under the {likelihood['kind']} likelihood"
+        + (f" ({rest})" if rest else "")
+        + f" and the datum x = {list_texts(inputs['x'])}"
+    )
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return "(" + ", ".join(_short(v) for v in value) + ")"
+    if isinstance(value, dict):
+        return "(" + ", ".join(f"{k} {_short(v)}" for k, v in value.items()) + ")"
+    return str(value)

@@ -1,0 +1,114 @@
+"""What a proof is made with: an arithmetic, a route to integrals, and radii that are asked for.
+
+The prover's workshop (`proving`) uses FLINT, the checker's (`checking`) mpmath's intervals.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from fractions import Fraction
+
+from vaetheory.certify.arithmetic import Arithmetic, NotProved, Number, TooLong, Unreachable
+from vaetheory.certify.enclosure import Enclosure, dyadic
+from vaetheory.certify.evidence import Domain, assemble
+from vaetheory.certify.exact import Vector
+from vaetheory.certify.models import Model
+
+# Bits beyond those that are aimed at.
+_SPARE = 64
+_ATTEMPTS = 4
+
+
+class Workshop(ABC):
+    """Arithmetic at any precision, and enclosures of a radius that was asked for."""
+
+    #: Cells that an integral may take, by dimension.
+    most_cells: Mapping[int, int] = {1: 20_000, 2: 40_000}
+
+    def __init__(self, *, settled: bool = True) -> None:
+        #: Whether an enclosure that is narrower than was asked for is widened to that, as in a
+        #: certificate, whose balls must not depend on who made them.
+        self.settled = settled
+
+    @abstractmethod
+    def arithmetic(self, bits: int) -> AbstractContextManager[Arithmetic]:
+        """An arithmetic of so many bits, for as long as the context lasts."""
+
+    @abstractmethod
+    def body(self, F: Arithmetic, model: Model, x: Vector, domain: Domain, bits: int) -> Number:
+        """The scaled integral of the joint density over a domain, with an aim of 2^-bits."""
+
+    def enclose(
+        self, attempt: Callable[[Arithmetic, int], Number], radius: Fraction, *, size: float = 1.0
+    ) -> Enclosure:
+        """The enclosure of the first attempt that reaches the radius.
+
+        Each attempt is given an arithmetic and the bits to aim at, and as many bits more as the
+        one before lacked; `size` is that of intermediate numbers.
+
+        Raises
+        ------
+        NotProved
+            If none reaches it.
+        """
+        bits = bits_of(radius)
+        wanted = dyadic(radius, 20) if self.settled else Fraction(0)
+        extra = _SPARE + max(0, math.ceil(math.log2(1 + size)))
+        trouble = ""
+        last: Fraction | None = None
+        for _ in range(_ATTEMPTS):
+            with self.arithmetic(bits + extra) as F:
+                try:
+                    value = attempt(F, bits)
+                    if not F.finite(value):
+                        raise NotProved("an enclosure is not finite")
+                    found = Enclosure.between(*F.bounds(value))
+                except (TooLong, Unreachable):
+                    raise
+                except NotProved as error:
+                    trouble, lacking = str(error), 40
+                else:
+                    if found.rad <= radius:
+                        return Enclosure(found.mid, max(found.rad, wanted))
+                    trouble = f"the radius reached is {found.radius:.2g}"
+                    if last is not None and found.rad > last / 2:
+                        # More bits do not help: it is not they that are lacking.
+                        break
+                    last = found.rad
+                    lacking = math.ceil(math.log2(found.rad / radius))
+            bits += max(4, lacking) + 3
+        raise NotProved(f"a radius of {float(radius):.2g} was not reached: {trouble}")
+
+    def settle(self, F: Arithmetic, value: Number, radius: Fraction) -> Enclosure:
+        """The enclosure of a number that is known well enough already."""
+        if not F.finite(value):
+            raise NotProved("an enclosure is not finite")
+        found = Enclosure.between(*F.bounds(value))
+        if found.rad > radius:
+            raise NotProved(f"the radius reached is {found.radius:.2g}, not {float(radius):.2g}")
+        return Enclosure(found.mid, max(found.rad, dyadic(radius, 20)))
+
+    def log_evidence(
+        self, model: Model, x: Vector, domain: Domain, radius: Fraction
+    ) -> tuple[Enclosure, Enclosure]:
+        """Log evidence, and a bound t of the scaled integral outside the domain as ball [0, t]."""
+        tails: list[Enclosure] = []
+
+        def attempt(F: Arithmetic, bits: int) -> Number:
+            body = self.body(F, model, x, domain, bits)
+            value, tail = assemble(F, model, x, domain, body)
+            if F.less(body * F.exact(2 * radius), tail):
+                raise Unreachable(f"too much lies outside the domain for {float(radius):.2g}")
+            tails.append(Enclosure.between(Fraction(0), F.high(tail)))
+            return value
+
+        found = self.enclose(attempt, radius, size=abs(domain.shift))
+        return found, tails[-1]
+
+
+def bits_of(radius: Fraction) -> int:
+    """Bits to aim at for a radius."""
+    return max(20, math.ceil(-math.log2(radius))) + 4

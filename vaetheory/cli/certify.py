@@ -1,0 +1,60 @@
+"""`vaetheory verify --certify`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from vaetheory.claims import CLAIMS
+from vaetheory.cli import progress
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `verify` that belong to certificates."""
+    parser.add_argument(
+        "--certify",
+        action="store_true",
+        help="prove named instances in ball arithmetic and write certificates",
+    )
+    parser.add_argument("--out", metavar="DIR", help="write certificates there (certificates)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Prove instances, printing each as it comes; status 1 if a proof did not come about."""
+    try:
+        from vaetheory.certify import certificate as files
+        from vaetheory.certify import runner
+    except ImportError as error:
+        print(f"vaetheory: {error}", file=sys.stderr)
+        return 2
+    for name in ("json", "junit", "resume"):
+        if getattr(options, name):
+            raise ValueError(f"--{name}: expected without --certify, got with it")
+    pairs = [(claim.label, p.label) for claim in CLAIMS for p in claim.propositions]
+    labels = runner.select(options.labels, pairs)
+    folder = Path(options.out or "certificates")
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"--out: expected a folder, got {folder}, which is something else")
+    folder.mkdir(parents=True, exist_ok=True)
+    done = good = 0
+    seconds = 0.0
+    for label in labels:
+        progress.show(f"{label}")
+        for attempt in runner.certify([label]):
+            progress.show("")
+            done += 1
+            seconds += attempt.seconds
+            if attempt.certificate is None:
+                where = f"instance {attempt.number}"
+            else:
+                good += 1
+                path = folder / f"{label}-{attempt.number}.json"
+                files.write(path, attempt.certificate)
+                where = str(path)
+            print(f"{attempt.verdict:<16} {label:<12} {attempt.seconds:6.1f} s  {where}")
+            print(
+                f"    {'proved' if attempt.certificate else 'why'}: {attempt.message}", flush=True
+            )
+    print(f"{good} of {done} instances certified, {seconds:.1f} s of work")
+    return 0 if good == done else 1

@@ -1,0 +1,102 @@
+"""Whether the derivatives that a decoder of your own gives are those of its values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from vaetheory._validation import Array
+from vaetheory.decoders.base import Decoder
+from vaetheory.rounding import ULP
+
+#: Steps of central differences: each a quarter of the one before.
+_STEPS = 4.0 ** -np.arange(2, 14)
+#: Relative difference that is a mistake and not rounding.
+_WRONG = 1e-3
+
+
+def require_derivatives(decoder: Decoder, z: Array) -> None:
+    """Raise a ValueError if `jacobian` or `hessian` are not the derivatives of the decoder.
+
+    Compared along one direction with extrapolated central differences, and refused only where
+    these have converged to something else: a decoder too rough for them passes.
+
+    Parameters
+    ----------
+    decoder : Decoder
+    z : array (d,)
+        The point.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vaetheory.decoders import Circle
+    >>> require_derivatives(Circle(2.0), np.array([0.3]))
+    """
+    d = len(z)
+    # No simple ratio of two entries, lest a periodic decoder come out even.
+    direction = np.sqrt(np.arange(2.0, d + 2)) % 1.0 + 0.3
+    point = z[None]
+    first = np.asarray(decoder.jacobian(point), dtype=float)
+    second = np.asarray(decoder.hessian(point), dtype=float)
+    size = np.shape(decoder(point))[-1]
+    for name, array, shape in (
+        ("jacobian", first, (1, size, d)),
+        ("hessian", second, (1, size, d, d)),
+    ):
+        if array.shape != shape:
+            raise ValueError(
+                f"decoder: expected {name} to map shape (1, {d}) to {shape}, got {array.shape}"
+            )
+    ones = np.linspace(1.0, 2.0, size)
+    weighted = np.asarray(decoder.weighted_hessian(point, ones[None]), dtype=float)
+    for name, given, function in (
+        ("jacobian", first[0] @ direction, lambda x: np.asarray(decoder(x), dtype=float)),
+        ("hessian", second[0] @ direction, lambda x: np.asarray(decoder.jacobian(x), dtype=float)),
+    ):
+        slope, error = _slope(function, z, direction, np.abs(given))
+        off = np.abs(given - slope)
+        bad = off > _WRONG * np.maximum(np.abs(given), np.abs(slope)) + error
+        if bad.any():
+            at = tuple(int(i) for i in np.argwhere(bad)[0])
+            what = "values" if name == "jacobian" else "Jacobian"
+            raise ValueError(
+                f"decoder: expected `{name}` to be the derivative of its {what}, but at z = "
+                f"{z.tolist()} along {direction.round(3).tolist()} entry {at} is {given[at]:.6g}, "
+                f"and differences give {slope[at]:.6g}"
+            )
+    summed = np.einsum("i,ijk->jk", ones, second[0])
+    most = np.einsum("i,ijk->jk", ones, np.abs(second[0]))
+    if not (np.abs(weighted[0] - summed) <= _WRONG * most + ULP).all():
+        raise ValueError(
+            "decoder: expected `weighted_hessian` to be the weighted sum of `hessian`, got "
+            f"{weighted[0].tolist()} for {summed.tolist()} at z = {z.tolist()}"
+        )
+
+
+def _slope(
+    function: Callable[[Array], Array], z: Array, direction: Array, claimed: Array
+) -> tuple[Array, Array]:
+    """Derivative of a function along a direction, and what differences leave open.
+
+    `claimed` is the size of what is to be tested: a step over which so steep a function would run
+    through more than its values do tells nothing of it.
+    """
+    shifts = _STEPS[:, None] * direction
+    with np.errstate(all="ignore"):
+        ahead, behind = function(z + shifts), function(z - shifts)
+        steps = _STEPS.reshape(-1, *(1,) * (ahead.ndim - 1))
+        quotient = (ahead - behind) / (2 * steps)
+        sizes = np.abs(ahead) + np.abs(behind)
+        noise = 8 * ULP * (sizes + (1 + np.abs(z).max()) * claimed) / steps
+        finer = (16 * quotient[1:] - quotient[:-1]) / 15
+        change = np.abs(np.diff(finer, axis=0))
+        # Two agreements in a row, so that one by chance does not count.
+        error = 100 * (np.maximum(change[1:], change[:-1]) + noise[3:])
+        spread = np.abs(ahead - behind).max(axis=0)
+        error = np.where(steps[:-3] * claimed <= spread, error, np.inf)
+    error = np.where(np.isfinite(error), error, np.inf)
+    best = error.argmin(axis=0)[None]
+    take = np.take_along_axis
+    return take(finer[2:], best, 0)[0], take(error, best, 0)[0]
