@@ -164,7 +164,7 @@ def smoothing_coefficients(
     Notes
     -----
     Source: claims 8a and 8c. The first is 1/2 Laplacian p / p on the manifold, plus
-    1/4 |II|^2 - 1/8 |H|^2, II its second fundamental form and H the trace of it.
+    ``1/4 |II|^2 - 1/8 |H|^2``, II its second fundamental form and H the trace of it.
 
     Examples
     --------
