@@ -191,6 +191,19 @@ def test_an_enclosure_moved_by_its_own_radius_is_refuted(label, made, again):
             check.compare(files.read(resealed(forged, sentence=True)), again[label])
 
 
+@pytest.mark.parametrize("label", list(PROPOSITIONS))
+def test_an_enclosure_of_twice_its_radius_is_refuted(label, made, again):
+    document = made[label]
+    for name, value in document["proved"].items():
+        kind, content = next(iter(value.items()))
+        if kind in ("ball", "range"):
+            ball = Enclosure.from_json(name, content)
+            wider = {kind: Enclosure(ball.mid, 2 * ball.rad).as_json()}
+            forged = with_change(document, ("proved", name), wider)
+            with pytest.raises(NotProved, match=name):
+                check.compare(files.read(resealed(forged, sentence=True)), again[label])
+
+
 def test_a_dropped_tail_is_refuted(made, tmp_path):
     document = made["3a-evidence"]
     nothing = Enclosure(Fraction(0), Fraction(0)).as_json()

@@ -116,8 +116,16 @@ def compare(found: Certificate, again: dict[str, Proved]) -> None:
         if isinstance(given, Range) and isinstance(mine, Range):
             if not given.lower <= mine.lower <= mine.upper <= given.upper:
                 raise NotProved(f"proved.{name}: found {mine}, the certificate says {given}")
+            _not_widened(name, given, mine, 2)
         elif isinstance(given, Enclosure) and isinstance(mine, Enclosure):
             if abs(given.mid - mine.mid) + mine.rad > given.rad / 2:
                 raise NotProved(f"proved.{name}: found {mine}, the certificate says {given}")
+            _not_widened(name, given, mine, 10)
         elif given != mine:
             raise NotProved(f"proved.{name}: found {mine}, the certificate says {given}")
+
+
+def _not_widened(name: str, given: Enclosure, mine: Enclosure, most: int) -> None:
+    """Demand a radius that the prover writes: a wider one is true, but was not proved there."""
+    if given.rad > most * mine.rad:
+        raise NotProved(f"proved.{name}: found {mine}, the certificate says no more than {given}")
