@@ -3,6 +3,7 @@
 import importlib.util
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import autograd.numpy as anp
@@ -34,6 +35,9 @@ FOUND = {
 @pytest.mark.parametrize("kind", range(len(audit_evidence.KINDS)))
 def test_no_true_error_above_the_stated_one(kind, monkeypatch):
     monkeypatch.setattr(audit_evidence, "SHARES", np.eye(len(audit_evidence.KINDS))[kind])
+    # The wildest data would take minutes; stopped early, what is stated must still cover the truth.
+    limited = partial(log_evidence, max_nodes=2_000_000)
+    monkeypatch.setattr(audit_evidence, "log_evidence", limited)
     for seed in range(2):
         result = audit_evidence.audit_model((2026, 10 * kind + seed))
         assert not result.failures, "\n".join(result.failures)

@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from mpmath import mp, mpf
 
 from vaetheory import CLAIMS
-from vaetheory.claims.concentration import FALSE_ALARM, LEVEL, counting, mean_deviation
+from vaetheory.claims.concentration import (
+    FALSE_ALARM,
+    LEVEL,
+    counting,
+    log_mean_excess,
+    mean_deviation,
+)
 from vaetheory.claims.runner import PROFILES, run_proposition
 
 STATISTICAL = [p for c in CLAIMS for p in c.propositions if p.kind == "statistical"]
@@ -157,6 +163,19 @@ def test_counting_is_undone_and_nests():
         mean_deviation([1.0], 3)
     mean_deviation([1.0], 3)
     assert (outer.count, inner.count) == (2, 8), f"counted {outer.count} and {inner.count}"
+
+
+def test_a_mean_of_nonnegative_draws_by_markov():
+    with counting() as made:
+        bound = log_mean_excess((3, 2), level=0.01)
+    assert made.count == 6, f"counted {made.count}"
+    assert np.allclose(bound, np.log(100)), f"{bound}"
+    # Attained: one draw in a hundred is a hundred times its expectation.
+    draws = np.array([100.0] + 99 * [0.0])
+    share = (draws / draws.mean() >= np.exp(bound[0, 0]) * (1 - 1e-12)).mean()
+    assert share == 0.01, f"{share}"
+    with pytest.raises(ValueError, match="level: expected a number in"):
+        log_mean_excess(level=0.0)
 
 
 def comparisons(proposition):

@@ -14,9 +14,11 @@ from vaetheory import (
     log_evidence,
     stationary_posterior,
 )
+from vaetheory.claims.half_training import ScaledRun, scale_equivariance
 from vaetheory.claims.model_scenes import ModelScene
 from vaetheory.claims.stationary_evidence import laplace_is_second_order, moving_expansion_point
 from vaetheory.claims.strategies import Covariance
+from vaetheory.claims.training_scenes import TinyRun
 from vaetheory.encoders import Posterior
 
 
@@ -79,3 +81,13 @@ def test_3e_a_moving_expansion_point_is_not_stationary_at_the_mode():
     assert fixed.residual <= fixed.bound, "with a fixed expansion point the identity fails"
     moving = moving_expansion_point(scene)
     assert moving.residual > 100 * moving.bound, "the moving expansion point looks stationary"
+
+
+def test_plain_networks_are_not_invariant_under_baggins():
+    # 11: the objective is, the network that takes and gives x itself is not.
+    for power, fails in ((0, False), (10, True), (-10, True)):
+        scene = ScaledRun(TinyRun((1, 3), "half", 2, 1.0, 0), power)
+        with_ends = scale_equivariance(scene)
+        assert with_ends.residual <= with_ends.bound, f"2^{power}: not equivariant with its ends"
+        plain = scale_equivariance(scene, units="plain")
+        assert (plain.residual > plain.bound) == fails, f"2^{power}, plain ends: {plain}"

@@ -3,6 +3,7 @@
 import autograd.numpy as anp
 import numpy as np
 import pytest
+from autograd.scipy.special import erf, expit
 from flow_cases import cases
 from hypothesis import given, settings
 from scipy import special
@@ -184,6 +185,131 @@ def test_flows_of_ones_own():
     assert np.allclose(one.excess, other.excess, rtol=1e-9, atol=0), "another excess"
     assert one.reached.all(), "not reached"
     assert np.allclose(flows.laplacian_ratio(f, x), flows.laplacian_ratio(reference, x), rtol=1e-12)
+
+
+def _identity(x):
+    return x
+
+
+@pytest.mark.parametrize(
+    ("saturating", "same", "latents"),
+    [
+        (anp.tanh, lambda z: 1 - 2 / (1 + anp.exp(2 * z)), (3.0, 6.0, 8.0)),
+        (expit, lambda z: 1 / (1 + anp.exp(-z)), (9.0, 18.0, 24.0)),
+    ],
+)
+def test_where_a_flow_saturates_the_error_figures_hold(saturating, same, latents):
+    # Autograd's slope of expit is y (1 - y), which has lost digits; its latents are known here.
+    f, reference = (flows.Immersion(g, 1, _identity) for g in (saturating, same))
+    for z in latents:
+        sigma = 1e-4 * reference.jacobian(np.array([z])).item()
+        x = f.forward(np.array([z]))
+        one, other = (flows.smoothed_log_density(g, x, sigma, latent=[z]) for g in (f, reference))
+        assert other.excess_error < 1e-11 * abs(other.excess), f"{z}: no reference"
+        off = abs(one.excess - other.excess)
+        assert off <= one.excess_error + other.excess_error, f"{z}: {off:.1e} off"
+        assert abs(one.value - other.value) <= one.error + other.error, f"{z}: the value"
+
+
+class Rescaled(flows.Cubic):
+    """The cubic in other units."""
+
+    def __init__(self, unit):
+        super().__init__(1)
+        self.unit = unit
+
+    def value(self, z):
+        return self.unit * super().value(z)
+
+    def solve(self, x):
+        return super().solve(x / self.unit)
+
+    def log_slope(self, z):
+        return super().log_slope(z) + np.log(self.unit)
+
+    def slope(self, z):
+        return self.unit * super().slope(z)
+
+    def bend(self, z):
+        return self.unit * super().bend(z)
+
+
+def test_units_make_no_difference():
+    sigma = np.array([1e-4, 1e-2, 0.3])
+    z = np.array([0.75])
+    plain = flows.smoothed_log_density(flows.Cubic(1), flows.Cubic(1).forward(z), sigma)
+    for unit in (2.0**-330, 2.0**-60, 2.0**100):
+        f = Rescaled(unit)
+        for method in ("auto", "series", "quadrature"):
+            found = flows.smoothed_log_density(f, f.forward(z), unit * sigma, method=method)
+            off = np.abs(found.excess - plain.excess)
+            allowed = found.excess_error + plain.excess_error
+            assert (off <= allowed).all(), f"{unit:g}, {method}: {off} > {allowed}"
+    with pytest.raises(ValueError, match="in the range of float64"):
+        flows.smoothing_coefficients(Rescaled(2.0**-330), Rescaled(2.0**-330).forward(z))
+
+
+def test_noise_far_larger_than_the_data():
+    found = flows.smoothed_log_density(flows.Cubic(1), [1.0], 1e40)
+    wanted = -0.5 * np.log(2 * np.pi) - 40 * np.log(10)
+    assert abs(found.value - wanted) <= found.error + 1e-13, f"{found.value} for {wanted}"
+
+
+def test_noise_below_the_resolution_of_the_data_is_left_to_the_series():
+    f = flows.Immersion(erf, 1, _identity)
+    slope = f.jacobian(np.array([6.0])).item()
+    found = flows.smoothed_log_density(f, f.forward([6.0]), 1e-4 * slope, latent=[6.0])
+    # Every double beyond 5.93 has the image 1: to the evidence all of them fit.
+    assert found.method == "series", f"by {found.method}"
+    assert abs(found.excess) < 1e-4, f"excess {found.excess}"
+
+
+class Owned(flows.Flow):
+    """A flow whose log determinant is given."""
+
+    latent_dim = 1
+
+    def __init__(self, log_det, power=1):
+        self._log_det, self.power = log_det, power
+
+    def forward(self, z):
+        return 2 * z**self.power
+
+    def inverse(self, x):
+        return np.cbrt(x / 2) if self.power == 3 else x / 2
+
+    def log_det(self, z):
+        return self._log_det(z)
+
+
+def test_the_evidence_sees_a_wrong_log_det():
+    for sigma in (1e-4, 0.1):
+        wrong = Owned(lambda z: anp.zeros(anp.shape(z)[:-1]))
+        right = flows.smoothed_log_density(flows.Affine([2.0]), [[1.0]], sigma)
+        found = flows.smoothed_log_density(wrong, [[1.0]], sigma)
+        off = abs(found.value - right.value)
+        assert (off <= found.error + right.error).all(), f"{off} off, error {found.error}"
+        assert abs(found.excess[0] + np.log(2)) < 1e-2, f"excess {found.excess}"
+
+
+@pytest.mark.parametrize(
+    ("flow", "message"),
+    [
+        (Owned(lambda z: np.log(2) + 0 * z), r"log_det: expected shape \(2,\) .* got \(2, 1\)"),
+        (Owned(lambda z: np.log(2)), r"log_det: expected shape \(2,\) .* got \(\)"),
+        (Owned(lambda z: np.nan * z[..., 0]), "log_det: expected finite numbers, got nan"),
+        (Owned(lambda z: np.log(6 * z[..., 0] ** 2), 3), "finite numbers, got -inf at z = "),
+    ],
+)
+def test_a_log_det_that_is_none_is_refused(flow, message):
+    x = np.array([[2.0], [0.0]])
+    for call in (
+        flows.flow_log_density,
+        flows.laplacian_ratio,
+        lambda f, x: flows.smoothed_log_density(f, x, 0.1),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call(flow, x)
 
 
 def test_a_function_without_a_series_loses_digits_and_says_so():

@@ -197,6 +197,18 @@ def test_c_ima_does_not_depend_on_the_units_of_the_latents():
     assert abs(one - other) < 1e-14, f"{one} and {other}"
 
 
+#: A coupling layer whose log scale has no bound.
+LOUD = flows.Coupling([True, False], lambda a: anp.concatenate([2000 * a, a], axis=-1))
+
+
+def test_a_coupling_as_a_decoder_stops_where_it_would_overflow():
+    far = LOUD(np.array([1.0, 2.0]))
+    assert np.isfinite(far).all(), f"{far}"
+    assert np.isfinite(LOUD.jacobian(np.array([1.0, 2.0]))).all(), "the Jacobian"
+    z = np.array([0.1, 2.0])
+    assert (LOUD(z) == LOUD.forward(z)).all(), "as a decoder it is another function"
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -214,6 +226,14 @@ def test_c_ima_does_not_depend_on_the_units_of_the_latents():
         (
             lambda: flows.Triangular(np.zeros((2, 2)), [0, 0], [0, 0], [[0, 1], [0, 0]]),
             "shift: expected a lower triangular",
+        ),
+        (lambda: LOUD.forward([1.0, 1.0]), "log scale: expected entries of at most 300 in size"),
+        (lambda: LOUD.inverse([-1.0, 1.0]), "log scale: expected entries of at most 300 in size"),
+        (lambda: LOUD.log_det([1.0, 1.0]), "log scale: expected entries of at most 300 in size"),
+        (lambda: flows.flow_log_density(LOUD, [1.0, 1.0]), "log scale: expected entries"),
+        (
+            lambda: flows.Triangular(np.zeros((2, 2)), [0, 0], [0, 800], np.zeros((2, 2))),
+            "log_scale: expected entries of at most 300",
         ),
         (lambda: flows.Composition(), "expected at least one"),
         (lambda: flows.Composition(flows.Cubic(1), flows.Cubic(2)), "expected one dimension"),

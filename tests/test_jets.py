@@ -59,6 +59,35 @@ def test_a_rule_is_the_taylor_series(name):
     assert (np.abs(found - wanted) < 1e-13 * size).all(), f"{name}: {found} for {wanted}"
 
 
+#: Where a rule made of 1 - y would have lost its digits, or overflow.
+FAR = {
+    "tanh": (np.tanh, mp.tanh, (8.0, -8.0, 400.0)),
+    "expit": (special.expit, lambda t: 1 / (1 + mp.exp(-t)), (24.0, -24.0, 700.0)),
+    "softplus": (lambda t: np.logaddexp(0, t), lambda t: mp.log1p(mp.exp(t)), (-6.0, 30.0)),
+    "less": (lambda t: np.logaddexp(t, 0), lambda t: mp.log1p(mp.exp(t)), (-6.0, 30.0)),
+    "arcsin": (np.arcsin, mp.asin, (1 - 2.0**-30,)),
+    "arctanh": (np.arctanh, mp.atanh, (1 - 2.0**-30,)),
+}
+
+
+@pytest.mark.parametrize("name", FAR)
+def test_saturating_rules_keep_every_coefficients_digits(name):
+    function, exact, starts = FAR[name]
+    for start in starts:
+        found = function(Jet([start, 1.0, 0.0, 0.0])).coefficients
+        with mp.workdps(400):
+            wanted = np.array([float(c) for c in mp.taylor(exact, mp.mpf(start), 3)])
+        off = np.abs(found - wanted)
+        assert (off <= 1e-14 * np.abs(wanted)).all(), f"{start}: {found} for {wanted}"
+
+
+def test_logaddexp_does_not_overflow():
+    for start in (900.0, -900.0):
+        found = np.logaddexp(Jet([start, 1.0, 0.0]), 0).coefficients
+        wanted = [start, 1.0, 0.0] if start > 0 else [0.0, 0.0, 0.0]
+        assert found.tolist() == wanted, f"{found} at {start}"
+
+
 def test_a_path_that_is_no_line():
     path = Jet(np.array([0.5, 1.0, -0.25, 2.0])[:, None])
     with mp.workdps(40):

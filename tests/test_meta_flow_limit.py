@@ -18,7 +18,7 @@ from vaetheory.claims.coupling_limit import Couplings
 from vaetheory.claims.flow_counterexamples import Interval, Kinked, Turn
 from vaetheory.claims.flow_scenes import Bend, CouplingLayer, EmbeddedScene, FlowScene, Linear
 from vaetheory.claims.posterior_limits import ColumnScene
-from vaetheory.flows import base, density, smoothing
+from vaetheory.flows import base, density, local, smoothing
 
 LINE = FlowScene((Linear((1.0,), (0.5,)), Bend("cubic", 1), Linear((1.5,), (0.0,))), (0.5,))
 SINH = FlowScene((Linear((1.0,), (0.5,)), Bend("sinh", 1)), (0.5,))
@@ -104,27 +104,27 @@ def test_a_second_derivative_that_is_off(monkeypatch, family):
 @pytest.mark.parametrize("order", [2, 3])
 @pytest.mark.parametrize("label", ["8a", "8c"])
 def test_a_taylor_coefficient_that_is_off(monkeypatch, order, label):
-    original = smoothing.taylor
+    original = local.taylor
 
     def wrong(*arguments):
         out = original(*arguments).copy()
         out[order:] *= 1 + 1e-6
         return out
 
-    monkeypatch.setattr(smoothing, "taylor", wrong)
+    monkeypatch.setattr(local, "taylor", wrong)
     noticed(label, f"coefficients from {order} off by 1e-6")
 
 
 @pytest.mark.parametrize("label", ["8a", "8c"])
 def test_a_ratio_without_the_prior(monkeypatch, label):
-    original = smoothing._Local.__init__
+    original = local.Local.__init__
 
     def centred(self, flow, z):
         original(self, flow, z)
         self.image = np.asarray(flow.forward(z))
         self.z = z * (1 + 1e-6)
 
-    monkeypatch.setattr(smoothing._Local, "__init__", centred)
+    monkeypatch.setattr(local.Local, "__init__", centred)
     noticed(label, "the latent off by 1e-6")
 
 

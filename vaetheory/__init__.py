@@ -1,6 +1,6 @@
 """The theorems about variational auto-encoders, as a library that runs."""
 
-from vaetheory import decoders, flows, geometry, likelihoods
+from vaetheory import decoders, flows, geometry, likelihoods, training
 from vaetheory.claims import CLAIMS
 from vaetheory.claims.runner import verify
 from vaetheory.constant_variance import (
@@ -38,5 +38,6 @@ __all__ = [
     "posterior_kl",
     "specht_ratio",
     "stationary_posterior",
+    "training",
     "verify",
 ]

@@ -218,11 +218,44 @@ def _coupled(
     return rule
 
 
+def _saturating(
+    one: Callable[[Array], Array],
+    slope: Callable[[Array], Array],
+    ratio: Callable[[Jet], Jet | Any],
+) -> Callable[[Jet], Jet]:
+    """The rule of a y with y' = q and q' = ratio(y) q: near 1 a slope made of 1 - y has no digits.
+
+    `slope` is q at the starting point, to all its digits.
+    """
+
+    def rule(a: Jet) -> Jet:
+        u = a.coefficients
+        y, q = np.zeros_like(u), np.zeros_like(u)
+        y[0], q[0] = one(u[0]), slope(u[0])
+        for k in range(1, len(u)):
+            y[k] = sum(j * u[j] * q[k - j] for j in range(1, k + 1)) / k
+            bend = _multiply(ratio(Jet(y[:k])), Jet(q[:k])).coefficients
+            q[k] = sum(j * u[j] * bend[k - j] for j in range(1, k + 1)) / k
+        return Jet(y)
+
+    return rule
+
+
+def _sech_square(a: Array) -> Array:
+    """The slope of tanh, 4 e / (1 + e)^2 with e = exp(-2 |a|)."""
+    e = np.exp(-2 * np.abs(a))
+    return np.asarray(4 * e / (1 + e) ** 2)
+
+
 _sin_cos = _coupled(np.sin, np.cos, -1.0)
 _sinh_cosh = _coupled(np.sinh, np.cosh, 1.0)
 _exp = _solving(np.exp, lambda y, a: y)
 _log = _solving(np.log, lambda y, a: 1 / a)
-_tanh = _solving(np.tanh, lambda y, a: 1 - y * y)
+_log1p = _solving(np.log1p, lambda y, a: 1 / (1 + a))
+_tanh = _saturating(np.tanh, _sech_square, lambda y: -2 * y)
+_expit = _saturating(
+    special.expit, lambda u: special.expit(u) * special.expit(-u), lambda y: 1 - 2 * y
+)
 
 
 def _square(a: Jet) -> Jet:
@@ -277,7 +310,7 @@ _UFUNCS: dict[Any, Callable[..., Any]] = {
     np.log: _log,
     np.log2: lambda a: _log(a) / math.log(2),
     np.log10: lambda a: _log(a) / math.log(10),
-    np.log1p: _solving(np.log1p, lambda y, a: 1 / (1 + a)),
+    np.log1p: _log1p,
     np.sqrt: lambda a: _power(a, 0.5),
     np.cbrt: _solving(np.cbrt, lambda y, a: y / (3 * a)),
     np.sin: lambda a: _sin_cos(a)[0],
@@ -286,17 +319,24 @@ _UFUNCS: dict[Any, Callable[..., Any]] = {
     np.sinh: lambda a: _sinh_cosh(a)[0],
     np.cosh: lambda a: _sinh_cosh(a)[1],
     np.tanh: _tanh,
-    np.arcsin: _solving(np.arcsin, lambda y, a: (1 - a * a) ** -0.5),
+    np.arcsin: _solving(np.arcsin, lambda y, a: ((1 - a) * (1 + a)) ** -0.5),
     np.arctan: _solving(np.arctan, lambda y, a: 1 / (1 + a * a)),
     np.arcsinh: _solving(np.arcsinh, lambda y, a: (1 + a * a) ** -0.5),
-    np.arctanh: _solving(np.arctanh, lambda y, a: 1 / (1 - a * a)),
+    np.arctanh: _solving(np.arctanh, lambda y, a: 1 / ((1 - a) * (1 + a))),
     np.arctan2: _arctan2,
     np.hypot: lambda a, b: _power(np.square(a) + np.square(b), 0.5),
-    np.logaddexp: lambda a, b: b + _UFUNCS[np.log1p](_exp(a - b)),
-    special.expit: _solving(special.expit, lambda y, a: y * (1 - y)),
+    np.logaddexp: lambda a, b: _logaddexp(a, b),
+    special.expit: _expit,
     special.erf: _solving(special.erf, lambda y, a: 2 / math.sqrt(math.pi) * np.exp(-a * a)),
     special.ndtr: _solving(special.ndtr, lambda y, a: np.exp(-a * a / 2) / math.sqrt(2 * math.pi)),
 }
+
+
+def _logaddexp(a: Any, b: Any) -> Jet:
+    """The larger one plus what the other adds, which neither overflows nor cancels."""
+    first = np.greater(_constant(a), _constant(b))
+    larger, smaller = _where(first, a, b), _where(first, b, a)
+    return _add(larger, _log1p(_exp(smaller - larger)))
 
 
 def _constant(value: Any) -> Any:

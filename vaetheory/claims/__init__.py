@@ -5,6 +5,7 @@ from vaetheory.claims import (
     bilbo,
     constant_variance,
     flow_limit,
+    half_network,
     hessian_estimator,
     instability,
     optimal_decoder,
@@ -26,4 +27,5 @@ CLAIMS: tuple[Claim, ...] = (
     flow_limit.CLAIM,
     instability.CLAIM,
     baggins.CLAIM,
+    half_network.CLAIM,
 )

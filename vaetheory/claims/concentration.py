@@ -43,7 +43,7 @@ _counter: ContextVar[Comparisons | None] = ContextVar("comparisons", default=Non
 
 @contextmanager
 def counting() -> Iterator[Comparisons]:
-    """Count the comparisons whose bounds `mean_deviation` computes within this context.
+    """Count the comparisons whose bounds are computed within this context.
 
     Examples
     --------
@@ -131,6 +131,34 @@ def mean_deviation(central_moments: ArrayLike, count: int, *, level: float = LEV
     even = np.arange(2, order + 1, 2)
     roots = (total[..., even] * (1 + lost)) ** (1 / even) / level ** (1 / even)
     return unit * roots.min(axis=-1) / np.sqrt(draws) * (1 + gamma(50))
+
+
+def log_mean_excess(shape: tuple[int, ...] = (), *, level: float = LEVEL) -> Array:
+    """Bound on log(mean of draws / expectation) of draws that are not negative, nats.
+
+    Exceeded with probability `level` at most, whatever the law and the number of draws.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the comparisons that are made.
+    level : float
+
+    Notes
+    -----
+    Markov's inequality on the mean itself: P(mean >= t E) <= 1 / t. It is what can be said of
+    importance weights, whose variance may be infinite.
+
+    Examples
+    --------
+    >>> round(float(log_mean_excess(level=0.05)), 6)
+    2.995732
+    """
+    fraction("level", level, low=1e-300, high=1.0)
+    made = _counter.get()
+    if made is not None:
+        made.count += int(np.prod(shape))
+    return np.full(shape, -np.log(level))
 
 
 def _moments_of_sum(single: Array, count: int) -> Array:

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from importlib import metadata
 from typing import NoReturn
 
-from vaetheory.cli import check_certificate, figures, listing, report, verify
+from vaetheory.cli import check_certificate, experiment, figures, listing, report, verify
 
 #: Each has `add(commands)`, which declares its options and sets `run`, the function to call.
-COMMANDS = (listing, verify, figures, report, check_certificate)
+COMMANDS = (listing, verify, figures, report, check_certificate, experiment)
 
 
 class _Parser(argparse.ArgumentParser):

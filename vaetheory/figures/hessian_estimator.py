@@ -102,7 +102,7 @@ def variances_panel(axes: Axes) -> Columns:
     axes.set(
         xlabel="posterior width s",
         ylabel="variance of one draw (nats²)",
-        title="4b: lines predicted",
+        title="Estimators of the Hessian, lines predicted",
     )
     axes.set_ylim(top=1e18)
     axes.legend(fontsize=6, loc="upper right")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
+from vaetheory.figures.baggins import step_panel
 from vaetheory.figures.bilbo import evidence_panel
 from vaetheory.figures.constant_variance import coordinates_panel
+from vaetheory.figures.flow_limit import divergence_panel
+from vaetheory.figures.half_network import lead_panel
 from vaetheory.figures.hessian_estimator import variances_panel
 from vaetheory.figures.smooth_decoder import decoder_panel
 from vaetheory.figures.stationary_evidence import digits_panel, gap_panel
@@ -13,8 +16,8 @@ from vaetheory.plotting import Columns, draw_panels
 
 
 def draw(figure: Figure) -> Columns:
-    """Draw decoder, gap law and digits; Hessian estimators, flat coordinates and BILBO."""
-    figure.set_size_inches(12, 8.4)
+    """Draw one panel or two of most claims, in the order of the theory."""
+    figure.set_size_inches(12, 12.6)
     return draw_panels(
         figure,
         decoder_panel,
@@ -23,5 +26,8 @@ def draw(figure: Figure) -> Columns:
         variances_panel,
         coordinates_panel,
         evidence_panel,
-        rows=2,
+        divergence_panel,
+        step_panel,
+        lead_panel,
+        rows=3,
     )

@@ -21,6 +21,7 @@ from vaetheory.figures import (
     constant_variance,
     digits,
     flow_limit,
+    half_network,
     hessian_estimator,
     instability,
     optimal_decoder,
@@ -48,6 +49,7 @@ FIGURES: Mapping[str, Draw] = {
     "flow-limit": flow_limit.draw,
     "instability": instability.draw,
     "baggins": baggins.draw,
+    "half-network": half_network.draw,
     "digits": digits.draw,
 }
 MANIFEST = "manifest.json"

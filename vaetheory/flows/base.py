@@ -84,7 +84,7 @@ class Flow(Embedding):
 
     @abstractmethod
     def log_det(self, z: Array) -> Array:
-        """Log |det J| of `forward` at the latent z, in nats, `(..., d) -> (...)`."""
+        """Log of ``|det J|`` at the latent z, J the Jacobian of `forward`; nats, `(..., d) -> (...)`."""
 
     def log_volume(self, z: Array) -> Array:
         return self.log_det(z)

@@ -12,6 +12,10 @@ from vaetheory.decoders.base import Decoder, as_decoder
 from vaetheory.derivatives import Function
 from vaetheory.flows.base import Flow
 
+#: Log scales beyond this, in size, are refused, or cut where the flow is the decoder of a model:
+#: the output or its square would overflow (see `Elementwise.limit`).
+LARGEST_LOG_SCALE = 300.0
+
 
 class Coupling(Flow):
     """Affine coupling: some coordinates pass, and set log scale and shift of the others.
@@ -29,7 +33,8 @@ class Coupling(Flow):
     Raises
     ------
     ValueError
-        If the mask is no mask, or the conditioner returns another shape.
+        If the mask is no mask, or the conditioner returns another shape; by the methods, if it
+        returns a log scale beyond 300 in size.
 
     Notes
     -----
@@ -61,19 +66,29 @@ class Coupling(Flow):
                 f"got shape {found}"
             )
 
-    def _parts(self, name: str, value: Array) -> tuple[Array, Array, Array, Array]:
-        """What passes, what changes, log scale and shift."""
+    def _parts(
+        self, name: str, value: Array, *, stop: bool = False
+    ) -> tuple[Array, Array, Array, Array]:
+        """What passes, what changes, log scale and shift; log scales too large refused or cut."""
         value = points(name, value, self.latent_dim)
         kept, m = value[..., self._keep], len(self._change)
         function = getattr(self.conditioner, "function", self.conditioner)
         out = function(kept)
-        return kept, value[..., self._change], out[..., :m], out[..., m:]
+        s = out[..., :m]
+        if stop and type(s) is np.ndarray:
+            s = np.clip(s, -LARGEST_LOG_SCALE, LARGEST_LOG_SCALE)
+        s = points("log scale", s, m, limit=LARGEST_LOG_SCALE)
+        return kept, value[..., self._change], s, out[..., m:]
 
     def _joined(self, kept: Array, changed: Array) -> Array:
         return anp.concatenate([kept, changed], axis=-1)[..., self._order]
 
     def forward(self, z: Array) -> Array:
         kept, rest, s, t = self._parts("z", z)
+        return self._joined(kept, anp.exp(s) * rest + t)
+
+    def __call__(self, z: Array) -> Array:
+        kept, rest, s, t = self._parts("z", z, stop=True)
         return self._joined(kept, anp.exp(s) * rest + t)
 
     def inverse(self, x: Array) -> Array:
@@ -84,7 +99,7 @@ class Coupling(Flow):
         return anp.sum(self._parts("z", z)[2], axis=-1)
 
     def jacobian(self, z: Array) -> Array:
-        kept, rest, s, _ = self._parts("z", z)
+        kept, rest, s, _ = self._parts("z", z, stop=True)
         m, scale = len(self._change), np.exp(s)
         inner = self.conditioner.jacobian(kept)
         out = np.zeros((*kept.shape[:-1], self.latent_dim, self.latent_dim))
@@ -95,7 +110,7 @@ class Coupling(Flow):
         return out
 
     def hessian(self, z: Array) -> Array:
-        kept, rest, s, _ = self._parts("z", z)
+        kept, rest, s, _ = self._parts("z", z, stop=True)
         m, scale = len(self._change), np.exp(s)
         first, second = self.conditioner.jacobian(kept), self.conditioner.hessian(kept)
         slope, bend = first[..., :m, :], second[..., :m, :, :]

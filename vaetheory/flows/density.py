@@ -64,7 +64,25 @@ def preimages(flow: Embedding, x: Array, latent: ArrayLike | None = None) -> Arr
 
 def latent_log_density(flow: Embedding, z: Array) -> Array:
     """Log density of f(z) under the flow, `(..., d) -> (...)`, from the latents."""
-    return standard_log_prob(z) - flow.log_volume(z)
+    return standard_log_prob(z) - checked_log_volume(flow, z)
+
+
+def checked_log_volume(flow: Embedding, z: Array) -> Array:
+    """The flow's log volume, which may be the caller's own code: finite and of the right shape."""
+    with np.errstate(all="ignore"):
+        volume = np.asarray(flow.log_volume(z))
+    if volume.shape != z.shape[:-1]:
+        raise ValueError(
+            f"flow.log_det: expected shape {z.shape[:-1]} for z of shape {z.shape}, got "
+            f"{volume.shape}"
+        )
+    if not np.isfinite(volume).all():
+        bad = ~np.isfinite(volume)
+        raise ValueError(
+            f"flow.log_det: expected finite numbers, got {volume[bad][0]} at "
+            f"z = {z[bad][0].tolist()}"
+        )
+    return volume
 
 
 def flow_log_density(flow: Embedding, x: ArrayLike, *, latent: ArrayLike | None = None) -> Array:
@@ -210,6 +228,7 @@ def laplacian_ratio(flow: Flow, x: ArrayLike) -> Array:
     if not isinstance(flow, Flow):
         raise ValueError(f"flow: expected a Flow, got {type(flow).__name__}")
     z = preimages(flow, vectors("x", x, flow.latent_dim))
+    checked_log_volume(flow, z)
     slope, bend = np.linalg.inv(flow.jacobian(z)), flow.hessian(z)
     total = np.zeros(z.shape[:-1])
     for axis in range(flow.latent_dim):

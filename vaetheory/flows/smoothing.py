@@ -21,8 +21,9 @@ from numpy.typing import ArrayLike, NDArray
 from vaetheory import likelihoods
 from vaetheory._validation import Array, as_array, fraction, integer, option, vectors
 from vaetheory.evidence import log_evidence
-from vaetheory.flows.base import Embedding
+from vaetheory.flows.base import Embedding, Flow
 from vaetheory.flows.density import latent_log_density, preimages, require_embedding
+from vaetheory.flows.local import Local
 from vaetheory.gaussians import LOG_2PI
 from vaetheory.jets import Jet, exp, log, taylor
 from vaetheory.models import LatentModel
@@ -79,30 +80,8 @@ class SmoothedDensity:
         return np.asarray(self.status == REACHED)
 
 
-class _Local:
-    """The rows of a batch at their latents: everything the routes share."""
-
-    def __init__(self, flow: Embedding, z: Array) -> None:
-        self.flow, self.z = flow, z
-        self.jacobian = flow.jacobian(z)
-        self.image = np.asarray(flow.forward(z))
-        triangle = np.linalg.qr(self.jacobian, mode="r")
-        size = np.abs(np.diagonal(triangle, axis1=-2, axis2=-1))
-        if not (size > 0).all():
-            raise ValueError("jacobian: expected full rank at the data, got a singular one")
-        self.inverse = np.linalg.inv(triangle)
-
-    def directions(self, rows: NDArray[np.intp], v: Array) -> Array:
-        """Directions w = R^-1 v of the nodes v `(M, d)`, `(n, M, d)`."""
-        return v @ np.swapaxes(self.inverse[rows], -1, -2)
-
-    def coefficients(self, rows: NDArray[np.intp], w: Array, order: int) -> Array:
-        """Taylor coefficients of f along w, `(order + 1, n, M, D)`."""
-        return taylor(self.flow.forward, self.z[rows, None], w, order)
-
-
-def _series(local: _Local, terms: int) -> tuple[Array, Array]:
-    """Coefficients of sigma^2, sigma^4, ... of the excess, `(N, terms)`, and their rounding.
+def _series(local: Local, terms: int) -> tuple[Array, Array]:
+    """Coefficients of (sigma / unit)^2, ^4, ... of the excess, `(N, terms)`, and their rounding.
 
     The coefficient of sigma^2k in E[exp(-h)] is a polynomial of degree 6 k in v, of which the
     Gauss-Hermite rule makes no error.
@@ -115,8 +94,9 @@ def _series(local: _Local, terms: int) -> tuple[Array, Array]:
     order = 2 * terms
     values, sizes = [], []
     for rows in _chunks(len(local.z), len(nodes) * D * (order + 2)):
-        w = local.directions(rows, nodes)
-        c = local.coefficients(rows, w, order + 1)[1:]
+        unit = local.unit[rows, None, None]
+        w = local.directions(rows, nodes) * unit
+        c = local.coefficients(rows, w, order + 1)[1:] / unit
         z = local.z[rows, None]
         h, size = np.zeros((2, order + 1, *w.shape[:-1]))
         linear, square = (z * w).sum(axis=-1), 0.5 * (w**2).sum(axis=-1)
@@ -140,7 +120,9 @@ def _series(local: _Local, terms: int) -> tuple[Array, Array]:
         # The majorant of -log(1 - s) bounds that of log(1 + s).
         majorant[1:] *= -1
         sizes.append(-log(Jet(majorant)).coefficients[2::2].T)
-    return np.concatenate(values), gamma(64) * np.concatenate(sizes)
+    # Coefficient k is of degree 6 k in what the Jacobian's disagreement blurs.
+    off = gamma(64) + 6 * np.arange(1, terms + 1) * local.slack[:, None]
+    return np.concatenate(values), off * np.concatenate(sizes)
 
 
 def _half(nodes: Array) -> NDArray[np.intp]:
@@ -182,7 +164,7 @@ def smoothing_coefficients(
     Notes
     -----
     Source: claims 8a and 8c. The first is 1/2 Laplacian p / p on the manifold, plus
-    1/4 |II|^2 - 1/8 |H|^2, II its second fundamental form and H the trace of it.
+    ``1/4 |II|^2 - 1/8 |H|^2``, II its second fundamental form and H the trace of it.
 
     Examples
     --------
@@ -200,9 +182,19 @@ def smoothing_coefficients(
     data = vectors("x", x, flow.data_dim)
     z = preimages(flow, data, latent)
     try:
-        values, _ = _series(_Local(flow, z.reshape(-1, flow.latent_dim)), terms)
+        local = Local(flow, z.reshape(-1, flow.latent_dim))
+        values, _ = _series(local, terms)
     except TypeError as error:
         raise ValueError(str(error)) from None
+    with np.errstate(over="ignore"):
+        for power in range(terms):
+            values[:, power:] /= local.unit[:, None]
+            values[:, power:] /= local.unit[:, None]
+    if not np.isfinite(values).all():
+        raise ValueError(
+            f"terms: expected coefficients in the range of float64, got larger ones within {terms}"
+            " terms; use smoothed_log_density, or data in other units"
+        )
     return values.reshape(*z.shape[:-1], terms)
 
 
@@ -213,7 +205,7 @@ def _require_dim(flow: Embedding) -> None:
         )
 
 
-def _quadrature(local: _Local, scale: Array, rtol: float) -> tuple[Array, Array]:
+def _quadrature(local: Local, scale: Array, rtol: float) -> tuple[Array, Array]:
     """Excess by quadrature over v, and its error estimate."""
     dim = local.flow.latent_dim
     try:
@@ -236,7 +228,10 @@ def _quadrature(local: _Local, scale: Array, rtol: float) -> tuple[Array, Array]
     for rows in _chunks(len(scale), len(nodes) * local.flow.data_dim * (order + 1)):
         v = np.broadcast_to(nodes, (len(rows), *nodes.shape))
         with np.errstate(over="ignore", invalid="ignore"):
-            up, _, off = _exponents(local, scale[rows], rows, v, order)
+            up, down, off = _exponents(local, scale[rows], rows, v, order)
+            # Of degree 6 in what the Jacobian's disagreement blurs, as in the series.
+            size = np.abs(up + down) / 2 + (up - down) ** 2 / 4
+            off = off + 6 * local.slack[rows, None] * size
             noise[rows] = (np.exp(-up) * off) @ weights
     with np.errstate(invalid="ignore", divide="ignore"):
         value = np.log1p(found.value)
@@ -246,7 +241,7 @@ def _quadrature(local: _Local, scale: Array, rtol: float) -> tuple[Array, Array]
 
 
 def _exponents(
-    local: _Local, scale: Array, rows: NDArray[np.intp], v: Array, order: int
+    local: Local, scale: Array, rows: NDArray[np.intp], v: Array, order: int
 ) -> tuple[Array, Array, Array]:
     """h(v) and h(-v) of the nodes v `(n, M, d)`, and what rounding and truncation do to them."""
     s = scale[:, None]
@@ -259,6 +254,7 @@ def _exponents(
     # The difference loses what f rounds, magnified by 1 / sigma.
     speed = np.linalg.norm(local.jacobian[rows], axis=(-2, -1))[:, None]
     plain_off = 8 * EPS / s * (reach + speed * np.linalg.norm(z, axis=-1))
+    plain_off = plain_off + local.slack[rows, None] * np.linalg.norm(v, axis=-1)
     bends = [np.asarray(local.flow(z + sign * s[..., None] * w)) for sign in (1, -1)]
     bends = [
         (f - image) / s[..., None] - sign * straight for f, sign in zip(bends, (1, -1), strict=True)
@@ -372,10 +368,14 @@ def smoothed_log_density(
 
 def _limits(flow: Embedding, z: Array) -> tuple[Array, Array]:
     """The limit at the latents, and an estimate of its rounding."""
-    limit = np.asarray(latent_log_density(flow, z))
-    condition = np.linalg.cond(flow.jacobian(z))
+    limit, local = np.asarray(latent_log_density(flow, z)), Local(flow, z)
+    condition = np.linalg.cond(local.jacobian)
     size = (z**2).sum(axis=-1) + np.abs(limit) + np.abs(np.log(condition)) + condition
-    return limit, gamma(16 * flow.data_dim) * size
+    rounding = gamma(16 * flow.data_dim) * size
+    # A flow gives its log determinant itself; an embedding's is that of its Jacobian.
+    if not isinstance(flow, Flow):
+        rounding = rounding + np.sqrt(flow.latent_dim) * local.slack
+    return limit, rounding
 
 
 class _Found:
@@ -422,7 +422,7 @@ class _Rows:
             # The dearest route is for what the two others leave open.
             waiting = np.flatnonzero(~(local.reached(rtol) | exact.reached(rtol)))
             if len(waiting):
-                at = _Local(self.flow, self.z[self.index[waiting]])
+                at = Local(self.flow, self.z[self.index[waiting]])
                 local.improve(waiting, *_quadrature(at, self.scale[waiting], rtol))
         # Where they contradict each other there is mass that is not near z0. Both figures are
         # estimates: hence the factor 3.
@@ -439,14 +439,21 @@ class _Rows:
         return excess, error, size, names
 
     def _by_series(self) -> _Found:
-        coefficients, blurred = _series(_Local(self.flow, self.z), _TERMS)
-        powers = self.scale[:, None] ** (2 * np.arange(1, _TERMS + 1))
-        terms = coefficients[self.index] * powers
-        # An asymptotic series is off by its last terms, and more where they hardly fall.
-        size = np.abs(terms) + np.finfo(float).tiny
-        left = size[:, -1] + size[:, -2] * (size[:, 1:] / size[:, :-1]).max(axis=-1)
-        error = left + (blurred[self.index] * powers).sum(axis=-1)
-        return _Found(terms.sum(axis=-1), error, size.sum(axis=-1), "series")
+        local = Local(self.flow, self.z)
+        coefficients, blurred = _series(local, _TERMS)
+        with np.errstate(over="ignore", invalid="ignore"):
+            ratio = self.scale / local.unit[self.index]
+            powers = ratio[:, None] ** (2 * np.arange(1, _TERMS + 1))
+            terms = coefficients[self.index] * powers
+            # An asymptotic series is off by its last terms, and more where they hardly fall.
+            size = np.abs(terms) + np.finfo(float).tiny
+            left = size[:, -1] + size[:, -2] * (size[:, 1:] / size[:, :-1]).max(axis=-1)
+            error = left + (blurred[self.index] * powers).sum(axis=-1)
+            value = terms.sum(axis=-1)
+        # Far beyond where it is of use its terms overflow.
+        bad = ~np.isfinite(value) | ~np.isfinite(error)
+        value, error = np.where(bad, 0.0, value), np.where(bad, np.inf, error)
+        return _Found(value, error, np.where(bad, 0.0, size.sum(axis=-1)), "series")
 
     def _by_evidence(self, limit: Array, rounding: Array) -> _Found:
         value, error = np.empty((2, len(self.scale)))
@@ -457,4 +464,7 @@ class _Rows:
             model = LatentModel(self.flow, likelihood, self.flow.latent_dim)
             found = log_evidence(model, image[rows], rtol=1e-12)
             value[rows], error[rows] = found.value - limit[rows], found.error
-        return _Found(value, error + rounding, np.abs(value), "evidence")
+        # Noise that float64 does not resolve beside the data tells nothing.
+        blind = self.scale < 8 * EPS * np.linalg.norm(image, axis=-1)
+        error = np.where(blind, np.inf, error + rounding)
+        return _Found(value, error, np.abs(value), "evidence")

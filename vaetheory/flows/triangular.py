@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from vaetheory._validation import Array, as_array, points, vectors
 from vaetheory.flows.base import Flow
+from vaetheory.flows.coupling import LARGEST_LOG_SCALE
 
 
 class Triangular(Flow):
@@ -30,7 +31,8 @@ class Triangular(Flow):
     Raises
     ------
     ValueError
-        If the shapes do not fit together or a matrix is not triangular.
+        If the shapes do not fit together, a matrix is not triangular, or an entry of `log_scale`
+        is beyond 300 in size.
 
     Examples
     --------
@@ -46,7 +48,10 @@ class Triangular(Flow):
         self.weight = as_array("weight", weight, ndim=2)
         d = len(self.weight)
         self.shift = as_array("shift", shift, ndim=2)
-        self.bias, self.log_scale = vectors("bias", bias, d), vectors("log_scale", log_scale, d)
+        self.bias, self.log_scale = (
+            vectors("bias", bias, d),
+            points("log_scale", log_scale, d, limit=LARGEST_LOG_SCALE),
+        )
         for name, matrix, above in (("weight", self.weight, 0), ("shift", self.shift, 1)):
             if matrix.shape != (d, d) or np.triu(matrix, above).any():
                 kind = "strictly lower" if above == 0 else "lower"

@@ -1,0 +1,273 @@
+"""The experiment: on any executor, interrupted or not, the same numbers; and its command."""
+
+import json
+import sys
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vaetheory.cli import experiment as command
+from vaetheory.cli import main
+from vaetheory.figures import half_network
+from vaetheory.progress import listening
+from vaetheory.training import OBJECTIVES, Experiment, Settings, Source, run_experiment, tables
+from vaetheory.training.experiment import run_task
+
+
+def cloud(count=60):
+    k = np.arange(count)
+    angle = 2.4 * k
+    radius = np.sqrt(k / count)
+    X = np.stack([radius * np.cos(angle), radius * np.sin(angle), radius**2], axis=-1)
+    return Source("cloud", X + 0.01 * np.cos(7.7 * np.arange(3 * count)).reshape(X.shape))
+
+
+def small(**changes):
+    plan = Settings(latent_dim=2, hidden=(4,), batch=16, epochs=6, every=2, patience=3, rate=0.01)
+    options = {
+        "seeds": 2, "objectives": ("one-sigma", "half"), "informations": (1.0, 2.0), "draws": 20,
+        "exact": False,
+    }  # fmt: skip
+    return Experiment(cloud(), plan, **(options | changes))
+
+
+def test_an_executor_changes_nothing(tmp_path):
+    plain = list(run_experiment(small()))
+    with ThreadPoolExecutor(2) as pool:
+        pooled = list(run_experiment(small(), executor=pool, folder=tmp_path))
+    assert pooled == plain, "other numbers from an executor"
+    names = [t.name for t in small().tasks()]
+    assert [f"{r['objective']}-seed{r['seed']}-scale1" for r in plain] == names, "another order"
+
+
+def test_an_executor_needs_submit_and_result_only():
+    class Later:
+        def __init__(self, function, arguments):
+            self.work = (function, arguments)
+
+        def result(self):
+            return self.work[0](*self.work[1])
+
+        def cancel(self):
+            return False
+
+    class Cluster:
+        def submit(self, function, *arguments):
+            return Later(function, arguments)
+
+    found = list(run_experiment(small(seeds=1), executor=Cluster()))
+    assert found == list(run_experiment(small(seeds=1))), "other numbers"
+
+
+def test_a_run_that_is_killed_again_and_again_gives_the_same_numbers(tmp_path):
+    experiment = small(seeds=1, exact=True)
+    whole = list(run_experiment(experiment))
+    count = 0
+
+    def kill(done):
+        nonlocal count
+        count += 1
+        if count % 5 == 0:
+            raise KeyboardInterrupt
+
+    kills, found = 0, []
+    for _ in range(40):
+        try:
+            with listening(kill):
+                found = list(run_experiment(experiment, folder=tmp_path))
+            break
+        except KeyboardInterrupt:
+            kills += 1
+    assert kills >= 2, f"killed {kills} times only"
+    assert found == json.loads(json.dumps(whole)), "other numbers after interruptions"
+    assert not list((tmp_path / "checkpoints").iterdir()), "checkpoints of finished tasks are left"
+
+
+def test_what_is_done_is_not_done_again(tmp_path, monkeypatch):
+    first = list(run_experiment(small(), folder=tmp_path))
+    monkeypatch.setattr(
+        "vaetheory.training.experiment.run_task", lambda *a: pytest.fail("done again")
+    )
+    assert list(run_experiment(small(), folder=tmp_path)) == first, "other numbers"
+
+
+def test_a_folder_of_another_experiment_is_refused(tmp_path):
+    next(run_experiment(small(), folder=tmp_path))
+    for other in (small(seeds=3), small(draws=21)):
+        with pytest.raises(ValueError, match=r"experiment.json: expected the folder of this"):
+            next(run_experiment(other, folder=tmp_path))
+    moved = Experiment(Source("cloud", cloud().X + 1), small().settings, seeds=2,
+                       objectives=("one-sigma", "half"), informations=(1.0, 2.0), draws=20,
+                       exact=False)  # fmt: skip
+    with pytest.raises(ValueError, match="got one of another experiment"):
+        next(run_experiment(moved, folder=tmp_path))
+
+
+@pytest.mark.parametrize(("text", "message"), [("{", "expected JSON"), ("[]", "a JSON object")])
+def test_a_damaged_result_is_named(text, message, tmp_path):
+    list(run_experiment(small(seeds=1), folder=tmp_path))
+    path = tmp_path / "tasks" / "half-seed0-scale1.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message) as caught:
+        next(run_experiment(small(seeds=1), folder=tmp_path))
+    assert str(path) in str(caught.value), "the file is not named"
+
+
+def test_what_has_not_begun_is_cancelled():
+    futures = []
+
+    class Lazy:
+        def submit(self, function, *arguments):
+            futures.append(Future())
+            if len(futures) == 1:
+                futures[0].set_result(function(*arguments))
+            return futures[-1]
+
+    running = run_experiment(small(), executor=Lazy())
+    next(running)
+    running.close()
+    assert all(f.cancelled() for f in futures[1:]), "work goes on after the run was closed"
+
+
+def test_information_is_chosen_by_validation_alone(monkeypatch):
+    task = small().tasks()[1]
+    assert task.objective == "half", task.name
+    found = run_task(task)
+    best = max(found["sweep"], key=lambda e: e["validation"])
+    assert found["information"] == best["information"], f"{found['sweep']}"
+    assert found["validation"] == best["validation"], f"{found['sweep']}"
+    # Other test data change what is measured and nothing of what is chosen.
+    from vaetheory.training import experiment, split
+
+    monkeypatch.setattr(
+        experiment, "split", lambda s, seed: experiment.Split(
+            split(s, seed).train, split(s, seed).validation, split(s, seed).test[::-1] * 1.5
+        ),
+    )  # fmt: skip
+    other = run_task(task)
+    for key in ("information", "validation", "epochs", "best_epoch", "ended"):
+        assert other[key] == found[key], f"{key} depends on the test data"
+    assert other["measures"] != found["measures"], "the test data were not measured"
+
+
+def test_scales_are_told_in_the_units_of_the_unscaled_data():
+    results = list(run_experiment(small(seeds=1, scales=(1.0, 1024.0))))
+    found = {(r["objective"], r["scale"]): r["measures"]["elbo"]["mean"] for r in results}
+    off = abs(found["half", 1024.0] - found["half", 1.0])
+    assert off < 1e-9, f"the half-network depends on the scale: {found}"
+    assert abs(found["one-sigma", 1024.0] - found["one-sigma", 1.0]) > 1, f"{found}"
+
+
+def test_the_table_pairs_by_seed():
+    def result(objective, seed, elbo):
+        return {
+            "objective": objective, "seed": seed, "scale": 1.0, "sizes": [70, 10, 20],
+            "outputs": [2, 3], "measures": {"elbo": {"mean": elbo}},
+        }  # fmt: skip
+
+    results = [result("half", s, 10.0 + s) for s in range(3)]
+    results += [result("ordinary", s, 2 * s) for s in (2, 0, 1)]
+    rows = {r.objective: r for r in tables.table(results)}
+    lead = rows["ordinary"].behind["elbo"]
+    assert (lead.mean, lead.count) == (9.0, 3), f"{lead}"
+    assert np.isclose(lead.high - lead.mean, 4.302652730 / np.sqrt(3)), f"{lead}"
+    wide = rows["ordinary"].elsewhere["elbo"]
+    ratio = (wide.high - wide.mean) / (lead.high - lead.mean)
+    assert np.isclose(ratio**2, (1 / 3 + 2 / 7) * 3), f"{wide}"
+    assert not rows["half"].behind, "the half-network was compared with itself"
+    text = tables.markdown(tables.table(results))
+    assert "| half | 1 | 5 | 11.00 ± 2.48 |" in text, text
+    with pytest.raises(ValueError, match="results: expected at least one"):
+        tables.table([])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seeds": 0}, "seeds: expected"),
+        ({"objectives": ("third",)}, "objectives: expected one of"),
+        ({"objectives": ()}, "objectives: expected at least one"),
+        ({"informations": (-1.0,)}, "informations: expected positive numbers"),
+        ({"scales": (0.0,)}, "scales: expected positive numbers"),
+        ({"draws": 1}, "draws: expected"),
+    ],
+)
+def test_experiments_are_checked(changes, message):
+    with pytest.raises(ValueError, match=message):
+        small(**changes)
+
+
+def test_the_page_tells_what_is_stored():
+    page = (Path(__file__).parents[1] / "docs" / "half-network.md").read_text(encoding="utf-8")
+    for name, found in half_network.stored().items():
+        text = tables.markdown(tables.table(found["results"]))
+        assert f"<!-- {name} -->\n\n{text}" in page, f"another table of {name}"
+
+
+# The command ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def numbers(tmp_path):
+    path = tmp_path / "cloud.csv"
+    path.write_text("\n".join(",".join(map(repr, map(float, row))) for row in cloud(40).X))
+    return path
+
+
+def test_the_command_writes_results_and_a_table(numbers, tmp_path, capsys):
+    folder = tmp_path / "out"
+    arguments = [
+        "experiment", "half-network", "--data", str(numbers), "--seeds", "1", "--epochs", "3",
+        "--draws", "20", "--out", str(folder), "--latent-dim",
+        "1",
+        "--scales", "1,2",
+    ]  # fmt: skip
+    assert main(arguments) == 0, "failed"
+    captured = capsys.readouterr()
+    assert captured.err == "", "progress was printed where there is no terminal"
+    lines = captured.out.splitlines()
+    assert len(lines) == 12 + 2 + 12, f"{len(lines)} lines"
+    assert (folder / "table.md").read_text() == "\n".join(lines[12:]) + "\n", "another table"
+    document = json.loads((folder / "results.json").read_text())
+    assert document["experiment"]["source"]["name"] == "cloud.csv", "the data are not named"
+    assert len(document["results"]) == 12, f"{len(document['results'])} results"
+    assert {r["objective"] for r in document["table"]} == set(OBJECTIVES), "objectives are missing"
+    assert "environment" in json.loads((folder / "experiment.json").read_text()), "no versions"
+    # Again: everything is there already.
+    assert main(arguments) == 0, "not resumed"
+    assert capsys.readouterr().out == captured.out, "another table"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data", "nowhere.npy"], "--data: expected one of digits, patches, breast-cancer, or"),
+        (["--scales", "1,x"], "--scales: expected numbers by commas, got 1,x"),
+        (["--seeds", "0"], "seeds: expected an integer of at least 1"),
+        (["--jobs", "0"], "--jobs: expected at least 1"),
+        (["--out", __file__], "--out: expected a folder"),
+    ],
+)
+def test_bad_requests_are_one_line_and_status_two(arguments, message, capsys, tmp_path, numbers):
+    known = ["experiment", "half-network", "--data", str(numbers), "--out", str(tmp_path / "o")]
+    assert main([*known, *arguments]) == 2, "not refused"
+    captured = capsys.readouterr()
+    assert message in captured.err, captured.err
+    assert len(captured.err.splitlines()) == 1, f"not one line: {captured.err}"
+
+
+def test_the_time_left_is_shown_on_a_terminal(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    now = [100.0]
+    monkeypatch.setattr(command.time, "monotonic", lambda: now[0])
+    clock = command._Clock(4)
+    # One task was there already: it says nothing of the pace.
+    clock.done(1)
+    now[0] += 60
+    clock.show("a", 0.5)
+    now[0] += 60
+    clock.show("a", 1.0)
+    shown = capsys.readouterr().err
+    assert shown == "\r\x1b[Ka: 50%, 5 min left\r\x1b[Ka: 100%, 4 min left", repr(shown)

@@ -1,0 +1,150 @@
+"""`vaetheory experiment`."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from vaetheory.cli import progress
+from vaetheory.cli.jobs import processes
+from vaetheory.files import replacing, write_json
+from vaetheory.progress import listening
+
+
+def add(commands: Any) -> None:
+    """Declare the command."""
+    parser = commands.add_parser(
+        "experiment", help="train half-networks beside ordinary VAEs and measure both"
+    )
+    parser.add_argument("name", choices=["half-network"])
+    parser.add_argument(
+        "--data", default="digits", metavar="DATA",
+        help="digits, patches, breast-cancer, or a file: .npy, .npz, .csv, IDX (digits)",
+    )  # fmt: skip
+    parser.add_argument("--seeds", type=int, default=10, metavar="N")
+    parser.add_argument("--epochs", type=int, metavar="N", help="passes at most (600)")
+    parser.add_argument("--latent-dim", type=int, default=2, metavar="N")
+    parser.add_argument(
+        "--scales", default="1", metavar="NUMBERS", help="factors of the data, by commas"
+    )
+    parser.add_argument(
+        "--informations", metavar="NUMBERS",
+        help="BAGGINS' h to choose from by validation, by commas (0.5,1,1.5,2,3,6)",
+    )  # fmt: skip
+    parser.add_argument("--first-seed", type=int, default=0, metavar="N", help="(0)")
+    parser.add_argument("--draws", type=int, default=5000, metavar="K", help="of the bound (5000)")
+    parser.add_argument(
+        "--ends", choices=["pooled", "each", "plain"],
+        help="what the networks' ends take from the training data: one deviation, one for each "
+        "dimension, nothing",
+    )  # fmt: skip
+    parser.add_argument(
+        "--pooled", action="store_true",
+        help="one variance for all dimensions where the batch sets it, as sparse data need",
+    )  # fmt: skip
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes to run in")
+    parser.add_argument(
+        "--out", default="half-network", metavar="DIR",
+        help="for results and checkpoints; the same again goes on where it was (half-network)",
+    )  # fmt: skip
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the experiment, one line a result, and print the table."""
+    from vaetheory.training import SOURCES, Experiment, Settings, read, run_experiment, tables
+
+    known = options.data in SOURCES
+    if not known and not Path(options.data).is_file():
+        raise ValueError(
+            f"--data: expected one of {', '.join(SOURCES)}, or a file that exists, got "
+            f"{options.data}"
+        )
+    source = SOURCES[options.data]() if known else read(options.data)
+    settings = Settings(
+        latent_dim=options.latent_dim, units=options.ends or source.units, pooled=options.pooled
+    )
+    if options.epochs is not None:
+        settings = replace(settings, epochs=options.epochs)
+    experiment = Experiment(
+        source,
+        settings,
+        seeds=options.seeds,
+        first_seed=options.first_seed,
+        scales=_numbers("--scales", options.scales),
+        draws=options.draws,
+    )
+    if options.informations is not None:
+        informations = _numbers("--informations", options.informations)
+        experiment = replace(experiment, informations=informations)
+    folder = Path(options.out)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"--out: expected a folder, got {folder}, which is something else")
+    tasks, results = experiment.tasks(), []
+    with processes(options.jobs) as executor:
+        running = run_experiment(experiment, folder=folder, executor=executor)
+        clock = _Clock(len(tasks))
+        for number, task in enumerate(tasks):
+            clock.done(number)
+            label = f"{number}/{len(tasks)}: {task.name}"
+            clock.show(label, 0.0)
+            with listening(partial(clock.show, label)):
+                result = next(running)
+            progress.show("")
+            results.append(result)
+            print(_line(result), flush=True)
+    rows = tables.table(results)
+    text = tables.markdown(rows)
+    write_json(
+        folder / "results.json",
+        {"experiment": experiment.described(), "results": results, "table": tables.plain(rows)},
+    )
+    with replacing(folder / "table.md") as draft:
+        draft.write_text(text, encoding="utf-8")
+    print(text, end="")
+    return 0
+
+
+def _numbers(name: str, text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"{name}: expected numbers by commas, got {text}") from None
+
+
+class _Clock:
+    """Shows what is running and how much time it may still take."""
+
+    def __init__(self, count: int) -> None:
+        self.count, self.number, self.started = count, 0, time.monotonic()
+        self.known = 0
+
+    def done(self, number: int) -> None:
+        self.number = number
+        # What an earlier run has left comes at once and says nothing of the pace.
+        if time.monotonic() - self.started < 0.5:
+            self.known, self.started = number, time.monotonic()
+
+    def show(self, label: str, share: float) -> None:
+        made = self.number - self.known + share
+        spent = time.monotonic() - self.started
+        left = ""
+        if made > 0 and spent > 1:
+            seconds = spent / made * (self.count - self.number - share)
+            left = f", {seconds / 60:.0f} min left" if seconds > 90 else f", {seconds:.0f} s left"
+        progress.show(f"{label}: {share:.0%}{left}")
+
+
+def _line(result: dict[str, Any]) -> str:
+    found = result["measures"]
+    names = [m for m in ("elbo", "importance", "evidence") if m in found]
+    shown = [f"{m} {found[m]['mean']:.2f}" for m in names]
+    h = "" if result["information"] is None else f"  h {result['information']:g}"
+    return (
+        f"{result['objective']:<14} seed {result['seed']:<3} scale {result['scale']:<6g} "
+        f"{'  '.join(shown)}{h}  {result['epochs']} epochs, {result['ended']}"
+    )

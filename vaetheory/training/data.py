@@ -1,0 +1,131 @@
+"""Data sets of the experiment, dequantised and split by a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vaetheory._validation import Array, as_array, integer
+
+_VALIDATION, _TEST = 0.1, 0.2
+#: Fewer rows could not be split in three.
+LEAST_ROWS = 20
+_PATCH = 8
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set as it was measured.
+
+    Attributes
+    ----------
+    name : str
+    X : array (N, D)
+    step : float
+        Distance of neighbouring grey values; 0 where the data are continuous. Uniform noise of
+        this width makes grey values continuous: their expected log density plus D log step is a
+        lower bound of the log probability of the grey values.
+    units : str
+        The networks' ends that suit it, see `Units`.
+    """
+
+    name: str
+    X: Array
+    step: float = 0.0
+    units: str = "pooled"
+
+
+@dataclass(frozen=True)
+class Split:
+    """Training, validation and test data, `(N, D)` each, of which no two share a datum."""
+
+    train: Array
+    validation: Array
+    test: Array
+
+    def times(self, factor: float) -> Split:
+        """The same data in other units."""
+        return Split(self.train * factor, self.validation * factor, self.test * factor)
+
+
+def split(source: Source, seed: int) -> Split:
+    """Dequantise and split at random: 70, 10 and 20 of 100.
+
+    Raises
+    ------
+    ValueError
+        If there are too few rows, or a column of the training data does not vary.
+
+    Examples
+    --------
+    >>> found = split(Source("line", np.arange(20.0)[:, None]), seed=0)
+    >>> len(found.train), len(found.validation), len(found.test)
+    (14, 2, 4)
+    """
+    integer("seed", seed)
+    X = as_array(source.name, source.X, ndim=2)
+    if len(X) < LEAST_ROWS or X.shape[1] == 0:
+        raise ValueError(
+            f"{source.name}: expected at least {LEAST_ROWS} rows of at least one number, got "
+            f"shape {X.shape}"
+        )
+    rng = np.random.default_rng([seed, 100])
+    order = rng.permutation(len(X))
+    if source.step:
+        X = X + source.step * rng.random(X.shape)
+    first, second = round(_TEST * len(X)), round((_TEST + _VALIDATION) * len(X))
+    parts = (X[order[second:]], X[order[first:second]], X[order[:first]])
+    constant = np.flatnonzero(np.ptp(parts[0], axis=0) == 0)
+    if constant.size:
+        raise ValueError(
+            f"{source.name}: expected columns that vary, got {constant.size} constant in the "
+            f"training data, the first of them column {constant[0]}; leave them out"
+        )
+    return Split(*parts)
+
+
+def digits() -> Source:
+    """scikit-learn's 1,797 handwritten digits, 8 x 8, 17 grey values, as numbers in [0, 1)."""
+    return Source("digits", _datasets().load_digits().data / 17, 1 / 17)
+
+
+def patches() -> Source:
+    """Patches of 8 x 8 of scikit-learn's two photographs: green, 256 grey values, in [0, 1).
+
+    Every fourth patch of a grid: no two share a pixel.
+    """
+    found = []
+    for photograph in _datasets().load_sample_images().images:
+        green = np.asarray(photograph, dtype=np.float64)[..., 1]
+        rows, columns = (n // _PATCH for n in green.shape)
+        cut = green[: rows * _PATCH, : columns * _PATCH]
+        cells = cut.reshape(rows, _PATCH, columns, _PATCH).swapaxes(1, 2)
+        found.append(cells.reshape(-1, _PATCH**2)[::4])
+    return Source("patches", np.concatenate(found) / 256, 1 / 256)
+
+
+def breast_cancer() -> Source:
+    """30 measurements of 569 cell samples, in their own units, which differ by 10^5."""
+    return Source("breast-cancer", _datasets().load_breast_cancer().data, units="each")
+
+
+def _datasets() -> Any:
+    try:
+        from sklearn import datasets
+    except ImportError:
+        raise ValueError(
+            "data: expected scikit-learn, which carries these data sets: "
+            "pip install 'vaetheory[data]'"
+        ) from None
+    return datasets
+
+
+#: The data sets that come with scikit-learn.
+SOURCES: Mapping[str, Callable[[], Source]] = {
+    "digits": digits,
+    "patches": patches,
+    "breast-cancer": breast_cancer,
+}

@@ -1,0 +1,154 @@
+"""The density model that a trained VAE is: fixed from its training data, then only looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from vaetheory._validation import Array
+from vaetheory.decoders import TanhNetwork
+from vaetheory.gaussians import LOG_2PI
+from vaetheory.likelihoods import Gaussian
+from vaetheory.models import LatentModel
+from vaetheory.objectives import baggins, bilbo, profile_likelihood
+from vaetheory.training.vae import Vae
+
+#: Latents decoded at a time.
+_ROWS = 8192
+
+
+def blocks(count: int, each: int) -> Iterator[slice]:
+    """Slices of `count` data such that `each` latents a datum make a block."""
+    step = max(1, _ROWS // each)
+    for i in range(0, count, step):
+        yield np.s_[i : min(i + step, count)]
+
+
+@dataclass(frozen=True)
+class Density:
+    """p(x) = E_{N(0, diag v)} N(x; f(z), diag sigma^2), with an encoder q(z|x) to bound it.
+
+    Whatever the objective left to the batch is fixed from training data, once: the floating prior
+    v_j = E[m_j^2] + s_j^2, and the sigma_i of the profile likelihood or of BAGGINS. Nothing of a
+    held-out datum enters but the datum itself.
+
+    Attributes
+    ----------
+    vae : Vae
+    params : array (count,)
+    prior_scale : array (d,)
+        sqrt(v); ones where the prior is N(0, I).
+    log_sigma : array (D,) or None
+        None where the decoder gives one for each latent.
+    """
+
+    vae: Vae
+    params: Array
+    prior_scale: Array
+    log_sigma: Array | None
+
+    @classmethod
+    def of(cls, vae: Vae, params: Array, X: Array, *, noise: Array) -> Density:
+        """Fix the density model from training data.
+
+        Parameters
+        ----------
+        vae : Vae
+        params : array (count,)
+        X : array (N, D)
+            Training data.
+        noise : array (draws, N, d)
+            Standard normal draws for the expectations over q(z|x).
+        """
+        objective, d = vae.objective, vae.latent_dim
+        prior_scale, log_sigma = np.ones(d), None
+        loc, log_scale = vae.encode(params, X)
+        if objective.floating:
+            bound = bilbo(np.zeros(len(X)), loc, np.exp(log_scale[0]))
+            prior_scale = np.sqrt(np.diagonal(bound.prior_cov))
+        if objective.likelihood == "one":
+            log_sigma = np.full(vae.data_dim, vae.split(params)[2][-1])
+        elif objective.likelihood != "learned":
+            scale = np.exp(log_scale)
+            draws = [vae.decode(params, loc + scale * e)[0] for e in noise]
+            xhat, repeated = np.concatenate(draws), np.tile(X, (len(noise), 1))
+            if objective.likelihood == "profile":
+                log_sigma = profile_likelihood(repeated, xhat, pooled=vae.pooled).log_scale
+            else:
+                log_sigma = baggins(
+                    repeated, xhat, information=vae.information, pooled=vae.pooled
+                ).log_scale
+        return cls(vae, params, prior_scale, log_sigma)
+
+    def encode(self, X: Array) -> tuple[Array, Array]:
+        """Posterior means and deviations, `(N, d)` each."""
+        loc, log_scale = self.vae.encode(self.params, X)
+        return loc, np.exp(log_scale)
+
+    def divergence(self, loc: Array, scale: Array) -> Array:
+        """KL( N(loc, scale^2) || prior ) of each datum, `(N,)`, in nats: its rate."""
+        m, s = loc / self.prior_scale, scale / self.prior_scale
+        return 0.5 * (m**2 + s**2 - 1 - 2 * np.log(s)).sum(axis=-1)
+
+    def log_likelihood(self, X: Array, z: Array) -> Array:
+        """Log p(x given z) of data `(n, D)` at K latents each `(n, K, d)`: `(n, K)`, in nats.
+
+        Raises
+        ------
+        FloatingPointError
+            If a square overflows.
+        """
+        n, k, d = z.shape
+        xhat, log_sigma = self.vae.decode(self.params, z.reshape(n * k, d))
+        if log_sigma is None:
+            assert self.log_sigma is not None
+            log_sigma = self.log_sigma
+        white = X[:, None] - xhat.reshape(n, k, -1)
+        white *= np.exp(-log_sigma).reshape(*((n, k) if log_sigma.ndim == 2 else ()), -1)
+        square = np.einsum("nkd,nkd->nk", white, white)
+        # Of which NumPy's error state hears nothing.
+        if not np.isfinite(square).all():
+            raise FloatingPointError("an overflow in the log likelihood")
+        fixed = self.vae.data_dim * LOG_2PI / 2 + log_sigma.sum(axis=-1)
+        return -0.5 * square - (fixed.reshape(n, k) if log_sigma.ndim == 2 else fixed)
+
+    def elbo(self, X: Array, noise: Array) -> Array:
+        """ELBO of each datum, `(N,)`, in nats, from given draws `(K, N, d)`; unbiased."""
+        loc, scale = self.encode(X)
+        out = np.empty(len(X))
+        for rows in blocks(len(X), len(noise)):
+            z = loc[rows, None] + scale[rows, None] * np.swapaxes(noise[:, rows], 0, 1)
+            out[rows] = self.log_likelihood(X[rows], z).mean(axis=1)
+        return out - self.divergence(loc, scale)
+
+    def decoder(self) -> TanhNetwork:
+        """The decoder of a latent N(0, I), in the data's units, as one of the library's.
+
+        Raises
+        ------
+        ValueError
+            If the decoder gives variances as well.
+        """
+        if self.log_sigma is None:
+            raise ValueError(
+                "decoder: expected a likelihood of fixed variances, got one whose variances the "
+                "decoder gives"
+            )
+        network, units = self.vae.decoder, self.vae.units
+        layers = network.layers(self.vae.split(self.params)[1])
+        weights, biases = [w for w, _ in layers], [b for _, b in layers]
+        weights[0] = weights[0] * self.prior_scale
+        weights[-1] = weights[-1] * np.reshape(units.scale, (-1, 1))
+        biases[-1] = units.loc + units.scale * biases[-1]
+        return TanhNetwork(weights, biases)
+
+    def latent_model(self) -> LatentModel:
+        """The same density as a `LatentModel`, for `log_evidence` and `elbo`; raises as `decoder`.
+
+        Its latent is z / sqrt(v), which has the prior N(0, I) (claim 6b).
+        """
+        decoder = self.decoder()
+        assert self.log_sigma is not None
+        return LatentModel(decoder, Gaussian(scale=np.exp(self.log_sigma)), self.vae.latent_dim)

@@ -1,0 +1,125 @@
+"""Networks of tanh layers whose parameters lie in one vector, with reverse mode by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vaetheory._validation import Array, integer
+from vaetheory.decoders import TanhNetwork
+
+#: Weights (out, in) and biases (out,), a pair a layer: views into one vector.
+Layers = list[tuple[Array, Array]]
+
+
+@dataclass(frozen=True)
+class Network:
+    """Fully connected layers with tanh between them; the last is affine.
+
+    What it holds is the shape; parameters are vectors `(count,)`, so that an optimiser updates all
+    of them at once and a checkpoint is one array.
+
+    Parameters
+    ----------
+    sizes : tuple of int
+        Inputs, widths of the hidden layers, outputs.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two sizes, or one is not positive.
+
+    Examples
+    --------
+    >>> network = Network((2, 3, 1))
+    >>> network.count
+    13
+    >>> p = network.initial([np.random.default_rng(0), np.random.default_rng(1)])
+    >>> network.decoder(p)([0.0, 0.0]).tolist()
+    [0.0]
+    """
+
+    sizes: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.sizes) < 2:
+            raise ValueError(f"sizes: expected inputs and outputs at least, got {self.sizes}")
+        for size in self.sizes:
+            integer("sizes", size, low=1)
+
+    @property
+    def count(self) -> int:
+        """Number of parameters."""
+        pairs = zip(self.sizes, self.sizes[1:], strict=False)
+        return sum((inputs + 1) * outputs for inputs, outputs in pairs)
+
+    def layers(self, params: Array) -> Layers:
+        """Weights and biases as views into `params`."""
+        out, at = [], 0
+        for inputs, outputs in zip(self.sizes, self.sizes[1:], strict=False):
+            end = at + inputs * outputs
+            weight, bias = params[at:end].reshape(outputs, inputs), params[end : end + outputs]
+            out.append((weight, bias))
+            at = end + outputs
+        return out
+
+    def initial(self, rngs: Sequence[np.random.Generator]) -> Array:
+        """Draw initial parameters: weights N(0, 1 / inputs), biases 0.
+
+        A generator a layer: networks that differ in their outputs only begin with the same
+        hidden layers, and with the same first outputs.
+        """
+        params = np.zeros(self.count)
+        for (weight, _), rng in zip(self.layers(params), rngs, strict=True):
+            weight[...] = rng.standard_normal(weight.shape) / np.sqrt(weight.shape[1])
+        return params
+
+    def forward(self, layers: Layers, x: Array) -> list[Array]:
+        """Input, activations of the hidden layers, output: `(B, .)` each."""
+        out = [x]
+        for weight, bias in layers[:-1]:
+            sums = out[-1] @ weight.T
+            sums += bias
+            out.append(np.tanh(sums, out=sums))
+        weight, bias = layers[-1]
+        last = out[-1] @ weight.T
+        last += bias
+        out.append(last)
+        return out
+
+    def backward(
+        self, layers: Layers, slopes: Layers, values: list[Array], slope: Array, *, inner: bool
+    ) -> Array | None:
+        """Carry the gradient in the output, `(B, outputs)`, back.
+
+        Parameters
+        ----------
+        layers : Layers
+        slopes : Layers
+            Where the gradients of the parameters are written.
+        values : list of array
+            What `forward` returned.
+        slope : array (B, outputs)
+        inner : bool
+            Whether the gradient in the input is wanted; returned then.
+        """
+        for i in range(len(layers) - 1, -1, -1):
+            weight_slope, bias_slope = slopes[i]
+            np.matmul(slope.T, values[i], out=weight_slope)
+            slope.sum(axis=0, out=bias_slope)
+            if i == 0 and not inner:
+                return None
+            slope = slope @ layers[i][0]
+            if i > 0:
+                # Where tanh(u) = a its derivative is 1 - a^2.
+                square = values[i] * values[i]
+                square *= slope
+                slope -= square
+        return slope
+
+    def decoder(self, params: Array) -> TanhNetwork:
+        """The network with these parameters as one of the library's decoders."""
+        layers = self.layers(params)
+        return TanhNetwork([w for w, _ in layers], [b for _, b in layers])

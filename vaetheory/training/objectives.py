@@ -1,0 +1,77 @@
+"""The objectives set side by side: what each network gives, and what each one maximises."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vaetheory._validation import option
+
+POSTERIORS = ("learned", "constant", "unit")
+LIKELIHOODS = ("learned", "one", "profile", "baggins")
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A training objective, by its posterior, its prior and its likelihood.
+
+    Parameters
+    ----------
+    title : str
+    posterior : {"learned", "constant", "unit"}
+        Variances that the encoder gives for each datum, variances s_j^2 that are learned but the
+        same for all data, or s = 1.
+    likelihood : {"learned", "one", "profile", "baggins"}
+        Variances that the decoder gives for each latent and data dimension; one learned sigma;
+        the batch-optimal sigma_i^2 = r_i; BAGGINS' sigma_i^2 = r_i + v_i exp(-2h).
+    floating : bool
+        Whether the prior floats with the batch: then the objective is BILBO, and the posterior's
+        variances are constant. Else it is N(0, I).
+
+    Raises
+    ------
+    ValueError
+        If a part is not known, or the prior floats under variances that are not constant.
+
+    Examples
+    --------
+    >>> OBJECTIVES["half"].outputs(latent_dim=2, data_dim=64)
+    (2, 64)
+    >>> OBJECTIVES["ordinary"].outputs(latent_dim=2, data_dim=64)
+    (4, 128)
+    """
+
+    title: str
+    posterior: str
+    likelihood: str
+    floating: bool = False
+
+    def __post_init__(self) -> None:
+        option("posterior", self.posterior, POSTERIORS)
+        option("likelihood", self.likelihood, LIKELIHOODS)
+        if self.floating and self.posterior == "learned":
+            raise ValueError(
+                "posterior: expected constant variances under a floating prior, got learned ones"
+            )
+
+    def outputs(self, *, latent_dim: int, data_dim: int) -> tuple[int, int]:
+        """Outputs of the encoder and of the decoder."""
+        encoder = 2 if self.posterior == "learned" else 1
+        decoder = 2 if self.likelihood == "learned" else 1
+        return encoder * latent_dim, decoder * data_dim
+
+    def extra(self, *, latent_dim: int) -> int:
+        """Number of learned parameters outside the networks."""
+        constant = latent_dim if self.posterior == "constant" else 0
+        return constant + (1 if self.likelihood == "one" else 0)
+
+
+#: (a) to (f) of claim 11, in order.
+OBJECTIVES: Mapping[str, Objective] = {
+    "ordinary": Objective("ordinary VAE, all variances learned", "learned", "learned"),
+    "one-sigma": Objective("posterior variances learned, one sigma", "learned", "one"),
+    "optimal-sigma": Objective("posterior variances learned, optimal sigma", "learned", "profile"),
+    "constant": Objective("constant posterior variances, one sigma", "constant", "one"),
+    "bilbo": Objective("BILBO, one sigma", "unit", "one", floating=True),
+    "half": Objective("BILBO + BAGGINS: the half-network", "unit", "baggins", floating=True),
+}

@@ -1,0 +1,291 @@
+"""One training run: minibatches, early stopping, checkpoints."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vaetheory._validation import Array, fraction, integer, option
+from vaetheory.progress import Progress, report
+from vaetheory.training import checkpoints
+from vaetheory.training.adam import Adam
+from vaetheory.training.data import Split
+from vaetheory.training.density import Density
+from vaetheory.training.objectives import Objective
+from vaetheory.training.vae import Units, Vae
+
+#: Data, and draws of them all together, from which a density is fixed.
+_FIXING_ROWS = 16_384
+EARLY, BUDGET, DIVERGED = "stopped early", "budget spent", "diverged"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run is trained with, the same for all objectives.
+
+    Attributes
+    ----------
+    latent_dim : int
+    hidden : tuple of int
+        Widths of the hidden layers.
+    batch : int
+        Data a step; a training set that is smaller is one batch.
+    epochs : int
+        Passes through the training data, at most.
+    every : int
+        Steps between two looks at the validation data, rounded to epochs.
+    patience : int
+        Looks without a better one after which the run stops.
+    rate : float
+        Adam's learning rate.
+    units : {"pooled", "each", "plain"}
+        See `Units`.
+    pooled : bool
+        Whether the variances set by a batch are one for all dimensions.
+
+    Raises
+    ------
+    ValueError
+        If a setting is out of range.
+
+    Examples
+    --------
+    >>> Settings(latent_dim=8).hidden
+    (128,)
+    """
+
+    latent_dim: int = 2
+    hidden: tuple[int, ...] = (128,)
+    batch: int = 128
+    epochs: int = 600
+    every: int = 50
+    patience: int = 8
+    rate: float = 2e-3
+    units: str = "pooled"
+    pooled: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("latent_dim", "epochs", "every", "patience"):
+            integer(name, getattr(self, name), low=1)
+        integer("batch", self.batch, low=2)
+        for width in self.hidden:
+            integer("hidden", width, low=1)
+        fraction("rate", self.rate, low=1e-8, high=1.0)
+        option("units", self.units, ("pooled", "each", "plain"))
+
+    def model(self, objective: Objective, train: Array, information: float) -> Vae:
+        """The VAE of an objective, its units those of the training data."""
+        return Vae(
+            objective,
+            train.shape[1],
+            self.latent_dim,
+            self.hidden,
+            Units.of(train, self.units),
+            information,
+            self.pooled,
+        )
+
+
+@dataclass
+class Run:
+    """A training run, finished or on its way.
+
+    Attributes
+    ----------
+    best : array (count,)
+        Parameters at the greatest validation ELBO.
+    best_epoch : int
+    validation : list of float
+        Validation ELBO at each look, nats a datum.
+    epoch : int
+        Epochs done.
+    ended : str
+        "stopped early", "budget spent", "diverged" (a number overflowed: `best` is from before),
+        or empty on its way.
+    """
+
+    best: Array
+    best_epoch: int = 0
+    validation: list[float] = field(default_factory=list)
+    epoch: int = 0
+    ended: str = ""
+
+    @property
+    def best_validation(self) -> float:
+        """The greatest validation ELBO, nats a datum."""
+        return max(self.validation)
+
+
+def _noise(seed: int, kind: int, shape: tuple[int, ...]) -> Array:
+    return np.random.default_rng([seed, 200, kind]).standard_normal(shape)
+
+
+def density_of(vae: Vae, params: Array, train: Array, *, seed: int, draws: int = 1) -> Density:
+    """The density model of parameters, with the draws over the training posteriors set by a seed.
+
+    Of very large training sets the first 16,384 are used; the split has shuffled them.
+
+    Raises
+    ------
+    FloatingPointError
+        If a number overflows.
+    """
+    rows = train[:_FIXING_ROWS]
+    draws = max(1, min(draws, _FIXING_ROWS // len(rows)))
+    noise = _noise(seed, 0, (draws, len(rows), vae.latent_dim))
+    with np.errstate(over="raise", invalid="raise", divide="raise", under="ignore"):
+        return Density.of(vae, params, rows, noise=noise)
+
+
+def validation_elbo(vae: Vae, params: Array, data: Split, *, seed: int, draws: int = 8) -> float:
+    """Mean ELBO of the validation data, the same draws at every look; raises as `density_of`."""
+    noise = _noise(seed, 1, (draws, len(data.validation), vae.latent_dim))
+    density = density_of(vae, params, data.train, seed=seed)
+    with np.errstate(over="raise", invalid="raise", divide="raise", under="ignore"):
+        return float(density.elbo(data.validation, noise).mean())
+
+
+def train(
+    vae: Vae,
+    data: Split,
+    settings: Settings,
+    *,
+    seed: int,
+    checkpoint: Path | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """Train until the validation ELBO no longer grows or the budget is spent.
+
+    Parameters
+    ----------
+    vae : Vae
+    data : Split
+        Only its training and validation parts are looked at.
+    settings : Settings
+    seed : int
+        Of the initial parameters, the order of the data and the noise: objectives trained with
+        one seed see the same batches and the same draws.
+    checkpoint : Path, optional
+        Written at every look; where it is there, the run goes on from it, bit for bit as if it
+        had not been interrupted.
+    progress : callable, optional
+        Called with the fraction of the epochs that is done.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    ValueError
+        If the data do not fit the VAE, the networks overflow at once, or the checkpoint is
+        damaged or of another run.
+
+    Examples
+    --------
+    >>> from vaetheory.training import OBJECTIVES
+    >>> X = np.stack([np.arange(40.0), np.arange(40.0) ** 2], axis=-1)
+    >>> data = Split(X[::2], X[1::4], X[3::4])
+    >>> settings = Settings(latent_dim=1, hidden=(4,), batch=10, epochs=8, every=4)
+    >>> vae = settings.model(OBJECTIVES["half"], data.train, 1.5)
+    >>> run = train(vae, data, settings, seed=0)
+    >>> run.ended, run.epoch, len(run.validation)
+    ('budget spent', 8, 5)
+    """
+    integer("seed", seed)
+    vae.checked("train", data.train)
+    vae.checked("validation", data.validation)
+    task = _fingerprint(vae, data, settings, seed)
+    rng = np.random.default_rng([seed, 300])
+    params, adam = vae.initial(seed), Adam(vae.count, settings.rate)
+    run = Run(params.copy())
+    if checkpoint is not None and checkpoint.exists():
+        run = _resume(checkpoint, task, params, adam, rng)
+    batch = min(settings.batch, len(data.train))
+    steps = len(data.train) // batch
+    every = max(1, round(settings.every / steps))
+    try:
+        if not run.validation:
+            run.validation.append(validation_elbo(vae, params, data, seed=seed))
+        while not run.ended:
+            for _ in range(min(every, settings.epochs - run.epoch)):
+                order = rng.permutation(len(data.train))
+                for i in range(steps):
+                    noise = rng.standard_normal((batch, vae.latent_dim))
+                    rows = order[i * batch : (i + 1) * batch]
+                    adam.step(params, vae.loss_and_gradient(params, data.train[rows], noise)[1])
+                run.epoch += 1
+            found = validation_elbo(vae, params, data, seed=seed)
+            if found > run.best_validation:
+                run.best[...] = params
+                run.best_epoch = run.epoch
+            run.validation.append(found)
+            looks = len(run.validation) - 1 - int(np.argmax(run.validation))
+            if looks >= settings.patience:
+                run.ended = EARLY
+            elif run.epoch >= settings.epochs:
+                run.ended = BUDGET
+            if checkpoint is not None:
+                _keep(checkpoint, task, run, params, adam, rng)
+            report(run.epoch / settings.epochs, progress)
+    except FloatingPointError:
+        run.ended = DIVERGED
+        if not run.validation:
+            raise ValueError(
+                "data: expected numbers that the networks can take, got an overflow at the "
+                "initial parameters"
+            ) from None
+    return run
+
+
+def _fingerprint(vae: Vae, data: Split, settings: Settings, seed: int) -> str:
+    """What a checkpoint must have been written for."""
+    plain = {
+        "objective": asdict(vae.objective),
+        "information": vae.information,
+        "settings": asdict(settings),
+        "seed": seed,
+    }
+    digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode())
+    for part in (data.train, data.validation):
+        digest.update(np.ascontiguousarray(part).tobytes())
+    return digest.hexdigest()
+
+
+def _keep(
+    path: Path, task: str, run: Run, params: Array, adam: Adam, rng: np.random.Generator
+) -> None:
+    arrays = {"params": params, "first": adam.first, "second": adam.second, "best": run.best}
+    values = {
+        "task": task,
+        "steps": adam.steps,
+        "rng": rng.bit_generator.state,
+        "best_epoch": run.best_epoch,
+        "validation": run.validation,
+        "epoch": run.epoch,
+        "ended": run.ended,
+    }
+    checkpoints.save(path, arrays, values)
+
+
+def _resume(path: Path, task: str, params: Array, adam: Adam, rng: np.random.Generator) -> Run:
+    arrays, values = checkpoints.load(path)
+    known: dict[str, Any] = dict(values)
+    if known.get("task") != task:
+        raise ValueError(
+            f"{path}: expected a checkpoint of this run, got one of other data, settings, "
+            "objective or seed"
+        )
+    params[...], adam.first[...], adam.second[...] = (
+        arrays[name] for name in ("params", "first", "second")
+    )
+    adam.steps = known["steps"]
+    rng.bit_generator.state = known["rng"]
+    return Run(
+        arrays["best"], known["best_epoch"], known["validation"], known["epoch"], known["ended"]
+    )

@@ -1,0 +1,144 @@
+"""The results of an experiment as a table: means over seeds, and paired differences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vaetheory.training.objectives import OBJECTIVES
+from vaetheory.training.statistics import Interval, interval
+
+#: The objective that the others are compared with.
+REFERENCE = "half"
+MEASURES = ("elbo", "importance", "evidence", "rate", "distortion")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One objective at one scale.
+
+    Attributes
+    ----------
+    objective : str
+    scale : float
+    outputs : int
+        Of both networks.
+    measures : mapping of str to Interval
+        Over seeds, of the means over held-out data.
+    behind : mapping of str to Interval
+        How far it is behind the half-network: the paired difference half - this, over the seeds
+        that both have; empty for the half-network.
+    elsewhere : mapping of str to Interval
+        The same, widened to hold for other data sets of this size.
+    """
+
+    objective: str
+    scale: float
+    outputs: int
+    measures: Mapping[str, Interval]
+    behind: Mapping[str, Interval]
+    elsewhere: Mapping[str, Interval]
+
+
+def _values(results: Iterable[Mapping[str, Any]], measure: str) -> dict[int, float]:
+    """Mean over the held-out data, by seed."""
+    found = {r["seed"]: r["measures"].get(measure) for r in results}
+    return {seed: value["mean"] for seed, value in found.items() if value is not None}
+
+
+def table(results: Sequence[Mapping[str, Any]]) -> list[Row]:
+    """Rows of an experiment's results, as `experiment.run` yields them; scale by scale.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+
+    Examples
+    --------
+    >>> shared = {"scale": 1.0, "sizes": [70, 10, 20], "outputs": [2, 3]}
+    >>> results = [
+    ...     {"objective": name, "seed": seed, "measures": {"elbo": {"mean": value}}, **shared}
+    ...     for name, seed, value in [("half", 0, 3.0), ("half", 1, 5.0), ("bilbo", 0, 2.0),
+    ...                               ("bilbo", 1, 3.0)]
+    ... ]
+    >>> table(results)[0].behind["elbo"].mean
+    1.5
+    """
+    if not results:
+        raise ValueError("results: expected at least one, got none")
+    rows = []
+    for scale in sorted({r["scale"] for r in results}):
+        here = [r for r in results if r["scale"] == scale]
+        reference = [r for r in here if r["objective"] == REFERENCE]
+        for name in OBJECTIVES:
+            own = [r for r in here if r["objective"] == name]
+            if not own:
+                continue
+            train, _, test = own[0]["sizes"]
+            measures, behind, elsewhere = {}, {}, {}
+            for measure in MEASURES:
+                values = _values(own, measure)
+                if not values:
+                    continue
+                measures[measure] = interval(list(values.values()))
+                others = _values(reference, measure)
+                both = sorted(set(values) & set(others))
+                if name != REFERENCE and both:
+                    apart = np.array([others[s] - values[s] for s in both])
+                    behind[measure] = interval(apart)
+                    elsewhere[measure] = interval(apart, overlap=test / train)
+            rows.append(Row(name, scale, sum(own[0]["outputs"]), measures, behind, elsewhere))
+    return rows
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """The table in Markdown: mean and half the width of the 95 % interval; nats a datum."""
+    shown = [m for m in MEASURES if any(m in r.measures for r in rows)]
+    head = ["objective", "scale", "outputs", *shown]
+    head += [f"half ahead in {m}" for m in shown if m in ("elbo", "importance", "evidence")]
+    lines = ["| " + " | ".join(head) + " |", "| --- " * len(head) + "|"]
+    for row in rows:
+        cells = [row.objective, f"{row.scale:g}", str(row.outputs)]
+        cells += [_text(row.measures.get(m)) for m in shown]
+        cells += [
+            _text(row.behind.get(m)) for m in shown if m in ("elbo", "importance", "evidence")
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _text(found: Interval | None) -> str:
+    if found is None:
+        return ""
+    if found.count == 1:
+        return f"{found.mean:.2f}"
+    return f"{found.mean:.2f} ± {(found.high - found.low) / 2:.2f}"
+
+
+def plain(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """The rows as plain values, for JSON; an interval of one seed has no ends."""
+
+    def ends(found: Interval) -> dict[str, Any]:
+        known = found.count > 1
+        return {
+            "mean": found.mean,
+            "low": found.low if known else None,
+            "high": found.high if known else None,
+            "seeds": found.count,
+        }
+
+    return [
+        {
+            "objective": row.objective,
+            "scale": row.scale,
+            "outputs": row.outputs,
+            "measures": {m: ends(v) for m, v in row.measures.items()},
+            "half_ahead": {m: ends(v) for m, v in row.behind.items()},
+            "half_ahead_elsewhere": {m: ends(v) for m, v in row.elsewhere.items()},
+        }
+        for row in rows
+    ]

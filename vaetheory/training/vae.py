@@ -1,0 +1,271 @@
+"""A variational auto-encoder in training: its parameters, its loss and the loss's gradient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from vaetheory._validation import Array, as_array, positive
+from vaetheory.gaussians import LOG_2PI
+from vaetheory.objectives import baggins, bilbo, profile_likelihood
+from vaetheory.training.networks import Network
+from vaetheory.training.objectives import Objective
+
+
+@dataclass(frozen=True)
+class Units:
+    """The fixed affine maps at the data's ends of the networks.
+
+    The encoder sees (x - loc) / scale, the decoder's means are loc + scale times its outputs.
+    Objectives are computed on the data themselves, in their own units.
+
+    Parameters
+    ----------
+    loc : array (D,)
+    scale : number or array (D,)
+    """
+
+    loc: Array
+    scale: Array
+
+    @classmethod
+    def of(cls, X: Array, kind: str) -> Units:
+        """Units of training data `(N, D)`.
+
+        Parameters
+        ----------
+        X : array (N, D)
+        kind : {"pooled", "each", "plain"}
+            The mean of each dimension, and one standard deviation for all of them or one for
+            each; "plain" is no map at all.
+
+        Examples
+        --------
+        >>> Units.of(np.array([[0.0, 1.0], [2.0, 1.0]]), "pooled").scale.round(6).tolist()
+        0.707107
+        """
+        if kind == "plain":
+            return cls(np.zeros(X.shape[1]), np.array(1.0))
+        # Less the first row, so that a common offset costs no digits.
+        loc = X[0] + (X - X[0]).mean(axis=0)
+        variance = ((X - loc) ** 2).mean(axis=0)
+        scale = np.sqrt(variance.mean() if kind == "pooled" else variance)
+        return cls(loc, positive("spread of the training data", scale, max_ndim=1))
+
+
+@dataclass(frozen=True)
+class Vae:
+    """Encoder, decoder, objective and units; parameters are one vector `(count,)`.
+
+    Parameters
+    ----------
+    objective : Objective
+    data_dim, latent_dim : int
+    hidden : tuple of int
+        Widths of the hidden layers, the same in encoder and decoder.
+    units : Units
+    information : float
+        BAGGINS' h, nats a dimension.
+    pooled : bool
+        Whether the batch's variances (profile, BAGGINS) are one for all dimensions.
+    """
+
+    objective: Objective
+    data_dim: int
+    latent_dim: int
+    hidden: tuple[int, ...]
+    units: Units
+    information: float = 2.0
+    pooled: bool = False
+
+    @cached_property
+    def encoder(self) -> Network:
+        """The encoder's shape."""
+        outputs = self.objective.outputs(latent_dim=self.latent_dim, data_dim=self.data_dim)
+        return Network((self.data_dim, *self.hidden, outputs[0]))
+
+    @cached_property
+    def decoder(self) -> Network:
+        """The decoder's shape."""
+        outputs = self.objective.outputs(latent_dim=self.latent_dim, data_dim=self.data_dim)
+        return Network((self.latent_dim, *self.hidden[::-1], outputs[1]))
+
+    @cached_property
+    def count(self) -> int:
+        """Number of parameters."""
+        extra = self.objective.extra(latent_dim=self.latent_dim)
+        return self.encoder.count + self.decoder.count + extra
+
+    def split(self, params: Array) -> tuple[Array, Array, Array]:
+        """Parameters of the encoder, of the decoder, and those outside the networks: views."""
+        first, second = self.encoder.count, self.encoder.count + self.decoder.count
+        return params[:first], params[first:second], params[second:]
+
+    def initial(self, seed: int) -> Array:
+        """Initial parameters: every objective begins with the same hidden layers.
+
+        Log variances and log deviations begin at or around zero, in the data's own units.
+        """
+        params = np.zeros(self.count)
+        for kind, part in enumerate(self.split(params)[:2]):
+            network = (self.encoder, self.decoder)[kind]
+            layers = range(len(network.sizes) - 1)
+            part[...] = network.initial([np.random.default_rng([seed, kind, i]) for i in layers])
+        return params
+
+    def encode(self, params: Array, X: Array) -> tuple[Array, Array]:
+        """Posterior means and log deviations, `(N, d)` each."""
+        inner, _, extra = self.split(params)
+        layers = self.encoder.layers(inner)
+        code = self.encoder.forward(layers, (X - self.units.loc) / self.units.scale)[-1]
+        return self._posterior(code, extra)
+
+    def _posterior(self, code: Array, extra: Array) -> tuple[Array, Array]:
+        d = self.latent_dim
+        loc = code[:, :d]
+        if self.objective.posterior == "learned":
+            return loc, code[:, d:] / 2
+        log_scale = extra[:d] if self.objective.posterior == "constant" else np.zeros(d)
+        return loc, np.broadcast_to(log_scale, loc.shape)
+
+    def decode(self, params: Array, z: Array) -> tuple[Array, Array | None]:
+        """Means of the likelihood `(N, D)` and, where the decoder gives them, log deviations."""
+        layers = self.decoder.layers(self.split(params)[1])
+        out = self.decoder.forward(layers, z)[-1]
+        loc = self.units.loc + self.units.scale * out[:, : self.data_dim]
+        if self.objective.likelihood != "learned":
+            return loc, None
+        return loc, out[:, self.data_dim :] / 2
+
+    def loss_and_gradient(self, params: Array, X: Array, noise: Array) -> tuple[float, Array]:
+        """Minus the objective of a batch, nats a datum, and its gradient.
+
+        Parameters
+        ----------
+        params : array (count,)
+        X : array (B, D)
+        noise : array (B, d)
+            Standard normal draws: the latents are m + s noise.
+
+        Returns
+        -------
+        loss : float
+        gradient : array (count,)
+
+        Raises
+        ------
+        FloatingPointError
+            If a number overflows.
+
+        Notes
+        -----
+        Reverse mode by hand. The terms of a batch are the library's own `bilbo`, `baggins` and
+        `profile_likelihood`, with their gradients in closed form: in the means m / (B v), in the
+        reconstructions (x - xhat) / (B sigma^2).
+        """
+        gradient = np.empty(self.count)
+        (enc, dec, extra), (enc_slope, dec_slope, extra_slope) = (
+            self.split(params), self.split(gradient),
+        )  # fmt: skip
+        extra_slope[...] = 0.0
+        with np.errstate(over="raise", invalid="raise", divide="raise", under="ignore"):
+            inner = self.encoder.layers(enc)
+            seen = self.encoder.forward(inner, (X - self.units.loc) / self.units.scale)
+            loc, log_scale = self._posterior(seen[-1], extra)
+            scale = np.exp(log_scale)
+            z = loc + scale * noise
+            outer = self.decoder.layers(dec)
+            values = self.decoder.forward(outer, z)
+            term, out_slope = self._likelihood(X, values[-1], extra, extra_slope)
+            slopes = self.decoder.layers(dec_slope)
+            latent_slope = self.decoder.backward(outer, slopes, values, out_slope, inner=True)
+            assert latent_slope is not None
+            loss, code_slope = self._information(
+                term, loc, log_scale, scale, latent_slope, noise, extra_slope
+            )
+            slopes = self.encoder.layers(enc_slope)
+            self.encoder.backward(inner, slopes, seen, code_slope, inner=False)
+        # Products of matrices overflow without a word to NumPy's error state.
+        if not (np.isfinite(loss) and np.isfinite(gradient).all()):
+            raise FloatingPointError("an overflow in the loss or its gradient")
+        return loss, gradient
+
+    def _likelihood(
+        self, X: Array, out: Array, extra: Array, extra_slope: Array
+    ) -> tuple[float, Array]:
+        """Mean log likelihood of a batch, and minus its gradient in the decoder's outputs."""
+        size, dim = X.shape
+        unit, kind = self.units.scale, self.objective.likelihood
+        means = out[:, :dim]
+        xhat = self.units.loc + unit * means
+        residual = X - xhat
+        if kind == "learned":
+            precision = np.exp(-out[:, dim:])
+            weighted = residual * precision
+            misfit = residual * weighted
+            value = -0.5 * (dim * LOG_2PI + (out[:, dim:] + misfit).sum() / size)
+            slope = np.empty_like(out)
+            np.multiply(weighted, -unit / size, out=slope[:, :dim])
+            np.multiply(1 - misfit, 0.5 / size, out=slope[:, dim:])
+            return float(value), slope
+        if kind == "one":
+            log_sigma = extra[-1]
+            precision = np.exp(-2 * log_sigma)
+            misfit = precision * (np.einsum("nd,nd->", residual, residual) / size)
+            extra_slope[-1] = dim - misfit
+            value = -0.5 * (dim * (LOG_2PI + 2 * log_sigma) + misfit)
+            return float(value), residual * (-unit * precision / size)
+        if kind == "profile":
+            term = profile_likelihood(X, xhat, pooled=self.pooled)
+        else:
+            term = baggins(X, xhat, information=self.information, pooled=self.pooled)
+        # In this order the factors keep to the data's range, whatever its scale.
+        white = residual / term.scale
+        white *= -(unit / term.scale) / size
+        return float(term.value), white
+
+    def _information(
+        self,
+        term: float,
+        loc: Array,
+        log_scale: Array,
+        scale: Array,
+        latent_slope: Array,
+        noise: Array,
+        extra_slope: Array,
+    ) -> tuple[float, Array]:
+        """The loss, and its gradient in the encoder's outputs."""
+        size, d = loc.shape
+        wide = latent_slope * noise
+        wide *= scale
+        if self.objective.floating:
+            bound = bilbo(np.full(size, term), loc, scale[0])
+            variance = np.diagonal(bound.prior_cov)
+            if self.objective.posterior == "constant":
+                extra_slope[:d] = wide.sum(axis=0) + scale[0] ** 2 / variance - 1
+            return -float(bound.value), latent_slope + loc / (size * variance)
+        square = scale * scale
+        divergence = 0.5 * (loc * loc + square - 1 - 2 * log_scale).sum() / size
+        wide += (square - 1) / size
+        mean_slope = latent_slope + loc / size
+        if self.objective.posterior == "learned":
+            # The encoder gives log variances: half of the slope in log deviations.
+            code_slope = np.concatenate([mean_slope, wide / 2], axis=1)
+        else:
+            code_slope = mean_slope
+            if self.objective.posterior == "constant":
+                extra_slope[:d] = wide.sum(axis=0)
+        return float(divergence) - term, code_slope
+
+    def checked(self, name: str, X: ArrayLike) -> Array:
+        """Return `X` as data `(N, D)` of this model, or raise a ValueError."""
+        array = as_array(name, X, ndim=2)
+        if array.shape[1] != self.data_dim or not len(array):
+            raise ValueError(
+                f"{name}: expected a non-empty data set of shape (N, {self.data_dim}), "
+                f"got {array.shape}"
+            )
+        return array
