@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 import subprocess
 import sys
 from fractions import Fraction
@@ -9,10 +10,10 @@ from fractions import Fraction
 import pytest
 
 from vaetheory.certify import certificate as files
-from vaetheory.certify import check, exact, runner
+from vaetheory.certify import check, exact, proving, runner
 from vaetheory.certify.arithmetic import NotProved, TooLong
 from vaetheory.certify.checking import Checker
-from vaetheory.certify.enclosure import Enclosure
+from vaetheory.certify.enclosure import Enclosure, Range
 from vaetheory.certify.propositions import PROPOSITIONS
 from vaetheory.cli import main
 
@@ -190,6 +191,19 @@ def test_an_enclosure_moved_by_its_own_radius_is_refuted(label, made, again):
             check.compare(files.read(resealed(forged, sentence=True)), again[label])
 
 
+@pytest.mark.parametrize("label", list(PROPOSITIONS))
+def test_an_enclosure_of_twice_its_radius_is_refuted(label, made, again):
+    document = made[label]
+    for name, value in document["proved"].items():
+        kind, content = next(iter(value.items()))
+        if kind in ("ball", "range"):
+            ball = Enclosure.from_json(name, content)
+            wider = {kind: Enclosure(ball.mid, 2 * ball.rad).as_json()}
+            forged = with_change(document, ("proved", name), wider)
+            with pytest.raises(NotProved, match=name):
+                check.compare(files.read(resealed(forged, sentence=True)), again[label])
+
+
 def test_a_dropped_tail_is_refuted(made, tmp_path):
     document = made["3a-evidence"]
     nothing = Enclosure(Fraction(0), Fraction(0)).as_json()
@@ -226,6 +240,80 @@ def test_numbers_are_written_in_one_way_only(made, tmp_path):
         forged["inputs"]["s"] = other
         found = outcome(resealed(forged, sentence=False), tmp_path)
         assert found.verdict == check.REJECTED, f"{other!r} passed for 0.3"
+
+
+def test_what_a_file_says_is_shown_on_one_plain_line(made, tmp_path, capsys):
+    """A lone surrogate, which no terminal encodes, ended the command before the next file."""
+    strange = "a\nb\ud800\x1b[2J"
+    forgeries = [
+        with_change(made["2c"], ("inputs", strange), 1.5),
+        with_change(made["2c"], ("label",), strange),
+        with_change(made["2c"], ("proved", strange), {"exact": "1"}),
+        with_change(made["2c"], ("versions", strange), "1"),
+    ]
+    paths = []
+    for number, forged in enumerate([*forgeries, made["2c"]]):
+        paths.append(tmp_path / f"{number}.json")
+        paths[-1].write_text(json.dumps(resealed(forged)), encoding="utf-8")
+    assert main(["check-certificate", *map(str, paths)]) == 1, "not status 1"
+    shown = capsys.readouterr().out
+    assert len(shown.splitlines()) == 2 * len(paths) + 1, shown
+    assert shown.isascii(), shown
+    assert "1 accepted, 4 rejected, 0 unchecked" in shown, shown
+
+
+def test_versions_are_versions(made, tmp_path):
+    for value in ({}, made["2c"]["versions"] | {"python": "a\nb"}, {"python": "3.11.1"}):
+        found = outcome(resealed(with_change(made["2c"], ("versions",), value)), tmp_path)
+        assert found.verdict == check.REJECTED, f"{value} passed for versions"
+
+
+def test_numbers_of_any_size_have_one_spelling(made, tmp_path):
+    for other in ("1e9999", "1e-9999", "10e-4000"):
+        forged = with_change(made["2c"], ("inputs", "z"), other)
+        found = outcome(resealed(forged, sentence=True), tmp_path)
+        assert found.verdict == check.REJECTED, f"{other} passed"
+        assert "fewer digits" in found.message, found.message
+
+
+def test_a_fold_is_the_square_and_no_other_even_decoder():
+    """The statement names z^2: 2 z^2 at the right datum has two maximisers, but is another."""
+    proposition = PROPOSITIONS["3g"]
+    inputs = copy.deepcopy(dict(proposition.instances[0]))
+    inputs["model"]["decoder"]["coefficients"] = [["2"]]
+    with pytest.raises(NotProved, match=r"z\^2"):
+        runner.prove(proposition, inputs)
+
+
+def test_the_box_in_the_words_of_3f_is_the_box_that_is_proved(monkeypatch, made):
+    """It said a quarter of sigma / |f'|, more than the rounded box that was proved."""
+    from vaetheory.certify.propositions import gap_range
+
+    seen = []
+    right = gap_range.krawczyk
+    monkeypatch.setattr(
+        gap_range, "krawczyk", lambda F, t, box: (seen.append(box), right(F, t, box))[1]
+    )
+    proposition = PROPOSITIONS["3f"]
+    proposition.prove(proving.Prover(), proposition.instances[0], {"pieces": "64"})
+    mean, spread = (exact.text(r) for r in seen[0].radius)
+    centre = exact.text(seen[0].centre[1])
+    sentence = made["3f"]["sentence"]
+    assert f"|m - z0| < {mean} sigma" in sentence, sentence
+    assert f"|v - {centre} sigma^2| < {spread} sigma^2" in sentence, sentence
+
+
+@pytest.mark.parametrize("label", ["3f", "8a"])
+def test_bounds_in_words_are_rounded_outwards(label, made):
+    name = {"3f": "ratio", "8a": "remainder"}[label]
+    bounds = files.read(made[label]).proved[name]
+    shown = re.search(r"\[(-?[\d.]+), (-?[\d.]+)\]", made[label]["sentence"])
+    assert Fraction(shown[1]) <= bounds.lower, f"{shown[1]} is above the lower bound"
+    assert Fraction(shown[2]) >= bounds.upper, f"{shown[2]} is below the upper bound"
+    low, high = Fraction(2, 3), Fraction(2000001, 3000000)
+    low_shown, high_shown = str(Range(low, high - low))[1:-1].split(", ")
+    assert Fraction(low_shown) <= low - (high - low), "a lower end was rounded up"
+    assert Fraction(high_shown) >= high, "an upper end was rounded down"
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"a": 1, "a": 2}', "NaN", "\xff" * 9])

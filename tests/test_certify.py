@@ -16,11 +16,12 @@ from vaetheory import LatentModel, certify
 from vaetheory import decoders as float_decoders
 from vaetheory import elbo as float_elbo
 from vaetheory import likelihoods as float_likelihoods
-from vaetheory.certify import decoders, exact, likelihoods
+from vaetheory.certify import api, decoders, exact, likelihoods
 from vaetheory.certify.arithmetic import NotProved
 from vaetheory.certify.balls import balls
 from vaetheory.certify.cells import integrate
 from vaetheory.certify.enclosure import Enclosure
+from vaetheory.certify.global_maximum import compact_region
 from vaetheory.certify.integrals import integral
 from vaetheory.certify.intervals import intervals
 from vaetheory.certify.models import Model
@@ -434,3 +435,58 @@ PATCH = Model(decoders.SpherePatch("1"), NOISE)
 def test_bad_inputs_are_value_errors(call, expected):
     with pytest.raises(ValueError, match=expected):
         call()
+
+
+@given(
+    mid=st.fractions(-(10**6), 10**6),
+    rad=st.fractions(0, 10),
+    exponent=st.integers(-400, 400),
+    scale=st.integers(-400, 60),
+)
+def test_a_ball_in_words_holds_the_ball(mid, rad, exponent, scale):
+    """Digits were rounded without a word in the radius; radii below the doubles were an error."""
+    ball = Enclosure(mid * Fraction(10) ** min(exponent, 60), rad * Fraction(10) ** scale)
+    middle, radius = (Fraction(part) for part in str(ball).split(" +/- "))
+    assert middle - radius <= ball.lower, f"{ball} leaves out the lower end"
+    assert ball.upper <= middle + radius, f"{ball} leaves out the upper end"
+
+
+def test_a_wide_box_that_does_not_hold_the_maximiser_is_no_proof(monkeypatch):
+    model = certify.Model(
+        certify.decoders.Polynomial([[2]], [["1"]]), certify.likelihoods.Gaussian("0.3")
+    )
+    right = api.wide_candidate
+
+    def mirrored(model, x, centre):
+        """Boxes that are proved as well, but each about the other maximiser."""
+        return right(model, x, (-centre[0], centre[1]))
+
+    monkeypatch.setattr(api, "wide_candidate", mirrored)
+    with pytest.raises(NotProved, match="does not hold it"):
+        certify.maximum(model, ["1"])
+
+
+@given(greatest=st.floats(0, 1e15))
+def test_the_compact_region_is_not_rounded_inwards(greatest):
+    model = certify.Model(certify.decoders.Affine([["1"]]), certify.likelihoods.Gaussian("1"))
+    with balls(200) as F:
+        region = compact_region(F, model, (Fraction(0),), F.exact(-greatest))
+        K = F.exact(Fraction(greatest))
+        margin = F.exact(Fraction(1, 10**10)) * (2 * K + 1)
+        assert F.less(F.exact(region.low), -2 * K - 1 - margin), "the least variance"
+        assert F.less(F.sqrt(2 * K), F.exact(region.mean)), "the greatest mean"
+        top = F.log(F.exact(Fraction(8, 5)) * (2 * K + 1))
+        assert F.less(top, F.exact(region.high)), "the greatest variance"
+
+
+def test_radii_below_the_doubles_are_refused_and_small_ones_reached():
+    model = certify.Model(certify.decoders.Circle("1"), certify.likelihoods.Gaussian("0.1"))
+    with pytest.raises(ValueError, match="radius: expected at least"):
+        certify.log_evidence(model, ["0.6", "0.8"], radius="1e-330")
+    found = certify.log_evidence(model, ["0.6", "0.8"], radius="1e-120")
+    assert found.rad <= Fraction(1, 10**120), f"the radius reached is {found.radius}"
+
+
+def test_a_ball_that_is_not_finite_has_no_ends():
+    with balls(64) as F, pytest.raises(NotProved, match="not finite"):
+        F.bounds(F.log(F.exact(-1)))

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from vaetheory.certify import exact
-from vaetheory.certify.arithmetic import Arithmetic, Number
+from vaetheory.certify.arithmetic import Arithmetic, NotProved, Number
 from vaetheory.certify.enclosure import Enclosure
 from vaetheory.certify.exact import Vector
 from vaetheory.certify.global_maximum import prove_maximum
@@ -23,11 +23,13 @@ from vaetheory.certify.search import (
     tight_candidate,
     wide_candidate,
 )
-from vaetheory.certify.stationary import krawczyk, split, value_at
+from vaetheory.certify.stationary import Candidate, krawczyk, split, value_at
 from vaetheory.certify.workshop import bits_of
 
 #: Radii of log evidences that are aimed at where none is asked for, by latent dimension.
 RADII = {1: Fraction(1, 10**30), 2: Fraction(1, 10**12)}
+# Scales are doubles: radii far below would underflow.
+_LEAST = Fraction(1, 10**250)
 #: The radius of everything else.
 RADIUS = Fraction(1, 10**25)
 
@@ -80,7 +82,12 @@ def _prepared(model: Any, x: Any) -> tuple[Model, Vector]:
 
 
 def _radius(radius: Any, default: Fraction) -> Fraction:
-    return default if radius is None else exact.positive("radius", radius)
+    if radius is None:
+        return default
+    found = exact.positive("radius", radius)
+    if found < _LEAST:
+        raise ValueError(f"radius: expected at least 1e-250, got {radius!r:.80}")
+    return found
 
 
 def log_evidence(model: Any, x: Any, *, radius: exact.Exact | None = None) -> Enclosure:
@@ -246,14 +253,22 @@ def maximum(model: Any, x: Any) -> Maximum:
     wide = [wide_candidate(model, point, _centre(p)) for p in points]
     with Prover().arithmetic(80) as F:
         target = objective_at(F, model, point, ROUGH)
-        for candidate in wide:
+        for point_found, candidate in zip(points, wide, strict=True):
             krawczyk(F, target, candidate)
+            if not _holds(candidate, point_found):
+                raise NotProved("the wide box about a maximiser does not hold it")
         known = F.exact(highest.lower) - offset(F, model, point)
         known = F.exact(F.low(known))
         boxes = prove_maximum(F, model, point, target, wide, known, most=20_000)
     low, high = max(p.elbo.lower for p in points), max(p.elbo.upper for p in points)
     kept = tuple(p for p in points if p.elbo.upper >= low)
     return Maximum(Enclosure.between(low, high), kept, boxes)
+
+
+def _holds(wide: Candidate, found: StationaryPoint) -> bool:
+    """Whether the point's own box lies within the other, so that they speak of one point."""
+    pairs = zip(wide.box, found.box, strict=True)
+    return all(a < low and high < b for (a, b), (low, high) in pairs)
 
 
 def _centre(point: StationaryPoint) -> Vector:

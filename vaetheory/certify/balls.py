@@ -9,7 +9,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from vaetheory.certify.arithmetic import Arithmetic, Number
+from vaetheory.certify.arithmetic import Arithmetic, NotProved, Number
 
 try:
     from flint import acb, arb, ctx, fmpq, fmpz
@@ -58,6 +58,8 @@ class Balls(Arithmetic):
         return z.is_finite()
 
     def bounds(self, x: Number) -> tuple[Fraction, Fraction]:
+        if not x.is_finite():
+            raise NotProved("a ball is not finite")
         mid, rad = _fraction(x.mid()), _fraction(x.rad())
         return mid - rad, mid + rad
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -22,6 +23,9 @@ _KEYS = (
     "format", "label", "title", "verdict", "sentence", "statement", "inputs", "witness", "proved",
     "versions", "digest",
 )  # fmt: skip
+_DEPENDENCIES = ("vaetheory", "python-flint", "mpmath")
+_VERSION = re.compile(r"\d[0-9A-Za-z.+!_-]{0,60}|not installed")
+_MOST_BITS = 10_000
 # A longer file is no certificate of ours.
 _LARGEST = 5_000_000
 
@@ -79,7 +83,7 @@ def of(
 def versions() -> dict[str, str]:
     """Versions of what the proof rests on."""
     found = {"python": platform.python_version()}
-    for name in ("vaetheory", "python-flint", "mpmath"):
+    for name in _DEPENDENCIES:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
@@ -144,8 +148,10 @@ def read(document: Any) -> Certificate:
     for name in ("inputs", "witness", "proved", "versions"):
         if not isinstance(document[name], dict):
             raise ValueError(f"{name}: expected a mapping, got {document[name]!r:.80}")
-    if not all(isinstance(v, str) for v in document["versions"].values()):
-        raise ValueError("versions: expected text")
+    given = document["versions"]
+    named = set(given) == {"python", *_DEPENDENCIES}
+    if not (named and all(isinstance(v, str) and _VERSION.fullmatch(v) for v in given.values())):
+        raise ValueError(f"versions: expected those of python, {', '.join(_DEPENDENCIES)}")
     if document["digest"] != digest(document):
         raise ValueError("digest: the file was changed after it was written")
     canonical("inputs", document["inputs"])
@@ -172,9 +178,15 @@ def canonical(name: str, value: Any) -> None:
             canonical(f"{name}[{i}]", v)
     elif isinstance(value, str):
         try:
-            written = exact.text(exact.number(name, value))
+            found = exact.number(name, value)
         except ValueError:
-            written = value
+            # Words, such as a decoder's kind.
+            return
+        # More digits than Python writes are as many as nobody wrote.
+        size = max(found.numerator.bit_length(), found.denominator.bit_length())
+        if size > _MOST_BITS:
+            raise ValueError(f"{name}: expected a number of fewer digits, got {value!r:.80}")
+        written = exact.text(found)
         if written != value:
             raise ValueError(f"{name}: expected {written}, got {value!r:.80}")
     elif type(value) is not int:

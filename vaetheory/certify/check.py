@@ -74,8 +74,14 @@ def check(path: Path) -> Outcome:
     ) as error:
         # Whatever a file makes the proof stumble over, it is the file that is wrong.
         named = "" if isinstance(error, ValueError | NotProved) else f"{type(error).__name__}: "
-        verdict, message = REJECTED, f"{named}{error}"
-    return Outcome(verdict, label, message, time.perf_counter() - started)
+        verdict, message = REJECTED, _plain(f"{named}{error}")
+    return Outcome(verdict, _plain(label), message, time.perf_counter() - started)
+
+
+def _plain(text: str, most: int = 500) -> str:
+    """What a file says, on one line that any terminal can show."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return shown if len(shown) <= most else shown[:most] + "..."
 
 
 def _proposition(found: Certificate) -> Certified:
@@ -110,8 +116,16 @@ def compare(found: Certificate, again: dict[str, Proved]) -> None:
         if isinstance(given, Range) and isinstance(mine, Range):
             if not given.lower <= mine.lower <= mine.upper <= given.upper:
                 raise NotProved(f"proved.{name}: found {mine}, the certificate says {given}")
+            _not_widened(name, given, mine, 2)
         elif isinstance(given, Enclosure) and isinstance(mine, Enclosure):
             if abs(given.mid - mine.mid) + mine.rad > given.rad / 2:
                 raise NotProved(f"proved.{name}: found {mine}, the certificate says {given}")
+            _not_widened(name, given, mine, 10)
         elif given != mine:
             raise NotProved(f"proved.{name}: found {mine}, the certificate says {given}")
+
+
+def _not_widened(name: str, given: Enclosure, mine: Enclosure, most: int) -> None:
+    """Demand a radius that the prover writes: a wider one is true, but was not proved there."""
+    if given.rad > most * mine.rad:
+        raise NotProved(f"proved.{name}: found {mine}, the certificate says no more than {given}")

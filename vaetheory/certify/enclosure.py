@@ -78,7 +78,9 @@ class Enclosure:
         return float(self.mid)
 
     def __str__(self) -> str:
-        return f"{digits(self.mid, self.rad)} +/- {scientific(self.rad)}"
+        """Digits and a radius which, as they are written, hold the whole ball."""
+        shown = digits(self.mid, self.rad)
+        return f"{shown} +/- {scientific(self.rad + abs(self.mid - Fraction(shown)))}"
 
     def published(self, *, bits: int = 30) -> Enclosure:
         """The ball eight times as wide, for a certificate.
@@ -125,6 +127,10 @@ class Range(Enclosure):
         mid = dyadic((low + high) / 2, 30)
         return cls(mid, dyadic(max(high - mid, mid - low), 20, up=True))
 
+    def __str__(self) -> str:
+        """Both ends, rounded outwards."""
+        return f"[{rounded(self.lower)}, {rounded(self.upper, up=True)}]"
+
     def published(self, *, bits: int = 20) -> Range:
         """A quarter wider: who re-proves it must find his bounds within."""
         return Range(self.mid, dyadic(self.rad * 5 / 4, bits, up=True))
@@ -157,19 +163,42 @@ def digits(value: Fraction, rad: Fraction, most: int = 45) -> str:
     """Decimal text of `value`, as far as the radius lets its digits be known."""
     places = most
     if rad > 0:
-        places = min(most, max(2, 1 - math.floor(math.log10(rad)) if rad < 1 else 2))
+        places = min(most, max(2, 1 - _decade(rad)))
     scaled = round(value * 10**places)
     body = str(abs(scaled)).rjust(places + 1, "0")
     return f"{'-' if scaled < 0 else ''}{body[:-places]}.{body[-places:]}"
+
+
+def _decade(value: Fraction) -> int:
+    """The greatest n with 10^n <= value, a positive number of any size."""
+    bits = value.numerator.bit_length() - value.denominator.bit_length()
+    size = math.floor((bits + 1) * math.log10(2)) + 1
+    while Fraction(10) ** size > value:
+        size -= 1
+    return size
+
+
+def rounded(value: Fraction, *, up: bool = False, figures: int = 7) -> str:
+    """Decimal text of so many significant figures, rounded downwards or up.
+
+    Examples
+    --------
+    >>> rounded(Fraction(-2, 3), figures=3), rounded(Fraction(2, 3), up=True, figures=3)
+    ('-0.667', '0.667')
+    """
+    if value == 0:
+        return "0"
+    places = figures - 1 - _decade(abs(value))
+    return exact.text(
+        (math.ceil if up else math.floor)(value * Fraction(10) ** places) / Fraction(10) ** places
+    )
 
 
 def scientific(value: Fraction) -> str:
     """An upper bound of a positive number with two digits."""
     if value == 0:
         return "0"
-    size = len(str(value.numerator)) - len(str(value.denominator))
-    while Fraction(10) ** size > value:
-        size -= 1
+    size = _decade(value)
     tenths = math.ceil(value / Fraction(10) ** (size - 1))
     if tenths >= 100:
         tenths, size = 10, size + 1

@@ -32,8 +32,9 @@ def compact_region(F: Arithmetic, model: Model, x: Vector, known: Number) -> Reg
     K = max(F.floats(greatest - known)[1], 0.01)
     if not math.isfinite(K):
         raise NotProved("the region where the ELBO can be greatest is not bounded")
+    # Doubles: what rounding may take is given back many times over, whatever K's size.
     mean = math.sqrt(2 * K) * (1 + 1e-9) + 1e-9
-    return Region(mean, -2 * K - 1 - 1e-9, math.log(1.6 * (2 * K + 1)) + 1e-9)
+    return Region(mean, -(2 * K + 1) * (1 + 1e-9), math.log(1.6 * (2 * K + 1)) + 1e-9)
 
 
 def prove_maximum(

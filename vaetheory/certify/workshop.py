@@ -65,7 +65,7 @@ class Workshop(ABC):
                     value = attempt(F, bits)
                     if not F.finite(value):
                         raise NotProved("an enclosure is not finite")
-                    found = Enclosure.between(*F.bounds(value))
+                    found = Enclosure.between(*F.bounds(value), bits=max(240, bits + extra))
                 except (TooLong, Unreachable):
                     raise
                 except NotProved as error:
@@ -78,7 +78,7 @@ class Workshop(ABC):
                         # More bits do not help: it is not they that are lacking.
                         break
                     last = found.rad
-                    lacking = math.ceil(math.log2(found.rad / radius))
+                    lacking = _bits_above(found.rad / radius)
             bits += max(4, lacking) + 3
         raise NotProved(f"a radius of {float(radius):.2g} was not reached: {trouble}")
 
@@ -111,4 +111,9 @@ class Workshop(ABC):
 
 def bits_of(radius: Fraction) -> int:
     """Bits to aim at for a radius."""
-    return max(20, math.ceil(-math.log2(radius))) + 4
+    return max(20, _bits_above(1 / radius)) + 4
+
+
+def _bits_above(ratio: Fraction) -> int:
+    """At least the binary logarithm of a positive number of any size, and at most 2 more."""
+    return ratio.numerator.bit_length() - ratio.denominator.bit_length() + 1

@@ -249,6 +249,6 @@ def _words(i: Inputs, p: Any) -> str:
         f"For the diffeomorphism with coefficients f = {list_texts(i['f'])} (lowest power first) "
         f"and x = f({i['z0']}) = {exact.text(p['x'])}: for every 0 < sigma <= {i['sigma_0']}, log "
         f"p_sigma(x) is log p_flow(x) plus sigma^2 times {p['coefficient']} plus sigma^4 times a "
-        f"number in [{float(p['remainder'].lower):.9g}, {float(p['remainder'].upper):.9g}], whose "
+        f"number in {p['remainder']}, whose "
         f"limit as sigma -> 0 is {p['limit']}."
     )

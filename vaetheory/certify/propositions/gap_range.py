@@ -187,9 +187,7 @@ def _ratio(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved]
     steep = max((c * c for c in flat), default=Fraction(0))
     demand(steep > 0, "one output is affine, so that the curve is a graph")
     columns = list(zip(*curve, strict=True))
-    first = [
-        sum((n * c * z0 ** (n - 1) for n, c in enumerate(col) if n), Fraction(0)) for col in columns
-    ]
+    first = _tangent(curve, z0)
     second = [
         sum((n * (n - 1) * c * z0 ** (n - 2) for n, c in enumerate(col) if n > 1), Fraction(0))
         for col in columns
@@ -198,10 +196,7 @@ def _ratio(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved]
     coefficient = Fraction(3, 4) * exact.dot(first, second) ** 2 / metric**3
     v = potential(curve, z0)
     layers = (v, slope(v), slope(slope(v)))
-    box = Candidate(
-        (Fraction(0), 1 / metric),
-        (dyadic(Fraction(1, 4) / _root(metric), 8), dyadic(1 / (4 * metric), 8)),
-    )
+    box = _box(metric)
     pieces = exact.number("pieces", witness["pieces"])
     demand(pieces.denominator == 1 and 1 <= pieces <= 1000, "a number of pieces")
     low = high = None
@@ -221,8 +216,20 @@ def _ratio(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved]
     return out | {"coefficient": coefficient, "ratio": Range.over(low, high)}
 
 
-def _root(value: Fraction) -> Fraction:
-    return dyadic(Fraction(math.sqrt(float(value))), 20)
+def _tangent(curve: Matrix, z0: Fraction) -> list[Fraction]:
+    """f'(z0)."""
+    return [
+        sum((n * c * z0 ** (n - 1) for n, c in enumerate(col) if n), Fraction(0))
+        for col in zip(*curve, strict=True)
+    ]
+
+
+def _box(metric: Fraction) -> Candidate:
+    """Where u = (z - z0) / s is looked for, in mean and variance; the sentence gives its size."""
+    shift = (metric.numerator.bit_length() - metric.denominator.bit_length()) // 2 + 30
+    # Near 1 / 4 |f'|; few digits, and it is these that are written down.
+    mean = math.isqrt(math.floor(Fraction(4) ** shift / metric)) * Fraction(2) ** (-shift - 2)
+    return Candidate((Fraction(0), 1 / metric), (dyadic(mean, 8), dyadic(1 / (4 * metric), 8)))
 
 
 GAP_RANGE = Certified(
@@ -242,11 +249,14 @@ GAP_RANGE = Certified(
 def _words(i: Inputs, p: Any) -> str:
     ratio = p["ratio"]
     x = ", ".join(exact.text(p[k]) for k in sorted(p) if k.startswith("x_"))
+    first = _tangent(exact.matrix("f", i["f"]), exact.number("z0", i["z0"]))
+    box = _box(exact.dot(first, first))
+    (_, var), (mean, spread) = box.centre, box.radius
     return (
         f"For the curve with coefficients f = {list_texts(i['f'])} (lowest power first) and x = "
         f"f({i['z0']}) = ({x}): for every 0 < sigma <= {i['sigma_0']} the ELBO has exactly one "
-        "stationary point (m, v) with m within sigma / 4|f'| of z0 and v within a quarter of "
-        "sigma^2 / |f'|^2 of the same, a maximum, and its gap over sigma^2 lies in "
-        f"[{float(ratio.lower):.6g}, {float(ratio.upper):.6g}]; its limit as sigma -> 0 is exactly "
+        f"stationary point (m, v) with |m - z0| < {exact.text(mean)} sigma and "
+        f"|v - {exact.text(var)} sigma^2| < {exact.text(spread)} sigma^2, a maximum, and its gap "
+        f"over sigma^2 lies in {ratio}; its limit as sigma -> 0 is exactly "
         f"{exact.text(p['coefficient'])}."
     )
