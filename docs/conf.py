@@ -20,6 +20,7 @@ extensions = [
     "numpydoc",
     "myst_parser",
     "formulas",
+    "pictures",
 ]
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
 myst_heading_anchors = 3
@@ -47,7 +48,8 @@ html_theme_options = {
     "navbar_align": "left",
     "header_links_before_dropdown": 7,
     "show_prev_next": False,
-    "secondary_sidebar_items": ["page-toc"],
+    # A claim's page begins with a table of its propositions, and its figure needs the room.
+    "secondary_sidebar_items": {"**": ["page-toc"], "claims/**": []},
     "footer_start": ["copyright"],
     "footer_end": [],
 }

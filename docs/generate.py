@@ -17,10 +17,13 @@ from types import ModuleType
 from vaetheory import CLAIMS
 from vaetheory.claims.claim import Claim, Proposition
 from vaetheory.figures import registry
+from vaetheory.report.detail import resolution
 from vaetheory.report.entries import Entry, entries, ratio
 from vaetheory.report.graph import Node, dependency_graph
 from vaetheory.report.markup import anchor
 from vaetheory.report.mathematics import lines
+from vaetheory.report.notation import unicode
+from vaetheory.shown import apart, margin
 
 #: What each kind of proposition says, for a reader who meets it for the first time.
 KINDS = {
@@ -92,8 +95,8 @@ def write_all(docs: Path) -> None:
 
 
 def plain(text: str) -> str:
-    """Text with whatever Markdown would read as markup escaped."""
-    return re.sub(r"([\\`*_{}\[\]<>()#+!|$~^])", r"\\\1", text)
+    """Words of the registry: notation in Unicode, what Markdown would read as markup escaped."""
+    return re.sub(r"([\\`*_{}\[\]<>()#+!|$~^])", r"\\\1", unicode(text))
 
 
 def links(labels: Sequence[str]) -> str:
@@ -164,7 +167,7 @@ def nodes(claim: Claim | None = None) -> list[Node]:
     return [
         Node(
             label=p.label,
-            title=p.title,
+            title=unicode(p.title),
             lane=f"{number(c)} {c.label}",
             uses=p.uses,
             href=f"{c.label}.html#{anchor(p.label)}",
@@ -188,13 +191,15 @@ def claim_page(claim: Claim, found: dict[str, Entry], told: str, docs: Path) -> 
     """The page of a claim."""
     written, fails = derivations(docs, claim), corrections(docs, claim)
     against = [p for p in claim.propositions if p.kind == "counterexample"]
-    rows = ["| | what is claimed | last result |", "| --- | --- | --- |"]
+    rows = ["| label | what is claimed | last result |", "| --- | --- | --- |"]
     for p in claim.propositions:
         entry = found.get(p.label)
         verdict = entry.verdict if entry else "not run yet"
-        sign = ("✓ " if entry.confirmed else "✗ ") if entry else ""
+        # Held together by spaces that do not break.
+        sign = ("✓\xa0" if entry.confirmed else "✗\xa0") if entry else ""
         rows.append(
-            f"| [{p.label}](#{anchor(p.label)}) | {plain(p.title)} *({p.kind})* | {sign}{verdict} |"
+            f"| [{p.label}](#{anchor(p.label)}) | {plain(p.title)} *({p.kind})* "
+            f"| {sign}{verdict.replace(' ', chr(0xA0))} |"
         )
     out = [
         f"# {number(claim)}. {plain(claim.title)}",
@@ -268,10 +273,12 @@ def sureness(p: Proposition, entry: Entry | None) -> str:
         names = "; ".join(plain(c.name) for c in p.controls)
         return f"Not in the last results. Wrong versions that must be refuted: {names}."
     allowed = " + ".join(f"{name.replace('_', ' ')} {v:.1e}" for name, v in entry.terms.items())
+    residual, bound = apart(entry.residual, entry.bound, digits=2)
     out = [
         f"**{entry.verdict}** on {entry.instances} instances. On the worst of them the residual "
-        f"was {entry.residual:.2g}, where {entry.bound:.2g} was allowed ({plain(allowed)}). "
-        f"A bound above {p.resolution:.0e} of what is compared would have decided nothing."
+        f"was {residual}, where the computed errors allow {bound} ({plain(allowed)}): a margin of "
+        f"{margin(entry.margin)}, refuted above 1. The check is sharp enough to decide: "
+        f"{resolution(p.resolution)}."
     ]
     out += [f"Found: {plain(finding)}" for finding in entry.findings]
     rows = ["| wrong version | refuted | residual over bound |", "| --- | --- | --- |"]
@@ -279,6 +286,7 @@ def sureness(p: Proposition, entry: Entry | None) -> str:
         times = ratio(control.residual, control.bound)
         told = "yes" if control.refuted else "**no**"
         rows.append(f"| {plain(control.name)} | {told} | {times:.1e} |")
+    out.append("The same check of wrong versions; each is refuted above 1, the further the surer.")
     return "\n\n".join([*out, "\n".join(rows)])
 
 

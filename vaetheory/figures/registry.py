@@ -12,7 +12,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from vaetheory import plotting
-from vaetheory._validation import option
+from vaetheory._validation import known_label, option
 from vaetheory.claims import CLAIMS
 from vaetheory.environment import environment
 from vaetheory.figures import (
@@ -70,9 +70,10 @@ def select(labels: Sequence[str]) -> list[str]:
     """
     shown = {p.label: p.figure for c in CLAIMS for p in c.propositions}
     known = [*FIGURES, *shown]
+    what = "a claim, a proposition or a figure"
     wanted = set()
     for label in labels:
-        name = label if label in FIGURES else shown[option("label", label, known)]
+        name = label if label in FIGURES else shown[known_label(label, known, what=what)]
         if name is None:
             raise ValueError(f"label: expected a proposition that a figure shows, got {label!r}")
         wanted.add(name)
