@@ -300,12 +300,12 @@ def index_page(found: dict[str, Entry], told: str, docs: Path) -> str:
         f"are confirmed and {sum(e.refuted for e in found.values())} of "
         f"{sum(len(e.controls) for e in found.values())} wrong versions refuted ({told}).",
     ]
-    rows = ["| claim | propositions | counterexamples |", "| --- | --- | --- |"]
+    rows = ["| claim | counterexamples |", "| --- | --- |"]
     for claim in CLAIMS:
         against = [p.label for p in claim.propositions if p.kind == "counterexample"]
         rows.append(
-            f"| [{number(claim)}. {plain(claim.title)}]({claim.label}.md) "
-            f"| {len(claim.propositions)} | {links(against) if against else ''} |"
+            f"| [{number(claim)}. {plain(claim.title)}]({claim.label}.md), "
+            f"{len(claim.propositions)} propositions | {links(against) if against else ''} |"
         )
     out.append("\n".join(rows))
     out.append(figure("overview", docs))
