@@ -194,20 +194,19 @@ def claim_page(claim: Claim, found: dict[str, Entry], told: str, docs: Path) -> 
     rows = ["| label | what is claimed | last result |", "| --- | --- | --- |"]
     for p in claim.propositions:
         entry = found.get(p.label)
-        verdict = entry.verdict if entry else "not run yet"
-        # Held together by spaces that do not break.
-        sign = ("✓\xa0" if entry.confirmed else "✗\xa0") if entry else ""
+        # A sign and its word are held together by spaces that do not break.
+        verdict = f"{'✓' if entry.confirmed else '✗'} {entry.verdict}" if entry else "not run yet"
         rows.append(
             f"| [{p.label}](#{anchor(p.label)}) | {plain(p.title)} *({p.kind})* "
-            f"| {sign}{verdict.replace(' ', chr(0xA0))} |"
+            f"| {verdict.replace(' ', '&nbsp;') if entry else verdict} |"
         )
     out = [
         f"# {number(claim)}. {plain(claim.title)}",
         f"`{claim.label}` · source: {plain(claim.source)} ([what that means](../sources.md))",
         "\n".join(rows),
     ]
-    if against or fails:
-        out.append("[Where it fails](#where-it-fails): what is not true without the hypotheses.")
+    out.append(certainty(claim, found, told))
+    out.append("[Where it fails](#where-it-fails): what is not true without the hypotheses.")
     if claim.label in registry.FIGURES:
         out.append(figure(claim.label, docs))
     out.append(nested(preface(docs, claim)))
@@ -219,14 +218,31 @@ def claim_page(claim: Claim, found: dict[str, Entry], told: str, docs: Path) -> 
     )
     for p in claim.propositions:
         out.append(proposition_section(claim, p, found.get(p.label), written.get(p.label)))
-    out.append(f"Last results: {told}; `vaetheory verify {claim.label}` runs them anew.")
-    if against or fails:
-        out.append("## Where it fails")
-        for p in against:
-            out.append(f"- {links([p.label])}: {plain(p.title)}.")
-        for heading, body in fails.items():
-            out += [f"### {heading}", nested(body)]
+    out.append("## Where it fails")
+    if not against and not fails:
+        out.append(
+            "No counterexample is kept for this claim. Outside the hypotheses that each "
+            "proposition names nothing is claimed; its wrong versions show which of its terms are "
+            "needed."
+        )
+    for p in against:
+        out.append(f"- {links([p.label])}: {plain(p.title)}.")
+    for heading, body in fails.items():
+        out += [f"### {heading}", nested(body)]
     return "\n\n".join(out) + "\n"
+
+
+def certainty(claim: Claim, found: dict[str, Entry], told: str) -> str:
+    """How sure we are of a claim, at a glance, and of what kind the certainty is."""
+    here = [found[p.label] for p in claim.propositions if p.label in found]
+    return (
+        f"{sum(e.confirmed for e in here)} of {len(claim.propositions)} propositions are confirmed "
+        f"and {sum(e.refuted for e in here)} of {sum(len(p.controls) for p in claim.propositions)} "
+        f"wrong versions refuted on {sum(e.instances for e in here)} instances ({told}). That is "
+        "evidence in floating point with [computed errors](../numerics.md); proofs are the "
+        "derivations under *Why*, and [some instances are certified](../certificates.md). "
+        f"`vaetheory verify {claim.label}` runs it anew."
+    )
 
 
 def figure(name: str, docs: Path) -> str:

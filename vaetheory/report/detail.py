@@ -31,11 +31,11 @@ def resolution(value: float) -> str:
 
     Examples
     --------
-    >>> resolution(1e-6)
-    'had the bound exceeded 1e-06 of the size of what is compared, the verdict would be inconclusive'
+    >>> resolution(1e-6).endswith("1e-06 of what is compared, the verdict would be inconclusive")
+    True
     """
     return (
-        f"had the bound exceeded {value:.0e} of the size of what is compared, the verdict would be "
+        f"had the bound been more than {value:.0e} of what is compared, the verdict would be "
         "inconclusive"
     )
 

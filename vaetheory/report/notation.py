@@ -33,7 +33,7 @@ _WORDS = (
     (re.compile(r"<="), lambda m: "≤"),
     (re.compile(r">="), lambda m: "≥"),
     (re.compile(r"(?<= )- (?=\S)"), lambda m: "− "),
-    (re.compile(r"(?<![\w)])-(?=[A-Z0-9σ]|log|h\))"), lambda m: "−"),
+    (re.compile(r"(?<![\w)])-(?=[A-Z0-9σ½¼(|]|log|h\))"), lambda m: "−"),
 )
 
 

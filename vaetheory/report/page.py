@@ -31,10 +31,11 @@ _READING = """\
 The residual is how far the two sides of a proposition were apart on the worst instance, or by how
 much an inequality was missed. The bound is computed from named error terms of the computation
 itself, never chosen: a residual beyond its bound refutes. The margin is residual over bound,
-refuted above 1; near 1 the proposition is sharp on that instance or the bound as tight as can be,
-and its findings say which. Beside each proposition stand wrong versions of it (a sign, a factor 2, a missing
-term); a run confirms a proposition only if every one of them was refuted. Confirmed is said of
-floating point on finitely many instances. It is not a proof."""
+refuted above 1. Next to 1 it is no close shave: a bracket is as tight as can be, or an inequality
+is nearly an equality, and it is shown with all the digits that tell it from 1. Beside each
+proposition stand wrong versions of it (a sign, a factor 2, a missing term); a run confirms a
+proposition only if every one of them was refuted. Confirmed is said of floating point on finitely
+many instances. It is not a proof."""
 
 
 def page(
@@ -249,7 +250,9 @@ def _filters(run: Sequence[Entry]) -> Markup:
 def _row(entry: Entry, axis: Axis, number: int) -> Markup:
     """One proposition of the table."""
     link = element("a", entry.label, href=f"#{anchor(entry.label)}")
-    name = joined(unicode(entry.title), element("small", f"{entry.claim} · {entry.kind}", class_="of"))
+    name = joined(
+        unicode(entry.title), element("small", f"{entry.claim} · {entry.kind}", class_="of")
+    )
     plot = axis.row(entry.residual, entry.bound)
     refuted = f"{entry.refuted} of {len(entry.controls)}"
     survived = entry.refuted - len(entry.controls)
