@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
-from vaetheory.report.mathematics import mathml, parsed, untranslated
+from vaetheory.report.mathematics import is_long, mathml, parsed, untranslated
 
 _LOGGER = logging.getLogger(__name__)
-_LONG = 24  # characters of a formula that fit on a line of 400 pixels, with room to spare
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -35,8 +33,7 @@ def _markup(node: nodes.math | nodes.math_block, *, display: bool) -> str:
 def _inline(self: Any, node: nodes.math) -> None:
     told = _markup(node, display=False)
     # One that may be wider than a narrow screen is a box that scrolls by itself.
-    long = len(re.sub(r"<[^>]+>|\s", "", told)) > _LONG
-    kind = 'class="math long" tabindex="0"' if long else 'class="math"'
+    kind = 'class="math long" tabindex="0"' if is_long(told) else 'class="math"'
     self.body.append(f"<span {kind}>{told}</span>")
     raise nodes.SkipNode
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from vaetheory.claims.runner import INCONCLUSIVE, ControlResult
 from vaetheory.report.entries import Entry, ratio
 from vaetheory.report.markup import Markup, anchor, element, joined
-from vaetheory.report.mathematics import lines, mathml
+from vaetheory.report.mathematics import is_long, lines, mathml
 from vaetheory.report.notation import unicode
 from vaetheory.shown import apart, margin
 
@@ -102,8 +102,14 @@ def _facts(
     if entry.figure in figures and entry.figure:
         target = f"#figure-{anchor(entry.figure)}"
         pairs.append(("figure", element("a", entry.figure, href=target)))
-    rows = [element("div", element("dt", name), element("dd", value)) for name, value in pairs]
-    return element("dl", *rows, class_="facts")
+    return element("dl", *[_fact(name, value) for name, value in pairs], class_="facts")
+
+
+def _fact(name: str, value: Markup | str) -> Markup:
+    """A name and what belongs to it, within reach of the keyboard where it may have to scroll."""
+    scrolls = value.startswith("<math") and is_long(value)
+    said = element("dd", value, tabindex=0 if scrolls else None)
+    return element("div", element("dt", name), said)
 
 
 def _links(labels: Iterable[str], known: Collection[str]) -> Markup:

@@ -26,7 +26,6 @@ _WORDS = (
     (re.compile(r"_\{(q\(x\|z\))\}\[x\]"), lambda m: f"[x] under {m[1]}"),
     (re.compile(r"(?<![\w/])1/2(?![\w/])"), lambda m: "½"),
     (re.compile(r"(?<![\w/])1/4(?![\w/])"), lambda m: "¼"),
-    (re.compile(r"(?<=[A-Za-zα-ωΛ])\*(?=\W|$)"), lambda m: "⋆"),
     (re.compile(r"\|\|"), lambda m: "‖"),
     (re.compile(r"<->"), lambda m: "↔"),
     (re.compile(r"->"), lambda m: "→"),

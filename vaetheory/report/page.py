@@ -336,7 +336,9 @@ def _figures(figures: Mapping[str, Picture]) -> Markup:
         data = base64.b64encode(picture.data).decode()
         image = element("img", src=f"data:{picture.kind};base64,{data}", alt=picture.caption)
         caption = element("figcaption", element("b", name), f": {picture.caption}")
-        out.append(element("figure", image, caption, id=f"figure-{anchor(name)}"))
+        box = element("div", image, class_="scroll", tabindex=0, role="region",
+                      aria_label=f"Figure {name}")  # fmt: skip
+        out.append(element("figure", box, caption, id=f"figure-{anchor(name)}"))
     return joined(*out)
 
 

@@ -13,9 +13,12 @@
     [...document.querySelectorAll("article[data-label]")].map((a) => [a.id, a])
   );
   const article = (row) => articles.get(row.cells[0].querySelector("a").hash.slice(1));
-  // What a search looks through: the row and all that the page says of the proposition.
+  // What a search looks through: the row, its title as it is typed, and all that the page says.
   const words = new Map(
-    rows.map((row) => [row, `${row.textContent} ${article(row)?.textContent ?? ""}`.toLowerCase()])
+    rows.map((row) => [
+      row,
+      `${row.textContent} ${row.cells[1].dataset.key} ${article(row)?.textContent ?? ""}`.toLowerCase(),
+    ])
   );
 
   const filter = () => {
