@@ -153,7 +153,7 @@ def test_labels_of_propositions_name_their_figure():
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["9z"], "got str '9z'"),
+        (["9z"], "got '9z'"),
         (["3h"], "that a figure shows, got '3h'"),
         (["1b", "--format", "gif"], "got str 'gif'"),
         (["--out", __file__], "expected a folder"),
