@@ -57,12 +57,20 @@ def _wrap(text: Text, room: float) -> None:
     """Break a text into as few lines as fit `room` pixels, of about the same length."""
     label, extent = text.get_text(), text.get_window_extent()
     needed = extent.height if text.get_rotation() == 90 else extent.width
-    if needed <= room or "\n" in label:
+    if needed <= room:
         return
-    most = max(int(len(label) * room / needed), 12)
-    count = len(textwrap.wrap(label, most))
-    even = next(w for w in range(1, most + 1) if len(textwrap.wrap(label, w)) <= count)
-    text.set_text("\n".join(textwrap.wrap(label, even)))
+    lines = label.split("\n")
+    most = max(int(max(map(len, lines)) * room / needed), 12)
+    text.set_text("\n".join(_even(line, most) for line in lines))
+
+
+def _even(line: str, most: int) -> str:
+    """A line broken into as few as have `most` letters at most, of about the same length."""
+    if len(line) <= most:
+        return line
+    count = len(textwrap.wrap(line, most))
+    even = next(w for w in range(1, most + 1) if len(textwrap.wrap(line, w)) <= count)
+    return "\n".join(textwrap.wrap(line, even))
 
 
 def _clear(axes: Axes) -> None:
@@ -106,13 +114,12 @@ def _clear(axes: Axes) -> None:
 
 def _narrow(axes: Axes, legend: Legend) -> None:
     """Break the lines of a legend that is wider than its panel."""
-    room, needed = axes.get_window_extent().width, legend.get_window_extent().width
-    if needed <= room:
-        return
-    for text in legend.get_texts():
-        label = text.get_text()
-        if "\n" not in label:
-            text.set_text("\n".join(textwrap.wrap(label, 28)))
+    texts = legend.get_texts()
+    widest = max(text.get_window_extent().width for text in texts)
+    beside = legend.get_window_extent().width - widest
+    room = axes.get_window_extent().width - beside
+    for text in texts:
+        _wrap(text, room)
 
 
 def covered(legend: Legend, points: Array) -> int:
