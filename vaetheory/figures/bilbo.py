@@ -11,8 +11,8 @@ from vaetheory.claims.batch_information import mixture_information
 from vaetheory.claims.batch_scenes import Batch, ModelBatch, expected_log_likelihood
 from vaetheory.claims.batch_size import SampledBatch, coefficient, mean_excess
 from vaetheory.evidence import log_evidence
-from vaetheory.objectives import FORMS, bilbo
 from vaetheory.figures.panels import BOUND, Exponents, draw_panels, draw_series, style_of
+from vaetheory.objectives import FORMS, bilbo
 
 
 def evidence_panel(axes: Axes) -> Exponents:

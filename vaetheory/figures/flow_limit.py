@@ -58,9 +58,7 @@ def excess_panel(axes: Axes) -> Exponents:
     for number, (name, left, error) in enumerate(lefts):
         slope = fitted_exponent(scales, left, error)
         exponents[name] = slope, 4
-        draw_series(
-            axes, number, name, scales, left, filled=False, legend=fitted(slope, 4)
-        )
+        draw_series(axes, number, name, scales, left, filled=False, legend=fitted(slope, 4))
     f = flows.Cubic(1)
     # Where the excess is large it is the evidence itself that gives it.
     small = scales[scales < 0.02]
@@ -120,7 +118,9 @@ def divergence_panel(axes: Axes) -> Exponents:
     scales = np.geomspace(1e-4, 0.05, 12)
     f = FlowScene((Linear((1.0,), (0.0,)), Bend("sinh", 1)), (0.0,)).flow
     smooth, errors = divergences(f, scales, "quadrature")
-    rows = [("smooth (8e)", smooth, errors, mean_square(f)[0] / 8, 4)]
+    rows: list[tuple[str, Array, Array, float, float]] = [
+        ("smooth (8e)", smooth, errors, mean_square(f)[0] / 8, 4)
+    ]
     cases = (("f'' jumps", Kinked(1.0, 1.0, 1.0)), ("f' jumps", Kinked(1.0, 2.0, 0.0)))
     for name, kinked in cases:
         values = np.array([kinked_divergence(kinked, float(s), 12) for s in scales])

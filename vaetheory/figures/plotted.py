@@ -20,7 +20,6 @@ from vaetheory.figures.panels import Exponents
 #: The columns of a figure's CSV.
 HEADER = (
     "panel",
-    "title",
     "series",
     "part",
     "x",
@@ -67,8 +66,8 @@ def table(figure: Figure, exponents: Sequence[Exponents]) -> Iterator[tuple[str,
     ValueError
         If an artist with data has no name, or an exponent belongs to no series.
     """
-    for number, (axes, fits) in enumerate(zip(figure.axes, exponents, strict=True), 1):
-        title = _words(axes.get_title())
+    for number, (axes, fitted) in enumerate(zip(figure.axes, exponents, strict=True), 1):
+        fits = {_words(series): fit for series, fit in fitted.items()}
         found = list(drawn(axes))
         known = {one.series for one in found if one.part == "points"}
         if strange := set(fits) - known:
@@ -80,7 +79,7 @@ def table(figure: Figure, exponents: Sequence[Exponents]) -> Iterator[tuple[str,
             length = next(len(column) for column in columns[:2] if column is not None)
             for row in range(length):
                 cells = ["" if c is None else repr(float(c[row])) for c in columns]
-                yield (str(number), title, one.series, one.part, *cells, *ends)
+                yield (str(number), one.series, one.part, *cells, *ends)
 
 
 def drawn(axes: Axes) -> Iterator[Drawn]:
