@@ -41,7 +41,7 @@ def evidence_panel(axes: Axes) -> Exponents:
     decoder = decoders.Polynomial([[0], [1], [2]], [[0.0, 0.0], [1.0, 0.5], [0.25, 0.5]])
     off = np.array([[0.1, 0.0], [-0.1, 0.1], [0.0, -0.1]])
     X = tuple(map(tuple, decoder(batch.means) + off))
-    levels = np.linspace(0, 3, 13)
+    levels = np.linspace(0, 2, 9)
     found = [noisy_evidence(BoundScene(decoder, X, batch, float(h))) for h in levels]
     term, value = np.array([f.term for f in found]), np.array([f.value for f in found])
     error = np.array([f.error for f in found])
@@ -193,7 +193,7 @@ def step_panel(axes: Axes) -> Exponents:
     value, errors = _measured(ladders, bounded=False)
     law = 2 * shares**2 / ladders[0].curvature
     exponents |= draw_series(
-        axes, 4, "profile likelihood (9a)", shares, value,
+        axes, 4, "profile (9a)", shares, value,
         law=law, exponent=2, errors=errors, filled=False,
     )  # fmt: skip
     axes.set(

@@ -44,7 +44,7 @@ def evidence_panel(axes: Axes) -> Exponents:
     largest = max(max(e) for e in errors.values())
     axes.plot([], [], color="grey", lw=1.5, label="log evidence, the same prior")
     axes.set(
-        xlabel="spread of the codes (multiples of the first)",
+        xlabel="spread of the codes (a factor)",
         ylabel="mean over the data (nats a datum)",
         title=f"6c, 6d: BILBO below the evidence (errors ≤ {largest:.0e})",
     )

@@ -45,14 +45,16 @@ def greatest_panel(axes: Axes) -> Exponents:
         "two points of equal weights": [(np.array([1.0, h]), [1.0, 1.0]) for h in few],
         "log-uniform": [(np.geomspace(1, h, 200), np.ones(200)) for h in few],
     }
+    largest = 0.0
     for number, (name, members) in enumerate(laws.items()):
         found = [constant_variance_penalty(a[:, None], w) for a, w in members]
         values, errors = ([float(getattr(f, what)) for f in found] for what in ("value", "error"))
-        draw_series(axes, number, name, few, values, errors=errors)
+        draw_series(axes, number, name, few, values, errors=errors, bars=True)
+        largest = max(largest, *errors)
     axes.set(
         xlabel="h = M / m, ratio of the Hessian's extremes",
         ylabel="penalty of a constant variance (nats)",
-        title="5c: bounded Hessians, no law costs more (d = 1)",
+        title=f"5c: bounded Hessians, no law costs more (d = 1, errors ≤ {largest:.0e})",
     )
     axes.legend(loc="lower right")
     return {}
@@ -153,4 +155,5 @@ def _joined(axes: Axes, number: int, name: str, x: ArrayLike, y: ArrayLike) -> N
 
 def draw(figure: Figure) -> list[Exponents]:
     """Draw the bound of the penalty, its rates, and the least penalty over coordinates."""
+    figure.set_size_inches(12, 6.2)
     return draw_panels(figure, greatest_panel, rates_panel, coordinates_panel)

@@ -33,6 +33,10 @@ def finish(figure: Figure) -> None:
     for text in figure.findobj(Text):
         if isinstance(text, Text) and float(text.get_fontsize()) < SMALLEST:
             text.set_fontsize(SMALLEST)
+    for axes in figure.axes:
+        if legend := axes.get_legend():
+            # It stands within its panel and takes no room beside it.
+            legend.set_in_layout(False)
     _lay_out(figure)
     for axes in figure.axes:
         frame = axes.get_window_extent()
@@ -78,7 +82,7 @@ def _clear(axes: Axes) -> None:
     legend = axes.get_legend()
     if legend is None or not legend.get_visible():
         return
-    _narrow(axes, legend)
+    legend = _narrow(axes, legend)
     points = drawn_points(axes)
     if not covered(legend, points):
         return
@@ -112,14 +116,20 @@ def _clear(axes: Axes) -> None:
         legend.set_loc(sides[int(np.argmin(hidden))])
 
 
-def _narrow(axes: Axes, legend: Legend) -> None:
-    """Break the lines of a legend that is wider than its panel."""
-    texts = legend.get_texts()
-    widest = max(text.get_window_extent().width for text in texts)
+def _narrow(axes: Axes, legend: Legend) -> Legend:
+    """Let a legend that is wider than its panel have one column, and break its lines."""
+    if legend.get_window_extent().width > axes.get_window_extent().width:
+        title = legend.get_title().get_text()
+        handles = axes.get_legend_handles_labels()[0]
+        texts = [text.get_text() for text in legend.get_texts()]
+        legend = axes.legend(handles, texts, loc="upper right", title=title or None)
+        legend.set_in_layout(False)
+    widest = max(text.get_window_extent().width for text in legend.get_texts())
     beside = legend.get_window_extent().width - widest
     room = axes.get_window_extent().width - beside
-    for text in texts:
+    for text in legend.get_texts():
         _wrap(text, room)
+    return legend
 
 
 def covered(legend: Legend, points: Array) -> int:

@@ -54,7 +54,7 @@ def excess_panel(axes: Axes) -> Exponents:
             law=np.abs(law), exponent=2, errors=found.excess_error,
         )  # fmt: skip
         excesses.append(found.excess)
-        lefts.append((f"{name} less its law", left, found.excess_error))
+        lefts.append((f"{name}, rest", left, found.excess_error))
     for number, (name, left, error) in enumerate(lefts):
         slope = fitted_exponent(scales, left, error)
         exponents[name] = slope, 4
@@ -65,11 +65,11 @@ def excess_panel(axes: Axes) -> Exponents:
     x = f.forward(np.array([0.5]))
     naive = flows.smoothed_log_density(f, x, small, method="evidence")
     lost = np.abs(naive.excess - excesses[0][: len(small)])
-    axes.plot(small, lost, "*", ms=6, color="grey", label="digits lost by evidence − density")
+    axes.plot(small, lost, "*", ms=6, color="grey", label="lost by evidence − density")
     axes.set(
         xlabel="likelihood scale σ (units of x)",
         ylabel="log $p_σ$ − its limit (nats)",
-        title="8a, 8c: noise on a flow",
+        title="8a, 8c: noise on a flow; rest: what the law leaves",
     )
     axes.legend(ncols=2, loc="upper left")
     return exponents
@@ -119,14 +119,14 @@ def divergence_panel(axes: Axes) -> Exponents:
     f = FlowScene((Linear((1.0,), (0.0,)), Bend("sinh", 1)), (0.0,)).flow
     smooth, errors = divergences(f, scales, "quadrature")
     rows: list[tuple[str, Array, Array, float, float]] = [
-        ("smooth (8e)", smooth, errors, mean_square(f)[0] / 8, 4)
+        ("smooth", smooth, errors, mean_square(f)[0] / 8, 4)
     ]
     cases = (("f'' jumps", Kinked(1.0, 1.0, 1.0)), ("f' jumps", Kinked(1.0, 2.0, 0.0)))
     for name, kinked in cases:
         values = np.array([kinked_divergence(kinked, float(s), 12) for s in scales])
         coarse = np.array([kinked_divergence(kinked, float(s), 9) for s in scales])
         exponent, coefficient = roughness(kinked)
-        row = (f"{name} (8e-rough)", values, np.abs(values - coarse), coefficient, exponent)
+        row = (name, values, np.abs(values - coarse), coefficient, exponent)
         rows.append(row)
     axes.set(xscale="log", yscale="log")
     exponents: Exponents = {}
@@ -140,7 +140,7 @@ def divergence_panel(axes: Axes) -> Exponents:
         ylabel="KL($p_{flow}$ ‖ $p_σ$) (nats)",
         title="8e, 8e-rough: what noise costs over the flow's own data",
     )
-    axes.legend(loc="upper left")
+    axes.legend(loc="upper left", ncols=2)
     return exponents
 
 
@@ -182,7 +182,7 @@ def contrast_panel(axes: Axes) -> Exponents:
 
 def draw(figure: Figure) -> list[Exponents]:
     """Draw the excess, the posterior, the divergence and the contrast."""
-    figure.set_size_inches(12, 8.6)
+    figure.set_size_inches(12, 9.2)
     return draw_panels(
         figure, excess_panel, posterior_panel, divergence_panel, contrast_panel, rows=2
     )

@@ -118,7 +118,7 @@ def scale_panel(axes: Axes) -> Exponents:
             )
         for s, value in zip(scale, mean, strict=True):
             if value < _LEAST:
-                lost.append((float(s), f"{name} {value:,.0f}".replace("-", "\N{MINUS SIGN}")))
+                lost.append((float(s), f"{name} \N{MINUS SIGN}{abs(value):,.0f}"))
     where = ", ".join(f"{s:g}" for s in sorted({s for s, _ in lost}))
     axes.text(
         0.98, 0.03, "\n".join([f"below, at {where}:", *(text for _, text in lost)]),

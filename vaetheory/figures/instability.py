@@ -169,7 +169,7 @@ def growth_panel(axes: Axes) -> Exponents:
         slope = len(x) - 1 / k
         law = memory_limit(scene) - slope * np.log(scales)
         # The ELBO is linear in log sigma: the exponent is that of exp(ELBO).
-        name = f"ELBO, decoder flat to order {k - 1}"
+        name = f"ELBO, k = {k}"
         exponents[name] = fitted_exponent(scales, np.exp(values)), -slope
         draw_series(
             axes, number, name, scales, values, law=law, errors=np.concatenate(unsure)[inside],
@@ -180,12 +180,12 @@ def growth_panel(axes: Axes) -> Exponents:
             scales, np.array(shown)[inside], marker, ms=4.5, mfc="none", color=colour,
             label=f"_BAGGINS - KL: {name.removeprefix('ELBO, ')}",
         )  # fmt: skip
-    axes.axhline(most, color="black", label="bound of BAGGINS (10b), h = 2", **BOUND)
+    axes.axhline(most, color="black", label="BAGGINS' bound (10b)", **BOUND)
     axes.plot([], [], "o", mfc="none", color="grey", label="BAGGINS − KL instead")
     axes.set(
         xlabel="likelihood deviation σ (units of x)",
         ylabel="ELBO, or its counterpart (nats a datum)",
-        title=f"9c-memorised: without a bound (D = 2, errors ≤ {worst:.0e})",
+        title=f"9c-memorised: f − x ∝ (z − code)ᵏ (errors ≤ {worst:.0e})",
     )
     axes.legend()
     return exponents
@@ -193,5 +193,5 @@ def growth_panel(axes: Axes) -> Exponents:
 
 def draw(figure: Figure) -> list[Exponents]:
     """Draw the stable step, the joint problem, and the growth of the ELBO."""
-    figure.set_size_inches(12, 5.6)
+    figure.set_size_inches(12, 6.2)
     return draw_panels(figure, step_panel, joint_panel, growth_panel)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vaetheory.claims import CLAIMS
@@ -38,7 +41,22 @@ _PANELS: tuple[tuple[int, Panel], ...] = (
 def draw(figure: Figure) -> list[Exponents]:
     """Draw a panel for every claim, in the order of the theory."""
     figure.set_size_inches(14, 11.4)
-    found = draw_panels(figure, *(panel for _, panel in _PANELS), rows=3)
+    found = draw_panels(
+        figure,
+        *(panel for _, panel in _PANELS),
+        rows=3,
+        note="numbers: exponents (the law's in brackets),",
+    )
     for axes, (number, _) in zip(figure.axes, _PANELS, strict=True):
         axes.set_title(f"{number} {CLAIMS[number - 1].label}\n{axes.get_title()}")
+        _shorten(axes)
     return found
+
+
+def _shorten(axes: Axes) -> None:
+    """One line an entry in the legend, which the key explains."""
+    if not axes.get_legend():
+        return
+    handles, labels = axes.get_legend_handles_labels()
+    short = [re.sub(r"\n.*fitted \w+ (\S+) \(law (.*)\)", r": \1 (\2)", label) for label in labels]
+    axes.legend(handles, short, loc="upper right")

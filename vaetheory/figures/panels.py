@@ -102,6 +102,7 @@ def draw_series(
     limit: float = 0.0,
     errors: ArrayLike | None = None,
     filled: bool = True,
+    bars: bool = False,
     legend: str | None = None,
 ) -> Exponents:
     """Draw points, the line that predicts them, their computed errors, and fit their exponent.
@@ -128,6 +129,8 @@ def draw_series(
         Of y, as computed.
     filled : bool, optional
         Whether the markers are filled.
+    bars : bool, optional
+        Error bars on a logarithmic axis too, where marks would be far below the points.
     legend : str, optional
         More than the name for the legend. Empty for no entry in it.
 
@@ -149,11 +152,12 @@ def draw_series(
         at, values = law if isinstance(law, tuple) else (x, law)
         axes.plot(at, values, color=colour, ls=dash, lw=1, label=f"_{_LAW}: {name}")
     look: Any = {"ms": 4.5, "color": colour, "mfc": colour if filled else "none", "label": label}
-    if errors is None or axes.get_yscale() == "log":
+    marked = axes.get_yscale() == "log" and not bars
+    if errors is None or marked:
         axes.plot(x, y, marker, **look)
     else:
         axes.errorbar(x, y, errors, fmt=marker, lw=1, **look)
-    if errors is not None and axes.get_yscale() == "log":
+    if errors is not None and marked:
         mark_errors(axes, number, name, x, errors)
     return found
 
@@ -174,11 +178,16 @@ def draw_bound(axes: Axes, name: str, x: ArrayLike, y: ArrayLike, *, colour: str
     axes.plot(x, y, color=colour, label=f"_{_BOUND}: {name}", **BOUND)
 
 
-def draw_panels(figure: Figure, *panels: Panel, rows: int = 1) -> list[Exponents]:
-    """Draw panels on an empty figure, in `rows` rows, with a key; the exponents of each panel."""
+def draw_panels(
+    figure: Figure, *panels: Panel, rows: int = 1, note: str = "exponents:"
+) -> list[Exponents]:
+    """Draw panels on an empty figure, in `rows` rows, with a key; the exponents of each panel.
+
+    `note` is what the key calls the fitted exponents.
+    """
     grid = figure.subplots(rows, len(panels) // rows, squeeze=False)
     found = [panel(axes) for axes, panel in zip(grid.flat, panels, strict=True)]
-    _draw_key(figure, fits=any(found))
+    _draw_key(figure, note=note if any(found) else "")
     return found
 
 
@@ -188,7 +197,7 @@ def parts(axes: Axes) -> set[str]:
     return {label[1:].partition(": ")[0] for label in labels if label.startswith("_")}
 
 
-def _draw_key(figure: Figure, *, fits: bool) -> None:
+def _draw_key(figure: Figure, *, note: str) -> None:
     """Say under the panels what markers, lines, thin marks and dots are in all of them."""
     shown = set().union(*(parts(axes) for axes in figure.axes))
 
@@ -204,9 +213,9 @@ def _draw_key(figure: Figure, *, fits: bool) -> None:
         entries.append((grey(line=":", width=2.2), "bound"))
     if _ERROR in shown:
         entries.append((tuple(grey(m) for m in _ERROR_MARKS[:4]), "computed error"))
-    if fits:
-        note = f"fitted to the {_FITTED} resolved points nearest the limit"
-        entries.append((grey(), note))
+    if note:
+        told = f"{note} fitted to the {_FITTED} resolved points nearest the limit"
+        entries.append((grey(), told))
     if entries:
         handles, labels = zip(*entries, strict=True)
         figure.legend(

@@ -133,7 +133,7 @@ def repeated_panel(axes: Axes) -> Exponents:
         exponents[family] = slope, -1
         draw_series(
             axes, k, family, counts, rest, law=(counts, np.full_like(counts, law)), errors=error,
-            legend=f"rest {fitted(slope, -1)}",
+            legend=f"rest: {fitted(slope, -1)}",
         )  # fmt: skip
     axes.axhline(1, color="grey", lw=2.5, alpha=0.5, label="I, as in I + n g")
     axes.set(

@@ -23,7 +23,7 @@ def gap_panel(axes: Axes) -> Exponents:
     at = np.array([1.0])
     cases = (
         ("parabola, z = 1", parabola, at, predicted_coefficient(parabola, at), 2),
-        ("helix at unit speed", helix, np.array([0.0]), helix.curvature**4 / 48, 4),
+        ("unit-speed helix", helix, np.array([0.0]), helix.curvature**4 / 48, 4),
     )
     for number, (name, f, z, law, power) in enumerate(cases):
         gaps, errors = measured_gaps(f, z, scales)
