@@ -10,7 +10,7 @@ from itertools import groupby
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from matplotlib.text import Text
+from matplotlib.text import Annotation, Text
 
 from vaetheory import CLAIMS, plotting
 from vaetheory.cli import main
@@ -132,6 +132,12 @@ def check_table(figure, table):
             artists += 1
             widths = [bar.get_width() for bar in axes.patches]
             assert any(same(widths, t["x"]) for t in told), f"the CSV has not the bars {widths}"
+        notes = {t.get_text().strip(): t.xy for t in axes.texts if isinstance(t, Annotation)}
+        artists += len(notes)
+        for text, place in notes.items():
+            hit = [t for t in told if t["name"][0].split() == text.replace("$", "").split()]
+            spots = [pair for t in hit for pair in zip(t["x"], t["y"], strict=True)]
+            assert tuple(place) in spots, f"the CSV has not the text {text!r}"
         assert artists == len(told), f"panel {number}: {len(told)} in the CSV, {artists} drawn"
         for t in told:
             fitted, law = t["fitted"][0], t["law"][0]
@@ -194,6 +200,8 @@ def test_whatever_is_drawn_is_in_the_table():
     axes.axvline(0.5, label="half")
     axes.scatter([8, 9], [10, 11], label="$x_{1}$")
     axes.errorbar([12], [13], yerr=[0.5], xerr=[0.25], fmt="o", label="measured")
+    axes.annotate("2×", (3, 4))
+    axes.plot([5, 6], [7, 8], "o-", label="joined")
     axes.bar([20, 21], [22, 23], yerr=[0.125, 0.25], label="bars")
     rows = [row[1:] for row in table(figure, [{"measured": (1.0625, 1.0)}])]
     numbers = {
@@ -203,6 +211,8 @@ def test_whatever_is_drawn_is_in_the_table():
         ("half", "line"): ["0.5"],
         ("x_1", "points"): ["8.0 10.0", "9.0 11.0"],
         ("measured", "points"): ["12.0 13.0 0.25 0.5 1.0625 1.0"],
+        ("2×", "text"): ["3.0 4.0"],
+        ("joined", "points and line"): ["5.0 7.0", "6.0 8.0"],
         ("bars", "bars"): ["20.0 22.0 0.125", "21.0 23.0 0.25"],
     }
     for (series, part), wanted in numbers.items():
@@ -235,7 +245,7 @@ def test_an_exponent_is_fitted_where_the_law_holds_and_the_points_are_resolved()
     shallow = fitted_exponent(x, y, errors)
     wanted = np.polyfit(np.log(x[:3]), np.log(y[:3]), 1)[0]
     assert shallow == pytest.approx(wanted, rel=1e-12), "not the three of the smallest x"
-    with pytest.raises(ValueError, match="expected 3 points .* got 0"):
+    with pytest.raises(ValueError, match=r"expected 3 points .* got 0"):
         fitted_exponent(x, y, y)
 
 

@@ -96,7 +96,7 @@ def variances_panel(axes: Axes) -> Exponents:
         ylabel="variance of one draw (nats²/z⁴)",
         title="4b-variances: estimators of the decoder's Hessian",
     )
-    axes.legend(loc="upper right", ncols=2)
+    axes.legend(loc="upper right", ncols=2, columnspacing=0.8, handlelength=1.0)
     return found
 
 

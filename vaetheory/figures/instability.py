@@ -185,7 +185,8 @@ def growth_panel(axes: Axes) -> Exponents:
     axes.set(
         xlabel="likelihood deviation σ (units of x)",
         ylabel="ELBO, or its counterpart (nats a datum)",
-        title=f"9c-memorised: f − x ∝ (z − code)ᵏ (errors ≤ {worst:.0e})",
+        title="9c-memorised: f\u00a0−\u00a0x\u00a0∝\u00a0(z\u00a0−\u00a0code)ᵏ "
+        f"(errors ≤ {worst:.0e})",
     )
     axes.legend()
     return exponents

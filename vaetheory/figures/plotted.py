@@ -9,10 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.text import Annotation
 
 from vaetheory._validation import Array
 from vaetheory.figures.panels import Exponents
@@ -35,8 +37,8 @@ HEADER = (
 class Drawn:
     """One artist's numbers, `(n,)` each or `None`.
 
-    `part` is what the artist is to its series: points, line, bars, law, bound, computed error or
-    another name. A level line has no `x` and an upright one no `y`.
+    `part` is what the artist is to its series: points, line, points and line, bars, law, bound,
+    computed error, text or another name. A level line has no `x` and an upright one no `y`.
     """
 
     series: str
@@ -104,6 +106,13 @@ def drawn(axes: Axes) -> Iterator[Drawn]:
             raise ValueError(f"figure: expected lines, points and bars, got {collection}")
         offsets = np.asarray(collection.get_offsets(), float)
         yield Drawn(*_name(collection, "points"), offsets[:, 0], offsets[:, 1])
+    notes: dict[str, list[tuple[float, float]]] = {}
+    for text in axes.texts:
+        if isinstance(text, Annotation):
+            notes.setdefault(_words(text.get_text()).strip(), []).append(text.xy)
+    for note, places in notes.items():
+        at = np.array(places, float)
+        yield Drawn(note, "text", at[:, 0], at[:, 1])
 
 
 def _members(container: ErrorbarContainer | None) -> set[int]:
@@ -116,8 +125,7 @@ def _members(container: ErrorbarContainer | None) -> set[int]:
 
 def _line(axes: Axes, line: Line2D) -> Drawn:
     x, y = (np.asarray(line.get_data()[i], float).ravel() for i in range(2))
-    joined = line.get_linestyle() not in ("None", "", " ")
-    series, part = _name(line, "line" if joined else "points")
+    series, part = _name(line, _kind(line))
     along, across = line.get_transform().contains_branch_seperately(axes.transData)
     # A line across the whole panel has one coordinate that is no datum.
     if not along:
@@ -125,6 +133,13 @@ def _line(axes: Axes, line: Line2D) -> Drawn:
     if not across:
         return Drawn(series, part, x[:1], None)
     return Drawn(series, part, x, y)
+
+
+def _kind(line: Line2D) -> str:
+    """Whether there are points, a line or both."""
+    none = ("None", "", " ")
+    joined, marked = line.get_linestyle() not in none, line.get_marker() not in none
+    return "points and line" if joined and marked else "line" if joined else "points"
 
 
 def _errorbars(container: ErrorbarContainer) -> Drawn:
@@ -136,7 +151,7 @@ def _errorbars(container: ErrorbarContainer) -> Drawn:
     halves: dict[str, Array] = {}
     for name, bar in zip(names, bars, strict=True):
         halves[name] = _halves(bar, "xy".index(name))
-    return Drawn(*_name(container, "points"), x, y, halves.get("x"), halves.get("y"))
+    return Drawn(*_name(container, _kind(points)), x, y, halves.get("x"), halves.get("y"))
 
 
 def _bars(container: BarContainer) -> Drawn:
@@ -183,7 +198,7 @@ def _words(text: str) -> str:
 
 
 def panels(figure: Figure) -> list[Mapping[str, object]]:
-    """Titles, axes, their scales and limits of a figure's panels, for the manifest."""
+    """Titles, axes, their scales, limits and named places of a figure's panels, for the manifest."""
     return [
         {"title": _words(axes.get_title())}
         | {
@@ -192,7 +207,16 @@ def panels(figure: Figure) -> list[Mapping[str, object]]:
                 "scale": getattr(axes, f"get_{name}scale")(),
                 "limits": [float(f"{v:.6g}") for v in getattr(axes, f"get_{name}lim")()],
             }
+            | _places(getattr(axes, f"{name}axis"))
             for name in ("x", "y")
         }
         for axes in figure.axes
     ]
+
+
+def _places(axis: Axis) -> dict[str, object]:
+    """The names of the places on an axis that has words for numbers."""
+    labels = [_words(tick.get_text()) for tick in axis.get_majorticklabels()]
+    if not any(re.match("[A-Za-z]{2}", label) for label in labels):
+        return {}
+    return {"places": dict(zip(labels, map(float, axis.get_majorticklocs()), strict=True))}
