@@ -198,7 +198,7 @@ def _words(text: str) -> str:
 
 
 def panels(figure: Figure) -> list[Mapping[str, object]]:
-    """Titles, axes, their scales, limits and named places of a figure's panels, for the manifest."""
+    """Titles, axes, scales, limits and named places of a figure's panels, for the manifest."""
     return [
         {"title": _words(axes.get_title())}
         | {
