@@ -33,6 +33,7 @@ _STYLE: Any = {
     "grid.alpha": 0.3,
     "legend.frameon": False,
     "legend.fontsize": SMALLEST,
+    "legend.title_fontsize": SMALLEST,
     "legend.handlelength": 1.6,
     "legend.labelspacing": 0.3,
     "xtick.labelsize": SMALLEST,

@@ -185,10 +185,9 @@ def growth_panel(axes: Axes) -> Exponents:
     axes.set(
         xlabel="likelihood deviation σ (units of x)",
         ylabel="ELBO, or its counterpart (nats a datum)",
-        title="9c-memorised: f\u00a0−\u00a0x\u00a0∝\u00a0(z\u00a0−\u00a0code)ᵏ "
-        f"(errors ≤ {worst:.0e})",
+        title=f"9c-memorised: the ELBO without a bound (errors ≤ {worst:.0e})",
     )
-    axes.legend()
+    axes.legend(title="f − x ∝ (z − code)ᵏ, D = 2")
     return exponents
 
 

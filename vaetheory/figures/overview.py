@@ -55,8 +55,10 @@ def draw(figure: Figure) -> list[Exponents]:
 
 def _shorten(axes: Axes) -> None:
     """One line an entry in the legend, which the key explains."""
-    if not axes.get_legend():
+    legend = axes.get_legend()
+    if legend is None:
         return
+    title = legend.get_title().get_text() or None
     handles, labels = axes.get_legend_handles_labels()
     short = [re.sub(r"\n.*fitted \w+ (\S+) \(law (.*)\)", r": \1 (\2)", label) for label in labels]
-    axes.legend(handles, short, loc="upper right")
+    axes.legend(handles, short, loc="upper right", title=title)
