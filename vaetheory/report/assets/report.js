@@ -37,8 +37,12 @@
   };
   form.addEventListener("input", filter);
   form.addEventListener("submit", (event) => event.preventDefault());
-  // The values are reset after the event.
-  form.addEventListener("reset", () => setTimeout(filter));
+  // The values would be reset after the event; rows and values are to change at once.
+  form.addEventListener("reset", (event) => {
+    event.preventDefault();
+    for (const field of [search, ...pickers]) field.value = "";
+    filter();
+  });
 
   const value = (row, column, numeric) => {
     const key = row.cells[column].dataset.key;
@@ -73,7 +77,7 @@
   const reveal = () => {
     if (articles.get(location.hash.slice(1))?.hidden) {
       form.reset();
-      setTimeout(() => document.getElementById(location.hash.slice(1)).scrollIntoView());
+      document.getElementById(location.hash.slice(1)).scrollIntoView();
     }
   };
   addEventListener("hashchange", reveal);
