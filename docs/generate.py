@@ -59,6 +59,7 @@ MODULES = {
     "vaetheory.certify": "Certificates",
     "vaetheory.derivatives": "Derivatives",
     "vaetheory.differences": "Differences of log densities",
+    "vaetheory.rounding": "Bounds of rounding",
     "vaetheory.claims.claim": "What a claim is",
     "vaetheory.claims.runner": "Running claims",
     "vaetheory.claims.strategies": "Strategies that draw instances",
@@ -289,6 +290,8 @@ def sureness(p: Proposition, entry: Entry | None) -> str:
         names = "; ".join(plain(c.name) for c in p.controls)
         return f"Not in the last results. Wrong versions that must be refuted: {names}."
     allowed = " + ".join(f"{name.replace('_', ' ')} {v:.1e}" for name, v in entry.terms.items())
+    if not allowed and not entry.bound:
+        allowed = "what is compared is exact"
     residual, bound = apart(entry.residual, entry.bound, digits=2)
     out = [
         f"**{entry.verdict}** on {entry.instances} instances. On the worst of them the residual "

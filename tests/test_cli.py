@@ -68,6 +68,7 @@ def test_json_is_not_damaged_by_a_refused_request(capsys, tmp_path):
         (["verify", "1b", "--jobs", "0"], "--jobs"),
         (["verify", "1b", "--seed", "-1"], "seed"),
         (["verify", "1b", "--json", "/nonexistent-folder/out.json"], "folder"),
+        (["report", "--results", "/nonexistent-folder/run.json"], "expected the JSON of a run"),
     ],
 )
 def test_bad_requests_are_one_line_and_status_two(arguments, expected, capsys):

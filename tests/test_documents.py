@@ -113,6 +113,24 @@ def test_a_margin_next_to_one_is_not_said_to_be_one():
         assert number in told, f"{number} is rounded too far: {told[:300]}"
 
 
+def test_an_exact_comparison_is_said_to_be_exact():
+    claim = next(c for c in CLAIMS if c.label == "half-network")
+    p = next(p for p in claim.propositions if p.label == "11a")
+    found = {e.label: e for e in entries(read_document(DOCS / "results.json"))}
+    told = generate.sureness(p, found["11a"])
+    assert "what is compared is exact" in told, f"why nothing is allowed is not said: {told[:200]}"
+    assert "()" not in told, f"empty brackets: {told[:200]}"
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda c: c.label)
+def test_every_statement_says_how_two_things_compare(claim):
+    relation = re.compile(
+        r"[=<>]|\\(le|ge|to|sim|in|preceq|succeq|propto|approx|iff|Rightarrow)(?![a-zA-Z])"
+    )
+    for p in claim.propositions:
+        assert relation.search(p.statement), f"{p.label} is no sentence: {p.statement}"
+
+
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda c: c.label)
 def test_every_proposition_has_a_derivation(claim):
     written = generate.derivations(DOCS, claim)

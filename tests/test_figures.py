@@ -277,6 +277,17 @@ def test_two_runs_give_the_same_bytes(formats, tmp_path):
         assert same, f"{path.name} differs from run to run"
 
 
+def test_a_picture_does_not_depend_on_those_saved_before_it(tmp_path):
+    for name, formats in (("alone", "png"), ("last", "pdf,svg,png")):
+        arguments = ["figures", "bilbo", "--out", str(tmp_path / name), "--format", formats]
+        assert main(arguments) == 0, "not drawn"
+    alone, last = (tmp_path / name / "bilbo.png" for name in ("alone", "last"))
+    assert alone.read_bytes() == last.read_bytes(), "the PNG depends on the PDF before it"
+    panels = json.loads((tmp_path / "last" / MANIFEST).read_text())["figures"]["bilbo"]["panels"]
+    named = [p[axis] for p in panels for axis in "xy" if "places" in p[axis]]
+    assert not named, f"the powers of ten of an axis are taken for names: {named[:1]}"
+
+
 def test_a_second_figure_keeps_the_first_in_the_manifest(tmp_path):
     for name in ("smooth-decoder", "optimal-decoder"):
         main(["figures", name, "--out", str(tmp_path)])

@@ -62,7 +62,7 @@ CLAIM = Claim(
             label="5b",
             title="Small variations cost a quarter of their squared relative size",
             statement=(
-                r"\tfrac14\mathbb E\|\bar A^{-1/2}(A - \bar A)\bar A^{-1/2}\|_F^2"
+                r"P = \tfrac14\mathbb E\|\bar A^{-1/2}(A - \bar A)\bar A^{-1/2}\|_F^2"
                 r" - \tfrac16\mathbb E\operatorname{tr}\big(\bar A^{-1}(A - \bar A)\big)^3"
                 r" + O(4)"
             ),

@@ -43,6 +43,8 @@ def run(options: argparse.Namespace) -> int:
     with TemporaryDirectory() as folder:
         if options.results:
             source = Path(options.results)
+            if not source.is_file():
+                raise ValueError(f"--results: expected the JSON of a run, got {source}, no file")
         else:
             options.json = options.json or str(Path(folder) / "run.json")
             source = Path(options.json)

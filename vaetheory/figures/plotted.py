@@ -193,7 +193,7 @@ def _name(artist: Artist | BarContainer | ErrorbarContainer, kind: str) -> tuple
 
 def _words(text: str) -> str:
     """Text on one line and without the markup of formulas."""
-    plain = re.sub(r"\\(?:mathrm|mathit)?", "", text.replace("\n", " "))
+    plain = re.sub(r"\\(?:mathrm|mathit|mathdefault)?", "", text.replace("\n", " "))
     return re.sub(r"[${}]", "", plain)
 
 

@@ -128,7 +128,13 @@ def regenerate(
             exponents = FIGURES[name](figure)
             finish(figure)
             paths = [folder / f"{name}.{suffix}" for suffix in formats]
+            frames = [axes.get_position(original=True) for axes in figure.axes]
             for path in paths:
+                # A saving moves the panels by a hair: each starts from the same places, so that
+                # a picture does not depend on those saved before it.
+                for axes, frame in zip(figure.axes, frames, strict=True):
+                    axes.set_position(frame)
+                    axes.set_in_layout(True)  # which setting a position ends
                 plotting.save(figure, path)
         paths.append(folder / f"{name}.csv")
         plotting.save_csv(paths[-1], HEADER, table(figure, exponents))
