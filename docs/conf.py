@@ -21,7 +21,7 @@ extensions = [
     "myst_parser",
     "formulas",
     "pictures",
-    "tables",
+    "unbroken",
 ]
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
 myst_heading_anchors = 3

@@ -140,6 +140,16 @@ def test_every_proposition_has_a_derivation(claim):
     assert not stray, f"derivations of what is not in the registry: {stray}"
 
 
+def test_numbers_stay_whole_and_code_stays_as_it_is():
+    pytest.importorskip("sphinx", reason="the pages need the extra `docs`")
+    from unbroken import unbroken
+
+    row, code = "| half | 42.49 ± 1.33 |", "tolerance = 1e-12  # ± 1"
+    assert " ± " not in unbroken(row), "a number may be parted from its error"
+    assert unbroken(code) == code, "code that a reader copies is changed"
+    assert "5.3e-14" not in unbroken("allow 5.3e-14", code=False), "a number may be broken"
+
+
 def test_every_correction_stands_on_the_page_of_its_claim():
     told = {h for claim in CLAIMS for h in generate.corrections(DOCS, claim)}
     known = {generate.number(claim) for claim in CLAIMS}
