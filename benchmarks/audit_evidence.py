@@ -1,20 +1,24 @@
 """Audit of `log_evidence`: random models and data against brute force.
 
-    python benchmarks/audit_evidence.py --pairs 100000
+    python benchmarks/audit_evidence.py --pairs 100000 --log audit.jsonl
 
 Every pair of a model and a datum is computed twice: by the engine, and by a trapezoid rule with
 so many nodes that it needs no idea. On the plane brute force is possible for broad posteriors
 only; the narrow ones are rotations of two problems on a line, whose evidences multiply. A pair
-fails if the true error exceeds the stated one, or the tolerance with the status "reached".
+fails if the true error exceeds the stated one, or the tolerance with the status "reached". What is
+in the log is not computed again: an audit that was stopped goes on.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
 
 import autograd.numpy as anp
 import numpy as np
@@ -24,6 +28,8 @@ from vaetheory import LatentModel, likelihoods, log_evidence
 
 RTOL = 1e-10
 PER_MODEL = 50
+#: Evaluations a pair: the wildest decoders have thousands of modes a datum.
+MAX_NODES = 2_000_000
 #: What a reference may be off by, relative.
 REFERENCE = 2e-12
 Function = Callable[[np.ndarray], np.ndarray]
@@ -272,11 +278,11 @@ class Audit:
         )
 
 
-def audit_model(seed: tuple[int, int]) -> Audit:
+def audit_model(seed: tuple[int, int], max_nodes: int = 50_000_000) -> Audit:
     """Audit one random model on `PER_MODEL` data."""
     rng = np.random.default_rng(seed)
     name, model, data, truth = KINDS[rng.choice(len(KINDS), p=SHARES)](rng)
-    result = log_evidence(model, data, rtol=RTOL)
+    result = log_evidence(model, data, rtol=RTOL, max_nodes=max_nodes)
     off = np.abs(result.value - truth)
     # The brute force, and turning the data, round as well: by a few units of the data's last
     # digit, at a slope of the whitened residual.
@@ -297,17 +303,50 @@ def audit_model(seed: tuple[int, int]) -> Audit:
     return Audit(len(data), int(result.reached.sum()), result.nodes, worst, tuple(failures))
 
 
-def audit(pairs: int, seed: int = 0, jobs: int = 1) -> Iterator[Audit]:
+class Log:
+    """A file with a line a model, and the settings that they were audited with in the first."""
+
+    def __init__(self, path: Path, settings: dict[str, int]) -> None:
+        self.path, self.known = path, dict[int, Audit]()
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+        # A line that was cut off when the audit was stopped is computed again.
+        whole = [json.loads(line) for line in lines if line.endswith("\n")]
+        if not whole:
+            path.write_text(json.dumps(settings) + "\n", encoding="utf-8")
+        elif whole[0] != settings:
+            raise SystemExit(f"{path}: expected an audit with {settings}, got one with {whole[0]}")
+        elif not lines[-1].endswith("\n"):
+            path.write_text("".join(lines[:-1]), encoding="utf-8")
+        for number, found in whole[1:]:
+            self.known[number] = Audit(**{**found, "failures": tuple(found["failures"])})
+
+    def add(self, number: int, found: Audit) -> None:
+        """Append a model."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps([number, asdict(found)]) + "\n")
+
+
+def audit(
+    pairs: int,
+    seed: int = 0,
+    jobs: int = 1,
+    max_nodes: int = MAX_NODES,
+    log: Path | None = None,
+) -> Iterator[Audit]:
     """Yield the audit so far, after every model."""
-    seeds = [(seed, i) for i in range(-(-pairs // PER_MODEL))]
-    total = Audit()
-    if jobs == 1:
-        for one in map(audit_model, seeds):
-            total += one
-            yield total
-        return
+    record = None if log is None else Log(log, {"seed": seed, "max_nodes": max_nodes})
+    known = {} if record is None else record.known
+    numbers = range(-(-pairs // PER_MODEL))
+    total = sum((known[i] for i in numbers if i in known), Audit())
+    yield total
+    todo = [i for i in numbers if i not in known]
+    work = partial(audit_model, max_nodes=max_nodes)
+    seeds = [(seed, i) for i in todo]
     with ProcessPoolExecutor(jobs) as pool:
-        for one in pool.map(audit_model, seeds, chunksize=4):
+        found = map(work, seeds) if jobs == 1 else pool.map(work, seeds, chunksize=4)
+        for number, one in zip(todo, found, strict=True):
+            if record is not None:
+                record.add(number, one)
             total += one
             yield total
 
@@ -318,9 +357,11 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--max-nodes", type=int, default=MAX_NODES, help="evaluations a pair")
+    parser.add_argument("--log", type=Path, help="file to write to, and to go on from")
     options = parser.parse_args()
     total, known = Audit(), 0
-    for total in audit(options.pairs, options.seed, options.jobs):
+    for total in audit(options.pairs, options.seed, options.jobs, options.max_nodes, options.log):
         for line in total.failures[known:]:
             print(line, flush=True)
         known = len(total.failures)

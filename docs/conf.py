@@ -20,6 +20,7 @@ extensions = [
     "numpydoc",
     "myst_parser",
     "formulas",
+    "pictures",
 ]
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
 myst_heading_anchors = 3
@@ -39,15 +40,17 @@ html_theme = "pydata_sphinx_theme"
 html_title = "vaetheory"
 html_static_path = ["_static"]
 html_css_files = ["vaetheory.css"]
+_PAGES = [page.stem for page in Path(__file__).parent.glob("*.md")]
 # Pages that have no others below them need no menu beside them.
-html_sidebars = {page.stem: [] for page in Path(__file__).parent.glob("*.md")}
+html_sidebars = {page: [] for page in _PAGES}
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {
     "navbar_align": "left",
     "header_links_before_dropdown": 7,
     "show_prev_next": False,
-    "secondary_sidebar_items": ["page-toc"],
+    # A claim's page begins with a table of its propositions, and its figure needs the room.
+    "secondary_sidebar_items": {page: ["page-toc"] for page in [*_PAGES, "api/*"]},
     "footer_start": ["copyright"],
     "footer_end": [],
 }

@@ -8,7 +8,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
-from vaetheory.report.mathematics import mathml, parsed, untranslated
+from vaetheory.report.mathematics import is_long, mathml, parsed, untranslated
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -31,7 +31,10 @@ def _markup(node: nodes.math | nodes.math_block, *, display: bool) -> str:
 
 
 def _inline(self: Any, node: nodes.math) -> None:
-    self.body.append(f'<span class="math">{_markup(node, display=False)}</span>')
+    told = _markup(node, display=False)
+    # One that may be wider than a narrow screen is a box that scrolls by itself.
+    kind = 'class="math long" tabindex="0"' if is_long(told) else 'class="math"'
+    self.body.append(f"<span {kind}>{told}</span>")
     raise nodes.SkipNode
 
 

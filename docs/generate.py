@@ -17,10 +17,13 @@ from types import ModuleType
 from vaetheory import CLAIMS
 from vaetheory.claims.claim import Claim, Proposition
 from vaetheory.figures import registry
+from vaetheory.report.detail import resolution
 from vaetheory.report.entries import Entry, entries, ratio
 from vaetheory.report.graph import Node, dependency_graph
 from vaetheory.report.markup import anchor
 from vaetheory.report.mathematics import lines
+from vaetheory.report.notation import unicode
+from vaetheory.shown import apart, margin
 
 #: What each kind of proposition says, for a reader who meets it for the first time.
 KINDS = {
@@ -92,8 +95,8 @@ def write_all(docs: Path) -> None:
 
 
 def plain(text: str) -> str:
-    """Text with whatever Markdown would read as markup escaped."""
-    return re.sub(r"([\\`*_{}\[\]<>()#+!|$~^])", r"\\\1", text)
+    """Words of the registry: notation in Unicode, what Markdown would read as markup escaped."""
+    return re.sub(r"([\\`*_{}\[\]<>()#+!|$~^])", r"\\\1", unicode(text))
 
 
 def links(labels: Sequence[str]) -> str:
@@ -164,7 +167,7 @@ def nodes(claim: Claim | None = None) -> list[Node]:
     return [
         Node(
             label=p.label,
-            title=p.title,
+            title=unicode(p.title),
             lane=f"{number(c)} {c.label}",
             uses=p.uses,
             href=f"{c.label}.html#{anchor(p.label)}",
@@ -188,21 +191,22 @@ def claim_page(claim: Claim, found: dict[str, Entry], told: str, docs: Path) -> 
     """The page of a claim."""
     written, fails = derivations(docs, claim), corrections(docs, claim)
     against = [p for p in claim.propositions if p.kind == "counterexample"]
-    rows = ["| | what is claimed | last result |", "| --- | --- | --- |"]
+    rows = ["| label | what is claimed | last result |", "| --- | --- | --- |"]
     for p in claim.propositions:
         entry = found.get(p.label)
-        verdict = entry.verdict if entry else "not run yet"
-        sign = ("✓ " if entry.confirmed else "✗ ") if entry else ""
+        # A sign and its word are held together by spaces that do not break.
+        verdict = f"{'✓' if entry.confirmed else '✗'} {entry.verdict}" if entry else "not run yet"
         rows.append(
-            f"| [{p.label}](#{anchor(p.label)}) | {plain(p.title)} *({p.kind})* | {sign}{verdict} |"
+            f"| [{p.label}](#{anchor(p.label)}) | {plain(p.title)} *({p.kind})* "
+            f"| {verdict.replace(' ', '&nbsp;') if entry else verdict} |"
         )
     out = [
         f"# {number(claim)}. {plain(claim.title)}",
         f"`{claim.label}` · source: {plain(claim.source)} ([what that means](../sources.md))",
         "\n".join(rows),
     ]
-    if against or fails:
-        out.append("[Where it fails](#where-it-fails): what is not true without the hypotheses.")
+    out.append(certainty(claim, found, told))
+    out.append("[Where it fails](#where-it-fails): what is not true without the hypotheses.")
     if claim.label in registry.FIGURES:
         out.append(figure(claim.label, docs))
     out.append(nested(preface(docs, claim)))
@@ -214,14 +218,31 @@ def claim_page(claim: Claim, found: dict[str, Entry], told: str, docs: Path) -> 
     )
     for p in claim.propositions:
         out.append(proposition_section(claim, p, found.get(p.label), written.get(p.label)))
-    out.append(f"Last results: {told}; `vaetheory verify {claim.label}` runs them anew.")
-    if against or fails:
-        out.append("## Where it fails")
-        for p in against:
-            out.append(f"- {links([p.label])}: {plain(p.title)}.")
-        for heading, body in fails.items():
-            out += [f"### {heading}", nested(body)]
+    out.append("## Where it fails")
+    if not against and not fails:
+        out.append(
+            "No counterexample is kept for this claim. Outside the hypotheses that each "
+            "proposition names nothing is claimed; its wrong versions show which of its terms are "
+            "needed."
+        )
+    for p in against:
+        out.append(f"- {links([p.label])}: {plain(p.title)}.")
+    for heading, body in fails.items():
+        out += [f"### {heading}", nested(body)]
     return "\n\n".join(out) + "\n"
+
+
+def certainty(claim: Claim, found: dict[str, Entry], told: str) -> str:
+    """How sure we are of a claim, at a glance, and of what kind the certainty is."""
+    here = [found[p.label] for p in claim.propositions if p.label in found]
+    return (
+        f"{sum(e.confirmed for e in here)} of {len(claim.propositions)} propositions are confirmed "
+        f"and {sum(e.refuted for e in here)} of {sum(len(p.controls) for p in claim.propositions)} "
+        f"wrong versions refuted on {sum(e.instances for e in here)} instances ({told}). That is "
+        "evidence in floating point with [computed errors](../numerics.md); proofs are the "
+        "derivations under *Why*, and [some instances are certified](../certificates.md). "
+        f"`vaetheory verify {claim.label}` runs it anew."
+    )
 
 
 def figure(name: str, docs: Path) -> str:
@@ -268,10 +289,12 @@ def sureness(p: Proposition, entry: Entry | None) -> str:
         names = "; ".join(plain(c.name) for c in p.controls)
         return f"Not in the last results. Wrong versions that must be refuted: {names}."
     allowed = " + ".join(f"{name.replace('_', ' ')} {v:.1e}" for name, v in entry.terms.items())
+    residual, bound = apart(entry.residual, entry.bound, digits=2)
     out = [
         f"**{entry.verdict}** on {entry.instances} instances. On the worst of them the residual "
-        f"was {entry.residual:.2g}, where {entry.bound:.2g} was allowed ({plain(allowed)}). "
-        f"A bound above {p.resolution:.0e} of what is compared would have decided nothing."
+        f"was {residual}, where the computed errors allow {bound} ({plain(allowed)}): a margin of "
+        f"{margin(entry.margin)}, refuted above 1. The check is sharp enough to decide: "
+        f"{resolution(p.resolution)}."
     ]
     out += [f"Found: {plain(finding)}" for finding in entry.findings]
     rows = ["| wrong version | refuted | residual over bound |", "| --- | --- | --- |"]
@@ -279,6 +302,7 @@ def sureness(p: Proposition, entry: Entry | None) -> str:
         times = ratio(control.residual, control.bound)
         told = "yes" if control.refuted else "**no**"
         rows.append(f"| {plain(control.name)} | {told} | {times:.1e} |")
+    out.append("The same check of wrong versions; each is refuted above 1, the further the surer.")
     return "\n\n".join([*out, "\n".join(rows)])
 
 
@@ -292,12 +316,12 @@ def index_page(found: dict[str, Entry], told: str, docs: Path) -> str:
         f"are confirmed and {sum(e.refuted for e in found.values())} of "
         f"{sum(len(e.controls) for e in found.values())} wrong versions refuted ({told}).",
     ]
-    rows = ["| claim | propositions | counterexamples |", "| --- | --- | --- |"]
+    rows = ["| claim | counterexamples |", "| --- | --- |"]
     for claim in CLAIMS:
         against = [p.label for p in claim.propositions if p.kind == "counterexample"]
         rows.append(
-            f"| [{number(claim)}. {plain(claim.title)}]({claim.label}.md) "
-            f"| {len(claim.propositions)} | {links(against) if against else ''} |"
+            f"| [{number(claim)}. {plain(claim.title)}]({claim.label}.md), "
+            f"{len(claim.propositions)} propositions | {links(against) if against else ''} |"
         )
     out.append("\n".join(rows))
     out.append(figure("overview", docs))

@@ -89,3 +89,24 @@ def test_the_audit_notices_a_wrong_engine(monkeypatch):
     monkeypatch.setattr(audit_evidence, "log_evidence", wrong)
     result = audit_evidence.audit_model((2026, 0))
     assert len(result.failures) > 20, f"only {len(result.failures)} of 50 values were noticed"
+
+
+def test_an_audit_that_was_stopped_goes_on(tmp_path, monkeypatch):
+    asked = []
+
+    def stub(seed, max_nodes):
+        asked.append(seed)
+        return audit_evidence.Audit(pairs=50, reached=49, worst=0.1 * seed[1])
+
+    monkeypatch.setattr(audit_evidence, "audit_model", stub)
+    log = tmp_path / "audit.jsonl"
+    *_, first = audit_evidence.audit(100, seed=3, log=log)
+    with log.open("a") as file:
+        file.write('[2, {"pairs": 5')
+    *_, whole = audit_evidence.audit(200, seed=3, log=log)
+    assert asked == [(3, i) for i in range(4)], "models are audited once, but for the torn line's"
+    assert (first.pairs, whole.pairs, whole.reached) == (100, 200, 196), "the parts add up"
+    *_, again = audit_evidence.audit(200, seed=3, log=log)
+    assert again == whole, "a finished audit is read from its log"
+    with pytest.raises(SystemExit, match="expected an audit with"):
+        next(audit_evidence.audit(100, seed=4, log=log))

@@ -1,6 +1,7 @@
 """The command line as a user meets it."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -75,6 +76,38 @@ def test_bad_requests_are_one_line_and_status_two(arguments, expected, capsys):
     assert captured.out == "", "something was printed before the refusal"
     assert len(captured.err.splitlines()) == 1, f"not one line: {captured.err}"
     assert expected in captured.err, captured.err
+
+
+@pytest.mark.parametrize(
+    "command", ["verify", "report", "figures", "verify --certify"], ids=lambda c: c.replace(" ", "")
+)
+@pytest.mark.parametrize(
+    ("asked", "near"), [("9z", "9a"), ("3f-isometrc", "3f-isometric"), ("BAGGINS", "baggins")]
+)
+def test_an_unknown_label_is_told_its_neighbours_in_one_wording(command, asked, near, capsys):
+    assert main([*command.split(), asked]) == 2, "not refused with status 2"
+    told = capsys.readouterr().err
+    assert told.startswith("vaetheory: label: expected a claim"), f"another wording: {told}"
+    assert "see `vaetheory list`" in told, f"it is not said where labels are listed: {told}"
+    assert near in told, f"{near} is not suggested: {told}"
+    assert told.endswith(f"; got {asked!r}\n"), f"what came is not named: {told}"
+    assert len(told) < 200, f"all the labels at once: {told}"
+
+
+@pytest.mark.parametrize("arguments", [["list", "--json"], ["list"], ["verify", "1b"]])
+def test_a_reader_that_goes_away_is_no_error(arguments):
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        result = subprocess.run(
+            [sys.executable, "-m", "vaetheory", *arguments],
+            stdout=writing, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    finally:
+        os.close(writing)
+    assert result.stderr == "", f"it complains: {result.stderr}"
+    # What the shell says of any program that writes into a closed pipe.
+    assert result.returncode == 128 + 13, f"status {result.returncode}"
 
 
 def test_unknown_options_are_status_two():

@@ -1,5 +1,6 @@
 """The examples of README.md and of docs/*.md run and print what they say; the pages are whole."""
 
+import dataclasses
 import re
 import sys
 from pathlib import Path
@@ -95,9 +96,21 @@ def test_page_of_a_claim_says_all_of_it(claim):
             assert f"${tex}$" in page, f"{p.label} lacks a hypothesis"
         for control in p.controls:
             assert generate.plain(control.name) in page, f"{p.label} lacks {control.name}"
-    against = [p for p in claim.propositions if p.kind == "counterexample"]
-    if against or generate.corrections(DOCS, claim):
-        assert "## Where it fails" in page, "what fails is not said"
+    assert f"{len(claim.propositions)} propositions are confirmed" in page, "how sure is not said"
+    fails = page.split("## Where it fails\n")[1]
+    for p in claim.propositions:
+        said = f"(#{generate.anchor(p.label)})" in fails
+        assert said or p.kind != "counterexample", f"that {p.label} is against it is not said"
+
+
+def test_a_margin_next_to_one_is_not_said_to_be_one():
+    claim = next(c for c in CLAIMS if c.label == "constant-variance")
+    p = next(p for p in claim.propositions if p.label == "5f")
+    found = {e.label: e for e in entries(read_document(DOCS / "results.json"))}
+    close = dataclasses.replace(found["5f"], residual=2.08084e-11, bound=2.080926e-11)
+    told = generate.sureness(p, close)
+    for number in ("2.0808e-11", "2.0809e-11", "0.99996"):
+        assert number in told, f"{number} is rounded too far: {told[:300]}"
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda c: c.label)

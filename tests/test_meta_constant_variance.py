@@ -104,6 +104,18 @@ def test_a_metric_transformed_the_wrong_way(monkeypatch):
     assert_noticed("5f", bug="the Jacobian for its inverse")
 
 
+def test_a_penalty_that_is_slightly_too_large(monkeypatch):
+    original = flat_coordinates.constant_variance_penalty
+
+    def larger(*arguments):
+        found = original(*arguments)
+        return dataclasses.replace(found, value=1.0001 * found.value)
+
+    monkeypatch.setattr(flat_coordinates, "constant_variance_penalty", larger)
+    # Its margin is next to 1, yet both sides are computed by routes of their own.
+    assert_noticed("5f", bug="a penalty off by 1e-4")
+
+
 def test_a_sphere_that_is_a_little_flatter(monkeypatch):
     original = decoders.SpherePatch.jacobian
 

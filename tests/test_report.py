@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import io
 import json
+import math
 import re
 from datetime import datetime
 from html.parser import HTMLParser
@@ -24,8 +25,10 @@ from vaetheory.report.graph import Node, dependency_graph, depths
 from vaetheory.report.junit import as_junit, write_junit
 from vaetheory.report.margins import Axis
 from vaetheory.report.mathematics import mathml, untranslated
+from vaetheory.report.notation import unicode
 from vaetheory.report.page import Picture, page
 from vaetheory.report.text import Table
+from vaetheory.shown import apart, margin
 
 PROPOSITIONS = {p.label: p for c in CLAIMS for p in c.propositions}
 NOW = datetime(2020, 2, 29, 12, 0, 1)
@@ -233,6 +236,40 @@ def test_no_formula_becomes_markup(tex):
 def test_without_the_translator_the_tex_is_shown(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "latex2mathml.converter", None)
     assert mathml(r"a < \b") == r'<code class="tex">a &lt; \b</code>', mathml(r"a < \b")
+
+
+# -- words and numbers
+
+
+@given(st.floats(1e-300, 1e300), st.floats(0, 1e-12))
+def test_a_margin_is_never_rounded_onto_one(bound, off):
+    for value in (1 - off, 1 + off):
+        shown = margin(value)
+        assert (shown == "1") == (value == 1), f"{value!r} is shown as {shown}"
+        assert (float(shown) < 1) == (value < 1), f"{shown} is on the other side of 1"
+    residual = math.nextafter(bound, 0)
+    assert len(set(apart(residual, bound))) == 2, f"{residual!r} looks like {bound!r}"
+
+
+@pytest.mark.parametrize("label", PROPOSITIONS)
+def test_notation_is_shown_as_readers_know_it(label):
+    p = PROPOSITIONS[label]
+    for text in (p.title, *(name for name, _ in p.hypotheses), *(c.name for c in p.controls)):
+        shown = unicode(text)
+        left = re.search(r"\^|<[-=]|[-=]>|>=|\bsigma\b|\bLambda\b|\bE\[", shown)
+        assert not left, f"{text!r} is shown as {shown!r}"
+
+
+def test_only_notation_is_changed():
+    for text in ("A title", "the data's units", "half-network, 2 to 3", "log-normal", "Student-t"):
+        assert unicode(text) == text, f"{text!r} became {unicode(text)!r}"
+
+
+def test_page_tells_a_margin_next_to_one_from_one():
+    close = result(residual=2.08084e-11, bound=2.080926e-11)
+    html = page(as_json([close], profile="quick", seed=0))
+    assert "0.99996" in html, "the margin is not shown"
+    assert "residual 2.0808e-11, bound 2.0809e-11" in html, "the picture says that they are equal"
 
 
 # -- pictures

@@ -160,6 +160,8 @@ def test_filters_leave_what_they_name(browser):
     assert len(labels(browser)) == len(PROPOSITIONS), "not all shown again"
     choose(browser, "search", "gap LAW metric")
     assert labels(browser)[0] == "3f", f"the search finds {labels(browser)}"
+    choose(browser, "search", "Lambda*(z)")
+    assert labels(browser) == ["1b"], f"a title as it is typed finds {labels(browser)}"
     choose(browser, "search", "number=3,")
     assert labels(browser) == [PROPOSITIONS[3][1].label], "instances are not searched"
 
@@ -223,6 +225,15 @@ def test_a_narrow_screen_needs_no_scrolling_sideways(browser):
         table = "return document.querySelector('#table').getBoundingClientRect().right"
         assert browser.execute_script(table) <= 390, "the table is wider than the screen"
         assert browser.execute_script("return innerWidth") == 390, "the page widens the screen"
+        stuck = browser.execute_script(
+            "return [...document.querySelectorAll('body *')].filter((e) => e.checkVisibility() && "
+            "['auto', 'scroll'].includes(getComputedStyle(e).overflowX) && "
+            "e.scrollWidth > e.clientWidth + 1 && e.tabIndex < 0)"
+            ".map((e) => e.outerHTML.slice(0, 80))"
+        )
+        assert not stuck, f"cannot be scrolled by keyboard: {stuck[:3]}"
+        image = "return document.querySelector('figure img').getBoundingClientRect().width"
+        assert browser.execute_script(image) >= 56 * 16, "a figure too small to read"
         picture = imread(io.BytesIO(browser.get_screenshot_as_png()))
     finally:
         screen |= {"width": 1300, "height": 900, "mobile": False}

@@ -153,7 +153,7 @@ def test_a_registry_of_ones_own():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"labels": "9z"}, "expected one of .*9z"),
+        ({"labels": "9z"}, "expected a claim or a proposition .*perhaps .*9a.*; got .9z."),
         ({"labels": ["1a", "nonsense"]}, "nonsense"),
         ({"profile": "slow"}, "profile: expected one of quick"),
         ({"seed": -1}, "seed: expected an integer of at least 0, got"),

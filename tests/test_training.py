@@ -261,6 +261,8 @@ def test_units():
     assert (plain.scale == 1, (plain.loc == 0).all()) == (True, True), f"{plain}"
     with pytest.raises(ValueError, match="spread of the training data: expected positive numbers"):
         Units.of(np.ones((3, 2)), "pooled")
+    with pytest.raises(ValueError, match="spread of the training data: expected finite numbers"):
+        Units.of(X * 1e200, "pooled")
 
 
 @pytest.mark.parametrize(

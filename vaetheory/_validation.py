@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -203,6 +204,18 @@ def option(name: str, value: object, choices: Iterable[str]) -> str:
     if not isinstance(value, str) or value not in known:
         raise ValueError(f"{name}: expected one of {', '.join(known)}; got {_short(value)}")
     return value
+
+
+def known_label(
+    value: object, known: Iterable[str], *, what: str = "a claim or a proposition"
+) -> str:
+    """Return `value` if it is one of `known`, of which there are too many to name them all."""
+    labels = list(known)
+    if isinstance(value, str) and value in labels:
+        return value
+    near = get_close_matches(str(value).lower(), labels, n=3, cutoff=0.5)
+    perhaps = f", perhaps {' or '.join(near)}" if near else ""
+    raise ValueError(f"label: expected {what} (see `vaetheory list`){perhaps}; got {value!r:.80}")
 
 
 def covariances(name: str, value: ArrayLike, dim: int | None = None) -> Array:

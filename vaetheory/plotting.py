@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import zip_longest
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import matplotlib as mpl
-import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike
 
 from vaetheory.files import replacing
-
-#: The numbers of a figure, `(n,)` each, by name.
-Columns: TypeAlias = dict[str, ArrayLike]
 
 #: Colours that stay apart for colour-blind readers and in grey (Okabe and Ito's palette).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000")
@@ -40,6 +33,7 @@ _STYLE: Any = {
     "grid.alpha": 0.3,
     "legend.frameon": False,
     "legend.fontsize": SMALLEST,
+    "legend.title_fontsize": SMALLEST,
     "legend.handlelength": 1.6,
     "legend.labelspacing": 0.3,
     "xtick.labelsize": SMALLEST,
@@ -69,19 +63,9 @@ def save(figure: Figure, path: Path) -> None:
         figure.savefig(draft, metadata={_DATED[path.suffix]: None})
 
 
-def save_csv(path: Path, columns: Columns) -> None:
-    """Write the plotted numbers, one column a name, shorter columns left blank at the end."""
-    texts = [[repr(float(v)) for v in np.ravel(column)] for column in columns.values()]
+def save_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write a table of texts, whole or not at all."""
     with replacing(path) as draft, draft.open("w", encoding="utf-8", newline="") as lines:
         writer = csv.writer(lines, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(zip_longest(*texts, fillvalue=""))
-
-
-def draw_panels(figure: Figure, *panels: Callable[[Axes], Columns], rows: int = 1) -> Columns:
-    """Draw panels side by side on an empty figure, in `rows` rows; the numbers of all of them."""
-    columns: Columns = {}
-    grid = figure.subplots(rows, len(panels) // rows, squeeze=False)
-    for axes, panel in zip(grid.flat, panels, strict=True):
-        columns |= panel(axes)
-    return columns
+        writer.writerow(header)
+        writer.writerows(rows)

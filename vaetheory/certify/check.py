@@ -87,7 +87,7 @@ def _plain(text: str, most: int = 500) -> str:
 def _proposition(found: Certificate) -> Certified:
     """The proposition that the certificate speaks of, its words and keys compared."""
     if found.label not in PROPOSITIONS:
-        raise ValueError(f"label: expected one of {', '.join(PROPOSITIONS)}, got {found.label!r}")
+        raise ValueError(f"label: expected one of {', '.join(PROPOSITIONS)}; got {found.label!r}")
     proposition = PROPOSITIONS[found.label]
     for name, given, wanted in (
         ("title", found.title, proposition.title),

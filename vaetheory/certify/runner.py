@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from vaetheory._validation import known_label
 from vaetheory.certify import certificate as files
 from vaetheory.certify.arithmetic import NotProved
 from vaetheory.certify.certificate import Certificate
@@ -58,8 +59,10 @@ def select(labels: Sequence[str] | None, claims: Iterable[tuple[str, str]] = ())
     if not labels:
         return list(PROPOSITIONS)
     members: dict[str, set[str]] = {}
+    known = list(PROPOSITIONS)
     for claim, label in claims:
         members.setdefault(claim, set()).add(label.split("-")[0])
+        known += [claim, label]
     chosen: set[str] = set()
     for asked in labels:
         of_claim = members.get(asked, set())
@@ -67,6 +70,7 @@ def select(labels: Sequence[str] | None, claims: Iterable[tuple[str, str]] = ())
             p for p in PROPOSITIONS if asked in (p, p.split("-")[0]) or p.split("-")[0] in of_claim
         ]
         if not found:
+            known_label(asked, dict.fromkeys(known))
             raise ValueError(
                 f"label: expected one of {', '.join(PROPOSITIONS)}, or a claim with one of them; "
                 f"got {asked!r}"

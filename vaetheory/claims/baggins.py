@@ -123,6 +123,7 @@ CLAIM = Claim(
                 Control("1 / sqrt(B)", partial(presumed_noise.sampled_optimism, exponent=1.0)),
             ),
             uses=("10a",),
+            figure="baggins",
             resolution=0.09,
             examples=6,
         ),

@@ -162,6 +162,17 @@ class FitLadder:
         """The largest stable step for each share, by running descent: bounded or profile."""
         return {bounded: self._measure(bounded) for bounded in (True, False)}
 
+    def errors(self, *, bounded: bool) -> dict[str, Array]:
+        """What the measured step can be off 2 / lambda_max by, `(L,)` each, by its cause."""
+        found = self.measured[bounded]
+        late = found.overlooked(*np.linalg.eigh(self.hessian(bounded=bounded)))
+        # The term is even in what is off the optimum: a displacement counts squared.
+        bent = 4 * _REACH**2 * self.curvature * found.value
+        # The optimum is known up to rounding of the data.
+        size = np.abs(self.data).max() / (self.deviation * self.shares)
+        numerics = (gamma(1000) * size / _REACH + bent / found.value) * found.value
+        return {"bracket": found.bracket, "finite_runs": late, "neighbourhood": numerics}
+
     def _measure(self, bounded: bool) -> StableStep:
 
         def gradient(theta: Array) -> Array:
@@ -222,35 +233,15 @@ def stable_steps(
         # sigma^2 over the line's variance; the residual adds to the spread of the data too.
         square = scene.shares**2
         variance = square + (1 + square) * (floor if bounded else 0.0)
-        values, vectors = np.linalg.eigh(scene.hessian(bounded=bounded))
-        late = found.overlooked(values, vectors)
-        # The term is even in what is off the optimum: a displacement counts squared.
-        bent = 4 * _REACH**2 * scene.curvature * found.value
-        # The optimum is known up to rounding of the data.
-        size = np.abs(scene.data).max() / (scene.deviation * scene.shares)
-        numerics = (gamma(1000) * size / _REACH + bent / found.value) * found.value
+        values = np.linalg.eigvalsh(scene.hessian(bounded=bounded))
+        errors = scene.errors(bounded=bounded)
         predicted = 2 * half * variance / scene.curvature * units
-        errors = found.bracket + late + numerics
         parts += [
-            Certificate.identity(
-                found.value,
-                2 / values[:, -1],
-                scale=found.value,
-                bracket=found.bracket,
-                finite_runs=late,
-                neighbourhood=numerics,
-            ),
-            Certificate.identity(
-                found.value,
-                predicted,
-                scale=found.value,
-                bracket=found.bracket,
-                finite_runs=late,
-                neighbourhood=numerics,
-            ),
+            Certificate.identity(found.value, 2 / values[:, -1], scale=found.value, **errors),
+            Certificate.identity(found.value, predicted, scale=found.value, **errors),
             power_law(
                 found.value,
-                errors,
+                sum(errors.values(), np.zeros_like(found.value)),
                 scene.shares,
                 exponent=0.0 if bounded else profile_exponent,
                 coefficient=2 * half * (floor if bounded else 1.0) / scene.curvature * units,
@@ -260,7 +251,12 @@ def stable_steps(
             # Never below what the bound of the curvature promises.
             least = 2 * floor / scene.curvature
             parts.append(
-                Certificate.at_most(least, found.upper, scale=least, rounding=numerics + late)
+                Certificate.at_most(
+                    least,
+                    found.upper,
+                    scale=least,
+                    rounding=errors["neighbourhood"] + errors["finite_runs"],
+                )
             )
     parts.append(_never_uphill(scene))
     return Certificate.all_of(*parts)

@@ -224,6 +224,16 @@ def change_of_units(
 # 10d --------------------------------------------------------------------------------------------
 
 
+def profile_excess(scene: FitScene, levels: Array) -> tuple[Array, Array]:
+    """The profile likelihood less the term at each presumed information `(L,)`; its rounding."""
+    x, xhat = scene.data, scene.fits
+    limit = float(profile_likelihood(x, xhat, pooled=scene.pooled).value)
+    found = [
+        float(baggins(x, xhat, information=float(h), pooled=scene.pooled).value) for h in levels
+    ]
+    return limit - np.array(found), np.full(len(found), gamma(100) * (10 + abs(limit)))
+
+
 def profile_limit(
     scene: FitScene, *, exponent: float = 2.0, share: float = 0.5, inverse: bool = False
 ) -> Certificate:
@@ -233,20 +243,17 @@ def profile_limit(
     # From where v exp(-2 h) is a small share of r, halving exp(-h).
     start = max(0.5 * float(np.log(ratio.max())) + 1.5, 0.0)
     scales = np.exp(-start) / 2.0 ** np.arange(4)
-    levels = start + np.log(2) * np.arange(4)
     x, xhat = scene.data, scene.fits
+    excess, errors = profile_excess(scene, -np.log(scales))
     limit = profile_likelihood(x, xhat, pooled=scene.pooled)
-    found = [
-        float(baggins(x, xhat, information=float(h), pooled=scene.pooled).value) for h in levels
-    ]
     size = 10 + abs(float(limit.value))
     # Beyond the reach of exp: exactly the limit.
     beyond = baggins(x, xhat, information=1e3, pooled=scene.pooled).value
     direct = -0.5 * (1 + LOG_2PI + np.log(residual)).sum()
     return Certificate.all_of(
         power_law(
-            float(limit.value) - np.array(found),
-            np.full(4, gamma(100) * size),
+            excess,
+            errors,
             scales,
             exponent=exponent,
             coefficient=share * float((1 / ratio if inverse else ratio).sum()),

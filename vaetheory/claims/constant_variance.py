@@ -195,6 +195,7 @@ CLAIM = Claim(
                 Control("twice the constant", partial(penalty_rates.varying_speed, factor=2.0)),
             ),
             uses=("5a",),
+            figure="constant-variance",
             resolution=1e-2,
         ),
         Proposition(

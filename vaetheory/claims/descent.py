@@ -255,10 +255,8 @@ def least_curvature(scene: StepScene) -> float:
     return 2 / float(np.linalg.eigvalsh(scene.limit_moment())[0])
 
 
-def step_law(
-    scene: StepScene, *, predicted: Predicted = second_moment_step, exponent: float = 2.0
-) -> Certificate:
-    """The measured largest step against 2 / lambda_max, and its law as sigma falls."""
+def step_errors(scene: StepScene) -> dict[str, Array]:
+    """What the measured largest step can be off 2 / lambda_max by, `(L,)` each, by its cause."""
     found = scene.measured
     values, vectors = scene.curvature
     curvature = values[:, -1]
@@ -271,20 +269,26 @@ def step_law(
         change = np.linalg.norm(moved, axis=(-2, -1)) / curvature
         # And what is lost of gradients so near to it.
         numerics = numerics / _REACH + change * (1 + stray / _REACH)
-    late = found.overlooked(values, vectors)
-    errors = found.bracket + late + numerics * found.value
+    return {
+        "bracket": found.bracket,
+        "finite_runs": found.overlooked(values, vectors),
+        "curvature": numerics * found.value,
+    }
+
+
+def step_law(
+    scene: StepScene, *, predicted: Predicted = second_moment_step, exponent: float = 2.0
+) -> Certificate:
+    """The measured largest step against 2 / lambda_max, and its law as sigma falls."""
+    found = scene.measured
+    errors = step_errors(scene)
     return Certificate.all_of(
         Certificate.identity(
-            found.value,
-            2 / curvature,
-            scale=found.value,
-            bracket=found.bracket,
-            finite_runs=late,
-            curvature=numerics * found.value,
+            found.value, 2 / scene.curvature[0][:, -1], scale=found.value, **errors
         ),
         power_law(
             found.value,
-            errors,
+            sum(errors.values(), np.zeros_like(found.value)),
             scene.scales,
             exponent=exponent,
             coefficient=predicted(scene),

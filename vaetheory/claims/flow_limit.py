@@ -321,6 +321,7 @@ CLAIM = Claim(
                 ),
             ),
             uses=("8e",),
+            figure="flow-limit",
             resolution=5e-2,
             examples=3,
         ),

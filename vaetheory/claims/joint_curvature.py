@@ -185,13 +185,18 @@ def deviations_alone(top: float, count: int) -> float:
     return (1 + top / count) * count / 2
 
 
+def condition_numbers(scene: JointScene) -> tuple[Array, Array]:
+    """The condition number of the joint Hessian for each sigma, `(L,)`, and its rounding."""
+    values = np.linalg.eigvalsh(scene.hessian)
+    condition = values[:, -1] / values[:, 0]
+    return condition, gamma(100 * values.shape[-1]) * condition**2
+
+
 def condition_law(
     scene: JointScene, *, predicted: ConditionLaw = condition_coefficient, exponent: float = -2.0
 ) -> Certificate:
     """The condition number of the joint Hessian, by autograd, and its law as sigma falls."""
-    values = np.linalg.eigvalsh(scene.hessian)
-    condition, size = values[:, -1] / values[:, 0], len(values[0])
-    errors = gamma(100 * size) * condition**2
+    condition, errors = condition_numbers(scene)
     coefficient = predicted(float(scene.principal[0][0]), len(scene.X))
     top = np.abs(scene.hessian).max(axis=(-2, -1), keepdims=True)
     slope = np.asarray(elementwise_grad(scene.objective)(scene.optimum))

@@ -15,8 +15,9 @@ import numpy as np
 from hypothesis import HealthCheck, Phase, Verbosity, settings
 from hypothesis.errors import Unsatisfiable
 
-from vaetheory._validation import integer, option
+from vaetheory._validation import integer, known_label, option
 from vaetheory.claims.claim import Certificate, Claim, Proposition
+from vaetheory.shown import apart
 
 CONFIRMED = "confirmed"
 REFUTED = "refuted"
@@ -324,8 +325,9 @@ def _explain(certificate: Certificate, resolution: float) -> str:
     for part in certificate.parts or (certificate,):
         if not part.finite:
             return f"residual {part.residual} and bound {part.bound} are not both numbers"
-        if part.residual > part.bound:
-            return f"residual {part.residual:.3g} exceeds the computed bound {part.bound:.3g}"
+    if certificate.residual > certificate.bound:
+        residual, bound = apart(certificate.residual, certificate.bound)
+        return f"residual {residual} exceeds the computed bound {bound}"
     for part in certificate.parts or (certificate,):
         if part.looseness > resolution:
             return (
@@ -349,11 +351,9 @@ def select(
     if labels is None:
         return everything
     asked = [labels] if isinstance(labels, str) else list(labels)
-    known = {c.label for c in claims} | {p.label for _, p in everything}
+    known = [c.label for c in claims] + [p.label for _, p in everything]
     for label in asked:
-        if label not in known:
-            names = ", ".join([c.label for c in claims] + [p.label for _, p in everything])
-            raise ValueError(f"label: expected one of {names}; got {label!r}")
+        known_label(label, known)
     return [(c, p) for c, p in everything if c.label in asked or p.label in asked]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import metadata
@@ -12,6 +13,9 @@ from vaetheory.cli import check_certificate, experiment, figures, listing, repor
 
 #: Each has `add(commands)`, which declares its options and sets `run`, the function to call.
 COMMANDS = (listing, verify, figures, report, check_certificate, experiment)
+
+# What a shell reports of a program that SIGPIPE ended, as it does most that write into `head`.
+_SIGPIPE = 128 + 13
 
 
 class _Parser(argparse.ArgumentParser):
@@ -39,11 +43,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status.
 
     0: everything asked for was confirmed and every control refuted. 1: something was not.
-    2: the request could not be understood. 130: interrupted.
+    2: the request could not be understood. 130: interrupted. 141: what read the output went away.
     """
+    try:
+        try:
+            return _answer(arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has what it wanted (`head`); what is still buffered must not complain at exit.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+        return _SIGPIPE
+
+
+def _answer(arguments: Sequence[str] | None) -> int:
+    """Parse, run, and say on one line what is refused."""
     options = _parser().parse_args(arguments)
     try:
         return options.run(options)
+    except BrokenPipeError:
+        raise
     except (ValueError, OSError) as error:
         print(f"vaetheory: {error}", file=sys.stderr)
         return 2

@@ -1,123 +1,227 @@
-"""The figure of claim 10: bound below the evidence, the cap on information, the stable step."""
+"""The figure of claim 10: the bound, its two limits, the optimism of sampling, and the step."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from autograd import hessian
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vaetheory import decoders
+from vaetheory._validation import Array
 from vaetheory.claims.batch_scenes import Batch
 from vaetheory.claims.bounded_curvature import FitLadder
-from vaetheory.claims.presumed_noise import BoundScene, noisy_evidence
+from vaetheory.claims.bounded_likelihood import FitScene, profile_excess
+from vaetheory.claims.presumed_noise import (
+    BoundScene,
+    SampledScene,
+    noisy_evidence,
+    sampled_coefficient,
+    sampled_excess,
+)
+from vaetheory.figures.panels import (
+    BOUND,
+    Exponents,
+    draw_bound,
+    draw_panels,
+    draw_series,
+    style_of,
+)
 from vaetheory.gaussians import LOG_2PI
 from vaetheory.objectives import baggins, profile_likelihood
-from vaetheory.plotting import COLOURS, DASHES, MARKERS, Columns, draw_panels
+from vaetheory.plotting import DASHES, MARKERS
+from vaetheory.rounding import gamma
 
 
-def evidence_panel(axes: Axes) -> Columns:
+def evidence_panel(axes: Axes) -> Exponents:
     """10a-evidence: BILBO + BAGGINS below the evidence of data with the noise and without."""
     batch = Batch(((-1.0,), (0.25,), (1.0,)), (0.25,))
     decoder = decoders.Polynomial([[0], [1], [2]], [[0.0, 0.0], [1.0, 0.5], [0.25, 0.5]])
     off = np.array([[0.1, 0.0], [-0.1, 0.1], [0.0, -0.1]])
     X = tuple(map(tuple, decoder(batch.means) + off))
-    levels = np.linspace(0, 3, 13)
+    levels = np.linspace(0, 2, 9)
     found = [noisy_evidence(BoundScene(decoder, X, batch, float(h))) for h in levels]
-    value = np.array([f.value for f in found])
-    noisy, clean = np.array([f.noisy for f in found]), np.array([f.clean for f in found])
+    term, value = np.array([f.term for f in found]), np.array([f.value for f in found])
     error = np.array([f.error for f in found])
     most = -0.5 * (1 + LOG_2PI + np.log(np.var(X, axis=0))).sum() + 2 * levels
-    axes.plot(levels, clean, DASHES[1], color=COLOURS[2], label="log evidence")
-    axes.plot(levels, noisy, color=COLOURS[1], label="log evidence of the noisy data")
-    axes.plot(levels, value, MARKERS[0], ms=4, color=COLOURS[0], label="BILBO + BAGGINS")
-    axes.plot(levels, most, ":", color="grey", label="bound of BAGGINS (10b)")
+    axes.plot(levels, [f.clean for f in found], ls=DASHES[1], color="black", label="log evidence")
+    axes.plot(levels, [f.noisy for f in found], color="black", label="log evidence, noisy data")
+    draw_series(axes, 0, "BILBO + BAGGINS", levels, value, errors=error)
+    draw_series(axes, 1, "BAGGINS alone", levels, term, errors=error, filled=False)
+    axes.plot(levels, most, color=style_of(1)[0], label="its bound (10b)", **BOUND)
     axes.set(
         xlabel="presumed information h (nats a dimension)",
-        ylabel="nats a datum",
-        ylim=(value.min() - 0.5, clean.max() + 1),
-        title=f"Below the evidence (errors ≤ {error.max():.0e})",
+        ylabel="mean over the data (nats a datum)",
+        title=f"10a-evidence, 10b: below the evidence (errors ≤ {error.max():.0e})",
     )
-    axes.legend(fontsize=7)
-    return {
-        "h": levels,
-        "bilbo + baggins": value,
-        "evidence noisy": noisy,
-        "evidence": clean,
-        "error": error,
-        "bound": most,
-    }
+    axes.legend()
+    return {}
 
 
-def information_panel(axes: Axes) -> Columns:
-    """10b, 10c and 10d: aggregate information against the residual, in three units."""
-    columns: Columns = {}
+def information_panel(axes: Axes) -> Exponents:
+    """10b and 10c: aggregate information against the residual, in three units."""
     x = np.array([[-1.0], [1.0]])
     shares = np.geomspace(1e-4, 2, 33)
-    columns["residual deviation / spread"] = shares
     units = (1e-6, 1.0, 1e6)
-    for colour, h in zip(COLOURS, (1.0, 2.0, 4.0), strict=False):
+    axes.set(xscale="log")
+    for number, h in enumerate((1.0, 2.0, 4.0)):
+        colour, _, dash = style_of(number)
         law = -0.5 * np.log(shares**2 + np.exp(-2 * h))
-        axes.semilogx(shares, law, color=colour, lw=1)
-        axes.axhline(h, color=colour, ls=":", lw=1)
-        for marker, unit in zip(MARKERS, units, strict=False):
+        axes.plot(shares, law, color=colour, ls=dash, lw=1, label=f"_law: h = {h:g}")
+        axes.axhline(h, color=colour, label=f"_bound: h = {h:g}", **BOUND)
+        for k, (marker, unit) in enumerate(zip(MARKERS, units, strict=False)):
+            few = shares[k::3]
             found = [
-                float(baggins(unit * x, unit * (x + s), information=h).information[0])
-                for s in shares
+                float(baggins(unit * x, unit * (x + s), information=h).information[0]) for s in few
             ]
-            every = slice(units.index(unit), None, 3)
-            axes.semilogx(shares[every], found[every], marker, ms=4, color=colour, mfc="none")
-            columns[f"information h={h:g} unit={unit:g}"] = found
+            name = f"_points: h = {h:g}, data in units of {unit:g}"
+            axes.plot(few, found, marker, ms=4.5, color=colour, mfc="none", label=name)
     unbounded = [-float(profile_likelihood(x, x + s).log_scale[0]) for s in shares]
-    axes.semilogx(shares, unbounded, DASHES[1], color="black", label="profile likelihood")
-    columns["profile"] = unbounded
+    axes.plot(shares, unbounded, color="black", label="profile likelihood")
     for marker, unit in zip(MARKERS, units, strict=False):
         axes.plot([], [], marker, mfc="none", color="grey", label=f"data in units of {unit:g}")
-    axes.plot([], [], color="grey", lw=1, label="½ log(v / (r + v exp(−2h)))")
-    axes.plot([], [], ":", color="grey", label="h = 1, 2, 4")
+    axes.plot([], [], color="grey", label="bounds h = 1, 2, 4", **BOUND)
     axes.set(
-        xlabel=r"residual deviation $\sqrt{r/v}$",
+        xlabel="residual deviation √(r/v) (a ratio)",
         ylabel="aggregate information (nats a dimension)",
-        title="Never more than h, in any units",
+        title="10b, 10c: never more than h, in any units",
     )
-    axes.legend(fontsize=7)
-    return columns
+    axes.legend()
+    return {}
 
 
-def step_panel(axes: Axes) -> Columns:
-    """10e beside 9a: the stable step as the fit improves."""
-    columns: Columns = {}
-    worst = 0.0
-    for colour, marker, h in zip(COLOURS, MARKERS, (0.5, 1.0, 2.0), strict=False):
+def profile_panel(axes: Axes) -> Exponents:
+    """10d: how the term tends to the profile likelihood as the presumed information grows."""
+    axes.set(xscale="log", yscale="log")
+    levels = np.log(2) * np.arange(0.0, 13.0)
+    x = ((0.0, 1.0), (1.0, -0.5), (2.0, 0.25))
+    fits = {
+        "a good fit": ((0.25, 1.0), (1.0, -0.25), (2.0, 0.0)),
+        "a poor fit": ((1.0, 0.5), (0.0, 0.5), (1.0, 0.5)),
+    }
+    exponents: Exponents = {}
+    for number, (name, fit) in enumerate(fits.items()):
+        scene = FitScene(x, fit, (0.0, 0.0), pooled=False)
+        found, errors = profile_excess(scene, levels)
+        residual, spread = scene.moments()
+        law = 0.5 * (spread / residual).sum() * np.exp(-2 * levels)
+        exponents |= draw_series(
+            axes, number, name, np.exp(-levels), found, law=law, exponent=2, errors=errors
+        )
+    axes.set(
+        xlabel="presumed noise exp(−h) (shares of the spread)",
+        ylabel="profile likelihood − term (nats a datum)",
+        title="10d: the profile likelihood is the limit",
+    )
+    axes.legend()
+    return exponents
+
+
+def sampled_panel(axes: Axes) -> Exponents:
+    """10a-sampled: with sampled reconstructions the term is optimistic, by all draws of a batch."""
+    axes.set(xscale="log", yscale="log")
+    sizes = 4 * 4 ** np.arange(6)
+    exponents: Exponents = {}
+    for number, h in enumerate((0.0, 1.0)):
+        scene = SampledScene(0.5, 2.0, h)
+        excess, errors = np.array([sampled_excess(scene, int(b)) for b in sizes]).T
+        law = sampled_coefficient(scene) / sizes
+        exponents |= draw_series(
+            axes, number, f"h = {h:g}", sizes, excess,
+            law=law, exponent=-1, errors=errors, limit=np.inf,
+        )  # fmt: skip
+    axes.set(
+        xlabel="batch size B",
+        ylabel="E[sampled term] − term (nats a datum)",
+        title="10a-sampled: sampling is optimistic",
+    )
+    axes.legend()
+    return exponents
+
+
+def curvature_panel(axes: Axes) -> Exponents:
+    """10e: the norm of the term's Hessian in the reconstructions, by autograd, and its bound."""
+    axes.set(xscale="log", yscale="log")
+    x, pattern = np.array([[-1.0], [1.0], [-1.0], [1.0]]), np.array([[1.0], [1.0], [-1.0], [-1.0]])
+    shares = 10.0 ** np.linspace(-3, 0.5, 15)
+    for number, h in enumerate((0.5, 1.0, 2.0)):
+
+        def norm(share: float, h: float = h) -> float:
+            def value(fit: Any) -> Any:
+                return baggins(x, fit, information=h).value
+
+            found: Array = hessian(value)(x + share * pattern).reshape(len(x), len(x))
+            return float(np.linalg.norm(found, 2))
+
+        law = 1 / (len(x) * (shares**2 + np.exp(-2 * h)))
+        draw_series(
+            axes, number, f"h = {h:g}", shares, [norm(s) for s in shares],
+            law=law, errors=gamma(1000) * law,
+        )  # fmt: skip
+        most = np.full(2, np.exp(2 * h) / len(x))
+        draw_bound(axes, f"h = {h:g}", shares[[0, -1]], most, colour=style_of(number)[0])
+    axes.plot([], [], color="grey", label="bounds exp(2h) / (B v)", **BOUND)
+    axes.set(
+        xlabel="residual deviation √(r/v) (a ratio)",
+        ylabel="norm of the Hessian in x̂ (nats per v)",
+        title="10e: the curvature is bounded",
+    )
+    axes.legend()
+    return {}
+
+
+def step_panel(axes: Axes) -> Exponents:
+    """10e-step beside 9a: the stable step as the fit improves."""
+    axes.set(xscale="log", yscale="log")
+    exponents: Exponents = {}
+    for number, h in enumerate((0.5, 1.0, 2.0)):
         ladders = [
             FitLadder((-1.0, 0.0, 0.5, 1.5), (1.0, 2.0), (1.0, 0.0, 0.0, 0.0), h, c * np.exp(h), s)
             for c, s in ((1.0, 1.0), (1 / 16, 1e6), (1 / 256, 1e-6))
         ]
         shares = np.concatenate([ladder.shares for ladder in ladders])
-        found = [ladder.measured[True] for ladder in ladders]
-        value = np.concatenate([f.value for f in found])
-        worst = max(worst, *(float((f.bracket / f.value).max()) for f in found))
+        value, errors = _measured(ladders, bounded=True)
         law = 2 * (shares**2 + (1 + shares**2) * np.exp(-2 * h)) / ladders[0].curvature
-        axes.loglog(shares, law, color=colour, lw=1)
-        axes.loglog(shares, value, marker, ms=4, color=colour, label=f"BAGGINS, h = {h:g}")
-        floor = 2 * np.exp(-2 * h) / ladders[0].curvature
-        axes.axhline(floor, color=colour, ls=":", lw=1)
-        columns[f"share h={h:g}"], columns[f"step h={h:g}"] = shares, value
-        columns[f"law h={h:g}"] = law
-    profile = np.concatenate([ladder.measured[False].value for ladder in ladders])
-    axes.loglog(shares, 2 * shares**2 / ladders[0].curvature, color="black", lw=1)
-    axes.loglog(shares, profile, "v", ms=4, mfc="none", color="black", label="profile (9a)")
-    columns["step profile"] = profile
-    axes.plot([], [], color="grey", lw=1, label=r"law $2\sigma^2/(v\,\lambda_{\max})$")
-    axes.plot([], [], ":", color="grey", label=r"promised, $2e^{-2h}/\lambda_{\max}$")
+        exponents |= draw_series(
+            axes, number, f"BAGGINS, h = {h:g}", shares, value, law=law, exponent=0, errors=errors
+        )
+        floor = np.full(2, 2 * np.exp(-2 * h) / ladders[0].curvature)
+        ends = shares[[-1, 0]]
+        draw_bound(axes, f"h = {h:g}", ends, floor, colour=style_of(number)[0])
+    value, errors = _measured(ladders, bounded=False)
+    law = 2 * shares**2 / ladders[0].curvature
+    exponents |= draw_series(
+        axes, 4, "profile (9a)", shares, value,
+        law=law, exponent=2, errors=errors, filled=False,
+    )  # fmt: skip
     axes.set(
-        xlabel=r"residual deviation $\sqrt{r/v}$",
-        ylabel=r"largest stable step $\eta$ (units of the data's spread)",
-        title=f"As the fit improves (brackets ≤ {worst:.0e} of $\\eta$)",
+        xlabel="residual deviation √(r/v) (a ratio)",
+        ylabel="largest stable step η (units of v per nat)",
+        title="10e-step: as the fit improves the step levels off",
     )
-    axes.legend(fontsize=7)
-    return columns
+    axes.legend()
+    return exponents
 
 
-def draw(figure: Figure) -> Columns:
-    """Draw the bound below the evidence, the cap on the information, and the stable step."""
-    return draw_panels(figure, evidence_panel, information_panel, step_panel)
+def _measured(ladders: list[FitLadder], *, bounded: bool) -> tuple[Array, Array]:
+    """Largest stable steps and their computed errors."""
+    values = [ladder.measured[bounded].value for ladder in ladders]
+    errors = [np.sum(list(ladder.errors(bounded=bounded).values()), axis=0) for ladder in ladders]
+    return np.concatenate(values), np.concatenate(errors)
+
+
+def draw(figure: Figure) -> list[Exponents]:
+    """Draw the bounds below the evidence and of information, curvature and step, and the limits."""
+    figure.set_size_inches(13, 9.4)
+    return draw_panels(
+        figure,
+        evidence_panel,
+        information_panel,
+        profile_panel,
+        sampled_panel,
+        curvature_panel,
+        step_panel,
+        rows=2,
+    )

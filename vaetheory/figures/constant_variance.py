@@ -19,48 +19,54 @@ from vaetheory.claims.penalty_rates import (
 )
 from vaetheory.claims.spherical_cap import Cap, dual_bound, least_over_degrees
 from vaetheory.constant_variance import constant_variance_penalty, log_specht_ratio
-from vaetheory.plotting import COLOURS, Columns, draw_panels
+from vaetheory.figures.panels import (
+    BOUND,
+    Exponents,
+    draw_panels,
+    draw_series,
+    mark_errors,
+    style_of,
+)
 
 
-def greatest_panel(axes: Axes) -> Columns:
+def greatest_panel(axes: Axes) -> Exponents:
     """5c: laws on [m, M] and Specht's bound."""
-    columns: Columns = {}
+    axes.set(xscale="log", yscale="log")
     ratios = np.geomspace(1.05, 1000, 40)
     bound = 0.5 * log_specht_ratio(ratios)
-    columns["h"], columns["Specht bound"] = ratios.tolist(), bound.tolist()
-    axes.loglog(ratios, bound, color=COLOURS[4], lw=1, label="bound ½ log Specht(h)")
-    axes.loglog(ratios, np.log(ratios) ** 2 / 16, color="grey", ls=":", label="(log h)² / 16")
+    axes.plot(ratios, bound, color="black", label="bound ½ log Specht(h)", **BOUND)
+    axes.plot(ratios, np.log(ratios) ** 2 / 16, color="grey", lw=1, label="small h: (log h)² / 16")
     few = ratios[::4]
     worst = (few - (few - 1) / np.log(few)) / (few - 1)
-    laws: dict[str, tuple[str, list[tuple[Array, ArrayLike]]]] = {
-        "two points of worst weights": (
-            "o",
-            [(np.array([1.0, h]), [w, 1 - w]) for h, w in _zip(few, worst)],
-        ),
-        "two points of equal weights": ("s", [(np.array([1.0, h]), [1.0, 1.0]) for h in few]),
-        "log-uniform": ("^", [(np.geomspace(1, h, 200), np.ones(200)) for h in few]),
+    laws: dict[str, list[tuple[Array, ArrayLike]]] = {
+        "two points of worst weights": [
+            (np.array([1.0, h]), [w, 1 - w]) for h, w in _zip(few, worst)
+        ],
+        "two points of equal weights": [(np.array([1.0, h]), [1.0, 1.0]) for h in few],
+        "log-uniform": [(np.geomspace(1, h, 200), np.ones(200)) for h in few],
     }
-    columns["h of laws"] = few.tolist()
-    for colour, (name, (marker, members)) in zip(COLOURS, laws.items(), strict=False):
-        values = [float(constant_variance_penalty(a[:, None], w).value) for a, w in members]
-        columns[f"penalty {name}"] = values
-        axes.loglog(few, values, marker, ms=4, color=colour, label=name)
+    largest = 0.0
+    for number, (name, members) in enumerate(laws.items()):
+        found = [constant_variance_penalty(a[:, None], w) for a, w in members]
+        values, errors = ([float(getattr(f, what)) for f in found] for what in ("value", "error"))
+        draw_series(axes, number, name, few, values, errors=errors, bars=True)
+        largest = max(largest, *errors)
     axes.set(
-        xlabel="h = M / m, extremes of the Hessian",
+        xlabel="h = M / m, ratio of the Hessian's extremes",
         ylabel="penalty of a constant variance (nats)",
-        title="Bounded Hessians: no law costs more (d = 1)",
+        title=f"5c: bounded Hessians, no law costs more (d = 1, errors ≤ {largest:.0e})",
     )
     axes.legend(loc="lower right")
-    return columns
+    return {}
 
 
 def _zip(first: Array, second: Array) -> list[tuple[float, float]]:
     return list(zip(first.tolist(), second.tolist(), strict=True))
 
 
-def rates_panel(axes: Axes) -> Columns:
+def rates_panel(axes: Axes) -> Exponents:
     """5d, 5e: three decoders, three exponents."""
-    columns: Columns = {}
+    axes.set(xscale="log", yscale="log")
     parabola = decoders.Polynomial([[1], [2]], [[1.0, 0.0], [0.0, 0.5]])
     catenary, circle = decoders.Catenary(1.0), decoders.Circle(1.0)
     Z = np.array([[0.0], [0.5], [1.5]])
@@ -69,90 +75,85 @@ def rates_panel(axes: Axes) -> Columns:
     second, more = second_order_penalties(parabola, Z, scales)
     wide = 0.3 / 2.0 ** np.arange(5)
     cases = {
-        "parabola: exact less 2nd order": (
+        "parabola, exact less 2nd order": (
             scales,
             np.abs(exact - second),
             errors + more,
             abs(exact_coefficient(parabola, Z)[0]),
             2,
         ),
-        "catenary: exact": (
+        "catenary, exact": (
             scales[:5],
             *exact_penalties(catenary, Z, scales[:5]),
             curvature_coefficient(catenary, Z),
             4,
         ),
-        "circle: 2nd order": (
+        "circle, 2nd order": (
             wide,
             *second_order_penalties(circle, Z, wide),
             isometric_coefficient(circle, Z),
             8,
         ),
     }
-    axes.loglog(scales, second, "-.", color=COLOURS[4], lw=1, label="parabola: 2nd order, constant")
-    columns["sigma parabola"], columns["2nd order parabola"] = scales.tolist(), second.tolist()
-    for colour, marker, (name, (s, values, error, coefficient, power)) in zip(
-        COLOURS, "os^", cases.items(), strict=False
-    ):
-        slope = float(np.polyfit(np.log(s[-3:]), np.log(values[-3:]), 1)[0])
-        axes.loglog(s, coefficient * s**power, color=colour, lw=1)
-        axes.loglog(s, values, marker, ms=4, color=colour, label=f"{name}, σ^{slope:.2f}")
-        axes.loglog(s, error, "_", ms=6, color=colour, alpha=0.6)
-        columns[f"sigma {name}"], columns[f"penalty {name}"] = s.tolist(), values.tolist()
-        columns[f"error {name}"] = error.tolist()
-        columns[f"law {name}"] = (coefficient * s**power).tolist()
-    axes.plot([], [], "_", color="grey", label="computed error")
+    found: Exponents = {}
+    for number, (name, (s, values, error, coefficient, power)) in enumerate(cases.items()):
+        found |= draw_series(
+            axes, number, name, s, values,
+            law=coefficient * s**power, exponent=power, errors=error,
+        )  # fmt: skip
+    number = len(cases)
+    found |= draw_series(axes, number, "parabola, 2nd order", scales, second, exponent=0)
+    mark_errors(axes, number, "parabola, 2nd order", scales, more)
     axes.set(
-        xlabel="likelihood scale σ",
+        xlabel="likelihood scale σ (units of x)",
         ylabel="penalty (nats)",
-        title="Points measured, lines predicted",
-        ylim=(1e-36, 10),
+        title="5d, 5e-curvature, 5e-isometric, 5e-speed",
     )
-    axes.legend(loc="lower right", fontsize=7)
-    return columns
+    axes.legend(loc="lower right")
+    return found
 
 
-def coordinates_panel(axes: Axes) -> Columns:
+def coordinates_panel(axes: Axes) -> Exponents:
     """5f: least penalty over polynomial coordinates, against their degree."""
-    columns: Columns = {}
+    axes.set(yscale="log")
     degrees = (1, 3, 5, 7)
-    columns["degree"] = degrees
     cases = {
         "circle": FlatScene(decoders.Circle(1.0), (0.5,)),
         "cylinder": FlatScene(decoders.Cylinder(1.0), (0.5, 0.25, 0.5)),
         "flat torus": FlatScene(decoders.FlatTorus(1.0, 0.5), (0.25, 0.5, -0.25)),
     }
-    for colour, marker, (name, scene) in zip(COLOURS[1:], "s^v", cases.items(), strict=False):
+    for number, (name, scene) in enumerate(cases.items(), 1):
         decoder = Distorted(scene.flat, scene.bends)
         coarse, fine = (Patch.of(decoder, *scene.rule(n)) for n in (14, 20))
         found = [least_penalty(coarse, fine, degree) for degree in degrees]
         values, errors = [one.value for one in found], [one.error for one in found]
-        axes.semilogy(
-            degrees, values, f"{marker}--", ms=4, color=colour, label=f"{name}, distorted"
-        )
-        axes.semilogy(degrees, errors, "_", ms=6, color=colour, alpha=0.6)
-        columns[f"least penalty {name}"], columns[f"error {name}"] = values, errors
+        _joined(axes, number, f"{name}, distorted", degrees, values)
+        mark_errors(axes, number, f"{name}, distorted", degrees, errors)
     cap = Cap(1.0, 2.5, (0.0, 0.0, 0.0))
     caps, _ = least_over_degrees(cap, decoders.SpherePatch(1.0), degrees)
     values = [one.value for one in caps]
     bound, _ = dual_bound(cap.angle, cap.stretch)
-    axes.semilogy(degrees, values, "o-", ms=4, color=COLOURS[0], label="cap of the sphere, 1 rad")
-    axes.axhline(
-        bound, color=COLOURS[0], ls=":", label=f"its bound {bound:.6f} (stretch < {cap.stretch})"
-    )
-    axes.plot([], [], "_", color="grey", label="computed error")
-    columns["least penalty sphere"], columns["bound sphere"] = values, [bound] * len(degrees)
+    _joined(axes, 0, "cap of the sphere, 1 rad", degrees, values)
+    mark_errors(axes, 0, "cap of the sphere, 1 rad", degrees, [one.error for one in caps])
+    label = f"its bound {bound:.4f} nats"
+    axes.axhline(bound, color="black", label=label, **BOUND)
     axes.set(
         xlabel="degree of the reparametrisation",
         ylabel="least penalty found (nats)",
-        title="Least penalty over coordinates",
+        title="5f, 5f-sphere: least penalty over coordinates",
         xticks=degrees,
-        ylim=(1e-30, 1),
     )
-    axes.legend(loc="lower left", fontsize=7)
-    return columns
+    axes.legend(loc="lower left")
+    return {}
 
 
-def draw(figure: Figure) -> Columns:
+def _joined(axes: Axes, number: int, name: str, x: ArrayLike, y: ArrayLike) -> None:
+    """Points that a line of their own joins."""
+    colour, marker, dash = style_of(number)
+    axes.plot(x, y, color=colour, marker=marker, ls=dash, ms=4.5, label=name)
+
+
+def draw(figure: Figure) -> list[Exponents]:
     """Draw the bound of the penalty, its rates, and the least penalty over coordinates."""
+    figure.set_size_inches(12, 6.2)
     return draw_panels(figure, greatest_panel, rates_panel, coordinates_panel)

@@ -9,32 +9,33 @@ from matplotlib.figure import Figure
 from vaetheory.claims.digit_bilbo import digit_bounds
 from vaetheory.claims.digit_variances import digit_exact_penalty, digit_hessians
 from vaetheory.constant_variance import constant_variance_penalty
+from vaetheory.figures.panels import Exponents, draw_panels
 from vaetheory.objectives import FORMS, bilbo
-from vaetheory.plotting import COLOURS, DASHES, MARKERS, Columns, draw_panels
+from vaetheory.plotting import COLOURS, DASHES, MARKERS
 
 
-def spread_panel(axes: Axes) -> Columns:
+def spread_panel(axes: Axes) -> Exponents:
     """Eigenvalues of the Hessian of every digit's potential, in order of size."""
     _, hessians = digit_hessians(1.0)
     values = np.sort(np.linalg.eigvalsh(hessians), axis=0)
     mean = np.linalg.eigvalsh(hessians.mean(axis=0))
-    columns: Columns = {}
     share = (np.arange(len(values)) + 0.5) / len(values)
     for k, name in enumerate(("least", "greatest")):
         axes.semilogy(share, values[:, k], color=COLOURS[k], ls=DASHES[k], label=name)
-        axes.axhline(mean[k], color=COLOURS[k], lw=0.8, alpha=0.7)
-        columns[f"{name} eigenvalue"] = values[:, k]
+        axes.axhline(
+            mean[k], color=COLOURS[k], ls=DASHES[k], lw=0.8, label=f"_of the mean Hessian: {name}"
+        )
     axes.plot([], [], color="grey", lw=0.8, label="of the mean Hessian")
     axes.set(
         xlabel="share of the 1,797 digits",
-        ylabel="eigenvalues of A (nats per z²)",
-        title=f"How the Hessian varies: h = {values.max() / values.min():.0f}",
+        ylabel="eigenvalues of A (nats/z²)",
+        title=f"5-digits: how the Hessian varies, h = {values.max() / values.min():.0f}",
     )
     axes.legend()
-    return columns
+    return {}
 
 
-def penalty_panel(axes: Axes) -> Columns:
+def penalty_panel(axes: Axes) -> Exponents:
     """The penalty by order of approximation, and its bounds."""
     found, exact = constant_variance_penalty(digit_hessians(1.0)[1]), digit_exact_penalty(1.0)
     bars = {
@@ -48,19 +49,19 @@ def penalty_panel(axes: Axes) -> Columns:
     colours = (COLOURS[1], COLOURS[0], COLOURS[0], "white")
     axes.barh(
         list(bars), list(bars.values()), xerr=errors, color=colours, edgecolor="black",
-        hatch=hatches, height=0.6,
+        hatch=hatches, height=0.6, label="_bars: penalty",
     )  # fmt: skip
     for row, value in enumerate(bars.values()):
         axes.annotate(f" {value:.3f}", (value, row), va="center")
     axes.set(
         xlabel="penalty of one variance for all (nats a digit)",
-        title=f"What it costs (computed errors below {max(errors):.0e})",
+        title=f"5-digits: what it costs (errors ≤ {max(errors):.0e})",
         xlim=(0, 1.2 * max(bars.values())),
     )
-    return {"penalty": list(bars.values()), "penalty error": errors}
+    return {}
 
 
-def bilbo_panel(axes: Axes) -> Columns:
+def bilbo_panel(axes: Axes) -> Exponents:
     """The forms of BILBO, each below the mean log evidence under its prior."""
     found = digit_bounds(1.0)
     bounds = [bilbo(found.terms, found.loc, found.scale, form) for form in FORMS]
@@ -73,21 +74,21 @@ def bilbo_panel(axes: Axes) -> Columns:
         label="mean log evidence under its prior",
     )  # fmt: skip
     for k, value in enumerate(values):
-        axes.annotate(f"{value:.4f}", (k, value), xytext=(0, -14), textcoords="offset points",
-                      ha="center")  # fmt: skip
+        text = f"{value:.4f}".replace("-", "\N{MINUS SIGN}")
+        axes.annotate(text, (k, value), xytext=(0, -16), textcoords="offset points", ha="center")
     axes.set_xticks(at, FORMS)
     low, high = values.min(), found.evidence.max()
     axes.set(
         xlabel="form of the floating prior",
         ylabel="nats a digit",
-        title="BILBO on every third digit, forms in order",
+        title="6-digits: BILBO on every third digit, forms in order",
         xlim=(-0.5, 2.5),
         ylim=(low - 0.3 * (high - low), high + 0.6 * (high - low)),
     )
     axes.legend(loc="upper left")
-    return {"bilbo": values, "bilbo error": errors, "evidence": found.evidence}
+    return {}
 
 
-def draw(figure: Figure) -> Columns:
+def draw(figure: Figure) -> list[Exponents]:
     """Draw the spread of the Hessian, the penalty, and the forms of BILBO."""
     return draw_panels(figure, spread_panel, penalty_panel, bilbo_panel)

@@ -33,6 +33,10 @@ def finish(figure: Figure) -> None:
     for text in figure.findobj(Text):
         if isinstance(text, Text) and float(text.get_fontsize()) < SMALLEST:
             text.set_fontsize(SMALLEST)
+    for axes in figure.axes:
+        if legend := axes.get_legend():
+            # It stands within its panel and takes no room beside it.
+            legend.set_in_layout(False)
     _lay_out(figure)
     for axes in figure.axes:
         frame = axes.get_window_extent()
@@ -57,12 +61,20 @@ def _wrap(text: Text, room: float) -> None:
     """Break a text into as few lines as fit `room` pixels, of about the same length."""
     label, extent = text.get_text(), text.get_window_extent()
     needed = extent.height if text.get_rotation() == 90 else extent.width
-    if needed <= room or "\n" in label:
+    if needed <= room:
         return
-    most = max(int(len(label) * room / needed), 12)
-    count = len(textwrap.wrap(label, most))
-    even = next(w for w in range(1, most + 1) if len(textwrap.wrap(label, w)) <= count)
-    text.set_text("\n".join(textwrap.wrap(label, even)))
+    lines = label.split("\n")
+    most = max(int(max(map(len, lines)) * room / needed), 12)
+    text.set_text("\n".join(_even(line, most) for line in lines))
+
+
+def _even(line: str, most: int) -> str:
+    """A line broken into as few as have `most` letters at most, of about the same length."""
+    if len(line) <= most:
+        return line
+    count = len(textwrap.wrap(line, most))
+    even = next(w for w in range(1, most + 1) if len(textwrap.wrap(line, w)) <= count)
+    return "\n".join(textwrap.wrap(line, even))
 
 
 def _clear(axes: Axes) -> None:
@@ -70,7 +82,7 @@ def _clear(axes: Axes) -> None:
     legend = axes.get_legend()
     if legend is None or not legend.get_visible():
         return
-    _narrow(axes, legend)
+    legend = _narrow(axes, legend)
     points = drawn_points(axes)
     if not covered(legend, points):
         return
@@ -104,15 +116,20 @@ def _clear(axes: Axes) -> None:
         legend.set_loc(sides[int(np.argmin(hidden))])
 
 
-def _narrow(axes: Axes, legend: Legend) -> None:
-    """Break the lines of a legend that is wider than its panel."""
-    room, needed = axes.get_window_extent().width, legend.get_window_extent().width
-    if needed <= room:
-        return
+def _narrow(axes: Axes, legend: Legend) -> Legend:
+    """Let a legend that is wider than its panel have one column, and break its lines."""
+    if legend.get_window_extent().width > axes.get_window_extent().width:
+        title = legend.get_title().get_text()
+        handles = axes.get_legend_handles_labels()[0]
+        texts = [text.get_text() for text in legend.get_texts()]
+        legend = axes.legend(handles, texts, loc="upper right", title=title or None)
+        legend.set_in_layout(False)
+    widest = max(text.get_window_extent().width for text in legend.get_texts())
+    beside = legend.get_window_extent().width - widest
+    room = axes.get_window_extent().width - beside
     for text in legend.get_texts():
-        label = text.get_text()
-        if "\n" not in label:
-            text.set_text("\n".join(textwrap.wrap(label, 28)))
+        _wrap(text, room)
+    return legend
 
 
 def covered(legend: Legend, points: Array) -> int:

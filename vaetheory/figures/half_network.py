@@ -15,7 +15,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vaetheory.plotting import COLOURS, DASHES, MARKERS, Columns, draw_panels
+from vaetheory.figures.panels import Exponents, draw_panels
+from vaetheory.plotting import COLOURS, DASHES, MARKERS, SMALLEST
 from vaetheory.training import OBJECTIVES, interval, tables
 
 #: Below this ELBOs are told and not drawn.
@@ -30,9 +31,8 @@ def stored() -> dict[str, Any]:
     return json.loads(text)["experiments"]
 
 
-def lead_panel(axes: Axes) -> Columns:
+def lead_panel(axes: Axes) -> Exponents:
     """How far the half-network is ahead of each objective, paired by seed."""
-    columns: Columns = {}
     names = [n for n in OBJECTIVES if n != tables.REFERENCE]
     at = np.arange(len(names))
     shown = [
@@ -49,25 +49,21 @@ def lead_panel(axes: Axes) -> Columns:
             mean, at + 0.14 * (k - len(shown) / 2 + 0.5), xerr=half, fmt=MARKERS[k],
             color=COLOURS[k], ms=4, lw=1, label=f"{experiment}: {_MEASURES[measure]}",
         )  # fmt: skip
-        short = experiment.replace(",", "")
-        columns[f"{short} {measure} lead"] = mean
-        columns[f"{short} {measure} half interval"] = half
     # Not across the whole panel: the legend stands above.
-    axes.plot([0, 0], [-0.5, len(names) - 0.5], color="grey", lw=0.8)
+    axes.plot([0, 0], [-0.5, len(names) - 0.5], color="grey", lw=0.8, label="_level: equal")
     axes.set_yticks(at, names)
     axes.set_ylim(-3.5, len(names) - 0.5)
     axes.invert_yaxis()
     axes.set(
         xlabel="half-network ahead (nats a datum, 95 %)",
-        title="Against each objective, paired by seed",
+        title="11: the lead over each objective, paired by seed",
     )
     axes.legend(loc="upper left")
-    return columns
+    return {}
 
 
-def information_panel(axes: Axes) -> Columns:
+def information_panel(axes: Axes) -> Exponents:
     """The effect of BAGGINS' h, against the value that validation chose, seed by seed."""
-    columns: Columns = {}
     name = "digits, d = 2"
     results = [r for r in stored()[name]["results"] if r["sweep"]]
     h = np.array([e["information"] for e in results[0]["sweep"]])
@@ -80,29 +76,26 @@ def information_panel(axes: Axes) -> Columns:
             h * (1 + 0.02 * k), mean, yerr=half, color=COLOURS[k], marker=MARKERS[k],
             ls=DASHES[k], ms=4, lw=1, label=f"{part}, mean of {len(values)} seeds, 95 %",
         )  # fmt: skip
-        columns |= {f"{part} elbo": mean, f"{part} half interval": half}
     chosen = [r["information"] for r in results]
     counts = np.array([chosen.count(v) for v in h])
     low = axes.get_ylim()[0]
     for value, count in zip(h, counts, strict=True):
         if count:
             axes.annotate(f"{count}×", (value, low), ha="center", va="bottom", color=COLOURS[1])
-    columns |= {"h": h, "times chosen": counts}
     axes.set(
         xlabel="h (nats a dimension); below: times chosen",
         ylabel="held-out ELBO (nats a digit)",
-        title=f"Its one setting, {name}",
+        title=f"11: its one setting, {name}",
         xscale="log",
     )
     axes.set_xticks(h, [f"{v:g}" for v in h])
     axes.minorticks_off()
-    axes.legend(fontsize=7)
-    return columns
+    axes.legend()
+    return {}
 
 
-def scale_panel(axes: Axes) -> Columns:
+def scale_panel(axes: Axes) -> Exponents:
     """Held-out ELBO against the scale of the data; exact invariance is a level line."""
-    columns: Columns = {}
     scaled = stored()["digits, d = 2, scaled"]["results"]
     seeds = {r["seed"] for r in scaled}
     # At scale 1 the same seeds.
@@ -117,30 +110,31 @@ def scale_panel(axes: Axes) -> Columns:
         half = np.array([f.high - f.mean for f in found])
         axes.errorbar(
             scale * 1.15 ** (k - 2.5), mean, yerr=half, color=(*COLOURS, "grey")[k],
-            marker=(*MARKERS, "P")[k], ls=(*DASHES, "-")[k], ms=4, lw=1, label=name,
+            marker=(*MARKERS, "P")[k], ls=(*DASHES, (0, (8, 2)))[k], ms=4, lw=1, label=name,
         )  # fmt: skip
-        columns |= {"scale": scale, f"{name} elbo": mean, f"{name} half interval": half}
         if name == tables.REFERENCE:
-            axes.axhline(float(mean[scale == 1][0]), color="grey", lw=0.6)
+            axes.axhline(
+                float(mean[scale == 1][0]), color="grey", lw=0.6, label="_level: its value"
+            )
         for s, value in zip(scale, mean, strict=True):
             if value < _LEAST:
-                lost.append((float(s), f"{name} {value:,.0f}"))
+                lost.append((float(s), f"{name} \N{MINUS SIGN}{abs(value):,.0f}"))
     where = ", ".join(f"{s:g}" for s in sorted({s for s, _ in lost}))
     axes.text(
         0.98, 0.03, "\n".join([f"below, at {where}:", *(text for _, text in lost)]),
-        transform=axes.transAxes, ha="right", va="bottom", fontsize=7,
+        transform=axes.transAxes, ha="right", va="bottom", fontsize=SMALLEST,
     )  # fmt: skip
     axes.set(
-        xlabel="the data are multiplied by",
+        xlabel="the data are multiplied by (a ratio)",
         ylabel="held-out ELBO + D log scale (nats a digit)",
-        title=f"Scale of the data, {len(seeds)} seeds;\nlevel line: exact invariance",
+        title=f"11c: scale of the data, {len(seeds)} seeds;\nlevel line: exact invariance",
         xscale="log",
         ylim=(_LEAST, 60),
     )
-    axes.legend(fontsize=7, loc="lower left")
-    return columns
+    axes.legend(loc="lower left")
+    return {}
 
 
-def draw(figure: Figure) -> Columns:
+def draw(figure: Figure) -> list[Exponents]:
     """Draw the leads, the effect of h, and the scale."""
     return draw_panels(figure, lead_panel, information_panel, scale_panel)

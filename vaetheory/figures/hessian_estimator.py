@@ -1,9 +1,9 @@
 """Figure of claim 4: what each estimator of the Hessian costs, and what the variance carries.
 
-Left: deviation of the sampled estimators from the exact smoothed Hessian against the number of
-draws, with the exact standard deviation and the bound that chance exceeds once in 10^9. Next:
-variance of one draw against the width s, with the leading terms. Then Hutchinson's bias and its
-coefficient. Right: S^-1 - I of stationary posteriors against the smoothed Hessian.
+Deviation of the sampled estimators from the exact smoothed Hessian against the number of draws,
+with the exact standard deviation and the bound that chance exceeds once in 10^9. Variance of one
+draw against the width s, with the leading terms. Hutchinson's bias and its coefficient. S^-1 - I of
+stationary posteriors against the smoothed Hessian.
 """
 
 from __future__ import annotations
@@ -28,10 +28,14 @@ from vaetheory.claims.smoothed_hessian import LOG_LIKELIHOOD, SmoothFunction, by
 from vaetheory.claims.stationary_hessian import TrainedPosterior
 from vaetheory.claims.strategies import Covariance
 from vaetheory.claims.written_decoders import WrittenDecoder
-from vaetheory.plotting import COLOURS, Columns, draw_panels
-
-_MARKERS = ("o", "s", "^", "D")
-_LINES = ("-", "--", "-.", ":")
+from vaetheory.figures.panels import (
+    BOUND,
+    Exponents,
+    draw_bound,
+    draw_panels,
+    draw_series,
+    style_of,
+)
 
 
 def _function(variance: float) -> SmoothFunction:
@@ -43,19 +47,16 @@ def _function(variance: float) -> SmoothFunction:
     return SmoothFunction(scene, LOG_LIKELIHOOD)
 
 
-def samples_panel(axes: Axes) -> Columns:
+def samples_panel(axes: Axes) -> Exponents:
     """4b: sampled estimates against the smoothed Hessian."""
-    columns: Columns = {}
+    axes.set(xscale="log", yscale="log")
     function = _function(0.25)
     root = np.sqrt(function.cov)
     mean, _ = by_rules(lambda z: flat(function.hessians(z)), function.loc, function.cov)
     counts = 2 ** np.arange(4, 18, 2)
     noise = np.random.default_rng(0).standard_normal((counts[-1], 1))
     centre = float(function.values(function.loc[None])[0])
-    columns["draws"] = counts.astype(float).tolist()
-    for colour, marker, line, (name, estimator) in zip(
-        COLOURS, _MARKERS, _LINES, ESTIMATORS.items(), strict=False
-    ):
+    for number, (name, estimator) in enumerate(ESTIMATORS.items()):
         exact = exact_moments(Sampled(function, 0), estimator, mean)
         deviation = float(np.sqrt(exact.variance[0]))
         found = []
@@ -63,57 +64,47 @@ def samples_panel(axes: Axes) -> Columns:
             seen = Seen.at(function, function.loc + noise[:n] * root[0])
             found.append(abs(estimator(seen, centre, noise[:n], root).value[0, 0] - mean[0]))
         bound = [float(mean_deviation(exact.draw, int(n))[0]) for n in counts]
-        axes.loglog(counts, found, marker, color=colour, ms=4, label=name)
-        axes.loglog(counts, deviation / np.sqrt(counts), line, color=colour, lw=1)
-        axes.loglog(counts, bound, line, color=colour, lw=1, alpha=0.35)
-        columns[f"deviation {name}"], columns[f"bound {name}"] = found, bound
-        columns[f"standard deviation {name}"] = (deviation / np.sqrt(counts)).tolist()
-    axes.plot([], [], color="grey", lw=1, label="exact standard deviation")
-    axes.plot([], [], color="grey", lw=1, alpha=0.35, label=f"bound at level {LEVEL:g}")
+        deviations = deviation / np.sqrt(counts)
+        draw_series(axes, number, name, counts, found, law=deviations)
+        draw_bound(axes, name, counts, bound, colour=style_of(number)[0])
+    axes.plot([], [], color="grey", lw=1, label="predicted: exact deviation")
+    axes.plot([], [], color="grey", label=f"bound at level {LEVEL:g}", **BOUND)
     axes.set(
         xlabel="draws n",
-        ylabel="|estimate − smoothed Hessian| (nats)",
-        title="4b: unbiased, in bounds",
+        ylabel="|estimate − smoothed Hessian| (nats/z²)",
+        title="4b, 4b-sampled: unbiased, in bounds",
     )
-    axes.set_ylim(top=3e4)
-    axes.legend(fontsize=6, loc="upper right")
-    return columns
+    axes.legend(loc="upper right", ncols=2)
+    return {}
 
 
-def variances_panel(axes: Axes) -> Columns:
+def variances_panel(axes: Axes) -> Exponents:
     """4b-variances: the variance of one draw against the posterior width."""
-    columns: Columns = {}
+    axes.set(xscale="log", yscale="log")
+    found: Exponents = {}
     scales = 1 / 2.0 ** np.arange(1, 8)
     function = _function(1.0)
-    columns["width s"] = scales.tolist()
-    for colour, marker, line, (name, (values, errors)) in zip(
-        COLOURS, _MARKERS, _LINES, total_variances(function, scales).items(), strict=False
-    ):
+    variances = total_variances(function, scales)
+    for number, (name, (values, errors)) in enumerate(variances.items()):
         coefficient, exponent, _ = leading_variance(function, name)
-        fitted = np.log2(values[-2] / values[-1])
-        axes.loglog(
-            scales, values, marker, color=colour, ms=4, label=f"{name}: exponent {fitted:+.3f}"
+        law = coefficient * scales**exponent
+        found |= draw_series(
+            axes, number, name, scales, values, law=law, exponent=exponent, errors=errors
         )
-        axes.loglog(scales, coefficient * scales**exponent, line, color=colour, lw=1)
-        axes.loglog(scales, errors, "_", color=colour, alpha=0.5)
-        columns[f"variance {name}"], columns[f"error {name}"] = values.tolist(), errors.tolist()
-        columns[f"leading term {name}"] = (coefficient * scales**exponent).tolist()
-    axes.plot([], [], "_", color="grey", label="computed error")
     axes.set(
-        xlabel="posterior width s",
-        ylabel="variance of one draw (nats²)",
-        title="Estimators of the Hessian, lines predicted",
+        xlabel="posterior width s (units of z)",
+        ylabel="variance of one draw (nats²/z⁴)",
+        title="4b-variances: estimators of the decoder's Hessian",
     )
-    axes.set_ylim(top=1e18)
-    axes.legend(fontsize=6, loc="upper right")
-    return columns
+    axes.legend(loc="upper right", ncols=2, columnspacing=0.8, handlelength=1.0)
+    return found
 
 
-def hutchinson_panel(axes: Axes) -> Columns:
+def hutchinson_panel(axes: Axes) -> Exponents:
     """4c: what is left of the form beside the norm of the Jacobian."""
-    columns: Columns = {}
+    axes.set(xscale="log", yscale="log")
+    found: Exponents = {}
     scales = 1 / 2.0 ** np.arange(1, 8)
-    columns["noise s"] = scales.tolist()
     cases = {
         "tanh": (WrittenDecoder("tanh", (2.0, 1.0), ((1.0,), (0.5,)), (0.0, 0.5)), 1.0),
         "sine": (WrittenDecoder("sine", (1.0, 1.0), ((1.0,), (1.5,)), (0.0, 1.0)), 1.0),
@@ -122,38 +113,27 @@ def hutchinson_panel(axes: Axes) -> Columns:
             0.5,
         ),
     }
-    for colour, marker, line, (name, (decoder, z)) in zip(
-        COLOURS, _MARKERS, _LINES, cases.items(), strict=False
-    ):
+    for number, (name, (decoder, z)) in enumerate(cases.items()):
         point = DecoderPoint(decoder, (z,))
         values, errors = expected_excess(point, scales)
         coefficient = sum(bias_terms(point))
-        fitted = np.log2(values[-2] / values[-1])
-        axes.loglog(
-            scales,
-            np.abs(values),
-            marker,
-            color=colour,
-            ms=4,
-            label=f"{name}: c = {coefficient:.3g}, exponent {fitted:.3f}",
-        )
-        axes.loglog(scales, np.abs(coefficient) * scales**2, line, color=colour, lw=1)
-        axes.loglog(scales, errors, "_", color=colour, alpha=0.5)
-        columns[f"bias {name}"], columns[f"bias error {name}"] = values.tolist(), errors.tolist()
-        columns[f"c s^2 {name}"] = (coefficient * scales**2).tolist()
-    axes.plot([], [], "_", color="grey", label="computed error")
+        sign = "" if coefficient > 0 else " (negative)"
+        law = np.abs(coefficient) * scales**2
+        found |= draw_series(
+            axes, number, f"{name}{sign}", scales, np.abs(values),
+            law=law, exponent=2, errors=errors,
+        )  # fmt: skip
     axes.set(
-        xlabel="noise scale s",
-        ylabel="|E‖f(m + sε) − f(m)‖² / s² − ‖J‖²| (units of f²/z²)",
-        title="4c: lines are |c| s²",
+        xlabel="noise scale s (units of z)",
+        ylabel="|E‖f(m + sε) − f(m)‖² / s² − ‖J‖²| (f²/z²)",
+        title="4c: Hutchinson's form tends to the Jacobian's norm",
     )
-    axes.legend(fontsize=6)
-    return columns
+    axes.legend()
+    return found
 
 
-def stationary_panel(axes: Axes) -> Columns:
+def stationary_panel(axes: Axes) -> Exponents:
     """4e: stationary precisions against smoothed Hessians."""
-    columns: Columns = {}
     data = {
         "Gaussian": [(x, 0.5) for x in (-1.0, -0.5, 0.0, 0.5, 1.0)],
         "Bernoulli": [(0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0)],
@@ -161,32 +141,41 @@ def stationary_panel(axes: Axes) -> Columns:
     }
     decoder = WrittenDecoder("tanh", (2.0, 1.0), ((1.0,), (1.5,)), (0.5, -0.5))
     ends: list[float] = []
-    for colour, marker, (family, xs) in zip(COLOURS, _MARKERS, data.items(), strict=False):
-        smoothed, carried, at_mean = [], [], []
+    worst = 0.0
+    for number, (family, xs) in enumerate(data.items()):
+        colour, marker, _ = style_of(number)
+        smoothed, carried, at_mean, errors = [], [], [], []
         for x in xs:
             posterior = TrainedPosterior(decoder, family, x, "full")
-            smoothed.append(float(posterior.smoothed_curvature[0][0, 0]))
+            value, error = posterior.smoothed_curvature
+            smoothed.append(float(value[0, 0]))
+            errors.append(float(error[0, 0]))
             carried.append(float(1 / posterior.posterior.cov[0, 0] - 1))
             at_mean.append(float(posterior.curvature(posterior.posterior.loc[None])[0, 0, 0]))
-        axes.plot(smoothed, carried, marker, color=colour, ms=5, label=family)
-        axes.plot(at_mean, carried, marker, color=colour, ms=4, mfc="none", alpha=0.5)
-        worst = max(abs(a - b) for a, b in zip(smoothed, carried, strict=True))
-        columns[f"smoothed Hessian {family}"], columns[f"S^-1 - 1 {family}"] = smoothed, carried
-        columns[f"Hessian at the mean {family}"] = at_mean
-        columns[f"worst difference {family}"] = [worst]
+        axes.errorbar(
+            smoothed, carried, xerr=errors, fmt=marker, color=colour, ms=5, lw=1, label=family
+        )
+        axes.plot(
+            at_mean, carried, marker, color=colour, ms=4, mfc="none", alpha=0.6,
+            label=f"_Hessian at the mean: {family}",
+        )  # fmt: skip
+        worst = max(worst, *(abs(a - b) for a, b in zip(smoothed, carried, strict=True)))
         ends += smoothed + carried
     line = [min(ends), max(ends)]
     axes.plot(line, line, color="grey", lw=1, label="equal")
-    axes.plot([], [], "o", color="grey", mfc="none", alpha=0.5, label="Hessian at the mean instead")
+    axes.plot([], [], "o", color="grey", mfc="none", alpha=0.6, label="at the mean instead")
     axes.set(
-        xlabel="E_q[−∂² log p(x|z)] (nats per z²)",
-        ylabel="S⁻¹ − 1 at the stationary point (per z²)",
-        title="4e: S carries the Hessian",
+        xlabel="smoothed Hessian $E_q$[−∂² log p(x|z)] (nats/z²)",
+        ylabel="S⁻¹ − 1 at the stationary point (nats/z²)",
+        title=f"4e: S carries the smoothed Hessian (differences ≤ {worst:.0e})",
     )
-    axes.legend(fontsize=6)
-    return columns
+    axes.legend()
+    return {}
 
 
-def draw(figure: Figure) -> Columns:
+def draw(figure: Figure) -> list[Exponents]:
     """Draw samples, variances, Hutchinson's form, and what a stationary variance carries."""
-    return draw_panels(figure, samples_panel, variances_panel, hutchinson_panel, stationary_panel)
+    figure.set_size_inches(12, 8)
+    return draw_panels(
+        figure, samples_panel, variances_panel, hutchinson_panel, stationary_panel, rows=2
+    )

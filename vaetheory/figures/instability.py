@@ -8,12 +8,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vaetheory.claims.descent import StepScene, second_moment_step
+from vaetheory._validation import Array
+from vaetheory.claims.descent import StepScene, second_moment_step, step_errors
 from vaetheory.claims.joint_curvature import (
     JointScene,
     batch_coefficient,
     batch_spread,
     condition_coefficient,
+    condition_numbers,
     sampling_spreads,
 )
 from vaetheory.claims.unbounded import (
@@ -22,7 +24,15 @@ from vaetheory.claims.unbounded import (
     memory_limit,
     memory_values,
 )
-from vaetheory.plotting import COLOURS, MARKERS, Columns, draw_panels
+from vaetheory.figures.panels import (
+    BOUND,
+    Exponents,
+    draw_panels,
+    draw_series,
+    fitted,
+    fitted_exponent,
+    style_of,
+)
 
 _CODES = ((0.0,), (1.0,), (-1.5,), (0.5,))
 _SCENES = {
@@ -35,48 +45,48 @@ _FINEST = (1.0, 1 / 16, 1 / 256)
 _LEAST = 1e-6
 
 
-def step_panel(axes: Axes) -> Columns:
+def step_panel(axes: Axes) -> Exponents:
     """9a: the largest stable step, measured, against 2 sigma^2 / lambda_max."""
-    columns: Columns = {}
-    widest = 0.0
-    for colour, marker, (name, scene) in zip(COLOURS, MARKERS, _SCENES.items(), strict=False):
+    axes.set(xscale="log", yscale="log")
+    exponents: Exponents = {}
+    for number, (name, scene) in enumerate(_SCENES.items()):
         found = [replace(scene, finest=finest) for finest in _FINEST]
         # A network's optimum is near the parameters that made its data once sigma is small.
         found = found[1:] if name == "network" else found
         sigma = np.concatenate([s.scales for s in found])
         value = np.concatenate([s.measured.value for s in found])
-        bracket = np.concatenate([s.measured.bracket for s in found])
+        errors = np.concatenate([sum(step_errors(s).values(), 0.0) for s in found])
         exact = np.concatenate([2 / s.curvature[0][:, -1] for s in found])
-        widest = max(widest, float((bracket / value).max()))
-        slope = np.polyfit(np.log(sigma[-3:]), np.log(value[-3:]), 1)[0]
-        line = np.geomspace(sigma.min(), sigma.max(), 2)
-        axes.loglog(line, second_moment_step(scene) * line**2, color=colour, lw=1)
-        label = rf"{name}: $\sigma^{{{slope:.3f}}}$"
-        axes.loglog(sigma, value, marker, ms=4, color=colour, label=label)
-        axes.loglog(sigma, exact, "_", ms=8, color="black", alpha=0.6)
-        columns[f"sigma {name}"], columns[f"step {name}"] = sigma, value
-        columns[f"bracket {name}"], columns[f"2/lambda {name}"] = bracket, exact
+        exponents |= draw_series(
+            axes, number, name, sigma, value,
+            law=second_moment_step(scene) * sigma**2, exponent=2, errors=errors,
+        )  # fmt: skip
+        axes.plot(
+            sigma, exact, "s", ms=9, mfc="none", mew=0.8, color="black", alpha=0.7,
+            label=f"_2 / lambda_max of the Hessian: {name}",
+        )  # fmt: skip
     natural = [replace(_SCENES["parabola"], finest=f) for f in _FINEST]
     sigma = np.concatenate([s.scales for s in natural])
     value = np.concatenate([s.measured_in_its_metric.value for s in natural])
-    axes.loglog(sigma, value, MARKERS[3], ms=4, mfc="none", color=COLOURS[3], label="natural: 2")
-    columns["sigma natural"], columns["step natural"] = sigma, value
-    axes.plot(
-        [], [], color="grey", lw=1, label=r"law $2\sigma^2/\lambda_{\max}(E[\varphi\varphi^T])$"
-    )
-    axes.plot([], [], "_", color="black", label=r"$2/\lambda_{\max}$ of the Hessian")
+    bracket = np.concatenate([s.measured_in_its_metric.bracket for s in natural])
+    exponents |= draw_series(
+        axes, len(_SCENES), "natural gradient", sigma, value,
+        law=np.full_like(sigma, 2.0), exponent=0, errors=bracket,
+    )  # fmt: skip
+    axes.plot([], [], "s", ms=9, mfc="none", mew=0.8, color="black", label="2 / λ of the Hessian")
     axes.set(
-        xlabel=r"likelihood deviation $\sigma$",
-        ylabel=r"largest stable step $\eta$",
-        title=f"Descent on the ELBO (brackets ≤ {widest:.0e} of $\\eta$)",
+        xlabel="likelihood deviation σ (units of x)",
+        ylabel="largest stable step η (θ² per nat)",
+        title="9a: descent on the ELBO",
     )
-    axes.legend(fontsize=7)
-    return columns
+    axes.legend()
+    return exponents
 
 
-def joint_panel(axes: Axes) -> Columns:
+def joint_panel(axes: Axes) -> Exponents:
     """9b: condition number and gradient noise of decoder and encoder together."""
-    columns: Columns = {}
+    axes.set(xscale="log", yscale="log")
+    exponents: Exponents = {}
     plane = ((-2.0, 0.5), (1.0, 0.5), (1.5, -0.5), (-0.5, -0.5))
     line = tuple((a, 0.5 * a) for a, _ in plane)
     scenes = [JointScene(plane, 1 / 2**k) for k in (2, 6, 10)]
@@ -84,98 +94,104 @@ def joint_panel(axes: Axes) -> Columns:
     top = float(scenes[0].principal[0][0])
     share = float(scenes[0].principal[0].sum()) / top
     sigma = np.concatenate([s.scales for s in scenes])
-    values = [np.linalg.eigvalsh(s.hessian) for s in scenes]
+
+    def together(parts: list[tuple[Array, Array]]) -> tuple[Array, Array]:
+        values, errors = zip(*parts, strict=True)
+        return np.concatenate(values), np.concatenate(errors)
+
+    spreads = [sampling_spreads(s) for s in scenes]
     rows = [
         (
-            "condition number",
+            "condition number (9b)",
             sigma,
-            np.concatenate([v[:, -1] / v[:, 0] for v in values]),
+            together([condition_numbers(s) for s in scenes]),
             -2,
             condition_coefficient(top, len(plane)),
         ),
         (
-            "noise of sampling",
+            "noise of sampling (9b-noise)",
             sigma,
-            np.concatenate([sampling_spreads(s)[0][0] for s in scenes]),
+            together([(found[0], errors[0]) for found, errors in spreads]),
             -2,
             share,
         ),
         (
-            "noise of a batch off a line",
+            "of a batch off a line (9b-batch)",
             sigma,
-            np.concatenate([batch_spread(s)[0] for s in scenes]),
+            together([batch_spread(s) for s in scenes]),
             -4,
             batch_coefficient(scenes[0])[0],
         ),
         (
-            "noise of a batch on a line",
+            "of a batch on a line (9b-batch)",
             np.concatenate([s.scales for s in lines]),
-            np.concatenate([batch_spread(s)[0] for s in lines]),
+            together([batch_spread(s) for s in lines]),
             0,
             batch_coefficient(lines[0])[0],
         ),
     ]
-    for colour, marker, row in zip(COLOURS, MARKERS, rows, strict=False):
-        name, scales, found, exponent, coefficient = row
-        ends = np.array([scales.min(), scales.max()])
-        slope = np.polyfit(np.log(scales[-4:]), np.log(found[-4:]), 1)[0]
-        axes.loglog(ends, coefficient * ends**exponent, color=colour, lw=1)
-        label = rf"{name}: $\sigma^{{{round(slope, 2) + 0.0:.2f}}}$"
-        axes.loglog(scales, found, marker, ms=4, color=colour, label=label)
-        columns[f"sigma {name}"], columns[name] = scales, found
-        columns[f"law {name}"] = coefficient * scales**exponent
-    axes.plot([], [], color="grey", lw=1, label="law with its coefficient")
+    for number, (name, scales, (found, errors), exponent, coefficient) in enumerate(rows):
+        exponents |= draw_series(
+            axes, number, name, scales, found,
+            law=coefficient * scales**exponent, exponent=exponent, errors=errors,
+        )  # fmt: skip
     axes.set(
-        xlabel=r"likelihood deviation $\sigma$",
-        ylabel="condition number; variance of $\\partial_w$",
-        title="Decoder and encoder together",
+        xlabel="likelihood deviation σ (units of x)",
+        ylabel="condition number; variance of $\\partial_w$ (nats²/x²)",
+        title="9b: decoder and encoder together",
     )
-    axes.legend(fontsize=7)
-    return columns
+    axes.legend()
+    return exponents
 
 
-def growth_panel(axes: Axes) -> Columns:
+def growth_panel(axes: Axes) -> Exponents:
     """9c: memorised data, the ELBO without bound and the bounded counterpart."""
-    columns: Columns = {}
+    axes.set(xscale="log")
+    exponents: Exponents = {}
     x, worst = (1.0, 0.5), 0.0
-    bounded: list[float] = []
     most = 0.0
-    for colour, marker, k in zip(COLOURS, MARKERS, (1, 2, 3), strict=False):
-        sigma, found, shown = [], [], []
+    for number, k in enumerate((1, 2, 3)):
+        sigma, found, shown, unsure = [], [], [], []
         for coarsest in (4.0, 1 / 4, 1 / 64):
             scene = MemoryScene(x, k, coarsest)
             scales, values, errors, posteriors = memory_values(scene)
             sigma.append(scales)
             found.append(values)
+            unsure.append(errors)
             worst = max(worst, float(errors[scales > _LEAST].max(initial=0.0)))
             X = np.array([x, tuple(-v for v in x)])
             for posterior in posteriors:
                 value, most = bounded_counterpart(scene.decoder, X, posterior)
                 shown.append(value)
         scales = np.concatenate(sigma)
-        law = memory_limit(scene) - (len(x) - 1 / k) * np.log(scales)
         inside = scales > _LEAST
-        axes.semilogx(scales[inside], law[inside], color=colour, lw=1)
-        label = f"k = {k}: slope −{len(x) - 1 / k:.2f}"
-        values = np.concatenate(found)
-        axes.semilogx(scales[inside], values[inside], marker, ms=4, color=colour, label=label)
-        shown_values = np.array(shown)
-        axes.semilogx(scales[inside], shown_values[inside], marker, ms=4, mfc="none", color=colour)
-        columns[f"sigma k={k}"], columns[f"elbo k={k}"] = scales, values
-        columns[f"law k={k}"], columns[f"bounded k={k}"] = law, shown_values
-        bounded += shown
-    axes.axhline(most, color="grey", ls=":", label="its bound (10b), h = 2")
-    axes.plot([], [], "o", mfc="none", color="grey", label="BAGGINS − KL, the same posteriors")
+        scales, values = scales[inside], np.concatenate(found)[inside]
+        slope = len(x) - 1 / k
+        law = memory_limit(scene) - slope * np.log(scales)
+        # The ELBO is linear in log sigma: the exponent is that of exp(ELBO).
+        name = f"ELBO, k = {k}"
+        exponents[name] = fitted_exponent(scales, np.exp(values)), -slope
+        draw_series(
+            axes, number, name, scales, values, law=law, errors=np.concatenate(unsure)[inside],
+            legend=fitted(exponents[name][0], -slope, what="slope"),
+        )  # fmt: skip
+        colour, marker, _ = style_of(number)
+        axes.plot(
+            scales, np.array(shown)[inside], marker, ms=4.5, mfc="none", color=colour,
+            label=f"_BAGGINS - KL: {name.removeprefix('ELBO, ')}",
+        )  # fmt: skip
+    axes.axhline(most, color="black", label="BAGGINS' bound (10b)", **BOUND)
+    axes.plot([], [], "o", mfc="none", color="grey", label="BAGGINS − KL instead")
     axes.set(
-        xlabel=r"likelihood deviation $\sigma$",
-        ylabel="nats a datum",
-        title=f"Two data memorised, D = 2 (errors ≤ {worst:.0e})",
+        xlabel="likelihood deviation σ (units of x)",
+        ylabel="ELBO, or its counterpart (nats a datum)",
+        title=f"9c-memorised: the ELBO without a bound (errors ≤ {worst:.0e})",
     )
-    axes.legend(fontsize=7)
-    columns["bound"] = [most]
-    return columns
+    axes.legend(title="f − x ∝ (z − code)ᵏ, D = 2")
+    return exponents
 
 
-def draw(figure: Figure) -> Columns:
+def draw(figure: Figure) -> list[Exponents]:
     """Draw the stable step, the joint problem, and the growth of the ELBO."""
+    figure.set_size_inches(12, 6.2)
     return draw_panels(figure, step_panel, joint_panel, growth_panel)

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from vaetheory import Encoder, OptimalDecoder, likelihoods
 from vaetheory._validation import Array
 from vaetheory.claims.lattice import aggregate_expectation
+from vaetheory.figures.panels import Exponents, draw_panels, draw_series
 from vaetheory.optimal_decoder import optimal_parameters
-from vaetheory.plotting import COLOURS, MARKERS, Columns, draw_panels
 from vaetheory.quadrature.gaussian import gaussian_expectation
 
 _SIZES = 2.0 ** np.arange(-6, 3)
@@ -34,23 +34,22 @@ def _panel(
     title: str,
     losses: Callable[[float], tuple[float, float]],
     law: Callable[[float], tuple[float, float, float]],
-) -> Columns:
+    *,
+    unit: str,
+) -> Exponents:
     measured, errors = np.array([losses(t) for t in _SIZES]).T
     predicted = np.array([law(t)[0] for t in _SIZES])
-    axes.loglog(_SIZES, predicted, color="black", lw=1, label="predicted")
-    axes.loglog(_SIZES, measured, MARKERS[0], ms=5, color=COLOURS[0], label="measured")
-    axes.loglog(_SIZES, errors, "_", ms=6, color=COLOURS[0], alpha=0.6, label="computed error")
-    axes.set(xlabel="size of the perturbation", ylabel="loss of the ELBO (nats)", title=title)
-    axes.legend(loc="center right")
-    return {
-        "size": _SIZES,
-        f"{name} loss": measured,
-        f"{name} error": errors,
-        f"{name} predicted": predicted,
-    }
+    axes.set(
+        xscale="log",
+        yscale="log",
+        xlabel=f"size t of the perturbation ({unit})",
+        ylabel="loss of the ELBO (nats)",
+        title=title,
+    )
+    return draw_series(axes, 0, name, _SIZES, measured, law=predicted, errors=errors, legend="")
 
 
-def _mean_panel(axes: Axes) -> Columns:
+def mean_panel(axes: Axes) -> Exponents:
     """1a: another mean."""
     X = np.array([[-2.0], [1.0], [0.5], [2.0]])
     f, likelihood = OptimalDecoder(X, _ENCODER), likelihoods.Gaussian(scale=1.0)
@@ -62,14 +61,15 @@ def _mean_panel(axes: Axes) -> Columns:
 
     return _panel(
         axes,
-        "mean",
+        "mean off by t sin 2z",
         "1a: f* + t sin 2z loses ½ E|t sin 2z|²",
         lambda t: _loss(X, change(t)),
         lambda t: aggregate_expectation(lambda z: 0.5 * (t * np.sin(2 * z[..., 0])) ** 2, _ENCODER),
+        unit="units of x",
     )
 
 
-def _variance_panel(axes: Axes) -> Columns:
+def _variance_panel(axes: Axes) -> Exponents:
     """1b: another covariance."""
     X = np.array([[-2.0], [1.0], [0.5], [2.0]])
     f = OptimalDecoder(X, _ENCODER)
@@ -84,14 +84,15 @@ def _variance_panel(axes: Axes) -> Columns:
 
     return _panel(
         axes,
-        "variance",
+        "variance (1 + t) times the best",
         "1b: (1 + t) Λ* loses ½ (log(1 + t) − t / (1 + t))",
         lambda t: _loss(X, change(t)),
         lambda t: (0.5 * (np.log1p(t) - t / (1 + t)), 0.0, 0.0),
+        unit="shares of Λ*",
     )
 
 
-def _family_panel(axes: Axes) -> Columns:
+def _family_panel(axes: Axes) -> Exponents:
     """1c: other parameters of a Bernoulli likelihood."""
     X = np.array([[0.0], [1.0], [0.0], [1.0]])
     family = likelihoods.Bernoulli()
@@ -104,15 +105,16 @@ def _family_panel(axes: Axes) -> Columns:
 
     return _panel(
         axes,
-        "Bernoulli",
+        "Bernoulli logits off by t",
         "1c: logits η* + t lose E KL(p* || p)",
         lambda t: _loss(X, change(t)),
         lambda t: aggregate_expectation(
             lambda z: family.kl_divergence(best(z), best(z) + t), _ENCODER
         ),
+        unit="nats",
     )
 
 
-def draw(figure: Figure) -> Columns:
+def draw(figure: Figure) -> list[Exponents]:
     """Draw measured and predicted losses of 1a, 1b and 1c."""
-    return draw_panels(figure, _mean_panel, _variance_panel, _family_panel)
+    return draw_panels(figure, mean_panel, _variance_panel, _family_panel)

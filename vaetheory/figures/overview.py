@@ -2,32 +2,63 @@
 
 from __future__ import annotations
 
+import re
+
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from vaetheory.claims import CLAIMS
 from vaetheory.figures.baggins import step_panel
 from vaetheory.figures.bilbo import evidence_panel
 from vaetheory.figures.constant_variance import coordinates_panel
 from vaetheory.figures.flow_limit import divergence_panel
 from vaetheory.figures.half_network import lead_panel
 from vaetheory.figures.hessian_estimator import variances_panel
+from vaetheory.figures.instability import growth_panel
+from vaetheory.figures.optimal_decoder import mean_panel
+from vaetheory.figures.panels import Exponents, Panel, draw_panels
+from vaetheory.figures.riemannian_likelihood import repeated_panel
 from vaetheory.figures.smooth_decoder import decoder_panel
 from vaetheory.figures.stationary_evidence import digits_panel, gap_panel
-from vaetheory.plotting import Columns, draw_panels
+
+# A panel for each claim, by its number; one claim has two.
+_PANELS: tuple[tuple[int, Panel], ...] = (
+    (1, mean_panel),
+    (2, decoder_panel),
+    (3, gap_panel),
+    (3, digits_panel),
+    (4, variances_panel),
+    (5, coordinates_panel),
+    (6, evidence_panel),
+    (7, repeated_panel),
+    (8, divergence_panel),
+    (9, growth_panel),
+    (10, step_panel),
+    (11, lead_panel),
+)
 
 
-def draw(figure: Figure) -> Columns:
-    """Draw one panel or two of most claims, in the order of the theory."""
-    figure.set_size_inches(12, 12.6)
-    return draw_panels(
+def draw(figure: Figure) -> list[Exponents]:
+    """Draw a panel for every claim, in the order of the theory."""
+    figure.set_size_inches(14, 11.4)
+    found = draw_panels(
         figure,
-        decoder_panel,
-        gap_panel,
-        digits_panel,
-        variances_panel,
-        coordinates_panel,
-        evidence_panel,
-        divergence_panel,
-        step_panel,
-        lead_panel,
+        *(panel for _, panel in _PANELS),
         rows=3,
+        note="numbers: exponents (the law's in brackets),",
     )
+    for axes, (number, _) in zip(figure.axes, _PANELS, strict=True):
+        axes.set_title(f"{number} {CLAIMS[number - 1].label}\n{axes.get_title()}")
+        _shorten(axes)
+    return found
+
+
+def _shorten(axes: Axes) -> None:
+    """One line an entry in the legend, which the key explains."""
+    legend = axes.get_legend()
+    if legend is None:
+        return
+    title = legend.get_title().get_text() or None
+    handles, labels = axes.get_legend_handles_labels()
+    short = [re.sub(r"\n.*fitted \w+ (\S+) \(law (.*)\)", r": \1 (\2)", label) for label in labels]
+    axes.legend(handles, short, loc="upper right", title=title)

@@ -12,7 +12,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from vaetheory import plotting
-from vaetheory._validation import option
+from vaetheory._validation import known_label, option
 from vaetheory.claims import CLAIMS
 from vaetheory.environment import environment
 from vaetheory.figures import (
@@ -31,11 +31,12 @@ from vaetheory.figures import (
     stationary_evidence,
 )
 from vaetheory.figures.finish import finish
-from vaetheory.figures.plotted import completed
+from vaetheory.figures.panels import Exponents
+from vaetheory.figures.plotted import HEADER, panels, table
 from vaetheory.files import write_json
 
-#: Draws on an empty figure and returns the plotted numbers, one column a name.
-Draw = Callable[[Figure], plotting.Columns]
+#: Draws on an empty figure and returns the exponents that each panel fitted.
+Draw = Callable[[Figure], list[Exponents]]
 
 FIGURES: Mapping[str, Draw] = {
     "overview": overview.draw,
@@ -70,9 +71,10 @@ def select(labels: Sequence[str]) -> list[str]:
     """
     shown = {p.label: p.figure for c in CLAIMS for p in c.propositions}
     known = [*FIGURES, *shown]
+    what = "a claim, a proposition or a figure"
     wanted = set()
     for label in labels:
-        name = label if label in FIGURES else shown[option("label", label, known)]
+        name = label if label in FIGURES else shown[known_label(label, known, what=what)]
         if name is None:
             raise ValueError(f"label: expected a proposition that a figure shows, got {label!r}")
         wanted.add(name)
@@ -123,19 +125,21 @@ def regenerate(
     for name in names:
         with plotting.style():
             figure = Figure(figsize=plotting.SIZE, layout="constrained")
-            columns = completed(figure, FIGURES[name](figure))
+            exponents = FIGURES[name](figure)
             finish(figure)
             paths = [folder / f"{name}.{suffix}" for suffix in formats]
             for path in paths:
                 plotting.save(figure, path)
         paths.append(folder / f"{name}.csv")
-        plotting.save_csv(paths[-1], columns)
-        _record(folder / MANIFEST, name, paths)
+        plotting.save_csv(paths[-1], HEADER, table(figure, exponents))
+        _record(folder / MANIFEST, name, paths, panels(figure))
         yield paths
 
 
-def _record(manifest: Path, name: str, paths: Sequence[Path]) -> None:
-    """Enter the files of one figure, with their hashes, into the manifest."""
+def _record(
+    manifest: Path, name: str, paths: Sequence[Path], axes: Sequence[Mapping[str, object]]
+) -> None:
+    """Enter the files of one figure, with their hashes and its axes, into the manifest."""
     try:
         known = json.loads(manifest.read_text(encoding="utf-8"))["figures"]
     except (FileNotFoundError, json.JSONDecodeError, KeyError, TypeError):
@@ -145,6 +149,7 @@ def _record(manifest: Path, name: str, paths: Sequence[Path]) -> None:
     known[name] = {
         "propositions": shown,
         "seed": plotting.SEED,
+        "panels": axes,
         "sha256": hashes,
         "environment": environment() | {"matplotlib": metadata.version("matplotlib")},
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -10,7 +12,15 @@ from vaetheory._validation import Array
 from vaetheory.claims import repeated_data
 from vaetheory.claims.families import FamilyScene
 from vaetheory.claims.fisher_identities import closed_form
-from vaetheory.plotting import COLOURS, MARKERS, Columns, draw_panels
+from vaetheory.figures.panels import (
+    Exponents,
+    draw_panels,
+    draw_series,
+    fitted,
+    fitted_exponent,
+    mark_errors,
+)
+from vaetheory.plotting import COLOURS, MARKERS
 
 _SHOWN: dict[str, tuple[float, ...]] = {
     "Gaussian": (1.0,),
@@ -25,21 +35,18 @@ _SHOWN: dict[str, tuple[float, ...]] = {
 _LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)))
 
 
-def _colour(k: int) -> str:
-    return COLOURS[k % len(COLOURS)]
+def _style(k: int) -> dict[str, Any]:
+    """Another marker, and hollow ones, when the colours come round again."""
+    again = k // len(COLOURS)
+    colour = COLOURS[k % len(COLOURS)]
+    marker = MARKERS[(k + again) % len(MARKERS)]
+    return {"color": colour, "marker": marker, "mfc": "none" if again else colour, "ms": 4.5}
 
 
-def _marker(k: int) -> str:
-    """Another one when the colours come round again."""
-    return MARKERS[(k + k // len(COLOURS)) % len(MARKERS)]
-
-
-def metrics_panel(axes: Axes) -> Columns:
+def metrics_panel(axes: Axes) -> Exponents:
     """7a: E[score^2] over the support against the closed form."""
-    columns: Columns = {}
     theta = np.linspace(-1.5, 1.5, 9)
     worst = 0.0
-    columns["theta"] = theta
     for k, (name, constants) in enumerate(_SHOWN.items()):
         closed, summed, errors = [], [], []
         for value in theta:
@@ -52,29 +59,27 @@ def metrics_panel(axes: Axes) -> Columns:
             mean, error, _ = scene.expectation(square)
             summed.append(float(mean[0]))
             errors.append(float(error[0]))
-        axes.plot(theta, closed, color=_colour(k), ls=_LINES[k], label=name)
-        axes.plot(theta, summed, _marker(k), ms=4, color=_colour(k))
+        look = _style(k)
+        # In the legend the dashes stand with the marker.
+        axes.plot([], [], ls=_LINES[k], label=name, **look)
+        axes.plot(theta, closed, color=look["color"], ls=_LINES[k], label=f"_law: {name}")
+        axes.errorbar(theta, summed, errors, ls="", label=f"_points: {name}", **look)
         worst = max(worst, *errors)
-        columns |= {
-            f"F {name}": np.array(closed),
-            f"E score^2 {name}": np.array(summed),
-            f"error {name}": np.array(errors),
-        }
     axes.set(
         xlabel="parameter θ",
-        ylabel="Fisher information (nats per θ²)",
-        title=f"7a: lines closed form, points E[score²] ± {worst:.0e}",
-        ylim=(0, 7),
+        ylabel="Fisher information (nats/θ²)",
+        title=f"7a: E[score²] and the closed form (errors ≤ {worst:.0e})",
+        ylim=(0, 5),
     )
-    axes.legend(fontsize=7, ncols=2, loc="upper left")
-    return columns
+    axes.legend(ncols=2, loc="upper left", handlelength=2.6)
+    return {}
 
 
-def divergences_panel(axes: Axes) -> Columns:
+def divergences_panel(axes: Axes) -> Exponents:
     """7a: what the second difference of KL is off F by."""
-    columns: Columns = {}
     steps = 2.0 ** -np.arange(0.0, 8.0)
-    columns["h"] = steps
+    found: Exponents = {}
+    axes.set(xscale="log", yscale="log")
     for k, (name, constants) in enumerate(_SHOWN.items()):
         scene = FamilyScene(name, constants, (0.5,))
         likelihood, params = scene.likelihood, np.array(scene.params)
@@ -93,57 +98,54 @@ def divergences_panel(axes: Axes) -> Columns:
         bound = error / steps**2 / fisher
         # A Gaussian's divergence is quadratic: what is left of it is rounding.
         seen = excess > bound
-        axes.loglog(steps, bound, "_", ms=6, color=_colour(k), alpha=0.6)
+        mark_errors(axes, k, name, steps, bound)
         if seen.sum() > 2:
             h, e = steps[seen], excess[seen]
-            label = f"{name}: h^{np.log2(e[-2] / e[-1]):.4f}"
-            axes.loglog(h, e, _marker(k), ms=4, color=_colour(k), label=label)
-            axes.loglog(h, e[-1] * (h / h[-1]) ** 2, color=_colour(k), lw=1, ls=_LINES[k])
-        columns[f"KL excess {name}"], columns[f"KL error {name}"] = excess, bound
+            look = _style(k)
+            found[name] = fitted_exponent(h, e, bound[seen]), 2
+            axes.plot(h, e, ls="", label=name, **look)
+            line = e[-1] * (h / h[-1]) ** 2
+            name = f"_order h² through the last point: {name}"
+            axes.plot(h, line, color=look["color"], lw=1, ls=_LINES[k], label=name)
+    slopes = [slope for slope, _ in found.values()]
+    least, most = (fitted(slope, 2) for slope in (min(slopes), max(slopes)))
     axes.plot([], [], color="grey", lw=1, label="order h²")
-    axes.plot([], [], "_", color="grey", label="computed error")
     axes.set(
-        xlabel="step h",
-        ylabel="|(KL(h) + KL(−h)) / (h² F) − 1|",
+        xlabel="step h (units of θ)",
+        ylabel="|(KL(h) + KL(−h)) / (h² F) − 1| (a ratio)",
         title="7a: the second derivative of KL is F",
     )
-    axes.legend(fontsize=7)
-    return columns
+    axes.legend(title=least if least == most else f"{least}\nto {most}")
+    return found
 
 
-def repeated_panel(axes: Axes) -> Columns:
+def repeated_panel(axes: Axes) -> Exponents:
     """7c: what the posterior's precision after n observations has beside n g."""
     counts = 16 * 4.0 ** np.arange(6)
-    columns: Columns = {"n": counts}
+    axes.set(xscale="log")
+    exponents: Exponents = {}
     for k, family in enumerate(("Gaussian", "Bernoulli", "Poisson")):
         scene = repeated_data.RepeatedScene(family, (1.0, 0.5), (0.0, 1.0), -0.5)
         found, errors, g = repeated_data.measured_precisions(scene, counts)
         law = repeated_data.next_order(scene)
         rest, error = counts * (found - g), counts * errors
-        slope = float(np.log(np.abs(rest[-3] - rest[-2]) / np.abs(rest[-2] - rest[-1])) / np.log(4))
-        axes.axhline(law, color=_colour(k), ls=_LINES[k], lw=1)
-        axes.errorbar(
-            counts,
-            rest,
-            error,
-            fmt=MARKERS[k],
-            ms=4,
-            color=_colour(k),
-            label=f"{family}, next order n^−{slope:.3f}",
-        )
-        columns |= {f"precision - n g {family}": rest, f"precision error {family}": error}
-        columns[f"C {family}"] = np.array([law])
+        slope = fitted_exponent(counts, np.abs(rest - law), error, limit=np.inf)
+        exponents[family] = slope, -1
+        draw_series(
+            axes, k, family, counts, rest, law=(counts, np.full_like(counts, law)), errors=error,
+            legend=f"rest: {fitted(slope, -1)}",
+        )  # fmt: skip
     axes.axhline(1, color="grey", lw=2.5, alpha=0.5, label="I, as in I + n g")
     axes.set(
-        xscale="log",
         xlabel="observations n",
-        ylabel="posterior precision − n g (nats per z²)",
-        title="7c: points measured, with error bars; lines C",
+        ylabel="posterior precision − n g (nats/z²)",
+        title="7c: the precision tends to n g + C, lines C",
     )
-    axes.legend(fontsize=7)
-    return columns
+    axes.legend()
+    return exponents
 
 
-def draw(figure: Figure) -> Columns:
+def draw(figure: Figure) -> list[Exponents]:
     """Draw the metrics of the families, KL's second derivative, and repeated observations."""
+    figure.set_size_inches(12, 5.2)
     return draw_panels(figure, metrics_panel, divergences_panel, repeated_panel)

@@ -8,7 +8,14 @@ from matplotlib.figure import Figure
 
 from vaetheory import Encoder, OptimalDecoder
 from vaetheory._validation import Array
-from vaetheory.plotting import COLOURS, DASHES, MARKERS, Columns, draw_panels
+from vaetheory.figures.panels import (
+    BOUND,
+    Exponents,
+    draw_bound,
+    draw_panels,
+    draw_series,
+    style_of,
+)
 
 
 def two_data(s: float) -> OptimalDecoder:
@@ -16,72 +23,79 @@ def two_data(s: float) -> OptimalDecoder:
     return OptimalDecoder([[-1.0], [1.0]], Encoder([[-1.0], [1.0]], [s**2]))
 
 
-def decoder_panel(axes: Axes) -> Columns:
+def decoder_panel(axes: Axes) -> Exponents:
     """The closed-form decoder of two data for three posterior deviations, with its slope bound."""
     z = np.linspace(-2.5, 2.5, 401)
-    columns: Columns = {"z": z}
-    for colour, dash, s in zip(COLOURS, DASHES, (1.0, 0.5, 0.2), strict=False):
+    for number, s in enumerate((1.0, 0.5, 0.2)):
+        colour, _, dash = style_of(number)
         values = two_data(s)(z[:, None])[:, 0]
         axes.plot(z, values, color=colour, ls=dash, label=f"f*, s = {s}")
         near = np.abs(z) < 0.9 * s**2
-        axes.plot(z[near], z[near] / s**2, color=colour, ls=":", lw=2.5)
-        columns[f"decoder s={s}"] = values
-    axes.plot([], [], color="grey", ls=":", lw=2.5, label="bound of the slope")
-    axes.set(xlabel="latent z", ylabel="datum x", title="The optimal decoder, and how steep it is")
+        draw_bound(axes, f"slope, s = {s}", z[near], z[near] / s**2, colour=colour)
+    axes.set(
+        xlabel="latent z (deviations of the prior)",
+        ylabel="f*(z) (units of x)",
+        title="2c: the optimal decoder, and a bound of its slope",
+    )
     axes.legend(loc="upper left")
-    return columns
+    return {}
 
 
-def slope_panel(axes: Axes) -> Columns:
-    """2c and 2e: the steepest slope against s, for two data (sharp) and for five (not)."""
+def slope_panel(axes: Axes) -> Exponents:
+    """2c and 2e: the steepest slope against s, for two data (the bound is sharp) and for five.
+
+    The step between neighbours a gap apart is as steep as gap^2 / (4 s^2) in the limit.
+    """
     deviations = 2.0 ** np.linspace(0, -5, 11)
     locs = np.array([[-1.0], [-0.25], [0.1], [0.6], [1.0]])
-    z = np.linspace(-1.5, 1.5, 20_001)[:, None]
-    columns: Columns = {"s": deviations}
+    halfway = (locs[1:] + locs[:-1]) / 2
+    z = np.concatenate([np.linspace(-1.5, 1.5, 20_001)[:, None], halfway])
 
     def steepest(decoders: list[OptimalDecoder]) -> Array:
         return np.array([np.abs(f.jacobian(z)).max() for f in decoders])
 
     two = steepest([two_data(s) for s in deviations])
     five = steepest([OptimalDecoder(locs, Encoder(locs, [s**2])) for s in deviations])
-    bound = 1 / deviations**2
-    axes.loglog(deviations, bound, color="black", lw=1, label="bound: diam X diam m / (4 s²)")
-    for colour, marker, name, values in zip(
-        COLOURS, MARKERS, ("two data", "five data"), (two, five), strict=False
-    ):
-        axes.loglog(deviations, values, marker, ms=5, color=colour, label=name)
-        columns[f"steepest slope {name}"] = values
-    exponent = np.log(two[-1] / two[-4]) / np.log(deviations[-1] / deviations[-4])
-    columns["bound"] = bound
+    draw_bound(axes, "diam X diam m / (4 s²)", deviations, 1 / deviations**2)
+    found: Exponents = {}
+    gap = float(np.diff(locs[:, 0]).max())
+    cases = (("two data", two, 2.0), ("five data", five, gap))
+    for number, (name, values, step) in enumerate(cases):
+        law = step**2 / (4 * deviations**2)
+        found |= draw_series(axes, number, name, deviations, values, law=law, exponent=-2)
     axes.set(
-        xlabel="posterior deviation s",
-        ylabel="steepest slope of f*",
-        title=f"Slope bound: sharp for two data (exponent {exponent:.3f})",
+        xscale="log",
+        yscale="log",
+        xlabel="posterior deviation s (units of z)",
+        ylabel="steepest slope of f* (units of x/z)",
+        title="2c, 2e: the bound of the slope, sharp for two data",
     )
     axes.legend()
-    return columns
+    return found
 
 
-def radius_panel(axes: Axes) -> Columns:
+def radius_panel(axes: Axes) -> Exponents:
     """2d: error of the Taylor series of tanh(z / s^2) at 0 against |z| over the radius."""
     s, orders = 1.0, (5, 11, 21, 41)
     radius = np.pi * s**2 / 2
     shares = np.linspace(0.05, 1.15, 45)
-    columns: Columns = {"z over radius": shares}
-    for colour, dash, order in zip(COLOURS, DASHES, orders, strict=False):
+    for number, order in enumerate(orders):
+        colour, _, dash = style_of(number)
         error = np.abs(_tanh_series(order, shares * radius) - np.tanh(shares * radius))
-        axes.semilogy(shares, np.maximum(error, 1e-17), color=colour, ls=dash, label=str(order))
-        columns[f"error of order {order}"] = error
+        # What is below this is rounding, or exactly zero.
+        shown = np.maximum(error, 1e-17)
+        axes.semilogy(shares, shown, color=colour, ls=dash, label=f"degree {order}")
     axes.axvline(1.0, color="black", lw=1, label="radius")
     rounding = float(np.finfo(float).eps)
-    axes.axhline(rounding, color="grey", lw=1, ls=":", label="rounding")
+    axes.axhline(rounding, color="grey", label="_level: rounding", **BOUND)
+    axes.plot([], [], color="grey", label="rounding", **BOUND)
     axes.set(
         xlabel="|z| / distance of the nearest zero of q",
-        ylabel="error of the Taylor polynomial",
-        title="Analytic exactly up to the nearest zero of q(z)",
+        ylabel="error of the Taylor polynomial (units of x)",
+        title="2d: analytic exactly up to the nearest zero of q(z)",
     )
-    axes.legend(title="degree, bounds", ncols=2, columnspacing=1.0)
-    return columns
+    axes.legend(ncols=2, columnspacing=1.0)
+    return {}
 
 
 def _tanh_series(order: int, z: Array) -> Array:
@@ -93,6 +107,6 @@ def _tanh_series(order: int, z: Array) -> Array:
     return np.polynomial.polynomial.polyval(z, c)
 
 
-def draw(figure: Figure) -> Columns:
+def draw(figure: Figure) -> list[Exponents]:
     """Draw the decoder, its steepest slope, and the reach of its Taylor series."""
     return draw_panels(figure, decoder_panel, slope_panel, radius_panel)

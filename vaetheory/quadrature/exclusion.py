@@ -7,8 +7,8 @@ import numpy as np
 from vaetheory._validation import Array
 from vaetheory.quadrature.frames import Flags, Slots
 from vaetheory.quadrature.pairs import MAX_PAIRS, Pairs, TooManyPairs, keep, split
-from vaetheory.quadrature.scan import Scan, calmer
-from vaetheory.quadrature.variation import offsets
+from vaetheory.quadrature.scan import Scan
+from vaetheory.quadrature.variation import calmer, offsets
 
 #: Evaluations a frame after which it is left to the cells, by dimension.
 MOST = {2: 10_000, 3: 200_000, 4: 400_000}

@@ -38,10 +38,12 @@ from vaetheory.quadrature.variation import (
     SAFETY_CURVE,
     Variation,
     batch,
+    calmer,
     misfit_matrix,
     offsets,
     vary,
     vary_mesh,
+    worst_axes,
 )
 
 #: A pair is resolved when, within the cell, log p bends away from a tangent by at most this
@@ -391,7 +393,7 @@ class Scan:
             # A function that grows by orders of magnitude may truly be calm in one half.
             inherited = np.minimum(_INHERITED * calm[i : i + step], _TRUSTED * v.reach)
             reach[i : i + step] = np.maximum(v.reach, inherited)
-            axes[i : i + step] = _axes(v, some)
+            axes[i : i + step] = worst_axes(v, some)
             curve[i : i + step] = v.curve
             lo, hi = np.searchsorted(pairs.cell, [i, i + step])
             self._pairs_of(
@@ -480,31 +482,3 @@ class Scan:
             start[datum[better]] = points[cell[better], where[better]]
             which = np.unique(datum[better])
             self._climb(which, start[which])
-
-
-def calmer(varies: Array, axes: NDArray[np.bool_]) -> Array:
-    """Return what a part of a cell varies by around its own centre: half, and the curvature.
-
-    Where the cell is not halved along every axis, a part may vary by as much as the whole.
-
-    Parameters
-    ----------
-    varies : array (C, 2)
-        Reach and curve of the cells.
-    axes : array of bool (C, d)
-        Along which axes they are halved.
-    """
-    reach, curve = varies.T
-    out: Array = np.where(axes.all(axis=-1), 0.5, 1.0) * (reach - curve) + curve
-    return out
-
-
-def _axes(v: Variation, boxes: Boxes) -> NDArray[np.bool_]:
-    """Axes along which a cell varies at least half as much as along its worst."""
-    slopes = v.plane[:, 1:]
-    change = np.sqrt(np.einsum("cid,cid->ci", slopes, slopes) + boxes.half**2)
-    # Where the decoder is far from linear the fitted slopes mean little: long axes are halved.
-    change = np.where((2 * v.curve > v.reach)[:, None], boxes.half, change)
-    worst = change.max(axis=-1, keepdims=True)
-    chosen: NDArray[np.bool_] = change >= 0.5 * worst
-    return chosen

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vaetheory._validation import Array
 from vaetheory.models import LatentModel
@@ -120,6 +121,34 @@ def vary_mesh(model: LatentModel, table: Table, mesh: Mesh) -> Variation:
     params[:, :: len(which[0]) + 1] = table.restrict(model.decode(inside))
     params[:, 1:-1] = table.restrict(model.decode(points))[which]
     return _measure(table, params, True, d)
+
+
+def calmer(varies: Array, axes: NDArray[np.bool_]) -> Array:
+    """Return what a part of a cell varies by around its own centre: half, and the curvature.
+
+    Where the cell is not halved along every axis, a part may vary by as much as the whole.
+
+    Parameters
+    ----------
+    varies : array (C, 2)
+        Reach and curve of the cells.
+    axes : array of bool (C, d)
+        Along which axes they are halved.
+    """
+    reach, curve = varies.T
+    out: Array = np.where(axes.all(axis=-1), 0.5, 1.0) * (reach - curve) + curve
+    return out
+
+
+def worst_axes(v: Variation, boxes: Boxes) -> NDArray[np.bool_]:
+    """Axes along which a cell varies at least half as much as along its worst."""
+    slopes = v.plane[:, 1:]
+    change = np.sqrt(np.einsum("cid,cid->ci", slopes, slopes) + boxes.half**2)
+    # Where the decoder is far from linear the fitted slopes mean little: long axes are halved.
+    change = np.where((2 * v.curve > v.reach)[:, None], boxes.half, change)
+    worst = change.max(axis=-1, keepdims=True)
+    chosen: NDArray[np.bool_] = change >= 0.5 * worst
+    return chosen
 
 
 def batch(model: LatentModel) -> int:

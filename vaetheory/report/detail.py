@@ -7,7 +7,16 @@ from collections.abc import Collection, Iterable
 from vaetheory.claims.runner import INCONCLUSIVE, ControlResult
 from vaetheory.report.entries import Entry, ratio
 from vaetheory.report.markup import Markup, anchor, element, joined
-from vaetheory.report.mathematics import lines, mathml
+from vaetheory.report.mathematics import is_long, lines, mathml
+from vaetheory.report.notation import unicode
+from vaetheory.shown import apart, margin
+
+#: What a reader of the wrong versions' table needs to know.
+OVER_BOUND = (
+    "residual over bound says by how many times the wrong version exceeded what the errors of the "
+    "computation allow. It is refuted above 1; the larger, the more surely the check tells it from "
+    "the proposition."
+)
 
 
 def verdict(name: str, *, good: bool) -> Markup:
@@ -17,9 +26,18 @@ def verdict(name: str, *, good: bool) -> Markup:
     return element("span", element("span", sign, aria_hidden="true"), f" {name}", class_=kind)
 
 
-def margin(entry: Entry) -> str:
-    """Residual over bound as a short number."""
-    return f"{entry.margin:.2g}"
+def resolution(value: float) -> str:
+    """What a proposition's resolution means, as a clause.
+
+    Examples
+    --------
+    >>> resolution(1e-6).endswith("1e-06 of what is compared, the verdict would be inconclusive")
+    True
+    """
+    return (
+        f"had the bound been more than {value:.0e} of what is compared, the verdict would be "
+        "inconclusive"
+    )
 
 
 def article(
@@ -41,7 +59,7 @@ def article(
         element(
             "h4",
             element("span", entry.label, class_="label"),
-            f" {entry.title} ",
+            f" {unicode(entry.title)} ",
             verdict(entry.verdict, good=entry.confirmed),
         )
     ]
@@ -67,25 +85,31 @@ def _facts(
     """Hypotheses, neighbours and numbers, as a list of pairs."""
     pairs: list[tuple[str, Markup | str]] = []
     for name, tex in entry.hypotheses:
-        pairs.append((f"if: {name}", Markup(mathml(tex))))
+        pairs.append((f"if: {unicode(name)}", Markup(mathml(tex))))
     if entry.uses:
         pairs.append(("rests on", _links(entry.uses, known)))
     builds = list(used_by)
     if builds:
         pairs.append(("used by", _links(builds, known)))
-    worst = f"{entry.residual:.3g}, allowed {entry.bound:.3g}, margin {margin(entry)}"
+    residual, bound = apart(entry.residual, entry.bound)
+    worst = f"{residual}, allowed {bound}, margin {margin(entry.margin)}"
     pairs.append(("residual", worst))
     terms = ", ".join(f"{name} {value:.2g}" for name, value in entry.terms.items())
     if terms:
         pairs.append(("the bound is", terms))
     if entry.resolution is not None:
-        told = f"a bound above {entry.resolution:.2g} of what is compared decides nothing"
-        pairs.append(("resolution", told))
+        pairs.append(("resolution", resolution(entry.resolution)))
     if entry.figure in figures and entry.figure:
         target = f"#figure-{anchor(entry.figure)}"
         pairs.append(("figure", element("a", entry.figure, href=target)))
-    rows = [element("div", element("dt", name), element("dd", value)) for name, value in pairs]
-    return element("dl", *rows, class_="facts")
+    return element("dl", *[_fact(name, value) for name, value in pairs], class_="facts")
+
+
+def _fact(name: str, value: Markup | str) -> Markup:
+    """A name and what belongs to it, within reach of the keyboard where it may have to scroll."""
+    scrolls = value.startswith("<math") and is_long(value)
+    said = element("dd", value, tabindex=0 if scrolls else None)
+    return element("div", element("dt", name), said)
 
 
 def _links(labels: Iterable[str], known: Collection[str]) -> Markup:
@@ -111,7 +135,7 @@ def _controls(entry: Entry) -> Markup:
         times = ratio(control.residual, control.bound)
         return element(
             "tr",
-            element("th", control.name, scope="row"),
+            element("th", unicode(control.name), scope="row"),
             element("td", verdict("refuted" if control.refuted else "survived",
                                   good=control.refuted)),
             element("td", f"{control.residual:.2g}", class_="number"),
@@ -123,7 +147,7 @@ def _controls(entry: Entry) -> Markup:
     head = element("tr", *[element("th", name, scope="col") for name in headings])
     table = element(
         "table",
-        element("caption", f"Wrong versions of {entry.label}"),
+        element("caption", f"Wrong versions of {entry.label}: {OVER_BOUND}"),
         element("thead", head),
         element("tbody", *[row(control) for control in entry.controls]),
         class_="plain",

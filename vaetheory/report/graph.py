@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from vaetheory.report.markup import Markup, element
 
 _LETTER, _PAD = 7.4, 8.0
-_ROW, _NODE, _GAP, _HEAD = 34.0, 24.0, 34.0, 26.0
+_ROW, _NODE, _GAP = 34.0, 24.0, 34.0
 
 
 @dataclass(frozen=True)
@@ -93,18 +93,20 @@ def dependency_graph(nodes: Sequence[Node], *, title: str) -> Markup:
     place: dict[str, tuple[float, float]] = {}
     drawn: list[Markup] = []
     top = 0.0
-    width = sum(w + _GAP for w in columns) + 2 * _PAD
+    # Names of the lanes stand in a column of their own, which no arrow crosses.
+    left = 2 * _PAD + _LETTER * max((len(lane) for lane in lanes), default=0)
+    width = left + sum(w + _GAP for w in columns) + _PAD
     for number, (lane, stacks) in enumerate(lanes.items()):
-        height = _HEAD + _ROW * max(len(stack) for stack in stacks.values()) + _PAD / 2
+        height = _ROW * max(len(stack) for stack in stacks.values()) + _PAD
         shade = "lane even" if number % 2 else "lane odd"
         drawn.append(
             element("rect", class_=shade, x=0, y=top, width=f"{width:.0f}", height=f"{height:.0f}")
         )
-        drawn.append(element("text", lane, class_="lane", x=_PAD, y=f"{top + 18:.0f}"))
+        drawn.append(element("text", lane, class_="lane", x=_PAD, y=f"{top + _PAD + 16:.0f}"))
         for column, stack in stacks.items():
-            x = _PAD + sum(w + _GAP for w in columns[:column])
+            x = left + sum(w + _GAP for w in columns[:column])
             for row, node in enumerate(stack):
-                place[node.label] = (x, top + _HEAD + _ROW * row)
+                place[node.label] = (x, top + _PAD + _ROW * row)
         top += height
     edges = [
         _edge(place[used], _width(used), place[node.label])

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from vaetheory.report.markup import Markup, element
+from vaetheory.shown import apart
 
 _WIDTH, _HEIGHT, _PAD = 220, 22, 8
 
@@ -86,7 +87,8 @@ class Axis:
         elif not math.isnan(residual):
             cross = f"M{float(at) - 4:.1f} 7l8 8m0 -8l-8 8"
             marks.append(element("path", class_="beyond", d=cross))
-        return _picture(f"residual {residual:.2g}, bound {bound:.2g}", *marks)
+        told = "residual {}, bound {}".format(*apart(residual, bound, digits=2))
+        return _picture(told, *marks)
 
 
 def _picture(label: str, *marks: Markup) -> Markup:

@@ -45,6 +45,10 @@ _ELSEWHERE = {
 }
 
 
+# Characters of a formula that fit on a line of 400 pixels, with room to spare.
+_LONG = 24
+
+
 def mathml(tex: str, *, display: bool = False) -> str:
     r"""A formula as markup for HTML: MathML, or the TeX as code where it cannot be translated.
 
@@ -66,6 +70,17 @@ def mathml(tex: str, *, display: bool = False) -> str:
     tree.set("display", "block" if display else "inline")
     tree.set("alttext", tex)
     return ElementTree.tostring(tree, encoding="unicode")
+
+
+def is_long(markup: str) -> bool:
+    """Whether a formula may be wider than a narrow screen, and must scroll by itself there.
+
+    Examples
+    --------
+    >>> is_long(mathml("x = y")), is_long(mathml("x = " + " + ".join("abcdefghijklm")))
+    (False, True)
+    """
+    return len(re.sub(r"<[^>]+>|\s", "", markup)) > _LONG
 
 
 def lines(tex: str) -> list[str]:

@@ -14,6 +14,8 @@ from vaetheory.report.entries import Entry, entries
 from vaetheory.report.graph import Node, dependency_graph
 from vaetheory.report.margins import Axis
 from vaetheory.report.markup import Markup, anchor, element, joined
+from vaetheory.report.notation import unicode
+from vaetheory.shown import margin
 
 
 @dataclass(frozen=True)
@@ -29,9 +31,11 @@ _READING = """\
 The residual is how far the two sides of a proposition were apart on the worst instance, or by how
 much an inequality was missed. The bound is computed from named error terms of the computation
 itself, never chosen: a residual beyond its bound refutes. The margin is residual over bound,
-refuted above 1. Beside each proposition stand wrong versions of it (a sign, a factor 2, a missing
-term); a run confirms a proposition only if every one of them was refuted. Confirmed is said of
-floating point on finitely many instances. It is not a proof."""
+refuted above 1. Next to 1 it is no close shave: a bracket is as tight as can be, or an inequality
+is nearly an equality, and it is shown with all the digits that tell it from 1. Beside each
+proposition stand wrong versions of it (a sign, a factor 2, a missing term); a run confirms a
+proposition only if every one of them was refuted. Confirmed is said of floating point on finitely
+many instances. It is not a proof."""
 
 
 def page(
@@ -162,7 +166,7 @@ def _tiles(run: Sequence[Entry], document: Mapping[str, Any]) -> Markup:
         "propositions confirmed": f"{sum(e.confirmed for e in run)} of {len(run)}",
         "wrong versions refuted": f"{refuted} of {controls}",
         "instances drawn": f"{sum(e.instances for e in run):,}",
-        "largest margin": f"{worst.margin:.2g} ({worst.label})" if worst else "none",
+        "largest margin": f"{margin(worst.margin)} ({worst.label})" if worst else "none",
         "profile and seed": f"{document['profile']}, {document['seed']}",
     }
     pairs = [
@@ -246,7 +250,9 @@ def _filters(run: Sequence[Entry]) -> Markup:
 def _row(entry: Entry, axis: Axis, number: int) -> Markup:
     """One proposition of the table."""
     link = element("a", entry.label, href=f"#{anchor(entry.label)}")
-    name = joined(entry.title, element("small", f"{entry.claim} · {entry.kind}", class_="of"))
+    name = joined(
+        unicode(entry.title), element("small", f"{entry.claim} · {entry.kind}", class_="of")
+    )
     plot = axis.row(entry.residual, entry.bound)
     refuted = f"{entry.refuted} of {len(entry.controls)}"
     survived = entry.refuted - len(entry.controls)
@@ -254,7 +260,7 @@ def _row(entry: Entry, axis: Axis, number: int) -> Markup:
         _cell(name, entry.title.lower(), "title"),
         _cell(detail.verdict(entry.verdict, good=entry.confirmed), entry.verdict),
         _cell(plot, repr(entry.residual), "plot"),
-        _cell(detail.margin(entry), repr(entry.margin), "number", name="margin"),
+        _cell(margin(entry.margin), repr(entry.margin), "number", name="margin"),
         _cell(refuted, survived, "number", name="wrong versions refuted"),
         _cell(f"{entry.instances:,}", entry.instances, "number", name="instances"),
         _cell(f"{entry.seconds:.1f}", entry.seconds, "number", name="seconds"),
@@ -281,7 +287,7 @@ def _graph(run: Sequence[Entry]) -> Markup:
     nodes = [
         Node(
             label=entry.label,
-            title=f"{entry.title} ({entry.verdict})",
+            title=f"{unicode(entry.title)} ({entry.verdict})",
             lane=entry.claim,
             uses=entry.uses,
             href=f"#{anchor(entry.label)}",
@@ -330,7 +336,9 @@ def _figures(figures: Mapping[str, Picture]) -> Markup:
         data = base64.b64encode(picture.data).decode()
         image = element("img", src=f"data:{picture.kind};base64,{data}", alt=picture.caption)
         caption = element("figcaption", element("b", name), f": {picture.caption}")
-        out.append(element("figure", image, caption, id=f"figure-{anchor(name)}"))
+        box = element("div", image, class_="scroll", tabindex=0, role="region",
+                      aria_label=f"Figure {name}")  # fmt: skip
+        out.append(element("figure", box, caption, id=f"figure-{anchor(name)}"))
     return joined(*out)
 
 

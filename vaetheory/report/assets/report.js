@@ -13,9 +13,12 @@
     [...document.querySelectorAll("article[data-label]")].map((a) => [a.id, a])
   );
   const article = (row) => articles.get(row.cells[0].querySelector("a").hash.slice(1));
-  // What a search looks through: the row and all that the page says of the proposition.
+  // What a search looks through: the row, its title as it is typed, and all that the page says.
   const words = new Map(
-    rows.map((row) => [row, `${row.textContent} ${article(row)?.textContent ?? ""}`.toLowerCase()])
+    rows.map((row) => [
+      row,
+      `${row.textContent} ${row.cells[1].dataset.key} ${article(row)?.textContent ?? ""}`.toLowerCase(),
+    ])
   );
 
   const filter = () => {
@@ -34,8 +37,12 @@
   };
   form.addEventListener("input", filter);
   form.addEventListener("submit", (event) => event.preventDefault());
-  // The values are reset after the event.
-  form.addEventListener("reset", () => setTimeout(filter));
+  // The values would be reset after the event; rows and values are to change at once.
+  form.addEventListener("reset", (event) => {
+    event.preventDefault();
+    for (const field of [search, ...pickers]) field.value = "";
+    filter();
+  });
 
   const value = (row, column, numeric) => {
     const key = row.cells[column].dataset.key;
@@ -70,7 +77,7 @@
   const reveal = () => {
     if (articles.get(location.hash.slice(1))?.hidden) {
       form.reset();
-      setTimeout(() => document.getElementById(location.hash.slice(1)).scrollIntoView());
+      document.getElementById(location.hash.slice(1)).scrollIntoView();
     }
   };
   addEventListener("hashchange", reveal);

@@ -1,0 +1,33 @@
+"""A Sphinx extension: every picture leads to itself in full, in a box that scrolls by itself."""
+
+from __future__ import annotations
+
+from html import escape
+from posixpath import join
+from typing import Any
+from urllib.parse import quote
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.writers.html5 import HTML5Translator
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the writer of pictures."""
+    app.add_node(nodes.image, override=True, html=(_visit, _depart))
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _visit(self: Any, node: nodes.image) -> None:
+    told = escape(f"Figure: {node.get('alt', '')}".rstrip(": "), quote=True)
+    self.body.append(f'<span class="picture" tabindex="0" role="region" aria-label="{told}">')
+    name = self.builder.images.get(node["uri"])
+    if name:
+        address = escape(join(self.builder.imgpath, quote(name)), quote=True)
+        self.body.append(f'<a href="{address}" title="The figure in full size">')
+    HTML5Translator.visit_image(self, node)
+    self.body.append("</a></span>" if name else "</span>")
+
+
+def _depart(self: Any, node: nodes.image) -> None:
+    HTML5Translator.depart_image(self, node)

@@ -1,0 +1,31 @@
+"""Numbers as text with digits enough that two which differ do not look the same."""
+
+from __future__ import annotations
+
+_MOST = 17  # digits that tell any two floats apart
+
+
+def apart(first: float, second: float, *, digits: int = 3) -> tuple[str, str]:
+    """Two numbers with as many digits as it takes to tell them apart, `digits` at least.
+
+    Examples
+    --------
+    >>> apart(1.0, 2.0), apart(2.08084e-11, 2.080926e-11)
+    (('1', '2'), ('2.0808e-11', '2.0809e-11'))
+    """
+    for count in range(digits, _MOST + 1):
+        shown = f"{first:.{count}g}", f"{second:.{count}g}"
+        if shown[0] != shown[1] or first == second:
+            break
+    return shown
+
+
+def margin(value: float) -> str:
+    """Residual over bound, which is never rounded to 1, where a refutation begins.
+
+    Examples
+    --------
+    >>> margin(0.123), margin(0.99996), margin(1.00003), margin(1.0)
+    ('0.12', '0.99996', '1.00003', '1')
+    """
+    return apart(value, 1.0, digits=2)[0]
