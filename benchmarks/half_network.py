@@ -24,27 +24,19 @@ TARGET = Path(figures.__file__).parent / "half_network.json"
 
 def experiments() -> dict[str, Experiment]:
     digits, patches, cells = (SOURCES[n]() for n in ("digits", "patches", "breast-cancer"))
-    few = {"draws": 1000}
+    more = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
     return {
         "digits, d = 2": Experiment(digits, Settings(latent_dim=2)),
-        "digits, d = 8": Experiment(
-            digits, Settings(latent_dim=8), seeds=5, informations=(0.5, 1.0, 1.5), **few
-        ),
-        "digits, d = 2, scaled": Experiment(
-            digits, Settings(latent_dim=2), seeds=3, scales=(1e-3, 1e3), informations=(1.0, 1.5),
-            exact=False, **few,
-        ),
+        "digits, d = 8": Experiment(digits, Settings(latent_dim=8)),
+        "digits, d = 2, scaled": Experiment(digits, Settings(latent_dim=2), scales=(1e-3, 1e3)),
         "digits, d = 2, plain ends": Experiment(
-            digits, Settings(latent_dim=2, units="plain"), seeds=1, scales=(1e-3, 1e3),
-            informations=(1.0,), exact=False, **few,
+            digits, Settings(latent_dim=2, units="plain"), scales=(1e-3, 1e3),
+            informations=(1.0,), exact=False,
         ),
         "breast-cancer, d = 2": Experiment(
-            cells, Settings(latent_dim=2, units="each", epochs=1500), seeds=4,
-            informations=(0.5, 1.0, 2.0, 3.0), **few,
+            cells, Settings(latent_dim=2, units="each", epochs=1500), informations=more
         ),
-        "patches, d = 8": Experiment(
-            patches, Settings(latent_dim=8), seeds=3, informations=(1.5, 2.0, 3.0, 4.0), **few
-        ),
+        "patches, d = 8": Experiment(patches, Settings(latent_dim=8), informations=more),
     }  # fmt: skip
 
 

@@ -261,6 +261,8 @@ def test_units():
     assert (plain.scale == 1, (plain.loc == 0).all()) == (True, True), f"{plain}"
     with pytest.raises(ValueError, match="spread of the training data: expected positive numbers"):
         Units.of(np.ones((3, 2)), "pooled")
+    with pytest.raises(ValueError, match="spread of the training data: expected finite numbers"):
+        Units.of(X * 1e200, "pooled")
 
 
 @pytest.mark.parametrize(
@@ -359,3 +361,60 @@ def test_narrow_posteriors_are_resolved_or_said_not_to_be(sigma):
     off = np.abs(value - engine.value)
     assert (off <= rest + engine.error).all(), f"off by {off}, said {rest}"
     assert rest.max() < 1e-3, f"unresolved: {rest}"
+
+
+def pushed(monkeypatch, where, shift):
+    """A density and data, and lattices that find `shift` more of datum `where` than there is."""
+    from vaetheory.training import measures
+
+    scene = tiny()
+    vae, data = scene.vae(), scene.data()
+    density = density_of(vae, vae.initial(0) + pattern(vae.count, 0.3), data.train, seed=0)
+    value, error = lattice_evidence(density, data.test)
+    value = value.copy()
+    value[where] += shift
+    monkeypatch.setattr(measures, "lattice_evidence", lambda *a, **k: (value.copy(), error))
+    return density, data.test
+
+
+def test_a_peak_that_lattices_missed_is_found(monkeypatch):
+    density, X = pushed(monkeypatch, 0, -40.0)
+    engine = log_evidence(density.latent_model(), X)
+    value, error, apart = exact_evidence(density, X)
+    off = np.abs(value - engine.value)
+    assert (off <= error + engine.error).all(), f"lattices were believed: off by {off}"
+    assert abs(apart - 40) < 1e-3, f"the difference of the routes is not told: {apart}"
+
+
+def test_an_evidence_that_only_lattices_have_is_none(monkeypatch):
+    density, X = pushed(monkeypatch, 0, 40.0)
+    _, error, _ = exact_evidence(density, X)
+    assert np.isinf(error[0]), f"one of two routes was believed: {error}"
+    assert np.isfinite(error[1:]).all(), f"the others were given up: {error}"
+
+
+def test_lattices_follow_posteriors_far_out():
+    scene = tiny()
+    vae, data = scene.vae(), scene.data()
+    density = density_of(vae, vae.initial(0) + pattern(vae.count, 0.3), data.train, seed=0)
+    # The encoder of the scene pushed out; a decoder of wide sigma leaves the posterior in reach.
+    params = density.params.copy()
+    bias = vae.encoder.layers(vae.split(params)[0])[-1][1]
+    bias[...] = 12.0
+    density = dataclasses.replace(density, params=params, prior_scale=np.ones(2))
+    value, error = lattice_evidence(density, data.test)
+    engine = log_evidence(density.latent_model(), data.test)
+    off = np.abs(value - engine.value)
+    assert (off <= error + engine.error).all(), f"off by {off}, said {error}"
+    assert error.max() < 1e-3, f"unresolved: {error}"
+
+
+def test_data_without_an_evidence_are_named():
+    from vaetheory.training import Measures
+    from vaetheory.training.experiment import _summary
+
+    one, error = np.zeros(4), np.array([0.0, np.inf, 0.0, 1.0])
+    found = Measures(one, one, one, one, one, one, one + 1, one, error)
+    told = _summary(found, 0.0)
+    assert (told["unresolved"], told["unresolved_data"]) == (2, [1, 3]), f"{told}"
+    assert "evidence" not in told, "a mean over the others"

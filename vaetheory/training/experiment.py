@@ -200,8 +200,11 @@ def _summary(found: Measures, shift: float) -> dict[str, Any]:
         "median_effective_draws": float(np.median(found.effective)),
     }
     if found.evidence is not None and found.evidence_error is not None:
-        summary["unresolved"] = int((found.evidence_error > UNRESOLVED).sum())
-        if summary["unresolved"]:
+        open_ones = np.flatnonzero(found.evidence_error > UNRESOLVED)
+        summary["unresolved"] = open_ones.size
+        if open_ones.size:
+            # By their place among the test data.
+            summary["unresolved_data"] = open_ones.tolist()
             # A mean over the others would be one of other data.
             return summary
         summary["evidence"] = of(found.evidence, None, shift)

@@ -15,8 +15,10 @@ from vaetheory.gaussians import LOG_2PI, standard_log_prob
 from vaetheory.rounding import gamma
 from vaetheory.training.density import Density
 
-#: Side of a coarse cell, in deviations of the prior; cells along a tile and tiles along the square.
-_COARSE, _TILE, _TILES = 0.08, 8, 30
+#: Side of a coarse cell, in deviations of the prior, and cells along a tile.
+_COARSE, _TILE = 0.08, 8
+#: Tiles along the square; larger squares are for the data whose posteriors may leave the smaller.
+_TILES = (30, 60, 90)
 #: A tile is left out of a datum whose log joints there are this far below its best, in nats.
 _BELOW = 60.0
 #: Relative difference of lattices below which they converge.
@@ -87,8 +89,9 @@ def lattice_evidence(density: Density, X: Array, *, rtol: float = 1e-8) -> tuple
     value, error : arrays (N,)
         Nats. The error is an estimate: from the differences of four lattices half a step apart
         along one axis or both, what was left out, and the rounding. It is infinite where a
-        posterior is too narrow for the coarse lattice to be sure of finding it, or where the
-        encoder knows a better place than the lattices found.
+        posterior is seen to be too narrow for the coarse lattice to be sure of finding it, or
+        where the encoder knows a better place than the lattices found. A second peak that falls
+        between the nodes and is far from both is not seen: a lattice can only find too little.
 
     Raises
     ------
@@ -110,18 +113,29 @@ def lattice_evidence(density: Density, X: Array, *, rtol: float = 1e-8) -> tuple
     X = density.vae.checked("X", X)
     if density.vae.latent_dim != 2:
         raise ValueError(f"latent_dim: expected 2 for a lattice, got {density.vae.latent_dim}")
-    parts = [_chunk(density, X[i : i + _DATA], rtol) for i in range(0, len(X), _DATA)]
-    values, errors = zip(*parts, strict=True)
-    return np.concatenate(values), np.concatenate(errors)
+    value, error = np.empty(len(X)), np.empty(len(X))
+    rows = np.arange(len(X))
+    for tiles in _TILES:
+        beyond = np.zeros(len(X), dtype=bool)
+        for i in range(0, len(rows), _DATA):
+            some = rows[i : i + _DATA]
+            value[some], error[some], beyond[some] = _chunk(density, X[some], rtol, tiles)
+        rows = np.flatnonzero(beyond)
+    return value, error
 
 
-def _chunk(density: Density, X: Array, rtol: float) -> tuple[Array, Array]:
-    """Value and error of so few data that a table of them and of all cells is no burden."""
+def _chunk(
+    density: Density, X: Array, rtol: float, tiles: int
+) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """Value, error, and whether the square may be too small.
+
+    Of so few data that a table of them and of all cells is no burden.
+    """
     tables, everyone = _Tables(density, X), np.arange(len(X))
     # The square in tiles of cells, tile by tile.
-    side = _COARSE * (np.arange(_TILES * _TILE) - (_TILES * _TILE - 1) / 2)
+    side = _COARSE * (np.arange(tiles * _TILE) - (tiles * _TILE - 1) / 2)
     cells = np.stack(np.meshgrid(side, side, indexing="ij"), axis=-1)
-    cells = cells.reshape(_TILES, _TILE, _TILES, _TILE, 2).swapaxes(1, 2).reshape(-1, _TILE**2, 2)
+    cells = cells.reshape(tiles, _TILE, tiles, _TILE, 2).swapaxes(1, 2).reshape(-1, _TILE**2, 2)
     joints = np.stack([tables(tile, everyone) for tile in cells], axis=1)
     best = joints.max(axis=(1, 2))
     near = (joints > best[:, None, None] - _BELOW).any(axis=2)
@@ -137,7 +151,7 @@ def _chunk(density: Density, X: Array, rtol: float) -> tuple[Array, Array]:
     far = np.abs(code / density.prior_scale).max(axis=1) > side[-1] - 1
     known = density.log_likelihood(X, code[:, None])[:, 0]
     known += standard_log_prob(code / density.prior_scale)
-    value, error = np.empty(len(X)), np.full(len(X), np.inf)
+    value, error, beyond = np.empty(len(X)), np.full(len(X), np.inf), far.copy()
     # What the sums are relative to: finer lattices may find more than the coarse one.
     step, rows, shift = _COARSE, everyone, best.copy()
     while rows.size and step >= _FINEST:
@@ -164,5 +178,6 @@ def _chunk(density: Density, X: Array, rtol: float) -> tuple[Array, Array]:
         missed = (shift[rows] - best[rows] > _BELOW / 3) | (known[rows] > shift[rows] + 1)
         missed |= far[rows]
         error[rows] = unresolved + outside + np.where(missed, np.inf, 0.0) + rounding[rows]
+        beyond[rows] = far[rows] | (outside > rtol)
         rows, step = rows[unresolved > rtol], step / 2
-    return value, error
+    return value, error, beyond

@@ -40,7 +40,7 @@ class Measures:
     evidence, evidence_error : array (N,) or None
         Exact log evidence and its error figure, an estimate; None but for 2-d latents.
     apart : float or None
-        The largest difference of two routes to it, where there are two, nats.
+        The largest difference of two routes to it, where both resolve a datum, nats.
     """
 
     elbo: Array
@@ -119,25 +119,32 @@ def exact_evidence(density: Density, X: Array) -> tuple[Array, Array, float | No
     Returns
     -------
     value, error : arrays (N,)
-        On lattices, see `lattice_evidence`; by `log_evidence` where a posterior is too narrow for
-        them and the likelihood has fixed variances. The error is an estimate.
+        On lattices, see `lattice_evidence`. Where the likelihood has fixed variances and lattices
+        do not resolve a datum, or differ from `log_evidence` on one of every tenth datum, all data
+        are by `log_evidence`. The error is an estimate.
     apart : float or None
-        Where the likelihood has fixed variances, the largest difference of the two on every tenth
-        of the data that lattices resolve, nats.
+        Where the likelihood has fixed variances, the largest difference of the two, nats, on the
+        data that lattices take for resolved and that `log_evidence` was asked for.
+
+    Notes
+    -----
+    Both add up a positive integrand and err by what they do not find. Where they differ the
+    greater is the evidence if it is that of `log_evidence`, which looks between the nodes; if it
+    is that of the lattices the error is infinite.
     """
     value, error = lattice_evidence(density, X, rtol=_RTOL)
     if density.log_sigma is None:
         return value, error, None
-    model, narrow = density.latent_model(), error > UNRESOLVED
-    if narrow.any():
-        found = log_evidence(model, X[narrow], rtol=_RTOL, max_nodes=_BUDGET)
-        value[narrow], error[narrow] = found.value, found.error
-    both = np.flatnonzero(~narrow)[::_STRIDE]
-    if not both.size:
-        return value, error, None
-    engine = log_evidence(model, X[both], rtol=_RTOL, max_nodes=_BUDGET)
-    apart = float(np.abs(engine.value - value[both]).max())
-    if apart > UNRESOLVED:
-        # Two routes that disagree are none.
-        error = np.full(len(X), np.inf)
-    return value, error, apart
+    model, resolved = density.latent_model(), error <= UNRESOLVED
+    rows = np.arange(0, len(X), _STRIDE if resolved.all() else 1)
+    while True:
+        found = log_evidence(model, X[rows], rtol=_RTOL, max_nodes=_BUDGET)
+        ahead = (found.value - value[rows])[resolved[rows]]
+        apart = float(np.abs(ahead).max()) if ahead.size else None
+        if len(rows) == len(X):
+            break
+        if apart is not None and apart <= UNRESOLVED:
+            return value, error, apart
+        rows = np.arange(len(X))
+    lost = resolved & (value > found.value + UNRESOLVED)
+    return found.value, np.where(lost, np.inf, found.error), apart

@@ -51,7 +51,9 @@ class Units:
             return cls(np.zeros(X.shape[1]), np.array(1.0))
         # Less the first row, so that a common offset costs no digits.
         loc = X[0] + (X - X[0]).mean(axis=0)
-        variance = ((X - loc) ** 2).mean(axis=0)
+        with np.errstate(over="ignore"):
+            # Refused below.
+            variance = ((X - loc) ** 2).mean(axis=0)
         scale = np.sqrt(variance.mean() if kind == "pooled" else variance)
         return cls(loc, positive("spread of the training data", scale, max_ndim=1))
 
