@@ -22,6 +22,28 @@ from vaetheory.claims.training_scenes import TinyRun
 from vaetheory.encoders import Posterior
 
 
+def test_1a_the_mean_is_not_best_under_heavy_tails():
+    X = np.array([[0.0], [0.0], [3.0]])
+    f = OptimalDecoder(X, Encoder(np.zeros((3, 1)), [1.0]))
+    mean = f([[0.7]])
+    assert np.allclose(mean, 1.0, rtol=1e-15), f"f* is the mean of the data, not {mean}"
+    likelihood = likelihoods.StudentT(2.0, 0.5)
+    # One code for all data: the ELBO differs by the mean log likelihood alone.
+    at_mean, at_zero = (likelihood.log_prob(X, np.full((3, 1), c)).mean() for c in (1.0, 0.0))
+    assert at_zero > at_mean + 0.3, f"the mean is no worse: {at_mean} against {at_zero}"
+
+
+def test_1b_without_spread_there_is_no_best_variance():
+    f = OptimalDecoder([[2.0]], Encoder([[0.0]], [1.0]))
+    with pytest.raises(ValueError, match="expected a non-singular covariance"):
+        f.cov([[0.3]])
+    found = [
+        float(likelihoods.Gaussian(scale=s).log_prob(np.array([2.0]), f([[0.3]])[0]))
+        for s in (1.0, 1e-3, 1e-6)
+    ]
+    assert np.allclose(np.diff(found), np.log(1e3), rtol=1e-12), f"it does not grow: {found}"
+
+
 def test_2d_a_zero_of_q_without_a_pole():
     # q(z) for codes +-2 of variance 1 has a zero at distance pi / 4 from the origin.
     z = np.linspace(-2, 2, 9)[:, None]
