@@ -28,7 +28,9 @@ def experiments() -> dict[str, Experiment]:
     return {
         "digits, d = 2": Experiment(digits, Settings(latent_dim=2)),
         "digits, d = 8": Experiment(digits, Settings(latent_dim=8)),
-        "digits, d = 2, scaled": Experiment(digits, Settings(latent_dim=2), scales=(1e-3, 1e3)),
+        "digits, d = 2, scaled": Experiment(
+            digits, Settings(latent_dim=2), scales=(1e-3, 1e3), exact=False
+        ),
         "digits, d = 2, plain ends": Experiment(
             digits, Settings(latent_dim=2, units="plain"), scales=(1e-3, 1e3),
             informations=(1.0,), exact=False,
