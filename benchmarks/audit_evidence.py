@@ -24,7 +24,7 @@ import autograd.numpy as anp
 import numpy as np
 from scipy.stats import ortho_group
 
-from vaetheory import LatentModel, likelihoods, log_evidence
+from vaetheory import LatentModel, evidence, likelihoods, log_evidence
 
 RTOL = 1e-10
 PER_MODEL = 50
@@ -278,7 +278,7 @@ class Audit:
         )
 
 
-def audit_model(seed: tuple[int, int], max_nodes: int = 50_000_000) -> Audit:
+def audit_model(seed: tuple[int, int], max_nodes: int = evidence.MAX_NODES) -> Audit:
     """Audit one random model on `PER_MODEL` data."""
     rng = np.random.default_rng(seed)
     name, model, data, truth = KINDS[rng.choice(len(KINDS), p=SHARES)](rng)
