@@ -173,6 +173,30 @@ def test_four_latent_dimensions_are_answered_with_a_status():
     assert off <= result.error, f"off by {off:.3g}, stated {result.error:.3g}"
 
 
+@pytest.mark.parametrize(("frequency", "scale"), [(2, 0.01), (5, 0.03), (8, 0.1), (10, 0.03)])
+def test_cells_are_not_halved_for_ever_along_the_wrong_axis(frequency, scale):
+    # Waves along one axis are seen as slopes along the other where the samples tell no better.
+    def waves(z):
+        t = frequency * z[..., -1]
+        return anp.stack([anp.cos(t), anp.cos(1.7 * t + 1)], axis=-1)
+
+    def decoder(z):
+        return anp.concatenate([anp.tanh(z[..., :1]), waves(z)], axis=-1)
+
+    x = np.array([[0.3, 0.9, 1.5], [0.0, 0.2, 0.3]])
+    gaussian = likelihoods.Gaussian(scale=scale)
+    result = log_evidence(LatentModel(decoder, gaussian, 2), x, max_nodes=1_500_000)
+    assert result.reached.all(), f"{result.status} after {result.nodes} evaluations"
+    # The evidence of two independent parts, one latent each.
+    parts = [
+        log_evidence(LatentModel(anp.tanh, gaussian, 1), x[:, :1]),
+        log_evidence(LatentModel(waves, gaussian, 1), x[:, 1:]),
+    ]
+    off = np.abs(result.value - sum(p.value for p in parts))
+    stated = result.error + sum(p.error for p in parts)
+    assert (off <= stated).all(), f"off by {off}, stated {stated}"
+
+
 def _trapezoid(model, X, step, offset, radius=12.0):
     """The log evidence for d = 1 by a dense trapezoid: it shares nothing with the engine."""
     z = (np.arange(int(2 * radius / step)) + offset)[:, None] * step - radius

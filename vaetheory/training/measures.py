@@ -18,7 +18,7 @@ _RTOL = 1e-6
 #: Data between two that `log_evidence` looks at as well.
 _STRIDE = 10
 #: Evaluations that `log_evidence` may spend on a datum.
-_BUDGET = 1_000_000
+_BUDGET = 10_000_000
 #: An evidence that is this uncertain, in nats, is none.
 UNRESOLVED = 1e-3
 
