@@ -28,6 +28,7 @@ FOUND = {
         228,
     ): "a ridge between samples that were taken for smooth",
     (3, 421): "a lattice across a curved ridge that it did not see",
+    (11, 806): "a spectrum that goes on flat beyond the last frequency of a lattice",
 }
 
 
