@@ -75,7 +75,14 @@ def drawn_bars(axes):
         yield ends.mean(axis=1), np.diff(ends[:, :, along], axis=1)[:, 0] / 2, "xy"[along]
 
 
-@pytest.mark.parametrize("name", FIGURES)
+# The figures that show results of every digit.
+DIGITS = {"overview", "stationary-evidence", "digits"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.digits] if n in DIGITS else []) for n in FIGURES],
+)
 def test_figure_is_drawn_with_its_numbers(name, tmp_path, capsys, monkeypatch):
     figures = []
     save = plotting.save
