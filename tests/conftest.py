@@ -15,5 +15,5 @@ settings.load_profile("suite")
 
 
 def pytest_collection_modifyitems(items):
-    """Put what needs the digits first and together: one worker gets it and computes them once."""
-    items.sort(key=lambda item: item.get_closest_marker("digits") is None)
+    """Put what shares long computations first and together: one worker gets it all."""
+    items.sort(key=lambda item: item.get_closest_marker("shared") is None)

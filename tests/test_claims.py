@@ -7,7 +7,7 @@ from vaetheory.claims.runner import run_proposition
 
 # Those on digits share a model and all that is computed of it.
 PROPOSITIONS = [
-    pytest.param(c, p, marks=[pytest.mark.digits] if p.label.endswith("-digits") else [])
+    pytest.param(c, p, marks=[pytest.mark.shared] if p.label.endswith("-digits") else [])
     for c in CLAIMS
     for p in c.propositions
 ]

@@ -75,13 +75,13 @@ def drawn_bars(axes):
         yield ends.mean(axis=1), np.diff(ends[:, :, along], axis=1)[:, 0] / 2, "xy"[along]
 
 
-# The figures that show results of every digit.
-DIGITS = {"overview", "stationary-evidence", "digits"}
+# The figures that show the digits or the ladders of BAGGINS, and the overview of both.
+SHARED = {"overview", "stationary-evidence", "baggins", "digits"}
 
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=[pytest.mark.digits] if n in DIGITS else []) for n in FIGURES],
+    [pytest.param(n, marks=[pytest.mark.shared] if n in SHARED else []) for n in FIGURES],
 )
 def test_figure_is_drawn_with_its_numbers(name, tmp_path, capsys, monkeypatch):
     figures = []
