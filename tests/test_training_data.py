@@ -102,8 +102,9 @@ def test_what_cannot_be_read_is_said(content, message, tmp_path):
 )
 def test_arrays_that_are_no_data_sets(array, message, tmp_path):
     np.save(tmp_path / "a.npy", array, allow_pickle=True)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=message) as caught:
         read(tmp_path / "a.npy")
+    assert "\n" not in str(caught.value), "more than one line"
 
 
 def test_an_npz_of_several_arrays_needs_a_name(tmp_path):

@@ -276,5 +276,6 @@ def lower_triangular(name: str, value: ArrayLike, dim: int) -> Array:
 
 
 def _short(value: object, limit: int = 80) -> str:
-    text = f"{type(value).__name__} {value!r}"
+    # An array is told in several lines, an error in one.
+    text = " ".join(f"{type(value).__name__} {value!r}".split())
     return text if len(text) <= limit else text[: limit - 3] + "..."
