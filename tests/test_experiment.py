@@ -183,6 +183,34 @@ def test_the_table_pairs_by_seed():
         tables.table([])
 
 
+def test_a_measure_that_some_seeds_lack_says_so():
+    results = [
+        {
+            "objective": name, "seed": seed, "scale": 1.0, "sizes": [70, 10, 20],
+            "outputs": [2, 3],
+            "measures": {"elbo": {"mean": 1.0 + seed}}
+            | ({} if (name, seed) == ("bilbo", 1) else {"evidence": {"mean": 2.0 + seed**2}}),
+        }
+        for name in ("half", "bilbo") for seed in range(3)
+    ]  # fmt: skip
+    text = tables.markdown(tables.table(results))
+    assert "| 4.00 ± 25.41 (2 of 3 seeds) |" in text, text
+    assert text.count("2 of 3 seeds") == 2, f"its lead is over the same seeds: {text}"
+
+
+def test_what_is_not_resolved_is_told_with_the_result(monkeypatch):
+    monkeypatch.setattr(
+        "vaetheory.training.experiment.exact_evidence",
+        lambda density, X: (np.zeros(len(X)), np.where(np.arange(len(X)) < 3, np.inf, 0.0), None),
+    )
+    result = run_task(small(exact=True).tasks()[0])
+    line = command._line(result)
+    assert "evidence" not in result["measures"], "a mean over other data"
+    count = result["measures"]["unresolved"]
+    assert count >= 3, f"{count} unresolved"
+    assert f"evidence not resolved for {count} data" in line, line
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -191,6 +219,9 @@ def test_the_table_pairs_by_seed():
         ({"objectives": ()}, "objectives: expected at least one"),
         ({"informations": (-1.0,)}, "informations: expected positive numbers"),
         ({"scales": (0.0,)}, "scales: expected positive numbers"),
+        ({"scales": (1.0, 1.0 + 1e-9)}, "scales: expected numbers that differ in six digits"),
+        ({"informations": (2.0, 2.0)}, "informations: expected numbers that differ"),
+        ({"objectives": ("half", "half")}, "objectives: expected each once"),
         ({"draws": 1}, "draws: expected"),
     ],
 )
@@ -234,6 +265,7 @@ def test_the_command_writes_results_and_a_table(numbers, tmp_path, capsys):
     assert document["experiment"]["source"]["name"] == "cloud.csv", "the data are not named"
     assert len(document["results"]) == 12, f"{len(document['results'])} results"
     assert {r["objective"] for r in document["table"]} == set(OBJECTIVES), "objectives are missing"
+    assert document["environment"]["numpy"] == np.__version__, "results without versions"
     assert "environment" in json.loads((folder / "experiment.json").read_text()), "no versions"
     # Again: everything is there already.
     assert main(arguments) == 0, "not resumed"

@@ -11,6 +11,7 @@ from typing import Any
 
 from vaetheory.cli import progress
 from vaetheory.cli.jobs import processes
+from vaetheory.environment import environment
 from vaetheory.files import replacing, write_json
 from vaetheory.progress import listening
 
@@ -101,7 +102,12 @@ def run(options: argparse.Namespace) -> int:
     text = tables.markdown(rows)
     write_json(
         folder / "results.json",
-        {"experiment": experiment.described(), "results": results, "table": tables.plain(rows)},
+        {
+            "environment": environment(),
+            "experiment": experiment.described(),
+            "results": results,
+            "table": tables.plain(rows),
+        },
     )
     with replacing(folder / "table.md") as draft:
         draft.write_text(text, encoding="utf-8")
@@ -143,6 +149,8 @@ def _line(result: dict[str, Any]) -> str:
     found = result["measures"]
     names = [m for m in ("elbo", "importance", "evidence") if m in found]
     shown = [f"{m} {found[m]['mean']:.2f}" for m in names]
+    if found.get("unresolved"):
+        shown.append(f"evidence not resolved for {found['unresolved']} data")
     h = "" if result["information"] is None else f"  h {result['information']:g}"
     return (
         f"{result['objective']:<14} seed {result['seed']:<3} scale {result['scale']:<6g} "

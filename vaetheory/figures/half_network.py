@@ -1,7 +1,7 @@
 """The figure of claim 11: what the experiment found.
 
 Drawn from `half_network.json`, the results of `benchmarks/half_network.py`, and not computed anew:
-the experiment takes the better part of an hour.
+the experiments take hours.
 """
 
 from __future__ import annotations

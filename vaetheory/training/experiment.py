@@ -70,8 +70,16 @@ class Experiment:
         for name in ("objectives", "informations", "scales"):
             if not getattr(self, name):
                 raise ValueError(f"{name}: expected at least one, got none")
+        if len(set(self.objectives)) < len(self.objectives):
+            raise ValueError(f"objectives: expected each once, got {self.objectives}")
         for name in ("informations", "scales"):
-            positive(name, getattr(self, name), max_ndim=1)
+            values = getattr(self, name)
+            positive(name, values, max_ndim=1)
+            # Files are named by them.
+            if len({f"{value:g}" for value in values}) < len(values):
+                raise ValueError(
+                    f"{name}: expected numbers that differ in six digits, got {values}"
+                )
 
     def tasks(self) -> list[Task]:
         """The independent pieces of work, seed by seed."""

@@ -96,27 +96,31 @@ def table(results: Sequence[Mapping[str, Any]]) -> list[Row]:
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """The table in Markdown: mean and half the width of the 95 % interval; nats a datum."""
+    """The table in Markdown: mean and half the width of the 95 % interval; nats a datum.
+
+    Where some seeds have no value of a measure, its cell says how many have.
+    """
     shown = [m for m in MEASURES if any(m in r.measures for r in rows)]
     head = ["objective", "scale", "outputs", *shown]
-    head += [f"half ahead in {m}" for m in shown if m in ("elbo", "importance", "evidence")]
+    compared = [m for m in shown if m in ("elbo", "importance", "evidence")]
+    head += [f"half ahead in {m}" for m in compared]
     lines = ["| " + " | ".join(head) + " |", "| --- " * len(head) + "|"]
     for row in rows:
         cells = [row.objective, f"{row.scale:g}", str(row.outputs)]
-        cells += [_text(row.measures.get(m)) for m in shown]
-        cells += [
-            _text(row.behind.get(m)) for m in shown if m in ("elbo", "importance", "evidence")
-        ]
+        seeds = max((found.count for found in row.measures.values()), default=0)
+        cells += [_text(row.measures.get(m), seeds) for m in shown]
+        cells += [_text(row.behind.get(m), seeds) for m in compared]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _text(found: Interval | None) -> str:
+def _text(found: Interval | None, seeds: int) -> str:
     if found is None:
         return ""
+    few = f" ({found.count} of {seeds} seeds)" if found.count < seeds else ""
     if found.count == 1:
-        return f"{found.mean:.2f}"
-    return f"{found.mean:.2f} ± {(found.high - found.low) / 2:.2f}"
+        return f"{found.mean:.2f}{few}"
+    return f"{found.mean:.2f} ± {(found.high - found.low) / 2:.2f}{few}"
 
 
 def plain(rows: Sequence[Row]) -> list[dict[str, Any]]:
