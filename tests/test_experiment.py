@@ -12,7 +12,15 @@ from vaetheory.cli import experiment as command
 from vaetheory.cli import main
 from vaetheory.figures import half_network
 from vaetheory.progress import listening
-from vaetheory.training import OBJECTIVES, Experiment, Settings, Source, run_experiment, tables
+from vaetheory.training import (
+    OBJECTIVES,
+    Experiment,
+    Settings,
+    Source,
+    interval,
+    run_experiment,
+    tables,
+)
 from vaetheory.training.experiment import run_task
 
 
@@ -235,6 +243,48 @@ def test_the_page_tells_what_is_stored():
     for name, found in half_network.stored().items():
         text = tables.markdown(tables.table(found["results"]))
         assert f"<!-- {name} -->\n\n{text}" in page, f"another table of {name}"
+
+
+def _parts():
+    """What the parts of the half-network cost, from the stored results."""
+
+    def gaps(results, one, other):
+        values = [
+            {r["seed"]: r["measures"]["elbo"]["mean"] for r in results if r["objective"] == name}
+            for name in (one, other)
+        ]
+        return [values[0][s] - values[1][s] for s in values[0]]
+
+    def at(results, h):
+        swept = {
+            r["seed"]: next(e["test"] for e in r["sweep"] if e["information"] == h)
+            for r in results if r["objective"] == "half"
+        }  # fmt: skip
+        rival = {
+            r["seed"]: r["measures"]["elbo"]["mean"]
+            for r in results if r["objective"] == "optimal-sigma"
+        }  # fmt: skip
+        return [swept[s] - rival[s] for s in swept]
+
+    rows = {
+        "(d) - (b): variances the same for all data": lambda r: gaps(r, "constant", "one-sigma"),
+        "(e) - (b): s = 1, floating prior": lambda r: gaps(r, "bilbo", "one-sigma"),
+        "(f) at h = 6 - (c)": lambda r: at(r, 6.0),
+        "(f) at h = 1.5 - (c)": lambda r: at(r, 1.5),
+        "(f), h chosen - (c)": lambda r: gaps(r, "half", "optimal-sigma"),
+    }
+    names = ["digits, d = 2", "digits, d = 8", "patches, d = 8", "breast-cancer, d = 2"]
+    lines = ["| | " + " | ".join(names) + " |", "| --- " * 5 + "|"]
+    for title, differences in rows.items():
+        found = [interval(differences(half_network.stored()[n]["results"])) for n in names]
+        cells = [f"{f.mean:.1f} ({f.low:.1f} to {f.high:.1f})" for f in found]
+        lines.append(f"| {title} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def test_the_page_tells_what_each_part_costs():
+    page = (Path(__file__).parents[1] / "docs" / "half-network.md").read_text(encoding="utf-8")
+    assert f"<!-- parts -->\n\n{_parts()}" in page, f"another table:\n{_parts()}"
 
 
 # The command ------------------------------------------------------------------------------------
