@@ -115,6 +115,10 @@ class Sums:
         names = [f.name for f in fields(cls)]
         return cls(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in names})
 
+    def take(self, which: NDArray[np.intp] | NDArray[np.bool_]) -> Sums:
+        """The sums of some data."""
+        return Sums(**{f.name: getattr(self, f.name)[which] for f in fields(self)})
+
     def relative(self, part: Part, datum: Index) -> tuple[Array, Array]:
         """Errors of a part `(P, a)` in units of the weight, and what the totals would be `(N,)`.
 

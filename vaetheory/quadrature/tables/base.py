@@ -41,6 +41,11 @@ class Table(ABC):
         Good for bounds only: nothing is centred.
         """
 
+    def greatest_slope(self, params: Array) -> Array:
+        """Bound of the slopes of log p at parameters `(M, D)`, over all data, `(M,)`."""
+        out: Array = self.dense(params)[1].max(axis=0)
+        return out
+
     @abstractmethod
     def centre(self, datum: Index, point: Array) -> tuple[Array, Array]:
         """Values of log p at the centres of cells, and its gradient there.
