@@ -136,11 +136,9 @@ def _chunk(
     # Convergence is exponential: digits beyond a coarse tolerance cost little, and error
     # estimates of well-resolved integrands cannot be right by chance.
     goal = min(rtol, _COARSEST)
-    broad = None
-    if model.latent_dim == 1:
-        broad = integrate_broad(
-            model, likelihoods, grid, rtol=0.4 * goal, max_nodes=max_nodes, observable=observable
-        )
+    broad = integrate_broad(
+        model, likelihoods, grid, rtol=0.4 * goal, max_nodes=max_nodes, observable=observable
+    )
     if broad is None:
         return _searched(model, grid, likelihoods, goal, max_nodes, observable)
     done = broad.done
@@ -150,8 +148,8 @@ def _chunk(
     found = _outcome(sums, broad.missing[done], noise, goal, np.zeros(len(noise), dtype=bool))
     if done.all():
         return found
-    likelihoods = table(model.likelihood, data[~done])
-    rest = _searched(model, grid, likelihoods, goal, max_nodes, observable)
+    others = likelihoods.take(np.flatnonzero(~done))
+    rest = _searched(model, grid, others, goal, max_nodes, observable)
     rest.sums.nodes += broad.sums.nodes[~done]
     order = np.argsort(np.concatenate([np.flatnonzero(done), np.flatnonzero(~done)]))
     return Outcome.joined([found, rest]).take(order)

@@ -11,14 +11,17 @@ from scipy.special import gammaln
 from vaetheory._validation import Array
 from vaetheory.gaussians import LOG_2PI, standard_log_prob
 from vaetheory.models import LatentModel
+from vaetheory.quadrature.frames import Flags
 from vaetheory.quadrature.grid import INNER, Boxes, outer
 from vaetheory.quadrature.tables import Table
-from vaetheory.quadrature.variation import batch, vary_mesh
+from vaetheory.quadrature.variation import batch, vary, vary_mesh
 
 #: Nats below the tolerance at which a pair is dropped, so that many dropped ones stay below it.
 MARGIN = 10.0
 #: Numbers of a table.
 _NUMBERS = 4_000_000
+#: A cell is halved, so many times at most, where it may hold this share of the tolerance.
+_HALVED, _MUCH = 3, 1e-3
 
 
 def log_prior_mass(boxes: Boxes) -> Array:
@@ -70,9 +73,55 @@ def outskirts(model: LatentModel, table: Table, radius: float) -> Iterator[Outsk
         some = mesh.take(np.s_[i : i + step])
         boxes = some.boxes()
         v = vary_mesh(model, table, some)
-        log_prob, slope = table.dense(v.centre)
-        upper = table.upper(log_prob, slope, v.reach)
-        np.minimum(upper, table.peak[:, None], out=upper)
-        upper += log_prior_mass(boxes)
-        log_prob += standard_log_prob(boxes.centre)
-        yield Outskirt(boxes, v.reach, log_prob, upper)
+        yield _looked_at(table, boxes, v.centre, v.reach)
+
+
+def mass_outside(model: LatentModel, table: Table, level: Array, rtol: float) -> tuple[Array, int]:
+    """Bound the mass outside the grid, relative to exp(level), and count the cells looked at.
+
+    Parameters
+    ----------
+    model : LatentModel
+    table : Table
+        Of N data.
+    level : array (N,)
+        Log evidences, nats.
+    rtol : float
+        What is of interest, relative to the evidence.
+    """
+    radius = radius_for(table, level, rtol)
+    mass, cells = beyond(table, level, radius, model.latent_dim), 0
+    here: Iterator[Outskirt] | list[Outskirt] = outskirts(model, table, radius)
+    for depth in range(_HALVED + 1):
+        finer: list[Outskirt] = []
+        for some in here:
+            cells += len(some.boxes)
+            bound = np.exp(np.clip(some.upper - level[:, None], -700.0, 700.0))
+            much: Flags = np.asarray((bound > _MUCH * rtol).any(axis=0) & (depth < _HALVED))
+            mass += bound[:, ~much].sum(axis=-1)
+            if much.any():
+                finer += _halved(model, table, some.boxes.take(much), some.reach[much])
+        here = finer
+    return mass, cells
+
+
+def _halved(model: LatentModel, table: Table, boxes: Boxes, reach: Array) -> Iterator[Outskirt]:
+    """Halve cells of some reach along every axis, and look at their parts."""
+    boxes, parent = boxes.halved()
+    # As in the search: what a cell has shown is not forgotten at once.
+    inherited = 0.25 * reach[parent]
+    for i in range(0, len(boxes), batch(model)):
+        now = np.s_[i : i + batch(model)]
+        v = vary(model, table, boxes.take(now))
+        calm = np.maximum(v.reach, np.minimum(inherited[now], 8.0 * v.reach))
+        yield _looked_at(table, boxes.take(now), v.centre, calm)
+
+
+def _looked_at(table: Table, boxes: Boxes, params: Array, reach: Array) -> Outskirt:
+    """All data in some cells, given the parameters at their centres."""
+    log_prob, slope = table.dense(params)
+    upper = table.upper(log_prob, slope, reach)
+    np.minimum(upper, table.peak[:, None], out=upper)
+    upper += log_prior_mass(boxes)
+    log_prob += standard_log_prob(boxes.centre)
+    return Outskirt(boxes, reach, log_prob, upper)

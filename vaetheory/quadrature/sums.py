@@ -64,6 +64,11 @@ class Part:
             np.empty((count, k)), np.empty((count, k, axes)),
         )  # fmt: skip
 
+    def put(self, which: Index, other: Part) -> None:
+        """Take some integrals from another part."""
+        for f in fields(self):
+            getattr(self, f.name)[which] = getattr(other, f.name)
+
     def scale(self, factor: Array) -> None:
         """Multiply everything by a factor `(P,)`."""
         for values in (self.value, self.rounding):

@@ -26,6 +26,10 @@ class Table(ABC):
     #: Half the greatest second derivative of log p along any line: nought where it is concave.
     convexity = 0.0
 
+    def take(self, which: Index) -> Table:
+        """The table of some of the data."""
+        return type(self)(self.likelihood, self.data[which])
+
     def restrict(self, params: Array) -> Array:
         """Cut parameters where every datum is impossible and products would overflow."""
         return params
