@@ -18,7 +18,7 @@ from vaetheory.gaussians import standard_log_prob
 from vaetheory.models import LatentModel
 from vaetheory.quadrature.frames import Flags
 from vaetheory.quadrature.grid import level
-from vaetheory.quadrature.outskirts import MARGIN, log_prior_mass, mass_outside
+from vaetheory.quadrature.outskirts import log_prior_mass, mass_outside
 from vaetheory.quadrature.shifted import MOST_STEPS, SHIFTS, Lattices
 from vaetheory.quadrature.sums import Observable, Part, Sums, columns_of
 from vaetheory.quadrature.survey import Grid
@@ -26,19 +26,20 @@ from vaetheory.quadrature.tables import Table
 
 #: Data that are tried first.
 _PROBES = 16
-#: What `Grid.bend` says of half a step of the first lattices.
-_FIRST_BEND = 0.3
+#: What `Grid.bend` says of half a step of the first lattices, and their fewest steps by dimension.
+_FIRST_BEND, _FEWEST = 0.3, {1: 96, 2: 40}
 _ATTEMPTS = 4
 #: With more steps the log of the error falls like this power of their number, or faster; a further
-#: attempt is to do for this share of the data that are left.
-_FALL, _ENOUGH = 1.15, 0.9
+#: attempt is to do for this share of the data that are left, with no more than so many times more.
+_FALL, _ENOUGH, _GROWTH = 1.15, 0.9, 2.2
 #: Nats that log p, or the decoder's curvature times the score, may bend by from a node to what is
 #: farthest from all: what is sharper may be hidden there. Safety factors included.
 _MAX_BEND, _MAX_CURVE = 0.6, 2.0
 #: How many times closer than in one lattice the nodes of all are.
 _CLOSER = {1: 2.4, 2: 1.5}
-#: Share of the tolerance that rounding may take, and what is hidden or lies outside.
-_ROUNDING, _LITTLE = 0.2, 0.25
+#: Share of the tolerance that rounding may take, that cells left out of the lattices may hold at
+#: first sight, and that all may hold which the lattices have not seen.
+_ROUNDING, _LEFT_OUT, _LITTLE = 0.2, 0.02, 0.25
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,10 @@ def integrate_broad(
     if d not in SHIFTS:
         return None
     rows = np.unique(np.linspace(0, n - 1, _PROBES).astype(np.intp))
-    count = grid.cells * _first_steps(table.take(rows), grid, d)
+    count = max(_first_steps(table.take(rows), grid, d), _FEWEST[d])
     part, shift = Part.empty(n, columns_of(observable, d), 1), np.zeros(n)
-    mode, dropped, done = np.zeros((n, d)), np.zeros(n), np.zeros(n, dtype=bool)
+    mode, dropped = np.zeros((n, d)), np.zeros(n)
+    done = np.zeros(n, dtype=bool)
     nodes, steps = np.full(n, len(grid.params) if d > 1 else 0), np.zeros(n, dtype=np.intp)
     probing = True
     for _ in range(_ATTEMPTS):
@@ -108,21 +110,18 @@ def integrate_broad(
         part.put(rows, some)
         nodes[rows] += len(lattices.z)
         steps[rows] = lattices.count
-        error, total = Sums.empty(0 * mass, 0 * rows, some.size.shape[1]).relative(
-            some, np.arange(len(rows))
-        )
-        good: Flags = (error[:, 0] <= rtol * total) & (total > 0)
-        good &= some.rounding <= _ROUNDING * rtol * total
-        level_of = shift[rows] + np.log(np.where(good, total, 1.0))
-        dropped[rows] = mass * np.exp(np.clip(about - level_of, -700.0, 700.0))
+        off = some.relative_error()
+        good: Flags = (off <= rtol) & (some.rounding <= _ROUNDING * rtol * some.value)
         done[rows] = good
+        found = shift[rows] + np.log(np.where(good, some.value, 1.0))
+        dropped[rows] = mass * np.exp(np.clip(about - found, -700.0, 700.0))
         if not good.all():
-            left = np.clip(error[~good, 0] / np.maximum(total[~good], 1e-300), 1e-300, 0.999)
-            more = np.nan_to_num(np.log(rtol) / np.log(left), nan=np.inf) ** (1 / _FALL)
-            count = lattices.count * max(float(np.quantile(more, _ENOUGH)), 1.1)
+            more = np.log(rtol) / np.log(np.clip(off[~good], 1e-300, 0.999))
+            more = np.quantile(more, _ENOUGH) ** (1 / _FALL)
+            count = lattices.count * np.clip(more, 1.1, _GROWTH)
         # Only when the lattices do for half of the probes are all data tried.
-        rows = rows[~good] if probing and 2 * good.sum() < len(rows) else np.flatnonzero(~done)
-        probing &= 2 * good.sum() < len(good)
+        probing &= 2 * good.sum() < len(rows)
+        rows = rows[~good] if probing else np.flatnonzero(~done)
         if not len(rows):
             break
     if not done.any():
@@ -146,11 +145,11 @@ def integrate_broad(
 
 
 def _first_steps(table: Table, grid: Grid, d: int) -> float:
-    """Steps a cell for the lattices to see the data of a table at their best cells, the median."""
+    """Steps for lattices to see something of most data of a table at their best cells."""
     log_prob, slope = table.dense(grid.params)
     top = (log_prob + standard_log_prob(level(d, grid.cells).centre)).argmax(axis=-1)
     bend = np.broadcast_to(table.bend_of(grid.bend, slope), slope.shape)
-    return float(np.sqrt(np.median(bend[np.arange(len(top)), top]) / _FIRST_BEND))
+    return grid.cells * float(np.sqrt(np.median(bend[np.arange(len(top)), top]) / _FIRST_BEND))
 
 
 def _where(table: Table, grid: Grid, d: int, rtol: float) -> tuple[Flags, Array, Array]:
@@ -168,9 +167,13 @@ def _where(table: Table, grid: Grid, d: int, rtol: float) -> tuple[Flags, Array,
     about = joint.max(axis=-1)
     upper = np.minimum(table.upper(log_prob, slope, grid.reach), table.peak[:, None])
     upper += log_prior_mass(boxes) - about[:, None]
-    needed: Flags = ~(upper <= np.log(rtol) - MARGIN).all(axis=0)
-    mass = np.exp(np.clip(upper[:, ~needed], -700.0, 700.0)).sum(axis=-1)
-    return needed, mass, about
+    bound = np.exp(np.clip(upper, -700.0, 700.0, out=upper), out=upper)
+    # As many as may be left out together.
+    worst = bound.max(axis=0)
+    order = np.argsort(worst)
+    needed = np.ones(len(worst), dtype=bool)
+    needed[order] = ~(np.cumsum(worst[order]) <= _LEFT_OUT * rtol)
+    return needed, bound[:, ~needed].sum(axis=-1), about
 
 
 def _hidden(table: Table, grid: Grid, d: int, count: int, found: Array) -> tuple[Array, int]:

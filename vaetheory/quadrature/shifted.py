@@ -25,7 +25,7 @@ SHIFTS = {
 }
 SAFETY = 6.0
 #: Steps across the grid's box, at most, by dimension: beyond them other rules are cheaper.
-MOST_STEPS = {1: 340, 2: 224}
+MOST_STEPS = {1: 500, 2: 224}
 #: Standard deviations from a posterior's top within which rounding matters.
 _MATTERS = 7.0
 #: Numbers of a block, which stays in the cache, and its nodes.

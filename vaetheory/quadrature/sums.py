@@ -64,6 +64,17 @@ class Part:
             np.empty((count, k)), np.empty((count, k, axes)),
         )  # fmt: skip
 
+    def relative_error(self) -> Array:
+        """Errors of P integrals that stand for themselves, infinite where there is none, `(P,)`.
+
+        Where there are observables the worst of them counts, each relative to its modulus.
+        """
+        sums = Sums.empty(0 * self.value, np.zeros(len(self.value), np.intp), self.size.shape[1])
+        error, total = sums.relative(self, np.arange(len(self.value)))
+        known = np.isfinite(total) & (total > 0)
+        off = error.sum(axis=-1) / np.where(known, total, 1.0)
+        return np.where(known & np.isfinite(off), off, np.inf)
+
     def put(self, which: Index, other: Part) -> None:
         """Take some integrals from another part."""
         for f in fields(self):
