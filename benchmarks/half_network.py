@@ -28,12 +28,10 @@ def experiments() -> dict[str, Experiment]:
     return {
         "digits, d = 2": Experiment(digits, Settings(latent_dim=2)),
         "digits, d = 8": Experiment(digits, Settings(latent_dim=8)),
-        "digits, d = 2, scaled": Experiment(
-            digits, Settings(latent_dim=2), scales=(1e-3, 1e3), exact=False
-        ),
+        "digits, d = 2, scaled": Experiment(digits, Settings(latent_dim=2), scales=(1e-3, 1e3)),
         "digits, d = 2, plain ends": Experiment(
             digits, Settings(latent_dim=2, units="plain"), scales=(1e-3, 1e3),
-            informations=(1.0,), exact=False,
+            informations=(1.0,),
         ),
         "breast-cancer, d = 2": Experiment(
             cells, Settings(latent_dim=2, units="each", epochs=1500), informations=more

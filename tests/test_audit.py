@@ -28,6 +28,7 @@ FOUND = {
         228,
     ): "a ridge between samples that were taken for smooth",
     (3, 421): "a lattice across a curved ridge that it did not see",
+    (11, 806): "a spectrum that goes on flat beyond the last frequency of a lattice",
 }
 
 
@@ -108,3 +109,15 @@ def test_an_audit_that_was_stopped_goes_on(tmp_path, monkeypatch):
     assert again == whole, "a finished audit is read from its log"
     with pytest.raises(SystemExit, match="expected an audit with"):
         next(audit_evidence.audit(100, seed=4, log=log))
+
+
+def test_brute_force_resolves_a_posterior_far_from_its_datum():
+    # Narrow by the decoder's curvature alone: a hundred standard deviations out.
+    scale, datum = 1.8, 250.0
+    data = np.array([[datum]])
+    value = audit_evidence.line_evidence(lambda z: 3 * anp.sin(7 * z), data, scale)[0]
+    z = np.linspace(-14.0, 14.0, 1_000_001)
+    joint = -0.5 * (((datum - 3 * np.sin(7 * z)) / scale) ** 2 + z**2)
+    dense = joint.max() + np.log(np.exp(joint - joint.max()).sum() * (z[1] - z[0]))
+    off = abs(value - (dense - np.log(2 * np.pi * scale)))
+    assert off < 1e-14 * abs(dense), f"off by {off:.2g}"

@@ -27,8 +27,6 @@ ROUGH = {1: 0.2, 2: 0.2, 3: 0.35, 4: 0.35}
 #: ... that rises so many times higher than they show.
 UNSEEN = 3.0
 _NUMBERS = 1_000_000
-#: A cell is halved along an axis if it changes along it by this share of the worst axis'.
-_NEARLY = 0.35
 
 
 @lru_cache(maxsize=8)
@@ -142,32 +140,15 @@ def calmer(varies: Array, axes: NDArray[np.bool_]) -> Array:
     return out
 
 
-@lru_cache(maxsize=8)
-def _quadratic_fit(d: int) -> tuple[Array, Array]:
-    """Matrix from changes at the samples to the coefficients of a quadratic without constant, and
-    how much the square of each counts for the axes `(d, coefficients)`."""
-    points = offsets(d)
-    i, j = np.triu_indices(d)
-    axes = np.eye(d)
-    # From the centre to the border; across it for the square of one axis.
-    weights = np.concatenate([axes, (axes[i] + axes[j]) ** 2], axis=0).T
-    return np.linalg.pinv(np.concatenate([points, points[:, i] * points[:, j]], axis=1)), weights
-
-
 def worst_axes(v: Variation, boxes: Boxes) -> NDArray[np.bool_]:
-    """Axes along which a cell varies nearly as much as along its worst, or may do so.
-
-    Never only those of which the samples do not tell: a cell that is narrow already would be
-    halved along its narrow side for ever.
-    """
-    inverse, weights = _quadratic_fit(boxes.half.shape[1])
-    fitted = inverse @ v.delta
-    change = np.sqrt(np.einsum("ckd,ckd->ck", fitted, fitted) @ weights.T + boxes.half**2)
-    worst = change.max(axis=-1, keepdims=True)
-    chosen: NDArray[np.bool_] = change >= _NEARLY * worst
-    # Changes smaller than what a plane leaves may be due to it, whatever their axis.
-    long = boxes.half >= 0.5 * boxes.half.max(axis=-1, keepdims=True)
-    chosen |= (v.curve[:, None] > worst) & long
+    """Axes along which a cell varies at least half as much as along its worst."""
+    slopes = v.plane[:, 1:]
+    change = np.sqrt(np.einsum("cid,cid->ci", slopes, slopes) + boxes.half**2)
+    # Slopes smaller than what a plane leaves may be due to it, whatever their axis: a cell that
+    # is narrow already would be halved along its narrow side for ever. Long axes are halved.
+    unsure = v.curve > change.max(axis=-1)
+    change = np.where(unsure[:, None], boxes.half, change)
+    chosen: NDArray[np.bool_] = change >= 0.5 * change.max(axis=-1, keepdims=True)
     return chosen
 
 
