@@ -36,7 +36,7 @@ _FALL, _ENOUGH, _GROWTH = 1.15, 0.9, 2.2
 #: farthest from all: what is sharper may be hidden there. Safety factors included.
 _MAX_BEND, _MAX_CURVE = 0.6, 2.0
 #: How many times closer than in one lattice the nodes of all are.
-_CLOSER = {1: 2.4, 2: 1.5}
+_CLOSER = {1: 2.1, 2: 1.5}
 #: Share of the tolerance that rounding may take, that cells left out of the lattices may hold at
 #: first sight, and that all may hold which the lattices have not seen.
 _ROUNDING, _LEFT_OUT, _LITTLE = 0.2, 0.02, 0.25
