@@ -16,6 +16,7 @@ import numpy as np
 from vaetheory._validation import Array
 from vaetheory.gaussians import standard_log_prob
 from vaetheory.models import LatentModel
+from vaetheory.quadrature.blocks import Index
 from vaetheory.quadrature.frames import Flags
 from vaetheory.quadrature.grid import level
 from vaetheory.quadrature.outskirts import log_prior_mass, mass_outside
@@ -101,7 +102,7 @@ def integrate_broad(
     for _ in range(_ATTEMPTS):
         if not count <= MOST_STEPS[d]:
             break
-        here = table if len(rows) == n else table.take(rows)
+        here = _some(table, rows)
         needed, mass, about = _where(here, grid, d, rtol)
         lattices = Lattices.over(d, int(np.ceil(count)), grid.cells, needed)
         if (nodes[rows] + len(lattices.z) > max_nodes).any():
@@ -113,8 +114,8 @@ def integrate_broad(
         off = some.relative_error()
         good: Flags = (off <= rtol) & (some.rounding <= _ROUNDING * rtol * some.value)
         done[rows] = good
-        found = shift[rows] + np.log(np.where(good, some.value, 1.0))
-        dropped[rows] = mass * np.exp(np.clip(about - found, -700.0, 700.0))
+        level_of = shift[rows] + np.log(np.where(good, some.value, 1.0))
+        dropped[rows] = mass * np.exp(np.clip(about - level_of, -700.0, 700.0))
         if not good.all():
             more = np.log(rtol) / np.log(np.clip(off[~good], 1e-300, 0.999))
             more = np.quantile(more, _ENOUGH) ** (1 / _FALL)
@@ -126,22 +127,29 @@ def integrate_broad(
             break
     if not done.any():
         return None
-    sums = Sums.empty(shift, nodes, part.size.shape[1])
-    sums.add(part, np.arange(n), done)
-    for count in np.unique(steps[done]):
-        some_rows = np.flatnonzero(done & (steps == count))
-        here = table if len(some_rows) == n else table.take(some_rows)
-        found = shift[some_rows] + np.log(part.value[some_rows])
-        hidden, near = _hidden(here, grid, d, int(count), found)
-        outside, far = mass_outside(model, here, found, rtol)
-        sums.nodes[some_rows] += near + far
+    found = shift + np.log(np.where(done, part.value, 1.0))
+    which = np.flatnonzero(done)
+    outside, cells = mass_outside(model, _some(table, which), found[which], rtol)
+    dropped[which] += outside
+    nodes[which] += cells
+    for count in np.unique(steps[which]):
+        here = which[steps[which] == count]
+        hidden, cells = _hidden(_some(table, here), grid, d, int(count), found[here])
+        nodes[here] += cells
         # A cell may hold one node more along each axis than its width says.
         several = (1 + grid.cells / count) ** d
-        dropped[some_rows] = several * (dropped[some_rows] + hidden + outside)
+        dropped[here] = several * (dropped[here] + hidden)
         # What the lattices have seen of where something may be hidden is no more than that.
-        sums.error[some_rows] += several * hidden * part.value[some_rows]
+        part.error[here, 0] += several * hidden * part.value[here]
+    sums = Sums.empty(shift, nodes, part.size.shape[1])
+    sums.add(part, np.arange(n), done)
     done &= dropped <= _LITTLE * rtol
     return Broad(sums, dropped, mode, done) if done.any() else None
+
+
+def _some(table: Table, rows: Index) -> Table:
+    """The table of some data in order, which may be all of them."""
+    return table if len(rows) == len(table.data) else table.take(rows)
 
 
 def _first_steps(table: Table, grid: Grid, d: int) -> float:
