@@ -5,7 +5,12 @@ import pytest
 from vaetheory import CLAIMS
 from vaetheory.claims.runner import run_proposition
 
-PROPOSITIONS = [(c, p) for c in CLAIMS for p in c.propositions]
+# Those on digits share a model and all that is computed of it.
+PROPOSITIONS = [
+    pytest.param(c, p, marks=[pytest.mark.shared] if p.label.endswith("-digits") else [])
+    for c in CLAIMS
+    for p in c.propositions
+]
 
 
 @pytest.mark.parametrize(("claim", "proposition"), PROPOSITIONS, ids=lambda x: x.label)
