@@ -20,8 +20,9 @@ from vaetheory.quadrature.variation import batch, vary, vary_mesh
 MARGIN = 10.0
 #: Numbers of a table.
 _NUMBERS = 4_000_000
-#: A cell is halved, so many times at most, where it may hold this share of the tolerance.
-_HALVED, _MUCH = 3, 1e-3
+#: A cell is halved, so many times at most, where it may hold this share of the tolerance; no more
+#: than so many cells at once.
+_HALVED, _MUCH, _CELLS = 3, 1e-3, 512
 
 
 def log_prior_mass(boxes: Boxes) -> Array:
@@ -97,7 +98,8 @@ def mass_outside(model: LatentModel, table: Table, level: Array, rtol: float) ->
         for some in here:
             cells += len(some.boxes)
             bound = np.exp(np.clip(some.upper - level[:, None], -700.0, 700.0))
-            much: Flags = np.asarray((bound > _MUCH * rtol).any(axis=0) & (depth < _HALVED))
+            much: Flags = np.asarray((bound > _MUCH * rtol).any(axis=0))
+            much &= (depth < _HALVED) & (much.sum() <= _CELLS)
             mass += bound[:, ~much].sum(axis=-1)
             if much.any():
                 finer += _halved(model, table, some.boxes.take(much), some.reach[much])
