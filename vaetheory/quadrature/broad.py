@@ -28,7 +28,7 @@ from vaetheory.quadrature.tables import Table
 #: Data that are tried first.
 _PROBES = 16
 #: What `Grid.bend` says of half a step of the first lattices, and their fewest steps by dimension.
-_FIRST_BEND, _FEWEST = 0.3, {1: 96, 2: 40}
+_FIRST_BEND, _FEWEST = 0.3, {1: 96}
 _ATTEMPTS = 4
 #: With more steps the log of the error falls like this power of their number, or faster; a further
 #: attempt is to do for this share of the data that are left, with no more than so many times more.
@@ -37,10 +37,12 @@ _FALL, _ENOUGH, _GROWTH = 1.15, 0.9, 2.2
 #: farthest from all: what is sharper may be hidden there. Safety factors included.
 _MAX_BEND, _MAX_CURVE = 0.6, 2.0
 #: How many times closer than in one lattice the nodes of all are.
-_CLOSER = {1: 2.1, 2: 1.5}
-#: Share of the tolerance that rounding may take, that cells left out of the lattices may hold at
-#: first sight, and that all may hold which the lattices have not seen.
-_ROUNDING, _LEFT_OUT, _LITTLE = 0.2, 0.02, 0.25
+_CLOSER = {1: 2.1}
+#: Cells whose `curve` is this share of their `reach` are not smooth on their own scale: what is in
+#: them may be much narrower than they, and finer lattices are given no credit there.
+_UNEVEN = 0.09
+#: Share of the tolerance that rounding may take, and what the lattices have not seen.
+_ROUNDING, _LITTLE = 0.2, 0.25
 
 
 @dataclass(frozen=True)
@@ -97,14 +99,13 @@ def integrate_broad(
     part, shift = Part.empty(n, columns_of(observable, d), 1), np.zeros(n)
     mode, dropped = np.zeros((n, d)), np.zeros(n)
     done = np.zeros(n, dtype=bool)
-    nodes, steps = np.full(n, len(grid.params) if d > 1 else 0), np.zeros(n, dtype=np.intp)
+    nodes, steps = np.zeros(n, dtype=np.intp), np.zeros(n, dtype=np.intp)
     probing = True
     for _ in range(_ATTEMPTS):
         if not count <= MOST_STEPS[d]:
             break
         here = _some(table, rows)
-        needed, mass, about = _where(here, grid, d, rtol)
-        lattices = Lattices.over(d, int(np.ceil(count)), grid.cells, needed)
+        lattices = Lattices.over(d, int(np.ceil(count)))
         if (nodes[rows] + len(lattices.z) > max_nodes).any():
             break
         some, shift[rows], mode[rows] = lattices.integrate(model, here, observable)
@@ -114,8 +115,6 @@ def integrate_broad(
         off = some.relative_error()
         good: Flags = (off <= rtol) & (some.rounding <= _ROUNDING * rtol * some.value)
         done[rows] = good
-        level_of = shift[rows] + np.log(np.where(good, some.value, 1.0))
-        dropped[rows] = mass * np.exp(np.clip(about - level_of, -700.0, 700.0))
         if not good.all():
             more = np.log(rtol) / np.log(np.clip(off[~good], 1e-300, 0.999))
             more = np.quantile(more, _ENOUGH) ** (1 / _FALL)
@@ -130,7 +129,7 @@ def integrate_broad(
     found = shift + np.log(np.where(done, part.value, 1.0))
     which = np.flatnonzero(done)
     outside, cells = mass_outside(model, _some(table, which), found[which], rtol)
-    dropped[which] += outside
+    dropped[which] = outside
     nodes[which] += cells
     for count in np.unique(steps[which]):
         here = which[steps[which] == count]
@@ -160,30 +159,6 @@ def _first_steps(table: Table, grid: Grid, d: int) -> float:
     return grid.cells * float(np.sqrt(np.median(bend[np.arange(len(top)), top]) / _FIRST_BEND))
 
 
-def _where(table: Table, grid: Grid, d: int, rtol: float) -> tuple[Flags, Array, Array]:
-    """Cells `(C,)` that are needed, and the bound of what the others hold of each datum.
-
-    That is relative to exp of the last that is returned, about the log evidence.
-    """
-    n = len(table.data)
-    if d == 1:
-        # On a line it costs more to say which cells are needed than to take them all.
-        return np.ones(len(grid.params), dtype=bool), np.zeros(n), np.zeros(n)
-    boxes = level(d, grid.cells)
-    log_prob, slope = table.dense(grid.params)
-    joint = log_prob + standard_log_prob(boxes.centre)
-    about = joint.max(axis=-1)
-    upper = np.minimum(table.upper(log_prob, slope, grid.reach), table.peak[:, None])
-    upper += log_prior_mass(boxes) - about[:, None]
-    bound = np.exp(np.clip(upper, -700.0, 700.0, out=upper), out=upper)
-    # As many as may be left out together.
-    worst = bound.max(axis=0)
-    order = np.argsort(worst)
-    needed = np.ones(len(worst), dtype=bool)
-    needed[order] = ~(np.cumsum(worst[order]) <= _LEFT_OUT * rtol)
-    return needed, bound[:, ~needed].sum(axis=-1), about
-
-
 def _hidden(table: Table, grid: Grid, d: int, count: int, found: Array) -> tuple[Array, int]:
     """Bound the mass where log p may be sharper than what lattices of `count` steps see.
 
@@ -193,8 +168,10 @@ def _hidden(table: Table, grid: Grid, d: int, count: int, found: Array) -> tuple
 
     def sharp(cells: Grid, slope: Array) -> Flags:
         bend = table.bend_of(cells.bend, slope) / _MAX_BEND
-        # Both grow by four where the step is doubled.
-        out: Flags = ~(np.maximum(bend, slope * cells.curve / _MAX_CURVE) <= finer)
+        # Both grow by four where the step is doubled, if the cell is smooth.
+        uneven = cells.curve > _UNEVEN * cells.reach
+        most = np.where(uneven, min(finer, 1.0), finer)
+        out: Flags = ~(np.maximum(bend, slope * cells.curve / _MAX_CURVE) <= most)
         return out
 
     which = np.flatnonzero(sharp(grid, table.greatest_slope(grid.params)))

@@ -10,23 +10,21 @@ from vaetheory._validation import Array
 from vaetheory.gaussians import standard_log_prob
 from vaetheory.models import LatentModel
 from vaetheory.quadrature.blocks import Index
-from vaetheory.quadrature.frames import Flags
 from vaetheory.quadrature.grid import INNER
 from vaetheory.quadrature.sums import LEAST, Observable, Part, columns_of
 from vaetheory.quadrature.tables import Table
 from vaetheory.rounding import ULP
 
-#: Shifts in steps, by dimension, found by search. A wave of up to 30 cycles a step (5 along each
-#: axis of a plane) spoils the mean of the lattices by at most 1.8 times their spread, and one cycle
-#: by a third of it, whatever its phase.
+#: Shifts in steps, by dimension, found by search. A wave of up to 30 cycles a step spoils
+#: the mean of the lattices by at most 1.8 times their spread, and one cycle by a third of it,
+#: whatever its phase.
 SHIFTS = {
     1: np.array([[0.0], [0.768], [0.297], [0.208]]),
-    2: np.array([[0.0, 0.0], [0.603, 0.489], [0.538, 0.916], [0.341, 0.801], [0.864, 0.019]]),
 }
 #: Several waves may hide each other in the spread.
 SAFETY = 6.0
 #: Steps across the grid's box, at most, by dimension: beyond them other rules are cheaper.
-MOST_STEPS = {1: 500, 2: 224}
+MOST_STEPS = {1: 500}
 #: Standard deviations from a posterior's top within which rounding matters.
 _MATTERS = 7.0
 #: Numbers of a block, which stays in the cache, and its nodes.
@@ -93,14 +91,12 @@ class Lattices:
     lattice: Index
 
     @classmethod
-    def over(cls, d: int, count: int, cells: int, needed: Flags) -> Lattices:
-        """Lattices of `count` steps across the grid's box, in the cells `(cells^d,)` needed."""
+    def over(cls, d: int, count: int) -> Lattices:
+        """Lattices of `count` steps across the grid's box."""
         steps = np.stack(np.meshgrid(*[np.arange(count)] * d, indexing="ij"), axis=-1)
         place = (steps.reshape(-1, 1, d) + SHIFTS[d]) / count
-        cell = np.ravel_multi_index(tuple(np.moveaxis((place * cells).astype(np.intp), -1, 0)),
-                                    (cells,) * d)  # fmt: skip
-        used, lattice = np.nonzero(needed[cell])
-        return cls(count, 2 * INNER * place[used, lattice] - INNER, lattice)
+        lattice = np.tile(np.arange(len(SHIFTS[d])), len(place))
+        return cls(count, 2 * INNER * place.reshape(-1, d) - INNER, lattice)
 
     def integrate(
         self, model: LatentModel, table: Table, observable: Observable | None
