@@ -2,10 +2,11 @@
 
     OPENBLAS_NUM_THREADS=1 python benchmarks/evidence.py
 
-Tanh networks d-32-D, data drawn from the model. Seconds are given as ratios to the engine in the
-same run. An alternative is stopped after `--limit` seconds; what works on one datum at a time is
-timed on a few and counted N times. Writes docs/evidence.csv, docs/evidence-table.md and
-docs/evidence.png. vegas and dynesty take part where they are installed.
+Tanh networks d-32-D, data drawn from the model. Seconds, of the processor and not of the clock, are
+given as ratios to the engine in the same run. An alternative is stopped after `--limit` seconds,
+SciPy's cubature no sooner than its ratio says enough; what works on one datum at a time is timed on
+a few and counted N times. Writes docs/evidence.csv, docs/evidence-table.md and docs/evidence.png.
+vegas and dynesty take part where they are installed.
 """
 
 from __future__ import annotations
@@ -72,6 +73,10 @@ CASES = (
 )  # fmt: skip
 
 
+#: Times the engine's own seconds after which cubature is stopped; on many narrow posteriors.
+ENOUGH, ENOUGH_NARROW = 12.0, 105.0
+
+
 class OutOfTime(Exception):
     """An alternative took too long."""
 
@@ -84,11 +89,11 @@ class Clock:
     start: float = 0.0
 
     def __post_init__(self) -> None:
-        self.start = time.perf_counter()
+        self.start = time.process_time()
 
     def check(self) -> None:
         """Raise when the time is up."""
-        if time.perf_counter() - self.start > self.limit:
+        if time.process_time() - self.start > self.limit:
             raise OutOfTime
 
 
@@ -245,9 +250,9 @@ def bare_seconds(model: LatentModel, X: np.ndarray, pairs: int, decoded: int) ->
     def best(work: Callable[[], object]) -> float:
         times = []
         for _ in range(5):
-            start = time.perf_counter()
+            start = time.process_time()
             work()
-            times.append(time.perf_counter() - start)
+            times.append(time.process_time() - start)
         return min(times)
 
     f = model.decode(z)
@@ -300,9 +305,9 @@ def run(case: Case, limit: float) -> list[Row]:
     log_evidence(model, X[:1])
     times = []
     while len(times) < 3 or (sum(times) < 0.5 and len(times) < 20):
-        start = time.perf_counter()
+        start = time.process_time()
         ours = log_evidence(model, X, rtol=RTOL)
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     seconds = float(np.median(times))
     counting = Counting(model.decoder)
     pairs = log_evidence(LatentModel(counting, model.likelihood, case.d), X).nodes
@@ -317,15 +322,21 @@ def run(case: Case, limit: float) -> list[Row]:
     }]  # fmt: skip
     for name, route in ALTERNATIVES.items():
         row: Row = {"case": case.name, "route": name}
-        start = time.perf_counter()
+        allowed = limit
+        if name == "cubature":
+            narrow = case.scale <= 0.1 and case.count >= 1000
+            allowed = max(limit, (ENOUGH_NARROW if narrow else ENOUGH) * seconds)
+        start = time.process_time()
         try:
             with np.errstate(all="ignore"):
-                value, claimed, done = route(model, X, Clock(limit))
+                value, claimed, done = route(model, X, Clock(allowed))
         except OutOfTime:
-            row |= {"seconds": limit, "ratio": limit / seconds, "verdict": f"over {limit:g} s"}
+            row |= {
+                "seconds": allowed, "ratio": allowed / seconds, "verdict": f"over {allowed:.2g} s",
+            }  # fmt: skip
             rows.append(row)
             continue
-        taken = (time.perf_counter() - start) * len(X) / done
+        taken = (time.process_time() - start) * len(X) / done
         k = min(len(value), len(truth))
         error = np.abs(value[:k] - truth[:k])
         wrong = ~(error <= 10 * RTOL) & known[:k]

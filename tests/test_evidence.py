@@ -197,6 +197,25 @@ def test_cells_are_not_halved_for_ever_along_the_wrong_axis(frequency, scale):
     assert (off <= stated).all(), f"off by {off}, stated {stated}"
 
 
+@pytest.mark.parametrize("width", [0.03, 0.1, 0.3])
+@pytest.mark.parametrize("height", [1e-7, 1e-6, 1e-5, 1e-4])
+def test_bumps_of_little_weight_are_in_the_error(height, width):
+    # Their spectrum is flat where that of all else has ended.
+    gaussian, x = likelihoods.Gaussian(scale=0.2), np.array([[0.0, 0.6]])
+    z = (np.arange(400_000) + 0.5)[:, None] * 6.5e-5 - 13
+    for place in (-1.1, 0.05, 0.3, 0.71, 1.37):
+
+        def decoder(z, place=place):
+            bump = height / (1 + ((z - place) / width) ** 2)
+            return anp.concatenate([anp.tanh(z), z / 2], axis=-1) + bump
+
+        model = LatentModel(decoder, gaussian, 1)
+        result = log_evidence(model, x)
+        true = logsumexp(model.log_joint(x[0], z)) + np.log(6.5e-5)
+        off = abs(result.value[0] - true)
+        assert off <= result.error[0] + 1e-13, f"at {place} off by {off}, stated {result.error[0]}"
+
+
 def _trapezoid(model, X, step, offset, radius=12.0):
     """The log evidence for d = 1 by a dense trapezoid: it shares nothing with the engine."""
     z = (np.arange(int(2 * radius / step)) + offset)[:, None] * step - radius

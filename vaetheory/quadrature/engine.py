@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from vaetheory._validation import Array
 from vaetheory.models import LatentModel
 from vaetheory.progress import Progress, report
+from vaetheory.quadrature.broad import integrate_broad
 from vaetheory.quadrature.cells import integrate
 from vaetheory.quadrature.grid import CELLS
 from vaetheory.quadrature.noise import log_joint_noise
@@ -18,7 +19,7 @@ from vaetheory.quadrature.result import GAVE_UP, NOT_REACHED, REACHED
 from vaetheory.quadrature.scan import Scan
 from vaetheory.quadrature.sums import Observable, Sums
 from vaetheory.quadrature.survey import Grid, sample_grid
-from vaetheory.quadrature.tables import table
+from vaetheory.quadrature.tables import Table, table
 from vaetheory.quadrature.whitened import integrate_frames
 from vaetheory.rounding import ULP
 
@@ -69,6 +70,13 @@ class Outcome:
             np.concatenate([p.noise for p in parts]),
             np.concatenate([p.gave_up for p in parts]),
         )
+
+    def take(self, which: NDArray[np.intp]) -> Outcome:
+        """The outcomes of some data."""
+        return Outcome(
+            self.value[which], self.error[which], self.sums.take(which), self.missing[which],
+            self.noise[which], self.gave_up[which],
+        )  # fmt: skip
 
     @property
     def nodes(self) -> int:
@@ -128,6 +136,35 @@ def _chunk(
     # Convergence is exponential: digits beyond a coarse tolerance cost little, and error
     # estimates of well-resolved integrands cannot be right by chance.
     goal = min(rtol, _COARSEST)
+    broad = integrate_broad(
+        model, likelihoods, grid, rtol=0.4 * goal, max_nodes=max_nodes, observable=observable
+    )
+    if broad is None:
+        return _searched(model, grid, likelihoods, goal, max_nodes, observable)
+    done = broad.done
+    information = model.gauss_newton(data[done], broad.mode[done])[1]
+    noise = log_joint_noise(model, data[done], broad.mode[done], information)
+    sums = broad.sums.take(done)
+    found = _outcome(sums, broad.missing[done], noise, goal, np.zeros(len(noise), dtype=bool))
+    if done.all():
+        return found
+    others = likelihoods.take(np.flatnonzero(~done))
+    rest = _searched(model, grid, others, goal, max_nodes, observable)
+    rest.sums.nodes += broad.sums.nodes[~done]
+    order = np.argsort(np.concatenate([np.flatnonzero(done), np.flatnonzero(~done)]))
+    return Outcome.joined([found, rest]).take(order)
+
+
+def _searched(
+    model: LatentModel,
+    grid: Grid,
+    likelihoods: Table,
+    goal: float,
+    max_nodes: int,
+    observable: Observable | None,
+) -> Outcome:
+    """By branch and bound, then lattices and cells."""
+    data = likelihoods.data
     scan = Scan(model, likelihoods, goal, max_nodes)
     scan.begin(grid)
     noise = log_joint_noise(model, data, scan.mode, scan.information)
@@ -153,9 +190,20 @@ def _chunk(
     if framed is not None:
         sums.put(~left, framed)
     nothing = sums.total <= 0
+    missing = scan.dropped * np.exp(np.minimum(scan.level - sums.shift, 700.0))
+    missing = missing / np.where(nothing, 1.0, sums.total)
+    # Where nothing was found the level is all that is known.
+    sums.shift = np.where(nothing, scan.level, sums.shift)
+    return _outcome(sums, missing, noise, goal, scan.gave_up | sums.gave_up)
+
+
+def _outcome(
+    sums: Sums, missing: Array, noise: Array, goal: float, gave_up: NDArray[np.bool_]
+) -> Outcome:
+    """Values and their error figures."""
+    nothing = sums.total <= 0
     total = np.where(nothing, 1.0, sums.total)
-    value = np.where(nothing, scan.level, sums.shift + np.log(total))
-    missing = scan.dropped * np.exp(np.minimum(scan.level - sums.shift, 700.0)) / total
+    value = sums.shift + np.log(total)
     # An estimate far below the tolerance may be luck; no more than this is claimed.
     noise = _DEVIATIONS * noise
     off = np.maximum(sums.error / total, _CLAIMED * goal) + sums.rounding / total + noise
@@ -165,4 +213,4 @@ def _chunk(
     error = np.maximum(high, low) + ULP * np.abs(value)
     known = np.isfinite(value) & np.isfinite(off + missing) & ~nothing
     error = np.where(known, error, np.inf)
-    return Outcome(value, error, sums, missing, noise, scan.gave_up | sums.gave_up)
+    return Outcome(value, error, sums, missing, noise, gave_up)

@@ -44,6 +44,16 @@ class Boxes:
         """The cells at some positions."""
         return Boxes(self.centre[which], self.half[which])
 
+    def halved(self) -> tuple[Boxes, NDArray[np.intp]]:
+        """The 2^d parts of each cell, and the position of the cell that each is of."""
+        d = self.centre.shape[1]
+        bits = (np.arange(1 << d)[:, None] >> np.arange(d)) & 1
+        parent = np.repeat(np.arange(len(self)), 1 << d)
+        half = 0.5 * self.half[parent]
+        return Boxes(
+            self.centre[parent] + half * np.tile(2 * bits - 1, (len(self), 1)), half
+        ), parent
+
     def log_volume(self) -> Array:
         """Log volume of each cell, `(C,)`."""
         out: Array = np.log(2 * self.half).sum(axis=-1)

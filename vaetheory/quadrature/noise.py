@@ -38,18 +38,28 @@ def log_joint_noise(model: LatentModel, data: Array, mode: Array, information: A
     typical = mode + np.einsum("nij,nj->ni", vectors, width)
     line = np.einsum("nij,nj->ni", vectors, width * np.sqrt([0.5, 0.7, 1.1, 1.3])[:d])
     line *= _LENGTH / _POINTS
-    noise = np.empty(len(data))
+    # Data whose modes are nodes of the same lattice share their lines.
+    places: Array
+    places, which = np.unique(np.concatenate([typical, line], axis=-1), axis=0, return_inverse=True)
+    which = which.reshape(-1)
+    start, error = (np.empty((len(places), model.data_dim)) for _ in range(2))
     step = max(1, _BLOCK // (_POINTS * model.data_dim))
-    for i in range(0, len(data), step):
+    for i in range(0, len(places), step):
         some = np.s_[i : i + step]
-        points = typical[some, None] + line[some, None] * np.arange(_POINTS)[:, None]
+        points = (
+            places[some, None, :d] + places[some, None, d:] * np.arange(float(_POINTS))[:, None]
+        )
         params = model.decode(points)
         third = np.diff(params, n=3, axis=1)
         # The squares of the coefficients 1, 3, 3, 1 sum to 20.
-        error = np.sqrt(np.einsum("nkd,nkd->nd", third, third) / (20 * third.shape[1]))
-        error = np.maximum(error, 0.3 * ULP * np.abs(params[:, 0]))
-        slope = model.likelihood.score(data[some], params[:, 0])
-        noise[some] = np.sqrt(np.einsum("nd,nd->n", slope * error, slope * error))
+        error[some] = np.sqrt(np.einsum("nkd,nkd->nd", third, third) / (20 * third.shape[1]))
+        start[some] = params[:, 0]
+    np.maximum(error, 0.3 * ULP * np.abs(start), out=error)
+    noise = np.empty(len(data))
+    for i in range(0, len(data), step):
+        here = which[i : i + step]
+        slope = model.likelihood.score(data[i : i + step], start[here])
+        noise[i : i + step] = np.linalg.norm(slope * error[here], axis=-1)
     # The nodes are rounded as well: half a unit of z, at a slope of one over the width.
     noise += 0.5 * ULP * np.sqrt((typical**2 * (1 / width**2).max(axis=-1)[:, None]).sum(axis=-1))
     finite: Array = np.where(np.isfinite(noise), noise, np.inf)

@@ -15,8 +15,10 @@ NODES = {1: 16, 2: 16, 3: 13, 4: 9}
 FEW_NODES = {2: 8, 3: 7, 4: 5}
 #: Coefficients that are taken together: one or two alone may be small by chance or by symmetry.
 _BAND = 4
-#: How far the fall of the spectrum is trusted to go on; less is safer, more is cheaper.
-_POWER = 1.5
+#: How far the fall of the spectrum is trusted to go on, by dimension: less is safer, more is
+#: cheaper. A narrow bump of little weight leaves it flat beyond the highest degree there is; in
+#: three dimensions so much caution cannot be afforded.
+_POWER = {1: 0.75, 2: 1.0, 3: 1.5, 4: 1.5}
 #: With few nodes there is hardly a spectrum.
 _CAUTIOUS = 0.5
 
@@ -118,5 +120,5 @@ def tensor_rule(d: int, n: int | None = None) -> TensorRule:
     spectrum = np.sqrt(degrees + 0.5)[:, None] * polynomials * weights
     mesh = np.meshgrid(*(nodes,) * d, indexing="ij")
     grid = np.stack([m.ravel() for m in mesh], axis=-1)
-    power = _CAUTIOUS if n < NODES[d] else _POWER
+    power = _CAUTIOUS if n < NODES[d] else _POWER[d]
     return TensorRule(grid, _outer(weights, d), weights, spectrum, power)

@@ -10,24 +10,22 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln
 
 from vaetheory._validation import Array
-from vaetheory.gaussians import LOG_2PI, standard_log_prob
+from vaetheory.gaussians import standard_log_prob
 from vaetheory.models import LatentModel
 from vaetheory.modes import climb, log_laplace
 from vaetheory.quadrature.blocks import Index, blocks
 from vaetheory.quadrature.frames import Slots
 from vaetheory.quadrature.grid import (
-    INNER,
     Boxes,
     level,
-    outer,
     peaks,
     pool,
     spread,
 )
 from vaetheory.quadrature.merge import merge
+from vaetheory.quadrature.outskirts import MARGIN, beyond, log_prior_mass, outskirts, radius_for
 from vaetheory.quadrature.pairs import MAX_PAIRS, Pairs, TooManyPairs, join, keep, select, split
 from vaetheory.quadrature.planes import Planes
 from vaetheory.quadrature.survey import Grid
@@ -42,7 +40,6 @@ from vaetheory.quadrature.variation import (
     misfit_matrix,
     offsets,
     vary,
-    vary_mesh,
     worst_axes,
 )
 
@@ -53,8 +50,6 @@ MAX_BEND = 18.0
 MAX_CURVE = 10.0
 #: ... and the log prior bends by at most this, all in nats.
 MAX_PRIOR = 12.0
-#: Nats below the tolerance at which a pair is dropped, so that many dropped ones stay below it.
-MARGIN = 10.0
 #: A cell's variation is taken to be at least this share of what its parent has foretold, ...
 _INHERITED = 0.5
 #: ... but no more than this many times its own.
@@ -121,7 +116,6 @@ class Scan:
         self.nodes = np.zeros(n, dtype=np.intp)
         self.gave_up = np.zeros(n, dtype=bool)
         self._threshold = np.log(self.rtol) - MARGIN
-        self._constant = 0.5 * self.model.latent_dim * LOG_2PI
 
     def _climb(self, which: Index, start: Array) -> None:
         z, best, information = climb(self.model, self.table.data[which], start)
@@ -140,14 +134,10 @@ class Scan:
         self.mode, self.information = np.zeros((n, d)), np.zeros((n, d, d))
         self.information[:] = np.eye(d)
         self._inner(grid)
-        excess = (self.table.peak - self.level).max() - np.log(self.rtol) + MARGIN + 2
-        radius = max(INNER, np.sqrt(2 * max(excess, 0.0)))
+        radius = radius_for(self.table, self.level, self.rtol)
         self.outside, self.outside_reach = self._outer(radius)
-        # What no cell covers lies outside a ball of this radius, whose prior mass is
-        # Gamma(a, x) / Gamma(a) <= x^a exp(-x) / (x - (a - 1)) / Gamma(a), a = d / 2 <= 2.
-        a, x = 0.5 * d, 0.5 * radius**2
-        tail = a * np.log(x) - x - np.log(x - max(a - 1, 0)) - gammaln(a)
-        self.dropped += np.exp(np.minimum(self.table.peak + tail - self.level, 700.0))
+        # What no cell covers.
+        self.dropped += beyond(self.table, self.level, radius, d)
 
     def pairs(self, which: NDArray[np.bool_]) -> Pairs:
         """The cells on which the integrands of some data are resolved; all else is dropped."""
@@ -173,10 +163,6 @@ class Scan:
         reach = np.concatenate([self.grid.reach[seen], self.outside_reach[used]])
         return join([near, far], d), reach
 
-    def _log_weight(self, boxes: Boxes) -> Array:
-        """Log of volume times the greatest prior density of each cell."""
-        return boxes.log_volume() - 0.5 * boxes.least_square() - self._constant
-
     def _drop(self, upper: Array) -> NDArray[np.bool_]:
         """Account for the pairs of a table `(N, C)` that are dropped; return the others."""
         alive: NDArray[np.bool_] = upper > self._threshold
@@ -199,7 +185,7 @@ class Scan:
         self._first_modes(joint, rough, boxes)
         upper = np.minimum(table.upper(log_prob, slope, grid.reach), table.peak[:, None])
         del log_prob, slope
-        upper += self._log_weight(boxes)
+        upper += log_prior_mass(boxes)
         upper -= self.level[:, None]
         self.grid, self.alive, self.rough = grid, self._drop(upper), rough
         if d > 1:
@@ -253,29 +239,18 @@ class Scan:
 
     def _outer(self, radius: float) -> tuple[Pairs, Array]:
         """The pairs outside the inner box that are not dropped, and the cells' reach."""
-        d = self.model.latent_dim
-        mesh = outer(d, radius)
-        step = min(batch(self.model), max(1, 4_000_000 // len(self.best)))
         parts: list[Pairs] = []
         reach: list[Array] = [np.empty(0)]
-        for i in range(0, len(mesh), step):
-            some = mesh.take(np.s_[i : i + step])
-            boxes = some.boxes()
-            v = vary_mesh(self.model, self.table, some)
-            log_prob, slope = self.table.dense(v.centre)
-            self.nodes += len(boxes)
-            joint = log_prob + standard_log_prob(boxes.centre)
-            better = np.flatnonzero(joint.max(axis=-1) > self.best + 1)
+        for some in outskirts(self.model, self.table, radius):
+            self.nodes += len(some.boxes)
+            better = np.flatnonzero(some.joint.max(axis=-1) > self.best + 1)
             if len(better):
-                self._climb(better, boxes.centre[joint[better].argmax(axis=-1)])
-            upper = self.table.upper(log_prob, slope, v.reach)
-            upper = np.minimum(upper, self.table.peak[:, None])
-            upper += self._log_weight(boxes) - self.level[:, None]
-            cell, datum = np.nonzero(self._drop(upper).T)
-            pairs, used = select(boxes, cell, datum)
+                self._climb(better, some.boxes.centre[some.joint[better].argmax(axis=-1)])
+            cell, datum = np.nonzero(self._drop(some.upper - self.level[:, None]).T)
+            pairs, used = select(some.boxes, cell, datum)
             parts.append(pairs)
-            reach.append(v.reach[used])
-        return join(parts, d), np.concatenate(reach)
+            reach.append(some.reach[used])
+        return join(parts, self.model.latent_dim), np.concatenate(reach)
 
     def glance(self, pairs: Pairs, calm: Array) -> tuple[Array, NDArray[np.bool_]]:
         """Bound the mass of pairs by the centres alone: one evaluation a pair.
@@ -308,7 +283,7 @@ class Scan:
             bound += _LOST * (np.abs(value) + slope * calm[b.cells, None])
             upper[b.pairs[b.valid]] = np.minimum(bound, self.table.peak[who])[b.valid]
         self.nodes += self.counts(pairs)
-        upper += self._log_weight(pairs.boxes)[pairs.cell] - self.level[pairs.datum]
+        upper += log_prior_mass(pairs.boxes)[pairs.cell] - self.level[pairs.datum]
         return upper, upper > self._threshold
 
     def account(self, dropped: Array, pairs: Pairs, upper: Array, gone: NDArray[np.bool_]) -> None:
@@ -401,7 +376,7 @@ class Scan:
                 upper[lo:hi], rough[lo:hi], beyond,
             )  # fmt: skip
         self.nodes += (len(offsets(self.model.latent_dim)) + 1) * self.counts(pairs)
-        upper += self._log_weight(boxes)[pairs.cell] - self.level[pairs.datum]
+        upper += log_prior_mass(boxes)[pairs.cell] - self.level[pairs.datum]
         # A cell at the resolution of float64 cannot be split; its error figure will tell.
         tiny = np.asarray((boxes.half <= 1e-13 * (1 + np.abs(boxes.centre))).any(axis=-1))
         small = 0.5 * (boxes.half**2).sum(axis=-1) / MAX_PRIOR

@@ -64,6 +64,22 @@ class Part:
             np.empty((count, k)), np.empty((count, k, axes)),
         )  # fmt: skip
 
+    def relative_error(self) -> Array:
+        """Errors of P integrals that stand for themselves, infinite where there is none, `(P,)`.
+
+        Where there are observables the worst of them counts, each relative to its modulus.
+        """
+        sums = Sums.empty(0 * self.value, np.zeros(len(self.value), np.intp), self.size.shape[1])
+        error, total = sums.relative(self, np.arange(len(self.value)))
+        known = np.isfinite(total) & (total > 0)
+        off = error.sum(axis=-1) / np.where(known, total, 1.0)
+        return np.where(known & np.isfinite(off), off, np.inf)
+
+    def put(self, which: Index, other: Part) -> None:
+        """Take some integrals from another part."""
+        for f in fields(self):
+            getattr(self, f.name)[which] = getattr(other, f.name)
+
     def scale(self, factor: Array) -> None:
         """Multiply everything by a factor `(P,)`."""
         for values in (self.value, self.rounding):
@@ -114,6 +130,10 @@ class Sums:
         """The sums of several chunks of data, one after the other."""
         names = [f.name for f in fields(cls)]
         return cls(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in names})
+
+    def take(self, which: NDArray[np.intp] | NDArray[np.bool_]) -> Sums:
+        """The sums of some data."""
+        return Sums(**{f.name: getattr(self, f.name)[which] for f in fields(self)})
 
     def relative(self, part: Part, datum: Index) -> tuple[Array, Array]:
         """Errors of a part `(P, a)` in units of the weight, and what the totals would be `(N,)`.

@@ -9,6 +9,7 @@ import numpy as np
 from vaetheory._validation import Array
 from vaetheory.gaussians import standard_log_prob
 from vaetheory.models import LatentModel
+from vaetheory.quadrature.blocks import Index
 from vaetheory.quadrature.grid import CELLS, MOST_CELLS, Mesh, inner, level
 from vaetheory.quadrature.tables import Table
 from vaetheory.quadrature.variation import SAFETY, batch, vary_mesh
@@ -38,6 +39,12 @@ class Grid:
     reach: Array
     curve: Array
     bend: Array
+
+    def take(self, which: Index) -> Grid:
+        """Some of the cells; `cells` stays."""
+        return Grid(
+            self.cells, self.params[which], self.reach[which], self.curve[which], self.bend[which]
+        )
 
 
 def _sample(model: LatentModel, table: Table, mesh: Mesh) -> tuple[Array, ...]:

@@ -26,6 +26,10 @@ class Table(ABC):
     #: Half the greatest second derivative of log p along any line: nought where it is concave.
     convexity = 0.0
 
+    def take(self, which: Index) -> Table:
+        """The table of some of the data."""
+        return type(self)(self.likelihood, self.data[which])
+
     def restrict(self, params: Array) -> Array:
         """Cut parameters where every datum is impossible and products would overflow."""
         return params
@@ -40,6 +44,11 @@ class Table(ABC):
 
         Good for bounds only: nothing is centred.
         """
+
+    def greatest_slope(self, params: Array) -> Array:
+        """Bound of the slopes of log p at parameters `(M, D)`, over all data, `(M,)`."""
+        out: Array = self.dense(params)[1].max(axis=0)
+        return out
 
     @abstractmethod
     def centre(self, datum: Index, point: Array) -> tuple[Array, Array]:

@@ -39,6 +39,10 @@ class GaussianTable(Table):
         np.maximum(square, 0, out=square)
         return self.constant - 0.5 * square, np.sqrt(square)
 
+    def greatest_slope(self, params: Array) -> Array:
+        points = self.likelihood.whiten(params - self.anchor)
+        return np.sqrt(np.einsum("md,md->m", points, points)) + np.sqrt(self.square.max())
+
     def centre(self, datum: Index, point: Array) -> tuple[Array, Array]:
         # x - f is formed before it is divided by the scale, so that its digits are kept.
         score = self.likelihood.whiten(self.data[datum] - point[:, None])
