@@ -210,7 +210,8 @@ def _summary(found: Measures, shift: float) -> dict[str, Any]:
     }
     # The bound is of the same draws; the divergence in closed form and rounding let it fall short.
     short = found.elbo_error + found.importance_error + gamma(20) * np.abs(found.elbo)
-    excess = float(((found.elbo - found.importance) / short).max())
+    tiny = float(np.finfo(float).tiny)
+    excess = float(((found.elbo - found.importance) / np.maximum(short, tiny)).max())
     summary["elbo_above_importance_in_errors"] = excess
     if found.evidence is not None and found.evidence_error is not None:
         open_ones = np.flatnonzero(found.evidence_error > UNRESOLVED)

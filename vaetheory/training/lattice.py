@@ -26,7 +26,7 @@ _CONVERGING = 1e-4
 #: Data at a time.
 _DATA = 200
 #: Lattices are halved until they agree, or down to this step.
-_FINEST = _COARSE / 16
+_FINEST = _COARSE / 8
 
 
 class _Tables:
