@@ -44,15 +44,16 @@ class Boxes:
         """The cells at some positions."""
         return Boxes(self.centre[which], self.half[which])
 
-    def halved(self) -> tuple[Boxes, NDArray[np.intp]]:
-        """The 2^d parts of each cell, and the position of the cell that each is of."""
-        d = self.centre.shape[1]
-        bits = (np.arange(1 << d)[:, None] >> np.arange(d)) & 1
-        parent = np.repeat(np.arange(len(self)), 1 << d)
-        half = 0.5 * self.half[parent]
-        return Boxes(
-            self.centre[parent] + half * np.tile(2 * bits - 1, (len(self), 1)), half
-        ), parent
+    def halved(self, axes: NDArray[np.bool_]) -> tuple[Boxes, NDArray[np.intp]]:
+        """Halve every cell along its own `axes` (C, d); also returns the parent of each part."""
+        count = 1 << axes.sum(axis=-1)
+        first = np.cumsum(count) - count
+        parent = np.repeat(np.arange(len(axes)), count)
+        child = np.arange(len(parent)) - first[parent]
+        bit: NDArray[np.intp] = np.cumsum(axes, axis=-1) - axes
+        sign = np.where(axes[parent], 2.0 * ((child[:, None] >> bit[parent]) & 1) - 1.0, 0.0)
+        half = np.where(axes, self.half / 2, self.half)[parent]
+        return Boxes(self.centre[parent] + sign * half, half), parent
 
     def log_volume(self) -> Array:
         """Log volume of each cell, `(C,)`."""

@@ -109,7 +109,7 @@ def mass_outside(model: LatentModel, table: Table, level: Array, rtol: float) ->
 
 def _halved(model: LatentModel, table: Table, boxes: Boxes, reach: Array) -> Iterator[Outskirt]:
     """Halve cells of some reach along every axis, and look at their parts."""
-    boxes, parent = boxes.halved()
+    boxes, parent = boxes.halved(np.ones(boxes.half.shape, dtype=bool))
     # As in the search: what a cell has shown is not forgotten at once.
     inherited = 0.25 * reach[parent]
     for i in range(0, len(boxes), batch(model)):

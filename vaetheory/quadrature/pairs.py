@@ -61,14 +61,9 @@ def keep(pairs: Pairs, which: NDArray[np.bool_]) -> tuple[Pairs, NDArray[np.bool
 
 def split(pairs: Pairs, axes: NDArray[np.bool_]) -> tuple[Pairs, Index]:
     """Halve every cell along its own `axes` (C, d); also returns the parent of each child."""
-    count = 1 << axes.sum(axis=-1)
+    boxes, parent = pairs.boxes.halved(axes)
+    count = np.bincount(parent, minlength=len(axes))
     first = np.cumsum(count) - count
-    parent = np.repeat(np.arange(len(axes)), count)
-    child = np.arange(len(parent)) - first[parent]
-    bit: Index = np.cumsum(axes, axis=-1) - axes
-    sign = np.where(axes[parent], 2.0 * ((child[:, None] >> bit[parent]) & 1) - 1.0, 0.0)
-    half = np.where(axes, pairs.boxes.half / 2, pairs.boxes.half)[parent]
-    boxes = Boxes(pairs.boxes.centre[parent] + sign * half, half)
     copies = count[pairs.cell]
     source = np.repeat(np.arange(len(pairs)), copies)
     number = np.arange(len(source)) - np.repeat(np.cumsum(copies) - copies, copies)
