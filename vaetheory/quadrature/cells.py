@@ -9,15 +9,19 @@ from vaetheory._validation import Array
 from vaetheory.gaussians import standard_log_prob
 from vaetheory.models import LatentModel
 from vaetheory.quadrature.blocks import Index, blocks
-from vaetheory.quadrature.pairs import MAX_PAIRS, Pairs, TooManyPairs, keep, split
-from vaetheory.quadrature.rules import FEW_NODES, TensorRule, tensor_rule
+from vaetheory.quadrature.pairs import MAX_PAIRS, Pairs, TooManyPairs, select, split
+from vaetheory.quadrature.rules import LADDER, TensorRule, tensor_rule
 from vaetheory.quadrature.sums import LEAST, MOST, Observable, Part, Sums, columns_of
 from vaetheory.quadrature.tables import Table
 
 _LIMIT = 100_000
 _DEEPEST = 60
 #: Shares of the tolerance that is left which a round of the two rules may use up.
-_SPENT, _SPENT_FEW = 0.5, 0.1
+_SPENT, _SPENT_FEW = 0.5, 0.3
+#: Nodes an axis that another digit takes: seen were one to two.
+_NODES_A_DIGIT = 1.5
+#: The rung of a pair that is done with.
+_DONE = -1
 
 
 def integrate(
@@ -56,44 +60,54 @@ def integrate(
     """
     n, d = len(shift), model.latent_dim
     out = Sums.empty(shift, nodes, columns_of(observable, d))
-    rules = [tensor_rule(d)] if d == 1 else [tensor_rule(d, FEW_NODES[d]), tensor_rule(d)]
-
-    def cost(rule: TensorRule, count: NDArray[np.integer] | None = None) -> Index:
-        cells = np.bincount(pairs.datum, count, minlength=n).astype(np.intp, copy=False)
-        return (len(rule.weights) + 1) * cells
-
-    # Cells that the budget cannot pay for are not begun: their data have no value.
-    out.gave_up = nodes + cost(rules[0]) > max_nodes
-    pairs = keep(pairs, ~out.gave_up[pairs.datum])[0]
+    rules = [tensor_rule(d, count) for count in LADDER[d]]
     for depth in range(_DEEPEST):
-        for rule in rules:
-            if not len(pairs):
-                return out
-            if len(pairs) > MAX_PAIRS and n > 1:
-                raise TooManyPairs
-            last = rule is rules[-1]
-            part = _evaluate(model, table, pairs, out, rule, observable)
-            out.nodes += cost(rule)
-            error, total = out.relative(part, pairs.datum)
+        if not len(pairs):
+            break
+        if len(pairs) > MAX_PAIRS and n > 1:
+            raise TooManyPairs
+        # Which rule each pair waits for, and what the last one made of it.
+        rung, guess = np.zeros(len(pairs), dtype=np.intp), np.zeros(len(pairs))
+        axes = np.zeros((len(pairs), d), dtype=bool)
+        for i, rule in enumerate(rules):
+            last = i == len(rules) - 1
+            # Cells that the budget cannot pay for are not begun: their data have no value.
+            cost = (len(rule.weights) + 1) * np.bincount(pairs.datum[rung == i], minlength=n)
+            out.gave_up |= (cost > 0) & (out.nodes + cost > max_nodes)
+            now = np.flatnonzero((rung == i) & ~out.gave_up[pairs.datum])
+            if not len(now):
+                continue
+            some = select(pairs.boxes, pairs.cell[now], pairs.datum[now])[0]
+            part = _evaluate(model, table, some, out, rule, observable)
+            out.nodes += np.where(out.gave_up, 0, cost)
+            error, total = out.relative(part, some.datum)
+            total += np.bincount(pairs.datum, np.where(rung > i, guess, 0.0), minlength=n)
             worst = error.sum(axis=-1)
             # A part of what is left is spent: the error never exceeds the tolerance.
             share = _SPENT if last else _SPENT_FEW
             allowed = np.maximum(share * (rtol * total - out.error), noise * total)
-            accept = _acceptable(pairs.datum, worst, allowed)
-            accept |= worst <= np.maximum(part.rounding, noise[pairs.datum] * part.value)
-            # Halved are the axes that hold most of the error.
-            axes = error >= 0.2 * error.max(axis=-1, keepdims=True, initial=0.0)
+            accept = _acceptable(some.datum, worst, allowed)
+            accept |= worst <= np.maximum(part.rounding, noise[some.datum] * part.value)
             if last and depth == _DEEPEST - 1:
                 accept[:] = True
-            if last:
-                further = cost(rules[0], np.where(accept, 0, 1 << axes.sum(axis=-1)))
-            else:
-                further = cost(rules[-1], 1 - accept.astype(np.intp))
-            out.gave_up |= (further > 0) & (out.nodes + further > max_nodes)
-            accept |= out.gave_up[pairs.datum]
-            out.add(part, pairs.datum, accept)
-            pairs = _bisect(pairs, ~accept, axes) if last else keep(pairs, ~accept)[0]
+            out.add(part, some.datum, accept)
+            wanted = allowed / np.maximum(np.bincount(some.datum[~accept], minlength=n), 1)
+            rung[now] = np.where(accept, _DONE, _next_rung(i, worst / wanted[some.datum], d))
+            guess[now] = part.value
+            # Halved are the axes that hold most of the error.
+            axes[now] = error >= 0.2 * error.max(axis=-1, keepdims=True, initial=0.0)
+        again = (rung >= len(rules)) & ~out.gave_up[pairs.datum]
+        pairs = _bisect(pairs, again, axes)
     return out
+
+
+def _next_rung(rung: int, excess: Array, d: int) -> Index:
+    """The rung of the ladder that is to do where the error is `excess` times what it may be."""
+    ladder = np.array(LADDER[d])
+    digits = np.log10(np.clip(excess, 1.0, 1e300))
+    nodes = ladder[rung] + 1 + _NODES_A_DIGIT * digits
+    found: Index = np.clip(np.searchsorted(ladder, nodes), rung + 1, max(len(ladder) - 1, rung + 1))
+    return found
 
 
 def _bisect(pairs: Pairs, again: NDArray[np.bool_], axes: NDArray[np.bool_]) -> Pairs:

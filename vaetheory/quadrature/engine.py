@@ -24,7 +24,7 @@ from vaetheory.quadrature.whitened import integrate_frames
 from vaetheory.rounding import ULP
 
 #: (datum, grid cell) pairs of a chunk: tables of this many numbers are in memory at once.
-_CHUNK = 500_000
+_CHUNK = 1_000_000
 _COARSEST = 1e-9
 _CLAIMED = 0.05
 #: The sum over the nodes may be off by this many standard deviations of the rounding noise.

@@ -9,10 +9,11 @@ import numpy as np
 
 from vaetheory._validation import Array
 
-#: Nodes an axis, by dimension: in high dimensions a cell is better split than filled.
+#: Nodes an axis, by dimension, few first: they are enough where little mass is, which most cells
+#: of a posterior are. Where the integrand is smooth many are cheaper than cells halved.
+LADDER = {1: (16, 24, 36), 2: (8, 12, 16, 20, 24), 3: (7, 10, 13, 17), 4: (5, 9)}
+#: From so many on there is a spectrum.
 NODES = {1: 16, 2: 16, 3: 13, 4: 9}
-#: Nodes an axis that are enough where little mass is, which most cells of a posterior are.
-FEW_NODES = {2: 8, 3: 7, 4: 5}
 #: Coefficients that are taken together: one or two alone may be small by chance or by symmetry.
 _BAND = 4
 #: How far the fall of the spectrum is trusted to go on, by dimension: less is safer, more is

@@ -13,7 +13,9 @@ from vaetheory.quadrature.scan import Scan
 from vaetheory.quadrature.sums import Observable, Sums, add_up, columns_of
 
 #: Nodes an axis and radius of the core in standard deviations, coarse lattices first.
-SIZES = {2: ((37, 8.0), (49, 11.0)), 3: ((37, 8.0), (49, 11.0)), 4: ((29, 8.0),)}
+SIZES = {
+    2: ((39, 9.0), (45, 10.0), (61, 11.0)), 3: ((37, 9.0), (41, 9.5), (49, 11.0)), 4: ((29, 8.0),)
+}  # fmt: skip
 #: A posterior that falls by less than this, in nats, at that many standard deviations along an
 #: axis has too heavy a tail for a lattice; a Gaussian falls by 32.
 _FALL, _FAR = 20.0, 8.0
