@@ -6,9 +6,9 @@ import numpy as np
 
 from vaetheory._validation import Array
 from vaetheory.quadrature.frames import Flags, Slots
-from vaetheory.quadrature.pairs import MAX_PAIRS, Pairs, TooManyPairs, keep, split
+from vaetheory.quadrature.pairs import MAX_PAIRS, Pairs, TooManyPairs, keep
 from vaetheory.quadrature.scan import Scan
-from vaetheory.quadrature.variation import calmer, offsets
+from vaetheory.quadrature.variation import offsets
 
 #: Evaluations a frame after which it is left to the cells, by dimension.
 MOST = {2: 10_000, 3: 200_000, 4: 400_000}
@@ -48,7 +48,7 @@ def exclude(scan: Scan, slots: Slots, which: Flags) -> tuple[Array, Flags]:
     pairs, calm = scan.survivors(which)
     pairs, used = keep(pairs, outside(pairs))
     calm = calm[used]
-    for _ in range(_DEEPEST):
+    for depth in range(_DEEPEST):
         if not len(pairs):
             return dropped, shown
         if len(pairs) > MAX_PAIRS and len(which) > 1:
@@ -56,14 +56,13 @@ def exclude(scan: Scan, slots: Slots, which: Flags) -> tuple[Array, Flags]:
         # What a look at them would cost decides.
         shown &= scan.nodes - spent + samples * scan.counts(pairs) <= most
         pairs, used = keep(pairs, shown[pairs.datum])
-        upper, alive, _, varies, axes = scan.examine(pairs, calm[used], slots)
-        scan.account(dropped, pairs, upper, ~alive)
+        look = None if depth else scan.skim(pairs, slots)
+        if look is None:
+            look = scan.examine(pairs, calm[used], slots)
+        scan.account(dropped, pairs, look.upper, ~look.alive)
         # A better point somewhere else: the frames are not those of this posterior.
         shown &= scan.best <= best
-        pairs, used = keep(pairs, alive & shown[pairs.datum])
-        axes = axes[used]
-        pairs, parent = split(pairs, axes)
-        calm = calmer(varies[used], axes)[parent]
+        pairs, calm = scan.parts(pairs, look, look.alive & shown[pairs.datum], dropped)
         pairs, used = keep(pairs, outside(pairs))
         calm = calm[used]
         if not len(pairs):

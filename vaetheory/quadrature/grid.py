@@ -67,9 +67,8 @@ class Boxes:
 
 
 def corner_bits(d: int) -> NDArray[np.intp]:
-    """Corners `(k, d)` of a cell that are looked at, zeros and ones: from d = 3, every second."""
-    bits = (np.arange(1 << d)[:, None] >> np.arange(d)[::-1]) & 1
-    return bits if d < 3 else bits[bits.sum(axis=-1) % 2 == 0]
+    """Corners `(2^d, d)` of a cell, zeros and ones."""
+    return (np.arange(1 << d)[:, None] >> np.arange(d)[::-1]) & 1
 
 
 @dataclass(frozen=True)

@@ -151,8 +151,7 @@ def lattice_sum(
         for j in range(0, m, piece):
             step = some.steps(rule.nodes[j : j + piece])
             params = table.restrict(model.decode(some.centre[:, None] + step))
-            params -= start[:, None]
-            delta = table.coordinates(params)
+            delta = table.coordinates(params - start[:, None])
             exponent = table.change(score, who, start, delta)[:, 0]
             # The prior is centred like the likelihood, for the same reason.
             exponent -= np.einsum("fmd,fmd->fm", step, some.centre[:, None] + 0.5 * step)

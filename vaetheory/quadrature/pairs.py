@@ -59,8 +59,11 @@ def keep(pairs: Pairs, which: NDArray[np.bool_]) -> tuple[Pairs, NDArray[np.bool
     return select(pairs.boxes, pairs.cell[which], pairs.datum[which])
 
 
-def split(pairs: Pairs, axes: NDArray[np.bool_]) -> tuple[Pairs, Index]:
-    """Halve every cell along its own `axes` (C, d); also returns the parent of each child."""
+def split(pairs: Pairs, axes: NDArray[np.bool_]) -> tuple[Pairs, Index, Index]:
+    """Halve every cell along its own `axes` (C, d).
+
+    Also returns the parent of each child, and the pair that each pair comes from.
+    """
     boxes, parent = pairs.boxes.halved(axes)
     count = np.bincount(parent, minlength=len(axes))
     first = np.cumsum(count) - count
@@ -69,4 +72,5 @@ def split(pairs: Pairs, axes: NDArray[np.bool_]) -> tuple[Pairs, Index]:
     number = np.arange(len(source)) - np.repeat(np.cumsum(copies) - copies, copies)
     cell = first[pairs.cell[source]] + number
     order = np.argsort(cell, kind="stable")
-    return Pairs(boxes, cell[order], pairs.datum[source[order]]), parent
+    source = source[order]
+    return Pairs(boxes, cell[order], pairs.datum[source]), parent, source

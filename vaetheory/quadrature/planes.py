@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from vaetheory._validation import Array
 from vaetheory.quadrature.blocks import Index
-from vaetheory.quadrature.frames import REACH, Slots
+from vaetheory.quadrature.frames import REACH, Flags, Frames, Slots
 from vaetheory.quadrature.grid import Boxes
 from vaetheory.quadrature.variation import ROUGH, Variation
 
@@ -44,10 +46,9 @@ class Planes:
         #: Products of the fit at the centre with itself and with the slopes.
         self.square = np.einsum("cd,cd->c", self.start, self.start)
         self.along = np.einsum("cid,cd->ci", self.slopes, self.start)
-        self.half_least = 0.5 * boxes.least_square()
 
-    def upper(self, cells: Index, residual: Array, datum: Index, beyond: Slots | None) -> Array:
-        """Bound log p(x, z) over cells, or over what of them lies beyond the data's frames.
+    def look(self, cells: Index, residual: Array, datum: Index, beyond: Slots | None) -> Parabolas:
+        """Bounds of log p(x, z) over cells, or over what of them lies beyond the data's frames.
 
         Parameters
         ----------
@@ -56,11 +57,6 @@ class Planes:
             Whitened residuals of the data at the centres.
         datum : array of int (C, L)
         beyond : Slots, optional
-
-        Returns
-        -------
-        array (C, L)
-            Relative to the greatest log p(x|z) and to the greatest prior density in the cell.
         """
         centre, half = self.boxes.centre[cells], self.boxes.half[cells]
         inverse = self.inverse[cells]
@@ -73,18 +69,85 @@ class Planes:
         square -= np.einsum("clj,clj->cl", pull, best)
         square -= self.ridge[cells, None]
         # Where the parabola's top lies outside the cell, or inside a frame, it is not reached.
-        variance = np.einsum("cjj->cj", inverse)
-        away = (np.maximum(np.abs(best) - 1, 0) ** 2 / variance[:, None]).max(axis=-1)
+        variance = np.einsum("cjj->cj", inverse)[:, None, :, None]
+        away = np.stack([np.maximum(best, -1 - best), np.maximum(-best, best - 1)], axis=-1)
+        halves = np.maximum(away, 0) ** 2 / variance
+        outside = np.zeros(square.shape)
         if beyond is not None:
+            place = centre[:, None] + half[:, None] * best
             for column in beyond.number[datum].transpose(2, 0, 1):
-                frames = beyond.frames
-                axes = frames.inverse[column]
-                across = axes * half[:, None, None]
-                middle = np.einsum("clij,clj->cli", axes, centre[:, None] - frames.centre[column])
-                middle += np.einsum("clij,clj->cli", across, best)
-                spread = np.einsum("clij,cjk,clik->cli", across, inverse, across)
-                left = np.maximum(REACH - np.abs(middle), 0) ** 2 / spread
-                away = np.where(column >= 0, np.maximum(away, left.min(axis=-1)), away)
-        length = np.sqrt(np.maximum(square + away, 0)) - self.curve[cells, None]
-        out: Array = self.half_least[cells, None] - 0.5 * np.maximum(length, 0) ** 2
+                left = _way_out(beyond.frames, column, place, half, inverse)
+                outside = np.where(column >= 0, np.maximum(outside, left), outside)
+        return Parabolas(square, halves, outside, np.broadcast_to(self.curve[cells, None], square.shape))
+
+
+def _way_out(
+    frames: Frames, number: Index, place: Array, half: Array, inverse: Array
+) -> Array:
+    """By how much |a|^2 grows on the way from `place` (C, L, d), its least, out of a frame."""
+    d, many = half.shape[1], number.shape[1]
+    # Long arrays of one component each: operations along axes of two or three are slow.
+    used = number.ravel()
+    axes = np.take(frames.inverse.reshape(-1, d * d).T, used, axis=1).reshape(d, d, -1)
+    away = place.reshape(-1, d).T - np.take(frames.centre.T, used, axis=1)
+    metric = (half[:, :, None] * inverse * half[:, None]).reshape(-1, d * d).T
+    metric = np.repeat(metric, many, axis=-1).reshape(d, d, -1)
+    out = np.full(number.size, np.inf)
+    for axis in axes:
+        left = np.maximum(REACH - np.abs(np.einsum("jp,jp->p", axis, away)), 0)
+        # Variance of the frame's coordinate, the metric being that of the parabola.
+        spread = np.einsum("jp,jkp,kp->p", axis, metric, axis)
+        np.minimum(out, left**2 / np.maximum(spread, 1e-300), out=out)
+    return out.reshape(number.shape)
+
+
+@dataclass(frozen=True)
+class Parabolas:
+    """What planes say of log p(x, z) in (cell, datum) pairs `(...)`: -|a|^2 / 2 up to a constant.
+
+    Attributes
+    ----------
+    square : array (...)
+        Least |a|^2 on the whole plane.
+    halves : array (..., d, 2)
+        By how much it is more in the lower and in the upper half of the cell along each axis.
+    outside : array (...)
+        By how much it is more outside the frames.
+    curve : array (...)
+        How far a may be from its plane.
+    """
+
+    square: Array
+    halves: Array
+    outside: Array
+    curve: Array
+
+    @classmethod
+    def empty(cls, count: int, d: int) -> Parabolas:
+        """Room for some pairs."""
+        return cls(np.empty(count), np.empty((count, d, 2)), np.empty(count), np.empty(count))
+
+    def put(self, there: Index, other: Parabolas, which: Flags) -> None:
+        """Take those of some pairs."""
+        self.square[there], self.halves[there] = other.square[which], other.halves[which]
+        self.outside[there], self.curve[there] = other.outside[which], other.curve[which]
+
+    def take(self, which: Index | Flags) -> Parabolas:
+        """Those of some pairs."""
+        return Parabolas(
+            self.square[which], self.halves[which], self.outside[which], self.curve[which]
+        )
+
+    def upper(self, chosen: Array | None = None) -> Array:
+        """Bound log p(x, z), up to a constant, in the cells or in parts of them.
+
+        Parameters
+        ----------
+        chosen : array (..., d), optional
+            By how much |a|^2 is more in the part along each axis; the whole cell by default.
+        """
+        along = self.halves.min(axis=-1) if chosen is None else chosen
+        away = np.maximum(along.max(axis=-1), self.outside)
+        length = np.sqrt(np.maximum(self.square + away, 0)) - self.curve
+        out: Array = -0.5 * np.maximum(length, 0) ** 2
         return out

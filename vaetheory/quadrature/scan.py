@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaetheory._validation import Array
-from vaetheory.gaussians import standard_log_prob
+from vaetheory.gaussians import LOG_2PI, standard_log_prob
 from vaetheory.models import LatentModel
 from vaetheory.modes import climb, log_laplace
 from vaetheory.quadrature.blocks import Index, blocks
@@ -27,7 +27,7 @@ from vaetheory.quadrature.grid import (
 from vaetheory.quadrature.merge import merge
 from vaetheory.quadrature.outskirts import MARGIN, beyond, log_prior_mass, outskirts, radius_for
 from vaetheory.quadrature.pairs import MAX_PAIRS, Pairs, TooManyPairs, join, keep, select, split
-from vaetheory.quadrature.planes import Planes
+from vaetheory.quadrature.planes import Parabolas, Planes
 from vaetheory.quadrature.survey import Grid
 from vaetheory.quadrature.tables import GaussianTable, Table
 from vaetheory.quadrature.variation import (
@@ -60,6 +60,33 @@ _ALIGNED = 0.1
 _LOST = 1e-14
 _LIMIT = 300_000
 _DEEPEST = 80
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a closer look at pairs has shown.
+
+    Attributes
+    ----------
+    upper : array (P,)
+        Log of the bound of the mass, relative to exp(level).
+    alive : array of bool (P,)
+        Where that is too much to be dropped.
+    rough : array (P,)
+        At most one where the pair is resolved; it grows fourfold when the width doubles.
+    varies : array (C, 2)
+        Reach and curve of each cell, see `Variation`.
+    axes : array of bool (C, d)
+        Along which axes a cell is to be halved.
+    parabolas : Parabolas, optional
+    """
+
+    upper: Array
+    alive: NDArray[np.bool_]
+    rough: Array
+    varies: Array
+    axes: NDArray[np.bool_]
+    parabolas: Parabolas | None
 
 
 @dataclass
@@ -311,7 +338,8 @@ class Scan:
                 self.account(self.dropped, pairs, upper, ~alive)
                 pairs, used = keep(pairs, alive)
                 calm = calm[used]
-            upper, alive, rough, varies, axes = self.examine(pairs, calm)
+            look = self.examine(pairs, calm)
+            upper, alive, rough, axes = look.upper, look.alive, look.rough, look.axes
             resolved = rough <= 1
             if depth == _DEEPEST - 1:
                 resolved[:] = True
@@ -325,14 +353,12 @@ class Scan:
                 done.append(self._merge(pairs, going, rough))
             else:
                 done.append(keep(pairs, going & resolved)[0])
-            pairs, used = keep(pairs, going & ~resolved)
-            pairs, parent = split(pairs, axes[used])
-            calm = calmer(varies[used], axes[used])[parent]
+            pairs, calm = self.parts(pairs, look, going & ~resolved, self.dropped)
         return join(done, d)
 
     def examine(
         self, pairs: Pairs, calm: Array, beyond: Slots | None = None
-    ) -> tuple[Array, NDArray[np.bool_], Array, Array, NDArray[np.bool_]]:
+    ) -> Look:
         """Bound the mass of each pair and say how far it is from resolved.
 
         Parameters
@@ -342,22 +368,12 @@ class Scan:
             What each cell varies by as its parent had it; zero where there is none.
         beyond : Slots, optional
             Frames of the data: what lies in them does not count.
-
-        Returns
-        -------
-        upper : array (P,)
-            Log of the bound, relative to exp(level).
-        alive : array of bool (P,)
-            Where that is too much to be dropped.
-        rough : array (P,)
-            At most one where the pair is resolved; it grows fourfold when the width doubles.
-        varies : array (C, 2)
-            Reach and curve of each cell, see `Variation`.
-        axes : array of bool (C, d)
-            Along which axes a cell is to be halved.
         """
         boxes, count = pairs.boxes, len(pairs.boxes)
         upper, rough = np.empty(len(pairs)), np.empty(len(pairs))
+        parabolas = None
+        if isinstance(self.table, GaussianTable):
+            parabolas = Parabolas.empty(len(pairs), self.model.latent_dim)
         varies = np.empty((count, 2))
         reach, curve = varies.T
         axes = np.empty((count, self.model.latent_dim), dtype=bool)
@@ -373,7 +389,7 @@ class Scan:
             lo, hi = np.searchsorted(pairs.cell, [i, i + step])
             self._pairs_of(
                 v, some, reach[i : i + step], pairs.cell[lo:hi] - i, pairs.datum[lo:hi],
-                upper[lo:hi], rough[lo:hi], beyond,
+                upper[lo:hi], rough[lo:hi], parabolas and parabolas.take(np.s_[lo:hi]), beyond,
             )  # fmt: skip
         self.nodes += (len(offsets(self.model.latent_dim)) + 1) * self.counts(pairs)
         upper += log_prior_mass(boxes)[pairs.cell] - self.level[pairs.datum]
@@ -382,7 +398,69 @@ class Scan:
         small = 0.5 * (boxes.half**2).sum(axis=-1) / MAX_PRIOR
         rough = np.maximum(rough, small[pairs.cell])
         rough = np.where(tiny[pairs.cell], 0.0, rough)
-        return upper, upper > self._threshold, rough, varies, axes
+        return Look(upper, upper > self._threshold, rough, varies, axes, parabolas)
+
+    def skim(self, pairs: Pairs, beyond: Slots) -> Look | None:
+        """Look at pairs by the planes of their cells alone; None if the likelihood has none.
+
+        One evaluation a pair: the samples of the cells are those of the grid.
+        """
+        if not isinstance(self.table, GaussianTable):
+            return None
+        boxes, count, d = pairs.boxes, len(pairs.boxes), self.model.latent_dim
+        upper, parabolas = np.empty(len(pairs)), Parabolas.empty(len(pairs), d)
+        varies, axes = np.empty((count, 2)), np.empty((count, d), dtype=bool)
+        size = self.model.data_dim
+        least = 0.5 * boxes.least_square()
+        for i in range(0, count, batch(self.model)):
+            now = np.s_[i : i + batch(self.model)]
+            some = boxes.take(now)
+            v = vary(self.model, self.table, some)
+            varies[now, 0], varies[now, 1], axes[now] = v.reach, v.curve, worst_axes(v, some)
+            planes = Planes(v, some, v.reach)
+            lo, hi = np.searchsorted(pairs.cell, [i, i + len(some)])
+            cell = pairs.cell[lo:hi] - i
+            for b in blocks(cell, per_pair=2 * size, per_cell=size, limit=_LIMIT):
+                there = lo + b.pairs
+                who = pairs.datum[there]
+                value, score = self.table.centre(who, v.centre[b.cells])
+                found = planes.look(b.cells, score, who, beyond)
+                slope = np.sqrt(np.einsum("cld,cld->cl", score, score))
+                lost = _LOST * (np.abs(value) + slope * v.reach[b.cells, None])
+                found.square[:] -= 2 * lost
+                flat = found.upper() + lost + least[i + b.cells, None]
+                upper[there] = self.table.peak[who] + np.minimum(flat, 0.0)
+                parabolas.put(there[b.valid], found, b.valid)
+        self.nodes += self.counts(pairs)
+        upper += log_prior_mass(boxes)[pairs.cell] - self.level[pairs.datum]
+        return Look(upper, upper > self._threshold, np.zeros(len(pairs)), varies, axes, parabolas)
+
+    def parts(
+        self, pairs: Pairs, look: Look, which: NDArray[np.bool_], dropped: Array
+    ) -> tuple[Pairs, Array]:
+        """Halve the cells of some pairs that were looked at; also returns what the parts vary by.
+
+        Parts that the cells' planes show to hold too little are added to `dropped`.
+        """
+        kept, used = keep(pairs, which)
+        axes = look.axes[used]
+        calm = calmer(look.varies[used], axes)
+        kept, parent, source = split(kept, axes)
+        calm = calm[parent]
+        if look.parabolas is None or not len(kept):
+            return kept, calm
+        parabolas = look.parabolas.take(np.flatnonzero(which)[source])
+        centre = pairs.boxes.centre[used]
+        above = (kept.boxes.centre > centre[parent])[kept.cell].astype(np.intp)
+        chosen = np.take_along_axis(parabolas.halves, above[..., None], axis=-1)[..., 0]
+        chosen = np.where(axes[parent][kept.cell], chosen, parabolas.halves.min(axis=-1))
+        upper = parabolas.upper(chosen) + self.table.peak[kept.datum] - self.level[kept.datum]
+        constant = 0.5 * self.model.latent_dim * LOG_2PI
+        upper += (kept.boxes.log_volume() - constant)[kept.cell]
+        gone = upper <= self._threshold
+        self.account(dropped, kept, upper, gone)
+        kept, used = keep(kept, ~gone)
+        return kept, calm[used]
 
     def _merge(self, pairs: Pairs, which: NDArray[np.bool_], rough: Array) -> Pairs:
         """The resolved pairs among those kept, in the coarsest cells that are still resolved."""
@@ -407,9 +485,10 @@ class Scan:
         datum: Index,
         upper: Array,
         rough: Array,
+        parabolas: Parabolas | None,
         beyond: Slots | None,
     ) -> None:
-        """Fill `upper` and `rough` of the pairs of some cells, and note better points."""
+        """Fill in what is known of the pairs of some cells, and note better points."""
         table, d = self.table, self.model.latent_dim
         points = boxes.centre[:, None] + boxes.half[:, None] * offsets(d)
         prior = standard_log_prob(points)
@@ -418,7 +497,8 @@ class Scan:
         bend = bend * np.maximum(1.0, reach / np.maximum(v.reach, 1e-300)) ** 2
         seen, where = np.empty(len(cell)), np.empty(len(cell), dtype=np.intp)
         k, size = points.shape[1], self.model.data_dim
-        planes = Planes(v, boxes, reach) if isinstance(table, GaussianTable) else None
+        planes = None if parabolas is None else Planes(v, boxes, reach)
+        least = 0.5 * boxes.least_square()
         residual = misfit_matrix(d)
         for b in blocks(cell, per_pair=2 * k + 2 * size, per_cell=k * size, limit=_LIMIT):
             who = datum[b.pairs]
@@ -438,12 +518,15 @@ class Scan:
             # Where values are huge, what cancels has lost its digits.
             lost = _LOST * (np.abs(value) + slope * reach[b.cells, None])
             bound = np.minimum(np.minimum(bound, tangent) + lost, table.peak[who])
+            there = b.pairs[b.valid]
             if planes is not None:
-                flat = table.peak[who] + planes.upper(b.cells, score, who, beyond)
+                found = planes.look(b.cells, score, who, beyond)
+                found.square[:] -= 2 * lost
+                flat = table.peak[who] + least[b.cells, None] + found.upper()
                 bound = np.minimum(bound, flat + lost)
+                parabolas.put(there, found, b.valid)
             change += prior[b.cells, None]
             top = change.argmax(axis=-1)
-            there = b.pairs[b.valid]
             upper[there] = bound[b.valid]
             wide = table.bend_of(bend[b.cells, None], slope)
             rough[there] = np.maximum(curve / MAX_CURVE, wide / MAX_BEND)[b.valid]

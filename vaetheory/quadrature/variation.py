@@ -1,7 +1,7 @@
 """How much a decoder varies in a cell, from samples.
 
 These are estimates with a safety factor, not bounds: an interval bound would need the decoder's
-formula. The samples lie at irregular offsets, so that no symmetry of the decoder is hit by all.
+formula.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from vaetheory.quadrature.tables import Table
 #: Safety factor of the variation of decoder outputs and log likelihoods between samples.
 SAFETY = 1.5
 #: Safety factor of the deviation from a linear map, of which a fit sees only a part.
-SAFETY_CURVE = 3.0
+SAFETY_CURVE = 2.5
 #: From this share of misfit on, by dimension, samples may have missed a ridge between them, ...
 #: (in three dimensions cells are so wide that half of all decoders would be suspect)
 ROUGH = {1: 0.2, 2: 0.2, 3: 0.35, 4: 0.35}
@@ -31,25 +31,16 @@ _NUMBERS = 1_000_000
 
 @lru_cache(maxsize=8)
 def offsets(d: int) -> Array:
-    """Sample offsets `(K, d)` in [-1, 1]^d: near every corner, and d + 2 inside."""
-    corners = np.stack(np.meshgrid(*([-1.0, 1.0],) * d, indexing="ij"), axis=-1).reshape(-1, d)
-    # A Kronecker sequence: irregular, the same for every cell and every run.
-    steps = np.sqrt([2.0, 3.0, 5.0, 7.0])[:d]
-    phase = np.arange(1, len(corners) + d + 3)[:, None] * steps % 1
-    near = corners * (0.86 + 0.1 * phase[: len(corners)])
-    return np.concatenate([near, 1.4 * phase[len(corners) :] - 0.7])
+    """Sample offsets `(K, d)` in [-1, 1]^d: every corner, where a decoder is farthest from a
+    plane, and two irregular points inside, so that no symmetry is hit by all."""
+    inside = np.array([0.9, -1.0])[:, None] * np.sqrt([[0.31, 0.47, 0.23, 0.59]])[:, :d]
+    inside[1] *= np.array([1.1, -0.45, 0.98, -0.7])[:d]
+    return np.concatenate([2.0 * corner_bits(d) - 1.0, inside])
 
 
 @lru_cache(maxsize=8)
-def mesh_offsets(d: int) -> Array:
-    """Sample offsets `(k + 1, d)` in the cells of a mesh: its corners, one point inside."""
-    inside = 0.9 * np.sqrt([0.31, 0.47, 0.23, 0.59])[:d]
-    return np.concatenate([2.0 * corner_bits(d) - 1.0, inside[None]])
-
-
-@lru_cache(maxsize=16)
-def _fit(d: int, mesh: bool) -> tuple[Array, Array]:
-    points = np.concatenate([np.zeros((1, d)), mesh_offsets(d) if mesh else offsets(d)])
+def _fit(d: int) -> tuple[Array, Array]:
+    points = np.concatenate([np.zeros((1, d)), offsets(d)])
     design = np.concatenate([np.ones((len(points), 1)), points], axis=1)
     inverse = np.linalg.pinv(design)
     return inverse, np.eye(len(points)) - design @ inverse
@@ -57,7 +48,7 @@ def _fit(d: int, mesh: bool) -> tuple[Array, Array]:
 
 def misfit_matrix(d: int) -> Array:
     """Matrix from values at the centre and the samples to what a linear fit leaves of them."""
-    return _fit(d, False)[1]
+    return _fit(d)[1]
 
 
 @dataclass(frozen=True)
@@ -88,11 +79,11 @@ class Variation:
     rough: Array
 
 
-def _measure(table: Table, params: Array, mesh: bool, d: int) -> Variation:
+def _measure(table: Table, params: Array, d: int) -> Variation:
     """Variation from the parameters `(C, K + 1, D)` at the centres and the samples."""
     centre = params[:, 0]
     delta = table.coordinates(params - centre[:, None])
-    inverse, residual = _fit(d, mesh)
+    inverse, residual = _fit(d)
     misfit = np.sqrt(np.einsum("ckd,ckd->ck", r := residual @ delta, r).max(axis=-1))
     change = np.sqrt(np.einsum("ckd,ckd->ck", delta, delta).max(axis=-1))
     # Samples that do not lie on a plane tell less of what is between them.
@@ -107,20 +98,21 @@ def vary(model: LatentModel, table: Table, boxes: Boxes) -> Variation:
     d = model.latent_dim
     points = np.concatenate([np.zeros((1, d)), offsets(d)])
     z = boxes.centre[:, None] + boxes.half[:, None] * points
-    return _measure(table, table.restrict(model.decode(z)), False, d)
+    return _measure(table, table.restrict(model.decode(z)), d)
 
 
 def vary_mesh(model: LatentModel, table: Table, mesh: Mesh) -> Variation:
     """Sample the decoder in the cells of a mesh, at every corner once."""
     d, boxes = model.latent_dim, mesh.boxes()
     points, which = mesh.corners()
-    inside = boxes.centre[:, None] + boxes.half[:, None] * np.stack(
-        [np.zeros(d), mesh_offsets(d)[-1]]
-    )
-    params = np.empty((len(mesh), which.shape[1] + 2, model.data_dim))
-    params[:, :: len(which[0]) + 1] = table.restrict(model.decode(inside))
-    params[:, 1:-1] = table.restrict(model.decode(points))[which]
-    return _measure(table, params, True, d)
+    many = which.shape[1]
+    inside = np.concatenate([np.zeros((1, d)), offsets(d)[many:]])
+    inside = boxes.centre[:, None] + boxes.half[:, None] * inside
+    params = np.empty((len(mesh), len(offsets(d)) + 1, model.data_dim))
+    found = table.restrict(model.decode(inside))
+    params[:, 0], params[:, many + 1 :] = found[:, 0], found[:, 1:]
+    params[:, 1 : many + 1] = table.restrict(model.decode(points))[which]
+    return _measure(table, params, d)
 
 
 def calmer(varies: Array, axes: NDArray[np.bool_]) -> Array:
