@@ -48,7 +48,7 @@ def exclude(scan: Scan, slots: Slots, which: Flags) -> tuple[Array, Flags]:
     pairs, calm = scan.survivors(which)
     pairs, used = keep(pairs, outside(pairs))
     calm = calm[used]
-    for depth in range(_DEEPEST):
+    for _ in range(_DEEPEST):
         if not len(pairs):
             return dropped, shown
         if len(pairs) > MAX_PAIRS and len(which) > 1:
@@ -56,9 +56,7 @@ def exclude(scan: Scan, slots: Slots, which: Flags) -> tuple[Array, Flags]:
         # What a look at them would cost decides.
         shown &= scan.nodes - spent + samples * scan.counts(pairs) <= most
         pairs, used = keep(pairs, shown[pairs.datum])
-        look = None if depth else scan.skim(pairs, slots)
-        if look is None:
-            look = scan.examine(pairs, calm[used], slots)
+        look = scan.examine(pairs, calm[used], slots, closely=False)
         scan.account(dropped, pairs, look.upper, ~look.alive)
         # A better point somewhere else: the frames are not those of this posterior.
         shown &= scan.best <= best

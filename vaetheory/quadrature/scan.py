@@ -357,7 +357,7 @@ class Scan:
         return join(done, d)
 
     def examine(
-        self, pairs: Pairs, calm: Array, beyond: Slots | None = None
+        self, pairs: Pairs, calm: Array, beyond: Slots | None = None, *, closely: bool = True
     ) -> Look:
         """Bound the mass of each pair and say how far it is from resolved.
 
@@ -368,12 +368,16 @@ class Scan:
             What each cell varies by as its parent had it; zero where there is none.
         beyond : Slots, optional
             Frames of the data: what lies in them does not count.
+        closely : bool
+            Evaluate the pairs at all samples of their cells, to tell how rough they are; otherwise
+            at the centres alone, where a Gaussian likelihood makes of the decoder's planes bounds.
         """
         boxes, count = pairs.boxes, len(pairs.boxes)
-        upper, rough = np.empty(len(pairs)), np.empty(len(pairs))
+        upper, rough = np.empty(len(pairs)), np.zeros(len(pairs))
         parabolas = None
         if isinstance(self.table, GaussianTable):
             parabolas = Parabolas.empty(len(pairs), self.model.latent_dim)
+        closely |= parabolas is None
         varies = np.empty((count, 2))
         reach, curve = varies.T
         axes = np.empty((count, self.model.latent_dim), dtype=bool)
@@ -390,8 +394,10 @@ class Scan:
             self._pairs_of(
                 v, some, reach[i : i + step], pairs.cell[lo:hi] - i, pairs.datum[lo:hi],
                 upper[lo:hi], rough[lo:hi], parabolas and parabolas.take(np.s_[lo:hi]), beyond,
+                closely,
             )  # fmt: skip
-        self.nodes += (len(offsets(self.model.latent_dim)) + 1) * self.counts(pairs)
+        each = len(offsets(self.model.latent_dim)) + 1 if closely else 1
+        self.nodes += each * self.counts(pairs)
         upper += log_prior_mass(boxes)[pairs.cell] - self.level[pairs.datum]
         # A cell at the resolution of float64 cannot be split; its error figure will tell.
         tiny = np.asarray((boxes.half <= 1e-13 * (1 + np.abs(boxes.centre))).any(axis=-1))
@@ -399,41 +405,6 @@ class Scan:
         rough = np.maximum(rough, small[pairs.cell])
         rough = np.where(tiny[pairs.cell], 0.0, rough)
         return Look(upper, upper > self._threshold, rough, varies, axes, parabolas)
-
-    def skim(self, pairs: Pairs, beyond: Slots) -> Look | None:
-        """Look at pairs by the planes of their cells alone; None if the likelihood has none.
-
-        One evaluation a pair: the samples of the cells are those of the grid.
-        """
-        if not isinstance(self.table, GaussianTable):
-            return None
-        boxes, count, d = pairs.boxes, len(pairs.boxes), self.model.latent_dim
-        upper, parabolas = np.empty(len(pairs)), Parabolas.empty(len(pairs), d)
-        varies, axes = np.empty((count, 2)), np.empty((count, d), dtype=bool)
-        size = self.model.data_dim
-        least = 0.5 * boxes.least_square()
-        for i in range(0, count, batch(self.model)):
-            now = np.s_[i : i + batch(self.model)]
-            some = boxes.take(now)
-            v = vary(self.model, self.table, some)
-            varies[now, 0], varies[now, 1], axes[now] = v.reach, v.curve, worst_axes(v, some)
-            planes = Planes(v, some, v.reach)
-            lo, hi = np.searchsorted(pairs.cell, [i, i + len(some)])
-            cell = pairs.cell[lo:hi] - i
-            for b in blocks(cell, per_pair=2 * size, per_cell=size, limit=_LIMIT):
-                there = lo + b.pairs
-                who = pairs.datum[there]
-                value, score = self.table.centre(who, v.centre[b.cells])
-                found = planes.look(b.cells, score, who, beyond)
-                slope = np.sqrt(np.einsum("cld,cld->cl", score, score))
-                lost = _LOST * (np.abs(value) + slope * v.reach[b.cells, None])
-                found.square[:] -= 2 * lost
-                flat = found.upper() + lost + least[i + b.cells, None]
-                upper[there] = self.table.peak[who] + np.minimum(flat, 0.0)
-                parabolas.put(there[b.valid], found, b.valid)
-        self.nodes += self.counts(pairs)
-        upper += log_prior_mass(boxes)[pairs.cell] - self.level[pairs.datum]
-        return Look(upper, upper > self._threshold, np.zeros(len(pairs)), varies, axes, parabolas)
 
     def parts(
         self, pairs: Pairs, look: Look, which: NDArray[np.bool_], dropped: Array
@@ -487,51 +458,54 @@ class Scan:
         rough: Array,
         parabolas: Parabolas | None,
         beyond: Slots | None,
+        closely: bool,
     ) -> None:
         """Fill in what is known of the pairs of some cells, and note better points."""
         table, d = self.table, self.model.latent_dim
-        points = boxes.centre[:, None] + boxes.half[:, None] * offsets(d)
+        points = boxes.centre[:, None] + boxes.half[:, None] * np.r_[np.zeros((1, d)), offsets(d)]
         prior = standard_log_prob(points)
         bend = SAFETY**2 * table.bend(v.centre, v.delta)
         # A variation inherited from the parent counts for the bend as well.
         bend = bend * np.maximum(1.0, reach / np.maximum(v.reach, 1e-300)) ** 2
-        seen, where = np.empty(len(cell)), np.empty(len(cell), dtype=np.intp)
+        seen, where = np.empty(len(cell)), np.zeros(len(cell), dtype=np.intp)
         k, size = points.shape[1], self.model.data_dim
         planes = None if parabolas is None else Planes(v, boxes, reach)
         least = 0.5 * boxes.least_square()
         residual = misfit_matrix(d)
         for b in blocks(cell, per_pair=2 * k + 2 * size, per_cell=k * size, limit=_LIMIT):
-            who = datum[b.pairs]
+            there, who = b.pairs[b.valid], datum[b.pairs]
             value, score = table.centre(who, v.centre[b.cells])
-            delta = v.delta[b.cells]
             slope = np.sqrt(np.einsum("cld,cld->cl", score, score))
-            change = table.change(score, who, v.centre[b.cells], delta)
-            linear = score @ np.swapaxes(delta, -1, -2)
             bound = table.upper(value, slope, reach[b.cells, None])
-            # In many dimensions most of the decoder's curvature is orthogonal to the score.
-            curve = SAFETY_CURVE * np.abs(linear @ residual[:, 1:].T).max(axis=-1)
-            curve = np.maximum(curve, _ALIGNED * slope * v.curve[b.cells, None])
-            tangent = value + _LINEAR_SAFETY * np.maximum(linear.max(axis=-1), 0) + curve
-            tangent += (table.convexity * reach**2)[b.cells, None]
-            # A tangent says nothing of what rough samples may have missed.
-            tangent[v.rough[b.cells] > ROUGH[d]] = np.inf
             # Where values are huge, what cancels has lost its digits.
             lost = _LOST * (np.abs(value) + slope * reach[b.cells, None])
-            bound = np.minimum(np.minimum(bound, tangent) + lost, table.peak[who])
-            there = b.pairs[b.valid]
+            best = value + prior[b.cells, :1]
+            if closely:
+                delta = v.delta[b.cells]
+                linear = score @ np.swapaxes(delta, -1, -2)
+                # In many dimensions most of the decoder's curvature is orthogonal to the score.
+                curve = SAFETY_CURVE * np.abs(linear @ residual[:, 1:].T).max(axis=-1)
+                curve = np.maximum(curve, _ALIGNED * slope * v.curve[b.cells, None])
+                tangent = value + _LINEAR_SAFETY * np.maximum(linear.max(axis=-1), 0) + curve
+                tangent += (table.convexity * reach**2)[b.cells, None]
+                # A tangent says nothing of what rough samples may have missed.
+                tangent[v.rough[b.cells] > ROUGH[d]] = np.inf
+                bound = np.minimum(bound, tangent)
+                wide = table.bend_of(bend[b.cells, None], slope)
+                rough[there] = np.maximum(curve / MAX_CURVE, wide / MAX_BEND)[b.valid]
+                change = table.change(score, who, v.centre[b.cells], delta)
+                change += prior[b.cells, None, 1:]
+                where[there] = change.argmax(axis=-1)[b.valid] + 1
+                best = value + change.max(axis=-1)
+            bound = np.minimum(bound + lost, table.peak[who])
             if planes is not None:
                 found = planes.look(b.cells, score, who, beyond)
                 found.square[:] -= 2 * lost
                 flat = table.peak[who] + least[b.cells, None] + found.upper()
                 bound = np.minimum(bound, flat + lost)
                 parabolas.put(there, found, b.valid)
-            change += prior[b.cells, None]
-            top = change.argmax(axis=-1)
             upper[there] = bound[b.valid]
-            wide = table.bend_of(bend[b.cells, None], slope)
-            rough[there] = np.maximum(curve / MAX_CURVE, wide / MAX_BEND)[b.valid]
-            seen[there] = (value + change.max(axis=-1) - lost)[b.valid]
-            where[there] = top[b.valid]
+            seen[there] = (best - lost)[b.valid]
         better = np.flatnonzero(seen > self.best[datum] + 1)
         if len(better):
             better = better[np.argsort(seen[better], kind="stable")]

@@ -20,7 +20,7 @@ from vaetheory.quadrature.tables import Table
 #: Safety factor of the variation of decoder outputs and log likelihoods between samples.
 SAFETY = 1.5
 #: Safety factor of the deviation from a linear map, of which a fit sees only a part.
-SAFETY_CURVE = 2.5
+SAFETY_CURVE = 3.0
 #: From this share of misfit on, by dimension, samples may have missed a ridge between them, ...
 #: (in three dimensions cells are so wide that half of all decoders would be suspect)
 ROUGH = {1: 0.2, 2: 0.2, 3: 0.35, 4: 0.35}
