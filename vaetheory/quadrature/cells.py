@@ -9,15 +9,15 @@ from vaetheory._validation import Array
 from vaetheory.gaussians import standard_log_prob
 from vaetheory.models import LatentModel
 from vaetheory.quadrature.blocks import Index, blocks
-from vaetheory.quadrature.pairs import MAX_PAIRS, Pairs, TooManyPairs, select, split
+from vaetheory.quadrature.pairs import MAX_PAIRS, Pairs, TooManyPairs, keep, select, split
 from vaetheory.quadrature.rules import LADDER, TensorRule, tensor_rule
 from vaetheory.quadrature.sums import LEAST, MOST, Observable, Part, Sums, columns_of
 from vaetheory.quadrature.tables import Table
 
 _LIMIT = 100_000
 _DEEPEST = 60
-#: Shares of the tolerance that is left which a round of the two rules may use up.
-_SPENT, _SPENT_FEW = 0.5, 0.3
+#: Shares of the tolerance that is left which the last rule may use up, and those before it.
+_SPENT, _SPENT_EARLY = 0.5, 0.3
 #: Nodes an axis that another digit takes: seen were one to two.
 _NODES_A_DIGIT = 1.5
 #: The rung of a pair that is done with.
@@ -61,43 +61,57 @@ def integrate(
     n, d = len(shift), model.latent_dim
     out = Sums.empty(shift, nodes, columns_of(observable, d))
     rules = [tensor_rule(d, count) for count in LADDER[d]]
+    sizes = np.array([len(rule.weights) + 1 for rule in rules])
+    # Cells that the budget cannot pay for are not begun: their data have no value.
+    out.gave_up = nodes + sizes[0] * np.bincount(pairs.datum, minlength=n) > max_nodes
+    pairs = keep(pairs, ~out.gave_up[pairs.datum])[0]
     for depth in range(_DEEPEST):
         if not len(pairs):
             break
         if len(pairs) > MAX_PAIRS and n > 1:
             raise TooManyPairs
-        # Which rule each pair waits for, and what the last one made of it.
-        rung, guess = np.zeros(len(pairs), dtype=np.intp), np.zeros(len(pairs))
+        # What each pair came to at last, and the rule that it waits for.
+        found = Part.empty(len(pairs), out.size.shape[1], d)
+        rung = np.zeros(len(pairs), dtype=np.intp)
         axes = np.zeros((len(pairs), d), dtype=bool)
         for i, rule in enumerate(rules):
-            last = i == len(rules) - 1
-            # Cells that the budget cannot pay for are not begun: their data have no value.
-            cost = (len(rule.weights) + 1) * np.bincount(pairs.datum[rung == i], minlength=n)
-            out.gave_up |= (cost > 0) & (out.nodes + cost > max_nodes)
-            now = np.flatnonzero((rung == i) & ~out.gave_up[pairs.datum])
+            now = np.flatnonzero(rung == i)
             if not len(now):
                 continue
             some = select(pairs.boxes, pairs.cell[now], pairs.datum[now])[0]
+            shift = out.shift.copy()
             part = _evaluate(model, table, some, out, rule, observable)
-            out.nodes += np.where(out.gave_up, 0, cost)
+            if i:
+                found.scale(np.exp(shift - out.shift)[pairs.datum])
+            found.put(now, part)
+            out.nodes += sizes[i] * np.bincount(some.datum, minlength=n)
             error, total = out.relative(part, some.datum)
-            total += np.bincount(pairs.datum, np.where(rung > i, guess, 0.0), minlength=n)
+            total += np.bincount(pairs.datum, np.where(rung > i, found.value, 0.0), minlength=n)
             worst = error.sum(axis=-1)
+            last = i == len(rules) - 1
             # A part of what is left is spent: the error never exceeds the tolerance.
-            share = _SPENT if last else _SPENT_FEW
+            share = _SPENT if last else _SPENT_EARLY
             allowed = np.maximum(share * (rtol * total - out.error), noise * total)
             accept = _acceptable(some.datum, worst, allowed)
             accept |= worst <= np.maximum(part.rounding, noise[some.datum] * part.value)
             if last and depth == _DEEPEST - 1:
                 accept[:] = True
-            out.add(part, some.datum, accept)
             wanted = allowed / np.maximum(np.bincount(some.datum[~accept], minlength=n), 1)
-            rung[now] = np.where(accept, _DONE, _next_rung(i, worst / wanted[some.datum], d))
-            guess[now] = part.value
+            following = _next_rung(i, worst / wanted[some.datum], d)
+            rung[now] = np.where(accept, _DONE, following)
             # Halved are the axes that hold most of the error.
             axes[now] = error >= 0.2 * error.max(axis=-1, keepdims=True, initial=0.0)
-        again = (rung >= len(rules)) & ~out.gave_up[pairs.datum]
-        pairs = _bisect(pairs, again, axes)
+            # What all that waits would cost decides, so that the budget is kept.
+            waits = rung > i
+            parts = sizes[0] << axes.sum(axis=-1)
+            price = np.where(rung < len(rules), sizes[np.minimum(rung, len(rules) - 1)], parts)
+            further = np.bincount(pairs.datum, np.where(waits, price, 0), minlength=n)
+            out.gave_up |= (further > 0) & (out.nodes + further > max_nodes)
+            ended = waits & out.gave_up[pairs.datum]
+            rung[ended] = _DONE
+            ended[now] |= accept
+            out.add(found, pairs.datum, ended)
+        pairs = _bisect(pairs, rung >= len(rules), axes)
     return out
 
 

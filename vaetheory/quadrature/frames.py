@@ -123,4 +123,6 @@ class Slots:
                 wide_b = REACH * (1 + np.abs(b.inverse @ a.axes).sum(axis=-1))
                 gap = (from_a > wide_a).any(axis=-1) | (from_b > wide_b).any(axis=-1)
                 apart[rows] &= gap | same
-        return Slots(self.frames, number), apart
+        # Few columns, those in use: each costs as much as another.
+        number = np.take_along_axis(number, np.argsort(number < 0, axis=1, kind="stable"), axis=1)
+        return Slots(self.frames, number[:, (number >= 0).any(axis=0)]), apart

@@ -32,7 +32,7 @@ _OFFSETS = (0.31, 0.17, -0.43, 0.09)
 _BAND = 2
 #: How far the fall over the last quarter is trusted to go on; 4 would go all the way. Beyond the
 #: last frequency a pole nearby of small residue can make the spectrum all but flat.
-_POWER = 1.0
+_POWER = 0.0
 #: Numbers of a block: what a decoder's outputs at some nodes take stays in the cache.
 _LIMIT = 150_000
 
