@@ -20,7 +20,7 @@ from vaetheory.quadrature.blocks import Index
 from vaetheory.quadrature.frames import Flags
 from vaetheory.quadrature.grid import level
 from vaetheory.quadrature.outskirts import log_prior_mass, mass_outside
-from vaetheory.quadrature.shifted import MOST_STEPS, SHIFTS, Lattices
+from vaetheory.quadrature.shifted import MOST_STEPS, Lattices
 from vaetheory.quadrature.sums import Observable, Part, Sums, columns_of
 from vaetheory.quadrature.survey import Grid
 from vaetheory.quadrature.tables import Table
@@ -92,7 +92,7 @@ def integrate_broad(
         Functions whose expectations are wanted as well, `(..., d) -> (..., K)`.
     """
     n, d = len(table.data), model.latent_dim
-    if d not in SHIFTS:
+    if d not in _FEWEST:
         return None
     rows = np.unique(np.linspace(0, n - 1, _PROBES).astype(np.intp))
     count = max(_first_steps(table.take(rows), grid, d), _FEWEST[d])

@@ -15,14 +15,20 @@ from vaetheory.quadrature.sums import LEAST, Observable, Part, columns_of
 from vaetheory.quadrature.tables import Table
 from vaetheory.rounding import ULP
 
-#: Shifts in steps, by dimension, found by search. A wave of up to 30 cycles a step spoils
-#: the mean of the lattices by at most 1.8 times their spread, and one cycle by a third of it,
-#: whatever its phase.
+#: Shifts in steps, by dimension, found by search. Whatever its phase, a wave spoils the mean of
+#: the lattices by at most this many times their spread: d = 1, one cycle a step a third, up to 30
+#: cycles 1.8; d = 2, one cycle along each axis or both 1.3, up to five 7; d = 3, one cycle 1.4, up
+#: to three 3.5; d = 4, one cycle 1, up to two 2.4.
 SHIFTS = {
     1: np.array([[0.0], [0.768], [0.297], [0.208]]),
-}
+    2: np.array([[0.0, 0.0], [0.462, 0.744], [0.846, 0.641]]),
+    3: np.array([[0.0, 0.0, 0.0], [0.109, 0.538, 0.932], [0.904, 0.483, 0.562],
+                 [0.656, 0.423, 0.455]]),
+    4: np.array([[0.0, 0.0, 0.0, 0.0], [0.518, 0.329, 0.888, 0.991], [0.005, 0.087, 0.477, 0.858],
+                 [0.446, 0.427, 0.008, 0.307], [0.081, 0.611, 0.026, 0.012]]),
+}  # fmt: skip
 #: Several waves may hide each other in the spread.
-SAFETY = 6.0
+SAFETY = 7.0
 #: Steps across the grid's box, at most, by dimension: beyond them other rules are cheaper.
 MOST_STEPS = {1: 500}
 #: Standard deviations from a posterior's top within which rounding matters.

@@ -12,17 +12,17 @@ from vaetheory.quadrature.lattice import lattice_rule, lattice_sum
 from vaetheory.quadrature.scan import Scan
 from vaetheory.quadrature.sums import Observable, Sums, add_up, columns_of
 
-#: Nodes an axis and radius of the core in standard deviations, coarse lattices first.
+#: Steps of the lattices and radius of the core in standard deviations, coarse lattices first.
 SIZES = {
-    2: ((39, 9.0), (45, 10.0), (61, 11.0)), 3: ((37, 9.0), (41, 9.5), (49, 11.0)), 4: ((29, 8.0),)
-}  # fmt: skip
-#: A posterior that falls by less than this, in nats, at that many standard deviations along an
-#: axis has too heavy a tail for a lattice; a Gaussian falls by 32.
-_FALL, _FAR = 20.0, 8.0
+    2: ((0.75, 9.0), (0.6, 10.0), (0.5, 11.0), (0.4, np.inf)),
+    3: ((0.75, 9.0), (0.6, 10.0), (0.5, 11.0)),
+    4: ((0.9, 8.0),),
+}
+#: The log of the error falls like this power of one over the step, or faster; lattices are tried
+#: that are to do by that, or by so much more.
+_FALL, _HOPEFUL = 1.3, 0.8
 #: Greatest error of a lattice relative to its own integral.
 _OWN = 1e-3
-#: A finer lattice is worth it where the coarse one's error is below this.
-_HOPEFUL = 1e-5
 
 
 def _frames_of(scan: Scan) -> Slots:
@@ -44,20 +44,6 @@ def _frames_of(scan: Scan) -> Slots:
     number = np.full((n, rank.max() + 1), -1)
     number[owner, rank] = np.arange(len(owner))
     return Slots(frames_at(model, data, owner, centre), number)
-
-
-def _light(scan: Scan, slots: Slots) -> Flags:
-    """Mark the data all of whose frames have light tails, `(N,)`."""
-    model, frames = scan.model, slots.frames
-    d = model.latent_dim
-    w = _FAR * np.concatenate([np.eye(d), -np.eye(d)])
-    data = scan.table.data[frames.owner]
-    top = model.log_joint(data, frames.centre)
-    heavy = (model.log_joint(data[:, None], frames.points(w)) > top[:, None] - _FALL).any(axis=-1)
-    out = np.ones(len(slots.number), dtype=bool)
-    out[frames.owner[heavy]] = False
-    scan.nodes += (2 * d + 1) * np.bincount(frames.owner, minlength=len(out))
-    return out
 
 
 def integrate_frames(
@@ -94,33 +80,36 @@ def integrate_frames(
     """
     model, n = scan.model, len(scan.table.data)
     slots, open_ = _frames_of(scan).distinct()
-    open_ &= _light(scan, slots)
     sums = Sums.empty(scan.best, scan.nodes, columns_of(observable, model.latent_dim))
-    done = np.zeros(n, dtype=bool)
-    for size, core in SIZES[model.latent_dim]:
-        if not open_.any():
-            break
-        rule = lattice_rule(model.latent_dim, size, core)
-        used = slots.number[open_].ravel()
+    done, wanted = np.zeros(n, dtype=bool), np.full(n, np.inf)
+    sizes = SIZES[model.latent_dim]
+    for step, core in sizes:
+        open_ &= wanted >= _HOPEFUL * sizes[-1][0]
+        rule = lattice_rule(model.latent_dim, step, core)
+        tried = open_ & ((step <= wanted) | (step == sizes[-1][0]))
+        used = slots.number[tried].ravel()
         some = slots.frames.take(used[used >= 0])
         cost = (len(rule.nodes) + 1) * np.bincount(some.owner, minlength=n)
         affordable = scan.nodes + cost <= max_nodes
-        open_ &= affordable
+        tried &= affordable
         some = some.take(affordable[some.owner])
         if not len(some):
-            break
+            continue
         owner = some.owner
         part = lattice_sum(model, scan.table, some, scan.best[owner], rule, observable)
-        scan.nodes += np.where(open_, cost, 0)
+        scan.nodes += np.where(tried, cost, 0)
         error, total = sums.relative(part, owner)
         # A lattice that has not converged in its own right has not seen what is in its frame,
         # however little it found there.
         blind = ~(part.error[:, 0] <= _OWN * part.value)
         open_[owner[blind]] = False
         error = add_up(owner, error[:, 0], n)
-        good = open_ & (error <= np.maximum(rtol, noise) * total) & (total > 0)
+        allowed = np.maximum(rtol, noise) * total
+        good = tried & open_ & (error <= allowed) & (total > 0)
         sums.add(part, owner, good[owner])
         done |= good
-        open_ &= ~good & (error <= _HOPEFUL * total)
+        open_ &= ~good & (affordable | ~tried)
+        ratio = np.log(np.clip(error / total, 1e-300, 0.999)) / np.log(allowed / total)
+        wanted[tried] = (step * np.clip(ratio, 0.0, 0.95) ** (1 / _FALL))[tried]
     dropped, shown = exclude(scan, slots, done)
     return sums, dropped, done & shown
