@@ -24,7 +24,7 @@ from vaetheory.quadrature.whitened import integrate_frames
 from vaetheory.rounding import ULP
 
 #: (datum, grid cell) pairs of a chunk: tables of this many numbers are in memory at once.
-_CHUNK = 1_000_000
+_CHUNK = 1_200_000
 _COARSEST = 1e-9
 _CLAIMED = 0.05
 #: The sum over the nodes may be off by this many standard deviations of the rounding noise.
@@ -108,7 +108,8 @@ def run(
     # Far from the data decoders may overflow; the clipped values are handled.
     with np.errstate(all="ignore"):
         grid = sample_grid(model, table(model.likelihood, data[:1]))
-        size = max(1, _CHUNK // len(grid.params))
+        chunks = -(-n * len(grid.params) // _CHUNK)
+        size = max(1, -(-n // chunks))
         # Chunks still to do, the next one last.
         todo = [np.s_[i : min(i + size, n)] for i in range(0, n, size)][::-1]
         while todo:

@@ -8,10 +8,12 @@ from vaetheory._validation import Array
 from vaetheory.quadrature.frames import Flags, Slots
 from vaetheory.quadrature.pairs import MAX_PAIRS, Pairs, TooManyPairs, keep
 from vaetheory.quadrature.scan import Scan
-from vaetheory.quadrature.variation import offsets
 
-#: Evaluations a frame after which it is left to the cells, by dimension.
-MOST = {2: 10_000, 3: 200_000, 4: 400_000}
+#: Pairs a frame after which it is left to the cells, by dimension.
+MOST = {2: 600, 3: 60_000, 4: 100_000}
+#: So many levels down the pairs of a datum become fewer from level to level, or are few, unless
+#: there is something at the border of a frame: that search would not end soon.
+_LEVELS, _FEW = 5, 16
 _DEEPEST = 40
 
 
@@ -37,8 +39,8 @@ def exclude(scan: Scan, slots: Slots, which: Flags) -> tuple[Array, Flags]:
     d = scan.model.latent_dim
     dropped, shown = np.zeros(len(which)), which.copy()
     best, spent = scan.best.copy(), scan.nodes.copy()
-    samples = len(offsets(d)) + 1
-    most = MOST[d] * (slots.number >= 0).sum(axis=-1)
+    frames = (slots.number >= 0).sum(axis=-1)
+    before = np.zeros(len(which), dtype=np.intp)
 
     def outside(pairs: Pairs) -> Flags:
         inside = slots.covered(pairs.boxes, pairs.cell, pairs.datum)
@@ -48,13 +50,16 @@ def exclude(scan: Scan, slots: Slots, which: Flags) -> tuple[Array, Flags]:
     pairs, calm = scan.survivors(which)
     pairs, used = keep(pairs, outside(pairs))
     calm = calm[used]
-    for _ in range(_DEEPEST):
+    for depth in range(_DEEPEST):
         if not len(pairs):
             return dropped, shown
         if len(pairs) > MAX_PAIRS and len(which) > 1:
             raise TooManyPairs
         # What a look at them would cost decides.
-        shown &= scan.nodes - spent + samples * scan.counts(pairs) <= most
+        count = scan.counts(pairs)
+        shown &= scan.nodes - spent + count <= MOST[d] * frames
+        shown &= (depth < _LEVELS) | (count <= np.maximum(before, _FEW * frames))
+        before = count
         pairs, used = keep(pairs, shown[pairs.datum])
         look = scan.examine(pairs, calm[used], slots, closely=False)
         scan.account(dropped, pairs, look.upper, ~look.alive)

@@ -14,13 +14,15 @@ from vaetheory.quadrature.sums import Observable, Sums, add_up, columns_of
 
 #: Steps of the lattices and radius of the core in standard deviations, coarse lattices first.
 SIZES = {
-    2: ((0.75, 9.0), (0.6, 10.0), (0.5, 11.0), (0.4, np.inf)),
+    2: ((0.75, 9.0), (0.6, 10.0), (0.5, 11.0)),
     3: ((0.75, 9.0), (0.6, 10.0), (0.5, 11.0)),
     4: ((0.9, 8.0),),
 }
 #: The log of the error falls like this power of one over the step, or faster; lattices are tried
-#: that are to do by that, or by so much more.
-_FALL, _HOPEFUL = 1.3, 0.8
+#: that are to do by that, or nearly.
+_FALL, _HOPEFUL = 1.3, 0.95
+#: Data that are tried first, and the share of them that lattices have to do for.
+_PROBES, _WORTH = 16, 0.25
 #: Greatest error of a lattice relative to its own integral.
 _OWN = 1e-3
 
@@ -79,20 +81,36 @@ def integrate_frames(
         The data for which that is the answer; the others are left to the cells.
     """
     model, n = scan.model, len(scan.table.data)
-    slots, open_ = _frames_of(scan).distinct()
+    slots, apart = _frames_of(scan).distinct()
     sums = Sums.empty(scan.best, scan.nodes, columns_of(observable, model.latent_dim))
-    done, wanted = np.zeros(n, dtype=bool), np.full(n, np.inf)
+    allowed = np.maximum(rtol, noise)
+    probes = np.zeros(n, dtype=bool)
+    probes[np.unique(np.linspace(0, n - 1, _PROBES).astype(np.intp))] = True
+    done = _lattices(scan, slots, apart & probes, sums, allowed, max_nodes, observable)
+    # Only where they do for some of the probes lattices are worth trying.
+    if done.sum() >= _WORTH * probes.sum():
+        done |= _lattices(scan, slots, apart & ~probes, sums, allowed, max_nodes, observable)
+    dropped, shown = exclude(scan, slots, done)
+    return sums, dropped, done & shown
+
+
+def _lattices(
+    scan: Scan, slots: Slots, open_: Flags, sums: Sums, allowed: Array, max_nodes: int,
+    observable: Observable | None,
+) -> Flags:
+    """Add to `sums` the integrals of the open data that lattices get right to what is allowed."""
+    model, n = scan.model, len(open_)
     sizes = SIZES[model.latent_dim]
+    done, wanted = np.zeros(n, dtype=bool), np.full(n, np.inf)
     for step, core in sizes:
-        open_ &= wanted >= _HOPEFUL * sizes[-1][0]
-        rule = lattice_rule(model.latent_dim, step, core)
+        open_ = open_ & (wanted >= _HOPEFUL * sizes[-1][0])
         tried = open_ & ((step <= wanted) | (step == sizes[-1][0]))
+        rule = lattice_rule(model.latent_dim, step, core)
         used = slots.number[tried].ravel()
         some = slots.frames.take(used[used >= 0])
         cost = (len(rule.nodes) + 1) * np.bincount(some.owner, minlength=n)
-        affordable = scan.nodes + cost <= max_nodes
-        tried &= affordable
-        some = some.take(affordable[some.owner])
+        tried &= scan.nodes + cost <= max_nodes
+        some = some.take(tried[some.owner])
         if not len(some):
             continue
         owner = some.owner
@@ -103,13 +121,11 @@ def integrate_frames(
         # however little it found there.
         blind = ~(part.error[:, 0] <= _OWN * part.value)
         open_[owner[blind]] = False
-        error = add_up(owner, error[:, 0], n)
-        allowed = np.maximum(rtol, noise) * total
-        good = tried & open_ & (error <= allowed) & (total > 0)
+        off = add_up(owner, error[:, 0], n) / np.where(total > 0, total, np.nan)
+        good = tried & open_ & (off <= allowed)
         sums.add(part, owner, good[owner])
         done |= good
-        open_ &= ~good & (affordable | ~tried)
-        ratio = np.log(np.clip(error / total, 1e-300, 0.999)) / np.log(allowed / total)
-        wanted[tried] = (step * np.clip(ratio, 0.0, 0.95) ** (1 / _FALL))[tried]
-    dropped, shown = exclude(scan, slots, done)
-    return sums, dropped, done & shown
+        open_ &= ~good
+        digits = np.log(np.clip(off, 1e-300, 0.999)) / np.log(allowed)
+        wanted[tried] = (step * np.minimum(digits, 0.95) ** (1 / _FALL))[tried]
+    return done
