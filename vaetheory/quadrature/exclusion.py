@@ -10,7 +10,7 @@ from vaetheory.quadrature.pairs import MAX_PAIRS, Pairs, TooManyPairs, keep
 from vaetheory.quadrature.scan import Scan
 
 #: Pairs a frame after which it is left to the cells, by dimension.
-MOST = {2: 600, 3: 60_000, 4: 100_000}
+MOST = {2: 1_500, 3: 60_000, 4: 100_000}
 #: So many levels down the pairs of a datum become fewer from level to level, or are few, unless
 #: there is something at the border of a frame: that search would not end soon.
 _LEVELS, _FEW = 5, 16

@@ -69,9 +69,10 @@ class Planes:
         square -= np.einsum("clj,clj->cl", pull, best)
         square -= self.ridge[cells, None]
         # Where the parabola's top lies outside the cell, or inside a frame, it is not reached.
-        variance = np.einsum("cjj->cj", inverse)[:, None, :, None]
-        away = np.stack([np.maximum(best, -1 - best), np.maximum(-best, best - 1)], axis=-1)
-        halves = np.maximum(away, 0) ** 2 / variance
+        variance = np.einsum("cjj->jc", inverse)[:, None, :, None]
+        along = np.moveaxis(best, -1, 0)
+        halves = np.stack([np.maximum(along, -1 - along), np.maximum(-along, along - 1)], axis=1)
+        halves = np.maximum(halves, 0) ** 2 / variance
         outside = np.zeros(square.shape)
         if beyond is not None:
             place = centre[:, None] + half[:, None] * best
@@ -109,7 +110,7 @@ class Parabolas:
     ----------
     square : array (...)
         Least |a|^2 on the whole plane.
-    halves : array (..., d, 2)
+    halves : array (d, 2, ...)
         By how much it is more in the lower and in the upper half of the cell along each axis.
     outside : array (...)
         By how much it is more outside the frames.
@@ -125,29 +126,33 @@ class Parabolas:
     @classmethod
     def empty(cls, count: int, d: int) -> Parabolas:
         """Room for some pairs."""
-        return cls(np.empty(count), np.empty((count, d, 2)), np.empty(count), np.empty(count))
+        return cls(np.empty(count), np.empty((d, 2, count)), np.empty(count), np.empty(count))
 
     def put(self, there: Index, other: Parabolas, which: Flags) -> None:
         """Take those of some pairs."""
-        self.square[there], self.halves[there] = other.square[which], other.halves[which]
+        self.square[there], self.halves[..., there] = other.square[which], other.halves[..., which]
         self.outside[there], self.curve[there] = other.outside[which], other.curve[which]
 
-    def take(self, which: Index | Flags) -> Parabolas:
+    def take(self, which: Index | Flags | slice) -> Parabolas:
         """Those of some pairs."""
         return Parabolas(
-            self.square[which], self.halves[which], self.outside[which], self.curve[which]
+            self.square[which], self.halves[..., which], self.outside[which], self.curve[which]
         )
 
-    def upper(self, chosen: Array | None = None) -> Array:
+    def whole(self) -> Array:
+        """By how much |a|^2 is more in the cell, along each axis, `(d, ...)`."""
+        return np.minimum(self.halves[:, 0], self.halves[:, 1])
+
+    def upper(self, along: Array | None = None) -> Array:
         """Bound log p(x, z), up to a constant, in the cells or in parts of them.
 
         Parameters
         ----------
-        chosen : array (..., d), optional
+        along : array (d, ...), optional
             By how much |a|^2 is more in the part along each axis; the whole cell by default.
         """
-        along = self.halves.min(axis=-1) if chosen is None else chosen
-        away = np.maximum(along.max(axis=-1), self.outside)
+        along = self.whole() if along is None else along
+        away = np.maximum(along.max(axis=0), self.outside)
         length = np.sqrt(np.maximum(self.square + away, 0)) - self.curve
         out: Array = -0.5 * np.maximum(length, 0) ** 2
         return out

@@ -422,9 +422,9 @@ class Scan:
             return kept, calm
         parabolas = look.parabolas.take(np.flatnonzero(which)[source])
         centre = pairs.boxes.centre[used]
-        above = (kept.boxes.centre > centre[parent])[kept.cell].astype(np.intp)
-        chosen = np.take_along_axis(parabolas.halves, above[..., None], axis=-1)[..., 0]
-        chosen = np.where(axes[parent][kept.cell], chosen, parabolas.halves.min(axis=-1))
+        above = (kept.boxes.centre > centre[parent])[kept.cell].T
+        chosen = np.where(above, parabolas.halves[:, 1], parabolas.halves[:, 0])
+        chosen = np.where(axes[parent][kept.cell].T, chosen, parabolas.whole())
         upper = parabolas.upper(chosen) + self.table.peak[kept.datum] - self.level[kept.datum]
         constant = 0.5 * self.model.latent_dim * LOG_2PI
         upper += (kept.boxes.log_volume() - constant)[kept.cell]
