@@ -79,12 +79,12 @@ class Planes:
             for column in beyond.number[datum].transpose(2, 0, 1):
                 left = _way_out(beyond.frames, column, place, half, inverse)
                 outside = np.where(column >= 0, np.maximum(outside, left), outside)
-        return Parabolas(square, halves, outside, np.broadcast_to(self.curve[cells, None], square.shape))
+        return Parabolas(
+            square, halves, outside, np.broadcast_to(self.curve[cells, None], square.shape)
+        )
 
 
-def _way_out(
-    frames: Frames, number: Index, place: Array, half: Array, inverse: Array
-) -> Array:
+def _way_out(frames: Frames, number: Index, place: Array, half: Array, inverse: Array) -> Array:
     """By how much |a|^2 grows on the way from `place` (C, L, d), its least, out of a frame."""
     d, many = half.shape[1], number.shape[1]
     # Long arrays of one component each: operations along axes of two or three are slow.

@@ -26,16 +26,18 @@ SAFETY_CURVE = 3.0
 ROUGH = {1: 0.2, 2: 0.2, 3: 0.35, 4: 0.35}
 #: ... that rises so many times higher than they show.
 UNSEEN = 3.0
+_INSIDE = np.array([[0.501, 0.617, 0.432, 0.691], [-0.612, 0.309, -0.47, 0.538]])
 _NUMBERS = 1_000_000
 
 
 @lru_cache(maxsize=8)
 def offsets(d: int) -> Array:
-    """Sample offsets `(K, d)` in [-1, 1]^d: every corner, where a decoder is farthest from a
-    plane, and two irregular points inside, so that no symmetry is hit by all."""
-    inside = np.array([0.9, -1.0])[:, None] * np.sqrt([[0.31, 0.47, 0.23, 0.59]])[:, :d]
-    inside[1] *= np.array([1.1, -0.45, 0.98, -0.7])[:d]
-    return np.concatenate([2.0 * corner_bits(d) - 1.0, inside])
+    """Sample offsets `(K, d)` in [-1, 1]^d: every corner, and two points inside.
+
+    At the corners a decoder is farthest from a plane, as a rule; those inside are irregular, so
+    that no symmetry is hit by all.
+    """
+    return np.concatenate([2.0 * corner_bits(d) - 1.0, _INSIDE[:, :d]])
 
 
 @lru_cache(maxsize=8)

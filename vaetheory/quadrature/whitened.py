@@ -95,7 +95,12 @@ def integrate_frames(
 
 
 def _lattices(
-    scan: Scan, slots: Slots, open_: Flags, sums: Sums, allowed: Array, max_nodes: int,
+    scan: Scan,
+    slots: Slots,
+    open_: Flags,
+    sums: Sums,
+    allowed: Array,
+    max_nodes: int,
     observable: Observable | None,
 ) -> Flags:
     """Add to `sums` the integrals of the open data that lattices get right to what is allowed."""
