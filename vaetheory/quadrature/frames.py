@@ -14,7 +14,10 @@ from vaetheory.quadrature.grid import Boxes
 
 #: Half-width of the box that a frame's lattice sees densely enough, in standard deviations.
 REACH = 11.0
-
+#: Where tails are compared, and how far a frame is moved at most, in standard deviations.
+_TAIL, _MOST = 8.0, 4.0
+#: Standard deviations at which nothing is left of a tail: a Gaussian has fallen by 45 nats.
+_ENOUGH = 9.5
 
 Flags = NDArray[np.bool_]
 
@@ -71,6 +74,23 @@ def frames_at(model: LatentModel, data: Array, owner: Index, centre: Array) -> F
     return Frames(owner, centre, axes, np.swapaxes(vectors / scale[:, None], -1, -2))
 
 
+def balanced(model: LatentModel, data: Array, frames: Frames) -> Frames:
+    """Move frames of skewed posteriors, whose longer tail would leave them, along that tail."""
+    d = frames.centre.shape[1]
+    ends = _TAIL * np.concatenate([np.eye(d), -np.eye(d)])
+    some = data[frames.owner]
+    fall = model.log_joint(some, frames.centre)[:, None]
+    fall = fall - model.log_joint(some[:, None], frames.points(ends))
+    # Standard deviations of the two halves of a Gaussian that falls by so much.
+    width = _TAIL / np.sqrt(2 * np.maximum(fall, 2.0))
+    more = np.clip(_ENOUGH * width - REACH, 0, _MOST)
+    step = more[:, :d] - more[:, d:]
+    # Where it hardly falls there is something else, and no tail to follow.
+    step = np.where((width < 2).all(axis=-1, keepdims=True), step, 0.0)
+    centre = frames.centre + np.einsum("fij,fj->fi", frames.axes, step)
+    return Frames(frames.owner, centre, frames.axes, frames.inverse)
+
+
 @dataclass(frozen=True)
 class Slots:
     """The frames of each datum.
@@ -97,32 +117,39 @@ class Slots:
             out |= (frame >= 0) & (reach <= REACH).all(axis=-1)
         return out
 
-    def distinct(self) -> tuple[Slots, Flags]:
-        """Drop frames that repeat one before them, and find the data whose frames overlap.
-
-        Returns
-        -------
-        slots : Slots
-            Without frames whose mode lies within three standard deviations of another's.
-        apart : array of bool (N,)
-            Where no two of the frames that are left overlap.
-        """
+    def distinct(self) -> Slots:
+        """Drop frames whose centre lies within three standard deviations of one before them."""
         number = self.number.copy()
-        apart = np.ones(len(number), dtype=bool)
+        for j in range(number.shape[1]):
+            for i in range(j):
+                rows = np.flatnonzero((number[:, i] >= 0) & (number[:, j] >= 0))
+                from_a, from_b = self._away(number[rows, i], number[rows, j])
+                same = np.minimum(from_a.max(axis=-1), from_b.max(axis=-1)) < 3
+                number[rows[same], j] = -1
+        # Few columns, those in use: each costs as much as another.
+        number = np.take_along_axis(number, np.argsort(number < 0, axis=1, kind="stable"), axis=1)
+        return Slots(self.frames, number[:, (number >= 0).any(axis=0)])
+
+    def apart(self) -> Flags:
+        """Mark the data no two of whose frames overlap, `(N,)`."""
+        number = self.number
+        out = np.ones(len(number), dtype=bool)
         for j in range(number.shape[1]):
             for i in range(j):
                 rows = np.flatnonzero((number[:, i] >= 0) & (number[:, j] >= 0))
                 a, b = self.frames.take(number[rows, i]), self.frames.take(number[rows, j])
-                away = b.centre - a.centre
-                from_a = np.abs(np.einsum("pij,pj->pi", a.inverse, away))
-                from_b = np.abs(np.einsum("pij,pj->pi", b.inverse, away))
-                same = np.minimum(from_a.max(axis=-1), from_b.max(axis=-1)) < 3
-                number[rows[same], j] = -1
+                from_a, from_b = self._away(number[rows, i], number[rows, j])
                 # Boxes are apart if they are so along an axis of one of them.
                 wide_a = REACH * (1 + np.abs(a.inverse @ b.axes).sum(axis=-1))
                 wide_b = REACH * (1 + np.abs(b.inverse @ a.axes).sum(axis=-1))
-                gap = (from_a > wide_a).any(axis=-1) | (from_b > wide_b).any(axis=-1)
-                apart[rows] &= gap | same
-        # Few columns, those in use: each costs as much as another.
-        number = np.take_along_axis(number, np.argsort(number < 0, axis=1, kind="stable"), axis=1)
-        return Slots(self.frames, number[:, (number >= 0).any(axis=0)]), apart
+                out[rows] &= (from_a > wide_a).any(axis=-1) | (from_b > wide_b).any(axis=-1)
+        return out
+
+    def _away(self, one: Index, other: Index) -> tuple[Array, Array]:
+        """Distances of the centres of frames along the axes of either, `(P, d)`."""
+        a, b = self.frames.take(one), self.frames.take(other)
+        away = b.centre - a.centre
+        return (
+            np.abs(np.einsum("pij,pj->pi", a.inverse, away)),
+            np.abs(np.einsum("pij,pj->pi", b.inverse, away)),
+        )

@@ -7,14 +7,14 @@ import numpy as np
 from vaetheory._validation import Array
 from vaetheory.modes import climb
 from vaetheory.quadrature.exclusion import exclude
-from vaetheory.quadrature.frames import Flags, Slots, frames_at
+from vaetheory.quadrature.frames import Flags, Slots, balanced, frames_at
 from vaetheory.quadrature.lattice import lattice_rule, lattice_sum
 from vaetheory.quadrature.scan import Scan
 from vaetheory.quadrature.sums import Observable, Sums, add_up, columns_of
 
 #: Steps of the lattices and radius of the core in standard deviations, coarse lattices first.
 SIZES = {
-    2: ((0.75, 9.0), (0.6, 10.0), (0.5, 11.0)),
+    2: ((0.75, 9.0), (0.6, 10.0), (0.5, 11.0), (0.4, np.inf)),
     3: ((0.75, 9.0), (0.6, 10.0), (0.5, 11.0)),
     4: ((0.9, 8.0),),
 }
@@ -22,7 +22,7 @@ SIZES = {
 #: that are to do by that, or nearly.
 _FALL, _HOPEFUL = 1.3, 0.95
 #: Data that are tried first, and the share of them that lattices have to do for.
-_PROBES, _WORTH = 16, 0.25
+_PROBES, _WORTH = 16, 0.5
 #: Greatest error of a lattice relative to its own integral.
 _OWN = 1e-3
 
@@ -81,7 +81,9 @@ def integrate_frames(
         The data for which that is the answer; the others are left to the cells.
     """
     model, n = scan.model, len(scan.table.data)
-    slots, apart = _frames_of(scan).distinct()
+    slots = _frames_of(scan).distinct()
+    slots = Slots(balanced(model, scan.table.data, slots.frames), slots.number)
+    apart = slots.apart()
     sums = Sums.empty(scan.best, scan.nodes, columns_of(observable, model.latent_dim))
     allowed = np.maximum(rtol, noise)
     probes = np.zeros(n, dtype=bool)
