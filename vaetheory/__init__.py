@@ -1,8 +1,11 @@
 """The theorems about variational auto-encoders, as a library that runs."""
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
 from vaetheory import decoders, flows, geometry, likelihoods, training
-from vaetheory.claims import CLAIMS
-from vaetheory.claims.runner import verify
 from vaetheory.constant_variance import (
     constant_variance_penalty,
     exact_penalty,
@@ -16,6 +19,10 @@ from vaetheory.models import LatentModel
 from vaetheory.objectives import baggins, bilbo
 from vaetheory.optimal_decoder import OptimalDecoder
 from vaetheory.stationary import stationary_posterior
+
+if TYPE_CHECKING:
+    from vaetheory.claims import CLAIMS
+    from vaetheory.claims.runner import verify
 
 __all__ = [
     "CLAIMS",
@@ -41,3 +48,18 @@ __all__ = [
     "training",
     "verify",
 ]
+
+#: The claims bring Hypothesis along: who only computes does not wait for it.
+_LATER = {"CLAIMS": "vaetheory.claims", "verify": "vaetheory.claims.runner"}
+
+
+def __getattr__(name: str) -> object:
+    if name == "claims":
+        return importlib.import_module("vaetheory.claims")
+    if name in _LATER:
+        return getattr(importlib.import_module(_LATER[name]), name)
+    raise AttributeError(f"module 'vaetheory' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, "claims"})
