@@ -378,7 +378,7 @@ def summary(rows: list[Row]) -> str:
         if row["verdict"] == "right" and float(row["ratio"]) < 1 / 1.2
     ]
     return (
-        f"In the median over the {len(ratios)} cases cubature takes {np.median(ratios):.2g} times the "
+        f"In the median over {len(ratios)} cases cubature takes {np.median(ratios):.2g} times the "
         "engine's seconds; one that was stopped counts with what it had taken, a wrong one as "
         f"endless. Right and faster by more than a fifth: {', '.join(faster) or 'none'}."
     )
