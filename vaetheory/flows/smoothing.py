@@ -419,8 +419,9 @@ class _Rows:
         if method in ("auto", "evidence"):
             exact = self._by_evidence(limit, rounding)
         if method in ("auto", "quadrature"):
-            # The dearest route is for what the two others leave open.
-            waiting = np.flatnonzero(~(local.reached(rtol) | exact.reached(rtol)))
+            # The dearest route is for what the two others leave open, or the evidence just reaches:
+            # of a difference few digits are left.
+            waiting = np.flatnonzero(~(local.reached(rtol) | exact.reached(0.1 * rtol)))
             if len(waiting):
                 at = Local(self.flow, self.z[self.index[waiting]])
                 local.improve(waiting, *_quadrature(at, self.scale[waiting], rtol))
