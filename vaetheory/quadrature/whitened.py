@@ -112,6 +112,8 @@ def _lattices(
     for step, core in sizes:
         open_ = open_ & (wanted >= _HOPEFUL * sizes[-1][0])
         tried = open_ & ((step <= wanted) | (step == sizes[-1][0]))
+        if not tried.any():
+            continue
         rule = lattice_rule(model.latent_dim, step, core)
         used = slots.number[tried].ravel()
         some = slots.frames.take(used[used >= 0])
