@@ -11,6 +11,7 @@ from vaetheory import LatentModel, decoders, likelihoods, log_evidence
 from vaetheory.quadrature import whitened
 from vaetheory.quadrature.grid import CELLS, inner, level
 from vaetheory.quadrature.lattice import lattice_rule
+from vaetheory.quadrature.shifted import SAFETY, SHIFTS
 from vaetheory.quadrature.tables import table
 from vaetheory.quadrature.variation import ROUGH, vary, vary_mesh
 
@@ -61,9 +62,9 @@ def test_samples_of_a_cell_cover_what_the_decoder_does_in_it(d, folded):
 @settings(max_examples=60, deadline=None)
 @given(
     d=st.sampled_from([2, 3]),
-    step=st.sampled_from([0.5, 0.6, 0.75, 0.9]),
+    step=st.sampled_from([0.5, 0.6, 0.72, 0.9]),
     digits=st.integers(0, 12),
-    cycles=st.lists(st.floats(-25, 25), min_size=3, max_size=3),
+    cycles=st.lists(st.floats(-70, 70), min_size=3, max_size=3),
     phase=st.floats(0, 6.28),
 )
 def test_waves_on_a_gaussian_are_in_the_error_of_shifted_lattices(d, step, digits, cycles, phase):
@@ -75,6 +76,61 @@ def test_waves_on_a_gaussian_are_in_the_error_of_shifted_lattices(d, step, digit
     assert abs(value - true) <= error + 1e-14, (
         f"a wave of {k} and height {height:g}: off by {value - true:.3g}, stated {error:.3g}"
     )
+
+
+@pytest.mark.parametrize("d", [1, 3, 4])
+def test_no_wave_hides_from_the_shifts(d):
+    reach = {1: 30, 3: 4, 4: 2}[d]
+    waves = np.stack(np.meshgrid(*[np.arange(-reach, reach + 1)] * d, indexing="ij"), axis=-1)
+    waves = waves.reshape(-1, d)
+    waves = waves[np.abs(waves).max(axis=-1) > 0]
+    turns = np.exp(2j * np.pi * waves @ SHIFTS[d].T)
+    for phase in np.linspace(0, np.pi, 90, endpoint=False):
+        seen = (np.exp(1j * phase) * turns).real
+        mean, spread = np.abs(seen.mean(axis=-1)), np.ptp(seen, axis=-1)
+        worst = (mean - SAFETY[d] * spread).argmax()
+        assert mean[worst] <= SAFETY[d] * spread[worst], (
+            f"{waves[worst]} cycles a step spoil the mean by {mean[worst]:.3g}, "
+            f"the lattices differ by {spread[worst]:.3g}"
+        )
+
+
+def test_no_wave_hides_from_lattices_on_the_plane():
+    # Shifts alone do not show (1, -6) cycles a step at one phase; the steps differ as well.
+    rule = lattice_rule(2, 0.72, 9.0)
+    density = np.exp(rule.log_weights - 0.5 * (rule.nodes**2).sum(axis=-1)) / (2 * np.pi)
+    k = np.stack(np.meshgrid(np.arange(-7, 8), np.arange(8), indexing="ij"), axis=-1).reshape(-1, 2)
+    k = 2 * np.pi / 0.72 * k[np.abs(k).max(axis=-1) > 0]
+    for phase in np.linspace(0, np.pi, 60, endpoint=False):
+        wave = 1e-6 * np.cos(rule.nodes @ k.T + phase).T
+        value, error = rule.integrate(density * (1 + wave))
+        worst = (np.abs(value - 1) - error).argmax()
+        assert abs(value[worst] - 1) <= error[worst] + 1e-14, (
+            f"a wave of {k[worst]} and phase {phase:.3g}: off by {value[worst] - 1:.3g}, "
+            f"stated {error[worst]:.3g}"
+        )
+
+
+@pytest.mark.parametrize("x", [[0.5, 0.5, 0.0], [0.3, -0.4, 0.0]])
+def test_what_the_grid_has_seen_is_not_left_to_lattices(x):
+    # A bump of width 0.03 at the centre of a cell, within a posterior of width 0.7.
+    place, width = np.array([0.75, 0.25]), 0.03
+
+    def decoder(z):
+        bump = 1.5 * anp.exp(-0.5 * ((z - place) ** 2).sum(axis=-1) / width**2)
+        return anp.concatenate([z, bump[..., None]], axis=-1)
+
+    model = LatentModel(decoder, likelihoods.Gaussian(scale=1.0), 2)
+    plain = LatentModel(decoders.Affine(np.eye(3)[:, :2], np.zeros(3)), model.likelihood, 2)
+    line = width * np.linspace(-10, 10, 401)
+    z = place + np.stack(np.meshgrid(line, line, indexing="ij"), axis=-1)
+    x, base = np.array(x), float(log_evidence(plain, x).value)
+    smooth = plain.log_joint(x, z)
+    more = np.exp(smooth - base) * np.expm1(model.log_joint(x, z) - smooth)
+    true = base + np.log1p(more.sum() * (width / 20) ** 2)
+    result = log_evidence(model, x)
+    off = abs(float(result.value) - true)
+    assert off <= result.error + 1e-13, f"off by {off:.3g}, stated {result.error:.3g}"
 
 
 def _dense(model, x, step, radius):

@@ -118,13 +118,16 @@ class Slots:
         return out
 
     def distinct(self) -> Slots:
-        """Drop frames whose centre lies within three standard deviations of one before them."""
+        """Drop frames whose centre lies within three standard deviations of one before them.
+
+        Those of both: a narrow mode within a broad one is no repetition of it.
+        """
         number = self.number.copy()
         for j in range(number.shape[1]):
             for i in range(j):
                 rows = np.flatnonzero((number[:, i] >= 0) & (number[:, j] >= 0))
                 from_a, from_b = self._away(number[rows, i], number[rows, j])
-                same = np.minimum(from_a.max(axis=-1), from_b.max(axis=-1)) < 3
+                same = np.maximum(from_a.max(axis=-1), from_b.max(axis=-1)) < 3
                 number[rows[same], j] = -1
         # Few columns, those in use: each costs as much as another.
         number = np.take_along_axis(number, np.argsort(number < 0, axis=1, kind="stable"), axis=1)

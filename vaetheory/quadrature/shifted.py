@@ -15,20 +15,21 @@ from vaetheory.quadrature.sums import LEAST, Observable, Part, columns_of
 from vaetheory.quadrature.tables import Table
 from vaetheory.rounding import ULP
 
-#: Shifts in steps, by dimension, found by search. Whatever its phase, a wave spoils the mean of
-#: the lattices by at most this many times their spread: d = 1, one cycle a step a third, up to 30
-#: cycles 1.8; d = 2, one cycle along each axis or both 1.3, up to five 7; d = 3, one cycle 1.4, up
-#: to three 3.5; d = 4, one cycle 1, up to two 2.4.
+#: Shifts in steps, by dimension, found by search, ...
 SHIFTS = {
     1: np.array([[0.0], [0.768], [0.297], [0.208]]),
     2: np.array([[0.0, 0.0], [0.462, 0.744], [0.846, 0.641]]),
-    3: np.array([[0.0, 0.0, 0.0], [0.109, 0.538, 0.932], [0.904, 0.483, 0.562],
-                 [0.656, 0.423, 0.455]]),
+    3: np.array([[0.0, 0.0, 0.0], [0.846, 0.455, 0.121], [0.512, 0.567, 0.306],
+                 [0.967, 0.022, 0.416]]),
     4: np.array([[0.0, 0.0, 0.0, 0.0], [0.518, 0.329, 0.888, 0.991], [0.005, 0.087, 0.477, 0.858],
                  [0.446, 0.427, 0.008, 0.307], [0.081, 0.611, 0.026, 0.012]]),
 }  # fmt: skip
-#: Several waves may hide each other in the spread.
-SAFETY = 7.0
+#: ... and how many times their spread the mean of the lattices is taken to be off. Whatever its
+#: phase, one wave spoils it by at most: d = 1, 1.8 times the spread, up to 30 cycles a step; d = 3,
+#: 7.1, up to four cycles along each axis (1.7 for one); d = 4, 2.4, up to two. From three shifts,
+#: d = 2, a wave of one phase can always hide (but 1.3 times for one cycle): there the steps must
+#: differ as well, see `lattice`: 9.5 times, up to seven. Several waves may hide each other.
+SAFETY = {1: 6.0, 2: 10.0, 3: 9.0, 4: 6.0}
 #: Steps across the grid's box, at most, by dimension: beyond them other rules are cheaper.
 MOST_STEPS = {1: 500}
 #: Standard deviations from a posterior's top within which rounding matters.
@@ -134,9 +135,9 @@ class Lattices:
                 totals.add(rows, values, z, away, lattice, columns)
         part = Part.empty(n, columns_of(observable, d), 1)
         part.value[:] = totals.value.mean(axis=-1)
-        part.error[:, 0] = SAFETY * np.ptp(totals.value, axis=-1)
+        part.error[:, 0] = SAFETY[d] * np.ptp(totals.value, axis=-1)
         part.moment[:], part.size[:] = totals.moment.mean(axis=-1), totals.size / m
-        part.moment_error[..., 0] = SAFETY * np.ptp(totals.moment, axis=-1)
+        part.moment_error[..., 0] = SAFETY[d] * np.ptp(totals.moment, axis=-1)
         shift = base[0] + totals.peak
         # Rounding of log p at the point, and of the products from there on.
         slope = np.sqrt(np.einsum("ld,ld->l", score[0], score[0]))

@@ -30,7 +30,7 @@ class Grid:
         Cells an axis.
     params : array (C, D)
         At the centres.
-    reach, curve, bend : array (C,)
+    reach, curve, bend, rough : array (C,)
         See `Variation` and `Table.bend`.
     """
 
@@ -39,12 +39,14 @@ class Grid:
     reach: Array
     curve: Array
     bend: Array
+    rough: Array
 
     def take(self, which: Index) -> Grid:
         """Some of the cells; `cells` stays."""
         return Grid(
-            self.cells, self.params[which], self.reach[which], self.curve[which], self.bend[which]
-        )
+            self.cells, self.params[which], self.reach[which], self.curve[which],
+            self.bend[which], self.rough[which],
+        )  # fmt: skip
 
 
 def _sample(model: LatentModel, table: Table, mesh: Mesh) -> tuple[Array, ...]:
@@ -64,10 +66,9 @@ def sample_grid(model: LatentModel, table: Table) -> Grid:
     cells = CELLS[d]
     weight = np.exp(standard_log_prob(level(d, cells).centre))
     while True:
-        *found, rough = _sample(model, table, inner(d, cells))
-        grid = Grid(cells, *found)
+        grid = Grid(cells, *_sample(model, table, inner(d, cells)))
         # Cells in which it looks nothing like a plane, apart from what is small anyway.
-        wavy = (rough > _WAVY) & (grid.reach > 1)
+        wavy = (grid.rough > _WAVY) & (grid.reach > 1)
         if cells == MOST_CELLS[d] or weight @ wavy <= _WAVY_SHARE * weight.sum():
             return grid
         cells *= 2

@@ -8,13 +8,17 @@ from vaetheory._validation import Array
 from vaetheory.modes import climb
 from vaetheory.quadrature.exclusion import exclude
 from vaetheory.quadrature.frames import Flags, Slots, balanced, frames_at
+from vaetheory.quadrature.grid import INNER, level
 from vaetheory.quadrature.lattice import lattice_rule, lattice_sum
+from vaetheory.quadrature.outskirts import log_prior_mass
 from vaetheory.quadrature.scan import Scan
+from vaetheory.quadrature.shifted import SHIFTS
 from vaetheory.quadrature.sums import Observable, Sums, add_up, columns_of
+from vaetheory.quadrature.variation import ROUGH
 
 #: Steps of the lattices and radius of the core in standard deviations, coarse lattices first.
 SIZES = {
-    2: ((0.75, 9.0), (0.6, 10.0), (0.5, 11.0), (0.4, np.inf)),
+    2: ((0.72, 9.0), (0.6, 10.0), (0.5, 11.0), (0.4, np.inf)),
     3: ((0.75, 9.0), (0.6, 10.0), (0.5, 11.0)),
     4: ((0.9, 8.0),),
 }
@@ -23,6 +27,10 @@ SIZES = {
 _FALL, _HOPEFUL = 1.3, 0.95
 #: Data that are tried first, and the share of them that lattices have to do for.
 _PROBES, _WORTH = 16, 0.5
+#: Cells are looked at that are less wide than so many distances of the nodes; nats that log p, or
+#: the decoder's curvature times the score, may bend by in them; the share of the tolerance that
+#: what is sharper may hold.
+_NEAR, _MAX_BEND, _MAX_CURVE, _LITTLE = 8.0, 0.6, 2.0, 0.25
 #: Greatest error of a lattice relative to its own integral.
 _OWN = 1e-3
 
@@ -92,8 +100,42 @@ def integrate_frames(
     # Only where they do for some of the probes lattices are worth trying.
     if done.sum() >= _WORTH * probes.sum():
         done |= _lattices(scan, slots, apart & ~probes, sums, allowed, max_nodes, observable)
+    # A coarser lattice than the last may have been enough: what matters is what it has seen.
+    done &= ~_hidden(scan, slots, done, rtol)
     dropped, shown = exclude(scan, slots, done)
     return sums, dropped, done & shown
+
+
+def _hidden(scan: Scan, slots: Slots, which: Flags, rtol: float) -> Flags:
+    """Mark data of whom the grid has seen something in its cells that lattices may have missed.
+
+    A cell that is much wider than the nodes are apart says nothing of what is between them.
+    """
+    if not which.any():
+        return which
+    d, grid = scan.model.latent_dim, scan.grid
+    spread = np.sqrt(np.einsum("fij,fij->fj", slots.frames.axes, slots.frames.axes).max(axis=-1))
+    widest = np.where(slots.number >= 0, spread[slots.number], 0.0).max(axis=-1)
+    apart = SIZES[d][0][0] * widest / len(SHIFTS[d]) ** (1 / d)
+    width = 2 * INNER / grid.cells
+    rows = np.flatnonzero(which & (width < _NEAR * apart))
+    out = np.zeros(len(which), dtype=bool)
+    cells = np.flatnonzero(scan.alive[rows].any(axis=0))
+    if not len(cells):
+        return out
+    table, some = scan.table.take(rows), grid.take(cells)
+    log_prob, slope = table.dense(some.params)
+    scan.nodes[rows] += len(cells)
+    sharp = np.maximum(table.bend_of(some.bend, slope) / _MAX_BEND, slope * some.curve / _MAX_CURVE)
+    # Both fall fourfold where the distance is halved, if the cell is smooth on its own scale.
+    smooth = some.rough <= 0.5 * ROUGH[d]
+    finer = np.minimum(apart[rows, None] / width, 1.0) ** 2
+    sharp *= np.where(smooth, finer, 1.0)
+    upper = np.minimum(table.upper(log_prob, slope, some.reach), table.peak[:, None])
+    upper += log_prior_mass(level(d, grid.cells).take(cells)) - scan.level[rows, None]
+    mass = np.where((sharp > 1) & scan.alive[rows][:, cells], np.exp(np.minimum(upper, 700.0)), 0.0)
+    out[rows] = mass.sum(axis=-1) > _LITTLE * rtol
+    return out
 
 
 def _lattices(
