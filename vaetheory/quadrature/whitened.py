@@ -96,14 +96,18 @@ def integrate_frames(
     allowed = np.maximum(rtol, noise)
     probes = np.zeros(n, dtype=bool)
     probes[np.unique(np.linspace(0, n - 1, _PROBES).astype(np.intp))] = True
-    done = _lattices(scan, slots, apart & probes, sums, allowed, max_nodes, observable)
-    # Only where they do for some of the probes lattices are worth trying.
-    if done.sum() >= _WORTH * probes.sum():
-        done |= _lattices(scan, slots, apart & ~probes, sums, allowed, max_nodes, observable)
-    # A coarser lattice than the last may have been enough: what matters is what it has seen.
-    done &= ~_hidden(scan, slots, done, rtol)
-    dropped, shown = exclude(scan, slots, done)
-    return sums, dropped, done & shown
+    done, dropped = np.zeros(n, dtype=bool), np.zeros(n)
+    for some in (probes, ~probes):
+        found = _lattices(scan, slots, apart & some, sums, allowed, max_nodes, observable)
+        # A coarser lattice than the last may have been enough: what matters is what it has seen.
+        found &= ~_hidden(scan, slots, found, rtol)
+        outside, shown = exclude(scan, slots, found)
+        done |= found & shown
+        dropped += outside
+        # Only where they do for many of the probes lattices are worth trying.
+        if done.sum() < _WORTH * probes.sum():
+            break
+    return sums, dropped, done
 
 
 def _hidden(scan: Scan, slots: Slots, which: Flags, rtol: float) -> Flags:
