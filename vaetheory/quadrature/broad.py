@@ -19,30 +19,26 @@ from vaetheory.models import LatentModel
 from vaetheory.quadrature.blocks import Index
 from vaetheory.quadrature.frames import Flags
 from vaetheory.quadrature.grid import level
-from vaetheory.quadrature.outskirts import log_prior_mass, mass_outside
+from vaetheory.quadrature.outskirts import mass_outside
+from vaetheory.quadrature.sharpness import LITTLE, sharp, sharp_mass
 from vaetheory.quadrature.shifted import MOST_STEPS, Lattices
 from vaetheory.quadrature.sums import Observable, Part, Sums, columns_of
-from vaetheory.quadrature.survey import Grid
+from vaetheory.quadrature.survey import Grid, probes
 from vaetheory.quadrature.tables import Table
 
-#: Data that are tried first.
-_PROBES = 16
 #: What `Grid.bend` says of half a step of the first lattices, and their fewest steps by dimension.
 _FIRST_BEND, _FEWEST = 0.3, {1: 96}
 _ATTEMPTS = 4
 #: With more steps the log of the error falls like this power of their number, or faster; a further
 #: attempt is to do for this share of the data that are left, with no more than so many times more.
 _FALL, _ENOUGH, _GROWTH = 1.15, 0.9, 2.2
-#: Nats that log p, or the decoder's curvature times the score, may bend by from a node to what is
-#: farthest from all: what is sharper may be hidden there. Safety factors included.
-_MAX_BEND, _MAX_CURVE = 0.6, 2.0
 #: How many times closer than in one lattice the nodes of all are.
 _CLOSER = {1: 2.1}
 #: Cells whose `curve` is this share of their `reach` are not smooth on their own scale: what is in
 #: them may be much narrower than they, and finer lattices are given no credit there.
 _UNEVEN = 0.09
-#: Share of the tolerance that rounding may take, and what the lattices have not seen.
-_ROUNDING, _LITTLE = 0.2, 0.25
+#: Share of the tolerance that rounding may take.
+_ROUNDING = 0.2
 
 
 @dataclass(frozen=True)
@@ -94,7 +90,7 @@ def integrate_broad(
     n, d = len(table.data), model.latent_dim
     if d not in _FEWEST:
         return None
-    rows = np.unique(np.linspace(0, n - 1, _PROBES).astype(np.intp))
+    rows = probes(n)
     count = max(_first_steps(table.take(rows), grid, d), _FEWEST[d])
     part, shift = Part.empty(n, columns_of(observable, d), 1), np.zeros(n)
     mode, dropped = np.zeros((n, d)), np.zeros(n)
@@ -142,7 +138,7 @@ def integrate_broad(
         part.error[here, 0] += several * hidden * part.value[here]
     sums = Sums.empty(shift, nodes, part.size.shape[1])
     sums.add(part, np.arange(n), done)
-    done &= dropped <= _LITTLE * rtol
+    done &= dropped <= LITTLE * rtol
     return Broad(sums, dropped, mode, done) if done.any() else None
 
 
@@ -164,22 +160,12 @@ def _hidden(table: Table, grid: Grid, d: int, count: int, found: Array) -> tuple
 
     It is relative to exp(found); with it comes the number of cells looked at.
     """
+    # Both grow by four where the step is doubled, if the cell is smooth.
     finer = (_CLOSER[d] * count / grid.cells) ** 2
-
-    def sharp(cells: Grid, slope: Array) -> Flags:
-        bend = table.bend_of(cells.bend, slope) / _MAX_BEND
-        # Both grow by four where the step is doubled, if the cell is smooth.
-        uneven = cells.curve > _UNEVEN * cells.reach
-        most = np.where(uneven, min(finer, 1.0), finer)
-        out: Flags = ~(np.maximum(bend, slope * cells.curve / _MAX_CURVE) <= most)
-        return out
-
-    which = np.flatnonzero(sharp(grid, table.greatest_slope(grid.params)))
+    most = np.where(grid.curve > _UNEVEN * grid.reach, min(finer, 1.0), finer)
+    which = np.flatnonzero(sharp(table, grid, table.greatest_slope(grid.params), most))
     if not len(which):
         return np.zeros(len(found)), 0
-    cells = grid.take(which)
-    log_prob, slope = table.dense(cells.params)
-    upper = np.minimum(table.upper(log_prob, slope, cells.reach), table.peak[:, None])
-    upper += log_prior_mass(level(d, grid.cells).take(which)) - found[:, None]
-    mass = np.where(sharp(cells, slope), np.exp(np.clip(upper, -700.0, 700.0)), 0.0)
+    boxes = level(d, grid.cells).take(which)
+    mass = sharp_mass(table, grid.take(which), boxes, found, most[which])
     return mass.sum(axis=-1), len(which)

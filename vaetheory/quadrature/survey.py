@@ -18,6 +18,13 @@ from vaetheory.quadrature.variation import SAFETY, batch, vary_mesh
 _WAVY = 0.45
 #: ... in cells that hold more than this share of the prior.
 _WAVY_SHARE = 0.05
+#: Data that a road is tried on first.
+_PROBES = 16
+
+
+def probes(n: int) -> Index:
+    """Some of n data, on which to try first what may be worth nothing."""
+    return np.unique(np.linspace(0, n - 1, _PROBES).astype(np.intp))
 
 
 @dataclass(frozen=True)

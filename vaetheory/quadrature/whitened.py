@@ -10,10 +10,11 @@ from vaetheory.quadrature.exclusion import exclude
 from vaetheory.quadrature.frames import Flags, Slots, balanced, frames_at
 from vaetheory.quadrature.grid import INNER, level
 from vaetheory.quadrature.lattice import lattice_rule, lattice_sum
-from vaetheory.quadrature.outskirts import log_prior_mass
 from vaetheory.quadrature.scan import Scan
+from vaetheory.quadrature.sharpness import LITTLE, sharp_mass
 from vaetheory.quadrature.shifted import SHIFTS
 from vaetheory.quadrature.sums import Observable, Sums, add_up, columns_of
+from vaetheory.quadrature.survey import probes
 from vaetheory.quadrature.variation import ROUGH
 
 #: Steps of the lattices and radius of the core in standard deviations, coarse lattices first.
@@ -25,12 +26,10 @@ SIZES = {
 #: The log of the error falls like this power of one over the step, or faster; lattices are tried
 #: that are to do by that, or nearly.
 _FALL, _HOPEFUL = 1.3, 0.95
-#: Data that are tried first, and the share of them that lattices have to do for.
-_PROBES, _WORTH = 16, 0.5
-#: Cells are looked at that are less wide than so many distances of the nodes; nats that log p, or
-#: the decoder's curvature times the score, may bend by in them; the share of the tolerance that
-#: what is sharper may hold.
-_NEAR, _MAX_BEND, _MAX_CURVE, _LITTLE = 8.0, 0.6, 2.0, 0.25
+#: Share of the data tried first that lattices have to do for.
+_WORTH = 0.5
+#: Cells are looked at that are less wide than so many distances of the nodes.
+_NEAR = 8.0
 #: Greatest error of a lattice relative to its own integral.
 _OWN = 1e-3
 
@@ -94,18 +93,17 @@ def integrate_frames(
     apart = slots.apart()
     sums = Sums.empty(scan.best, scan.nodes, columns_of(observable, model.latent_dim))
     allowed = np.maximum(rtol, noise)
-    probes = np.zeros(n, dtype=bool)
-    probes[np.unique(np.linspace(0, n - 1, _PROBES).astype(np.intp))] = True
+    first = np.zeros(n, dtype=bool)
+    first[probes(n)] = True
     done, dropped = np.zeros(n, dtype=bool), np.zeros(n)
-    for some in (probes, ~probes):
+    for some in (first, ~first):
         found = _lattices(scan, slots, apart & some, sums, allowed, max_nodes, observable)
-        # A coarser lattice than the last may have been enough: what matters is what it has seen.
         found &= ~_hidden(scan, slots, found, rtol)
         outside, shown = exclude(scan, slots, found)
         done |= found & shown
         dropped += outside
         # Only where they do for many of the probes lattices are worth trying.
-        if done.sum() < _WORTH * probes.sum():
+        if done.sum() < _WORTH * first.sum():
             break
     return sums, dropped, done
 
@@ -127,18 +125,14 @@ def _hidden(scan: Scan, slots: Slots, which: Flags, rtol: float) -> Flags:
     cells = np.flatnonzero(scan.alive[rows].any(axis=0))
     if not len(cells):
         return out
-    table, some = scan.table.take(rows), grid.take(cells)
-    log_prob, slope = table.dense(some.params)
     scan.nodes[rows] += len(cells)
-    sharp = np.maximum(table.bend_of(some.bend, slope) / _MAX_BEND, slope * some.curve / _MAX_CURVE)
-    # Both fall fourfold where the distance is halved, if the cell is smooth on its own scale.
-    smooth = some.rough <= 0.5 * ROUGH[d]
-    finer = np.minimum(apart[rows, None] / width, 1.0) ** 2
-    sharp *= np.where(smooth, finer, 1.0)
-    upper = np.minimum(table.upper(log_prob, slope, some.reach), table.peak[:, None])
-    upper += log_prior_mass(level(d, grid.cells).take(cells)) - scan.level[rows, None]
-    mass = np.where((sharp > 1) & scan.alive[rows][:, cells], np.exp(np.minimum(upper, 700.0)), 0.0)
-    out[rows] = mass.sum(axis=-1) > _LITTLE * rtol
+    # What they bend by falls fourfold where the distance is halved, if they are smooth.
+    seen = np.maximum(width / apart[rows, None], 1.0) ** 2
+    most = np.where(grid.rough[cells] <= 0.5 * ROUGH[d], seen, 1.0)
+    boxes = level(d, grid.cells).take(cells)
+    mass = sharp_mass(scan.table.take(rows), grid.take(cells), boxes, scan.level[rows], most)
+    mass[~scan.alive[rows][:, cells]] = 0.0
+    out[rows] = mass.sum(axis=-1) > LITTLE * rtol
     return out
 
 
