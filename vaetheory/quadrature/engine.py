@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from vaetheory._validation import Array
 from vaetheory.models import LatentModel
 from vaetheory.progress import Progress, report
+from vaetheory.quadrature.blocks import keep_freed_memory
 from vaetheory.quadrature.broad import integrate_broad
 from vaetheory.quadrature.cells import integrate
 from vaetheory.quadrature.grid import CELLS
@@ -100,6 +101,7 @@ def run(
     progress: Progress | None = None,
 ) -> Outcome:
     """Integrate for data `(N, D)`."""
+    keep_freed_memory()
     n = len(data)
     likelihood, data, offset = model.likelihood.reduced(data)
     if likelihood is not model.likelihood:

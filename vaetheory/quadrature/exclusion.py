@@ -47,9 +47,9 @@ def exclude(scan: Scan, slots: Slots, which: Flags) -> tuple[Array, Flags]:
         flags: Flags = ~inside & shown[pairs.datum]
         return flags
 
-    pairs, calm = scan.survivors(which)
-    pairs, used = keep(pairs, outside(pairs))
-    calm = calm[used]
+    pairs = scan.survivors(which)
+    pairs = keep(pairs, outside(pairs))[0]
+    calm = np.zeros(len(pairs.boxes))
     for depth in range(_DEEPEST):
         if not len(pairs):
             return dropped, shown

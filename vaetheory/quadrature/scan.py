@@ -39,8 +39,6 @@ class Scan(Search):
         Data and cells where the log joint is greatest among its neighbours (d > 1).
     outside : Pairs
         Cells outside the grid that are not dropped.
-    outside_reach : array (C,)
-        Their reach, see `Variation`.
     """
 
     grid: Grid = field(init=False)
@@ -48,13 +46,12 @@ class Scan(Search):
     rough: Array = field(init=False)
     summits: tuple[Index, Index] = field(init=False)
     outside: Pairs = field(init=False)
-    outside_reach: Array = field(init=False)
 
     def begin(self, grid: Grid) -> None:
         """Look at every cell of the grid, and of what surrounds it."""
         self._inner(grid)
         radius = radius_for(self.table, self.level, self.rtol)
-        self.outside, self.outside_reach = self._outer(radius)
+        self.outside = self._outer(radius)
         # What no cell covers.
         self.dropped += beyond(self.table, self.level, radius, self.model.latent_dim)
 
@@ -73,14 +70,12 @@ class Scan(Search):
         """Centres of the grid's cells, `(C, d)`."""
         return level(self.model.latent_dim, self.grid.cells).centre
 
-    def survivors(self, which: NDArray[np.bool_]) -> tuple[Pairs, Array]:
-        """The cells of some data that were not dropped, and the reach of each cell."""
+    def survivors(self, which: NDArray[np.bool_]) -> Pairs:
+        """The cells of some data that were not dropped."""
         d = self.model.latent_dim
         cell, datum = np.nonzero((self.alive & which[:, None]).T)
-        near, seen = select(level(d, self.grid.cells), cell, datum)
-        far, used = keep(self.outside, which[self.outside.datum])
-        reach = np.concatenate([self.grid.reach[seen], self.outside_reach[used]])
-        return join([near, far], d), reach
+        near = select(level(d, self.grid.cells), cell, datum)[0]
+        return join([near, keep(self.outside, which[self.outside.datum])[0]], d)
 
     def _drop(self, upper: Array) -> NDArray[np.bool_]:
         """Account for the pairs of a table `(N, C)` that are dropped; return the others."""
@@ -156,20 +151,17 @@ class Scan(Search):
             parts.append(select(boxes, cell, datum)[0])
         return parts
 
-    def _outer(self, radius: float) -> tuple[Pairs, Array]:
-        """The pairs outside the inner box that are not dropped, and the cells' reach."""
+    def _outer(self, radius: float) -> Pairs:
+        """The pairs outside the inner box that are not dropped."""
         parts: list[Pairs] = []
-        reach: list[Array] = [np.empty(0)]
         for some in outskirts(self.model, self.table, radius):
             self.nodes += len(some.boxes)
             better = np.flatnonzero(some.joint.max(axis=-1) > self.best + 1)
             if len(better):
                 self.climb(better, some.boxes.centre[some.joint[better].argmax(axis=-1)])
             cell, datum = np.nonzero(self._drop(some.upper - self.level[:, None]).T)
-            pairs, used = select(some.boxes, cell, datum)
-            parts.append(pairs)
-            reach.append(some.reach[used])
-        return join(parts, self.model.latent_dim), np.concatenate(reach)
+            parts.append(select(some.boxes, cell, datum)[0])
+        return join(parts, self.model.latent_dim)
 
     def _refine(self, pairs: Pairs, *, merging: bool = True) -> Pairs:
         """Branch and bound until every pair is dropped or resolved."""
