@@ -15,12 +15,11 @@ from vaetheory.quadrature.sharpness import LITTLE, sharp_mass
 from vaetheory.quadrature.shifted import SHIFTS
 from vaetheory.quadrature.sums import Observable, Sums, add_up, columns_of
 from vaetheory.quadrature.survey import probes
-from vaetheory.quadrature.variation import ROUGH
 
 #: Steps of the lattices and radius of the core in standard deviations, coarse lattices first.
 SIZES = {
-    2: ((0.72, 9.0), (0.6, 10.0), (0.5, 11.0), (0.4, np.inf)),
-    3: ((0.75, 9.0), (0.6, 10.0), (0.5, 11.0)),
+    2: ((0.8, 9.0), (0.66, 9.5), (0.56, 10.5), (0.47, 11.0), (0.4, np.inf)),
+    3: ((0.88, 9.0), (0.72, 9.5), (0.6, 10.5), (0.5, 11.0), (0.42, 11.5), (0.35, 12.0)),
     4: ((0.9, 8.0),),
 }
 #: The log of the error falls like this power of one over the step, or faster; lattices are tried
@@ -30,6 +29,8 @@ _FALL, _HOPEFUL = 1.3, 0.95
 _WORTH = 0.5
 #: Cells are looked at that are less wide than so many distances of the nodes.
 _NEAR = 8.0
+#: Cells of which so much is misfit, by dimension, are not taken to be smooth on a finer scale.
+_UNEVEN = {2: 0.1, 3: 0.175, 4: 0.175}
 #: Greatest error of a lattice relative to its own integral.
 _OWN = 1e-3
 
@@ -128,7 +129,7 @@ def _hidden(scan: Scan, slots: Slots, which: Flags, rtol: float) -> Flags:
     scan.nodes[rows] += len(cells)
     # What they bend by falls fourfold where the distance is halved, if they are smooth.
     seen = np.maximum(width / apart[rows, None], 1.0) ** 2
-    most = np.where(grid.rough[cells] <= 0.5 * ROUGH[d], seen, 1.0)
+    most = np.where(grid.rough[cells] <= _UNEVEN[d], seen, 1.0)
     boxes = level(d, grid.cells).take(cells)
     mass = sharp_mass(scan.table.take(rows), grid.take(cells), boxes, scan.level[rows], most)
     mass[~scan.alive[rows][:, cells]] = 0.0
