@@ -71,11 +71,12 @@ class LatticeRule:
 
 
 @lru_cache(maxsize=8)
-def _basis(d: int) -> Array:
+def basis(d: int) -> Array:
     """Rows that span the lattices, of unit volume: hexagonal, body-centred cubic (A_d*).
 
-    A lattice takes the waves of its dual for constants. Of all with as many nodes these keep the
-    longest of those waves shortest: a cubic lattice needs 15 % (d = 2), 41 % (d = 3) more nodes.
+    A lattice takes the waves of its dual for constants. Of all lattices with as many nodes those of
+    d = 2 and 3 keep the longest of these waves shortest: 15 % and 41 % more nodes is what it takes
+    along the axes.
     """
     gram = 2 * np.eye(d) - np.eye(d, k=1) - np.eye(d, k=-1)
     rows = np.linalg.cholesky(np.linalg.inv(gram))
@@ -87,7 +88,8 @@ def _basis(d: int) -> Array:
 def lattice_rule(d: int, step: float, core: float) -> LatticeRule:
     """Return the rule whose lattices have a step in the middle, all nodes up to a radius of `core`.
 
-    There is a node in a volume of step^d. Further out only every second node an axis is evaluated: a Gaussian is 1e-14 beyond 8.
+    Each has a node in a volume of step^d. Further out only every second one along each of its rows
+    is evaluated: a Gaussian is 1e-14 beyond 8.
 
     Examples
     --------
@@ -99,16 +101,16 @@ def lattice_rule(d: int, step: float, core: float) -> LatticeRule:
     >>> bool(abs(value - 1) < error < 1e-10)
     True
     """
-    most, basis = np.arcsinh(_MAP * _SPAN) / _MAP / _STRETCH.min() / step, _basis(d)
+    most, rows = np.arcsinh(_MAP * _SPAN) / _MAP / _STRETCH.min() / step, basis(d)
     # No lattice's node is at the mode: no symmetry of a posterior is hit.
     shifts = SHIFTS[d] - SHIFTS[d].mean(axis=0)
-    widest = np.ceil(most * np.abs(np.linalg.inv(basis)).sum(axis=0) + 1)
+    widest = np.ceil(most * np.abs(np.linalg.inv(rows)).sum(axis=0) + 1)
     numbers = [np.arange(-w, w + 1) for w in widest]
     grids = np.stack(np.meshgrid(*numbers, indexing="ij"), axis=-1).reshape(-1, d)
-    near = most + np.abs(shifts @ basis).max(axis=0)
-    grids = grids[(np.abs(grids @ basis) <= near).all(axis=-1)]
+    near = most + np.abs(shifts @ rows).max(axis=0)
+    grids = grids[(np.abs(grids @ rows) <= near).all(axis=-1)]
     steps = step * _STRETCH[: len(shifts), :d]
-    t = (steps * ((grids[:, None] + shifts) @ basis)).reshape(-1, d)
+    t = (steps * ((grids[:, None] + shifts) @ rows)).reshape(-1, d)
     nodes = np.sinh(_MAP * t) / _MAP
     log_weights = np.log(np.cosh(_MAP * t)).sum(axis=-1)
     log_weights += np.tile(np.log(steps).sum(axis=-1), len(grids))

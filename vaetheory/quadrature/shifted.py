@@ -18,7 +18,7 @@ from vaetheory.rounding import ULP
 #: Shifts in steps, by dimension, found by search, ...
 SHIFTS = {
     1: np.array([[0.0], [0.768], [0.297], [0.208]]),
-    2: np.array([[0.0, 0.0], [0.462, 0.744], [0.846, 0.641]]),
+    2: np.array([[0.0, 0.0], [0.633, 0.864], [0.341, 0.191]]),
     3: np.array([[0.0, 0.0, 0.0], [0.846, 0.455, 0.121], [0.512, 0.567, 0.306],
                  [0.967, 0.022, 0.416]]),
     4: np.array([[0.0, 0.0, 0.0, 0.0], [0.518, 0.329, 0.888, 0.991], [0.005, 0.087, 0.477, 0.858],
@@ -27,8 +27,9 @@ SHIFTS = {
 #: ... and how many times their spread the mean of the lattices is taken to be off. Whatever its
 #: phase, one wave spoils it by at most: d = 1, 1.8 times the spread, up to 30 cycles a step; d = 3,
 #: 7.1, up to four cycles along each axis (1.7 for one); d = 4, 2.4, up to two. From three shifts,
-#: d = 2, a wave of one phase can always hide (but 1.3 times for one cycle): there the steps must
-#: differ as well, see `lattice`: 9.5 times, up to seven. Several waves may hide each other.
+#: d = 2, a wave of one phase can always hide: there the steps must differ as well, see `lattice`: 9
+#: times, up to nine. So much for waves that one of the lattices takes for a constant; of random ones
+#: of up to three cycles a step 1 in 10,000 hides. Several waves may hide each other.
 SAFETY = {1: 6.0, 2: 10.0, 3: 9.0, 4: 6.0}
 #: Steps across the grid's box, at most, by dimension: beyond them other rules are cheaper.
 MOST_STEPS = {1: 500}

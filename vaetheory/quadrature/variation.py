@@ -22,9 +22,8 @@ SAFETY = 1.5
 #: Safety factor of the deviation from a linear map, of which a fit sees only a part.
 SAFETY_CURVE = 3.0
 #: From this share of misfit on, by dimension, samples may have missed a ridge between them, ...
-#: (below it they tell as much as in smoother cells, and as seldom too little: of 90,000 cells of
-#: wavy, bumpy and folded decoders a dimension, 1 in 2,000 changed by more than `reach`, d = 3; 1 in
-#: 300, d = 2; beyond it that share grows)
+#: (below it they tell as much as in smooth cells: of wavy, bumpy and folded decoders' cells one in
+#: a thousand changes by more than `reach`, whatever the misfit; in two dimensions more do beyond)
 ROUGH = {1: 0.2, 2: 0.3, 3: 0.45, 4: 0.45}
 #: ... that rises so many times higher than they show.
 UNSEEN = 3.0
