@@ -80,8 +80,7 @@ def _wild_decoder(rng, d):
 
 @pytest.mark.parametrize("d", [1, 2, 3])
 def test_samples_of_wild_cells_tell_nearly_always_what_they_vary_by(d):
-    # From `ROUGH` on three times as much is taken. Of 150,000 cells a dimension no more than one in
-    # 600 changed by more than their reach in any class of misfit up to there, smooth ones included.
+    # From `ROUGH` on three times as much is taken.
     rng = np.random.default_rng(d)
     points = rng.uniform(-1, 1, size=(200, d))
     off, misfit = [], []
