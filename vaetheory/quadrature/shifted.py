@@ -28,7 +28,7 @@ SHIFTS = {
 #: phase, one wave spoils it by at most: d = 1, 1.8 times the spread, up to 30 cycles a step; d = 3,
 #: 7.1, up to four cycles along each axis (1.7 for one); d = 4, 2.4, up to two. From three shifts,
 #: d = 2, a wave of one phase can always hide: there the steps must differ as well, see `lattice`: 9
-#: times, up to nine. That is of waves which one of the lattices takes for a constant; of random ones
+#: times, up to nine. These are waves that one of the lattices takes for constants; of random ones
 #: up to three cycles a step 1 in 10,000 hides. Several waves may hide each other.
 SAFETY = {1: 6.0, 2: 10.0, 3: 9.0, 4: 6.0}
 #: Steps across the grid's box, at most, by dimension: beyond them other rules are cheaper.
