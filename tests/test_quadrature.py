@@ -13,7 +13,7 @@ from vaetheory.quadrature.grid import CELLS, Boxes, inner, level
 from vaetheory.quadrature.lattice import basis, lattice_rule
 from vaetheory.quadrature.shifted import SAFETY, SHIFTS
 from vaetheory.quadrature.tables import table
-from vaetheory.quadrature.variation import ROUGH, vary, vary_mesh
+from vaetheory.quadrature.variation import ROUGH, UNSEEN, vary, vary_mesh
 
 
 def _random_model(rng, d, *, size=6, gain=1.0, folded=False):
@@ -59,50 +59,74 @@ def test_samples_of_a_cell_cover_what_the_decoder_does_in_it(d, folded):
     assert worst <= 3, f"d = {d}: a cell leaves its plane by {worst:.3g} times what is stated"
 
 
-def _wild_decoder(rng, d):
-    """Draw a decoder of the kinds that samples may see too little of: waves, bumps, folds."""
-    gain, size, many = np.exp(rng.uniform(-1, 2.5)), rng.choice([1, 2, 8]), rng.choice([2, 8, 32])
-    w, b = gain * rng.normal(size=(many, d)), rng.normal(size=many)
-    v = rng.normal(size=(many, size))
-    kind = rng.choice(["waves", "folds", "bumps", "steps"])
-    if kind == "waves":
-        return lambda z: np.sin(z @ w.T + 7 * b) @ v
-    if kind == "folds":
-        return lambda z: np.tanh((z * z) @ w.T + b) @ v
-    if kind == "bumps":
-        places, width = rng.uniform(-4, 4, size=(many, d)), np.exp(rng.uniform(-3, 0.5))
-        slope = rng.normal(size=(d, size))
-        return lambda z: (
-            z @ slope + np.exp(-0.5 * ((z[..., None, :] - places) ** 2).sum(-1) / width**2) @ v
-        )
-    return lambda z: np.tanh(z @ w.T + gain * b) @ v
+@pytest.mark.parametrize("d", [2, 3])
+def test_narrow_bumps_in_rough_cells_rise_no_higher_than_is_allowed_for(d):
+    # Three times what samples show; that alone would be too little for some per cent of them.
+    rng, half = np.random.default_rng(d), {2: 0.25, 3: 0.5}[d]
+    points = rng.uniform(-1, 1, size=(2000, d))
+    ratios = []
+    for _ in range(2500):
+        slope, normal = rng.normal(size=(d, 3)), rng.normal(size=d)
+        normal /= np.linalg.norm(normal)
+        top, width = half * rng.uniform(-1, 1, size=d), half * np.exp(rng.uniform(-2.3, 0.2))
+        rise = rng.normal(size=3)
+        rise *= np.linalg.norm(slope) * half * np.exp(rng.uniform(-0.5, 2.3)) / np.linalg.norm(rise)
+        ridge = rng.random() < 0.5
 
+        def decoder(z, slope=slope, normal=normal, top=top, width=width, rise=rise, ridge=ridge):
+            square = ((z - top) @ normal) ** 2 if ridge else ((z - top) ** 2).sum(axis=-1)
+            return z @ slope + np.exp(-0.5 * square / width**2)[..., None] * rise
 
-@pytest.mark.parametrize("d", [1, 2, 3])
-def test_samples_of_wild_cells_tell_nearly_always_what_they_vary_by(d):
-    # From `ROUGH` on three times as much is taken.
-    rng = np.random.default_rng(d)
-    points = rng.uniform(-1, 1, size=(200, d))
-    off, misfit = [], []
-    for _ in range(300):
-        decoder = _wild_decoder(rng, d)
-        size = decoder(np.zeros((1, d))).shape[-1]
         model = LatentModel(decoder, likelihoods.Gaussian(scale=1.0), d)
-        half = np.full((50, d), np.exp(rng.uniform(-3, 0.1)))
-        boxes = Boxes(rng.uniform(-5, 5, size=(50, d)), half)
-        v = vary(model, table(model.likelihood, np.zeros((1, size))), boxes)
-        values = model.decode(boxes.centre[:, None] + half[:, None] * points)
-        change = np.linalg.norm(values - v.centre[:, None], axis=-1).max(axis=-1)
-        off.append(change > v.reach)
-        misfit.append(v.rough)
-    off, misfit = np.concatenate(off), np.concatenate(misfit)
-    for low, high in ((0.0, 0.5 * ROUGH[d]), (0.5 * ROUGH[d], ROUGH[d]), (ROUGH[d], np.inf)):
-        some = off[(misfit > low) & (misfit <= high)]
-        assert len(some) > 1000, f"d = {d}: {len(some)} cells from {low} on are too few"
-        assert some.mean() <= 3e-3, (
-            f"d = {d}: {some.mean():.2%} of the cells whose misfit is {low} to {high} "
-            "change by more than their reach"
-        )
+        cell = Boxes(np.zeros((1, d)), np.full((1, d), half))
+        v = vary(model, table(model.likelihood, np.zeros((1, 3))), cell)
+        if v.rough[0] > ROUGH[d]:
+            values = model.decode(np.concatenate([half * points, top[None]])) - v.centre
+            ratios.append(np.linalg.norm(values, axis=-1).max() / v.reach[0])
+    ratios = np.array(ratios)
+    assert len(ratios) > 500, f"d = {d}: {len(ratios)} rough cells are too few"
+    assert (ratios > 1).mean() <= 0.005, f"d = {d}: {(ratios > 1).mean():.2%} exceed their reach"
+    assert (UNSEEN * ratios > 1).mean() > 0.01, f"d = {d}: the factor is not needed"
+
+
+_SLOPES = np.array([
+    [-1.12, 1.51, 1.55, 1.26, -2.68], [3.62, 0.55, 0.31, 0.89, -0.61],
+    [-0.34, -1.6, 1.41, 2.84, 1.4],
+])  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("slopes", "x", "top", "rise", "width"),
+    [
+        (8 * np.eye(2), [8.0, 0.0], [0.33, 1.65], [5.0, -13.0], 0.06),
+        (8 * np.eye(2), [8.0, 0.0], [0.93, 2.25], [1.0, -18.0], 0.07),
+        (
+            _SLOPES, [-3.07, 0.96, 1.23, 0.03, -3.6], [-2.27, -0.36, 0.66],
+            [-3.91, 5.9, 3.75, 1.27, -9.33], 0.087,
+        ),
+    ],
+)  # fmt: skip
+def test_detours_to_the_datum_in_a_rough_cell_are_found(slopes, x, top, rise, width):
+    # A decoder that is affine but for a narrow place where it comes near the datum once more. These
+    # were off by 6e-3, 2e-3 and 3e-5 while rough cells were trusted up to 0.3 and 0.45 of misfit.
+    x, top, rise = np.array(x), np.array(top), np.array(rise)
+    d, size = slopes.shape
+
+    def decoder(z):
+        bump = anp.exp(-0.5 * ((z - top) ** 2).sum(axis=-1) / width**2)
+        return z @ slopes + bump[..., None] * rise
+
+    model = LatentModel(decoder, likelihoods.Gaussian(scale=1.0), d)
+    plain = LatentModel(decoders.Affine(slopes.T, np.zeros(size)), model.likelihood, d)
+    line = width * np.linspace(-7, 7, {2: 801, 3: 111}[d])
+    z = top + np.stack(np.meshgrid(*[line] * d, indexing="ij"), axis=-1).reshape(-1, d)
+    base = float(log_evidence(plain, x).value)
+    more = np.exp(model.log_joint(x, z) - base) - np.exp(plain.log_joint(x, z) - base)
+    true = base + np.log1p(more.sum() * (line[1] - line[0]) ** d)
+    result = log_evidence(model, x)
+    off = abs(float(result.value) - true)
+    assert result.reached, f"status {result.status}"
+    assert off <= result.error + 1e-13, f"off by {off:.3g}, stated {result.error:.3g}"
 
 
 def test_hardly_any_random_wave_hides_from_lattices_on_the_plane():
@@ -124,7 +148,7 @@ def test_hardly_any_random_wave_hides_from_lattices_on_the_plane():
 @settings(max_examples=60, deadline=None)
 @given(
     d=st.sampled_from([2, 3]),
-    step=st.sampled_from([0.5, 0.6, 0.72, 0.9]),
+    step=st.sampled_from([0.47, 0.56, 0.66, 0.72, 0.8, 0.88]),
     digits=st.integers(0, 12),
     cycles=st.lists(st.floats(-70, 70), min_size=3, max_size=3),
     phase=st.floats(0, 6.28),
@@ -152,7 +176,7 @@ def test_no_wave_hides_from_the_shifts(d):
         mean, spread = np.abs(seen.mean(axis=-1)), np.ptp(seen, axis=-1)
         worst = (mean - SAFETY[d] * spread).argmax()
         assert mean[worst] <= SAFETY[d] * spread[worst], (
-            f"{waves[worst]} cycles a step spoil the mean by {mean[worst]:.3g}, "
+            f"the dual lattice's {waves[worst]} spoil the mean by {mean[worst]:.3g}, "
             f"the lattices differ by {spread[worst]:.3g}"
         )
 

@@ -1,10 +1,10 @@
 """Whitened lattices: trapezoid rules for each mode of each posterior, in its own axes.
 
-The nodes are w = sinh(a t) / a for equidistant t along every principal axis of the posterior: as
-dense as a Gaussian asks for in the middle, sparse in the tails, which are seen out to twelve
-standard deviations. The trapezoid rule converges exponentially in 1 / step under such a map. There
-are a few such lattices at irregular shifts, see `shifted`: by how much they disagree is how far
-they are off. Nothing is extrapolated.
+The nodes are w = sinh(a t) / a in the principal axes of the posterior, each t a point of a
+hexagonal (d = 2) or body-centred cubic (d = 3) lattice: as dense as a Gaussian asks for in the
+middle, sparse in the tails, which are seen out to twelve standard deviations. The trapezoid rule
+converges exponentially in 1 / step under such a map. There are a few such lattices at irregular
+shifts, see `shifted`: by how much they disagree is how far they are off. Nothing is extrapolated.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from vaetheory.quadrature.tables import Table
 
 #: Strength a of the map; the spacing has doubled at 1.7 / a standard deviations.
 _MAP = 0.15
-#: Steps of the lattices along each axis, relative to one: with the same steps for all some wave of
-#: many cycles a step, of one phase, would spoil all alike.
+#: Stretch of the lattices along each axis: without it some wave of many cycles a step, of one
+#: phase, would spoil all alike.
 _STRETCH = np.array([
     [1.0, 1.0, 1.0, 1.0], [1.04, 0.92, 1.0, 1.0], [0.92, 1.04, 1.04, 0.97],
     [1.0, 1.0, 0.97, 1.04], [0.985, 0.985, 1.02, 1.02],
@@ -45,7 +45,7 @@ class LatticeRule:
     Attributes
     ----------
     nodes : array (M, d)
-        The core first, then every second node an axis of what surrounds it.
+        The core first, then every second node, along each row of `basis`, of what surrounds it.
     log_weights : array (M,)
         Of a lattice by itself.
     lattice : array (M, L)
@@ -72,7 +72,7 @@ class LatticeRule:
 
 @lru_cache(maxsize=8)
 def basis(d: int) -> Array:
-    """Rows that span the lattices, of unit volume: hexagonal, body-centred cubic (A_d*).
+    """Rows that span the lattices, of unit volume: A_d*, hexagonal or body-centred cubic.
 
     A lattice takes the waves of its dual for constants. Of all lattices with as many nodes those of
     d = 2 and 3 keep the longest of these waves shortest: 15 % and 41 % more nodes is what it takes
@@ -88,8 +88,8 @@ def basis(d: int) -> Array:
 def lattice_rule(d: int, step: float, core: float) -> LatticeRule:
     """Return the rule whose lattices have a step in the middle, all nodes up to a radius of `core`.
 
-    Each has a node in a volume of step^d. Further out only every second one along each of its rows
-    is evaluated: a Gaussian is 1e-14 beyond 8.
+    Each has a node in a volume of step^d, or nearly: they are stretched. Further out only every
+    second one along each of its rows is evaluated: a Gaussian is 1e-14 beyond 8.
 
     Examples
     --------
