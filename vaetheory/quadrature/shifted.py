@@ -28,9 +28,9 @@ SHIFTS = {
 #: phase, a wave that all of them take for a constant spoils it by at most: d = 1, 1.8 times the
 #: spread, up to 30 cycles a step; d = 3, 7.1, up to four along each vector of the dual lattice (1.7
 #: for one); d = 4, 2.4, up to two. From three shifts, d = 2, some such wave can always hide: there
-#: the steps differ as well, see `lattice`. Then what the unstretched one takes for a constant, up to
-#: nine cycles, spoils the mean by 9 times the spread, but what a stretched one does, at one phase, by
-#: up to 28. Of random waves up to three cycles a step 1 in 6,000 hides (d = 2), fewer do for d = 3.
+#: the steps differ as well, see `lattice`. What the unstretched one takes for a constant, up to
+#: nine cycles, then spoils the mean by 9 times the spread, and what a stretched one does by up to
+#: 28, at one phase. Of random waves up to three cycles a step 1 in 6,000 hides (d = 2).
 #: Several waves may hide each other.
 SAFETY = {1: 6.0, 2: 10.0, 3: 9.0, 4: 6.0}
 #: Steps across the grid's box, at most, by dimension: beyond them other rules are cheaper.
