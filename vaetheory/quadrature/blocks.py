@@ -79,9 +79,9 @@ def blocks(cell: Index, *, per_pair: int, per_cell: int, limit: int) -> Iterator
 def keep_freed_memory() -> None:
     """Let the C library reuse what blocks have freed instead of handing it back to the system.
 
-    Memory that was handed back is faulted in page by page when it is wanted again, which took up to
-    a third of a call for a single datum. glibc reuses blocks of any size up to that of the largest
-    it has seen freed, 32 MiB at most, and keeps twice as many bytes free at the end of its heap.
+    Memory that was handed back is faulted in page by page when it is wanted again, which took a
+    fifth to a quarter of short calls. glibc reuses blocks of any size up to that of the largest it
+    has seen freed, 32 MiB at most, and keeps twice as many bytes free at the end of its heap.
     That holds for the whole process from then on (20 MB more were seen); to others it does nothing.
     """
     np.empty(_MAPPED, dtype=np.uint8)

@@ -107,6 +107,7 @@ def lattice_rule(d: int, step: float, core: float) -> LatticeRule:
     widest = np.ceil(most * np.abs(np.linalg.inv(rows)).sum(axis=0) + 1)
     numbers = [np.arange(-w, w + 1) for w in widest]
     grids = np.stack(np.meshgrid(*numbers, indexing="ij"), axis=-1).reshape(-1, d)
+    # The rows are oblique: one in three (d = 2) to three in four (d = 4) lie outside the span.
     near = most + np.abs(shifts @ rows).max(axis=0)
     grids = grids[(np.abs(grids @ rows) <= near).all(axis=-1)]
     steps = step * _STRETCH[: len(shifts), :d]
