@@ -11,7 +11,7 @@ from vaetheory.models import LatentModel
 from vaetheory.quadrature.blocks import Index, blocks
 from vaetheory.quadrature.pairs import MAX_PAIRS, Pairs, TooManyPairs, keep, select, split
 from vaetheory.quadrature.rules import LADDER, TensorRule, tensor_rule
-from vaetheory.quadrature.sums import LEAST, MOST, Observable, Part, Sums, columns_of
+from vaetheory.quadrature.sums import LEAST, MOST, TAIL, Observable, Part, Sums, columns_of
 from vaetheory.quadrature.tables import Table
 from vaetheory.rounding import ULP
 
@@ -187,6 +187,7 @@ def _evaluate(
         volume = half.prod(axis=-1)[:, None, None]
         lost = table.rounding(base, datum, offset, out.shift[datum])
         unlike = [volume * line for line in rule.unlike(exponent, lost + noise[datum])]
+        far = exponent < TAIL
         np.maximum(exponent, LEAST, out=exponent)
         if peak.max() > MOST:
             np.minimum(exponent, MOST, out=exponent)
@@ -213,7 +214,8 @@ def _evaluate(
                 integral, worst = rule.integrate(exponent * column, off)
                 part.moment[there, k] = integral[b.valid]
                 part.moment_error[there, k] = worst[b.valid]
-                size = (exponent * modulus) @ rule.weights
-                part.size[there, k] = size[b.valid]
+                modulus = exponent * modulus
+                part.size[there, k] = (modulus @ rule.weights)[b.valid]
+                part.tail[there, k] = ((far * modulus) @ rule.weights)[b.valid]
     out.rescale(pairs.datum, top, part)
     return part
