@@ -187,7 +187,7 @@ def _evaluate(
         volume = half.prod(axis=-1)[:, None, None]
         lost = table.rounding(base, datum, offset, out.shift[datum])
         unlike = [volume * line for line in rule.unlike(exponent, lost + noise[datum])]
-        far = exponent < TAIL
+        far = exponent < TAIL if observable is not None else None
         np.maximum(exponent, LEAST, out=exponent)
         if peak.max() > MOST:
             np.minimum(exponent, MOST, out=exponent)
@@ -216,6 +216,7 @@ def _evaluate(
                 part.moment_error[there, k] = worst[b.valid]
                 modulus = exponent * modulus
                 part.size[there, k] = (modulus @ rule.weights)[b.valid]
-                part.tail[there, k] = ((far * modulus) @ rule.weights)[b.valid]
+                modulus[~far] = 0.0
+                part.tail[there, k] = (modulus @ rule.weights)[b.valid]
     out.rescale(pairs.datum, top, part)
     return part

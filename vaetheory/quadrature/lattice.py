@@ -157,7 +157,7 @@ def lattice_sum(
             # The prior is centred like the likelihood, for the same reason.
             exponent -= np.einsum("fmd,fmd->fm", step, some.centre[:, None] + 0.5 * step)
             here[:, j : j + piece] = exponent
-        far = here < TAIL - offset[:, None]
+        far = here < TAIL - offset[:, None] if observable is not None else None
         here += (offset + log_volume[now])[:, None] + rule.log_weights
         np.clip(here, LEAST, MOST, out=here)
         np.exp(here, out=here)
