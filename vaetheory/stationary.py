@@ -22,12 +22,14 @@ _ITERATIONS = 200
 _MEMORY = 6
 # Steps without the deficit halving after which a row is left as it is.
 _PATIENCE = 25
+# Fall of the ELBO, relative to its size, that is put down to a coarse rule.
+_ROUGH = 1e-6
 # Nodes at a time: their outputs stay in the cache.
 _CHUNK = 2**12
 # Gauss-Hermite orders by dimension, in more dimensions of at most so many nodes, and the lattices.
 _ORDERS = {1: (12,), 2: (8, 14), 3: (5, 8)}
 _MOST_HERMITE = 2**16
-_LATTICES = {1: 5, 2: 3, 3: 2}
+_LATTICES = {1: 5, 2: 4, 3: 2}
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ class StationaryPosterior(Posterior):
         Estimate of the error of `value` plus `deficit`.
     deficit : array (...)
         Estimate, in nats, of what the ELBO (where the covariance is shared, its mean over the
-        data) still gains on the way to the stationary point.
+        data) still gains on the way to the stationary point, with what the quadrature does not
+        know of it. It is of second order: far from a stationary point it is a guess.
     status : array of str (...)
         `"reached"` where the deficit fell below the tolerance.
     iterations : int
@@ -71,7 +74,10 @@ def stationary_posterior(
     ELBOs that is stationary.
 
     Fixed-point (natural-gradient) steps on the stationarity conditions of claim 3b, mixed by
-    Anderson's scheme, with the expectations by rules of increasing strength. By
+    Anderson's scheme, with the expectations by rules of increasing strength. They are taken from
+    values of U alone, by Stein's identities, and so are right where the decoder has kinks or jumps
+    as well; such posteriors are "not reached" as a rule, since quadrature converges slowly there,
+    and their errors and deficits say by how much (up to three dimensions, as for `elbo`). By
     default they start from the highest mode found with the inverse Hessian there; where the
     ELBO has several stationary points the one reached from the start is returned.
 
@@ -101,6 +107,10 @@ def stationary_posterior(
     Source: claims 3b to 3d, 5d. grad_m ELBO = -E[grad U], grad_S ELBO = 1/2 (S^-1 - E[A]); of
     the mean over the data, grad_S = 1/2 (S^-1 - mean E[A]). A shared covariance is stationary for
     the mean only: the ELBO of one datum alone moves with the root of the deficit.
+
+    With z = m + R w and S = R R^T the expectations are E[grad U] = R^-T E[w U] and
+    E[A] = R^-T E[(w w^T - I) U] R^-1 (claim 4b). At a kink of U the mean of the Hessian's values is
+    not E[A]: they do not know of the kink.
 
     Examples
     --------
@@ -200,9 +210,7 @@ class _Moments:
     bend_error: Array
 
 
-def _points(
-    X: Array, loc: Array, root: Array, rule: Rule
-) -> Iterator[tuple[slice, Array, Array]]:
+def _points(X: Array, loc: Array, root: Array, rule: Rule) -> Iterator[tuple[slice, Array, Array]]:
     """Rows of the flattened means `(n N, d)`, their data and the nodes of their posteriors."""
     x_all, m_all = X.reshape(-1, X.shape[-1]), loc.reshape(-1, loc.shape[-1])
     roots = np.repeat(root, loc.shape[1], axis=0)
@@ -313,7 +321,9 @@ class _Ascent:
         targets, residuals = np.zeros((2, _MEMORY, count, size))
         filled = np.zeros((_MEMORY, count), dtype=bool)
         height = np.full(count, -np.inf)
-        old_loc, old_precision = self.loc.copy(), self.precision.copy()
+        # Means and precision as they were, and as a plain step makes them.
+        old, plain = ((self.loc.copy(), self.precision.copy()) for _ in range(2))
+        share = np.ones(count)
         halvings, stale = np.zeros((2, count), dtype=int)
         least, unsure = np.full(count, np.inf), np.zeros(count, dtype=bool)
         before = self.deficit[rows]
@@ -324,24 +334,29 @@ class _Ascent:
             step += 1
             new, goal, target, deficit, unknown = self._look(active, rule)
             # Either sign of progress will do: the ELBO of a coarse rule and its stationarity
-            # conditions disagree by the error of the rule.
-            lower = new < height[active] - 1e-13 * (1 + np.abs(new))
-            worse = lower & (deficit > self.deficit[active])
-            # Rows that fell go back half-way and forget how they got there.
+            # conditions disagree by the error of the rule. A fall by more than was to be gained
+            # is none.
+            fall = height[active] - new
+            worse = (fall > 1e-13 * (1 + np.abs(new))) & (
+                (deficit > self.deficit[active])
+                | (fall > self.deficit[active] + _ROUGH * (1 + np.abs(new)))
+            )
+            # Rows that fell go back, forget how they got there, and take a shorter plain step.
             back = active[worse]
-            self.loc[back] = (self.loc[back] + old_loc[back]) / 2
-            self.precision[back] = (self.precision[back] + old_precision[back]) / 2
+            share[back] /= 2
             filled[:, back] = False
             halvings[back] += 1
+            self._move(back, old, plain, share)
 
             keep, goal, target = active[~worse], goal[~worse], target[~worse]
             height[keep], self.deficit[keep], halvings[keep] = new[~worse], deficit[~worse], 0
             self.unknown[keep] = unknown[~worse]
-            old_loc[keep], old_precision[keep] = self.loc[keep], self.precision[keep]
+            for kept, now in zip(old, (self.loc, self.precision), strict=True):
+                kept[keep] = now[keep]
             # The first step of all is taken even from a point that is good enough: where the
             # rule is exact it ends at the stationary point itself.
             enough = rtol * (1 + np.abs(new))
-            better = deficit < 0.5 * least[active]
+            better = (deficit < 0.5 * least[active]) | (-fall > 0.01 * deficit)
             stale[active] = np.where(better, 0, stale[active] + 1)
             least[active] = np.minimum(least[active], deficit)
             # A nearly singular precision is inverted only to its condition number.
@@ -352,7 +367,6 @@ class _Ascent:
             done |= stale[active] >= _PATIENCE
             if step == 1:
                 done &= np.isfinite(before)
-            if step == 1:
                 moved = (deficit > floor) | ~np.isfinite(before)
             unsure[active] = unknown > floor
             active = active[(worse | ~done) & (halvings[active] < 40)]
@@ -360,6 +374,7 @@ class _Ascent:
                 break
             go = ~done[~worse]
             keep, goal, target = keep[go], goal[go], target[go]
+            plain[0][keep], plain[1][keep] = goal, target
             slot = step % _MEMORY
             targets[slot, keep] = self._pack(keep, goal, target)
             current = self._pack(keep, self.loc[keep], self.precision[keep])
@@ -367,7 +382,20 @@ class _Ascent:
             filled[slot, keep] = True
             mixed = _mix(targets[:, keep], residuals[:, keep], filled[:, keep], slot)
             self._unpack(keep, mixed, goal, target)
+            # After steps that were too long the next ones are shorter, and grow again.
+            self._move(keep[share[keep] < 1], old, plain, share)
+            share[keep] = np.minimum(2 * share[keep], 1.0)
+        # Where a row was seen last and found no worse, which its deficit is of.
+        self.loc[rows], self.precision[rows] = old[0][rows], old[1][rows]
         return step, rows[moved | unsure[rows]]
+
+    def _move(
+        self, rows: np.ndarray, old: tuple[Array, Array], plain: tuple[Array, Array], share: Array
+    ) -> None:
+        """Take a share of the plain step."""
+        part = share[rows, None, None]
+        self.loc[rows] = old[0][rows] + part * (plain[0][rows] - old[0][rows])
+        self.precision[rows] = old[1][rows] + part * (plain[1][rows] - old[1][rows])
 
     def _pack(self, rows: np.ndarray, loc: Array, precision: Array) -> Array:
         """Means and precision as one vector, in units of the first posterior."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vaetheory._validation import Array
 from vaetheory.gaussians import standard_log_prob
@@ -86,7 +87,7 @@ class Rule:
     nodes: Array
     weights: Array
     parts: tuple[slice, ...]
-    outside: Array
+    outside: NDArray[np.bool_]
 
     @classmethod
     def alone(cls, nodes: Array, weights: Array) -> Rule:
@@ -171,8 +172,9 @@ def gaussian_expectation(
     Kinks and jumps: up to three dimensions the figure holds, for lattices at irregular shifts see
     them at different phases. It falls like step^2 at a kink and like the step at a jump, so such
     rows end as "gave up" unless the kinks are weak or far out, or the tolerance is loose. Beyond
-    three dimensions the figure is for smooth integrands: a kink can be off by more. A spike so narrow that it lies between the nodes, a
-    tenth of a deviation or less, and leaves no trace beside it is not seen in any dimension.
+    three dimensions the figure is for smooth integrands: at a kink it can be too small. In any
+    dimension a spike is not seen that lies between the nodes, a tenth of a deviation or less wide,
+    and leaves no trace beside it.
 
     Examples
     --------
