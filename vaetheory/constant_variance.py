@@ -17,6 +17,7 @@ from vaetheory._validation import (
     same_leading,
     weights_of,
 )
+from vaetheory.by_value import ByValue
 from vaetheory.encoders import Posterior
 from vaetheory.models import LatentModel, require_model
 from vaetheory.rounding import gamma
@@ -26,8 +27,8 @@ from vaetheory.stationary import StationaryPosterior, stationary_posterior
 _FAR_BELOW = -0.5
 
 
-@dataclass(frozen=True)
-class Penalty:
+@dataclass(frozen=True, eq=False)
+class Penalty(ByValue):
     """What the best constant variance loses against free ones, to second order.
 
     Attributes
@@ -301,8 +302,8 @@ def _logarithmic(h: Array) -> tuple[Array, Array]:
 # The exact ELBO ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class ExactPenalty:
+@dataclass(frozen=True, eq=False)
+class ExactPenalty(ByValue):
     """What a constant variance loses in the exact ELBO of a model on data.
 
     Attributes

@@ -10,6 +10,7 @@ from scipy.special import logsumexp
 
 from vaetheory import gaussians
 from vaetheory._validation import Array, as_array, covariances, positive, vectors
+from vaetheory.by_value import ByValue
 
 
 def _full_covariances(loc: Array, cov: ArrayLike) -> Array:
@@ -33,11 +34,13 @@ def _full_covariances(loc: Array, cov: ArrayLike) -> Array:
             f"cov: expected shape ({d},), ({d}, {d}), {loc.shape} or {stack} for loc of shape "
             f"{loc.shape}, got {given.shape}"
         )
+    # Shared storage stays shared only if nobody can write to it.
+    full.flags.writeable = False
     return np.broadcast_to(full, stack)
 
 
-@dataclass(frozen=True, init=False)
-class Posterior:
+@dataclass(frozen=True, eq=False, init=False)
+class Posterior(ByValue):
     """Gaussian posteriors q(z|x) = N(loc, cov), one a datum.
 
     Parameters
@@ -99,7 +102,7 @@ class Posterior:
         return gaussians.kl_divergence(self.loc, self.cov, np.zeros(d), np.eye(d))
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Encoder(Posterior):
     """The encoder of a data set: one Gaussian q(z|x_n) = N(loc_n, cov_n) for each of N data.
 

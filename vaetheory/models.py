@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vaetheory._validation import Array, integer, vectors
+from vaetheory.by_value import ByValue
 from vaetheory.decoders import Decoder, FunctionDecoder, as_decoder
 from vaetheory.decoders.agreement import require_derivatives
 from vaetheory.derivatives import Function
@@ -24,8 +25,8 @@ def require_model(model: object) -> None:
         raise ValueError(f"model: expected a LatentModel, got {type(model).__name__}")
 
 
-@dataclass(frozen=True, init=False)
-class LatentModel:
+@dataclass(frozen=True, eq=False, init=False)
+class LatentModel(ByValue):
     """The model p(x, z) = N(z; 0, I_d) p(x given f(z)).
 
     Parameters

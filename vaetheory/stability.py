@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vaetheory._validation import Array, integer, positive, vectors
+from vaetheory.by_value import ByValue
 
 # The first step sizes, powers of four around the given unit, and how many steps each is tried.
 _POWERS = np.arange(-24, 25, 2)
@@ -18,8 +19,8 @@ _FIRST_STEPS = 64
 _GROWN, _GONE = 1e4, 1e6
 
 
-@dataclass(frozen=True)
-class StableStep:
+@dataclass(frozen=True, eq=False)
+class StableStep(ByValue):
     """The largest step at which gradient descent does not diverge, between two that were run.
 
     Attributes

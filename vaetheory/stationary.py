@@ -25,7 +25,7 @@ _PATIENCE = 25
 _CHUNK = 2**12
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StationaryPosterior(Posterior):
     """A Gaussian posterior at which the ELBO is stationary, with its ELBO.
 

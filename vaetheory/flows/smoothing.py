@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vaetheory import likelihoods
 from vaetheory._validation import Array, as_array, fraction, integer, option, vectors
+from vaetheory.by_value import ByValue
 from vaetheory.evidence import log_evidence
 from vaetheory.flows.base import Embedding, Flow
 from vaetheory.flows.density import latent_log_density, preimages, require_embedding
@@ -42,8 +43,8 @@ _MOST_NODES = {1: 1000, 2: 6000, 3: 60_000, 4: 10_000}
 _CHUNK = 2**18
 
 
-@dataclass(frozen=True)
-class SmoothedDensity:
+@dataclass(frozen=True, eq=False)
+class SmoothedDensity(ByValue):
     """Log densities of a flow under noise, each as its limit and an excess.
 
     Attributes

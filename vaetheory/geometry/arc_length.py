@@ -12,6 +12,7 @@ from scipy.integrate import quad
 
 from vaetheory import derivatives
 from vaetheory._validation import Array, as_array, fraction, require_callable, vectors
+from vaetheory.by_value import ByValue
 from vaetheory.decoders import Decoder
 from vaetheory.geometry.metric import Metric, as_metric
 from vaetheory.rounding import ULP, gamma
@@ -20,8 +21,8 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(20)
 _LARGEST_DEPTH = 40
 
 
-@dataclass(frozen=True)
-class ArcLength:
+@dataclass(frozen=True, eq=False)
+class ArcLength(ByValue):
     """A length, and an estimate of its error (QUADPACK's)."""
 
     value: float
@@ -81,8 +82,8 @@ def arc_length(
     return ArcLength(float(value), float(error) + gamma(100) * abs(float(value)))
 
 
-@dataclass(frozen=True)
-class ArcLengthParametrisation:
+@dataclass(frozen=True, eq=False)
+class ArcLengthParametrisation(ByValue):
     """The map between a one-dimensional latent and the arc length of its metric.
 
     In the coordinate s the metric is the constant 1. Both directions are monotone, and exact to a

@@ -10,6 +10,7 @@ from scipy.integrate import solve_bvp, solve_ivp
 from scipy.optimize import root
 
 from vaetheory._validation import Array, as_array, fraction, integer, same_leading, vectors
+from vaetheory.by_value import ByValue
 from vaetheory.geometry.metric import Metric, as_metric
 
 # SciPy's floor is a hundred units of rounding.
@@ -20,8 +21,8 @@ _LOST = 1e-3
 _NODES, _STEPS, _SMALLEST_STEP = 200, 40, 1e-3
 
 
-@dataclass(frozen=True)
-class Geodesic:
+@dataclass(frozen=True, eq=False)
+class Geodesic(ByValue):
     """Geodesics at given times.
 
     Attributes
@@ -197,8 +198,8 @@ def _initial_velocity(metric: Metric, first: Array, last: Array) -> Array:
     return state[d:, 0]
 
 
-@dataclass(frozen=True)
-class GeodesicSegment:
+@dataclass(frozen=True, eq=False)
+class GeodesicSegment(ByValue):
     """A geodesic between two points, run through in unit time.
 
     Attributes

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vaetheory._validation import Array, same_leading, vectors
+from vaetheory.by_value import ByValue
 from vaetheory.likelihoods import (
     Categorical,
     ElementwiseLikelihood,
@@ -145,8 +146,8 @@ def pullback_metric(model: LatentModel, z: ArrayLike) -> Array:
     return (out + np.swapaxes(out, -1, -2)) / 2
 
 
-@dataclass(frozen=True)
-class DecoderHessian:
+@dataclass(frozen=True, eq=False)
+class DecoderHessian(ByValue):
     """The negative Hessian in z of log p(x given z), and its Gauss-Newton part.
 
     Attributes

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vaetheory._validation import Array, vectors
+from vaetheory.by_value import ByValue
 from vaetheory.likelihoods.base import Likelihood
 from vaetheory.likelihoods.summation import SupportRule, support_rule
 from vaetheory.rounding import ULP
@@ -20,8 +21,8 @@ _SURE = 3.0
 _KINK = 0.1
 
 
-@dataclass(frozen=True)
-class MetricIdentities:
+@dataclass(frozen=True, eq=False)
+class MetricIdentities(ByValue):
     """Both sides of Fisher's identities at one parameter vector, with their errors.
 
     Attributes

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vaetheory._validation import Array, vectors
+from vaetheory.by_value import ByValue
 from vaetheory.likelihoods.base import Likelihood
 from vaetheory.likelihoods.supports import Support
 from vaetheory.rounding import ULP, gamma
@@ -34,8 +35,8 @@ _MOST = 2_000_000
 _LARGEST, _LOGIT = 700.0, 36.0
 
 
-@dataclass(frozen=True)
-class SupportRule:
+@dataclass(frozen=True, eq=False)
+class SupportRule(ByValue):
     """Points and weights of a sum over the support of a family.
 
     Attributes

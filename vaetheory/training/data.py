@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from vaetheory._validation import Array, as_array, integer
+from vaetheory.by_value import ByValue
 
 _VALIDATION, _TEST = 0.1, 0.2
 #: Fewer rows could not be split in three.
@@ -16,8 +17,8 @@ LEAST_ROWS = 20
 _PATCH = 8
 
 
-@dataclass(frozen=True)
-class Source:
+@dataclass(frozen=True, eq=False)
+class Source(ByValue):
     """A data set as it was measured.
 
     Attributes
@@ -38,8 +39,8 @@ class Source:
     units: str = "pooled"
 
 
-@dataclass(frozen=True)
-class Split:
+@dataclass(frozen=True, eq=False)
+class Split(ByValue):
     """Training, validation and test data, `(N, D)` each, of which no two share a datum."""
 
     train: Array

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vaetheory._validation import Array
+from vaetheory.by_value import ByValue
 from vaetheory.decoders import TanhNetwork
 from vaetheory.gaussians import LOG_2PI
 from vaetheory.likelihoods import Gaussian
@@ -26,8 +27,8 @@ def blocks(count: int, each: int) -> Iterator[slice]:
         yield np.s_[i : min(i + step, count)]
 
 
-@dataclass(frozen=True)
-class Density:
+@dataclass(frozen=True, eq=False)
+class Density(ByValue):
     """p(x) = E_{N(0, diag v)} N(x; f(z), diag sigma^2), with an encoder q(z|x) to bound it.
 
     Whatever the objective left to the batch is fixed from training data, once: the floating prior

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from vaetheory._validation import Array, integer, option, positive
+from vaetheory.by_value import ByValue
 from vaetheory.environment import environment
 from vaetheory.files import write_json
 from vaetheory.progress import Progress, report
@@ -27,8 +28,8 @@ _FIXING, _SWEEP = 8, 100
 _CONTRADICTION = float(np.log(1e9))
 
 
-@dataclass(frozen=True)
-class Experiment:
+@dataclass(frozen=True, eq=False)
+class Experiment(ByValue):
     """What is trained and how it is measured.
 
     Attributes
@@ -105,8 +106,8 @@ class Experiment:
         return json.loads(json.dumps(plain))
 
 
-@dataclass(frozen=True)
-class Task:
+@dataclass(frozen=True, eq=False)
+class Task(ByValue):
     """One objective with one seed at one scale; BAGGINS with all its values of h."""
 
     experiment: Experiment

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from vaetheory._validation import Array
+from vaetheory.by_value import ByValue
 from vaetheory.evidence import log_evidence
 from vaetheory.training.density import Density, blocks
 from vaetheory.training.lattice import lattice_evidence
@@ -23,8 +24,8 @@ _BUDGET = 10_000_000
 UNRESOLVED = 1e-3
 
 
-@dataclass(frozen=True)
-class Measures:
+@dataclass(frozen=True, eq=False)
+class Measures(ByValue):
     """Measures of each held-out datum, `(N,)` each, in nats.
 
     Attributes

@@ -91,7 +91,7 @@ class Settings:
         )
 
 
-@dataclass
+@dataclass(eq=False)
 class Run:
     """A training run, finished or on its way.
 

@@ -9,10 +9,11 @@ from numpy.typing import ArrayLike
 from scipy.special import stdtrit
 
 from vaetheory._validation import as_array, fraction
+from vaetheory.by_value import ByValue
 
 
-@dataclass(frozen=True)
-class Interval:
+@dataclass(frozen=True, eq=False)
+class Interval(ByValue):
     """A mean over seeds and the interval of its expectation.
 
     Attributes

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from vaetheory.by_value import ByValue
 from vaetheory.training.objectives import OBJECTIVES
 from vaetheory.training.statistics import Interval, interval
 
@@ -16,8 +17,8 @@ REFERENCE = "half"
 MEASURES = ("elbo", "importance", "evidence", "rate", "distortion")
 
 
-@dataclass(frozen=True)
-class Row:
+@dataclass(frozen=True, eq=False)
+class Row(ByValue):
     """One objective at one scale.
 
     Attributes

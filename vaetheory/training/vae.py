@@ -9,14 +9,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vaetheory._validation import Array, as_array, positive
+from vaetheory.by_value import ByValue
 from vaetheory.gaussians import LOG_2PI
 from vaetheory.objectives import baggins, bilbo, profile_likelihood
 from vaetheory.training.networks import Network
 from vaetheory.training.objectives import Objective
 
 
-@dataclass(frozen=True)
-class Units:
+@dataclass(frozen=True, eq=False)
+class Units(ByValue):
     """The fixed affine maps at the data's ends of the networks.
 
     The encoder sees (x - loc) / scale, the decoder's means are loc + scale times its outputs.
@@ -58,8 +59,8 @@ class Units:
         return cls(loc, positive("spread of the training data", scale, max_ndim=1))
 
 
-@dataclass(frozen=True)
-class Vae:
+@dataclass(frozen=True, eq=False)
+class Vae(ByValue):
     """Encoder, decoder, objective and units; parameters are one vector `(count,)`.
 
     Parameters
