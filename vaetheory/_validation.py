@@ -170,6 +170,32 @@ def aligned(
     return a, b
 
 
+def numbers(name: str, value: ArrayLike) -> Array:
+    """Return `value` as a float64 array of at least one axis without NaN, not copied if it is."""
+    array = _real(name, value, copy=False)
+    if array.ndim == 0:
+        raise ValueError(f"{name}: expected at least 1 axis, got the number {array:g}")
+    if np.isnan(array).any():
+        raise ValueError(f"{name}: expected numbers, got NaN")
+    return array
+
+
+def finite(name: str, array: Array) -> Array:
+    """Return `array`, or raise if an entry is infinite or NaN."""
+    if not np.isfinite(array).all():
+        raise ValueError(
+            f"{name}: expected finite numbers, got {array[~np.isfinite(array)].flat[0]:g}"
+        )
+    return array
+
+
+def generator(name: str, value: object) -> np.random.Generator:
+    """Return `value` if it is a generator of NumPy's."""
+    if not isinstance(value, np.random.Generator):
+        raise ValueError(f"{name}: expected a numpy.random.Generator, got {short(value)}")
+    return value
+
+
 def positive(name: str, value: ArrayLike, *, max_ndim: int = 0) -> Array:
     """Return `value` as an array of positive numbers with at most `max_ndim` axes."""
     array = as_array(name, value)

@@ -124,7 +124,9 @@ def stationary_posterior(
     size = shape[-1] if structure == "shared" and shape else 1
     sets = flat.reshape(-1, size, model.data_dim)
     precision = precision.reshape(-1, size, d, d).mean(axis=1)
-    ascent = _Ascent(model, sets, loc.reshape(-1, size, d), precision, structure == "diagonal")
+    # The ascent works in place: the start stays as it was given.
+    means = loc.reshape(-1, size, d).copy()
+    ascent = _Ascent(model, sets, means, precision, structure == "diagonal")
     iterations, rows = 0, np.arange(len(sets))
     for rule in _rules(d):
         if len(rows):

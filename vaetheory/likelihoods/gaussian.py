@@ -109,9 +109,16 @@ class Gaussian(ByValue, ExponentialFamily):
         return np.full(self.check_data(x).shape[:-1], self.log_peak(np.shape(x)[-1]))
 
     def log_prob(self, x: ArrayLike, params: ArrayLike) -> Array:
-        x, params = self._pair(x, params)
+        return self._density(x, params, self._by_difference)
+
+    def _by_difference(self, x: Array, params: Array) -> Array:
         # The difference is formed first: the expanded square loses digits when scale is small.
         return -0.5 * (self.whiten(x - params) ** 2).sum(axis=-1) + self.log_peak(x.shape[-1])
+
+    def _at_infinity(self, x: Array, params: Array) -> Array:
+        infinite = np.isinf(params)
+        inner = self._by_difference(x, np.where(infinite, 0.0, params))
+        return np.where(infinite.any(axis=-1), -np.inf, inner)
 
     def mean(self, params: Array) -> Array:
         return self.whiten(params)
@@ -120,7 +127,8 @@ class Gaussian(ByValue, ExponentialFamily):
         x, params = self._pair(x, params)
         residual = x - params
         if self.scale is not None:
-            return residual / self.scale**2
+            with np.errstate(all="ignore"):
+                return residual / self.scale**2
         flat = np.reshape(self.whiten(residual), (-1, residual.shape[-1])).T
         chol: Array = self._chol  # type: ignore[attr-defined]
         return solve_triangular(chol, flat, lower=True, trans="T").T.reshape(residual.shape)
@@ -148,6 +156,5 @@ class Gaussian(ByValue, ExponentialFamily):
             return loc + self.scale * noise
         return loc + noise @ self._chol.T  # type: ignore[attr-defined]
 
-    def kl_divergence(self, params: ArrayLike, other: ArrayLike) -> Array:
-        params, other = self._both(params, other)
+    def _divergence(self, params: Array, other: Array) -> Array:
         return 0.5 * (self.whiten(params - other) ** 2).sum(axis=-1)
