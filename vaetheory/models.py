@@ -7,13 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vaetheory._validation import Array, integer, vectors
+from vaetheory._validation import Array, dimension, vectors
 from vaetheory.by_value import ByValue
-from vaetheory.decoders import Decoder, FunctionDecoder, as_decoder
-from vaetheory.decoders.agreement import require_derivatives
+from vaetheory.decoders import Decoder, as_decoder
+from vaetheory.decoders.outputs import as_output
+from vaetheory.decoders.trial import require_decoder
 from vaetheory.derivatives import Function
 from vaetheory.gaussians import standard_log_prob
 from vaetheory.likelihoods import Likelihood, NoMetricError
+from vaetheory.likelihoods.bounds import require_bounds
 
 # Beyond this a decoder's output is cut, so that its square still fits in float64.
 _LARGEST = 1e140
@@ -46,9 +48,11 @@ class LatentModel(ByValue):
     Raises
     ------
     ValueError
-        If the decoder returns a wrong shape or NaN, its outputs do not fit the likelihood, or the
-        derivatives of a `Decoder` of your own are visibly not those of its values; a
-        `NoMetricError` if the likelihood induces no Riemannian metric (claim 7e).
+        If the decoder returns a wrong shape, NaN, another library's tensors or less than double
+        precision, is random or does not work row by row, cannot be followed by autograd, or its
+        derivatives are visibly not those of its values; if its outputs do not fit the likelihood,
+        or the `curvature_bounds` of a likelihood of your own do not hold. A `NoMetricError` if the
+        likelihood induces no Riemannian metric (claim 7e).
 
     Examples
     --------
@@ -66,7 +70,7 @@ class LatentModel(ByValue):
     def __init__(
         self, decoder: Decoder | Function, likelihood: Likelihood, latent_dim: int
     ) -> None:
-        d = integer("latent_dim", latent_dim, low=1)
+        d = dimension("latent_dim", latent_dim)
         if not isinstance(likelihood, Likelihood):
             raise ValueError(
                 "likelihood: expected a member of vaetheory.likelihoods, "
@@ -80,46 +84,14 @@ class LatentModel(ByValue):
             ("latent_dim", d),
         ):
             object.__setattr__(self, name, value)
-        # Two points, so that a decoder that returns (D,) for every batch is found out.
-        probe = np.asarray(self.decoder(np.zeros((2, d))))
-        if probe.ndim != 2 or len(probe) != 2 or probe.shape[1] == 0:
-            raise ValueError(
-                f"decoder: expected to map shape (2, {d}) to (2, D), got shape {probe.shape}"
-            )
-        object.__setattr__(self, "data_dim", int(probe.shape[1]))
-        self.decode(np.zeros((2, d)))
-        self._check_rows(d)
-        if not isinstance(self.decoder, FunctionDecoder):
-            require_derivatives(self.decoder, np.linspace(-0.45, 0.8, d))
+        object.__setattr__(self, "data_dim", require_decoder(self.decoder, d))
         expected = self.likelihood.data_dim
         if expected is not None and expected != self.data_dim:
             raise ValueError(
                 f"decoder and likelihood: expected {expected} outputs as the likelihood has, "
                 f"got {self.data_dim}"
             )
-
-    def _check_rows(self, d: int) -> None:
-        """Demand that the decoder works row by row and with any number of leading axes."""
-        z = np.linspace(-0.5, 0.75, 2 * d).reshape(2, 1, d)
-        hint = "(index with [..., j] and join along axis=-1)"
-        try:
-            shape = np.shape(self.decoder(z))
-        except (IndexError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"decoder: expected to map shape (2, 1, {d}) to (2, 1, {self.data_dim}), got "
-                f"{type(error).__name__}: {error} {hint}"
-            ) from None
-        if shape != (2, 1, self.data_dim):
-            raise ValueError(
-                f"decoder: expected to map shape (2, 1, {d}) to (2, 1, {self.data_dim}), "
-                f"got shape {shape} {hint}"
-            )
-        together, alone = self.decode(z[:, 0]), self.decode(z[:1, 0])
-        if not np.allclose(together[:1], alone, rtol=1e-6, atol=1e-9):
-            raise ValueError(
-                "decoder: expected to work row by row, got another value for a point when a "
-                f"second one is decoded with it: {together[0].tolist()} and {alone[0].tolist()}"
-            )
+        require_bounds(likelihood, self.data_dim)
 
     def check_data(self, X: ArrayLike) -> Array:
         """Return `X` as an array `(..., D)` in the support of the likelihood, or raise."""
@@ -127,7 +99,7 @@ class LatentModel(ByValue):
 
     def decode(self, z: Array) -> Array:
         """f(z), `(..., d) -> (..., D)`, with the decoder's shape and NaNs checked."""
-        raw = np.asarray(self.decoder(z))
+        raw = as_output(self.decoder(z))
         if raw.dtype.kind not in "biuf":
             raise ValueError(f"decoder: expected real numbers, got an array of {raw.dtype}")
         params = raw.astype(np.float64, copy=False)

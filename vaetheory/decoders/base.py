@@ -10,6 +10,7 @@ import numpy as np
 
 from vaetheory import derivatives
 from vaetheory._validation import Array, require_callable
+from vaetheory.decoders.outputs import as_output
 
 
 class Decoder(ABC):
@@ -56,7 +57,7 @@ class FunctionDecoder(Decoder):
     function: derivatives.Function
 
     def __call__(self, z: Array) -> Array:
-        return np.asarray(self.function(z))
+        return as_output(self.function(z))
 
     def jacobian(self, z: Array) -> Array:
         return derivatives.jacobian(self.function, z)

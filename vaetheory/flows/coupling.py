@@ -9,6 +9,7 @@ import numpy as np
 
 from vaetheory._validation import Array, points
 from vaetheory.decoders.base import Decoder, as_decoder
+from vaetheory.decoders.trial import require_decoder
 from vaetheory.derivatives import Function
 from vaetheory.flows.base import Flow
 
@@ -58,12 +59,12 @@ class Coupling(Flow):
         self._keep, self._change = np.flatnonzero(keep), np.flatnonzero(~keep)
         self._order = np.argsort(np.concatenate([self._keep, self._change]))
         self.conditioner = as_decoder(conditioner)
-        wanted = (2, 2 * len(self._change))
-        found = np.shape(self.conditioner(np.zeros((2, len(self._keep)))))
+        wanted = 2 * len(self._change)
+        found = require_decoder(self.conditioner, len(self._keep), "conditioner")
         if found != wanted:
             raise ValueError(
-                f"conditioner: expected to map shape (2, {len(self._keep)}) to {wanted}, "
-                f"got shape {found}"
+                f"conditioner: expected to map shape (2, {len(self._keep)}) to (2, {wanted}), "
+                f"got shape (2, {found})"
             )
 
     def _parts(
