@@ -11,6 +11,7 @@ from vaetheory._validation import Array
 from vaetheory.decoders.agreement import require_derivatives
 from vaetheory.decoders.base import Decoder, FunctionDecoder
 from vaetheory.decoders.outputs import double, single
+from vaetheory.shown import apart
 
 #: Points that are decoded again, and how often the first few of them are.
 _POINTS, _FEW, _CALLS = 64, 4, 24
@@ -121,9 +122,10 @@ def _require_the_same(decoder: Decoder, z: Array, name: str) -> None:
             unlike |= np.isnan(again) != np.isnan(first)
             if unlike.any():
                 row, at = (int(i) for i in np.argwhere(unlike)[0])
+                one, other = apart(float(first[row, at]), float(again[row, at]))
                 raise ValueError(
                     f"{name}: expected the same outputs for the same latents, got "
-                    f"{first[row, at]:.6g} and then {again[row, at]:.6g} for output {at} at "
+                    f"{one} and then {other} for output {at} at "
                     f"z = {points[row].tolist()}: it is random (dropout or noise that is left "
                     f"on?). {_POINTS} points were decoded twice and {_FEW} of them {_CALLS} times "
                     "more, so that chance does not decide"

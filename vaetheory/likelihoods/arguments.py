@@ -31,10 +31,10 @@ READ: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def reading(method: Callable[..., Any]) -> Callable[..., Any]:
-    """`method` with its arguments read, and without warnings from inside."""
+def reading(method: Callable[..., Any], called: str) -> Callable[..., Any]:
+    """`method`, `called` so, with its arguments read, and without warnings from inside."""
     names = list(inspect.signature(method).parameters)
-    wanted = [(names.index(name), name) for name in READ[method.__name__] if name in names]
+    wanted = [(names.index(name), name) for name in READ[called] if name in names]
 
     @functools.wraps(method)
     def checked(*args: Any, **kwargs: Any) -> Any:

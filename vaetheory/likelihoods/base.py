@@ -50,7 +50,7 @@ class Likelihood(ABC):
         # A log partition is convex in the natural parameters.
         cls.concave = cls.concave or cls.natural
         for name in READ.keys() & vars(cls).keys():
-            setattr(cls, name, reading(vars(cls)[name]))
+            setattr(cls, name, reading(vars(cls)[name], name))
 
     def _pair(self, x: ArrayLike, params: ArrayLike) -> PairOfArrays:
         """Return data of the support and finite params as arrays of the same size, or raise."""
