@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 import numpy as np
 from autograd.tracer import isbox
 from numpy.typing import ArrayLike, NDArray
 
 Array: TypeAlias = NDArray[np.floating[Any]]
+T = TypeVar("T")
 
 
 class Traced:
@@ -171,12 +172,29 @@ def aligned(
 
 
 def numbers(name: str, value: ArrayLike) -> Array:
-    """Return `value` as a float64 array of at least one axis without NaN, not copied if it is."""
+    """Return `value` as a float64 array of at least one axis without NaN, not copied if it is.
+
+    What autograd or a power series follows passes unread.
+    """
+    if isbox(value) or _is_traced(value):
+        return cast(Array, value)
+    array = _unlike_a_number(name, value)
+    if np.isnan(array).any():
+        raise ValueError(f"{name}: expected numbers, got NaN")
+    return array
+
+
+def finite_numbers(name: str, value: ArrayLike) -> Array:
+    """As `numbers`, of finite ones."""
+    if isbox(value) or _is_traced(value):
+        return cast(Array, value)
+    return finite(name, _unlike_a_number(name, value))
+
+
+def _unlike_a_number(name: str, value: ArrayLike) -> Array:
     array = _real(name, value, copy=False)
     if array.ndim == 0:
         raise ValueError(f"{name}: expected at least 1 axis, got the number {array:g}")
-    if np.isnan(array).any():
-        raise ValueError(f"{name}: expected numbers, got NaN")
     return array
 
 
@@ -240,6 +258,23 @@ def exponential(name: str, array: Array) -> Array:
     """Return exp of an array called `name`, or raise if it overflows."""
     with np.errstate(over="ignore"):
         return representable(name, np.exp(array), "logarithms of numbers")
+
+
+def require(name: str, value: object, kind: type[T], what: str = "") -> T:
+    """Return `value` if it is of a kind, or say `what` was expected."""
+    if not isinstance(value, kind):
+        expected = what or f"{'an' if kind.__name__[0] in 'AEIOU' else 'a'} {kind.__name__}"
+        raise ValueError(f"{name}: expected {expected}, got {short(value)}")
+    return value
+
+
+def sequence(name: str, value: object) -> list[Any]:
+    """Return the entries of a list, a tuple or an array of at least one axis."""
+    if isinstance(value, np.ndarray) and value.ndim:
+        return list(value)
+    if isinstance(value, list | tuple):
+        return list(value)
+    raise ValueError(f"{name}: expected a list or a tuple, got {short(value)}")
 
 
 def require_callable(name: str, value: object, maps: str) -> None:

@@ -25,6 +25,8 @@ from vaetheory.stationary import StationaryPosterior, stationary_posterior
 
 # Below this relative eigenvalue less one, log1p has lost digits that log det still has.
 _FAR_BELOW = -0.5
+# An array of NumPy's has no more.
+_MOST_AXES = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,7 +228,9 @@ def log1pmx(x: ArrayLike) -> Array:
     >>> float(log1pmx(2.0**-40)) / 2.0**-81
     -0.9999999999993937
     """
-    x = np.asarray(x, dtype=np.float64)
+    x = as_array("x", x)
+    if x.size and x.min() <= -1:
+        raise ValueError(f"x: expected numbers above -1, got {x.min():g}")
     middle = (x > -2 / 3) & (x < 2)
     t = np.where(middle, x, 0.0)
     # log(1 + x) = 2 artanh(s): the part of order x^2 stands apart, the rest is a series.
@@ -263,7 +267,7 @@ def log_specht_ratio(h: ArrayLike) -> Array:
     >>> log_specht_ratio([1.0, 2.0, 10.0]).round(4).tolist()
     [0.0, 0.0597, 0.619]
     """
-    ratio = positive("h", h, max_ndim=np.ndim(h))
+    ratio = positive("h", h, max_ndim=_MOST_AXES)
     r, slope = _logarithmic(ratio)
     near = np.abs(slope) < 2 / 3
     # log(log H / (H - 1)), H the greater of h and 1 / h, also where that is beyond float64.
@@ -283,7 +287,7 @@ def specht_ratio(h: ArrayLike) -> Array:
     >>> specht_ratio([1.0, 2.0, 0.5]).round(6).tolist()
     [1.0, 1.061476, 1.061476]
     """
-    r, slope = _logarithmic(positive("h", h, max_ndim=np.ndim(h)))
+    r, slope = _logarithmic(positive("h", h, max_ndim=_MOST_AXES))
     with np.errstate(over="ignore", divide="ignore"):
         return representable("h", np.exp(slope) / r, "numbers of a ratio")
 

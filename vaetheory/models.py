@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vaetheory._validation import Array, dimension, vectors
+from vaetheory._validation import Array, dimension, require, vectors
 from vaetheory.by_value import ByValue
 from vaetheory.decoders import Decoder, as_decoder
 from vaetheory.decoders.outputs import as_output
@@ -23,8 +23,7 @@ _LARGEST = 1e140
 
 def require_model(model: object) -> None:
     """Raise a ValueError if `model` is not a `LatentModel`."""
-    if not isinstance(model, LatentModel):
-        raise ValueError(f"model: expected a LatentModel, got {type(model).__name__}")
+    require("model", model, LatentModel)
 
 
 @dataclass(frozen=True, eq=False, init=False)

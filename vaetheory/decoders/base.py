@@ -9,8 +9,17 @@ from typing import cast
 import numpy as np
 
 from vaetheory import derivatives
-from vaetheory._validation import Array, require_callable
+from vaetheory._arguments import read_arguments
+from vaetheory._validation import Array, finite_numbers, require_callable
 from vaetheory.decoders.outputs import as_output
+
+#: What is read of the arguments before a decoder of any kind sees them.
+_READ = {
+    **dict.fromkeys(("__call__", "jacobian", "hessian", "log_volume", "log_det"), ("z",)),
+    "weighted_hessian": ("z", "weights"),
+    "forward": ("z",),
+    "inverse": ("x",),
+}
 
 
 class Decoder(ABC):
@@ -19,6 +28,14 @@ class Decoder(ABC):
     A decoder of your own is a subclass with `__call__`, `jacobian` and `hessian`; a plain
     callable written with `autograd.numpy` needs no class, see `FunctionDecoder`.
     """
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        # A function of the caller's may have no value far out, and is asked there all the same.
+        ours = cls.__module__.partition(".")[0] == "vaetheory" and "function" not in vars(cls).get(
+            "__annotations__", {}
+        )
+        read_arguments(cls, _READ, defined=ours, reader=finite_numbers)
 
     @abstractmethod
     def __call__(self, z: Array) -> Array:

@@ -10,7 +10,7 @@ import autograd.numpy as anp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vaetheory._validation import Array, as_array, points, vectors
+from vaetheory._validation import Array, as_array, points, sequence, vectors
 from vaetheory.by_value import ByValue
 from vaetheory.decoders.base import Decoder
 
@@ -42,8 +42,12 @@ class TanhNetwork(ByValue, Decoder):
     biases: tuple[Array, ...]
 
     def __init__(self, weights: Sequence[ArrayLike], biases: Sequence[ArrayLike]) -> None:
-        ws = tuple(as_array(f"weights[{i}]", w, ndim=2) for i, w in enumerate(weights))
-        bs = tuple(as_array(f"biases[{i}]", b, ndim=1) for i, b in enumerate(biases))
+        ws = tuple(
+            as_array(f"weights[{i}]", w, ndim=2) for i, w in enumerate(sequence("weights", weights))
+        )
+        bs = tuple(
+            as_array(f"biases[{i}]", b, ndim=1) for i, b in enumerate(sequence("biases", biases))
+        )
         if not ws or len(ws) != len(bs):
             raise ValueError(
                 f"weights and biases: expected one of each a layer, got {len(ws)} and {len(bs)}"

@@ -11,9 +11,17 @@ from numpy.typing import ArrayLike
 from scipy.integrate import quad
 
 from vaetheory import derivatives
-from vaetheory._validation import Array, as_array, fraction, require_callable, vectors
+from vaetheory._validation import (
+    Array,
+    as_array,
+    fraction,
+    require,
+    require_callable,
+    vectors,
+)
 from vaetheory.by_value import ByValue
 from vaetheory.decoders import Decoder
+from vaetheory.decoders.outputs import double
 from vaetheory.geometry.metric import Metric, as_metric
 from vaetheory.rounding import ULP, gamma
 
@@ -65,9 +73,9 @@ def arc_length(
     begin, end = float(as_array("a", a, ndim=0)), float(as_array("b", b, ndim=0))
     if begin >= end:
         raise ValueError(f"a and b: expected a < b, got {begin:g} and {end:g}")
-    fraction("rtol", rtol, low=1e-14, high=0.1)
+    rtol = fraction("rtol", rtol, low=1e-14, high=0.1)
     require_callable("curve", curve, "(T,) -> (T, d)")
-    probe = np.shape(curve(np.array([begin, end])))
+    probe = double(curve(np.array([begin, end])), "curve").shape
     if len(probe) != 2 or probe[0] != 2:
         raise ValueError(f"curve: expected to map shape (2,) to (2, d), got shape {probe}")
     metric_field = as_metric(metric, probe[1])
@@ -75,7 +83,7 @@ def arc_length(
     def speed(t: float) -> float:
         time = np.array([[t]])
         velocity = derivatives.jacobian(lambda s: curve(s[..., 0]), time)[0, :, 0]
-        g = metric_field(np.asarray(curve(time[:, 0]), dtype=float))[0]
+        g = metric_field(double(curve(time[:, 0]), "curve"))[0]
         return float(np.sqrt(velocity @ g @ velocity))
 
     value, error, *_ = quad(speed, begin, end, epsabs=0.0, epsrel=rtol, limit=500, full_output=True)
@@ -137,7 +145,7 @@ class ArcLengthParametrisation(ByValue):
 
         Beyond the interval z goes on linearly in s, with one continuous derivative.
         """
-        return _ByArcLength(self, decoder)
+        return _ByArcLength(self, require("decoder", decoder, Decoder))
 
     def _speed(self, z: Array) -> Array:
         return np.sqrt(self.metric(z[..., None])[..., 0, 0])

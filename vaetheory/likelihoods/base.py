@@ -9,6 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
+from vaetheory._arguments import read_arguments
 from vaetheory._validation import (
     Array,
     aligned,
@@ -16,7 +17,6 @@ from vaetheory._validation import (
     representable,
     vectors,
 )
-from vaetheory.likelihoods.arguments import READ, reading
 from vaetheory.likelihoods.supports import Support
 
 PairOfArrays: TypeAlias = tuple[Array, Array]
@@ -24,6 +24,22 @@ PairOfArrays: TypeAlias = tuple[Array, Array]
 
 class NoMetricError(ValueError):
     """A family has no Fisher information metric: the message names the identity that fails."""
+
+
+#: Methods whose arguments are read here; the others read theirs themselves.
+_READ = {
+    **dict.fromkeys(("statistics", "log_base", "reduced", "curvature_bounds"), ("x",)),
+    **dict.fromkeys(("natural_parameters", "log_partition", "mean"), ("params",)),
+    **dict.fromkeys(("fisher_diagonal", "fisher_log_slope"), ("params",)),
+    "whiten": ("v",),
+    "centred": ("p", "rows"),
+    "fit": ("x", "log_weights"),
+}
+#: Far from any datum these may overflow, and who looks for modes there goes on.
+_READ_TOO = {
+    **dict.fromkeys(("information", "expected_information"), ("params", "jacobian")),
+    "sample": ("rng",),
+}
 
 
 class Likelihood(ABC):
@@ -49,8 +65,8 @@ class Likelihood(ABC):
         super().__init_subclass__()
         # A log partition is convex in the natural parameters.
         cls.concave = cls.concave or cls.natural
-        for name in READ.keys() & vars(cls).keys():
-            setattr(cls, name, reading(vars(cls)[name], name))
+        read_arguments(cls, _READ, defined=True)
+        read_arguments(cls, _READ_TOO, defined=False)
 
     def _pair(self, x: ArrayLike, params: ArrayLike) -> PairOfArrays:
         """Return data of the support and finite params as arrays of the same size, or raise."""

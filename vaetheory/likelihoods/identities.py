@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vaetheory._validation import Array, vectors
+from vaetheory._validation import Array, require, vectors
 from vaetheory.by_value import ByValue
 from vaetheory.likelihoods.base import Likelihood
 from vaetheory.likelihoods.summation import SupportRule, support_rule
@@ -104,6 +104,7 @@ def metric_identities(likelihood: Likelihood, params: ArrayLike) -> MetricIdenti
     >>> metric_identities(Laplace(scale=0.5), [0.0]).failures
     ('E[score score^T] = -E[Hessian] fails: the score form is [[4]], the Hessian form [[0]]',)
     """
+    require("likelihood", likelihood, Likelihood, "a member of vaetheory.likelihoods")
     centre = vectors("params", params, likelihood.data_dim)
     rule = support_rule(likelihood, centre)
     log_prob = likelihood.log_prob(rule.points, centre)

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vaetheory._validation import Array, vectors
+from vaetheory._validation import Array, numbers, squarable, vectors
 from vaetheory.by_value import ByValue
 from vaetheory.likelihoods.base import Likelihood
 from vaetheory.likelihoods.supports import Support
@@ -31,6 +31,8 @@ _TAIL, _DEVIATIONS = 4.0, 4.0
 _DRAWS = 2_000
 #: Points of a rule.
 _MOST = 2_000_000
+#: Dimensions of the finite supports.
+_MOST_FINITE = {Support.ONE_HOT: 1_000, Support.BINARY: 20}
 #: The greatest logarithm of a number, and the greatest logit of a number that is not rounded to 1.
 _LARGEST, _LOGIT = 700.0, 36.0
 
@@ -74,6 +76,17 @@ class SupportRule(ByValue):
             The error is an estimate: what the sublattices of the rule differ by, what a geometric
             tail goes on to add beyond the last points, and the rounding of nodes and terms.
         """
+        log_prob, values = numbers("log_prob", log_prob), numbers("values", values)
+        count = len(self.points)
+        if log_prob.shape != (count,) or values.ndim != 2 or len(values) != count:
+            raise ValueError(
+                f"log_prob and values: expected shapes ({count},) and ({count}, K), got "
+                f"{log_prob.shape} and {values.shape}"
+            )
+        with np.errstate(all="ignore"):
+            return self._expectation(log_prob, values)
+
+    def _expectation(self, log_prob: Array, values: Array) -> tuple[Array, Array]:
         density = np.exp(log_prob)[:, None] * values
         terms = self.weights[:, None] * density
         value = terms.sum(axis=0)
@@ -189,13 +202,19 @@ def support_rule(likelihood: Likelihood, params: ArrayLike) -> SupportRule:
             f"Support), got {type(likelihood).__name__}"
         )
     size = len(centre)
-    if support is Support.ONE_HOT:
-        rule = _sum(np.eye(size))
-    elif support is Support.BINARY:
-        rule = _sum(_product([np.array([0.0, 1.0])] * size))
-    else:
-        rule = _open(likelihood, centre, support)
-    return replace(rule, noise=_noise(likelihood, rule.points, centre))
+    if support in (Support.ONE_HOT, Support.BINARY) and size > _MOST_FINITE[support]:
+        raise ValueError(
+            f"params: expected at most {_MOST_FINITE[support]} dimensions of {support.value}, "
+            f"got {size}"
+        )
+    with np.errstate(all="ignore"):
+        if support is Support.ONE_HOT:
+            rule = _sum(np.eye(size))
+        elif support is Support.BINARY:
+            rule = _sum(_product([np.array([0.0, 1.0])] * size))
+        else:
+            rule = _open(likelihood, centre, support)
+        return replace(rule, noise=_noise(likelihood, rule.points, centre))
 
 
 def _open(likelihood: Likelihood, centre: Array, support: Support) -> SupportRule:
@@ -204,6 +223,7 @@ def _open(likelihood: Likelihood, centre: Array, support: Support) -> SupportRul
     if size > max(_STEP):
         raise ValueError(f"params: expected at most {max(_STEP)} dimensions, got {size}")
     draws = likelihood.sample(np.tile(centre, (_DRAWS, 1)), np.random.default_rng(0))
+    squarable("params (samples)", draws)
     if support is Support.COUNTS:
         return _counts(likelihood, centre, draws)
     return _lattice(likelihood, centre, draws, support)
@@ -237,6 +257,11 @@ def _window(log_terms: Array) -> slice:
     """Where the terms of a sum are not negligible, one more to either side."""
     top = log_terms.max()
     inside = np.flatnonzero(log_terms > top - _DEPTH)
+    if not np.isfinite(top) or not inside.size:
+        raise ValueError(
+            "params: expected ones of a density that can be summed in float64, got no finite log "
+            "density where its samples are"
+        )
     return slice(max(inside[0] - 1, 0), min(inside[-1] + 2, len(log_terms)))
 
 
