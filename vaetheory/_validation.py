@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from autograd.tracer import isbox
 from numpy.typing import ArrayLike, NDArray
 
 Array: TypeAlias = NDArray[np.floating[Any]]
-T = TypeVar("T")
 
 
 class Traced:
@@ -260,7 +259,7 @@ def exponential(name: str, array: Array) -> Array:
         return representable(name, np.exp(array), "logarithms of numbers")
 
 
-def require(name: str, value: object, kind: type[T], what: str = "") -> T:
+def require(name: str, value: object, kind: type[Any], what: str = "") -> Any:
     """Return `value` if it is of a kind, or say `what` was expected."""
     if not isinstance(value, kind):
         expected = what or f"{'an' if kind.__name__[0] in 'AEIOU' else 'a'} {kind.__name__}"

@@ -42,12 +42,9 @@ class TanhNetwork(ByValue, Decoder):
     biases: tuple[Array, ...]
 
     def __init__(self, weights: Sequence[ArrayLike], biases: Sequence[ArrayLike]) -> None:
-        ws = tuple(
-            as_array(f"weights[{i}]", w, ndim=2) for i, w in enumerate(sequence("weights", weights))
-        )
-        bs = tuple(
-            as_array(f"biases[{i}]", b, ndim=1) for i, b in enumerate(sequence("biases", biases))
-        )
+        given, offsets = sequence("weights", weights), sequence("biases", biases)
+        ws = tuple(as_array(f"weights[{i}]", w, ndim=2) for i, w in enumerate(given))
+        bs = tuple(as_array(f"biases[{i}]", b, ndim=1) for i, b in enumerate(offsets))
         if not ws or len(ws) != len(bs):
             raise ValueError(
                 f"weights and biases: expected one of each a layer, got {len(ws)} and {len(bs)}"

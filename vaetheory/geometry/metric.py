@@ -37,7 +37,7 @@ def _refuse(points: Array, bad: np.ndarray, came: str) -> None:
 def require_definite(g: Array, points: Array) -> None:
     """Raise a ValueError that names the first point where `g` is not positive definite."""
     diagonal = np.einsum("...ii->...i", g)
-    bad = ~np.isfinite(g).all(axis=(-2, -1))
+    bad = np.asarray(~np.isfinite(g).all(axis=(-2, -1)))
     if bad.any():
         _refuse(points, bad, f"got {g[bad][0].tolist()}")
     bad = ~(diagonal > 0).all(axis=-1)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from vaetheory._validation import Array
+from vaetheory._validation import Array, fraction, require
 from vaetheory.gaussians import LOG_2PI, standard_log_prob
 from vaetheory.rounding import gamma
 from vaetheory.training.density import Density
@@ -110,7 +110,8 @@ def lattice_evidence(density: Density, X: Array, *, rtol: float = 1e-8) -> tuple
     >>> bool((abs(value - other.value) <= error + other.error).all())
     True
     """
-    X = density.vae.checked("X", X)
+    X = require("density", density, Density).vae.checked("X", X)
+    rtol = fraction("rtol", rtol, low=1e-14, high=0.1)
     if density.vae.latent_dim != 2:
         raise ValueError(f"latent_dim: expected 2 for a lattice, got {density.vae.latent_dim}")
     value, error = np.empty(len(X)), np.empty(len(X))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import logsumexp
 
-from vaetheory._validation import Array
+from vaetheory._validation import LARGEST_DIMENSION, Array, generator, integer, require
 from vaetheory.by_value import ByValue
 from vaetheory.evidence import log_evidence
 from vaetheory.training.density import Density, blocks
@@ -85,7 +85,9 @@ def sampled(density: Density, X: Array, *, draws: int, rng: np.random.Generator)
     >>> bool((found.importance > found.elbo).all())
     True
     """
-    X = density.vae.checked("X", X)
+    X = require("density", density, Density).vae.checked("X", X)
+    draws = integer("draws", draws, low=1, high=LARGEST_DIMENSION)
+    generator("rng", rng)
     loc, scale = density.encode(X)
     rate = density.divergence(loc, scale)
     found = np.empty((5, len(X)))

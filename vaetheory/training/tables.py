@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from vaetheory._validation import require, sequence
 from vaetheory.by_value import ByValue
 from vaetheory.training.objectives import OBJECTIVES
 from vaetheory.training.statistics import Interval, interval
@@ -69,6 +70,14 @@ def table(results: Sequence[Mapping[str, Any]]) -> list[Row]:
     >>> table(results)[0].behind["elbo"].mean
     1.5
     """
+    for number, result in enumerate(sequence("results", results)):
+        require(f"results[{number}]", result, Mapping, "a result of run_task")
+        missing = {"scale", "objective", "seed", "measures", "sizes", "outputs"} - result.keys()
+        if missing:
+            raise ValueError(
+                f"results[{number}]: expected a result of run_task, got one without "
+                f"{', '.join(sorted(missing))}"
+            )
     if not results:
         raise ValueError("results: expected at least one, got none")
     rows = []
