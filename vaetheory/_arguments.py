@@ -37,7 +37,8 @@ def read_arguments(
         What reads the arrays.
     """
     for name in wanted.keys() & vars(cls).keys():
-        setattr(cls, name, _reading(vars(cls)[name], wanted[name], defined, reader))
+        if callable(vars(cls)[name]):
+            setattr(cls, name, _reading(vars(cls)[name], wanted[name], defined, reader))
 
 
 def _reading(
@@ -60,8 +61,16 @@ def _reading(
             elif name in kwargs:
                 kwargs[name] = read[name] = of(name, kwargs[name])
         _require_fit(read)
-        with np.errstate(all="ignore"):
-            found = method(*given, **kwargs)
+        try:
+            with np.errstate(all="ignore"):
+                found = method(*given, **kwargs)
+        except ValueError as error:
+            if "weights" not in read or "expected" in str(error):
+                raise
+            raise ValueError(
+                "weights: expected one for each output of the decoder, got shape "
+                f"{read['weights'].shape}"
+            ) from error
         if defined and type(found) is np.ndarray and np.isnan(found).any():
             raise ValueError(
                 f"{' and '.join(read)}: expected numbers at which "
@@ -86,7 +95,7 @@ def _require_fit(read: Mapping[str, Any]) -> None:
             raise ValueError(f"jacobian: expected shape (..., {size}, d), got {shape}")
     if "x" in shapes and "log_weights" in shapes:
         data, weights = shapes["x"], shapes["log_weights"]
-        if len(data) != 2 or 0 in data or weights[-1] != data[0]:
+        if len(data) != 2 or 0 in data or 0 in weights or weights[-1] != data[0]:
             raise ValueError(
                 f"x and log_weights: expected shapes (N, D) and (..., N), got {data} and {weights}"
             )

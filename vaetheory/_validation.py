@@ -284,7 +284,9 @@ def require_callable(name: str, value: object, maps: str) -> None:
 
 def integer(name: str, value: object, *, low: int = 0, high: int = LARGEST_INTEGER) -> int:
     """Return `value` as an integer in [low, high]."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low:
+    # A time span is one of NumPy's integers.
+    no_count = isinstance(value, bool | np.timedelta64)
+    if no_count or not isinstance(value, int | np.integer) or value < low:
         raise ValueError(f"{name}: expected an integer of at least {low}, got {short(value)}")
     if value > high:
         raise ValueError(f"{name}: expected an integer of at most {high}, got {short(value)}")

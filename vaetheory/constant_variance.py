@@ -101,11 +101,27 @@ def constant_variance_penalty(A: ArrayLike, weights: ArrayLike | None = None) ->
     if given.ndim == 2:
         given = positive("A (diagonals)", given, max_ndim=2)[..., None] * np.eye(given.shape[1])
     stack = covariances("A", given)
-    count, d = stack.shape[-3], stack.shape[-1]
-    w = weights_of("weights", weights, count)
+    w = weights_of("weights", weights, stack.shape[-3])
     used = w > 0
     stack, w = stack[..., used, :, :], w[used]
 
+    with np.errstate(all="ignore"):
+        try:
+            found = _penalty(stack, w)
+        except np.linalg.LinAlgError:
+            found = None
+    if found is None or not all(np.isfinite(value).all() for value in vars(found).values()):
+        raise ValueError(
+            "A: expected matrices whose inverses and ratios fit in float64, got diagonals from "
+            f"{np.einsum('...ii->...i', stack).min():.3g} to "
+            f"{np.einsum('...ii->...i', stack).max():.3g}"
+        )
+    return found
+
+
+def _penalty(stack: Array, w: Array) -> Penalty:
+    """The penalty of matrices `(..., N, d, d)` with positive weights `(N,)` of sum 1."""
+    count, d = stack.shape[-3], stack.shape[-1]
     # About the heaviest datum: where the A are nearly equal these differences are exact.
     centre = stack[..., [int(w.argmax())], :, :]
     away = stack - centre

@@ -485,11 +485,13 @@ def push(function: Callable[[Any], Any], path: Jet) -> Jet:
             # A function that does not depend on its argument is a series too.
             warnings.simplefilter("ignore", UserWarning)
             value, end = trace(_JetNode.new_root(path), function, path.coefficients[0])
+        if end is None:
+            return _lift(np.asarray(value, np.float64), path)
     except (TypeError, ValueError, AttributeError, NotImplementedError) as error:
         raise NoSeriesError(
             f"decoder: expected functions that have a Taylor series here, got {error}"
         ) from None
-    return _lift(np.asarray(value, np.float64), path) if end is None else end.jet
+    return end.jet
 
 
 def taylor(function: Callable[[Any], Any], z: Array, direction: Array, order: int) -> Array:

@@ -162,10 +162,21 @@ class LatentModel(ByValue):
     def _definite(self, z: Array, gauss_newton: Array) -> Array:
         if self.likelihood.concave:
             return gauss_newton
-        return self.likelihood.expected_information(self.decode(z), self.decoder.jacobian(z))
+        return self.pulled_back(self.decode(z), self.decoder.jacobian(z))
+
+    def pulled_back(self, params: Array, jacobian: Array, X: Array | None = None) -> Array:
+        """The Fisher information, or that observed in data, pulled back; NaN where J is."""
+        known = ~np.isnan(jacobian).any(axis=(-2, -1), keepdims=True)
+        # Far out a decoder may have no derivative in float64.
+        slopes = jacobian if known.all() else np.where(known, jacobian, 0.0)
+        if X is None:
+            found = self.likelihood.expected_information(params, slopes)
+        else:
+            found = self.likelihood.information(X, params, slopes)
+        return found if slopes is jacobian else np.where(known, found, np.nan)
 
     def _first_order(self, X: Array, z: Array) -> tuple[Array, Array, Array]:
         params, jacobian = self.decode(z), self.decoder.jacobian(z)
         score = self.likelihood.score(X, params)
         gradient = -np.einsum("...i,...ij->...j", score, jacobian)
-        return gradient, self.likelihood.information(X, params, jacobian), score
+        return gradient, self.pulled_back(params, jacobian, X), score

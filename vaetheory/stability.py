@@ -8,7 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vaetheory._validation import Array, integer, positive, require_callable, vectors
+from vaetheory._validation import (
+    Array,
+    integer,
+    positive,
+    require_callable,
+    scales,
+    squarable,
+    vectors,
+)
 from vaetheory.by_value import ByValue
 from vaetheory.decoders.outputs import double
 
@@ -139,6 +147,12 @@ def largest_stable_step(
     require_callable("gradient", gradient, "(L, G, P) -> (L, G, P)")
     for name, number in (("sections", sections), ("rounds", rounds), ("steps", steps)):
         integer(name, number, low=4 if name == "sections" else 1)
+    squarable("optimum", best)
+    for name, given in (("unit", unit), ("reach", reach)):
+        if scales(name, given).shape not in ((), (len(best),)):
+            raise ValueError(
+                f"{name}: expected a number or shape ({len(best)},), got {np.shape(given)}"
+            )
     start = np.cos(1.0 + np.arange(best.shape[1])) * np.ones_like(best)
     lengths = positive("reach", reach, max_ndim=1) * np.ones(len(best))
     start = start / np.linalg.norm(start, axis=-1, keepdims=True)

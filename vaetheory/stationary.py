@@ -106,7 +106,7 @@ def stationary_posterior(
     ([[1.0]], [[[0.5]]])
     """
     option("structure", structure, ("full", "diagonal", "shared"))
-    fraction("rtol", rtol, low=1e-15, high=0.1)
+    rtol = fraction("rtol", rtol, low=1e-15, high=0.1)
     require_model(model)
     data = model.check_data(X)
     shape, d = data.shape[:-1], model.latent_dim

@@ -16,6 +16,7 @@ from vaetheory.decoders.outputs import as_output
 #: What is read of the arguments before a decoder of any kind sees them.
 _READ = {
     **dict.fromkeys(("__call__", "jacobian", "hessian", "log_volume", "log_det"), ("z",)),
+    "curvature": ("z",),
     "weighted_hessian": ("z", "weights"),
     "forward": ("z",),
     "inverse": ("x",),
@@ -52,6 +53,9 @@ class Decoder(ABC):
     def weighted_hessian(self, z: Array, weights: Array) -> Array:
         """Second derivatives of `weights . f`, `(..., d), (..., D) -> (..., d, d)`."""
         return np.einsum("...i,...ijk->...jk", weights, self.hessian(z))
+
+
+read_arguments(Decoder, _READ, defined=False, reader=finite_numbers)
 
 
 @dataclass(frozen=True)

@@ -145,7 +145,7 @@ def fisher_pullback(model: LatentModel, z: ArrayLike) -> Array:
     """As `pullback_metric`; where it overflows it is not finite."""
     points = vectors("z", z, model.latent_dim)
     params, jacobian = model.decode(points), model.decoder.jacobian(points)
-    out = model.likelihood.expected_information(params, jacobian)
+    out = model.pulled_back(params, jacobian)
     return (out + np.swapaxes(out, -1, -2)) / 2
 
 

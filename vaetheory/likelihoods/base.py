@@ -32,12 +32,12 @@ _READ = {
     **dict.fromkeys(("natural_parameters", "log_partition", "mean"), ("params",)),
     **dict.fromkeys(("fisher_diagonal", "fisher_log_slope"), ("params",)),
     "whiten": ("v",),
-    "centred": ("p", "rows"),
     "fit": ("x", "log_weights"),
 }
 #: Far from any datum these may overflow, and who looks for modes there goes on.
 _READ_TOO = {
     **dict.fromkeys(("information", "expected_information"), ("params", "jacobian")),
+    "centred": ("p", "rows"),
     "sample": ("rng",),
 }
 
@@ -165,6 +165,9 @@ class Likelihood(ABC):
     @abstractmethod
     def greatest_log_prob(self, x: Array) -> Array:
         """Supremum of log p(x given params) over the params, `(...)`, in nats."""
+
+
+read_arguments(Likelihood, _READ_TOO, defined=False)
 
 
 class ExponentialFamily(Likelihood):

@@ -75,6 +75,9 @@ class Categorical(ExponentialFamily):
 
         About the likeliest class nothing cancels when that is all but certain.
         """
+        leading = np.broadcast_shapes(p.shape[:-1], rows.shape[:-2])
+        p = np.broadcast_to(p, (*leading, p.shape[-1]))
+        rows = np.broadcast_to(rows, (*leading, *rows.shape[-2:]))
         top = p.argmax(axis=-1)[..., None, None]
         away = rows - np.take_along_axis(rows, top, axis=-2)
         return away - p[..., None, :] @ away

@@ -75,7 +75,7 @@ class Gaussian(ByValue, ExponentialFamily):
             return v / self.scale
         flat = np.reshape(v, (-1, v.shape[-1])).T
         chol: Array = self._chol  # type: ignore[attr-defined]
-        return solve_triangular(chol, flat, lower=True).T.reshape(v.shape)
+        return solve_triangular(chol, flat, lower=True, check_finite=False).T.reshape(v.shape)
 
     def covariance(self, data_dim: int) -> Array:
         """Lambda as a matrix `(D, D)`."""
@@ -131,7 +131,9 @@ class Gaussian(ByValue, ExponentialFamily):
                 return residual / self.scale**2
         flat = np.reshape(self.whiten(residual), (-1, residual.shape[-1])).T
         chol: Array = self._chol  # type: ignore[attr-defined]
-        return solve_triangular(chol, flat, lower=True, trans="T").T.reshape(residual.shape)
+        return solve_triangular(chol, flat, lower=True, trans="T", check_finite=False).T.reshape(
+            residual.shape
+        )
 
     def information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
         return self.expected_information(self._pair(x, params)[1], jacobian)

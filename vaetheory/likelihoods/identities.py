@@ -134,7 +134,7 @@ def metric_identities(likelihood: Likelihood, params: ArrayLike) -> MetricIdenti
         size_of_score = rule.expectation(log_prob, np.abs(score))[0] + unit
         moved = ULP * (1 + np.abs(centre[i])) / step[i]
         hessian_error[i] += 8 * moved * (size_of_score + unit[i] * unit)
-    return MetricIdentities(
+    found = MetricIdentities(
         float(mass[0]),
         float(mass_error[0]),
         first,
@@ -144,6 +144,11 @@ def metric_identities(likelihood: Likelihood, params: ArrayLike) -> MetricIdenti
         hessian,
         hessian_error,
     )
+    if any(np.isnan(value).any() for value in vars(found).values()):
+        raise ValueError(
+            f"params: expected ones at which sums over the support fit in float64, got {centre}"
+        )
+    return found
 
 
 def _score(likelihood: Likelihood, rule: SupportRule, log_prob: Array, params: Array) -> Array:

@@ -22,7 +22,7 @@ from vaetheory.gaussians import LOG_2PI
 from vaetheory.likelihoods import Gaussian
 from vaetheory.models import LatentModel
 from vaetheory.objectives import baggins, bilbo, profile_likelihood
-from vaetheory.training.vae import Vae, rows_of
+from vaetheory.training.vae import TooLargeError, Vae, in_range, rows_of
 
 #: Latents decoded at a time.
 _ROWS = 8192
@@ -110,7 +110,8 @@ class Density(ByValue):
     def encode(self, X: Array) -> tuple[Array, Array]:
         """Posterior means and deviations, `(N, d)` each."""
         loc, log_scale = self.vae.encode(self.params, X)
-        return loc, np.exp(log_scale)
+        with np.errstate(over="ignore"):
+            return loc, in_range("X", np.exp(log_scale))
 
     def divergence(self, loc: Array, scale: Array) -> Array:
         """KL( N(loc, scale^2) || prior ) of each datum, `(N,)`, in nats: its rate."""
@@ -129,8 +130,8 @@ class Density(ByValue):
 
         Raises
         ------
-        FloatingPointError
-            If a square overflows.
+        TooLargeError
+            A FloatingPointError and a ValueError: if a square overflows.
         """
         X, z = rows_of("X", X, self.vae.data_dim), finite_numbers("z", z)
         if z.ndim != 3 or z.shape[::2] != (len(X), self.vae.latent_dim) or not z.shape[1]:
@@ -142,12 +143,15 @@ class Density(ByValue):
         if log_sigma is None:
             assert self.log_sigma is not None
             log_sigma = self.log_sigma
-        white = X[:, None] - xhat.reshape(n, k, -1)
-        white *= np.exp(-log_sigma).reshape(*((n, k) if log_sigma.ndim == 2 else ()), -1)
-        square = np.einsum("nkd,nkd->nk", white, white)
+        with np.errstate(all="ignore"):
+            white = X[:, None] - xhat.reshape(n, k, -1)
+            white *= np.exp(-log_sigma).reshape(*((n, k) if log_sigma.ndim == 2 else ()), -1)
+            square = np.einsum("nkd,nkd->nk", white, white)
         # Of which NumPy's error state hears nothing.
         if not np.isfinite(square).all():
-            raise FloatingPointError("an overflow in the log likelihood")
+            raise TooLargeError(
+                "X and z: expected a log likelihood that fits in float64, got an overflow"
+            )
         fixed = self.vae.data_dim * LOG_2PI / 2 + log_sigma.sum(axis=-1)
         return -0.5 * square - (fixed.reshape(n, k) if log_sigma.ndim == 2 else fixed)
 

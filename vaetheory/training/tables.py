@@ -70,7 +70,8 @@ def table(results: Sequence[Mapping[str, Any]]) -> list[Row]:
     >>> table(results)[0].behind["elbo"].mean
     1.5
     """
-    for number, result in enumerate(sequence("results", results)):
+    results = sequence("results", results)
+    for number, result in enumerate(results):
         require(f"results[{number}]", result, Mapping, "a result of run_task")
         missing = {"scale", "objective", "seed", "measures", "sizes", "outputs"} - result.keys()
         if missing:

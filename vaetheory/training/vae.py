@@ -31,6 +31,10 @@ from vaetheory.training.networks import Network, widths
 from vaetheory.training.objectives import Objective
 
 
+class TooLargeError(FloatingPointError, ValueError):
+    """A number of a network, a loss or a likelihood does not fit in float64."""
+
+
 @dataclass(frozen=True, eq=False)
 class Units(ByValue):
     """The fixed affine maps at the data's ends of the networks.
@@ -164,8 +168,9 @@ class Vae(ByValue):
         params, X = self._parameters(params), rows_of("X", X, self.data_dim)
         inner, _, extra = self.split(params)
         layers = self.encoder.layers(inner)
-        code = self.encoder.forward(layers, (X - self.units.loc) / self.units.scale)[-1]
-        return self._posterior(code, extra)
+        with np.errstate(all="ignore"):
+            code = self.encoder.forward(layers, (X - self.units.loc) / self.units.scale)[-1]
+        return self._posterior(in_range("params and X", code), extra)
 
     def _posterior(self, code: Array, extra: Array) -> tuple[Array, Array]:
         d = self.latent_dim
@@ -179,8 +184,11 @@ class Vae(ByValue):
         """Means of the likelihood `(N, D)` and, where the decoder gives them, log deviations."""
         params, z = self._parameters(params), rows_of("z", z, self.latent_dim)
         layers = self.decoder.layers(self.split(params)[1])
-        out = self.decoder.forward(layers, z)[-1]
-        loc = self.units.loc + self.units.scale * out[:, : self.data_dim]
+        with np.errstate(all="ignore"):
+            out = self.decoder.forward(layers, z)[-1]
+            loc = self.units.loc + self.units.scale * out[:, : self.data_dim]
+        in_range("params and z", out)
+        in_range("params and z", loc)
         if self.objective.likelihood != "learned":
             return loc, None
         return loc, out[:, self.data_dim :] / 2
@@ -202,8 +210,8 @@ class Vae(ByValue):
 
         Raises
         ------
-        FloatingPointError
-            If a number overflows.
+        TooLargeError
+            A FloatingPointError and a ValueError: if a number overflows.
 
         Notes
         -----
@@ -214,6 +222,14 @@ class Vae(ByValue):
         params, X = self._parameters(params), rows_of("X", X, self.data_dim)
         noise = rows_of("noise", noise, self.latent_dim)
         same_leading("noise", noise, "X", X)
+        try:
+            return self._loss_and_gradient(params, X, noise)
+        except FloatingPointError as error:
+            raise TooLargeError(
+                f"params, X and noise: expected numbers that the networks can take, got {error}"
+            ) from None
+
+    def _loss_and_gradient(self, params: Array, X: Array, noise: Array) -> tuple[float, Array]:
         gradient = np.empty(self.count)
         (enc, dec, extra), (enc_slope, dec_slope, extra_slope) = (
             self.split(params), self.split(gradient),
@@ -317,6 +333,13 @@ class Vae(ByValue):
     def checked(self, name: str, X: ArrayLike) -> Array:
         """Return `X` as data `(N, D)` of this model, or raise a ValueError."""
         return rows_of(name, as_array(name, X), self.data_dim)
+
+
+def in_range(name: str, array: Array) -> Array:
+    """Return `array`, or raise a `TooLargeError` if it overflowed."""
+    if not np.isfinite(array).all():
+        raise TooLargeError(f"{name}: expected outputs that fit in float64, got an overflow")
+    return array
 
 
 def rows_of(name: str, value: ArrayLike, size: int) -> Array:
