@@ -71,7 +71,7 @@ def _reading(
                 "weights: expected one for each output of the decoder, got shape "
                 f"{read['weights'].shape}"
             ) from error
-        if defined and type(found) is np.ndarray and np.isnan(found).any():
+        if defined and isinstance(found, np.ndarray | np.floating) and np.isnan(found).any():
             raise ValueError(
                 f"{' and '.join(read)}: expected numbers at which "
                 f"{type(args[0]).__name__}.{method.__name__} has a value in the range of float64, "

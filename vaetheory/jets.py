@@ -474,6 +474,11 @@ def push(function: Callable[[Any], Any], path: Jet) -> Jet:
     """
     require("path", path, Jet)
     require_callable("function", function, "(..., d) -> (..., D)")
+    with np.errstate(all="ignore"):
+        return _push(function, path)
+
+
+def _push(function: Callable[[Any], Any], path: Jet) -> Jet:
     try:
         found = function(path)
         return found if isinstance(found, Jet) else _lift(np.asarray(found, np.float64), path)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from vaetheory._arguments import read_arguments
 from vaetheory._validation import Array, dimension, require, vectors
 from vaetheory.by_value import ByValue
 from vaetheory.decoders import Decoder, as_decoder
@@ -180,3 +181,22 @@ class LatentModel(ByValue):
         score = self.likelihood.score(X, params)
         gradient = -np.einsum("...i,...ij->...j", score, jacobian)
         return gradient, self.pulled_back(params, jacobian, X), score
+
+
+read_arguments(
+    LatentModel,
+    {
+        "decode": ("z",),
+        **dict.fromkeys(
+            (
+                "log_likelihood",
+                "log_joint",
+                "likelihood_derivatives",
+                "potential_derivatives",
+                "gauss_newton",
+            ),
+            ("X", "z"),
+        ),
+    },
+    defined=False,
+)

@@ -77,6 +77,9 @@ class FunctionDecoder(Decoder):
 
     function: derivatives.Function
 
+    def __post_init__(self) -> None:
+        require_callable("function", self.function, "(..., d) -> (..., D)")
+
     def __call__(self, z: Array) -> Array:
         return as_output(self.function(z))
 

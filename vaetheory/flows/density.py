@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vaetheory import differences
-from vaetheory._validation import Array, representable, vectors
+from vaetheory._validation import Array, representable, squarable, vectors
 from vaetheory.flows.base import Embedding, Flow
 from vaetheory.gaussians import standard_log_prob
 from vaetheory.jets import Jet, push
@@ -61,7 +61,7 @@ def preimages(flow: Embedding, x: Array, latent: ArrayLike | None = None) -> Arr
             f"x: expected points of the flow's image, got {x[at].tolist()} at a distance of "
             f"{off[at]:.3g} from it"
         )
-    return z
+    return squarable("latents of x", z)
 
 
 def _length(vectors: Array) -> Array:
