@@ -9,10 +9,17 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from vaetheory._validation import generator, numbers
+from vaetheory._validation import finite_numbers, generator, numbers
 
 #: Reads an argument of a name.
 Reader: TypeAlias = Callable[[str, Any], Any]
+
+_READERS: Mapping[str, Reader] = {
+    "rng": generator,
+    "jacobian": finite_numbers,
+    "x": finite_numbers,
+    "weights": finite_numbers,
+}
 
 
 def read_arguments(
@@ -46,9 +53,7 @@ def _reading(
 ) -> Callable[..., Any]:
     every = list(inspect.signature(method).parameters)
     places = [
-        (every.index(name), name, generator if name == "rng" else reader)
-        for name in names
-        if name in every
+        (every.index(name), name, _READERS.get(name, reader)) for name in names if name in every
     ]
 
     @functools.wraps(method)

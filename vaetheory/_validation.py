@@ -126,6 +126,14 @@ def data_set(name: str, value: ArrayLike) -> Array:
     return array
 
 
+def matrix(name: str, value: ArrayLike) -> Array:
+    """Return `value` as a finite matrix of at least one row and one column."""
+    array = as_array(name, value, ndim=2)
+    if array.size == 0:
+        raise ValueError(f"{name}: expected at least one row and column, got {array.shape}")
+    return array
+
+
 def same_leading(name: str, array: Array, other_name: str, other: Array) -> None:
     """Demand that two arrays of vectors have the same leading axes; nothing is broadcast."""
     if array.shape[:-1] != other.shape[:-1]:
@@ -194,6 +202,8 @@ def _unlike_a_number(name: str, value: ArrayLike) -> Array:
     array = _real(name, value, copy=False)
     if array.ndim == 0:
         raise ValueError(f"{name}: expected at least 1 axis, got the number {array:g}")
+    if array.shape[-1] == 0:
+        raise ValueError(f"{name}: expected vectors of at least one entry, got {array.shape}")
     return array
 
 
@@ -268,9 +278,13 @@ def require(name: str, value: object, kind: type[Any], what: str = "") -> Any:
 
 
 def sequence(name: str, value: object) -> list[Any]:
-    """Return the entries of a list, a tuple or an array of at least one axis."""
-    if isinstance(value, np.ndarray) and value.ndim:
-        return list(value)
+    """Return the entries of a list, a tuple, or an array or a series of at least one axis."""
+    if isinstance(value, np.ndarray) or type(value).__module__.partition(".")[0] == "pandas":
+        if hidden := _masked(value):
+            raise ValueError(f"{name}: expected no masked entries, got {hidden}")
+        array = np.asarray(value)
+        if array.ndim:
+            return list(array)
     if isinstance(value, list | tuple):
         return list(value)
     raise ValueError(f"{name}: expected a list or a tuple, got {short(value)}")
@@ -349,7 +363,8 @@ def covariances(name: str, value: ArrayLike, dim: int | None = None) -> Array:
             f"{name}: expected symmetric matrices, got entries that differ by "
             f"{asymmetry[bad].max():.3g}"
         )
-    array = (array + transposed) / 2
+    # The sum of two entries may overflow.
+    array = array / 2 + transposed / 2
     try:
         np.linalg.cholesky(array)
     except np.linalg.LinAlgError:

@@ -166,15 +166,17 @@ class LatentModel(ByValue):
         return self.pulled_back(self.decode(z), self.decoder.jacobian(z))
 
     def pulled_back(self, params: Array, jacobian: Array, X: Array | None = None) -> Array:
-        """The Fisher information, or that observed in data, pulled back; NaN where J is."""
-        known = ~np.isnan(jacobian).any(axis=(-2, -1), keepdims=True)
+        """The Fisher information, or that observed in data, pulled back; infinite where J is."""
+        known = np.isfinite(jacobian).all(axis=(-2, -1), keepdims=True)
         # Far out a decoder may have no derivative in float64.
         slopes = jacobian if known.all() else np.where(known, jacobian, 0.0)
         if X is None:
             found = self.likelihood.expected_information(params, slopes)
         else:
             found = self.likelihood.information(X, params, slopes)
-        return found if slopes is jacobian else np.where(known, found, np.nan)
+        if slopes is jacobian:
+            return found
+        return np.where(known, found, np.where(np.eye(self.latent_dim) > 0, np.inf, 0.0))
 
     def _first_order(self, X: Array, z: Array) -> tuple[Array, Array, Array]:
         params, jacobian = self.decode(z), self.decoder.jacobian(z)

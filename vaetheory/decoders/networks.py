@@ -10,7 +10,7 @@ import autograd.numpy as anp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vaetheory._validation import Array, as_array, points, sequence, vectors
+from vaetheory._validation import Array, as_array, matrix, points, sequence, vectors
 from vaetheory.by_value import ByValue
 from vaetheory.decoders.base import Decoder
 
@@ -43,7 +43,7 @@ class TanhNetwork(ByValue, Decoder):
 
     def __init__(self, weights: Sequence[ArrayLike], biases: Sequence[ArrayLike]) -> None:
         given, offsets = sequence("weights", weights), sequence("biases", biases)
-        ws = tuple(as_array(f"weights[{i}]", w, ndim=2) for i, w in enumerate(given))
+        ws = tuple(matrix(f"weights[{i}]", w) for i, w in enumerate(given))
         bs = tuple(as_array(f"biases[{i}]", b, ndim=1) for i, b in enumerate(offsets))
         if not ws or len(ws) != len(bs):
             raise ValueError(
@@ -141,7 +141,7 @@ class Sine(ByValue, Decoder):
     def __init__(
         self, amplitude: ArrayLike, frequency: ArrayLike, phase: ArrayLike | None = None
     ) -> None:
-        w = as_array("frequency", frequency, ndim=2)
+        w = matrix("frequency", frequency)
         a = as_array("amplitude", amplitude, ndim=1)
         p = np.zeros(len(w)) if phase is None else as_array("phase", phase, ndim=1)
         if not len(a) == len(w) == len(p):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import autograd.numpy as anp
 import numpy as np
 
-from vaetheory._validation import Array, points
+from vaetheory._validation import Array, points, sequence, short
 from vaetheory.decoders.base import Decoder, as_decoder
 from vaetheory.decoders.trial import require_decoder
 from vaetheory.derivatives import Function
@@ -51,9 +51,14 @@ class Coupling(Flow):
     """
 
     def __init__(self, mask: Sequence[bool], conditioner: Decoder | Function) -> None:
-        keep = np.asarray(mask)
+        try:
+            keep = np.array(sequence("mask", mask))
+        except ValueError:
+            raise ValueError(
+                f"mask: expected booleans, some of either kind, got {short(mask)}"
+            ) from None
         if keep.ndim != 1 or keep.dtype != bool or keep.all() or not keep.any():
-            raise ValueError(f"mask: expected booleans, some of either kind, got {mask!r}")
+            raise ValueError(f"mask: expected booleans, some of either kind, got {short(mask)}")
         self.mask = keep
         self.latent_dim = len(keep)
         self._keep, self._change = np.flatnonzero(keep), np.flatnonzero(~keep)

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vaetheory._validation import Array, numbers, squarable, vectors
+from vaetheory._validation import Array, numbers, representable, squarable, vectors
 from vaetheory.by_value import ByValue
 from vaetheory.likelihoods.base import Likelihood
 from vaetheory.likelihoods.supports import Support
@@ -84,7 +84,9 @@ class SupportRule(ByValue):
                 f"{log_prob.shape} and {values.shape}"
             )
         with np.errstate(all="ignore"):
-            return self._expectation(log_prob, values)
+            value, error = self._expectation(log_prob, values)
+        representable("log_prob and values", value, "expectations")
+        return value, np.where(np.isnan(error), np.inf, error)
 
     def _expectation(self, log_prob: Array, values: Array) -> tuple[Array, Array]:
         density = np.exp(log_prob)[:, None] * values

@@ -121,7 +121,7 @@ def lattice_evidence(density: Density, X: Array, *, rtol: float = 1e-8) -> tuple
         beyond = np.zeros(len(X), dtype=bool)
         for i in range(0, len(rows), _DATA):
             some = rows[i : i + _DATA]
-            with np.errstate(over="ignore", invalid="ignore"):
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
                 value[some], error[some], beyond[some] = _chunk(density, X[some], rtol, tiles)
         rows = np.flatnonzero(beyond)
     return representable("X", value, "log evidences"), error

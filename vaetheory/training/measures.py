@@ -135,6 +135,7 @@ def exact_evidence(density: Density, X: Array) -> tuple[Array, Array, float | No
     greater is the evidence if it is that of `log_evidence`, which looks between the nodes; if it
     is that of the lattices the error is infinite.
     """
+    X = require("density", density, Density).vae.checked("X", X)
     value, error = lattice_evidence(density, X, rtol=_RTOL)
     if density.log_sigma is None:
         return value, error, None

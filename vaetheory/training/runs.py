@@ -148,7 +148,7 @@ def density_of(vae: Vae, params: Array, train: Array, *, seed: int, draws: int =
         If a number overflows.
     """
     require("vae", vae, Vae)
-    integer("seed", seed)
+    seed = integer("seed", seed)
     integer("draws", draws, low=1)
     rows = rows_of("train", train, vae.data_dim)[:_FIXING_ROWS]
     draws = max(1, min(draws, _FIXING_ROWS // len(rows)))
@@ -212,7 +212,7 @@ def train(
     >>> run.ended, run.epoch, len(run.validation)
     ('budget spent', 8, 5)
     """
-    integer("seed", seed)
+    seed = integer("seed", seed)
     require("vae", vae, Vae)
     require("data", data, Split)
     require("settings", settings, Settings)
