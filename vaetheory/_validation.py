@@ -41,6 +41,15 @@ def _masked(value: object, depth: int = 0) -> int:
     return 0
 
 
+def _unwrapped(value: Any) -> Any:
+    """What a frame or a series of pandas' nullable numbers holds, which are objects to NumPy."""
+    if type(value).__module__.partition(".")[0] != "pandas" or not hasattr(value, "dtypes"):
+        return value
+    kinds = list(value.dtypes) if np.ndim(value) == 2 else [value.dtypes]
+    numeric = all(getattr(kind, "kind", "O") in "iuf" for kind in kinds)
+    return value.to_numpy(dtype=np.float64) if numeric else value
+
+
 def _real(name: str, value: ArrayLike, *, copy: bool) -> Array:
     """Return `value` as a float64 array, whatever its shape."""
     if type(value) is not np.ndarray and (hidden := _masked(value)):
@@ -49,7 +58,7 @@ def _real(name: str, value: ArrayLike, *, copy: bool) -> Array:
             f"entr{'y' if hidden == 1 else 'ies'}; fill them or leave their data out"
         )
     try:
-        array = np.asarray(value)
+        array = np.asarray(_unwrapped(value))
         if array.dtype.kind not in "biuf":
             raise TypeError
         # A number of another type that is too large becomes infinite, and is refused as such.

@@ -176,7 +176,7 @@ def posterior_expectation(
         model, rows, rtol=rtol, max_nodes=max_nodes, observable=columns, progress=progress
     )
     sums = found.sums
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         mean, size = sums.moment / sums.total[:, None], sums.size / sums.total[:, None]
         # Of numerator and denominator; rounding and what was left out count for both.
         off = sums.moment_error / sums.total[:, None]
