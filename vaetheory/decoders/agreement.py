@@ -15,6 +15,8 @@ from vaetheory.rounding import ULP
 _STEPS = 4.0 ** -np.arange(2, 14)
 #: Relative difference that is a mistake and not rounding.
 _WRONG = 1e-3
+#: What rounding of the greatest entry amounts to, over a unit of length.
+_ROUNDING = 64 * ULP
 
 
 def require_derivatives(decoder: Decoder, z: Array, name: str = "decoder") -> None:
@@ -65,7 +67,9 @@ def require_derivatives(decoder: Decoder, z: Array, name: str = "decoder") -> No
     ):
         slope, error = _slope(function, z, direction, np.abs(given))
         off = np.abs(given - slope)
-        bad = off > _WRONG * np.maximum(np.abs(given), np.abs(slope)) + error
+        # What is nothing beside the greatest entry may have underflowed in one of the two.
+        nothing = _ROUNDING * np.abs(function(point)).max(initial=0.0)
+        bad = off > _WRONG * np.maximum(np.abs(given), np.abs(slope)) + error + nothing
         if bad.any():
             at = tuple(int(i) for i in np.argwhere(bad)[0])
             what = "values" if kind == "jacobian" else "Jacobian"

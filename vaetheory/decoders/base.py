@@ -15,7 +15,7 @@ from vaetheory.decoders.outputs import as_output
 
 #: What is read of the arguments before a decoder of any kind sees them.
 _READ = {
-    **dict.fromkeys(("__call__", "jacobian", "hessian", "log_volume", "log_det"), ("z",)),
+    **dict.fromkeys(("__call__", "jacobian", "hessian", "log_det"), ("z",)),
     "curvature": ("z",),
     "weighted_hessian": ("z", "weights"),
     "forward": ("z",),
@@ -37,6 +37,8 @@ class Decoder(ABC):
             "__annotations__", {}
         )
         read_arguments(cls, _READ, defined=ours, reader=finite_numbers)
+        # It asks a flow of the caller's for its determinant.
+        read_arguments(cls, {"log_volume": ("z",)}, defined=False, reader=finite_numbers)
 
     @abstractmethod
     def __call__(self, z: Array) -> Array:
