@@ -68,7 +68,7 @@ def require_derivatives(decoder: Decoder, z: Array, name: str = "decoder") -> No
         slope, error = _slope(function, z, direction, np.abs(given))
         off = np.abs(given - slope)
         # What is nothing beside the greatest entry may have underflowed in one of the two.
-        nothing = _ROUNDING * np.abs(function(point)).max(initial=0.0)
+        nothing = _ROUNDING * _greatest(function, point)
         bad = off > _WRONG * np.maximum(np.abs(given), np.abs(slope)) + error + nothing
         if bad.any():
             at = tuple(int(i) for i in np.argwhere(bad)[0])
@@ -85,6 +85,10 @@ def require_derivatives(decoder: Decoder, z: Array, name: str = "decoder") -> No
             f"{name}: expected `weighted_hessian` to be the weighted sum of `hessian`, got "
             f"{weighted[0].tolist()} for {summed.tolist()} at z = {z.tolist()}"
         )
+
+
+def _greatest(function: Callable[[Array], Array], z: Array) -> float:
+    return float(np.abs(function(z)).max(initial=0.0))
 
 
 def _slope(

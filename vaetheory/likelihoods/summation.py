@@ -133,6 +133,11 @@ def _line(support: Support, draws: Array) -> tuple[Line, float]:
     else:
         inner = np.log(draws) - np.log1p(-draws) if support is Support.UNIT_INTERVAL else draws
     centre, scale = float(np.median(inner)), _deviation(inner)
+    if not (np.isfinite(centre) and np.isfinite(scale)):
+        raise ValueError(
+            "params: expected ones whose samples lie inside the support in float64, got a middle "
+            f"of {np.median(draws):g}"
+        )
 
     def line(w: Array) -> tuple[Array, Array]:
         u, slope = centre + scale * np.sinh(w), scale * np.cosh(w)
