@@ -318,7 +318,7 @@ def test_slopes_and_divergences_ask_for_finite_params(name):
         (lambda: likelihoods.stirling_remainder([1, "a"]), "a: expected an array of real"),
         (lambda: OPTIMAL([[1e200]]), "z: expected log densities"),
         (lambda: OptimalDecoder([[1e200], [0.0]], ENCODER), "X: expected numbers of at most"),
-        (lambda: geometry.arc_length_parametrisation(PARABOLA, 0.0, 1e200), "z: expected"),
+        (lambda: geometry.arc_length_parametrisation(PARABOLA, 0.0, 1e200), "lower and upper: exp"),
         (lambda: likelihoods.Poisson().kl_divergence([800.0], [0.0]), "params: expected log rates"),
         (lambda: likelihoods.Poisson().sample([0.0], None), "rng: expected a numpy.random"),
         (lambda: likelihoods.Bernoulli().mean("a"), "params: expected an array of real"),

@@ -17,6 +17,7 @@ from vaetheory._validation import (
     fraction,
     require,
     require_callable,
+    squarable,
     vectors,
 )
 from vaetheory.by_value import ByValue
@@ -71,6 +72,7 @@ def arc_length(
     1.0
     """
     begin, end = float(as_array("a", a, ndim=0)), float(as_array("b", b, ndim=0))
+    squarable("a and b", np.array([begin, end]))
     if begin >= end:
         raise ValueError(f"a and b: expected a < b, got {begin:g} and {end:g}")
     rtol = fraction("rtol", rtol, low=1e-14, high=0.1)
@@ -238,6 +240,7 @@ def arc_length_parametrisation(
     low, high = float(as_array("lower", lower, ndim=0)), float(as_array("upper", upper, ndim=0))
     if low >= high:
         raise ValueError(f"lower and upper: expected lower < upper, got {low:g} and {high:g}")
+    squarable("lower and upper", np.array([low, high]))
     speed = as_metric(metric, 1)
     breaks = np.linspace(low, high, 9)
     for _ in range(_LARGEST_DEPTH):
