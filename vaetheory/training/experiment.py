@@ -12,7 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from vaetheory._validation import Array, integer, option, positive
+from vaetheory._validation import (
+    LARGEST_DIMENSION,
+    Array,
+    boolean,
+    integer,
+    option,
+    positive,
+    require,
+    sequence,
+)
+from vaetheory.by_value import ByValue
 from vaetheory.environment import environment
 from vaetheory.files import write_json
 from vaetheory.progress import Progress, report
@@ -27,8 +37,8 @@ _FIXING, _SWEEP = 8, 100
 _CONTRADICTION = float(np.log(1e9))
 
 
-@dataclass(frozen=True)
-class Experiment:
+@dataclass(frozen=True, eq=False)
+class Experiment(ByValue):
     """What is trained and how it is measured.
 
     Attributes
@@ -63,9 +73,14 @@ class Experiment:
     first_seed: int = 0
 
     def __post_init__(self) -> None:
-        integer("seeds", self.seeds, low=1)
+        require("source", self.source, Source)
+        require("settings", self.settings, Settings)
+        boolean("exact", self.exact)
+        integer("seeds", self.seeds, low=1, high=LARGEST_DIMENSION)
         integer("first_seed", self.first_seed)
-        integer("draws", self.draws, low=2)
+        integer("draws", self.draws, low=2, high=LARGEST_DIMENSION)
+        for name in ("objectives", "informations", "scales"):
+            object.__setattr__(self, name, tuple(sequence(name, getattr(self, name))))
         for name in self.objectives:
             option("objectives", name, OBJECTIVES)
         for name in ("objectives", "informations", "scales"):
@@ -105,14 +120,20 @@ class Experiment:
         return json.loads(json.dumps(plain))
 
 
-@dataclass(frozen=True)
-class Task:
+@dataclass(frozen=True, eq=False)
+class Task(ByValue):
     """One objective with one seed at one scale; BAGGINS with all its values of h."""
 
     experiment: Experiment
     objective: str
     seed: int
     scale: float
+
+    def __post_init__(self) -> None:
+        require("experiment", self.experiment, Experiment)
+        option("objective", self.objective, OBJECTIVES)
+        integer("seed", self.seed)
+        positive("scale", self.scale)
 
     @property
     def name(self) -> str:
@@ -129,6 +150,7 @@ def run_task(task: Task, folder: str | None = None) -> dict[str, Any]:
         Plain values. Log densities are in nats and in the units of the unscaled data: D log of
         the scale is added.
     """
+    require("task", task, Task)
     experiment, settings = task.experiment, task.experiment.settings
     data = split(experiment.source, task.seed).times(task.scale)
     objective = OBJECTIVES[task.objective]
@@ -275,7 +297,7 @@ def run(
     >>> [result["objective"] for result in run(experiment)][-1]
     'half'
     """
-    tasks = experiment.tasks()
+    tasks = require("experiment", experiment, Experiment).tasks()
     known: dict[str, dict[str, Any]] = {}
     if folder is not None:
         known = _prepare(experiment, tasks, folder)
