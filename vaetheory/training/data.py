@@ -11,6 +11,8 @@ import numpy as np
 from vaetheory._validation import Array, as_array, integer
 
 _VALIDATION, _TEST = 0.1, 0.2
+#: The networks' ends, see `Units`.
+UNITS = ("pooled", "each", "plain")
 #: Fewer rows could not be split in three.
 LEAST_ROWS = 20
 _PATCH = 8

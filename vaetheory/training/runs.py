@@ -14,7 +14,7 @@ from vaetheory._validation import Array, fraction, integer, option
 from vaetheory.progress import Progress, report
 from vaetheory.training import checkpoints
 from vaetheory.training.adam import Adam
-from vaetheory.training.data import Split
+from vaetheory.training.data import UNITS, Split
 from vaetheory.training.density import Density
 from vaetheory.training.objectives import Objective
 from vaetheory.training.vae import Units, Vae
@@ -76,7 +76,7 @@ class Settings:
         for width in self.hidden:
             integer("hidden", width, low=1)
         fraction("rate", self.rate, low=1e-8, high=1.0)
-        option("units", self.units, ("pooled", "each", "plain"))
+        option("units", self.units, UNITS)
 
     def model(self, objective: Objective, train: Array, information: float) -> Vae:
         """The VAE of an objective, its units those of the training data."""
