@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 import re
@@ -16,6 +15,7 @@ from typing import Any
 from vaetheory.certify import exact
 from vaetheory.certify.enclosure import Enclosure, Range
 from vaetheory.certify.propositions.base import Certified, Proved
+from vaetheory.documents import digest, read_json, unsealed
 from vaetheory.files import replacing
 
 FORMAT = "vaetheory-certificate/1"
@@ -91,13 +91,6 @@ def versions() -> dict[str, str]:
     return found
 
 
-def digest(document: Mapping[str, Any]) -> str:
-    """SHA-256 of all of a document but its digest: it tells damage, it proves nothing."""
-    rest = {k: v for k, v in document.items() if k != "digest"}
-    text = json.dumps(rest, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def write(path: Path, certificate: Certificate) -> None:
     """Write a certificate, whole or not at all."""
     with replacing(path) as draft:
@@ -113,18 +106,7 @@ def load(path: Path) -> Any:
     ValueError
         If it is too long, or no JSON, or names a key twice.
     """
-    if path.stat().st_size > _LARGEST:
-        raise ValueError(f"expected at most {_LARGEST} bytes")
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        if len({k for k, _ in pairs}) != len(pairs):
-            raise ValueError("expected every key once")
-        return dict(pairs)
-
-    try:
-        return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=unique)
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"expected JSON, got {type(error).__name__}: {error}") from None
+    return read_json(path, most=_LARGEST)
 
 
 def read(document: Any) -> Certificate:
@@ -152,8 +134,7 @@ def read(document: Any) -> Certificate:
     named = set(given) == {"python", *_DEPENDENCIES}
     if not (named and all(isinstance(v, str) and _VERSION.fullmatch(v) for v in given.values())):
         raise ValueError(f"versions: expected those of python, {', '.join(_DEPENDENCIES)}")
-    if document["digest"] != digest(document):
-        raise ValueError("digest: the file was changed after it was written")
+    unsealed("certificate", document)
     canonical("inputs", document["inputs"])
     canonical("witness", document["witness"])
     return Certificate(

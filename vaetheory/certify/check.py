@@ -12,6 +12,7 @@ from vaetheory.certify.certificate import Certificate
 from vaetheory.certify.enclosure import Enclosure, Range
 from vaetheory.certify.propositions import PROPOSITIONS
 from vaetheory.certify.propositions.base import Certified, Proved
+from vaetheory.shown import plain
 
 ACCEPTED = "accepted"
 REJECTED = "rejected"
@@ -74,14 +75,8 @@ def check(path: Path) -> Outcome:
     ) as error:
         # Whatever a file makes the proof stumble over, it is the file that is wrong.
         named = "" if isinstance(error, ValueError | NotProved) else f"{type(error).__name__}: "
-        verdict, message = REJECTED, _plain(f"{named}{error}")
-    return Outcome(verdict, _plain(label), message, time.perf_counter() - started)
-
-
-def _plain(text: str, most: int = 500) -> str:
-    """What a file says, on one line that any terminal can show."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    return shown if len(shown) <= most else shown[:most] + "..."
+        verdict, message = REJECTED, plain(f"{named}{error}")
+    return Outcome(verdict, plain(label), message, time.perf_counter() - started)
 
 
 def _proposition(found: Certificate) -> Certified:

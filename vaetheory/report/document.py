@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
-from vaetheory.claims.claim import Claim, Proposition
-from vaetheory.claims.runner import ControlResult, Result
+from vaetheory._validation import integer, option
+from vaetheory.claims.claim import KINDS, Claim, Proposition
+from vaetheory.claims.runner import VERDICTS, ControlResult, Result
+from vaetheory.documents import read_json, sealed, unsealed
 from vaetheory.environment import environment
 
 #: What a result has, and what of it must be there to be read back.
@@ -28,6 +29,9 @@ def as_json(
     claims: Sequence[Claim] | None = None,
 ) -> dict[str, Any]:
     """The JSON document of a run; numbers that are not finite become strings.
+
+    It has a digest of all the rest of it, without which it is not read back: `documents.sealed`
+    gives another one to a document that is meant to be changed.
 
     Each result carries what a report shows beside it: the proposition's statement and hypotheses
     in TeX, what it uses, its figure and its resolution.
@@ -52,17 +56,19 @@ def as_json(
     registry = CLAIMS if claims is None else claims
     known = {p.label: p for c in registry for p in c.propositions}
     shown = {r.claim for r in results}
-    return {
-        "results": [_finite(r.as_dict() | _sentence(known.get(r.label))) for r in results],
-        "claims": [
-            {"label": c.label, "title": c.title, "source": c.source}
-            for c in registry
-            if c.label in shown
-        ],
-        "environment": environment(),
-        "profile": profile,
-        "seed": seed,
-    }
+    return sealed(
+        {
+            "results": [_finite(r.as_dict() | _sentence(known.get(r.label))) for r in results],
+            "claims": [
+                {"label": c.label, "title": c.title, "source": c.source}
+                for c in registry
+                if c.label in shown
+            ],
+            "environment": environment(),
+            "profile": profile,
+            "seed": seed,
+        }
+    )
 
 
 def _sentence(proposition: Proposition | None) -> dict[str, Any]:
@@ -95,24 +101,27 @@ def read_document(path: Path) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If the file is not a run's JSON.
+        If the file is not a run's JSON, or not as it was written.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = unsealed(str(path), read_json(path))
         for entry in document["results"]:
             missing = [key for key in _NEEDED if key not in entry]
             if missing:
                 raise KeyError(missing[0])
+            option("verdict", entry["verdict"], VERDICTS)
+            option("kind", entry["kind"], KINDS)
+            integer("instances", entry["instances"])
+            result_of(entry)
         document["profile"], document["seed"], dict(document["environment"])
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
-        raise _not_a_run(path, error) from None
+    except ValueError as error:
+        told = str(error).removeprefix(f"{path}: ")
+        raise ValueError(f"{path}: expected the JSON of an earlier run: {told}") from None
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{path}: expected the JSON of an earlier run, got {type(error).__name__}: {error}"
+        ) from None
     return document
-
-
-def _not_a_run(path: Path, error: Exception) -> ValueError:
-    return ValueError(
-        f"{path}: expected the JSON of an earlier run, got {type(error).__name__}: {error}"
-    )
 
 
 def read_results(path: Path, *, profile: str, seed: int) -> dict[str, Result]:
@@ -125,10 +134,7 @@ def read_results(path: Path, *, profile: str, seed: int) -> dict[str, Result]:
     """
     document = read_document(path)
     came = {key: document[key] for key in ("profile", "seed", "environment")}
-    try:
-        results = [result_of(entry) for entry in document["results"]]
-    except (KeyError, TypeError, ValueError) as error:
-        raise _not_a_run(path, error) from None
+    results = [result_of(entry) for entry in document["results"]]
     wanted = {"profile": profile, "seed": seed, "environment": environment()}
     for key, value in wanted.items():
         if came[key] != value:
@@ -155,7 +161,10 @@ def result_of(entry: Mapping[str, Any]) -> Result:
         "instance": Text(entry["worst_instance"]),
         "controls": controls,
         "findings": tuple(str(finding) for finding in entry["findings"]),
+        "seconds": float(entry["seconds"]),
     }
+    for name in ("label", "claim", "title", "kind", "verdict", "message"):
+        changed[name] = str(entry[name])
     kept = {k: v for k, v in entry.items() if k in _FIELDS}
     return Result(**(kept | changed))
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from vaetheory._validation import Array, integer, option, positive
+from vaetheory.documents import read_json, sealed, unsealed
 from vaetheory.environment import environment
 from vaetheory.files import write_json
 from vaetheory.progress import Progress, report
@@ -292,7 +293,7 @@ def run(
                 future = futures.get(task.name)
                 result = run_task(task, room) if future is None else future.result()
                 if folder is not None:
-                    write_json(folder / "tasks" / f"{task.name}.json", result)
+                    write_json(folder / "tasks" / f"{task.name}.json", sealed(result))
                     for left_over in (folder / "checkpoints").glob(f"{task.name}--*.ckpt"):
                         left_over.unlink()
             report((number + 1) / len(tasks), progress)
@@ -319,16 +320,20 @@ def _prepare(
                     f"{key}; choose another folder"
                 )
     else:
-        write_json(settings, document)
-    paths = {t.name: folder / "tasks" / f"{t.name}.json" for t in tasks}
-    return {name: _read(path) for name, path in paths.items() if path.exists()}
+        write_json(settings, sealed(document))
+    known = {}
+    for task in tasks:
+        path = folder / "tasks" / f"{task.name}.json"
+        if path.exists():
+            known[task.name] = _read(path)
+            came = {key: known[task.name].get(key) for key in ("objective", "seed", "scale")}
+            if came != {key: getattr(task, key) for key in came}:
+                raise ValueError(f"{path}: expected the result of {task.name}, got one of {came}")
+    return known
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: expected JSON, got {error}; delete it to redo it") from None
-    if not isinstance(found, dict):
-        raise ValueError(f"{path}: expected a JSON object, got {type(found).__name__}")
-    return found
+        return unsealed(str(path), read_json(path))
+    except ValueError as error:
+        raise ValueError(f"{error}; delete it to redo it") from None

@@ -7,9 +7,10 @@ import os
 from pathlib import Path
 
 from vaetheory._validation import Array, finite, option
+from vaetheory.files import ordinary
 from vaetheory.training.arrays import NPY, idx, npy
 from vaetheory.training.data import UNITS, Source
-from vaetheory.training.streams import Stream, member, opened
+from vaetheory.training.streams import MOST_BYTES, Stream, member, opened
 from vaetheory.training.text import comma_separated
 
 _NAMES = ("X", "x", "data")
@@ -60,9 +61,14 @@ def read(path: str | os.PathLike[str], *, units: str = "pooled") -> Source:
         raise ValueError(f"path: expected a file's name, got {type(path).__name__}")
     option("units", units, UNITS)
     path = Path(path)
+    size = ordinary(path, MOST_BYTES)
     try:
-        with opened(path) as stream:
+        with opened(path, size) as stream:
             X, grey = _array(stream)
+    except OSError as error:
+        raise ValueError(
+            f"{path}: expected a file that can be read, got {error.strerror}"
+        ) from None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     finite(str(path), X)

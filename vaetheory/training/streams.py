@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import stat
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -58,41 +57,12 @@ class Stream(io.BufferedReader):
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Stream]:
-    """The bytes of a file, unpacked if it is gzipped.
-
-    Raises
-    ------
-    ValueError
-        If it is no ordinary file, cannot be opened, or is too large.
-    """
-    try:
-        found = path.stat()
-        # A pipe would be waited for, and a device may never end.
-        if not stat.S_ISREG(found.st_mode):
-            raise ValueError(f"expected an ordinary file, got {_kind(found.st_mode)}")
-        if found.st_size > MOST_BYTES:
-            raise ValueError(f"expected a file of at most {MOST_BYTES} bytes, got {found.st_size}")
-        file = path.open("rb", buffering=0)
-    except OSError as error:
-        raise ValueError(f"expected a file that can be read, got {error.strerror}") from None
-    with file:
-        beginning = file.read(len(_GZIP))
+def opened(path: Path, size: int) -> Iterator[Stream]:
+    """The bytes of a file of so many bytes, unpacked if it is gzipped."""
+    with path.open("rb", buffering=0) as file:
+        packed = file.read(len(_GZIP)) == _GZIP
         file.seek(0)
-        packed = beginning == _GZIP
-        raw = _Gunzipped(file) if packed else file
-        yield Stream(raw, None if packed else found.st_size)
-
-
-def _kind(mode: int) -> str:
-    kinds = {
-        stat.S_ISDIR: "a folder",
-        stat.S_ISFIFO: "a pipe",
-        stat.S_ISSOCK: "a socket",
-        stat.S_ISCHR: "a device",
-        stat.S_ISBLK: "a device",
-    }
-    return next((name for test, name in kinds.items() if test(mode)), "something else")
+        yield Stream(_Gunzipped(file) if packed else file, None if packed else size)
 
 
 class _Gunzipped(io.RawIOBase):
