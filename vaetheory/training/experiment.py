@@ -294,8 +294,7 @@ def run(
                 result = run_task(task, room) if future is None else future.result()
                 if folder is not None:
                     write_json(folder / "tasks" / f"{task.name}.json", sealed(result))
-                    for left_over in (folder / "checkpoints").glob(f"{task.name}--*.ckpt"):
-                        left_over.unlink()
+                    _forget(task, folder)
             report((number + 1) / len(tasks), progress)
             yield result
     finally:
@@ -329,7 +328,15 @@ def _prepare(
             came = {key: known[task.name].get(key) for key in ("objective", "seed", "scale")}
             if came != {key: getattr(task, key) for key in came}:
                 raise ValueError(f"{path}: expected the result of {task.name}, got one of {came}")
+            # What was killed after it had written the result did not come to this.
+            _forget(task, folder)
     return known
+
+
+def _forget(task: Task, folder: Path) -> None:
+    """Remove the checkpoints of a task that is done."""
+    for left_over in (folder / "checkpoints").glob(f"{task.name}--*.ckpt"):
+        left_over.unlink()
 
 
 def _read(path: Path) -> dict[str, Any]:
