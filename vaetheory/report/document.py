@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from vaetheory._validation import integer, option
-from vaetheory.claims.claim import KINDS, Claim, Proposition
-from vaetheory.claims.runner import VERDICTS, ControlResult, Result
+from vaetheory.claims.claim import Claim, Proposition
+from vaetheory.claims.runner import ControlResult, Result
 from vaetheory.documents import read_json, sealed, unsealed
 from vaetheory.environment import environment
+from vaetheory.report.form import RUN, check
 
-#: What a result has, and what of it must be there to be read back.
+#: What a result has.
 _FIELDS = tuple(f.name for f in fields(Result) if f.name != "instance")
-_NEEDED = (
-    *(f.name for f in fields(Result) if f.name in _FIELDS and f.default is MISSING),
-    "worst_instance",
-)
 
 
 def as_json(
@@ -105,22 +101,10 @@ def read_document(path: Path) -> dict[str, Any]:
     """
     try:
         document = unsealed(str(path), read_json(path))
-        for entry in document["results"]:
-            missing = [key for key in _NEEDED if key not in entry]
-            if missing:
-                raise KeyError(missing[0])
-            option("verdict", entry["verdict"], VERDICTS)
-            option("kind", entry["kind"], KINDS)
-            integer("instances", entry["instances"])
-            result_of(entry)
-        document["profile"], document["seed"], dict(document["environment"])
+        check(document, RUN)
     except ValueError as error:
         told = str(error).removeprefix(f"{path}: ")
         raise ValueError(f"{path}: expected the JSON of an earlier run: {told}") from None
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"{path}: expected the JSON of an earlier run, got {type(error).__name__}: {error}"
-        ) from None
     return document
 
 
