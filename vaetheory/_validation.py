@@ -87,9 +87,14 @@ def as_array(name: str, value: ArrayLike, *, ndim: int | None = None, min_ndim: 
             f"{name}: expected at least {min_ndim} ax{'is' if min_ndim == 1 else 'es'}, "
             f"got an array of shape {array.shape}"
         )
-    finite = np.isfinite(array)
-    if not finite.all():
-        where = tuple(int(i) for i in np.argwhere(~finite)[0])
+    return finite(name, array)
+
+
+def finite(name: str, array: Array) -> Array:
+    """Return `array`, or raise if an entry of it is not finite."""
+    good = np.isfinite(array)
+    if not good.all():
+        where = tuple(int(i) for i in np.unravel_index(good.argmin(), array.shape))
         at = f" at index {where}" if where else ""
         raise ValueError(f"{name}: expected finite numbers, got {array[where]}{at}")
     return array
@@ -213,15 +218,6 @@ def _unlike_a_number(name: str, value: ArrayLike) -> Array:
         raise ValueError(f"{name}: expected at least 1 axis, got the number {array:g}")
     if array.shape[-1] == 0:
         raise ValueError(f"{name}: expected vectors of at least one entry, got {array.shape}")
-    return array
-
-
-def finite(name: str, array: Array) -> Array:
-    """Return `array`, or raise if an entry is infinite or NaN."""
-    if not np.isfinite(array).all():
-        raise ValueError(
-            f"{name}: expected finite numbers, got {array[~np.isfinite(array)].flat[0]:g}"
-        )
     return array
 
 

@@ -21,6 +21,8 @@ from vaetheory._validation import (
 from vaetheory.by_value import ByValue
 
 _VALIDATION, _TEST = 0.1, 0.2
+#: The networks' ends, see `Units`.
+UNITS = ("pooled", "each", "plain")
 #: Fewer rows could not be split in three.
 LEAST_ROWS = 20
 #: How the networks' ends are scaled, see `Units`.

@@ -23,6 +23,7 @@ from vaetheory._validation import (
     sequence,
 )
 from vaetheory.by_value import ByValue
+from vaetheory.documents import read_json, sealed, unsealed
 from vaetheory.environment import environment
 from vaetheory.files import write_json
 from vaetheory.progress import Progress, report
@@ -314,9 +315,8 @@ def run(
                 future = futures.get(task.name)
                 result = run_task(task, room) if future is None else future.result()
                 if folder is not None:
-                    write_json(folder / "tasks" / f"{task.name}.json", result)
-                    for left_over in (folder / "checkpoints").glob(f"{task.name}--*.ckpt"):
-                        left_over.unlink()
+                    write_json(folder / "tasks" / f"{task.name}.json", sealed(result))
+                    _forget(task, folder)
             report((number + 1) / len(tasks), progress)
             yield result
     finally:
@@ -341,16 +341,28 @@ def _prepare(
                     f"{key}; choose another folder"
                 )
     else:
-        write_json(settings, document)
-    paths = {t.name: folder / "tasks" / f"{t.name}.json" for t in tasks}
-    return {name: _read(path) for name, path in paths.items() if path.exists()}
+        write_json(settings, sealed(document))
+    known = {}
+    for task in tasks:
+        path = folder / "tasks" / f"{task.name}.json"
+        if path.exists():
+            known[task.name] = _read(path)
+            came = {key: known[task.name].get(key) for key in ("objective", "seed", "scale")}
+            if came != {key: getattr(task, key) for key in came}:
+                raise ValueError(f"{path}: expected the result of {task.name}, got one of {came}")
+            # What was killed after it had written the result did not come to this.
+            _forget(task, folder)
+    return known
+
+
+def _forget(task: Task, folder: Path) -> None:
+    """Remove the checkpoints of a task that is done."""
+    for left_over in (folder / "checkpoints").glob(f"{task.name}--*.ckpt"):
+        left_over.unlink()
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: expected JSON, got {error}; delete it to redo it") from None
-    if not isinstance(found, dict):
-        raise ValueError(f"{path}: expected a JSON object, got {type(found).__name__}")
-    return found
+        return unsealed(str(path), read_json(path))
+    except ValueError as error:
+        raise ValueError(f"{error}; delete it to redo it") from None

@@ -299,11 +299,16 @@ def _resume(path: Path, task: str, params: Array, adam: Adam, rng: np.random.Gen
             f"{path}: expected a checkpoint of this run, got one of other data, settings, "
             "objective or seed"
         )
-    params[...], adam.first[...], adam.second[...] = (
-        arrays[name] for name in ("params", "first", "second")
-    )
-    adam.steps = known["steps"]
-    rng.bit_generator.state = known["rng"]
-    return Run(
-        arrays["best"], known["best_epoch"], known["validation"], known["epoch"], known["ended"]
-    )
+    try:
+        params[...], adam.first[...], adam.second[...] = (
+            arrays[name] for name in ("params", "first", "second")
+        )
+        adam.steps = known["steps"]
+        rng.bit_generator.state = known["rng"]
+        return Run(
+            arrays["best"], known["best_epoch"], known["validation"], known["epoch"], known["ended"]
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path}: expected a checkpoint of this run, got {type(error).__name__}: {error}"
+        ) from None
