@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import newton
 from scipy.special import expit, polygamma
 
 from vaetheory._validation import Array, positive
@@ -144,6 +143,8 @@ class Beta(ElementwiseExponentialFamily):
 
     def _solve(self, mean: Array) -> Array:
         """Params of which `mean` is the mean, by Newton's method."""
+        from scipy.optimize import newton
+
         c, target = self.concentration, np.abs(mean)
         # `mean` is odd, and convex beyond nought: from above Newton's method descends to the root.
         start = np.minimum(target, np.log(2 * c * target + 4))

@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.integrate import cubature
 from scipy.special import logsumexp
-from scipy.stats import multivariate_t
 
 from vaetheory._validation import Array
 from vaetheory.models import LatentModel
@@ -103,6 +101,8 @@ def _last_two(values: list[Array], n: int) -> tuple[Array, Array]:
 def _importance(
     model: LatentModel, data: Array, frames: Frames, rtol: float, max_nodes: int
 ) -> tuple[Array, Array, int, bool]:
+    from scipy.stats import multivariate_t
+
     count, d = min(_DRAWS, max_nodes), model.latent_dim
     proposal = multivariate_t(np.zeros(d), np.eye(d), df=_FREEDOM, seed=0)
     nodes = proposal.rvs(size=count).reshape(count, d)
@@ -117,6 +117,8 @@ def _importance(
 def _cubature(
     model: LatentModel, data: Array, frames: Frames, rtol: float, max_nodes: int
 ) -> tuple[Array, Array, int, bool]:
+    from scipy.integrate import cubature
+
     value, error = np.empty(len(data)), np.empty(len(data))
     d, spent, short = model.latent_dim, 0, False
     volume = frames.log_volume()
