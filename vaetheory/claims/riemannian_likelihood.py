@@ -89,7 +89,7 @@ CLAIM = Claim(
                 *(
                     Control(
                         f"nine tenths ({name})",
-                        partial(fisher_identities.lowered_in_one_family, family=name),
+                        partial(fisher_identities.divergence_is_mean_ratio, lowered=name),
                     )
                     for name in fisher_identities.WITH_DIVERGENCE
                 ),
@@ -103,7 +103,7 @@ CLAIM = Claim(
                 ),
             ),
             uses=("7a",),
-            examples=60,
+            examples=6,
         ),
         Proposition(
             label="7b",
@@ -243,7 +243,7 @@ CLAIM = Claim(
             uses=("3b", "7a"),
             figure="riemannian-likelihood",
             resolution=5e-2,
-            examples=4,
+            examples=6,
         ),
         Proposition(
             label="7d",
