@@ -1,12 +1,14 @@
 """Audit of `log_evidence`: random models and data against brute force.
 
     python benchmarks/audit_evidence.py --pairs 100000 --log audit.jsonl
+    python benchmarks/audit_evidence.py --kinds kinked-line --pairs 20000
 
 Every pair of a model and a datum is computed twice: by the engine, and by a trapezoid rule with
-so many nodes that it needs no idea. On the plane brute force is possible for broad posteriors
-only; the narrow ones are rotations of two problems on a line, whose evidences multiply. A pair
-fails if the true error exceeds the stated one, or the tolerance with the status "reached". What is
-in the log is not computed again: an audit that was stopped goes on.
+so many nodes that it needs no idea. Decoders with kinks and jumps are integrated between these. On
+the plane brute force is possible for broad posteriors only; the narrow ones are rotations of two
+problems on a line, whose evidences multiply. A pair fails if the true error exceeds the stated one,
+or the tolerance with the status "reached". What is in the log is not computed again: an audit that
+was stopped goes on.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from pathlib import Path
 
 import autograd.numpy as anp
 import numpy as np
+from kinked import Curve, Function, panel_evidence, random_kinked
 from scipy.stats import ortho_group
 
 from vaetheory import LatentModel, evidence, likelihoods, log_evidence
@@ -32,16 +35,10 @@ PER_MODEL = 50
 MAX_NODES = 2_000_000
 #: What a reference may be off by, relative.
 REFERENCE = 2e-12
-Function = Callable[[np.ndarray], np.ndarray]
-
-
-@dataclass(frozen=True)
-class Curve:
-    """A decoder of the line, `(..., 1) -> (..., D)`."""
-
-    name: str
-    function: Function
-    size: int
+#: A model, its data, their evidences, and what these may be off by.
+Problem = tuple[str, LatentModel, np.ndarray, np.ndarray, np.ndarray | float]
+Kind = Callable[[np.random.Generator], Problem]
+Draw = Callable[[np.random.Generator], Curve]
 
 
 def random_curve(rng: np.random.Generator) -> Curve:
@@ -170,38 +167,54 @@ def plane_evidence(model: LatentModel, data: np.ndarray, scale: float) -> np.nda
         before, step = value, step / 1.3
 
 
-def on_a_line(rng: np.random.Generator) -> tuple[str, LatentModel, np.ndarray, np.ndarray]:
+def gaussian_evidence(
+    curve: Curve, data: np.ndarray, scale: float
+) -> tuple[np.ndarray, np.ndarray | float]:
+    """Log evidence of a curve with Gaussian noise, and what it may be off by."""
+    if curve.kinks is None:
+        return line_evidence(curve.function, data, scale), REFERENCE
+    model = LatentModel(curve.function, likelihoods.Gaussian(scale=scale), 1)
+    return panel_evidence(lambda x, z: model.log_joint(x[None], z), data, curve.kinks)
+
+
+def on_a_line(rng: np.random.Generator, draw: Draw = random_curve) -> Problem:
     """A model with d = 1, its data and their evidences."""
-    curve, scale = random_curve(rng), 10 ** rng.uniform(-4, 0.3)
+    curve, scale = draw(rng), 10 ** rng.uniform(-4, 0.3)
     data = draw_data(rng, curve.function, 1, scale)
     model = LatentModel(curve.function, likelihoods.Gaussian(scale=scale), 1)
-    return (
-        f"{curve.name}, sigma {scale:.2g}",
-        model,
-        data,
-        line_evidence(curve.function, data, scale),
-    )
+    return f"{curve.name}, sigma {scale:.2g}", model, data, *gaussian_evidence(curve, data, scale)
 
 
-def counts(rng: np.random.Generator) -> tuple[str, LatentModel, np.ndarray, np.ndarray]:
-    """A model with d = 1 and another likelihood."""
-    curve = random_curve(rng)
-    family = [
-        likelihoods.Bernoulli(), likelihoods.Poisson(),
-        likelihoods.Gamma(shape=float(rng.uniform(0.5, 20))),
-    ][rng.integers(3)]  # fmt: skip
+def _other_family(
+    rng: np.random.Generator, curve: Curve, family: likelihoods.Likelihood
+) -> Problem:
+    """A model with d = 1 whose decoder is a curve that is bounded."""
 
     def bounded(z: np.ndarray) -> np.ndarray:
         return 3 * anp.tanh(curve.function(z) / 3)
 
     model = LatentModel(bounded, family, 1)
     data = family.sample(model.decode(rng.normal(size=(PER_MODEL, 1))), rng)
-    return f"{type(family).__name__}, {curve.name}", model, data, line_evidence_of(model, data)
+    name = f"{family}, {curve.name}"
+    if curve.kinks is None:
+        return name, model, data, line_evidence_of(model, data), REFERENCE
+    truth = panel_evidence(lambda x, z: model.log_joint(x[None], z), data, curve.kinks)
+    return name, model, data, *truth
 
 
-def bent(rng: np.random.Generator) -> tuple[str, LatentModel, np.ndarray, np.ndarray]:
+def counts(rng: np.random.Generator, draw: Draw = random_curve) -> Problem:
+    """A model with d = 1 and another likelihood."""
+    curve = draw(rng)
+    family = [
+        likelihoods.Bernoulli(), likelihoods.Poisson(),
+        likelihoods.Gamma(shape=float(rng.uniform(0.5, 20))),
+    ][rng.integers(3)]  # fmt: skip
+    return _other_family(rng, curve, family)
+
+
+def bent(rng: np.random.Generator, draw: Draw = random_curve) -> Problem:
     """A model with d = 1 and a likelihood that is not concave, or not natural."""
-    curve = random_curve(rng)
+    curve = draw(rng)
     family = [
         lambda: likelihoods.StudentT(10 ** rng.uniform(0, 3), 10 ** rng.uniform(-1.5, 0.3)),
         lambda: likelihoods.VonMises(10 ** rng.uniform(-2, 3)),
@@ -209,18 +222,12 @@ def bent(rng: np.random.Generator) -> tuple[str, LatentModel, np.ndarray, np.nda
         lambda: likelihoods.NegativeBinomial(10 ** rng.uniform(-2, 4)),
         lambda: likelihoods.LogNormal(10 ** rng.uniform(-1.5, 0.3)),
     ][rng.integers(5)]()
-
-    def bounded(z: np.ndarray) -> np.ndarray:
-        return 3 * anp.tanh(curve.function(z) / 3)
-
-    model = LatentModel(bounded, family, 1)
-    data = family.sample(model.decode(rng.normal(size=(PER_MODEL, 1))), rng)
-    return f"{family}, {curve.name}", model, data, line_evidence_of(model, data)
+    return _other_family(rng, curve, family)
 
 
-def rotated(rng: np.random.Generator) -> tuple[str, LatentModel, np.ndarray, np.ndarray]:
+def rotated(rng: np.random.Generator, draw: Draw = random_curve) -> Problem:
     """A model with d = 2 that is two of d = 1 in turned coordinates."""
-    first, second, scale = random_curve(rng), random_curve(rng), 10 ** rng.uniform(-4, 0.3)
+    first, second, scale = draw(rng), random_curve(rng), 10 ** rng.uniform(-4, 0.3)
     turn = ortho_group.rvs(2, random_state=rng)
     mix = ortho_group.rvs(first.size + second.size, random_state=rng)
 
@@ -233,13 +240,32 @@ def rotated(rng: np.random.Generator) -> tuple[str, LatentModel, np.ndarray, np.
 
     data = draw_data(rng, function, 2, scale)
     parts = data @ mix
-    value = line_evidence(first.function, parts[:, : first.size], scale)
-    value += line_evidence(second.function, parts[:, first.size :], scale)
+    one, off_one = gaussian_evidence(first, parts[:, : first.size], scale)
+    other, off_other = gaussian_evidence(second, parts[:, first.size :], scale)
     model = LatentModel(function, likelihoods.Gaussian(scale=scale), 2)
-    return f"{first.name} x {second.name}, sigma {scale:.2g}", model, data, value
+    name = f"{first.name} x {second.name}, sigma {scale:.2g}"
+    return name, model, data, one + other, off_one + off_other
 
 
-def on_the_plane(rng: np.random.Generator) -> tuple[str, LatentModel, np.ndarray, np.ndarray]:
+def along_an_axis(rng: np.random.Generator, draw: Draw = random_kinked) -> Problem:
+    """A model with d = 2 whose kinks lie along the axes, or nearly."""
+    first, second, scale = draw(rng), random_curve(rng), 10 ** rng.uniform(-2, 0.3)
+    angle = rng.choice([0.0, 10 ** rng.uniform(-6, -2)])
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+
+    def function(z: np.ndarray) -> np.ndarray:
+        u = z @ turn
+        return anp.concatenate([first.function(u[..., :1]), second.function(u[..., 1:])], axis=-1)
+
+    data = draw_data(rng, function, 2, scale)
+    one, off_one = gaussian_evidence(first, data[:, : first.size], scale)
+    other, off_other = gaussian_evidence(second, data[:, first.size :], scale)
+    model = LatentModel(function, likelihoods.Gaussian(scale=scale), 2)
+    name = f"{first.name} x {second.name} at {angle:.1g}, sigma {scale:.2g}"
+    return name, model, data, one + other, off_one + off_other
+
+
+def on_the_plane(rng: np.random.Generator) -> Problem:
     """A network with d = 2, folded or not, and a broad posterior."""
     size, scale = int(rng.integers(1, 9)), 10 ** rng.uniform(-1, 0.3)
     folded = rng.random() < 0.4
@@ -252,11 +278,20 @@ def on_the_plane(rng: np.random.Generator) -> tuple[str, LatentModel, np.ndarray
     data = draw_data(rng, function, 2, scale)
     model = LatentModel(function, likelihoods.Gaussian(scale=scale), 2)
     name = f"{'folded ' if folded else ''}network d = 2, D = {size}, sigma {scale:.2g}"
-    return name, model, data, plane_evidence(model, data, scale)
+    return name, model, data, plane_evidence(model, data, scale), REFERENCE
 
 
-KINDS = (on_a_line, counts, bent, rotated, on_the_plane)
-SHARES = (0.35, 0.05, 0.05, 0.4, 0.15)
+def kinked(problem: Callable[[np.random.Generator, Draw], Problem]) -> Kind:
+    """The same kind of problem with decoders that have kinks or jumps."""
+    return lambda rng: problem(rng, random_kinked)
+
+
+#: Kinds of problems, each with its share of the models.
+KINDS: dict[str, dict[Kind, float]] = {
+    "smooth": {on_a_line: 0.35, counts: 0.05, bent: 0.05, rotated: 0.4, on_the_plane: 0.15},
+    "kinked-line": {kinked(on_a_line): 0.7, kinked(counts): 0.15, kinked(bent): 0.15},
+    "kinked-plane": {kinked(rotated): 0.6, along_an_axis: 0.4},
+}
 
 
 @dataclass(frozen=True)
@@ -279,15 +314,18 @@ class Audit:
         )
 
 
-def audit_model(seed: tuple[int, int], max_nodes: int = evidence.MAX_NODES) -> Audit:
+def audit_model(
+    seed: tuple[int, int], max_nodes: int = evidence.MAX_NODES, kinds: str = "smooth"
+) -> Audit:
     """Audit one random model on `PER_MODEL` data."""
-    rng = np.random.default_rng(seed)
-    name, model, data, truth = KINDS[rng.choice(len(KINDS), p=SHARES)](rng)
+    rng, shares = np.random.default_rng(seed), list(KINDS[kinds].values())
+    kind = list(KINDS[kinds])[rng.choice(len(shares), p=shares)]
+    name, model, data, truth, reference = kind(rng)
     result = log_evidence(model, data, rtol=RTOL, max_nodes=max_nodes)
     off = np.abs(result.value - truth)
     # The brute force, and turning the data, round as well: by a few units of the data's last
     # digit, at a slope of the whitened residual.
-    slack = REFERENCE + 4e-16 * np.abs(truth)
+    slack = reference + 4e-16 * np.abs(truth)
     if isinstance(model.likelihood, likelihoods.Gaussian):
         white = np.sqrt((data**2).sum(axis=-1)) / model.likelihood.scale
         peak = model.likelihood.log_peak(model.data_dim)
@@ -307,7 +345,7 @@ def audit_model(seed: tuple[int, int], max_nodes: int = evidence.MAX_NODES) -> A
 class Log:
     """A file with a line a model, and the settings that they were audited with in the first."""
 
-    def __init__(self, path: Path, settings: dict[str, int]) -> None:
+    def __init__(self, path: Path, settings: dict[str, int | str]) -> None:
         self.path, self.known = path, dict[int, Audit]()
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
         # A line that was cut off when the audit was stopped is computed again.
@@ -333,15 +371,17 @@ def audit(
     jobs: int = 1,
     max_nodes: int = MAX_NODES,
     log: Path | None = None,
+    kinds: str = "smooth",
 ) -> Iterator[Audit]:
     """Yield the audit so far, after every model."""
-    record = None if log is None else Log(log, {"seed": seed, "max_nodes": max_nodes})
+    settings = {"seed": seed, "max_nodes": max_nodes, "kinds": kinds}
+    record = None if log is None else Log(log, settings)
     known = {} if record is None else record.known
     numbers = range(-(-pairs // PER_MODEL))
     total = sum((known[i] for i in numbers if i in known), Audit())
     yield total
     todo = [i for i in numbers if i not in known]
-    work = partial(audit_model, max_nodes=max_nodes)
+    work = partial(audit_model, max_nodes=max_nodes, kinds=kinds)
     seeds = [(seed, i) for i in todo]
     with ProcessPoolExecutor(jobs) as pool:
         found = map(work, seeds) if jobs == 1 else pool.map(work, seeds, chunksize=4)
@@ -359,10 +399,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--max-nodes", type=int, default=MAX_NODES, help="evaluations a pair")
+    parser.add_argument("--kinds", choices=KINDS, default="smooth")
     parser.add_argument("--log", type=Path, help="file to write to, and to go on from")
     options = parser.parse_args()
     total, known = Audit(), 0
-    for total in audit(options.pairs, options.seed, options.jobs, options.max_nodes, options.log):
+    steps = audit(
+        options.pairs, options.seed, options.jobs, options.max_nodes, options.log, options.kinds
+    )
+    for total in steps:
         for line in total.failures[known:]:
             print(line, flush=True)
         known = len(total.failures)

@@ -19,6 +19,8 @@ from vaetheory.quadrature.result import REACHED, Integral
 from vaetheory.rounding import ULP
 
 MAX_NODES = 50_000_000
+#: Share of E|h| at the outskirts of a posterior from which on nothing is known of what lies beyond.
+_MUCH = 0.01
 METHODS = ("adaptive", *alternatives.METHODS)
 
 
@@ -130,9 +132,10 @@ def posterior_expectation(
     Returns
     -------
     Integral
-        `value` (...) or (..., K), in the unit of h; `error`, an estimate, absolute. Mass that
-        was left out counts with ten times E|h|. `status` is "reached" where the error is at most
-        `rtol` E|h|.
+        `value` (...) or (..., K), in the unit of h; `error`, an estimate, absolute. It is infinite
+        where h has more than a hundredth of E|h| at the outskirts of the posterior (46 nats below
+        its top, 9.6 standard deviations of a Gaussian), as exp(t z) has for large t: the integral
+        may be anything then. `status` is "reached" where the error is at most `rtol` E|h|.
 
     Raises
     ------
@@ -173,6 +176,13 @@ def posterior_expectation(
         off += np.abs(mean) * (sums.error / sums.total)[:, None]
         common = 2 * (sums.rounding / sums.total + found.noise) + 10 * found.missing
         off += size * (common + 8 * ULP)[:, None]
+        # What h has beyond the outskirts is less than what it has in them, if that is little.
+        off += np.where(sums.tail <= _MUCH * sums.size, 2 * sums.tail / sums.total[:, None], np.inf)
+        # Of what vanishes wherever the posterior is, but not elsewhere, no digit is known.
+        nothing = sums.size == 0
+        if nothing.any():
+            with np.errstate(all="ignore"):
+                off[nothing & (columns(engine.places(d)) != 0).any(axis=0)] = np.inf
     known = np.isfinite(found.error)[:, None] & np.isfinite(off)
     error = np.where(known, off, np.inf)
     out = Integral(mean, error, found.status(error, rtol * size), found.nodes)

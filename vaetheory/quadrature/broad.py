@@ -68,6 +68,7 @@ def integrate_broad(
     grid: Grid,
     *,
     rtol: float,
+    ignored: float,
     max_nodes: int,
     observable: Observable | None = None,
 ) -> Broad | None:
@@ -82,6 +83,8 @@ def integrate_broad(
         The survey.
     rtol : float
         Tolerance of the quadrature, relative to the integral.
+    ignored : float
+        Share of the integral of which a quarter may be left out.
     max_nodes : int
         Evaluations a datum.
     observable : callable, optional
@@ -124,7 +127,7 @@ def integrate_broad(
         return None
     found = shift + np.log(np.where(done, part.value, 1.0))
     which = np.flatnonzero(done)
-    outside, cells = mass_outside(model, _some(table, which), found[which], rtol)
+    outside, cells = mass_outside(model, _some(table, which), found[which], ignored)
     dropped[which] = outside
     nodes[which] += cells
     for count in np.unique(steps[which]):
@@ -138,7 +141,7 @@ def integrate_broad(
         part.error[here, 0] += several * hidden * part.value[here]
     sums = Sums.empty(shift, nodes, part.size.shape[1])
     sums.add(part, np.arange(n), done)
-    done &= dropped <= LITTLE * rtol
+    done &= dropped <= LITTLE * ignored
     return Broad(sums, dropped, mode, done) if done.any() else None
 
 

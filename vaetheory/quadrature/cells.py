@@ -1,4 +1,4 @@
-"""Adaptive tensor Gauss-Legendre quadrature over a list of (cell, datum) pairs."""
+"""Adaptive tensor Gauss-Lobatto quadrature over a list of (cell, datum) pairs."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from vaetheory.models import LatentModel
 from vaetheory.quadrature.blocks import Index, blocks
 from vaetheory.quadrature.pairs import MAX_PAIRS, Pairs, TooManyPairs, keep, select, split
 from vaetheory.quadrature.rules import LADDER, TensorRule, tensor_rule
-from vaetheory.quadrature.sums import LEAST, MOST, Observable, Part, Sums, columns_of
+from vaetheory.quadrature.sums import LEAST, MOST, TAIL, Observable, Part, Sums, columns_of
 from vaetheory.quadrature.tables import Table
+from vaetheory.rounding import ULP
 
 _LIMIT = 100_000
 _DEEPEST = 60
@@ -20,6 +21,8 @@ _DEEPEST = 60
 _SPENT, _SPENT_EARLY = 0.5, 0.3
 #: Nodes an axis that another digit takes: seen were one to two.
 _NODES_A_DIGIT = 1.5
+#: Rounding of an observable that is no kink of it, relative to its modulus.
+_COLUMN_NOISE = 100 * ULP
 #: The rung of a pair that is done with.
 _DONE = -1
 
@@ -80,7 +83,7 @@ def integrate(
                 continue
             some = select(pairs.boxes, pairs.cell[now], pairs.datum[now])[0]
             shift = out.shift.copy()
-            part = _evaluate(model, table, some, out, rule, observable)
+            part = _evaluate(model, table, some, out, rule, noise, observable)
             if i:
                 found.scale(np.exp(shift - out.shift)[pairs.datum])
             found.put(now, part)
@@ -157,6 +160,7 @@ def _evaluate(
     pairs: Pairs,
     out: Sums,
     rule: TensorRule,
+    noise: Array,
     observable: Observable | None,
 ) -> Part:
     """Integrals of each pair, relative to exp(out.shift)."""
@@ -180,26 +184,38 @@ def _evaluate(
         exponent += prior[:, None]
         exponent += offset[..., None]
         peak = exponent.max(axis=-1)
+        volume = half.prod(axis=-1)[:, None, None]
+        lost = table.rounding(base, datum, offset, out.shift[datum])
+        unlike = [volume * line for line in rule.unlike(exponent, lost + noise[datum])]
+        far = exponent < TAIL
         np.maximum(exponent, LEAST, out=exponent)
         if peak.max() > MOST:
             np.minimum(exponent, MOST, out=exponent)
         np.exp(exponent, out=exponent)
-        volume = half.prod(axis=-1)[:, None]
-        exponent *= volume[..., None]
-        integral, worst = rule.integrate(exponent)
-        lost = table.rounding(base, datum, offset, out.shift[datum])
+        exponent *= volume
+        integral, worst = rule.integrate(exponent, unlike)
         there = b.pairs[b.valid]
         part.value[there], part.error[there] = integral[b.valid], worst[b.valid]
         part.rounding[there] = (lost * integral)[b.valid]
         top[there] = peak[b.valid]
         if observable is not None:
             values = observable(centre[:, None] + step[:, 1:])
+            tops = rule.most(exponent)
             for k in range(values.shape[-1]):
                 column = values[:, None, :, k]
-                integral, worst = rule.integrate(exponent * column)
+                modulus = np.abs(column)
+                # A kink of the weight counts as much as the observable is large there, and a kink
+                # of the observable as much as the weight is.
+                ends, most = rule.ends(column), rule.most(modulus)
+                off = [
+                    u * m + top * np.maximum(e - _COLUMN_NOISE * m, 0.0)
+                    for u, m, top, e in zip(unlike, most, tops, ends, strict=True)
+                ]
+                integral, worst = rule.integrate(exponent * column, off)
                 part.moment[there, k] = integral[b.valid]
                 part.moment_error[there, k] = worst[b.valid]
-                size = (exponent * np.abs(column)) @ rule.weights
-                part.size[there, k] = size[b.valid]
+                modulus = exponent * modulus
+                part.size[there, k] = (modulus @ rule.weights)[b.valid]
+                part.tail[there, k] = ((far * modulus) @ rule.weights)[b.valid]
     out.rescale(pairs.datum, top, part)
     return part

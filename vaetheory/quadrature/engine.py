@@ -13,7 +13,7 @@ from vaetheory.progress import Progress, report
 from vaetheory.quadrature.blocks import keep_freed_memory
 from vaetheory.quadrature.broad import integrate_broad
 from vaetheory.quadrature.cells import integrate
-from vaetheory.quadrature.grid import CELLS
+from vaetheory.quadrature.grid import CELLS, level
 from vaetheory.quadrature.noise import log_joint_noise
 from vaetheory.quadrature.pairs import TooManyPairs
 from vaetheory.quadrature.result import GAVE_UP, NOT_REACHED, REACHED
@@ -27,6 +27,8 @@ from vaetheory.rounding import ULP
 #: (datum, grid cell) pairs of a chunk: tables of this many numbers are in memory at once.
 _CHUNK = 1_200_000
 _COARSEST = 1e-9
+#: Where there are observables the mass left out is so much less: they may grow outwards.
+_FARTHER = 1e-9
 _CLAIMED = 0.05
 #: The sum over the nodes may be off by this many standard deviations of the rounding noise.
 _DEVIATIONS = 3.0
@@ -140,8 +142,9 @@ def _chunk(
     # estimates of well-resolved integrands cannot be right by chance.
     goal = min(rtol, _COARSEST)
     broad = integrate_broad(
-        model, likelihoods, grid, rtol=0.4 * goal, max_nodes=max_nodes, observable=observable
-    )
+        model, likelihoods, grid, rtol=0.4 * goal, ignored=0.4 * _ignored(goal, observable),
+        max_nodes=max_nodes, observable=observable,
+    )  # fmt: skip
     if broad is None:
         return _searched(model, grid, likelihoods, goal, max_nodes, observable)
     done = broad.done
@@ -158,6 +161,16 @@ def _chunk(
     return Outcome.joined([found, rest]).take(order)
 
 
+def places(d: int) -> Array:
+    """Points `(M, d)` all over what a search looks at, whatever the model."""
+    return level(d, CELLS[d]).centre
+
+
+def _ignored(goal: float, observable: Observable | None) -> float:
+    """Share of the evidence that decides what is left out of an integral of that tolerance."""
+    return goal if observable is None else _FARTHER * goal
+
+
 def _searched(
     model: LatentModel,
     grid: Grid,
@@ -168,7 +181,7 @@ def _searched(
 ) -> Outcome:
     """By branch and bound, then lattices and cells."""
     data = likelihoods.data
-    scan = Scan(model, likelihoods, goal, max_nodes)
+    scan = Scan(model, likelihoods, _ignored(goal, observable), max_nodes)
     scan.begin(grid)
     noise = log_joint_noise(model, data, scan.mode, scan.information)
     left = np.ones(len(data), dtype=bool)

@@ -19,7 +19,7 @@ from vaetheory.gaussians import standard_log_prob
 from vaetheory.models import LatentModel
 from vaetheory.quadrature.frames import Frames
 from vaetheory.quadrature.shifted import SAFETY, SHIFTS
-from vaetheory.quadrature.sums import LEAST, MOST, Observable, Part, columns_of
+from vaetheory.quadrature.sums import LEAST, MOST, TAIL, Observable, Part, columns_of
 from vaetheory.quadrature.tables import Table
 
 #: Strength a of the map; the spacing has doubled at 1.7 / a standard deviations.
@@ -157,6 +157,7 @@ def lattice_sum(
             # The prior is centred like the likelihood, for the same reason.
             exponent -= np.einsum("fmd,fmd->fm", step, some.centre[:, None] + 0.5 * step)
             here[:, j : j + piece] = exponent
+        far = here < TAIL - offset[:, None]
         here += (offset + log_volume[now])[:, None] + rule.log_weights
         np.clip(here, LEAST, MOST, out=here)
         np.exp(here, out=here)
@@ -169,4 +170,5 @@ def lattice_sum(
                 product = here * values[..., k]
                 part.moment[now, k], part.moment_error[now, k, 0] = rule.integrate(product)
                 part.size[now, k] = rule.integrate(np.abs(product))[0]
+                part.tail[now, k] = rule.integrate(np.where(far, np.abs(product), 0.0))[0]
     return part

@@ -35,6 +35,8 @@ SHIFTS = {
 SAFETY = {1: 6.0, 2: 10.0, 3: 9.0, 4: 6.0}
 #: Steps across the grid's box, at most, by dimension: beyond them other rules are cheaper.
 MOST_STEPS = {1: 500}
+#: Beyond this an observable's tail begins: what is left out lies outside the grid's box.
+_EDGE = INNER - 1
 #: Standard deviations from a posterior's top within which rounding matters.
 _MATTERS = 7.0
 #: Numbers of a block, which stays in the cache, and its nodes.
@@ -51,6 +53,7 @@ class _Totals:
     value: Array
     moment: Array
     size: Array
+    tail: Array
 
     @classmethod
     def empty(cls, n: int, d: int, observables: int) -> _Totals:
@@ -58,13 +61,14 @@ class _Totals:
         m, k = len(SHIFTS[d]), observables
         return cls(
             np.full(n, -np.inf), np.zeros((n, d)), np.zeros(n), np.zeros((n, m)),
-            np.zeros((n, k, m)), np.zeros((n, k)),
+            np.zeros((n, k, m)), np.zeros((n, k)), np.zeros((n, k)),
         )  # fmt: skip
 
     def add(
         self, rows: slice, values: Array, z: Array, away: Array, lattice: Array, columns: Array
     ) -> None:
         """Add log integrands `(L, M)`; overwrites them."""
+        edge = (np.abs(z) > _EDGE).any(axis=-1)
         top = values.argmax(axis=-1)
         peak = values[np.arange(len(values)), top]
         better = peak > self.peak[rows]
@@ -80,7 +84,9 @@ class _Totals:
         for k, column in enumerate(columns.T):
             product = values * column
             self.moment[rows, k] = self.moment[rows, k] * factor[:, None] + product @ lattice
-            self.size[rows, k] = self.size[rows, k] * factor + np.abs(product).sum(axis=-1)
+            modulus = np.abs(product)
+            self.size[rows, k] = self.size[rows, k] * factor + modulus.sum(axis=-1)
+            self.tail[rows, k] = self.tail[rows, k] * factor + modulus @ edge
 
 
 @dataclass(frozen=True)
@@ -140,6 +146,7 @@ class Lattices:
         part.value[:] = totals.value.mean(axis=-1)
         part.error[:, 0] = SAFETY[d] * np.ptp(totals.value, axis=-1)
         part.moment[:], part.size[:] = totals.moment.mean(axis=-1), totals.size / m
+        part.tail[:] = totals.tail / m
         part.moment_error[..., 0] = SAFETY[d] * np.ptp(totals.moment, axis=-1)
         shift = base[0] + totals.peak
         # Rounding of log p at the point, and of the products from there on.

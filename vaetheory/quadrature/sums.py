@@ -15,6 +15,9 @@ from vaetheory.quadrature.blocks import Index
 Observable = Callable[[Array], Array]
 #: Log integrands are cut this far below the best: exp of less is slow and adds nothing.
 LEAST = -120.0
+#: What observables have where the integrand is this many nats below its top is their tail: what is
+#: left out lies beyond.
+TAIL = -46.0
 #: Greatest log integrand, relative to the best known, that is exponentiated.
 MOST = 600.0
 
@@ -46,6 +49,8 @@ class Part:
     moment, size : array (P, K)
         Integrals of the observables times the weight, and of their moduli.
     moment_error : array (P, K, a)
+    tail : array (P, K)
+        The part of `size` at the outskirts of the posterior.
     """
 
     value: Array
@@ -54,6 +59,7 @@ class Part:
     moment: Array
     size: Array
     moment_error: Array
+    tail: Array
 
     @classmethod
     def empty(cls, count: int, observables: int, axes: int) -> Part:
@@ -61,7 +67,7 @@ class Part:
         k = observables
         return cls(
             np.empty(count), np.empty((count, axes)), np.empty(count), np.empty((count, k)),
-            np.empty((count, k)), np.empty((count, k, axes)),
+            np.empty((count, k)), np.empty((count, k, axes)), np.empty((count, k)),
         )  # fmt: skip
 
     def relative_error(self) -> Array:
@@ -84,7 +90,7 @@ class Part:
         """Multiply everything by a factor `(P,)`."""
         for values in (self.value, self.rounding):
             values *= factor
-        for values in (self.error, self.moment, self.size):
+        for values in (self.error, self.moment, self.size, self.tail):
             values *= factor[:, None]
         self.moment_error *= factor[:, None, None]
 
@@ -99,8 +105,9 @@ class Sums:
         Nats.
     total, error, rounding : array (N,)
         The integral, the quadrature estimate of its error, and an estimate of the rounding.
-    moment, size, moment_error : array (N, K)
-        The same for the observables times the weight; `size` is the integral of the moduli.
+    moment, size, moment_error, tail : array (N, K)
+        The same for the observables times the weight; `size` is the integral of the moduli, `tail`
+        its part at the outskirts of the posterior.
     nodes : array of int (N,)
     gave_up : array of bool (N,)
     """
@@ -112,6 +119,7 @@ class Sums:
     moment: Array
     size: Array
     moment_error: Array
+    tail: Array
     nodes: Index
     gave_up: NDArray[np.bool_]
 
@@ -122,7 +130,7 @@ class Sums:
         one, some = np.zeros(n), np.zeros((n, observables))
         return cls(
             shift.copy(), one, one.copy(), one.copy(), some, some.copy(), some.copy(),
-            nodes.copy(), np.zeros(n, dtype=bool),
+            some.copy(), nodes.copy(), np.zeros(n, dtype=bool),
         )  # fmt: skip
 
     @classmethod
@@ -158,11 +166,13 @@ class Sums:
             self.moment += add_up(who, part.moment[which], n)
             self.size += add_up(who, part.size[which], n)
             self.moment_error += add_up(who, part.moment_error[which].sum(axis=-1), n)
+            self.tail += add_up(who, part.tail[which], n)
 
     def put(self, which: NDArray[np.bool_], other: Sums) -> None:
         """Take the integrals of some data from other sums."""
-        for name in ("shift", "total", "error", "rounding", "moment", "size", "moment_error"):
-            getattr(self, name)[which] = getattr(other, name)[which]
+        for f in fields(self):
+            if f.name not in ("nodes", "gave_up"):
+                getattr(self, f.name)[which] = getattr(other, f.name)[which]
 
     def rescale(self, datum: Index, top: Array, part: Part) -> None:
         """Raise the shift where the integrand is much larger than known, before sums overflow.
@@ -186,6 +196,6 @@ class Sums:
         self.shift += rise
         for values in (self.total, self.error, self.rounding):
             values *= factor
-        for values in (self.moment, self.size, self.moment_error):
+        for values in (self.moment, self.size, self.moment_error, self.tail):
             values *= factor[:, None]
         self.error[cut] = np.inf

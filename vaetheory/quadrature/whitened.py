@@ -100,7 +100,7 @@ def integrate_frames(
     done, dropped = np.zeros(n, dtype=bool), np.zeros(n)
     for some in (first, ~first):
         found = _lattices(scan, slots, apart & some, sums, allowed, max_nodes, observable)
-        found &= ~_hidden(scan, slots, found, rtol)
+        found &= ~_hidden(scan, slots, found, min(rtol, scan.rtol))
         outside, shown = exclude(scan, slots, found)
         done |= found & shown
         dropped += outside
