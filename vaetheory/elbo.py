@@ -67,7 +67,9 @@ def elbo(
     Returns
     -------
     Integral
-        `value` `(...)` in nats; `error` is an estimate: quadrature plus rounding.
+        `value` `(...)` in nats; `error` is an estimate: quadrature plus rounding. It holds for
+        decoders with kinks and jumps too, up to three dimensions, where "reached" is rare: see
+        `vaetheory.quadrature.gaussian.gaussian_expectation`.
 
     Raises
     ------

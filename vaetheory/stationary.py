@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from vaetheory.elbo import elbo, flatten
 from vaetheory.encoders import Posterior
 from vaetheory.models import LatentModel, require_model
 from vaetheory.modes import posterior_mode
-from vaetheory.quadrature.gaussian import hermite_rule, lattice_rule
+from vaetheory.quadrature.gaussian import LATTICE_DIM, Rule, hermite_rule, lattice_rule
 from vaetheory.quadrature.result import NOT_REACHED, REACHED
 from vaetheory.rounding import EPS
 
@@ -21,8 +22,14 @@ _ITERATIONS = 200
 _MEMORY = 6
 # Steps without the deficit halving after which a row is left as it is.
 _PATIENCE = 25
+# Fall of the ELBO, relative to its size, that is put down to a coarse rule.
+_ROUGH = 1e-6
 # Nodes at a time: their outputs stay in the cache.
 _CHUNK = 2**12
+# Gauss-Hermite orders by dimension, in more dimensions of at most so many nodes, and the lattices.
+_ORDERS = {1: (12,), 2: (8, 14), 3: (5, 8)}
+_MOST_HERMITE = 2**16
+_LATTICES = {1: 5, 2: 4, 3: 2}
 
 
 @dataclass(frozen=True)
@@ -39,7 +46,8 @@ class StationaryPosterior(Posterior):
         Estimate of the error of `value` plus `deficit`.
     deficit : array (...)
         Estimate, in nats, of what the ELBO (where the covariance is shared, its mean over the
-        data) still gains on the way to the stationary point.
+        data) still gains on the way to the stationary point, with what the quadrature does not
+        know of it. It is of second order: far from a stationary point it is a guess.
     status : array of str (...)
         `"reached"` where the deficit fell below the tolerance.
     iterations : int
@@ -66,7 +74,10 @@ def stationary_posterior(
     ELBOs that is stationary.
 
     Fixed-point (natural-gradient) steps on the stationarity conditions of claim 3b, mixed by
-    Anderson's scheme, with the expectations by rules of increasing strength. By
+    Anderson's scheme, with the expectations by rules of increasing strength. They are taken from
+    values of U alone, by Stein's identities, and so are right where the decoder has kinks or jumps
+    as well; such posteriors are "not reached" as a rule, since quadrature converges slowly there,
+    and their errors and deficits say by how much (up to three dimensions, as for `elbo`). By
     default they start from the highest mode found with the inverse Hessian there; where the
     ELBO has several stationary points the one reached from the start is returned.
 
@@ -96,6 +107,10 @@ def stationary_posterior(
     Source: claims 3b to 3d, 5d. grad_m ELBO = -E[grad U], grad_S ELBO = 1/2 (S^-1 - E[A]); of
     the mean over the data, grad_S = 1/2 (S^-1 - mean E[A]). A shared covariance is stationary for
     the mean only: the ELBO of one datum alone moves with the root of the deficit.
+
+    With z = m + R w and S = R R^T the expectations are E[grad U] = R^-T E[w U] and
+    E[A] = R^-T E[(w w^T - I) U] R^-1 (claim 4b). At a kink of U the mean of the Hessian's values is
+    not E[A]: they do not know of the kink.
 
     Examples
     --------
@@ -132,12 +147,14 @@ def stationary_posterior(
             iterations += steps
     root = _root(ascent.precision)
     loc, cov = ascent.loc.reshape(-1, d), np.repeat(root @ np.swapaxes(root, -1, -2), size, axis=0)
+    # What is to gain, and what the last rule did not know of it: square roots add.
+    ascent_deficit = (np.sqrt(ascent.deficit) + np.sqrt(ascent.unknown)) ** 2
     bound = elbo(model, flat, Posterior(loc, cov), rtol=max(rtol, 1e-12))
-    reached = ascent.deficit <= rtol * (1 + np.abs(bound.value.reshape(-1, size)).mean(axis=-1))
+    reached = ascent_deficit <= rtol * (1 + np.abs(bound.value.reshape(-1, size)).mean(axis=-1))
     # What the last rule still moved no finer rule has confirmed.
     reached[rows] = False
     status = np.where(np.repeat(reached, size) & bound.reached, REACHED, NOT_REACHED)
-    deficit = np.repeat(ascent.deficit, size)
+    deficit = np.repeat(ascent_deficit, size)
     return StationaryPosterior(
         loc.reshape(*shape, d),
         cov.reshape(*shape, d, d),
@@ -149,15 +166,15 @@ def stationary_posterior(
     )
 
 
-def _rules(dim: int) -> list[tuple[Array, Array]]:
+def _rules(dim: int) -> list[Rule]:
     """Rules of increasing strength: a row in which the next one finds nothing to do is done.
 
     Gauss-Hermite rules alone can agree with each other and be wrong, so lattices come last.
     """
-    orders = {1: (12,), 2: (8, 14), 3: (5, 8), 4: (4, 6, 8)}.get(dim, (2, 3))
-    lattices = {1: 4, 2: 3, 3: 2}.get(dim, 0)
-    rules = [hermite_rule(order, dim) for order in orders]
-    return rules + [lattice_rule(number, dim) for number in range(lattices)]
+    orders = _ORDERS.get(dim, (3, 4, *(n for n in (6, 8) if n**dim <= _MOST_HERMITE)))
+    number = _LATTICES[dim] if dim <= LATTICE_DIM else 0
+    rules = [Rule.alone(*hermite_rule(order, dim)) for order in orders]
+    return rules + [lattice_rule(k, dim) for k in range(number)]
 
 
 def _diagonal(matrix: Array) -> Array:
@@ -170,33 +187,76 @@ def _definite(hessian: Array, gauss_newton: Array) -> Array:
     return np.where(indefinite[..., None, None], gauss_newton, hessian)
 
 
-def _expectations(
-    model: LatentModel, X: Array, loc: Array, root: Array, rule: tuple[Array, Array]
-) -> tuple[Array, Array, Array, Array]:
-    """ELBO, E[grad U], E[A] and E[Gauss-Newton part] of each datum of each set by one rule."""
-    nodes, weights = rule
-    sets, d = loc.shape[:2], loc.shape[-1]
-    x_all, m_all = X.reshape(-1, X.shape[-1]), loc.reshape(-1, d)
-    count, roots = len(m_all), np.repeat(root, sets[1], axis=0)
-    height, gradient = np.empty(count), np.empty((count, d))
-    hessian, safe = np.empty((count, d, d)), np.empty((count, d, d))
-    size = max(1, _CHUNK // len(nodes))
-    for i in range(0, count, size):
+@dataclass(frozen=True)
+class _Moments:
+    """The ELBO of each datum of each set and its derivatives, in deviations of the posterior.
+
+    Attributes
+    ----------
+    height : array (n, N)
+        The ELBO.
+    slope : array (n, N, d)
+        E[w U], which is R^T E[grad U] where z = m + R w.
+    bend : array (n, N, d, d)
+        E[(w w^T - I) U], which is R^T E[A] R.
+    slope_error, bend_error : as above
+        Estimates of their errors, from the spread of the lattices; 0 for a single rule.
+    """
+
+    height: Array
+    slope: Array
+    bend: Array
+    slope_error: Array
+    bend_error: Array
+
+
+def _points(X: Array, loc: Array, root: Array, rule: Rule) -> Iterator[tuple[slice, Array, Array]]:
+    """Rows of the flattened means `(n N, d)`, their data and the nodes of their posteriors."""
+    x_all, m_all = X.reshape(-1, X.shape[-1]), loc.reshape(-1, loc.shape[-1])
+    roots = np.repeat(root, loc.shape[1], axis=0)
+    size = max(1, _CHUNK // len(rule.nodes))
+    for i in range(0, len(m_all), size):
         rows = slice(i, i + size)
-        z = m_all[rows, None] + nodes @ np.swapaxes(roots[rows], -1, -2)
-        x = np.broadcast_to(x_all[rows, None], (*z.shape[:-1], X.shape[-1]))
-        height[rows] = model.log_joint(x, z) @ weights
-        g, a, b = model.potential_derivatives(x, z)
-        gradient[rows] = np.einsum("nmi,m->ni", g, weights)
-        hessian[rows] = np.einsum("nmij,m->nij", a, weights)
-        safe[rows] = np.einsum("nmij,m->nij", b, weights)
+        z = m_all[rows, None] + rule.nodes @ np.swapaxes(roots[rows], -1, -2)
+        yield rows, np.broadcast_to(x_all[rows, None], (*z.shape[:-1], X.shape[-1])), z
+
+
+def _moments(model: LatentModel, X: Array, loc: Array, root: Array, rule: Rule) -> _Moments:
+    """By Stein's identities, from values of U alone: they hold at kinks and jumps as well."""
+    parts, d = len(rule.parts), loc.shape[-1]
+    height = np.empty(loc.shape[0] * loc.shape[1])
+    slope, bend = np.empty((len(height), d, parts)), np.empty((len(height), d, d, parts))
+    for rows, x, z in _points(X, loc, root, rule):
+        potential = -model.log_joint(x, z)
+        mean = (potential @ rule.weights) / parts
+        height[rows] = -mean
+        # Centred, so that the constant part of U costs no digits.
+        weighted = (potential - mean[:, None]) * rule.weights
+        for k, part in enumerate(rule.parts):
+            w, u = rule.nodes[part], weighted[:, part]
+            slope[rows, :, k] = u @ w
+            bend[rows, :, :, k] = np.swapaxes(u[..., None] * w, -1, -2) @ w
+            bend[rows, :, :, k] -= u.sum(axis=-1)[:, None, None] * np.eye(d)
     entropy = 0.5 * d * (1 + gaussians.LOG_2PI) + np.linalg.slogdet(root)[1]
-    return (
-        height.reshape(sets) + entropy[:, None],
-        gradient.reshape(*sets, d),
-        hessian.reshape(*sets, d, d),
-        safe.reshape(*sets, d, d),
+    slope, bend = slope.reshape(*loc.shape, parts), bend.reshape(*loc.shape, d, parts)
+    return _Moments(
+        height.reshape(loc.shape[:2]) + entropy[:, None],
+        slope.mean(axis=-1),
+        bend.mean(axis=-1),
+        rule.spread(slope),
+        rule.spread(bend),
     )
+
+
+def _gauss_newton(model: LatentModel, X: Array, loc: Array, root: Array, rule: Rule) -> Array:
+    """R^T E[G] R with the Gauss-Newton part G of the Hessian, `(n, N, d, d)`: always definite."""
+    out = np.empty((loc.shape[0] * loc.shape[1], *2 * loc.shape[-1:]))
+    for rows, x, z in _points(X, loc, root, rule):
+        out[rows] = np.einsum("nmij,m->nij", model.gauss_newton(x, z)[1], rule.weights)
+    across = root[:, None]
+    mean = out.reshape(*loc.shape, -1) / len(rule.parts)
+    product: Array = np.swapaxes(across, -1, -2) @ mean @ across
+    return product
 
 
 def _root(precision: Array) -> Array:
@@ -215,82 +275,127 @@ class _Ascent:
     ) -> None:
         self.model, self.X, self.diagonal = model, X, diagonal
         self.loc, self.precision = loc, precision
-        self.deficit = np.full(len(X), np.inf)
+        self.deficit, self.unknown = np.full((2, len(X)), np.inf)
         # The mixing weighs residuals in units of the first posterior's width.
         self._unit = np.linalg.cholesky(precision)
         self._inverse_unit = np.linalg.inv(self._unit)
 
-    def run(
-        self, rows: np.ndarray, rule: tuple[Array, Array], rtol: float
-    ) -> tuple[int, np.ndarray]:
-        """Iterate `rows` with one rule; return the steps and the rows it moved."""
+    def _look(self, rows: np.ndarray, rule: Rule) -> tuple[Array, Array, Array, Array, Array]:
+        """Mean ELBO of rows, their next means and precision, what is to gain and what is unknown.
+
+        What is to gain is that of Newton's step in the mean and of the natural gradient's in the
+        precision; unknown is what the errors of slope and bend would be worth.
+        """
+        loc, root = self.loc[rows], _root(self.precision[rows])
+        found = _moments(self.model, self.X[rows], loc, root, rule)
+        of_mean, error = found.bend.mean(axis=1), found.bend_error.mean(axis=1)
+        if self.diagonal:
+            of_mean, error = _diagonal(of_mean), _diagonal(error)
+        mismatch = of_mean - np.eye(loc.shape[-1])
+        sound = found.bend
+        if min(np.linalg.eigvalsh(a).min() for a in (sound, of_mean)) <= 0:
+            safe = _gauss_newton(self.model, self.X[rows], loc, root, rule)
+            mean_safe = safe.mean(axis=1)
+            sound = _definite(sound, safe)
+            of_mean = _definite(of_mean, _diagonal(mean_safe) if self.diagonal else mean_safe)
+        shift = -np.linalg.solve(sound, found.slope[..., None])[..., 0]
+        gain = -0.5 * (found.slope * shift).sum(axis=-1).mean(axis=-1)
+        gain += 0.25 * (mismatch**2).sum(axis=(-2, -1))
+        least = np.linalg.eigvalsh(sound)[..., 0]
+        unknown = 0.5 * ((found.slope_error**2).sum(axis=-1) / least).mean(axis=-1)
+        unknown += 0.25 * (error**2).sum(axis=(-2, -1))
+        back = np.linalg.inv(root)
+        target = np.swapaxes(back, -1, -2) @ of_mean @ back
+        return (
+            found.height.mean(axis=-1),
+            loc + np.einsum("nij,nkj->nki", root, shift),
+            (target + np.swapaxes(target, -1, -2)) / 2,
+            gain,
+            unknown,
+        )
+
+    def run(self, rows: np.ndarray, rule: Rule, rtol: float) -> tuple[int, np.ndarray]:
+        """Iterate `rows` with one rule; return the steps and the rows that need a finer one."""
         count, members, dim = self.loc.shape
         size = members * dim + dim * dim
         targets, residuals = np.zeros((2, _MEMORY, count, size))
         filled = np.zeros((_MEMORY, count), dtype=bool)
         height = np.full(count, -np.inf)
-        old_loc, old_precision = self.loc.copy(), self.precision.copy()
+        # Means and precision as they were, and as a plain step makes them.
+        old, plain = ((self.loc.copy(), self.precision.copy()) for _ in range(2))
+        share = np.ones(count)
         halvings, stale = np.zeros((2, count), dtype=int)
-        least = np.full(count, np.inf)
+        least, unsure = np.full(count, np.inf), np.zeros(count, dtype=bool)
         before = self.deficit[rows]
         self.deficit[rows] = np.inf
-        active, moved = rows, rows
+        active, moved = rows, np.ones(len(rows), dtype=bool)
         step = 0
         while len(active) and step < _ITERATIONS:
             step += 1
-            root = _root(self.precision[active])
-            heights, gradient, hessian, safe = _expectations(
-                self.model, self.X[active], self.loc[active], root, rule
-            )
-            new = heights.mean(axis=-1)
-            shift = -np.linalg.solve(_definite(hessian, safe), gradient[..., None])[..., 0]
-            target = _definite(hessian.mean(axis=1), safe.mean(axis=1))
-            if self.diagonal:
-                target = _diagonal(target)
-            mismatch = np.swapaxes(root, -1, -2) @ target @ root - np.eye(dim)
-            deficit = 0.5 * np.abs((gradient * shift).sum(axis=-1)).mean(axis=-1) + (
-                0.25 * np.einsum("nij,nji->n", mismatch, mismatch)
-            )
+            new, goal, target, deficit, unknown = self._look(active, rule)
             # Either sign of progress will do: the ELBO of a coarse rule and its stationarity
-            # conditions disagree by the error of the rule.
-            lower = new < height[active] - 1e-13 * (1 + np.abs(new))
-            worse = lower & (deficit > self.deficit[active])
-            # Rows that fell go back half-way and forget how they got there.
+            # conditions disagree by the error of the rule. A fall by more than was to be gained
+            # is none.
+            fall = height[active] - new
+            worse = (fall > 1e-13 * (1 + np.abs(new))) & (
+                (deficit > self.deficit[active])
+                | (fall > self.deficit[active] + _ROUGH * (1 + np.abs(new)))
+            )
+            # Rows that fell go back, forget how they got there, and take a shorter plain step.
             back = active[worse]
-            self.loc[back] = (self.loc[back] + old_loc[back]) / 2
-            self.precision[back] = (self.precision[back] + old_precision[back]) / 2
+            share[back] /= 2
             filled[:, back] = False
             halvings[back] += 1
+            self._move(back, old, plain, share)
 
-            keep, shift, target = active[~worse], shift[~worse], target[~worse]
+            keep, goal, target = active[~worse], goal[~worse], target[~worse]
             height[keep], self.deficit[keep], halvings[keep] = new[~worse], deficit[~worse], 0
-            old_loc[keep], old_precision[keep] = self.loc[keep], self.precision[keep]
+            self.unknown[keep] = unknown[~worse]
+            for kept, now in zip(old, (self.loc, self.precision), strict=True):
+                kept[keep] = now[keep]
             # The first step of all is taken even from a point that is good enough: where the
             # rule is exact it ends at the stationary point itself.
             enough = rtol * (1 + np.abs(new))
-            better = deficit < 0.5 * least[active]
+            better = (deficit < 0.5 * least[active]) | (-fall > 0.01 * deficit)
             stale[active] = np.where(better, 0, stale[active] + 1)
             least[active] = np.minimum(least[active], deficit)
             # A nearly singular precision is inverted only to its condition number.
-            floor = np.maximum(enough, (20 * dim * EPS * np.linalg.cond(root) ** 2) ** 2)
+            condition = np.linalg.cond(self.precision[active])
+            floor = np.maximum(enough, (20 * dim * EPS * condition) ** 2)
             # Below the tolerance a row goes on while that pays: rounding sets the end.
             done = (deficit <= 1e-3 * enough) | ((deficit <= floor) & (stale[active] >= 3))
             done |= stale[active] >= _PATIENCE
             if step == 1:
                 done &= np.isfinite(before)
+                moved = (deficit > floor) | ~np.isfinite(before)
+            unsure[active] = unknown > floor
+            active = active[(worse | ~done) & (halvings[active] < 40)]
+            if step == _ITERATIONS:
+                break
             go = ~done[~worse]
-            keep, shift, target = keep[go], shift[go], target[go]
+            keep, goal, target = keep[go], goal[go], target[go]
+            plain[0][keep], plain[1][keep] = goal, target
             slot = step % _MEMORY
-            targets[slot, keep] = self._pack(keep, self.loc[keep] + shift, target)
+            targets[slot, keep] = self._pack(keep, goal, target)
             current = self._pack(keep, self.loc[keep], self.precision[keep])
             residuals[slot, keep] = targets[slot, keep] - current
             filled[slot, keep] = True
             mixed = _mix(targets[:, keep], residuals[:, keep], filled[:, keep], slot)
-            self._unpack(keep, mixed, self.loc[keep] + shift, target)
-            active = active[(worse | ~done) & (halvings[active] < 40)]
-            if step == 1:
-                moved = rows[(deficit > floor) | ~np.isfinite(before)]
-        return step, moved
+            self._unpack(keep, mixed, goal, target)
+            # After steps that were too long the next ones are shorter, and grow again.
+            self._move(keep[share[keep] < 1], old, plain, share)
+            share[keep] = np.minimum(2 * share[keep], 1.0)
+        # Where a row was seen last and found no worse, which its deficit is of.
+        self.loc[rows], self.precision[rows] = old[0][rows], old[1][rows]
+        return step, rows[moved | unsure[rows]]
+
+    def _move(
+        self, rows: np.ndarray, old: tuple[Array, Array], plain: tuple[Array, Array], share: Array
+    ) -> None:
+        """Take a share of the plain step."""
+        part = share[rows, None, None]
+        self.loc[rows] = old[0][rows] + part * (plain[0][rows] - old[0][rows])
+        self.precision[rows] = old[1][rows] + part * (plain[1][rows] - old[1][rows])
 
     def _pack(self, rows: np.ndarray, loc: Array, precision: Array) -> Array:
         """Means and precision as one vector, in units of the first posterior."""

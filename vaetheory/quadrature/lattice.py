@@ -33,7 +33,7 @@ _STRETCH = np.array([
 #: Standard deviations that the lattices span to either side.
 _SPAN = 12.0
 #: The sum over the nodes outside the core is off by up to this many times itself: seen was 17.
-_SPARSE = 100.0
+SPARSE = 100.0
 #: Numbers of a block: what a decoder's outputs at some nodes take stays in the cache.
 _LIMIT = 150_000
 
@@ -67,7 +67,7 @@ class LatticeRule:
         sums = values @ self.lattice
         outside = np.abs(values[..., self.core :]).sum(axis=-1) / sums.shape[-1]
         spread = SAFETY[self.nodes.shape[1]] * np.ptp(sums, axis=-1)
-        return sums.mean(axis=-1), spread + _SPARSE * outside
+        return sums.mean(axis=-1), spread + SPARSE * outside
 
 
 @lru_cache(maxsize=8)
