@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import autograd.numpy as anp
@@ -18,7 +19,8 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 from vaetheory import likelihoods
 from vaetheory._validation import Array
-from vaetheory.claims import strategies
+from vaetheory.claims import exactly, strategies
+from vaetheory.claims.exactly import Number, minus, number, product, ratio
 from vaetheory.claims.strategies import Vector
 from vaetheory.models import LatentModel
 from vaetheory.rounding import gamma
@@ -69,23 +71,29 @@ class Designed:
 
     def log_weights(self) -> Array:
         """Log of the factor of each part, the greatest such that m stays below one, `(K,)`."""
-        weights = np.array([part.log_share - log_mass(part) for part in self.parts])
+        weights = np.array([part.log_share - float(log_mass(part)) for part in self.parts])
         return weights - weights.max() + _TOP - np.log(len(weights))
 
-    def log_masses(self) -> Array:
-        """Log of what each part adds to the evidence, in closed form, `(K,)`."""
-        masses = [log_mass(part) for part in self.parts]
-        return np.asarray(self.log_weights() + masses)
+    def masses(self) -> list[Number]:
+        """What each part adds to the evidence, to fifty digits: its factor is the float it is."""
+        return [
+            exactly.exp(exactly.total((number(weight), log_mass(part))))
+            for weight, part in zip(self.log_weights(), self.parts, strict=True)
+        ]
 
-    def log_evidence(self) -> tuple[float, float]:
-        """Log E[m(z)], and a bound of the rounding in it: a few operations of each part's size."""
-        logs = self.log_masses()
-        return float(np.logaddexp.reduce(logs)), self.lost()
+    def log_evidence(self) -> tuple[Number, float]:
+        """Log E[m(z)] to fifty digits, and what turned axes lose of it, whose entries are rounded.
+
+        Turned coordinates are off by a few roundings of the exponents of the greatest bumps.
+        """
+        return exactly.log(exactly.total(self.masses())), self.lost()
 
     def lost(self) -> float:
-        """Bound of the rounding of a mass in the evidence, relative: a dozen operations."""
-        masses = np.abs(self.log_masses() - self.log_weights())
-        return gamma(12) * (1 + float(np.maximum(masses, np.abs(self.log_weights())).max()))
+        """Bound of the relative rounding in m by axes that are not quite orthonormal."""
+        if not any(self.angles):
+            return 0.0
+        masses = max(abs(float(log_mass(part))) for part in self.parts)
+        return gamma(8 + 4 * self.dim) * (1 + masses)
 
     def __call__(self, z: Any) -> Any:
         """The decoder logit m(z), `(..., d) -> (..., 1)`."""
@@ -104,13 +112,21 @@ class Designed:
         return log_m - anp.log(-anp.expm1(log_m))
 
 
-def log_mass(part: Bump | Wave) -> float:
-    """Log of the mean of a part, of factor one, under N(0, I)."""
+@lru_cache(maxsize=256)
+def log_mass(part: Bump | Wave) -> Number:
+    """Log of the mean of a part, of factor one, under N(0, I), to fifty digits."""
+    one, half = number(1.0), number(0.5)
     if isinstance(part, Wave):
-        k = np.array(part.frequency)
-        return float(np.log1p(0.5 * np.exp(-0.5 * k @ k) * np.cos(part.phase)))
-    c, square = np.array(part.centre), np.array(part.width) ** 2
-    return float(-0.5 * (c**2 / (1 + square) + np.log1p(1 / square)).sum())
+        square = exactly.total(product(number(k), number(k)) for k in part.frequency)
+        fall = exactly.exp(minus(product(half, square)))
+        ripple = product(half, fall, exactly.cos(number(part.phase)))
+        return exactly.log(exactly.total((one, ripple)))
+    terms = []
+    for centre, width in zip(part.centre, part.width, strict=True):
+        c, square = number(centre), product(number(width), number(width))
+        below = exactly.total((one, square))
+        terms += [ratio(product(c, c), below), exactly.log(ratio(below, square))]
+    return minus(product(half, exactly.total(terms)))
 
 
 # Instances ---------------------------------------------------------------------------------------
@@ -162,7 +178,7 @@ def needles(draw: DrawFn, dim: int, powers: tuple[int, int]) -> Designed:
     # The floor's likelihood over the needle's, in nats.
     depth = draw(st.sampled_from((30.0, 29.0, 31.0, 32.0, 33.0)))
     needle, floor = Bump(0.0, centre, (width,) * dim), Wave(0.0, (0.0,) * dim, 0.0)
-    share = log_mass(floor) - depth - log_mass(needle)
+    share = float(log_mass(floor)) - depth - float(log_mass(needle))
     return Designed((needle, Wave(share, floor.frequency, 0.0)), (0,) * (dim - 1))
 
 

@@ -1,4 +1,10 @@
-"""Numbers to fifty digits by the standard library: what references of rounding are made of."""
+"""Numbers to fifty digits by the standard library: what references of rounding are made of.
+
+Examples
+--------
+>>> f"{cos(number(100.5)):.20f}"
+'0.99952062532835142346'
+"""
 
 from __future__ import annotations
 
@@ -26,9 +32,16 @@ def exp(value: Decimal) -> Decimal:
     return _CONTEXT.exp(value)
 
 
-def root(value: Decimal) -> Decimal:
-    """Square root."""
-    return _CONTEXT.sqrt(value)
+def cos(angle: Decimal) -> Decimal:
+    """Cosine by its Taylor series, of an angle that is brought to a turn first."""
+    turn = product(Decimal(2), PI)
+    turns = ratio(angle, turn).to_integral_value()
+    square = minus(product(rest := total((angle, minus(product(turns, turn)))), rest))
+    term = out = Decimal(1)
+    for k in range(1, 40):
+        term = ratio(product(term, square), Decimal(2 * k * (2 * k - 1)))
+        out = total((out, term))
+    return out
 
 
 def minus(value: Decimal) -> Decimal:

@@ -107,7 +107,7 @@ def _ripples(scene: Ripples) -> tuple[float, float, float]:
     )
     truth, lost = designed.log_evidence()
     size = float(part.value[0])
-    value = size * float(np.exp(shift[0] - truth))
+    value = size * float(np.exp(shift[0] - float(truth)))
     # The prior beyond the box, 1e-15, and the rounding of phases of some hundreds.
     lost += gamma(64 + 8 * unit * max(scene.cycles) * INNER)
     return abs(value - 1), float(part.error[0, 0]) / size, lost
