@@ -32,6 +32,7 @@ from vaetheory.claims.exactly import (
     ratio,
     total,
 )
+from vaetheory.claims.kinked import Rectified
 from vaetheory.evidence import MAX_NODES, linear_log_evidence, log_evidence, posterior_expectation
 from vaetheory.models import LatentModel
 from vaetheory.quadrature.result import Integral
@@ -130,6 +131,12 @@ class FarLine:
         variance = total((product(w, w), product(sigma, sigma)))
         return log_normal(total((number(self.x), minus(number(self.bias)))), variance)
 
+    def mean(self) -> Number:
+        """Posterior mean w (x - b) / (w^2 + sigma^2) to fifty digits."""
+        w, sigma = number(self.slope), number(self.scale)
+        away = total((number(self.x), minus(number(self.bias))))
+        return ratio(product(w, away), total((product(w, w), product(sigma, sigma))))
+
 
 @st.composite
 def far_lines(draw: DrawFn) -> FarLine:
@@ -141,13 +148,17 @@ def far_lines(draw: DrawFn) -> FarLine:
 
 
 def rounding_is_covered(scenes: tuple[FarLine, ...], *, figure: Figure = stated) -> Certificate:
-    """Log evidences by quadrature and in closed form against fifty digits."""
+    """Log evidences, by quadrature and in closed form, and means against fifty digits."""
     parts = []
     for scene in scenes:
         truth = scene.log_evidence()
-        for route in (_far_evidence, _closed_evidence):
+        for route, exact in (
+            (_far_evidence, truth),
+            (_closed_evidence, truth),
+            (_far_mean, scene.mean()),
+        ):
             found = route(scene)
-            parts.append(covered(off(float(found.value), truth), float(figure(found)), 0.0))
+            parts.append(covered(off(float(found.value), exact), float(figure(found)), 0.0))
     return Certificate.all_of(*parts)
 
 
@@ -157,20 +168,44 @@ def _far_evidence(scene: FarLine) -> Integral:
 
 
 @lru_cache(maxsize=64)
+def _far_mean(scene: FarLine) -> Integral:
+    return posterior_expectation(scene.model, np.array([scene.x]), lambda z: z[..., 0])
+
+
+@lru_cache(maxsize=64)
 def _closed_evidence(scene: FarLine) -> Integral:
     return linear_log_evidence(scene.model, np.array([scene.x]))
 
 
+# 0a-kink -----------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=64)
+def _kinked(scene: Rectified) -> Integral:
+    return log_evidence(scene.model, np.array([scene.x]))
+
+
+def kinks_are_covered(scenes: tuple[Rectified, ...], *, figure: Figure = stated) -> Certificate:
+    """Log evidences of rectified decoders against their closed forms."""
+    parts = []
+    for scene in scenes:
+        found = _kinked(scene)
+        truth, lost = scene.log_evidence()
+        told = float(figure(found))
+        parts.append(covered(abs(float(found.value) - truth), told, lost, size=1 + abs(truth)))
+    return Certificate.all_of(*parts)
+
+
 # 0e ----------------------------------------------------------------------------------------------
 
-#: Frequency of the wave whose expectation is asked for.
-_FREQUENCY = 3.0
+#: Frequencies of the waves whose expectations are asked for: slow, and nearly one cycle a node.
+_FREQUENCIES = (3.0, 36.0)
 
 
 def observed(z: Array) -> Array:
-    """Functions of the latent: 1 + z_1^2, z_1 and a wave, `(..., d) -> (..., 3)`."""
+    """Functions of the latent: z_1^2, z_1 and waves, `(..., d) -> (..., 4)`."""
     first = z[..., 0]
-    return np.stack([1 + first**2, first, np.cos(_FREQUENCY * first)], axis=-1)
+    return np.stack([first**2, first, *(np.cos(k * first) for k in _FREQUENCIES)], axis=-1)
 
 
 def bumps(scenes: SearchStrategy[Designed]) -> SearchStrategy[Designed]:
@@ -191,7 +226,7 @@ def expectations(scene: Designed) -> list[Number]:
     """Their posterior means to fifty digits, of a posterior on a line made of bumps."""
     masses = scene.masses()
     whole, one, half = total(masses), number(1.0), number(0.5)
-    sums = [number(0.0)] * 3
+    sums = [number(0.0)] * (2 + len(_FREQUENCIES))
     for mass, part in zip(masses, scene.parts, strict=True):
         if not isinstance(part, Bump):
             raise TypeError("expected bumps")
@@ -199,13 +234,10 @@ def expectations(scene: Designed) -> list[Number]:
         square = product(number(part.width[0]), number(part.width[0]))
         mean = ratio(number(part.centre[0]), total((one, square)))
         variance = ratio(square, total((one, square)))
-        frequency = number(_FREQUENCY)
-        fall = exp(minus(product(half, frequency, frequency, variance)))
-        found = (
-            total((one, product(mean, mean), variance)),
-            mean,
-            product(fall, cos(product(frequency, mean))),
-        )
+        found = [total((product(mean, mean), variance)), mean]
+        for frequency in map(number, _FREQUENCIES):
+            fall = exp(minus(product(half, frequency, frequency, variance)))
+            found.append(product(fall, cos(product(frequency, mean))))
         share = ratio(mass, whole)
         sums = [total((a, product(share, b))) for a, b in zip(sums, found, strict=True)]
     return sums
