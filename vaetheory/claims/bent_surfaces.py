@@ -134,7 +134,7 @@ def undivided(scene: BentSurface) -> Classical:
 
 def with_normal_connection(scene: BentSurface) -> Classical:
     """The product of the whole second derivatives in place of their normal parts."""
-    tangents, second = scene.derivatives()
+    second = scene.derivatives()[1]
     found = gauss(scene)
     product = second[:, 0, 0] @ second[:, 1, 1] - second[:, 0, 1] @ second[:, 0, 1]
     return Classical(found.metric, found.connection, float(product / np.linalg.det(found.metric)))
@@ -148,9 +148,7 @@ def curvature_is_intrinsic(
     expected = classical(scene)
     g, K = expected.metric, expected.curvature
     area = float(np.linalg.det(g))
-    riemann = K * (
-        np.einsum("ac,bd->abcd", np.eye(2), g) - np.einsum("ad,bc->abcd", np.eye(2), g)
-    )
+    riemann = K * (np.einsum("ac,bd->abcd", np.eye(2), g) - np.einsum("ad,bc->abcd", np.eye(2), g))
     _, second = scene.derivatives()
     condition = float(np.linalg.cond(g))
     bend = float(np.abs(second).max())
@@ -184,7 +182,7 @@ def curvature_is_intrinsic(
 
 @dataclass(frozen=True)
 class Arc:
-    """A curve z -> a z + b z^2 + c z^3 (rows), under a Gaussian of unit scale, and a share of it."""
+    """A curve z -> a z + b z^2 + c z^3 (rows), of unit noise, and a share of it."""
 
     coefficients: tuple[Vector, ...]
     share: float
@@ -196,16 +194,13 @@ def arcs(draw: DrawFn) -> Arc:
     dim = draw(st.integers(2, 3))
     rest = draw(st.tuples(*[strategies.vectors(dim - 1, -2, 2, 2)] * 3))
     # Along the first axis the speed is 1 + 3 c z^2.
-    rows = tuple(
-        (first, *row) for first, row in zip((1.0, 0.0, draw(st.sampled_from((0.0, 0.5)))), rest)
-    )
+    along = (1.0, 0.0, draw(st.sampled_from((0.0, 0.5))))
+    rows = tuple((first, *row) for first, row in zip(along, rest, strict=True))
     assume(any(any(row) for row in rows[1:]))
     return Arc(rows, draw(st.sampled_from((0.5, 0.25, 0.75, 0.0, 1.0))))
 
 
-def unit_speed(
-    arc: Arc, *, power: int = 2, sign: float = -1.0, bent: float = 1.0
-) -> Certificate:
+def unit_speed(arc: Arc, *, power: int = 2, sign: float = -1.0, bent: float = 1.0) -> Certificate:
     """By arc length the tangent has length one and the second derivative is the curvature vector.
 
     f_ss = (f_zz - (f_z . f_zz / |f_z|^2) f_z) / |f_z|^2, from the polynomial itself.

@@ -96,9 +96,7 @@ CLAIM = Claim(
                 ),
                 Control(
                     "a correction of the other sign",
-                    partial(
-                        bound_gradients.gradients_agree, expected=bound_gradients.other_sign
-                    ),
+                    partial(bound_gradients.gradients_agree, expected=bound_gradients.other_sign),
                 ),
             ),
             uses=("6a",),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from autograd import grad
@@ -114,12 +115,12 @@ def weighted_fits(draw: DrawFn) -> WeightedFit:
 
 
 def weights_are_counts(
-    scene: WeightedFit, *, weighted: Callable[[Array], Array] = lambda k: k
+    scene: WeightedFit, *, weighted: Callable[[Any], Any] = lambda k: k
 ) -> Certificate:
     """The term of weighted data against that of the data repeated."""
     fit, counts = scene.fit, np.array(scene.counts)
     h = fit.information[0] if fit.pooled else fit.presumed
-    options = {"information": h, "pooled": fit.pooled}
+    options: dict[str, Any] = {"information": h, "pooled": fit.pooled}
     rows = np.repeat(np.arange(len(counts)), counts)
     repeated = baggins(fit.data[rows], fit.fits[rows], **options)
     weights = np.asarray(weighted(counts), dtype=float)
@@ -130,7 +131,9 @@ def weights_are_counts(
     return Certificate.all_of(
         Certificate.identity(found.value, repeated.value, scale=size, rounding=rounding),
         Certificate.identity(found.log_scale, repeated.log_scale, scale=size, rounding=rounding),
-        Certificate.identity(found.information, repeated.information, scale=size, rounding=rounding),
+        Certificate.identity(
+            found.information, repeated.information, scale=size, rounding=rounding
+        ),
     )
 
 

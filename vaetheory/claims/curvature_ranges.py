@@ -5,6 +5,7 @@ The evidence engine bounds what it does not look at by these numbers: too small 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,11 +15,12 @@ from hypothesis.strategies import SearchStrategy
 from vaetheory import likelihoods
 from vaetheory._validation import Array
 from vaetheory.claims.claim import Certificate
+from vaetheory.claims.strategies import Vector
 from vaetheory.likelihoods.elementwise import ElementwiseLikelihood
 from vaetheory.rounding import gamma
 
 #: Families with bounds: how each is built from its constants, the constants, and its data.
-FAMILIES = {
+FAMILIES: dict[str, tuple[Callable[..., ElementwiseLikelihood], tuple[Vector, ...], Vector]] = {
     "Student-t": (
         lambda dof, scale: likelihoods.StudentT(dof=dof, scale=scale),
         ((3.0, 1.0), (1.0, 0.5), (30.0, 0.25)),
@@ -93,9 +95,7 @@ def _second_derivatives(
     found = []
     for step in (0.02 * width, 0.04 * width):
         shifts = step * np.arange(-2, 3)
-        values = likelihood.log_prob(
-            data[:, None, None], (params[..., None] + shifts)[..., None]
-        )
+        values = likelihood.log_prob(data[:, None, None], (params[..., None] + shifts)[..., None])
         found.append(values @ np.array([-1, 16, -30, 16, -1]) / (12 * step**2))
     size = 1 + np.abs(values).max(axis=-1)
     # Of fourth order: the finer of two is off by about a fifteenth of their difference.

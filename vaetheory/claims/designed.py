@@ -31,7 +31,7 @@ _TOP = -1.0
 
 @dataclass(frozen=True)
 class Bump:
-    """A part exp(-|(u - centre) / width|^2 / 2), u the turned coordinates; its share of the mass."""
+    """A part exp(-|(u - centre) / width|^2 / 2) in turned coordinates u; its share of the mass."""
 
     log_share: float
     centre: Vector
@@ -161,9 +161,7 @@ def edged(draw: DrawFn) -> Designed:
     away = draw(st.sampled_from((6.25, 6.0, 6.5, 5.5, 7.0))) * width
     side = draw(st.sampled_from((1.0, -1.0)))
     floor = draw(st.sampled_from((-4.0, -6.0, -2.0)))
-    return Designed(
-        (Bump(0.0, (border + side * away,), (width,)), Wave(floor, (0.25,), 0.5))
-    )
+    return Designed((Bump(0.0, (border + side * away,), (width,)), Wave(floor, (0.25,), 0.5)))
 
 
 @st.composite
@@ -191,9 +189,7 @@ def outlying(draw: DrawFn, dim: int) -> Designed:
     share = draw(st.sampled_from((0.0, -4.0, -8.0, -12.0)))
     rest = (0.0,) * (dim - 1)
     middle = Bump(0.0, (draw(st.sampled_from((0.0, 1.0))), *rest), (0.5,) * dim)
-    return Designed(
-        (middle, Bump(share, (far, *rest), (width,) * dim)), draw(_angles(dim))
-    )
+    return Designed((middle, Bump(share, (far, *rest), (width,) * dim)), draw(_angles(dim)))
 
 
 @st.composite

@@ -217,9 +217,7 @@ def bumps(scenes: SearchStrategy[Designed]) -> SearchStrategy[Designed]:
 
 def on_a_broad_bump(scenes: SearchStrategy[Designed]) -> SearchStrategy[Designed]:
     """A bump on a floor, the floor replaced by a bump that is as good as flat."""
-    return scenes.map(
-        lambda d: Designed((d.parts[0], Bump(d.parts[1].log_share, (0.0,), (64.0,))))
-    )
+    return scenes.map(lambda d: Designed((d.parts[0], Bump(d.parts[1].log_share, (0.0,), (64.0,)))))
 
 
 def expectations(scene: Designed) -> list[Number]:

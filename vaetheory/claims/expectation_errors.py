@@ -94,7 +94,8 @@ def expected() -> SearchStrategy[Expected]:
 
 
 @lru_cache(maxsize=64)
-def _found(scene: Expected) -> Integral:
+def expectations_of(scene: Expected) -> Integral:
+    """What the library finds for all of them."""
     kinds = tuple(KINDS.values())
     # Mean and covariance scaled by powers of two, so that the variable is not rounded.
     loc, spread = np.zeros(scene.dim), 4.0
@@ -119,7 +120,7 @@ def _found(scene: Expected) -> Integral:
 
 def expectation_is_covered(scene: Expected, *, figure: Figure = stated) -> Certificate:
     """Expectations under a Gaussian against their closed forms."""
-    found = _found(scene)
+    found = expectations_of(scene)
     parts = []
     for k, kind in enumerate(KINDS.values()):
         truth, size = kind.mean(scene.parameters[k])

@@ -126,6 +126,7 @@ def fisher_identities(scene: FamilyScene, *, closed: Closed = closed_form) -> Ce
 
 # 7a-divergence ----------------------------------------------------------------------------------
 
+Divergence = Callable[[Array, Array], Array]
 #: Families whose divergence has a closed form.
 WITH_DIVERGENCE = tuple(name for name in FAMILIES if name != "Student-t")
 
@@ -168,6 +169,7 @@ def divergence_is_mean_ratio(
 def _mean_ratio(pair: Pair, factor: float, reverse: bool, to_second_order: bool) -> Certificate:
     scene, other = pair.scene, np.array(pair.other)
     likelihood, params = scene.likelihood, np.array(scene.params)
+    divergence: Divergence = likelihood.kl_divergence  # type: ignore[attr-defined]
 
     def columns(x: Array) -> Array:
         here, there = likelihood.log_prob(x, params), likelihood.log_prob(x, other)
@@ -178,9 +180,9 @@ def _mean_ratio(pair: Pair, factor: float, reverse: bool, to_second_order: bool)
         away = other - params
         found = 0.5 * float(away @ closed_form(scene) @ away)
     elif reverse:
-        found = float(likelihood.kl_divergence(other, params))
+        found = float(divergence(other, params))
     else:
-        found = float(likelihood.kl_divergence(params, other))
+        found = float(divergence(params, other))
     scale = 1 + float(size[:3].max())
     found *= factor
     return Certificate.all_of(

@@ -88,7 +88,8 @@ CLAIM = Claim(
             statement=(
                 r"\theta_t = \theta_{t-1} - \alpha\,\frac{m_t/(1-\beta_1^t)}"
                 r"{\sqrt{v_t/(1-\beta_2^t)} + \epsilon},\quad "
-                r"m_t = \beta_1 m_{t-1} + (1-\beta_1)g_t,\ v_t = \beta_2 v_{t-1} + (1-\beta_2)g_t^2;"
+                r"m_t = \beta_1 m_{t-1} + (1-\beta_1)g_t,\ "
+                r"v_t = \beta_2 v_{t-1} + (1-\beta_2)g_t^2;"
                 r"\quad |\theta_1 - \theta_0| = \alpha \text{ but for } \epsilon"
             ),
             hypotheses=(_ADAM,),
@@ -98,9 +99,7 @@ CLAIM = Claim(
             controls=(
                 Control("no correction of m", partial(adam_steps.steps_are_adams, first=False)),
                 Control("no correction of v", partial(adam_steps.steps_are_adams, second=False)),
-                Control(
-                    "epsilon under the root", partial(adam_steps.steps_are_adams, rooted=True)
-                ),
+                Control("epsilon under the root", partial(adam_steps.steps_are_adams, rooted=True)),
                 Control("0.9 for 0.999", partial(adam_steps.steps_are_adams, slow=0.9)),
             ),
             uses=("11b",),

@@ -73,6 +73,7 @@ CLAIM = Claim(
                     partial(_line, figure=evidence_errors.last_digit),
                 ),
             ),
+            figure="instrument",
             resolution=_SHARPER,
         ),
         Proposition(
@@ -82,7 +83,10 @@ CLAIM = Claim(
             r" \le \text{the stated error, by quadrature and in closed form}",
             hypotheses=(
                 ("a linear decoder", r"f(z) = wz + b,\ b \text{ up to } 10^6,\ d = 1"),
-                ("narrow or far", r"\sigma \text{ down to } 10^{-6},\ |x - b| \text{ up to } 5000 w"),
+                (
+                    "narrow or far",
+                    r"\sigma \text{ down to } 10^{-6},\ |x - b| \text{ up to } 5000 w",
+                ),
             ),
             kind="inequality",
             instances=st.tuples(*[evidence_errors.far_lines()] * 4),
@@ -90,21 +94,15 @@ CLAIM = Claim(
             controls=(
                 Control(
                     "a hundredth of the figure",
-                    partial(
-                        evidence_errors.rounding_is_covered, figure=evidence_errors.hundredth
-                    ),
+                    partial(evidence_errors.rounding_is_covered, figure=evidence_errors.hundredth),
                 ),
                 Control(
                     "the rounding of the value alone",
-                    partial(
-                        evidence_errors.rounding_is_covered, figure=evidence_errors.last_digit
-                    ),
+                    partial(evidence_errors.rounding_is_covered, figure=evidence_errors.last_digit),
                 ),
                 Control(
                     "the tolerance for the figure",
-                    partial(
-                        evidence_errors.rounding_is_covered, figure=evidence_errors.tolerance
-                    ),
+                    partial(evidence_errors.rounding_is_covered, figure=evidence_errors.tolerance),
                 ),
             ),
             resolution=_SHARPER,
@@ -221,7 +219,10 @@ CLAIM = Claim(
             r"e^{-(t - 1)^2/2w^2},\ t^k\},\ t = z_1/2",
             hypotheses=(
                 ("up to three dimensions", r"d \le 3"),
-                ("any budget and tolerance", r"40 \text{ nodes or more, } 10^{-12} \text{ to } 10^{-1}"),
+                (
+                    "any budget and tolerance",
+                    r"40 \text{ nodes or more, } 10^{-12} \text{ to } 10^{-1}",
+                ),
             ),
             kind="inequality",
             instances=expectation_errors.expected(),
@@ -242,6 +243,7 @@ CLAIM = Claim(
                     ),
                 ),
             ),
+            figure="instrument",
             resolution=_SHARPER,
             examples=40,
         ),
@@ -261,15 +263,11 @@ CLAIM = Claim(
             controls=(
                 Control(
                     "without the quadrature's part",
-                    partial(
-                        bound_errors.bound_is_covered, figure=bound_errors.rounding_alone
-                    ),
+                    partial(bound_errors.bound_is_covered, figure=bound_errors.rounding_alone),
                 ),
                 Control(
                     "a thousandth of the figure",
-                    partial(
-                        bound_errors.bound_is_covered, figure=expectation_errors.thousandth
-                    ),
+                    partial(bound_errors.bound_is_covered, figure=expectation_errors.thousandth),
                 ),
             ),
             uses=("0d",),
@@ -286,7 +284,7 @@ CLAIM = Claim(
                 ("narrow", r"\sigma \ge 10^{-3},\ S \ge 10^{-24}"),
             ),
             kind="inequality",
-            instances=st.tuples(*[bound_errors.far_bounds()] * 3),
+            instances=st.tuples(*[bound_errors.far_bounds()] * 3, bound_errors.displaced()),
             check=bound_errors.bound_rounding_is_covered,
             controls=(
                 Control(
@@ -330,9 +328,7 @@ CLAIM = Claim(
                 ),
                 Control(
                     "the rounding of the value alone",
-                    partial(
-                        _expectation, figure=evidence_errors.last_digit
-                    ),
+                    partial(_expectation, figure=evidence_errors.last_digit),
                 ),
             ),
             uses=("0a",),
@@ -345,7 +341,10 @@ CLAIM = Claim(
             r"\text{the stated error},\quad \mathrm{ELBO} = x(wm + b) - e^{wm + b + w^2S/2}"
             r" - \log x! - \mathrm{KL}",
             hypotheses=(
-                ("counts", r"p(x|z) = \mathrm{Poisson}(e^{wz + b}),\ d = 1;\ \text{and linear models}"),
+                (
+                    "counts",
+                    r"p(x|z) = \mathrm{Poisson}(e^{wz + b}),\ d = 1;\ \text{and linear models}",
+                ),
                 ("a coarse tolerance", r"10^{-2} \text{ or finer, from any start}"),
             ),
             kind="inequality",
@@ -373,14 +372,14 @@ CLAIM = Claim(
             title="The stated rounding of a constant variance's penalty is a bound",
             statement=r"\big|\hat P - \tfrac12(\log\det\bar A - \mathbb E\log\det A)\big| \le "
             r"\text{the stated error}",
-            hypotheses=(("diagonal Hessians", r"A_n \succ 0 \text{, nearly equal or far from it}"),),
+            hypotheses=(
+                ("diagonal Hessians", r"A_n \succ 0 \text{, nearly equal or far from it}"),
+            ),
             kind="inequality",
             instances=bound_errors.diagonals(),
             check=bound_errors.penalty_is_covered,
             controls=(
-                Control(
-                    "a hundredth of it", partial(bound_errors.penalty_is_covered, share=0.01)
-                ),
+                Control("a hundredth of it", partial(bound_errors.penalty_is_covered, share=0.01)),
                 Control("nothing", partial(bound_errors.penalty_is_covered, share=0.0)),
             ),
             resolution=_SHARPER,
@@ -416,7 +415,10 @@ CLAIM = Claim(
             statement=r"\mathbb E[\mathrm{error}^2] = \mathbb E[(\bar X_n - \mathbb E X)^2]"
             r" = \mathrm{Var}[X]/n,\quad n \ge 2",
             hypotheses=(
-                ("independent draws", r"\text{from a population of two or three, all samples listed}"),
+                (
+                    "independent draws",
+                    r"\text{from a population of two or three, all samples listed}",
+                ),
                 ("the estimators of claim 4", r"\text{Stein's, Price's, the Jacobian's norm}"),
             ),
             kind="identity",

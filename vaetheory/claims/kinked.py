@@ -39,7 +39,8 @@ class Rectified:
 
     def log_evidence(self) -> tuple[float, float]:
         """Log evidence in closed form, and a bound of its rounding."""
-        logs, sizes = [], []
+        logs: list[float] = []
+        sizes: list[float] = []
         above = float(np.sign(self.slope))
         for side, w in ((above, self.slope), (-above, self.leak * self.slope)):
             # On each side x is linear in z: a normal density times the mass of z given x there.
@@ -51,8 +52,8 @@ class Rectified:
             logs.append(float(level + log_ndtr(edge)))
             # Far out on the wrong side log_ndtr is -edge^2 / 2, and off by what its argument is.
             steep = max(-edge, 0.0) + np.exp(-0.5 * edge**2)
-            sizes.append(1 + abs(level) + steep * (abs(mean) + abs(self.kink)) / width)
-        value = float(np.logaddexp(*logs))
+            sizes.append(1.0 + abs(level) + steep * (abs(mean) + abs(self.kink)) / width)
+        value = float(np.logaddexp.reduce(logs))
         # Each piece counts with its share.
         return value, gamma(16) * float(np.exp(np.array(logs) - value) @ np.array(sizes))
 

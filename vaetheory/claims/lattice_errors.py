@@ -32,6 +32,9 @@ _CENTRES = {
     3: (np.arange(-3, 4) / 5,),
 }
 
+#: Width of Gaussians outside the core.
+_BROAD = 1.5
+
 
 @dataclass(frozen=True)
 class Ripples:
@@ -60,7 +63,7 @@ def lattices() -> SearchStrategy[Ripples | Narrow]:
     )
     sizes = ((2, 0.8, 9.0), (2, 0.66, 9.5), (2, 0.56, 10.5), (3, 0.88, 9.0), (3, 0.72, 9.5))
     narrow = st.builds(
-        lambda size, width: Narrow(*size, width),
+        lambda size, width: Narrow(size[0], size[1], size[2], width),
         st.sampled_from(sizes),
         st.sampled_from((0.5, 0.625, 0.75)),
     )
@@ -78,9 +81,7 @@ def disagreement_covers(scene: Ripples | Narrow, *, share: float = 1.0) -> Certi
 def _hidden_best(scene: Ripples) -> tuple[float, float]:
     """Phases of the two ripples at which their aliases agree best between the lattices."""
     shifts = SHIFTS[1][:, 0]
-    first, second = (
-        np.cos(_PHASES[:, None] + 2 * np.pi * c * shifts) for c in scene.cycles
-    )
+    first, second = (np.cos(_PHASES[:, None] + 2 * np.pi * c * shifts) for c in scene.cycles)
     aliases = first[:, None] + _SECOND * second
     spread = np.ptp(aliases, axis=-1)
     worst = np.abs(aliases.mean(axis=-1)) / np.maximum(spread, 1e-12)
@@ -131,5 +132,20 @@ def _narrow(scene: Narrow) -> list[tuple[float, float, float]]:
         for first in columns[0]:
             value, error = rule.integrate(rest * (first * weights))
             lost = gamma(16 + np.log2(len(weights))) * np.ones(len(value))
-            rows += list(zip(np.abs(value - 1).tolist(), error.tolist(), lost.tolist(), strict=True))
-    return rows
+            rows += list(
+                zip(np.abs(value - 1).tolist(), error.tolist(), lost.tolist(), strict=True)
+            )
+    return rows + _outside(scene) if scene.dim == 2 else rows
+
+
+def _outside(scene: Narrow) -> list[tuple[float, float, float]]:
+    """The same of broad Gaussians on rings outside the core, where nodes are sparse."""
+    rule = lattice_rule(2, scene.step, scene.core)
+    radius, angle = np.meshgrid(np.linspace(scene.core + 0.5, 11.0, 6), np.linspace(0, np.pi, 25))
+    centres = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1).reshape(-1, 2)
+    square = ((rule.nodes - centres[:, None]) ** 2).sum(axis=-1) / _BROAD**2
+    density = np.exp(rule.log_weights - 0.5 * square) / (2 * np.pi * _BROAD**2)
+    value, error = rule.integrate(density)
+    lost = gamma(16 + np.log2(len(rule.nodes)))
+    # What a lattice spans ends at twelve: a thousandth of these Gaussians is beyond.
+    return [(abs(v - 1), e, lost) for v, e in zip(value.tolist(), error.tolist(), strict=True)]

@@ -89,9 +89,7 @@ def last_digit(found: SmoothedDensity) -> tuple[Array, Array]:
     return found.excess_error, 1e-16 * np.abs(found.value)
 
 
-def smoothing_is_covered(
-    scenes: tuple[NoisyLine, ...], *, figures: Figures = both
-) -> Certificate:
+def smoothing_is_covered(scenes: tuple[NoisyLine, ...], *, figures: Figures = both) -> Certificate:
     """Excess and value by every method against fifty digits."""
     parts = []
     for scene in scenes:

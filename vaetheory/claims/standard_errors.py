@@ -77,8 +77,6 @@ def errors_are_unbiased(
         size = float((draws**2).mean())
         for values, right in ((stated, factor * expected), (away, expected)):
             parts.append(
-                Certificate.identity(
-                    values.mean(), right, scale=size, rounding=gamma(200) * size
-                )
+                Certificate.identity(values.mean(), right, scale=size, rounding=gamma(200) * size)
             )
     return Certificate.all_of(*parts)

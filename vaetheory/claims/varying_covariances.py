@@ -76,7 +76,7 @@ def hessian_has_the_precision(
     scene, z = point.scene, np.array(point.z)
     step = 1e-30
     columns = [_jacobian(scene, z + 1j * step * e).imag / step for e in np.eye(len(z))]
-    weights, scores, precision = _moments(scene, z)
+    precision = _moments(scene, z)[2]
     away = float(np.ptp(scene.data, axis=0).max())
     norms = np.linalg.norm(precision, ord=2, axis=(-2, -1))
     # The terms that cancel: scores before they are centred, and the exponents of the weights.
