@@ -43,6 +43,10 @@ IMMERSIONS: dict[str, tuple[Likelihood, Callable[[Any], Any]]] = {
     "Bernoulli": (likelihoods.Bernoulli(), lambda t: 2 * anp.arctan(anp.exp(t / 2))),
     "Poisson": (likelihoods.Poisson(), lambda t: 2 * anp.exp(t / 2)),
     "Gamma": (likelihoods.Gamma(shape=4.0), lambda t: 2 * t),
+    "negative binomial": (
+        likelihoods.NegativeBinomial(shape=4.0),
+        lambda t: 4 * anp.arcsinh(anp.exp(t / 2) / 2),
+    ),
     "Categorical": (likelihoods.Categorical(), lambda t: 2 * anp.sqrt(_softmax(t))),
 }
 
