@@ -104,7 +104,7 @@ def bent_surfaces(draw: DrawFn) -> BentSurface:
     assume(abs(first[0] * second[1] - first[1] * second[0]) > 0)
     scene = BentSurface(family, rows, z, first, second)
     tangents, _ = scene.derivatives()
-    assume(np.linalg.cond(tangents) < 100)
+    assume(np.linalg.cond(tangents) < 16)
     return scene
 
 
