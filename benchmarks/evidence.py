@@ -422,7 +422,8 @@ def write(rows: list[Row]) -> None:
         axes.set_title("Filled: right to 1e-9; hollow: wrong or out of time")
         axes.axhline(1 / 1.2, color="grey", lw=0.8, ls="--")
         axes.legend(ncols=1, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-        plotting.save(figure, DOCS / "evidence.png")
+        with replacing(DOCS / "evidence.png") as draft:
+            plotting.save(figure, draft)
 
 
 def main() -> int:

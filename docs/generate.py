@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import re
 import shutil
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from types import ModuleType
 from vaetheory import CLAIMS
 from vaetheory.claims.claim import Claim, Proposition
 from vaetheory.figures import registry
+from vaetheory.report import read_document
 from vaetheory.report.detail import resolution
 from vaetheory.report.entries import Entry, entries, ratio
 from vaetheory.report.graph import Node, dependency_graph
@@ -78,7 +78,7 @@ def write_all(docs: Path) -> None:
     for folder in ("claims", "api"):
         shutil.rmtree(docs / folder, ignore_errors=True)
         (docs / folder).mkdir()
-    document = json.loads((docs / "results.json").read_text(encoding="utf-8"))
+    document = read_document(docs / "results.json")
     found = {entry.label: entry for entry in entries(document)}
     told = (
         f"profile {document['profile']}, seed {document['seed']}, "

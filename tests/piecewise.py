@@ -7,8 +7,40 @@ import autograd.numpy as anp
 import numpy as np
 from hypothesis import strategies as st
 from mpmath import mp, mpf
+from scipy.special import ndtr
 
 from vaetheory import LatentModel, likelihoods
+
+
+class Broken:
+    """slope z + sum of bends max(z - c, 0) + sum of jumps 1[z > c], along a direction."""
+
+    def __init__(self, slope, places, bends, jumps, direction=(1.0,)):
+        self.slope, self.direction = slope, np.array(direction)
+        self.places, self.bends, self.jumps = map(np.array, (places, bends, jumps))
+
+    def __call__(self, z):
+        along = anp.dot(z, self.direction)[..., None]
+        over = along - self.places
+        rise = anp.maximum(over, 0.0) * self.bends + anp.where(over > 0, self.jumps, 0.0)
+        return self.slope * along + anp.sum(rise, axis=-1, keepdims=True)
+
+    def mean_square(self, x, m, s):
+        """E (x - f)^2 where z along the direction is N(m, s^2)."""
+        order = np.argsort(self.places)
+        edges = (np.concatenate([[-np.inf], self.places[order], [np.inf]]) - m) / s
+        slopes = self.slope + np.concatenate([[0.0], np.cumsum(self.bends[order])])
+        steps = self.jumps[order] - self.bends[order] * self.places[order]
+        offsets = np.concatenate([[0.0], np.cumsum(steps)])
+        finite = np.where(np.isfinite(edges), edges, 0.0)
+        density = np.exp(-0.5 * edges**2) / np.sqrt(2 * np.pi)
+        # Both tails are small numbers there, not differences from one.
+        low, high = edges[:-1], edges[1:]
+        mass = np.where(low > 0, ndtr(-low) - ndtr(-high), ndtr(high) - ndtr(low))
+        first = density[:-1] - density[1:]
+        second = mass + (finite * density)[:-1] - (finite * density)[1:]
+        a, b = x - offsets - slopes * m, -slopes * s
+        return (a**2 * mass + 2 * a * b * first + b**2 * second).sum()
 
 
 @dataclass(frozen=True)
@@ -26,13 +58,9 @@ class Piecewise:
     at: float
     away: float
 
-    def decoder(self, z):
-        out = self.slope * z
-        for kink, bend, jump in zip(self.kinks, self.bends, self.jumps, strict=True):
-            out = out + bend * anp.maximum(z - kink, 0.0)
-            if jump:
-                out = out + jump * anp.where(z > kink, 1.0, 0.0)
-        return out
+    @property
+    def decoder(self):
+        return Broken(self.slope, self.kinks, self.bends, self.jumps)
 
     def model(self):
         return LatentModel(self.decoder, likelihoods.Gaussian(scale=self.scale), 1)

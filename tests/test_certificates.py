@@ -1,6 +1,7 @@
 """Certificate files: proved again without FLINT, and refused whatever is changed in them."""
 
 import copy
+import dataclasses
 import json
 import re
 import subprocess
@@ -8,12 +9,14 @@ import sys
 from fractions import Fraction
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vaetheory.certify import certificate as files
 from vaetheory.certify import check, exact, proving, runner
 from vaetheory.certify.arithmetic import NotProved, TooLong
 from vaetheory.certify.checking import Checker
-from vaetheory.certify.enclosure import Enclosure, Range
+from vaetheory.certify.enclosure import Enclosure, Range, dyadic, power_below
 from vaetheory.certify.propositions import PROPOSITIONS
 from vaetheory.cli import main
 
@@ -46,8 +49,6 @@ def again(made):
 
 
 def _with_pieces(proposition, pieces):
-    import dataclasses
-
     return dataclasses.replace(proposition, prepare=lambda inputs: {"pieces": pieces})
 
 
@@ -345,19 +346,160 @@ def test_labels_choose_each_proposition_once():
     assert [a.number for a in runner.certify(["2c"])] == [0, 1], "not every instance once"
 
 
-def test_published_balls_cannot_be_moved_by_their_radius():
-    for mid, rad in ((Fraction(1, 3), Fraction(1, 10**9)), (Fraction(10**9), Fraction(0))):
-        ball = Enclosure(mid, rad)
-        wide = ball.published()
-        assert abs(wide.mid - mid) + rad <= wide.rad / 2, "an honest checker would be refused"
-        moved = wide.mid + wide.rad
-        assert abs(moved - mid) - rad > wide.rad / 2, "a moved ball would be accepted"
-        assert Enclosure.from_json("a", wide.as_json()) == wide, "not read back"
+@given(
+    value=st.fractions(-(10**9), 10**9, max_denominator=10**9),
+    radius=st.integers(1, 10**12).map(lambda n: Fraction(1, n)),
+    sides=st.tuples(*[st.fractions(0, 1, max_denominator=1000)] * 4),
+)
+def test_narrow_enclosures_of_one_number_lead_to_one_ball(value, radius, sides):
+    """Whatever the arithmetic; or one of them says that it cannot tell."""
+    low, high, other_low, other_high = (
+        value + s * w * radius / 64 for s, w in zip((-1, 1) * 2, sides, strict=True)
+    )
+    found = []
+    for a, b in ((low, high), (other_low, other_high)):
+        try:
+            found.append(Enclosure((a + b) / 2, (b - a) / 2).canonical(radius))
+        except NotProved:
+            return
+    assert found[0] == found[1], "two balls for one number"
+    assert found[0].contains(value), "the number is outside"
+    assert found[0].rad <= 8 * radius, "wider than was asked for"
+    assert Enclosure.from_json("a", found[0].as_json()) == found[0], "not read back"
+
+
+def test_a_number_between_two_midpoints_is_told_so():
+    rad = Enclosure(Fraction(0), Fraction(0)).canonical(Fraction(1, 1000)).rad
+    grid = power_below(rad)
+    with pytest.raises(NotProved, match="both sides"):
+        Enclosure(grid / 2, grid / 100).canonical(Fraction(1, 1000))
+
+
+@given(low=st.fractions(-100, 100), width=st.fractions(Fraction(1, 1000), 100))
+def test_published_ranges_hold_a_little_more(low, width):
+    narrow = Range(low + width / 2, width / 2)
+    wide = narrow.published()
+    assert wide.lower < narrow.lower <= narrow.upper < wide.upper, "no room for who proves it again"
+    assert wide.rad <= Fraction(3, 2) * narrow.rad, "much wider"
+    ends = (wide.lower / wide.step, wide.upper / wide.step)
+    assert all(end.denominator == 1 for end in ends), "ends of more digits than are published"
+    assert Range.from_json("a", wide.as_json()) == wide, "not read back"
+
+
+@pytest.mark.parametrize("label", list(PROPOSITIONS))
+def test_another_ball_is_refuted_however_close(label, made, again):
+    """A forger makes digest and sentence fit: a ball within the inner half passed."""
+    document = made[label]
+    for name, value in document["proved"].items():
+        kind, content = next(iter(value.items()))
+        if kind not in ("ball", "range"):
+            continue
+        ball = Enclosure.from_json(name, content)
+        step = max(ball.rad, Fraction(1, 2**2000))
+        for mid, rad in (
+            (ball.mid + step / 2, ball.rad),
+            (ball.mid - step / 4, ball.rad),
+            (ball.mid + step / 1000, ball.rad),
+            (ball.mid - step / 2**40, ball.rad),
+            (ball.mid, ball.rad + step / 1000),
+            (ball.mid, ball.rad - step / 1000),
+            (ball.mid, ball.rad / 2),
+        ):
+            moved = Enclosure(dyadic(mid, 3000), dyadic(abs(rad), 3000))
+            forged = with_change(document, ("proved", name), {kind: moved.as_json()})
+            with pytest.raises((NotProved, ValueError), match=name):
+                check.compare(files.read(resealed(forged, sentence=True)), again[label])
+
+
+def spelled(value):
+    """Other spellings of a leaf that a reader could take for the same."""
+    if isinstance(value, bool) or value is None:
+        return
+    if isinstance(value, int):
+        yield from (str(value), float(value), [value])
+        if value in (0, 1):
+            yield bool(value)
+        return
+    yield from (
+        f" {value}",
+        f"{value} ",
+        value.swapcase() if value.swapcase() != value else f"{value}\n",
+    )
+    try:
+        number = exact.number("value", value)
+    except ValueError:
+        return
+    if number.denominator == 1:
+        yield from (
+            int(number),
+            float(number),
+            f"{value}.0",
+            f"{value}/1",
+            f"+{value}",
+            f"0{value}",
+        )
+    yield from (f"{value}e0", f"{value}e+0", "".join(chr(ord(c) + 0xFEE0) for c in value))
+    if number == 0:
+        yield from ("-0", "0.0", "00", "0e5")
+
+
+@pytest.mark.parametrize("label", list(PROPOSITIONS))
+def test_inputs_witness_and_numbers_have_one_spelling(label, made, tmp_path, monkeypatch):
+    # Whatever is not refused as it is read would be proved anew: nothing may come to that.
+    monkeypatch.setattr(check, "compare", lambda *a: pytest.fail("it was read"))
+    proposition = dataclasses.replace(PROPOSITIONS[label], prove=lambda *a: {})
+    monkeypatch.setitem(PROPOSITIONS, label, proposition)
+    document = made[label]
+    for path in leaves(document):
+        if path[0] not in ("inputs", "witness", "proved"):
+            continue
+        for other in spelled(at(document, path)):
+            forged = with_change(document, path, other)
+            found = outcome(resealed(forged), tmp_path)
+            assert found.verdict == check.REJECTED, f"{path}: {other!r} passed"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"2c"', '"\\u0032c"'),
+        ('"2c"', '"2c", "label": "2c"'),
+        ("[", "[ "),
+        ('"rad": [\n', '"rad": [\r\n\t'),
+        ("-", "\u2212"),
+        ("}\n", "} more"),
+        ("}\n", "},"),
+        ("{", "\ufeff{"),
+        ("\n", "\xa0\n"),
+    ],
+    ids=repr,
+)
+def test_a_file_is_plain_json(old, new, tmp_path):
+    proposition = PROPOSITIONS["2c"]
+    files.write(tmp_path / "a.json", runner.prove(proposition, proposition.instances[0]))
+    text = (tmp_path / "a.json").read_text(encoding="utf-8")
+    assert old in text, f"{old!r} is not there"
+    (tmp_path / "a.json").write_text(text.replace(old, new, 1), encoding="utf-8", newline="")
+    found = check.check(tmp_path / "a.json")
+    # Blanks between the parts are free.
+    wanted = check.ACCEPTED if not new.replace(old.strip(), "").strip(" \r\n\t") else check.REJECTED
+    assert found.verdict == wanted, f"{new!r}: {found}"
+
+
+def test_minus_nought_is_not_nought(tmp_path):
+    proposition = PROPOSITIONS["3c"]
+    document = runner.prove(proposition, proposition.instances[0]).as_json()
+    text = json.dumps(document)
+    assert '["0", 0]' in text or "0" in text, "no nought"
+    zero = with_change(document, ("proved", "gap"), {"count": 0})
+    text = json.dumps(resealed(zero)).replace('{"count": 0}', '{"count": -0}')
+    (tmp_path / "a.json").write_text(text)
+    found = check.check(tmp_path / "a.json")
+    assert found.verdict == check.REJECTED, "-0 passed"
+    assert "spelled otherwise" in found.message, found.message
 
 
 def test_a_proof_that_fails_is_inconclusive(monkeypatch, tmp_path, capsys):
-    import dataclasses
-
     def refuse(work, inputs, witness):
         raise TooLong("an integral was not enclosed")
 

@@ -42,7 +42,7 @@ def test_verify_a_claim_by_name(capsys, tmp_path):
     target = tmp_path / "out.json"
     assert main(["verify", "2a", "1b", "--json", str(target), "--seed", "4"]) == 0, "not confirmed"
     document = json.loads(target.read_text())
-    wanted = {"results", "claims", "environment", "profile", "seed"}
+    wanted = {"results", "claims", "environment", "profile", "seed", "digest"}
     assert set(document) == wanted, "unexpected keys"
     assert [r["label"] for r in document["results"]] == ["1b", "2a"], "not in the registry's order"
     assert document["seed"] == 4, "the seed was lost"

@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 from known_metrics import half_plane
 
-from vaetheory import LatentModel, decoders, elbo, exact_penalty, geometry, likelihoods
+from vaetheory import (
+    LatentModel,
+    decoders,
+    elbo,
+    exact_penalty,
+    geometry,
+    likelihoods,
+    log_evidence,
+)
 from vaetheory.claims import CLAIMS
 from vaetheory.claims.claim import Claim
 from vaetheory.claims.runner import INCONCLUSIVE, run_proposition, verify
@@ -329,3 +337,23 @@ def test_statistics_of_the_exponential_families_are_of_their_mean_parameters():
         draws = family.statistics(family.sample(np.tile(params, (20_000, 1)), rng))
         off = np.abs(draws.mean(axis=0) - family.mean(params))
         assert (off <= 6 * draws.std(axis=0) / 140 + 1e-12).all(), f"{name}: means off by {off}"
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+@pytest.mark.parametrize("far", [1e12, 1e30, 1e100])
+def test_a_datum_beyond_the_digits_of_float64_is_given_up_at_once_and_alone(d, far):
+    # The last digit of its log joint is many nats; a search as far out as it is took minutes.
+    rng = np.random.default_rng(d)
+    network = decoders.TanhNetwork(
+        [rng.normal(size=(8, d)), rng.normal(size=(3, 8))], [rng.normal(size=8), np.zeros(3)]
+    )
+    model = LatentModel(network, likelihoods.Gaussian(scale=0.5), d)
+    near = np.array([0.3, -0.2, 0.1])
+    both = log_evidence(model, np.array([near, [0.0, 0.0, far]]), max_nodes=2_000_000)
+    alone = log_evidence(model, near[None], max_nodes=2_000_000)
+    assert both.status[1] == "gave up", f"{far:g} came out {both.status[1]}"
+    assert both.error[1] == np.inf, f"{far:g} has an error of {both.error[1]:g}"
+    assert both.status[0] == alone.status[0], "the other datum ends as it does alone"
+    off = abs(both.value[0] - alone.value[0])
+    assert off <= both.error[0] + alone.error[0], f"the other datum moved by {off:.3g}"
+    assert both.nodes < alone.nodes + 300_000, f"{both.nodes} nodes for a lost cause"

@@ -70,10 +70,20 @@ def test_a_covariance_for_its_inverse(monkeypatch):
 
 
 def test_a_jacobian_that_loses_a_column(monkeypatch):
-    original = FunctionDecoder.jacobian
-    keep = np.array([1.0, 0.0])
-    monkeypatch.setattr(FunctionDecoder, "jacobian", lambda self, z: original(self, z) * keep)
+    original, keep = LatentModel.pulled_back, np.array([1.0, 0.0])
+    monkeypatch.setattr(
+        LatentModel,
+        "pulled_back",
+        lambda self, params, jacobian, X=None: original(self, params, jacobian * keep, X),
+    )
     assert_noticed("7b", bug="a column of the Jacobian is nought")
+
+
+def test_a_jacobian_that_is_not_that_of_the_values_makes_no_model(monkeypatch):
+    original, keep = FunctionDecoder.jacobian, np.array([1.0, 0.0])
+    monkeypatch.setattr(FunctionDecoder, "jacobian", lambda self, z: original(self, z) * keep)
+    with pytest.raises(ValueError, match="`jacobian` to be the derivative of its values"):
+        LatentModel(lambda z: z**2, Gaussian(scale=1.0), 2)
 
 
 def test_a_metric_without_the_fisher_information(monkeypatch):

@@ -1,5 +1,6 @@
 """What every entry of the registry promises."""
 
+import re
 import subprocess
 import sys
 
@@ -38,13 +39,31 @@ def test_proposition_is_complete(label):
     assert 0 < p.resolution < 0.1, f"{label}: a resolution of {p.resolution} decides nothing"
 
 
+def number(label):
+    """Of the claim that a proposition belongs to: 10 for 10b, not 1."""
+    return int(re.match(r"\d+", label)[0])
+
+
+def place(label):
+    """Where a proposition stands in the theory: by its claim's number, then by the registry."""
+    return number(label), ORDER.index(label)
+
+
+def test_propositions_stand_in_the_order_of_their_claims():
+    numbers = [number(label) for label in ORDER]
+    assert numbers == sorted(numbers), f"the registry's order is {ORDER}"
+    assert place("2a") < place("10b"), "labels are compared as text"
+    assert place("2a") < place("2b") < place("2-digits"), "letters are not in order"
+    for claim in CLAIMS:
+        found = {number(p.label) for p in claim.propositions}
+        assert len(found) == 1, f"{claim.label} has propositions of claims {found}"
+
+
 @pytest.mark.parametrize("label", ORDER)
 def test_uses_point_at_what_came_before(label):
     for used in PROPOSITIONS[label].uses:
         assert used in PROPOSITIONS, f"{label} builds on {used}, which does not exist"
-        assert used[0] < label[0] or ORDER.index(used) < ORDER.index(label), (
-            f"{label} builds on {used}, which comes later"
-        )
+        assert place(used) < place(label), f"{label} builds on {used}, which comes later"
 
 
 @pytest.mark.parametrize("label", ORDER)

@@ -17,12 +17,13 @@ from hypothesis import strategies as st
 from vaetheory import CLAIMS
 from vaetheory.claims.runner import CONTROL_SURVIVED, INCONCLUSIVE, REFUTED, ControlResult, Result
 from vaetheory.cli import colours, main
+from vaetheory.documents import sealed
 from vaetheory.figures.registry import FIGURES, caption
 from vaetheory.files import write_json
 from vaetheory.report import as_json, read_results
 from vaetheory.report.entries import entries
 from vaetheory.report.graph import Node, dependency_graph, depths
-from vaetheory.report.junit import as_junit, write_junit
+from vaetheory.report.junit import as_junit, junit_text
 from vaetheory.report.margins import Axis
 from vaetheory.report.mathematics import mathml, untranslated
 from vaetheory.report.notation import unicode
@@ -124,7 +125,7 @@ def test_a_document_without_statements_is_still_read(tmp_path):
     for key in ("statement", "hypotheses", "uses", "figure", "resolution"):
         del document["results"][0][key]
     del document["claims"]
-    write_json(tmp_path / "old.json", document)
+    write_json(tmp_path / "old.json", sealed(document))
     known = read_results(tmp_path / "old.json", profile="quick", seed=0)
     assert known["1b"].residual == 1e-16, "an older run cannot be gone on with"
     assert "A title" in page(document), "an older run has no page"
@@ -201,7 +202,7 @@ def test_junit_holds_whatever_a_message_holds(message, instance, verdict):
 def test_junit_of_failures_keeps_to_the_schema(tmp_path):
     results = [result(verdict=REFUTED, message="a \x00 <b>"), result(label="2a", claim="c2")]
     suites = as_junit(results, profile="quick", seed=0, finished=NOW)
-    write_junit(tmp_path / "out.xml", suites)
+    (tmp_path / "out.xml").write_text(junit_text(suites), encoding="utf-8")
     check_junit(tmp_path / "out.xml", results)
 
 
@@ -384,6 +385,9 @@ def test_report_of_a_run_and_its_status(tmp_path, capsys):
     document = json.loads(run.read_text())
     document["results"][0]["verdict"] = REFUTED
     write_json(run, document)
+    assert main(["report", "--results", str(run), *arguments]) == 2, "a changed result is believed"
+    assert "its digest differs" in capsys.readouterr().err, "it is not said what is wrong"
+    write_json(run, sealed(document))
     assert main(["report", "--results", str(run), *arguments]) == 1, "a failure passes"
     assert entries(document)[0].confirmed is False, "a refuted entry counts as good"
 

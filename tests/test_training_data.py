@@ -2,6 +2,7 @@
 
 import gzip
 import re
+import zipfile
 
 import numpy as np
 import pytest
@@ -150,3 +151,49 @@ def test_sources(name, shape):
         assert np.abs(grey - np.round(grey)).max() < 1e-9, f"{name}: not on the grid of its step"
     found = split(source, 0)
     assert min(map(len, (found.train, found.validation, found.test))) > 50, f"{name}: too few"
+
+
+def test_npy_is_read_as_numpy_reads_it(tmp_path):
+    """Types, byte orders, both orders of axes and versions of the header, by NumPy's reader."""
+    path = tmp_path / "a.npy"
+    numbers = np.arange(24.0 * 30).reshape(30, 2, 3, 4) % 97
+    for kind in ("?", "i1", "<u2", ">i4", "<i8", ">u8", "<f2", ">f4", ">f8", np.longdouble):
+        for array in (numbers.astype(kind), np.asfortranarray(numbers.astype(kind))):
+            for version in ((1, 0), (2, 0), (3, 0)):
+                with path.open("wb") as file:
+                    np.lib.format.write_array(file, array, version=version)
+                wanted = np.load(path).reshape(30, -1)
+                assert np.array_equal(read(path).X, wanted), f"{kind} {version}: other numbers"
+
+
+@pytest.mark.parametrize("name", ["a folder/X.npy", "/etc/X.npy", "../X.npy", "X.npy"])
+def test_the_names_in_an_archive_are_no_places(name, tmp_path):
+    np.save(tmp_path / "a.npy", NUMBERS)
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as files:
+        files.write(tmp_path / "a.npy", name)
+        files.comment = b"a" * 65_535
+    assert np.array_equal(read(tmp_path / "a.npz").X, NUMBERS), f"{name}: other numbers"
+
+
+def test_long_text_is_read_in_pieces(tmp_path):
+    """Several pieces, converted by the quick road, and by the other where entries are quoted."""
+    wanted = np.random.default_rng(0).standard_normal((30_000, 4))
+    lines = [",".join(map(repr, map(float, row))) for row in wanted]
+    quoted = [
+        f'"{line}"'.replace(",", '","') if k % 999 == 0 else line for k, line in enumerate(lines)
+    ]
+    for text in ("\n".join(lines), "a,b,c,d\n\n" + "\r\n".join(quoted) + "\r\n"):
+        (tmp_path / "a.csv").write_bytes(text.encode())
+        assert np.array_equal(read(tmp_path / "a.csv").X, wanted), "other numbers"
+
+
+@pytest.mark.parametrize("path", [3, None, b"a.npy", 1.5])
+def test_a_path_is_a_path(path):
+    with pytest.raises(ValueError, match="path: expected a file's name, got"):
+        read(path)
+
+
+def test_units_are_checked_where_they_are_given(tmp_path):
+    np.save(tmp_path / "a.npy", NUMBERS)
+    with pytest.raises(ValueError, match="units: expected one of pooled, each, plain"):
+        read(tmp_path / "a.npy", units="metres")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any, TypeAlias, cast
@@ -23,19 +24,57 @@ def _is_traced(value: object) -> bool:
 
 #: Beyond this size the square of a number does not fit in float64.
 SQUARABLE = 1e150
+#: Beyond these no count fits in 64 bits, and no array of so many entries a row in memory.
+LARGEST_INTEGER, LARGEST_DIMENSION = 2**63 - 1, 10**6
+
+
+#: Nested lists deeper than this are no arrays of NumPy's.
+_DEEPEST = 64
+
+
+def _masked(value: object, depth: int = 0) -> int:
+    """How many entries of an array, or of arrays in lists, are masked."""
+    if isinstance(value, np.ma.MaskedArray):
+        return int(np.ma.getmaskarray(value).sum())
+    if isinstance(value, list | tuple) and depth < _DEEPEST:
+        return sum(_masked(v, depth + 1) for v in value if not isinstance(v, int | float))
+    return 0
+
+
+def _unwrapped(value: Any) -> Any:
+    """What a frame or a series of pandas' nullable numbers holds, which are objects to NumPy."""
+    if type(value).__module__.partition(".")[0] != "pandas" or not hasattr(value, "dtypes"):
+        return value
+    kinds = list(value.dtypes) if np.ndim(value) == 2 else [value.dtypes]
+    numeric = all(getattr(kind, "kind", "O") in "iuf" for kind in kinds)
+    return value.to_numpy(dtype=np.float64) if numeric else value
 
 
 def _real(name: str, value: ArrayLike, *, copy: bool) -> Array:
     """Return `value` as a float64 array, whatever its shape."""
+    if type(value) is not np.ndarray and (hidden := _masked(value)):
+        raise ValueError(
+            f"{name}: expected numbers, got an array with {hidden} masked "
+            f"entr{'y' if hidden == 1 else 'ies'}; fill them or leave their data out"
+        )
     try:
-        array = np.asarray(value)
+        array = np.asarray(_unwrapped(value))
         if array.dtype.kind not in "biuf":
             raise TypeError
-        return array.astype(np.float64, copy=copy)
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"{name}: expected an array of real numbers, got {_short(value)}"
-        ) from None
+        # A number of another type that is too large becomes infinite, and is refused as such.
+        with np.errstate(over="ignore"):
+            return array.astype(np.float64, copy=copy)
+    except Exception:
+        # Whatever an object's own conversion raises: what came was no array of numbers.
+        raise ValueError(f"{name}: expected an array of real numbers, got {short(value)}") from None
+
+
+def _flattened(shape: tuple[int, ...], size: int | None) -> str:
+    """How to make vectors of `size` entries of an array of images, where that can be done."""
+    for lead in range(1, len(shape) - 1):
+        if size == math.prod(shape[lead:]):
+            return f" (flatten them: reshape to {(*shape[:lead], size)})"
+    return ""
 
 
 def as_array(name: str, value: ArrayLike, *, ndim: int | None = None, min_ndim: int = 0) -> Array:
@@ -48,9 +87,14 @@ def as_array(name: str, value: ArrayLike, *, ndim: int | None = None, min_ndim: 
             f"{name}: expected at least {min_ndim} ax{'is' if min_ndim == 1 else 'es'}, "
             f"got an array of shape {array.shape}"
         )
-    finite = np.isfinite(array)
-    if not finite.all():
-        where = tuple(int(i) for i in np.argwhere(~finite)[0])
+    return finite(name, array)
+
+
+def finite(name: str, array: Array) -> Array:
+    """Return `array`, or raise if an entry of it is not finite."""
+    good = np.isfinite(array)
+    if not good.all():
+        where = tuple(int(i) for i in np.unravel_index(good.argmin(), array.shape))
         at = f" at index {where}" if where else ""
         raise ValueError(f"{name}: expected finite numbers, got {array[where]}{at}")
     return array
@@ -64,7 +108,10 @@ def vectors(name: str, value: ArrayLike, size: int | None) -> Array:
     if size is None and array.shape[-1] == 0:
         raise ValueError(f"{name}: expected vectors of at least one entry, got {array.shape}")
     if size is not None and array.shape[-1] != size:
-        raise ValueError(f"{name}: expected shape (..., {size}), got {array.shape}")
+        raise ValueError(
+            f"{name}: expected shape (..., {size}), got {array.shape}"
+            f"{_flattened(array.shape, size)}"
+        )
     if array.size == 0:
         raise ValueError(f"{name}: expected at least one vector, got an empty array {array.shape}")
     return array
@@ -88,7 +135,16 @@ def data_set(name: str, value: ArrayLike) -> Array:
     if array.ndim != 2 or 0 in array.shape:
         raise ValueError(
             f"{name}: expected a non-empty data set of shape (N, D), got {array.shape}"
+            f"{_flattened(array.shape, math.prod(array.shape[1:]))}"
         )
+    return array
+
+
+def matrix(name: str, value: ArrayLike) -> Array:
+    """Return `value` as a finite matrix of at least one row and one column."""
+    array = as_array(name, value, ndim=2)
+    if array.size == 0:
+        raise ValueError(f"{name}: expected at least one row and column, got {array.shape}")
     return array
 
 
@@ -118,6 +174,11 @@ def aligned(
     if a.ndim == 0 or b.ndim == 0 or a.shape[-1] != b.shape[-1]:
         raise ValueError(
             f"{both}: expected vectors of the same size, got shapes {a.shape} and {b.shape}"
+            f"{_flattened(a.shape, b.shape[-1]) if b.ndim else ''}"
+        )
+    if a.size == 0 or b.size == 0:
+        raise ValueError(
+            f"{both}: expected at least one vector of each, got shapes {a.shape} and {b.shape}"
         )
     try:
         np.broadcast_shapes(a.shape, b.shape)
@@ -129,6 +190,42 @@ def aligned(
         if np.isnan(array).any():
             raise ValueError(f"{name}: expected numbers, got NaN")
     return a, b
+
+
+def numbers(name: str, value: ArrayLike) -> Array:
+    """Return `value` as a float64 array of at least one axis without NaN, not copied if it is.
+
+    What autograd or a power series follows passes unread.
+    """
+    if isbox(value) or _is_traced(value):
+        return cast(Array, value)
+    array = _unlike_a_number(name, value)
+    if np.isnan(array).any():
+        raise ValueError(f"{name}: expected numbers, got NaN")
+    return array
+
+
+def finite_numbers(name: str, value: ArrayLike) -> Array:
+    """As `numbers`, of finite ones."""
+    if isbox(value) or _is_traced(value):
+        return cast(Array, value)
+    return finite(name, _unlike_a_number(name, value))
+
+
+def _unlike_a_number(name: str, value: ArrayLike) -> Array:
+    array = _real(name, value, copy=False)
+    if array.ndim == 0:
+        raise ValueError(f"{name}: expected at least 1 axis, got the number {array:g}")
+    if array.shape[-1] == 0:
+        raise ValueError(f"{name}: expected vectors of at least one entry, got {array.shape}")
+    return array
+
+
+def generator(name: str, value: object) -> np.random.Generator:
+    """Return `value` if it is a generator of NumPy's."""
+    if not isinstance(value, np.random.Generator):
+        raise ValueError(f"{name}: expected a numpy.random.Generator, got {short(value)}")
+    return value
 
 
 def positive(name: str, value: ArrayLike, *, max_ndim: int = 0) -> Array:
@@ -177,17 +274,54 @@ def exponential(name: str, array: Array) -> Array:
         return representable(name, np.exp(array), "logarithms of numbers")
 
 
+def require(name: str, value: object, kind: type[Any], what: str = "") -> Any:
+    """Return `value` if it is of a kind, or say `what` was expected."""
+    if not isinstance(value, kind):
+        expected = what or f"{'an' if kind.__name__[0] in 'AEIOU' else 'a'} {kind.__name__}"
+        raise ValueError(f"{name}: expected {expected}, got {short(value)}")
+    return value
+
+
+def sequence(name: str, value: object) -> list[Any]:
+    """Return the entries of a list, a tuple, or an array or a series of at least one axis."""
+    if isinstance(value, np.ndarray) or type(value).__module__.partition(".")[0] == "pandas":
+        if hidden := _masked(value):
+            raise ValueError(f"{name}: expected no masked entries, got {hidden}")
+        array = np.asarray(value)
+        if array.ndim:
+            return list(array)
+    if isinstance(value, list | tuple):
+        return list(value)
+    raise ValueError(f"{name}: expected a list or a tuple, got {short(value)}")
+
+
 def require_callable(name: str, value: object, maps: str) -> None:
     """Raise a ValueError if `value` is no function; `maps` says what it should map to what."""
     if not callable(value):
         raise ValueError(f"{name}: expected a callable {maps}, got {type(value).__name__}")
 
 
-def integer(name: str, value: object, *, low: int = 0) -> int:
-    """Return `value` as an integer that is at least `low`."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low:
-        raise ValueError(f"{name}: expected an integer of at least {low}, got {_short(value)}")
+def integer(name: str, value: object, *, low: int = 0, high: int = LARGEST_INTEGER) -> int:
+    """Return `value` as an integer in [low, high]."""
+    # A time span is one of NumPy's integers.
+    no_count = isinstance(value, bool | np.timedelta64)
+    if no_count or not isinstance(value, int | np.integer) or value < low:
+        raise ValueError(f"{name}: expected an integer of at least {low}, got {short(value)}")
+    if value > high:
+        raise ValueError(f"{name}: expected an integer of at most {high}, got {short(value)}")
     return int(value)
+
+
+def dimension(name: str, value: object) -> int:
+    """Return `value` as a number of dimensions, or of other things of which arrays are made."""
+    return integer(name, value, low=1, high=LARGEST_DIMENSION)
+
+
+def boolean(name: str, value: object) -> bool:
+    """Return `value` if it is True or False; numbers are neither."""
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{name}: expected True or False, got {short(value)}")
+    return bool(value)
 
 
 def fraction(name: str, value: object, *, low: float, high: float) -> float:
@@ -202,7 +336,7 @@ def option(name: str, value: object, choices: Iterable[str]) -> str:
     """Return `value` if it is one of `choices`."""
     known = list(choices)
     if not isinstance(value, str) or value not in known:
-        raise ValueError(f"{name}: expected one of {', '.join(known)}; got {_short(value)}")
+        raise ValueError(f"{name}: expected one of {', '.join(known)}; got {short(value)}")
     return value
 
 
@@ -234,7 +368,8 @@ def covariances(name: str, value: ArrayLike, dim: int | None = None) -> Array:
             f"{name}: expected symmetric matrices, got entries that differ by "
             f"{asymmetry[bad].max():.3g}"
         )
-    array = (array + transposed) / 2
+    # The sum of two entries may overflow.
+    array = array / 2 + transposed / 2
     try:
         np.linalg.cholesky(array)
     except np.linalg.LinAlgError:
@@ -275,7 +410,10 @@ def lower_triangular(name: str, value: ArrayLike, dim: int) -> Array:
     return array
 
 
-def _short(value: object, limit: int = 80) -> str:
-    # An array is told in several lines, an error in one.
-    text = " ".join(f"{type(value).__name__} {value!r}".split())
+def short(value: object, limit: int = 80) -> str:
+    # An array is told in several lines, an error in one; and an object may not tell itself at all.
+    try:
+        text = " ".join(f"{type(value).__name__} {value!r}".split())
+    except Exception:
+        text = type(value).__name__
     return text if len(text) <= limit else text[: limit - 3] + "..."

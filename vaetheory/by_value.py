@@ -1,7 +1,9 @@
-"""Equality and hashing of frozen dataclasses that hold arrays."""
+"""Frozen dataclasses that hold arrays: their equality and hashing, and arrays that stay put."""
 
 from __future__ import annotations
 
+from abc import ABCMeta
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -9,19 +11,67 @@ import numpy as np
 
 
 def _plain(value: Any) -> Any:
-    """A hashable stand-in: arrays by their shape, type and bytes."""
+    """A hashable stand-in: arrays by their shape, type and bytes; NaN is like NaN."""
     if isinstance(value, np.ndarray):
-        # Adding nought makes -0.0 and 0.0, which compare equal, the same bytes.
-        return value.shape, value.dtype.str, (value + 0).tobytes()
+        if value.dtype.kind == "f":
+            # Adding nought makes -0.0 and 0.0, which compare equal, the same bytes.
+            value = np.where(np.isnan(value), np.nan, value + 0.0)
+        return value.shape, value.dtype.str, value.tobytes()
+    if isinstance(value, float) and value != value:
+        return "nan"
     if isinstance(value, tuple | list):
         return tuple(_plain(v) for v in value)
+    if isinstance(value, Mapping):
+        return frozenset((k, _plain(v)) for k, v in value.items())
+    try:
+        hash(value)
+    except TypeError:
+        # What is no value, such as a tracer of autograd's, is equal to itself only.
+        return type(value), id(value)
     return value
 
 
-class ByValue:
+def _settled(array: Any) -> bool:
+    """Whether neither an array nor one whose memory it shares can be written to."""
+    while isinstance(array, np.ndarray):
+        if array.flags.writeable:
+            return False
+        array = array.base
+    return array is None
+
+
+def read_only(value: Any) -> Any:
+    """A read-only copy of an array, and of those in tuples; anything else as it is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> read_only(np.zeros(2)).flags.writeable
+    False
+    """
+    if isinstance(value, tuple) and type(value) is tuple:
+        return tuple(read_only(v) for v in value)
+    if not isinstance(value, np.ndarray) or _settled(value):
+        return value
+    copy = np.array(value)
+    copy.flags.writeable = False
+    return copy
+
+
+class _Frozen(ABCMeta):
+    """Makes the arrays of a new object read-only, whatever `__init__` it has."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        made = super().__call__(*args, **kwargs)
+        made._freeze()
+        return made
+
+
+class ByValue(metaclass=_Frozen):
     """Mixin: two frozen dataclasses are equal if they are of one type and their fields are.
 
-    Give the dataclass `eq=False`, so that this is inherited.
+    Arrays in the fields are read-only copies. Give the dataclass `eq=False`, so that equality is
+    inherited.
 
     Examples
     --------
@@ -30,7 +80,20 @@ class ByValue:
     True
     >>> len({Gaussian(scale=[1.0, 2.0]), Gaussian(scale=[1.0, 2.0]), Gaussian(scale=[1.0, 3.0])})
     2
+    >>> Gaussian(scale=[1.0, 2.0]).scale.flags.writeable
+    False
     """
+
+    def _freeze(self) -> None:
+        for name, value in vars(self).items():
+            kept = read_only(value)
+            if kept is not value:
+                object.__setattr__(self, name, kept)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # What was copied or sent to another process can no more be written to than the original.
+        vars(self).update(state)
+        self._freeze()
 
     def _key(self) -> tuple[Any, ...]:
         names = [f.name for f in fields(self) if f.compare]  # type: ignore[arg-type]

@@ -17,6 +17,7 @@ from vaetheory._validation import (
     same_leading,
     weights_of,
 )
+from vaetheory.by_value import ByValue
 from vaetheory.encoders import Posterior
 from vaetheory.models import LatentModel, require_model
 from vaetheory.rounding import gamma
@@ -24,10 +25,12 @@ from vaetheory.stationary import StationaryPosterior, stationary_posterior
 
 # Below this relative eigenvalue less one, log1p has lost digits that log det still has.
 _FAR_BELOW = -0.5
+# An array of NumPy's has no more.
+_MOST_AXES = 64
 
 
-@dataclass(frozen=True)
-class Penalty:
+@dataclass(frozen=True, eq=False)
+class Penalty(ByValue):
     """What the best constant variance loses against free ones, to second order.
 
     Attributes
@@ -98,11 +101,27 @@ def constant_variance_penalty(A: ArrayLike, weights: ArrayLike | None = None) ->
     if given.ndim == 2:
         given = positive("A (diagonals)", given, max_ndim=2)[..., None] * np.eye(given.shape[1])
     stack = covariances("A", given)
-    count, d = stack.shape[-3], stack.shape[-1]
-    w = weights_of("weights", weights, count)
+    w = weights_of("weights", weights, stack.shape[-3])
     used = w > 0
     stack, w = stack[..., used, :, :], w[used]
 
+    with np.errstate(all="ignore"):
+        try:
+            found = _penalty(stack, w)
+        except np.linalg.LinAlgError:
+            found = None
+    if found is None or not all(np.isfinite(value).all() for value in vars(found).values()):
+        raise ValueError(
+            "A: expected matrices whose inverses and ratios fit in float64, got diagonals from "
+            f"{np.einsum('...ii->...i', stack).min():.3g} to "
+            f"{np.einsum('...ii->...i', stack).max():.3g}"
+        )
+    return found
+
+
+def _penalty(stack: Array, w: Array) -> Penalty:
+    """The penalty of matrices `(..., N, d, d)` with positive weights `(N,)` of sum 1."""
+    count, d = stack.shape[-3], stack.shape[-1]
     # About the heaviest datum: where the A are nearly equal these differences are exact.
     centre = stack[..., [int(w.argmax())], :, :]
     away = stack - centre
@@ -225,7 +244,9 @@ def log1pmx(x: ArrayLike) -> Array:
     >>> float(log1pmx(2.0**-40)) / 2.0**-81
     -0.9999999999993937
     """
-    x = np.asarray(x, dtype=np.float64)
+    x = as_array("x", x)
+    if x.size and x.min() <= -1:
+        raise ValueError(f"x: expected numbers above -1, got {x.min():g}")
     middle = (x > -2 / 3) & (x < 2)
     t = np.where(middle, x, 0.0)
     # log(1 + x) = 2 artanh(s): the part of order x^2 stands apart, the rest is a series.
@@ -262,7 +283,7 @@ def log_specht_ratio(h: ArrayLike) -> Array:
     >>> log_specht_ratio([1.0, 2.0, 10.0]).round(4).tolist()
     [0.0, 0.0597, 0.619]
     """
-    ratio = positive("h", h, max_ndim=np.ndim(h))
+    ratio = positive("h", h, max_ndim=_MOST_AXES)
     r, slope = _logarithmic(ratio)
     near = np.abs(slope) < 2 / 3
     # log(log H / (H - 1)), H the greater of h and 1 / h, also where that is beyond float64.
@@ -282,7 +303,7 @@ def specht_ratio(h: ArrayLike) -> Array:
     >>> specht_ratio([1.0, 2.0, 0.5]).round(6).tolist()
     [1.0, 1.061476, 1.061476]
     """
-    r, slope = _logarithmic(positive("h", h, max_ndim=np.ndim(h)))
+    r, slope = _logarithmic(positive("h", h, max_ndim=_MOST_AXES))
     with np.errstate(over="ignore", divide="ignore"):
         return representable("h", np.exp(slope) / r, "numbers of a ratio")
 
@@ -301,8 +322,8 @@ def _logarithmic(h: Array) -> tuple[Array, Array]:
 # The exact ELBO ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class ExactPenalty:
+@dataclass(frozen=True, eq=False)
+class ExactPenalty(ByValue):
     """What a constant variance loses in the exact ELBO of a model on data.
 
     Attributes

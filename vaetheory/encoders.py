@@ -9,7 +9,15 @@ from numpy.typing import ArrayLike
 from scipy.special import logsumexp
 
 from vaetheory import gaussians
-from vaetheory._validation import Array, as_array, covariances, positive, vectors
+from vaetheory._validation import (
+    Array,
+    as_array,
+    covariances,
+    positive,
+    representable,
+    vectors,
+)
+from vaetheory.by_value import ByValue
 
 
 def _full_covariances(loc: Array, cov: ArrayLike) -> Array:
@@ -33,11 +41,13 @@ def _full_covariances(loc: Array, cov: ArrayLike) -> Array:
             f"cov: expected shape ({d},), ({d}, {d}), {loc.shape} or {stack} for loc of shape "
             f"{loc.shape}, got {given.shape}"
         )
+    # Shared storage stays shared only if nobody can write to it.
+    full.flags.writeable = False
     return np.broadcast_to(full, stack)
 
 
-@dataclass(frozen=True, init=False)
-class Posterior:
+@dataclass(frozen=True, eq=False, init=False)
+class Posterior(ByValue):
     """Gaussian posteriors q(z|x) = N(loc, cov), one a datum.
 
     Parameters
@@ -87,7 +97,16 @@ class Posterior:
 
     def log_prob(self, z: Array) -> Array:
         """Log density at z `(..., d)`, in nats, datum by datum (leading axes broadcast)."""
-        return gaussians.log_prob(vectors("z", z, self.latent_dim), self.loc, self.cov)
+        points = vectors("z", z, self.latent_dim)
+        try:
+            np.broadcast_shapes(points.shape, self.loc.shape)
+        except ValueError:
+            raise ValueError(
+                f"z: expected a shape that broadcasts against {self.loc.shape}, got {points.shape}"
+            ) from None
+        with np.errstate(all="ignore"):
+            found = gaussians.log_prob(points, self.loc, self.cov)
+        return representable("z", found, "log densities")
 
     def entropy(self) -> Array:
         """Entropy of each posterior, in nats."""
@@ -96,10 +115,12 @@ class Posterior:
     def kl_to_prior(self) -> Array:
         """KL( q(z|x) || N(0, I_d) ) of each posterior, in nats."""
         d = self.latent_dim
-        return gaussians.kl_divergence(self.loc, self.cov, np.zeros(d), np.eye(d))
+        with np.errstate(all="ignore"):
+            found = gaussians.kl_divergence(self.loc, self.cov, np.zeros(d), np.eye(d))
+        return representable("loc and cov", found, "divergences")
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Encoder(Posterior):
     """The encoder of a data set: one Gaussian q(z|x_n) = N(loc_n, cov_n) for each of N data.
 
@@ -132,6 +153,12 @@ class Encoder(Posterior):
     def component_log_prob(self, z: ArrayLike) -> Array:
         """Log q(z|x_n) in nats for every datum, `(..., d) -> (..., N)`."""
         points = vectors("z", z, self.latent_dim)
+        with np.errstate(all="ignore"):
+            found = self._component_log_prob(points)
+        # Where all are infinite none is known to be the greatest.
+        return representable("z", found, "log densities of all components")
+
+    def _component_log_prob(self, points: Array) -> Array:
         if self.shared:
             # One whitening serves all pairs; the differences are formed after it.
             white = np.linalg.inv(np.linalg.cholesky(self.cov[0]))

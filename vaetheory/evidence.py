@@ -7,8 +7,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vaetheory._validation import Array, fraction, integer, option
+from vaetheory._validation import Array, fraction, integer, option, require_callable
 from vaetheory.decoders import Affine
+from vaetheory.decoders.outputs import double
 from vaetheory.elbo import elbo
 from vaetheory.encoders import Posterior
 from vaetheory.likelihoods import Gaussian
@@ -73,7 +74,8 @@ def log_evidence(
         `value` (...) in nats; `error` (...), an estimate, is the absolute error of the log
         evidence: quadrature estimate + estimated bound of the truncation + rounding. It is
         infinite where the budget left nothing to say. `status` is "reached" where
-        `error <= rtol`, and "gave up" where `max_nodes` was spent first.
+        `error <= rtol`, and "gave up" where `max_nodes` was spent first, or where a datum is so far
+        from all that the decoder says that the last digit of its log joint is 1e-3 nats or more.
 
     Raises
     ------
@@ -154,22 +156,31 @@ def posterior_expectation(
     data, rtol, max_nodes = _request(model, X, rtol, max_nodes)
     rows, shape = data.reshape(-1, data.shape[-1]), data.shape[:-1]
     d = model.latent_dim
-    probe = np.shape(h(np.zeros((2, 3, d))))
-    if probe[:2] != (2, 3) or len(probe) > 3:
+    require_callable("h", h, "(..., d) -> (...) or (..., d) -> (..., K)")
+    probe = double(h(np.zeros((2, 3, d))), "h").shape
+    if probe[:2] != (2, 3) or len(probe) > 3 or 0 in probe:
         raise ValueError(
             f"h: expected to map shape (2, 3, {d}) to (2, 3) or (2, 3, K), got shape {probe}"
         )
     scalar = len(probe) == 2
 
     def columns(z: Array) -> Array:
-        values = np.asarray(h(z), dtype=np.float64)
+        values = double(h(z), "h").astype(np.float64, copy=False)
+        if values.shape != (*z.shape[:-1], *probe[2:]):
+            raise ValueError(
+                f"h: expected shape {(*z.shape[:-1], *probe[2:])} for z of shape {z.shape}, got "
+                f"{values.shape}"
+            )
+        if np.isnan(values).any():
+            bad = np.isnan(values).reshape(*z.shape[:-1], -1).any(axis=-1)
+            raise ValueError(f"h: expected numbers, got NaN at z = {z[bad][0].tolist()}")
         return values[..., None] if scalar else values
 
     found = engine.run(
         model, rows, rtol=rtol, max_nodes=max_nodes, observable=columns, progress=progress
     )
     sums = found.sums
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         mean, size = sums.moment / sums.total[:, None], sums.size / sums.total[:, None]
         # Of numerator and denominator; rounding and what was left out count for both.
         off = sums.moment_error / sums.total[:, None]
@@ -262,6 +273,7 @@ def linear_log_evidence(model: LatentModel, X: ArrayLike) -> Integral:
     >>> round(float(linear_log_evidence(model, np.zeros(1)).value), 9)
     -1.265512123
     """
+    require_model(model)
     decoder, likelihood = model.decoder, model.likelihood
     if not isinstance(decoder, Affine) or not isinstance(likelihood, Gaussian):
         raise ValueError(

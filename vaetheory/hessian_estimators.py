@@ -20,10 +20,11 @@ from vaetheory._validation import (
     representable,
     same_shape,
 )
+from vaetheory.by_value import ByValue
 
 
-@dataclass(frozen=True)
-class Estimate:
+@dataclass(frozen=True, eq=False)
+class Estimate(ByValue):
     """The mean of n draws of an unbiased estimator, with its standard error.
 
     Attributes

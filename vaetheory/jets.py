@@ -19,7 +19,11 @@ from autograd.tracer import Node, trace
 from numpy.typing import ArrayLike
 from scipy import special
 
-from vaetheory._validation import Array, Traced
+from vaetheory._validation import Array, Traced, as_array, integer, require, require_callable
+
+
+class NoSeriesError(TypeError, ValueError):
+    """A function has no Taylor series here."""
 
 
 class Jet(np.lib.mixins.NDArrayOperatorsMixin, Traced):
@@ -39,7 +43,14 @@ class Jet(np.lib.mixins.NDArrayOperatorsMixin, Traced):
     """
 
     def __init__(self, coefficients: ArrayLike) -> None:
-        self.coefficients: Array = np.asarray(coefficients, dtype=np.float64)
+        if type(coefficients) is not np.ndarray or coefficients.dtype != np.float64:
+            coefficients = as_array("coefficients", coefficients)
+        if coefficients.ndim == 0 or len(coefficients) == 0:
+            raise ValueError(
+                "coefficients: expected one of each power along the first axis, got shape "
+                f"{coefficients.shape}"
+            )
+        self.coefficients: Array = coefficients
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -427,12 +438,12 @@ class _JetNode(Node):  # type: ignore[misc]
 
 def exp(series: Jet) -> Jet:
     """The exponential of each series."""
-    return _exp(series)
+    return _exp(require("series", series, Jet))
 
 
 def log(series: Jet) -> Jet:
     """The logarithm of each series."""
-    return _log(series)
+    return _log(require("series", series, Jet))
 
 
 def push(function: Callable[[Any], Any], path: Jet) -> Jet:
@@ -451,8 +462,8 @@ def push(function: Callable[[Any], Any], path: Jet) -> Jet:
 
     Raises
     ------
-    TypeError
-        If the function uses an operation that has no rule here.
+    NoSeriesError
+        A TypeError and a ValueError: if the function uses an operation that has no rule here.
 
     Examples
     --------
@@ -461,6 +472,13 @@ def push(function: Callable[[Any], Any], path: Jet) -> Jet:
     >>> push(lambda z: z**3, path).coefficients[:, 0].tolist()
     [1.0, 3.0, 3.0]
     """
+    require("path", path, Jet)
+    require_callable("function", function, "(..., d) -> (..., D)")
+    with np.errstate(all="ignore"):
+        return _push(function, path)
+
+
+def _push(function: Callable[[Any], Any], path: Jet) -> Jet:
     try:
         found = function(path)
         return found if isinstance(found, Jet) else _lift(np.asarray(found, np.float64), path)
@@ -472,11 +490,13 @@ def push(function: Callable[[Any], Any], path: Jet) -> Jet:
             # A function that does not depend on its argument is a series too.
             warnings.simplefilter("ignore", UserWarning)
             value, end = trace(_JetNode.new_root(path), function, path.coefficients[0])
+        if end is None:
+            return _lift(np.asarray(value, np.float64), path)
     except (TypeError, ValueError, AttributeError, NotImplementedError) as error:
-        raise TypeError(
+        raise NoSeriesError(
             f"decoder: expected functions that have a Taylor series here, got {error}"
         ) from None
-    return _lift(np.asarray(value, np.float64), path) if end is None else end.jet
+    return end.jet
 
 
 def taylor(function: Callable[[Any], Any], z: Array, direction: Array, order: int) -> Array:
@@ -490,6 +510,14 @@ def taylor(function: Callable[[Any], Any], z: Array, direction: Array, order: in
     >>> taylor(np.sin, np.zeros((1, 1)), np.ones((1, 1)), 3)[:, 0, 0].round(6).tolist()
     [0.0, 1.0, 0.0, -0.166667]
     """
-    z, direction = np.broadcast_arrays(z, direction)
+    integer("order", order, low=1)
+    z, direction = as_array("z", z, min_ndim=1), as_array("direction", direction, min_ndim=1)
+    try:
+        z, direction = np.broadcast_arrays(z, direction)
+    except ValueError:
+        raise ValueError(
+            "z and direction: expected leading axes that broadcast, got shapes "
+            f"{z.shape} and {direction.shape}"
+        ) from None
     rest = np.zeros((order - 1, *z.shape))
     return push(function, Jet(np.concatenate([z[None], direction[None], rest]))).coefficients

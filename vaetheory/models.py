@@ -7,12 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vaetheory._validation import Array, integer, vectors
-from vaetheory.decoders import Decoder, FunctionDecoder, as_decoder
-from vaetheory.decoders.agreement import require_derivatives
+from vaetheory._arguments import read_arguments
+from vaetheory._validation import Array, dimension, require, vectors
+from vaetheory.by_value import ByValue
+from vaetheory.decoders import Decoder, as_decoder
+from vaetheory.decoders.outputs import as_output
+from vaetheory.decoders.trial import require_decoder
 from vaetheory.derivatives import Function
 from vaetheory.gaussians import standard_log_prob
 from vaetheory.likelihoods import Likelihood, NoMetricError
+from vaetheory.likelihoods.bounds import require_bounds
 
 # Beyond this a decoder's output is cut, so that its square still fits in float64.
 _LARGEST = 1e140
@@ -20,12 +24,11 @@ _LARGEST = 1e140
 
 def require_model(model: object) -> None:
     """Raise a ValueError if `model` is not a `LatentModel`."""
-    if not isinstance(model, LatentModel):
-        raise ValueError(f"model: expected a LatentModel, got {type(model).__name__}")
+    require("model", model, LatentModel)
 
 
-@dataclass(frozen=True, init=False)
-class LatentModel:
+@dataclass(frozen=True, eq=False, init=False)
+class LatentModel(ByValue):
     """The model p(x, z) = N(z; 0, I_d) p(x given f(z)).
 
     Parameters
@@ -45,9 +48,11 @@ class LatentModel:
     Raises
     ------
     ValueError
-        If the decoder returns a wrong shape or NaN, its outputs do not fit the likelihood, or the
-        derivatives of a `Decoder` of your own are visibly not those of its values; a
-        `NoMetricError` if the likelihood induces no Riemannian metric (claim 7e).
+        If the decoder returns a wrong shape, NaN, another library's tensors or less than double
+        precision, is random or does not work row by row, cannot be followed by autograd, or its
+        derivatives are visibly not those of its values; if its outputs do not fit the likelihood,
+        or the `curvature_bounds` of a likelihood of your own do not hold. A `NoMetricError` if the
+        likelihood induces no Riemannian metric (claim 7e).
 
     Examples
     --------
@@ -65,7 +70,7 @@ class LatentModel:
     def __init__(
         self, decoder: Decoder | Function, likelihood: Likelihood, latent_dim: int
     ) -> None:
-        d = integer("latent_dim", latent_dim, low=1)
+        d = dimension("latent_dim", latent_dim)
         if not isinstance(likelihood, Likelihood):
             raise ValueError(
                 "likelihood: expected a member of vaetheory.likelihoods, "
@@ -79,46 +84,14 @@ class LatentModel:
             ("latent_dim", d),
         ):
             object.__setattr__(self, name, value)
-        # Two points, so that a decoder that returns (D,) for every batch is found out.
-        probe = np.asarray(self.decoder(np.zeros((2, d))))
-        if probe.ndim != 2 or len(probe) != 2 or probe.shape[1] == 0:
-            raise ValueError(
-                f"decoder: expected to map shape (2, {d}) to (2, D), got shape {probe.shape}"
-            )
-        object.__setattr__(self, "data_dim", int(probe.shape[1]))
-        self.decode(np.zeros((2, d)))
-        self._check_rows(d)
-        if not isinstance(self.decoder, FunctionDecoder):
-            require_derivatives(self.decoder, np.linspace(-0.45, 0.8, d))
+        object.__setattr__(self, "data_dim", require_decoder(self.decoder, d))
         expected = self.likelihood.data_dim
         if expected is not None and expected != self.data_dim:
             raise ValueError(
                 f"decoder and likelihood: expected {expected} outputs as the likelihood has, "
                 f"got {self.data_dim}"
             )
-
-    def _check_rows(self, d: int) -> None:
-        """Demand that the decoder works row by row and with any number of leading axes."""
-        z = np.linspace(-0.5, 0.75, 2 * d).reshape(2, 1, d)
-        hint = "(index with [..., j] and join along axis=-1)"
-        try:
-            shape = np.shape(self.decoder(z))
-        except (IndexError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"decoder: expected to map shape (2, 1, {d}) to (2, 1, {self.data_dim}), got "
-                f"{type(error).__name__}: {error} {hint}"
-            ) from None
-        if shape != (2, 1, self.data_dim):
-            raise ValueError(
-                f"decoder: expected to map shape (2, 1, {d}) to (2, 1, {self.data_dim}), "
-                f"got shape {shape} {hint}"
-            )
-        together, alone = self.decode(z[:, 0]), self.decode(z[:1, 0])
-        if not np.allclose(together[:1], alone, rtol=1e-6, atol=1e-9):
-            raise ValueError(
-                "decoder: expected to work row by row, got another value for a point when a "
-                f"second one is decoded with it: {together[0].tolist()} and {alone[0].tolist()}"
-            )
+        require_bounds(likelihood, self.data_dim)
 
     def check_data(self, X: ArrayLike) -> Array:
         """Return `X` as an array `(..., D)` in the support of the likelihood, or raise."""
@@ -126,7 +99,7 @@ class LatentModel:
 
     def decode(self, z: Array) -> Array:
         """f(z), `(..., d) -> (..., D)`, with the decoder's shape and NaNs checked."""
-        raw = np.asarray(self.decoder(z))
+        raw = as_output(self.decoder(z))
         if raw.dtype.kind not in "biuf":
             raise ValueError(f"decoder: expected real numbers, got an array of {raw.dtype}")
         params = raw.astype(np.float64, copy=False)
@@ -190,10 +163,42 @@ class LatentModel:
     def _definite(self, z: Array, gauss_newton: Array) -> Array:
         if self.likelihood.concave:
             return gauss_newton
-        return self.likelihood.expected_information(self.decode(z), self.decoder.jacobian(z))
+        return self.pulled_back(self.decode(z), self.decoder.jacobian(z))
+
+    def pulled_back(self, params: Array, jacobian: Array, X: Array | None = None) -> Array:
+        """The Fisher information, or that observed in data, pulled back; infinite where J is."""
+        known = np.isfinite(jacobian).all(axis=(-2, -1), keepdims=True)
+        # Far out a decoder may have no derivative in float64.
+        slopes = jacobian if known.all() else np.where(known, jacobian, 0.0)
+        if X is None:
+            found = self.likelihood.expected_information(params, slopes)
+        else:
+            found = self.likelihood.information(X, params, slopes)
+        if slopes is jacobian:
+            return found
+        return np.where(known, found, np.where(np.eye(self.latent_dim) > 0, np.inf, 0.0))
 
     def _first_order(self, X: Array, z: Array) -> tuple[Array, Array, Array]:
         params, jacobian = self.decode(z), self.decoder.jacobian(z)
         score = self.likelihood.score(X, params)
         gradient = -np.einsum("...i,...ij->...j", score, jacobian)
-        return gradient, self.likelihood.information(X, params, jacobian), score
+        return gradient, self.pulled_back(params, jacobian, X), score
+
+
+read_arguments(
+    LatentModel,
+    {
+        "decode": ("z",),
+        **dict.fromkeys(
+            (
+                "log_likelihood",
+                "log_joint",
+                "likelihood_derivatives",
+                "potential_derivatives",
+                "gauss_newton",
+            ),
+            ("X", "z"),
+        ),
+    },
+    defined=False,
+)

@@ -7,7 +7,18 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vaetheory._validation import Array, data_set, integer, vectors
+from vaetheory._validation import (
+    Array,
+    boolean,
+    data_set,
+    integer,
+    representable,
+    require,
+    same_leading,
+    squarable,
+    vectors,
+)
+from vaetheory.by_value import read_only
 from vaetheory.decoders import Decoder
 from vaetheory.encoders import Encoder
 from vaetheory.likelihoods import ExponentialFamily
@@ -50,9 +61,8 @@ class OptimalDecoder(Decoder):
     """
 
     def __init__(self, X: ArrayLike, encoder: Encoder) -> None:
-        self.X = data_set("X", X)
-        if not isinstance(encoder, Encoder):
-            raise ValueError(f"encoder: expected an Encoder, got {type(encoder).__name__}")
+        self.X: Array = read_only(data_set("X", X))
+        require("encoder", encoder, Encoder)
         if len(encoder.loc) != len(self.X):
             raise ValueError(
                 f"encoder: expected one posterior for each of {len(self.X)} data, "
@@ -61,8 +71,12 @@ class OptimalDecoder(Decoder):
         self.encoder = encoder
         self._centre = self.X.mean(axis=0)
         self._centred = self.X - self._centre
-        self._precision = np.linalg.inv(encoder.cov)
-        self._codes = np.einsum("nij,nj->ni", self._precision, encoder.loc)
+        squarable("X", self.X)
+        with np.errstate(all="ignore"):
+            precision = np.linalg.inv(encoder.cov)
+            codes = np.einsum("nij,nj->ni", precision, encoder.loc)
+        self._precision = representable("encoder", precision, "precisions")
+        self._codes = representable("encoder", codes, "natural parameters")
 
     def __call__(self, z: ArrayLike) -> Array:
         return self._by_chunks(
@@ -115,12 +129,13 @@ class OptimalDecoder(Decoder):
         ValueError
             If a covariance is numerically singular and `allow_singular` is False.
         """
+        boolean("allow_singular", allow_singular)
         matrix = self._by_chunks(z, self._covariance)
         if not allow_singular:
             eigenvalues = np.linalg.eigvalsh(matrix)
             singular = eigenvalues[..., 0] <= len(self.X) * 2 * EPS * eigenvalues[..., -1]
             if singular.any():
-                bad = np.asarray(z, dtype=float)[singular].reshape(-1, self.encoder.latent_dim)[0]
+                bad = vectors("z", z, None)[singular][0]
                 raise ValueError(
                     "cov: expected a non-singular covariance of x given z, got eigenvalues from "
                     f"{eigenvalues[..., 0][singular].min():.3g} at z = {bad.tolist()}: the data "
@@ -135,8 +150,9 @@ class OptimalDecoder(Decoder):
         # Only the covariance forms all differences of the data; else numbers a datum are few.
         wide = self.X.shape[1] if rule == self._covariance else 0
         size = max(1, _CHUNK // (self.X.shape[0] * (8 + wide)))
-        parts = [rule(flat[i : i + size]) for i in range(0, len(flat), size)]
-        out = np.concatenate(parts)
+        with np.errstate(all="ignore"):
+            out = np.concatenate([rule(flat[i : i + size]) for i in range(0, len(flat), size)])
+        representable("z", out, "moments of the data")
         return out.reshape(*points.shape[:-1], *out.shape[1:])
 
     def _scores(self, z: Array, weights: Array) -> Array:
@@ -163,8 +179,11 @@ class OptimalDecoder(Decoder):
         return self._against_data(self._second_weights(z, w, self._scores(z, w)))
 
     def weighted_hessian(self, z: Array, weights: Array) -> Array:
-        flat = np.asarray(z).reshape(-1, self.encoder.latent_dim)
-        projected = np.asarray(weights).reshape(-1, self.X.shape[1]) @ self._centred.T
+        points = vectors("z", z, self.encoder.latent_dim)
+        factors = vectors("weights", weights, self.X.shape[1])
+        same_leading("weights", factors, "z", points)
+        flat = points.reshape(-1, self.encoder.latent_dim)
+        projected = factors.reshape(-1, self.X.shape[1]) @ self._centred.T
         size = max(1, _CHUNK // (self.X.shape[0] * 8))
         parts = []
         for i in range(0, len(flat), size):
@@ -233,6 +252,7 @@ def optimal_parameters(
             "likelihood: expected an exponential family, whose best parameters match the mean "
             f"parameters, got {type(likelihood).__name__}"
         )
+    require("encoder", encoder, Encoder)
     data = likelihood.check_data(data_set("X", X))
     if len(encoder.loc) != len(data):
         raise ValueError(

@@ -11,8 +11,6 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from vaetheory.files import replacing
-
 #: Colours that stay apart for colour-blind readers and in grey (Okabe and Ito's palette).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000")
 #: Markers and dashes that go with them, so that colour is never the only sign.
@@ -58,14 +56,13 @@ def style() -> Iterator[None]:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write `figure` to `path`, whole or not at all, without dates or versions in it."""
-    with replacing(path) as draft:
-        figure.savefig(draft, metadata={_DATED[path.suffix]: None})
+    """Write `figure` to `path` without dates or versions in it."""
+    figure.savefig(path, metadata={_DATED[path.suffix]: None})
 
 
 def save_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Write a table of texts, whole or not at all."""
-    with replacing(path) as draft, draft.open("w", encoding="utf-8", newline="") as lines:
+    """Write a table of texts."""
+    with path.open("w", encoding="utf-8", newline="") as lines:
         writer = csv.writer(lines, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)

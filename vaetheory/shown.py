@@ -1,8 +1,20 @@
-"""Numbers as text with digits enough that two which differ do not look the same."""
+"""Numbers as text with digits enough that two which differ do not look the same; plain text."""
 
 from __future__ import annotations
 
 _MOST = 17  # digits that tell any two floats apart
+
+
+def plain(text: str, most: int = 500) -> str:
+    r"""What a file or its name says, on one line that any terminal can show.
+
+    Examples
+    --------
+    >>> plain(f"a{chr(27)}b")
+    'a\\x1bb'
+    """
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return shown if len(shown) <= most else shown[:most] + "..."
 
 
 def apart(first: float, second: float, *, digits: int = 3) -> tuple[str, str]:

@@ -8,7 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vaetheory._validation import Array, integer, positive, vectors
+from vaetheory._validation import (
+    Array,
+    integer,
+    positive,
+    require_callable,
+    scales,
+    squarable,
+    vectors,
+)
+from vaetheory.by_value import ByValue
+from vaetheory.decoders.outputs import double
 
 # The first step sizes, powers of four around the given unit, and how many steps each is tried.
 _POWERS = np.arange(-24, 25, 2)
@@ -18,8 +28,8 @@ _FIRST_STEPS = 64
 _GROWN, _GONE = 1e4, 1e6
 
 
-@dataclass(frozen=True)
-class StableStep:
+@dataclass(frozen=True, eq=False)
+class StableStep(ByValue):
     """The largest step at which gradient descent does not diverge, between two that were run.
 
     Attributes
@@ -134,8 +144,15 @@ def largest_stable_step(
     best = vectors("optimum", optimum, None)
     if best.ndim != 2:
         raise ValueError(f"optimum: expected shape (L, P), got {best.shape}")
+    require_callable("gradient", gradient, "(L, G, P) -> (L, G, P)")
     for name, number in (("sections", sections), ("rounds", rounds), ("steps", steps)):
         integer(name, number, low=4 if name == "sections" else 1)
+    squarable("optimum", best)
+    for name, given in (("unit", unit), ("reach", reach)):
+        if scales(name, given).shape not in ((), (len(best),)):
+            raise ValueError(
+                f"{name}: expected a number or shape ({len(best)},), got {np.shape(given)}"
+            )
     start = np.cos(1.0 + np.arange(best.shape[1])) * np.ones_like(best)
     lengths = positive("reach", reach, max_ndim=1) * np.ones(len(best))
     start = start / np.linalg.norm(start, axis=-1, keepdims=True)
@@ -168,9 +185,14 @@ def _run(
 ) -> tuple[Array, Array]:
     """Whether the gradient of each run grew, `(L, G)`, and where it went, unit vectors."""
     theta = np.broadcast_to((optimum + start)[:, None], (*eta.shape, optimum.shape[1])).copy()
-    slope = np.asarray(gradient(theta))
-    if slope.shape != theta.shape:
-        raise ValueError(f"gradient: expected shape {theta.shape}, got {slope.shape}")
+
+    def asked() -> Array:
+        slope = double(gradient(theta), "gradient").astype(np.float64)
+        if slope.shape != theta.shape:
+            raise ValueError(f"gradient: expected shape {theta.shape}, got {slope.shape}")
+        return slope
+
+    slope = asked()
     before = size = np.linalg.norm(slope, axis=-1)
     radius = _GONE * np.linalg.norm(start, axis=-1)[:, None]
     left = np.zeros(eta.shape, bool)
@@ -179,7 +201,7 @@ def _run(
         onward = theta - eta[..., None] * slope
         left |= np.linalg.norm(onward - optimum[:, None], axis=-1) > radius
         theta = np.where((left | (size > _GROWN * before))[..., None], theta, onward)
-        slope = np.asarray(gradient(theta))
+        slope = asked()
         size = np.linalg.norm(slope, axis=-1)
         if not np.isfinite(size).all():
             raise ValueError("gradient: expected finite numbers near the optimum, got others")

@@ -37,7 +37,7 @@ _LATTICES = {1: 5, 2: 4, 3: 2}
 _COUPLED = 4.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StationaryPosterior(Posterior):
     """A Gaussian posterior at which the ELBO is stationary, with its ELBO.
 
@@ -127,7 +127,7 @@ def stationary_posterior(
     ([[1.0]], [[[0.5]]])
     """
     option("structure", structure, ("full", "diagonal", "shared"))
-    fraction("rtol", rtol, low=1e-15, high=0.1)
+    rtol = fraction("rtol", rtol, low=1e-15, high=0.1)
     require_model(model)
     data = model.check_data(X)
     shape, d = data.shape[:-1], model.latent_dim
@@ -145,7 +145,9 @@ def stationary_posterior(
     size = shape[-1] if structure == "shared" and shape else 1
     sets = flat.reshape(-1, size, model.data_dim)
     precision = precision.reshape(-1, size, d, d).mean(axis=1)
-    ascent = _Ascent(model, sets, loc.reshape(-1, size, d), precision, structure == "diagonal")
+    # The ascent works in place: the start stays as it was given.
+    means = loc.reshape(-1, size, d).copy()
+    ascent = _Ascent(model, sets, means, precision, structure == "diagonal")
     iterations, rows = 0, np.arange(len(sets))
     for rule in _rules(d):
         if len(rows):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from importlib import metadata
@@ -15,7 +14,9 @@ from typing import Any
 
 from vaetheory.certify import exact
 from vaetheory.certify.enclosure import Enclosure, Range
+from vaetheory.certify.models import Model
 from vaetheory.certify.propositions.base import Certified, Proved
+from vaetheory.documents import digest, read_json, unsealed
 from vaetheory.files import replacing
 
 FORMAT = "vaetheory-certificate/1"
@@ -26,6 +27,8 @@ _KEYS = (
 _DEPENDENCIES = ("vaetheory", "python-flint", "mpmath")
 _VERSION = re.compile(r"\d[0-9A-Za-z.+!_-]{0,60}|not installed")
 _MOST_BITS = 10_000
+# Strings, which stay, and blanks between them.
+_BLANKS = re.compile(r'("(?:[^"\\]|\\.)*")|[ \t\r\n]+')
 # A longer file is no certificate of ours.
 _LARGEST = 5_000_000
 
@@ -66,8 +69,8 @@ def of(
     witness: Mapping[str, Any],
     found: Mapping[str, Proved],
 ) -> Certificate:
-    """The certificate of what was proved, its balls widened as `Enclosure.published` says."""
-    proved = {k: v.published() if isinstance(v, Enclosure) else v for k, v in found.items()}
+    """The certificate of what was proved, its ranges widened as `Range.published` says."""
+    proved = {k: v.published() if isinstance(v, Range) else v for k, v in found.items()}
     return Certificate(
         proposition.label,
         proposition.title,
@@ -91,13 +94,6 @@ def versions() -> dict[str, str]:
     return found
 
 
-def digest(document: Mapping[str, Any]) -> str:
-    """SHA-256 of all of a document but its digest: it tells damage, it proves nothing."""
-    rest = {k: v for k, v in document.items() if k != "digest"}
-    text = json.dumps(rest, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def write(path: Path, certificate: Certificate) -> None:
     """Write a certificate, whole or not at all."""
     with replacing(path) as draft:
@@ -111,20 +107,14 @@ def load(path: Path) -> Any:
     Raises
     ------
     ValueError
-        If it is too long, or no JSON, or names a key twice.
+        If it is too long, or no JSON, or names a key twice, or spells anything otherwise than
+        `write` does; only blanks between the parts and the order of the keys are free.
     """
-    if path.stat().st_size > _LARGEST:
-        raise ValueError(f"expected at most {_LARGEST} bytes")
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        if len({k for k, _ in pairs}) != len(pairs):
-            raise ValueError("expected every key once")
-        return dict(pairs)
-
-    try:
-        return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=unique)
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"expected JSON, got {type(error).__name__}: {error}") from None
+    document = read_json(path, most=_LARGEST)
+    text = path.read_text(encoding="utf-8")
+    if _BLANKS.sub(r"\1", text) != json.dumps(document, separators=(",", ":")):
+        raise ValueError(f"{path}: expected plain JSON, got numbers or letters spelled otherwise")
+    return document
 
 
 def read(document: Any) -> Certificate:
@@ -152,8 +142,7 @@ def read(document: Any) -> Certificate:
     named = set(given) == {"python", *_DEPENDENCIES}
     if not (named and all(isinstance(v, str) and _VERSION.fullmatch(v) for v in given.values())):
         raise ValueError(f"versions: expected those of python, {', '.join(_DEPENDENCIES)}")
-    if document["digest"] != digest(document):
-        raise ValueError("digest: the file was changed after it was written")
+    unsealed("certificate", document)
     canonical("inputs", document["inputs"])
     canonical("witness", document["witness"])
     return Certificate(
@@ -169,28 +158,55 @@ def read(document: Any) -> Certificate:
 
 
 def canonical(name: str, value: Any) -> None:
-    """Demand that a number is written in the one way that `exact.text` has for it."""
+    """Demand that inputs or a witness are written in the one way that there is for them.
+
+    Numbers are text as `exact.text` has it. A model, of which some parameters are integers and some
+    words, is what `Model.as_json` makes of it.
+    """
     if isinstance(value, dict):
         for k, v in value.items():
-            canonical(f"{name}.{k}", v)
+            if k == "model":
+                _canonical_model(f"{name}.{k}", v)
+            else:
+                canonical(f"{name}.{k}", v)
     elif isinstance(value, list):
         for i, v in enumerate(value):
             canonical(f"{name}[{i}]", v)
     elif isinstance(value, str):
-        try:
-            found = exact.number(name, value)
-        except ValueError:
-            # Words, such as a decoder's kind.
-            return
-        # More digits than Python writes are as many as nobody wrote.
-        size = max(found.numerator.bit_length(), found.denominator.bit_length())
-        if size > _MOST_BITS:
-            raise ValueError(f"{name}: expected a number of fewer digits, got {value!r:.80}")
-        written = exact.text(found)
-        if written != value:
-            raise ValueError(f"{name}: expected {written}, got {value!r:.80}")
-    elif type(value) is not int:
-        raise ValueError(f"{name}: expected text or an integer, got {value!r:.80}")
+        _canonical_number(name, value)
+    else:
+        raise ValueError(f"{name}: expected a number as text, got {value!r:.80}")
+
+
+def _canonical_number(name: str, value: str) -> Fraction:
+    found = exact.number(name, value)
+    # More digits than Python writes are as many as nobody wrote.
+    size = max(found.numerator.bit_length(), found.denominator.bit_length())
+    if size > _MOST_BITS:
+        raise ValueError(f"{name}: expected a number of fewer digits, got {value!r:.80}")
+    written = exact.text(found)
+    if written != value:
+        raise ValueError(f"{name}: expected {written:.80}, got {value!r:.80}")
+    return found
+
+
+def _canonical_model(name: str, value: Any) -> None:
+    for number in _texts(value):
+        # Huge ones are refused before anything is computed with them.
+        if number[:1] in "+-.0123456789 " and number:
+            _canonical_number(name, number)
+    written = Model.from_json(value).as_json()
+    # As JSON tells them apart: 1 is neither true nor 1.0.
+    if json.dumps(written, sort_keys=True) != json.dumps(value, sort_keys=True):
+        raise ValueError(f"{name}: expected {written!r:.160}, got {value!r:.160}")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts(inner)
 
 
 def _write(value: Proved) -> dict[str, Any]:
@@ -211,8 +227,7 @@ def _read(name: str, value: Any) -> Proved:
         if kind == "range":
             return Range.from_json(name, content)
         if kind == "exact" and isinstance(content, str):
-            canonical(name, content)
-            return exact.number(name, content)
+            return _canonical_number(name, content)
         if kind == "count" and type(content) is int:
             return content
     raise ValueError(f"{name}: expected a ball, an exact number or a count, got {value!r:.80}")

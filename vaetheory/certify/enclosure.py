@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from vaetheory.certify import exact
+from vaetheory.certify.arithmetic import NotProved
 
 
 def dyadic(value: Fraction, bits: int, *, up: bool = False) -> Fraction:
@@ -23,6 +24,18 @@ def dyadic(value: Fraction, bits: int, *, up: bool = False) -> Fraction:
     size = abs(value.numerator).bit_length() - value.denominator.bit_length()
     scale = Fraction(2) ** (bits - size)
     return (math.ceil if up else math.floor)(value * scale) / scale
+
+
+def power_below(value: Fraction) -> Fraction:
+    """The greatest power of two that is at most a positive number.
+
+    Examples
+    --------
+    >>> power_below(Fraction(7, 16)), power_below(Fraction(4))
+    (Fraction(1, 4), Fraction(4, 1))
+    """
+    found = Fraction(2) ** (value.numerator.bit_length() - value.denominator.bit_length())
+    return found if found <= value else found / 2
 
 
 @dataclass(frozen=True)
@@ -82,19 +95,31 @@ class Enclosure:
         shown = digits(self.mid, self.rad)
         return f"{shown} +/- {scientific(self.rad + abs(self.mid - Fraction(shown)))}"
 
-    def published(self, *, bits: int = 30) -> Enclosure:
-        """The ball eight times as wide, for a certificate.
+    def canonical(self, radius: Fraction) -> Enclosure:
+        """The one ball that a certificate has for a number enclosed within `radius`.
 
-        Who re-proves it, at a precision of his own, must find his ball within the inner half. A
-        published ball moved by its own radius has the value in its outer half and is refused.
+        Its radius is eight times what was asked for, and its midpoint the multiple of a power of
+        two, more than half that radius, that is nearest to the number. Every enclosure that is
+        narrow enough leads to it, whatever arithmetic it comes from.
+
+        Raises
+        ------
+        NotProved
+            If this enclosure does not tell which multiple is nearest.
+
+        Examples
+        --------
+        >>> wide = Enclosure.between(Fraction(1, 3) - Fraction(1, 2**40), Fraction(1, 3))
+        >>> narrow = Enclosure.between(Fraction(1, 3), Fraction(1, 3))
+        >>> wide.canonical(Fraction(1, 1000)) == narrow.canonical(Fraction(1, 1000))
+        True
         """
-        rad = dyadic(8 * self.rad, bits, up=True)
-        size = max(abs(self.mid), rad, Fraction(1, 2**2000))
-        if rad < size / 2**400:
-            rad = dyadic(size / 2**400, 1, up=True)
-        kept = max(size / rad, Fraction(1))
-        mid = dyadic(self.mid, kept.numerator.bit_length() - kept.denominator.bit_length() + 8)
-        return Enclosure(mid, rad)
+        rad = 8 * dyadic(radius, 20)
+        grid = power_below(rad)
+        low, high = (math.floor(end / grid + Fraction(1, 2)) for end in (self.lower, self.upper))
+        if low != high:
+            raise NotProved("an enclosure lies on both sides of where midpoints are rounded")
+        return Enclosure(low * grid, rad)
 
     def as_json(self) -> dict[str, list[str | int]]:
         """Mantissa and exponent of midpoint and radius; a mantissa is text, as it is long."""
@@ -131,9 +156,16 @@ class Range(Enclosure):
         """Both ends, rounded outwards."""
         return f"[{rounded(self.lower)}, {rounded(self.upper, up=True)}]"
 
-    def published(self, *, bits: int = 20) -> Range:
-        """A quarter wider: who re-proves it must find his bounds within."""
-        return Range(self.mid, dyadic(self.rad * 5 / 4, bits, up=True))
+    def published(self) -> Range:
+        """Somewhat wider, with ends of few digits: who re-proves it must find his bounds within."""
+        room, step = self.rad / 8, self.step * 2
+        low, high = math.floor((self.lower - room) / step), math.ceil((self.upper + room) / step)
+        return Range((low + high) * step / 2, (high - low) * step / 2)
+
+    @property
+    def step(self) -> Fraction:
+        """Of what the ends are multiples in a certificate: from 1/32 to 1/16 of the width."""
+        return power_below(2 * self.rad) / 16
 
 
 def _write(value: Fraction) -> list[str | int]:

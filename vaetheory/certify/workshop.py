@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from fractions import Fraction
 
 from vaetheory.certify.arithmetic import Arithmetic, NotProved, Number, TooLong, Unreachable
-from vaetheory.certify.enclosure import Enclosure, dyadic
+from vaetheory.certify.enclosure import Enclosure, power_below
 from vaetheory.certify.evidence import Domain, assemble
 from vaetheory.certify.exact import Vector
 from vaetheory.certify.models import Model
@@ -29,8 +29,8 @@ class Workshop(ABC):
     most_cells: Mapping[int, int] = {1: 20_000, 2: 40_000}
 
     def __init__(self, *, settled: bool = True) -> None:
-        #: Whether an enclosure that is narrower than was asked for is widened to that, as in a
-        #: certificate, whose balls must not depend on who made them.
+        #: Whether enclosures are those of a certificate, which do not depend on who made them:
+        #: see `Enclosure.canonical`.
         self.settled = settled
 
     @abstractmethod
@@ -55,7 +55,6 @@ class Workshop(ABC):
             If none reaches it.
         """
         bits = bits_of(radius)
-        wanted = dyadic(radius, 20) if self.settled else Fraction(0)
         extra = _SPARE + max(0, math.ceil(math.log2(1 + size)))
         trouble = ""
         last: Fraction | None = None
@@ -72,7 +71,11 @@ class Workshop(ABC):
                     trouble, lacking = str(error), 40
                 else:
                     if found.rad <= radius:
-                        return Enclosure(found.mid, max(found.rad, wanted))
+                        try:
+                            return found.canonical(radius) if self.settled else found
+                        except NotProved as error:
+                            trouble, bits = str(error), bits + 10
+                            continue
                     trouble = f"the radius reached is {found.radius:.2g}"
                     if last is not None and found.rad > last / 2:
                         # More bits do not help: it is not they that are lacking.
@@ -89,7 +92,7 @@ class Workshop(ABC):
         found = Enclosure.between(*F.bounds(value))
         if found.rad > radius:
             raise NotProved(f"the radius reached is {found.radius:.2g}, not {float(radius):.2g}")
-        return Enclosure(found.mid, max(found.rad, dyadic(radius, 20)))
+        return found.canonical(radius) if self.settled else found
 
     def log_evidence(
         self, model: Model, x: Vector, domain: Domain, radius: Fraction
@@ -102,7 +105,9 @@ class Workshop(ABC):
             value, tail = assemble(F, model, x, domain, body)
             if F.less(body * F.exact(2 * radius), tail):
                 raise Unreachable(f"too much lies outside the domain for {float(radius):.2g}")
-            tails.append(Enclosure.between(Fraction(0), F.high(tail)))
+            # A power of two, as whoever makes it finds another last digit.
+            above = power_below(F.high(tail))
+            tails.append(Enclosure(above, above))
             return value
 
         found = self.enclose(attempt, radius, size=abs(domain.shift))

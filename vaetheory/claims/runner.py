@@ -23,6 +23,7 @@ CONFIRMED = "confirmed"
 REFUTED = "refuted"
 INCONCLUSIVE = "inconclusive"
 CONTROL_SURVIVED = "control survived"
+VERDICTS = (CONFIRMED, REFUTED, INCONCLUSIVE, CONTROL_SURVIVED)
 
 #: Instances drawn in each profile, as a multiple of the proposition's own number.
 PROFILES = {"quick": 1, "standard": 10, "thorough": 100}

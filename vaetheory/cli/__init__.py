@@ -6,10 +6,12 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from concurrent.futures import BrokenExecutor
 from importlib import metadata
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from vaetheory.cli import check_certificate, experiment, figures, listing, report, verify
+from vaetheory.shown import plain
 
 #: Each has `add(commands)`, which declares its options and sets `run`, the function to call.
 COMMANDS = (listing, verify, figures, report, check_certificate, experiment)
@@ -47,16 +49,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         try:
-            return _answer(arguments)
+            status = _answer(arguments)
         finally:
             sys.stdout.flush()
     except BrokenPipeError:
         # The reader has what it wanted (`head`); what is still buffered must not complain at exit.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        for stream in (sys.stdout, sys.stderr):
-            os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+        _silence(sys.stdout, sys.stderr)
         return _SIGPIPE
+    except OSError as error:
+        # Nothing more can be printed, as on a full disk.
+        _silence(sys.stdout)
+        print(f"vaetheory: standard output: {error.strerror}", file=sys.stderr)
+        return 2
+    return status
+
+
+def _silence(*streams: TextIO) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in streams:
+        os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def _answer(arguments: Sequence[str] | None) -> int:
@@ -67,7 +79,12 @@ def _answer(arguments: Sequence[str] | None) -> int:
     except BrokenPipeError:
         raise
     except (ValueError, OSError) as error:
-        print(f"vaetheory: {error}", file=sys.stderr)
+        print(f"vaetheory: {plain(str(error))}", file=sys.stderr)
+        return 2
+    except BrokenExecutor:
+        print(
+            "vaetheory: --jobs: expected processes that go on, got one that ended", file=sys.stderr
+        )
         return 2
     except KeyboardInterrupt:
         print("vaetheory: interrupted", file=sys.stderr)

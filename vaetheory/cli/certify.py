@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from vaetheory.claims import CLAIMS
 from vaetheory.cli import progress
+from vaetheory.cli.paths import folder
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -33,10 +33,7 @@ def run(options: argparse.Namespace) -> int:
             raise ValueError(f"--{name}: expected without --certify, got with it")
     pairs = [(claim.label, p.label) for claim in CLAIMS for p in claim.propositions]
     labels = runner.select(options.labels, pairs)
-    folder = Path(options.out or "certificates")
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"--out: expected a folder, got {folder}, which is something else")
-    folder.mkdir(parents=True, exist_ok=True)
+    place = folder("--out", options.out or "certificates")
     done = good = 0
     seconds = 0.0
     for label in labels:
@@ -49,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
                 where = f"instance {attempt.number}"
             else:
                 good += 1
-                path = folder / f"{label}-{attempt.number}.json"
+                path = place / f"{label}-{attempt.number}.json"
                 files.write(path, attempt.certificate)
                 where = str(path)
             print(f"{attempt.verdict:<16} {label:<12} {attempt.seconds:6.1f} s  {where}")

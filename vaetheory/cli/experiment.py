@@ -11,8 +11,10 @@ from typing import Any
 
 from vaetheory.cli import progress
 from vaetheory.cli.jobs import processes
+from vaetheory.cli.paths import folder, write
+from vaetheory.documents import sealed
 from vaetheory.environment import environment
-from vaetheory.files import replacing, write_json
+from vaetheory.files import write_json
 from vaetheory.progress import listening
 
 
@@ -82,12 +84,10 @@ def run(options: argparse.Namespace) -> int:
     if options.informations is not None:
         informations = _numbers("--informations", options.informations)
         experiment = replace(experiment, informations=informations)
-    folder = Path(options.out)
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"--out: expected a folder, got {folder}, which is something else")
+    place = folder("--out", options.out)
     tasks, results = experiment.tasks(), []
     with processes(options.jobs) as executor:
-        running = run_experiment(experiment, folder=folder, executor=executor)
+        running = run_experiment(experiment, folder=place, executor=executor)
         clock = _Clock(len(tasks))
         for number, task in enumerate(tasks):
             clock.done(number)
@@ -101,16 +101,17 @@ def run(options: argparse.Namespace) -> int:
     rows = tables.table(results)
     text = tables.markdown(rows)
     write_json(
-        folder / "results.json",
-        {
-            "environment": environment(),
-            "experiment": experiment.described(),
-            "results": results,
-            "table": tables.plain(rows),
-        },
+        place / "results.json",
+        sealed(
+            {
+                "environment": environment(),
+                "experiment": experiment.described(),
+                "results": results,
+                "table": tables.plain(rows),
+            }
+        ),
     )
-    with replacing(folder / "table.md") as draft:
-        draft.write_text(text, encoding="utf-8")
+    write(place / "table.md", text)
     print(text, end="")
     return 0
 

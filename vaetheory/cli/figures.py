@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vaetheory.cli import progress
+from vaetheory.cli.paths import folder
 
 
 def add(commands: Any) -> None:
@@ -25,11 +26,9 @@ def run(options: argparse.Namespace) -> int:
     # Drawing needs Matplotlib, which takes longer to load than all the rest.
     from vaetheory.figures import registry
 
-    folder = Path(options.out)
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"--out: expected a folder, got {folder}, which is something else")
     names = registry.select(options.labels)
-    drawing = registry.regenerate(names, folder, options.format.split(","))
+    drawing = registry.regenerate(names, Path(options.out), options.format.split(","))
+    folder("--out", options.out)
     for number, name in enumerate(names):
         progress.show(f"{number}/{len(names)}: {name}")
         written = next(drawing)

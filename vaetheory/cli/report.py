@@ -9,8 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from vaetheory.cli import progress, verify
-from vaetheory.cli.paths import writable
-from vaetheory.files import replacing
+from vaetheory.cli.paths import STANDARD, table_goes_to, writable, write
 from vaetheory.report import read_document
 from vaetheory.report.entries import entries
 from vaetheory.report.page import Picture, page
@@ -37,7 +36,9 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Write the page; the exit status is that of `verify`: 0 only if all of it is confirmed."""
     target = writable("--out", options.out)
-    assert target is not None  # it has a default
+    if target is None:
+        raise ValueError("--out: expected a file, got no name")
+    shown = table_goes_to(options.out, options.json, options.junit)
     if options.results and (options.labels or options.resume):
         raise ValueError("--results: expected no labels and no --resume beside it, got some")
     with TemporaryDirectory() as folder:
@@ -46,9 +47,12 @@ def run(options: argparse.Namespace) -> int:
             if not source.is_file():
                 raise ValueError(f"--results: expected the JSON of a run, got {source}, no file")
         else:
-            options.json = options.json or str(Path(folder) / "run.json")
-            source = Path(options.json)
-            verify.run(options)
+            wanted = writable("--json", options.json)
+            source = Path(folder) / "run.json" if wanted in (None, STANDARD) else wanted
+            options.json = str(source)
+            verify.run(options, shown)
+            if wanted == STANDARD:
+                write(STANDARD, source.read_text(encoding="utf-8"))
         document = read_document(source)
         found = entries(document)
         pictures: dict[str, Picture] = {}
@@ -56,9 +60,9 @@ def run(options: argparse.Namespace) -> int:
             named = [entry.figure for entry in found if entry.figure]
             drawn = Path(options.figures) if options.figures else None
             pictures = _pictures(list(dict.fromkeys(named)), drawn, Path(folder))
-    with replacing(target) as draft:
-        draft.write_text(page(document, pictures), encoding="utf-8")
-    print(target)
+    write(target, page(document, pictures))
+    if target != STANDARD:
+        print(target, file=shown)
     return 0 if found and all(entry.confirmed for entry in found) else 1
 
 

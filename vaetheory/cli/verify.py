@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from datetime import datetime, timezone
-from typing import Any
+from pathlib import Path
+from typing import Any, TextIO
 
 from vaetheory import report
 from vaetheory.claims import CLAIMS
 from vaetheory.claims.runner import PROFILES, Result, select, verify
 from vaetheory.cli import certify, colours, progress
 from vaetheory.cli.jobs import processes
-from vaetheory.cli.paths import writable
-from vaetheory.files import write_json
+from vaetheory.cli.paths import STANDARD, table_goes_to, writable, write
+from vaetheory.files import json_text
 from vaetheory.progress import listening
-from vaetheory.report.junit import as_junit, write_junit
+from vaetheory.report.junit import as_junit, junit_text
 from vaetheory.report.text import Table
 
 
@@ -36,7 +36,9 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profile", choices=list(PROFILES), default="quick")
     parser.add_argument("--seed", type=int, default=0, metavar="N")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes to run in")
-    parser.add_argument("--json", metavar="FILE", help="write the results there")
+    parser.add_argument(
+        "--json", metavar="FILE", help="write the results there; - is standard output"
+    )
     parser.add_argument("--junit", metavar="FILE", help="write them there as JUnit's XML")
     parser.add_argument(
         "--resume", action="store_true", help="go on with the run that --json FILE holds"
@@ -52,19 +54,23 @@ def _prove_or_check(options: argparse.Namespace) -> int:
     return run(options)
 
 
-def run(options: argparse.Namespace) -> int:
-    """Check propositions, printing each result as it comes."""
+def run(options: argparse.Namespace, shown: TextIO | None = None) -> int:
+    """Check propositions, printing each result as it comes to `shown`.
+
+    By default that is standard output, and standard error where a file that is written is `-`.
+    """
     target = writable("--json", options.json)
     junit_target = writable("--junit", options.junit)
-    if options.resume and not target:
+    if options.resume and target in (None, STANDARD):
         raise ValueError("--resume: expected --json FILE, the run to go on with; got none")
+    shown = shown or table_goes_to(options.json, options.junit)
     labels = [p.label for _, p in select(options.labels or None, CLAIMS)]
     known: dict[str, Result] = {}
     if target and options.resume and target.exists():
-        known = report.read_results(target, profile=options.profile, seed=options.seed)
+        known = _known(target, options)
     left = [label for label in labels if label not in known]
     results: list[Result] = []
-    table = Table(labels, width=colours.width(sys.stdout), colour=colours.wanted(sys.stdout))
+    table = Table(labels, width=colours.width(shown), colour=colours.wanted(shown))
     order = {p.label: i for i, (_, p) in enumerate(select(None, CLAIMS))}
     with processes(options.jobs) as executor:
         running = verify(left, options.profile, options.seed, executor=executor)
@@ -74,23 +80,39 @@ def run(options: argparse.Namespace) -> int:
                 results.append(known[label] if label in known else next(running))
             progress.show("")
             if not number:
-                print(table.heading())
-            print(table.row(results[-1]))
+                print(table.heading(), file=shown)
+            print(table.row(results[-1]), file=shown)
             for text in report.details(results[-1]):
-                print(text)
-            sys.stdout.flush()
-            if target:
+                print(text, file=shown)
+            shown.flush()
+            if target and (target != STANDARD or number + 1 == len(labels)):
                 # After each result, so that an interrupted run keeps what it has.
                 kept = results + [r for x, r in known.items() if x not in labels[: number + 1]]
                 kept.sort(key=lambda r: order[r.label])
                 document = report.as_json(kept, profile=options.profile, seed=options.seed)
-                write_json(target, document)
+                write(target, json_text(document))
     if junit_target:
         now = datetime.now(timezone.utc)
         suites = as_junit(results, profile=options.profile, seed=options.seed, finished=now)
-        write_junit(junit_target, suites)
-    print(report.summary(results))
+        write(junit_target, junit_text(suites))
+    print(report.summary(results), file=shown)
     return 0 if all(r.confirmed for r in results) else 1
+
+
+def _known(path: Path, options: argparse.Namespace) -> dict[str, Result]:
+    """Results of an earlier run, each of a proposition that is still the same."""
+    found = report.read_results(path, profile=options.profile, seed=options.seed)
+    registry = {p.label: (c.label, p) for c, p in select(None, CLAIMS)}
+    for label, result in found.items():
+        claim, p = registry.get(label, ("", None))
+        controls = [] if p is None else [control.name for control in p.controls]
+        came = (result.claim, result.title, result.kind, [c.name for c in result.controls])
+        if p is None or came != (claim, p.title, p.kind, controls):
+            raise ValueError(
+                f"{path}: expected results of the propositions that there are, got one of "
+                f"{label!r:.80}, which is no more or was another"
+            )
+    return found
 
 
 def _share(text: str) -> Callable[[float], None]:

@@ -8,15 +8,18 @@ import numpy as np
 
 from vaetheory._validation import Array
 from vaetheory.decoders.base import Decoder
+from vaetheory.decoders.outputs import double
 from vaetheory.rounding import ULP
 
 #: Steps of central differences: each a quarter of the one before.
 _STEPS = 4.0 ** -np.arange(2, 14)
 #: Relative difference that is a mistake and not rounding.
 _WRONG = 1e-3
+#: What rounding of the greatest entry amounts to, over a unit of length.
+_ROUNDING = 64 * ULP
 
 
-def require_derivatives(decoder: Decoder, z: Array) -> None:
+def require_derivatives(decoder: Decoder, z: Array, name: str = "decoder") -> None:
     """Raise a ValueError if `jacobian` or `hessian` are not the derivatives of the decoder.
 
     Compared along one direction with extrapolated central differences, and refused only where
@@ -27,6 +30,8 @@ def require_derivatives(decoder: Decoder, z: Array) -> None:
     decoder : Decoder
     z : array (d,)
         The point.
+    name : str
+        What the errors call it.
 
     Examples
     --------
@@ -38,31 +43,38 @@ def require_derivatives(decoder: Decoder, z: Array) -> None:
     # No simple ratio of two entries, lest a periodic decoder come out even.
     direction = np.sqrt(np.arange(2.0, d + 2)) % 1.0 + 0.3
     point = z[None]
-    first = np.asarray(decoder.jacobian(point), dtype=float)
-    second = np.asarray(decoder.hessian(point), dtype=float)
+    first = double(decoder.jacobian(point), f"{name}.jacobian")
+    second = double(decoder.hessian(point), f"{name}.hessian")
     size = np.shape(decoder(point))[-1]
-    for name, array, shape in (
+    for kind, array, shape in (
         ("jacobian", first, (1, size, d)),
         ("hessian", second, (1, size, d, d)),
     ):
         if array.shape != shape:
             raise ValueError(
-                f"decoder: expected {name} to map shape (1, {d}) to {shape}, got {array.shape}"
+                f"{name}: expected {kind} to map shape (1, {d}) to {shape}, got {array.shape}"
             )
     ones = np.linspace(1.0, 2.0, size)
-    weighted = np.asarray(decoder.weighted_hessian(point, ones[None]), dtype=float)
-    for name, given, function in (
+    weighted = double(decoder.weighted_hessian(point, ones[None]), f"{name}.weighted_hessian")
+    if weighted.shape != (1, d, d):
+        raise ValueError(
+            f"{name}: expected weighted_hessian to map shapes (1, {d}) and (1, {size}) to "
+            f"(1, {d}, {d}), got {weighted.shape}"
+        )
+    for kind, given, function in (
         ("jacobian", first[0] @ direction, lambda x: np.asarray(decoder(x), dtype=float)),
         ("hessian", second[0] @ direction, lambda x: np.asarray(decoder.jacobian(x), dtype=float)),
     ):
         slope, error = _slope(function, z, direction, np.abs(given))
         off = np.abs(given - slope)
-        bad = off > _WRONG * np.maximum(np.abs(given), np.abs(slope)) + error
+        # What is nothing beside the greatest entry may have underflowed in one of the two.
+        nothing = _ROUNDING * _greatest(function, point)
+        bad = off > _WRONG * np.maximum(np.abs(given), np.abs(slope)) + error + nothing
         if bad.any():
             at = tuple(int(i) for i in np.argwhere(bad)[0])
-            what = "values" if name == "jacobian" else "Jacobian"
+            what = "values" if kind == "jacobian" else "Jacobian"
             raise ValueError(
-                f"decoder: expected `{name}` to be the derivative of its {what}, but at z = "
+                f"{name}: expected `{kind}` to be the derivative of its {what}, but at z = "
                 f"{z.tolist()} along {direction.round(3).tolist()} entry {at} is {given[at]:.6g}, "
                 f"and differences give {slope[at]:.6g}"
             )
@@ -70,9 +82,13 @@ def require_derivatives(decoder: Decoder, z: Array) -> None:
     most = np.einsum("i,ijk->jk", ones, np.abs(second[0]))
     if not (np.abs(weighted[0] - summed) <= _WRONG * most + ULP).all():
         raise ValueError(
-            "decoder: expected `weighted_hessian` to be the weighted sum of `hessian`, got "
+            f"{name}: expected `weighted_hessian` to be the weighted sum of `hessian`, got "
             f"{weighted[0].tolist()} for {summed.tolist()} at z = {z.tolist()}"
         )
+
+
+def _greatest(function: Callable[[Array], Array], z: Array) -> float:
+    return float(np.abs(function(z)).max(initial=0.0))
 
 
 def _slope(

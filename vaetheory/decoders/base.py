@@ -9,7 +9,18 @@ from typing import cast
 import numpy as np
 
 from vaetheory import derivatives
-from vaetheory._validation import Array, require_callable
+from vaetheory._arguments import read_arguments
+from vaetheory._validation import Array, finite_numbers, require_callable
+from vaetheory.decoders.outputs import as_output
+
+#: What is read of the arguments before a decoder of any kind sees them.
+_READ = {
+    **dict.fromkeys(("__call__", "jacobian", "hessian", "log_det"), ("z",)),
+    "curvature": ("z",),
+    "weighted_hessian": ("z", "weights"),
+    "forward": ("z",),
+    "inverse": ("x",),
+}
 
 
 class Decoder(ABC):
@@ -18,6 +29,16 @@ class Decoder(ABC):
     A decoder of your own is a subclass with `__call__`, `jacobian` and `hessian`; a plain
     callable written with `autograd.numpy` needs no class, see `FunctionDecoder`.
     """
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        # A function of the caller's may have no value far out, and is asked there all the same.
+        ours = cls.__module__.partition(".")[0] == "vaetheory" and "function" not in vars(cls).get(
+            "__annotations__", {}
+        )
+        read_arguments(cls, _READ, defined=ours, reader=finite_numbers)
+        # It asks a flow of the caller's for its determinant.
+        read_arguments(cls, {"log_volume": ("z",)}, defined=False, reader=finite_numbers)
 
     @abstractmethod
     def __call__(self, z: Array) -> Array:
@@ -34,6 +55,9 @@ class Decoder(ABC):
     def weighted_hessian(self, z: Array, weights: Array) -> Array:
         """Second derivatives of `weights . f`, `(..., d), (..., D) -> (..., d, d)`."""
         return np.einsum("...i,...ijk->...jk", weights, self.hessian(z))
+
+
+read_arguments(Decoder, _READ, defined=False, reader=finite_numbers)
 
 
 @dataclass(frozen=True)
@@ -55,8 +79,11 @@ class FunctionDecoder(Decoder):
 
     function: derivatives.Function
 
+    def __post_init__(self) -> None:
+        require_callable("function", self.function, "(..., d) -> (..., D)")
+
     def __call__(self, z: Array) -> Array:
-        return np.asarray(self.function(z))
+        return as_output(self.function(z))
 
     def jacobian(self, z: Array) -> Array:
         return derivatives.jacobian(self.function, z)

@@ -10,7 +10,7 @@ import autograd.numpy as anp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vaetheory._validation import Array, as_array, points, vectors
+from vaetheory._validation import Array, as_array, matrix, points, sequence, vectors
 from vaetheory.by_value import ByValue
 from vaetheory.decoders.base import Decoder
 
@@ -42,8 +42,9 @@ class TanhNetwork(ByValue, Decoder):
     biases: tuple[Array, ...]
 
     def __init__(self, weights: Sequence[ArrayLike], biases: Sequence[ArrayLike]) -> None:
-        ws = tuple(as_array(f"weights[{i}]", w, ndim=2) for i, w in enumerate(weights))
-        bs = tuple(as_array(f"biases[{i}]", b, ndim=1) for i, b in enumerate(biases))
+        given, offsets = sequence("weights", weights), sequence("biases", biases)
+        ws = tuple(matrix(f"weights[{i}]", w) for i, w in enumerate(given))
+        bs = tuple(as_array(f"biases[{i}]", b, ndim=1) for i, b in enumerate(offsets))
         if not ws or len(ws) != len(bs):
             raise ValueError(
                 f"weights and biases: expected one of each a layer, got {len(ws)} and {len(bs)}"
@@ -140,7 +141,7 @@ class Sine(ByValue, Decoder):
     def __init__(
         self, amplitude: ArrayLike, frequency: ArrayLike, phase: ArrayLike | None = None
     ) -> None:
-        w = as_array("frequency", frequency, ndim=2)
+        w = matrix("frequency", frequency)
         a = as_array("amplitude", amplitude, ndim=1)
         p = np.zeros(len(w)) if phase is None else as_array("phase", phase, ndim=1)
         if not len(a) == len(w) == len(p):

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vaetheory._validation import Array, as_array, vectors
+from vaetheory._validation import Array, matrix, vectors
 from vaetheory.by_value import ByValue
 from vaetheory.decoders.base import Decoder
+
+#: Of any number but -1, 0 and 1 a greater power is nothing or too much.
+_LARGEST_POWER = 10**6
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +41,7 @@ class Affine(ByValue, Decoder):
     bias: Array
 
     def __init__(self, weight: ArrayLike, bias: ArrayLike | None = None) -> None:
-        w = as_array("weight", weight, ndim=2)
+        w = matrix("weight", weight)
         b = np.zeros(len(w)) if bias is None else vectors("bias", bias, len(w))
         if b.ndim != 1:
             raise ValueError(f"bias: expected shape ({len(w)},), got {b.shape}")
@@ -89,12 +92,14 @@ class Polynomial(ByValue, Decoder):
     coefficients: Array
 
     def __init__(self, powers: ArrayLike, coefficients: ArrayLike) -> None:
-        p = as_array("powers", powers, ndim=2)
-        c = as_array("coefficients", coefficients, ndim=2)
+        p = matrix("powers", powers)
+        c = matrix("coefficients", coefficients)
         if (p < 0).any() or (p != np.round(p)).any():
             raise ValueError(
                 f"powers: expected integers of at least 0, got {p.min():g}..{p.max():g}"
             )
+        if p.max() > _LARGEST_POWER:
+            raise ValueError(f"powers: expected at most {_LARGEST_POWER}, got {p.max():g}")
         if len(p) != len(c):
             raise ValueError(
                 f"powers and coefficients: expected one vector a monomial, got shapes "

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
-import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 
 from vaetheory import plotting
 from vaetheory._validation import known_label, option
 from vaetheory.claims import CLAIMS
+from vaetheory.documents import hashed, read_json
 from vaetheory.environment import environment
 from vaetheory.figures import (
     baggins,
@@ -34,7 +36,7 @@ from vaetheory.figures import (
 from vaetheory.figures.finish import finish
 from vaetheory.figures.panels import Exponents
 from vaetheory.figures.plotted import HEADER, panels, table
-from vaetheory.files import write_json
+from vaetheory.files import json_text, replacing
 
 #: Draws on an empty figure and returns the exponents that each panel fitted.
 Draw = Callable[[Figure], list[Exponents]]
@@ -117,49 +119,65 @@ def regenerate(
     Raises
     ------
     ValueError
-        If a name or format is not known.
+        At once, if a name or format is not known, or the manifest that is there cannot be read.
+    OSError
+        If the files cannot be written; those of that figure are then as they were.
     """
     for name in names:
         option("figure", name, FIGURES)
     for suffix in formats:
         option("format", suffix, plotting.FORMATS)
+    _entered(folder / MANIFEST)
+    return (_regenerated(name, folder, formats) for name in names)
+
+
+def _regenerated(name: str, folder: Path, formats: Sequence[str]) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        with plotting.style():
-            figure = Figure(figsize=plotting.SIZE, layout="constrained")
-            exponents = FIGURES[name](figure)
-            finish(figure)
-            paths = [folder / f"{name}.{suffix}" for suffix in formats]
-            frames = [axes.get_position(original=True) for axes in figure.axes]
-            for path in paths:
-                # A saving moves the panels by a hair: each starts from the same places, so that
-                # a picture does not depend on those saved before it.
-                for axes, frame in zip(figure.axes, frames, strict=True):
-                    axes.set_position(frame)
-                    axes.set_in_layout(True)  # which setting a position ends
-                plotting.save(figure, path)
-        paths.append(folder / f"{name}.csv")
-        plotting.save_csv(paths[-1], HEADER, table(figure, exponents))
-        _record(folder / MANIFEST, name, paths, panels(figure))
-        yield paths
+    paths = [*(folder / f"{name}.{suffix}" for suffix in formats), folder / f"{name}.csv"]
+    # All of a figure's files are whole before one of them takes its place, the manifest last.
+    with plotting.style(), ExitStack() as places:
+        manifest = places.enter_context(replacing(folder / MANIFEST))
+        drafts = [places.enter_context(replacing(path)) for path in paths]
+        figure = Figure(figsize=plotting.SIZE, layout="constrained")
+        exponents = FIGURES[name](figure)
+        finish(figure)
+        frames = [axes.get_position(original=True) for axes in figure.axes]
+        for draft in drafts[:-1]:
+            # A saving moves the panels by a hair: each starts from the same places, so that
+            # a picture does not depend on those saved before it.
+            for axes, frame in zip(figure.axes, frames, strict=True):
+                axes.set_position(frame)
+                axes.set_in_layout(True)  # which setting a position ends
+            plotting.save(figure, draft)
+        plotting.save_csv(drafts[-1], HEADER, table(figure, exponents))
+        hashes = {p.name: hashed(d.read_bytes()) for p, d in zip(paths, drafts, strict=True)}
+        known = _entered(folder / MANIFEST) | {name: _entry(name, panels(figure), hashes)}
+        document = {"figures": {n: known[n] for n in FIGURES if n in known}}
+        manifest.write_text(json_text(document), encoding="utf-8")
+    return paths
 
 
-def _record(
-    manifest: Path, name: str, paths: Sequence[Path], axes: Sequence[Mapping[str, object]]
-) -> None:
-    """Enter the files of one figure, with their hashes and its axes, into the manifest."""
+def _entered(manifest: Path) -> dict[str, Any]:
+    """What the manifest tells of each figure; nothing where there is none."""
+    if not os.path.lexists(manifest):
+        return {}
     try:
-        known = json.loads(manifest.read_text(encoding="utf-8"))["figures"]
-    except (FileNotFoundError, json.JSONDecodeError, KeyError, TypeError):
-        known = {}
-    hashes = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in paths}
-    shown = [p.label for c in CLAIMS for p in c.propositions if p.figure == name]
-    known[name] = {
-        "propositions": shown,
+        known = read_json(manifest).get("figures")
+        if not isinstance(known, dict):
+            raise ValueError(f"{manifest}: expected the figures' manifest, got another document")
+    except ValueError as error:
+        raise ValueError(f"{error}; delete it to begin anew") from None
+    return known
+
+
+def _entry(
+    name: str, axes: Sequence[Mapping[str, object]], hashes: Mapping[str, str]
+) -> dict[str, Any]:
+    """The files of one figure, with their hashes, and its axes."""
+    return {
+        "propositions": [p.label for c in CLAIMS for p in c.propositions if p.figure == name],
         "seed": plotting.SEED,
         "panels": axes,
         "sha256": hashes,
         "environment": environment() | {"matplotlib": metadata.version("matplotlib")},
     }
-    ordered = {n: known[n] for n in FIGURES if n in known}
-    write_json(manifest, {"figures": ordered})

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import lu_factor, lu_solve, solve_triangular
 
-from vaetheory._validation import Array, as_array, points
+from vaetheory._validation import Array, as_array, points, squarable
 from vaetheory.decoders import polynomials
 from vaetheory.flows.base import Flow, log_abs_diagonal, zeros
 from vaetheory.rounding import EPS
@@ -46,6 +46,7 @@ class Affine(Flow):
         w = np.diag(w) if w.ndim == 1 else w
         if w.ndim != 2 or w.shape[0] != w.shape[1] or w.size == 0:
             raise ValueError(f"weight: expected shape (d, d) or (d,), got {np.shape(weight)}")
+        squarable("weight", w)
         # Units do not make a matrix singular: its columns are compared at unit length.
         length = np.linalg.norm(w, axis=0)
         size = np.linalg.svd(w / np.where(length > 0, length, 1.0), compute_uv=False)

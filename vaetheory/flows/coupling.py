@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import autograd.numpy as anp
 import numpy as np
 
-from vaetheory._validation import Array, points
+from vaetheory._validation import Array, points, sequence, short
 from vaetheory.decoders.base import Decoder, as_decoder
+from vaetheory.decoders.trial import require_decoder
 from vaetheory.derivatives import Function
 from vaetheory.flows.base import Flow
 
@@ -50,20 +51,25 @@ class Coupling(Flow):
     """
 
     def __init__(self, mask: Sequence[bool], conditioner: Decoder | Function) -> None:
-        keep = np.asarray(mask)
+        try:
+            keep = np.array(sequence("mask", mask))
+        except ValueError:
+            raise ValueError(
+                f"mask: expected booleans, some of either kind, got {short(mask)}"
+            ) from None
         if keep.ndim != 1 or keep.dtype != bool or keep.all() or not keep.any():
-            raise ValueError(f"mask: expected booleans, some of either kind, got {mask!r}")
+            raise ValueError(f"mask: expected booleans, some of either kind, got {short(mask)}")
         self.mask = keep
         self.latent_dim = len(keep)
         self._keep, self._change = np.flatnonzero(keep), np.flatnonzero(~keep)
         self._order = np.argsort(np.concatenate([self._keep, self._change]))
         self.conditioner = as_decoder(conditioner)
-        wanted = (2, 2 * len(self._change))
-        found = np.shape(self.conditioner(np.zeros((2, len(self._keep)))))
+        wanted = 2 * len(self._change)
+        found = require_decoder(self.conditioner, len(self._keep), "conditioner")
         if found != wanted:
             raise ValueError(
-                f"conditioner: expected to map shape (2, {len(self._keep)}) to {wanted}, "
-                f"got shape {found}"
+                f"conditioner: expected to map shape (2, {len(self._keep)}) to (2, {wanted}), "
+                f"got shape (2, {found})"
             )
 
     def _parts(

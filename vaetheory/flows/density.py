@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vaetheory import differences
-from vaetheory._validation import Array, vectors
+from vaetheory._validation import Array, representable, squarable, vectors
 from vaetheory.flows.base import Embedding, Flow
 from vaetheory.gaussians import standard_log_prob
 from vaetheory.jets import Jet, push
@@ -48,18 +48,27 @@ def preimages(flow: Embedding, x: Array, latent: ArrayLike | None = None) -> Arr
     if not np.isfinite(z).all():
         bad = x[~np.isfinite(z).all(axis=-1)][0]
         raise ValueError(f"x: expected points of the flow's image, got {bad.tolist()}")
-    image = flow.forward(z)
-    off = np.linalg.norm(x - image, axis=-1)
-    speed = np.linalg.norm(flow.jacobian(z), axis=(-2, -1))
-    size = np.linalg.norm(x, axis=-1) + np.linalg.norm(image, axis=-1)
-    allowed = 1e-9 * size + 1e-12 * speed * (1 + np.linalg.norm(z, axis=-1))
+    with np.errstate(all="ignore"):
+        image, slope = flow.forward(z), flow.jacobian(z)
+        off = _length(x - image)
+        speed = _length(slope.reshape(*slope.shape[:-2], -1))
+        size = _length(x) + _length(image)
+        allowed = 1e-9 * size + 1e-12 * speed * (1 + _length(z))
+    representable("x", allowed, "points and slopes")
     if not (off <= allowed).all():
         at = np.unravel_index(np.argmax(np.nan_to_num(off - allowed, nan=np.inf)), off.shape)
         raise ValueError(
             f"x: expected points of the flow's image, got {x[at].tolist()} at a distance of "
             f"{off[at]:.3g} from it"
         )
-    return z
+    return squarable("latents of x", z)
+
+
+def _length(vectors: Array) -> Array:
+    """Euclidean norms; nothing is squared that could overflow."""
+    top = np.abs(vectors).max(axis=-1)
+    unit = np.where((top > 0) & np.isfinite(top), top, 1.0)
+    return unit * np.linalg.norm(vectors / unit[..., None], axis=-1)
 
 
 def latent_log_density(flow: Embedding, z: Array) -> Array:
@@ -122,7 +131,9 @@ def flow_log_density(flow: Embedding, x: ArrayLike, *, latent: ArrayLike | None 
     -0.918939
     """
     flow = require_embedding(flow)
-    return latent_log_density(flow, preimages(flow, vectors("x", x, flow.data_dim), latent))
+    z = preimages(flow, vectors("x", x, flow.data_dim), latent)
+    with np.errstate(all="ignore"):
+        return representable("x", np.asarray(latent_log_density(flow, z)), "log densities")
 
 
 def ima_contrast(flow: Embedding, z: ArrayLike) -> Array:
@@ -160,8 +171,10 @@ def ima_contrast(flow: Embedding, z: ArrayLike) -> Array:
     0.0
     """
     flow = require_embedding(flow)
-    jacobian = flow.jacobian(vectors("z", z, flow.latent_dim))
-    length = np.linalg.norm(jacobian, axis=-2)
+    with np.errstate(all="ignore"):
+        jacobian = flow.jacobian(vectors("z", z, flow.latent_dim))
+        length = _length(np.swapaxes(jacobian, -1, -2))
+    representable("z", length, "slopes")
     if not (length > 0).all():
         raise ValueError("jacobian: expected full rank everywhere, got a column of zeros")
     triangle = np.linalg.qr(jacobian / length[..., None, :], mode="r")
@@ -229,6 +242,11 @@ def laplacian_ratio(flow: Flow, x: ArrayLike) -> Array:
         raise ValueError(f"flow: expected a Flow, got {type(flow).__name__}")
     z = preimages(flow, vectors("x", x, flow.latent_dim))
     checked_log_volume(flow, z)
+    with np.errstate(all="ignore"):
+        return representable("x", _laplacian_ratio(flow, z), "ratios")
+
+
+def _laplacian_ratio(flow: Flow, z: Array) -> Array:
     slope, bend = np.linalg.inv(flow.jacobian(z)), flow.hessian(z)
     total = np.zeros(z.shape[:-1])
     for axis in range(flow.latent_dim):

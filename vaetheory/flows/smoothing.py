@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vaetheory import likelihoods
 from vaetheory._validation import Array, as_array, fraction, integer, option, vectors
+from vaetheory.by_value import ByValue
 from vaetheory.evidence import log_evidence
 from vaetheory.flows.base import Embedding, Flow
 from vaetheory.flows.density import latent_log_density, preimages, require_embedding
@@ -36,14 +37,16 @@ LARGEST_DIM = 4
 # Powers of sigma^2 in the series, and of t in the Taylor polynomials of the decoder.
 _TERMS = 5
 _TAYLOR = 12
+# Coefficients that can be asked for: the rule that averages them has as many nodes an axis.
+_MOST_TERMS = {1: 40, 2: 20, 3: 8, 4: 5}
 # Nodes that the quadrature may take, by dimension: a few lattices, in four dimensions none.
 _MOST_NODES = {1: 1000, 2: 6000, 3: 60_000, 4: 10_000}
 # Nodes times outputs that are held at a time.
 _CHUNK = 2**18
 
 
-@dataclass(frozen=True)
-class SmoothedDensity:
+@dataclass(frozen=True, eq=False)
+class SmoothedDensity(ByValue):
     """Log densities of a flow under noise, each as its limit and an excess.
 
     Attributes
@@ -178,7 +181,7 @@ def smoothing_coefficients(
     """
     flow = require_embedding(flow)
     _require_dim(flow)
-    integer("terms", terms, low=1)
+    terms = integer("terms", terms, low=1, high=_MOST_TERMS[flow.latent_dim])
     data = vectors("x", x, flow.data_dim)
     z = preimages(flow, data, latent)
     try:
@@ -339,7 +342,7 @@ def smoothed_log_density(
     flow = require_embedding(flow)
     _require_dim(flow)
     option("method", method, METHODS)
-    fraction("rtol", rtol, low=1e-14, high=0.1)
+    rtol = fraction("rtol", rtol, low=1e-14, high=0.1)
     data = vectors("x", x, flow.data_dim)
     sigma = as_array("scale", scale)
     if not (sigma.size and (sigma > 0).all()):

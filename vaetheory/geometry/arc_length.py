@@ -11,8 +11,18 @@ from numpy.typing import ArrayLike
 from scipy.integrate import quad
 
 from vaetheory import derivatives
-from vaetheory._validation import Array, as_array, fraction, require_callable, vectors
+from vaetheory._validation import (
+    Array,
+    as_array,
+    fraction,
+    require,
+    require_callable,
+    squarable,
+    vectors,
+)
+from vaetheory.by_value import ByValue
 from vaetheory.decoders import Decoder
+from vaetheory.decoders.outputs import double
 from vaetheory.geometry.metric import Metric, as_metric
 from vaetheory.rounding import ULP, gamma
 
@@ -20,8 +30,8 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(20)
 _LARGEST_DEPTH = 40
 
 
-@dataclass(frozen=True)
-class ArcLength:
+@dataclass(frozen=True, eq=False)
+class ArcLength(ByValue):
     """A length, and an estimate of its error (QUADPACK's)."""
 
     value: float
@@ -62,11 +72,12 @@ def arc_length(
     1.0
     """
     begin, end = float(as_array("a", a, ndim=0)), float(as_array("b", b, ndim=0))
+    squarable("a and b", np.array([begin, end]))
     if begin >= end:
         raise ValueError(f"a and b: expected a < b, got {begin:g} and {end:g}")
-    fraction("rtol", rtol, low=1e-14, high=0.1)
+    rtol = fraction("rtol", rtol, low=1e-14, high=0.1)
     require_callable("curve", curve, "(T,) -> (T, d)")
-    probe = np.shape(curve(np.array([begin, end])))
+    probe = double(curve(np.array([begin, end])), "curve").shape
     if len(probe) != 2 or probe[0] != 2:
         raise ValueError(f"curve: expected to map shape (2,) to (2, d), got shape {probe}")
     metric_field = as_metric(metric, probe[1])
@@ -74,15 +85,15 @@ def arc_length(
     def speed(t: float) -> float:
         time = np.array([[t]])
         velocity = derivatives.jacobian(lambda s: curve(s[..., 0]), time)[0, :, 0]
-        g = metric_field(np.asarray(curve(time[:, 0]), dtype=float))[0]
+        g = metric_field(double(curve(time[:, 0]), "curve"))[0]
         return float(np.sqrt(velocity @ g @ velocity))
 
     value, error, *_ = quad(speed, begin, end, epsabs=0.0, epsrel=rtol, limit=500, full_output=True)
     return ArcLength(float(value), float(error) + gamma(100) * abs(float(value)))
 
 
-@dataclass(frozen=True)
-class ArcLengthParametrisation:
+@dataclass(frozen=True, eq=False)
+class ArcLengthParametrisation(ByValue):
     """The map between a one-dimensional latent and the arc length of its metric.
 
     In the coordinate s the metric is the constant 1. Both directions are monotone, and exact to a
@@ -136,7 +147,7 @@ class ArcLengthParametrisation:
 
         Beyond the interval z goes on linearly in s, with one continuous derivative.
         """
-        return _ByArcLength(self, decoder)
+        return _ByArcLength(self, require("decoder", decoder, Decoder))
 
     def _speed(self, z: Array) -> Array:
         return np.sqrt(self.metric(z[..., None])[..., 0, 0])
@@ -229,6 +240,7 @@ def arc_length_parametrisation(
     low, high = float(as_array("lower", lower, ndim=0)), float(as_array("upper", upper, ndim=0))
     if low >= high:
         raise ValueError(f"lower and upper: expected lower < upper, got {low:g} and {high:g}")
+    squarable("lower and upper", np.array([low, high]))
     speed = as_metric(metric, 1)
     breaks = np.linspace(low, high, 9)
     for _ in range(_LARGEST_DEPTH):

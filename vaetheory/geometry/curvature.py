@@ -6,10 +6,12 @@ Sign and order of indices: R^a_bcd = d_c Gamma^a_db - d_d Gamma^a_cb + Gamma^a_c
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vaetheory._validation import Array, same_leading, vectors
+from vaetheory._validation import Array, representable, same_leading, vectors
 from vaetheory.geometry.metric import Metric, as_metric, raised
 from vaetheory.rounding import ULP
 
@@ -17,6 +19,13 @@ from vaetheory.rounding import ULP
 def _at(metric: object, z: ArrayLike) -> tuple[Metric, Array]:
     points = vectors("z", z, None)
     return as_metric(metric, points.shape[-1]), points
+
+
+def _evaluated(metric: object, z: ArrayLike, rule: Callable[[Metric, Array], Array]) -> Array:
+    """What a rule gives of a field at points, refused where it overflows."""
+    field, points = _at(metric, z)
+    with np.errstate(all="ignore"):
+        return representable("z", rule(field, points), "symbols and curvatures")
 
 
 def christoffel_symbols(metric: object, z: ArrayLike) -> Array:
@@ -53,8 +62,7 @@ def christoffel_symbols(metric: object, z: ArrayLike) -> Array:
     >>> round(float(christoffel_symbols(sphere, [anp.pi / 4, 0.0])[0, 1, 1]), 12)
     -0.5
     """
-    field, points = _at(metric, z)
-    return field.christoffel(points)
+    return _evaluated(metric, z, lambda field, points: field.christoffel(points))
 
 
 def riemann_curvature(metric: object, z: ArrayLike) -> Array:
@@ -96,13 +104,20 @@ def riemann_curvature(metric: object, z: ArrayLike) -> Array:
     >>> [round(float(riemann_curvature(f, [0, 0])[0, 1, 0, 1]), 12) for f in (cylinder, bowl)]
     [0.0, 1.0]
     """
-    field, points = _at(metric, z)
+    return _evaluated(metric, z, _riemann)
+
+
+def _riemann(field: Metric, points: Array) -> Array:
     return raised(field(points), field.curvature(points))
+
+
+def _ricci(field: Metric, points: Array) -> Array:
+    return np.einsum("...abad->...bd", _riemann(field, points))
 
 
 def ricci_curvature(metric: object, z: ArrayLike) -> Array:
     """Ricci curvature R_bd = R^a_bad, symmetric, `(..., d, d)`; as for `riemann_curvature`."""
-    return np.einsum("...abad->...bd", riemann_curvature(metric, z))
+    return _evaluated(metric, z, _ricci)
 
 
 def scalar_curvature(metric: object, z: ArrayLike) -> Array:
@@ -110,9 +125,11 @@ def scalar_curvature(metric: object, z: ArrayLike) -> Array:
 
     Parameters and errors as for `riemann_curvature`.
     """
-    field, points = _at(metric, z)
-    ricci = np.einsum("...abad->...bd", raised(field(points), field.curvature(points)))
-    return np.trace(raised(field(points), ricci), axis1=-2, axis2=-1)
+
+    def traced(field: Metric, points: Array) -> Array:
+        return np.trace(raised(field(points), _ricci(field, points)), axis1=-2, axis2=-1)
+
+    return _evaluated(metric, z, traced)
 
 
 def sectional_curvature(metric: object, z: ArrayLike, u: ArrayLike, v: ArrayLike) -> Array:
@@ -150,15 +167,22 @@ def sectional_curvature(metric: object, z: ArrayLike, u: ArrayLike, v: ArrayLike
     for name, vector in (("u", first), ("v", second)):
         if vector.ndim > 1:
             same_leading(name, vector, "z", points)
-    g = field(points)
+    with np.errstate(all="ignore"):
+        found = _sectional(field, points, first, second)
+    return representable("z, u and v", found, "curvatures")
+
+
+def _sectional(field: Metric, points: Array, first: Array, second: Array) -> Array:
+    g, d = field(points), points.shape[-1]
 
     def product(a: Array, b: Array) -> Array:
         return np.einsum("...a,...ab,...b->...", a, g, b)
 
     if not (np.any(first, axis=-1).all() and np.any(second, axis=-1).all()):
         raise ValueError("u and v: expected vectors that span a plane, got a null vector")
-    first = first / np.sqrt(product(first, first))[..., None]
-    second = second / np.sqrt(product(second, second))[..., None]
+    first, second = (
+        v / np.sqrt(product(v, v))[..., None] for v in (_scaled(first), _scaled(second))
+    )
     # What of v is orthogonal to u: so nothing cancels in the area they span.
     across = second - product(first, second)[..., None] * first
     area = product(across, across)
@@ -170,6 +194,11 @@ def sectional_curvature(metric: object, z: ArrayLike, u: ArrayLike, v: ArrayLike
     tensor = field.curvature(points)
     turned = np.einsum("...abcd,...a,...b,...c,...d->...", tensor, first, across, first, across)
     return turned / area
+
+
+def _scaled(vectors: Array) -> Array:
+    """Vectors whose greatest entry is one in size: of any other length the square may be lost."""
+    return vectors / np.abs(vectors).max(axis=-1, keepdims=True)
 
 
 def gaussian_curvature(metric: object, z: ArrayLike) -> Array:
@@ -190,6 +219,11 @@ def gaussian_curvature(metric: object, z: ArrayLike) -> Array:
             f"z: expected points of a surface, shape (..., 2), got {points.shape}; "
             "see sectional_curvature"
         )
+    with np.errstate(all="ignore"):
+        return representable("z", _gaussian(field, points), "curvatures")
+
+
+def _gaussian(field: Metric, points: Array) -> Array:
     g = field(points)
     area = g[..., 0, 0] * g[..., 1, 1]
     if (area < np.finfo(np.float64).tiny).any() or not np.isfinite(area).all():

@@ -9,7 +9,16 @@ from numpy.typing import ArrayLike
 from scipy.integrate import solve_bvp, solve_ivp
 from scipy.optimize import root
 
-from vaetheory._validation import Array, as_array, fraction, integer, same_leading, vectors
+from vaetheory._validation import (
+    LARGEST_DIMENSION,
+    Array,
+    as_array,
+    fraction,
+    integer,
+    same_leading,
+    vectors,
+)
+from vaetheory.by_value import ByValue
 from vaetheory.geometry.metric import Metric, as_metric
 
 # SciPy's floor is a hundred units of rounding.
@@ -20,8 +29,8 @@ _LOST = 1e-3
 _NODES, _STEPS, _SMALLEST_STEP = 200, 40, 1e-3
 
 
-@dataclass(frozen=True)
-class Geodesic:
+@dataclass(frozen=True, eq=False)
+class Geodesic(ByValue):
     """Geodesics at given times.
 
     Attributes
@@ -122,7 +131,7 @@ def geodesic(
     times = as_array("t", t, ndim=1)
     if not times.size or times[0] < 0 or (np.diff(times) <= 0).any():
         raise ValueError(f"t: expected increasing times from 0 on, got {times.tolist()}")
-    fraction("rtol", rtol, low=_TIGHTEST, high=1e-3)
+    rtol = fraction("rtol", rtol, low=_TIGHTEST, high=1e-3)
     field = as_metric(metric, d)
     flat, flat_speeds = points.reshape(-1, d), speeds.reshape(-1, d)
     loose, _ = _solve(field, flat, flat_speeds, times, rtol)
@@ -197,8 +206,8 @@ def _initial_velocity(metric: Metric, first: Array, last: Array) -> Array:
     return state[d:, 0]
 
 
-@dataclass(frozen=True)
-class GeodesicSegment:
+@dataclass(frozen=True, eq=False)
+class GeodesicSegment(ByValue):
     """A geodesic between two points, run through in unit time.
 
     Attributes
@@ -266,7 +275,8 @@ def geodesic_between(
         raise ValueError(
             f"start and end: expected two different points, got {first.tolist()} twice"
         )
-    integer("points", points, low=2)
+    points = integer("points", points, low=2, high=LARGEST_DIMENSION)
+    rtol = fraction("rtol", rtol, low=_TIGHTEST, high=1e-3)
     d = len(first)
     field = as_metric(metric, d)
     times = np.linspace(0.0, 1.0, points)

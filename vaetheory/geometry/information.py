@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vaetheory._validation import Array, same_leading, vectors
+from vaetheory._validation import Array, representable, require, same_leading, vectors
+from vaetheory.by_value import ByValue
 from vaetheory.likelihoods import (
     Categorical,
     ElementwiseLikelihood,
@@ -45,12 +46,9 @@ def fisher_information(likelihood: Likelihood, params: ArrayLike) -> Array:
     >>> fisher_information(likelihoods.Bernoulli(), [0.0]).tolist()
     [[0.25]]
     """
-    if not isinstance(likelihood, Likelihood):
-        raise ValueError(
-            "likelihood: expected a member of vaetheory.likelihoods, "
-            f"got {type(likelihood).__name__}"
-        )
-    return likelihood.fisher_information(vectors("params", params, likelihood.data_dim))
+    require("likelihood", likelihood, Likelihood, "a member of vaetheory.likelihoods")
+    found = likelihood.fisher_information(vectors("params", params, likelihood.data_dim))
+    return representable("params", found, "informations")
 
 
 #: Families with an isometric immersion in a space of constant curvature, see `immersed_jacobian`.
@@ -139,14 +137,20 @@ def pullback_metric(model: LatentModel, z: ArrayLike) -> Array:
     [[100.0]]
     """
     require_model(model)
+    with np.errstate(all="ignore"):
+        return representable("z", fisher_pullback(model, z), "metrics")
+
+
+def fisher_pullback(model: LatentModel, z: ArrayLike) -> Array:
+    """As `pullback_metric`; where it overflows it is not finite."""
     points = vectors("z", z, model.latent_dim)
     params, jacobian = model.decode(points), model.decoder.jacobian(points)
-    out = model.likelihood.expected_information(params, jacobian)
+    out = model.pulled_back(params, jacobian)
     return (out + np.swapaxes(out, -1, -2)) / 2
 
 
-@dataclass(frozen=True)
-class DecoderHessian:
+@dataclass(frozen=True, eq=False)
+class DecoderHessian(ByValue):
     """The negative Hessian in z of log p(x given z), and its Gauss-Newton part.
 
     Attributes
@@ -202,5 +206,8 @@ def decoder_hessian(model: LatentModel, x: ArrayLike, z: ArrayLike) -> DecoderHe
         same_leading("x", data, "z", points)
     else:
         data = np.broadcast_to(data, (*points.shape[:-1], model.data_dim))
-    _, full, gauss_newton = model.likelihood_derivatives(data, points)
+    with np.errstate(all="ignore"):
+        _, full, gauss_newton = model.likelihood_derivatives(data, points)
+    for found in (full, gauss_newton):
+        representable("x and z", found, "second derivatives")
     return DecoderHessian(full, gauss_newton)

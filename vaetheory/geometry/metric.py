@@ -11,14 +11,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vaetheory import derivatives, differences
-from vaetheory._validation import Array, require_callable, vectors
+from vaetheory._validation import Array, dimension, require_callable, vectors
 from vaetheory.decoders import Decoder
+from vaetheory.decoders.outputs import as_output
 from vaetheory.geometry.information import (
     IMMERSED,
     ambient_curvature,
+    fisher_pullback,
     immersed_hessian,
     immersed_jacobian,
-    pullback_metric,
 )
 from vaetheory.likelihoods import Gaussian
 from vaetheory.models import LatentModel, require_model
@@ -36,6 +37,9 @@ def _refuse(points: Array, bad: np.ndarray, came: str) -> None:
 def require_definite(g: Array, points: Array) -> None:
     """Raise a ValueError that names the first point where `g` is not positive definite."""
     diagonal = np.einsum("...ii->...i", g)
+    bad = np.asarray(~np.isfinite(g).all(axis=(-2, -1)))
+    if bad.any():
+        _refuse(points, bad, f"got {g[bad][0].tolist()}")
     bad = ~(diagonal > 0).all(axis=-1)
     if bad.any():
         _refuse(points, bad, f"got a diagonal of {diagonal[bad][0].tolist()}")
@@ -92,6 +96,7 @@ class FunctionMetric(Metric):
     """
 
     def __init__(self, function: Callable[[Any], Any]) -> None:
+        require_callable("metric", function, "(..., d) -> (..., d, d)")
         self.function = function
 
     def __call__(self, z: ArrayLike) -> Array:
@@ -99,7 +104,7 @@ class FunctionMetric(Metric):
         d = points.shape[-1]
         # At the edge of its domain a function may divide by nought: that is refused below.
         with np.errstate(all="ignore"):
-            g = np.asarray(self.function(points))
+            g = as_output(self.function(points), "metric")
         if g.dtype.kind not in "biuf" or g.shape != (*points.shape, d):
             raise ValueError(
                 f"metric: expected real numbers of shape {(*points.shape, d)} for z of shape "
@@ -212,7 +217,8 @@ class PullbackMetric(Metric):
         self.model = model
 
     def __call__(self, z: ArrayLike) -> Array:
-        g = pullback_metric(self.model, z)
+        with np.errstate(all="ignore"):
+            g = fisher_pullback(self.model, z)
         require_definite(g, vectors("z", z, self.model.latent_dim))
         return g
 
@@ -222,7 +228,7 @@ class PullbackMetric(Metric):
         params, jacobian = model.decode(points), model.decoder.jacobian(points)
         tangents = immersed_jacobian(model.likelihood, params, jacobian)
         norms = np.linalg.norm(tangents, axis=-2)
-        bad = ~(norms > 0).all(axis=-1)
+        bad = ~((norms > 0) & np.isfinite(norms)).all(axis=-1)
         if bad.any():
             _refuse(points, bad, f"got tangent vectors of lengths {norms[bad][0].tolist()}")
         unit = tangents / norms[..., None, :]
@@ -277,6 +283,7 @@ def as_metric(metric: object, dim: int) -> Metric:
     ValueError
         If it is none of these, or a model of another dimension.
     """
+    dimension("dim", dim)
     if isinstance(metric, Metric):
         return metric
     if isinstance(metric, Decoder):
@@ -290,6 +297,6 @@ def as_metric(metric: object, dim: int) -> Metric:
         model = metric
         if isinstance(model.likelihood, IMMERSED):
             return PullbackMetric(model)
-        return FunctionMetric(lambda z: pullback_metric(model, z))
+        return FunctionMetric(lambda z: fisher_pullback(model, z))
     require_callable("metric", metric, "(..., d) -> (..., d, d), a LatentModel or a decoder")
     return FunctionMetric(cast(Callable[[Any], Any], metric))

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vaetheory._validation import Array, aligned, vectors
+from vaetheory._arguments import read_arguments
+from vaetheory._validation import (
+    Array,
+    aligned,
+    finite,
+    representable,
+    vectors,
+)
 from vaetheory.likelihoods.supports import Support
 
 PairOfArrays: TypeAlias = tuple[Array, Array]
@@ -16,6 +24,22 @@ PairOfArrays: TypeAlias = tuple[Array, Array]
 
 class NoMetricError(ValueError):
     """A family has no Fisher information metric: the message names the identity that fails."""
+
+
+#: Methods whose arguments are read here; the others read theirs themselves.
+_READ = {
+    **dict.fromkeys(("statistics", "log_base", "reduced", "curvature_bounds"), ("x",)),
+    **dict.fromkeys(("natural_parameters", "log_partition", "mean"), ("params",)),
+    **dict.fromkeys(("fisher_diagonal", "fisher_log_slope"), ("params",)),
+    "whiten": ("v",),
+    "fit": ("x", "log_weights"),
+}
+#: Far from any datum these may overflow, and who looks for modes there goes on.
+_READ_TOO = {
+    **dict.fromkeys(("information", "expected_information"), ("params", "jacobian")),
+    "centred": ("p", "rows"),
+    "sample": ("rng",),
+}
 
 
 class Likelihood(ABC):
@@ -41,15 +65,37 @@ class Likelihood(ABC):
         super().__init_subclass__()
         # A log partition is convex in the natural parameters.
         cls.concave = cls.concave or cls.natural
+        read_arguments(cls, _READ, defined=True)
+        read_arguments(cls, _READ_TOO, defined=False)
 
     def _pair(self, x: ArrayLike, params: ArrayLike) -> PairOfArrays:
-        """Return data of the support and params as arrays of the same size, or raise."""
-        data, vector = self._both(x, params, ("x", "params"))
-        return self.check_data(data), vector
+        """Return data of the support and finite params as arrays of the same size, or raise."""
+        data, vector = self._sided(x, params, ("x", "params"))
+        return self.check_data(data), finite("params", vector)
 
-    def _both(
-        self, one: ArrayLike, other: ArrayLike, names: tuple[str, str] = ("params", "other")
-    ) -> PairOfArrays:
+    def _density(
+        self, x: ArrayLike, params: ArrayLike, rule: Callable[[Array, Array], Array]
+    ) -> Array:
+        """Log density by a rule for finite params; at infinite ones its limit, or a ValueError."""
+        data, vector = self._sided(x, params, ("x", "params"))
+        data = self.check_data(data)
+        chosen = self._at_infinity if np.isinf(vector).any() else rule
+        with np.errstate(all="ignore"):
+            return chosen(data, vector)
+
+    def _at_infinity(self, x: Array, params: Array) -> Array:
+        """Limit of the log density as some of the params go to plus or minus infinity."""
+        raise ValueError(
+            f"params: expected finite numbers, for {type(self).__name__} has no limit at "
+            f"infinity, got {params[np.isinf(params)][0]:g}"
+        )
+
+    def _both(self, params: ArrayLike, other: ArrayLike) -> PairOfArrays:
+        """Return both as arrays of finite vectors of the right size, or raise a ValueError."""
+        first, second = self._sided(params, other, ("params", "other"))
+        return finite("params", first), finite("other", second)
+
+    def _sided(self, one: ArrayLike, other: ArrayLike, names: tuple[str, str]) -> PairOfArrays:
         """Return both as arrays of vectors of the right size, or raise a ValueError."""
         first, second = aligned(one, other, names)
         if self.data_dim is not None and first.shape[-1] != self.data_dim:
@@ -87,15 +133,18 @@ class Likelihood(ABC):
     def log_prob(self, x: ArrayLike, params: ArrayLike) -> Array:
         """Log density in nats, `(...)`; leading axes broadcast.
 
+        At infinite params it is the limit.
+
         Raises
         ------
         ValueError
-            If a datum is outside the support, a parameter is NaN, or the shapes do not fit.
+            If a datum is outside the support, a parameter is NaN, or infinite where there is no
+            limit, or the shapes do not fit.
         """
 
     @abstractmethod
     def score(self, x: ArrayLike, params: ArrayLike) -> Array:
-        """Gradient of log p(x given params) in the params, `(..., D)`."""
+        """Gradient of log p(x given params) in the params, `(..., D)`; for finite params."""
 
     @abstractmethod
     def information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
@@ -116,6 +165,9 @@ class Likelihood(ABC):
     @abstractmethod
     def greatest_log_prob(self, x: Array) -> Array:
         """Supremum of log p(x given params) over the params, `(...)`, in nats."""
+
+
+read_arguments(Likelihood, _READ_TOO, defined=False)
 
 
 class ExponentialFamily(Likelihood):
@@ -167,7 +219,9 @@ class ExponentialFamily(Likelihood):
 
     def log_prob(self, x: ArrayLike, params: ArrayLike) -> Array:
         """Log density in nats, `(...)`; leading axes broadcast."""
-        x, params = self._pair(x, params)
+        return self._density(x, params, self._by_statistics)
+
+    def _by_statistics(self, x: Array, params: Array) -> Array:
         return (
             (self.statistics(x) * self.natural_parameters(params)).sum(axis=-1)
             - self.log_partition(params)
@@ -175,8 +229,20 @@ class ExponentialFamily(Likelihood):
         )
 
     def kl_divergence(self, params: ArrayLike, other: ArrayLike) -> Array:
-        """KL( p(. given params) || p(. given other) ) in nats, `(...)`, in closed form."""
-        params, other = self._both(params, other)
+        """KL( p(. given params) || p(. given other) ) in nats, `(...)`, in closed form.
+
+        Raises
+        ------
+        ValueError
+            If the shapes do not fit, a parameter is not finite, or the divergence does not fit
+            in float64.
+        """
+        first, second = self._both(params, other)
+        with np.errstate(all="ignore"):
+            divergence = self._divergence(first, second)
+        return representable("params and other", divergence, "divergences")
+
+    def _divergence(self, params: Array, other: Array) -> Array:
         shift = self.natural_parameters(params) - self.natural_parameters(other)
         return (
             (self.mean(params) * shift).sum(axis=-1)

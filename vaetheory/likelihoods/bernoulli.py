@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from scipy.special import expit, logsumexp
 
 from vaetheory._validation import Array
-from vaetheory.likelihoods.elementwise import ElementwiseExponentialFamily
+from vaetheory.likelihoods.elementwise import ElementwiseExponentialFamily, ElementwiseLikelihood
 from vaetheory.likelihoods.supports import Support
 
 
@@ -37,10 +37,13 @@ class Bernoulli(ElementwiseExponentialFamily):
         return np.zeros_like(x)
 
     def log_prob(self, x: ArrayLike, params: ArrayLike) -> Array:
-        return self._log_prob(*self._pair(x, params)).sum(axis=-1)
+        return ElementwiseLikelihood.log_prob(self, x, params)
 
     def _log_prob(self, x: Array, params: Array) -> Array:
         return -np.logaddexp(0.0, (1 - 2 * x) * params)
+
+    def _limit(self, x: Array, params: Array) -> Array:
+        return np.where((params > 0) == (x == 1), 0.0, -np.inf)
 
     def mean(self, params: Array) -> Array:
         return expit(params)

@@ -90,6 +90,9 @@ class Beta(ElementwiseExponentialFamily):
         away = bernoulli_divergence(params, self.statistics(x))
         return self._log_width(params) - self.concentration * away - np.log(x) - np.log1p(-x)
 
+    def _limit(self, x: Array, params: Array) -> Array:
+        return np.full(np.broadcast_shapes(x.shape, params.shape), -np.inf)
+
     def _greatest_log_prob(self, x: Array) -> Array:
         return self._log_prob(x, self._solve(self.statistics(x)))
 
@@ -161,8 +164,7 @@ class Beta(ElementwiseExponentialFamily):
         draws = rng.beta(np.maximum(alpha, least), np.maximum(beta, least))
         return np.clip(draws, least, 1 - np.finfo(np.float64).epsneg)
 
-    def kl_divergence(self, params: ArrayLike, other: ArrayLike) -> Array:
-        params, other = self._both(params, other)
+    def _divergence(self, params: Array, other: Array) -> Array:
         # The difference of the means by the rarer side, which has the digits.
         side = np.where(params > 0, -1.0, 1.0)
         change = side * (expit(side * params) - expit(side * other))

@@ -49,6 +49,17 @@ class Categorical(ExponentialFamily):
     def mean(self, params: Array) -> Array:
         return softmax(params, axis=-1)
 
+    def _at_infinity(self, x: Array, params: Array) -> Array:
+        # The classes of greatest logit share the mass; of several infinite ones it is not known
+        # how, and where all are at minus infinity neither.
+        above = params == np.inf
+        lost = (above.sum(axis=-1) > 1) | (params == -np.inf).all(axis=-1)
+        if lost.any():
+            return super()._at_infinity(x, params)
+        certain = np.where(above.any(axis=-1, keepdims=True), np.log(above), params)
+        kept = np.where(x == 1, certain, 0.0).sum(axis=-1)
+        return kept - logsumexp(certain, axis=-1)
+
     def score(self, x: ArrayLike, params: ArrayLike) -> Array:
         x, params = self._pair(x, params)
         p = self.mean(params)
@@ -64,6 +75,9 @@ class Categorical(ExponentialFamily):
 
         About the likeliest class nothing cancels when that is all but certain.
         """
+        leading = np.broadcast_shapes(p.shape[:-1], rows.shape[:-2])
+        p = np.broadcast_to(p, (*leading, p.shape[-1]))
+        rows = np.broadcast_to(rows, (*leading, *rows.shape[-2:]))
         top = p.argmax(axis=-1)[..., None, None]
         away = rows - np.take_along_axis(rows, top, axis=-2)
         return away - p[..., None, :] @ away

@@ -12,6 +12,10 @@ from vaetheory._validation import Array
 from vaetheory.likelihoods.base import ExponentialFamily, Likelihood
 
 
+class NoCurvatureBoundsError(ValueError):
+    """A family does not bound its second derivatives."""
+
+
 class ElementwiseLikelihood(Likelihood):
     """A likelihood with independent data dimensions.
 
@@ -65,12 +69,24 @@ class ElementwiseLikelihood(Likelihood):
         ValueError
             If the family does not tell.
         """
-        raise ValueError(
+        raise NoCurvatureBoundsError(
             f"likelihood: expected a family with curvature_bounds, got {type(self).__name__}"
         )
 
     def log_prob(self, x: ArrayLike, params: ArrayLike) -> Array:
-        return self._log_prob(*self._pair(x, params)).sum(axis=-1)
+        return self._density(x, params, self._summed)
+
+    def _summed(self, x: Array, params: Array) -> Array:
+        return self._log_prob(x, params).sum(axis=-1)
+
+    def _at_infinity(self, x: Array, params: Array) -> Array:
+        infinite = np.isinf(params)
+        inner = self._log_prob(x, np.where(infinite, 0.0, params))
+        return np.where(infinite, self._limit(x, params), inner).sum(axis=-1)
+
+    def _limit(self, x: Array, params: Array) -> Array:
+        """Limit of `_log_prob` at infinite params; what is returned for others does not count."""
+        return super()._at_infinity(x, params)
 
     def greatest_log_prob(self, x: Array) -> Array:
         return self._greatest_log_prob(self.check_data(x)).sum(axis=-1)
@@ -80,7 +96,9 @@ class ElementwiseLikelihood(Likelihood):
         return np.abs(self._greatest_log_prob(x)).sum(axis=-1)
 
     def score(self, x: ArrayLike, params: ArrayLike) -> Array:
-        return self._score(*self._pair(x, params))
+        data, vector = self._pair(x, params)
+        with np.errstate(all="ignore"):
+            return self._score(data, vector)
 
     def information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
         return _pulled_back(self._information(*self._pair(x, params)), jacobian)
@@ -90,7 +108,8 @@ class ElementwiseLikelihood(Likelihood):
 
     def fisher_information(self, params: ArrayLike) -> Array:
         params = self._vectors(params)
-        return self._fisher(params)[..., None] * np.eye(params.shape[-1])
+        with np.errstate(all="ignore"):
+            return self._fisher(params)[..., None] * np.eye(params.shape[-1])
 
 
 def _pulled_back(diagonal: Array, jacobian: Array) -> Array:

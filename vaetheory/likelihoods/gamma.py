@@ -64,6 +64,9 @@ class Gamma(ElementwiseExponentialFamily):
         away = np.log(x) - params
         return self._peak(x) - self.shape * (np.expm1(np.minimum(away, 700.0)) - away)
 
+    def _limit(self, x: Array, params: Array) -> Array:
+        return np.full(np.broadcast_shapes(x.shape, params.shape), -np.inf)
+
     def _greatest_log_prob(self, x: Array) -> Array:
         return self._peak(x)
 

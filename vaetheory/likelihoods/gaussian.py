@@ -75,7 +75,7 @@ class Gaussian(ByValue, ExponentialFamily):
             return v / self.scale
         flat = np.reshape(v, (-1, v.shape[-1])).T
         chol: Array = self._chol  # type: ignore[attr-defined]
-        return solve_triangular(chol, flat, lower=True).T.reshape(v.shape)
+        return solve_triangular(chol, flat, lower=True, check_finite=False).T.reshape(v.shape)
 
     def covariance(self, data_dim: int) -> Array:
         """Lambda as a matrix `(D, D)`."""
@@ -109,9 +109,16 @@ class Gaussian(ByValue, ExponentialFamily):
         return np.full(self.check_data(x).shape[:-1], self.log_peak(np.shape(x)[-1]))
 
     def log_prob(self, x: ArrayLike, params: ArrayLike) -> Array:
-        x, params = self._pair(x, params)
+        return self._density(x, params, self._by_difference)
+
+    def _by_difference(self, x: Array, params: Array) -> Array:
         # The difference is formed first: the expanded square loses digits when scale is small.
         return -0.5 * (self.whiten(x - params) ** 2).sum(axis=-1) + self.log_peak(x.shape[-1])
+
+    def _at_infinity(self, x: Array, params: Array) -> Array:
+        infinite = np.isinf(params)
+        inner = self._by_difference(x, np.where(infinite, 0.0, params))
+        return np.where(infinite.any(axis=-1), -np.inf, inner)
 
     def mean(self, params: Array) -> Array:
         return self.whiten(params)
@@ -120,10 +127,13 @@ class Gaussian(ByValue, ExponentialFamily):
         x, params = self._pair(x, params)
         residual = x - params
         if self.scale is not None:
-            return residual / self.scale**2
+            with np.errstate(all="ignore"):
+                return residual / self.scale**2
         flat = np.reshape(self.whiten(residual), (-1, residual.shape[-1])).T
         chol: Array = self._chol  # type: ignore[attr-defined]
-        return solve_triangular(chol, flat, lower=True, trans="T").T.reshape(residual.shape)
+        return solve_triangular(chol, flat, lower=True, trans="T", check_finite=False).T.reshape(
+            residual.shape
+        )
 
     def information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
         return self.expected_information(self._pair(x, params)[1], jacobian)
@@ -148,6 +158,5 @@ class Gaussian(ByValue, ExponentialFamily):
             return loc + self.scale * noise
         return loc + noise @ self._chol.T  # type: ignore[attr-defined]
 
-    def kl_divergence(self, params: ArrayLike, other: ArrayLike) -> Array:
-        params, other = self._both(params, other)
+    def _divergence(self, params: Array, other: Array) -> Array:
         return 0.5 * (self.whiten(params - other) ** 2).sum(axis=-1)

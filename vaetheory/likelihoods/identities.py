@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vaetheory._validation import Array, vectors
+from vaetheory._validation import Array, require, vectors
+from vaetheory.by_value import ByValue
 from vaetheory.likelihoods.base import Likelihood
 from vaetheory.likelihoods.summation import SupportRule, support_rule
 from vaetheory.rounding import ULP
@@ -20,8 +21,8 @@ _SURE = 3.0
 _KINK = 0.1
 
 
-@dataclass(frozen=True)
-class MetricIdentities:
+@dataclass(frozen=True, eq=False)
+class MetricIdentities(ByValue):
     """Both sides of Fisher's identities at one parameter vector, with their errors.
 
     Attributes
@@ -103,6 +104,7 @@ def metric_identities(likelihood: Likelihood, params: ArrayLike) -> MetricIdenti
     >>> metric_identities(Laplace(scale=0.5), [0.0]).failures
     ('E[score score^T] = -E[Hessian] fails: the score form is [[4]], the Hessian form [[0]]',)
     """
+    require("likelihood", likelihood, Likelihood, "a member of vaetheory.likelihoods")
     centre = vectors("params", params, likelihood.data_dim)
     rule = support_rule(likelihood, centre)
     log_prob = likelihood.log_prob(rule.points, centre)
@@ -132,7 +134,7 @@ def metric_identities(likelihood: Likelihood, params: ArrayLike) -> MetricIdenti
         size_of_score = rule.expectation(log_prob, np.abs(score))[0] + unit
         moved = ULP * (1 + np.abs(centre[i])) / step[i]
         hessian_error[i] += 8 * moved * (size_of_score + unit[i] * unit)
-    return MetricIdentities(
+    found = MetricIdentities(
         float(mass[0]),
         float(mass_error[0]),
         first,
@@ -142,6 +144,11 @@ def metric_identities(likelihood: Likelihood, params: ArrayLike) -> MetricIdenti
         hessian,
         hessian_error,
     )
+    if any(np.isnan(value).any() for value in vars(found).values()):
+        raise ValueError(
+            f"params: expected ones at which sums over the support fit in float64, got {centre}"
+        )
+    return found
 
 
 def _score(likelihood: Likelihood, rule: SupportRule, log_prob: Array, params: Array) -> Array:

@@ -64,9 +64,13 @@ class LogNormal(ByValue, ExponentialFamily):
         return self._gaussian.log_base(logs) - logs.sum(axis=-1)
 
     def log_prob(self, x: ArrayLike, params: ArrayLike) -> Array:
-        x, params = self._pair(x, params)
+        return self._density(x, params, self._by_logarithms)
+
+    def _by_logarithms(self, x: Array, params: Array) -> Array:
         logs = np.log(x)
         return self._gaussian.log_prob(logs, params) - logs.sum(axis=-1)
+
+    _at_infinity = _by_logarithms
 
     def greatest_log_prob(self, x: Array) -> Array:
         logs = np.log(self.check_data(x))

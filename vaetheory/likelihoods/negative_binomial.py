@@ -11,7 +11,7 @@ from scipy.special import expit
 from vaetheory._validation import Array, exponential, positive
 from vaetheory.gaussians import LOG_2PI
 from vaetheory.likelihoods.elementwise import ElementwiseExponentialFamily, ElementwiseLikelihood
-from vaetheory.likelihoods.poisson import drawn_counts
+from vaetheory.likelihoods.poisson import drawn_counts, no_counts
 from vaetheory.likelihoods.special import (
     bernoulli_divergence,
     log_gamma_ratio,
@@ -82,6 +82,9 @@ class NegativeBinomial(ElementwiseExponentialFamily):
         deviance = (x + self.shape) * bernoulli_divergence(own, logit)
         return self._greatest_log_prob(x) - np.where(x > 0, deviance, self._log_partition(params))
 
+    def _limit(self, x: Array, params: Array) -> Array:
+        return no_counts(x, params)
+
     def mean(self, params: Array) -> Array:
         return exponential("params", params)
 
@@ -111,7 +114,6 @@ class NegativeBinomial(ElementwiseExponentialFamily):
         mean = exponential("params", self._vectors(params))
         return drawn_counts(rng.gamma(self.shape, mean / self.shape), rng)
 
-    def kl_divergence(self, params: ArrayLike, other: ArrayLike) -> Array:
-        params, other = self._both(params, other)
+    def _divergence(self, params: Array, other: Array) -> Array:
         divergence = bernoulli_divergence(self._logit(params), self._logit(other))
         return ((self.mean(params) + self.shape) * divergence).sum(axis=-1)

@@ -31,6 +31,12 @@ class NoMetricLikelihood(ElementwiseLikelihood):
     def _fisher(self, params: Array) -> NoReturn:
         raise NoMetricError(self.no_metric)
 
+    def _fisher_log_slope(self, params: Array) -> NoReturn:
+        raise NoMetricError(self.no_metric)
+
+    def _limit(self, x: Array, params: Array) -> Array:
+        return np.full(np.broadcast_shapes(x.shape, params.shape), -np.inf)
+
     def _information(self, x: Array, params: Array) -> Array:
         return np.zeros(np.broadcast_shapes(x.shape, params.shape))
 

@@ -40,6 +40,9 @@ class Poisson(ElementwiseExponentialFamily):
     def _log_base(self, x: Array) -> Array:
         return -gammaln(x + 1)
 
+    def _limit(self, x: Array, params: Array) -> Array:
+        return no_counts(x, params)
+
     def _greatest_log_prob(self, x: Array) -> Array:
         # At the rate x: x log x - x - log x!, which is nought where x is.
         some = np.maximum(x, 1.0)
@@ -65,14 +68,24 @@ class Poisson(ElementwiseExponentialFamily):
         return drawn_counts(exponential("params", self._vectors(params)), rng)
 
     def _vectors(self, params: ArrayLike) -> Array:
+        return self._bounded("params", super()._vectors(params))
+
+    def _both(self, params: ArrayLike, other: ArrayLike) -> tuple[Array, Array]:
+        first, second = super()._both(params, other)
+        return self._bounded("params", first), self._bounded("other", second)
+
+    def _bounded(self, name: str, rates: Array) -> Array:
         # `mean` and what follows from it stop at exp(700), for the sake of decoders far out.
-        vector = super()._vectors(params)
-        if (vector > _LARGEST).any():
+        if (rates > _LARGEST).any():
             raise ValueError(
-                f"params: expected log rates of at most {_LARGEST:g} (Poisson), got "
-                f"{vector.max():g}"
+                f"{name}: expected log rates of at most {_LARGEST:g} (Poisson), got {rates.max():g}"
             )
-        return vector
+        return rates
+
+
+def no_counts(x: Array, params: Array) -> Array:
+    """Log density of counts at log means of plus or minus infinity."""
+    return np.where((params < 0) & (x == 0), 0.0, -np.inf)
 
 
 def drawn_counts(rates: Array, rng: np.random.Generator) -> Array:

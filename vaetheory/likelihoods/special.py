@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import expit, gammaln, logsumexp, psi
 
-from vaetheory._validation import Array
+from vaetheory._validation import Array, positive
 from vaetheory.gaussians import LOG_2PI
 
 
-def stirling_remainder(a: Array) -> Array:
+def stirling_remainder(a: ArrayLike) -> Array:
     """Remainder log Gamma(a) - (a - 1/2) log a + a - log(2 pi) / 2, with all digits for large a.
+
+    Parameters
+    ----------
+    a : array (...)
+        Positive numbers.
+
+    Raises
+    ------
+    ValueError
+        If a number is not positive and finite.
 
     Examples
     --------
@@ -18,8 +29,10 @@ def stirling_remainder(a: Array) -> Array:
     >>> round(float(stirling_remainder(np.array(1e6))) * 12e6, 9)
     1.0
     """
+    a = positive("a", a, max_ndim=64)
     large = np.maximum(a, 10.0)
-    inverse = 1 / large**2
+    with np.errstate(over="ignore"):
+        inverse = 1 / large**2
     coefficients = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)
     series = np.polynomial.polynomial.polyval(inverse, coefficients) / large
     small = np.minimum(a, 10.0)

@@ -73,6 +73,9 @@ class StudentT(ByValue, ElementwiseLikelihood):
         excess = np.where(np.abs(w) < 1, near, -2 * np.log(cosine))
         return self._peak() - 0.5 * (self.dof + 1) * excess
 
+    def _limit(self, x: Array, params: Array) -> Array:
+        return np.full(np.broadcast_shapes(x.shape, params.shape), -np.inf)
+
     def _greatest_log_prob(self, x: Array) -> Array:
         return np.broadcast_to(self._peak(), x.shape)
 

@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vaetheory._validation import Array, vectors
+from vaetheory._validation import Array, numbers, representable, squarable, vectors
+from vaetheory.by_value import ByValue
 from vaetheory.likelihoods.base import Likelihood
 from vaetheory.likelihoods.supports import Support
 from vaetheory.rounding import ULP, gamma
@@ -30,12 +31,14 @@ _TAIL, _DEVIATIONS = 4.0, 4.0
 _DRAWS = 2_000
 #: Points of a rule.
 _MOST = 2_000_000
+#: Dimensions of the finite supports.
+_MOST_FINITE = {Support.ONE_HOT: 1_000, Support.BINARY: 20}
 #: The greatest logarithm of a number, and the greatest logit of a number that is not rounded to 1.
 _LARGEST, _LOGIT = 700.0, 36.0
 
 
-@dataclass(frozen=True)
-class SupportRule:
+@dataclass(frozen=True, eq=False)
+class SupportRule(ByValue):
     """Points and weights of a sum over the support of a family.
 
     Attributes
@@ -73,6 +76,19 @@ class SupportRule:
             The error is an estimate: what the sublattices of the rule differ by, what a geometric
             tail goes on to add beyond the last points, and the rounding of nodes and terms.
         """
+        log_prob, values = numbers("log_prob", log_prob), numbers("values", values)
+        count = len(self.points)
+        if log_prob.shape != (count,) or values.ndim != 2 or len(values) != count:
+            raise ValueError(
+                f"log_prob and values: expected shapes ({count},) and ({count}, K), got "
+                f"{log_prob.shape} and {values.shape}"
+            )
+        with np.errstate(all="ignore"):
+            value, error = self._expectation(log_prob, values)
+        representable("log_prob and values", value, "expectations")
+        return value, np.where(np.isnan(error), np.inf, error)
+
+    def _expectation(self, log_prob: Array, values: Array) -> tuple[Array, Array]:
         density = np.exp(log_prob)[:, None] * values
         terms = self.weights[:, None] * density
         value = terms.sum(axis=0)
@@ -117,6 +133,11 @@ def _line(support: Support, draws: Array) -> tuple[Line, float]:
     else:
         inner = np.log(draws) - np.log1p(-draws) if support is Support.UNIT_INTERVAL else draws
     centre, scale = float(np.median(inner)), _deviation(inner)
+    if not (np.isfinite(centre) and np.isfinite(scale)):
+        raise ValueError(
+            "params: expected ones whose samples lie inside the support in float64, got a middle "
+            f"of {np.median(draws):g}"
+        )
 
     def line(w: Array) -> tuple[Array, Array]:
         u, slope = centre + scale * np.sinh(w), scale * np.cosh(w)
@@ -188,13 +209,19 @@ def support_rule(likelihood: Likelihood, params: ArrayLike) -> SupportRule:
             f"Support), got {type(likelihood).__name__}"
         )
     size = len(centre)
-    if support is Support.ONE_HOT:
-        rule = _sum(np.eye(size))
-    elif support is Support.BINARY:
-        rule = _sum(_product([np.array([0.0, 1.0])] * size))
-    else:
-        rule = _open(likelihood, centre, support)
-    return replace(rule, noise=_noise(likelihood, rule.points, centre))
+    if support in (Support.ONE_HOT, Support.BINARY) and size > _MOST_FINITE[support]:
+        raise ValueError(
+            f"params: expected at most {_MOST_FINITE[support]} dimensions of {support.value}, "
+            f"got {size}"
+        )
+    with np.errstate(all="ignore"):
+        if support is Support.ONE_HOT:
+            rule = _sum(np.eye(size))
+        elif support is Support.BINARY:
+            rule = _sum(_product([np.array([0.0, 1.0])] * size))
+        else:
+            rule = _open(likelihood, centre, support)
+        return replace(rule, noise=_noise(likelihood, rule.points, centre))
 
 
 def _open(likelihood: Likelihood, centre: Array, support: Support) -> SupportRule:
@@ -203,6 +230,7 @@ def _open(likelihood: Likelihood, centre: Array, support: Support) -> SupportRul
     if size > max(_STEP):
         raise ValueError(f"params: expected at most {max(_STEP)} dimensions, got {size}")
     draws = likelihood.sample(np.tile(centre, (_DRAWS, 1)), np.random.default_rng(0))
+    squarable("params (samples)", draws)
     if support is Support.COUNTS:
         return _counts(likelihood, centre, draws)
     return _lattice(likelihood, centre, draws, support)
@@ -236,6 +264,11 @@ def _window(log_terms: Array) -> slice:
     """Where the terms of a sum are not negligible, one more to either side."""
     top = log_terms.max()
     inside = np.flatnonzero(log_terms > top - _DEPTH)
+    if not np.isfinite(top) or not inside.size:
+        raise ValueError(
+            "params: expected ones of a density that can be summed in float64, got no finite log "
+            "density where its samples are"
+        )
     return slice(max(inside[0] - 1, 0), min(inside[-1] + 2, len(log_terms)))
 
 

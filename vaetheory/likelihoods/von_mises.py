@@ -100,7 +100,6 @@ class VonMises(ElementwiseExponentialFamily):
     def sample(self, params: ArrayLike, rng: np.random.Generator) -> Array:
         return rng.vonmises(self._vectors(params), self.concentration)
 
-    def kl_divergence(self, params: ArrayLike, other: ArrayLike) -> Array:
-        params, other = self._both(params, other)
+    def _divergence(self, params: Array, other: Array) -> Array:
         squares = np.sin((params - other) / 2) ** 2
         return 2 * self.concentration * self._mean_length() * squares.sum(axis=-1)

@@ -9,7 +9,8 @@ import autograd.numpy as anp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vaetheory._validation import Array, as_array, data_set, same_shape, weights_of
+from vaetheory._validation import Array, as_array, boolean, data_set, same_shape, weights_of
+from vaetheory.by_value import ByValue
 from vaetheory.gaussians import LOG_2PI
 from vaetheory.objectives.tracing import traced, value_of
 
@@ -20,8 +21,8 @@ _MOST = 1e6
 _LOG2 = float(np.log(2))
 
 
-@dataclass(frozen=True)
-class ProfileLikelihood:
+@dataclass(frozen=True, eq=False)
+class ProfileLikelihood(ByValue):
     """Gaussian log likelihood of a batch at the variances that the batch itself sets.
 
     Under `autograd` the fields are traced like any other result.
@@ -59,7 +60,7 @@ class ProfileLikelihood:
         return self._scale
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BoundedLikelihood(ProfileLikelihood):
     """The bounded Gaussian likelihood of a batch.
 
@@ -132,6 +133,7 @@ def baggins(
     >>> grad(lambda f: baggins(x, f, information=0.0).value)(xhat).tolist()
     [[-0.2], [0.2]]
     """
+    boolean("pooled", pooled)
     data, fits, shares = _batch(x, xhat, weights)
     presumed = _information(information, data.shape[1], pooled)
     away, spread_power = _spread(data, shares, pooled)
@@ -185,6 +187,7 @@ def profile_likelihood(
     >>> term.scale.tolist(), round(float(term.value), 6)
     ([1.0], -1.418939)
     """
+    boolean("pooled", pooled)
     data, fits, shares = _batch(x, xhat, weights)
     residual = data - fits
     power = _power(residual, pooled)

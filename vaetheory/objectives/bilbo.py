@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from scipy.linalg import qr, solve_triangular, svdvals
 
 from vaetheory._validation import Array, as_array, data_set, option, scales, squarable
+from vaetheory.by_value import ByValue
 from vaetheory.objectives.tracing import traced, value_of
 
 FORMS = ("diagonal", "centred", "full")
@@ -20,8 +21,8 @@ FORMS = ("diagonal", "centred", "full")
 _HUGE = 1e100
 
 
-@dataclass(frozen=True)
-class BatchBound:
+@dataclass(frozen=True, eq=False)
+class BatchBound(ByValue):
     """The Batch Information Lower Bound of a batch, and the prior that it floats to.
 
     Under `autograd` the fields are traced like any other result.

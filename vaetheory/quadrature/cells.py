@@ -187,7 +187,6 @@ def _evaluate(
         volume = half.prod(axis=-1)[:, None, None]
         lost = table.rounding(base, datum, offset, out.shift[datum])
         unlike = [volume * line for line in rule.unlike(exponent, lost + noise[datum])]
-        far = exponent < TAIL
         np.maximum(exponent, LEAST, out=exponent)
         if peak.max() > MOST:
             np.minimum(exponent, MOST, out=exponent)
@@ -201,6 +200,7 @@ def _evaluate(
         if observable is not None:
             values = observable(centre[:, None] + step[:, 1:])
             tops = rule.most(exponent)
+            near = exponent >= volume * np.exp(TAIL)
             for k in range(values.shape[-1]):
                 column = values[:, None, :, k]
                 modulus = np.abs(column)
@@ -216,6 +216,7 @@ def _evaluate(
                 part.moment_error[there, k] = worst[b.valid]
                 modulus = exponent * modulus
                 part.size[there, k] = (modulus @ rule.weights)[b.valid]
-                part.tail[there, k] = ((far * modulus) @ rule.weights)[b.valid]
+                modulus[near] = 0.0
+                part.tail[there, k] = (modulus @ rule.weights)[b.valid]
     out.rescale(pairs.datum, top, part)
     return part

@@ -157,8 +157,8 @@ def lattice_sum(
             # The prior is centred like the likelihood, for the same reason.
             exponent -= np.einsum("fmd,fmd->fm", step, some.centre[:, None] + 0.5 * step)
             here[:, j : j + piece] = exponent
-        far = here < TAIL - offset[:, None]
-        here += (offset + log_volume[now])[:, None] + rule.log_weights
+        volume = log_volume[now, None] + rule.log_weights
+        here += offset[:, None] + volume
         np.clip(here, LEAST, MOST, out=here)
         np.exp(here, out=here)
         total, part.error[now, 0] = rule.integrate(here)
@@ -166,6 +166,7 @@ def lattice_sum(
         part.rounding[now] = table.rounding(base[:, 0], some.owner, offset, shift[now]) * total
         if observable is not None:
             values = observable(some.points(rule.nodes))
+            far = here < np.exp(TAIL + volume)
             for k in range(wanted):
                 product = here * values[..., k]
                 part.moment[now, k], part.moment_error[now, k, 0] = rule.integrate(product)

@@ -8,14 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaetheory._validation import Array
+from vaetheory.by_value import ByValue
 
 REACHED = "reached"
 NOT_REACHED = "not reached"
 GAVE_UP = "gave up"
 
 
-@dataclass(frozen=True)
-class Integral:
+@dataclass(frozen=True, eq=False)
+class Integral(ByValue):
     """Values of a batch of integrals, with their error figures and how they ended.
 
     Attributes

@@ -21,9 +21,12 @@ from vaetheory.quadrature.pairs import MAX_PAIRS, Pairs, TooManyPairs, join, kee
 from vaetheory.quadrature.search import MAX_BEND, MAX_CURVE, MAX_PRIOR, Search
 from vaetheory.quadrature.survey import Grid
 from vaetheory.quadrature.variation import offsets
+from vaetheory.rounding import ULP
 
 #: Levels of the search; a cell's width is at the resolution of float64 long before.
 _DEEPEST = 80
+#: Nats in the last digit of a log joint from which on a datum has no evidence to speak of.
+_UNREADABLE = 1e-3
 
 
 @dataclass
@@ -50,7 +53,15 @@ class Scan(Search):
     def begin(self, grid: Grid) -> None:
         """Look at every cell of the grid, and of what surrounds it."""
         self._inner(grid)
-        radius = radius_for(self.table, self.level, self.rtol)
+        # Log joints so large that their last digit is a share of a nat tell nothing of the evidence;
+        # a search as far out as such data are would not end.
+        self.gave_up |= ~(ULP * (self.table.peak - self.level) < _UNREADABLE)
+        self.alive[self.gave_up] = False
+        if self.gave_up.all():
+            self.outside = join([], self.model.latent_dim)
+            return
+        some = np.flatnonzero(~self.gave_up)
+        radius = radius_for(self.table.take(some), self.level[some], self.rtol)
         self.outside = self._outer(radius)
         # What no cell covers.
         self.dropped += beyond(self.table, self.level, radius, self.model.latent_dim)
@@ -156,10 +167,11 @@ class Scan(Search):
         parts: list[Pairs] = []
         for some in outskirts(self.model, self.table, radius):
             self.nodes += len(some.boxes)
-            better = np.flatnonzero(some.joint.max(axis=-1) > self.best + 1)
+            better = np.flatnonzero(~self.gave_up & (some.joint.max(axis=-1) > self.best + 1))
             if len(better):
                 self.climb(better, some.boxes.centre[some.joint[better].argmax(axis=-1)])
-            cell, datum = np.nonzero(self._drop(some.upper - self.level[:, None]).T)
+            alive = self._drop(some.upper - self.level[:, None]) & ~self.gave_up[:, None]
+            cell, datum = np.nonzero(alive.T)
             parts.append(select(some.boxes, cell, datum)[0])
         return join(parts, self.model.latent_dim)
 

@@ -92,7 +92,7 @@ def integrate_frames(
     model, n = scan.model, len(scan.table.data)
     slots = _frames_of(scan).distinct()
     slots = Slots(balanced(model, scan.table.data, slots.frames), slots.number)
-    apart = slots.apart()
+    apart = slots.apart() & ~scan.gave_up
     sums = Sums.empty(scan.best, scan.nodes, columns_of(observable, model.latent_dim))
     allowed = np.maximum(rtol, noise)
     first = np.zeros(n, dtype=bool)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from vaetheory.claims.claim import Claim, Proposition
 from vaetheory.claims.runner import ControlResult, Result
+from vaetheory.documents import read_json, sealed, unsealed
 from vaetheory.environment import environment
+from vaetheory.report.form import RUN, check
 
-#: What a result has, and what of it must be there to be read back.
+#: What a result has.
 _FIELDS = tuple(f.name for f in fields(Result) if f.name != "instance")
-_NEEDED = (
-    *(f.name for f in fields(Result) if f.name in _FIELDS and f.default is MISSING),
-    "worst_instance",
-)
 
 
 def as_json(
@@ -28,6 +25,9 @@ def as_json(
     claims: Sequence[Claim] | None = None,
 ) -> dict[str, Any]:
     """The JSON document of a run; numbers that are not finite become strings.
+
+    It has a digest of all the rest of it, without which it is not read back: `documents.sealed`
+    gives another one to a document that is meant to be changed.
 
     Each result carries what a report shows beside it: the proposition's statement and hypotheses
     in TeX, what it uses, its figure and its resolution.
@@ -52,17 +52,19 @@ def as_json(
     registry = CLAIMS if claims is None else claims
     known = {p.label: p for c in registry for p in c.propositions}
     shown = {r.claim for r in results}
-    return {
-        "results": [_finite(r.as_dict() | _sentence(known.get(r.label))) for r in results],
-        "claims": [
-            {"label": c.label, "title": c.title, "source": c.source}
-            for c in registry
-            if c.label in shown
-        ],
-        "environment": environment(),
-        "profile": profile,
-        "seed": seed,
-    }
+    return sealed(
+        {
+            "results": [_finite(r.as_dict() | _sentence(known.get(r.label))) for r in results],
+            "claims": [
+                {"label": c.label, "title": c.title, "source": c.source}
+                for c in registry
+                if c.label in shown
+            ],
+            "environment": environment(),
+            "profile": profile,
+            "seed": seed,
+        }
+    )
 
 
 def _sentence(proposition: Proposition | None) -> dict[str, Any]:
@@ -95,24 +97,15 @@ def read_document(path: Path) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If the file is not a run's JSON.
+        If the file is not a run's JSON, or not as it was written.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        for entry in document["results"]:
-            missing = [key for key in _NEEDED if key not in entry]
-            if missing:
-                raise KeyError(missing[0])
-        document["profile"], document["seed"], dict(document["environment"])
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
-        raise _not_a_run(path, error) from None
+        document = unsealed(str(path), read_json(path))
+        check(document, RUN)
+    except ValueError as error:
+        told = str(error).removeprefix(f"{path}: ")
+        raise ValueError(f"{path}: expected the JSON of an earlier run: {told}") from None
     return document
-
-
-def _not_a_run(path: Path, error: Exception) -> ValueError:
-    return ValueError(
-        f"{path}: expected the JSON of an earlier run, got {type(error).__name__}: {error}"
-    )
 
 
 def read_results(path: Path, *, profile: str, seed: int) -> dict[str, Result]:
@@ -125,10 +118,7 @@ def read_results(path: Path, *, profile: str, seed: int) -> dict[str, Result]:
     """
     document = read_document(path)
     came = {key: document[key] for key in ("profile", "seed", "environment")}
-    try:
-        results = [result_of(entry) for entry in document["results"]]
-    except (KeyError, TypeError, ValueError) as error:
-        raise _not_a_run(path, error) from None
+    results = [result_of(entry) for entry in document["results"]]
     wanted = {"profile": profile, "seed": seed, "environment": environment()}
     for key, value in wanted.items():
         if came[key] != value:
@@ -155,7 +145,10 @@ def result_of(entry: Mapping[str, Any]) -> Result:
         "instance": Text(entry["worst_instance"]),
         "controls": controls,
         "findings": tuple(str(finding) for finding in entry["findings"]),
+        "seconds": float(entry["seconds"]),
     }
+    for name in ("label", "claim", "title", "kind", "verdict", "message"):
+        changed[name] = str(entry[name])
     kept = {k: v for k, v in entry.items() if k in _FIELDS}
     return Result(**(kept | changed))
 

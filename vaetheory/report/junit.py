@@ -6,12 +6,10 @@ import re
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import groupby
-from pathlib import Path
 from xml.etree import ElementTree
 
 from vaetheory.claims.runner import Result
 from vaetheory.environment import environment
-from vaetheory.files import replacing
 from vaetheory.report.text import Table, details
 
 # XML 1.0 has no way of writing these, not even as references.
@@ -73,12 +71,10 @@ def as_junit(
     return suites
 
 
-def write_junit(path: Path, suites: ElementTree.Element) -> None:
-    """Write the document to `path`, whole or not at all."""
-    tree = ElementTree.ElementTree(suites)
-    ElementTree.indent(tree)
-    with replacing(path) as draft:
-        tree.write(draft, encoding="utf-8", xml_declaration=True)
+def junit_text(suites: ElementTree.Element) -> str:
+    """The document as text, to be written as UTF-8."""
+    ElementTree.indent(suites)
+    return ElementTree.tostring(suites, encoding="utf-8", xml_declaration=True).decode()
 
 
 def _counts(results: Sequence[Result]) -> dict[str, str]:

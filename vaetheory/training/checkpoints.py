@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import zipfile
@@ -13,10 +12,12 @@ from typing import Any
 import numpy as np
 
 from vaetheory._validation import Array
-from vaetheory.files import replacing
+from vaetheory.documents import hashed, parsed_json
+from vaetheory.files import ordinary, replacing
 
 _MAGIC = b"vaetheory checkpoint 1 "
 _VALUES = "values"
+_LARGEST = 2**32
 
 
 def save(path: Path, arrays: Mapping[str, Array], values: Mapping[str, Any]) -> None:
@@ -41,9 +42,8 @@ def save(path: Path, arrays: Mapping[str, Array], values: Mapping[str, Any]) -> 
     text = np.frombuffer(json.dumps(dict(values), allow_nan=False).encode(), dtype=np.uint8)
     np.savez(room, allow_pickle=False, **{_VALUES: text}, **arrays)
     body = room.getvalue()
-    digest = hashlib.sha256(body).hexdigest().encode()
     with replacing(path) as draft:
-        draft.write_bytes(_MAGIC + digest + b"\n" + body)
+        draft.write_bytes(_MAGIC + hashed(body).encode() + b"\n" + body)
 
 
 def load(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -54,11 +54,12 @@ def load(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     ValueError
         If the file is no checkpoint, or not the one that was written: its hash is inside.
     """
+    ordinary(path, _LARGEST)
     content = path.read_bytes()
     head, _, body = content.partition(b"\n")
     if not head.startswith(_MAGIC):
         raise ValueError(f"{path}: expected a checkpoint, got a file that begins {content[:24]!r}")
-    if head[len(_MAGIC) :] != hashlib.sha256(body).hexdigest().encode():
+    if head[len(_MAGIC) :] != hashed(body).encode():
         raise ValueError(
             f"{path}: expected the checkpoint that was written, got {len(body)} bytes with another "
             "hash: it is damaged; delete it to begin that run anew"
@@ -66,6 +67,6 @@ def load(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     try:
         with np.load(io.BytesIO(body), allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
-        return arrays, json.loads(arrays.pop(_VALUES).tobytes())
+        return arrays, parsed_json(_VALUES, arrays.pop(_VALUES).tobytes())
     except (ValueError, KeyError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path}: expected a checkpoint, got {error}") from None

@@ -8,16 +8,30 @@ from typing import Any
 
 import numpy as np
 
-from vaetheory._validation import Array, as_array, integer
+from vaetheory._validation import (
+    SQUARABLE,
+    Array,
+    as_array,
+    fraction,
+    integer,
+    option,
+    require,
+    scales,
+)
+from vaetheory.by_value import ByValue
 
 _VALIDATION, _TEST = 0.1, 0.2
+#: The networks' ends, see `Units`.
+UNITS = ("pooled", "each", "plain")
 #: Fewer rows could not be split in three.
 LEAST_ROWS = 20
+#: How the networks' ends are scaled, see `Units`.
+UNITS = ("pooled", "each", "plain")
 _PATCH = 8
 
 
-@dataclass(frozen=True)
-class Source:
+@dataclass(frozen=True, eq=False)
+class Source(ByValue):
     """A data set as it was measured.
 
     Attributes
@@ -37,17 +51,29 @@ class Source:
     step: float = 0.0
     units: str = "pooled"
 
+    def __post_init__(self) -> None:
+        require("name", self.name, str)
+        object.__setattr__(self, "X", as_array(self.name, self.X, ndim=2))
+        step = fraction("step", self.step, low=0.0, high=SQUARABLE)
+        object.__setattr__(self, "step", step)
+        option("units", self.units, UNITS)
 
-@dataclass(frozen=True)
-class Split:
+
+@dataclass(frozen=True, eq=False)
+class Split(ByValue):
     """Training, validation and test data, `(N, D)` each, of which no two share a datum."""
 
     train: Array
     validation: Array
     test: Array
 
+    def __post_init__(self) -> None:
+        for name in ("train", "validation", "test"):
+            object.__setattr__(self, name, as_array(name, getattr(self, name), ndim=2))
+
     def times(self, factor: float) -> Split:
         """The same data in other units."""
+        factor = float(scales("factor", as_array("factor", factor, ndim=0)))
         return Split(self.train * factor, self.validation * factor, self.test * factor)
 
 
@@ -66,7 +92,7 @@ def split(source: Source, seed: int) -> Split:
     (14, 2, 4)
     """
     integer("seed", seed)
-    X = as_array(source.name, source.X, ndim=2)
+    X = require("source", source, Source).X
     if len(X) < LEAST_ROWS or X.shape[1] == 0:
         raise ValueError(
             f"{source.name}: expected at least {LEAST_ROWS} rows of at least one number, got "

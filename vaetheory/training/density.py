@@ -7,13 +7,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vaetheory._validation import Array
+from vaetheory._validation import (
+    Array,
+    as_array,
+    finite_numbers,
+    representable,
+    require,
+    same_leading,
+    scales,
+)
+from vaetheory.by_value import ByValue
 from vaetheory.decoders import TanhNetwork
 from vaetheory.gaussians import LOG_2PI
 from vaetheory.likelihoods import Gaussian
 from vaetheory.models import LatentModel
 from vaetheory.objectives import baggins, bilbo, profile_likelihood
-from vaetheory.training.vae import Vae
+from vaetheory.training.vae import TooLargeError, Vae, in_range, rows_of
 
 #: Latents decoded at a time.
 _ROWS = 8192
@@ -26,8 +35,8 @@ def blocks(count: int, each: int) -> Iterator[slice]:
         yield np.s_[i : min(i + step, count)]
 
 
-@dataclass(frozen=True)
-class Density:
+@dataclass(frozen=True, eq=False)
+class Density(ByValue):
     """p(x) = E_{N(0, diag v)} N(x; f(z), diag sigma^2), with an encoder q(z|x) to bound it.
 
     Whatever the objective left to the batch is fixed from training data, once: the floating prior
@@ -48,6 +57,22 @@ class Density:
     params: Array
     prior_scale: Array
     log_sigma: Array | None
+
+    def __post_init__(self) -> None:
+        vae = require("vae", self.vae, Vae)
+        for name, size in (
+            ("params", vae.count),
+            ("prior_scale", vae.latent_dim),
+            ("log_sigma", vae.data_dim),
+        ):
+            value = getattr(self, name)
+            if value is None and name == "log_sigma":
+                continue
+            array = as_array(name, value)
+            if array.shape != (size,):
+                raise ValueError(f"{name}: expected shape ({size},), got {array.shape}")
+            object.__setattr__(self, name, array)
+        scales("prior_scale", self.prior_scale)
 
     @classmethod
     def of(cls, vae: Vae, params: Array, X: Array, *, noise: Array) -> Density:
@@ -85,38 +110,60 @@ class Density:
     def encode(self, X: Array) -> tuple[Array, Array]:
         """Posterior means and deviations, `(N, d)` each."""
         loc, log_scale = self.vae.encode(self.params, X)
-        return loc, np.exp(log_scale)
+        with np.errstate(over="ignore"):
+            return loc, in_range("X", np.exp(log_scale))
 
     def divergence(self, loc: Array, scale: Array) -> Array:
         """KL( N(loc, scale^2) || prior ) of each datum, `(N,)`, in nats: its rate."""
-        m, s = loc / self.prior_scale, scale / self.prior_scale
-        return 0.5 * (m**2 + s**2 - 1 - 2 * np.log(s)).sum(axis=-1)
+        loc = rows_of("loc", loc, self.vae.latent_dim)
+        scale = rows_of("scale", scale, self.vae.latent_dim)
+        same_leading("scale", scale, "loc", loc)
+        if (scale <= 0).any():
+            raise ValueError(f"scale: expected positive numbers, got {scale.min():g}")
+        with np.errstate(all="ignore"):
+            m, s = loc / self.prior_scale, scale / self.prior_scale
+            found = 0.5 * (m**2 + s**2 - 1 - 2 * np.log(s)).sum(axis=-1)
+        return representable("loc and scale", found, "divergences")
 
     def log_likelihood(self, X: Array, z: Array) -> Array:
         """Log p(x given z) of data `(n, D)` at K latents each `(n, K, d)`: `(n, K)`, in nats.
 
         Raises
         ------
-        FloatingPointError
-            If a square overflows.
+        TooLargeError
+            A FloatingPointError and a ValueError: if a square overflows.
         """
+        X, z = rows_of("X", X, self.vae.data_dim), finite_numbers("z", z)
+        if z.ndim != 3 or z.shape[::2] != (len(X), self.vae.latent_dim) or not z.shape[1]:
+            raise ValueError(
+                f"z: expected shape ({len(X)}, K, {self.vae.latent_dim}), got {z.shape}"
+            )
         n, k, d = z.shape
         xhat, log_sigma = self.vae.decode(self.params, z.reshape(n * k, d))
         if log_sigma is None:
             assert self.log_sigma is not None
             log_sigma = self.log_sigma
-        white = X[:, None] - xhat.reshape(n, k, -1)
-        white *= np.exp(-log_sigma).reshape(*((n, k) if log_sigma.ndim == 2 else ()), -1)
-        square = np.einsum("nkd,nkd->nk", white, white)
+        with np.errstate(all="ignore"):
+            white = X[:, None] - xhat.reshape(n, k, -1)
+            white *= np.exp(-log_sigma).reshape(*((n, k) if log_sigma.ndim == 2 else ()), -1)
+            square = np.einsum("nkd,nkd->nk", white, white)
         # Of which NumPy's error state hears nothing.
         if not np.isfinite(square).all():
-            raise FloatingPointError("an overflow in the log likelihood")
+            raise TooLargeError(
+                "X and z: expected a log likelihood that fits in float64, got an overflow"
+            )
         fixed = self.vae.data_dim * LOG_2PI / 2 + log_sigma.sum(axis=-1)
         return -0.5 * square - (fixed.reshape(n, k) if log_sigma.ndim == 2 else fixed)
 
     def elbo(self, X: Array, noise: Array) -> Array:
         """ELBO of each datum, `(N,)`, in nats, from given draws `(K, N, d)`; unbiased."""
         loc, scale = self.encode(X)
+        noise = finite_numbers("noise", noise)
+        if noise.shape[1:] != loc.shape or not len(noise):
+            raise ValueError(
+                f"noise: expected shape (K, {loc.shape[0]}, {loc.shape[1]}), got {noise.shape}"
+            )
+        X = rows_of("X", X, self.vae.data_dim)
         out = np.empty(len(X))
         for rows in blocks(len(X), len(noise)):
             z = loc[rows, None] + scale[rows, None] * np.swapaxes(noise[:, rows], 0, 1)

@@ -12,7 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from vaetheory._validation import Array, integer, option, positive
+from vaetheory._validation import (
+    LARGEST_DIMENSION,
+    Array,
+    boolean,
+    integer,
+    option,
+    positive,
+    require,
+    sequence,
+)
+from vaetheory.by_value import ByValue
+from vaetheory.documents import read_json, sealed, unsealed
 from vaetheory.environment import environment
 from vaetheory.files import write_json
 from vaetheory.progress import Progress, report
@@ -27,8 +38,8 @@ _FIXING, _SWEEP = 8, 100
 _CONTRADICTION = float(np.log(1e9))
 
 
-@dataclass(frozen=True)
-class Experiment:
+@dataclass(frozen=True, eq=False)
+class Experiment(ByValue):
     """What is trained and how it is measured.
 
     Attributes
@@ -63,9 +74,14 @@ class Experiment:
     first_seed: int = 0
 
     def __post_init__(self) -> None:
-        integer("seeds", self.seeds, low=1)
+        require("source", self.source, Source)
+        require("settings", self.settings, Settings)
+        boolean("exact", self.exact)
+        integer("seeds", self.seeds, low=1, high=LARGEST_DIMENSION)
         integer("first_seed", self.first_seed)
-        integer("draws", self.draws, low=2)
+        integer("draws", self.draws, low=2, high=LARGEST_DIMENSION)
+        for name in ("objectives", "informations", "scales"):
+            object.__setattr__(self, name, tuple(sequence(name, getattr(self, name))))
         for name in self.objectives:
             option("objectives", name, OBJECTIVES)
         for name in ("objectives", "informations", "scales"):
@@ -105,14 +121,20 @@ class Experiment:
         return json.loads(json.dumps(plain))
 
 
-@dataclass(frozen=True)
-class Task:
+@dataclass(frozen=True, eq=False)
+class Task(ByValue):
     """One objective with one seed at one scale; BAGGINS with all its values of h."""
 
     experiment: Experiment
     objective: str
     seed: int
     scale: float
+
+    def __post_init__(self) -> None:
+        require("experiment", self.experiment, Experiment)
+        option("objective", self.objective, OBJECTIVES)
+        integer("seed", self.seed)
+        positive("scale", self.scale)
 
     @property
     def name(self) -> str:
@@ -129,6 +151,7 @@ def run_task(task: Task, folder: str | None = None) -> dict[str, Any]:
         Plain values. Log densities are in nats and in the units of the unscaled data: D log of
         the scale is added.
     """
+    require("task", task, Task)
     experiment, settings = task.experiment, task.experiment.settings
     data = split(experiment.source, task.seed).times(task.scale)
     objective = OBJECTIVES[task.objective]
@@ -275,7 +298,7 @@ def run(
     >>> [result["objective"] for result in run(experiment)][-1]
     'half'
     """
-    tasks = experiment.tasks()
+    tasks = require("experiment", experiment, Experiment).tasks()
     known: dict[str, dict[str, Any]] = {}
     if folder is not None:
         known = _prepare(experiment, tasks, folder)
@@ -292,9 +315,8 @@ def run(
                 future = futures.get(task.name)
                 result = run_task(task, room) if future is None else future.result()
                 if folder is not None:
-                    write_json(folder / "tasks" / f"{task.name}.json", result)
-                    for left_over in (folder / "checkpoints").glob(f"{task.name}--*.ckpt"):
-                        left_over.unlink()
+                    write_json(folder / "tasks" / f"{task.name}.json", sealed(result))
+                    _forget(task, folder)
             report((number + 1) / len(tasks), progress)
             yield result
     finally:
@@ -319,16 +341,28 @@ def _prepare(
                     f"{key}; choose another folder"
                 )
     else:
-        write_json(settings, document)
-    paths = {t.name: folder / "tasks" / f"{t.name}.json" for t in tasks}
-    return {name: _read(path) for name, path in paths.items() if path.exists()}
+        write_json(settings, sealed(document))
+    known = {}
+    for task in tasks:
+        path = folder / "tasks" / f"{task.name}.json"
+        if path.exists():
+            known[task.name] = _read(path)
+            came = {key: known[task.name].get(key) for key in ("objective", "seed", "scale")}
+            if came != {key: getattr(task, key) for key in came}:
+                raise ValueError(f"{path}: expected the result of {task.name}, got one of {came}")
+            # What was killed after it had written the result did not come to this.
+            _forget(task, folder)
+    return known
+
+
+def _forget(task: Task, folder: Path) -> None:
+    """Remove the checkpoints of a task that is done."""
+    for left_over in (folder / "checkpoints").glob(f"{task.name}--*.ckpt"):
+        left_over.unlink()
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: expected JSON, got {error}; delete it to redo it") from None
-    if not isinstance(found, dict):
-        raise ValueError(f"{path}: expected a JSON object, got {type(found).__name__}")
-    return found
+        return unsealed(str(path), read_json(path))
+    except ValueError as error:
+        raise ValueError(f"{error}; delete it to redo it") from None

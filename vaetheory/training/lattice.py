@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from vaetheory._validation import Array
+from vaetheory._validation import Array, fraction, representable, require, squarable
 from vaetheory.gaussians import LOG_2PI, standard_log_prob
 from vaetheory.rounding import gamma
 from vaetheory.training.density import Density
@@ -110,18 +110,21 @@ def lattice_evidence(density: Density, X: Array, *, rtol: float = 1e-8) -> tuple
     >>> bool((abs(value - other.value) <= error + other.error).all())
     True
     """
-    X = density.vae.checked("X", X)
+    X = require("density", density, Density).vae.checked("X", X)
+    rtol = fraction("rtol", rtol, low=1e-14, high=0.1)
     if density.vae.latent_dim != 2:
         raise ValueError(f"latent_dim: expected 2 for a lattice, got {density.vae.latent_dim}")
+    squarable("X", X)
     value, error = np.empty(len(X)), np.empty(len(X))
     rows = np.arange(len(X))
     for tiles in _TILES:
         beyond = np.zeros(len(X), dtype=bool)
         for i in range(0, len(rows), _DATA):
             some = rows[i : i + _DATA]
-            value[some], error[some], beyond[some] = _chunk(density, X[some], rtol, tiles)
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                value[some], error[some], beyond[some] = _chunk(density, X[some], rtol, tiles)
         rows = np.flatnonzero(beyond)
-    return value, error
+    return representable("X", value, "log evidences"), error
 
 
 def _chunk(

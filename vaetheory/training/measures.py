@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import logsumexp
 
-from vaetheory._validation import Array
+from vaetheory._validation import LARGEST_DIMENSION, Array, generator, integer, require
+from vaetheory.by_value import ByValue
 from vaetheory.evidence import log_evidence
 from vaetheory.training.density import Density, blocks
 from vaetheory.training.lattice import lattice_evidence
@@ -23,8 +24,8 @@ _BUDGET = 10_000_000
 UNRESOLVED = 1e-3
 
 
-@dataclass(frozen=True)
-class Measures:
+@dataclass(frozen=True, eq=False)
+class Measures(ByValue):
     """Measures of each held-out datum, `(N,)` each, in nats.
 
     Attributes
@@ -84,7 +85,9 @@ def sampled(density: Density, X: Array, *, draws: int, rng: np.random.Generator)
     >>> bool((found.importance > found.elbo).all())
     True
     """
-    X = density.vae.checked("X", X)
+    X = require("density", density, Density).vae.checked("X", X)
+    draws = integer("draws", draws, low=1, high=LARGEST_DIMENSION)
+    generator("rng", rng)
     loc, scale = density.encode(X)
     rate = density.divergence(loc, scale)
     found = np.empty((5, len(X)))
@@ -132,6 +135,7 @@ def exact_evidence(density: Density, X: Array) -> tuple[Array, Array, float | No
     greater is the evidence if it is that of `log_evidence`, which looks between the nodes; if it
     is that of the lattices the error is infinite.
     """
+    X = require("density", density, Density).vae.checked("X", X)
     value, error = lattice_evidence(density, X, rtol=_RTOL)
     if density.log_sigma is None:
         return value, error, None

@@ -7,11 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vaetheory._validation import Array, integer
+from vaetheory._validation import Array, dimension, sequence
 from vaetheory.decoders import TanhNetwork
 
 #: Weights (out, in) and biases (out,), a pair a layer: views into one vector.
 Layers = list[tuple[Array, Array]]
+
+
+def widths(name: str, value: object) -> tuple[int, ...]:
+    """Return numbers of units as a tuple of positive integers."""
+    return tuple(dimension(name, size) for size in sequence(name, value))
 
 
 @dataclass(frozen=True)
@@ -44,10 +49,9 @@ class Network:
     sizes: tuple[int, ...]
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "sizes", widths("sizes", self.sizes))
         if len(self.sizes) < 2:
             raise ValueError(f"sizes: expected inputs and outputs at least, got {self.sizes}")
-        for size in self.sizes:
-            integer("sizes", size, low=1)
 
     @property
     def count(self) -> int:

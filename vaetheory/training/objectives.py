@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from vaetheory._validation import option
+from vaetheory._validation import boolean, option, require
 
 POSTERIORS = ("learned", "constant", "unit")
 LIKELIHOODS = ("learned", "one", "profile", "baggins")
@@ -47,6 +47,8 @@ class Objective:
     floating: bool = False
 
     def __post_init__(self) -> None:
+        require("title", self.title, str)
+        boolean("floating", self.floating)
         option("posterior", self.posterior, POSTERIORS)
         option("likelihood", self.likelihood, LIKELIHOODS)
         if self.floating and self.posterior == "learned":

@@ -2,36 +2,38 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 import io
-import zipfile
-import zlib
+import os
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from vaetheory._validation import Array, finite, option
+from vaetheory.files import ordinary
+from vaetheory.training.arrays import NPY, idx, npy
+from vaetheory.training.data import UNITS, Source
+from vaetheory.training.streams import MOST_BYTES, Stream, member, opened
+from vaetheory.training.text import comma_separated
 
-from vaetheory._validation import as_array
-from vaetheory.training.data import LEAST_ROWS, Source
-
-#: Types of IDX by their code; big-endian.
-_IDX = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+_NAMES = ("X", "x", "data")
 
 
-def read(path: str | Path, *, units: str = "pooled") -> Source:
+def read(path: str | os.PathLike[str], *, units: str = "pooled") -> Source:
     """Read a data set, recognised by its first bytes and not by its name.
 
     A datum is a row, and any further axes of it are flattened. Bytes (unsigned, 8 bits) are taken
     for 256 grey values and become numbers in [0, 1), dequantised by noise; all other numbers are
     taken as they are.
 
+    What a file promises is weighed before it is believed. A data set has at most 2^26 numbers
+    (512 MiB; MNIST has 55 million), a file at most 2^29 bytes, packed or unpacked, and text at most
+    2^27 bytes with 2^20 a line. Reading takes at most 768 MiB, whatever the file says; one that
+    promises more than it holds, or more than this, is refused without being read.
+
     Parameters
     ----------
-    path : str or Path
+    path : str or path
         An array `(N, ...)` as .npy, as the only array or the one named X, x or data of an
-        .npz, as comma-separated numbers with or without a line of names, or as IDX.
+        .npz, as comma-separated numbers with or without a line of names, or as IDX. An ordinary
+        file: no pipe and no device.
     units : str
         The networks' ends, see `Units`.
 
@@ -42,117 +44,51 @@ def read(path: str | Path, *, units: str = "pooled") -> Source:
     Raises
     ------
     ValueError
-        If the file cannot be read as one of these, has no rows of numbers, fewer than 20 rows, or
-        an entry that is not finite. Nothing is unpickled.
-    OSError
-        If it cannot be opened.
+        If the file cannot be opened or read as one of these, has no rows of numbers, fewer than 20
+        rows, or an entry that is not finite. Nothing is unpickled or evaluated.
 
     Examples
     --------
     >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
     >>> with TemporaryDirectory() as folder:
     ...     path = Path(folder) / "numbers.npy"
     ...     np.save(path, np.arange(60.0).reshape(30, 2))
     ...     read(path).X.shape
     (30, 2)
     """
+    if not isinstance(path, str | os.PathLike):
+        raise ValueError(f"path: expected a file's name, got {type(path).__name__}")
+    option("units", units, UNITS)
     path = Path(path)
-    content = path.read_bytes()
-    if content[:2] == b"\x1f\x8b":
-        try:
-            content = gzip.decompress(content)
-        except (EOFError, OSError, zlib.error) as error:
-            raise ValueError(f"{path}: expected a whole gzip file, got {error}") from None
-    if content[:6] == b"\x93NUMPY":
-        array = _npy(path, content)
-    elif content[:2] == b"PK":
-        array = _npz(path, content)
-    elif content[:2] == b"\0\0":
-        array = _idx(path, content)
-    else:
-        array = _csv(path, content)
-    if array.ndim < 2:
-        raise ValueError(
-            f"{path}: expected an array of at least two axes, a datum a row, got shape "
-            f"{array.shape}"
-        )
-    if len(array) < LEAST_ROWS or array[0].size == 0:
-        raise ValueError(
-            f"{path}: expected at least {LEAST_ROWS} rows of numbers, got shape {array.shape}"
-        )
-    grey = array.dtype == np.uint8
-    X = as_array(str(path), array.reshape(len(array), -1))
-    return Source(path.name, X / 256, 1 / 256, units) if grey else Source(path.name, X, 0.0, units)
-
-
-def _npy(path: Path, content: bytes) -> NDArray[Any]:
+    size = ordinary(path, MOST_BYTES)
     try:
-        return np.asarray(np.load(io.BytesIO(content), allow_pickle=False))
-    except (ValueError, EOFError, OSError) as error:
-        raise ValueError(f"{path}: expected a .npy array of numbers, got {error}") from None
-
-
-def _npz(path: Path, content: bytes) -> NDArray[Any]:
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-            names = stored.files
-            named = names if len(names) == 1 else [n for n in ("X", "x", "data") if n in names]
-            if not named:
-                raise ValueError(
-                    f"arrays {', '.join(names) or 'none'}, of which none is named X, x or data"
-                )
-            return np.asarray(stored[named[0]])
-    except (ValueError, EOFError, OSError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path}: expected an .npz with one array, got {error}") from None
-
-
-def _idx(path: Path, content: bytes) -> NDArray[Any]:
-    kind, ndim = content[2:3], content[3:4]
-    if not kind or kind[0] not in _IDX or not ndim or len(content) < 4 + 4 * ndim[0]:
-        raise ValueError(f"{path}: expected an IDX file, got the beginning {content[:8]!r}")
-    shape = np.frombuffer(content, ">u4", ndim[0], 4).astype(int).tolist()
-    dtype = np.dtype(_IDX[kind[0]])
-    body = content[4 + 4 * ndim[0] :]
-    # In Python's integers: a damaged shape may promise more than 64 bits can count.
-    wanted = dtype.itemsize
-    for size in shape:
-        wanted *= size
-    if len(body) != wanted:
+        with opened(path, size) as stream:
+            X, grey = _array(stream)
+    except OSError as error:
         raise ValueError(
-            f"{path}: expected {wanted} bytes of an IDX array of shape {tuple(shape)}, got "
-            f"{len(body)}"
-        )
-    return np.frombuffer(body, dtype).astype(dtype.newbyteorder("=")).reshape(shape)
-
-
-def _csv(path: Path, content: bytes) -> NDArray[Any]:
-    try:
-        lines = list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline="")))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(
-            f"{path}: expected .npy, .npz, IDX or comma-separated numbers, got {error}"
+            f"{path}: expected a file that can be read, got {error.strerror}"
         ) from None
-    rows = [(k + 1, line) for k, line in enumerate(lines) if line]
-    if rows and not any(_is_number(text) for text in rows[0][1]):
-        rows = rows[1:]
-    if not rows:
-        raise ValueError(f"{path}: expected rows of comma-separated numbers, got none")
-    width = len(rows[0][1])
-    for number, line in rows:
-        if len(line) != width:
-            raise ValueError(
-                f"{path}: expected {width} numbers in line {number} as in the first, got "
-                f"{len(line)}"
-            )
-        for text in line:
-            if not _is_number(text):
-                raise ValueError(f"{path}: expected numbers in line {number}, got {text!r}")
-    return np.array([[float(text) for text in line] for _, line in rows])
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    finite(str(path), X)
+    if grey:
+        X /= 256
+    return Source(path.name, X, 1 / 256 if grey else 0.0, units)
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _array(stream: Stream) -> tuple[Array, bool]:
+    """The rows of a data set, and whether they are grey values."""
+    beginning = stream.beginning(len(NPY))
+    if beginning == NPY:
+        return npy(stream)
+    if beginning[:2] == b"PK":
+        # Its list of files is at its end.
+        archive = stream if stream.seekable() else io.BytesIO(stream.everything())
+        with member(archive, _NAMES) as array:
+            if array.beginning(len(NPY)) != NPY:
+                raise ValueError("expected an .npz with one array, got something else of its name")
+            return npy(array)
+    if beginning[:2] == b"\0\0":
+        return idx(stream)
+    return comma_separated(stream), False

@@ -10,14 +10,24 @@ from typing import Any
 
 import numpy as np
 
-from vaetheory._validation import Array, fraction, integer, option
+from vaetheory._validation import (
+    Array,
+    boolean,
+    data_set,
+    dimension,
+    fraction,
+    integer,
+    option,
+    require,
+)
 from vaetheory.progress import Progress, report
 from vaetheory.training import checkpoints
 from vaetheory.training.adam import Adam
-from vaetheory.training.data import Split
+from vaetheory.training.data import UNITS, Split
 from vaetheory.training.density import Density
+from vaetheory.training.networks import widths
 from vaetheory.training.objectives import Objective
-from vaetheory.training.vae import Units, Vae
+from vaetheory.training.vae import Units, Vae, rows_of
 
 #: Data, and draws of them all together, from which a density is fixed.
 _FIXING_ROWS = 16_384
@@ -70,28 +80,30 @@ class Settings:
     pooled: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("latent_dim", "epochs", "every", "patience"):
+        for name in ("epochs", "every", "patience"):
             integer(name, getattr(self, name), low=1)
+        dimension("latent_dim", self.latent_dim)
         integer("batch", self.batch, low=2)
-        for width in self.hidden:
-            integer("hidden", width, low=1)
-        fraction("rate", self.rate, low=1e-8, high=1.0)
-        option("units", self.units, ("pooled", "each", "plain"))
+        object.__setattr__(self, "hidden", widths("hidden", self.hidden))
+        object.__setattr__(self, "rate", fraction("rate", self.rate, low=1e-8, high=1.0))
+        option("units", self.units, UNITS)
+        boolean("pooled", self.pooled)
 
     def model(self, objective: Objective, train: Array, information: float) -> Vae:
         """The VAE of an objective, its units those of the training data."""
+        data = data_set("train", train)
         return Vae(
             objective,
-            train.shape[1],
+            data.shape[1],
             self.latent_dim,
             self.hidden,
-            Units.of(train, self.units),
+            Units.of(data, self.units),
             information,
             self.pooled,
         )
 
 
-@dataclass
+@dataclass(eq=False)
 class Run:
     """A training run, finished or on its way.
 
@@ -135,7 +147,10 @@ def density_of(vae: Vae, params: Array, train: Array, *, seed: int, draws: int =
     FloatingPointError
         If a number overflows.
     """
-    rows = train[:_FIXING_ROWS]
+    require("vae", vae, Vae)
+    seed = integer("seed", seed)
+    integer("draws", draws, low=1)
+    rows = rows_of("train", train, vae.data_dim)[:_FIXING_ROWS]
     draws = max(1, min(draws, _FIXING_ROWS // len(rows)))
     noise = _noise(seed, 0, (draws, len(rows), vae.latent_dim))
     with np.errstate(over="raise", invalid="raise", divide="raise", under="ignore"):
@@ -197,7 +212,10 @@ def train(
     >>> run.ended, run.epoch, len(run.validation)
     ('budget spent', 8, 5)
     """
-    integer("seed", seed)
+    seed = integer("seed", seed)
+    require("vae", vae, Vae)
+    require("data", data, Split)
+    require("settings", settings, Settings)
     vae.checked("train", data.train)
     vae.checked("validation", data.validation)
     task = _fingerprint(vae, data, settings, seed)
@@ -281,11 +299,16 @@ def _resume(path: Path, task: str, params: Array, adam: Adam, rng: np.random.Gen
             f"{path}: expected a checkpoint of this run, got one of other data, settings, "
             "objective or seed"
         )
-    params[...], adam.first[...], adam.second[...] = (
-        arrays[name] for name in ("params", "first", "second")
-    )
-    adam.steps = known["steps"]
-    rng.bit_generator.state = known["rng"]
-    return Run(
-        arrays["best"], known["best_epoch"], known["validation"], known["epoch"], known["ended"]
-    )
+    try:
+        params[...], adam.first[...], adam.second[...] = (
+            arrays[name] for name in ("params", "first", "second")
+        )
+        adam.steps = known["steps"]
+        rng.bit_generator.state = known["rng"]
+        return Run(
+            arrays["best"], known["best_epoch"], known["validation"], known["epoch"], known["ended"]
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path}: expected a checkpoint of this run, got {type(error).__name__}: {error}"
+        ) from None

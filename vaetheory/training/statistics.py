@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import stdtrit
 
-from vaetheory._validation import as_array, fraction
+from vaetheory._validation import SQUARABLE, as_array, fraction, squarable
+from vaetheory.by_value import ByValue
 
 
-@dataclass(frozen=True)
-class Interval:
+@dataclass(frozen=True, eq=False)
+class Interval(ByValue):
     """A mean over seeds and the interval of its expectation.
 
     Attributes
@@ -53,8 +54,9 @@ def interval(values: ArrayLike, *, level: float = 0.95, overlap: float = 0.0) ->
     (2.0, -0.484138, 4.484138)
     """
     array = as_array("values", values, ndim=1)
-    fraction("level", level, low=0.0, high=1.0)
-    fraction("overlap", overlap, low=0.0, high=np.finfo(float).max)
+    level = fraction("level", level, low=0.0, high=1.0)
+    overlap = fraction("overlap", overlap, low=0.0, high=SQUARABLE)
+    squarable("values", array)
     n = len(array)
     if n == 0:
         raise ValueError("values: expected at least one, got none")

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from vaetheory._validation import require, sequence
+from vaetheory.by_value import ByValue
 from vaetheory.training.objectives import OBJECTIVES
 from vaetheory.training.statistics import Interval, interval
 
@@ -16,8 +18,8 @@ REFERENCE = "half"
 MEASURES = ("elbo", "importance", "evidence", "rate", "distortion")
 
 
-@dataclass(frozen=True)
-class Row:
+@dataclass(frozen=True, eq=False)
+class Row(ByValue):
     """One objective at one scale.
 
     Attributes
@@ -68,6 +70,15 @@ def table(results: Sequence[Mapping[str, Any]]) -> list[Row]:
     >>> table(results)[0].behind["elbo"].mean
     1.5
     """
+    results = sequence("results", results)
+    for number, result in enumerate(results):
+        require(f"results[{number}]", result, Mapping, "a result of run_task")
+        missing = {"scale", "objective", "seed", "measures", "sizes", "outputs"} - result.keys()
+        if missing:
+            raise ValueError(
+                f"results[{number}]: expected a result of run_task, got one without "
+                f"{', '.join(sorted(missing))}"
+            )
     if not results:
         raise ValueError("results: expected at least one, got none")
     rows = []

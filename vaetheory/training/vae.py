@@ -8,15 +8,35 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vaetheory._validation import Array, as_array, positive
+from vaetheory._validation import (
+    Array,
+    as_array,
+    boolean,
+    data_set,
+    dimension,
+    finite_numbers,
+    fraction,
+    integer,
+    option,
+    positive,
+    require,
+    same_leading,
+    scales,
+)
+from vaetheory.by_value import ByValue
 from vaetheory.gaussians import LOG_2PI
 from vaetheory.objectives import baggins, bilbo, profile_likelihood
-from vaetheory.training.networks import Network
+from vaetheory.training.data import UNITS
+from vaetheory.training.networks import Network, widths
 from vaetheory.training.objectives import Objective
 
 
-@dataclass(frozen=True)
-class Units:
+class TooLargeError(FloatingPointError, ValueError):
+    """A number of a network, a loss or a likelihood does not fit in float64."""
+
+
+@dataclass(frozen=True, eq=False)
+class Units(ByValue):
     """The fixed affine maps at the data's ends of the networks.
 
     The encoder sees (x - loc) / scale, the decoder's means are loc + scale times its outputs.
@@ -30,6 +50,15 @@ class Units:
 
     loc: Array
     scale: Array
+
+    def __post_init__(self) -> None:
+        loc, scale = as_array("loc", self.loc, ndim=1), scales("scale", self.scale)
+        if scale.ndim and scale.shape != loc.shape:
+            raise ValueError(
+                f"scale: expected a number or shape {loc.shape} as loc has, got {scale.shape}"
+            )
+        object.__setattr__(self, "loc", loc)
+        object.__setattr__(self, "scale", scale)
 
     @classmethod
     def of(cls, X: Array, kind: str) -> Units:
@@ -47,19 +76,20 @@ class Units:
         >>> Units.of(np.array([[0.0, 1.0], [2.0, 1.0]]), "pooled").scale.round(6).tolist()
         0.707107
         """
-        if kind == "plain":
+        X = data_set("X", X)
+        if option("kind", kind, UNITS) == "plain":
             return cls(np.zeros(X.shape[1]), np.array(1.0))
         # Less the first row, so that a common offset costs no digits.
         loc = X[0] + (X - X[0]).mean(axis=0)
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             # Refused below.
             variance = ((X - loc) ** 2).mean(axis=0)
         scale = np.sqrt(variance.mean() if kind == "pooled" else variance)
         return cls(loc, positive("spread of the training data", scale, max_ndim=1))
 
 
-@dataclass(frozen=True)
-class Vae:
+@dataclass(frozen=True, eq=False)
+class Vae(ByValue):
     """Encoder, decoder, objective and units; parameters are one vector `(count,)`.
 
     Parameters
@@ -82,6 +112,20 @@ class Vae:
     units: Units
     information: float = 2.0
     pooled: bool = False
+
+    def __post_init__(self) -> None:
+        require("objective", self.objective, Objective)
+        for name in ("data_dim", "latent_dim"):
+            dimension(name, getattr(self, name))
+        object.__setattr__(self, "hidden", widths("hidden", self.hidden))
+        require("units", self.units, Units)
+        if len(self.units.loc) != self.data_dim:
+            raise ValueError(
+                f"units: expected those of {self.data_dim} dimensions, got {len(self.units.loc)}"
+            )
+        high = np.finfo(np.float64).max
+        fraction("information", self.information, low=0.0, high=float(high))
+        boolean("pooled", self.pooled)
 
     @cached_property
     def encoder(self) -> Network:
@@ -111,6 +155,7 @@ class Vae:
 
         Log variances and log deviations begin at or around zero, in the data's own units.
         """
+        integer("seed", seed)
         params = np.zeros(self.count)
         for kind, part in enumerate(self.split(params)[:2]):
             network = (self.encoder, self.decoder)[kind]
@@ -120,10 +165,12 @@ class Vae:
 
     def encode(self, params: Array, X: Array) -> tuple[Array, Array]:
         """Posterior means and log deviations, `(N, d)` each."""
+        params, X = self._parameters(params), rows_of("X", X, self.data_dim)
         inner, _, extra = self.split(params)
         layers = self.encoder.layers(inner)
-        code = self.encoder.forward(layers, (X - self.units.loc) / self.units.scale)[-1]
-        return self._posterior(code, extra)
+        with np.errstate(all="ignore"):
+            code = self.encoder.forward(layers, (X - self.units.loc) / self.units.scale)[-1]
+        return self._posterior(in_range("params and X", code), extra)
 
     def _posterior(self, code: Array, extra: Array) -> tuple[Array, Array]:
         d = self.latent_dim
@@ -135,9 +182,13 @@ class Vae:
 
     def decode(self, params: Array, z: Array) -> tuple[Array, Array | None]:
         """Means of the likelihood `(N, D)` and, where the decoder gives them, log deviations."""
+        params, z = self._parameters(params), rows_of("z", z, self.latent_dim)
         layers = self.decoder.layers(self.split(params)[1])
-        out = self.decoder.forward(layers, z)[-1]
-        loc = self.units.loc + self.units.scale * out[:, : self.data_dim]
+        with np.errstate(all="ignore"):
+            out = self.decoder.forward(layers, z)[-1]
+            loc = self.units.loc + self.units.scale * out[:, : self.data_dim]
+        in_range("params and z", out)
+        in_range("params and z", loc)
         if self.objective.likelihood != "learned":
             return loc, None
         return loc, out[:, self.data_dim :] / 2
@@ -159,8 +210,8 @@ class Vae:
 
         Raises
         ------
-        FloatingPointError
-            If a number overflows.
+        TooLargeError
+            A FloatingPointError and a ValueError: if a number overflows.
 
         Notes
         -----
@@ -168,6 +219,17 @@ class Vae:
         `profile_likelihood`, with their gradients in closed form: in the means m / (B v), in the
         reconstructions (x - xhat) / (B sigma^2).
         """
+        params, X = self._parameters(params), rows_of("X", X, self.data_dim)
+        noise = rows_of("noise", noise, self.latent_dim)
+        same_leading("noise", noise, "X", X)
+        try:
+            return self._loss_and_gradient(params, X, noise)
+        except FloatingPointError as error:
+            raise TooLargeError(
+                f"params, X and noise: expected numbers that the networks can take, got {error}"
+            ) from None
+
+    def _loss_and_gradient(self, params: Array, X: Array, noise: Array) -> tuple[float, Array]:
         gradient = np.empty(self.count)
         (enc, dec, extra), (enc_slope, dec_slope, extra_slope) = (
             self.split(params), self.split(gradient),
@@ -262,12 +324,29 @@ class Vae:
                 extra_slope[:d] = wide.sum(axis=0)
         return float(divergence) - term, code_slope
 
+    def _parameters(self, params: ArrayLike) -> Array:
+        found = finite_numbers("params", params)
+        if found.shape != (self.count,):
+            raise ValueError(f"params: expected shape ({self.count},), got {found.shape}")
+        return found
+
     def checked(self, name: str, X: ArrayLike) -> Array:
         """Return `X` as data `(N, D)` of this model, or raise a ValueError."""
-        array = as_array(name, X, ndim=2)
-        if array.shape[1] != self.data_dim or not len(array):
-            raise ValueError(
-                f"{name}: expected a non-empty data set of shape (N, {self.data_dim}), "
-                f"got {array.shape}"
-            )
-        return array
+        return rows_of(name, as_array(name, X), self.data_dim)
+
+
+def in_range(name: str, array: Array) -> Array:
+    """Return `array`, or raise a `TooLargeError` if it overflowed."""
+    if not np.isfinite(array).all():
+        raise TooLargeError(f"{name}: expected outputs that fit in float64, got an overflow")
+    return array
+
+
+def rows_of(name: str, value: ArrayLike, size: int) -> Array:
+    """Return `value` as non-empty finite rows `(N, size)`, not copied if it is."""
+    array = finite_numbers(name, value)
+    if array.ndim != 2 or array.shape[1] != size or not len(array):
+        raise ValueError(
+            f"{name}: expected a non-empty data set of shape (N, {size}), got {array.shape}"
+        )
+    return array

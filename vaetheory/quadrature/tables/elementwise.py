@@ -8,6 +8,7 @@ import numpy as np
 
 from vaetheory._validation import Array
 from vaetheory.likelihoods import ElementwiseLikelihood
+from vaetheory.likelihoods.bounds import checked_bounds
 from vaetheory.quadrature.blocks import Index
 from vaetheory.quadrature.tables.base import Table
 from vaetheory.rounding import ULP
@@ -25,7 +26,7 @@ class ElementwiseTable(Table):
 
     def __init__(self, likelihood: ElementwiseLikelihood, data: Array) -> None:
         super().__init__(likelihood, data)
-        low, high = likelihood.curvature_bounds(data)
+        low, high = checked_bounds(likelihood, data)
         #: Greatest second derivative in modulus, over all data and dimensions.
         self.steepest = float(np.maximum(np.abs(low), np.abs(high)).max())
         self.convexity = 0.5 * max(float(np.max(high)), 0.0)

@@ -1,0 +1,114 @@
+"""Methods that many classes have, with their arguments read in one place."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from vaetheory._validation import finite_numbers, generator, numbers
+
+#: Reads an argument of a name.
+Reader: TypeAlias = Callable[[str, Any], Any]
+
+_READERS: Mapping[str, Reader] = {
+    "rng": generator,
+    "jacobian": finite_numbers,
+    "x": finite_numbers,
+    "weights": finite_numbers,
+}
+
+
+def read_arguments(
+    cls: type,
+    wanted: Mapping[str, tuple[str, ...]],
+    *,
+    defined: bool,
+    reader: Reader = numbers,
+) -> None:
+    """Let methods that a class defines read their arguments before they see them.
+
+    Arrays become float64 arrays, whatever they came as; no warnings come from inside.
+
+    Parameters
+    ----------
+    cls : type
+    wanted : mapping of str to tuple of str
+        Methods, and those of their arguments that are read.
+    defined : bool
+        Whether a result that is NaN is refused.
+    reader : callable
+        What reads the arrays.
+    """
+    for name in wanted.keys() & vars(cls).keys():
+        if callable(vars(cls)[name]):
+            setattr(cls, name, _reading(vars(cls)[name], wanted[name], defined, reader))
+
+
+def _reading(
+    method: Callable[..., Any], names: tuple[str, ...], defined: bool, reader: Reader
+) -> Callable[..., Any]:
+    every = list(inspect.signature(method).parameters)
+    places = [
+        (every.index(name), name, _READERS.get(name, reader)) for name in names if name in every
+    ]
+
+    @functools.wraps(method)
+    def reading(*args: Any, **kwargs: Any) -> Any:
+        given = list(args)
+        read: dict[str, Any] = {}
+        for place, name, of in places:
+            if place < len(given):
+                given[place] = read[name] = of(name, given[place])
+            elif name in kwargs:
+                kwargs[name] = read[name] = of(name, kwargs[name])
+        _require_fit(read)
+        try:
+            with np.errstate(all="ignore"):
+                found = method(*given, **kwargs)
+        except ValueError as error:
+            if "weights" not in read or "expected" in str(error):
+                raise
+            raise ValueError(
+                "weights: expected one for each output of the decoder, got shape "
+                f"{read['weights'].shape}"
+            ) from error
+        if defined and isinstance(found, np.ndarray | np.floating) and np.isnan(found).any():
+            raise ValueError(
+                f"{' and '.join(read)}: expected numbers at which "
+                f"{type(args[0]).__name__}.{method.__name__} has a value in the range of float64, "
+                f"got {', '.join(_range(value) for value in read.values())}"
+            )
+        return found
+
+    return reading
+
+
+def _range(array: Any) -> str:
+    return f"{np.min(array):g}..{np.max(array):g}"
+
+
+def _require_fit(read: Mapping[str, Any]) -> None:
+    """Demand that arrays which go together have shapes that do."""
+    shapes = {name: np.shape(value) for name, value in read.items()}
+    if "params" in shapes and "jacobian" in shapes:
+        size, shape = shapes["params"][-1], shapes["jacobian"]
+        if len(shape) < 2 or shape[-2] != size:
+            raise ValueError(f"jacobian: expected shape (..., {size}, d), got {shape}")
+    if "x" in shapes and "log_weights" in shapes:
+        data, weights = shapes["x"], shapes["log_weights"]
+        if len(data) != 2 or 0 in data or 0 in weights or weights[-1] != data[0]:
+            raise ValueError(
+                f"x and log_weights: expected shapes (N, D) and (..., N), got {data} and {weights}"
+            )
+    if "z" in shapes and "weights" in shapes:
+        try:
+            np.broadcast_shapes(shapes["z"][:-1], shapes["weights"][:-1])
+        except ValueError:
+            raise ValueError(
+                f"weights: expected the leading axes of z, got shapes {shapes['weights']} and "
+                f"{shapes['z']}"
+            ) from None

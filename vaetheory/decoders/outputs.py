@@ -1,0 +1,59 @@
+"""What a decoder may return: arrays of NumPy's, in double precision."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaetheory._validation import short
+
+_HINT = (
+    "write it with autograd.numpy, or give a Decoder whose `__call__`, `jacobian` and `hessian` "
+    "return float64 arrays"
+)
+
+
+def as_output(raw: object, name: str = "decoder") -> NDArray[Any]:
+    """Return what a decoder gave as an array, or say what is wrong with its type.
+
+    Examples
+    --------
+    >>> as_output([1.0]).tolist()
+    [1.0]
+    """
+    if type(raw) is np.ndarray:
+        return raw
+    if isinstance(raw, np.ma.MaskedArray) and np.ma.getmaskarray(raw).any():
+        raise ValueError(f"{name}: expected arrays without masked entries, got {short(raw)}")
+    known = isinstance(raw, np.ndarray | np.generic | list | tuple | int | float)
+    if not known and (hasattr(raw, "__array__") or hasattr(raw, "detach")):
+        kind = f"{type(raw).__module__.partition('.')[0]}.{type(raw).__name__}"
+        raise ValueError(
+            f"{name}: expected NumPy arrays, got a {kind}, which autograd cannot follow: {_HINT}"
+        )
+    try:
+        return np.asarray(raw)
+    except Exception:
+        raise ValueError(f"{name}: expected arrays of numbers, got {short(raw)}") from None
+
+
+def double(raw: object, name: str) -> NDArray[Any]:
+    """As `as_output`, of real numbers that are not of less than double precision."""
+    array = as_output(raw, name)
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{name}: expected real numbers, got an array of {array.dtype}")
+    if array.dtype.kind == "f" and array.dtype.itemsize < 8:
+        raise ValueError(
+            f"{name}: expected float64 arrays, got {array.dtype}: {single(array.dtype)}"
+        )
+    return array
+
+
+def single(kind: object = "float32") -> str:
+    """Why less than double precision will not do, and what to do about it."""
+    return (
+        f"the precision of {kind} leaves too few digits for evidences and derivatives; compute in "
+        "float64 (a PyTorch module: .double())"
+    )
