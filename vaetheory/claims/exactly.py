@@ -3,7 +3,7 @@
 Examples
 --------
 >>> f"{cos(number(100.5)):.20f}"
-'0.99952062532835142346'
+'0.99952062532835145842'
 """
 
 from __future__ import annotations
