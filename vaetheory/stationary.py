@@ -32,6 +32,11 @@ _MOST_HERMITE = 2**16
 _LATTICES = {1: 5, 2: 4, 3: 2}
 
 
+#: A step in the mean and one in the precision gain more together than by themselves: seen was 1.9
+#: times as much, of counts with steep rates.
+_COUPLED = 4.0
+
+
 @dataclass(frozen=True, eq=False)
 class StationaryPosterior(Posterior):
     """A Gaussian posterior at which the ELBO is stationary, with its ELBO.
@@ -43,7 +48,8 @@ class StationaryPosterior(Posterior):
     value : array (...)
         The ELBO there, in nats.
     error : array (...)
-        Estimate of the error of `value` plus `deficit`.
+        Estimate of the error of `value` plus four times `deficit`, by which the ELBO of a
+        stationary point is missed at most.
     deficit : array (...)
         Estimate, in nats, of what the ELBO (where the covariance is shared, its mean over the
         data) still gains on the way to the stationary point, with what the quadrature does not
@@ -161,7 +167,7 @@ def stationary_posterior(
         loc.reshape(*shape, d),
         cov.reshape(*shape, d, d),
         value=bound.value.reshape(shape),
-        error=(bound.error + deficit).reshape(shape),
+        error=(bound.error + _COUPLED * deficit).reshape(shape),
         deficit=deficit.reshape(shape),
         status=status.reshape(shape),
         iterations=iterations,

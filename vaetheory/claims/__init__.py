@@ -1,4 +1,4 @@
-"""The registry: every claim, in the order of the theory."""
+"""The registry: every claim, in the order of the theory, and last what it is measured with."""
 
 from vaetheory.claims import (
     baggins,
@@ -8,6 +8,7 @@ from vaetheory.claims import (
     half_network,
     hessian_estimator,
     instability,
+    instrument,
     optimal_decoder,
     riemannian_likelihood,
     smooth_decoder,
@@ -28,4 +29,5 @@ CLAIMS: tuple[Claim, ...] = (
     instability.CLAIM,
     baggins.CLAIM,
     half_network.CLAIM,
+    instrument.CLAIM,
 )

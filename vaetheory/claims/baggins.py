@@ -50,6 +50,33 @@ CLAIM = Claim(
             examples=12,
         ),
         Proposition(
+            label="10a-weighted",
+            title="A datum of weight k counts as k data, in every moment",
+            statement=(
+                r"T(x, \hat x; w) = T(x^{(k)}, \hat x^{(k)}),\quad w_n \propto k_n,\quad "
+                r"x^{(k)} \text{ has each } x_n \text{ repeated } k_n \text{ times}"
+            ),
+            hypotheses=(_MOMENTS, _TERM, ("natural weights", r"k_n \in \{0, 1, 2, \dots\}")),
+            kind="identity",
+            instances=bounded_likelihood.weighted_fits(),
+            check=bounded_likelihood.weights_are_counts,
+            controls=(
+                Control(
+                    "weights ignored",
+                    partial(bounded_likelihood.weights_are_counts, weighted=lambda k: k > 0),
+                ),
+                Control(
+                    "weights squared",
+                    partial(bounded_likelihood.weights_are_counts, weighted=lambda k: k**2),
+                ),
+                Control(
+                    "one datum more",
+                    partial(bounded_likelihood.weights_are_counts, weighted=lambda k: k + 1),
+                ),
+            ),
+            uses=("10a",),
+        ),
+        Proposition(
             label="10a-evidence",
             title="BILBO + BAGGINS is a lower bound of the log evidence, noisy or not",
             statement=(

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 
-from vaetheory.claims import batch_information, batch_size, digit_bilbo, floating_prior
+from vaetheory.claims import (
+    batch_information,
+    batch_size,
+    bound_gradients,
+    digit_bilbo,
+    floating_prior,
+)
 from vaetheory.claims.batch_scenes import model_batches
 from vaetheory.claims.claim import Claim, Control, Proposition
 
@@ -59,6 +65,41 @@ CLAIM = Claim(
                 ),
             ),
             examples=10,
+        ),
+        Proposition(
+            label="6a-gradient",
+            title="Its gradients, and those of its correction, are the derivatives of the formulas",
+            statement=(
+                r"\nabla_{m, s}\,\mathrm{BILBO}_B = -\nabla_{m, s}\,I,\quad "
+                r"\nabla_{m, s}\,(\mathrm{BILBO}_B - \hat c_B/B) = "
+                r"-\nabla_{m, s}\,(I + \hat c_B/B),\quad "
+                r"\hat c_B \text{ as } c \text{ in 6f, with the moments of the batch}"
+            ),
+            hypotheses=(_ENCODER, _FINITE, ("two or more", r"B \ge 2,\text{ distinct means}")),
+            kind="identity",
+            instances=bound_gradients.gradient_scenes(),
+            check=bound_gradients.gradients_agree,
+            controls=(
+                Control(
+                    "the information without its half",
+                    partial(
+                        bound_gradients.gradients_agree,
+                        expected=bound_gradients.twice_the_information,
+                    ),
+                ),
+                Control(
+                    "twice the correction",
+                    partial(
+                        bound_gradients.gradients_agree,
+                        expected=bound_gradients.twice_the_optimism,
+                    ),
+                ),
+                Control(
+                    "a correction of the other sign",
+                    partial(bound_gradients.gradients_agree, expected=bound_gradients.other_sign),
+                ),
+            ),
+            uses=("6a",),
         ),
         Proposition(
             label="6b",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from autograd import grad
@@ -90,6 +91,50 @@ def _library(scene: FitScene, x: Array, xhat: Array) -> tuple[float, Array]:
     h = scene.information[0] if scene.pooled else scene.presumed
     found = baggins(x, xhat, information=h, pooled=scene.pooled)
     return float(found.value), np.asarray(found.information)
+
+
+# 10a-weighted -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class WeightedFit:
+    """A fit, and how often each of its data counts."""
+
+    fit: FitScene
+    counts: tuple[int, ...]
+
+
+@st.composite
+def weighted_fits(draw: DrawFn) -> WeightedFit:
+    """Fits at up to four nats whose data count nought to three times; what counts varies."""
+    fit = draw(fit_scenes(levels=(1.0, 0.5, 0.0, 2.0, 4.0)))
+    counts = draw(st.tuples(*[st.integers(0, 3)] * len(fit.x)))
+    kept = np.repeat(fit.data, counts, axis=0)
+    assume(len(kept) > 0 and np.ptp(kept, axis=0).min() > 0)
+    return WeightedFit(fit, counts)
+
+
+def weights_are_counts(
+    scene: WeightedFit, *, weighted: Callable[[Any], Any] = lambda k: k
+) -> Certificate:
+    """The term of weighted data against that of the data repeated."""
+    fit, counts = scene.fit, np.array(scene.counts)
+    h = fit.information[0] if fit.pooled else fit.presumed
+    options: dict[str, Any] = {"information": h, "pooled": fit.pooled}
+    rows = np.repeat(np.arange(len(counts)), counts)
+    repeated = baggins(fit.data[rows], fit.fits[rows], **options)
+    weights = np.asarray(weighted(counts), dtype=float)
+    found = baggins(fit.data, fit.fits, weights=weights, **options)
+    size = 10 + float(np.abs(repeated.log_scale).sum())
+    spread = float(np.ptp(fit.data[rows], axis=0).min()) / float(np.abs(fit.data).max() + 1)
+    rounding = gamma(200) * size / spread**2
+    return Certificate.all_of(
+        Certificate.identity(found.value, repeated.value, scale=size, rounding=rounding),
+        Certificate.identity(found.log_scale, repeated.log_scale, scale=size, rounding=rounding),
+        Certificate.identity(
+            found.information, repeated.information, scale=size, rounding=rounding
+        ),
+    )
 
 
 # 10b --------------------------------------------------------------------------------------------

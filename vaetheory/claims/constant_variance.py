@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from vaetheory.claims import (
+    bent_surfaces,
     digit_variances,
     flat_coordinates,
     linear_gaussian,
@@ -313,6 +314,25 @@ CLAIM = Claim(
             figure=_FIGURE,
             resolution=5e-2,
             examples=10,
+        ),
+        Proposition(
+            label="5f-arc",
+            title="On a line arc length makes the metric constant, and leaves the curve its bend",
+            statement=(
+                r"|\partial_s f| = 1,\quad \partial_s f\cdot\partial_s^2 f = 0,\quad "
+                r"\partial_s^2 f = \frac1{|f'|^2}"
+                r"\Big(f'' - \frac{f'\cdot f''}{|f'|^2}f'\Big),\quad s = \int|f'|\,dz"
+            ),
+            hypotheses=(("an immersed curve", r"d = 1,\ f' \ne 0"),),
+            kind="identity",
+            instances=bent_surfaces.arcs(),
+            check=bent_surfaces.unit_speed,
+            controls=(
+                Control("one power of the speed", partial(bent_surfaces.unit_speed, power=1)),
+                Control("the tangential part added", partial(bent_surfaces.unit_speed, sign=1.0)),
+                Control("twice the bend", partial(bent_surfaces.unit_speed, bent=2.0)),
+            ),
+            uses=("5f",),
         ),
         Proposition(
             label="5f-sphere",

@@ -9,7 +9,7 @@ from functools import partial
 
 from hypothesis import strategies as st
 
-from vaetheory.claims import half_measures, half_training
+from vaetheory.claims import adam_steps, half_measures, half_training
 from vaetheory.claims.claim import Claim, Control, Proposition
 from vaetheory.claims.training_scenes import tiny_runs
 
@@ -81,6 +81,28 @@ CLAIM = Claim(
                 ),
             ),
             uses=("6a", "10a"),
+        ),
+        Proposition(
+            label="11b-step",
+            title="Steps of training are Adam's, with both bias corrections",
+            statement=(
+                r"\theta_t = \theta_{t-1} - \alpha\,\frac{m_t/(1-\beta_1^t)}"
+                r"{\sqrt{v_t/(1-\beta_2^t)} + \epsilon},\quad "
+                r"m_t = \beta_1 m_{t-1} + (1-\beta_1)g_t,\ "
+                r"v_t = \beta_2 v_{t-1} + (1-\beta_2)g_t^2;"
+                r"\quad |\theta_1 - \theta_0| = \alpha \text{ but for } \epsilon"
+            ),
+            hypotheses=(_ADAM,),
+            kind="identity",
+            instances=adam_steps.descents(),
+            check=adam_steps.steps_are_adams,
+            controls=(
+                Control("no correction of m", partial(adam_steps.steps_are_adams, first=False)),
+                Control("no correction of v", partial(adam_steps.steps_are_adams, second=False)),
+                Control("epsilon under the root", partial(adam_steps.steps_are_adams, rooted=True)),
+                Control("0.9 for 0.999", partial(adam_steps.steps_are_adams, slow=0.9)),
+            ),
+            uses=("11b",),
         ),
         Proposition(
             label="11c",

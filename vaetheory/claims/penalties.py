@@ -251,6 +251,14 @@ def small_variations(
                 rounding=rounding * size,
             )
         )
+    # The library names the leading term itself, at every size of the variation.
+    for found in (up, down):
+        parts.append(
+            Certificate.identity(
+                found.second_order, value * scales**2, scale=abs(value) * scales[0] ** 2,
+                rounding=rounding * (abs(value) + size) * scales**2, blurred=blurred * scales,
+            )
+        )  # fmt: skip
     return Certificate.all_of(*parts)
 
 

@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 
 from vaetheory.claims import (
+    bent_surfaces,
     every_family,
     fisher_identities,
     no_metric,
@@ -71,6 +72,40 @@ CLAIM = Claim(
             examples=60,
         ),
         Proposition(
+            label="7a-divergence",
+            title="The divergence within each family is the mean of the log ratio",
+            statement=(
+                r"\mathrm{KL}(p_\theta\,\|\,p_{\theta'}) = "
+                r"\mathbb E_{p_\theta}[\log p(x|\theta) - \log p(x|\theta')] \ge 0"
+            ),
+            hypotheses=(
+                ("fixed support", r"\{x: p(x|\theta) > 0\}\text{ does not depend on }\theta"),
+                ("a closed form", r"\text{every family but Student's } t"),
+            ),
+            kind="identity",
+            instances=fisher_identities.pairs(),
+            check=fisher_identities.divergence_is_mean_ratio,
+            controls=(
+                *(
+                    Control(
+                        f"nine tenths ({name})",
+                        partial(fisher_identities.divergence_is_mean_ratio, lowered=name),
+                    )
+                    for name in fisher_identities.WITH_DIVERGENCE
+                ),
+                Control(
+                    "the reverse divergence",
+                    partial(fisher_identities.divergence_is_mean_ratio, reverse=True),
+                ),
+                Control(
+                    "half the Fisher length",
+                    partial(fisher_identities.divergence_is_mean_ratio, to_second_order=True),
+                ),
+            ),
+            uses=("7a",),
+            examples=6,
+        ),
+        Proposition(
             label="7b",
             title="The pull-back metric is a tensor, definite where the decoder is an immersion",
             statement=(
@@ -109,6 +144,57 @@ CLAIM = Claim(
             ),
             uses=("7a",),
             examples=60,
+        ),
+        Proposition(
+            label="7b-curvature",
+            title="The curvature of the pull-back metric is Gauss's, of the surface it pulls back",
+            statement=(
+                r"K = \frac{N_{11}\cdot N_{22} - |N_{12}|^2}{\det g},\quad "
+                r"N_{ij} = \partial_i\partial_j Y - \Gamma^k_{ij}\,\partial_k Y,\quad "
+                r"R^a_{bcd} = K(\delta^a_c g_{bd} - \delta^a_d g_{bc}),\quad Y = y\circ f"
+            ),
+            hypotheses=(
+                (
+                    "isometric families",
+                    r"y(\theta) \in \mathbb R^n,\ Dy^\top Dy = F(\theta)"
+                    r"\text{; of a categorical on the sphere of radius 2}",
+                ),
+                ("an immersion", r"g = DY^\top DY \succ 0,\ d = 2"),
+            ),
+            kind="identity",
+            instances=bent_surfaces.bent_surfaces(),
+            check=bent_surfaces.curvature_is_intrinsic,
+            controls=(
+                Control(
+                    "the product added",
+                    partial(
+                        bent_surfaces.curvature_is_intrinsic,
+                        classical=partial(bent_surfaces.gauss, sign=1.0),
+                    ),
+                ),
+                Control(
+                    "not divided by the area",
+                    partial(
+                        bent_surfaces.curvature_is_intrinsic, classical=bent_surfaces.undivided
+                    ),
+                ),
+                Control(
+                    "second derivatives with their tangential part",
+                    partial(
+                        bent_surfaces.curvature_is_intrinsic,
+                        classical=bent_surfaces.with_normal_connection,
+                    ),
+                ),
+                Control(
+                    "half the connection",
+                    partial(
+                        bent_surfaces.curvature_is_intrinsic,
+                        classical=partial(bent_surfaces.gauss, halved=0.5),
+                    ),
+                ),
+            ),
+            uses=("7b",),
+            examples=20,
         ),
         Proposition(
             label="7c",
@@ -157,7 +243,7 @@ CLAIM = Claim(
             uses=("3b", "7a"),
             figure="riemannian-likelihood",
             resolution=5e-2,
-            examples=4,
+            examples=6,
         ),
         Proposition(
             label="7d",

@@ -13,7 +13,13 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from vaetheory._validation import Array
-from vaetheory.claims import analytic_radius, digits, sharpening, strategies
+from vaetheory.claims import (
+    analytic_radius,
+    digits,
+    sharpening,
+    strategies,
+    varying_covariances,
+)
 from vaetheory.claims.claim import Certificate, Claim, Control, Proposition
 from vaetheory.claims.strategies import EncodedData, Vector
 from vaetheory.optimal_decoder import OptimalDecoder
@@ -370,6 +376,36 @@ CLAIM = Claim(
             ),
             uses=("2a",),
             examples=50,
+        ),
+        Proposition(
+            label="2b-varying",
+            title="Where the covariances differ the second derivative has a term of the precision",
+            statement=(
+                r"\partial_i\partial_j f^*(z) = \mathrm{Cov}_{q(x|z)}"
+                r"\big[x,\ \tilde s_i\tilde s_j - (S(x)^{-1})_{ij}\big],\quad "
+                r"\tilde s = s - \mathbb E_{q(x|z)}[s]"
+            ),
+            hypotheses=(("Gaussian encoder", r"q(z|x) = \mathcal N(m(x), S(x))"),),
+            kind="identity",
+            instances=varying_covariances.varying_points(),
+            check=varying_covariances.hessian_has_the_precision,
+            controls=(
+                Control(
+                    "no precision",
+                    partial(
+                        varying_covariances.hessian_has_the_precision,
+                        formula=varying_covariances.without_precision,
+                    ),
+                ),
+                Control(
+                    "the precision added",
+                    partial(
+                        varying_covariances.hessian_has_the_precision,
+                        formula=varying_covariances.added_precision,
+                    ),
+                ),
+            ),
+            uses=("2a",),
         ),
         Proposition(
             label="2c",

@@ -26,6 +26,7 @@ from vaetheory.figures import (
     half_network,
     hessian_estimator,
     instability,
+    instrument,
     optimal_decoder,
     overview,
     riemannian_likelihood,
@@ -53,6 +54,7 @@ FIGURES: Mapping[str, Draw] = {
     "instability": instability.draw,
     "baggins": baggins.draw,
     "half-network": half_network.draw,
+    "instrument": instrument.draw,
     "digits": digits.draw,
 }
 MANIFEST = "manifest.json"

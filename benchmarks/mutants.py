@@ -1,0 +1,187 @@
+"""Formulas of the library changed one at a time, and whether `verify` refutes the change.
+
+    python benchmarks/mutants.py --jobs 2
+    python benchmarks/mutants.py --only "elbo" --everything
+
+The list is `mutants.json`; each old text stands once in its file, which a test of the suite
+demands, so who changes such a line changes it there as well. Each mutant is put into a copy of the
+package, never into the package itself, and the propositions that should care are run on it with the
+instances of the quick profile. It is killed when one of them is refuted. Controls are left out:
+they say something of the check, not of the library.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1] / "vaetheory"
+LIST = Path(__file__).with_name("mutants.json")
+#: Seconds that one mutant may take; one that loops for ever is killed by that as well.
+_PATIENCE = 1200
+
+_CHILD = """
+import dataclasses, json, sys, time
+from vaetheory import CLAIMS
+from vaetheory.claims.runner import run_proposition
+labels, stop = json.loads(sys.argv[1])
+for claim in CLAIMS:
+    for p in claim.propositions:
+        if labels and p.label not in labels:
+            continue
+        begun = time.process_time()
+        found = run_proposition(dataclasses.replace(p, controls=()), shrink=False)
+        seconds = time.process_time() - begun
+        print(json.dumps([p.label, found.verdict, found.message, seconds]), flush=True)
+        if stop and found.verdict == "refuted":
+            sys.exit()
+"""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A formula with one thing changed.
+
+    Attributes
+    ----------
+    name : str
+        What is wrong, in a few words.
+    file : str
+        Within the package.
+    old, new : str
+        The text, which stands once in the file, and what takes its place.
+    refuted_by : tuple of str
+        Propositions of which one at least must be refuted.
+    survives : str
+        Why nothing refutes it, where that is so.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    refuted_by: tuple[str, ...] = ()
+    survives: str = ""
+
+
+def read() -> list[Mutant]:
+    """The list."""
+    rows = json.loads(LIST.read_text(encoding="utf-8"))
+    return [Mutant(**{**row, "refuted_by": tuple(row.get("refuted_by", ()))}) for row in rows]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a mutant: who refuted it, who could not decide, and the CPU seconds."""
+
+    mutant: Mutant
+    refuted: tuple[str, ...]
+    undecided: tuple[str, ...]
+    seconds: float
+    failure: str
+
+    @property
+    def killed(self) -> bool:
+        """Whether a proposition was refuted; that the program ends is not enough."""
+        return bool(self.refuted)
+
+
+def mutated(mutant: Mutant, folder: Path) -> Path:
+    """Copy the package into a folder, with the mutant in it."""
+    copy = folder / PACKAGE.name
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    path = copy / mutant.file
+    text = path.read_text(encoding="utf-8")
+    count = text.count(mutant.old)
+    if count != 1:
+        raise ValueError(f"{mutant.name}: expected its text once in {mutant.file}, found {count}")
+    path.write_text(text.replace(mutant.old, mutant.new), encoding="utf-8")
+    return copy
+
+
+def run(mutant: Mutant, *, labels: Sequence[str] | None = None, stop: bool = True) -> Outcome:
+    """Run the propositions that should refute a mutant, or others: of no labels all.
+
+    Parameters
+    ----------
+    mutant : Mutant
+    labels : sequence of str, optional
+        By default `mutant.refuted_by`.
+    stop : bool
+        Whether the first refutation is enough.
+    """
+    if labels is None and mutant.survives:
+        return Outcome(mutant, (), (), 0.0, "")
+    chosen = list(mutant.refuted_by if labels is None else labels)
+    with tempfile.TemporaryDirectory() as folder:
+        mutated(mutant, Path(folder))
+        threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")
+        told, failure = "", ""
+        try:
+            done = subprocess.run(
+                [sys.executable, "-c", _CHILD, json.dumps([chosen, stop])],
+                cwd=folder, env={**os.environ, **threads, "PYTHONPATH": folder},
+                capture_output=True, text=True, timeout=_PATIENCE, check=False,
+            )  # fmt: skip
+            told = done.stdout
+            if done.returncode:
+                failure = (done.stderr.strip().splitlines() or ["it ended"])[-1]
+        except subprocess.TimeoutExpired as late:
+            told = (late.stdout or b"").decode()
+            failure = f"no answer in {_PATIENCE} seconds"
+    rows = [json.loads(line) for line in told.splitlines() if line.startswith("[")]
+    # Without controls what passes is not confirmed either, but its message says so.
+    undecided = [r for r in rows if r[1] == "inconclusive" and "no controls" not in r[2]]
+    refuted = tuple(row[0] for row in rows if row[1] == "refuted")
+    labels_of = tuple(row[0] for row in undecided)
+    return Outcome(mutant, refuted, labels_of, sum(row[3] for row in rows), failure)
+
+
+def table(outcomes: Iterator[Outcome]) -> Iterator[str]:
+    """Lines that say of each mutant what became of it."""
+    for found in outcomes:
+        if found.killed:
+            told = f"killed by {', '.join(found.refuted)}"
+        elif found.mutant.survives:
+            told = f"survives: {found.mutant.survives}"
+        else:
+            told = "SURVIVED " + (found.failure or ", ".join(found.mutant.refuted_by))
+        if found.undecided:
+            told += f" (no verdict: {', '.join(found.undecided)})"
+        yield f"{found.seconds:7.1f} s  {found.mutant.name:58s} {told}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run mutants; the exit status is the number of those that survived and should not."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", default="", help="part of the names of mutants, or of their file")
+    parser.add_argument(
+        "--labels", nargs="+", help="propositions to run instead of the mutant's own"
+    )
+    parser.add_argument("--everything", action="store_true", help="run all propositions to the end")
+    parser.add_argument("--jobs", type=int, default=1, help="mutants at a time")
+    options = parser.parse_args(arguments)
+    chosen = [m for m in read() if options.only in f"{m.name} {m.file}"]
+    labels = [] if options.everything else options.labels
+    outcomes: list[Outcome] = []
+    with ThreadPoolExecutor(options.jobs) as pool:
+        for found in pool.map(lambda m: run(m, labels=labels, stop=not options.everything), chosen):
+            outcomes.append(found)
+            print(*table(iter([found])), flush=True)
+    survivors = [f for f in outcomes if not f.killed and not f.mutant.survives]
+    seconds = sum(f.seconds for f in outcomes)
+    print(f"{len(outcomes)} mutants, {len(survivors)} survived, {seconds:.0f} CPU seconds")
+    return len(survivors)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

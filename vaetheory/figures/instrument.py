@@ -1,0 +1,91 @@
+"""Claim 0: true errors against stated ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from vaetheory import log_evidence
+from vaetheory.claims.designed import Bump, Designed, Wave, log_mass
+from vaetheory.claims.evidence_errors import FarLine
+from vaetheory.claims.exactly import Number, off
+from vaetheory.claims.expectation_errors import KINDS, Expected, expectations_of
+from vaetheory.figures.panels import Exponents, draw_bound, draw_panels, draw_series
+
+# Errors below this are drawn at it: what is exact has no place on a logarithmic axis.
+_LEAST = 1e-17
+
+
+def _needle(power: int, depth: float) -> Designed:
+    """A needle of width 2^-power on a floor that is `depth` nats below its top."""
+    needle, floor = Bump(0.0, (0.0,), (2.0**-power,)), Wave(0.0, (0.0,), 0.0)
+    share = float(log_mass(floor)) - depth - float(log_mass(needle))
+    return Designed((needle, Wave(share, (0.0,), 0.0)))
+
+
+def _pairs(found: Sequence[tuple[float, float, Number]]) -> np.ndarray:
+    """True and stated errors `(2, n)` of values, stated errors and truths."""
+    rows = [(max(off(value, truth), _LEAST), error) for value, error, truth in found]
+    return np.array([row for row in rows if np.isfinite(row[1])]).T
+
+
+def _draw(axes: Axes, series: dict[str, np.ndarray], title: str) -> Exponents:
+    axes.set(xscale="log", yscale="log")
+    for number, (name, pairs) in enumerate(series.items()):
+        draw_series(axes, number, name, *pairs, filled=False)
+    both = np.concatenate(list(series.values()), axis=1)
+    ends = np.array([both.min(), both.max()])
+    draw_bound(axes, "what is stated is true", ends, ends)
+    axes.set(xlabel="true error", ylabel="stated error", title=title)
+    axes.legend(loc="lower right")
+    return {}
+
+
+def evidence_panel(axes: Axes) -> Exponents:
+    """0a and 0a-rounding: dropped mass, few nodes, and rounding."""
+    dropped, cut, rounded = [], [], []
+    for power in range(6, 15):
+        for depth in (28.0, 30.0, 32.0):
+            scene = _needle(power, depth)
+            found = log_evidence(scene.model, np.ones(1))
+            dropped.append((float(found.value), float(found.error), scene.log_evidence()[0]))
+    for width in (0.03, 0.0625, 0.125, 0.25):
+        for budget in (500, 700, 1000):
+            scene = Designed((Bump(0.0, (0.0,), (1.0,)), Bump(-2.0, (0.75,), (width,))))
+            found = log_evidence(scene.model, np.ones(1), max_nodes=budget)
+            cut.append((float(found.value), float(found.error), scene.log_evidence()[0]))
+    for bias in (0.3, 1e2, 1e4, 1e6):
+        for scale in (1e-2, 1e-4, 1e-6):
+            line = FarLine(0.75, bias, scale, 1.3)
+            found = log_evidence(line.model, np.array([line.x]))
+            rounded.append((float(found.value), float(found.error), line.log_evidence()))
+    series = {
+        "a floor that is dropped": _pairs(dropped),
+        "few nodes": _pairs(cut),
+        "rounding": _pairs(rounded),
+    }
+    return _draw(axes, series, "0a: log evidences (nats)")
+
+
+def expectation_panel(axes: Axes) -> Exponents:
+    """0d: expectations under a Gaussian in one dimension, by few nodes and many."""
+    series: dict[str, list[tuple[float, float]]] = {name: [] for name in KINDS}
+    for row in range(max(len(kind.parameters) for kind in KINDS.values())):
+        chosen = tuple(k.parameters[row % len(k.parameters)] for k in KINDS.values())
+        for most in (60, 200, 2000, 20_000):
+            found = expectations_of(Expected(chosen, 1, most, 1e-3))
+            for k, (name, kind) in enumerate(KINDS.items()):
+                truth, size = kind.mean(chosen[k])
+                away = abs(float(found.value[k]) - truth) / size
+                if np.isfinite(found.error[k]):
+                    series[name].append((max(away, _LEAST), float(found.error[k]) / size))
+    drawn = {name: np.array(pairs).T for name, pairs in series.items() if pairs}
+    return _draw(axes, drawn, "0d: Gaussian expectations (relative to E|g|)")
+
+
+def draw(figure: Figure) -> list[Exponents]:
+    """Draw true errors against stated ones, of evidences and of Gaussian expectations."""
+    return draw_panels(figure, evidence_panel, expectation_panel)
