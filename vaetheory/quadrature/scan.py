@@ -53,8 +53,8 @@ class Scan(Search):
     def begin(self, grid: Grid) -> None:
         """Look at every cell of the grid, and of what surrounds it."""
         self._inner(grid)
-        # Log joints so large that their last digit is a share of a nat tell nothing of the evidence;
-        # a search as far out as such data are would not end.
+        # The last digit of log joints so large is a share of a nat: of the evidence they tell
+        # nothing, and a search as far out as such data are would not end.
         self.gave_up |= ~(ULP * (self.table.peak - self.level) < _UNREADABLE)
         self.alive[self.gave_up] = False
         if self.gave_up.all():
