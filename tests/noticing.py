@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from vaetheory import CLAIMS
+from vaetheory import CLAIMS, LatentModel, stationary
 from vaetheory.claims.runner import run_proposition
 
 PROPOSITIONS = {p.label: p for c in CLAIMS for p in c.propositions}
@@ -21,3 +21,25 @@ def scale_result(monkeypatch, owner, name, factor):
     """Multiply what `owner.name` returns by `factor`."""
     original = getattr(owner, name)
     monkeypatch.setattr(owner, name, lambda *a, **k: factor * original(*a, **k))
+
+
+def bend_by_gauss_newton(monkeypatch):
+    """Let stationary posteriors take the Gauss-Newton part for the mean Hessian."""
+    original = stationary._moments
+
+    def without_residual(model, X, loc, root, rule):
+        found = original(model, X, loc, root, rule)
+        bend = stationary._gauss_newton(model, X, loc, root, rule)
+        return dataclasses.replace(found, bend=bend)
+
+    monkeypatch.setattr(stationary, "_moments", without_residual)
+
+
+def count_prior(monkeypatch, times):
+    """Let log joints have the log prior so many times."""
+    original = LatentModel.log_joint
+
+    def counted(self, X, z):
+        return original(self, X, z) - 0.5 * (times - 1) * (z**2).sum(axis=-1)
+
+    monkeypatch.setattr(LatentModel, "log_joint", counted)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from noticing import assert_noticed, scale_result
+from noticing import assert_noticed, bend_by_gauss_newton, count_prior, scale_result
 
 from vaetheory.claims.families import FAMILIES, family_scenes
 from vaetheory.decoders import FunctionDecoder
@@ -97,14 +97,13 @@ def test_a_metric_without_the_fisher_information(monkeypatch):
 
 
 def test_a_posterior_precision_without_the_residual(monkeypatch):
-    original = LatentModel.potential_derivatives
-
-    def gauss_newton_only(self, X, z):
-        gradient, _, safe = original(self, X, z)
-        return gradient, safe, safe
-
-    monkeypatch.setattr(LatentModel, "potential_derivatives", gauss_newton_only)
+    bend_by_gauss_newton(monkeypatch)
     assert_noticed("7c", bug="no residual term in A")
+
+
+def test_a_posterior_that_counts_the_prior_twice(monkeypatch):
+    count_prior(monkeypatch, 2.0)
+    assert_noticed("7c", bug="A = 2 I + ...")
 
 
 def test_a_prior_counted_twice(monkeypatch):
@@ -116,7 +115,6 @@ def test_a_prior_counted_twice(monkeypatch):
         return gradient, hessian + unit, safe + unit
 
     monkeypatch.setattr(LatentModel, "potential_derivatives", doubled)
-    assert_noticed("7c", bug="A = 2 I + ...")
     assert_noticed("7d-penalty", bug="A = 2 I + ...")
 
 
