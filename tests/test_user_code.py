@@ -178,3 +178,47 @@ def test_decoders_that_overflow_far_out_are_still_integrated():
     expected = np.log(terms.sum() * (z[1] - z[0]))
     off = abs(found.value[0] - expected)
     assert off <= found.error[0] + 1e-9, f"{found.value[0]}, not {expected}: off by {off:.3g}"
+
+
+def _saturated(z):
+    return 1e6 * anp.tanh(300 * z + 40) + 1e8
+
+
+def _overflowing_within(z):
+    return 1 / (1 + anp.exp(-1000 * (z + 5)))
+
+
+def _cancelling(z):
+    return (anp.sin(0.01 * z) + 1e6) - 1e6 + z
+
+
+def _softmax(z):
+    u = anp.exp(anp.concatenate([z, -60 - z, 0 * z], axis=-1))
+    return u / anp.sum(u, axis=-1, keepdims=True)
+
+
+def _kinks_whose_hessian_is_rounding(z):
+    return anp.tanh(anp.abs(3.1 * z + 0.7) - anp.abs(3.1 * z - 0.2) - 0.9 + 0 * z)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [_saturated, _overflowing_within, _cancelling, _softmax, _kinks_whose_hessian_is_rounding],
+    ids=lambda f: f.__name__[1:],
+)
+def test_derivatives_that_are_rounding_are_not_called_wrong(function):
+    model = LatentModel(function, likelihoods.Gaussian(scale=0.5), 1)
+    assert model.latent_dim == 1, "a decoder whose values are right is taken"
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_networks_of_any_size_of_weight_are_taken(seed):
+    rng = np.random.default_rng(seed)
+    act = (anp.tanh, anp.abs, anp.sin, lambda u: anp.maximum(u, 0.0))[seed % 4]
+    w, b = 10 ** rng.uniform(-3, 3) * rng.normal(size=(2, 2, 16))
+    v = 10 ** rng.uniform(-6, 6) * rng.normal(size=(16, 8))
+    offset = 10 ** rng.uniform(-3, 8) * rng.normal(size=8)
+    model = LatentModel(
+        lambda z: act(z @ w + b[0]) @ v + offset, likelihoods.Gaussian(scale=0.5), 2
+    )
+    assert model.data_dim == 8, "an ordinary network is taken"

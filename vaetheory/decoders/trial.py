@@ -20,7 +20,7 @@ _ROUNDING = 1e-12
 #: Steps over which a double hardly changes, and a float32 is rounded; one beside the other.
 _STEPS = 2.0 ** -np.array([25.0, 22.0])
 #: Noise, relative to the outputs, that only single precision has; float64 has 1e-16.
-_SINGLE = 2.0**-30
+_SINGLE = 2.0**-27
 
 
 def require_decoder(decoder: Decoder, dim: int, name: str = "decoder") -> int:
@@ -148,7 +148,8 @@ def _require_double(decoder: Decoder, z: Array, name: str) -> None:
     if noise[0] > _SINGLE and noise[1] < 32 * noise[0]:
         raise ValueError(
             f"{name}: expected values computed in float64, got some with noise of "
-            f"{noise[0]:.1g} of their size near z = {z.tolist()}, as float32 has it: {single()}"
+            f"{noise[0]:.1g} of their size near z = {z.tolist()}, as float32 has it (or terms that "
+            f"cancel): {single()}"
         )
 
 
