@@ -11,7 +11,7 @@ from vaetheory.models import LatentModel
 from vaetheory.quadrature.blocks import Index, blocks
 from vaetheory.quadrature.pairs import MAX_PAIRS, Pairs, TooManyPairs, keep, select, split
 from vaetheory.quadrature.rules import LADDER, TensorRule, tensor_rule
-from vaetheory.quadrature.sums import LEAST, MOST, TAIL, Observable, Part, Sums, columns_of
+from vaetheory.quadrature.sums import LEAST, MOST, TAIL, Observable, Part, Sums, add_up, columns_of
 from vaetheory.quadrature.tables import Table
 from vaetheory.rounding import ULP
 
@@ -88,8 +88,12 @@ def integrate(
                 found.scale(np.exp(shift - out.shift)[pairs.datum])
             found.put(now, part)
             out.nodes += sizes[i] * np.bincount(some.datum, minlength=n)
-            error, total = out.relative(part, some.datum)
-            total += np.bincount(pairs.datum, np.where(rung > i, found.value, 0.0), minlength=n)
+            # What waits for a larger rule counts as it was found.
+            later = rung > i
+            coming = tuple(
+                add_up(pairs.datum[later], values[later], n) for values in (found.value, found.size)
+            )
+            error, total = out.relative(part, some.datum, (coming[0], coming[1]))
             worst = error.sum(axis=-1)
             last = i == len(rules) - 1
             # A part of what is left is spent: the error never exceeds the tolerance.

@@ -32,6 +32,8 @@ def add_up(datum: Index, values: Array, n: int) -> Array:
     if values.ndim == 1:
         return np.bincount(datum, values, minlength=n).astype(np.float64, copy=False)
     flat = values.reshape(len(values), int(np.prod(values.shape[1:])))
+    if not flat.shape[1]:
+        return np.zeros((n, *values.shape[1:]))
     out = np.stack([np.bincount(datum, column, minlength=n) for column in flat.T], axis=-1)
     return out.reshape(n, *values.shape[1:]).astype(np.float64, copy=False)
 
@@ -143,16 +145,20 @@ class Sums:
         """The sums of some data."""
         return Sums(**{f.name: getattr(self, f.name)[which] for f in fields(self)})
 
-    def relative(self, part: Part, datum: Index) -> tuple[Array, Array]:
+    def relative(
+        self, part: Part, datum: Index, waiting: tuple[Array, Array] | None = None
+    ) -> tuple[Array, Array]:
         """Errors of a part `(P, a)` in units of the weight, and what the totals would be `(N,)`.
 
         Where there are observables the worst of them counts, each relative to its modulus.
+        `waiting` are values `(N,)` and sizes `(N, K)` that are to come on top.
         """
         n = len(self.shift)
-        total = self.total + add_up(datum, part.value, n)
+        value, size = (0.0, 0.0) if waiting is None else waiting
+        total = self.total + value + add_up(datum, part.value, n)
         if not self.size.shape[1]:
             return part.error, total
-        size = self.size + add_up(datum, part.size, n)
+        size = self.size + size + add_up(datum, part.size, n)
         unit = total[:, None] / np.maximum(size, 1e-300)
         return np.maximum(part.error, (part.moment_error * unit[datum][..., None]).max(1)), total
 
