@@ -5,6 +5,7 @@ import autograd.numpy as anp
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from mpmath import mp, mpf
 from piecewise import Piecewise, piecewise
 
@@ -45,6 +46,30 @@ def test_the_kink_that_no_node_had_seen():
     model = LatentModel(lambda z: anp.maximum(z - kink, 0.0), likelihoods.Gaussian(scale=scale), 1)
     result = log_evidence(model, [[x]])
     assert_covered(result, mpf("-0.36085362852048713"), "the issue's own")
+
+
+@st.composite
+def hats(draw):
+    """A hat or a box, narrower than the nodes of a broad posterior are apart."""
+    width = draw(st.sampled_from((0.03, 0.06, 0.1, 0.02, 0.01)))
+    height = draw(st.sampled_from((1.0, 0.1, 0.01, 3.0)))
+    place = draw(st.floats(-2, 2, allow_subnormal=False))
+    if draw(st.booleans()):
+        slope = 2 * height / width
+        kinks = (place, place + width / 2, place + width)
+        bends, jumps = (slope, -2 * slope, slope), (0.0, 0.0, 0.0)
+    else:
+        kinks, bends, jumps = (place, place + width), (0.0, 0.0), (height, -height)
+    away = draw(st.sampled_from((0.0, 1.0)))
+    at = place + draw(st.sampled_from((0.0, 0.5, -1.0)))
+    return Piecewise(kinks, bends, jumps, 1.0, draw(st.sampled_from((0.5, 0.1, 2.0))), at, away)
+
+
+@settings(max_examples=100)
+@given(hats())
+def test_narrow_hats_and_boxes_in_broad_posteriors_are_within_the_error(case):
+    # No node of the lattices over the prior need be in them: the survey's samples are.
+    assert_covered(log_evidence(case.model(), case.datum()), case.log_evidence(), case)
 
 
 @settings(max_examples=40)

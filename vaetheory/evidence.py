@@ -73,7 +73,9 @@ def log_evidence(
     Integral
         `value` (...) in nats; `error` (...), an estimate, is the absolute error of the log
         evidence: quadrature estimate + estimated bound of the truncation + rounding. It is
-        infinite where the budget left nothing to say. `status` is "reached" where
+        infinite where the budget left nothing to say. It knows nothing of a bump that lies between
+        all samples of the decoder (d = 1: narrower than 0.01; on the plane some tenths), see Limits
+        in the documentation. `status` is "reached" where
         `error <= rtol`, and "gave up" where `max_nodes` was spent first, or where a datum is so far
         from all that the decoder says that the last digit of its log joint is 1e-3 nats or more.
 

@@ -107,6 +107,8 @@ class Scan(Search):
         # How far each pair is from resolved; both grow fourfold from a level to a coarser one.
         rough = slope * (grid.curve / MAX_CURVE)
         np.maximum(rough, table.bend_of(grid.bend, slope) / MAX_BEND, out=rough)
+        # Kinked cells are not merged into coarser ones, whose nodes might be all beside the kinks.
+        rough[:, grid.kinked] = np.maximum(rough[:, grid.kinked], 1.0)
         self._first_modes(joint, rough, boxes)
         upper = np.minimum(table.upper(log_prob, slope, grid.reach), table.peak[:, None])
         del log_prob, slope

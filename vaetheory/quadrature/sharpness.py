@@ -31,7 +31,8 @@ def sharp(table: Table, cells: Grid, slope: Array, most: Array) -> Flags:
     """
     bend = table.bend_of(cells.bend, slope) / _MAX_BEND
     out: Flags = ~(np.maximum(bend, slope * cells.curve / _MAX_CURVE) <= most)
-    return out
+    # What is like no polynomial is not resolved by nodes farther apart than it is wide.
+    return out | cells.kinked
 
 
 def sharp_mass(table: Table, cells: Grid, boxes: Boxes, level: Array, most: Array) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vaetheory._validation import Array
 from vaetheory.gaussians import standard_log_prob
@@ -12,7 +13,7 @@ from vaetheory.models import LatentModel
 from vaetheory.quadrature.blocks import Index
 from vaetheory.quadrature.grid import CELLS, MOST_CELLS, Mesh, inner, level
 from vaetheory.quadrature.tables import Table
-from vaetheory.quadrature.variation import SAFETY, batch, vary_mesh
+from vaetheory.quadrature.variation import SAFETY, batch, kinked, vary_mesh
 
 #: A decoder is wavy on a grid where it leaves its tangent by this share of its change ...
 _WAVY = 0.45
@@ -39,6 +40,8 @@ class Grid:
         At the centres.
     reach, curve, bend, rough : array (C,)
         See `Variation` and `Table.bend`.
+    kinked : array of bool (C,)
+        Cells of a line that are looked at with nodes of their own, see `variation.kinked`.
     """
 
     cells: int
@@ -47,24 +50,31 @@ class Grid:
     curve: Array
     bend: Array
     rough: Array
+    kinked: NDArray[np.bool_]
 
     def take(self, which: Index) -> Grid:
         """Some of the cells; `cells` stays."""
         return Grid(
             self.cells, self.params[which], self.reach[which], self.curve[which],
-            self.bend[which], self.rough[which],
+            self.bend[which], self.rough[which], self.kinked[which],
         )  # fmt: skip
 
 
-def _sample(model: LatentModel, table: Table, mesh: Mesh) -> tuple[Array, ...]:
-    """Parameters at the centres of a mesh, reach, curve, bend and roughness of its cells."""
+def _sample(model: LatentModel, table: Table, mesh: Mesh, cells: int) -> Grid:
+    """Sample the decoder in the cells of a mesh, `cells` an axis."""
     step = batch(model)
     parts = []
     for i in range(0, len(mesh), step):
         v = vary_mesh(model, table, mesh.take(np.s_[i : i + step]))
         bend = SAFETY**2 * table.bend(v.centre, v.delta)
-        parts.append((v.centre, v.reach, v.curve, bend, v.rough))
-    return tuple(np.concatenate(p) for p in zip(*parts, strict=True))
+        bent = np.zeros(len(bend), dtype=bool)
+        if model.latent_dim == 1:
+            # The coordinates of the outputs themselves: what differences of them are rounded by.
+            sizes = np.abs(table.coordinates(v.centre)).max(axis=-1)
+            bent = kinked(v.delta, sizes)
+        parts.append((v.centre, v.reach, v.curve, bend, v.rough, bent))
+    params, reach, curve, bend, rough, bent = (np.concatenate(p) for p in zip(*parts, strict=True))
+    return Grid(cells, params, reach, curve, bend, rough, bent.astype(bool))
 
 
 def sample_grid(model: LatentModel, table: Table) -> Grid:
@@ -73,7 +83,7 @@ def sample_grid(model: LatentModel, table: Table) -> Grid:
     cells = CELLS[d]
     weight = np.exp(standard_log_prob(level(d, cells).centre))
     while True:
-        grid = Grid(cells, *_sample(model, table, inner(d, cells)))
+        grid = _sample(model, table, inner(d, cells), cells)
         # Cells in which it looks nothing like a plane, apart from what is small anyway.
         wavy = (grid.rough > _WAVY) & (grid.reach > 1)
         if cells == MOST_CELLS[d] or weight @ wavy <= _WAVY_SHARE * weight.sum():

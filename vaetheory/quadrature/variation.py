@@ -16,6 +16,7 @@ from vaetheory._validation import Array
 from vaetheory.models import LatentModel
 from vaetheory.quadrature.grid import Boxes, Mesh, corner_bits
 from vaetheory.quadrature.tables import Table
+from vaetheory.rounding import ULP
 
 #: Safety factor of the variation of decoder outputs and log likelihoods between samples.
 SAFETY = 1.5
@@ -30,6 +31,11 @@ ROUGH = {1: 0.2, 2: 0.2, 3: 0.35, 4: 0.35}
 #: ... that rises so many times higher than they show.
 UNSEEN = 3.0
 _INSIDE = np.array([[0.501, 0.617, 0.432, 0.691], [-0.612, 0.309, -0.47, 0.538]])
+#: On a line more of them cost little: bumps between neighbours are seen by none.
+_INSIDE_LINE = np.array([[-0.79, -0.612, -0.395, -0.193, 0.217, 0.388, 0.613, 0.786]]).T
+#: Degree of the polynomial that a cell is compared with, and the share of the distance from a plane
+#: that this leaves of a smooth function. Of a kink, a jump or a narrow bump it leaves more.
+_DEGREE, _SMOOTH = 4, 0.03
 _NUMBERS = 1_000_000
 
 
@@ -40,7 +46,8 @@ def offsets(d: int) -> Array:
     At the corners a decoder is farthest from a plane, as a rule; those inside are irregular, so
     that no symmetry is hit by all.
     """
-    return np.concatenate([2.0 * corner_bits(d) - 1.0, _INSIDE[:, :d]])
+    inside = _INSIDE_LINE if d == 1 else _INSIDE[:, :d]
+    return np.concatenate([2.0 * corner_bits(d) - 1.0, inside])
 
 
 @lru_cache(maxsize=8)
@@ -49,6 +56,31 @@ def _fit(d: int) -> tuple[Array, Array]:
     design = np.concatenate([np.ones((len(points), 1)), points], axis=1)
     inverse = np.linalg.pinv(design)
     return inverse, np.eye(len(points)) - design @ inverse
+
+
+@lru_cache(maxsize=1)
+def _beyond_polynomials() -> Array:
+    """Matrix from values at the centre and the samples of a line to what a polynomial leaves."""
+    points = np.concatenate([[0.0], offsets(1)[:, 0]])
+    design = np.polynomial.legendre.legvander(points, _DEGREE)
+    return np.eye(len(points)) - design @ np.linalg.pinv(design)
+
+
+def kinked(changes: Array, sizes: Array) -> NDArray[np.bool_]:
+    """Mark cells of a line in which a decoder is like no polynomial.
+
+    Parameters
+    ----------
+    changes : array (C, K, D)
+        From the centres to the samples, in the table's coordinates.
+    sizes : array (C,)
+        Of what these are differences of: rounding is no kink.
+    """
+    delta = np.concatenate([np.zeros((len(changes), 1, changes.shape[-1])), changes], axis=1)
+    left = np.abs(_beyond_polynomials() @ delta).max(axis=1)
+    misfit = np.abs(misfit_matrix(1) @ delta).max(axis=1)
+    out: NDArray[np.bool_] = (left > _SMOOTH * misfit + 64 * ULP * sizes[:, None]).any(axis=-1)
+    return out
 
 
 def misfit_matrix(d: int) -> Array:
