@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from vaetheory._validation import sequence, short
 from vaetheory.certify import exact
 from vaetheory.certify.arithmetic import Arithmetic, NotProved, Number
 from vaetheory.certify.enclosure import Enclosure
@@ -86,7 +87,7 @@ def _radius(radius: Any, default: Fraction) -> Fraction:
         return default
     found = exact.positive("radius", radius)
     if found < _LEAST:
-        raise ValueError(f"radius: expected at least 1e-250, got {radius!r:.80}")
+        raise ValueError(f"radius: expected at least 1e-250, got {short(radius)}")
     return found
 
 
@@ -161,9 +162,7 @@ def elbo(model: Any, x: Any, loc: Any, var: Any, *, radius: exact.Exact | None =
     """
     model, point = _prepared(model, x)
     m = exact.vector("loc", loc, model.latent_dim)
-    v = exact.vector("var", var, model.latent_dim)
-    if min(v) <= 0:
-        raise ValueError(f"var: expected positive numbers, got {exact.texts(v)}")
+    v = exact.positives("var", var, model.latent_dim)
 
     def attempt(F: Arithmetic, bits: int) -> Number:
         target = objective_at(F, model, point, bits)
@@ -205,11 +204,11 @@ def stationary_point(
     if start is None:
         begin: Sequence[Fraction] = default_start(model, point)
     else:
-        m = exact.vector("start[0]", start[0], model.latent_dim)
-        v = exact.vector("start[1]", start[1], model.latent_dim)
-        if min(v) <= 0:
-            raise ValueError(f"start[1]: expected positive variances, got {exact.texts(v)}")
-        begin = m + v
+        pair = sequence("start", start)
+        if len(pair) != 2:
+            raise ValueError(f"start: expected mean and variance, got {len(pair)} entries")
+        begin = exact.vector("start[0]", pair[0], model.latent_dim)
+        begin += exact.positives("start[1]", pair[1], model.latent_dim)
     return _stationary(model, point, begin)
 
 

@@ -50,6 +50,10 @@ class Arithmetic(ABC):
         """Whether `z` is a complex number of this arithmetic."""
 
     @abstractmethod
+    def is_number(self, z: Any) -> bool:
+        """Whether `z` is a real or complex number of this arithmetic."""
+
+    @abstractmethod
     def finite(self, z: Number) -> bool:
         """Whether both ends are finite numbers."""
 

@@ -54,6 +54,9 @@ class Balls(Arithmetic):
     def is_complex(self, z: Number) -> bool:
         return isinstance(z, acb)
 
+    def is_number(self, z: Any) -> bool:
+        return isinstance(z, arb | acb)
+
     def finite(self, z: Number) -> bool:
         return z.is_finite()
 

@@ -70,6 +70,9 @@ class Intervals(Arithmetic):
     def is_complex(self, z: Number) -> bool:
         return isinstance(z, iv.mpc)
 
+    def is_number(self, z: Any) -> bool:
+        return isinstance(z, iv.mpf | iv.mpc)
+
     def finite(self, z: Number) -> bool:
         parts = (z.real, z.imag) if isinstance(z, iv.mpc) else (z,)
         return not any(end in _INFINITE for part in parts for end in part._mpi_)

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
-from vaetheory.certify import exact, expansions
+from vaetheory.certify import expansions
 from vaetheory.certify.arithmetic import Arithmetic, NotProved, Number
 from vaetheory.certify.cells import integrate
 from vaetheory.certify.exact import Vector
@@ -204,8 +204,8 @@ def majorant(model: Model, x: Vector) -> list[Fraction]:
     if isinstance(model.likelihood, Gaussian):
         out = [Fraction(0)]
         for row, c in zip(*model.likelihood.squares(len(x)), strict=True):
-            sizes = [[abs(w) * t for t in g] for w, g in zip(row, growth, strict=True)]
-            away = _plus([exact.dot([abs(w) for w in row], [abs(t) for t in x])], *sizes)
+            sizes = [[abs(w) * t for t in growth[i]] for i, w in row]
+            away = _plus([sum((abs(w * x[i]) for i, w in row), Fraction(0))], *sizes)
             square = [Fraction(0)] * (2 * len(away) - 1)
             for i, a in enumerate(away):
                 for j, b in enumerate(away):

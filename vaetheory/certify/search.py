@@ -86,6 +86,6 @@ def maximisers(model: Model, x: Vector, extra: Iterable[Sequence[Fraction]] = ()
     distinct: list[Vector] = []
     for value, centre in found:
         near = any(abs(centre[0] - c[0]) < Fraction(1, 10**9) for c in distinct)
-        if value > best - 1e-9 and not near:
+        if value >= best - 1e-9 * max(1.0, abs(best)) and not near:
             distinct.append(centre)
     return sorted(distinct)
