@@ -37,7 +37,7 @@ _LEAST = Fraction(1, 10**250)
 RADIUS = Fraction(1, 10**25)
 #: Numbers to enclose after which a proof is given up where nothing else is asked for: 10 to 20
 #: seconds.
-STEPS = 10_000_000
+STEPS = 8_000_000
 
 
 def _limited(steps: Any) -> AbstractContextManager[None]:
@@ -114,7 +114,7 @@ def log_evidence(
     radius : exact number, optional
         The radius to reach: 1e-30 for d = 1 and 1e-12 for d = 2 by default.
     steps : int, optional
-        Numbers to enclose after which the proof is given up, 10,000,000 by default: 10 to 20
+        Numbers to enclose after which the proof is given up, 8,000,000 by default: 10 to 20
         seconds.
 
     Returns

@@ -28,8 +28,8 @@ class _Steps:
     def __init__(self, most: int) -> None:
         self.most = self.left = most
 
-    def take(self) -> None:
-        self.left -= 1
+    def take(self, bits: int) -> None:
+        self.left -= 1 + bits // 300
         if self.left < 0:
             raise TooLong(f"it would take more than {self.most} steps")
 
@@ -41,8 +41,8 @@ _STEPS: ContextVar[_Steps | None] = ContextVar("steps", default=None)
 def at_most(steps: int) -> Iterator[None]:
     """Give up, with `TooLong`, what encloses more than so many exact numbers meanwhile.
 
-    They are a fair measure of time, and the same on every machine. Within another such limit it is
-    the other one that counts.
+    They are a fair measure of time, and the same on every machine; of many digits they count more
+    than once. Within another such limit it is the other one that counts.
     """
     if _STEPS.get() is not None:
         yield
@@ -70,7 +70,7 @@ class Balls(Arithmetic):
 
     def exact(self, value: Fraction | int | float) -> Number:
         if self._steps is not None:
-            self._steps.take()
+            self._steps.take(self.bits)
         if isinstance(value, Fraction):
             return arb(fmpq(value.numerator, value.denominator))
         return arb(value)

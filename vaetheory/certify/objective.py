@@ -15,6 +15,9 @@ from vaetheory.certify.exact import Vector
 from vaetheory.certify.likelihoods import Bernoulli, Gaussian, Poisson
 from vaetheory.certify.models import Model
 
+# The tails of a greater rate's logarithm are beyond what any quadrature here reaches.
+_LARGEST = 10_000
+
 
 class Objective(ABC):
     """The ELBO less the model's constant; d/dv is half the second derivative in m (heat flow)."""
@@ -213,6 +216,8 @@ def majorant(model: Model, x: Vector) -> list[Fraction]:
             out = _plus(out, square)
         return out
     if isinstance(model.likelihood, Poisson) and not any(t for g in growth for t in g[1:]):
+        if max(g[0] for g in growth) > _LARGEST:
+            raise NotProved(f"the decoder gives more than e^{_LARGEST} for a rate")
         pairs = zip(x, growth, strict=True)
         return [sum((t * g[0] + 3 ** math.ceil(g[0]) for t, g in pairs), Fraction(0))]
     raise ValueError(
