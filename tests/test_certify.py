@@ -428,7 +428,7 @@ PATCH = Model(decoders.SpherePatch("1"), NOISE)
         (lambda: decoders.Polynomial([[1]], [["1"], ["2"]]), "one vector a monomial"),
         (lambda: Model.of(PLAIN), "decoder: expected"),
         (lambda: certify.maximum(Model(CYLINDER, NOISE), ["1", "1", "0"]), "1 latent"),
-        (lambda: certify.elbo(Model(CIRCLE, NOISE), ["1", "0"], ["0"], ["-1"]), "var: expected"),
+        (lambda: certify.elbo(Model(CIRCLE, NOISE), ["1", "0"], ["0"], ["-1"]), "positive number"),
         (lambda: certify.stationary_point(PATCH, ["1", "0", "0"]), "closed form"),
     ],
 )

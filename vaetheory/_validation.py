@@ -290,7 +290,7 @@ def sequence(name: str, value: object) -> list[Any]:
         array = np.asarray(value)
         if array.ndim:
             return list(array)
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | range):
         return list(value)
     raise ValueError(f"{name}: expected a list or a tuple, got {short(value)}")
 

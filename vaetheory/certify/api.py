@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from vaetheory._validation import integer, sequence, short
 from vaetheory.certify import exact
 from vaetheory.certify.arithmetic import Arithmetic, NotProved, Number
+from vaetheory.certify.balls import at_most
 from vaetheory.certify.enclosure import Enclosure
 from vaetheory.certify.exact import Vector
 from vaetheory.certify.global_maximum import prove_maximum
@@ -32,6 +35,13 @@ RADII = {1: Fraction(1, 10**30), 2: Fraction(1, 10**12)}
 _LEAST = Fraction(1, 10**250)
 #: The radius of everything else.
 RADIUS = Fraction(1, 10**25)
+#: Numbers to enclose after which a proof is given up where nothing else is asked for: 10 to 20
+#: seconds.
+STEPS = 8_000_000
+
+
+def _limited(steps: Any) -> AbstractContextManager[None]:
+    return at_most(integer("steps", steps, low=1))
 
 
 @dataclass(frozen=True)
@@ -86,11 +96,13 @@ def _radius(radius: Any, default: Fraction) -> Fraction:
         return default
     found = exact.positive("radius", radius)
     if found < _LEAST:
-        raise ValueError(f"radius: expected at least 1e-250, got {radius!r:.80}")
+        raise ValueError(f"radius: expected at least 1e-250, got {short(radius)}")
     return found
 
 
-def log_evidence(model: Any, x: Any, *, radius: exact.Exact | None = None) -> Enclosure:
+def log_evidence(
+    model: Any, x: Any, *, radius: exact.Exact | None = None, steps: int = STEPS
+) -> Enclosure:
     """Enclose log p(x), tails included.
 
     Parameters
@@ -101,6 +113,9 @@ def log_evidence(model: Any, x: Any, *, radius: exact.Exact | None = None) -> En
         Decimal text ("0.1" is a tenth), fractions, or doubles taken as the numbers that they are.
     radius : exact number, optional
         The radius to reach: 1e-30 for d = 1 and 1e-12 for d = 2 by default.
+    steps : int, optional
+        Numbers to enclose after which the proof is given up, 8,000,000 by default: 10 to 20
+        seconds.
 
     Returns
     -------
@@ -112,7 +127,8 @@ def log_evidence(model: Any, x: Any, *, radius: exact.Exact | None = None) -> En
     ValueError
         For a bad input.
     NotProved
-        If the radius is not reached: no verdict rests on less.
+        If the radius is not reached, or not within the steps: no verdict rests on less. Numbers
+        beyond 1e308 end like this too where they must be searched for.
 
     Notes
     -----
@@ -130,11 +146,20 @@ def log_evidence(model: Any, x: Any, *, radius: exact.Exact | None = None) -> En
     """
     model, point = _prepared(model, x)
     wanted = _radius(radius, RADII[model.latent_dim])
-    domain = domain_of(model, point, bits_of(wanted) + 160)
-    return Prover(settled=False).log_evidence(model, point, domain, wanted)[0]
+    with _limited(steps):
+        domain = domain_of(model, point, bits_of(wanted) + 160)
+        return Prover(settled=False).log_evidence(model, point, domain, wanted)[0]
 
 
-def elbo(model: Any, x: Any, loc: Any, var: Any, *, radius: exact.Exact | None = None) -> Enclosure:
+def elbo(
+    model: Any,
+    x: Any,
+    loc: Any,
+    var: Any,
+    *,
+    radius: exact.Exact | None = None,
+    steps: int = STEPS,
+) -> Enclosure:
     """Enclose the ELBO of q = N(loc, diag(var)).
 
     Parameters
@@ -144,6 +169,8 @@ def elbo(model: Any, x: Any, loc: Any, var: Any, *, radius: exact.Exact | None =
     loc, var : (d,) exact numbers
     radius : exact number, optional
         1e-25 by default.
+    steps : int, optional
+        As in `log_evidence`.
 
     Raises
     ------
@@ -161,19 +188,18 @@ def elbo(model: Any, x: Any, loc: Any, var: Any, *, radius: exact.Exact | None =
     """
     model, point = _prepared(model, x)
     m = exact.vector("loc", loc, model.latent_dim)
-    v = exact.vector("var", var, model.latent_dim)
-    if min(v) <= 0:
-        raise ValueError(f"var: expected positive numbers, got {exact.texts(v)}")
+    v = exact.positives("var", var, model.latent_dim)
 
     def attempt(F: Arithmetic, bits: int) -> Number:
         target = objective_at(F, model, point, bits)
         return target.value(F.vector(m), F.vector(v)) + offset(F, model, point)
 
-    return Prover(settled=False).enclose(attempt, _radius(radius, RADIUS))
+    with _limited(steps):
+        return Prover(settled=False).enclose(attempt, _radius(radius, RADIUS))
 
 
 def stationary_point(
-    model: Any, x: Any, *, start: tuple[Any, Any] | None = None
+    model: Any, x: Any, *, start: tuple[Any, Any] | None = None, steps: int = STEPS
 ) -> StationaryPoint:
     """Prove a stationary point of the ELBO over Gaussians, for d = 2 over diagonal ones.
 
@@ -186,6 +212,8 @@ def stationary_point(
         As in `log_evidence`.
     start : pair of (d,) exact numbers, optional
         Mean and variance to climb from; near the posterior's peak by default.
+    steps : int, optional
+        As in `log_evidence`.
 
     Raises
     ------
@@ -202,15 +230,16 @@ def stationary_point(
     True
     """
     model, point = _prepared(model, x)
-    if start is None:
-        begin: Sequence[Fraction] = default_start(model, point)
-    else:
-        m = exact.vector("start[0]", start[0], model.latent_dim)
-        v = exact.vector("start[1]", start[1], model.latent_dim)
-        if min(v) <= 0:
-            raise ValueError(f"start[1]: expected positive variances, got {exact.texts(v)}")
-        begin = m + v
-    return _stationary(model, point, begin)
+    with _limited(steps):
+        if start is None:
+            begin: Sequence[Fraction] = default_start(model, point)
+        else:
+            pair = sequence("start", start)
+            if len(pair) != 2:
+                raise ValueError(f"start: expected mean and variance, got {len(pair)} entries")
+            m = exact.vector("start[0]", pair[0], model.latent_dim)
+            begin = m + exact.positives("start[1]", pair[1], model.latent_dim)
+        return _stationary(model, point, begin)
 
 
 def _stationary(model: Model, x: Vector, start: Sequence[Fraction]) -> StationaryPoint:
@@ -224,8 +253,14 @@ def _stationary(model: Model, x: Vector, start: Sequence[Fraction]) -> Stationar
     return StationaryPoint(tuple(means), tuple(variances), found, tuple(candidate.box))
 
 
-def maximum(model: Any, x: Any) -> Maximum:
+def maximum(model: Any, x: Any, *, steps: int = STEPS) -> Maximum:
     """Prove where the ELBO is greatest over *all* Gaussians, d = 1, by branch and bound.
+
+    Parameters
+    ----------
+    model, x, steps
+        As in `log_evidence`. Where the ELBO has no closed form, as for a network, the proof may
+        take several times the steps of the default.
 
     Raises
     ------
@@ -248,6 +283,11 @@ def maximum(model: Any, x: Any) -> Maximum:
     model, point = _prepared(model, x)
     if model.latent_dim != 1:
         raise ValueError(f"model: expected 1 latent dimension, got {model.latent_dim}")
+    with _limited(steps):
+        return _maximum(model, point)
+
+
+def _maximum(model: Model, point: Vector) -> Maximum:
     points = [_stationary(model, point, c) for c in maximisers(model, point)]
     highest = max(points, key=lambda p: p.elbo.mid).elbo
     wide = [wide_candidate(model, point, _centre(p)) for p in points]
@@ -275,11 +315,16 @@ def _centre(point: StationaryPoint) -> Vector:
     return tuple(e.mid for e in (*point.loc, *point.var))
 
 
-def gap(model: Any, x: Any, *, radius: exact.Exact | None = None) -> Enclosure:
+def gap(model: Any, x: Any, *, radius: exact.Exact | None = None, steps: int = STEPS) -> Enclosure:
     """Enclose log p(x) less the greatest ELBO over all Gaussians, d = 1.
 
     Where it is positive, *every* Gaussian q loses at least as much. For d = 2 it is the gap of the
     diagonal Gaussian that `stationary_point` finds.
+
+    Parameters
+    ----------
+    model, x, radius, steps
+        As in `log_evidence`; the steps are those of both together.
 
     Raises
     ------
@@ -294,8 +339,8 @@ def gap(model: Any, x: Any, *, radius: exact.Exact | None = None) -> Enclosure:
     True
     """
     model, point = _prepared(model, x)
-    evidence = log_evidence(model, point, radius=radius)
-    best = (
-        maximum(model, point).elbo if model.latent_dim == 1 else stationary_point(model, point).elbo
-    )
+    with _limited(steps):
+        evidence = log_evidence(model, point, radius=radius)
+        find = maximum if model.latent_dim == 1 else stationary_point
+        best = find(model, point).elbo
     return Enclosure.between(evidence.lower - best.upper, evidence.upper - best.lower)

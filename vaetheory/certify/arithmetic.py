@@ -26,6 +26,22 @@ class TooLong(NotProved):
     """A proof was given up, not refused: it would take too many steps."""
 
 
+#: Ends beyond 2^131072 are no fractions, and those below 2^-131072 are rounded outwards to it:
+#: operations on longer fractions would not end.
+_FARTHEST = 2**17
+
+
+def fraction_of(mantissa: int, exponent: int) -> tuple[Fraction, Fraction]:
+    """The number mantissa 2^exponent as a fraction, and by how much it may be wrong."""
+    size = mantissa.bit_length() + exponent
+    if mantissa and size > _FARTHEST:
+        raise NotProved(f"a number is beyond 2^{_FARTHEST}")
+    if size < -_FARTHEST:
+        return Fraction(0), Fraction(1, 2**_FARTHEST)
+    value = Fraction(mantissa << exponent) if exponent >= 0 else Fraction(mantissa, 1 << -exponent)
+    return value, Fraction(0)
+
+
 class Arithmetic(ABC):
     """Rigorous arithmetic at a fixed precision."""
 
@@ -50,12 +66,16 @@ class Arithmetic(ABC):
         """Whether `z` is a complex number of this arithmetic."""
 
     @abstractmethod
+    def is_number(self, z: Any) -> bool:
+        """Whether `z` is a real or complex number of this arithmetic."""
+
+    @abstractmethod
     def finite(self, z: Number) -> bool:
         """Whether both ends are finite numbers."""
 
     @abstractmethod
     def bounds(self, x: Number) -> tuple[Fraction, Fraction]:
-        """Both ends of a finite real number, exactly."""
+        """Both ends of a finite real number; exact, unless they are tiny: see `fraction_of`."""
 
     @abstractmethod
     def ends(self, x: Number) -> tuple[Number, Number]:

@@ -5,20 +5,53 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from vaetheory.certify.arithmetic import Arithmetic, NotProved, Number
+from vaetheory.certify.arithmetic import Arithmetic, NotProved, Number, TooLong, fraction_of
 
 try:
-    from flint import acb, arb, ctx, fmpq, fmpz
+    from flint import acb, arb, ctx, fmpq
 except ImportError:
     raise ImportError("certificates need python-flint: pip install 'vaetheory[certify]'") from None
 if not hasattr(ctx, "workprec"):
     raise ImportError(
         "certificates need python-flint 0.7.1 or newer: pip install -U 'vaetheory[certify]'"
     )
+
+
+class _Steps:
+    """How many steps are left."""
+
+    def __init__(self, most: int) -> None:
+        self.most = self.left = most
+
+    def take(self, bits: int) -> None:
+        self.left -= 1 + bits // 300
+        if self.left < 0:
+            raise TooLong(f"it would take more than {self.most} steps")
+
+
+_STEPS: ContextVar[_Steps | None] = ContextVar("steps", default=None)
+
+
+@contextmanager
+def at_most(steps: int) -> Iterator[None]:
+    """Give up, with `TooLong`, what encloses more than so many exact numbers meanwhile.
+
+    They are a fair measure of time, and the same on every machine; of many digits they count more
+    than once. Within another such limit it is the other one that counts.
+    """
+    if _STEPS.get() is not None:
+        yield
+        return
+    token = _STEPS.set(_Steps(steps))
+    try:
+        yield
+    finally:
+        _STEPS.reset(token)
 
 
 @contextmanager
@@ -33,8 +66,11 @@ class Balls(Arithmetic):
 
     def __init__(self, bits: int) -> None:
         self.bits = bits
+        self._steps = _STEPS.get()
 
     def exact(self, value: Fraction | int | float) -> Number:
+        if self._steps is not None:
+            self._steps.take(self.bits)
         if isinstance(value, Fraction):
             return arb(fmpq(value.numerator, value.denominator))
         return arb(value)
@@ -54,13 +90,19 @@ class Balls(Arithmetic):
     def is_complex(self, z: Number) -> bool:
         return isinstance(z, acb)
 
+    def is_number(self, z: Any) -> bool:
+        return isinstance(z, arb | acb)
+
     def finite(self, z: Number) -> bool:
         return z.is_finite()
 
     def bounds(self, x: Number) -> tuple[Fraction, Fraction]:
         if not x.is_finite():
             raise NotProved("a ball is not finite")
-        mid, rad = _fraction(x.mid()), _fraction(x.rad())
+        (mid, wrong), (rad, short) = (
+            fraction_of(*map(int, t.man_exp())) for t in (x.mid(), x.rad())
+        )
+        rad += wrong + short
         return mid - rad, mid + rad
 
     def ends(self, x: Number) -> tuple[Number, Number]:
@@ -116,10 +158,3 @@ class Balls(Arithmetic):
 @lru_cache(maxsize=64)
 def _legendre(order: int, bits: int) -> tuple[tuple[Number, Number], ...]:
     return tuple(arb.legendre_p_root(order, k, True) for k in range(order))
-
-
-def _fraction(x: Number) -> Fraction:
-    """A ball of radius zero, exactly."""
-    man, exp = x.man_exp()
-    man, exp = int(man), int(fmpz(exp))
-    return Fraction(man << exp) if exp >= 0 else Fraction(man, 1 << -exp)

@@ -26,7 +26,6 @@ _KEYS = (
 )  # fmt: skip
 _DEPENDENCIES = ("vaetheory", "python-flint", "mpmath")
 _VERSION = re.compile(r"\d[0-9A-Za-z.+!_-]{0,60}|not installed")
-_MOST_BITS = 10_000
 # Strings, which stay, and blanks between them.
 _BLANKS = re.compile(r'("(?:[^"\\]|\\.)*")|[ \t\r\n]+')
 # A longer file is no certificate of ours.
@@ -180,10 +179,6 @@ def canonical(name: str, value: Any) -> None:
 
 def _canonical_number(name: str, value: str) -> Fraction:
     found = exact.number(name, value)
-    # More digits than Python writes are as many as nobody wrote.
-    size = max(found.numerator.bit_length(), found.denominator.bit_length())
-    if size > _MOST_BITS:
-        raise ValueError(f"{name}: expected a number of fewer digits, got {value!r:.80}")
     written = exact.text(found)
     if written != value:
         raise ValueError(f"{name}: expected {written:.80}, got {value!r:.80}")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from fractions import Fraction
 from typing import Any, ClassVar
 
+from vaetheory._validation import sequence, short
 from vaetheory.certify import exact
 from vaetheory.certify.arithmetic import Arithmetic, Number
 from vaetheory.certify.exact import Exact, Matrix, Vector
@@ -62,7 +63,7 @@ class Decoder(ABC):
 def from_json(value: Any) -> Decoder:
     """The decoder that `as_json` wrote; anything else is a ValueError."""
     if not isinstance(value, dict) or value.get("kind") not in KINDS:
-        raise ValueError(f"decoder: expected one of {', '.join(KINDS)}, got {value!r:.80}")
+        raise ValueError(f"decoder: expected one of {', '.join(KINDS)}, got {short(value)}")
     cls = KINDS[value["kind"]]
     names = {f.name for f in fields(cls)}  # type: ignore[arg-type]
     if set(value) - {"kind"} != names:
@@ -131,8 +132,9 @@ class Polynomial(Decoder):
     def __init__(self, powers: Any, coefficients: Any) -> None:
         p = exact.matrix("powers", powers)
         c = exact.matrix("coefficients", coefficients)
-        if any(v.denominator != 1 or not 0 <= v <= 50 for row in p for v in row):
-            raise ValueError("powers: expected integers from 0 to 50")
+        for row in p:
+            for v in row:
+                exact.whole("powers", v, low=0, high=50)
         if len(p) != len(c):
             raise ValueError(
                 "powers and coefficients: expected one vector a monomial, got "
@@ -204,7 +206,8 @@ class _OfNumbers(Decoder):
         names = [f.name for f in fields(self)]  # type: ignore[arg-type]
         given = dict(zip(names, values, strict=False)) | named
         if set(given) != set(names) or len(values) + len(named) != len(names):
-            raise TypeError(f"{type(self).__name__}: expected {', '.join(names)}, got {given}")
+            came = ", ".join([str(len(values)), *named])
+            raise ValueError(f"{type(self).__name__}: expected {', '.join(names)}, got {came}")
         for name, value in given.items():
             object.__setattr__(self, name, exact.positive(name, value))
 
@@ -360,11 +363,8 @@ class Sinh(Decoder):
     size: int
 
     def __init__(self, scale: Exact, size: int = 1) -> None:
-        n = exact.number("size", size)
-        if n.denominator != 1 or not 1 <= n <= 10:
-            raise ValueError(f"size: expected an integer from 1 to 10, got {size}")
         object.__setattr__(self, "scale", exact.positive("scale", scale))
-        object.__setattr__(self, "size", int(n))
+        object.__setattr__(self, "size", exact.whole("size", size, low=1, high=10))
 
     @property
     def latent_dim(self) -> int:  # type: ignore[override]
@@ -387,12 +387,16 @@ class TanhNetwork(Decoder):
     biases: tuple[Vector, ...]
 
     def __init__(self, weights: Any, biases: Any) -> None:
+        given, offsets = sequence("weights", weights), sequence("biases", biases)
+        if len(given) != len(offsets) or not given:
+            raise ValueError(
+                "weights and biases: expected one of each a layer, at least one, got "
+                f"{len(given)} and {len(offsets)}"
+            )
         layers: list[Affine] = []
-        for i, (w, b) in enumerate(zip(weights, biases, strict=True)):
-            columns = len(layers[-1].weight) if layers else None
-            layers.append(Affine(exact.matrix(f"weights[{i}]", w, columns), b))
-        if not layers:
-            raise ValueError("weights and biases: expected at least one layer, got none")
+        for i, (w, b) in enumerate(zip(given, offsets, strict=True)):
+            rows = exact.matrix(f"weights[{i}]", w, len(layers[-1].weight) if layers else None)
+            layers.append(Affine(rows, exact.vector(f"biases[{i}]", b, len(rows))))
         object.__setattr__(self, "weights", tuple(a.weight for a in layers))
         object.__setattr__(self, "biases", tuple(a.bias for a in layers))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from vaetheory._validation import integer, require, short
 from vaetheory.certify import exact
 from vaetheory.certify.arithmetic import NotProved
 
@@ -57,10 +58,19 @@ class Enclosure:
     mid: Fraction
     rad: Fraction
 
+    def __post_init__(self) -> None:
+        for name in ("mid", "rad"):
+            object.__setattr__(self, name, exact.computed(name, getattr(self, name)))
+        if self.rad < 0:
+            raise ValueError(f"rad: expected at least 0, got -{scientific(-self.rad)}")
+
     @classmethod
     def between(cls, low: Fraction, high: Fraction, *, bits: int = 240) -> Enclosure:
         """The smallest ball of about so many bits that holds [low, high]."""
-        mid = dyadic((low + high) / 2, bits)
+        low, high = exact.computed("low", low), exact.computed("high", high)
+        if low > high:
+            raise ValueError("low: expected an end that is not above high, got one that is")
+        mid = dyadic((low + high) / 2, integer("bits", bits, low=2, high=100_000))
         return cls(mid, dyadic(max(high - mid, mid - low), 30, up=True))
 
     @property
@@ -76,7 +86,10 @@ class Enclosure:
     @property
     def radius(self) -> float:
         """The radius as a float, rounded up."""
-        found = float(self.rad)
+        try:
+            found = float(self.rad)
+        except OverflowError:
+            return math.inf
         return found if Fraction(found) >= self.rad else math.nextafter(found, math.inf)
 
     def contains(self, value: exact.Exact) -> bool:
@@ -85,10 +98,17 @@ class Enclosure:
 
     def overlaps(self, other: Enclosure) -> bool:
         """Whether the two have a point in common; if not, one of them is wrong."""
+        require("other", other, Enclosure)
         return self.lower <= other.upper and other.lower <= self.upper
 
     def __float__(self) -> float:
-        return float(self.mid)
+        try:
+            return float(self.mid)
+        except OverflowError:
+            raise ValueError(f"mid: expected a number that fits in float64, got {self}") from None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self})"
 
     def __str__(self) -> str:
         """Digits and a radius which, as they are written, hold the whole ball."""
@@ -114,7 +134,7 @@ class Enclosure:
         >>> wide.canonical(Fraction(1, 1000)) == narrow.canonical(Fraction(1, 1000))
         True
         """
-        rad = 8 * dyadic(radius, 20)
+        rad = 8 * dyadic(exact.positive("radius", radius), 20)
         grid = power_below(rad)
         low, high = (math.floor(end / grid + Fraction(1, 2)) for end in (self.lower, self.upper))
         if low != high:
@@ -129,11 +149,8 @@ class Enclosure:
     def from_json(cls, name: str, value: Any) -> Enclosure:
         """The inverse of `as_json`; anything else is a ValueError."""
         if not isinstance(value, dict) or set(value) != {"mid", "rad"}:
-            raise ValueError(f"{name}: expected a ball with mid and rad, got {value!r:.80}")
-        mid, rad = _read(f"{name}.mid", value["mid"]), _read(f"{name}.rad", value["rad"])
-        if rad < 0:
-            raise ValueError(f"{name}: expected a radius of at least 0, got {float(rad):g}")
-        return cls(mid, rad)
+            raise ValueError(f"{name}: expected a ball with mid and rad, got {short(value)}")
+        return cls(_read(f"{name}.mid", value["mid"]), _read(f"{name}.rad", value["rad"]))
 
 
 @dataclass(frozen=True)
@@ -188,11 +205,19 @@ def _read(name: str, value: Any) -> Fraction:
             found = Fraction(int(mantissa)) * Fraction(2) ** exponent
             if _write(found) == value:
                 return found
-    raise ValueError(f"{name}: expected [mantissa, exponent] in lowest terms, got {value!r:.80}")
+    raise ValueError(f"{name}: expected [mantissa, exponent] in lowest terms, got {short(value)}")
+
+
+# A greater number is written with an exponent.
+_LONG = 10**400
 
 
 def digits(value: Fraction, rad: Fraction, most: int = 45) -> str:
     """Decimal text of `value`, as far as the radius lets its digits be known."""
+    if abs(value) >= _LONG:
+        size = _decade(abs(value))
+        power = Fraction(10) ** size
+        return f"{digits(value / power, rad / power, most)}e+{size}"
     places = most
     if rad > 0:
         places = min(most, max(2, 1 - _decade(rad)))

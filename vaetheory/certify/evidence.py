@@ -47,6 +47,8 @@ def find_domain(F: Arithmetic, model: Model, x: Vector, bits: int) -> Domain:
         raise NotProved("the likelihood has no finite greatest value")
     top = F.floats(greatest)[1]
     best, where = _at(F, model, x, (0.0,) * d), (0.0,) * d
+    if not math.isfinite(best - top):
+        raise NotProved("the log density at 0, or the greatest, is beyond the doubles")
     # Beyond this the prior alone, under the greatest likelihood, is below what is known at 0.
     reach = math.sqrt(2 * max(top - best, 0.0)) + 1.0
     whole: Cell = ((-reach, reach),) * d

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from decimal import Decimal
@@ -11,13 +10,17 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from vaetheory._validation import integer, sequence, short
+
 Exact: TypeAlias = "str | int | float | Fraction | Decimal"
 Vector: TypeAlias = tuple[Fraction, ...]
 Matrix: TypeAlias = tuple[Vector, ...]
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?|[+-]?\d+/0*[1-9]\d*")
-# A longer text is no number that anyone wrote.
-_LONGEST = 10_000
+#: Digits of a numerator or a denominator: more are no number that anyone wrote, and Python writes
+#: no integer of more than 4,300.
+LONGEST = 3_000
+_GREATEST = 10**LONGEST
 
 
 def number(name: str, value: Any) -> Fraction:
@@ -26,7 +29,7 @@ def number(name: str, value: Any) -> Fraction:
     Raises
     ------
     ValueError
-        If it is not a finite number.
+        If it is not a finite number, or one of more than 3,000 digits.
 
     Examples
     --------
@@ -35,47 +38,92 @@ def number(name: str, value: Any) -> Fraction:
     """
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value[()]
-    if isinstance(value, str) and len(value) < _LONGEST and _NUMBER.fullmatch(value.strip()):
+    found = _read(value)
+    if found is None:
+        raise ValueError(
+            f"{name}: expected a finite number (decimal text, fraction, integer or double), "
+            f"got {short(value)}"
+        )
+    if abs(found.numerator) >= _GREATEST or found.denominator >= _GREATEST:
+        raise ValueError(f"{name}: expected a number of at most {LONGEST} digits, got more")
+    return found
+
+
+def computed(name: str, value: Any) -> Fraction:
+    """As `number`, but a fraction of any length, as what is computed may be one."""
+    return value if type(value) is Fraction else number(name, value)
+
+
+def _read(value: Any) -> Fraction | None:
+    """The number that `value` is; one of too many digits for 10^3000, whatever its digits."""
+    if isinstance(value, str):
+        if len(value) > 2 * LONGEST or not _NUMBER.fullmatch(value.strip()):
+            return None
+        parts = re.split("[./eE]", value.strip())
+        if max(len(part) for part in parts) > LONGEST + 1:
+            return Fraction(_GREATEST)
         return Fraction(value.strip())
+    if isinstance(value, bool | np.timedelta64):
+        return None
+    if isinstance(value, int | Fraction):
+        return Fraction(value)
     if isinstance(value, np.integer):
         return Fraction(int(value))
-    if isinstance(value, np.floating):
-        value = float(value)
-    finite = isinstance(value, float | Decimal) and math.isfinite(value)
-    if finite or (isinstance(value, int | Fraction) and not isinstance(value, bool)):
-        return Fraction(value)
-    shown = f"{type(value).__name__} {value!r}"
-    raise ValueError(
-        f"{name}: expected a finite number (decimal text, fraction, integer or double), "
-        f"got {shown[:80]}"
-    )
+    if isinstance(value, float | np.floating):
+        # Of more than 53 bits where the type has more.
+        return Fraction(*value.as_integer_ratio()) if np.isfinite(value) else None
+    if isinstance(value, Decimal) and value.is_finite():
+        # Its powers of ten may be larger than any memory.
+        least, most = value.as_tuple().exponent, value.adjusted()
+        if not value or (least >= -LONGEST and most <= LONGEST):  # type: ignore[operator]
+            return Fraction(value or 0)
+        return Fraction(_GREATEST)
+    return None
 
 
 def positive(name: str, value: Any) -> Fraction:
     """Return `value` as a positive fraction."""
     found = number(name, value)
     if found <= 0:
-        raise ValueError(f"{name}: expected a positive number, got {text(found)}")
+        raise ValueError(f"{name}: expected a positive number, got {short(value)}")
     return found
+
+
+def whole(name: str, value: Any, *, low: int, high: int) -> int:
+    """Return `value`, in any spelling of a number, as an integer in [low, high]."""
+    found = number(name, value)
+    return integer(name, int(found) if found.denominator == 1 else value, low=low, high=high)
 
 
 def vector(name: str, value: Any, size: int | None = None) -> Vector:
     """Return `value` as a tuple of `size` fractions; of any positive number of them for None."""
-    if isinstance(value, str) or not isinstance(value, Sequence | np.ndarray) or len(value) == 0:
-        raise ValueError(f"{name}: expected a vector of exact numbers, got {value!r:.80}")
-    out = tuple(number(f"{name}[{i}]", v) for i, v in enumerate(value))
-    if size is not None and len(out) != size:
-        raise ValueError(f"{name}: expected {size} entries, got {len(out)}")
-    return out
+    return tuple(number(f"{name}[{i}]", v) for i, v in enumerate(_entries(name, value, size)))
+
+
+def positives(name: str, value: Any, size: int | None = None) -> Vector:
+    """As `vector`, of positive fractions."""
+    return tuple(positive(f"{name}[{i}]", v) for i, v in enumerate(_entries(name, value, size)))
+
+
+def _entries(name: str, value: Any, size: int | None) -> list[Any]:
+    entries = sequence(name, value)
+    if len(entries) != size and (size is not None or not entries):
+        raise ValueError(
+            f"{name}: expected {'at least 1' if size is None else size} "
+            f"entr{'y' if size in (None, 1) else 'ies'}, got {len(entries)}"
+        )
+    return entries
 
 
 def matrix(name: str, value: Any, columns: int | None = None) -> Matrix:
     """Return `value` as rows of fractions, all of one length."""
-    if isinstance(value, str) or not isinstance(value, Sequence | np.ndarray) or len(value) == 0:
-        raise ValueError(f"{name}: expected a matrix of exact numbers, got {value!r:.80}")
-    rows = tuple(vector(f"{name}[{i}]", v, columns) for i, v in enumerate(value))
-    if len({len(r) for r in rows}) != 1:
-        raise ValueError(f"{name}: expected rows of one length, got {[len(r) for r in rows]}")
+    rows = tuple(
+        vector(f"{name}[{i}]", v, columns) for i, v in enumerate(_entries(name, value, None))
+    )
+    if lengths := {len(r) for r in rows} - {len(rows[0])}:
+        raise ValueError(
+            f"{name}: expected rows of one length, got {len(rows[0])} and {min(lengths)}"
+        )
     return rows
 
 

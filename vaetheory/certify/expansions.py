@@ -212,16 +212,15 @@ def log_likelihood(model: Model, x: Vector, F: Arithmetic) -> Expansion:
         rows, weights = model.likelihood.squares(len(x))
         for row, c in zip(rows, weights, strict=True):
             away = Expansion(F, d, unit)
-            for w, value, mean in zip(row, x, means, strict=True):
-                if w:
-                    away.add(mean, F.exact(w))
-                    away.add_power((0,) * d, F.exact(-w * value))
+            for i, w in row:
+                away.add(means[i], F.exact(w))
+                away.add_power((0,) * d, F.exact(-w * x[i]))
             total.add(away.squared(), F.exact(-c / 2))
         return total
     if isinstance(model.likelihood, Poisson) and isinstance(model.decoder, decoders.Affine):
-        rows = model.decoder.weight
-        for value, mean, row, b in zip(x, means, rows, model.decoder.bias, strict=True):
+        slopes = model.decoder.weight
+        for value, mean, slope, b in zip(x, means, slopes, model.decoder.bias, strict=True):
             total.add(mean, F.exact(value))
-            total.add_exponential(row, -F.exp(F.exact(b)))
+            total.add_exponential(slope, -F.exp(F.exact(b)))
         return total
     raise NoClosedForm(type(model.likelihood).__name__)

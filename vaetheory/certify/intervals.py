@@ -9,7 +9,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from vaetheory.certify.arithmetic import Arithmetic, NotProved, Number
+from vaetheory.certify.arithmetic import Arithmetic, NotProved, Number, fraction_of
 
 try:
     from mpmath import iv, libmp, mp
@@ -70,6 +70,9 @@ class Intervals(Arithmetic):
     def is_complex(self, z: Number) -> bool:
         return isinstance(z, iv.mpc)
 
+    def is_number(self, z: Any) -> bool:
+        return isinstance(z, iv.mpf | iv.mpc)
+
     def finite(self, z: Number) -> bool:
         parts = (z.real, z.imag) if isinstance(z, iv.mpc) else (z,)
         return not any(end in _INFINITE for part in parts for end in part._mpi_)
@@ -77,8 +80,8 @@ class Intervals(Arithmetic):
     def bounds(self, x: Number) -> tuple[Fraction, Fraction]:
         if not self.finite(x):
             raise NotProved("an interval is not finite")
-        low, high = (Fraction(*map(int, libmp.to_rational(end))) for end in x._mpi_)
-        return low, high
+        (low, wrong), (high, short) = (fraction_of(*_mantissa(end)) for end in x._mpi_)
+        return low - wrong, high + short
 
     def ends(self, x: Number) -> tuple[Number, Number]:
         low, high = x._mpi_
@@ -189,6 +192,11 @@ class Intervals(Arithmetic):
 
     def legendre(self, order: int) -> Sequence[tuple[Number, Number]]:
         return _legendre(order, self.bits)
+
+
+def _mantissa(end: Any) -> tuple[int, int]:
+    sign, mantissa, exponent, _ = end
+    return (-int(mantissa) if sign else int(mantissa)), int(exponent)
 
 
 @lru_cache(maxsize=64)

@@ -7,11 +7,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeAlias
 
+from vaetheory._validation import short
 from vaetheory.certify import exact
 from vaetheory.certify.arithmetic import Arithmetic, Number
 from vaetheory.certify.exact import Matrix, Vector
+
+#: Rows of a matrix by the places and values of their entries that are not zero.
+Sparse: TypeAlias = tuple[tuple[tuple[int, Fraction], ...], ...]
+#: Rows of a covariance: the time that exact elimination takes grows with the fourth power of them.
+MOST_ROWS = 40
 
 
 class Likelihood(ABC):
@@ -56,7 +63,7 @@ def from_json(value: Any) -> Likelihood:
         if "cov" in value:
             return Gaussian(cov=value["cov"])
     raise ValueError(
-        f"likelihood: expected gaussian with scale or cov, bernoulli or poisson; got {value!r:.80}"
+        f"likelihood: expected gaussian with scale or cov, bernoulli or poisson; got {short(value)}"
     )
 
 
@@ -69,7 +76,7 @@ class Gaussian(Likelihood):
     scale : exact number or (D,) of them, optional
         Standard deviations, Lambda = diag(scale^2).
     cov : (D, D) exact numbers, optional
-        Lambda itself. Exactly one of the two is given.
+        Lambda itself, D <= 40. Exactly one of the two is given.
     """
 
     scale: Fraction | Vector | None
@@ -81,15 +88,12 @@ class Gaussian(Likelihood):
             raise ValueError(f"Gaussian: expected exactly one of scale and cov, got {came}")
         found: Fraction | Vector | None = None
         if scale is not None:
-            single = isinstance(scale, str) or getattr(scale, "ndim", 0) == 0
-            if single and not isinstance(scale, list | tuple):
-                found = exact.positive("scale", scale)
-            else:
-                found = exact.vector("scale", scale)
-                if min(found) <= 0:
-                    raise ValueError("scale: expected positive numbers")
+            several = isinstance(scale, list | tuple | range) or getattr(scale, "ndim", 0) != 0
+            found = (exact.positives if several else exact.positive)("scale", scale)
         square = None if cov is None else exact.matrix("cov", cov)
         if square is not None:
+            if len(square) > MOST_ROWS:
+                raise ValueError(f"cov: expected at most {MOST_ROWS} rows, got {len(square)}")
             exact.square_root_free(square)
         object.__setattr__(self, "scale", found)
         object.__setattr__(self, "cov", square)
@@ -105,31 +109,38 @@ class Gaussian(Likelihood):
         """Lambda, exactly."""
         if self.cov is not None:
             return self.cov
-        scales = self.scale if isinstance(self.scale, tuple) else (self.scale,) * size
-        unit = exact.identity(size)
-        return tuple(
-            tuple(u * s**2 for u in row)  # type: ignore[operator]
-            for row, s in zip(unit, scales, strict=True)
-        )
+        unit, variances = exact.identity(size), self._variances(size)
+        return tuple(tuple(u * v for u in row) for row, v in zip(unit, variances, strict=True))
 
-    def squares(self, size: int) -> tuple[Matrix, Vector]:
+    def _variances(self, size: int) -> Vector:
+        scales = self.scale if isinstance(self.scale, tuple) else (self.scale,) * size
+        return tuple(s**2 for s in scales)  # type: ignore[operator]
+
+    def squares(self, size: int) -> tuple[Sparse, Vector]:
         """Rows W and weights c with Lambda^-1 = sum_k c_k W_k W_k^T."""
-        return exact.square_root_free(exact.inverse(self.covariance(size)))
+        if self.cov is None:
+            unit = tuple(((i, Fraction(1)),) for i in range(size))
+            return unit, tuple(1 / v for v in self._variances(size))
+        return _squares_of(self.cov)
 
     def check_data(self, x: Vector) -> None:
         if self.data_dim not in (None, len(x)):
             raise ValueError(f"x: expected {self.data_dim} entries, got {len(x)}")
 
     def constant(self, F: Arithmetic, x: Vector) -> Number:
-        size = F.exact(exact.determinant(self.covariance(len(x))))
-        return -(len(x) * F.log(2 * F.pi()) + F.log(size)) / 2
+        if self.cov is not None:
+            size = exact.determinant(self.cov)
+        else:
+            size = math.prod(self._variances(len(x)), start=Fraction(1))
+        return -(len(x) * F.log(2 * F.pi()) + F.log(F.exact(size))) / 2
 
     def _exponent(self, F: Arithmetic, x: Vector, outputs: Sequence[Number]) -> Number:
         away = [o - F.exact(v) for v, o in zip(x, outputs, strict=True)]
-        rows, weights = _cached_squares(self, len(x))
+        rows, weights = self.squares(len(x))
         out = F.exact(0)
         for row, c in zip(rows, weights, strict=True):
-            out = out + F.square(F.dot(row, away)) * F.exact(c)
+            term = F.dot([w for _, w in row], [away[i] for i, _ in row])
+            out = out + F.square(term) * F.exact(c)
         return -out / 2
 
     def varying(self, F: Arithmetic, x: Vector, outputs: Sequence[Number]) -> Number:
@@ -149,16 +160,10 @@ class Gaussian(Likelihood):
         return {"kind": "gaussian", "scale": exact.texts(self.scale)}
 
 
-_SQUARES: dict[tuple[Gaussian, int], tuple[Matrix, Vector]] = {}
-
-
-def _cached_squares(likelihood: Gaussian, size: int) -> tuple[Matrix, Vector]:
-    key = (likelihood, size)
-    if key not in _SQUARES:
-        if len(_SQUARES) > 100:
-            _SQUARES.clear()
-        _SQUARES[key] = likelihood.squares(size)
-    return _SQUARES[key]
+@lru_cache(maxsize=100)
+def _squares_of(cov: Matrix) -> tuple[Sparse, Vector]:
+    rows, weights = exact.square_root_free(exact.inverse(cov))
+    return tuple(tuple((i, w) for i, w in enumerate(r) if w) for r in rows), weights
 
 
 @dataclass(frozen=True)
@@ -167,7 +172,7 @@ class Bernoulli(Likelihood):
 
     def check_data(self, x: Vector) -> None:
         if not set(x) <= {0, 1}:
-            raise ValueError(f"x: expected zeros and ones, got {exact.texts(x)}")
+            raise ValueError(f"x: expected zeros and ones, got {short(exact.texts(x))}")
 
     def constant(self, F: Arithmetic, x: Vector) -> Number:
         return F.exact(0)
@@ -198,10 +203,17 @@ class Poisson(Likelihood):
 
     def check_data(self, x: Vector) -> None:
         if any(v < 0 or v.denominator != 1 or v > 100_000 for v in x):
-            raise ValueError(f"x: expected counts from 0 to 100000, got {exact.texts(x)}")
+            raise ValueError(f"x: expected counts from 0 to 100000, got {short(exact.texts(x))}")
 
     def constant(self, F: Arithmetic, x: Vector) -> Number:
-        return -F.log(F.exact(math.prod(math.factorial(int(v)) for v in x)))
+        # Factorials in order, each from the one before.
+        out, log, last = F.exact(0), F.exact(0), 0
+        for v in sorted(int(v) for v in x):
+            if v > last:
+                log = log + F.log(F.exact(math.perm(v, v - last)))
+                last = v
+            out = out - log
+        return out
 
     def varying(self, F: Arithmetic, x: Vector, outputs: Sequence[Number]) -> Number:
         out = F.exact(0)

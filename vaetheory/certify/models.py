@@ -9,6 +9,7 @@ from typing import Any
 from vaetheory import decoders as float_decoders
 from vaetheory import likelihoods as float_likelihoods
 from vaetheory import models as float_models
+from vaetheory._validation import dimension, short
 from vaetheory.certify import decoders, exact, likelihoods
 from vaetheory.certify.arithmetic import Arithmetic, Number
 from vaetheory.certify.decoders import Decoder
@@ -43,6 +44,7 @@ class Model:
                 "decoder: expected a member of vaetheory.certify.decoders, "
                 f"got {type(self.decoder).__name__}"
             )
+        dimension("decoder.latent_dim", getattr(self.decoder, "latent_dim", None))
         if not isinstance(self.likelihood, Likelihood):
             raise ValueError(
                 "likelihood: expected a member of vaetheory.certify.likelihoods, "
@@ -74,9 +76,15 @@ class Model:
     def check_data(self, x: Any, F: Arithmetic) -> Vector:
         """Return one datum as exact numbers, or raise a ValueError."""
         point = exact.vector("x", x)
-        size = len(self.decoder([F.exact(0)] * self.latent_dim, F))
-        if len(point) != size:
-            raise ValueError(f"x: expected {size} entries as the decoder gives, got {len(point)}")
+        outputs = self.decoder([F.exact(0)] * self.latent_dim, F)
+        if not isinstance(outputs, list | tuple) or not all(map(F.is_number, outputs)):
+            raise ValueError(
+                f"decoder: expected a list of numbers of the arithmetic, got {short(outputs)}"
+            )
+        if len(point) != len(outputs):
+            raise ValueError(
+                f"x: expected {len(outputs)} entries as the decoder gives, got {len(point)}"
+            )
         self.likelihood.check_data(point)
         return point
 
@@ -124,7 +132,7 @@ class Model:
     def from_json(cls, value: Any) -> Model:
         """The inverse of `as_json`."""
         if not isinstance(value, dict) or set(value) != {"decoder", "likelihood"}:
-            raise ValueError(f"model: expected decoder and likelihood, got {value!r:.80}")
+            raise ValueError(f"model: expected decoder and likelihood, got {short(value)}")
         return cls(decoders.from_json(value["decoder"]), likelihoods.from_json(value["likelihood"]))
 
 

@@ -8,12 +8,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
-from vaetheory.certify import exact, expansions
+from vaetheory.certify import expansions
 from vaetheory.certify.arithmetic import Arithmetic, NotProved, Number
 from vaetheory.certify.cells import integrate
 from vaetheory.certify.exact import Vector
 from vaetheory.certify.likelihoods import Bernoulli, Gaussian, Poisson
 from vaetheory.certify.models import Model
+
+# The tails of a greater rate's logarithm are beyond what any quadrature here reaches.
+_LARGEST = 10_000
 
 
 class Objective(ABC):
@@ -204,8 +207,8 @@ def majorant(model: Model, x: Vector) -> list[Fraction]:
     if isinstance(model.likelihood, Gaussian):
         out = [Fraction(0)]
         for row, c in zip(*model.likelihood.squares(len(x)), strict=True):
-            sizes = [[abs(w) * t for t in g] for w, g in zip(row, growth, strict=True)]
-            away = _plus([exact.dot([abs(w) for w in row], [abs(t) for t in x])], *sizes)
+            sizes = [[abs(w) * t for t in growth[i]] for i, w in row]
+            away = _plus([sum((abs(w * x[i]) for i, w in row), Fraction(0))], *sizes)
             square = [Fraction(0)] * (2 * len(away) - 1)
             for i, a in enumerate(away):
                 for j, b in enumerate(away):
@@ -213,6 +216,8 @@ def majorant(model: Model, x: Vector) -> list[Fraction]:
             out = _plus(out, square)
         return out
     if isinstance(model.likelihood, Poisson) and not any(t for g in growth for t in g[1:]):
+        if max(g[0] for g in growth) > _LARGEST:
+            raise NotProved(f"the decoder gives more than e^{_LARGEST} for a rate")
         pairs = zip(x, growth, strict=True)
         return [sum((t * g[0] + 3 ** math.ceil(g[0]) for t, g in pairs), Fraction(0))]
     raise ValueError(

@@ -71,21 +71,23 @@ def maximisers(model: Model, x: Vector, extra: Iterable[Sequence[Fraction]] = ()
         starts = [_beside(F, model, x, (p,)) for p in (peak, -peak)]
     starts += [[Fraction(0), Fraction(v)] for v in (1.0, 0.25)] + [list(s) for s in extra]
     found: list[tuple[float, Vector]] = []
+    trouble = ""
     for start in starts:
         try:
             candidate = tight_candidate(model, x, start)
-        except NotProved:
+        except NotProved as error:
+            trouble = f": {error}"
             continue
         with balls(100) as F:
             target = objective_at(F, model, x, ROUGH)
             value = target.value(*split(F.vector(candidate.centre)))
             found.append((F.floats(value)[0], candidate.centre))
     if not found:
-        raise NotProved("no stationary point of the ELBO was found")
+        raise NotProved(f"no stationary point of the ELBO was found{trouble}")
     best = max(value for value, _ in found)
     distinct: list[Vector] = []
     for value, centre in found:
         near = any(abs(centre[0] - c[0]) < Fraction(1, 10**9) for c in distinct)
-        if value > best - 1e-9 and not near:
+        if value >= best - 1e-9 * max(1.0, abs(best)) and not near:
             distinct.append(centre)
     return sorted(distinct)

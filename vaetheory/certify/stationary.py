@@ -138,11 +138,13 @@ def newton(
 
 def climb(F: Arithmetic, objective: Objective, start: Sequence[Fraction]) -> Vector:
     """Climb towards a maximum of the ELBO by damped fixed-point steps; nothing is proved."""
-    m, v = split([float(s) for s in start])
+    m, v = split(_doubles(start))
 
     def at(m: list[float], v: list[float]) -> float:
+        if not (all(map(math.isfinite, m + v)) and min(v) > 0):
+            return -math.inf
         low, high = F.floats(objective.value(*(F.vector([Fraction(t) for t in s]) for s in (m, v))))
-        return (low + high) / 2
+        return (low + high) / 2 if math.isfinite(high - low) else -math.inf
 
     best, damping = at(m, v), 1.0
     for _ in range(80):
@@ -150,7 +152,7 @@ def climb(F: Arithmetic, objective: Objective, start: Sequence[Fraction]) -> Vec
         along, across = split([sum(F.floats(g)) / 2 for g in gradient])
         moved = [a + damping * b * g for a, b, g in zip(m, v, along, strict=True)]
         # 1 / v is to become 1 / v - 2 dELBO/dv.
-        turned = [1 / max(1 / b - 2 * damping * g, 0.2 / b) for b, g in zip(v, across, strict=True)]
+        turned = [b / max(1 - 2 * damping * g * b, 0.2) for b, g in zip(v, across, strict=True)]
         value = at(moved, turned)
         if not value > best:
             damping /= 2
@@ -194,10 +196,21 @@ def locate(
     return found
 
 
+def _doubles(values: Sequence[Fraction]) -> list[float]:
+    """Means and variances as doubles, where they have any."""
+    try:
+        found = [float(t) for t in values]
+    except OverflowError:
+        found = [math.inf]
+    if not all(map(math.isfinite, found)) or min(split(found)[1]) <= 0:
+        raise NotProved("a mean or a variance is beyond the doubles")
+    return found
+
+
 def _scales(centre: Vector) -> list[Fraction]:
     """How wide q is, in each mean and each variance."""
     _, v = split(centre)
-    return [Fraction(math.sqrt(float(t))) for t in v] + list(v)
+    return [Fraction(math.sqrt(t)) for t in split(_doubles(centre))[1]] + list(v)
 
 
 def value_at(F: Arithmetic, objective: Objective, box: Sequence[Number]) -> Number:

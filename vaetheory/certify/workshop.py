@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from fractions import Fraction
 
 from vaetheory.certify.arithmetic import Arithmetic, NotProved, Number, TooLong, Unreachable
-from vaetheory.certify.enclosure import Enclosure, power_below
+from vaetheory.certify.enclosure import Enclosure, power_below, scientific
 from vaetheory.certify.evidence import Domain, assemble
 from vaetheory.certify.exact import Vector
 from vaetheory.certify.models import Model
@@ -76,14 +76,14 @@ class Workshop(ABC):
                         except NotProved as error:
                             trouble, bits = str(error), bits + 10
                             continue
-                    trouble = f"the radius reached is {found.radius:.2g}"
+                    trouble = f"the radius reached is {scientific(found.rad)}"
                     if last is not None and found.rad > last / 2:
                         # More bits do not help: it is not they that are lacking.
                         break
                     last = found.rad
                     lacking = _bits_above(found.rad / radius)
             bits += max(4, lacking) + 3
-        raise NotProved(f"a radius of {float(radius):.2g} was not reached: {trouble}")
+        raise NotProved(f"a radius of {scientific(radius)} was not reached: {trouble}")
 
     def settle(self, F: Arithmetic, value: Number, radius: Fraction) -> Enclosure:
         """The enclosure of a number that is known well enough already."""
@@ -91,7 +91,9 @@ class Workshop(ABC):
             raise NotProved("an enclosure is not finite")
         found = Enclosure.between(*F.bounds(value))
         if found.rad > radius:
-            raise NotProved(f"the radius reached is {found.radius:.2g}, not {float(radius):.2g}")
+            raise NotProved(
+                f"the radius reached is {scientific(found.rad)}, not {scientific(radius)}"
+            )
         return found.canonical(radius) if self.settled else found
 
     def log_evidence(
@@ -104,7 +106,7 @@ class Workshop(ABC):
             body = self.body(F, model, x, domain, bits)
             value, tail = assemble(F, model, x, domain, body)
             if F.less(body * F.exact(2 * radius), tail):
-                raise Unreachable(f"too much lies outside the domain for {float(radius):.2g}")
+                raise Unreachable(f"too much lies outside the domain for {scientific(radius)}")
             # A power of two, as whoever makes it finds another last digit.
             above = power_below(F.high(tail))
             tails.append(Enclosure(above, above))
