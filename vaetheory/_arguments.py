@@ -98,6 +98,13 @@ def _require_fit(read: Mapping[str, Any]) -> None:
         size, shape = shapes["params"][-1], shapes["jacobian"]
         if len(shape) < 2 or shape[-2] != size:
             raise ValueError(f"jacobian: expected shape (..., {size}, d), got {shape}")
+        try:
+            np.broadcast_shapes(shapes["params"][:-1], shape[:-2])
+        except ValueError:
+            raise ValueError(
+                f"jacobian: expected the leading axes of params, got shapes {shape} and "
+                f"{shapes['params']}"
+            ) from None
     if "x" in shapes and "log_weights" in shapes:
         data, weights = shapes["x"], shapes["log_weights"]
         if len(data) != 2 or 0 in data or 0 in weights or weights[-1] != data[0]:

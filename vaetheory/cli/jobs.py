@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 
+#: More processes than any machine that this was tried on has cores.
+_MOST = 4096
+
 
 def _end_with_parent() -> None:
     """Let this worker end with its parent: of a killed one it would hear nothing, and wait."""
@@ -25,8 +28,8 @@ def _end_with_parent() -> None:
 @contextmanager
 def processes(jobs: int) -> Iterator[Executor | None]:
     """Processes for more than one job, in a pool that an interruption ends; none for one."""
-    if jobs < 1:
-        raise ValueError(f"--jobs: expected at least 1, got {jobs}")
+    if not 1 <= jobs <= _MOST:
+        raise ValueError(f"--jobs: expected 1 to {_MOST}, got {jobs}")
     if jobs == 1:
         yield None
         return

@@ -163,5 +163,6 @@ def _require_followed(decoder: FunctionDecoder, dim: int, name: str) -> None:
         raise ValueError(
             f"{name}: expected a function written with autograd.numpy, which autograd can follow, "
             f"got {type(error).__name__}: {error} (it cannot follow functions of PyTorch, JAX or "
-            "SciPy: give a Decoder with a `jacobian` and a `hessian` of its own)"
+            "SciPy, nor a sort of rows: sort by maximum and minimum, or give a Decoder with a "
+            "`jacobian` and a `hessian` of its own)"
         ) from None

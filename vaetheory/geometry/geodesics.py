@@ -23,6 +23,8 @@ from vaetheory.geometry.metric import Metric, as_metric
 
 # SciPy's floor is a hundred units of rounding.
 _TIGHTEST = 3e-14
+#: Evaluations of a metric after which a geodesic is given up.
+_MOST_CALLS = 20_000
 #: A relative drift of the speed beyond which a geodesic was lost.
 _LOST = 1e-3
 #: Nodes of a boundary-value problem; steps of its end point, and the least of them.
@@ -62,7 +64,16 @@ def _solve(metric: Metric, z: Array, velocity: Array, t: Array, rtol: float) -> 
     """Positions and velocities `(M, T, d)` of all geodesics at once."""
     shape = (2, *z.shape)
 
-    def slope(_: float, state: Array) -> Array:
+    calls = 0
+
+    def slope(time: float, state: Array) -> Array:
+        nonlocal calls
+        calls += 1
+        if calls > _MOST_CALLS:
+            raise ValueError(
+                f"geodesic: expected one that goes on to t = {t[-1]:g}, but {_MOST_CALLS} "
+                f"evaluations of the metric led to t = {time:g} only"
+            )
         position, speed = state.reshape(shape)
         # A path that leaves float64 ends as one that could not be followed.
         with np.errstate(all="ignore"):

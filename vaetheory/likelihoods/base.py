@@ -28,7 +28,9 @@ class NoMetricError(ValueError):
 
 #: Methods whose arguments are read here; the others read theirs themselves.
 _READ = {
-    **dict.fromkeys(("statistics", "log_base", "reduced", "curvature_bounds"), ("x",)),
+    **dict.fromkeys(
+        ("statistics", "log_base", "reduced", "curvature_bounds", "greatest_size"), ("x",)
+    ),
     **dict.fromkeys(("natural_parameters", "log_partition", "mean"), ("params",)),
     **dict.fromkeys(("fisher_diagonal", "fisher_log_slope"), ("params",)),
     "whiten": ("v",),

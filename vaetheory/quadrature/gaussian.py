@@ -204,8 +204,8 @@ def gaussian_expectation(
     rows end as "gave up" unless the kinks are weak or far out, or the tolerance is loose. Beyond
     three dimensions it can be too small where a kink lies farther out than the nodes that were
     enough for everything else: one in a hundred random kinked networks of four and five latents.
-    In any dimension a spike is not seen that lies between the nodes, a tenth of a deviation or
-    less wide, and leaves no trace beside it.
+    In any dimension a spike is not seen that lies between the nodes, three tenths of a
+    deviation or less wide, and leaves no trace beside it.
 
     Examples
     --------
