@@ -2,6 +2,7 @@
 
 import os
 
+import pytest
 from hypothesis import settings
 
 # Workers compute on one core each: threads of BLAS that wait for one another took half the suite's
@@ -17,3 +18,19 @@ settings.load_profile("suite")
 def pytest_collection_modifyitems(items):
     """Put what shares long computations first and together: one worker gets it all."""
     items.sort(key=lambda item: item.get_closest_marker("shared") is None)
+
+
+@pytest.fixture(scope="session")
+def made():
+    """One certificate a proposition, as documents."""
+    from certificate_cases import all_made
+
+    return all_made()
+
+
+@pytest.fixture(scope="session")
+def again(made):
+    """What the checker's arithmetic proves of each, once."""
+    from certificate_cases import all_again
+
+    return all_again(made)

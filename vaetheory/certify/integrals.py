@@ -30,15 +30,26 @@ def integral(
         If the result is not finite or wider than a thousand times the aim, as it is after
         `evaluations` calls: FLINT does not say so itself.
     """
+    trouble: list[BaseException] = []
+    nowhere = acb(arb.nan(), arb.nan())
 
     def guarded(z: Number, analytic: bool) -> Number:
-        value = f(z)
+        # FLINT's integrator passes nothing on that is raised here.
+        if trouble:
+            return nowhere
+        try:
+            value = f(z)
+        except BaseException as error:
+            trouble.append(error)
+            return nowhere
         return value if isinstance(value, acb) else acb(value)
 
     aim = arb(2) ** -bits
     found = acb.integral(
         guarded, acb(low), acb(high), abs_tol=aim, rel_tol=arb(0), eval_limit=evaluations
     ).real
+    if trouble:
+        raise trouble[0]
     if not found.is_finite() or not found.rad() < 1000 * aim:
         raise NotProved(f"an integral was not enclosed with {evaluations} evaluations")
     return found
