@@ -29,7 +29,7 @@ def _end_with_parent() -> None:
 def processes(jobs: int) -> Iterator[Executor | None]:
     """Processes for more than one job, in a pool that an interruption ends; none for one."""
     if not 1 <= jobs <= _MOST:
-        raise ValueError(f"--jobs: expected 1 to {_MOST}, got {jobs}")
+        raise ValueError(f"--jobs: expected at least 1 and at most {_MOST}, got {jobs}")
     if jobs == 1:
         yield None
         return
