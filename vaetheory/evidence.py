@@ -75,9 +75,9 @@ def log_evidence(
         evidence: quadrature estimate + estimated bound of the truncation + rounding. It is
         infinite where the budget left nothing to say. It knows nothing of a bump that lies between
         all samples of the decoder (d = 1: narrower than 0.01; on the plane some tenths), see Limits
-        in the documentation. `status` is "reached" where
-        `error <= rtol`, and "gave up" where `max_nodes` was spent first, or where a datum is so far
-        from all that the decoder says that the last digit of its log joint is 1e-3 nats or more.
+        in the documentation. `status` is "reached" where `error <= rtol`, and "gave up" where
+        `max_nodes` was spent first, or where a datum is so far from all that the decoder says that
+        the last digit of its log joint is 1e-3 nats or more.
 
     Raises
     ------
@@ -182,7 +182,7 @@ def posterior_expectation(
         model, rows, rtol=rtol, max_nodes=max_nodes, observable=columns, progress=progress
     )
     sums = found.sums
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+    with np.errstate(all="ignore"):
         mean, size = sums.moment / sums.total[:, None], sums.size / sums.total[:, None]
         # Of numerator and denominator; rounding and what was left out count for both.
         off = sums.moment_error / sums.total[:, None]
@@ -194,8 +194,7 @@ def posterior_expectation(
         # Of what vanishes wherever the posterior is, but not elsewhere, no digit is known.
         nothing = sums.size == 0
         if nothing.any():
-            with np.errstate(all="ignore"):
-                off[nothing & (columns(engine.places(d)) != 0).any(axis=0)] = np.inf
+            off[nothing & (columns(engine.places(d)) != 0).any(axis=0)] = np.inf
     known = np.isfinite(found.error)[:, None] & np.isfinite(off)
     error = np.where(known, off, np.inf)
     out = Integral(mean, error, found.status(error, rtol * size), found.nodes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,6 +93,20 @@ class LatentModel(ByValue):
                 f"got {self.data_dim}"
             )
         require_bounds(likelihood, self.data_dim)
+
+    def with_likelihood(self, likelihood: Likelihood) -> LatentModel:
+        """The model with another likelihood of the same parameters; its decoder is not tried again.
+
+        Examples
+        --------
+        >>> from vaetheory import decoders, likelihoods
+        >>> model = LatentModel(decoders.Circle(1.0), likelihoods.LogNormal(scale=0.1), 1)
+        >>> model.with_likelihood(likelihoods.Gaussian(scale=0.1)).decoder == model.decoder
+        True
+        """
+        made = copy.copy(self)
+        object.__setattr__(made, "likelihood", likelihood)
+        return made
 
     def check_data(self, X: ArrayLike) -> Array:
         """Return `X` as an array `(..., D)` in the support of the likelihood, or raise."""

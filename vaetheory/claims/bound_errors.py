@@ -113,26 +113,11 @@ def rounding_alone(found: Integral) -> Array:
 
 
 @dataclass(frozen=True)
-class FarBound:
-    """A linear decoder on great offsets, a narrow likelihood, and a posterior in one dimension."""
+class FarBound(FarLine):
+    """A linear decoder on great offsets, and a posterior of some mean and variance."""
 
-    slope: float
-    bias: float
-    scale: float
-    away: float
     loc: float
     variance: float
-
-    @property
-    def model(self) -> LatentModel:
-        """The latent model."""
-        decoder = decoders.Affine([[self.slope]], [self.bias])
-        return LatentModel(decoder, likelihoods.Gaussian(scale=self.scale), 1)
-
-    @property
-    def x(self) -> float:
-        """The datum."""
-        return self.bias + self.away
 
     def terms(self) -> tuple[Number, Number, Number]:
         """Expected log likelihood, KL to the prior, and log evidence, to fifty digits."""
@@ -145,9 +130,7 @@ class FarBound:
         constant = log(product(two, PI, square))
         likelihood = minus(ratio(total((constant, ratio(second, square))), two))
         divergence = ratio(total((s, product(m, m), number(-1.0), minus(log(s)))), two)
-        variance, gap = total((product(w, w), square)), total((x, minus(b)))
-        level = total((log(product(two, PI, variance)), ratio(product(gap, gap), variance)))
-        return likelihood, divergence, minus(ratio(level, two))
+        return likelihood, divergence, self.log_evidence()
 
 
 @st.composite

@@ -90,10 +90,9 @@ def integrate(
             out.nodes += sizes[i] * np.bincount(some.datum, minlength=n)
             # What waits for a larger rule counts as it was found.
             later = rung > i
-            coming = tuple(
-                add_up(pairs.datum[later], values[later], n) for values in (found.value, found.size)
-            )
-            error, total = out.relative(part, some.datum, (coming[0], coming[1]))
+            who = pairs.datum[later]
+            coming = add_up(who, found.value[later], n), add_up(who, found.size[later], n)
+            error, total = out.relative(part, some.datum, coming)
             worst = error.sum(axis=-1)
             last = i == len(rules) - 1
             # A part of what is left is spent: the error never exceeds the tolerance.

@@ -107,7 +107,7 @@ def run(
     n = len(data)
     likelihood, data, offset = model.likelihood.reduced(data)
     if likelihood is not model.likelihood:
-        model = LatentModel(model.decoder, likelihood, model.latent_dim)
+        model = model.with_likelihood(likelihood)
     parts: list[Outcome] = []
     # Far from the data decoders may overflow; the clipped values are handled.
     with np.errstate(all="ignore"):

@@ -25,9 +25,9 @@ def read(path: str | os.PathLike[str], *, units: str = "pooled") -> Source:
 
     What a file promises is weighed before it is believed. A data set has at most 2^26 numbers
     (512 MiB; MNIST has 55 million), a file at most 2^29 bytes, packed or unpacked, and text at most
-    2^27 bytes with 2^20 a line. What is refused takes at most 768 MiB, whatever the file says,
-    and a data set of the greatest size 1,600 MiB; one that
-    promises more than it holds, or more than this, is refused without being read.
+    2^27 bytes with 2^20 a line. What is refused takes at most 768 MiB, whatever the file says, and
+    a data set of the greatest size 1,600 MiB; a file that promises more than it holds, or more than
+    this, is refused without being read.
 
     Parameters
     ----------
