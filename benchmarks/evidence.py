@@ -29,8 +29,8 @@ from scipy.integrate import cubature, nquad
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
-from vaetheory import LatentModel, decoders, likelihoods, log_evidence, plotting
-from vaetheory.files import replacing
+from vaetheory import LatentModel, _plotting, decoders, likelihoods, log_evidence
+from vaetheory._files import replacing
 
 RTOL = 1e-10
 BOX = 8.0
@@ -398,11 +398,11 @@ def write(rows: list[Row]) -> None:
     lines += ["", summary(rows)]
     with replacing(DOCS / "evidence-table.md") as path:
         path.write_text("\n".join(lines) + "\n")
-    with plotting.style():
+    with _plotting.style():
         figure, axes = plt.subplots(figsize=(8.0, 5.0), layout="constrained")
         names = list(dict.fromkeys(str(row["case"]) for row in rows))
         markers = dict(zip(["vaetheory", *ALTERNATIVES], "oDs^vPX", strict=False))
-        palette = (*plotting.COLOURS, "#E69F00", "#56B4E9")
+        palette = (*_plotting.COLOURS, "#E69F00", "#56B4E9")
         colours = dict(zip(markers, palette, strict=False))
         for name, marker in markers.items():
             here = [row for row in rows if row["route"] == name]
@@ -423,7 +423,7 @@ def write(rows: list[Row]) -> None:
         axes.axhline(1 / 1.2, color="grey", lw=0.8, ls="--")
         axes.legend(ncols=1, loc="upper left", bbox_to_anchor=(1.0, 1.0))
         with replacing(DOCS / "evidence.png") as draft:
-            plotting.save(figure, draft)
+            _plotting.save(figure, draft)
 
 
 def main() -> int:

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from vaetheory import figures
-from vaetheory.cli.jobs import processes
-from vaetheory.environment import environment
-from vaetheory.files import replacing
+from vaetheory._environment import environment
+from vaetheory._files import replacing
+from vaetheory.cli._jobs import processes
 from vaetheory.training import SOURCES, Experiment, Settings, run_experiment, tables
 
 TARGET = Path(figures.__file__).parent / "half_network.json"

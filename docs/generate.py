@@ -14,16 +14,16 @@ from pathlib import Path
 from types import ModuleType
 
 from vaetheory import CLAIMS
-from vaetheory.claims.claim import Claim, Proposition
+from vaetheory._numbers_as_text import apart, margin
+from vaetheory.checking.claim import Claim, Proposition
 from vaetheory.figures import registry
 from vaetheory.report import read_document
-from vaetheory.report.detail import resolution
-from vaetheory.report.entries import Entry, entries, ratio
-from vaetheory.report.graph import Node, dependency_graph
-from vaetheory.report.markup import anchor
+from vaetheory.report._detail import resolution
+from vaetheory.report._entries import Entry, entries, ratio
+from vaetheory.report._graph import Node, dependency_graph
+from vaetheory.report._markup import anchor
+from vaetheory.report._notation import unicode
 from vaetheory.report.mathematics import lines
-from vaetheory.report.notation import unicode
-from vaetheory.shown import apart, margin
 
 #: What each kind of proposition says, for a reader who meets it for the first time.
 KINDS = {
@@ -43,15 +43,15 @@ MODULES = {
     "vaetheory.likelihoods": "Likelihoods",
     "vaetheory.decoders": "Decoders",
     "vaetheory.geometry": "Geometry",
-    "vaetheory.elbo": "The ELBO",
+    "vaetheory.bounds.gaussian_elbo": "The ELBO",
     "vaetheory.encoders": "Encoders and posteriors",
     "vaetheory.evidence": "Exact log evidence",
-    "vaetheory.quadrature": "Results of quadrature",
-    "vaetheory.stationary": "Stationary posteriors",
+    "vaetheory._quadrature": "Results of quadrature",
+    "vaetheory.bounds.stationary": "Stationary posteriors",
     "vaetheory.optimal_decoder": "The optimal decoder",
     "vaetheory.hessian_estimators": "Estimators of a decoder's Hessian",
     "vaetheory.constant_variance": "What constant variances cost",
-    "vaetheory.objectives": "Objectives",
+    "vaetheory.bounds": "Objectives",
     "vaetheory.flows": "Flows",
     "vaetheory.jets": "Taylor series of decoders",
     "vaetheory.stability": "Stable steps",
@@ -60,10 +60,10 @@ MODULES = {
     "vaetheory.derivatives": "Derivatives",
     "vaetheory.differences": "Differences of log densities",
     "vaetheory.rounding": "Bounds of rounding",
-    "vaetheory.claims.claim": "What a claim is",
-    "vaetheory.claims.runner": "Running claims",
-    "vaetheory.claims.strategies": "Strategies that draw instances",
-    "vaetheory.claims.rates": "Checks of rates",
+    "vaetheory.checking.claim": "What a claim is",
+    "vaetheory.checking.runner": "Running claims",
+    "vaetheory.checking.strategies": "Strategies that draw instances",
+    "vaetheory.checking.rates": "Checks of rates",
     "vaetheory.report": "Reports",
     "vaetheory.report.text": "Reports as text",
     "vaetheory.report.junit": "Reports as JUnit's XML",

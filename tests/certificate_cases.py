@@ -4,9 +4,9 @@ import copy
 import dataclasses
 import json
 
-from vaetheory.certify import certificate as files
-from vaetheory.certify import check, runner
-from vaetheory.certify.checking import Checker
+from vaetheory.certify import _certificate as files
+from vaetheory.certify import _recheck, _runner
+from vaetheory.certify._checker import Checker
 from vaetheory.certify.propositions import PROPOSITIONS
 
 # What takes long is made smaller here; the default set runs on the command line.
@@ -20,7 +20,7 @@ def all_made():
         inputs = SMALLER.get(label, proposition.instances[0])
         if label == "3f":
             proposition = with_pieces(proposition, "4")
-        out[label] = runner.prove(proposition, inputs).as_json()
+        out[label] = _runner.prove(proposition, inputs).as_json()
     return out
 
 
@@ -39,7 +39,7 @@ def with_pieces(proposition, pieces):
 def outcome(document, tmp_path):
     path = tmp_path / "certificate.json"
     path.write_text(json.dumps(document), encoding="utf-8")
-    return check.check(path)
+    return _recheck.check(path)
 
 
 def resealed(document, *, sentence=False):

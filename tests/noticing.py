@@ -2,8 +2,9 @@
 
 import dataclasses
 
-from vaetheory import CLAIMS, LatentModel, stationary
-from vaetheory.claims.runner import run_proposition
+from vaetheory import CLAIMS, LatentModel
+from vaetheory.bounds import stationary
+from vaetheory.checking.runner import run_proposition
 
 PROPOSITIONS = {p.label: p for c in CLAIMS for p in c.propositions}
 

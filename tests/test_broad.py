@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vaetheory import LatentModel, likelihoods, log_evidence, posterior_expectation
-from vaetheory.quadrature import broad, engine, shifted
+from vaetheory._quadrature import broad_posteriors, engine, shifted_lattices
 
 #: A smooth curve with a feature of some size on it: what a lattice may not see.
 FEATURES = {
@@ -40,7 +40,7 @@ def _answered(model, X, **options):
     done = []
 
     def spy(*args, **options):
-        found = broad.integrate_broad(*args, **options)
+        found = broad_posteriors.integrate_broad(*args, **options)
         done.append(np.zeros(len(X), dtype=bool) if found is None else found.done)
         return found
 
@@ -126,10 +126,10 @@ def test_a_broken_engine_is_noticed(monkeypatch, bug):
     off = np.abs(intact.value - truth)
     assert (off <= intact.error + doubt).all(), f"off by {off}, stated {intact.error}"
     if bug == "lattices on one another":
-        monkeypatch.setitem(shifted.SHIFTS, 1, np.zeros((4, 1)))
+        monkeypatch.setitem(shifted_lattices.SHIFTS, 1, np.zeros((4, 1)))
     else:
         name = "_hidden" if bug == "nothing is hidden" else "mass_outside"
-        monkeypatch.setattr(broad, name, lambda *args: (0.0, 0))
+        monkeypatch.setattr(broad_posteriors, name, lambda *args: (0.0, 0))
     result, done = _answered(model, X)
     off = np.abs(result.value - truth)
     wrong = done & (off > result.error + doubt)

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from vaetheory.certify import check, runner
+from vaetheory.certify import _recheck, _runner
+from vaetheory.certify._checker import Checker
 from vaetheory.certify.arithmetic import NotProved, TooLong
-from vaetheory.certify.checking import Checker
 from vaetheory.certify.propositions import PROPOSITIONS
 from vaetheory.cli import main
 
@@ -18,8 +18,8 @@ def test_a_proof_that_takes_too_long_is_unchecked(made, tmp_path, monkeypatch, c
     monkeypatch.setattr(Checker, "most_cells", {1: 3, 2: 3})
     path = tmp_path / "long.json"
     path.write_text(json.dumps(made["3a-evidence"]), encoding="utf-8")
-    found = check.check(path)
-    assert found.verdict == check.UNCHECKED, "what was not proved again passed"
+    found = _recheck.check(path)
+    assert found.verdict == _recheck.UNCHECKED, "what was not proved again passed"
     assert "cells" in found.message, "it does not say why"
     assert main(["check-certificate", str(path)]) == 3, "an unchecked file is no success"
     assert "1 unchecked" in capsys.readouterr().out, "it is not listed"
@@ -27,13 +27,13 @@ def test_a_proof_that_takes_too_long_is_unchecked(made, tmp_path, monkeypatch, c
 
 def test_labels_choose_each_proposition_once():
     pairs = [("stationary-evidence", "3a"), ("stationary-evidence", "3g"), ("other", "9a")]
-    assert runner.select(None) == list(PROPOSITIONS), "not everything by default"
-    assert runner.select(["3c"]) == ["3c", "3c-converse"], "a label goes with its suffixes"
-    assert runner.select(["3c-converse"]) == ["3c-converse"], "more than was asked for"
-    assert runner.select(["stationary-evidence"], pairs) == ["3a-evidence", "3a", "3g"]
+    assert _runner.select(None) == list(PROPOSITIONS), "not everything by default"
+    assert _runner.select(["3c"]) == ["3c", "3c-converse"], "a label goes with its suffixes"
+    assert _runner.select(["3c-converse"]) == ["3c-converse"], "more than was asked for"
+    assert _runner.select(["stationary-evidence"], pairs) == ["3a-evidence", "3a", "3g"]
     with pytest.raises(ValueError, match="got 'other'"):
-        runner.select(["other"], pairs)
-    assert [a.number for a in runner.certify(["2c"])] == [0, 1], "not every instance once"
+        _runner.select(["other"], pairs)
+    assert [a.number for a in _runner.certify(["2c"])] == [0, 1], "not every instance once"
 
 
 def test_a_proof_that_fails_is_inconclusive(monkeypatch, tmp_path, capsys):
@@ -47,7 +47,7 @@ def test_a_proof_that_fails_is_inconclusive(monkeypatch, tmp_path, capsys):
     assert out.startswith("inconclusive"), out
     assert not list(tmp_path.iterdir()), "a certificate was written"
     with pytest.raises(NotProved):
-        runner.prove(broken, broken.instances[0])
+        _runner.prove(broken, broken.instances[0])
 
 
 def test_the_command_line_proves_and_checks(tmp_path, capsys):

@@ -6,8 +6,8 @@ from fractions import Fraction
 import pytest
 from certificate_cases import at, leaves, outcome, resealed, with_change
 
-from vaetheory.certify import certificate as files
-from vaetheory.certify import check, exact
+from vaetheory.certify import _certificate as files
+from vaetheory.certify import _exact, _recheck
 from vaetheory.certify.arithmetic import NotProved
 from vaetheory.certify.enclosure import Enclosure, dyadic
 from vaetheory.certify.propositions import PROPOSITIONS
@@ -21,7 +21,7 @@ def changed(value):
     if isinstance(value, int):
         return value + 1
     try:
-        return exact.text(exact.number("value", value) + Fraction(1, 10**21))
+        return _exact.text(_exact.number("value", value) + Fraction(1, 10**21))
     except ValueError:
         return value + "x"
 
@@ -31,7 +31,7 @@ def test_any_field_that_is_changed_is_noticed(label, made, tmp_path):
     document = made[label]
     for path in leaves(document):
         forged = with_change(document, path, changed(at(document, path)))
-        assert outcome(forged, tmp_path).verdict == check.REJECTED, f"{label}: {path}"
+        assert outcome(forged, tmp_path).verdict == _recheck.REJECTED, f"{label}: {path}"
 
 
 @pytest.mark.parametrize("label", list(PROPOSITIONS))
@@ -45,17 +45,17 @@ def test_missing_keys_and_wrong_types_are_noticed(label, made, tmp_path):
         del at(gone, path[:-1])[path[-1]]
         wrong = with_change(document, path, {"text": "none"})
         for forged in (resealed(gone), resealed(wrong)):
-            assert outcome(forged, tmp_path).verdict == check.REJECTED, f"{label}: {path}"
+            assert outcome(forged, tmp_path).verdict == _recheck.REJECTED, f"{label}: {path}"
 
 
 @pytest.mark.parametrize("label", list(PROPOSITIONS))
 def test_words_cannot_be_changed(label, made, tmp_path):
     for key in ("label", "title", "statement", "sentence", "verdict", "format"):
         forged = resealed(with_change(made[label], (key,), made[label][key] + "."))
-        assert outcome(forged, tmp_path).verdict == check.REJECTED, f"{label}: {key}"
+        assert outcome(forged, tmp_path).verdict == _recheck.REJECTED, f"{label}: {key}"
     other = next(x for x in PROPOSITIONS if x != label)
     forged = resealed(with_change(made[label], ("label",), other))
-    assert outcome(forged, tmp_path).verdict == check.REJECTED, f"{label} passed as {other}"
+    assert outcome(forged, tmp_path).verdict == _recheck.REJECTED, f"{label} passed as {other}"
 
 
 def numbers_among(value):
@@ -63,7 +63,7 @@ def numbers_among(value):
         leaf = at(value, path)
         if isinstance(leaf, str):
             try:
-                exact.number("leaf", leaf)
+                _exact.number("leaf", leaf)
             except ValueError:
                 continue
             yield path
@@ -76,11 +76,11 @@ def test_an_input_changed_by_1e_21_is_refuted_by_the_proof_itself(label, made, t
     paths = [p for p in numbers_among(document["inputs"]) if (label, p[0]) not in REACH]
     # Expensive ones try one input only.
     for path in paths[: {"1a": 1, "3f": 1, "8a": 1, "3c-converse": 2, "3g": 2}.get(label, 3)]:
-        old = exact.number("input", at(document["inputs"], path))
-        new = exact.text(old + Fraction(1, 10**21))
+        old = _exact.number("input", at(document["inputs"], path))
+        new = _exact.text(old + Fraction(1, 10**21))
         forged = resealed(with_change(document, ("inputs", *path), new), sentence=True)
         found = outcome(forged, tmp_path)
-        assert found.verdict == check.REJECTED, f"{label}: {path} {found.message}"
+        assert found.verdict == _recheck.REJECTED, f"{label}: {path} {found.message}"
 
 
 @pytest.mark.parametrize("label", list(PROPOSITIONS))
@@ -89,7 +89,7 @@ def test_an_enclosure_moved_by_its_own_radius_is_refuted(label, made, again):
     for name, value in document["proved"].items():
         kind, content = next(iter(value.items()))
         if kind == "exact":
-            moved = {kind: exact.text(exact.number(name, content) + Fraction(1, 10**21))}
+            moved = {kind: _exact.text(_exact.number(name, content) + Fraction(1, 10**21))}
         elif kind == "count":
             moved = {kind: content + 1}
         else:
@@ -97,7 +97,7 @@ def test_an_enclosure_moved_by_its_own_radius_is_refuted(label, made, again):
             moved = {kind: Enclosure(ball.mid - ball.rad, ball.rad).as_json()}
         forged = with_change(document, ("proved", name), moved)
         with pytest.raises(NotProved, match=name):
-            check.compare(files.read(resealed(forged, sentence=True)), again[label])
+            _recheck.compare(files.read(resealed(forged, sentence=True)), again[label])
 
 
 @pytest.mark.parametrize("label", list(PROPOSITIONS))
@@ -110,7 +110,7 @@ def test_an_enclosure_of_twice_its_radius_is_refuted(label, made, again):
             wider = {kind: Enclosure(ball.mid, 2 * ball.rad).as_json()}
             forged = with_change(document, ("proved", name), wider)
             with pytest.raises(NotProved, match=name):
-                check.compare(files.read(resealed(forged, sentence=True)), again[label])
+                _recheck.compare(files.read(resealed(forged, sentence=True)), again[label])
 
 
 @pytest.mark.parametrize("label", list(PROPOSITIONS))
@@ -135,34 +135,36 @@ def test_another_ball_is_refuted_however_close(label, made, again):
             moved = Enclosure(dyadic(mid, 3000), dyadic(abs(rad), 3000))
             forged = with_change(document, ("proved", name), {kind: moved.as_json()})
             with pytest.raises((NotProved, ValueError), match=name):
-                check.compare(files.read(resealed(forged, sentence=True)), again[label])
+                _recheck.compare(files.read(resealed(forged, sentence=True)), again[label])
 
 
 def test_a_dropped_tail_is_refuted(made, tmp_path):
     document = made["3a-evidence"]
     nothing = Enclosure(Fraction(0), Fraction(0)).as_json()
     forged = with_change(document, ("proved", "tail"), {"ball": nothing})
-    assert outcome(resealed(forged), tmp_path).verdict == check.REJECTED, "a tail was dropped"
+    assert outcome(resealed(forged), tmp_path).verdict == _recheck.REJECTED, "a tail was dropped"
     # A domain that leaves much outside: the tails are then too wide for the radius.
     short = with_change(document, ("witness", "domain", "reach"), "2")
-    assert outcome(resealed(short), tmp_path).verdict == check.REJECTED, "a domain was cut"
+    assert outcome(resealed(short), tmp_path).verdict == _recheck.REJECTED, "a domain was cut"
 
 
 def test_swapped_boxes_are_refuted(made, tmp_path):
     document = copy.deepcopy(made["3g"])
     document["witness"]["points"].reverse()
-    assert outcome(resealed(document), tmp_path).verdict == check.REJECTED, "the order was changed"
+    assert outcome(resealed(document), tmp_path).verdict == _recheck.REJECTED, (
+        "the order was changed"
+    )
     document = copy.deepcopy(made["3g"])
     for point in document["witness"]["points"]:
         point["tight"], point["wide"] = point["wide"], point["tight"]
-    assert outcome(resealed(document), tmp_path).verdict == check.REJECTED, "narrow and wide"
+    assert outcome(resealed(document), tmp_path).verdict == _recheck.REJECTED, "narrow and wide"
     document = copy.deepcopy(made["3g"])
     del document["witness"]["points"][0]
-    assert outcome(resealed(document), tmp_path).verdict == check.REJECTED, "one was left out"
+    assert outcome(resealed(document), tmp_path).verdict == _recheck.REJECTED, "one was left out"
     document = copy.deepcopy(made["3b"])
     document["witness"]["point"]["centre"].reverse()
-    assert outcome(resealed(document), tmp_path).verdict == check.REJECTED, "means for variances"
+    assert outcome(resealed(document), tmp_path).verdict == _recheck.REJECTED, "means for variances"
     document = copy.deepcopy(made["3b"])
     radius = document["witness"]["point"]["radius"]
     document["witness"]["point"]["radius"] = ["5"] * len(radius)
-    assert outcome(resealed(document), tmp_path).verdict == check.REJECTED, "a box too wide"
+    assert outcome(resealed(document), tmp_path).verdict == _recheck.REJECTED, "a box too wide"

@@ -7,8 +7,8 @@ import json
 import pytest
 from certificate_cases import at, leaves, outcome, resealed, with_change
 
-from vaetheory.certify import certificate as files
-from vaetheory.certify import check, exact, runner
+from vaetheory.certify import _certificate as files
+from vaetheory.certify import _exact, _recheck, _runner
 from vaetheory.certify.propositions import PROPOSITIONS
 from vaetheory.cli import main
 
@@ -18,14 +18,14 @@ def test_numbers_are_written_in_one_way_only(made, tmp_path):
         forged = copy.deepcopy(made["2c"])
         forged["inputs"]["s"] = other
         found = outcome(resealed(forged, sentence=False), tmp_path)
-        assert found.verdict == check.REJECTED, f"{other!r} passed for 0.3"
+        assert found.verdict == _recheck.REJECTED, f"{other!r} passed for 0.3"
 
 
 def test_numbers_of_any_size_have_one_spelling(made, tmp_path):
     for other in ("1e9999", "1e-9999", "10e-4000"):
         forged = with_change(made["2c"], ("inputs", "z"), other)
         found = outcome(resealed(forged, sentence=True), tmp_path)
-        assert found.verdict == check.REJECTED, f"{other} passed"
+        assert found.verdict == _recheck.REJECTED, f"{other} passed"
         assert "at most 3000 digits" in found.message, found.message
 
 
@@ -44,7 +44,7 @@ def spelled(value):
         value.swapcase() if value.swapcase() != value else f"{value}\n",
     )
     try:
-        number = exact.number("value", value)
+        number = _exact.number("value", value)
     except ValueError:
         return
     if number.denominator == 1:
@@ -64,7 +64,7 @@ def spelled(value):
 @pytest.mark.parametrize("label", list(PROPOSITIONS))
 def test_inputs_witness_and_numbers_have_one_spelling(label, made, tmp_path, monkeypatch):
     # Whatever is not refused as it is read would be proved anew: nothing may come to that.
-    monkeypatch.setattr(check, "compare", lambda *a: pytest.fail("it was read"))
+    monkeypatch.setattr(_recheck, "compare", lambda *a: pytest.fail("it was read"))
     proposition = dataclasses.replace(PROPOSITIONS[label], prove=lambda *a: {})
     monkeypatch.setitem(PROPOSITIONS, label, proposition)
     document = made[label]
@@ -74,7 +74,7 @@ def test_inputs_witness_and_numbers_have_one_spelling(label, made, tmp_path, mon
         for other in spelled(at(document, path)):
             forged = with_change(document, path, other)
             found = outcome(resealed(forged), tmp_path)
-            assert found.verdict == check.REJECTED, f"{path}: {other!r} passed"
+            assert found.verdict == _recheck.REJECTED, f"{path}: {other!r} passed"
 
 
 @pytest.mark.parametrize(
@@ -94,40 +94,46 @@ def test_inputs_witness_and_numbers_have_one_spelling(label, made, tmp_path, mon
 )
 def test_a_file_is_plain_json(old, new, tmp_path):
     proposition = PROPOSITIONS["2c"]
-    files.write(tmp_path / "a.json", runner.prove(proposition, proposition.instances[0]))
+    files.write(tmp_path / "a.json", _runner.prove(proposition, proposition.instances[0]))
     text = (tmp_path / "a.json").read_text(encoding="utf-8")
     assert old in text, f"{old!r} is not there"
     (tmp_path / "a.json").write_text(text.replace(old, new, 1), encoding="utf-8", newline="")
-    found = check.check(tmp_path / "a.json")
+    found = _recheck.check(tmp_path / "a.json")
     # Blanks between the parts are free.
-    wanted = check.ACCEPTED if not new.replace(old.strip(), "").strip(" \r\n\t") else check.REJECTED
+    wanted = (
+        _recheck.ACCEPTED
+        if not new.replace(old.strip(), "").strip(" \r\n\t")
+        else _recheck.REJECTED
+    )
     assert found.verdict == wanted, f"{new!r}: {found}"
 
 
 def test_minus_nought_is_not_nought(tmp_path):
     proposition = PROPOSITIONS["3c"]
-    document = runner.prove(proposition, proposition.instances[0]).as_json()
+    document = _runner.prove(proposition, proposition.instances[0]).as_json()
     text = json.dumps(document)
     assert '["0", 0]' in text or "0" in text, "no nought"
     zero = with_change(document, ("proved", "gap"), {"count": 0})
     text = json.dumps(resealed(zero)).replace('{"count": 0}', '{"count": -0}')
     (tmp_path / "a.json").write_text(text)
-    found = check.check(tmp_path / "a.json")
-    assert found.verdict == check.REJECTED, "-0 passed"
+    found = _recheck.check(tmp_path / "a.json")
+    assert found.verdict == _recheck.REJECTED, "-0 passed"
     assert "spelled otherwise" in found.message, found.message
 
 
 def test_versions_are_versions(made, tmp_path):
     for value in ({}, made["2c"]["versions"] | {"python": "a\nb"}, {"python": "3.11.1"}):
         found = outcome(resealed(with_change(made["2c"], ("versions",), value)), tmp_path)
-        assert found.verdict == check.REJECTED, f"{value} passed for versions"
+        assert found.verdict == _recheck.REJECTED, f"{value} passed for versions"
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"a": 1, "a": 2}', "NaN", "\xff" * 9])
 def test_what_is_no_certificate_is_rejected(content, tmp_path):
     path = tmp_path / "a.json"
     path.write_bytes(content.encode("latin-1"))
-    assert check.check(path).verdict == check.REJECTED, "something else passed as a certificate"
+    assert _recheck.check(path).verdict == _recheck.REJECTED, (
+        "something else passed as a certificate"
+    )
 
 
 def test_what_a_file_says_is_shown_on_one_plain_line(made, tmp_path, capsys):

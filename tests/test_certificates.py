@@ -9,8 +9,8 @@ from certificate_cases import outcome
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vaetheory.certify import certificate as files
-from vaetheory.certify import check, exact, proving, runner
+from vaetheory.certify import _certificate as files
+from vaetheory.certify import _exact, _prover, _recheck, _runner
 from vaetheory.certify.arithmetic import NotProved
 from vaetheory.certify.enclosure import Enclosure, Range, power_below
 from vaetheory.certify.propositions import PROPOSITIONS
@@ -24,12 +24,12 @@ def test_every_proposition_that_was_asked_for_is_there():
 
 @pytest.mark.parametrize("label", list(PROPOSITIONS))
 def test_honest_certificates_are_accepted(label, made, again):
-    check.compare(files.read(made[label]), again[label])
+    _recheck.compare(files.read(made[label]), again[label])
 
 
 def test_the_outcome_says_what_was_proved(made, tmp_path):
     found = outcome(made["3g"], tmp_path)
-    assert found.verdict == check.ACCEPTED, found.message
+    assert found.verdict == _recheck.ACCEPTED, found.message
     assert found.message == made["3g"]["sentence"], "another sentence was proved"
 
 
@@ -39,7 +39,7 @@ def test_a_fold_is_the_square_and_no_other_even_decoder():
     inputs = copy.deepcopy(dict(proposition.instances[0]))
     inputs["model"]["decoder"]["coefficients"] = [["2"]]
     with pytest.raises(NotProved, match=r"z\^2"):
-        runner.prove(proposition, inputs)
+        _runner.prove(proposition, inputs)
 
 
 def test_the_box_in_the_words_of_3f_is_the_box_that_is_proved(monkeypatch, made):
@@ -52,9 +52,9 @@ def test_the_box_in_the_words_of_3f_is_the_box_that_is_proved(monkeypatch, made)
         gap_range, "krawczyk", lambda F, t, box: (seen.append(box), right(F, t, box))[1]
     )
     proposition = PROPOSITIONS["3f"]
-    proposition.prove(proving.Prover(), proposition.instances[0], {"pieces": "64"})
-    mean, spread = (exact.text(r) for r in seen[0].radius)
-    centre = exact.text(seen[0].centre[1])
+    proposition.prove(_prover.Prover(), proposition.instances[0], {"pieces": "64"})
+    mean, spread = (_exact.text(r) for r in seen[0].radius)
+    centre = _exact.text(seen[0].centre[1])
     sentence = made["3f"]["sentence"]
     assert f"|m - z0| < {mean} sigma" in sentence, sentence
     assert f"|v - {centre} sigma^2| < {spread} sigma^2" in sentence, sentence
@@ -118,23 +118,23 @@ def _faulty(monkeypatch, owner, name, wrong):
     right = getattr(owner, name)
     monkeypatch.setattr(owner, name, lambda *a, **k: wrong(right(*a, **k)))
     proposition = PROPOSITIONS["3a-evidence"]
-    document = runner.prove(proposition, proposition.instances[0]).as_json()
+    document = _runner.prove(proposition, proposition.instances[0]).as_json()
     monkeypatch.undo()
     return document
 
 
 def test_a_fault_of_the_prover_is_noticed_by_the_checker(monkeypatch, tmp_path):
-    from vaetheory.certify import balls, proving, workshop
+    from vaetheory.certify import _balls, _prover, _workshop
 
     def slightly(value):
-        return value * (1 + 1 / balls.arb(10) ** 25)
+        return value * (1 + 1 / _balls.arb(10) ** 25)
 
     faults = {
-        "the exponential": (balls.Balls, "exp", slightly),
-        "the integrator": (proving, "body_on_line", slightly),
-        "the tails": (workshop, "assemble", lambda pair: (pair[0], pair[1] * 0)),
+        "the exponential": (_balls.Balls, "exp", slightly),
+        "the integrator": (_prover, "body_on_line", slightly),
+        "the tails": (_workshop, "assemble", lambda pair: (pair[0], pair[1] * 0)),
     }
     for name, (owner, attribute, wrong) in faults.items():
         document = _faulty(monkeypatch, owner, attribute, wrong)
         found = outcome(document, tmp_path)
-        assert found.verdict == check.REJECTED, f"a fault of {name} was not noticed"
+        assert found.verdict == _recheck.REJECTED, f"a fault of {name} was not noticed"

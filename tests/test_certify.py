@@ -16,16 +16,16 @@ from vaetheory import LatentModel, certify
 from vaetheory import decoders as float_decoders
 from vaetheory import elbo as float_elbo
 from vaetheory import likelihoods as float_likelihoods
-from vaetheory.certify import api, decoders, exact, likelihoods
+from vaetheory.certify import _exact, api, decoders, likelihoods
+from vaetheory.certify._balls import balls
+from vaetheory.certify._cells import integrate
+from vaetheory.certify._global_maximum import compact_region
+from vaetheory.certify._integrals import integral
+from vaetheory.certify._intervals import intervals
+from vaetheory.certify._prover import Prover
 from vaetheory.certify.arithmetic import NotProved
-from vaetheory.certify.balls import balls
-from vaetheory.certify.cells import integrate
 from vaetheory.certify.enclosure import Enclosure
-from vaetheory.certify.global_maximum import compact_region
-from vaetheory.certify.integrals import integral
-from vaetheory.certify.intervals import intervals
 from vaetheory.certify.models import Model
-from vaetheory.certify.proving import Prover
 from vaetheory.encoders import Posterior
 
 ARITHMETICS = {"balls": balls, "intervals": intervals}
@@ -249,11 +249,11 @@ def test_an_evidence_in_closed_form_for_a_full_covariance():
     cov = [["0.5", "0.1"], ["0.1", "0.4"]]
     model = Model(decoders.Affine([["1"], ["2"]], ["0.5", "0"]), likelihoods.Gaussian(cov=cov))
     marginal = [[Fraction("1.5"), Fraction("2.1")], [Fraction("2.1"), Fraction("4.4")]]
-    inverse = exact.inverse(marginal)
+    inverse = _exact.inverse(marginal)
     away = [Fraction("0.7"), Fraction("-0.3")]
-    square = exact.dot(away, [exact.dot(r, away) for r in inverse])
+    square = _exact.dot(away, [_exact.dot(r, away) for r in inverse])
     with mp.workdps(50):
-        det = exact.determinant(marginal)
+        det = _exact.determinant(marginal)
         log_det = mp.log(mp.mpf(det.numerator) / det.denominator)
         wanted = -(mp.mpf(square.numerator) / square.denominator + log_det) / 2 - mp.log(2 * mp.pi)
     found = certify.log_evidence(model, ["1.2", "-0.3"])
@@ -278,7 +278,7 @@ def test_elbos_agree_with_the_library():
 
 
 def test_a_closed_form_and_a_quadrature_agree():
-    from vaetheory.certify.objective import ByQuadrature, ClosedForm
+    from vaetheory.certify._objective import ByQuadrature, ClosedForm
 
     model = Model(
         decoders.Polynomial([[1], [2]], [["1", "0"], ["0", "0.5"]]), likelihoods.Gaussian("0.5")
@@ -296,7 +296,7 @@ def test_a_closed_form_and_a_quadrature_agree():
 
 
 def test_gradients_and_hessians_are_derivatives():
-    from vaetheory.certify.objective import ClosedForm
+    from vaetheory.certify._objective import ClosedForm
 
     model = Model(
         decoders.Polynomial([[1, 0], [0, 1], [2, 1]], [["1", "0"], ["0", "1"], ["0.5", "0.25"]]),
@@ -340,8 +340,8 @@ def test_linear_models_have_no_gap_and_others_do():
 
 def test_a_false_maximum_is_not_proved():
     """Leave one of the two maximisers of z^2 out: branch and bound must not end."""
-    from vaetheory.certify.global_maximum import prove_maximum
-    from vaetheory.certify.search import objective_at, wide_candidate
+    from vaetheory.certify._global_maximum import prove_maximum
+    from vaetheory.certify._search import objective_at, wide_candidate
 
     model = Model(decoders.Polynomial([[2]], [["1"]]), likelihoods.Gaussian("0.3"))
     both = certify.maximum(model, ["1"])
@@ -357,8 +357,8 @@ def test_a_false_maximum_is_not_proved():
 
 
 def test_a_box_without_a_stationary_point_is_not_proved():
-    from vaetheory.certify.search import objective_at
-    from vaetheory.certify.stationary import Candidate, krawczyk
+    from vaetheory.certify._search import objective_at
+    from vaetheory.certify._stationary import Candidate, krawczyk
 
     model = Model(decoders.Circle("1"), likelihoods.Gaussian("0.1"))
     with balls(100) as F:

@@ -12,10 +12,10 @@ from mpmath import mp
 
 from vaetheory import certify
 from vaetheory import decoders as float_decoders
-from vaetheory.certify import NotProved, decoders, exact, likelihoods
+from vaetheory.certify import NotProved, _exact, decoders, likelihoods
+from vaetheory.certify._balls import balls
+from vaetheory.certify._intervals import intervals
 from vaetheory.certify.arithmetic import TooLong, fraction_of
-from vaetheory.certify.balls import balls
-from vaetheory.certify.intervals import intervals
 
 LINE = certify.Model(decoders.Affine([["2"]]), likelihoods.Gaussian("1"))
 FOLD = certify.Model(decoders.Polynomial([[2]], [["1"]]), likelihoods.Gaussian("0.3"))
@@ -120,22 +120,22 @@ def test_what_is_of_another_kind_is_refused(name):
 @given(value=st.fractions() | st.floats(allow_nan=False, allow_infinity=False) | st.integers())
 def test_numbers_of_every_type_are_the_numbers_that_they_are(value):
     wanted = Fraction(value)
-    spellings = [value, wanted, np.array(value, dtype=object), exact.text(wanted)]
+    spellings = [value, wanted, np.array(value, dtype=object), _exact.text(wanted)]
     if isinstance(value, float):
         spellings += [np.float64(value), np.array(value), np.longdouble(value), Decimal(value)]
     for other in spellings:
-        assert exact.number("x", other) == wanted, f"{other!r} is read as another number"
+        assert _exact.number("x", other) == wanted, f"{other!r} is read as another number"
     rows = [
         [value], (value,), np.array([value], dtype=object), np.ma.array([value], dtype=object),
     ]  # fmt: skip
     for row in rows:
-        assert exact.vector("x", row) == (wanted,), f"{row!r} is read as another vector"
+        assert _exact.vector("x", row) == (wanted,), f"{row!r} is read as another vector"
 
 
 def test_digits_beyond_the_doubles_are_not_dropped():
     third = np.longdouble(1) / 3
-    assert exact.number("x", third) == Fraction(*third.as_integer_ratio()), "it was rounded"
-    assert exact.vector("x", range(3)) == (0, 1, 2), "a range is a vector"
+    assert _exact.number("x", third) == Fraction(*third.as_integer_ratio()), "it was rounded"
+    assert _exact.vector("x", range(3)) == (0, 1, 2), "a range is a vector"
 
 
 BEYOND = [
@@ -165,7 +165,7 @@ def test_data_of_any_size_are_enclosed_or_not_proved(model, x):
         found = attempt(function, model, x, steps=100_000)
         if found and model is LINE and function is not certify.gap:
             ball = found.elbo if isinstance(found, certify.Maximum) else found
-            _holds_the_evidence(ball, exact.number("x", x[0]))
+            _holds_the_evidence(ball, _exact.number("x", x[0]))
 
 
 def _holds_the_evidence(ball, x):
@@ -180,7 +180,7 @@ def _holds_the_evidence(ball, x):
 @pytest.mark.parametrize("x", BEYOND, ids=str)
 def test_a_closed_form_holds_at_any_size(x):
     """Nothing is searched for there: the ELBO at m = 0.5, v = 0.25 is a rational and a log."""
-    point = exact.number("x", x[0])
+    point = _exact.number("x", x[0])
     found = certify.elbo(LINE, x, ["0.5"], ["0.25"], radius="1e-10")
     with mp.workdps(60):
         logs = Fraction(str(mp.log(mp.mpf(1) / 4) / 2 - mp.log(2 * mp.pi) / 2))

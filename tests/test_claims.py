@@ -3,7 +3,7 @@
 import pytest
 
 from vaetheory import CLAIMS
-from vaetheory.claims.runner import run_proposition
+from vaetheory.checking.runner import run_proposition
 
 # Those on digits share a model and all that is computed of it.
 PROPOSITIONS = [

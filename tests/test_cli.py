@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from vaetheory import LatentModel, likelihoods, log_evidence
+from vaetheory._progress import listening
+from vaetheory._quadrature import engine
 from vaetheory.cli import main, verify
-from vaetheory.progress import listening
-from vaetheory.quadrature import engine
 
 
 def run(*arguments):
@@ -180,8 +180,8 @@ def test_a_run_of_another_seed_is_not_resumed(tmp_path, capsys):
 def test_failure_is_status_one(monkeypatch, capsys):
     import dataclasses
 
+    from vaetheory.checking.claim import Certificate
     from vaetheory.claims import CLAIMS
-    from vaetheory.claims.claim import Certificate
 
     false = dataclasses.replace(
         CLAIMS[0].propositions[0],

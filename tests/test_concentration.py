@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from mpmath import mp, mpf
 
 from vaetheory import CLAIMS
-from vaetheory.claims.concentration import (
+from vaetheory.checking.runner import PROFILES, run_proposition
+from vaetheory.concentration import (
     FALSE_ALARM,
     LEVEL,
     counting,
     log_mean_excess,
     mean_deviation,
 )
-from vaetheory.claims.runner import PROFILES, run_proposition
 
 STATISTICAL = [p for c in CLAIMS for p in c.propositions if p.kind == "statistical"]
 

@@ -14,11 +14,11 @@ from vaetheory import (
     log_evidence,
     stationary_posterior,
 )
-from vaetheory.claims.half_training import ScaledRun, scale_equivariance
-from vaetheory.claims.model_scenes import ModelScene
+from vaetheory.checking.scenes import ModelScene
+from vaetheory.checking.strategies import Covariance
+from vaetheory.claims.half_network.scenes import TinyRun
+from vaetheory.claims.half_network.training import ScaledRun, scale_equivariance
 from vaetheory.claims.stationary_evidence import laplace_is_second_order, moving_expansion_point
-from vaetheory.claims.strategies import Covariance
-from vaetheory.claims.training_scenes import TinyRun
 from vaetheory.encoders import Posterior
 
 

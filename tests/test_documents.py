@@ -9,7 +9,7 @@ import pytest
 
 from vaetheory import CLAIMS
 from vaetheory.report import read_document
-from vaetheory.report.entries import entries
+from vaetheory.report._entries import entries
 from vaetheory.report.mathematics import lines, parsed, untranslated
 
 ROOT = Path(__file__).parents[1]

@@ -32,7 +32,7 @@ from vaetheory import (
     log_evidence,
     stationary_posterior,
 )
-from vaetheory.elbo import second_order_elbo
+from vaetheory.bounds.gaussian_elbo import second_order_elbo
 from vaetheory.rounding import gamma
 
 

@@ -15,6 +15,7 @@ from vaetheory import (
     posterior_expectation,
     stationary_posterior,
 )
+from vaetheory._quadrature.tables import table
 from vaetheory.likelihoods import (
     Beta,
     Exponential,
@@ -26,7 +27,6 @@ from vaetheory.likelihoods import (
     StudentT,
     VonMises,
 )
-from vaetheory.quadrature.tables import table
 
 
 def curve(z):

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vaetheory._progress import listening
 from vaetheory.cli import experiment as command
 from vaetheory.cli import main
 from vaetheory.figures import half_network
-from vaetheory.progress import listening
 from vaetheory.training import (
     OBJECTIVES,
     Experiment,

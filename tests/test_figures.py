@@ -12,11 +12,11 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation, Text
 
-from vaetheory import CLAIMS, plotting
+from vaetheory import CLAIMS, _plotting
 from vaetheory.cli import main
-from vaetheory.figures.finish import covered, drawn_points, finish
-from vaetheory.figures.panels import fitted, fitted_exponent
-from vaetheory.figures.plotted import HEADER, table
+from vaetheory.figures._finish import covered, drawn_points, finish
+from vaetheory.figures._panels import fitted, fitted_exponent
+from vaetheory.figures._plotted import HEADER, table
 from vaetheory.figures.registry import FIGURES, MANIFEST, select
 
 PROPOSITIONS = [p for c in CLAIMS for p in c.propositions]
@@ -85,8 +85,8 @@ SHARED = {"overview", "stationary-evidence", "baggins", "digits"}
 )
 def test_figure_is_drawn_with_its_numbers(name, tmp_path, capsys, monkeypatch):
     figures = []
-    save = plotting.save
-    monkeypatch.setattr(plotting, "save", lambda f, path: figures.append(f) or save(f, path))
+    save = _plotting.save
+    monkeypatch.setattr(_plotting, "save", lambda f, path: figures.append(f) or save(f, path))
     assert main(["figures", name, "--out", str(tmp_path / "new")]) == 0, "not drawn"
     out = capsys.readouterr().out
     folder = tmp_path / "new"
@@ -98,7 +98,7 @@ def test_figure_is_drawn_with_its_numbers(name, tmp_path, capsys, monkeypatch):
     for path, digest in entry["sha256"].items():
         found = hashlib.sha256((folder / path).read_bytes()).hexdigest()
         assert found == digest, f"the manifest has another hash for {path}"
-    assert entry["seed"] == plotting.SEED, "the manifest has no seed"
+    assert entry["seed"] == _plotting.SEED, "the manifest has no seed"
     assert "matplotlib" in entry["environment"], "the manifest has no versions"
 
     (figure,) = figures
@@ -170,7 +170,7 @@ def check_looks(figure):
             frame, box = axes.get_window_extent(), legend.get_window_extent()
             over = max(frame.x0 - box.x0, box.x1 - frame.x1, frame.y0 - box.y0, box.y1 - frame.y1)
             assert over < 4, f"the legend of {title!r} is {over} pixels outside its panel"
-    small = {t.get_text() for t in figure.findobj(Text) if t.get_fontsize() < plotting.SMALLEST}
+    small = {t.get_text() for t in figure.findobj(Text) if t.get_fontsize() < _plotting.SMALLEST}
     assert not small - {""}, f"too small to read at half size: {small}"
 
 
@@ -270,7 +270,7 @@ def test_exponents_are_written_in_one_form(found, law, expected):
 
 
 def test_texts_with_commas_are_read_back(tmp_path):
-    plotting.save_csv(tmp_path / "a.csv", ['p(x, z) "joint"', "b"], [("1.0", "3.0"), ("2.0", "")])
+    _plotting.save_csv(tmp_path / "a.csv", ['p(x, z) "joint"', "b"], [("1.0", "3.0"), ("2.0", "")])
     with (tmp_path / "a.csv").open(encoding="utf-8") as lines:
         rows = list(csv.reader(lines))
     assert rows == [['p(x, z) "joint"', "b"], ["1.0", "3.0"], ["2.0", ""]], rows

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy.optimize import approx_fprime, minimize
 
 from vaetheory import decoders
-from vaetheory.claims import spherical_cap
-from vaetheory.claims.flat_coordinates import (
+from vaetheory.claims.constant_variance import spherical_cap
+from vaetheory.claims.constant_variance.flat_coordinates import (
     Distorted,
     FlatScene,
     Patch,
@@ -17,7 +17,7 @@ from vaetheory.claims.flat_coordinates import (
     least_penalty,
     penalty,
 )
-from vaetheory.claims.spherical_cap import (
+from vaetheory.claims.constant_variance.spherical_cap import (
     Cap,
     dual_bound,
     radial_map,

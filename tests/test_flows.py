@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vaetheory import LatentModel, decoders, derivatives, flows, likelihoods, log_evidence
-from vaetheory.claims.flow_scenes import flow_scenes
-from vaetheory.claims.lattice import lattice_integral
+from vaetheory.checking.lattice import lattice_integral
+from vaetheory.claims.flow_limit.scenes import flow_scenes
 from vaetheory.decoders import TanhNetwork
 
 NETWORK = TanhNetwork([[[1.0], [-0.5]], [[0.5, 0.25], [1.0, -0.75]]], [[0.25, 0.5], [0.0, 0.5]])

@@ -18,9 +18,9 @@ from vaetheory import (
     likelihoods,
     log_evidence,
 )
+from vaetheory.checking.claim import Claim
+from vaetheory.checking.runner import INCONCLUSIVE, run_proposition, verify
 from vaetheory.claims import CLAIMS
-from vaetheory.claims.claim import Claim
-from vaetheory.claims.runner import INCONCLUSIVE, run_proposition, verify
 from vaetheory.constant_variance import (
     constant_variance_penalty,
     log_specht_ratio,

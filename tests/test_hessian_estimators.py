@@ -7,16 +7,20 @@ from hypothesis import strategies as st
 from mpmath import mp, mpf
 
 from vaetheory import decoders, likelihoods
-from vaetheory.claims.averaged_residual import NoisyPoint, averaged_curvature, metric
-from vaetheory.claims.estimator_variances import ESTIMATORS as NAMED
-from vaetheory.claims.estimator_variances import SCALES, Sampled, exact_moments
-from vaetheory.claims.hutchinson import DecoderPoint, bias_terms, expected_excess
-from vaetheory.claims.model_scenes import ModelScene
-from vaetheory.claims.smoothed_hessian import SmoothFunction, derivative_in_covariance
-from vaetheory.claims.strategies import Covariance, EncodedData
-from vaetheory.claims.written_decoders import KINDS, WrittenDecoder, written_decoders
+from vaetheory._quadrature.gaussian import hermite_rule
+from vaetheory.checking.scenes import ModelScene
+from vaetheory.checking.strategies import Covariance, EncodedData
+from vaetheory.claims.hessian_estimator.averaged_residual import (
+    NoisyPoint,
+    averaged_curvature,
+    metric,
+)
+from vaetheory.claims.hessian_estimator.hutchinson import DecoderPoint, bias_terms, expected_excess
+from vaetheory.claims.hessian_estimator.sampled import ESTIMATORS as NAMED
+from vaetheory.claims.hessian_estimator.sampled import SCALES, Sampled, exact_moments
+from vaetheory.claims.hessian_estimator.scenes import KINDS, WrittenDecoder, written_decoders
+from vaetheory.claims.hessian_estimator.smoothed import SmoothFunction, derivative_in_covariance
 from vaetheory.hessian_estimators import jacobian_norm, price_hessian, stein_hessian
-from vaetheory.quadrature.gaussian import hermite_rule
 from vaetheory.rounding import gamma
 
 ENTRIES = st.integers(-4, 4).map(lambda k: k / 2)

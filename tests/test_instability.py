@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from mpmath import mp, mpf
 
 from vaetheory import LatentModel, baggins, elbo, likelihoods
-from vaetheory.claims.descent import StepScene
-from vaetheory.claims.joint_curvature import JointScene, condition_coefficient
-from vaetheory.claims.strategies import rotation
-from vaetheory.claims.unbounded import (
+from vaetheory.checking.strategies import rotation
+from vaetheory.claims.instability.descent import StepScene
+from vaetheory.claims.instability.joint_curvature import JointScene, condition_coefficient
+from vaetheory.claims.instability.unbounded import (
     MemoryScene,
     bounded_counterpart,
     growth,

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
+from vaetheory._documents import sealed
 from vaetheory.cli import main
-from vaetheory.documents import sealed
 
 DEEP = '{"a":' + "[" * 100_000 + "]" * 100_000 + "}"
 

@@ -7,7 +7,7 @@ import sys
 def test_workers_end_with_a_parent_that_is_killed():
     script = (
         "import os, signal\n"
-        "from vaetheory.cli.jobs import processes\n"
+        "from vaetheory.cli._jobs import processes\n"
         "if __name__ == '__main__':\n"
         "    with processes(2) as pool:\n"
         "        print(pool.submit(os.getpid).result() != os.getpid(), flush=True)\n"

@@ -10,7 +10,7 @@ from mpmath import mp, mpf
 from piecewise import Piecewise, piecewise
 
 from vaetheory import LatentModel, likelihoods, log_evidence, posterior_expectation
-from vaetheory.quadrature.rules import LADDER, lobatto, tensor_rule
+from vaetheory._quadrature.rules import LADDER, lobatto, tensor_rule
 
 #: Budgets that keep the suite short; what is not reached with them must say so.
 PLANE = 150_000

@@ -13,7 +13,7 @@ from scipy.special import ndtr
 from scipy.stats import norm
 
 from vaetheory import LatentModel, Posterior, elbo, likelihoods, stationary_posterior
-from vaetheory.quadrature.gaussian import gaussian_expectation, lattice_rule
+from vaetheory._quadrature.gaussian import gaussian_expectation, lattice_rule
 
 
 def divergence(m, s):

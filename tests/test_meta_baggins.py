@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from noticing import PROPOSITIONS, assert_noticed, scale_result
 
 from vaetheory import decoders
-from vaetheory.claims import bounded_curvature, bounded_likelihood, presumed_noise
-from vaetheory.claims.batch_scenes import Batch
-from vaetheory.claims.runner import run_proposition
+from vaetheory.checking.runner import run_proposition
+from vaetheory.claims.baggins import bounded, curvature, presumed_noise
+from vaetheory.claims.bilbo.scenes import Batch
 
 # The attribute `baggins` of its package is the function, not its module.
-BAGGINS = sys.modules["vaetheory.objectives.baggins"]
+BAGGINS = sys.modules["vaetheory.bounds.bounded_likelihood"]
 # One instance each where a check is not cheap to shrink.
 SCENES = {
     "10a-evidence": presumed_noise.BoundScene(
@@ -23,8 +23,8 @@ SCENES = {
         Batch(((-1.0,), (0.5,)), (0.5,)),
         0.5,
     ),
-    "10c": bounded_likelihood.ScaledScene(
-        bounded_likelihood.FitScene(
+    "10c": bounded.ScaledScene(
+        bounded.FitScene(
             ((0.0, 1.0), (1.0, -1.0), (2.0, 0.5)),
             ((0.5, 1.0), (0.5, -0.5), (1.0, 1.0)),
             (1.0, 2.0),
@@ -34,7 +34,7 @@ SCENES = {
         (1.0, -1.0),
         (3.0, -20.0),
     ),
-    "10e-step": bounded_curvature.FitLadder(
+    "10e-step": curvature.FitLadder(
         (-1.0, 0.0, 0.5, 1.5), (1.0, 2.0), (1.0, 0.0, 0.0, 0.0), 1.0, 1 / 16, 1e-6
     ),
 }
@@ -157,13 +157,13 @@ def test_another_floating_prior_is_no_bug(monkeypatch):
 
 @pytest.mark.parametrize("factor", [0.98, 1.02])
 def test_a_stable_step_off_by_two_percent(monkeypatch, factor):
-    original = bounded_curvature.largest_stable_step
+    original = curvature.largest_stable_step
 
     def off(gradient, optimum, **options):
         found = original(gradient, optimum, **options)
         return dataclasses.replace(found, lower=factor * found.lower, upper=factor * found.upper)
 
-    monkeypatch.setattr(bounded_curvature, "largest_stable_step", off)
+    monkeypatch.setattr(curvature, "largest_stable_step", off)
     assert_caught("10e-step", f"thresholds times {factor}")
 
 

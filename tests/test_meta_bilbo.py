@@ -8,12 +8,12 @@ import pytest
 from noticing import assert_noticed, scale_result
 
 from vaetheory import decoders
-from vaetheory.claims import batch_information, batch_size, floating_prior
+from vaetheory.claims.bilbo import batch_size, floating_prior, information
 from vaetheory.encoders import Encoder
 
 # The attribute `bilbo` of its package is the function, not its module.
-objectives = sys.modules["vaetheory.objectives.bilbo"]
-CLAIM = (batch_information, batch_size, floating_prior)
+objectives = sys.modules["vaetheory.bounds.batch_information"]
+CLAIM = (information, batch_size, floating_prior)
 
 
 def patch_bound(monkeypatch, change):

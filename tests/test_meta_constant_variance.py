@@ -7,7 +7,12 @@ import pytest
 from noticing import assert_noticed, scale_result
 
 from vaetheory import Posterior, constant_variance, decoders, elbo
-from vaetheory.claims import flat_coordinates, penalties, penalty_rates, spherical_cap
+from vaetheory.claims.constant_variance import (
+    exact_rates,
+    flat_coordinates,
+    second_order,
+    spherical_cap,
+)
 from vaetheory.models import LatentModel
 
 
@@ -27,7 +32,7 @@ def test_log_e_in_place_of_e_log(monkeypatch):
         dets = np.average(np.linalg.det(A), axis=-1, weights=weights)
         return {"value": -0.5 * (np.linalg.slogdet(found.cov)[1] + np.log(dets))}
 
-    replace_penalty(monkeypatch, penalties, change)
+    replace_penalty(monkeypatch, second_order, change)
     for label in ("5a", "5b", "5c"):
         assert_noticed(label, bug="log E in place of E log")
 
@@ -36,13 +41,13 @@ def test_the_mean_covariance_as_the_best(monkeypatch):
     def change(found, A, weights):
         return {"cov": np.average(np.linalg.inv(A), axis=0, weights=weights)}
 
-    replace_penalty(monkeypatch, penalties, change)
+    replace_penalty(monkeypatch, second_order, change)
     assert_noticed("5a", bug="E[A^-1] for E[A]^-1")
 
 
 @pytest.mark.parametrize("label", ["5a", "5b", "5c"])
 def test_a_penalty_that_is_slightly_off(monkeypatch, label):
-    replace_penalty(monkeypatch, penalties, lambda f, A, w: {"value": f.value * (1 + 1e-5)})
+    replace_penalty(monkeypatch, second_order, lambda f, A, w: {"value": f.value * (1 + 1e-5)})
     assert_noticed(label, bug="penalty off by 1e-5")
 
 
@@ -52,13 +57,13 @@ def test_a_logarithm_that_lost_its_digits(monkeypatch):
 
 
 def test_specht_without_its_e(monkeypatch):
-    original = penalties.log_specht_ratio
-    monkeypatch.setattr(penalties, "log_specht_ratio", lambda h: original(h) + 1)
+    original = second_order.log_specht_ratio
+    monkeypatch.setattr(second_order, "log_specht_ratio", lambda h: original(h) + 1)
     assert_noticed("5c", bug="Specht's ratio without e")
 
 
 def test_specht_that_is_slightly_off(monkeypatch):
-    scale_result(monkeypatch, penalties, "log_specht_ratio", 1 - 1e-6)
+    scale_result(monkeypatch, second_order, "log_specht_ratio", 1 - 1e-6)
     assert_noticed("5c", bug="Specht off by 1e-6")
 
 
@@ -88,13 +93,13 @@ def test_a_hessian_without_its_residual_term(monkeypatch):
 
 
 def test_an_exact_penalty_without_its_half(monkeypatch):
-    original = penalty_rates.exact_penalty
+    original = exact_rates.exact_penalty
 
     def doubled(*arguments, **options):
         found = original(*arguments, **options)
         return dataclasses.replace(found, value=2 * found.value)
 
-    monkeypatch.setattr(penalty_rates, "exact_penalty", doubled)
+    monkeypatch.setattr(exact_rates, "exact_penalty", doubled)
     assert_noticed("5d", bug="twice the exact penalty")
     assert_noticed("5e-curvature", bug="twice the exact penalty")
 

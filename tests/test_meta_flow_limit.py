@@ -8,17 +8,13 @@ from hypothesis import strategies as st
 from noticing import assert_noticed, scale_result
 
 from vaetheory import decoders, flows
-from vaetheory.claims import (
-    flow_counterexamples,
-    flow_divergence,
-    gap_law,
-    posterior_limits,
-)
-from vaetheory.claims.coupling_limit import Couplings
-from vaetheory.claims.flow_counterexamples import Interval, Kinked, Turn
-from vaetheory.claims.flow_scenes import Bend, CouplingLayer, EmbeddedScene, FlowScene, Linear
-from vaetheory.claims.posterior_limits import ColumnScene
-from vaetheory.flows import base, density, local, smoothing
+from vaetheory.claims.flow_limit import counterexamples, divergence, posteriors
+from vaetheory.claims.flow_limit.counterexamples import Interval, Kinked, Turn
+from vaetheory.claims.flow_limit.couplings import Couplings
+from vaetheory.claims.flow_limit.posteriors import ColumnScene
+from vaetheory.claims.flow_limit.scenes import Bend, CouplingLayer, EmbeddedScene, FlowScene, Linear
+from vaetheory.claims.stationary_evidence import gap_law
+from vaetheory.flows import _local, base, density, smoothing
 
 LINE = FlowScene((Linear((1.0,), (0.5,)), Bend("cubic", 1), Linear((1.5,), (0.0,))), (0.5,))
 SINH = FlowScene((Linear((1.0,), (0.5,)), Bend("sinh", 1)), (0.5,))
@@ -104,27 +100,27 @@ def test_a_second_derivative_that_is_off(monkeypatch, family):
 @pytest.mark.parametrize("order", [2, 3])
 @pytest.mark.parametrize("label", ["8a", "8c"])
 def test_a_taylor_coefficient_that_is_off(monkeypatch, order, label):
-    original = local.taylor
+    original = _local.taylor
 
     def wrong(*arguments):
         out = original(*arguments).copy()
         out[order:] *= 1 + 1e-6
         return out
 
-    monkeypatch.setattr(local, "taylor", wrong)
+    monkeypatch.setattr(_local, "taylor", wrong)
     noticed(label, f"coefficients from {order} off by 1e-6")
 
 
 @pytest.mark.parametrize("label", ["8a", "8c"])
 def test_a_ratio_without_the_prior(monkeypatch, label):
-    original = local.Local.__init__
+    original = _local.Local.__init__
 
     def centred(self, flow, z):
         original(self, flow, z)
         self.image = np.asarray(flow.forward(z))
         self.z = z * (1 + 1e-6)
 
-    monkeypatch.setattr(local.Local, "__init__", centred)
+    monkeypatch.setattr(_local.Local, "__init__", centred)
     noticed(label, "the latent off by 1e-6")
 
 
@@ -142,13 +138,13 @@ def test_an_evidence_that_is_slightly_off(monkeypatch, label):
 
 @pytest.mark.parametrize("label", ["8a-jump", "8e-onto"])
 def test_an_evidence_that_is_off_at_an_edge(monkeypatch, label):
-    original = flow_counterexamples.log_evidence
+    original = counterexamples.log_evidence
 
     def shifted(*arguments, **options):
         result = original(*arguments, **options)
         return dataclasses.replace(result, value=result.value - 1e-6)
 
-    monkeypatch.setattr(flow_counterexamples, "log_evidence", shifted)
+    monkeypatch.setattr(counterexamples, "log_evidence", shifted)
     noticed(label, "evidence off by 1e-6 nats")
 
 
@@ -166,7 +162,7 @@ def test_a_local_route_that_nobody_checks(monkeypatch):
 
 @pytest.mark.parametrize("label", ["8b", "8d", "8f", "8e-best"])
 def test_a_posterior_that_is_no_stationary_one(monkeypatch, label):
-    for module in (posterior_limits, flow_divergence):
+    for module in (posteriors, divergence):
         original = module.stationary_posterior
 
         def wider(*arguments, original=original, **options):
@@ -203,6 +199,6 @@ def test_a_contrast_of_the_rows(monkeypatch):
 
 @pytest.mark.parametrize("label", ["8e", "8e-rough"])
 def test_a_divergence_that_is_off(monkeypatch, label):
-    for module in (flow_divergence, flow_counterexamples):
+    for module in (divergence, counterexamples):
         scale_result(monkeypatch, module, "expm1_less_argument", 1 + 1e-4)
     noticed(label, "divergence off by 1e-4")

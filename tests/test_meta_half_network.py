@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from noticing import assert_noticed, scale_result
 
-from vaetheory.claims import half_measures
+from vaetheory.claims.half_network import measures as checks
 from vaetheory.training import Network, Objective, Units, measures, runs, statistics, vae
 from vaetheory.training.density import Density
 
@@ -14,7 +14,7 @@ from vaetheory.training.density import Density
 @pytest.fixture
 def fresh():
     """Nothing that was computed before the bug, and nothing of it afterwards."""
-    caches = (half_measures._trained, half_measures._bounds, half_measures.quick_table)
+    caches = (checks._trained, checks._bounds, checks.quick_table)
     for cache in caches:
         cache.cache_clear()
     yield
@@ -85,19 +85,19 @@ def test_importance_weights_without_their_number(monkeypatch):
         found = original(density, X, draws=draws, rng=rng)
         return dataclasses.replace(found, importance=found.importance + np.log(draws))
 
-    monkeypatch.setattr(half_measures, "sampled", summed)
+    monkeypatch.setattr(checks, "sampled", summed)
     assert_noticed("11d", bug="a sum of weights for their mean", examples=1)
 
 
 @pytest.mark.usefixtures("fresh")
 def test_an_evidence_that_is_slightly_off(monkeypatch):
-    original = half_measures.lattice_evidence
+    original = checks.lattice_evidence
 
     def shifted(density, X):
         value, error = original(density, X)
         return value + 1e-4, error
 
-    monkeypatch.setattr(half_measures, "lattice_evidence", shifted)
+    monkeypatch.setattr(checks, "lattice_evidence", shifted)
     assert_noticed("11d", bug="evidence off by 1e-4 nats", examples=1)
 
 
@@ -111,7 +111,7 @@ def test_a_prior_that_does_not_float_in_the_model(monkeypatch):
         return original(dataclasses.replace(self, prior_scale=np.ones_like(self.prior_scale)))
 
     monkeypatch.setattr(Density, "decoder", decoder)
-    floating = st.builds(half_measures.HeldOut, st.just("half"), st.integers(0, 9))
+    floating = st.builds(checks.HeldOut, st.just("half"), st.integers(0, 9))
     assert_noticed("11d", bug="the evidence under N(0, I)", examples=1, instances=floating)
 
 

@@ -8,21 +8,21 @@ from hypothesis import strategies as st
 from noticing import assert_noticed, bend_by_gauss_newton, count_prior, scale_result
 
 from vaetheory import decoders, hessian_estimators, likelihoods
-from vaetheory.claims import (
+from vaetheory.checking.scenes import ModelScene
+from vaetheory.checking.strategies import Covariance
+from vaetheory.claims.hessian_estimator import (
     averaged_residual,
-    estimator_variances,
     hutchinson,
-    smoothed_hessian,
-    stationary_hessian,
+    sampled,
+    smoothed,
+    stationary,
 )
-from vaetheory.claims.model_scenes import ModelScene
-from vaetheory.claims.strategies import Covariance
 from vaetheory.models import LatentModel
 from vaetheory.optimal_decoder import OptimalDecoder
 
-PLANES = smoothed_hessian.smooth_functions(dims=(2,))
+PLANES = smoothed.smooth_functions(dims=(2,))
 # One instance is enough where each takes long, and there is nothing to shrink.
-WAVE = smoothed_hessian.SmoothFunction(
+WAVE = smoothed.SmoothFunction(
     ModelScene(
         decoders.TanhNetwork([[[1.0, 0.5], [0.5, -1.0]], np.eye(2)], np.zeros((2, 2))),
         likelihoods.Gaussian(scale=0.5),
@@ -30,7 +30,7 @@ WAVE = smoothed_hessian.SmoothFunction(
         (0.5, 0.0),
         Covariance((0.5, 0.25), (30,)),
     ),
-    smoothed_hessian.LOG_LIKELIHOOD,
+    smoothed.LOG_LIKELIHOOD,
 )
 
 
@@ -65,14 +65,14 @@ def test_a_stationary_posterior_without_the_residual_term(monkeypatch):
 @pytest.mark.parametrize(
     ("module", "name"),
     [
-        (smoothed_hessian, "stein_hessian"),
-        (smoothed_hessian, "price_hessian"),
-        (estimator_variances, "stein_hessian"),
+        (smoothed, "stein_hessian"),
+        (smoothed, "price_hessian"),
+        (sampled, "stein_hessian"),
     ],
 )
 def test_a_factor_of_two_in_an_estimator(monkeypatch, module, name):
     scale_estimate(monkeypatch, module, name, value=2.0)
-    label = "4b" if module is smoothed_hessian else "4b-sampled"
+    label = "4b" if module is smoothed else "4b-sampled"
     assert_noticed(label, bug=f"factor 2 in {name}")
 
 
@@ -100,13 +100,13 @@ def test_noise_whitened_by_the_transposed_root(monkeypatch):
 
 
 def test_a_standard_error_that_is_a_tenth_too_small(monkeypatch):
-    scale_estimate(monkeypatch, estimator_variances, "price_hessian", error=0.9)
-    one = st.just(estimator_variances.Sampled(WAVE, 0))
+    scale_estimate(monkeypatch, sampled, "price_hessian", error=0.9)
+    one = st.just(sampled.Sampled(WAVE, 0))
     assert_noticed("4b-sampled", bug="standard error off by a tenth", instances=one)
 
 
 def test_a_deviation_bound_that_is_no_bound(monkeypatch):
-    scale_result(monkeypatch, estimator_variances, "mean_deviation", 0.02)
+    scale_result(monkeypatch, sampled, "mean_deviation", 0.02)
     assert_noticed("4b-sampled", bug="a fiftieth of the bound", examples=10)
 
 
@@ -115,7 +115,7 @@ def test_an_estimator_that_is_not_symmetrised(monkeypatch):
         _, score, _ = hessian_estimators._whitened(noise, scale_tril)
         return hessian_estimators._mean(score[..., :, None] * gradients[..., None, :], axis=-3)
 
-    monkeypatch.setattr(estimator_variances, "price_hessian", lopsided)
+    monkeypatch.setattr(sampled, "price_hessian", lopsided)
     assert_noticed("4b-variances", bug="no symmetric part", instances=st.just(WAVE))
 
 
@@ -168,13 +168,13 @@ def test_unweighted_data(monkeypatch):
 
 
 def test_a_posterior_a_thousandth_too_wide(monkeypatch):
-    original = stationary_hessian.stationary_posterior
+    original = stationary.stationary_posterior
 
     def wider(*arguments, **options):
         found = original(*arguments, **options)
         return dataclasses.replace(found, cov=found.cov * 1.001)
 
-    monkeypatch.setattr(stationary_hessian, "stationary_posterior", wider)
+    monkeypatch.setattr(stationary, "stationary_posterior", wider)
     assert_noticed("4e", bug="covariance off by 1e-3")
 
 

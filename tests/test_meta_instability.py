@@ -7,9 +7,9 @@ import pytest
 from hypothesis import strategies as st
 from noticing import assert_noticed, scale_result
 
-from vaetheory import gaussians
-from vaetheory.claims import descent, joint_curvature, unbounded
-from vaetheory.claims.strategies import Covariance
+from vaetheory import _gaussians
+from vaetheory.checking.strategies import Covariance
+from vaetheory.claims.instability import descent, joint_curvature, unbounded
 from vaetheory.likelihoods import Gaussian
 
 CODES = ((0.0,), (1.0,), (-1.5,), (0.5,))
@@ -80,14 +80,14 @@ def test_a_hessian_off_by_a_percent(monkeypatch, label):
 def test_a_gaussian_log_density_without_two_pi(monkeypatch, label):
     original = Gaussian.log_prob
     monkeypatch.setattr(
-        Gaussian, "log_prob", lambda self, x, p: original(self, x, p) + 0.5 * gaussians.LOG_2PI
+        Gaussian, "log_prob", lambda self, x, p: original(self, x, p) + 0.5 * _gaussians.LOG_2PI
     )
     assert_caught(label, "dropped 2 pi")
 
 
 @pytest.mark.parametrize("label", ["9a", "9b", "9c", "9c-memorised", "9c-full"])
 def test_an_elbo_without_the_divergence_from_the_prior(monkeypatch, label):
-    scale_result(monkeypatch, gaussians, "kl_divergence", 0.5)
+    scale_result(monkeypatch, _gaussians, "kl_divergence", 0.5)
     assert_caught(label, "half of the divergence")
 
 
@@ -141,6 +141,6 @@ def test_a_likelihood_that_is_not_bounded(monkeypatch, label):
 
 
 def test_a_metric_without_its_square_root(monkeypatch):
-    scale_result(monkeypatch, gaussians, "log_det", 0.5)
+    scale_result(monkeypatch, _gaussians, "log_det", 0.5)
     assert_caught("9c", "g without its square root")
     assert np.isfinite(unbounded.memory_limit(SCENES["9c-memorised"])), "another route"

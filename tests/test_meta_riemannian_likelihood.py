@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from noticing import assert_noticed, bend_by_gauss_newton, count_prior, scale_result
 
-from vaetheory.claims.families import FAMILIES, family_scenes
+from vaetheory.claims.riemannian_likelihood.families import FAMILIES, family_scenes
 from vaetheory.decoders import FunctionDecoder
 from vaetheory.likelihoods import (
     Categorical,

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from mpmath import mp, mpf
 
-from vaetheory.claims.batch_scenes import Batch
-from vaetheory.claims.batch_size import coefficient, moment_forms
-from vaetheory.objectives import FORMS, bilbo
+from vaetheory.bounds import FORMS, bilbo
+from vaetheory.claims.bilbo.batch_size import coefficient, moment_forms
+from vaetheory.claims.bilbo.scenes import Batch
 from vaetheory.rounding import gamma
 
 SHAPES = [(1, 1), (1, 3), (2, 1), (5, 2), (3, 3), (2, 4), (40, 3)]

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from scipy.special import logsumexp
 
 from vaetheory import LatentModel, decoders, likelihoods, log_evidence
-from vaetheory.quadrature import whitened
-from vaetheory.quadrature.grid import CELLS, Boxes, inner, level
-from vaetheory.quadrature.lattice import basis, lattice_rule
-from vaetheory.quadrature.shifted import SAFETY, SHIFTS
-from vaetheory.quadrature.tables import table
-from vaetheory.quadrature.variation import ROUGH, UNSEEN, vary, vary_mesh
+from vaetheory._quadrature import narrow_posteriors
+from vaetheory._quadrature.grid import CELLS, Boxes, inner, level
+from vaetheory._quadrature.shifted_lattices import SAFETY, SHIFTS
+from vaetheory._quadrature.tables import table
+from vaetheory._quadrature.variation import ROUGH, UNSEEN, vary, vary_mesh
+from vaetheory._quadrature.whitened_lattice import basis, lattice_rule
 
 
 def _random_model(rng, d, *, size=6, gain=1.0, folded=False):
@@ -195,7 +195,7 @@ def test_no_wave_hides_from_the_shifts(d):
         )
 
 
-@pytest.mark.parametrize("step", [step for step, _ in whitened.SIZES[2]])
+@pytest.mark.parametrize("step", [step for step, _ in narrow_posteriors.SIZES[2]])
 def test_no_wave_hides_from_lattices_on_the_plane(step):
     # Three shifts alone do not show some wave at one phase; the steps differ as well.
     rule = lattice_rule(2, step, 9.0)
@@ -249,7 +249,7 @@ def test_bumps_on_the_plane_are_in_the_error(height, width, road, monkeypatch):
     # The spectrum of a bump is flat where that of all else has ended; lattices that extrapolated
     # it were off by four times what they stated.
     if road == "cells":
-        monkeypatch.setitem(whitened.SIZES, 2, ())
+        monkeypatch.setitem(narrow_posteriors.SIZES, 2, ())
 
     def decoder(z):
         a, b = z[..., :1], z[..., 1:]

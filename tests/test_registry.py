@@ -8,7 +8,7 @@ import pytest
 
 import vaetheory
 from vaetheory import CLAIMS
-from vaetheory.claims.claim import KINDS
+from vaetheory.checking.claim import KINDS
 
 PROPOSITIONS = {p.label: p for c in CLAIMS for p in c.propositions}
 ORDER = list(PROPOSITIONS)

@@ -15,21 +15,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vaetheory import CLAIMS
-from vaetheory.claims.runner import CONTROL_SURVIVED, INCONCLUSIVE, REFUTED, ControlResult, Result
-from vaetheory.cli import colours, main
-from vaetheory.documents import sealed
+from vaetheory._documents import sealed
+from vaetheory._files import write_json
+from vaetheory._numbers_as_text import apart, margin
+from vaetheory.checking.runner import CONTROL_SURVIVED, INCONCLUSIVE, REFUTED, ControlResult, Result
+from vaetheory.cli import _colours, main
 from vaetheory.figures.registry import FIGURES, caption
-from vaetheory.files import write_json
 from vaetheory.report import as_json, read_results
-from vaetheory.report.entries import entries
-from vaetheory.report.graph import Node, dependency_graph, depths
+from vaetheory.report._entries import entries
+from vaetheory.report._graph import Node, dependency_graph, depths
+from vaetheory.report._margins import Axis
+from vaetheory.report._notation import unicode
 from vaetheory.report.junit import as_junit, junit_text
-from vaetheory.report.margins import Axis
 from vaetheory.report.mathematics import mathml, untranslated
-from vaetheory.report.notation import unicode
 from vaetheory.report.page import Picture, page
 from vaetheory.report.text import Table
-from vaetheory.shown import apart, margin
 
 PROPOSITIONS = {p.label: p for c in CLAIMS for p in c.propositions}
 NOW = datetime(2020, 2, 29, 12, 0, 1)
@@ -104,7 +104,7 @@ def test_colours_are_for_terminals_unless_the_environment_says_otherwise(
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert colours.wanted(stream()) is wanted, f"{stream.__name__} under {variables}"
+    assert _colours.wanted(stream()) is wanted, f"{stream.__name__} under {variables}"
 
 
 # -- JSON

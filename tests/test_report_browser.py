@@ -8,8 +8,8 @@ from browser import open_browser, scheme
 from matplotlib.image import imread
 
 from vaetheory import CLAIMS
-from vaetheory.claims.runner import INCONCLUSIVE, REFUTED, ControlResult, Result
-from vaetheory.files import write_json
+from vaetheory._files import write_json
+from vaetheory.checking.runner import INCONCLUSIVE, REFUTED, ControlResult, Result
 from vaetheory.report import as_json
 from vaetheory.report.page import Picture, page
 

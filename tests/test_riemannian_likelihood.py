@@ -5,9 +5,9 @@ import pytest
 from scipy import stats
 
 from vaetheory import LatentModel, Posterior, decoders, likelihoods, stationary_posterior
-from vaetheory.claims import repeated_data
-from vaetheory.claims.families import FAMILIES, FamilyScene
-from vaetheory.claims.repeated_data import Repeated, RepeatedScene
+from vaetheory.claims.riemannian_likelihood import repeated_data
+from vaetheory.claims.riemannian_likelihood.families import FAMILIES, FamilyScene
+from vaetheory.claims.riemannian_likelihood.repeated_data import Repeated, RepeatedScene
 from vaetheory.geometry import pullback_metric
 
 LAWS = {

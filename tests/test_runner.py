@@ -7,8 +7,8 @@ import pytest
 from hypothesis import strategies as st
 
 from vaetheory import verify
-from vaetheory.claims.claim import Certificate, Claim, Control, Proposition
-from vaetheory.claims.runner import judge, run_proposition
+from vaetheory.checking.claim import Certificate, Claim, Control, Proposition
+from vaetheory.checking.runner import judge, run_proposition
 
 
 def square_is_nonnegative(k):

@@ -26,7 +26,7 @@ from vaetheory import (
     stationary_posterior,
     training,
 )
-from vaetheory.by_value import ByValue
+from vaetheory._value_equality import ByValue
 from vaetheory.hessian_estimators import stein_hessian
 from vaetheory.stability import largest_stable_step
 

@@ -6,23 +6,23 @@ import importlib
 from typing import TYPE_CHECKING
 
 from vaetheory import decoders, flows, geometry, likelihoods, training
+from vaetheory.bounds import baggins, bilbo
+from vaetheory.bounds.gaussian_elbo import elbo
+from vaetheory.bounds.stationary import stationary_posterior
 from vaetheory.constant_variance import (
     constant_variance_penalty,
     exact_penalty,
     log_specht_ratio,
     specht_ratio,
 )
-from vaetheory.elbo import elbo
 from vaetheory.encoders import Encoder, Posterior
 from vaetheory.evidence import log_evidence, posterior_expectation, posterior_kl
 from vaetheory.models import LatentModel
-from vaetheory.objectives import baggins, bilbo
 from vaetheory.optimal_decoder import OptimalDecoder
-from vaetheory.stationary import stationary_posterior
 
 if TYPE_CHECKING:
+    from vaetheory.checking.runner import verify
     from vaetheory.claims import CLAIMS
-    from vaetheory.claims.runner import verify
 
 __all__ = [
     "CLAIMS",
@@ -50,7 +50,7 @@ __all__ = [
 ]
 
 #: The claims bring Hypothesis along: who only computes does not wait for it.
-_LATER = {"CLAIMS": "vaetheory.claims", "verify": "vaetheory.claims.runner"}
+_LATER = {"CLAIMS": "vaetheory.claims", "verify": "vaetheory.checking.runner"}
 
 
 def __getattr__(name: str) -> object:

@@ -17,11 +17,11 @@ from vaetheory._validation import (
     same_leading,
     weights_of,
 )
-from vaetheory.by_value import ByValue
+from vaetheory._value_equality import ByValue
+from vaetheory.bounds.stationary import StationaryPosterior, stationary_posterior
 from vaetheory.encoders import Posterior
 from vaetheory.models import LatentModel, require_model
 from vaetheory.rounding import gamma
-from vaetheory.stationary import StationaryPosterior, stationary_posterior
 
 # Below this relative eigenvalue less one, log1p has lost digits that log det still has.
 _FAR_BELOW = -0.5

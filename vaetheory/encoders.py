@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import logsumexp
 
-from vaetheory import gaussians
+from vaetheory import _gaussians
 from vaetheory._validation import (
     Array,
     as_array,
@@ -17,7 +17,7 @@ from vaetheory._validation import (
     representable,
     vectors,
 )
-from vaetheory.by_value import ByValue
+from vaetheory._value_equality import ByValue
 
 
 def _full_covariances(loc: Array, cov: ArrayLike) -> Array:
@@ -105,18 +105,18 @@ class Posterior(ByValue):
                 f"z: expected a shape that broadcasts against {self.loc.shape}, got {points.shape}"
             ) from None
         with np.errstate(all="ignore"):
-            found = gaussians.log_prob(points, self.loc, self.cov)
+            found = _gaussians.log_prob(points, self.loc, self.cov)
         return representable("z", found, "log densities")
 
     def entropy(self) -> Array:
         """Entropy of each posterior, in nats."""
-        return gaussians.entropy(self.cov)
+        return _gaussians.entropy(self.cov)
 
     def kl_to_prior(self) -> Array:
         """KL( q(z|x) || N(0, I_d) ) of each posterior, in nats."""
         d = self.latent_dim
         with np.errstate(all="ignore"):
-            found = gaussians.kl_divergence(self.loc, self.cov, np.zeros(d), np.eye(d))
+            found = _gaussians.kl_divergence(self.loc, self.cov, np.zeros(d), np.eye(d))
         return representable("loc and cov", found, "divergences")
 
 
@@ -168,7 +168,7 @@ class Encoder(Posterior):
             white = np.linalg.inv(np.linalg.cholesky(self.cov))
             y = np.einsum("nij,...nj->...ni", white, points[..., None, :] - self.loc)
             square = (y**2).sum(axis=-1)
-        return -0.5 * (square + self.latent_dim * gaussians.LOG_2PI + gaussians.log_det(self.cov))
+        return -0.5 * (square + self.latent_dim * _gaussians.LOG_2PI + _gaussians.log_det(self.cov))
 
     def aggregate_log_prob(self, z: ArrayLike) -> Array:
         """Log density of the aggregate posterior q(z), the mean of q(z|x_n), `(...)`, in nats."""

@@ -7,16 +7,16 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
+from vaetheory._progress import Progress
+from vaetheory._quadrature import alternatives, engine
+from vaetheory._quadrature.result import REACHED, Integral
 from vaetheory._validation import Array, fraction, integer, option, require_callable
+from vaetheory.bounds.gaussian_elbo import elbo
 from vaetheory.decoders import Affine
-from vaetheory.decoders.outputs import double
-from vaetheory.elbo import elbo
+from vaetheory.decoders._outputs import double
 from vaetheory.encoders import Posterior
 from vaetheory.likelihoods import Gaussian
 from vaetheory.models import LatentModel, require_model
-from vaetheory.progress import Progress
-from vaetheory.quadrature import alternatives, engine
-from vaetheory.quadrature.result import REACHED, Integral
 from vaetheory.rounding import ULP
 
 MAX_NODES = 50_000_000

@@ -20,7 +20,7 @@ from vaetheory._validation import (
     representable,
     same_shape,
 )
-from vaetheory.by_value import ByValue
+from vaetheory._value_equality import ByValue
 
 
 @dataclass(frozen=True, eq=False)

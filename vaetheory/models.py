@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vaetheory._arguments import read_arguments
+from vaetheory._gaussians import standard_log_prob
 from vaetheory._validation import Array, dimension, require, vectors
-from vaetheory.by_value import ByValue
+from vaetheory._value_equality import ByValue
 from vaetheory.decoders import Decoder, as_decoder
-from vaetheory.decoders.outputs import as_output
-from vaetheory.decoders.trial import require_decoder
+from vaetheory.decoders._outputs import as_output
+from vaetheory.decoders._trial import require_decoder
 from vaetheory.derivatives import Function
-from vaetheory.gaussians import standard_log_prob
 from vaetheory.likelihoods import Likelihood, NoMetricError
-from vaetheory.likelihoods.bounds import require_bounds
+from vaetheory.likelihoods._curvature_bounds import require_bounds
 
 # Beyond this a decoder's output is cut, so that its square still fits in float64.
 _LARGEST = 1e140

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import ndtri
 
+from vaetheory._gaussians import LOG_2PI
 from vaetheory._validation import Array
-from vaetheory.gaussians import LOG_2PI
 from vaetheory.models import LatentModel
 
 _SCAN = 1024

@@ -18,7 +18,7 @@ from vaetheory._validation import (
     squarable,
     vectors,
 )
-from vaetheory.by_value import read_only
+from vaetheory._value_equality import read_only
 from vaetheory.decoders import Decoder
 from vaetheory.encoders import Encoder
 from vaetheory.likelihoods import ExponentialFamily

@@ -17,8 +17,8 @@ from vaetheory._validation import (
     squarable,
     vectors,
 )
-from vaetheory.by_value import ByValue
-from vaetheory.decoders.outputs import double
+from vaetheory._value_equality import ByValue
+from vaetheory.decoders._outputs import double
 
 # The first step sizes, powers of four around the given unit, and how many steps each is tried.
 _POWERS = np.arange(-24, 25, 2)

@@ -9,16 +9,13 @@ from fractions import Fraction
 from typing import Any
 
 from vaetheory._validation import integer, sequence, short
-from vaetheory.certify import exact
-from vaetheory.certify.arithmetic import Arithmetic, NotProved, Number
-from vaetheory.certify.balls import at_most
-from vaetheory.certify.enclosure import Enclosure
-from vaetheory.certify.exact import Vector
-from vaetheory.certify.global_maximum import prove_maximum
-from vaetheory.certify.models import Model
-from vaetheory.certify.objective import offset
-from vaetheory.certify.proving import Prover, domain_of
-from vaetheory.certify.search import (
+from vaetheory.certify import _exact
+from vaetheory.certify._balls import at_most
+from vaetheory.certify._exact import Vector
+from vaetheory.certify._global_maximum import prove_maximum
+from vaetheory.certify._objective import offset
+from vaetheory.certify._prover import Prover, domain_of
+from vaetheory.certify._search import (
     ROUGH,
     default_start,
     maximisers,
@@ -26,8 +23,11 @@ from vaetheory.certify.search import (
     tight_candidate,
     wide_candidate,
 )
-from vaetheory.certify.stationary import Candidate, krawczyk, split, value_at
-from vaetheory.certify.workshop import bits_of
+from vaetheory.certify._stationary import Candidate, krawczyk, split, value_at
+from vaetheory.certify._workshop import bits_of
+from vaetheory.certify.arithmetic import Arithmetic, NotProved, Number
+from vaetheory.certify.enclosure import Enclosure
+from vaetheory.certify.models import Model
 
 #: Radii of log evidences that are aimed at where none is asked for, by latent dimension.
 RADII = {1: Fraction(1, 10**30), 2: Fraction(1, 10**12)}
@@ -94,14 +94,14 @@ def _prepared(model: Any, x: Any) -> tuple[Model, Vector]:
 def _radius(radius: Any, default: Fraction) -> Fraction:
     if radius is None:
         return default
-    found = exact.positive("radius", radius)
+    found = _exact.positive("radius", radius)
     if found < _LEAST:
         raise ValueError(f"radius: expected at least 1e-250, got {short(radius)}")
     return found
 
 
 def log_evidence(
-    model: Any, x: Any, *, radius: exact.Exact | None = None, steps: int = STEPS
+    model: Any, x: Any, *, radius: _exact.Exact | None = None, steps: int = STEPS
 ) -> Enclosure:
     """Enclose log p(x), tails included.
 
@@ -157,7 +157,7 @@ def elbo(
     loc: Any,
     var: Any,
     *,
-    radius: exact.Exact | None = None,
+    radius: _exact.Exact | None = None,
     steps: int = STEPS,
 ) -> Enclosure:
     """Enclose the ELBO of q = N(loc, diag(var)).
@@ -187,8 +187,8 @@ def elbo(
     True
     """
     model, point = _prepared(model, x)
-    m = exact.vector("loc", loc, model.latent_dim)
-    v = exact.positives("var", var, model.latent_dim)
+    m = _exact.vector("loc", loc, model.latent_dim)
+    v = _exact.positives("var", var, model.latent_dim)
 
     def attempt(F: Arithmetic, bits: int) -> Number:
         target = objective_at(F, model, point, bits)
@@ -237,8 +237,8 @@ def stationary_point(
             pair = sequence("start", start)
             if len(pair) != 2:
                 raise ValueError(f"start: expected mean and variance, got {len(pair)} entries")
-            m = exact.vector("start[0]", pair[0], model.latent_dim)
-            begin = m + exact.positives("start[1]", pair[1], model.latent_dim)
+            m = _exact.vector("start[0]", pair[0], model.latent_dim)
+            begin = m + _exact.positives("start[1]", pair[1], model.latent_dim)
         return _stationary(model, point, begin)
 
 
@@ -315,7 +315,7 @@ def _centre(point: StationaryPoint) -> Vector:
     return tuple(e.mid for e in (*point.loc, *point.var))
 
 
-def gap(model: Any, x: Any, *, radius: exact.Exact | None = None, steps: int = STEPS) -> Enclosure:
+def gap(model: Any, x: Any, *, radius: _exact.Exact | None = None, steps: int = STEPS) -> Enclosure:
     """Enclose log p(x) less the greatest ELBO over all Gaussians, d = 1.
 
     Where it is positive, *every* Gaussian q loses at least as much. For d = 2 it is the gap of the

@@ -13,9 +13,9 @@ from fractions import Fraction
 from typing import Any, ClassVar
 
 from vaetheory._validation import sequence, short
-from vaetheory.certify import exact
+from vaetheory.certify import _exact
+from vaetheory.certify._exact import Exact, Matrix, Vector
 from vaetheory.certify.arithmetic import Arithmetic, Number
-from vaetheory.certify.exact import Exact, Matrix, Vector
 
 #: By their names in a certificate.
 KINDS: dict[str, type[Decoder]] = {}
@@ -57,7 +57,7 @@ class Decoder(ABC):
         return {"kind": self.kind} | {f.name: self._written(f.name) for f in fields(self)}  # type: ignore[arg-type]
 
     def _written(self, name: str) -> Any:
-        return exact.texts(getattr(self, name))
+        return _exact.texts(getattr(self, name))
 
 
 def from_json(value: Any) -> Decoder:
@@ -93,8 +93,8 @@ class Affine(Decoder):
     bias: Vector
 
     def __init__(self, weight: Any, bias: Any = None) -> None:
-        w = exact.matrix("weight", weight)
-        b = (Fraction(0),) * len(w) if bias is None else exact.vector("bias", bias, len(w))
+        w = _exact.matrix("weight", weight)
+        b = (Fraction(0),) * len(w) if bias is None else _exact.vector("bias", bias, len(w))
         object.__setattr__(self, "weight", w)
         object.__setattr__(self, "bias", b)
 
@@ -106,7 +106,7 @@ class Affine(Decoder):
         return [F.dot(row, z) + F.exact(b) for row, b in zip(self.weight, self.bias, strict=True)]
 
     def after(self, change: Matrix) -> Decoder:
-        return Affine(exact.product(self.weight, change), self.bias)
+        return Affine(_exact.product(self.weight, change), self.bias)
 
     def growth(self) -> Sequence[Vector]:
         return [
@@ -130,11 +130,11 @@ class Polynomial(Decoder):
     coefficients: Matrix
 
     def __init__(self, powers: Any, coefficients: Any) -> None:
-        p = exact.matrix("powers", powers)
-        c = exact.matrix("coefficients", coefficients)
+        p = _exact.matrix("powers", powers)
+        c = _exact.matrix("coefficients", coefficients)
         for row in p:
             for v in row:
-                exact.whole("powers", v, low=0, high=50)
+                _exact.whole("powers", v, low=0, high=50)
         if len(p) != len(c):
             raise ValueError(
                 "powers and coefficients: expected one vector a monomial, got "
@@ -209,7 +209,7 @@ class _OfNumbers(Decoder):
             came = ", ".join([str(len(values)), *named])
             raise ValueError(f"{type(self).__name__}: expected {', '.join(names)}, got {came}")
         for name, value in given.items():
-            object.__setattr__(self, name, exact.positive(name, value))
+            object.__setattr__(self, name, _exact.positive(name, value))
 
 
 def _circle(radius: Fraction, z: Number, F: Arithmetic) -> list[Number]:
@@ -333,9 +333,9 @@ class Sine(Decoder):
     phase: Vector
 
     def __init__(self, amplitude: Any, frequency: Any, phase: Any = None) -> None:
-        w = exact.matrix("frequency", frequency)
-        a = exact.vector("amplitude", amplitude, len(w))
-        p = (Fraction(0),) * len(w) if phase is None else exact.vector("phase", phase, len(w))
+        w = _exact.matrix("frequency", frequency)
+        a = _exact.vector("amplitude", amplitude, len(w))
+        p = (Fraction(0),) * len(w) if phase is None else _exact.vector("phase", phase, len(w))
         for name, value in (("amplitude", a), ("frequency", w), ("phase", p)):
             object.__setattr__(self, name, value)
 
@@ -348,7 +348,7 @@ class Sine(Decoder):
         return [F.exact(a) * F.sin(F.dot(w, z) + F.exact(p)) for a, w, p in rows]
 
     def after(self, change: Matrix) -> Decoder:
-        return Sine(self.amplitude, exact.product(self.frequency, change), self.phase)
+        return Sine(self.amplitude, _exact.product(self.frequency, change), self.phase)
 
     def growth(self) -> Sequence[Vector]:
         return [(abs(a), Fraction(0)) for a in self.amplitude]
@@ -363,8 +363,8 @@ class Sinh(Decoder):
     size: int
 
     def __init__(self, scale: Exact, size: int = 1) -> None:
-        object.__setattr__(self, "scale", exact.positive("scale", scale))
-        object.__setattr__(self, "size", exact.whole("size", size, low=1, high=10))
+        object.__setattr__(self, "scale", _exact.positive("scale", scale))
+        object.__setattr__(self, "size", _exact.whole("size", size, low=1, high=10))
 
     @property
     def latent_dim(self) -> int:  # type: ignore[override]
@@ -395,8 +395,8 @@ class TanhNetwork(Decoder):
             )
         layers: list[Affine] = []
         for i, (w, b) in enumerate(zip(given, offsets, strict=True)):
-            rows = exact.matrix(f"weights[{i}]", w, len(layers[-1].weight) if layers else None)
-            layers.append(Affine(rows, exact.vector(f"biases[{i}]", b, len(rows))))
+            rows = _exact.matrix(f"weights[{i}]", w, len(layers[-1].weight) if layers else None)
+            layers.append(Affine(rows, _exact.vector(f"biases[{i}]", b, len(rows))))
         object.__setattr__(self, "weights", tuple(a.weight for a in layers))
         object.__setattr__(self, "biases", tuple(a.bias for a in layers))
 
@@ -412,7 +412,7 @@ class TanhNetwork(Decoder):
         return values
 
     def after(self, change: Matrix) -> Decoder:
-        first = exact.product(self.weights[0], change)
+        first = _exact.product(self.weights[0], change)
         return TanhNetwork((first, *self.weights[1:]), self.biases)
 
     def growth(self) -> Sequence[Vector]:
@@ -453,12 +453,12 @@ class Reparametrised(Decoder):
         return self.inner(Affine(self.weight, self.bias)(z, F), F)
 
     def after(self, change: Matrix) -> Decoder:
-        return Reparametrised(self.inner, exact.product(self.weight, change), self.bias)
+        return Reparametrised(self.inner, _exact.product(self.weight, change), self.bias)
 
     def growth(self) -> Sequence[Vector] | None:
         inner = self.inner.growth()
         if inner is None or any(len(c) > 2 for c in inner):
             return None
         moved = sum((abs(b) for b in self.bias), Fraction(0))
-        stretched = max(_size(exact.transpose(self.weight)))
+        stretched = max(_size(_exact.transpose(self.weight)))
         return [(a + b * moved, b * stretched) for a, b in inner]

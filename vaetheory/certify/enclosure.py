@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from vaetheory._validation import integer, require, short
-from vaetheory.certify import exact
+from vaetheory.certify import _exact
 from vaetheory.certify.arithmetic import NotProved
 
 
@@ -60,14 +60,14 @@ class Enclosure:
 
     def __post_init__(self) -> None:
         for name in ("mid", "rad"):
-            object.__setattr__(self, name, exact.computed(name, getattr(self, name)))
+            object.__setattr__(self, name, _exact.computed(name, getattr(self, name)))
         if self.rad < 0:
             raise ValueError(f"rad: expected at least 0, got -{scientific(-self.rad)}")
 
     @classmethod
     def between(cls, low: Fraction, high: Fraction, *, bits: int = 240) -> Enclosure:
         """The smallest ball of about so many bits that holds [low, high]."""
-        low, high = exact.computed("low", low), exact.computed("high", high)
+        low, high = _exact.computed("low", low), _exact.computed("high", high)
         if low > high:
             raise ValueError("low: expected an end that is not above high, got one that is")
         mid = dyadic((low + high) / 2, integer("bits", bits, low=2, high=100_000))
@@ -92,9 +92,9 @@ class Enclosure:
             return math.inf
         return found if Fraction(found) >= self.rad else math.nextafter(found, math.inf)
 
-    def contains(self, value: exact.Exact) -> bool:
+    def contains(self, value: _exact.Exact) -> bool:
         """Whether an exact number lies within."""
-        return self.lower <= exact.number("value", value) <= self.upper
+        return self.lower <= _exact.number("value", value) <= self.upper
 
     def overlaps(self, other: Enclosure) -> bool:
         """Whether the two have a point in common; if not, one of them is wrong."""
@@ -134,7 +134,7 @@ class Enclosure:
         >>> wide.canonical(Fraction(1, 1000)) == narrow.canonical(Fraction(1, 1000))
         True
         """
-        rad = 8 * dyadic(exact.positive("radius", radius), 20)
+        rad = 8 * dyadic(_exact.positive("radius", radius), 20)
         grid = power_below(rad)
         low, high = (math.floor(end / grid + Fraction(1, 2)) for end in (self.lower, self.upper))
         if low != high:
@@ -246,7 +246,7 @@ def rounded(value: Fraction, *, up: bool = False, figures: int = 7) -> str:
     if value == 0:
         return "0"
     places = figures - 1 - _decade(abs(value))
-    return exact.text(
+    return _exact.text(
         (math.ceil if up else math.floor)(value * Fraction(10) ** places) / Fraction(10) ** places
     )
 

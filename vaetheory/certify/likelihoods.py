@@ -11,9 +11,9 @@ from functools import lru_cache
 from typing import Any, TypeAlias
 
 from vaetheory._validation import short
-from vaetheory.certify import exact
+from vaetheory.certify import _exact
+from vaetheory.certify._exact import Matrix, Vector
 from vaetheory.certify.arithmetic import Arithmetic, Number
-from vaetheory.certify.exact import Matrix, Vector
 
 #: Rows of a matrix by the places and values of their entries that are not zero.
 Sparse: TypeAlias = tuple[tuple[tuple[int, Fraction], ...], ...]
@@ -89,12 +89,12 @@ class Gaussian(Likelihood):
         found: Fraction | Vector | None = None
         if scale is not None:
             several = isinstance(scale, list | tuple | range) or getattr(scale, "ndim", 0) != 0
-            found = (exact.positives if several else exact.positive)("scale", scale)
-        square = None if cov is None else exact.matrix("cov", cov)
+            found = (_exact.positives if several else _exact.positive)("scale", scale)
+        square = None if cov is None else _exact.matrix("cov", cov)
         if square is not None:
             if len(square) > MOST_ROWS:
                 raise ValueError(f"cov: expected at most {MOST_ROWS} rows, got {len(square)}")
-            exact.square_root_free(square)
+            _exact.square_root_free(square)
         object.__setattr__(self, "scale", found)
         object.__setattr__(self, "cov", square)
 
@@ -109,7 +109,7 @@ class Gaussian(Likelihood):
         """Lambda, exactly."""
         if self.cov is not None:
             return self.cov
-        unit, variances = exact.identity(size), self._variances(size)
+        unit, variances = _exact.identity(size), self._variances(size)
         return tuple(tuple(u * v for u in row) for row, v in zip(unit, variances, strict=True))
 
     def _variances(self, size: int) -> Vector:
@@ -129,7 +129,7 @@ class Gaussian(Likelihood):
 
     def constant(self, F: Arithmetic, x: Vector) -> Number:
         if self.cov is not None:
-            size = exact.determinant(self.cov)
+            size = _exact.determinant(self.cov)
         else:
             size = math.prod(self._variances(len(x)), start=Fraction(1))
         return -(len(x) * F.log(2 * F.pi()) + F.log(F.exact(size))) / 2
@@ -156,13 +156,13 @@ class Gaussian(Likelihood):
 
     def as_json(self) -> dict[str, Any]:
         if self.cov is not None:
-            return {"kind": "gaussian", "cov": exact.texts(self.cov)}
-        return {"kind": "gaussian", "scale": exact.texts(self.scale)}
+            return {"kind": "gaussian", "cov": _exact.texts(self.cov)}
+        return {"kind": "gaussian", "scale": _exact.texts(self.scale)}
 
 
 @lru_cache(maxsize=100)
 def _squares_of(cov: Matrix) -> tuple[Sparse, Vector]:
-    rows, weights = exact.square_root_free(exact.inverse(cov))
+    rows, weights = _exact.square_root_free(_exact.inverse(cov))
     return tuple(tuple((i, w) for i, w in enumerate(r) if w) for r in rows), weights
 
 
@@ -172,7 +172,7 @@ class Bernoulli(Likelihood):
 
     def check_data(self, x: Vector) -> None:
         if not set(x) <= {0, 1}:
-            raise ValueError(f"x: expected zeros and ones, got {short(exact.texts(x))}")
+            raise ValueError(f"x: expected zeros and ones, got {short(_exact.texts(x))}")
 
     def constant(self, F: Arithmetic, x: Vector) -> Number:
         return F.exact(0)
@@ -203,7 +203,7 @@ class Poisson(Likelihood):
 
     def check_data(self, x: Vector) -> None:
         if any(v < 0 or v.denominator != 1 or v > 100_000 for v in x):
-            raise ValueError(f"x: expected counts from 0 to 100000, got {short(exact.texts(x))}")
+            raise ValueError(f"x: expected counts from 0 to 100000, got {short(_exact.texts(x))}")
 
     def constant(self, F: Arithmetic, x: Vector) -> Number:
         # Factorials in order, each from the one before.

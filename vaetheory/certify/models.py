@@ -10,10 +10,10 @@ from vaetheory import decoders as float_decoders
 from vaetheory import likelihoods as float_likelihoods
 from vaetheory import models as float_models
 from vaetheory._validation import dimension, short
-from vaetheory.certify import decoders, exact, likelihoods
+from vaetheory.certify import _exact, decoders, likelihoods
+from vaetheory.certify._exact import Vector
 from vaetheory.certify.arithmetic import Arithmetic, Number
 from vaetheory.certify.decoders import Decoder
-from vaetheory.certify.exact import Vector
 from vaetheory.certify.likelihoods import Likelihood
 
 
@@ -75,7 +75,7 @@ class Model:
 
     def check_data(self, x: Any, F: Arithmetic) -> Vector:
         """Return one datum as exact numbers, or raise a ValueError."""
-        point = exact.vector("x", x)
+        point = _exact.vector("x", x)
         outputs = self.decoder([F.exact(0)] * self.latent_dim, F)
         if not isinstance(outputs, list | tuple) or not all(map(F.is_number, outputs)):
             raise ValueError(

@@ -1,5 +1,6 @@
 """The registry: every claim, in the order of the theory, and last what it is measured with."""
 
+from vaetheory.checking.claim import Claim
 from vaetheory.claims import (
     baggins,
     bilbo,
@@ -14,7 +15,6 @@ from vaetheory.claims import (
     smooth_decoder,
     stationary_evidence,
 )
-from vaetheory.claims.claim import Claim
 
 #: All claims, in order.
 CLAIMS: tuple[Claim, ...] = (

@@ -10,8 +10,8 @@ from concurrent.futures import BrokenExecutor
 from importlib import metadata
 from typing import NoReturn, TextIO
 
+from vaetheory._numbers_as_text import plain
 from vaetheory.cli import check_certificate, experiment, figures, listing, report, verify
-from vaetheory.shown import plain
 
 #: Each has `add(commands)`, which declares its options and sets `run`, the function to call.
 COMMANDS = (listing, verify, figures, report, check_certificate, experiment)

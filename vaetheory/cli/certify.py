@@ -6,8 +6,8 @@ import argparse
 import sys
 
 from vaetheory.claims import CLAIMS
-from vaetheory.cli import progress
-from vaetheory.cli.paths import folder
+from vaetheory.cli import _progress
+from vaetheory.cli._paths import folder
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -23,8 +23,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Prove instances, printing each as it comes; status 1 if a proof did not come about."""
     try:
-        from vaetheory.certify import certificate as files
-        from vaetheory.certify import runner
+        from vaetheory.certify import _certificate as files
+        from vaetheory.certify import _runner
     except ImportError as error:
         print(f"vaetheory: {error}", file=sys.stderr)
         return 2
@@ -32,14 +32,14 @@ def run(options: argparse.Namespace) -> int:
         if getattr(options, name):
             raise ValueError(f"--{name}: expected without --certify, got with it")
     pairs = [(claim.label, p.label) for claim in CLAIMS for p in claim.propositions]
-    labels = runner.select(options.labels, pairs)
+    labels = _runner.select(options.labels, pairs)
     place = folder("--out", options.out or "certificates")
     done = good = 0
     seconds = 0.0
     for label in labels:
-        progress.show(f"{label}")
-        for attempt in runner.certify([label]):
-            progress.show("")
+        _progress.show(f"{label}")
+        for attempt in _runner.certify([label]):
+            _progress.show("")
             done += 1
             seconds += attempt.seconds
             if attempt.certificate is None:

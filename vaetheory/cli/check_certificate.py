@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vaetheory.cli import progress
+from vaetheory.cli import _progress
 
 
 def add(commands: Any) -> None:
@@ -24,7 +24,7 @@ def run(options: argparse.Namespace) -> int:
 
     Status 0: all accepted. 1: one was rejected. 3: none was rejected, but one could not be checked.
     """
-    from vaetheory.certify import check
+    from vaetheory.certify import _recheck
 
     try:
         import mpmath  # noqa: F401
@@ -40,15 +40,17 @@ def run(options: argparse.Namespace) -> int:
             raise ValueError(f"FILE: expected a certificate, got {path}, which is no file")
     verdicts = []
     for path in paths:
-        progress.show(f"{path.name}")
-        found = check.check(path)
-        progress.show("")
+        _progress.show(f"{path.name}")
+        found = _recheck.check(path)
+        _progress.show("")
         verdicts.append(found.verdict)
         print(f"{found.verdict:<16} {found.label:<12} {found.seconds:6.1f} s  {path}")
-        print(f"    {'proved' if found.verdict == check.ACCEPTED else 'why'}: {found.message}")
+        print(f"    {'proved' if found.verdict == _recheck.ACCEPTED else 'why'}: {found.message}")
         sys.stdout.flush()
-    counts = {v: verdicts.count(v) for v in (check.ACCEPTED, check.REJECTED, check.UNCHECKED)}
+    counts = {
+        v: verdicts.count(v) for v in (_recheck.ACCEPTED, _recheck.REJECTED, _recheck.UNCHECKED)
+    }
     print(", ".join(f"{n} {v}" for v, n in counts.items()))
-    if counts[check.REJECTED]:
+    if counts[_recheck.REJECTED]:
         return 1
-    return 3 if counts[check.UNCHECKED] else 0
+    return 3 if counts[_recheck.UNCHECKED] else 0

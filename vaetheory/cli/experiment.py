@@ -9,13 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vaetheory.cli import progress
-from vaetheory.cli.jobs import processes
-from vaetheory.cli.paths import folder, write
-from vaetheory.documents import sealed
-from vaetheory.environment import environment
-from vaetheory.files import write_json
-from vaetheory.progress import listening
+from vaetheory._documents import sealed
+from vaetheory._environment import environment
+from vaetheory._files import write_json
+from vaetheory._progress import listening
+from vaetheory.cli import _progress
+from vaetheory.cli._jobs import processes
+from vaetheory.cli._paths import folder, write
 
 
 def add(commands: Any) -> None:
@@ -95,7 +95,7 @@ def run(options: argparse.Namespace) -> int:
             clock.show(label, 0.0)
             with listening(partial(clock.show, label)):
                 result = next(running)
-            progress.show("")
+            _progress.show("")
             results.append(result)
             print(_line(result), flush=True)
     rows = tables.table(results)
@@ -143,7 +143,7 @@ class _Clock:
         if made > 0 and spent > 1:
             seconds = spent / made * (self.count - self.number - share)
             left = f", {seconds / 60:.0f} min left" if seconds > 90 else f", {seconds:.0f} s left"
-        progress.show(f"{label}: {share:.0%}{left}")
+        _progress.show(f"{label}: {share:.0%}{left}")
 
 
 def _line(result: dict[str, Any]) -> str:

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from vaetheory.cli import progress
-from vaetheory.cli.paths import folder
+from vaetheory.cli import _progress
+from vaetheory.cli._paths import folder
 
 
 def add(commands: Any) -> None:
@@ -30,8 +30,8 @@ def run(options: argparse.Namespace) -> int:
     drawing = registry.regenerate(names, Path(options.out), options.format.split(","))
     folder("--out", options.out)
     for number, name in enumerate(names):
-        progress.show(f"{number}/{len(names)}: {name}")
+        _progress.show(f"{number}/{len(names)}: {name}")
         written = next(drawing)
-        progress.show("")
+        _progress.show("")
         print(" ".join(str(path) for path in written), flush=True)
     return 0

@@ -8,10 +8,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from vaetheory.cli import progress, verify
-from vaetheory.cli.paths import STANDARD, table_goes_to, writable, write
+from vaetheory.cli import _progress, verify
+from vaetheory.cli._paths import STANDARD, table_goes_to, writable, write
 from vaetheory.report import read_document
-from vaetheory.report.entries import entries
+from vaetheory.report._entries import entries
 from vaetheory.report.page import Picture, page
 
 
@@ -75,9 +75,9 @@ def _pictures(named: Sequence[str], drawn: Path | None, folder: Path) -> dict[st
     if drawn is None:
         drawing = registry.regenerate(known, folder)
         for number, name in enumerate(known):
-            progress.show(f"figure {number}/{len(known)}: {name}")
+            _progress.show(f"figure {number}/{len(known)}: {name}")
             next(drawing)
-        progress.show("")
+        _progress.show("")
     pictures = {}
     for name in known:
         path = (drawn or folder) / f"{name}.png"

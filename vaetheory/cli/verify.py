@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from vaetheory import report
+from vaetheory._files import json_text
+from vaetheory._progress import listening
+from vaetheory.checking.runner import PROFILES, Result, select, verify
 from vaetheory.claims import CLAIMS
-from vaetheory.claims.runner import PROFILES, Result, select, verify
-from vaetheory.cli import certify, colours, progress
-from vaetheory.cli.jobs import processes
-from vaetheory.cli.paths import STANDARD, table_goes_to, writable, write
-from vaetheory.files import json_text
-from vaetheory.progress import listening
+from vaetheory.cli import _colours, _progress, certify
+from vaetheory.cli._jobs import processes
+from vaetheory.cli._paths import STANDARD, table_goes_to, writable, write
 from vaetheory.report.junit import as_junit, junit_text
 from vaetheory.report.text import Table
 
@@ -70,15 +70,15 @@ def run(options: argparse.Namespace, shown: TextIO | None = None) -> int:
         known = _known(target, options)
     left = [label for label in labels if label not in known]
     results: list[Result] = []
-    table = Table(labels, width=colours.width(shown), colour=colours.wanted(shown))
+    table = Table(labels, width=_colours.width(shown), colour=_colours.wanted(shown))
     order = {p.label: i for i, (_, p) in enumerate(select(None, CLAIMS))}
     with processes(options.jobs) as executor:
         running = verify(left, options.profile, options.seed, executor=executor)
         for number, label in enumerate(labels):
-            progress.show(f"{number}/{len(labels)}: {label}")
+            _progress.show(f"{number}/{len(labels)}: {label}")
             with listening(_share(f"{number}/{len(labels)}: {label}")):
                 results.append(known[label] if label in known else next(running))
-            progress.show("")
+            _progress.show("")
             if not number:
                 print(table.heading(), file=shown)
             print(table.row(results[-1]), file=shown)
@@ -120,6 +120,6 @@ def _share(text: str) -> Callable[[float], None]:
 
     def show(done: float) -> None:
         if done < 1:
-            progress.show(f"{text}: {done:.0%}")
+            _progress.show(f"{text}: {done:.0%}")
 
     return show

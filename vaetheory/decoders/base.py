@@ -11,7 +11,7 @@ import numpy as np
 from vaetheory import derivatives
 from vaetheory._arguments import read_arguments
 from vaetheory._validation import Array, finite_numbers, require_callable
-from vaetheory.decoders.outputs import as_output
+from vaetheory.decoders._outputs import as_output
 
 #: What is read of the arguments before a decoder of any kind sees them.
 _READ = {

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vaetheory._validation import Array, matrix, vectors
-from vaetheory.by_value import ByValue
+from vaetheory._value_equality import ByValue
 from vaetheory.decoders.base import Decoder
 
 #: Of any number but -1, 0 and 1 a greater power is nothing or too much.

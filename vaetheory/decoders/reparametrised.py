@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from vaetheory import derivatives
 from vaetheory._validation import Array
-from vaetheory.by_value import ByValue
+from vaetheory._value_equality import ByValue
 from vaetheory.decoders.base import Decoder, as_decoder
 from vaetheory.decoders.polynomials import Affine
 

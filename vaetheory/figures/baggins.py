@@ -12,18 +12,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vaetheory import decoders
+from vaetheory._gaussians import LOG_2PI
+from vaetheory._plotting import DASHES, MARKERS
 from vaetheory._validation import Array
-from vaetheory.claims.batch_scenes import Batch
-from vaetheory.claims.bounded_curvature import FitLadder
-from vaetheory.claims.bounded_likelihood import FitScene, profile_excess
-from vaetheory.claims.presumed_noise import (
+from vaetheory.bounds import baggins, profile_likelihood
+from vaetheory.claims.baggins.bounded import FitScene, profile_excess
+from vaetheory.claims.baggins.curvature import FitLadder
+from vaetheory.claims.baggins.presumed_noise import (
     BoundScene,
     SampledScene,
     noisy_evidence,
     sampled_coefficient,
     sampled_excess,
 )
-from vaetheory.figures.panels import (
+from vaetheory.claims.bilbo.scenes import Batch
+from vaetheory.figures._panels import (
     BOUND,
     Exponents,
     draw_bound,
@@ -31,9 +34,6 @@ from vaetheory.figures.panels import (
     draw_series,
     style_of,
 )
-from vaetheory.gaussians import LOG_2PI
-from vaetheory.objectives import baggins, profile_likelihood
-from vaetheory.plotting import DASHES, MARKERS
 from vaetheory.rounding import gamma
 
 

@@ -7,12 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vaetheory import decoders, likelihoods
-from vaetheory.claims.batch_information import mixture_information
-from vaetheory.claims.batch_scenes import Batch, ModelBatch, expected_log_likelihood
-from vaetheory.claims.batch_size import SampledBatch, coefficient, mean_excess
+from vaetheory.bounds import FORMS, bilbo
+from vaetheory.claims.bilbo.batch_size import SampledBatch, coefficient, mean_excess
+from vaetheory.claims.bilbo.information import mixture_information
+from vaetheory.claims.bilbo.scenes import Batch, ModelBatch, expected_log_likelihood
 from vaetheory.evidence import log_evidence
-from vaetheory.figures.panels import BOUND, Exponents, draw_panels, draw_series, style_of
-from vaetheory.objectives import FORMS, bilbo
+from vaetheory.figures._panels import BOUND, Exponents, draw_panels, draw_series, style_of
 
 
 def evidence_panel(axes: Axes) -> Exponents:

@@ -9,17 +9,22 @@ from numpy.typing import ArrayLike
 
 from vaetheory import decoders
 from vaetheory._validation import Array
-from vaetheory.claims.flat_coordinates import Distorted, FlatScene, Patch, least_penalty
-from vaetheory.claims.penalty_rates import (
+from vaetheory.claims.constant_variance.exact_rates import (
     curvature_coefficient,
     exact_coefficient,
     exact_penalties,
     isometric_coefficient,
     second_order_penalties,
 )
-from vaetheory.claims.spherical_cap import Cap, dual_bound, least_over_degrees
+from vaetheory.claims.constant_variance.flat_coordinates import (
+    Distorted,
+    FlatScene,
+    Patch,
+    least_penalty,
+)
+from vaetheory.claims.constant_variance.spherical_cap import Cap, dual_bound, least_over_degrees
 from vaetheory.constant_variance import constant_variance_penalty, log_specht_ratio
-from vaetheory.figures.panels import (
+from vaetheory.figures._panels import (
     BOUND,
     Exponents,
     draw_panels,

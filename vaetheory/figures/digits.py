@@ -6,12 +6,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vaetheory.claims.digit_bilbo import digit_bounds
-from vaetheory.claims.digit_variances import digit_exact_penalty, digit_hessians
+from vaetheory._plotting import COLOURS, DASHES, MARKERS
+from vaetheory.bounds import FORMS, bilbo
+from vaetheory.claims.bilbo.digits import digit_bounds
+from vaetheory.claims.constant_variance.digits import digit_exact_penalty, digit_hessians
 from vaetheory.constant_variance import constant_variance_penalty
-from vaetheory.figures.panels import Exponents, draw_panels
-from vaetheory.objectives import FORMS, bilbo
-from vaetheory.plotting import COLOURS, DASHES, MARKERS
+from vaetheory.figures._panels import Exponents, draw_panels
 
 
 def spread_panel(axes: Axes) -> Exponents:

@@ -8,17 +8,17 @@ from matplotlib.figure import Figure
 
 from vaetheory import decoders, flows
 from vaetheory._validation import Array
-from vaetheory.claims.flow_counterexamples import Kinked, kinked_divergence, roughness
-from vaetheory.claims.flow_divergence import divergences, mean_square
-from vaetheory.claims.flow_scenes import Bend, CouplingLayer, FlowScene, Linear
-from vaetheory.claims.posterior_limits import (
+from vaetheory.claims.flow_limit.counterexamples import Kinked, kinked_divergence, roughness
+from vaetheory.claims.flow_limit.divergence import divergences, mean_square
+from vaetheory.claims.flow_limit.posteriors import (
     best_posterior,
     contrast,
     elbo_coefficient,
     log_det_coefficient,
 )
-from vaetheory.claims.smoothing_laws import half_laplacian, manifold_coefficient
-from vaetheory.figures.panels import (
+from vaetheory.claims.flow_limit.scenes import Bend, CouplingLayer, FlowScene, Linear
+from vaetheory.claims.flow_limit.smoothing import half_laplacian, manifold_coefficient
+from vaetheory.figures._panels import (
     Exponents,
     draw_panels,
     draw_series,

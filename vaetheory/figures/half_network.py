@@ -15,8 +15,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vaetheory.figures.panels import Exponents, draw_panels
-from vaetheory.plotting import COLOURS, DASHES, MARKERS, SMALLEST
+from vaetheory._plotting import COLOURS, DASHES, MARKERS, SMALLEST
+from vaetheory.figures._panels import Exponents, draw_panels
 from vaetheory.training import OBJECTIVES, interval, tables
 
 #: Below this ELBOs are told and not drawn.

@@ -13,8 +13,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vaetheory import decoders, likelihoods
-from vaetheory.claims.concentration import LEVEL, mean_deviation
-from vaetheory.claims.estimator_variances import (
+from vaetheory.checking.scenes import ModelScene
+from vaetheory.checking.strategies import Covariance
+from vaetheory.claims.hessian_estimator.hutchinson import DecoderPoint, bias_terms, expected_excess
+from vaetheory.claims.hessian_estimator.sampled import (
     ESTIMATORS,
     Sampled,
     Seen,
@@ -22,13 +24,16 @@ from vaetheory.claims.estimator_variances import (
     leading_variance,
     total_variances,
 )
-from vaetheory.claims.hutchinson import DecoderPoint, bias_terms, expected_excess
-from vaetheory.claims.model_scenes import ModelScene
-from vaetheory.claims.smoothed_hessian import LOG_LIKELIHOOD, SmoothFunction, by_rules, flat
-from vaetheory.claims.stationary_hessian import TrainedPosterior
-from vaetheory.claims.strategies import Covariance
-from vaetheory.claims.written_decoders import WrittenDecoder
-from vaetheory.figures.panels import (
+from vaetheory.claims.hessian_estimator.scenes import WrittenDecoder
+from vaetheory.claims.hessian_estimator.smoothed import (
+    LOG_LIKELIHOOD,
+    SmoothFunction,
+    by_rules,
+    flat,
+)
+from vaetheory.claims.hessian_estimator.stationary import TrainedPosterior
+from vaetheory.concentration import LEVEL, mean_deviation
+from vaetheory.figures._panels import (
     BOUND,
     Exponents,
     draw_bound,

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vaetheory._validation import Array
-from vaetheory.claims.descent import StepScene, second_moment_step, step_errors
-from vaetheory.claims.joint_curvature import (
+from vaetheory.claims.instability.descent import StepScene, second_moment_step, step_errors
+from vaetheory.claims.instability.joint_curvature import (
     JointScene,
     batch_coefficient,
     batch_spread,
@@ -18,13 +18,13 @@ from vaetheory.claims.joint_curvature import (
     condition_numbers,
     sampling_spreads,
 )
-from vaetheory.claims.unbounded import (
+from vaetheory.claims.instability.unbounded import (
     MemoryScene,
     bounded_counterpart,
     memory_limit,
     memory_values,
 )
-from vaetheory.figures.panels import (
+from vaetheory.figures._panels import (
     BOUND,
     Exponents,
     draw_panels,

@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vaetheory import log_evidence
-from vaetheory.claims.designed import Bump, Designed, Wave, log_mass
-from vaetheory.claims.evidence_errors import FarLine
-from vaetheory.claims.exactly import Number, off
-from vaetheory.claims.expectation_errors import KINDS, Expected, expectations_of
-from vaetheory.figures.panels import Exponents, draw_bound, draw_panels, draw_series
+from vaetheory.claims.instrument.designed import Bump, Designed, Wave, log_mass
+from vaetheory.claims.instrument.evidence import FarLine
+from vaetheory.claims.instrument.expectations import KINDS, Expected, expectations_of
+from vaetheory.claims.instrument.fifty_digits import Number, off
+from vaetheory.figures._panels import Exponents, draw_bound, draw_panels, draw_series
 
 # Errors below this are drawn at it: what is exact has no place on a logarithmic axis.
 _LEAST = 1e-17

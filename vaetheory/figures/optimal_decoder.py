@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vaetheory import Encoder, OptimalDecoder, likelihoods
+from vaetheory._quadrature.gaussian import gaussian_expectation
 from vaetheory._validation import Array
-from vaetheory.claims.lattice import aggregate_expectation
-from vaetheory.figures.panels import Exponents, draw_panels, draw_series
+from vaetheory.checking.lattice import aggregate_expectation
+from vaetheory.figures._panels import Exponents, draw_panels, draw_series
 from vaetheory.optimal_decoder import optimal_parameters
-from vaetheory.quadrature.gaussian import gaussian_expectation
 
 _SIZES = 2.0 ** np.arange(-6, 3)
 _CODES = np.array([[-1.0], [0.0], [0.5], [1.5]])

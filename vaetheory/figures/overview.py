@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vaetheory.claims import CLAIMS
+from vaetheory.figures._panels import Exponents, Panel, draw_panels
 from vaetheory.figures.baggins import step_panel
 from vaetheory.figures.bilbo import evidence_panel
 from vaetheory.figures.constant_variance import coordinates_panel
@@ -16,7 +17,6 @@ from vaetheory.figures.half_network import lead_panel
 from vaetheory.figures.hessian_estimator import variances_panel
 from vaetheory.figures.instability import growth_panel
 from vaetheory.figures.optimal_decoder import mean_panel
-from vaetheory.figures.panels import Exponents, Panel, draw_panels
 from vaetheory.figures.riemannian_likelihood import repeated_panel
 from vaetheory.figures.smooth_decoder import decoder_panel
 from vaetheory.figures.stationary_evidence import digits_panel, gap_panel

@@ -12,11 +12,12 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from vaetheory import plotting
+from vaetheory import _plotting
+from vaetheory._documents import hashed, read_json
+from vaetheory._environment import environment
+from vaetheory._files import json_text, replacing
 from vaetheory._validation import known_label, option
 from vaetheory.claims import CLAIMS
-from vaetheory.documents import hashed, read_json
-from vaetheory.environment import environment
 from vaetheory.figures import (
     baggins,
     bilbo,
@@ -33,10 +34,9 @@ from vaetheory.figures import (
     smooth_decoder,
     stationary_evidence,
 )
-from vaetheory.figures.finish import finish
-from vaetheory.figures.panels import Exponents
-from vaetheory.figures.plotted import HEADER, panels, table
-from vaetheory.files import json_text, replacing
+from vaetheory.figures._finish import finish
+from vaetheory.figures._panels import Exponents
+from vaetheory.figures._plotted import HEADER, panels, table
 
 #: Draws on an empty figure and returns the exponents that each panel fitted.
 Draw = Callable[[Figure], list[Exponents]]
@@ -126,7 +126,7 @@ def regenerate(
     for name in names:
         option("figure", name, FIGURES)
     for suffix in formats:
-        option("format", suffix, plotting.FORMATS)
+        option("format", suffix, _plotting.FORMATS)
     _entered(folder / MANIFEST)
     return (_regenerated(name, folder, formats) for name in names)
 
@@ -135,10 +135,10 @@ def _regenerated(name: str, folder: Path, formats: Sequence[str]) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     paths = [*(folder / f"{name}.{suffix}" for suffix in formats), folder / f"{name}.csv"]
     # All of a figure's files are whole before one of them takes its place, the manifest last.
-    with plotting.style(), ExitStack() as places:
+    with _plotting.style(), ExitStack() as places:
         manifest = places.enter_context(replacing(folder / MANIFEST))
         drafts = [places.enter_context(replacing(path)) for path in paths]
-        figure = Figure(figsize=plotting.SIZE, layout="constrained")
+        figure = Figure(figsize=_plotting.SIZE, layout="constrained")
         exponents = FIGURES[name](figure)
         finish(figure)
         frames = [axes.get_position(original=True) for axes in figure.axes]
@@ -148,8 +148,8 @@ def _regenerated(name: str, folder: Path, formats: Sequence[str]) -> list[Path]:
             for axes, frame in zip(figure.axes, frames, strict=True):
                 axes.set_position(frame)
                 axes.set_in_layout(True)  # which setting a position ends
-            plotting.save(figure, draft)
-        plotting.save_csv(drafts[-1], HEADER, table(figure, exponents))
+            _plotting.save(figure, draft)
+        _plotting.save_csv(drafts[-1], HEADER, table(figure, exponents))
         hashes = {p.name: hashed(d.read_bytes()) for p, d in zip(paths, drafts, strict=True)}
         known = _entered(folder / MANIFEST) | {name: _entry(name, panels(figure), hashes)}
         document = {"figures": {n: known[n] for n in FIGURES if n in known}}
@@ -176,7 +176,7 @@ def _entry(
     """The files of one figure, with their hashes, and its axes."""
     return {
         "propositions": [p.label for c in CLAIMS for p in c.propositions if p.figure == name],
-        "seed": plotting.SEED,
+        "seed": _plotting.SEED,
         "panels": axes,
         "sha256": hashes,
         "environment": environment() | {"matplotlib": metadata.version("matplotlib")},

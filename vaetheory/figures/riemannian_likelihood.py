@@ -8,11 +8,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from vaetheory._plotting import COLOURS, MARKERS
 from vaetheory._validation import Array
-from vaetheory.claims import repeated_data
-from vaetheory.claims.families import FamilyScene
-from vaetheory.claims.fisher_identities import closed_form
-from vaetheory.figures.panels import (
+from vaetheory.claims.riemannian_likelihood import repeated_data
+from vaetheory.claims.riemannian_likelihood.families import FamilyScene
+from vaetheory.claims.riemannian_likelihood.fisher_identities import closed_form
+from vaetheory.figures._panels import (
     Exponents,
     draw_panels,
     draw_series,
@@ -20,7 +21,6 @@ from vaetheory.figures.panels import (
     fitted_exponent,
     mark_errors,
 )
-from vaetheory.plotting import COLOURS, MARKERS
 
 _SHOWN: dict[str, tuple[float, ...]] = {
     "Gaussian": (1.0,),

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from vaetheory import Encoder, OptimalDecoder
 from vaetheory._validation import Array
-from vaetheory.figures.panels import (
+from vaetheory.figures._panels import (
     BOUND,
     Exponents,
     draw_bound,

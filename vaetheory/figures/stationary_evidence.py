@@ -7,10 +7,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vaetheory import decoders
-from vaetheory.claims.digits import digit_gaps
-from vaetheory.claims.gap_law import fold_gaps, measured_gaps, predicted_coefficient
-from vaetheory.figures.panels import Exponents, draw_panels, draw_series
-from vaetheory.plotting import COLOURS
+from vaetheory._plotting import COLOURS
+from vaetheory.checking.digits import digit_gaps
+from vaetheory.claims.stationary_evidence.gap_law import (
+    fold_gaps,
+    measured_gaps,
+    predicted_coefficient,
+)
+from vaetheory.figures._panels import Exponents, draw_panels, draw_series
 
 
 def gap_panel(axes: Axes) -> Exponents:

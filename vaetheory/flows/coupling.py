@@ -8,8 +8,8 @@ import autograd.numpy as anp
 import numpy as np
 
 from vaetheory._validation import Array, points, sequence, short
+from vaetheory.decoders._trial import require_decoder
 from vaetheory.decoders.base import Decoder, as_decoder
-from vaetheory.decoders.trial import require_decoder
 from vaetheory.derivatives import Function
 from vaetheory.flows.base import Flow
 

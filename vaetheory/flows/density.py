@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vaetheory import differences
+from vaetheory._gaussians import standard_log_prob
 from vaetheory._validation import Array, representable, squarable, vectors
 from vaetheory.flows.base import Embedding, Flow
-from vaetheory.gaussians import standard_log_prob
 from vaetheory.jets import Jet, push
 from vaetheory.rounding import gamma
 

@@ -19,17 +19,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vaetheory import likelihoods
+from vaetheory._gaussians import LOG_2PI
+from vaetheory._quadrature.gaussian import gaussian_expectation, hermite_rule
+from vaetheory._quadrature.result import NOT_REACHED, REACHED
 from vaetheory._validation import Array, as_array, fraction, integer, option, vectors
-from vaetheory.by_value import ByValue
+from vaetheory._value_equality import ByValue
 from vaetheory.evidence import log_evidence
+from vaetheory.flows._local import Local
 from vaetheory.flows.base import Embedding, Flow
 from vaetheory.flows.density import latent_log_density, preimages, require_embedding
-from vaetheory.flows.local import Local
-from vaetheory.gaussians import LOG_2PI
 from vaetheory.jets import Jet, exp, log, taylor
 from vaetheory.models import LatentModel
-from vaetheory.quadrature.gaussian import gaussian_expectation, hermite_rule
-from vaetheory.quadrature.result import NOT_REACHED, REACHED
 from vaetheory.rounding import EPS, gamma
 
 METHODS = ("auto", "series", "quadrature", "evidence")

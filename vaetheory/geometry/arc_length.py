@@ -20,9 +20,9 @@ from vaetheory._validation import (
     squarable,
     vectors,
 )
-from vaetheory.by_value import ByValue
+from vaetheory._value_equality import ByValue
 from vaetheory.decoders import Decoder
-from vaetheory.decoders.outputs import double
+from vaetheory.decoders._outputs import double
 from vaetheory.geometry.metric import Metric, as_metric
 from vaetheory.rounding import ULP, gamma
 

@@ -18,7 +18,7 @@ from vaetheory._validation import (
     same_leading,
     vectors,
 )
-from vaetheory.by_value import ByValue
+from vaetheory._value_equality import ByValue
 from vaetheory.geometry.metric import Metric, as_metric
 
 # SciPy's floor is a hundred units of rounding.

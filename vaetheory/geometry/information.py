@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vaetheory._validation import Array, representable, require, same_leading, vectors
-from vaetheory.by_value import ByValue
+from vaetheory._value_equality import ByValue
 from vaetheory.likelihoods import (
     Categorical,
     ElementwiseLikelihood,

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from vaetheory import derivatives, differences
 from vaetheory._validation import Array, dimension, require_callable, vectors
 from vaetheory.decoders import Decoder
-from vaetheory.decoders.outputs import as_output
+from vaetheory.decoders._outputs import as_output
 from vaetheory.geometry.information import (
     IMMERSED,
     ambient_curvature,

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit, polygamma
 
+from vaetheory._gaussians import LOG_2PI
 from vaetheory._validation import Array, positive
-from vaetheory.gaussians import LOG_2PI
 from vaetheory.likelihoods.elementwise import ElementwiseExponentialFamily, ElementwiseLikelihood
 from vaetheory.likelihoods.special import bernoulli_divergence, digamma_excess, stirling_remainder
 from vaetheory.likelihoods.supports import Support

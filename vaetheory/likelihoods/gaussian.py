@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import solve_triangular
 
+from vaetheory._gaussians import LOG_2PI
 from vaetheory._validation import Array, covariances, scales, squarable
-from vaetheory.by_value import ByValue
-from vaetheory.gaussians import LOG_2PI
+from vaetheory._value_equality import ByValue
 from vaetheory.likelihoods.base import ExponentialFamily
 from vaetheory.likelihoods.supports import Support
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vaetheory._validation import Array, require, vectors
-from vaetheory.by_value import ByValue
+from vaetheory._value_equality import ByValue
 from vaetheory.likelihoods.base import Likelihood
 from vaetheory.likelihoods.summation import SupportRule, support_rule
 from vaetheory.rounding import ULP

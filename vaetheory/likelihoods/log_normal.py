@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vaetheory._validation import Array, exponential
-from vaetheory.by_value import ByValue
+from vaetheory._value_equality import ByValue
 from vaetheory.likelihoods.base import ExponentialFamily, Likelihood
 from vaetheory.likelihoods.gaussian import Gaussian
 from vaetheory.likelihoods.supports import Support

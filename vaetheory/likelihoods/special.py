@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit, gammaln, logsumexp, psi
 
+from vaetheory._gaussians import LOG_2PI
 from vaetheory._validation import Array, positive
-from vaetheory.gaussians import LOG_2PI
 
 
 def stirling_remainder(a: ArrayLike) -> Array:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from vaetheory._gaussians import LOG_2PI
 from vaetheory._validation import Array, positive, representable, scales
-from vaetheory.by_value import ByValue
-from vaetheory.gaussians import LOG_2PI
+from vaetheory._value_equality import ByValue
 from vaetheory.likelihoods.elementwise import ElementwiseLikelihood
 from vaetheory.likelihoods.special import log_gamma_ratio
 from vaetheory.likelihoods.supports import Support

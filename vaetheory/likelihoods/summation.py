@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vaetheory._validation import Array, numbers, representable, squarable, vectors
-from vaetheory.by_value import ByValue
+from vaetheory._value_equality import ByValue
 from vaetheory.likelihoods.base import Likelihood
 from vaetheory.likelihoods.supports import Support
 from vaetheory.rounding import ULP, gamma

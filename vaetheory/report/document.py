@@ -7,11 +7,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from vaetheory.claims.claim import Claim, Proposition
-from vaetheory.claims.runner import ControlResult, Result
-from vaetheory.documents import read_json, sealed, unsealed
-from vaetheory.environment import environment
-from vaetheory.report.form import RUN, check
+from vaetheory._documents import read_json, sealed, unsealed
+from vaetheory._environment import environment
+from vaetheory.checking.claim import Claim, Proposition
+from vaetheory.checking.runner import ControlResult, Result
+from vaetheory.report._form import RUN, check
 
 #: What a result has.
 _FIELDS = tuple(f.name for f in fields(Result) if f.name != "instance")

@@ -8,8 +8,8 @@ from datetime import datetime
 from itertools import groupby
 from xml.etree import ElementTree
 
-from vaetheory.claims.runner import Result
-from vaetheory.environment import environment
+from vaetheory._environment import environment
+from vaetheory.checking.runner import Result
 from vaetheory.report.text import Table, details
 
 # XML 1.0 has no way of writing these, not even as references.

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-from vaetheory.report import detail
-from vaetheory.report.entries import Entry, entries
-from vaetheory.report.graph import Node, dependency_graph
-from vaetheory.report.margins import Axis
-from vaetheory.report.markup import Markup, anchor, element, joined
-from vaetheory.report.notation import unicode
-from vaetheory.shown import margin
+from vaetheory._numbers_as_text import margin
+from vaetheory.report import _detail
+from vaetheory.report._entries import Entry, entries
+from vaetheory.report._graph import Node, dependency_graph
+from vaetheory.report._margins import Axis
+from vaetheory.report._markup import Markup, anchor, element, joined
+from vaetheory.report._notation import unicode
 
 
 @dataclass(frozen=True)
@@ -258,7 +258,7 @@ def _row(entry: Entry, axis: Axis, number: int) -> Markup:
     survived = entry.refuted - len(entry.controls)
     cells = (
         _cell(name, entry.title.lower(), "title"),
-        _cell(detail.verdict(entry.verdict, good=entry.confirmed), entry.verdict),
+        _cell(_detail.verdict(entry.verdict, good=entry.confirmed), entry.verdict),
         _cell(plot, repr(entry.residual), "plot"),
         _cell(margin(entry.margin), repr(entry.margin), "number", name="margin"),
         _cell(refuted, survived, "number", name="wrong versions refuted"),
@@ -326,7 +326,7 @@ def _propositions(
             out.append(element("h3", claim.get("title", current), id=f"claim-{anchor(current)}"))
             if "source" in claim:
                 out.append(element("p", f"Source: {claim['source']}", class_="source"))
-        out.append(detail.article(entry, known, used_by.get(entry.label, ()), figures))
+        out.append(_detail.article(entry, known, used_by.get(entry.label, ()), figures))
     return joined(*out)
 
 

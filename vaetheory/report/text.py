@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from vaetheory.claims.runner import (
+from vaetheory.checking.runner import (
     CONFIRMED,
     CONTROL_SURVIVED,
     INCONCLUSIVE,

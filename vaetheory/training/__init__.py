@@ -5,7 +5,7 @@ from vaetheory.training.data import SOURCES, Source, Split, split
 from vaetheory.training.density import Density
 from vaetheory.training.experiment import Experiment, Task, run_task
 from vaetheory.training.experiment import run as run_experiment
-from vaetheory.training.lattice import lattice_evidence
+from vaetheory.training.latent_lattice import lattice_evidence
 from vaetheory.training.measures import Measures, exact_evidence, sampled
 from vaetheory.training.networks import Network
 from vaetheory.training.objectives import OBJECTIVES, Objective

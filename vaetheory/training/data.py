@@ -18,7 +18,7 @@ from vaetheory._validation import (
     require,
     scales,
 )
-from vaetheory.by_value import ByValue
+from vaetheory._value_equality import ByValue
 
 _VALIDATION, _TEST = 0.1, 0.2
 #: The networks' ends, see `Units`.

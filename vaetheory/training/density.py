@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vaetheory._gaussians import LOG_2PI
 from vaetheory._validation import (
     Array,
     as_array,
@@ -16,12 +17,11 @@ from vaetheory._validation import (
     same_leading,
     scales,
 )
-from vaetheory.by_value import ByValue
+from vaetheory._value_equality import ByValue
+from vaetheory.bounds import baggins, bilbo, profile_likelihood
 from vaetheory.decoders import TanhNetwork
-from vaetheory.gaussians import LOG_2PI
 from vaetheory.likelihoods import Gaussian
 from vaetheory.models import LatentModel
-from vaetheory.objectives import baggins, bilbo, profile_likelihood
 from vaetheory.training.vae import TooLargeError, Vae, in_range, rows_of
 
 #: Latents decoded at a time.

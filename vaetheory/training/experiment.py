@@ -12,6 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from vaetheory._documents import read_json, sealed, unsealed
+from vaetheory._environment import environment
+from vaetheory._files import write_json
+from vaetheory._progress import Progress, report
 from vaetheory._validation import (
     LARGEST_DIMENSION,
     Array,
@@ -22,11 +26,7 @@ from vaetheory._validation import (
     require,
     sequence,
 )
-from vaetheory.by_value import ByValue
-from vaetheory.documents import read_json, sealed, unsealed
-from vaetheory.environment import environment
-from vaetheory.files import write_json
-from vaetheory.progress import Progress, report
+from vaetheory._value_equality import ByValue
 from vaetheory.rounding import gamma
 from vaetheory.training.data import Source, Split, split
 from vaetheory.training.measures import EXACT_DIM, UNRESOLVED, Measures, exact_evidence, sampled

@@ -8,10 +8,10 @@ import numpy as np
 from scipy.special import logsumexp
 
 from vaetheory._validation import LARGEST_DIMENSION, Array, generator, integer, require
-from vaetheory.by_value import ByValue
+from vaetheory._value_equality import ByValue
 from vaetheory.evidence import log_evidence
 from vaetheory.training.density import Density, blocks
-from vaetheory.training.lattice import lattice_evidence
+from vaetheory.training.latent_lattice import lattice_evidence
 
 #: Latent dimension of which the exact evidence is computed.
 EXACT_DIM = 2

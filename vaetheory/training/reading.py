@@ -6,12 +6,12 @@ import io
 import os
 from pathlib import Path
 
+from vaetheory._files import ordinary
 from vaetheory._validation import Array, finite, option
-from vaetheory.files import ordinary
-from vaetheory.training.arrays import NPY, idx, npy
+from vaetheory.training._arrays import NPY, idx, npy
+from vaetheory.training._streams import MOST_BYTES, Stream, member, opened
+from vaetheory.training._text import comma_separated
 from vaetheory.training.data import UNITS, Source
-from vaetheory.training.streams import MOST_BYTES, Stream, member, opened
-from vaetheory.training.text import comma_separated
 
 _NAMES = ("X", "x", "data")
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from vaetheory._progress import Progress, report
 from vaetheory._validation import (
     Array,
     boolean,
@@ -20,9 +21,8 @@ from vaetheory._validation import (
     option,
     require,
 )
-from vaetheory.progress import Progress, report
-from vaetheory.training import checkpoints
-from vaetheory.training.adam import Adam
+from vaetheory.training import _checkpoints
+from vaetheory.training._adam import Adam
 from vaetheory.training.data import UNITS, Split
 from vaetheory.training.density import Density
 from vaetheory.training.networks import widths
@@ -288,11 +288,11 @@ def _keep(
         "epoch": run.epoch,
         "ended": run.ended,
     }
-    checkpoints.save(path, arrays, values)
+    _checkpoints.save(path, arrays, values)
 
 
 def _resume(path: Path, task: str, params: Array, adam: Adam, rng: np.random.Generator) -> Run:
-    arrays, values = checkpoints.load(path)
+    arrays, values = _checkpoints.load(path)
     known: dict[str, Any] = dict(values)
     if known.get("task") != task:
         raise ValueError(

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from scipy.special import stdtrit
 
 from vaetheory._validation import SQUARABLE, as_array, fraction, squarable
-from vaetheory.by_value import ByValue
+from vaetheory._value_equality import ByValue
 
 
 @dataclass(frozen=True, eq=False)

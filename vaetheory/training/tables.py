@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from vaetheory._validation import require, sequence
-from vaetheory.by_value import ByValue
+from vaetheory._value_equality import ByValue
 from vaetheory.training.objectives import OBJECTIVES
 from vaetheory.training.statistics import Interval, interval
 

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
+from vaetheory._gaussians import LOG_2PI
 from vaetheory._validation import (
     Array,
     as_array,
@@ -23,9 +24,8 @@ from vaetheory._validation import (
     same_leading,
     scales,
 )
-from vaetheory.by_value import ByValue
-from vaetheory.gaussians import LOG_2PI
-from vaetheory.objectives import baggins, bilbo, profile_likelihood
+from vaetheory._value_equality import ByValue
+from vaetheory.bounds import baggins, bilbo, profile_likelihood
 from vaetheory.training.data import UNITS
 from vaetheory.training.networks import Network, widths
 from vaetheory.training.objectives import Objective

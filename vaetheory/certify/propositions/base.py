@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, TypeAlias
 
-from vaetheory.certify import exact
+from vaetheory.certify import _exact
+from vaetheory.certify._evidence import Domain
+from vaetheory.certify._stationary import Candidate
+from vaetheory.certify._workshop import Workshop
 from vaetheory.certify.arithmetic import NotProved
 from vaetheory.certify.enclosure import Enclosure
-from vaetheory.certify.evidence import Domain
 from vaetheory.certify.models import Model
-from vaetheory.certify.stationary import Candidate
-from vaetheory.certify.workshop import Workshop
 
 #: What is proved: an enclosure, an exact rational number, or a count.
 Proved: TypeAlias = "Enclosure | Fraction | int"
@@ -59,10 +59,10 @@ def nothing_to_find(inputs: Inputs) -> dict[str, Any]:
     return {}
 
 
-def model_of(inputs: Inputs) -> tuple[Model, exact.Vector]:
+def model_of(inputs: Inputs) -> tuple[Model, _exact.Vector]:
     """The model and the datum among the inputs, checked."""
     model = Model.from_json(inputs["model"])
-    x = exact.vector("x", inputs["x"])
+    x = _exact.vector("x", inputs["x"])
     model.likelihood.check_data(x)
     return model, x
 
@@ -70,7 +70,7 @@ def model_of(inputs: Inputs) -> tuple[Model, exact.Vector]:
 def write_domain(domain: Domain) -> dict[str, str]:
     """A domain as text."""
     names = ("reach", "shift", "tangent")
-    return {name: exact.text(Fraction(getattr(domain, name))) for name in names}
+    return {name: _exact.text(Fraction(getattr(domain, name))) for name in names}
 
 
 def read_domain(value: Any) -> Domain:
@@ -80,7 +80,7 @@ def read_domain(value: Any) -> Domain:
         raise ValueError(f"domain: expected {', '.join(names)}, got {value!r:.80}")
     found = []
     for name in names:
-        number = exact.number(f"domain.{name}", value[name])
+        number = _exact.number(f"domain.{name}", value[name])
         if abs(number) > 10**150 or Fraction(float(number)) != number:
             raise ValueError(f"domain.{name}: expected a double, got {value[name]!r:.80}")
         found.append(float(number))
@@ -91,17 +91,17 @@ def read_domain(value: Any) -> Domain:
 
 def write_candidate(candidate: Candidate) -> dict[str, Any]:
     """A box as text."""
-    return {"centre": exact.texts(candidate.centre), "radius": exact.texts(candidate.radius)}
+    return {"centre": _exact.texts(candidate.centre), "radius": _exact.texts(candidate.radius)}
 
 
 def read_candidate(name: str, value: Any, size: int) -> Candidate:
     """The inverse of `write_candidate`."""
     if not isinstance(value, dict) or set(value) != {"centre", "radius"}:
         raise ValueError(f"{name}: expected centre and radius, got {value!r:.80}")
-    radius = exact.vector(f"{name}.radius", value["radius"], size)
+    radius = _exact.vector(f"{name}.radius", value["radius"], size)
     if min(radius) <= 0:
         raise ValueError(f"{name}.radius: expected positive numbers")
-    return Candidate(exact.vector(f"{name}.centre", value["centre"], size), radius)
+    return Candidate(_exact.vector(f"{name}.centre", value["centre"], size), radius)
 
 
 def demand(condition: bool, what: str) -> None:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
-from vaetheory.certify import exact
-from vaetheory.certify.arithmetic import Arithmetic, Number
-from vaetheory.certify.enclosure import Enclosure
-from vaetheory.certify.objective import (
+from vaetheory.certify import _exact
+from vaetheory.certify._objective import (
     ClosedForm,
     gaussian_expectation,
     log_likelihood,
     majorant,
     offset,
 )
+from vaetheory.certify._workshop import Workshop, bits_of
+from vaetheory.certify.arithmetic import Arithmetic, Number
+from vaetheory.certify.enclosure import Enclosure
 from vaetheory.certify.propositions.base import (
     Certified,
     Inputs,
@@ -26,7 +27,6 @@ from vaetheory.certify.propositions.base import (
     write_domain,
 )
 from vaetheory.certify.propositions.scenes import PARABOLA, SQUARE, TANH, scene
-from vaetheory.certify.workshop import Workshop, bits_of
 
 #: Radii of log evidences, by latent dimension.
 _RADII = {1: Fraction(1, 8 * 10**30), 2: Fraction(1, 8 * 10**12)}
@@ -34,7 +34,7 @@ _RADII = {1: Fraction(1, 8 * 10**30), 2: Fraction(1, 8 * 10**12)}
 
 def domain_for(inputs: Inputs) -> dict[str, Any]:
     """Find where the integrand is; FLINT is loaded here only."""
-    from vaetheory.certify.proving import domain_of
+    from vaetheory.certify._prover import domain_of
 
     model, x = model_of(inputs)
     bits = bits_of(_RADII[model.latent_dim])
@@ -89,7 +89,7 @@ EVIDENCE = Certified(
 
 def _split(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved]:
     model, x = model_of(inputs)
-    loc, var = exact.number("loc", inputs["loc"]), exact.positive("var", inputs["var"])
+    loc, var = _exact.number("loc", inputs["loc"]), _exact.positive("var", inputs["var"])
     if model.latent_dim != 1:
         raise ValueError(f"model: expected 1 latent dimension, got {model.latent_dim}")
     found = evidence(work, inputs, witness)

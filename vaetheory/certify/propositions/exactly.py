@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
-from vaetheory.certify import exact
+from vaetheory.certify import _exact
+from vaetheory.certify._exact import Matrix, Vector
+from vaetheory.certify._workshop import Workshop
 from vaetheory.certify.arithmetic import Arithmetic, Number
 from vaetheory.certify.enclosure import Enclosure
-from vaetheory.certify.exact import Matrix, Vector
 from vaetheory.certify.propositions.base import (
     Certified,
     Inputs,
@@ -19,7 +20,6 @@ from vaetheory.certify.propositions.base import (
     list_texts,
     nothing_to_find,
 )
-from vaetheory.certify.workshop import Workshop
 
 _RADIUS = Fraction(1, 10**40)
 
@@ -28,7 +28,7 @@ _RADIUS = Fraction(1, 10**40)
 
 
 def _sharp_slope(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved]:
-    a, m, s, z = (exact.positive(name, inputs[name]) for name in ("a", "m", "s", "z"))
+    a, m, s, z = (_exact.positive(name, inputs[name]) for name in ("a", "m", "s", "z"))
     data, codes = (a, -a), (m, -m)
     bound = (2 * a) * (2 * m / s**2) / 4
     # At 0 both weights are exactly a half, as their exponents are equal.
@@ -78,11 +78,11 @@ SHARP_SLOPE = Certified(
 
 
 def _matrices(inputs: Inputs) -> list[Matrix]:
-    found = [exact.matrix(f"A[{i}]", a) for i, a in enumerate(inputs["A"])]
+    found = [_exact.matrix(f"A[{i}]", a) for i, a in enumerate(inputs["A"])]
     if not found or len({len(a) for a in found}) != 1:
         raise ValueError("A: expected at least one matrix, all of one size")
     for a in found:
-        exact.square_root_free(a)
+        _exact.square_root_free(a)
     return found
 
 
@@ -97,9 +97,9 @@ def _mean(matrices: Sequence[Matrix]) -> Matrix:
 def _penalty(work: Workshop, matrices: Sequence[Matrix]) -> tuple[Fraction, Enclosure]:
     """exp(2 N penalty), and the penalty."""
     n = len(matrices)
-    ratio = exact.determinant(_mean(matrices)) ** n
+    ratio = _exact.determinant(_mean(matrices)) ** n
     for a in matrices:
-        ratio /= exact.determinant(a)
+        ratio /= _exact.determinant(a)
     return ratio, work.enclose(lambda F, bits: F.log(F.exact(ratio)) / (2 * n), _RADIUS)
 
 
@@ -145,7 +145,7 @@ def _log_specht(F: Arithmetic, h: Fraction) -> Number:
 
 def _specht(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved]:
     matrices = _matrices(inputs)
-    low, high = exact.positive("m", inputs["m"]), exact.positive("M", inputs["M"])
+    low, high = _exact.positive("m", inputs["m"]), _exact.positive("M", inputs["M"])
     demand(low < high, "m < M")
     d = len(matrices[0])
     if d > 2:
@@ -153,7 +153,7 @@ def _specht(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved
     for a in matrices:
         for sign, end in ((1, low), (-1, high)):
             rest = [[sign * (v - end * (i == j)) for j, v in enumerate(r)] for i, r in enumerate(a)]
-            semidefinite = exact.determinant(rest) >= 0 and all(rest[i][i] >= 0 for i in range(d))
+            semidefinite = _exact.determinant(rest) >= 0 and all(rest[i][i] >= 0 for i in range(d))
             demand(semidefinite, "all eigenvalues lie in [m, M]")
     h = high / low
     _, penalty = _penalty(work, matrices)
@@ -209,9 +209,9 @@ SPECHT = Certified(
 
 
 def _floating_prior(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved]:
-    loc = exact.matrix("loc", inputs["loc"])
+    loc = _exact.matrix("loc", inputs["loc"])
     d = len(loc[0])
-    scale, other = exact.vector("scale", inputs["scale"], d), exact.vector("v", inputs["v"], d)
+    scale, other = _exact.vector("scale", inputs["scale"], d), _exact.vector("v", inputs["v"], d)
     demand(min(scale) > 0 and min(other) > 0, "scales and variances are positive")
     moments = [sum((row[j] ** 2 for row in loc), Fraction(0)) / len(loc) for j in range(d)]
     best = [moment + s**2 for moment, s in zip(moments, scale, strict=True)]
@@ -259,17 +259,17 @@ FLOATING_PRIOR = Certified(
 
 
 def _joined(proved: Mapping[str, Any], prefix: str) -> str:
-    return ", ".join(exact.text(v) for k, v in proved.items() if k.startswith(prefix))
+    return ", ".join(_exact.text(v) for k, v in proved.items() if k.startswith(prefix))
 
 
 # ---- 10b ----
 
 
 def _bounded(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved]:
-    x = exact.matrix("x", inputs["x"])
+    x = _exact.matrix("x", inputs["x"])
     size = len(x[0])
-    fit = exact.matrix("fit", inputs["fit"], size)
-    h = exact.positive("h", inputs["h"])
+    fit = _exact.matrix("fit", inputs["fit"], size)
+    h = _exact.positive("h", inputs["h"])
     if len(x) != len(fit):
         raise ValueError(f"fit: expected {len(x)} rows, got {len(fit)}")
     residuals = _columns(

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-from vaetheory.certify import exact
+from vaetheory.certify import _exact
+from vaetheory.certify._workshop import Workshop
 from vaetheory.certify.arithmetic import Arithmetic, NotProved, Number
 from vaetheory.certify.enclosure import Range, dyadic
 from vaetheory.certify.propositions.base import Certified, Inputs, Proved, demand, list_texts
-from vaetheory.certify.workshop import Workshop
 
 _RADIUS = Fraction(1, 10**31)
 # Standard deviations of the noise within which the density is looked at on boxes.
@@ -193,8 +193,8 @@ def _high(F: Arithmetic, a: Number, b: Number) -> Number:
 
 
 def _remainder(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved]:
-    f = list(exact.vector("f", inputs["f"]))
-    z0, sigma = exact.number("z0", inputs["z0"]), exact.positive("sigma_0", inputs["sigma_0"])
+    f = list(_exact.vector("f", inputs["f"]))
+    z0, sigma = _exact.number("z0", inputs["z0"]), _exact.positive("sigma_0", inputs["sigma_0"])
     if not 2 <= len(f) <= 8:
         raise ValueError(f"f: expected from 2 to 8 coefficients, got {len(f)}")
     flow = _Flow(f)
@@ -247,7 +247,7 @@ REMAINDER = Certified(
 def _words(i: Inputs, p: Any) -> str:
     return (
         f"For the diffeomorphism with coefficients f = {list_texts(i['f'])} (lowest power first) "
-        f"and x = f({i['z0']}) = {exact.text(p['x'])}: for every 0 < sigma <= {i['sigma_0']}, log "
+        f"and x = f({i['z0']}) = {_exact.text(p['x'])}: for every 0 < sigma <= {i['sigma_0']}, log "
         f"p_sigma(x) is log p_flow(x) plus sigma^2 times {p['coefficient']} plus sigma^4 times a "
         f"number in {p['remainder']}, whose "
         f"limit as sigma -> 0 is {p['limit']}."

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, TypeAlias
 
-from vaetheory.certify import exact
+from vaetheory.certify import _exact
+from vaetheory.certify._cells import integrate
+from vaetheory.certify._exact import Matrix
+from vaetheory.certify._expansions import Expansion
+from vaetheory.certify._objective import Objective
+from vaetheory.certify._stationary import Candidate, krawczyk
+from vaetheory.certify._workshop import Workshop
 from vaetheory.certify.arithmetic import Arithmetic, NotProved, Number
-from vaetheory.certify.cells import integrate
 from vaetheory.certify.enclosure import Range, dyadic
-from vaetheory.certify.exact import Matrix
-from vaetheory.certify.expansions import Expansion
-from vaetheory.certify.objective import Objective
 from vaetheory.certify.propositions.base import Certified, Inputs, Proved, demand, list_texts
-from vaetheory.certify.stationary import Candidate, krawczyk
-from vaetheory.certify.workshop import Workshop
 
 #: Coefficients of u^i sigma^j.
 Potential: TypeAlias = dict[tuple[int, int], Fraction]
@@ -179,8 +179,8 @@ def _tail(F: Arithmetic, sizes: dict[int, Fraction], steep: Fraction, reach: int
 
 
 def _ratio(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved]:
-    curve = exact.matrix("f", inputs["f"])
-    z0, most = exact.number("z0", inputs["z0"]), exact.positive("sigma_0", inputs["sigma_0"])
+    curve = _exact.matrix("f", inputs["f"])
+    z0, most = _exact.number("z0", inputs["z0"]), _exact.positive("sigma_0", inputs["sigma_0"])
     if not 2 <= len(curve) <= 6 or len(curve[0]) > 4:
         raise ValueError("f: expected from 2 to 6 rows of at most 4 entries")
     flat = [column[1] for column in zip(*curve, strict=True) if not any(column[2:])]
@@ -192,12 +192,12 @@ def _ratio(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved]
         sum((n * (n - 1) * c * z0 ** (n - 2) for n, c in enumerate(col) if n > 1), Fraction(0))
         for col in columns
     ]
-    metric = exact.dot(first, first)
-    coefficient = Fraction(3, 4) * exact.dot(first, second) ** 2 / metric**3
+    metric = _exact.dot(first, first)
+    coefficient = Fraction(3, 4) * _exact.dot(first, second) ** 2 / metric**3
     v = potential(curve, z0)
     layers = (v, slope(v), slope(slope(v)))
     box = _box(metric)
-    pieces = exact.number("pieces", witness["pieces"])
+    pieces = _exact.number("pieces", witness["pieces"])
     demand(pieces.denominator == 1 and 1 <= pieces <= 1000, "a number of pieces")
     low = high = None
     for i in range(int(pieces)):
@@ -248,15 +248,15 @@ GAP_RANGE = Certified(
 
 def _words(i: Inputs, p: Any) -> str:
     ratio = p["ratio"]
-    x = ", ".join(exact.text(p[k]) for k in sorted(p) if k.startswith("x_"))
-    first = _tangent(exact.matrix("f", i["f"]), exact.number("z0", i["z0"]))
-    box = _box(exact.dot(first, first))
+    x = ", ".join(_exact.text(p[k]) for k in sorted(p) if k.startswith("x_"))
+    first = _tangent(_exact.matrix("f", i["f"]), _exact.number("z0", i["z0"]))
+    box = _box(_exact.dot(first, first))
     (_, var), (mean, spread) = box.centre, box.radius
     return (
         f"For the curve with coefficients f = {list_texts(i['f'])} (lowest power first) and x = "
         f"f({i['z0']}) = ({x}): for every 0 < sigma <= {i['sigma_0']} the ELBO has exactly one "
-        f"stationary point (m, v) with |m - z0| < {exact.text(mean)} sigma and "
-        f"|v - {exact.text(var)} sigma^2| < {exact.text(spread)} sigma^2, a maximum, and its gap "
+        f"stationary point (m, v) with |m - z0| < {_exact.text(mean)} sigma and "
+        f"|v - {_exact.text(var)} sigma^2| < {_exact.text(spread)} sigma^2, a maximum, and its gap "
         f"over sigma^2 lies in {ratio}; its limit as sigma -> 0 is exactly "
-        f"{exact.text(p['coefficient'])}."
+        f"{_exact.text(p['coefficient'])}."
     )

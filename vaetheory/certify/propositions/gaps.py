@@ -6,15 +6,17 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-from vaetheory.certify import exact
+from vaetheory.certify import _exact
+from vaetheory.certify._evidence import Domain
+from vaetheory.certify._exact import Vector
+from vaetheory.certify._global_maximum import prove_maximum
+from vaetheory.certify._objective import ClosedForm, offset
+from vaetheory.certify._stationary import Candidate, krawczyk, value_at
+from vaetheory.certify._workshop import Workshop, bits_of
 from vaetheory.certify.arithmetic import Arithmetic, Number
 from vaetheory.certify.decoders import Polynomial
 from vaetheory.certify.enclosure import Enclosure
-from vaetheory.certify.evidence import Domain
-from vaetheory.certify.exact import Vector
-from vaetheory.certify.global_maximum import prove_maximum
 from vaetheory.certify.models import Model
-from vaetheory.certify.objective import ClosedForm, offset
 from vaetheory.certify.propositions.base import (
     Certified,
     Inputs,
@@ -28,15 +30,13 @@ from vaetheory.certify.propositions.base import (
     write_domain,
 )
 from vaetheory.certify.propositions.scenes import PARABOLA, SQUARE, scene
-from vaetheory.certify.stationary import Candidate, krawczyk, value_at
-from vaetheory.certify.workshop import Workshop, bits_of
 
 _RADIUS = Fraction(1, 10**31)
 
 
 def _prepare(inputs: Inputs) -> dict[str, Any]:
-    from vaetheory.certify.proving import domain_of
-    from vaetheory.certify.search import maximisers, tight_candidate, wide_candidate
+    from vaetheory.certify._prover import domain_of
+    from vaetheory.certify._search import maximisers, tight_candidate, wide_candidate
 
     model, x = model_of(inputs)
     points = []
@@ -53,7 +53,7 @@ def _prepare_mirrored(inputs: Inputs) -> dict[str, Any]:
     right = found["points"][-1]
     left = {
         kind: {
-            "centre": [exact.text(-exact.number("m", box["centre"][0])), *box["centre"][1:]],
+            "centre": [_exact.text(-_exact.number("m", box["centre"][0])), *box["centre"][1:]],
             "radius": box["radius"],
         }
         for kind, box in right.items()

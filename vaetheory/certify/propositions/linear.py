@@ -5,10 +5,11 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
-from vaetheory.certify import exact
+from vaetheory.certify import _exact
+from vaetheory.certify._exact import Matrix, Vector
+from vaetheory.certify._workshop import Workshop
 from vaetheory.certify.arithmetic import Arithmetic, Number
 from vaetheory.certify.decoders import Affine
-from vaetheory.certify.exact import Matrix, Vector
 from vaetheory.certify.likelihoods import Gaussian
 from vaetheory.certify.propositions.base import (
     Certified,
@@ -20,7 +21,6 @@ from vaetheory.certify.propositions.base import (
     nothing_to_find,
 )
 from vaetheory.certify.propositions.scenes import scene
-from vaetheory.certify.workshop import Workshop
 
 _RADIUS = Fraction(1, 10**40)
 
@@ -36,34 +36,34 @@ class _Linear:
         if len(self.W) != len(x):
             raise ValueError(f"x: expected {len(self.W)} entries, got {len(x)}")
         self.d, self.D = model.latent_dim, len(x)
-        self.precision = exact.inverse(self.noise)
+        self.precision = _exact.inverse(self.noise)
         self.away = tuple(a - b for a, b in zip(x, model.decoder.bias, strict=True))
-        back = exact.product(exact.transpose(self.W), self.precision)
-        self.metric = exact.product(back, self.W)
-        self.A = _add(exact.identity(self.d), self.metric)
-        self.S = exact.inverse(self.A)
-        self.pull = tuple(exact.dot(row, self.away) for row in back)
-        self.mean = tuple(exact.dot(row, self.pull) for row in self.S)
-        self.marginal = _add(exact.product(self.W, exact.transpose(self.W)), self.noise)
+        back = _exact.product(_exact.transpose(self.W), self.precision)
+        self.metric = _exact.product(back, self.W)
+        self.A = _add(_exact.identity(self.d), self.metric)
+        self.S = _exact.inverse(self.A)
+        self.pull = tuple(_exact.dot(row, self.away) for row in back)
+        self.mean = tuple(_exact.dot(row, self.pull) for row in self.S)
+        self.marginal = _add(_exact.product(self.W, _exact.transpose(self.W)), self.noise)
         # The gradient in the mean, W^T Lambda^-1 (x - b - W m) - m, and that in S, of their own.
         for p, row, m in zip(self.pull, self.metric, self.mean, strict=True):
-            demand(p - exact.dot(row, self.mean) - m == 0, "the mean is stationary")
-        demand(exact.inverse(self.S) == self.A, "the covariance is stationary")
+            demand(p - _exact.dot(row, self.mean) - m == 0, "the mean is stationary")
+        demand(_exact.inverse(self.S) == self.A, "the covariance is stationary")
 
     @property
     def evidence_square(self) -> Fraction:
         """(x - b)^T (W W^T + Lambda)^-1 (x - b)."""
-        rows = exact.inverse(self.marginal)
-        return exact.dot(self.away, [exact.dot(row, self.away) for row in rows])
+        rows = _exact.inverse(self.marginal)
+        return _exact.dot(self.away, [_exact.dot(row, self.away) for row in rows])
 
     def elbo_square(self, S: Matrix) -> Fraction:
         """-2 ELBO of N(m, S) less its logarithms."""
-        fitted = [exact.dot(row, self.mean) for row in self.W]
+        fitted = [_exact.dot(row, self.mean) for row in self.W]
         left = [a - f for a, f in zip(self.away, fitted, strict=True)]
-        misfit = exact.dot(left, [exact.dot(row, left) for row in self.precision])
-        spread = exact.product(self.A, S)
+        misfit = _exact.dot(left, [_exact.dot(row, left) for row in self.precision])
+        spread = _exact.product(self.A, S)
         trace = sum((spread[i][i] for i in range(self.d)), Fraction(0))
-        return misfit + exact.dot(self.mean, self.mean) + trace - self.d
+        return misfit + _exact.dot(self.mean, self.mean) + trace - self.d
 
     def level(self, F: Arithmetic, square: Fraction, det: Fraction) -> Number:
         """-1/2 (square + log det + D log 2 pi)."""
@@ -81,11 +81,11 @@ def _diagonal(values: Vector) -> Matrix:
 def _no_gap(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved]:
     found = _Linear(inputs)
     squares = found.elbo_square(found.S) - found.evidence_square
-    ratio = exact.determinant(found.noise) / exact.determinant(found.S)
-    ratio /= exact.determinant(found.marginal)
+    ratio = _exact.determinant(found.noise) / _exact.determinant(found.S)
+    ratio /= _exact.determinant(found.marginal)
     demand(squares == 0, "the rational parts of ELBO and evidence are equal")
     demand(ratio == 1, "their determinants are equal")
-    det = exact.determinant(found.marginal)
+    det = _exact.determinant(found.marginal)
     evidence = work.enclose(lambda F, bits: found.level(F, found.evidence_square, det), _RADIUS)
     out: dict[str, Proved] = {"log_evidence": evidence, "gap": squares}
     return out | {f"m_{j}": m for j, m in enumerate(found.mean)}
@@ -127,7 +127,7 @@ NO_GAP = Certified(
 
 
 def _means(proved: Any) -> str:
-    return ", ".join(exact.text(v) for k, v in proved.items() if k.startswith("m_"))
+    return ", ".join(_exact.text(v) for k, v in proved.items() if k.startswith("m_"))
 
 
 def _diagonal_gap(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved]:
@@ -141,9 +141,9 @@ def _diagonal_gap(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, 
     product = Fraction(1)
     for s in best:
         product /= s
-    ratio = product / exact.determinant(found.A)
+    ratio = product / _exact.determinant(found.A)
     # From determinants of another route: Lambda, diag(S) and the marginal.
-    other = exact.determinant(found.noise) * product / exact.determinant(found.marginal)
+    other = _exact.determinant(found.noise) * product / _exact.determinant(found.marginal)
     demand(ratio == other, "the two routes to the gap agree")
     flat = all(found.A[i][j] == 0 for i in range(found.d) for j in range(i))
     demand((ratio == 1) if flat else (ratio > 1), "the gap vanishes iff A is diagonal")
@@ -178,4 +178,4 @@ DIAGONAL_GAP = Certified(
 
 
 def _of(value: Any) -> str:
-    return exact.text(value)
+    return _exact.text(value)

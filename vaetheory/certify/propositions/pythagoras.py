@@ -5,11 +5,12 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
-from vaetheory.certify import exact
+from vaetheory.certify import _exact
+from vaetheory.certify._exact import Vector
+from vaetheory.certify._objective import gaussian_expectation
+from vaetheory.certify._workshop import Workshop
 from vaetheory.certify.arithmetic import Arithmetic, Number
 from vaetheory.certify.enclosure import Enclosure
-from vaetheory.certify.exact import Vector
-from vaetheory.certify.objective import gaussian_expectation
 from vaetheory.certify.propositions.base import (
     Certified,
     Inputs,
@@ -18,7 +19,6 @@ from vaetheory.certify.propositions.base import (
     list_texts,
     nothing_to_find,
 )
-from vaetheory.certify.workshop import Workshop
 
 _RADIUS = Fraction(1, 8 * 10**30)
 
@@ -46,10 +46,10 @@ def _polynomial(F: Arithmetic, h: Vector, z: Number) -> Number:
 
 
 def _loss(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved]:
-    x = exact.vector("x", inputs["x"])
-    codes = exact.vector("m", inputs["m"], len(x))
-    s, sigma = exact.positive("s", inputs["s"]), exact.positive("sigma", inputs["sigma"])
-    h = exact.vector("h", inputs["h"])
+    x = _exact.vector("x", inputs["x"])
+    codes = _exact.vector("m", inputs["m"], len(x))
+    s, sigma = _exact.positive("s", inputs["s"]), _exact.positive("sigma", inputs["sigma"])
+    h = _exact.vector("h", inputs["h"])
     if len(h) > 6 or len(x) > 20:
         raise ValueError("expected at most 20 data and 6 coefficients of h")
     demand(any(h), "h is not zero")
@@ -127,7 +127,7 @@ def _words(i: Inputs, p: Any) -> str:
     return (
         f"For the data {list_texts(i['x'])} encoded at {list_texts(i['m'])} with standard "
         f"deviation {i['s']} and sigma = {i['sigma']}, the decoder f* + h, h a polynomial with "
-        f"coefficients {list_texts(i['h'])}, has an ELBO lower by exactly {exact.text(p['loss'])} "
+        f"coefficients {list_texts(i['h'])}, has an ELBO lower by exactly {_exact.text(p['loss'])} "
         f"than f*; by quadrature the expected misfits are {p['misfit_other']} and "
         f"{p['misfit_best']}, whose difference is that up to {p['residual']}."
     )

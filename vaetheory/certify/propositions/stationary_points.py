@@ -5,8 +5,10 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
+from vaetheory.certify._objective import objective, offset
+from vaetheory.certify._stationary import krawczyk, value_at
+from vaetheory.certify._workshop import Workshop
 from vaetheory.certify.arithmetic import Arithmetic, Number
-from vaetheory.certify.objective import objective, offset
 from vaetheory.certify.propositions.base import (
     Certified,
     Inputs,
@@ -17,8 +19,6 @@ from vaetheory.certify.propositions.base import (
     write_candidate,
 )
 from vaetheory.certify.propositions.scenes import TANH, scene
-from vaetheory.certify.stationary import krawczyk, value_at
-from vaetheory.certify.workshop import Workshop
 
 _RADIUS = Fraction(1, 8 * 10**26)
 # Bits of a quadrature, where there is no closed form.
@@ -26,7 +26,7 @@ _BITS = 110
 
 
 def _prepare(inputs: Inputs) -> dict[str, Any]:
-    from vaetheory.certify.search import default_start, tight_candidate
+    from vaetheory.certify._search import default_start, tight_candidate
 
     model, x = model_of(inputs)
     return {"point": write_candidate(tight_candidate(model, x, default_start(model, x)))}

@@ -1,0 +1,128 @@
+"""JSON documents, read warily, and sealed with a digest where they are believed later."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from vaetheory._files import ordinary
+
+# A longer file is no document of ours, nor is one of more levels.
+_LARGEST = 2**26
+_DEEPEST = 50
+
+
+def read_json(path: Path, *, most: int = _LARGEST) -> dict[str, Any]:
+    """The JSON object that a file holds.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be read, or is no JSON object, or names a key twice, or holds a number that is
+        not finite, or is deeper than 50 levels.
+    """
+    ordinary(path, most)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ValueError(
+            f"{path}: expected a file that can be read, got {error.strerror}"
+        ) from None
+    return parsed_json(str(path), content)
+
+
+def parsed_json(name: str, content: bytes) -> dict[str, Any]:
+    """As `read_json`, of the content of a file that is called `name`."""
+    try:
+        document = json.loads(
+            content.decode("utf-8"),
+            object_pairs_hook=_each_once,
+            parse_constant=_finite,
+            parse_float=_finite,
+        )
+        level, depth = [document], 0
+        while level:
+            if depth == _DEEPEST:
+                raise RecursionError
+            depth += 1
+            level = [v for item in level if isinstance(item, dict | list) for v in _within(item)]
+    except RecursionError:
+        raise ValueError(f"{name}: expected JSON of at most {_DEEPEST} levels, got more") from None
+    except ValueError as error:
+        told = " ".join(str(error).split())
+        raise ValueError(f"{name}: expected JSON, got {told:.200}") from None
+    if not isinstance(document, dict):
+        raise ValueError(f"{name}: expected a JSON object, got {type(document).__name__}")
+    return document
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    out = dict(pairs)
+    if len(out) < len(pairs):
+        twice = Counter(k for k, _ in pairs).most_common(1)[0][0]
+        raise ValueError(f"the key {twice!r:.80} twice")
+    return out
+
+
+def _finite(text: str) -> float:
+    found = float(text)
+    if not math.isfinite(found):
+        raise ValueError(f"the number {text:.80}, which is not finite")
+    return found
+
+
+def _within(item: dict[str, Any] | list[Any]) -> Iterator[Any]:
+    return iter(item.values() if isinstance(item, dict) else item)
+
+
+def hashed(content: bytes) -> str:
+    """SHA-256: it tells whether something is what was written, and proves nothing else."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def digest(document: Mapping[str, Any]) -> str:
+    """The hash of all of a document but its digest, however that is laid out in a file."""
+    rest = {k: v for k, v in document.items() if k != "digest"}
+    text = json.dumps(rest, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashed(text.encode())
+
+
+def sealed(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A document with its digest.
+
+    Examples
+    --------
+    >>> document = sealed({"residual": 0.5})
+    >>> unsealed("a.json", document)
+    {'residual': 0.5}
+    >>> unsealed("a.json", document | {"residual": 0.0})
+    Traceback (most recent call last):
+    ...
+    ValueError: a.json: expected what was written, got something else: its digest differs
+    """
+    return {**document, "digest": digest(document)}
+
+
+def unsealed(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
+    """The document without its digest.
+
+    Raises
+    ------
+    ValueError
+        If it has none, or was changed after it was sealed.
+    """
+    if "digest" not in document:
+        raise ValueError(
+            f"{name}: expected a document with a digest, got none: it was changed, or an older "
+            "version wrote it"
+        )
+    if document["digest"] != digest(document):
+        raise ValueError(
+            f"{name}: expected what was written, got something else: its digest differs"
+        )
+    return {k: v for k, v in document.items() if k != "digest"}

@@ -1,0 +1,273 @@
+"""Expectations under Gaussians: shifted lattices, whose disagreement says how far they are off.
+
+A few lattices of one step are laid at irregular shifts. Where the integrand is smooth at their
+step they agree to rounding. Where it has a kink or a jump each of them is off by the size of the
+kink times step^2, or of the jump times the step, and by its own phase: so they differ. That needs
+no assumption on how fast finer lattices converge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaetheory._gaussians import standard_log_prob
+from vaetheory._quadrature import whitened_lattice
+from vaetheory._quadrature.result import GAVE_UP, NOT_REACHED, REACHED, Integral
+from vaetheory._validation import Array
+from vaetheory.rounding import gamma
+
+#: Integrand of datum-wise expectations: nodes (n, M, d) and the rows they belong to -> (n, M).
+RowIntegrand = Callable[[Array, np.ndarray], Array]
+
+#: Up to this dimension there are lattices.
+LATTICE_DIM = 3
+#: What the coarsest lattices are compared with where there are three only, see `shifted`.
+_COMPARED = {2: (10,)}
+#: Beyond, there are Gauss-Hermite rules of these orders, each in two to so many systems of axes: a
+#: rotation of all latents leaves N(0, I) as it is, and moves kinks against the nodes.
+_HERMITE_ORDERS = (2, 3, 4, 5, 7, 10, 14, 20, 28)
+_TURNS = 4
+#: From this order on the outermost nodes are out of the way: what is large there grows too fast.
+_FAR_ORDER = 7
+#: Step of the coarsest lattices in deviations, by dimension; each further one is finer by the
+#: golden ratio. The core goes as far as `_CORE` deviations, and what is around it to 12.
+_STEPS = {1: 0.65, 2: 0.7, 3: 0.7}
+_CORE = 10.0
+_GOLDEN = (1 + 5**0.5) / 2
+_FINEST = {1: 8, 2: 6, 3: 3}
+#: How many times their spread lattices are taken to be off, and the share of what it was for the
+#: coarser ones before that counts as well. With kinks and jumps of every kind (25,000 integrands,
+#: d = 1, eight steps; 4,500, d = 2, four; 600, d = 3, two) the mean was off by at most 16 times the
+#: spread on the coarsest lattices, by 10 times either on the others; without a memory by 35 times.
+_SAFETY = 20.0
+_MEMORY = 0.1
+#: Where there are four lattices so many times their own error is enough, whatever was before.
+_ALONE = 5.0
+#: Of the sum outside the core, a share of E|g| from which on the tails are not known to be small;
+#: of that over the outermost nodes of Gauss-Hermite rules.
+_TAIL, _HERMITE_TAIL = 1e-8, 1e-2
+#: Nodes at a time: what a model makes of them stays in the cache.
+_CHUNK = 2**13
+
+
+@lru_cache(maxsize=64)
+def hermite_rule(order: int, dim: int) -> tuple[Array, Array]:
+    """Gauss-Hermite nodes `(M, dim)` and weights `(M,)` for N(0, I_dim); weights sum to 1.
+
+    Examples
+    --------
+    >>> nodes, weights = hermite_rule(5, 1)
+    >>> round(float(weights @ nodes[:, 0]**4), 12)
+    3.0
+    """
+    nodes, weights = np.polynomial.hermite_e.hermegauss(order)
+    grids = np.meshgrid(*[nodes] * dim, indexing="ij")
+    logs = np.meshgrid(*[np.log(weights / weights.sum())] * dim, indexing="ij")
+    points = np.stack([g.ravel() for g in grids], axis=-1)
+    total = np.sum([g.ravel() for g in logs], axis=0)
+    # Nodes beyond every digit of the rest: exp(-64) is 1e-28.
+    keep = total > total.max() - 64
+    return points[keep], np.exp(total[keep])
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Nodes and weights for N(0, I_d) of one rule, or of several lattices one after the other.
+
+    Attributes
+    ----------
+    nodes : array (M, d)
+    weights : array (M,)
+        Of each lattice by itself: its weights sum to 1, or nearly.
+    parts : tuple of slice
+        The nodes of each lattice.
+    outside : array of bool (M,)
+        The nodes around the core, or the outermost ones.
+    """
+
+    nodes: Array
+    weights: Array
+    parts: tuple[slice, ...]
+    outside: NDArray[np.bool_]
+
+    @classmethod
+    def alone(cls, nodes: Array, weights: Array) -> Rule:
+        """A rule that is no lattice, which has no spread."""
+        return cls(nodes, weights, (slice(None),), np.zeros(len(nodes), dtype=bool))
+
+    def sums(self, values: Array) -> Array:
+        """Sums of weighted values `(..., M)` by lattice, `(..., L)`, pairwise."""
+        return np.stack([values[..., part].sum(axis=-1) for part in self.parts], axis=-1)
+
+    def spread(self, sums: Array) -> Array:
+        """Estimate of how far the mean of the lattices is off, `(..., L) -> (...)`."""
+        out: Array = _SAFETY * np.ptp(sums, axis=-1)
+        return out
+
+
+@lru_cache(maxsize=32)
+def lattice_rule(number: int, dim: int) -> Rule:
+    """Shifted lattices for N(0, I_dim) within 12 deviations, coarsest first.
+
+    Examples
+    --------
+    >>> rule = lattice_rule(0, 1)
+    >>> sums = rule.sums(rule.weights * rule.nodes[:, 0]**2)
+    >>> sums.round(12).tolist()
+    [1.0, 1.0, 1.0, 1.0]
+    """
+    found = whitened_lattice.lattice_rule(dim, _STEPS[dim] / _GOLDEN**number, _CORE)
+    which = found.lattice.argmax(axis=-1)
+    order = np.argsort(which, kind="stable")
+    ends = np.cumsum(np.bincount(which))
+    parts = tuple(slice(a, b) for a, b in pairwise((0, *ends)))
+    weights = np.exp(found.log_weights + standard_log_prob(found.nodes))
+    return Rule(found.nodes[order], weights[order], parts, order >= found.core)
+
+
+@lru_cache(maxsize=16)
+def turned_rule(order: int, dim: int, turns: int = _TURNS) -> Rule:
+    """Gauss-Hermite rules for N(0, I_dim) in several systems of axes.
+
+    Examples
+    --------
+    >>> rule = turned_rule(3, 4)
+    >>> sums = rule.sums(rule.weights * rule.nodes[:, 0]**4)
+    >>> sums.round(12).tolist()
+    [3.0, 3.0, 3.0, 3.0]
+    """
+    nodes, weights = hermite_rule(order, dim)
+    axes = np.linalg.qr(np.random.default_rng(dim).normal(size=(turns, dim, dim)))[0]
+    ends = len(weights) * np.arange(turns + 1)
+    parts = tuple(slice(a, b) for a, b in pairwise(ends))
+    outermost = np.abs(nodes).max(axis=-1) == nodes.max()
+    outside = np.tile(outermost & (order >= _FAR_ORDER), turns)
+    return Rule((nodes @ axes).reshape(-1, dim), np.tile(weights, turns), parts, outside)
+
+
+def _rules(dim: int, most: int) -> Iterator[Rule]:
+    """Yield ever finer rules of at most `most` nodes."""
+    if dim > LATTICE_DIM:
+        for order in _HERMITE_ORDERS:
+            if (turns := min(most // order**dim, _TURNS)) > 1:
+                yield turned_rule(order, dim, turns)
+        return
+    for order in _COMPARED.get(dim, ()):
+        yield Rule.alone(*hermite_rule(order, dim))
+    for number in range(_FINEST[dim]):
+        # So many nodes, nearly: without making those that are too many.
+        if len(lattice_rule(0, dim).nodes) * _GOLDEN ** (number * dim) <= most:
+            yield lattice_rule(number, dim)
+
+
+def gaussian_expectation(
+    integrand: RowIntegrand,
+    loc: Array,
+    cov: Array,
+    *,
+    rtol: float = 1e-12,
+    max_nodes: int = 200_000,
+) -> Integral:
+    """E_{N(loc_n, cov_n)}[g_n(z)] for a batch of Gaussians and integrands.
+
+    Parameters
+    ----------
+    integrand : callable
+        `g(z, rows)`, nodes `(n, M, d)` of the rows `(n,)` -> values `(n, M)`.
+    loc : array (N, d)
+    cov : array (N, d, d)
+    rtol : float
+        Tolerance, relative to E|g|.
+    max_nodes : int
+        Most nodes of one rule for one row, nearly.
+
+    Returns
+    -------
+    Integral
+        `value` `(N,)`; `error` is an estimate. Up to three dimensions it is the largest of 20
+        times the spread of the lattices, twice that of the coarser lattices before, and the
+        difference from the rule before; to that come a hundred times what is more than 10
+        deviations out, and a bound of the rounding in the sum. Beyond three dimensions there is
+        Gauss-Hermite only, each rule in two to four systems of axes: it is the largest of 20 times
+        their spread, the difference from the rule before, and the difference before that.
+
+    Notes
+    -----
+    Kinks and jumps: up to three dimensions the figure holds, for lattices at irregular shifts see
+    them at different phases. It falls like step^2 at a kink and like the step at a jump, so such
+    rows end as "gave up" unless the kinks are weak or far out, or the tolerance is loose. Beyond
+    three dimensions it can be too small where a kink lies farther out than the nodes that were
+    enough for everything else: one in a hundred random kinked networks of four and five latents.
+    In any dimension a spike is not seen that lies between the nodes, three tenths of a
+    deviation or less wide, and leaves no trace beside it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> r = gaussian_expectation(lambda z, rows: z[..., 0]**2, np.ones((1, 1)), np.eye(1)[None])
+    >>> round(float(r.value[0]), 12)
+    2.0
+    """
+    count, dim = loc.shape
+    lattices = dim <= LATTICE_DIM
+    most = _TAIL if lattices else _HERMITE_TAIL
+    chol = np.linalg.cholesky(cov)
+    value, error = np.full(count, np.nan), np.full(count, np.inf)
+    # The error that the rule before saw of itself.
+    before = np.full(count, 0.0 if lattices else np.inf)
+    status = np.full(count, NOT_REACHED, dtype="<U11")
+    active, spent = np.arange(count), 0
+    for rule in _rules(dim, max_nodes):
+        for chunk in _chunks(active, len(rule.nodes)):
+            z = loc[chunk, None] + rule.nodes @ np.swapaxes(chol[chunk], -1, -2)
+            with np.errstate(over="ignore", invalid="ignore"):
+                terms = integrand(z, chunk) * rule.weights
+                sums = rule.sums(terms)
+                new = sums.mean(axis=-1)
+                step = np.abs(new - value[chunk])
+                sizes = np.abs(terms)
+                magnitude = sizes.sum(axis=-1) / len(rule.parts)
+                outside = sizes @ rule.outside / len(rule.parts)
+                # An integrand that outgrows the Gaussian: of its tails nothing is known.
+                unknown = ~np.isfinite(magnitude) | (outside > most * magnitude)
+                own = rule.spread(sums)
+            own = np.where(np.isfinite(own), own, np.inf)
+            # One rule, or several that a round integrand cannot tell apart, say nothing of their
+            # error; a first set of lattices does.
+            step[~np.isfinite(step)] = 0.0 if lattices and len(rule.parts) > 1 else np.inf
+            magnitude[unknown] = 0.0
+            # Pairwise sums: the logarithm of the count, not the count.
+            rounding = gamma(4 + np.log2(len(rule.weights))) * magnitude
+            spent += z.shape[0] * z.shape[1]
+            if lattices:
+                known = np.maximum(np.maximum(own, _MEMORY * before[chunk]), step)
+                if len(rule.parts) == 4:
+                    known = np.minimum(known, _ALONE * own)
+            else:
+                known = np.maximum(np.maximum(own, step), before[chunk])
+                own = step
+                outside[:] = 0.0
+            error[chunk] = (
+                np.where(unknown, np.inf, known + whitened_lattice.SPARSE * outside) + rounding
+            )
+            value[chunk], before[chunk] = new, own
+            good = error[chunk] <= rtol * magnitude + rounding
+            status[chunk[good]] = REACHED
+        active = active[status[active] != REACHED]
+        if not len(active):
+            break
+    status[active] = GAVE_UP
+    error[~np.isfinite(value)] = np.inf
+    return Integral(value, error, status, spent)
+
+
+def _chunks(rows: np.ndarray, nodes: int) -> Iterator[np.ndarray]:
+    size = max(1, _CHUNK // nodes)
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]

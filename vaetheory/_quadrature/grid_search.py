@@ -1,0 +1,225 @@
+"""Where the posterior mass of each datum can be: a fixed grid, then branch and bound.
+
+The result is a list of (cell, datum) pairs on which the integrand is smooth enough for a
+quadrature rule to see everything, and a bound of what was dropped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaetheory._gaussians import standard_log_prob
+from vaetheory._quadrature.beyond_grid import beyond, log_prior_mass, outskirts, radius_for
+from vaetheory._quadrature.blocks import Index
+from vaetheory._quadrature.decoder_grid import Grid
+from vaetheory._quadrature.grid import Boxes, level, peaks, pool, spread
+from vaetheory._quadrature.merge_cells import merge
+from vaetheory._quadrature.pairs import MAX_PAIRS, Pairs, TooManyPairs, join, keep, select
+from vaetheory._quadrature.search_state import MAX_BEND, MAX_CURVE, MAX_PRIOR, Search
+from vaetheory._quadrature.variation import offsets
+from vaetheory._validation import Array
+from vaetheory.rounding import ULP
+
+#: Levels of the search; a cell's width is at the resolution of float64 long before.
+_DEEPEST = 80
+#: Nats in the last digit of a log joint from which on a datum has no evidence to speak of.
+_UNREADABLE = 1e-3
+
+
+@dataclass
+class Scan(Search):
+    """A search that begins on the grid.
+
+    Attributes
+    ----------
+    grid : Grid
+    alive, rough : array (N, C)
+        Which cells of the grid are not dropped, and how far they are from resolved.
+    summits : pair of arrays of int
+        Data and cells where the log joint is greatest among its neighbours (d > 1).
+    outside : Pairs
+        Cells outside the grid that are not dropped.
+    """
+
+    grid: Grid = field(init=False)
+    alive: NDArray[np.bool_] = field(init=False)
+    rough: Array = field(init=False)
+    summits: tuple[Index, Index] = field(init=False)
+    outside: Pairs = field(init=False)
+
+    def begin(self, grid: Grid) -> None:
+        """Look at every cell of the grid, and of what surrounds it."""
+        self._inner(grid)
+        # The last digit of log joints so large is a share of a nat: of the evidence they tell
+        # nothing, and a search as far out as such data are would not end.
+        self.gave_up |= ~(ULP * (self.table.peak - self.level) < _UNREADABLE)
+        self.alive[self.gave_up] = False
+        if self.gave_up.all():
+            self.outside = join([], self.model.latent_dim)
+            return
+        some = np.flatnonzero(~self.gave_up)
+        radius = radius_for(self.table.take(some), self.level[some], self.rtol)
+        self.outside = self._outer(radius)
+        # What no cell covers.
+        self.dropped += beyond(self.table, self.level, radius, self.model.latent_dim)
+
+    def pairs(self, which: NDArray[np.bool_]) -> Pairs:
+        """The cells on which the integrands of some data are resolved; all else is dropped."""
+        d = self.model.latent_dim
+        alive = self.alive & which[:, None]
+        far = keep(self.outside, which[self.outside.datum])[0]
+        *coarse, fine = self._pyramid(alive)
+        if d > 1:
+            return self._refine(join([*coarse, fine, far], d))
+        # On a line a closer look costs more than the few cells that it would merge.
+        return join([*coarse, self._refine(join([fine, far], d), merging=False)], d)
+
+    def grid_centres(self) -> Array:
+        """Centres of the grid's cells, `(C, d)`."""
+        return level(self.model.latent_dim, self.grid.cells).centre
+
+    def survivors(self, which: NDArray[np.bool_]) -> Pairs:
+        """The cells of some data that were not dropped."""
+        d = self.model.latent_dim
+        cell, datum = np.nonzero((self.alive & which[:, None]).T)
+        near = select(level(d, self.grid.cells), cell, datum)[0]
+        return join([near, keep(self.outside, which[self.outside.datum])[0]], d)
+
+    def _drop(self, upper: Array) -> NDArray[np.bool_]:
+        """Account for the pairs of a table `(N, C)` that are dropped; return the others."""
+        alive: NDArray[np.bool_] = upper > self.threshold
+        # Most lie far below: they are counted, not exponentiated.
+        near = ~alive & (upper > self.threshold - 20)
+        datum, cell = np.nonzero(near)
+        self.dropped += np.bincount(datum, np.exp(upper[datum, cell]), minlength=len(upper))
+        self.dropped += upper.shape[1] * np.exp(self.threshold - 20)
+        return alive
+
+    def _inner(self, grid: Grid) -> None:
+        d, table = self.model.latent_dim, self.table
+        boxes = level(d, grid.cells)
+        log_prob, slope = table.dense(grid.params)
+        self.nodes += len(boxes)
+        joint = log_prob + standard_log_prob(boxes.centre)
+        # How far each pair is from resolved; both grow fourfold from a level to a coarser one.
+        rough = slope * (grid.curve / MAX_CURVE)
+        np.maximum(rough, table.bend_of(grid.bend, slope) / MAX_BEND, out=rough)
+        # Kinked cells are not merged into coarser ones, whose nodes might be all beside the kinks.
+        rough[:, grid.kinked] = np.maximum(rough[:, grid.kinked], 1.0)
+        self._first_modes(joint, rough, boxes)
+        upper = np.minimum(table.upper(log_prob, slope, grid.reach), table.peak[:, None])
+        del log_prob, slope
+        upper += log_prior_mass(boxes)
+        upper -= self.level[:, None]
+        self.grid, self.alive, self.rough = grid, self._drop(upper), rough
+        if d > 1:
+            self.summits = self._summits(joint)
+
+    def _first_modes(self, joint: Array, rough: Array, boxes: Boxes) -> None:
+        """Climb from the best cell of each datum, or take it where the grid resolves it."""
+        table = self.table
+        rows = np.arange(len(joint))
+        top = joint.argmax(axis=-1)
+        which = rows
+        if self.model.latent_dim == 1:
+            self.best, self.mode = joint[rows, top], boxes.centre[top]
+            share = np.exp(np.maximum(joint - self.best[:, None], -50.0))
+            self.level = self.best + np.log(share.sum(axis=-1)) + boxes.log_volume()[0]
+            self.information = self.model.gauss_newton(table.data, self.mode)[1]
+            which = np.flatnonzero(rough[rows, top] > 1)
+            self.best[which] = -np.inf
+        self.climb(which, boxes.centre[top[which]])
+
+    def _summits(self, joint: Array) -> tuple[Index, Index]:
+        """Data and cells of the greatest few local maxima of each row of a table `(N, C)`."""
+        d = self.model.latent_dim
+        datum, cell = np.nonzero(peaks(joint, self.grid.cells, d) & self.alive)
+        order = np.lexsort((-joint[datum, cell], datum))
+        datum, cell = datum[order], cell[order]
+        first = np.searchsorted(datum, np.arange(len(joint)))
+        kept = np.arange(len(datum)) - first[datum] < 1 << d
+        return datum[kept], cell[kept]
+
+    def _pyramid(self, alive: NDArray[np.bool_]) -> list[Pairs]:
+        """The pairs that are alive, in the coarsest cells on which they are resolved."""
+        d, cells, rough = self.model.latent_dim, self.grid.cells, self.rough
+        found = [(cells, alive, rough <= 1)]
+        while cells > 2:
+            alive, rough = pool(alive, cells, d), 4 * pool(rough, cells, d)
+            cells //= 2
+            found.append((cells, alive, rough <= 1))
+        covered = np.zeros_like(alive)
+        parts: list[Pairs] = []
+        for cells, alive, resolved in reversed(found):
+            boxes = level(d, cells)
+            small = 0.5 * (boxes.half[0] ** 2).sum() <= MAX_PRIOR
+            here = alive & ~covered
+            if cells < self.grid.cells:
+                here &= resolved if small else False
+                covered = spread(covered | here, cells, d)
+            cell, datum = np.nonzero(here.T)
+            parts.append(select(boxes, cell, datum)[0])
+        return parts
+
+    def _outer(self, radius: float) -> Pairs:
+        """The pairs outside the inner box that are not dropped."""
+        parts: list[Pairs] = []
+        for some in outskirts(self.model, self.table, radius):
+            self.nodes += len(some.boxes)
+            better = np.flatnonzero(~self.gave_up & (some.joint.max(axis=-1) > self.best + 1))
+            if len(better):
+                self.climb(better, some.boxes.centre[some.joint[better].argmax(axis=-1)])
+            alive = self._drop(some.upper - self.level[:, None]) & ~self.gave_up[:, None]
+            cell, datum = np.nonzero(alive.T)
+            parts.append(select(some.boxes, cell, datum)[0])
+        return join(parts, self.model.latent_dim)
+
+    def _refine(self, pairs: Pairs, *, merging: bool = True) -> Pairs:
+        """Branch and bound until every pair is dropped or resolved."""
+        d = self.model.latent_dim
+        calm: Array = np.zeros(len(pairs.boxes))
+        done: list[Pairs] = []
+        for depth in range(_DEEPEST):
+            if not len(pairs):
+                break
+            if len(pairs) > MAX_PAIRS and len(self.best) > 1:
+                raise TooManyPairs
+            if depth:
+                upper, alive = self.glance(pairs, calm)
+                self.account(self.dropped, pairs, upper, ~alive)
+                pairs, used = keep(pairs, alive)
+                calm = calm[used]
+            look = self.examine(pairs, calm)
+            upper, alive, rough, axes = look.upper, look.alive, look.rough, look.axes
+            resolved = rough <= 1
+            if depth == _DEEPEST - 1:
+                resolved[:] = True
+            # What the next level would cost decides, so that the budget is kept.
+            children = np.where(alive & ~resolved, 1 << axes.sum(axis=-1)[pairs.cell], 0)
+            cost = (len(offsets(d)) + 1) * self.counts(pairs, children)
+            self.gave_up |= (cost > 0) & (self.nodes + cost > self.max_nodes)
+            going = alive & (resolved | ~self.gave_up[pairs.datum])
+            self.account(self.dropped, pairs, upper, ~going)
+            if merging and not depth:
+                done.append(self._merge(pairs, going, rough))
+            else:
+                done.append(keep(pairs, going & resolved)[0])
+            pairs, calm = self.parts(pairs, look, going & ~resolved, self.dropped)
+        return join(done, d)
+
+    def _merge(self, pairs: Pairs, which: NDArray[np.bool_], rough: Array) -> Pairs:
+        """The resolved pairs among those kept, in the coarsest cells that are still resolved."""
+        largest = np.sqrt(2 * MAX_PRIOR / self.model.latent_dim)
+        merged = merge(
+            pairs.boxes,
+            pairs.cell[which],
+            pairs.datum[which],
+            rough[which],
+            data=len(self.best),
+            largest=float(largest),
+            cells=self.grid.cells,
+        )
+        return Pairs(*merged)

@@ -1,0 +1,78 @@
+"""Showing that nothing lies outside the frames of a posterior: branch and bound once more."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vaetheory._quadrature.frames import Flags, Slots
+from vaetheory._quadrature.grid_search import Scan
+from vaetheory._quadrature.pairs import MAX_PAIRS, Pairs, TooManyPairs, keep
+from vaetheory._validation import Array
+
+#: Pairs a frame after which it is left to the cells, by dimension.
+MOST = {2: 1_500, 3: 60_000, 4: 100_000}
+#: So many levels down the pairs of a datum become fewer from level to level, or are few, unless
+#: there is something at the border of a frame: that search would not end soon.
+_LEVELS, _FEW = 5, 16
+_DEEPEST = 40
+
+
+def exclude(scan: Scan, slots: Slots, which: Flags) -> tuple[Array, Flags]:
+    """Bound the mass of some data outside their frames.
+
+    Parameters
+    ----------
+    scan : Scan
+        After `begin`.
+    slots : Slots
+        The frames of the data.
+    which : array of bool (N,)
+        The data asked about.
+
+    Returns
+    -------
+    dropped : array (N,)
+        Bound of the mass, relative to exp(scan.level), on top of what the scan has dropped.
+    shown : array of bool (N,)
+        Where the search came to an end: outside the frames there is no more than that.
+    """
+    d = scan.model.latent_dim
+    dropped, shown = np.zeros(len(which)), which.copy()
+    best, spent = scan.best.copy(), scan.nodes.copy()
+    frames = (slots.number >= 0).sum(axis=-1)
+    before = np.zeros(len(which), dtype=np.intp)
+
+    def outside(pairs: Pairs) -> Flags:
+        inside = slots.covered(pairs.boxes, pairs.cell, pairs.datum)
+        flags: Flags = ~inside & shown[pairs.datum]
+        return flags
+
+    pairs = scan.survivors(which)
+    pairs = keep(pairs, outside(pairs))[0]
+    calm: Array = np.zeros(len(pairs.boxes))
+    for depth in range(_DEEPEST):
+        if not len(pairs):
+            return dropped, shown
+        if len(pairs) > MAX_PAIRS and len(which) > 1:
+            raise TooManyPairs
+        # What a look at them would cost decides.
+        count = scan.counts(pairs)
+        shown &= scan.nodes - spent + count <= MOST[d] * frames
+        shown &= (depth < _LEVELS) | (count <= np.maximum(before, _FEW * frames))
+        before = count
+        pairs, used = keep(pairs, shown[pairs.datum])
+        look = scan.examine(pairs, calm[used], slots, closely=False)
+        scan.account(dropped, pairs, look.upper, ~look.alive)
+        # A better point somewhere else: the frames are not those of this posterior.
+        shown &= scan.best <= best
+        pairs, calm = scan.parts(pairs, look, look.alive & shown[pairs.datum], dropped)
+        pairs, used = keep(pairs, outside(pairs))
+        calm = calm[used]
+        if not len(pairs):
+            break
+        upper, alive = scan.glance(pairs, calm)
+        scan.account(dropped, pairs, upper, ~alive)
+        pairs, used = keep(pairs, alive)
+        calm = calm[used]
+    shown[pairs.datum] = False
+    return dropped, shown

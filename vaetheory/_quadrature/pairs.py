@@ -1,0 +1,76 @@
+"""Lists of (cell, datum) pairs: joining, selecting and splitting them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaetheory._quadrature.blocks import Index
+from vaetheory._quadrature.grid import Boxes
+
+#: Pairs that are in memory at once.
+MAX_PAIRS = 3_000_000
+
+
+class TooManyPairs(Exception):
+    """Too many pairs at once for the memory: the caller takes fewer data."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Cells and the data that need them: `cell` is sorted, `datum` the other half of the pair."""
+
+    boxes: Boxes
+    cell: Index
+    datum: Index
+
+    def __len__(self) -> int:
+        return len(self.cell)
+
+
+def join(parts: list[Pairs], d: int) -> Pairs:
+    """Put several lists of pairs into one."""
+    if not parts:
+        empty = np.empty(0, dtype=np.intp)
+        return Pairs(Boxes(np.empty((0, d)), np.empty((0, d))), empty, empty)
+    first = np.cumsum([0, *(len(p.boxes) for p in parts[:-1])])
+    return Pairs(
+        Boxes(
+            np.concatenate([p.boxes.centre for p in parts]),
+            np.concatenate([p.boxes.half for p in parts]),
+        ),
+        np.concatenate([p.cell + i for p, i in zip(parts, first, strict=True)]),
+        np.concatenate([p.datum for p in parts]),
+    )
+
+
+def select(boxes: Boxes, cell: Index, datum: Index) -> tuple[Pairs, NDArray[np.bool_]]:
+    """Return pairs of some of the cells, and the mask `(C,)` of those; the others are left out."""
+    used = np.zeros(len(boxes), dtype=bool)
+    used[cell] = True
+    number = np.cumsum(used) - 1
+    return Pairs(boxes.take(used), number[cell], datum), used
+
+
+def keep(pairs: Pairs, which: NDArray[np.bool_]) -> tuple[Pairs, NDArray[np.bool_]]:
+    """Return some of the pairs, and the mask `(C,)` of the cells that they need."""
+    return select(pairs.boxes, pairs.cell[which], pairs.datum[which])
+
+
+def split(pairs: Pairs, axes: NDArray[np.bool_]) -> tuple[Pairs, Index, Index]:
+    """Halve every cell along its own `axes` (C, d).
+
+    Also returns the parent of each child, and the pair that each pair comes from.
+    """
+    boxes, parent = pairs.boxes.halved(axes)
+    count = np.bincount(parent, minlength=len(axes))
+    first = np.cumsum(count) - count
+    copies = count[pairs.cell]
+    source = np.repeat(np.arange(len(pairs)), copies)
+    number = np.arange(len(source)) - np.repeat(np.cumsum(copies) - copies, copies)
+    cell = first[pairs.cell[source]] + number
+    order = np.argsort(cell, kind="stable")
+    source = source[order]
+    return Pairs(boxes, cell[order], pairs.datum[source]), parent, source

@@ -1,0 +1,324 @@
+"""State of a search for posterior mass, and what a look at (cell, datum) pairs shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaetheory._gaussians import LOG_2PI, standard_log_prob
+from vaetheory._quadrature.beyond_grid import MARGIN, log_prior_mass
+from vaetheory._quadrature.blocks import Index, blocks
+from vaetheory._quadrature.frames import Slots
+from vaetheory._quadrature.grid import Boxes
+from vaetheory._quadrature.pairs import Pairs, keep, split
+from vaetheory._quadrature.tables import GaussianTable, Table
+from vaetheory._quadrature.tangent_bounds import Parabolas, Planes
+from vaetheory._quadrature.variation import (
+    ROUGH,
+    SAFETY,
+    SAFETY_CURVE,
+    Variation,
+    batch,
+    calmer,
+    misfit_matrix,
+    offsets,
+    vary,
+    worst_axes,
+)
+from vaetheory._validation import Array
+from vaetheory.models import LatentModel
+from vaetheory.modes import climb, log_laplace
+
+#: A pair is resolved when, within the cell, log p bends away from a tangent by at most this
+#: (whitened Gaussian: the cell is seen under 6 standard deviations) ...
+MAX_BEND = 18.0
+#: ... the decoder's own curvature moves it by at most this ...
+MAX_CURVE = 10.0
+#: ... and the log prior bends by at most this, all in nats.
+MAX_PRIOR = 12.0
+#: A cell's variation is taken to be at least this share of what its parent has foretold, ...
+_INHERITED = 0.5
+#: ... but no more than this many times its own.
+_TRUSTED = 8.0
+_LINEAR_SAFETY = 1.25
+#: At least this share of the decoder's curvature is taken to lie along the score.
+_ALIGNED = 0.1
+_LOST = 1e-14
+_LIMIT = 300_000
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a closer look at pairs has shown.
+
+    Attributes
+    ----------
+    upper : array (P,)
+        Log of the bound of the mass, relative to exp(level).
+    alive : array of bool (P,)
+        Where that is too much to be dropped.
+    rough : array (P,)
+        At most one where the pair is resolved; it grows fourfold when the width doubles.
+    varies : array (C, 2)
+        Reach and curve of each cell, see `Variation`.
+    axes : array of bool (C, d)
+        Along which axes a cell is to be halved.
+    parabolas : Parabolas, optional
+    """
+
+    upper: Array
+    alive: NDArray[np.bool_]
+    rough: Array
+    varies: Array
+    axes: NDArray[np.bool_]
+    parabolas: Parabolas | None
+
+
+@dataclass
+class Search:
+    """State of the search for one chunk of data.
+
+    Attributes
+    ----------
+    best : array (N,)
+        Greatest log joint seen, nats.
+    level : array (N,)
+        Log of a first guess of the evidence (Laplace at the mode found); decides what to drop.
+    mode : array (N, d)
+        Where `best` was seen.
+    information : array (N, d, d)
+        Gauss-Newton curvature there.
+    dropped : array (N,)
+        Bound of the mass dropped, relative to exp(level).
+    nodes : array of int (N,)
+        Evaluations of the integrand.
+    gave_up : array of bool (N,)
+        Where the budget was spent.
+    threshold : float
+        Pairs are dropped whose mass, relative to exp(level), has a smaller log.
+    """
+
+    model: LatentModel
+    table: Table
+    rtol: float
+    max_nodes: int
+    best: Array = field(init=False)
+    level: Array = field(init=False)
+    mode: Array = field(init=False)
+    information: Array = field(init=False)
+    dropped: Array = field(init=False)
+    nodes: Index = field(init=False)
+    gave_up: NDArray[np.bool_] = field(init=False)
+    threshold: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        n, d = len(self.table.data), self.model.latent_dim
+        self.best, self.level = np.full(n, -np.inf), np.zeros(n)
+        self.mode, self.information = np.zeros((n, d)), np.zeros((n, d, d))
+        self.information[:] = np.eye(d)
+        self.dropped = np.zeros(n)
+        self.nodes = np.zeros(n, dtype=np.intp)
+        self.gave_up = np.zeros(n, dtype=bool)
+        self.threshold = float(np.log(self.rtol) - MARGIN)
+
+    def climb(self, which: Index, start: Array) -> None:
+        """Climb from points, and note the modes of those data that had seen nothing as high."""
+        z, best, information = climb(self.model, self.table.data[which], start)
+        better = best > self.best[which]
+        which, before = which[better], self.level[which[better]]
+        self.mode[which], self.best[which] = z[better], best[better]
+        self.information[which] = information[better]
+        self.level[which] = best[better] + log_laplace(information[better])
+        # What was dropped is kept relative to the new level.
+        self.dropped[which] *= np.exp(np.clip(before - self.level[which], -700.0, 700.0))
+
+    def account(self, dropped: Array, pairs: Pairs, upper: Array, gone: NDArray[np.bool_]) -> None:
+        """Add the bounds of the pairs that are gone to `dropped`."""
+        lost = np.exp(np.minimum(upper[gone], 700.0))
+        dropped += np.bincount(pairs.datum[gone], lost, minlength=len(dropped))
+
+    def counts(self, pairs: Pairs, weights: Index | None = None) -> Index:
+        """Number of pairs of each datum, or the sum of their weights."""
+        sums = np.bincount(pairs.datum, weights, minlength=len(self.best))
+        return sums.astype(np.intp, copy=False)
+
+    def glance(self, pairs: Pairs, calm: Array) -> tuple[Array, NDArray[np.bool_]]:
+        """Bound the mass of pairs by the centres alone: one evaluation a pair.
+
+        Parameters
+        ----------
+        pairs : Pairs
+        calm : array (C,)
+            What the cells vary by, as their parents had it.
+
+        Returns
+        -------
+        upper : array (P,)
+            Log of the bound, relative to exp(level).
+        alive : array of bool (P,)
+        """
+        upper = np.empty(len(pairs))
+        params = np.empty((len(pairs.boxes), self.model.data_dim))
+        step = max(1, _LIMIT // self.model.data_dim)
+        for i in range(0, len(params), step):
+            centre = pairs.boxes.centre[i : i + step]
+            params[i : i + step] = self.table.restrict(self.model.decode(centre))
+        for b in blocks(
+            pairs.cell, per_pair=2 * params.shape[1], per_cell=params.shape[1], limit=_LIMIT
+        ):
+            who = pairs.datum[b.pairs]
+            value, score = self.table.centre(who, params[b.cells])
+            slope = np.sqrt(np.einsum("cld,cld->cl", score, score))
+            bound = self.table.upper(value, slope, calm[b.cells, None])
+            bound += _LOST * (np.abs(value) + slope * calm[b.cells, None])
+            upper[b.pairs[b.valid]] = np.minimum(bound, self.table.peak[who])[b.valid]
+        self.nodes += self.counts(pairs)
+        upper += log_prior_mass(pairs.boxes)[pairs.cell] - self.level[pairs.datum]
+        return upper, upper > self.threshold
+
+    def examine(
+        self, pairs: Pairs, calm: Array, beyond: Slots | None = None, *, closely: bool = True
+    ) -> Look:
+        """Bound the mass of each pair and say how far it is from resolved.
+
+        Parameters
+        ----------
+        pairs : Pairs
+        calm : array (C,)
+            What each cell varies by as its parent had it; zero where there is none.
+        beyond : Slots, optional
+            Frames of the data: what lies in them does not count.
+        closely : bool
+            Evaluate the pairs at all samples of their cells, to tell how rough they are; otherwise
+            at the centres alone, where a Gaussian likelihood makes of the decoder's planes bounds.
+        """
+        boxes, count = pairs.boxes, len(pairs.boxes)
+        upper, rough = np.empty(len(pairs)), np.zeros(len(pairs))
+        parabolas = None
+        if isinstance(self.table, GaussianTable):
+            parabolas = Parabolas.empty(len(pairs), self.model.latent_dim)
+        closely |= parabolas is None
+        varies = np.empty((count, 2))
+        reach, curve = varies.T
+        axes = np.empty((count, self.model.latent_dim), dtype=bool)
+        step = batch(self.model)
+        for i in range(0, count, step):
+            some = boxes.take(np.s_[i : i + step])
+            v = vary(self.model, self.table, some)
+            # A function that grows by orders of magnitude may truly be calm in one half.
+            inherited = np.minimum(_INHERITED * calm[i : i + step], _TRUSTED * v.reach)
+            reach[i : i + step] = np.maximum(v.reach, inherited)
+            axes[i : i + step] = worst_axes(v, some)
+            curve[i : i + step] = v.curve
+            lo, hi = np.searchsorted(pairs.cell, [i, i + step])
+            self._pairs_of(
+                v, some, reach[i : i + step], pairs.cell[lo:hi] - i, pairs.datum[lo:hi],
+                upper[lo:hi], rough[lo:hi], parabolas and parabolas.take(np.s_[lo:hi]), beyond,
+                closely,
+            )  # fmt: skip
+        each = len(offsets(self.model.latent_dim)) + 1 if closely else 1
+        self.nodes += each * self.counts(pairs)
+        upper += log_prior_mass(boxes)[pairs.cell] - self.level[pairs.datum]
+        # A cell at the resolution of float64 cannot be split; its error figure will tell.
+        tiny = np.asarray((boxes.half <= 1e-13 * (1 + np.abs(boxes.centre))).any(axis=-1))
+        small = 0.5 * (boxes.half**2).sum(axis=-1) / MAX_PRIOR
+        rough = np.maximum(rough, small[pairs.cell])
+        rough = np.where(tiny[pairs.cell], 0.0, rough)
+        return Look(upper, upper > self.threshold, rough, varies, axes, parabolas)
+
+    def parts(
+        self, pairs: Pairs, look: Look, which: NDArray[np.bool_], dropped: Array
+    ) -> tuple[Pairs, Array]:
+        """Halve the cells of some pairs that were looked at; also returns what the parts vary by.
+
+        Parts that the cells' planes show to hold too little are added to `dropped`.
+        """
+        kept, used = keep(pairs, which)
+        axes = look.axes[used]
+        calm = calmer(look.varies[used], axes)
+        kept, parent, source = split(kept, axes)
+        calm = calm[parent]
+        if look.parabolas is None or not len(kept):
+            return kept, calm
+        parabolas = look.parabolas.take(np.flatnonzero(which)[source])
+        centre = pairs.boxes.centre[used]
+        above = (kept.boxes.centre > centre[parent])[kept.cell].T
+        chosen = np.where(above, parabolas.halves[:, 1], parabolas.halves[:, 0])
+        chosen = np.where(axes[parent][kept.cell].T, chosen, parabolas.whole())
+        upper = parabolas.upper(chosen) + self.table.peak[kept.datum] - self.level[kept.datum]
+        constant = 0.5 * self.model.latent_dim * LOG_2PI
+        upper += (kept.boxes.log_volume() - constant)[kept.cell]
+        gone = upper <= self.threshold
+        self.account(dropped, kept, upper, gone)
+        kept, used = keep(kept, ~gone)
+        return kept, calm[used]
+
+    def _pairs_of(
+        self,
+        v: Variation,
+        boxes: Boxes,
+        reach: Array,
+        cell: Index,
+        datum: Index,
+        upper: Array,
+        rough: Array,
+        parabolas: Parabolas | None,
+        beyond: Slots | None,
+        closely: bool,
+    ) -> None:
+        """Fill in what is known of the pairs of some cells, and note better points."""
+        table, d = self.table, self.model.latent_dim
+        points = boxes.centre[:, None] + boxes.half[:, None] * np.r_[np.zeros((1, d)), offsets(d)]
+        prior = standard_log_prob(points)
+        bend = SAFETY**2 * table.bend(v.centre, v.delta)
+        # A variation inherited from the parent counts for the bend as well.
+        bend = bend * np.maximum(1.0, reach / np.maximum(v.reach, 1e-300)) ** 2
+        seen, where = np.empty(len(cell)), np.zeros(len(cell), dtype=np.intp)
+        k, size = points.shape[1], self.model.data_dim
+        planes = None if parabolas is None else Planes(v, boxes, reach)
+        least = 0.5 * boxes.least_square()
+        residual = misfit_matrix(d)
+        for b in blocks(cell, per_pair=2 * k + 2 * size, per_cell=k * size, limit=_LIMIT):
+            there, who = b.pairs[b.valid], datum[b.pairs]
+            value, score = table.centre(who, v.centre[b.cells])
+            slope = np.sqrt(np.einsum("cld,cld->cl", score, score))
+            bound = table.upper(value, slope, reach[b.cells, None])
+            # Where values are huge, what cancels has lost its digits.
+            lost = _LOST * (np.abs(value) + slope * reach[b.cells, None])
+            best = value + prior[b.cells, :1]
+            if closely:
+                delta = v.delta[b.cells]
+                linear = score @ np.swapaxes(delta, -1, -2)
+                # In many dimensions most of the decoder's curvature is orthogonal to the score.
+                curve = SAFETY_CURVE * np.abs(linear @ residual[:, 1:].T).max(axis=-1)
+                curve = np.maximum(curve, _ALIGNED * slope * v.curve[b.cells, None])
+                tangent = value + _LINEAR_SAFETY * np.maximum(linear.max(axis=-1), 0) + curve
+                tangent += (table.convexity * reach**2)[b.cells, None]
+                # A tangent says nothing of what rough samples may have missed.
+                tangent[v.rough[b.cells] > ROUGH[d]] = np.inf
+                bound = np.minimum(bound, tangent)
+                wide = table.bend_of(bend[b.cells, None], slope)
+                rough[there] = np.maximum(curve / MAX_CURVE, wide / MAX_BEND)[b.valid]
+                change = table.change(score, who, v.centre[b.cells], delta)
+                change += prior[b.cells, None, 1:]
+                where[there] = change.argmax(axis=-1)[b.valid] + 1
+                best = value + change.max(axis=-1)
+            bound = np.minimum(bound + lost, table.peak[who])
+            if planes is not None and parabolas is not None:
+                found = planes.look(b.cells, score, who, beyond)
+                found.square[:] -= 2 * lost
+                flat = table.peak[who] + least[b.cells, None] + found.upper()
+                bound = np.minimum(bound, flat + lost)
+                parabolas.put(there, found, b.valid)
+            upper[there] = bound[b.valid]
+            seen[there] = (best - lost)[b.valid]
+        better = np.flatnonzero(seen > self.best[datum] + 1)
+        if len(better):
+            better = better[np.argsort(seen[better], kind="stable")]
+            start = self.mode.copy()
+            # Assigned in increasing order, so that the best point of a datum stays.
+            start[datum[better]] = points[cell[better], where[better]]
+            which = np.unique(datum[better])
+            self.climb(which, start[which])

@@ -1,0 +1,187 @@
+"""How much a decoder varies in a cell, from samples.
+
+These are estimates with a safety factor, not bounds: an interval bound would need the decoder's
+formula.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaetheory._quadrature.grid import Boxes, Mesh, corner_bits
+from vaetheory._quadrature.tables import Table
+from vaetheory._validation import Array
+from vaetheory.models import LatentModel
+from vaetheory.rounding import ULP
+
+#: Safety factor of the variation of decoder outputs and log likelihoods between samples.
+SAFETY = 1.5
+#: Safety factor of the deviation from a linear map, of which a fit sees only a part.
+SAFETY_CURVE = 3.0
+#: From this share of misfit on, by dimension, samples may have missed a ridge between them, ...
+#: (of cells with that misfit and a narrow bump or ridge in them one in twenty, d = 2, or thirty,
+#: d = 3, changes by more than samples show; hardly any by three times that. In three dimensions
+#: cells are so wide that half of all decoders would be suspect with less; with more, 0.4, a
+#: posterior was off by 3e-5)
+ROUGH = {1: 0.2, 2: 0.2, 3: 0.35, 4: 0.35}
+#: ... that rises so many times higher than they show.
+UNSEEN = 3.0
+_INSIDE = np.array([[0.501, 0.617, 0.432, 0.691], [-0.612, 0.309, -0.47, 0.538]])
+#: On a line more of them cost little: bumps between neighbours are seen by none.
+_INSIDE_LINE = np.array([[-0.79, -0.612, -0.395, -0.193, 0.217, 0.388, 0.613, 0.786]]).T
+#: Degree of the polynomial that a cell is compared with, and the share of the distance from a plane
+#: that this leaves of a smooth function. Of a kink, a jump or a narrow bump it leaves more.
+_DEGREE, _SMOOTH = 4, 0.03
+_NUMBERS = 1_000_000
+
+
+@lru_cache(maxsize=8)
+def offsets(d: int) -> Array:
+    """Sample offsets `(K, d)` in [-1, 1]^d: every corner, and two points inside.
+
+    At the corners a decoder is farthest from a plane, as a rule; those inside are irregular, so
+    that no symmetry is hit by all.
+    """
+    inside = _INSIDE_LINE if d == 1 else _INSIDE[:, :d]
+    return np.concatenate([2.0 * corner_bits(d) - 1.0, inside])
+
+
+@lru_cache(maxsize=8)
+def _fit(d: int) -> tuple[Array, Array]:
+    points = np.concatenate([np.zeros((1, d)), offsets(d)])
+    design = np.concatenate([np.ones((len(points), 1)), points], axis=1)
+    inverse = np.linalg.pinv(design)
+    return inverse, np.eye(len(points)) - design @ inverse
+
+
+@lru_cache(maxsize=1)
+def _beyond_polynomials() -> Array:
+    """Matrix from values at the centre and the samples of a line to what a polynomial leaves."""
+    points = np.concatenate([[0.0], offsets(1)[:, 0]])
+    design = np.polynomial.legendre.legvander(points, _DEGREE)
+    return np.eye(len(points)) - design @ np.linalg.pinv(design)
+
+
+def kinked(changes: Array, sizes: Array) -> NDArray[np.bool_]:
+    """Mark cells of a line in which a decoder is like no polynomial.
+
+    Parameters
+    ----------
+    changes : array (C, K, D)
+        From the centres to the samples, in the table's coordinates.
+    sizes : array (C,)
+        Of what these are differences of: rounding is no kink.
+    """
+    delta = np.concatenate([np.zeros((len(changes), 1, changes.shape[-1])), changes], axis=1)
+    left = np.abs(_beyond_polynomials() @ delta).max(axis=1)
+    misfit = np.abs(misfit_matrix(1) @ delta).max(axis=1)
+    out: NDArray[np.bool_] = (left > _SMOOTH * misfit + 64 * ULP * sizes[:, None]).any(axis=-1)
+    return out
+
+
+def misfit_matrix(d: int) -> Array:
+    """Matrix from values at the centre and the samples to what a linear fit leaves of them."""
+    return _fit(d)[1]
+
+
+@dataclass(frozen=True)
+class Variation:
+    """What the samples say about C cells.
+
+    Attributes
+    ----------
+    centre : array (C, D)
+        Parameters at the centres.
+    delta : array (C, K, D)
+        Changes from the centre to the samples, in the table's coordinates.
+    reach : array (C,)
+        Estimate of the greatest change of the coordinates within the cell.
+    curve : array (C,)
+        Estimate of the greatest deviation from a linear map.
+    plane : array (C, d + 1, D)
+        Linear fit to the changes: at the centre, and along each axis from centre to border.
+    rough : array (C,)
+        Greatest distance from the linear fit, as a share of the greatest change.
+    """
+
+    centre: Array
+    delta: Array
+    reach: Array
+    curve: Array
+    plane: Array
+    rough: Array
+
+
+def _measure(table: Table, params: Array, d: int) -> Variation:
+    """Variation from the parameters `(C, K + 1, D)` at the centres and the samples."""
+    centre = params[:, 0]
+    delta = table.coordinates(params - centre[:, None])
+    inverse, residual = _fit(d)
+    misfit = np.sqrt(np.einsum("ckd,ckd->ck", r := residual @ delta, r).max(axis=-1))
+    change = np.sqrt(np.einsum("ckd,ckd->ck", delta, delta).max(axis=-1))
+    # Samples that do not lie on a plane tell less of what is between them.
+    rough = misfit / np.maximum(change, 1e-300)
+    reach = SAFETY * change + SAFETY_CURVE * misfit
+    reach = np.where(rough > ROUGH[d], UNSEEN * reach, reach)
+    return Variation(centre, delta[:, 1:], reach, SAFETY_CURVE * misfit, inverse @ delta, rough)
+
+
+def vary(model: LatentModel, table: Table, boxes: Boxes) -> Variation:
+    """Sample the decoder in each cell; memory is that of the deltas `(C, K, D)`."""
+    d = model.latent_dim
+    points = np.concatenate([np.zeros((1, d)), offsets(d)])
+    z = boxes.centre[:, None] + boxes.half[:, None] * points
+    return _measure(table, table.restrict(model.decode(z)), d)
+
+
+def vary_mesh(model: LatentModel, table: Table, mesh: Mesh) -> Variation:
+    """Sample the decoder in the cells of a mesh, at every corner once."""
+    d, boxes = model.latent_dim, mesh.boxes()
+    points, which = mesh.corners()
+    many = which.shape[1]
+    inside = np.concatenate([np.zeros((1, d)), offsets(d)[many:]])
+    inside = boxes.centre[:, None] + boxes.half[:, None] * inside
+    params = np.empty((len(mesh), len(offsets(d)) + 1, model.data_dim))
+    found = table.restrict(model.decode(inside))
+    params[:, 0], params[:, many + 1 :] = found[:, 0], found[:, 1:]
+    params[:, 1 : many + 1] = table.restrict(model.decode(points))[which]
+    return _measure(table, params, d)
+
+
+def calmer(varies: Array, axes: NDArray[np.bool_]) -> Array:
+    """Return what a part of a cell varies by around its own centre: half, and the curvature.
+
+    Where the cell is not halved along every axis, a part may vary by as much as the whole.
+
+    Parameters
+    ----------
+    varies : array (C, 2)
+        Reach and curve of the cells.
+    axes : array of bool (C, d)
+        Along which axes they are halved.
+    """
+    reach, curve = varies.T
+    out: Array = np.where(axes.all(axis=-1), 0.5, 1.0) * (reach - curve) + curve
+    return out
+
+
+def worst_axes(v: Variation, boxes: Boxes) -> NDArray[np.bool_]:
+    """Axes along which a cell varies at least half as much as along its worst."""
+    slopes = v.plane[:, 1:]
+    change = np.sqrt(np.einsum("cid,cid->ci", slopes, slopes) + boxes.half**2)
+    # Slopes smaller than what a plane leaves may be due to it, whatever their axis: a cell that
+    # is narrow already would be halved along its narrow side for ever. Long axes are halved.
+    unsure = v.curve > change.max(axis=-1)
+    change = np.where(unsure[:, None], boxes.half, change)
+    chosen: NDArray[np.bool_] = change >= 0.5 * change.max(axis=-1, keepdims=True)
+    return chosen
+
+
+def batch(model: LatentModel) -> int:
+    """Cells whose samples fit in a block of memory."""
+    per_cell = (len(offsets(model.latent_dim)) + 1) * (model.data_dim + model.latent_dim)
+    return max(1, _NUMBERS // (3 * per_cell))

@@ -1,0 +1,440 @@
+"""Gaussian posteriors at which the exact ELBO is stationary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vaetheory import _gaussians
+from vaetheory._quadrature.gaussian import LATTICE_DIM, Rule, hermite_rule, lattice_rule
+from vaetheory._quadrature.result import NOT_REACHED, REACHED
+from vaetheory._validation import Array, fraction, option
+from vaetheory.bounds.gaussian_elbo import elbo, flatten
+from vaetheory.encoders import Posterior
+from vaetheory.models import LatentModel, require_model
+from vaetheory.modes import posterior_mode
+from vaetheory.rounding import EPS
+
+_ITERATIONS = 200
+_MEMORY = 6
+# Steps without the deficit halving after which a row is left as it is.
+_PATIENCE = 25
+# Fall of the ELBO, relative to its size, that is put down to a coarse rule.
+_ROUGH = 1e-6
+# Nodes at a time: their outputs stay in the cache.
+_CHUNK = 2**12
+# Gauss-Hermite orders by dimension, in more dimensions of at most so many nodes, and the lattices.
+_ORDERS = {1: (12,), 2: (8, 14), 3: (5, 8)}
+_MOST_HERMITE = 2**16
+_LATTICES = {1: 5, 2: 4, 3: 2}
+
+
+#: A step in the mean and one in the precision gain more together than by themselves: seen was 1.9
+#: times as much, of counts with steep rates.
+_COUPLED = 4.0
+
+
+@dataclass(frozen=True, eq=False)
+class StationaryPosterior(Posterior):
+    """A Gaussian posterior at which the ELBO is stationary, with its ELBO.
+
+    Attributes
+    ----------
+    loc, cov : arrays (..., d), (..., d, d)
+        As in `Posterior`, so it can be used wherever one is expected.
+    value : array (...)
+        The ELBO there, in nats.
+    error : array (...)
+        Estimate of the error of `value` plus four times `deficit`, by which the ELBO of a
+        stationary point is missed at most.
+    deficit : array (...)
+        Estimate, in nats, of what the ELBO (where the covariance is shared, its mean over the
+        data) still gains on the way to the stationary point, with what the quadrature does not
+        know of it. It is of second order: far from a stationary point it is a guess.
+    status : array of str (...)
+        `"reached"` where the deficit fell below the tolerance.
+    iterations : int
+    """
+
+    value: Array
+    error: Array
+    deficit: Array
+    status: NDArray[np.str_]
+    iterations: int
+
+
+def stationary_posterior(
+    model: LatentModel,
+    X: ArrayLike,
+    *,
+    structure: str = "full",
+    start: Posterior | None = None,
+    rtol: float = 1e-13,
+) -> StationaryPosterior:
+    """The Gaussian posterior of each datum at which the exact ELBO is stationary.
+
+    With `structure="shared"` all data of a set have one covariance, and it is the mean of their
+    ELBOs that is stationary.
+
+    Fixed-point (natural-gradient) steps on the stationarity conditions of claim 3b, mixed by
+    Anderson's scheme, with the expectations by rules of increasing strength. They are taken from
+    values of U alone, by Stein's identities, and so are right where the decoder has kinks or jumps
+    as well; such posteriors are "not reached" as a rule, since quadrature converges slowly there,
+    and their errors and deficits say by how much (up to three dimensions, as for `elbo`). By
+    default they start from the highest mode found with the inverse Hessian there; where the
+    ELBO has several stationary points the one reached from the start is returned.
+
+    Parameters
+    ----------
+    model : LatentModel
+    X : array (..., D)
+        The data; with a shared covariance `(..., N, D)`, sets of N.
+    structure : {"full", "diagonal", "shared"}
+        Whether the covariance of each datum is free, diagonal, or the same for all N of a set.
+    start : Posterior, optional
+        Where to start.
+    rtol : float
+        Tolerance on the ELBO still to gain, relative to 1 + the size of the ELBO.
+
+    Returns
+    -------
+    StationaryPosterior
+
+    Raises
+    ------
+    ValueError
+        As for `elbo`; also for an unknown structure.
+
+    Notes
+    -----
+    Source: claims 3b to 3d, 5d. grad_m ELBO = -E[grad U], grad_S ELBO = 1/2 (S^-1 - E[A]); of
+    the mean over the data, grad_S = 1/2 (S^-1 - mean E[A]). A shared covariance is stationary for
+    the mean only: the ELBO of one datum alone moves with the root of the deficit.
+
+    With z = m + R w and S = R R^T the expectations are E[grad U] = R^-T E[w U] and
+    E[A] = R^-T E[(w w^T - I) U] R^-1 (claim 4b). At a kink of U the mean of the Hessian's values is
+    not E[A]: they do not know of the kink.
+
+    Examples
+    --------
+    >>> from vaetheory import LatentModel, decoders, likelihoods, stationary_posterior
+    >>> model = LatentModel(decoders.Affine([[1.0]]), likelihoods.Gaussian(scale=1.0), 1)
+    >>> q = stationary_posterior(model, [[2.0]])
+    >>> q.loc.round(12).tolist(), q.cov.round(12).tolist()
+    ([[1.0]], [[[0.5]]])
+    """
+    option("structure", structure, ("full", "diagonal", "shared"))
+    rtol = fraction("rtol", rtol, low=1e-15, high=0.1)
+    require_model(model)
+    data = model.check_data(X)
+    shape, d = data.shape[:-1], model.latent_dim
+    if start is None:
+        flat = data.reshape(-1, model.data_dim)
+        loc = posterior_mode(model, flat)
+        _, hessian, safe = model.potential_derivatives(flat, loc)
+        precision = _definite(hessian, safe)
+    else:
+        flat, loc, cov = flatten(model, data, start, "start")
+        precision = np.linalg.inv(cov)
+    if structure == "diagonal":
+        precision = _diagonal(precision)
+    # Sets of data that share a covariance: of one datum each, where it is its own.
+    size = shape[-1] if structure == "shared" and shape else 1
+    sets = flat.reshape(-1, size, model.data_dim)
+    precision = precision.reshape(-1, size, d, d).mean(axis=1)
+    # The ascent works in place: the start stays as it was given.
+    means = loc.reshape(-1, size, d).copy()
+    ascent = _Ascent(model, sets, means, precision, structure == "diagonal")
+    iterations, rows = 0, np.arange(len(sets))
+    for rule in _rules(d):
+        if len(rows):
+            steps, rows = ascent.run(rows, rule, rtol)
+            iterations += steps
+    root = _root(ascent.precision)
+    loc, cov = ascent.loc.reshape(-1, d), np.repeat(root @ np.swapaxes(root, -1, -2), size, axis=0)
+    # What is to gain, and what the last rule did not know of it: square roots add.
+    ascent_deficit = (np.sqrt(ascent.deficit) + np.sqrt(ascent.unknown)) ** 2
+    bound = elbo(model, flat, Posterior(loc, cov), rtol=max(rtol, 1e-12))
+    reached = ascent_deficit <= rtol * (1 + np.abs(bound.value.reshape(-1, size)).mean(axis=-1))
+    # What the last rule still moved no finer rule has confirmed.
+    reached[rows] = False
+    status = np.where(np.repeat(reached, size) & bound.reached, REACHED, NOT_REACHED)
+    deficit = np.repeat(ascent_deficit, size)
+    return StationaryPosterior(
+        loc.reshape(*shape, d),
+        cov.reshape(*shape, d, d),
+        value=bound.value.reshape(shape),
+        error=(bound.error + _COUPLED * deficit).reshape(shape),
+        deficit=deficit.reshape(shape),
+        status=status.reshape(shape),
+        iterations=iterations,
+    )
+
+
+def _rules(dim: int) -> list[Rule]:
+    """Rules of increasing strength: a row in which the next one finds nothing to do is done.
+
+    Gauss-Hermite rules alone can agree with each other and be wrong, so lattices come last.
+    """
+    orders = _ORDERS.get(dim, (3, 4, *(n for n in (6, 8) if n**dim <= _MOST_HERMITE)))
+    number = _LATTICES[dim] if dim <= LATTICE_DIM else 0
+    rules = [Rule.alone(*hermite_rule(order, dim)) for order in orders]
+    return rules + [lattice_rule(k, dim) for k in range(number)]
+
+
+def _diagonal(matrix: Array) -> Array:
+    return np.diagonal(matrix, axis1=-2, axis2=-1)[..., None] * np.eye(matrix.shape[-1])
+
+
+def _definite(hessian: Array, gauss_newton: Array) -> Array:
+    """The Hessian where it is positive definite, else its Gauss-Newton part."""
+    indefinite = np.linalg.eigvalsh(hessian)[..., 0] <= 0
+    return np.where(indefinite[..., None, None], gauss_newton, hessian)
+
+
+@dataclass(frozen=True)
+class _Moments:
+    """The ELBO of each datum of each set and its derivatives, in deviations of the posterior.
+
+    Attributes
+    ----------
+    height : array (n, N)
+        The ELBO.
+    slope : array (n, N, d)
+        E[w U], which is R^T E[grad U] where z = m + R w.
+    bend : array (n, N, d, d)
+        E[(w w^T - I) U], which is R^T E[A] R.
+    slope_error, bend_error : as above
+        Estimates of their errors, from the spread of the lattices; 0 for a single rule.
+    """
+
+    height: Array
+    slope: Array
+    bend: Array
+    slope_error: Array
+    bend_error: Array
+
+
+def _points(X: Array, loc: Array, root: Array, rule: Rule) -> Iterator[tuple[slice, Array, Array]]:
+    """Rows of the flattened means `(n N, d)`, their data and the nodes of their posteriors."""
+    x_all, m_all = X.reshape(-1, X.shape[-1]), loc.reshape(-1, loc.shape[-1])
+    roots = np.repeat(root, loc.shape[1], axis=0)
+    size = max(1, _CHUNK // len(rule.nodes))
+    for i in range(0, len(m_all), size):
+        rows = slice(i, i + size)
+        z = m_all[rows, None] + rule.nodes @ np.swapaxes(roots[rows], -1, -2)
+        yield rows, np.broadcast_to(x_all[rows, None], (*z.shape[:-1], X.shape[-1])), z
+
+
+def _moments(model: LatentModel, X: Array, loc: Array, root: Array, rule: Rule) -> _Moments:
+    """By Stein's identities, from values of U alone: they hold at kinks and jumps as well."""
+    parts, d = len(rule.parts), loc.shape[-1]
+    height = np.empty(loc.shape[0] * loc.shape[1])
+    slope, bend = np.empty((len(height), d, parts)), np.empty((len(height), d, d, parts))
+    for rows, x, z in _points(X, loc, root, rule):
+        potential = -model.log_joint(x, z)
+        mean = (potential @ rule.weights) / parts
+        height[rows] = -mean
+        # Centred, so that the constant part of U costs no digits.
+        weighted = (potential - mean[:, None]) * rule.weights
+        for k, part in enumerate(rule.parts):
+            w, u = rule.nodes[part], weighted[:, part]
+            slope[rows, :, k] = u @ w
+            bend[rows, :, :, k] = np.swapaxes(u[..., None] * w, -1, -2) @ w
+            bend[rows, :, :, k] -= u.sum(axis=-1)[:, None, None] * np.eye(d)
+    entropy = 0.5 * d * (1 + _gaussians.LOG_2PI) + np.linalg.slogdet(root)[1]
+    slope, bend = slope.reshape(*loc.shape, parts), bend.reshape(*loc.shape, d, parts)
+    return _Moments(
+        height.reshape(loc.shape[:2]) + entropy[:, None],
+        slope.mean(axis=-1),
+        bend.mean(axis=-1),
+        rule.spread(slope),
+        rule.spread(bend),
+    )
+
+
+def _gauss_newton(model: LatentModel, X: Array, loc: Array, root: Array, rule: Rule) -> Array:
+    """R^T E[G] R with the Gauss-Newton part G of the Hessian, `(n, N, d, d)`: always definite."""
+    out = np.empty((loc.shape[0] * loc.shape[1], *2 * loc.shape[-1:]))
+    for rows, x, z in _points(X, loc, root, rule):
+        out[rows] = np.einsum("nmij,m->nij", model.gauss_newton(x, z)[1], rule.weights)
+    across = root[:, None]
+    mean = out.reshape(*loc.shape, -1) / len(rule.parts)
+    product: Array = np.swapaxes(across, -1, -2) @ mean @ across
+    return product
+
+
+def _root(precision: Array) -> Array:
+    """A root R of the covariance, S = R R^T, from the precision: S itself would lose its digits."""
+    return np.swapaxes(np.linalg.inv(np.linalg.cholesky(precision)), -1, -2)
+
+
+class _Ascent:
+    """The iteration for all rows at once: means, precision, and the mean ELBO still to gain.
+
+    A row is a set of data with one precision `(d, d)` and a mean each, `(N, d)`.
+    """
+
+    def __init__(
+        self, model: LatentModel, X: Array, loc: Array, precision: Array, diagonal: bool
+    ) -> None:
+        self.model, self.X, self.diagonal = model, X, diagonal
+        self.loc, self.precision = loc, precision
+        self.deficit, self.unknown = np.full((2, len(X)), np.inf)
+        # The mixing weighs residuals in units of the first posterior's width.
+        self._unit = np.linalg.cholesky(precision)
+        self._inverse_unit = np.linalg.inv(self._unit)
+
+    def _look(self, rows: np.ndarray, rule: Rule) -> tuple[Array, Array, Array, Array, Array]:
+        """Mean ELBO of rows, their next means and precision, what is to gain and what is unknown.
+
+        What is to gain is that of Newton's step in the mean and of the natural gradient's in the
+        precision; unknown is what the errors of slope and bend would be worth.
+        """
+        loc, root = self.loc[rows], _root(self.precision[rows])
+        found = _moments(self.model, self.X[rows], loc, root, rule)
+        of_mean, error = found.bend.mean(axis=1), found.bend_error.mean(axis=1)
+        if self.diagonal:
+            of_mean, error = _diagonal(of_mean), _diagonal(error)
+        mismatch = of_mean - np.eye(loc.shape[-1])
+        sound = found.bend
+        if min(np.linalg.eigvalsh(a).min() for a in (sound, of_mean)) <= 0:
+            safe = _gauss_newton(self.model, self.X[rows], loc, root, rule)
+            mean_safe = safe.mean(axis=1)
+            sound = _definite(sound, safe)
+            of_mean = _definite(of_mean, _diagonal(mean_safe) if self.diagonal else mean_safe)
+        shift = -np.linalg.solve(sound, found.slope[..., None])[..., 0]
+        gain = -0.5 * (found.slope * shift).sum(axis=-1).mean(axis=-1)
+        gain += 0.25 * (mismatch**2).sum(axis=(-2, -1))
+        least = np.linalg.eigvalsh(sound)[..., 0]
+        unknown = 0.5 * ((found.slope_error**2).sum(axis=-1) / least).mean(axis=-1)
+        unknown += 0.25 * (error**2).sum(axis=(-2, -1))
+        back = np.linalg.inv(root)
+        target = np.swapaxes(back, -1, -2) @ of_mean @ back
+        return (
+            found.height.mean(axis=-1),
+            loc + np.einsum("nij,nkj->nki", root, shift),
+            (target + np.swapaxes(target, -1, -2)) / 2,
+            gain,
+            unknown,
+        )
+
+    def run(self, rows: np.ndarray, rule: Rule, rtol: float) -> tuple[int, np.ndarray]:
+        """Iterate `rows` with one rule; return the steps and the rows that need a finer one."""
+        count, members, dim = self.loc.shape
+        size = members * dim + dim * dim
+        targets, residuals = np.zeros((2, _MEMORY, count, size))
+        filled = np.zeros((_MEMORY, count), dtype=bool)
+        height = np.full(count, -np.inf)
+        # Means and precision as they were, and as a plain step makes them.
+        old, plain = ((self.loc.copy(), self.precision.copy()) for _ in range(2))
+        share = np.ones(count)
+        halvings, stale = np.zeros((2, count), dtype=int)
+        least, unsure = np.full(count, np.inf), np.zeros(count, dtype=bool)
+        before = self.deficit[rows]
+        self.deficit[rows] = np.inf
+        active, moved = rows, np.ones(len(rows), dtype=bool)
+        step = 0
+        while len(active) and step < _ITERATIONS:
+            step += 1
+            new, goal, target, deficit, unknown = self._look(active, rule)
+            # Either sign of progress will do: the ELBO of a coarse rule and its stationarity
+            # conditions disagree by the error of the rule. A fall by more than was to be gained
+            # is none.
+            fall = height[active] - new
+            worse = (fall > 1e-13 * (1 + np.abs(new))) & (
+                (deficit > self.deficit[active])
+                | (fall > self.deficit[active] + _ROUGH * (1 + np.abs(new)))
+            )
+            # Rows that fell go back, forget how they got there, and take a shorter plain step.
+            back = active[worse]
+            share[back] /= 2
+            filled[:, back] = False
+            halvings[back] += 1
+            self._move(back, old, plain, share)
+
+            keep, goal, target = active[~worse], goal[~worse], target[~worse]
+            height[keep], self.deficit[keep], halvings[keep] = new[~worse], deficit[~worse], 0
+            self.unknown[keep] = unknown[~worse]
+            for kept, now in zip(old, (self.loc, self.precision), strict=True):
+                kept[keep] = now[keep]
+            # The first step of all is taken even from a point that is good enough: where the
+            # rule is exact it ends at the stationary point itself.
+            enough = rtol * (1 + np.abs(new))
+            better = (deficit < 0.5 * least[active]) | (-fall > 0.01 * deficit)
+            stale[active] = np.where(better, 0, stale[active] + 1)
+            least[active] = np.minimum(least[active], deficit)
+            # A nearly singular precision is inverted only to its condition number.
+            condition = np.linalg.cond(self.precision[active])
+            floor = np.maximum(enough, (20 * dim * EPS * condition) ** 2)
+            # Below the tolerance a row goes on while that pays: rounding sets the end.
+            done = (deficit <= 1e-3 * enough) | ((deficit <= floor) & (stale[active] >= 3))
+            done |= stale[active] >= _PATIENCE
+            if step == 1:
+                done &= np.isfinite(before)
+                moved = (deficit > floor) | ~np.isfinite(before)
+            unsure[active] = unknown > floor
+            active = active[(worse | ~done) & (halvings[active] < 40)]
+            if step == _ITERATIONS:
+                break
+            go = ~done[~worse]
+            keep, goal, target = keep[go], goal[go], target[go]
+            plain[0][keep], plain[1][keep] = goal, target
+            slot = step % _MEMORY
+            targets[slot, keep] = self._pack(keep, goal, target)
+            current = self._pack(keep, self.loc[keep], self.precision[keep])
+            residuals[slot, keep] = targets[slot, keep] - current
+            filled[slot, keep] = True
+            mixed = _mix(targets[:, keep], residuals[:, keep], filled[:, keep], slot)
+            self._unpack(keep, mixed, goal, target)
+            # After steps that were too long the next ones are shorter, and grow again.
+            self._move(keep[share[keep] < 1], old, plain, share)
+            share[keep] = np.minimum(2 * share[keep], 1.0)
+        # Where a row was seen last and found no worse, which its deficit is of.
+        self.loc[rows], self.precision[rows] = old[0][rows], old[1][rows]
+        return step, rows[moved | unsure[rows]]
+
+    def _move(
+        self, rows: np.ndarray, old: tuple[Array, Array], plain: tuple[Array, Array], share: Array
+    ) -> None:
+        """Take a share of the plain step."""
+        part = share[rows, None, None]
+        self.loc[rows] = old[0][rows] + part * (plain[0][rows] - old[0][rows])
+        self.precision[rows] = old[1][rows] + part * (plain[1][rows] - old[1][rows])
+
+    def _pack(self, rows: np.ndarray, loc: Array, precision: Array) -> Array:
+        """Means and precision as one vector, in units of the first posterior."""
+        white, inverse = self._unit[rows], self._inverse_unit[rows]
+        m = np.einsum("nji,nkj->nki", white, loc) / np.sqrt(loc.shape[1])
+        p = inverse @ precision @ np.swapaxes(inverse, -1, -2)
+        _, members, dim = self.loc.shape
+        parts = [m.reshape(len(rows), members * dim), p.reshape(len(rows), dim * dim)]
+        return np.concatenate(parts, axis=-1)
+
+    def _unpack(self, rows: np.ndarray, mixed: Array, loc: Array, precision: Array) -> None:
+        """Take the mixed step where it is a Gaussian and no wild one, else the plain step."""
+        _, members, dim = self.loc.shape
+        split = members * dim
+        p = mixed[:, split:].reshape(-1, dim, dim)
+        p = (p + np.swapaxes(p, -1, -2)) / 2
+        plain = self._pack(rows, loc, precision)[:, split:].reshape(-1, dim, dim)
+        sound = np.linalg.eigvalsh(p)[:, 0] > 0.1 * np.linalg.eigvalsh(plain)[:, 0]
+        white, inverse = self._unit[rows], self._inverse_unit[rows]
+        m = np.einsum("nji,nkj->nki", inverse, mixed[:, :split].reshape(-1, members, dim))
+        m = m * np.sqrt(members)
+        p = white @ p @ np.swapaxes(white, -1, -2)
+        p = _diagonal(p) if self.diagonal else (p + np.swapaxes(p, -1, -2)) / 2
+        self.loc[rows] = np.where(sound[:, None, None], m, loc)
+        self.precision[rows] = np.where(sound[:, None, None], p, precision)
+
+
+def _mix(targets: Array, residuals: Array, filled: NDArray[np.bool_], slot: int) -> Array:
+    """Anderson's mixture `(n, p)` of the last targets `(K, n, p)`: least combined residual."""
+    last = residuals[slot]
+    change = np.where(filled[..., None], last - residuals, 0.0)
+    moved = np.where(filled[..., None], targets[slot] - targets, 0.0)
+    weights = np.linalg.pinv(np.moveaxis(change, 0, -1), rcond=1e-8) @ last[..., None]
+    return targets[slot] - np.einsum("knp,nk->np", moved, weights[..., 0])

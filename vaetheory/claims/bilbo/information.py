@@ -1,0 +1,218 @@
+"""Checks of 6d and 6e: the forms of the information term in order, and what they measure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn
+
+from vaetheory import _gaussians
+from vaetheory._quadrature.gaussian import gaussian_expectation
+from vaetheory._validation import Array
+from vaetheory.bounds import FORMS, bilbo
+from vaetheory.checking import strategies
+from vaetheory.checking.claim import Certificate
+from vaetheory.checking.lattice import aggregate_expectation
+from vaetheory.checking.strategies import Covariance, Vector
+from vaetheory.claims.bilbo.scenes import Batch, batches
+from vaetheory.encoders import Encoder
+from vaetheory.rounding import gamma
+
+# 6d ---------------------------------------------------------------------------------------------
+
+
+@st.composite
+def ordered_batches(draw: DrawFn) -> Batch:
+    """Batches of any means; of means in pairs +-m; and of such pairs along the axes."""
+    dim = draw(st.sampled_from((1, 2, 3)))
+    scales = (1.0, 0.5, 2.0, 0.0625)
+    batch = draw(batches(dim, max_size=5, reach=8, scales=scales))
+    kind = draw(st.sampled_from(("any", "any", "pairs", "axes")))
+    if kind == "any":
+        return batch
+    rows = batch.loc
+    if kind == "axes":
+        lengths = draw(strategies.vectors(dim, 1, 4))
+        rows = tuple(tuple(map(float, row)) for row in np.diag(lengths))
+    mirrored = tuple(tuple(-v + 0.0 for v in row) for row in rows)
+    return Batch(rows + mirrored, batch.scale)
+
+
+def centring_gain(means: Array, deviations: Array) -> float:
+    """1/2 sum_j log((s^2 + E m^2) / (s^2 + Var m)), by the square of the mean."""
+    total = deviations**2 + means.var(axis=0)
+    return float(0.5 * np.log1p(means.mean(axis=0) ** 2 / total).sum())
+
+
+def hadamard_deficit(means: Array, deviations: Array) -> float:
+    """-1/2 log det of the correlations of S + Cov(m)."""
+    total = np.diag(deviations**2) + np.cov(means.T, bias=True).reshape(2 * [len(deviations)])
+    root = np.sqrt(np.diagonal(total))
+    return float(-0.5 * np.linalg.slogdet(total / np.outer(root, root))[1])
+
+
+def linear_gain(means: Array, deviations: Array) -> float:
+    """The first order of the logarithm."""
+    total = deviations**2 + means.var(axis=0)
+    return float(0.5 * (means.mean(axis=0) ** 2 / total).sum())
+
+
+def doubled_variance(means: Array, deviations: Array) -> float:
+    """The correlations of the prior with twice the posterior's variance."""
+    return hadamard_deficit(means, np.sqrt(2) * deviations)
+
+
+def forms_in_order(
+    batch: Batch,
+    *,
+    centring: Callable[[Array, Array], float] = centring_gain,
+    correlation: Callable[[Array, Array], float] = hadamard_deficit,
+    sign: float = 1.0,
+) -> Certificate:
+    """Zero-mean diagonal <= centred diagonal <= centred full, and by how much."""
+    means, deviations = batch.means, batch.deviations
+    values = [float(bilbo(np.zeros(len(means)), means, deviations, f).value) for f in FORMS]
+    gains = [centring(means, deviations), correlation(means, deviations)]
+    total = np.diag(deviations**2) + np.cov(means.T, bias=True).reshape(2 * [len(deviations)])
+    root = np.sqrt(np.diagonal(total))
+    condition = float(np.linalg.cond(total / np.outer(root, root)))
+    size = len(deviations) + max(abs(v) for v in values)
+    rounding = gamma(100 * len(deviations)) * size * np.array([1.0, condition])
+    steps = np.diff(values)
+    return Certificate.all_of(
+        Certificate.at_most(0.0, sign * steps, scale=size, rounding=rounding),
+        Certificate.identity(steps, gains, scale=size, rounding=rounding),
+    )
+
+
+# 6e ---------------------------------------------------------------------------------------------
+
+
+@st.composite
+def mixtures(draw: DrawFn) -> Batch:
+    """Data sets of two to four distinct means in one or two dimensions."""
+    dim = draw(st.sampled_from((1, 1, 2)))
+    # Further apart, in deviations, the log responsibilities bend too sharply for Gauss-Hermite.
+    reach, scales = (4, (1.0, 0.5, 0.25)) if dim == 1 else (2, (1.0, 0.5))
+    return draw(batches(dim, min_size=2, reach=reach, scales=scales, distinct=True))
+
+
+def information_is_split(
+    batch: Batch,
+    *,
+    divergence_form: str | None = None,
+    reverse: bool = False,
+    sign: float = 1.0,
+) -> Certificate:
+    """Information = I_q(x; z) by Gauss-Hermite + KL(q(z) || fitted Gaussian) by lattice."""
+    encoder, count, d = batch.encoder, len(batch.loc), len(batch.scale)
+    mutual_value, mutual_error = mutual_information(encoder)
+    parts = [
+        Certificate.at_most(mutual_value, np.log(count), scale=d, quadrature=mutual_error),
+        Certificate.at_most(0.0, mutual_value, scale=d, quadrature=mutual_error),
+    ]
+    bounds = {f: bilbo(np.zeros(count), batch.means, batch.deviations, f) for f in FORMS}
+    for form in FORMS:
+        bound = bounds[divergence_form or form]
+        fitted = Encoder(bound.prior_loc[None], bound.prior_cov)
+        value, error, size = _divergence(*((fitted, encoder) if reverse else (encoder, fitted)))
+        scale = bounds[form].information + size + d
+        error += gamma(100 * d) * scale * float(np.linalg.cond(bound.prior_cov))
+        parts += [
+            Certificate.identity(
+                bounds[form].information,
+                mutual_value + sign * value,
+                scale=scale,
+                quadrature=mutual_error,
+                lattice=error,
+            ),
+            # A mixture of two or more is not Gaussian: the divergence is more than its error.
+            Certificate(max(2 * error - value, 0.0), 0.0, {}, scale),
+        ]
+    return Certificate.all_of(*parts)
+
+
+def mutual_information(encoder: Encoder) -> tuple[float, float]:
+    """I_q(x; z) of a finite data set by Gauss-Hermite and finer rules, and its error."""
+    count = len(encoder.loc)
+
+    def own_share(z: Array, rows: np.ndarray) -> Array:
+        shares = encoder.log_responsibilities(z)
+        return np.take_along_axis(shares, rows[:, None, None], axis=-1)[..., 0]
+
+    # log q(z|x_n) - log q(z) is the log responsibility of n plus log N.
+    mutual = gaussian_expectation(own_share, encoder.loc, encoder.cov)
+    value = float(mutual.value.mean()) + np.log(count)
+    error = float(mutual.error.mean()) + gamma(100) * np.log(count)
+    return value, error
+
+
+def mixture_information(batch: Batch) -> tuple[tuple[float, float], tuple[float, float]]:
+    """I_q(x; z) and KL(q(z) || the full form's Gaussian), each with its error."""
+    bound = bilbo(np.zeros(len(batch.loc)), batch.means, batch.deviations, "full")
+    fitted = Encoder(bound.prior_loc[None], bound.prior_cov)
+    value, error, _ = _divergence(batch.encoder, fitted)
+    return mutual_information(batch.encoder), (value, error)
+
+
+def _divergence(one: Encoder, other: Encoder) -> tuple[float, float, float]:
+    """KL between two aggregate posteriors by a lattice over the first, its error and its size."""
+    return aggregate_expectation(
+        lambda z: one.aggregate_log_prob(z) - other.aggregate_log_prob(z), one
+    )
+
+
+@dataclass(frozen=True)
+class LinearSource:
+    """Data x ~ N(0, cov), infinitely many, with the linear encoder N(W x + b, diag(s^2))."""
+
+    cov: Covariance
+    weight: tuple[Vector, ...]
+    bias: Vector
+    scale: Vector
+
+
+@st.composite
+def linear_sources(draw: DrawFn) -> LinearSource:
+    """Sources of one to three dimensions with encoders of one or two."""
+    data_dim, dim = draw(st.sampled_from(((1, 1), (2, 1), (2, 2), (3, 2))))
+    return LinearSource(
+        draw(strategies.covariances(data_dim)),
+        tuple(draw(strategies.vectors(data_dim)) for _ in range(dim)),
+        draw(strategies.vectors(dim)),
+        draw(st.tuples(*[st.sampled_from((1.0, 0.5, 0.25))] * dim)),
+    )
+
+
+def gaussian_information(
+    source: LinearSource, *, form: str = "full", finite: bool = False
+) -> Certificate:
+    """Where q(z) is Gaussian the information is the mutual information, and the divergence zero."""
+    weight, cov, bias = np.array(source.weight), source.cov.matrix, np.array(source.bias)
+    deviations, size = np.array(source.scale), len(source.cov.variances)
+    # 2 D data at +-sqrt(D) times the columns of a root have the moments of the whole source.
+    root = np.sqrt(size) * np.linalg.cholesky(cov).T
+    codes = np.concatenate([root, -root]) @ weight.T + bias
+    bound = bilbo(np.zeros(2 * size), codes, deviations, form)
+    code_cov = weight @ cov @ weight.T + np.diag(deviations**2)
+    joint = np.block([[cov, cov @ weight.T], [weight @ cov, code_cov]])
+    mutual = float(
+        _gaussians.entropy(cov) + _gaussians.entropy(code_cov) - _gaussians.entropy(joint)
+    )
+    if finite:
+        encoder = Encoder(codes, deviations**2)
+        entropy = float(_gaussians.entropy(np.diag(deviations**2)))
+        mixed, *_ = aggregate_expectation(lambda z: -encoder.aggregate_log_prob(z), encoder)
+        mutual = mixed - entropy
+    divergence = float(_gaussians.kl_divergence(bias, code_cov, bound.prior_loc, bound.prior_cov))
+    condition = float(np.linalg.cond(joint)) + float(np.linalg.cond(code_cov))
+    d = len(deviations)
+    scale = bound.information + abs(float(_gaussians.entropy(joint))) + size + d
+    rounding = gamma(100 * (size + d) ** 2) * condition * scale
+    return Certificate.all_of(
+        Certificate.identity(bound.information, mutual, scale=scale, rounding=rounding),
+        Certificate.identity(divergence, 0.0, scale=scale, rounding=rounding),
+    )

@@ -1,0 +1,104 @@
+"""Checks of 0i: stated errors of smoothed densities cover the truth, by each of the methods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from vaetheory._validation import Array
+from vaetheory.checking.claim import Certificate
+from vaetheory.claims.instrument.evidence import covered
+from vaetheory.claims.instrument.fifty_digits import (
+    Number,
+    log,
+    log_normal,
+    minus,
+    number,
+    off,
+    product,
+    ratio,
+    total,
+)
+from vaetheory.flows import Affine, smoothed_log_density
+from vaetheory.flows.smoothing import SmoothedDensity
+
+#: An error figure of a density: of the excess and of the value.
+Figures = Callable[[SmoothedDensity], tuple[Array, Array]]
+METHODS = ("series", "quadrature", "evidence", "auto")
+
+
+@dataclass(frozen=True)
+class NoisyLine:
+    """A datum w z of a linear flow of one dimension, and the noise in units of w."""
+
+    slope: float
+    z: float
+    noise: float
+
+    def exact(self) -> tuple[Number, Number]:
+        """Excess over the limit, and log density, to fifty digits."""
+        w, x, sigma = number(self.slope), number(self.slope * self.z), number(self.scale)
+        one, two = number(1.0), number(2.0)
+        clean = product(w, w)
+        noisy = total((clean, product(sigma, sigma)))
+        share = ratio(noisy, clean)
+        square = ratio(product(x, x), clean)
+        gain = product(square, total((one, minus(ratio(one, share)))))
+        excess = ratio(total((gain, minus(log(share)))), two)
+        return excess, log_normal(x, noisy)
+
+    @property
+    def scale(self) -> float:
+        """Sigma."""
+        return self.noise * self.slope
+
+
+def noisy_lines() -> SearchStrategy[NoisyLine]:
+    """Slopes and data of any size; noise from where rounding is all to where the series ends."""
+    return st.builds(
+        NoisyLine,
+        st.sampled_from((1.0, 0.3, 1e3, 1e-3)),
+        st.sampled_from((0.3, 0.0, 1.0, 2.7, -5.1, 20.3)),
+        st.sampled_from((0.1, 0.5, 0.35, 0.75, 1.5, 0.01, 1e-4, 1e-7)),
+    )
+
+
+@lru_cache(maxsize=128)
+def _smoothed(scene: NoisyLine, method: str) -> SmoothedDensity:
+    x = np.array([scene.slope * scene.z])
+    return smoothed_log_density(Affine([scene.slope]), x, scene.scale, method=method)
+
+
+def both(found: SmoothedDensity) -> tuple[Array, Array]:
+    """The figures as they are stated."""
+    return found.excess_error, found.error
+
+
+def relative(found: SmoothedDensity, *, rtol: float = 1e-12) -> tuple[Array, Array]:
+    """A tolerance relative to the excess, whether or not it was reached."""
+    return rtol * np.abs(found.excess), found.error
+
+
+def last_digit(found: SmoothedDensity) -> tuple[Array, Array]:
+    """The rounding of the value alone."""
+    return found.excess_error, 1e-16 * np.abs(found.value)
+
+
+def smoothing_is_covered(scenes: tuple[NoisyLine, ...], *, figures: Figures = both) -> Certificate:
+    """Excess and value by every method against fifty digits."""
+    parts = []
+    for scene in scenes:
+        excess, value = scene.exact()
+        for method in METHODS:
+            found = _smoothed(scene, method)
+            small, great = (float(f) for f in figures(found))
+            parts += [
+                covered(off(float(found.excess), excess), small, 0.0, size=abs(float(excess))),
+                covered(off(float(found.value), value), great, 0.0, size=1 + abs(float(value))),
+            ]
+    return Certificate.all_of(*parts)

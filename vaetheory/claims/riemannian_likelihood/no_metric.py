@@ -1,0 +1,146 @@
+"""Checks of 7e: the families that induce no Riemannian metric, and the identity that fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+from scipy import stats
+
+from vaetheory import decoders, likelihoods
+from vaetheory._validation import Array
+from vaetheory.checking import strategies
+from vaetheory.checking.claim import Certificate
+from vaetheory.geometry import fisher_information
+from vaetheory.likelihoods import Likelihood, NoMetricError
+from vaetheory.models import LatentModel
+from vaetheory.rounding import gamma
+
+_CELLS = 64
+_STEP = 2.0**-10
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A member of a family without a metric: uniform on (0, exp(param)), or Laplace."""
+
+    family: str
+    param: float
+    scale: float
+
+    @property
+    def likelihood(self) -> Likelihood:
+        """The library's family, which can be sampled and evaluated."""
+        if self.family == "Uniform":
+            return likelihoods.Uniform()
+        return likelihoods.Laplace(scale=self.scale)
+
+    def log_density(self, x: Array, param: float) -> Array:
+        """Log density by SciPy."""
+        if self.family == "Uniform":
+            return stats.uniform.logpdf(x, 0, np.exp(param))
+        return stats.laplace.logpdf(x, param, self.scale)
+
+
+def refused_scenes() -> SearchStrategy[Refused]:
+    """Both families at small parameters."""
+    return st.builds(
+        Refused,
+        st.sampled_from(("Uniform", "Laplace")),
+        strategies.fractions(-4, 4, 2),
+        st.sampled_from((1.0, 0.5, 2.0)),
+    )
+
+
+@dataclass(frozen=True)
+class Forms:
+    """E[score], E[score^2] and -E[Hessian] over the support, with one error figure."""
+
+    mean_score: float
+    score_form: float
+    hessian_form: float
+    error: float
+
+
+def measured_forms(scene: Refused) -> Forms:
+    """Differences of the log density, averaged over equally likely cells of the support.
+
+    The scores are constant to either side of the mode, so the only error of the averages is
+    rounding; the cells' middles keep away from the mode and from the end of the support.
+    """
+    middles = (np.arange(_CELLS) + 0.5) / _CELLS
+    unit = stats.uniform() if scene.family == "Uniform" else stats.laplace(scale=scene.scale)
+    x = unit.ppf(middles)
+    x = x * np.exp(scene.param) if scene.family == "Uniform" else x + scene.param
+    h = _STEP * scene.scale
+    low, here, high = (scene.log_density(x, scene.param + k * h) for k in (-1, 0, 1))
+    score, hessian = (high - low) / (2 * h), (high - 2 * here + low) / h**2
+    size = 1 + float(np.abs(here).max()) + abs(scene.param) / scene.scale
+    return Forms(
+        float(score.mean()),
+        float((score**2).mean()),
+        -float(hessian.mean()),
+        error=float(gamma(20) * size / h**2),
+    )
+
+
+def library_refuses(likelihood: Likelihood, failing: str) -> float:
+    """1 if the metric and the model are refused by the name of the identity, else 0."""
+    refusals: tuple[Callable[[], object], ...] = (
+        lambda: fisher_information(likelihood, [0.0]),
+        lambda: LatentModel(decoders.Affine([[1.0]]), likelihood, 1),
+    )
+    for attempt in refusals:
+        try:
+            attempt()
+        except NoMetricError as error:
+            if failing not in str(error):
+                return 0.0
+        else:
+            return 0.0
+    return 1.0
+
+
+def asked_for(scene: Refused) -> Likelihood:
+    """The family itself."""
+    return scene.likelihood
+
+
+def a_gaussian(scene: Refused) -> Likelihood:
+    """A family that has a metric."""
+    return likelihoods.Gaussian(scale=scene.scale)
+
+
+def as_the_score_form(scene: Refused) -> float:
+    """1 / scale^2 for Laplace: what the identity would make of the Hessian form."""
+    return 1 / scene.scale**2 if scene.family == "Laplace" else 0.0
+
+
+def metric_is_refused(
+    scene: Refused,
+    *,
+    mean_score: float = -1.0,
+    hessian_form: Callable[[Refused], float] = lambda scene: 0.0,
+    likelihood: Callable[[Refused], Likelihood] = asked_for,
+) -> Certificate:
+    """The failing identity, measured, and that the library names it when it refuses the family."""
+    forms = measured_forms(scene)
+    uniform = scene.family == "Uniform"
+    failing = "E[score] = 0" if uniform else "E[score score^T] = -E[Hessian]"
+    scale = 1 + 1 / scene.scale**2
+    squared = 1.0 if uniform else 1 / scene.scale**2
+    parts = (
+        (forms.mean_score, mean_score if uniform else 0.0),
+        (forms.score_form, squared),
+        (forms.hessian_form, hessian_form(scene)),
+    )
+    return Certificate.all_of(
+        *[
+            Certificate.identity(found, value, scale=scale, rounding=forms.error)
+            for found, value in parts
+        ],
+        Certificate.identity(library_refuses(likelihood(scene), failing), 1.0, scale=1.0),
+    )

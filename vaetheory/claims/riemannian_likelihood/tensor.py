@@ -1,0 +1,172 @@
+"""Checks of 7b: the pull-back metric is a tensor, and definite iff f is an immersion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import autograd.numpy as anp
+import numpy as np
+from hypothesis import assume
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn
+
+from vaetheory import decoders, likelihoods
+from vaetheory._validation import Array
+from vaetheory.checking import strategies
+from vaetheory.checking.claim import Certificate
+from vaetheory.checking.strategies import Vector
+from vaetheory.claims.riemannian_likelihood.families import FAMILIES
+from vaetheory.decoders import Decoder
+from vaetheory.geometry import fisher_information, pullback_metric
+from vaetheory.likelihoods import Categorical, Likelihood
+from vaetheory.models import LatentModel
+from vaetheory.rounding import gamma
+
+_MONOMIALS = np.array([[1, 0], [0, 1], [2, 0], [1, 1]])
+
+
+def _monomials(z: Any) -> Any:
+    u, v = z[..., 0], z[..., 1]
+    return anp.stack([u, v, u * u, u * v], axis=-1)
+
+
+@dataclass(frozen=True)
+class PulledBack:
+    """A surface z -> sum of monomials under a family, and a change of coordinates y -> z.
+
+    `coefficients` has one row a monomial (u, v, u^2, u v); `change` are those of the two
+    coordinates of z as functions of y.
+    """
+
+    family: str
+    constants: Vector
+    coefficients: tuple[Vector, ...]
+    change: tuple[Vector, ...]
+    y: Vector
+
+    @property
+    def likelihood(self) -> Likelihood:
+        """The likelihood, of as many dimensions as the decoder has outputs."""
+        if self.family == "Gaussian, diagonal":
+            return likelihoods.Gaussian(scale=[1.0, 0.5, 2.0])
+        if self.family == "Gaussian, full":
+            return likelihoods.Gaussian(cov=[[1.0, 0.5, 0.0], [0.5, 2.0, 0.25], [0.0, 0.25, 0.5]])
+        return FAMILIES[self.family].build(*self.constants)
+
+    @property
+    def decoder(self) -> Decoder:
+        """The surface, with its derivatives in closed form."""
+        return decoders.Polynomial(_MONOMIALS, self.coefficients)
+
+    @property
+    def coordinates(self) -> Decoder:
+        """The change of coordinates, likewise."""
+        return decoders.Polynomial(_MONOMIALS, self.change)
+
+    @property
+    def composed(self) -> Decoder:
+        """Y -> f(z(y)), differentiated by autograd."""
+        inner, outer = np.array(self.change), np.array(self.coefficients)
+        return decoders.FunctionDecoder(lambda y: _monomials(_monomials(y) @ inner) @ outer)
+
+
+@st.composite
+def pulled_back_scenes(draw: DrawFn, names: Sequence[str] = tuple(FAMILIES)) -> PulledBack:
+    """Surfaces of three outputs, among them some that are no immersions."""
+    name = draw(st.sampled_from(tuple(names)))
+    row = strategies.vectors(3, -2, 2, 2)
+    coefficients = draw(st.tuples(row, row, row, row))
+    if draw(st.booleans()):
+        # The second coordinate goes where the first one does: one dimension is lost.
+        coefficients = (coefficients[0], coefficients[0], (0.0,) * 3, (0.0,) * 3)
+    bend = draw(st.tuples(*[strategies.fractions(-2, 2, 4)] * 3))
+    assume(any(coefficients[0]))
+    change = ((1.0, bend[0]), (bend[1], 2.0), (0.0, bend[2]), (bend[0], 0.0))
+    y = draw(strategies.vectors(2, -2, 2, 2))
+    return PulledBack(name, draw(FAMILIES[name].constants), coefficients, change, y)
+
+
+def both_jacobians(g: Array, change: Array) -> Array:
+    """The law of a covariant tensor of second order."""
+    return change.T @ g @ change
+
+
+def transposed(g: Array, change: Array) -> Array:
+    """The Jacobian transposed."""
+    return change @ g @ change.T
+
+
+def one_jacobian(g: Array, change: Array) -> Array:
+    """A covector's law, applied to one index only."""
+    return change.T @ g
+
+
+def as_a_scalar(g: Array, change: Array) -> Array:
+    """No law at all."""
+    return g
+
+
+def tensor_law(
+    scene: PulledBack, *, law: Callable[[Array, Array], Array] = both_jacobians
+) -> Certificate:
+    """The metric of f(z(y)) by autograd against that of f carried over by the Jacobian of z(y)."""
+    y = np.array(scene.y)
+    z, change = scene.coordinates(y), scene.coordinates.jacobian(y)
+    model = LatentModel(scene.decoder, scene.likelihood, 2)
+    here = pullback_metric(LatentModel(scene.composed, scene.likelihood, 2), y)
+    params, jacobian = model.decode(z), np.abs(scene.decoder.jacobian(z))
+    fisher = np.abs(fisher_information(scene.likelihood, params))
+    # What the products can round to; F itself moves with the rounding of its parameters.
+    absolute = np.abs(change).T @ jacobian.T @ fisher @ jacobian @ np.abs(change)
+    size = float(absolute.max())
+    outputs = float((np.abs(_monomials(np.abs(z))) @ np.abs(scene.coefficients)).max())
+    return Certificate.identity(
+        here,
+        law(pullback_metric(model, z), change),
+        scale=size,
+        rounding=gamma(100) * size * (1 + outputs),
+    )
+
+
+def _into_distributions(likelihood: Likelihood, matrix: Array) -> Array:
+    """Jacobian into the distributions: a categorical does not see what all its logits share."""
+    return (
+        matrix - matrix.mean(axis=-2, keepdims=True)
+        if isinstance(likelihood, Categorical)
+        else matrix
+    )
+
+
+def definite_iff_immersion(scene: PulledBack, *, power: int = 2, least: int = 0) -> Certificate:
+    """Least eigenvalue of g between those of F times the least squared stretch of the decoder.
+
+    So it is never negative, and positive iff the decoder is an immersion into distributions.
+    """
+    likelihood, z = scene.likelihood, scene.coordinates(np.array(scene.y))
+    model = LatentModel(scene.decoder, likelihood, 2)
+    g = pullback_metric(model, z)
+    spectrum = np.linalg.eigvalsh(fisher_information(likelihood, model.decode(z)))
+    # A categorical's F has the null direction that `_into_distributions` takes away.
+    lowest = spectrum[1 if isinstance(likelihood, Categorical) else 0]
+    jacobian = _into_distributions(likelihood, scene.decoder.jacobian(z))
+    stretch = np.linalg.svd(jacobian, compute_uv=False)
+    found = float(np.linalg.eigvalsh(g)[0])
+    size = float(spectrum[-1] * stretch[0] ** 2)
+    rounding = gamma(200) * size
+    low, high = (float(f * stretch[-1] ** power) for f in (lowest, spectrum[-1 - least]))
+    return Certificate.all_of(
+        Certificate.at_most(0.0, found, scale=size, rounding=rounding),
+        Certificate.at_most(low, found, scale=size, rounding=rounding),
+        Certificate.at_most(found, high, scale=size, rounding=rounding),
+        findings=("a surface that is no immersion has a degenerate metric",)
+        if stretch[-1] <= gamma(200) * stretch[0]
+        else (),
+    )
+
+
+def metric_is_a_tensor(scene: PulledBack, **changes: Any) -> Certificate:
+    """Both halves of 7b; `law`, `power` and `least` are what the controls change."""
+    law = changes.pop("law", both_jacobians)
+    return Certificate.all_of(tensor_law(scene, law=law), definite_iff_immersion(scene, **changes))

@@ -1,0 +1,168 @@
+"""Code that is not the library's is tried before it is believed: what a decoder must be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from vaetheory._numbers_as_text import apart
+from vaetheory._validation import Array
+from vaetheory.decoders._agreement import require_derivatives
+from vaetheory.decoders._outputs import double, single
+from vaetheory.decoders.base import Decoder, FunctionDecoder
+
+#: Points that are decoded again, and how often the first few of them are.
+_POINTS, _FEW, _CALLS = 64, 4, 24
+#: Share of the greatest output by which rounding may change an output.
+_ROUNDING = 1e-12
+#: Steps over which a double hardly changes, and a float32 is rounded; one beside the other.
+_STEPS = 2.0 ** -np.array([25.0, 22.0])
+#: Noise, relative to the outputs, that only single precision has; float64 has 1e-16.
+_SINGLE = 2.0**-27
+
+
+def require_decoder(decoder: Decoder, dim: int, name: str = "decoder") -> int:
+    """Try a decoder and return the number of its outputs, or raise a ValueError.
+
+    Refused are outputs of a wrong shape or type, of another library or in single precision, a
+    decoder that is random, that does not work row by row, that autograd cannot follow, and
+    derivatives that are visibly not those of the values.
+
+    Parameters
+    ----------
+    decoder : Decoder
+    dim : int
+        The latent dimension d.
+    name : str
+        What the errors call it.
+
+    Examples
+    --------
+    >>> from vaetheory.decoders import Circle
+    >>> require_decoder(Circle(1.0), 1)
+    2
+    """
+    # Two points, so that a decoder that returns (D,) for every batch is found out.
+    probe = double(decoder(np.zeros((2, dim))), name)
+    if probe.ndim != 2 or len(probe) != 2 or probe.shape[1] == 0:
+        raise ValueError(
+            f"{name}: expected to map shape (2, {dim}) to (2, D), got shape {probe.shape}"
+        )
+    if np.isnan(probe).any():
+        raise ValueError(f"{name}: expected numbers, got NaN at z = {[0.0] * dim}")
+    size = probe.shape[1]
+    _require_axes(decoder, dim, size, name)
+    if not _of_the_library(decoder):
+        z = _places(dim)
+        with np.errstate(all="ignore"):
+            _require_the_same(decoder, z, name)
+            _require_double(decoder, z[0], name)
+    _require_rows(decoder, dim, name)
+    if isinstance(decoder, FunctionDecoder):
+        _require_followed(decoder, dim, name)
+    require_derivatives(decoder, _places(dim)[0], name)
+    return size
+
+
+def _places(dim: int) -> Array:
+    """Points `(_POINTS, dim)` at which no decoder has its kinks, and which no float32 is."""
+    steps = np.arange(1, _POINTS * dim + 1).reshape(_POINTS, dim)
+    return 3.0 * ((steps * np.sqrt(5.0) / 2 + 0.123) % 1.0) - 1.5
+
+
+def _of_the_library(decoder: object) -> bool:
+    """Whether nothing in a decoder is code of the caller's."""
+    if isinstance(decoder, FunctionDecoder):
+        return False
+    if type(decoder).__module__.partition(".")[0] != "vaetheory":
+        return False
+    return all(_of_the_library(part) for part in _parts(tuple(vars(decoder).values())))
+
+
+def _parts(values: tuple[Any, ...]) -> Iterator[Decoder]:
+    for value in values:
+        if isinstance(value, Decoder):
+            yield value
+        elif isinstance(value, tuple):
+            yield from _parts(value)
+
+
+def _require_axes(decoder: Decoder, dim: int, size: int, name: str) -> None:
+    """Demand that the decoder works with any number of leading axes."""
+    expected = f"{name}: expected to map shape (2, 1, {dim}) to (2, 1, {size}), got"
+    hint = "(index with [..., j] and join along axis=-1)"
+    try:
+        shape = double(decoder(np.linspace(-0.5, 0.75, 2 * dim).reshape(2, 1, dim)), name).shape
+    except (IndexError, TypeError, ValueError) as error:
+        raise ValueError(f"{expected} {type(error).__name__}: {error} {hint}") from None
+    if shape != (2, 1, size):
+        raise ValueError(f"{expected} shape {shape} {hint}")
+
+
+def _require_rows(decoder: Decoder, dim: int, name: str) -> None:
+    """Demand that a point's outputs do not depend on which others are decoded with it."""
+    z = np.linspace(-0.5, 0.75, 2 * dim).reshape(2, dim)
+    together, alone = double(decoder(z), name)[0], double(decoder(z[:1]), name)[0]
+    if not np.allclose(together, alone, rtol=1e-6, atol=1e-9):
+        raise ValueError(
+            f"{name}: expected to work row by row, got another value for a point when a "
+            f"second one is decoded with it: {together.tolist()} and {alone.tolist()}"
+        )
+
+
+def _require_the_same(decoder: Decoder, z: Array, name: str) -> None:
+    """Demand that a decoder is no random one: the same latents give the same outputs."""
+    for points, calls in ((z, 1), (z[:_FEW], _CALLS)):
+        first = double(decoder(points), name).copy()
+        for _ in range(calls):
+            again = double(decoder(points), name)
+            unlike = np.abs(again - first) > _ROUNDING * np.abs(first).max(initial=0.0)
+            unlike |= np.isnan(again) != np.isnan(first)
+            if unlike.any():
+                row, at = (int(i) for i in np.argwhere(unlike)[0])
+                one, other = apart(float(first[row, at]), float(again[row, at]))
+                raise ValueError(
+                    f"{name}: expected the same outputs for the same latents, got "
+                    f"{one} and then {other} for output {at} at "
+                    f"z = {points[row].tolist()}: it is random (dropout or noise that is left "
+                    f"on?). {_POINTS} points were decoded twice and {_FEW} of them {_CALLS} times "
+                    "more, so that chance does not decide"
+                )
+
+
+def _require_double(decoder: Decoder, z: Array, name: str) -> None:
+    """Demand that values are not rounded to single precision on the way.
+
+    Third differences over steps of about one unit in the last place of a float32 are nothing in
+    double precision, and relative 1e-7 in single precision, whatever the step; those of a steep
+    function fall with it.
+    """
+    noise = []
+    for step in _STEPS:
+        values = double(decoder(z + step * np.arange(_POINTS)[:, None]), name).astype(float)
+        # The median, so that a kink or a jump does not count.
+        third = np.median(np.abs(np.diff(values, n=3, axis=0)), axis=0).max()
+        noise.append(third / np.sqrt(20) / max(np.abs(values).max(), np.finfo(float).tiny))
+    if noise[0] > _SINGLE and noise[1] < 32 * noise[0]:
+        raise ValueError(
+            f"{name}: expected values computed in float64, got some with noise of "
+            f"{noise[0]:.1g} of their size near z = {z.tolist()}, as float32 has it (or terms that "
+            f"cancel): {single()}"
+        )
+
+
+def _require_followed(decoder: FunctionDecoder, dim: int, name: str) -> None:
+    """Demand that autograd can follow a function."""
+    try:
+        with np.errstate(all="ignore"):
+            decoder.jacobian(_places(dim)[:1])
+            decoder.hessian(_places(dim)[:1])
+    except Exception as error:
+        raise ValueError(
+            f"{name}: expected a function written with autograd.numpy, which autograd can follow, "
+            f"got {type(error).__name__}: {error} (it cannot follow functions of PyTorch, JAX or "
+            "SciPy, nor a sort of rows: sort by maximum and minimum, or give a Decoder with a "
+            "`jacobian` and a `hessian` of its own)"
+        ) from None

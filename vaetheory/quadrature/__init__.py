@@ -1,5 +1,0 @@
-"""Numerical integration with error figures: results, rules, and the engines built on them."""
-
-from vaetheory.quadrature.result import Integral
-
-__all__ = ["Integral"]

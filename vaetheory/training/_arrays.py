@@ -1,0 +1,141 @@
+"""Arrays of numbers from bytes: .npy and IDX, what they promise weighed before it is believed."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from vaetheory._validation import Array
+from vaetheory.training._streams import Stream
+from vaetheory.training.data import LEAST_ROWS
+
+#: A data set has at most so many numbers: 512 MiB of them. MNIST has 55 million.
+MOST_NUMBERS = 2**26
+#: How a .npy file begins.
+NPY = b"\x93NUMPY"
+_WHAT = "a .npy array of numbers"
+_LONGEST_HEADER = 2**16
+# The number of axes that all versions of NumPy can hold.
+_MOST_AXES = 32
+# What is converted at a time.
+_PIECE = 2**18
+#: Types of IDX by their code; big-endian.
+_IDX = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+
+_ENTRY = re.compile(
+    r"""\s*(['"])(?P<key>descr|fortran_order|shape)\1\s*:\s*"""
+    r"""(?P<value>'[^'\\]*'|"[^"\\]*"|True|False|\((?:\s*\d{1,20}L?\s*,)*(?:\s*\d{1,20}L?)?\s*\))\s*(,|(?=\}))"""
+)
+_TYPE = re.compile(r"[<>|=]?[biuf]\d{1,2}")
+
+
+def npy(stream: Stream) -> tuple[Array, bool]:
+    """The numbers of a .npy file, a datum a row, and whether they are bytes.
+
+    Its header is read as the format describes it, and never evaluated.
+
+    Raises
+    ------
+    ValueError
+        If it is no array of real numbers, or holds more or fewer than it says.
+    """
+    version = stream.exactly(len(NPY) + 2, _WHAT)[len(NPY) :]
+    if version not in (b"\1\0", b"\2\0", b"\3\0"):
+        raise ValueError(f"expected a .npy array of version 1, 2 or 3, got {tuple(version)}")
+    size = 2 if version == b"\1\0" else 4
+    length = int.from_bytes(stream.exactly(size, _WHAT), "little")
+    if length > _LONGEST_HEADER:
+        raise ValueError(f"expected a .npy header of at most {_LONGEST_HEADER} bytes, got {length}")
+    text = stream.exactly(length, _WHAT).decode("latin-1")
+    kind, fortran, shape = _header(text.strip())
+    used = len(NPY) + 2 + size + length
+    return _numbers(stream, used, "a .npy array", kind, shape, fortran=fortran), kind == np.uint8
+
+
+def _header(text: str) -> tuple[np.dtype, bool, tuple[int, ...]]:
+    """Type, order and shape, which is all that a header may say, each once."""
+    refusal = ValueError(f"expected {_WHAT}, got the header {text!r:.160}")
+    found: dict[str, str] = {}
+    at = 1
+    while entry := _ENTRY.match(text, at):
+        if entry["key"] in found:
+            raise refusal
+        found[entry["key"]], at = entry["value"], entry.end()
+    if not text.startswith("{") or text[at:].strip() != "}" or len(found) < 3:
+        raise refusal
+    kind, order, shape = found["descr"], found["fortran_order"], found["shape"]
+    if kind[0] not in "'\"" or order not in ("True", "False") or shape[0] != "(":
+        raise refusal
+    return _type(kind[1:-1]), order == "True", tuple(int(n) for n in re.findall(r"\d+", shape))
+
+
+def _type(text: str) -> np.dtype:
+    try:
+        if _TYPE.fullmatch(text):
+            return np.dtype(text)
+    except TypeError:
+        # Not all sizes exist, and some not everywhere.
+        pass
+    kind = _WHAT if text.endswith("O") else "an array of real numbers"
+    raise ValueError(f"expected {kind}, got type {text!r:.80}")
+
+
+def idx(stream: Stream) -> tuple[Array, bool]:
+    """As `npy`, of an IDX file."""
+    head = stream.exactly(4, "an IDX file")
+    if head[2] not in _IDX:
+        raise ValueError(f"expected an IDX file, got the beginning {head!r}")
+    sizes = stream.exactly(4 * head[3], "an IDX file's shape")
+    shape = tuple(np.frombuffer(sizes, ">u4").tolist())
+    kind = np.dtype(_IDX[head[2]])
+    return _numbers(stream, 4 + len(sizes), "an IDX array", kind, shape), kind == np.uint8
+
+
+def check_shape(shape: Sequence[int]) -> None:
+    """Demand rows of numbers, enough of them, or raise a ValueError."""
+    told = f"got shape {tuple(shape)!s:.160}"
+    if len(shape) < 2:
+        raise ValueError(f"expected an array of at least two axes, a datum a row, {told}")
+    if len(shape) > _MOST_AXES:
+        raise ValueError(f"expected an array of at most {_MOST_AXES} axes, {told}")
+    # In Python's integers: a shape may promise more than 64 bits can count.
+    if shape[0] < LEAST_ROWS or math.prod(shape[1:]) == 0:
+        raise ValueError(f"expected at least {LEAST_ROWS} rows of numbers, {told}")
+
+
+def _numbers(
+    stream: Stream,
+    used: int,
+    what: str,
+    kind: np.dtype,
+    shape: tuple[int, ...],
+    *,
+    fortran: bool = False,
+) -> Array:
+    """The rows `(N, D)` of an array that is all the rest of a stream, `used` bytes of which are."""
+    check_shape(shape)
+    count = math.prod(shape)
+    wanted = count * kind.itemsize
+    of = f"of {what} of shape {shape!s:.160} and type {kind.str}"
+    if stream.size is not None and stream.size - used != wanted:
+        raise ValueError(f"expected {wanted} bytes {of}, got {stream.size - used}")
+    if count > MOST_NUMBERS:
+        raise ValueError(f"expected at most {MOST_NUMBERS} numbers, got shape {shape!s:.160}")
+    X = np.empty((shape[0], count // shape[0]))
+    whole = X.reshape(shape)
+    # A view, in the order of the bytes.
+    flat = whole.T.flat if fortran else whole.reshape(-1)
+    for start in range(0, count, _PIECE):
+        piece = stream.read(min(_PIECE, count - start) * kind.itemsize)
+        found = np.frombuffer(piece[: len(piece) // kind.itemsize * kind.itemsize], kind)
+        if len(found) < min(_PIECE, count - start):
+            got = start * kind.itemsize + len(piece)
+            raise ValueError(f"expected {wanted} bytes {of}, got {got}")
+        with np.errstate(over="ignore", invalid="ignore"):
+            flat[start : start + len(found)] = found
+    if stream.read(1):
+        raise ValueError(f"expected {wanted} bytes {of}, got more")
+    return X
