@@ -32,7 +32,7 @@ _PATIENCE = 1200
 _CHILD = """
 import dataclasses, json, sys, time
 from vaetheory import CLAIMS
-from vaetheory.claims.runner import run_proposition
+from vaetheory.checking.runner import run_proposition
 labels, stop = json.loads(sys.argv[1])
 for claim in CLAIMS:
     for p in claim.propositions:

@@ -97,7 +97,7 @@ def test_an_experiment_that_is_killed_ends_in_the_same_bytes(numbers, tmp_path):
 LIMITED = """
 import contextlib, io, json, resource, sys, warnings
 from vaetheory.cli import main
-import vaetheory.training, vaetheory.figures.registry, vaetheory.certify.runner
+import vaetheory.training, vaetheory.figures.registry, vaetheory.certify._runner
 warnings.simplefilter("error")
 commands = json.load(sys.stdin)
 resource.setrlimit(resource.RLIMIT_FSIZE, ({most}, resource.RLIM_INFINITY))
