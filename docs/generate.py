@@ -105,17 +105,6 @@ def links(labels: Sequence[str]) -> str:
     return ", ".join(f"[{label}](#{anchor(label)})" for label in labels) or "nothing else"
 
 
-def number(claim: Claim) -> int:
-    """The claim's number, with which its propositions' labels begin."""
-    return _number(claim.propositions[0].label)
-
-
-def _number(label: str) -> int:
-    found = re.match(r"\d+", label)
-    assert found is not None, label
-    return int(found[0])
-
-
 def sections(path: Path) -> dict[str, str]:
     """What stands under each `## heading` of a Markdown file, by heading."""
     if not path.is_file():
@@ -144,7 +133,7 @@ def derivations(docs: Path, claim: Claim) -> dict[str, str]:
 
 def corrections(docs: Path, claim: Claim) -> dict[str, str]:
     """The sections of `corrections.md` that speak of a claim, by heading."""
-    wanted = number(claim)
+    wanted = claim.number
     return {
         heading: body
         for heading, body in sections(docs / "corrections.md").items()
@@ -169,7 +158,7 @@ def nodes(claim: Claim | None = None) -> list[Node]:
         Node(
             label=p.label,
             title=unicode(p.title),
-            lane=f"{number(c)} {c.label}",
+            lane=f"{c.number} {c.label}",
             uses=p.uses,
             href=f"{c.label}.html#{anchor(p.label)}",
             style="good" if claim is None or c is claim else "elsewhere",
@@ -202,7 +191,7 @@ def claim_page(claim: Claim, found: dict[str, Entry], told: str, docs: Path) -> 
             f"| {verdict.replace(' ', '&nbsp;') if entry else verdict} |"
         )
     out = [
-        f"# {number(claim)}. {plain(claim.title)}",
+        f"# {claim.number}. {plain(claim.title)}",
         f"`{claim.label}` · source: {plain(claim.source)} ([what that means](../sources.md))",
         "\n".join(rows),
     ]
@@ -212,7 +201,7 @@ def claim_page(claim: Claim, found: dict[str, Entry], told: str, docs: Path) -> 
         out.append(figure(claim.label, docs))
     out.append(nested(preface(docs, claim)))
     out.append("## What rests on what")
-    out.append(graph(claim, f"What claim {number(claim)} rests on, and what rests on it"))
+    out.append(graph(claim, f"What claim {claim.number} rests on, and what rests on it"))
     out.append(
         "An arrow leads from a proposition to one that builds on it; those of other claims are "
         "dashed. [All claims in one picture](index.md)."
@@ -323,7 +312,7 @@ def index_page(found: dict[str, Entry], told: str, docs: Path) -> str:
     for claim in CLAIMS:
         against = [p.label for p in claim.propositions if p.kind == "counterexample"]
         rows.append(
-            f"| [{number(claim)}. {plain(claim.title)}]({claim.label}.md), "
+            f"| [{claim.number}. {plain(claim.title)}]({claim.label}.md), "
             f"{len(claim.propositions)} propositions | {links(against) if against else ''} |"
         )
     out.append("\n".join(rows))
