@@ -189,7 +189,7 @@ def test_failure_is_status_one(monkeypatch, capsys):
     )
     claims = (dataclasses.replace(CLAIMS[0], propositions=(false,)),)
     monkeypatch.setattr(verify, "CLAIMS", claims)
-    monkeypatch.setattr("vaetheory.claims.CLAIMS", claims)
+    monkeypatch.setattr("vaetheory.claims.verify.CLAIMS", claims)
     assert main(["verify"]) == 1, "a refuted proposition passed"
     out = capsys.readouterr().out
     assert out.splitlines()[1].startswith("refuted"), out
