@@ -5,7 +5,9 @@ from __future__ import annotations
 from functools import partial
 
 from vaetheory.checking.claim import Claim, Control, Proposition
+from vaetheory.checking.linear_models import linear_scenes
 from vaetheory.claims.constant_variance import (
+    arc_length,
     digits,
     exact_rates,
     flat_coordinates,
@@ -13,8 +15,6 @@ from vaetheory.claims.constant_variance import (
     spherical_cap,
     varying_hessians,
 )
-from vaetheory.claims.riemannian_likelihood import bent_surfaces
-from vaetheory.claims.stationary_evidence import linear_gaussian
 
 _ISOTROPIC = ("isotropic Gaussian", r"p(x|z) = \mathcal N(f(z), \sigma^2 I)")
 _ON_THE_IMAGE = ("an embedding at each datum", r"g \succ 0,\ x_n = f(z_n),\ f \text{ injective}")
@@ -171,7 +171,7 @@ CLAIM = Claim(
                 ("linear decoder", r"f(z) = Wz + b"),
             ),
             kind="identity",
-            instances=linear_gaussian.linear_scenes(),
+            instances=linear_scenes(),
             check=exact_rates.linear_is_free,
             controls=(
                 Control("a bent decoder", partial(exact_rates.linear_is_free, bent=True)),
@@ -326,12 +326,12 @@ CLAIM = Claim(
             ),
             hypotheses=(("an immersed curve", r"d = 1,\ f' \ne 0"),),
             kind="identity",
-            instances=bent_surfaces.arcs(),
-            check=bent_surfaces.unit_speed,
+            instances=arc_length.arcs(),
+            check=arc_length.unit_speed,
             controls=(
-                Control("one power of the speed", partial(bent_surfaces.unit_speed, power=1)),
-                Control("the tangential part added", partial(bent_surfaces.unit_speed, sign=1.0)),
-                Control("twice the bend", partial(bent_surfaces.unit_speed, bent=2.0)),
+                Control("one power of the speed", partial(arc_length.unit_speed, power=1)),
+                Control("the tangential part added", partial(arc_length.unit_speed, sign=1.0)),
+                Control("twice the bend", partial(arc_length.unit_speed, bent=2.0)),
             ),
             uses=("5f",),
         ),

@@ -13,12 +13,11 @@ from hypothesis.strategies import DrawFn
 from vaetheory import decoders, likelihoods
 from vaetheory._validation import Array
 from vaetheory.bounds.gaussian_elbo import elbo
-from vaetheory.checking import strategies
+from vaetheory.checking import strategies, varying_metric
 from vaetheory.checking.comparison import Comparison
+from vaetheory.checking.linear_models import LinearScene
 from vaetheory.checking.rates import extrapolate, power_law
 from vaetheory.checking.strategies import Vector
-from vaetheory.claims.stationary_evidence import gap_law
-from vaetheory.claims.stationary_evidence.linear_gaussian import LinearScene
 from vaetheory.constant_variance import constant_variance_penalty, exact_penalty, mode_hessians
 from vaetheory.decoders import Decoder
 from vaetheory.encoders import Posterior
@@ -68,7 +67,7 @@ def exact_penalties(decoder: Decoder, Z: Array, scales: Array) -> tuple[Array, A
 class GraphData:
     """A decoder that is a graph over its latents, and the latents of its data x_n = f(z_n)."""
 
-    graph: gap_law.Graph
+    graph: varying_metric.Graph
     others: tuple[Vector, ...]
 
     @property
@@ -80,7 +79,7 @@ class GraphData:
 @st.composite
 def graph_data(draw: DrawFn) -> GraphData:
     """Two or three different points on a curve or a surface; their metrics differ."""
-    graph = draw(gap_law.graphs())
+    graph = draw(varying_metric.graphs())
     more = st.lists(strategies.vectors(len(graph.z), -2, 2, 2), min_size=1, max_size=2)
     scene = GraphData(graph, tuple(draw(more)))
     assume(float(_limit(scene.graph.decoder, scene.latents)) > 1e-3)
@@ -88,7 +87,7 @@ def graph_data(draw: DrawFn) -> GraphData:
 
 
 def _metrics(decoder: Decoder, Z: Array) -> Array:
-    return np.array([gap_law.metric_slope(decoder, z)[0] for z in Z])
+    return np.array([varying_metric.metric_slope(decoder, z)[0] for z in Z])
 
 
 def _limit(decoder: Decoder, Z: Array) -> float:
@@ -106,7 +105,7 @@ def _quartic(decoder: Decoder, z: Array) -> tuple[Array, Array]:
     fourth = bend + bend.transpose(0, 2, 1, 3) + bend.transpose(0, 3, 2, 1)
     fourth = fourth + slope + slope.transpose(1, 0, 2, 3)
     fourth = fourth + slope.transpose(2, 1, 0, 3) + slope.transpose(3, 1, 2, 0)
-    return gap_law.metric_slope(decoder, z)[1], fourth
+    return varying_metric.metric_slope(decoder, z)[1], fourth
 
 
 def _correction(
@@ -115,7 +114,7 @@ def _correction(
     """sigma^2 coefficient of what the ELBO adds to its second order, at covariance sigma^2 cov."""
     third, fourth = _quartic(decoder, z)
     v = np.einsum("ijk,jk->i", third, cov)
-    metric = gap_law.metric_slope(decoder, z)[0]
+    metric = varying_metric.metric_slope(decoder, z)[0]
     curved = quartic * np.einsum("ijkl,ij,kl->", fourth, cov, cov)
     return float(curved + cubic * v @ np.linalg.solve(metric, v))
 
@@ -156,7 +155,7 @@ def exact_less_second_order(
 ) -> Comparison:
     """Exact less second-order penalty on a ladder of sigma: exponent 2 and its coefficient."""
     decoder, Z = scene.graph.decoder, scene.latents
-    scales = min(gap_law.natural_scale(decoder, z) for z in Z) / 16 / 2.0 ** np.arange(5)
+    scales = min(varying_metric.natural_scale(decoder, z) for z in Z) / 16 / 2.0 ** np.arange(5)
     exact, errors = exact_penalties(decoder, Z, scales)
     second, more = second_order_penalties(decoder, Z, scales)
     value, size = coefficient(decoder, Z)
@@ -337,7 +336,7 @@ def curvature_penalty(
 def varying_speed(scene: GraphData, *, factor: float = 1.0) -> Comparison:
     """At varying metric the penalty tends to that of the metrics themselves, which is positive."""
     decoder, Z = scene.graph.decoder, scene.latents
-    scales = min(gap_law.natural_scale(decoder, z) for z in Z) / 16 / 2.0 ** np.arange(5)
+    scales = min(varying_metric.natural_scale(decoder, z) for z in Z) / 16 / 2.0 ** np.arange(5)
     measured, left, noise = extrapolate(*second_order_penalties(decoder, Z, scales))
     g = _metrics(decoder, Z)
     limit = 0.5 * float(np.linalg.slogdet(g.mean(axis=0))[1] - np.linalg.slogdet(g)[1].mean())

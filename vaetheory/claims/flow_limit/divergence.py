@@ -11,11 +11,11 @@ from vaetheory import flows, likelihoods
 from vaetheory._gaussians import standard_log_prob
 from vaetheory._validation import Array
 from vaetheory.bounds.stationary import stationary_posterior
+from vaetheory.checking import varying_metric
 from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.rates import power_law
 from vaetheory.claims.flow_limit.scenes import FlowScene, Linear, flow_scenes
 from vaetheory.claims.flow_limit.smoothing import FINEST, score
-from vaetheory.claims.stationary_evidence import gap_law
 from vaetheory.encoders import Posterior
 from vaetheory.flows import Flow
 from vaetheory.models import LatentModel
@@ -58,7 +58,9 @@ def _nodes() -> Array:
 
 def _bulk_scale(flow: Flow) -> float:
     """The least natural scale within four deviations of the prior."""
-    return min(gap_law.natural_scale(flow, point) for point in np.linspace(-4, 4, 33)[:, None])
+    return min(
+        varying_metric.natural_scale(flow, point) for point in np.linspace(-4, 4, 33)[:, None]
+    )
 
 
 def divergences(flow: Flow, sigma: Array, method: str) -> tuple[Array, Array]:
@@ -134,12 +136,12 @@ def divergence_law(
 
 def gap_alone(flow: Flow, z: Array) -> float:
     """The gap law's coefficient."""
-    return gap_law.predicted_coefficient(flow, z)
+    return varying_metric.gap_coefficient(flow, z)
 
 
 def half_gap(flow: Flow, z: Array) -> float:
     """A factor 1/24."""
-    return gap_law.half_coefficient(flow, z)
+    return varying_metric.gap_coefficient(flow, z) / 2
 
 
 def mean_elbo(

@@ -14,7 +14,7 @@ from vaetheory import flows, likelihoods
 from vaetheory._quadrature.gaussian import hermite_rule
 from vaetheory._validation import Array
 from vaetheory.bounds.stationary import StationaryPosterior, stationary_posterior
-from vaetheory.checking import strategies
+from vaetheory.checking import strategies, varying_metric
 from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.rates import extrapolate, leading_coefficient
 from vaetheory.checking.strategies import Vector
@@ -33,7 +33,6 @@ from vaetheory.claims.flow_limit.smoothing import (
     manifold_coefficient,
     true_limit,
 )
-from vaetheory.claims.stationary_evidence import gap_law
 from vaetheory.encoders import Posterior
 from vaetheory.flows import Embedding, Flow
 from vaetheory.jets import taylor
@@ -79,7 +78,7 @@ def elbo_coefficient(
     flow: Embedding, z: Array, *, smoothing: float = 1.0, gap: float = 1.0
 ) -> float:
     """The coefficient of sigma^2 in the stationary ELBO: that of log p_sigma less the gap's."""
-    lost = gap_law.predicted_coefficient(flow, z)
+    lost = varying_metric.gap_coefficient(flow, z)
     return smoothing * smoothing_coefficient(flow, z) - gap * lost
 
 
@@ -122,7 +121,7 @@ def log_det_coefficient(
     M = I + T . mu + 1/2 phi_4 : g^-1, mu = -g^-1 (z + 1/2 T : g^-1) the shift of the mean over
     sigma^2, T and phi_4 the third and fourth derivatives of |f - x|^2 / 2.
     """
-    metric, slope = gap_law.metric_slope(flow, z)
+    metric, slope = varying_metric.metric_slope(flow, z)
     inverse = np.linalg.inv(metric)
     traced = np.einsum("ijk,jk->i", slope, inverse)
     mean = -inverse @ (z + 0.5 * traced)

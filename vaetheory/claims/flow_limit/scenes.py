@@ -11,9 +11,8 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 from vaetheory import decoders, flows
 from vaetheory._validation import Array
-from vaetheory.checking import strategies
+from vaetheory.checking import strategies, varying_metric
 from vaetheory.checking.strategies import Vector
-from vaetheory.claims.stationary_evidence import gap_law
 from vaetheory.decoders import Decoder
 from vaetheory.flows import Embedding, Flow
 
@@ -193,12 +192,12 @@ Scene = FlowScene | EmbeddedScene
 
 def scales(scene: Scene, *, start: float = 1 / 32, count: int = 5) -> Array:
     """Halving scales, the first a fraction of that at which the flow bends around its latent."""
-    scale = gap_law.natural_scale(scene.flow, scene.latent)
+    scale = varying_metric.natural_scale(scene.flow, scene.latent)
     return scale * start / 2.0 ** np.arange(count)
 
 
 def tame(scene: Scene) -> Scene:
     """The scene, where the flow is not so steep, flat or bent that digits are lost."""
-    assume(gap_law.natural_scale(scene.flow, scene.latent) > 1 / 16)
+    assume(varying_metric.natural_scale(scene.flow, scene.latent) > 1 / 16)
     assume(np.linalg.norm(scene.flow.jacobian(scene.latent)) < 50)
     return scene

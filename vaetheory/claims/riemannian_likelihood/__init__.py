@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 
 from vaetheory.checking.claim import Claim, Control, Proposition
+from vaetheory.checking.decomposition import evidence_decomposition
 from vaetheory.claims.riemannian_likelihood import (
     bent_surfaces,
     every_family,
@@ -16,7 +17,6 @@ from vaetheory.claims.riemannian_likelihood import (
     tensor,
 )
 from vaetheory.claims.riemannian_likelihood.families import FAMILIES, family_scenes
-from vaetheory.claims.stationary_evidence.decomposition import evidence_decomposition
 
 _FAMILY = (
     "full exponential family",

@@ -1,4 +1,4 @@
-"""Checks of 7b-curvature and 5f-arc: connection and curvature of pull-back metrics, two ways.
+"""Checks of 7b-curvature: connection and curvature of pull-back metrics, two ways.
 
 The second way is elementary: a family whose distributions lie isometrically in a Euclidean space,
 by a map y written out here, makes of a surface z -> theta(z) one in that space, Y = y(theta(z)).
@@ -179,52 +179,3 @@ def curvature_is_intrinsic(
         # Of scale 1/2: four times the metric of unit scale.
         parts += agree(lambda p: 4 * scene.metric(p))
     return Comparison.all_of(*parts)
-
-
-# 5f-arc -----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Arc:
-    """A curve z -> a z + b z^2 + c z^3 (rows), of unit noise, and a share of it."""
-
-    coefficients: tuple[Vector, ...]
-    share: float
-
-
-@st.composite
-def arcs(draw: DrawFn) -> Arc:
-    """Curves in the plane or in space that never stand still."""
-    dim = draw(st.integers(2, 3))
-    rest = draw(st.tuples(*[strategies.vectors(dim - 1, -2, 2, 2)] * 3))
-    # Along the first axis the speed is 1 + 3 c z^2.
-    along = (1.0, 0.0, draw(st.sampled_from((0.0, 0.5))))
-    rows = tuple((first, *row) for first, row in zip(along, rest, strict=True))
-    assume(any(any(row) for row in rows[1:]))
-    return Arc(rows, draw(st.sampled_from((0.5, 0.25, 0.75, 0.0, 1.0))))
-
-
-def unit_speed(arc: Arc, *, power: int = 2, sign: float = -1.0, bent: float = 1.0) -> Comparison:
-    """By arc length the tangent has length one and the second derivative is the curvature vector.
-
-    f_ss = (f_zz - (f_z . f_zz / |f_z|^2) f_z) / |f_z|^2, from the polynomial itself.
-    """
-    decoder = decoders.Polynomial([[1], [2], [3]], arc.coefficients)
-    by = geometry.arc_length_parametrisation(decoder, -1.0, 1.0)
-    s = np.array([by.lengths[0] + arc.share * (by.lengths[1] - by.lengths[0])])
-    even = by.decoder(decoder)
-    z = by.latent(s)
-    first, second = decoder.jacobian(z)[:, 0], decoder.hessian(z)[:, 0, 0]
-    speed = float(np.linalg.norm(first))
-    along = float(first @ second) / speed**2
-    curvature = bent * (second + sign * along * first) / speed**power
-    found, unit = even.hessian(s)[:, 0, 0], even.jacobian(s)[:, 0]
-    size = 1 + float(np.linalg.norm(second)) * (1 + 1 / speed**2)
-    # The latent is off by the inverse map's rounding, which moves all by the derivatives' own size.
-    third = 6 * float(np.abs(np.array(arc.coefficients)).max())
-    rounding = gamma(200) * size * (1 + third) * (1 + by.lengths[1] - by.lengths[0])
-    return Comparison.all_of(
-        Comparison.identity(unit, first / speed, scale=1.0, rounding=rounding),
-        Comparison.identity(found @ unit, 0.0, scale=size, rounding=rounding),
-        Comparison.identity(found, curvature, scale=size, rounding=rounding),
-    )

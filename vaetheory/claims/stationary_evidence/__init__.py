@@ -14,8 +14,11 @@ from vaetheory.bounds.gaussian_elbo import second_order_elbo
 from vaetheory.checking import digits
 from vaetheory.checking.claim import Claim, Control, Proposition
 from vaetheory.checking.comparison import Comparison
+from vaetheory.checking.decomposition import evidence_decomposition
 from vaetheory.checking.lattice import lattice_integral
+from vaetheory.checking.linear_models import linear_scenes
 from vaetheory.checking.scenes import ModelScene, model_scenes
+from vaetheory.checking.varying_metric import graphs
 from vaetheory.claims.stationary_evidence import decomposition, entropies, gap_law, linear_gaussian
 from vaetheory.encoders import Posterior
 from vaetheory.modes import posterior_mode
@@ -190,24 +193,24 @@ CLAIM = Claim(
             hypotheses=(("any model", r"p(x, z) = \mathcal N(z; 0, I)\, p(x|f(z))"),),
             kind="identity",
             instances=model_scenes(),
-            check=decomposition.evidence_decomposition,
+            check=evidence_decomposition,
             controls=(
                 Control(
                     "the reversed KL",
-                    partial(decomposition.evidence_decomposition, divergence=lambda d: d.reverse),
+                    partial(evidence_decomposition, divergence=lambda d: d.reverse),
                 ),
                 Control(
                     "the KL subtracted",
-                    partial(decomposition.evidence_decomposition, divergence=lambda d: -d.forward),
+                    partial(evidence_decomposition, divergence=lambda d: -d.forward),
                 ),
                 Control(
                     "standard deviations for variances",
                     partial(
-                        decomposition.evidence_decomposition,
+                        evidence_decomposition,
                         posterior=decomposition.deviations_for_variances,
                     ),
                 ),
-                Control("no log det S", partial(decomposition.evidence_decomposition, entropy=0.0)),
+                Control("no log det S", partial(evidence_decomposition, entropy=0.0)),
             ),
             figure="stationary-evidence",
         ),
@@ -238,7 +241,7 @@ CLAIM = Claim(
             ),
             hypotheses=(_GAUSSIAN, ("linear decoder", r"f(z) = Wz + b")),
             kind="identity",
-            instances=linear_gaussian.linear_scenes(),
+            instances=linear_scenes(),
             check=linear_gaussian.stationary_is_exact,
             controls=(
                 Control(
@@ -283,7 +286,7 @@ CLAIM = Claim(
                 ("mean field", r"S \text{ diagonal}"),
             ),
             kind="identity",
-            instances=linear_gaussian.linear_scenes(),
+            instances=linear_scenes(),
             check=linear_gaussian.diagonal_gap,
             controls=(
                 Control(
@@ -340,7 +343,7 @@ CLAIM = Claim(
                 ),
             ),
             kind="rate",
-            instances=gap_law.graphs(),
+            instances=graphs(),
             check=gap_law.gap_law,
             controls=(
                 Control(

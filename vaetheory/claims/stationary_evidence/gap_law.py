@@ -6,9 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from hypothesis import assume
 from hypothesis import strategies as st
-from hypothesis.strategies import DrawFn
 
 from vaetheory import decoders, likelihoods
 from vaetheory._validation import Array
@@ -16,7 +14,12 @@ from vaetheory.bounds.stationary import stationary_posterior
 from vaetheory.checking import strategies
 from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.rates import extrapolate, power_law
-from vaetheory.checking.strategies import Vector
+from vaetheory.checking.varying_metric import (
+    Graph,
+    gap_coefficient,
+    metric_slope,
+    natural_scale,
+)
 from vaetheory.decoders import Decoder
 from vaetheory.encoders import Posterior
 from vaetheory.evidence import log_evidence
@@ -26,64 +29,9 @@ from vaetheory.rounding import gamma
 _LADDER = 1 / 2.0 ** np.arange(5)
 
 
-@dataclass(frozen=True)
-class Graph:
-    """The decoder z -> (W z, a polynomial of z): injective, and an immersion, since W is."""
-
-    stretch: Vector
-    angles: tuple[int, ...]
-    powers: tuple[tuple[int, ...], ...]
-    coefficients: Vector
-    z: Vector
-
-    @property
-    def decoder(self) -> Decoder:
-        """The polynomial decoder, `(d,) -> (d + 1,)`."""
-        dim = len(self.stretch)
-        linear = np.diag(self.stretch) @ strategies.rotation(self.angles, dim)
-        flat = np.hstack([linear.T, np.zeros((dim, 1))])
-        bent = np.hstack([np.zeros((len(self.powers), dim)), np.array(self.coefficients)[:, None]])
-        powers = np.vstack([np.eye(dim), np.array(self.powers)])
-        return decoders.Polynomial(powers, np.vstack([flat, bent]))
-
-
-_MONOMIALS = {1: ((2,), (3,)), 2: ((2, 0), (1, 1), (0, 2), (3, 0), (2, 1))}
-
-
-@st.composite
-def graphs(draw: DrawFn) -> Graph:
-    """Curves and surfaces that are graphs over their latent space, and a point of it."""
-    dim = draw(st.sampled_from((1, 1, 2)))
-    powers = _MONOMIALS[dim]
-    coefficients = draw(strategies.vectors(len(powers), -4, 4, 4))
-    z = draw(strategies.vectors(dim, -2, 2, 2))
-    stretch = draw(st.tuples(*[st.sampled_from((1.0, 2.0, 1.5))] * dim))
-    scene = Graph(stretch, draw(strategies.angles(dim)), powers, coefficients, z)
-    assume(np.abs(scene.decoder.hessian(np.array(z))).max() > 0)
-    return scene
-
-
-def metric_slope(decoder: Decoder, z: Array) -> tuple[Array, Array]:
-    """Metric g = J^T J at z and T_ijk = f_i.f_jk + f_j.f_ik + f_k.f_ij."""
-    jacobian, hessian = decoder.jacobian(z), decoder.hessian(z)
-    product = np.einsum("ai,ajk->ijk", jacobian, hessian)
-    slope = product + product.transpose(1, 0, 2) + product.transpose(1, 2, 0)
-    return jacobian.T @ jacobian, slope
-
-
-def _norm(metric: Array, slope: Array) -> float:
-    inverse = np.linalg.inv(metric)
-    return float(np.einsum("ijk,lmn,il,jm,kn->", slope, slope, inverse, inverse, inverse))
-
-
-def predicted_coefficient(decoder: Decoder, z: Array) -> float:
-    """The gap law's coefficient of sigma^2, ||T||_g^2 / 12."""
-    return _norm(*metric_slope(decoder, z)) / 12
-
-
 def half_coefficient(decoder: Decoder, z: Array) -> float:
     """A factor 1/24."""
-    return predicted_coefficient(decoder, z) / 2
+    return gap_coefficient(decoder, z) / 2
 
 
 def lowered_norm(decoder: Decoder, z: Array) -> float:
@@ -120,17 +68,10 @@ def measured_gaps(decoder: Decoder, z: Array, scales: Array) -> tuple[Array, Arr
     return np.array(gaps), np.array(errors)
 
 
-def natural_scale(decoder: Decoder, z: Array) -> float:
-    """The sigma below which the posterior is narrow against the decoder's bend and the prior."""
-    least = float(np.linalg.svd(decoder.jacobian(z), compute_uv=False)[-1])
-    bend = float(np.linalg.norm(decoder.hessian(z)))
-    return least * min(1.0, least / max(bend, 1e-3))
-
-
 def gap_law(
     scene: Graph,
     *,
-    coefficient: Callable[[Decoder, Array], float] = predicted_coefficient,
+    coefficient: Callable[[Decoder, Array], float] = gap_coefficient,
     exponent: float = 2.0,
 ) -> Comparison:
     """Exponent and coefficient of the gap on a ladder of sigma, against the law."""
@@ -148,7 +89,7 @@ def gap_law(
         parts.append(
             Comparison.identity(
                 curve,
-                predicted_coefficient(decoder, z),
+                gap_coefficient(decoder, z),
                 scale=1.0,
                 rounding=gamma(200) * (abs(curve) + 1),
             )
