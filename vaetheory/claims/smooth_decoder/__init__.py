@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from vaetheory._validation import Array
-from vaetheory.checking import digits, strategies
+from vaetheory.checking import strategies
 from vaetheory.checking.claim import Claim, Control, Proposition
 from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.strategies import EncodedData, Vector
-from vaetheory.claims.smooth_decoder import analytic_radius, sharpening, varying_covariances
+from vaetheory.claims.smooth_decoder import analytic_radius, digits, sharpening, varying_covariances
 from vaetheory.optimal_decoder import OptimalDecoder
 from vaetheory.rounding import gamma
 
@@ -484,6 +484,6 @@ CLAIM = Claim(
             figure="smooth-decoder",
             resolution=1e-3,
         ),
-        digits.SMOOTH_DECODER,
+        digits.SLOPE_BOUND_OF_DIGITS,
     ),
 )

@@ -11,7 +11,6 @@ from vaetheory import _gaussians
 from vaetheory._quadrature.gaussian import gaussian_expectation, hermite_rule
 from vaetheory._validation import Array
 from vaetheory.bounds.gaussian_elbo import second_order_elbo
-from vaetheory.checking import digits
 from vaetheory.checking.claim import Claim, Control, Proposition
 from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.decomposition import evidence_decomposition
@@ -19,7 +18,13 @@ from vaetheory.checking.lattice import lattice_integral
 from vaetheory.checking.linear_models import linear_scenes
 from vaetheory.checking.scenes import ModelScene, model_scenes
 from vaetheory.checking.varying_metric import graphs
-from vaetheory.claims.stationary_evidence import decomposition, entropies, gap_law, linear_gaussian
+from vaetheory.claims.stationary_evidence import (
+    decomposition,
+    digits,
+    entropies,
+    gap_law,
+    linear_gaussian,
+)
 from vaetheory.encoders import Posterior
 from vaetheory.modes import posterior_mode
 from vaetheory.rounding import gamma
@@ -433,6 +438,6 @@ CLAIM = Claim(
             uses=("3b",),
             resolution=1e-2,
         ),
-        digits.STATIONARY_EVIDENCE,
+        digits.EVIDENCE_OF_DIGITS,
     ),
 )
