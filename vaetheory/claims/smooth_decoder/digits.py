@@ -19,14 +19,14 @@ from vaetheory.rounding import gamma
 
 @dataclass(frozen=True)
 class DigitEncoder:
-    """The digits' encoder of constant standard deviation s, and where f* is looked at."""
+    """The digits' encoder of constant standard deviation s, and a point at which f* is checked."""
 
     s: float
     z: tuple[float, float]
 
 
 def digit_encoders() -> st.SearchStrategy[DigitEncoder]:
-    """Posterior deviations from 1/8 to 1, and points of the latent space."""
+    """Encoders of deviations from 1/8 to 1, and points of the latent space."""
     entry = st.integers(-6, 6).map(lambda k: k / 4)
     return st.builds(
         DigitEncoder, st.sampled_from((1.0, 0.5, 0.25, 0.125)), st.tuples(entry, entry)
@@ -35,7 +35,7 @@ def digit_encoders() -> st.SearchStrategy[DigitEncoder]:
 
 @lru_cache(maxsize=4)
 def _slopes_at_codes(s: float) -> Array:
-    """Spectral norms of the Jacobian of f* at every code: the long part, once for each s."""
+    """Spectral norms of the Jacobian of f* at every code; this takes long, so once for each s."""
     digits = load()
     f = OptimalDecoder(digits.images, Encoder(digits.codes, [s**2, s**2]))
     return np.linalg.norm(f.jacobian(digits.codes), ord=2, axis=(-2, -1))
@@ -44,7 +44,7 @@ def _slopes_at_codes(s: float) -> Array:
 def digit_slopes(
     instance: DigitEncoder, *, weighted: bool = True, power: float = -2.0, factor: float = 0.25
 ) -> Comparison:
-    """Jacobian of f* at every code: below the bound; and equal to a complex-step derivative."""
+    """The Jacobian of f* is below the bound at every code, and is the complex-step derivative."""
     digits, s, z = load(), instance.s, np.array(instance.z)
     encoder = Encoder(digits.codes, [s**2, s**2])
     f = OptimalDecoder(digits.images, encoder)
@@ -62,7 +62,7 @@ def digit_slopes(
     size = 16 * (np.linalg.norm(z) + np.linalg.norm(digits.codes, axis=-1).max()) / s**2
     exponent = ((np.abs(z) + 4) ** 2).sum() / s**2
     steepest = int(slopes.argmax())
-    found = (
+    finding = (
         f"digits, s = {s:g}: the steepest slope at a code is {slopes.max():.1f} grey values a unit "
         f"(datum {steepest}, a {digits.labels[steepest]}), {slopes.max() / bound:.1%} of the bound "
         f"{bound:.0f}"
@@ -76,7 +76,7 @@ def digit_slopes(
             weights=gamma(100 + 10 * exponent) * size,
             rounding=gamma(100 + np.log2(len(digits.codes))) * size,
         ),
-        findings=(found,),
+        findings=(finding,),
     )
 
 
