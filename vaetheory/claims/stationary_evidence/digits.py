@@ -21,7 +21,7 @@ from vaetheory.rounding import gamma
 
 @dataclass(frozen=True)
 class DigitGaps:
-    """Log evidence by two routes and stationary ELBO of every digit, with error figures."""
+    """Log evidence by two routes and stationary ELBO of every digit, with their errors."""
 
     evidence: Array
     evidence_error: Array
@@ -37,7 +37,7 @@ _RADIUS, _STEP = 16.0, 0.1
 def _lattice_evidence(
     decoder: Decoder, likelihood: likelihoods.Gaussian, X: Array
 ) -> tuple[Array, Array]:
-    """Log evidence of all data from two plain lattices half a step apart, and their difference."""
+    """Log evidence of all data from two plain lattices half a step apart, and the error."""
     side = np.arange(-_RADIUS, _RADIUS, _STEP)
     white = likelihood.whiten(X)
     square = 0.5 * (white**2).sum(axis=-1)
@@ -56,15 +56,15 @@ def _lattice_evidence(
         sums.append(total - square + 2 * np.log(_STEP))
     peak = likelihood.log_peak(X.shape[1])
     value = np.logaddexp(*sums) - np.log(2) + peak
-    # Outside the disc there is at most the prior's tail times the likelihood's peak.
+    # Outside the disc the mass is at most the prior's tail times the likelihood's peak.
     tail = np.exp(-0.5 * _RADIUS**2 + peak - value)
-    # The squares are expanded here, which costs rounding of their size.
+    # The squares are expanded, which costs rounding of their size.
     return value, np.abs(sums[0] - sums[1]) + gamma(300) * square + tail
 
 
 @lru_cache(maxsize=4)
 def digit_gaps(noise: float) -> DigitGaps:
-    """Everything 3-digits needs, computed once a process."""
+    """All that 3-digits needs, computed once in a process."""
     (decoder, scale), X = fitted_decoder(), load().images
     likelihood = likelihoods.Gaussian(scale=noise * scale)
     model = LatentModel(decoder, likelihood, 2)
@@ -77,34 +77,34 @@ def digit_gaps(noise: float) -> DigitGaps:
 def digit_evidence(
     instance: FittedDigits, *, gap: float = 1.0, shift: float = 0.0, excess: float = 0.0
 ) -> Comparison:
-    """Every digit: two routes to the evidence agree, and the stationary ELBO lies below."""
+    """For each digit two routes to the evidence agree, and the stationary ELBO lies below."""
     labels = load().labels
-    found = digit_gaps(instance.noise)
-    gaps = found.evidence - found.elbo
+    computed = digit_gaps(instance.noise)
+    gaps = computed.evidence - computed.elbo
     widest = int(gaps.argmax())
-    scale = np.abs(found.evidence)
-    told = (
+    scale = np.abs(computed.evidence)
+    findings = (
         f"digits, 2-d latent, exact evidence of all {len(gaps)}: mean gap to the best Gaussian's "
         f"ELBO {gaps.mean():.4f} nats, largest {gaps.max():.4f} (datum {widest}, a "
         f"{labels[widest]}), smallest {gaps.min():.4f}; mean log evidence "
-        f"{found.evidence.mean():.3f}",
+        f"{computed.evidence.mean():.3f}",
     )
     return Comparison.all_of(
         Comparison.identity(
-            found.evidence + shift,
-            found.lattice,
+            computed.evidence + shift,
+            computed.lattice,
             scale=scale,
-            cells=found.evidence_error,
-            lattice=found.lattice_error,
+            cells=computed.evidence_error,
+            lattice=computed.lattice_error,
         ),
         Comparison.at_most(
-            gap * found.elbo + excess,
-            gap * found.evidence,
+            gap * computed.elbo + excess,
+            gap * computed.evidence,
             scale=scale,
-            evidence=found.evidence_error,
-            elbo=found.elbo_error,
+            evidence=computed.evidence_error,
+            elbo=computed.elbo_error,
         ),
-        findings=told,
+        findings=findings,
     )
 
 
