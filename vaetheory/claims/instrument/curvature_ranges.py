@@ -14,7 +14,7 @@ from hypothesis.strategies import SearchStrategy
 
 from vaetheory import likelihoods
 from vaetheory._validation import Array
-from vaetheory.checking.comparison import Comparison
+from vaetheory.checking import Comparison, Proposition, wrong
 from vaetheory.checking.strategies import Vector
 from vaetheory.likelihoods.elementwise import ElementwiseLikelihood
 from vaetheory.rounding import gamma
@@ -86,6 +86,32 @@ def bends_are_bounded(scene: Bends, *, shrunk: str = "", factor: float = 0.9) ->
             ),
         ]
     return Comparison.all_of(*parts)
+
+
+BENDS_ARE_BOUNDED = Proposition(
+    label="0g",
+    title="What families say of the bend of their log densities is true",
+    statement=(
+        r"c_-(x) \le \partial_\theta^2\log p(x|\theta) \le c_+(x)"
+        r"\text{ for all } \theta,\quad \max(|c_-|, |c_+|) \le "
+        r"100\,\max_\theta|\partial_\theta^2\log p|"
+    ),
+    hypotheses=(
+        (
+            "families that are not concave, or not natural",
+            r"\text{Student's } t,\ \text{von Mises, negative binomial, Beta}",
+        ),
+    ),
+    kind="inequality",
+    instances=bends(),
+    check=bends_are_bounded,
+    controls=wrong(
+        bends_are_bounded,
+        {**{f"nine tenths of them ({name})": {"shrunk": name} for name in FAMILIES}},
+    ),
+    resolution=1e-3,
+    examples=8,
+)
 
 
 def _second_derivatives(

@@ -26,6 +26,17 @@ from vaetheory.claims.instrument.fifty_digits import Number, minus, number, prod
 from vaetheory.models import LatentModel
 from vaetheory.rounding import gamma
 
+#: Hypotheses of several propositions.
+DESIGNED = (
+    "a posterior made to order",
+    r"p(x = 1|z) = m(z),\ m \text{ a sum of Gaussian bumps and ripples in any shares}",
+)
+SEEN = (
+    "no bump between all samples",
+    r"\text{widths of at least } 2^{-6} (d = 1),\ \tfrac18 (d = 2),\ \tfrac14 (d = 3),"
+    r"\text{ or a needle at a corner of the grid}",
+)
+
 #: Log of the greatest likelihood of a part.
 _TOP = -1.0
 

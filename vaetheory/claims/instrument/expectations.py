@@ -13,9 +13,9 @@ from hypothesis.strategies import SearchStrategy
 from vaetheory._quadrature.gaussian import gaussian_expectation
 from vaetheory._quadrature.result import Integral
 from vaetheory._validation import Array
-from vaetheory.checking.comparison import Comparison
+from vaetheory.checking import Comparison, Proposition, wrong
 from vaetheory.checking.strategies import Vector
-from vaetheory.claims.instrument.evidence import Figure, covered, stated
+from vaetheory.claims.instrument.stated_errors import SHARPER, Figure, covered, stated, thousandth
 from vaetheory.rounding import gamma
 
 
@@ -134,6 +134,32 @@ def rounding_alone(found: Integral) -> Array:
     return gamma(16) * np.maximum(np.abs(found.value), 1.0)
 
 
-def thousandth(found: Integral) -> Array:
-    """A thousandth of the figure."""
-    return found.error / 1000
+EXPECTATION_IS_COVERED = Proposition(
+    label="0d",
+    title="Stated errors of expectations under Gaussians cover the truth",
+    statement=(
+        r"\big|\hat{\mathbb E}[g] - \mathbb E_{\mathcal N(0, 4I)}[g]\big|"
+        r" \le \text{the stated error},\quad g \in \{\cos kt,\ e^{at^2},\ e^{at},\ "
+        r"e^{-(t - 1)^2/2w^2},\ t^k\},\ t = z_1/2"
+    ),
+    hypotheses=(
+        ("up to three dimensions", r"d \le 3"),
+        (
+            "any budget and tolerance",
+            r"40 \text{ nodes or more, } 10^{-12} \text{ to } 10^{-1}",
+        ),
+    ),
+    kind="inequality",
+    instances=expected(),
+    check=expectation_is_covered,
+    controls=wrong(
+        expectation_is_covered,
+        {
+            "the rounding of sums alone": {"figure": rounding_alone},
+            "a thousandth of the figure": {"figure": thousandth},
+        },
+    ),
+    figure="instrument",
+    resolution=SHARPER,
+    examples=40,
+)

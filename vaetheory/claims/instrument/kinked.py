@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import autograd.numpy as anp
@@ -12,7 +13,17 @@ from hypothesis.strategies import DrawFn
 from scipy.special import log_ndtr
 
 from vaetheory import likelihoods
-from vaetheory.checking import strategies
+from vaetheory._quadrature.result import Integral
+from vaetheory.checking import Comparison, Proposition, strategies, wrong
+from vaetheory.claims.instrument.stated_errors import (
+    SHARPER,
+    Figure,
+    covered,
+    hundredth,
+    last_digit,
+    stated,
+)
+from vaetheory.evidence import log_evidence
 from vaetheory.models import LatentModel
 from vaetheory.rounding import gamma
 
@@ -71,3 +82,46 @@ def rectified(draw: DrawFn) -> Rectified:
         draw(st.sampled_from((0.125, 1.0, 0.5, 0.25))),
         draw(strategies.fractions(-8, 8, 4)),
     )
+
+
+@lru_cache(maxsize=64)
+def _kinked(scene: Rectified) -> Integral:
+    return log_evidence(scene.model, np.array([scene.x]))
+
+
+def kinks_are_covered(scenes: tuple[Rectified, ...], *, figure: Figure = stated) -> Comparison:
+    """Log evidences of rectified decoders against their closed forms."""
+    parts = []
+    for scene in scenes:
+        found = _kinked(scene)
+        truth, lost = scene.log_evidence()
+        told = float(figure(found))
+        parts.append(covered(abs(float(found.value) - truth), told, lost, size=1 + abs(truth)))
+    return Comparison.all_of(*parts)
+
+
+KINKS_ARE_COVERED = Proposition(
+    label="0a-kink",
+    title="Stated errors of log evidences cover the truth at kinks",
+    statement=(
+        r"\big|\widehat{\log p}(x) - \log p(x)\big| \le \text{the stated error},"
+        r"\quad p(x) = \sum_\pm\mathcal N(x; -w_\pm a, w_\pm^2 + \sigma^2)\,"
+        r"P(\pm(z - a) > 0\,|\,x, w_\pm)"
+    ),
+    hypotheses=(
+        ("a kink", r"f(z) = \max(w(z - a), \lambda w(z - a)),\ d = 1"),
+        ("a Gaussian", r"p(x|z) = \mathcal N(f(z), \sigma^2)"),
+    ),
+    kind="inequality",
+    instances=st.tuples(*[rectified()] * 4),
+    check=kinks_are_covered,
+    controls=wrong(
+        kinks_are_covered,
+        {
+            "the rounding of the value alone": {"figure": last_digit},
+            "a hundredth of the figure": {"figure": hundredth},
+        },
+    ),
+    uses=("0a",),
+    resolution=SHARPER,
+)

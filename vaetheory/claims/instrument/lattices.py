@@ -19,9 +19,9 @@ from vaetheory._quadrature.shifted_lattices import SHIFTS, Lattices
 from vaetheory._quadrature.tables import table
 from vaetheory._quadrature.whitened_lattice import lattice_rule
 from vaetheory._validation import Array
-from vaetheory.checking.comparison import Comparison
+from vaetheory.checking import Comparison, Proposition, wrong
 from vaetheory.claims.instrument.designed import Designed, Wave
-from vaetheory.claims.instrument.evidence import covered
+from vaetheory.claims.instrument.stated_errors import SHARPER, covered
 from vaetheory.rounding import gamma
 
 _SECOND = 0.25
@@ -76,6 +76,39 @@ def disagreement_covers(scene: Ripples | Narrow, *, share: float = 1.0) -> Compa
         off, figure, lost = _ripples(scene)
         return covered(off, share * figure, lost)
     return Comparison.all_of(*[covered(a, share * b, c) for a, b, c in _narrow(scene)])
+
+
+DISAGREEMENT_COVERS = Proposition(
+    label="0c",
+    title="By how much shifted lattices disagree says how far they are off",
+    statement=(
+        r"\Big|\frac1L\sum_l Q_l - \int g\Big| \le "
+        r"s_d\,\big(\max_l Q_l - \min_l Q_l\big) + \text{what is outside the core}"
+    ),
+    hypotheses=(
+        (
+            "on a line",
+            r"g \text{ with ripples that lattices take for constants, the second a "
+            r"quarter of the first}",
+        ),
+        (
+            "on the plane, in space",
+            r"g = \mathcal N(c, \tau^2 I),\ \tau \ge \tfrac12,\ c \text{ on a grid}",
+        ),
+    ),
+    kind="inequality",
+    instances=lattices(),
+    check=disagreement_covers,
+    controls=wrong(
+        disagreement_covers,
+        {
+            "a third of the safety factors": {"share": 1 / 3},
+            "the disagreement itself": {"share": 0.1},
+        },
+    ),
+    resolution=SHARPER,
+    examples=30,
+)
 
 
 def _hidden_best(scene: Ripples) -> tuple[float, float]:

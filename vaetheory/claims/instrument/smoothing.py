@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from vaetheory._validation import Array
-from vaetheory.checking.comparison import Comparison
-from vaetheory.claims.instrument.evidence import covered
+from vaetheory.checking import Comparison, Proposition, wrong
 from vaetheory.claims.instrument.fifty_digits import (
     Number,
     log,
@@ -24,6 +23,7 @@ from vaetheory.claims.instrument.fifty_digits import (
     ratio,
     total,
 )
+from vaetheory.claims.instrument.stated_errors import SHARPER, covered
 from vaetheory.flows import Affine, smoothed_log_density
 from vaetheory.flows.smoothing import SmoothedDensity
 
@@ -102,3 +102,31 @@ def smoothing_is_covered(scenes: tuple[NoisyLine, ...], *, figures: Figures = bo
                 covered(off(float(found.value), value), great, 0.0, size=1 + abs(float(value))),
             ]
     return Comparison.all_of(*parts)
+
+
+SMOOTHING_IS_COVERED = Proposition(
+    label="0i",
+    title="Stated errors of smoothed densities cover the truth, by every method",
+    statement=(
+        r"\big|\hat\epsilon - \epsilon\big|,\ "
+        r"\big|\widehat{\log p_\sigma}(x) - \log p_\sigma(x)\big| \le \text{the stated error},"
+        r"\quad \epsilon = \tfrac12\Big(\frac{z^2 s}{1 + s} - \log(1 + s)\Big),\ "
+        r"s = \sigma^2/w^2"
+    ),
+    hypotheses=(
+        ("a linear flow", r"x = wz,\ d = 1"),
+        ("any noise", r"\sigma/w \text{ from } 10^{-7} \text{ to } 1.5"),
+    ),
+    kind="inequality",
+    instances=st.tuples(*[noisy_lines()] * 2),
+    check=smoothing_is_covered,
+    controls=wrong(
+        smoothing_is_covered,
+        {
+            "the tolerance for the figure": {"figures": relative},
+            "the rounding of the value alone": {"figures": last_digit},
+        },
+    ),
+    uses=("0a", "0d"),
+    resolution=SHARPER,
+)

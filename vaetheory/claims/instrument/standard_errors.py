@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from vaetheory._validation import Array
-from vaetheory.checking import strategies
-from vaetheory.checking.comparison import Comparison
+from vaetheory.checking import Comparison, Proposition, strategies, wrong
 from vaetheory.checking.strategies import Vector
 from vaetheory.hessian_estimators import Estimate, jacobian_norm, price_hessian, stein_hessian
 from vaetheory.rounding import gamma
@@ -80,3 +79,31 @@ def errors_are_unbiased(
                 Comparison.identity(values.mean(), right, scale=size, rounding=gamma(200) * size)
             )
     return Comparison.all_of(*parts)
+
+
+ERRORS_ARE_UNBIASED = Proposition(
+    label="0h",
+    title="Standard errors are unbiased, however few the draws",
+    statement=(
+        r"\mathbb E[\mathrm{error}^2] = \mathbb E[(\bar X_n - \mathbb E X)^2]"
+        r" = \mathrm{Var}[X]/n,\quad n \ge 2"
+    ),
+    hypotheses=(
+        (
+            "independent draws",
+            r"\text{from a population of two or three, all samples listed}",
+        ),
+        ("the estimators of claim 4", r"\text{Stein's, Price's, the Jacobian's norm}"),
+    ),
+    kind="identity",
+    instances=populations(),
+    check=errors_are_unbiased,
+    controls=wrong(
+        errors_are_unbiased,
+        {
+            "variances divided by n": {"ddof": 0},
+            "n for its root": {"rooted": False},
+            "twice the variance": {"factor": 2.0},
+        },
+    ),
+)
