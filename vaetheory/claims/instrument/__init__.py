@@ -1,8 +1,8 @@
-"""Claim 0: what the instrument says of its own errors is true.
+"""Claim 0: the errors that this package states for its numbers cover the true errors.
 
-The other claims are judged with numbers that this package computes, and with what it says of their
-errors. Here these figures are what is judged, on instances with closed forms that are made to be
-hard for whoever estimates an error.
+The checks of the other claims rest on numbers that this package computes, and on the errors that it
+states for them. Here these errors are checked, on instances with closed forms that are chosen to be
+hard for estimates of errors.
 """
 
 from vaetheory.checking import Claim

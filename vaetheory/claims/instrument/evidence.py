@@ -1,9 +1,4 @@
-"""Checks of claim 0: stated errors of the evidence and of posterior expectations cover the truth.
-
-What is compared is the true error with the stated one. The bound is what the reference may be off
-by, and the scale is the stated error itself: an instance decides only if its reference is sharper
-than the figure that it judges.
-"""
+"""The checks of 0a, 0b and 0b-space: stated errors of log evidences cover the truth."""
 
 from __future__ import annotations
 
@@ -40,7 +35,7 @@ from vaetheory.claims.instrument.stated_errors import (
 )
 from vaetheory.evidence import MAX_NODES, log_evidence
 
-#: Evaluations that a datum may cost: all that it wants, and so few that much is left open.
+#: Budgets of evaluations for a datum: as many as it needs, and so few that much stays uncertain.
 LINE, PLANE, SPACE = (MAX_NODES, 700), (MAX_NODES, 20_000), (600_000,)
 
 
@@ -52,13 +47,13 @@ def _evidence(scene: Designed, max_nodes: int) -> Integral:
 def evidence_is_covered(
     scenes: tuple[Designed, ...], *, figure: Figure = stated, budgets: Sequence[int]
 ) -> Comparison:
-    """Log evidences of designed posteriors, within each budget, against their closed forms."""
+    """Compare log evidences of designed posteriors, within each budget, with their closed forms."""
     parts = []
     for scene, budget in product_of(scenes, budgets):
-        found = _evidence(scene, budget)
+        computed = _evidence(scene, budget)
         truth, lost = scene.log_evidence()
-        away, told = off(float(found.value), truth), float(figure(found))
-        parts.append(covered(away, told, lost, size=1 + abs(float(truth))))
+        away, claimed = off(float(computed.value), truth), float(figure(computed))
+        parts.append(covered(away, claimed, lost, size=1 + abs(float(truth))))
     return Comparison.all_of(*parts)
 
 

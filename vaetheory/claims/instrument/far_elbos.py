@@ -33,7 +33,7 @@ from vaetheory.rounding import ULP
 
 @dataclass(frozen=True)
 class FarBound(FarLine):
-    """A linear decoder on great offsets, and a posterior of some mean and variance."""
+    """A linear decoder with a large offset, and a posterior by its mean and variance."""
 
     loc: float
     variance: float
@@ -54,7 +54,7 @@ class FarBound(FarLine):
 
 @st.composite
 def far_bounds(draw: DrawFn) -> FarBound:
-    """Great offsets, small scales; posteriors displaced, or so narrow that all nodes are one."""
+    """Large offsets and small scales; displaced posteriors, or so narrow that nodes coincide."""
     slope = draw(st.sampled_from((3.0, 0.7, 100.3, 1e-6)))
     return FarBound(
         slope,
@@ -68,7 +68,7 @@ def far_bounds(draw: DrawFn) -> FarBound:
 
 @st.composite
 def displaced(draw: DrawFn) -> FarBound:
-    """A flat decoder and a posterior far from the prior: the divergence is all there is."""
+    """A flat decoder and a posterior far from the prior, so that the divergence dominates."""
     loc = draw(st.sampled_from((31234.7, 777.7, 1.2e5)))
     return FarBound(1e-6, 0.3, 1.0, 0.25, loc, draw(st.sampled_from((0.7, 1e-3))))
 
@@ -82,28 +82,28 @@ def _far(scene: FarBound) -> Integral:
 @lru_cache(maxsize=64)
 def _far_divergence(scene: FarBound) -> Integral:
     posterior = Posterior(np.array([[scene.loc]]), np.array([[[scene.variance]]]))
-    found = posterior_kl(scene.model, np.array([[scene.x]]), posterior)
-    return found.reshape(())
+    computed = posterior_kl(scene.model, np.array([[scene.x]]), posterior)
+    return computed.reshape(())
 
 
 def bound_rounding_is_covered(
     scenes: tuple[FarBound, ...], *, figure: Figure = stated
 ) -> Comparison:
-    """ELBOs, and KLs to the posterior, of linear models against fifty digits."""
+    """Compare ELBOs, and KLs to the posterior, of linear models with values of fifty digits."""
     parts = []
     for scene in scenes:
         likelihood, divergence, evidence = scene.terms()
         bound = total((likelihood, minus(divergence)))
         routes = ((_far(scene), bound), (_far_divergence(scene), total((evidence, minus(bound)))))
-        for found, truth in routes:
-            away = off(float(found.value), truth)
-            parts.append(covered(away, float(figure(found)), 0.0, size=1 + abs(float(truth))))
+        for computed, truth in routes:
+            away = off(float(computed.value), truth)
+            parts.append(covered(away, float(figure(computed)), 0.0, size=1 + abs(float(truth))))
     return Comparison.all_of(*parts)
 
 
-def last_digits(found: Integral) -> Array:
+def last_digits(computed: Integral) -> Array:
     """Four units in the last place of the value."""
-    return 4 * ULP * (1 + np.abs(found.value))
+    return 4 * ULP * (1 + np.abs(computed.value))
 
 
 ROUNDING_IS_COVERED = Proposition(

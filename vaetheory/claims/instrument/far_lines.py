@@ -1,4 +1,4 @@
-"""The check of 0a-rounding: stated errors cover rounding on great offsets and far data."""
+"""The check of 0a-rounding: stated errors cover rounding at large offsets and far data."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from vaetheory.models import LatentModel
 
 @dataclass(frozen=True)
 class FarLine:
-    """A linear decoder w z + b of one latent, a Gaussian of some scale, and x - b, all as drawn."""
+    """A linear decoder w z + b of one latent dimension, the scale of a Gaussian, and x - b."""
 
     slope: float
     bias: float
@@ -70,7 +70,7 @@ class FarLine:
 
 @st.composite
 def far_lines(draw: DrawFn) -> FarLine:
-    """Narrow posteriors on great offsets, and data far out: all that is lost is rounding."""
+    """Narrow posteriors at large offsets, and data far out, where all errors are rounding."""
     slope = draw(st.sampled_from((3.0, 0.75, 1000.0)))
     scale = draw(st.sampled_from((1e-3, 1e-5, 1e-6)))
     bias = draw(st.sampled_from((0.3, 1e3, 1e6, 3e4)))
@@ -78,7 +78,7 @@ def far_lines(draw: DrawFn) -> FarLine:
 
 
 def rounding_is_covered(scenes: tuple[FarLine, ...], *, figure: Figure = stated) -> Comparison:
-    """Log evidences, by quadrature and in closed form, and means against fifty digits."""
+    """Compare log evidences by quadrature and in closed form, and means, with fifty digits."""
     parts = []
     for scene in scenes:
         truth = scene.log_evidence()
@@ -87,8 +87,8 @@ def rounding_is_covered(scenes: tuple[FarLine, ...], *, figure: Figure = stated)
             (_closed_evidence, truth),
             (_far_mean, scene.mean()),
         ):
-            found = route(scene)
-            parts.append(covered(off(float(found.value), exact), float(figure(found)), 0.0))
+            computed = route(scene)
+            parts.append(covered(off(float(computed.value), exact), float(figure(computed)), 0.0))
     return Comparison.all_of(*parts)
 
 

@@ -1,4 +1,4 @@
-"""Instances of 0a-kink: rectified decoders, whose evidence is two pieces of a normal law."""
+"""The check of 0a-kink: rectified decoders, whose evidence is two pieces of a normal law."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from vaetheory.rounding import gamma
 
 @dataclass(frozen=True)
 class Rectified:
-    """f(z) = max(slope (z - kink), leak slope (z - kink)), a Gaussian of some scale, and x."""
+    """f(z) = max(slope (z - kink), leak slope (z - kink)), the scale of a Gaussian, and x."""
 
     slope: float
     kink: float
@@ -61,17 +61,17 @@ class Rectified:
             level = -0.5 * (np.log(2 * np.pi * variance) + away**2 / variance)
             edge = side * (mean - self.kink) / width
             logs.append(float(level + log_ndtr(edge)))
-            # Far out on the wrong side log_ndtr is -edge^2 / 2, and off by what its argument is.
+            # Far out on the wrong side log_ndtr is -edge^2 / 2, and has the error of its argument.
             steep = max(-edge, 0.0) + np.exp(-0.5 * edge**2)
             sizes.append(1.0 + abs(level) + steep * (abs(mean) + abs(self.kink)) / width)
         value = float(np.logaddexp.reduce(logs))
-        # Each piece counts with its share.
+        # Each piece has the weight of its share.
         return value, gamma(16) * float(np.exp(np.array(logs) - value) @ np.array(sizes))
 
 
 @st.composite
 def rectified(draw: DrawFn) -> Rectified:
-    """Kinks anywhere, next to dyadic numbers among them; leaks from none to a fold."""
+    """Kinks at and beside dyadic numbers; leaks from zero to a fold."""
     place = draw(st.sampled_from((0.25, 0.0, 0.5, 1.0, 0.75)))
     beside = draw(st.sampled_from((0.0, -0.001, 0.0005, 0.013, -0.002)))
     sign = draw(st.sampled_from((1.0, -1.0)))
@@ -90,13 +90,15 @@ def _kinked(scene: Rectified) -> Integral:
 
 
 def kinks_are_covered(scenes: tuple[Rectified, ...], *, figure: Figure = stated) -> Comparison:
-    """Log evidences of rectified decoders against their closed forms."""
+    """Compare log evidences of rectified decoders with their closed forms."""
     parts = []
     for scene in scenes:
-        found = _kinked(scene)
+        computed = _kinked(scene)
         truth, lost = scene.log_evidence()
-        told = float(figure(found))
-        parts.append(covered(abs(float(found.value) - truth), told, lost, size=1 + abs(truth)))
+        claimed = float(figure(computed))
+        parts.append(
+            covered(abs(float(computed.value) - truth), claimed, lost, size=1 + abs(truth))
+        )
     return Comparison.all_of(*parts)
 
 

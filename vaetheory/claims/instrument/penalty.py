@@ -27,7 +27,7 @@ from vaetheory.constant_variance import constant_variance_penalty
 
 @dataclass(frozen=True)
 class Diagonals:
-    """Hessians that are diagonal, `(N, d)`: a scale times one plus small or great variations."""
+    """Diagonal Hessians `(N, d)`: a scale times one plus small or large variations."""
 
     scales: Vector
     variations: tuple[Vector, ...]
@@ -38,19 +38,19 @@ class Diagonals:
         return np.array(self.scales) * (1 + self.unit * np.array(self.variations))
 
     def penalty(self) -> Number:
-        """1/2 sum over the axes of log of the mean less the mean of logs, to fifty digits."""
-        found = []
+        """1/2 sum over the axes of (log of the mean - mean of the logs), to fifty digits."""
+        terms = []
         for column in self.entries().T:
             values = [number(v) for v in column]
             count = number(float(len(values)))
             mean = ratio(total(values), count)
-            found.append(total((log(mean), minus(ratio(total(map(log, values)), count)))))
-        return ratio(total(found), number(2.0))
+            terms.append(total((log(mean), minus(ratio(total(map(log, values)), count)))))
+        return ratio(total(terms), number(2.0))
 
 
 @st.composite
 def diagonals(draw: DrawFn) -> Diagonals:
-    """Two to five diagonals of one or two axes, nearly equal or far from it."""
+    """Two to five diagonals of one or two axes, nearly equal or very different."""
     dim, count = draw(st.integers(1, 2)), draw(st.integers(2, 5))
     rows = draw(st.tuples(*[strategies.vectors(dim, 0, 12, 4)] * count))
     assume(len(set(rows)) > 1)
@@ -62,11 +62,11 @@ def diagonals(draw: DrawFn) -> Diagonals:
 
 
 def penalty_is_covered(scene: Diagonals, *, share: float = 1.0) -> Comparison:
-    """The penalty of a constant variance against fifty digits."""
-    found, truth = constant_variance_penalty(scene.entries()), scene.penalty()
-    away = off(float(found.value), truth)
-    # Nought is exact: the penalty of Hessians that rounding made equal.
-    return covered(away, share * float(found.error), 0.0, size=float(truth))
+    """Compare the penalty of a constant variance with its value of fifty digits."""
+    computed, truth = constant_variance_penalty(scene.entries()), scene.penalty()
+    away = off(float(computed.value), truth)
+    # The penalty may be exactly zero, of Hessians that are equal after rounding.
+    return covered(away, share * float(computed.error), 0.0, size=float(truth))
 
 
 PENALTY_IS_COVERED = Proposition(

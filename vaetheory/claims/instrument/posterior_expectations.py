@@ -46,7 +46,7 @@ from vaetheory.claims.instrument.stated_errors import (
 )
 from vaetheory.evidence import posterior_expectation
 
-#: Frequencies of the waves whose expectations are asked for: slow, and nearly one cycle a node.
+#: Frequencies of the waves in the expectations: slow, and nearly one cycle for each node.
 _FREQUENCIES = (3.0, 36.0)
 
 
@@ -64,28 +64,28 @@ def bumps(scenes: SearchStrategy[Designed]) -> SearchStrategy[Designed]:
 
 
 def on_a_broad_bump(scenes: SearchStrategy[Designed]) -> SearchStrategy[Designed]:
-    """A bump on a floor, the floor replaced by a bump that is as good as flat."""
+    """A bump on a floor, with a very broad bump in place of the floor."""
     return scenes.map(lambda d: Designed((d.parts[0], Bump(d.parts[1].log_share, (0.0,), (64.0,)))))
 
 
 def expectations(scene: Designed) -> list[Number]:
-    """Their posterior means to fifty digits, of a posterior on a line made of bumps."""
+    """The posterior means of `observed` to fifty digits, for a posterior of bumps on a line."""
     masses = scene.masses()
     whole, one, half = total(masses), number(1.0), number(0.5)
     sums = [number(0.0)] * (2 + len(_FREQUENCIES))
     for mass, part in zip(masses, scene.parts, strict=True):
         if not isinstance(part, Bump):
             raise TypeError("expected bumps")
-        # Under the bump's share of the posterior z is N(mean, variance).
+        # In the bump's share of the posterior, z has the law N(mean, variance).
         square = product(number(part.width[0]), number(part.width[0]))
         mean = ratio(number(part.centre[0]), total((one, square)))
         variance = ratio(square, total((one, square)))
-        found = [total((product(mean, mean), variance)), mean]
+        moments = [total((product(mean, mean), variance)), mean]
         for frequency in map(number, _FREQUENCIES):
             fall = exp(minus(product(half, frequency, frequency, variance)))
-            found.append(product(fall, cos(product(frequency, mean))))
+            moments.append(product(fall, cos(product(frequency, mean))))
         share = ratio(mass, whole)
-        sums = [total((a, product(share, b))) for a, b in zip(sums, found, strict=True)]
+        sums = [total((a, product(share, b))) for a, b in zip(sums, moments, strict=True)]
     return sums
 
 
@@ -97,13 +97,15 @@ def _expectation(scene: Designed, max_nodes: int) -> Integral:
 def expectation_is_covered(
     scenes: tuple[Designed, ...], *, figure: Figure = stated, budgets: Sequence[int]
 ) -> Comparison:
-    """Posterior expectations, within each budget, against closed forms."""
+    """Compare posterior expectations, within each budget, with closed forms."""
     parts = []
     for scene, budget in product_of(scenes, budgets):
-        found = _expectation(scene, budget)
-        for value, told, truth in zip(found.value, figure(found), expectations(scene), strict=True):
+        computed = _expectation(scene, budget)
+        for value, claimed, truth in zip(
+            computed.value, figure(computed), expectations(scene), strict=True
+        ):
             away = off(float(value), truth)
-            parts.append(covered(away, float(told), 0.0, size=1 + abs(float(truth))))
+            parts.append(covered(away, float(claimed), 0.0, size=1 + abs(float(truth))))
     return Comparison.all_of(*parts)
 
 

@@ -62,7 +62,7 @@ class WavyBound:
 def wavy_bounds(draw: DrawFn) -> WavyBound:
     """Sines of few or many cycles within the posterior, at fine and coarse tolerances."""
     dim = draw(st.sampled_from((1, 1, 2)))
-    # Half-way between two rules: the first takes these waves for other ones, the next does not.
+    # Between two rules: the first one aliases these waves, the next one does not.
     frequency = st.sampled_from((3.25, 7.0, 3.5, 6.5, 3.75, 7.25, 0.5))
     return WavyBound(
         draw(st.tuples(*[frequency] * dim)),
@@ -82,22 +82,22 @@ def _wavy(scene: WavyBound) -> Integral:
 
 
 def bound_is_covered(scenes: tuple[WavyBound, ...], *, figure: Figure = stated) -> Comparison:
-    """The ELBOs of sines against their closed form."""
+    """Compare the ELBOs of sines with their closed form."""
     parts = []
     for scene in scenes:
-        found = _wavy(scene)
+        computed = _wavy(scene)
         truth, size = scene.elbo()
-        # The cosine's argument is rounded at its own size.
+        # The argument of the cosine has rounding of its own size.
         turns = 2 * float(np.abs(scene.frequency) @ np.abs(scene.loc)) + 4
         lost = gamma(16 + 2 * turns) * size
-        away = abs(float(found.value) - truth)
-        parts.append(covered(away, float(figure(found)), lost, size=8 * size))
+        away = abs(float(computed.value) - truth)
+        parts.append(covered(away, float(figure(computed)), lost, size=8 * size))
     return Comparison.all_of(*parts)
 
 
-def rounding_alone(found: Integral) -> Array:
+def rounding_alone(computed: Integral) -> Array:
     """A few units in the last place of the value, and no quadrature."""
-    return 16 * ULP * (1 + np.abs(found.value))
+    return 16 * ULP * (1 + np.abs(computed.value))
 
 
 ELBO_IS_COVERED = Proposition(

@@ -1,4 +1,4 @@
-"""Checks of 0i: stated errors of smoothed densities cover the truth, by each of the methods."""
+"""The check of 0i: stated errors of smoothed densities cover the truth, by each of the methods."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from vaetheory.claims.instrument.stated_errors import SHARPER, covered
 from vaetheory.flows import Affine, smoothed_log_density
 from vaetheory.flows.smoothing import SmoothedDensity
 
-#: An error figure of a density: of the excess and of the value.
+#: Two error figures of a density, of the excess and of the value.
 Figures = Callable[[SmoothedDensity], tuple[Array, Array]]
 METHODS = ("series", "quadrature", "evidence", "auto")
 
@@ -59,7 +59,7 @@ class NoisyLine:
 
 
 def noisy_lines() -> SearchStrategy[NoisyLine]:
-    """Slopes and data of any size; noise from where rounding is all to where the series ends."""
+    """Slopes and data of any size; noise from tiny to where the series fails."""
     return st.builds(
         NoisyLine,
         st.sampled_from((1.0, 0.3, 1e3, 1e-3)),
@@ -74,32 +74,32 @@ def _smoothed(scene: NoisyLine, method: str) -> SmoothedDensity:
     return smoothed_log_density(Affine([scene.slope]), x, scene.scale, method=method)
 
 
-def both(found: SmoothedDensity) -> tuple[Array, Array]:
-    """The figures as they are stated."""
-    return found.excess_error, found.error
+def both(computed: SmoothedDensity) -> tuple[Array, Array]:
+    """The stated errors."""
+    return computed.excess_error, computed.error
 
 
-def relative(found: SmoothedDensity, *, rtol: float = 1e-12) -> tuple[Array, Array]:
+def relative(computed: SmoothedDensity, *, rtol: float = 1e-12) -> tuple[Array, Array]:
     """A tolerance relative to the excess, whether or not it was reached."""
-    return rtol * np.abs(found.excess), found.error
+    return rtol * np.abs(computed.excess), computed.error
 
 
-def last_digit(found: SmoothedDensity) -> tuple[Array, Array]:
-    """The rounding of the value alone."""
-    return found.excess_error, 1e-16 * np.abs(found.value)
+def last_digit(computed: SmoothedDensity) -> tuple[Array, Array]:
+    """The rounding of the value only."""
+    return computed.excess_error, 1e-16 * np.abs(computed.value)
 
 
 def smoothing_is_covered(scenes: tuple[NoisyLine, ...], *, figures: Figures = both) -> Comparison:
-    """Excess and value by every method against fifty digits."""
+    """Compare excess and value by every method with fifty digits."""
     parts = []
     for scene in scenes:
         excess, value = scene.exact()
         for method in METHODS:
-            found = _smoothed(scene, method)
-            small, great = (float(f) for f in figures(found))
+            computed = _smoothed(scene, method)
+            small, great = (float(f) for f in figures(computed))
             parts += [
-                covered(off(float(found.excess), excess), small, 0.0, size=abs(float(excess))),
-                covered(off(float(found.value), value), great, 0.0, size=1 + abs(float(value))),
+                covered(off(float(computed.excess), excess), small, 0.0, size=abs(float(excess))),
+                covered(off(float(computed.value), value), great, 0.0, size=1 + abs(float(value))),
             ]
     return Comparison.all_of(*parts)
 

@@ -19,47 +19,47 @@ from vaetheory.rounding import ULP
 #: The resolution: the error of a reference is at most this share of the stated error it judges.
 SHARPER = 0.09
 
-#: An error figure, made of what a routine returned.
+#: An error figure, computed from the result of a routine.
 Figure = Callable[[Integral], Array]
 
 
-def stated(found: Integral) -> Array:
-    """The error figure itself."""
-    return found.error
+def stated(computed: Integral) -> Array:
+    """The stated error."""
+    return computed.error
 
 
-def half(found: Integral) -> Array:
-    """Half of it."""
-    return found.error / 2
+def half(computed: Integral) -> Array:
+    """Half of the stated error."""
+    return computed.error / 2
 
 
-def hundredth(found: Integral) -> Array:
-    """A hundredth of it."""
-    return found.error / 100
+def hundredth(computed: Integral) -> Array:
+    """A hundredth of the stated error."""
+    return computed.error / 100
 
 
-def tolerance(found: Integral) -> Array:
-    """What was asked for, 1e-10, whether or not it was reached."""
-    return np.full_like(found.error, 1e-10)
+def tolerance(computed: Integral) -> Array:
+    """The requested tolerance, 1e-10, whether or not it was reached."""
+    return np.full_like(computed.error, 1e-10)
 
 
-def last_digit(found: Integral) -> Array:
-    """The rounding of the value alone."""
-    return ULP * np.abs(found.value)
+def last_digit(computed: Integral) -> Array:
+    """The rounding of the value only."""
+    return ULP * np.abs(computed.value)
 
 
 def covered(off: float, figure: float, lost: float, *, size: float = 1.0) -> Comparison:
-    """A true error `off` is at most the stated `figure`, up to what the reference has `lost`.
+    """Check that the true error `off` is at most `figure`, up to the error `lost` of the reference.
 
-    A figure below some hundred units in the last place of the value's `size` is not judged.
+    A figure below 256 units in the last place of the value's `size` does not decide.
     """
     if not np.isfinite(figure):
-        # That nothing is known is always true.
+        # An infinite error makes no statement.
         return Comparison.identity(0.0, 0.0, scale=1.0)
     least = 256 * ULP * size
     return Comparison.at_most(off, figure, scale=max(figure, least), reference=lost)
 
 
-def thousandth(found: Integral) -> Array:
-    """A thousandth of the figure."""
-    return found.error / 1000
+def thousandth(computed: Integral) -> Array:
+    """A thousandth of the stated error."""
+    return computed.error / 1000

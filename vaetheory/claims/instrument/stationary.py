@@ -26,7 +26,7 @@ from vaetheory.rounding import gamma
 
 @dataclass(frozen=True)
 class Counts:
-    """Poisson counts with log rate w z + b: a posterior whose best Gaussian has two equations."""
+    """Poisson counts with log rate w z + b, where two equations determine the best Gaussian."""
 
     slope: float
     bias: float
@@ -41,18 +41,18 @@ class Counts:
         return LatentModel(decoders.Affine([[self.slope]], [self.bias]), likelihoods.Poisson(), 1)
 
     def elbo(self, m: float, s: float) -> float:
-        """The ELBO of N(m, s) but for log x!."""
+        """The ELBO of N(m, s) without the term log x!."""
         rate = np.exp(self.slope * m + self.bias + 0.5 * self.slope**2 * s)
         divergence = 0.5 * (s + m * m - 1 - np.log(s))
         return float(self.x * (self.slope * m + self.bias) - rate - divergence)
 
     def best(self) -> tuple[float, float]:
-        """The greatest ELBO but for log x!, by Newton's method, and the size of its terms."""
+        """The greatest ELBO without log x!, by Newton's method, and the size of its terms."""
         m, s, w = 0.0, 1 / (1 + self.slope**2 * max(self.x, 1.0)), self.slope
         m = (np.log(max(self.x, 0.5)) - self.bias) / w if w else 0.0
         for _ in range(200):
             rate = np.exp(w * m + self.bias + 0.5 * w * w * s)
-            # Stationary: m = w (x - rate), 1 / s = 1 + w^2 rate; the second by itself is monotone.
+            # Stationary points solve m = w (x - rate) and 1 / s = 1 + w^2 rate.
             slope = np.array([w * (self.x - rate) - m, 0.5 * (1 / s - 1 - w * w * rate)])
             bend = np.array(
                 [
@@ -68,7 +68,7 @@ class Counts:
 
 @st.composite
 def counts(draw: DrawFn) -> Counts:
-    """Small and large counts, steep and flat, from starts far off, at coarse tolerances."""
+    """Small and large counts, steep and flat decoders, far starts, coarse tolerances."""
     return Counts(
         draw(st.sampled_from((1.0, 0.5, 2.0, -1.0))),
         draw(st.sampled_from((0.0, 1.0, -2.0))),
@@ -90,34 +90,34 @@ def _linear(scene: FarLine) -> StationaryPosterior:
     return stationary_posterior(scene.model, np.array([scene.x]))
 
 
-def stated_too(found: StationaryPosterior) -> Array:
-    """The error figure itself."""
-    return found.error
+def stated_error(computed: StationaryPosterior) -> Array:
+    """The stated error."""
+    return computed.error
 
 
 def stationary_is_covered(
     scenes: tuple[Counts | FarLine, ...],
     *,
-    figure: Callable[[StationaryPosterior], Array] = stated_too,
+    figure: Callable[[StationaryPosterior], Array] = stated_error,
 ) -> Comparison:
-    """The stationary ELBO against the greatest one: what was left to gain is in its error.
+    """Compare the stationary ELBO with the greatest one, which is within its stated error.
 
-    Of a linear model that is the log evidence, of which only rounding is lost.
+    In a linear model the greatest one is the log evidence, and only rounding is lost.
     """
     parts = []
     for scene in scenes:
         if isinstance(scene, FarLine):
             linear, evidence = _linear(scene), scene.log_evidence()
             away = off(float(linear.value), evidence)
-            told = float(figure(linear))
-            parts.append(covered(away, told, 0.0, size=1 + abs(float(evidence))))
+            claimed = float(figure(linear))
+            parts.append(covered(away, claimed, 0.0, size=1 + abs(float(evidence))))
             continue
-        found = _stationary(scene)
+        computed = _stationary(scene)
         constant = float(_log_factorial(scene.x))
         truth, size = scene.best()
-        away = abs(float(found.value) - (truth - constant))
+        away = abs(float(computed.value) - (truth - constant))
         lost = gamma(24) * (size + constant)
-        parts.append(covered(away, float(figure(found)), lost, size=size + constant))
+        parts.append(covered(away, float(figure(computed)), lost, size=size + constant))
     return Comparison.all_of(*parts)
 
 
@@ -125,14 +125,14 @@ def _log_factorial(x: float) -> float:
     return float(np.log(np.arange(1.0, x + 1)).sum())
 
 
-def without_deficit(found: StationaryPosterior) -> Array:
-    """The error of the ELBO alone."""
-    return found.error - 4 * found.deficit
+def without_deficit(computed: StationaryPosterior) -> Array:
+    """The stated error without the deficit."""
+    return computed.error - 4 * computed.deficit
 
 
-def tenth_of_deficit(found: StationaryPosterior) -> Array:
-    """A tenth of what is left to gain."""
-    return found.error - 3.9 * found.deficit
+def tenth_of_deficit(computed: StationaryPosterior) -> Array:
+    """The stated error with a tenth of the deficit."""
+    return computed.error - 3.9 * computed.deficit
 
 
 DEFICIT_IS_COVERED = Proposition(
