@@ -66,6 +66,6 @@ def fitted_decoder() -> tuple[Decoder, float]:
 
 @dataclass(frozen=True)
 class FittedDigits:
-    """The fitted model, looked at with its noise scaled by a factor."""
+    """The fitted model with its noise scaled by a factor."""
 
     noise: float

@@ -1,4 +1,4 @@
-"""Decoders whose metric g = J^T J varies over the latent space, and by how much it does."""
+"""Decoders whose metric g = J^T J varies over the latent space, and the slope of the metric."""
 
 from __future__ import annotations
 

@@ -33,17 +33,17 @@ _RADII = {1: Fraction(1, 8 * 10**30), 2: Fraction(1, 8 * 10**12)}
 
 
 def domain_for(inputs: Inputs) -> dict[str, Any]:
-    """Find where the integrand is; FLINT is loaded here only."""
+    """Find the domain of the integrand; only this needs FLINT."""
     from vaetheory.certify._prover import domain_of
 
     model, x = model_of(inputs)
     bits = bits_of(_RADII[model.latent_dim])
-    # A tail that shows: far below the radius, yet no number that nobody could miss.
+    # Ten more bits than the radius: the tail is far below it, but not negligibly small.
     return {"domain": write_domain(domain_of(model, x, bits + 10))}
 
 
 def evidence(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved]:
-    """The log evidence, and what the domain leaves outside."""
+    """The log evidence, and the bound of the integral outside the domain."""
     model, x = model_of(inputs)
     if model.latent_dim not in _RADII:
         raise ValueError(f"model: expected 1 or 2 latent dimensions, got {model.latent_dim}")
@@ -77,7 +77,7 @@ EVIDENCE = Certified(
         {"model": {"decoder": TANH, "likelihood": {"kind": "bernoulli"}}, "x": ["1", "0"]},
         {"model": {"decoder": TANH, "likelihood": {"kind": "poisson"}}, "x": ["3", "0"]},
         scene(_WAVES, ["0.5", "0.3"], ["0.3", "0.2"]),
-        # Forty standard deviations of the prior out.
+        # Forty standard deviations of the prior.
         scene(_LINE, ["40", "80.01"], "0.01"),
         scene(_SURFACE, ["0.5", "0.25"], "1"),
     ),
@@ -126,7 +126,7 @@ def _split(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved]
     total = found["log_evidence"]
     kl_low, kl_high = relative.lower + total.lower, relative.upper + total.upper  # type: ignore[union-attr]
     demand(kl_low > 0, "the divergence is positive")
-    # The evidence cancels: what is compared is the ELBO with minus the integral.
+    # The evidence cancels: the ELBO is compared with minus the integral.
     demand(elbo.lower <= -relative.lower and -relative.upper <= elbo.upper, "the parts add up")
     return found | {
         "elbo": elbo,

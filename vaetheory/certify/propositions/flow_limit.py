@@ -14,7 +14,7 @@ from vaetheory.certify.enclosure import Range, dyadic
 from vaetheory.certify.propositions.base import Certified, Inputs, Proved, demand, list_texts
 
 _RADIUS = Fraction(1, 10**31)
-# Standard deviations of the noise within which the density is looked at on boxes.
+# Standard deviations of the noise within which the density is enclosed on boxes.
 _SPAN = 10
 _PIECES = 20
 
@@ -60,11 +60,11 @@ def numerators(f: Coefficients, most: int) -> list[Coefficients]:
 
 
 def _at(F: Arithmetic, a: Sequence[Fraction], z: Number) -> Number:
-    """A polynomial on a box, about its middle: the narrower the box, the tighter."""
+    """Enclose a polynomial on a box, about its middle; a narrower box gives a tighter enclosure."""
     low, high = F.bounds(z)
     middle = dyadic((low + high) / 2, 40)
     shifted = list(a)
-    # Horner's scheme, again and again: the coefficients about the middle.
+    # Repeated Horner's scheme gives the coefficients about the middle.
     for i in range(len(shifted)):
         for j in range(len(shifted) - 2, i - 1, -1):
             shifted[j] += middle * shifted[j + 1]
@@ -126,9 +126,9 @@ class _Flow:
 def _smoothed(F: Arithmetic, flow: _Flow, k: int, x: Fraction, sigma: Fraction) -> Number:
     """E p^(k)(x + tau eps) for all tau in [0, sigma] at once, times sqrt(2 pi).
 
-    Within the span the mean of values on boxes with weights that are not known lies in their hull;
-    for a tighter one the pieces are weighted from the middle outwards: p^(k) = p^(k)(x) + its
-    change, whose size on a piece counts at most with the chance of being that far out.
+    Within the span, a mean of values on boxes with unknown weights lies in their hull. For a
+    tighter enclosure the pieces are weighted from the middle outwards: p^(k) is p^(k)(x) plus its
+    change, and the weight of the change on a piece is at most the chance of being so far out.
     """
     centre = flow.preimage(x)
     at_x = _value(flow.f, centre)
@@ -146,12 +146,12 @@ def _smoothed(F: Arithmetic, flow: _Flow, k: int, x: Fraction, sigma: Fraction) 
         change = F.magnitude(box - value)
         if not F.finite(change):
             raise NotProved("a derivative of the density is not enclosed")
-        # P(|eps| > t) <= 2 exp(-t^2 / 2), t the piece's inner end in standard deviations.
+        # P(|eps| > t) <= 2 exp(-t^2 / 2), where t is the inner end of the piece in deviations.
         chance = F.exact(1)
         inner = Fraction(i * _SPAN, _PIECES)
         if inner > 1:
             chance = 2 * F.exp(F.exact(-inner * inner / 2))
-        # Both have no width, so that one of the two is proved the greater.
+        # Both have no width, so that it can be proved which one is greater.
         if F.less(before, change):
             total = F.widen(total, (change - before) * chance)
             before = change

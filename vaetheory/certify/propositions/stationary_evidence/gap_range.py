@@ -28,7 +28,7 @@ _REACH = 12.0
 def potential(curve: Matrix, z0: Fraction) -> Potential:
     """V(u, s) = (z0 + s u)^2 / 2 + |f(z0 + s u) - f(z0)|^2 / 2 s^2, from f's coefficients.
 
-    `curve` has a row a power of z, from the constant up.
+    `curve` has a row for each power of z, from the constant up.
     """
     out: Potential = {}
     # Taylor's coefficients at z0 give u^k s^(k-1) of the quotient.
@@ -67,7 +67,7 @@ def by_powers(F: Arithmetic, v: Potential, s: Number) -> dict[int, Number]:
 
 
 class _Scaled(Objective):
-    """-E V + 1/2 log w for u ~ N(a, w): the ELBO in u = (z - z0) / s, less what does not vary."""
+    """-E V + 1/2 log w for u ~ N(a, w): the ELBO in u = (z - z0) / s without its constants."""
 
     def __init__(self, F: Arithmetic, v: Potential, s: Number) -> None:
         super().__init__(F, 1)
@@ -225,9 +225,9 @@ def _tangent(curve: Matrix, z0: Fraction) -> list[Fraction]:
 
 
 def _box(metric: Fraction) -> Candidate:
-    """Where u = (z - z0) / s is looked for, in mean and variance; the sentence gives its size."""
+    """The box of mean and variance in which u = (z - z0) / s is searched."""
     shift = (metric.numerator.bit_length() - metric.denominator.bit_length()) // 2 + 30
-    # Near 1 / 4 |f'|; few digits, and it is these that are written down.
+    # About 1 / 4 |f'|, rounded to the few digits that are written down.
     mean = math.isqrt(math.floor(Fraction(4) ** shift / metric)) * Fraction(2) ** (-shift - 2)
     return Candidate((Fraction(0), 1 / metric), (dyadic(mean, 8), dyadic(1 / (4 * metric), 8)))
 

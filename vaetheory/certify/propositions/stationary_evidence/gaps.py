@@ -48,7 +48,7 @@ def _prepare(inputs: Inputs) -> dict[str, Any]:
 
 
 def _prepare_mirrored(inputs: Inputs) -> dict[str, Any]:
-    """As `_prepare`, with the mirror image of the maximiser on the right as the other one."""
+    """As `_prepare`; the other maximiser is the mirror image of the one on the right."""
     found = _prepare(inputs)
     right = found["points"][-1]
     left = {
@@ -69,7 +69,7 @@ def _prove(
     tight: list[Candidate],
     wide: list[Candidate],
 ) -> dict[str, Proved]:
-    """Evidence, each maximiser and the ELBO there, and that there is no other of its height."""
+    """Enclose evidence, maximisers and ELBO, and prove that there is no other maximiser."""
     if model.latent_dim != 1:
         raise ValueError(f"model: expected 1 latent dimension, got {model.latent_dim}")
     centres = [c.centre[0] for c in tight]

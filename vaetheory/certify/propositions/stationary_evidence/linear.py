@@ -45,7 +45,7 @@ class _Linear:
         self.pull = tuple(_exact.dot(row, self.away) for row in back)
         self.mean = tuple(_exact.dot(row, self.pull) for row in self.S)
         self.marginal = _add(_exact.product(self.W, _exact.transpose(self.W)), self.noise)
-        # The gradient in the mean, W^T Lambda^-1 (x - b - W m) - m, and that in S, of their own.
+        # The gradients in the mean, W^T Lambda^-1 (x - b - W m) - m, and in S, computed anew.
         for p, row, m in zip(self.pull, self.metric, self.mean, strict=True):
             demand(p - _exact.dot(row, self.mean) - m == 0, "the mean is stationary")
         demand(_exact.inverse(self.S) == self.A, "the covariance is stationary")
@@ -57,7 +57,7 @@ class _Linear:
         return _exact.dot(self.away, [_exact.dot(row, self.away) for row in rows])
 
     def elbo_square(self, S: Matrix) -> Fraction:
-        """-2 ELBO of N(m, S) less its logarithms."""
+        """-2 ELBO of N(m, S) without its logarithms."""
         fitted = [_exact.dot(row, self.mean) for row in self.W]
         left = [a - f for a, f in zip(self.away, fitted, strict=True)]
         misfit = _exact.dot(left, [_exact.dot(row, left) for row in self.precision])

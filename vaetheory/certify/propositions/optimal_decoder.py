@@ -1,4 +1,4 @@
-"""1a: what any other decoder loses against the closed form."""
+"""1a: what another decoder loses compared with the closed form."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _RADIUS = Fraction(1, 8 * 10**30)
 def optimal(F: Arithmetic, x: Vector, codes: Vector, s: Fraction, z: Number) -> Number:
     """f*(z), the data weighted by N(z; m_n, s^2), whose common factor cancels."""
     total, mean = F.exact(0), F.exact(0)
-    # About the code that is nearest to z, so that no weight is large.
+    # Relative to the code that is nearest to z, so that no weight is large.
     middle = sum(F.floats(F.real(z))) / 2
     base = min(codes, key=lambda m: abs(float(m) - middle))
     for value, m in zip(x, codes, strict=True):
