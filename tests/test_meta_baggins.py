@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from noticing import PROPOSITIONS, assert_noticed, scale_result
 
 from vaetheory import decoders
+from vaetheory.checking.batches import Batch
 from vaetheory.checking.runner import run_proposition
 from vaetheory.claims.baggins import bounded, curvature, presumed_noise
-from vaetheory.claims.bilbo.scenes import Batch
 
 # The attribute `baggins` of its package is the function, not its module.
 BAGGINS = sys.modules["vaetheory.bounds.bounded_likelihood"]

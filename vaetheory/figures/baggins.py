@@ -16,6 +16,7 @@ from vaetheory._gaussians import LOG_2PI
 from vaetheory._plotting import DASHES, MARKERS
 from vaetheory._validation import Array
 from vaetheory.bounds import baggins, profile_likelihood
+from vaetheory.checking.batches import Batch
 from vaetheory.claims.baggins.bounded import FitScene, profile_excess
 from vaetheory.claims.baggins.curvature import FitLadder
 from vaetheory.claims.baggins.presumed_noise import (
@@ -25,7 +26,6 @@ from vaetheory.claims.baggins.presumed_noise import (
     sampled_coefficient,
     sampled_excess,
 )
-from vaetheory.claims.bilbo.scenes import Batch
 from vaetheory.figures._panels import (
     BOUND,
     Exponents,

@@ -16,13 +16,18 @@ from vaetheory._quadrature.gaussian import hermite_rule
 from vaetheory._validation import Array
 from vaetheory.bounds import BoundedLikelihood, baggins, bilbo
 from vaetheory.checking import strategies
+from vaetheory.checking.batches import (
+    Batch,
+    ModelBatch,
+    batches,
+    expected_log_likelihood,
+    lattice_evidence,
+)
 from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.lattice import lattice_integral
 from vaetheory.checking.rates import power_law
 from vaetheory.checking.strategies import Vector
 from vaetheory.claims.baggins.bounded import FitScene, fit_scenes
-from vaetheory.claims.bilbo.floating_prior import lattice_evidence
-from vaetheory.claims.bilbo.scenes import Batch, ModelBatch, batches, expected_log_likelihood
 from vaetheory.decoders import Decoder
 from vaetheory.evidence import log_evidence
 from vaetheory.rounding import gamma

@@ -17,9 +17,9 @@ from scipy.special import gammaln, logsumexp
 
 from vaetheory._validation import Array
 from vaetheory.bounds import FORMS, bilbo
+from vaetheory.checking.batches import Batch, batches
 from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.rates import power_law
-from vaetheory.claims.bilbo.scenes import Batch, batches
 from vaetheory.concentration import mean_deviation
 from vaetheory.rounding import gamma
 

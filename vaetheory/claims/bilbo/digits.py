@@ -15,8 +15,8 @@ from vaetheory.bounds import FORMS, bilbo
 from vaetheory.bounds.gaussian_elbo import elbo
 from vaetheory.checking.claim import Control, Proposition
 from vaetheory.checking.comparison import Comparison
+from vaetheory.checking.digit_models import digit_hessians, digit_model
 from vaetheory.checking.digits import FittedDigits, load
-from vaetheory.claims.constant_variance.digits import digit_hessians, digit_model
 from vaetheory.constant_variance import constant_variance_penalty
 from vaetheory.encoders import Posterior
 from vaetheory.evidence import log_evidence

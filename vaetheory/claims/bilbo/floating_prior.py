@@ -9,17 +9,22 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
-from vaetheory import _gaussians, likelihoods
+from vaetheory import _gaussians
 from vaetheory._validation import Array
-from vaetheory.bounds import FORMS, BatchBound, bilbo
+from vaetheory.bounds import FORMS, bilbo
 from vaetheory.bounds.gaussian_elbo import elbo
 from vaetheory.checking import strategies
+from vaetheory.checking.batches import (
+    Batch,
+    ModelBatch,
+    batches,
+    expected_log_likelihood,
+    lattice_evidence,
+)
 from vaetheory.checking.comparison import Comparison
-from vaetheory.checking.lattice import aggregate_expectation, lattice_integral
+from vaetheory.checking.lattice import aggregate_expectation
 from vaetheory.checking.strategies import Covariance, Vector
-from vaetheory.claims.bilbo.scenes import Batch, ModelBatch, batches, expected_log_likelihood
 from vaetheory.evidence import log_evidence
-from vaetheory.modes import posterior_mode
 from vaetheory.rounding import gamma
 
 #: Information of a batch and the prior (loc, cov) it floats to.
@@ -158,63 +163,6 @@ def gauge(
 
 
 # 6c ---------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class LatticeEvidence:
-    """Log evidence under a floating prior, and KL(q || posterior), of each datum `(B,)`."""
-
-    value: Array
-    divergence: Array
-    error: Array
-
-
-def lattice_evidence(scene: ModelBatch, bounds: list[BatchBound]) -> list[LatticeEvidence]:
-    """Both by one lattice in the plain frame for all the priors; nothing is rescaled."""
-    batch, count, d = scene.batch, len(scene.X), len(scene.batch.scale)
-    encoder = batch.encoder
-    first = bounds[0]
-    modes = posterior_mode(scene.rescaled(first.prior_loc, first.prior_cov), scene.data)
-    points = first.prior_loc + modes @ np.linalg.cholesky(first.prior_cov).T
-    shift = np.diagonal(scene.log_likelihoods(points))
-
-    def columns(z: Array) -> Array:
-        likelihood = scene.log_likelihoods(z) - shift
-        log_q = encoder.component_log_prob(z)
-        q, out = np.exp(np.maximum(log_q, -700)), []
-        for bound in bounds:
-            log_joint = (
-                likelihood + _gaussians.log_prob(z, bound.prior_loc, bound.prior_cov)[:, None]
-            )
-            terms = q * (log_q - log_joint)
-            out += [np.exp(np.maximum(log_joint, -700)), terms, np.abs(terms)]
-        return np.concatenate(out, axis=-1)
-
-    widths = [9 * np.sqrt(np.diagonal(b.prior_cov)) for b in bounds]
-    lower = np.min([b.prior_loc - w for b, w in zip(bounds, widths, strict=True)], axis=0)
-    upper = np.max([b.prior_loc + w for b, w in zip(bounds, widths, strict=True)], axis=0)
-    lower = np.minimum(lower, (batch.means - 9 * batch.deviations).min(axis=0))
-    upper = np.maximum(upper, (batch.means + 9 * batch.deviations).max(axis=0))
-    value, error = lattice_integral(columns, lower, upper, step=1 / 48 if d == 1 else 1 / 12)
-    peak = (
-        scene.likelihood.log_peak(scene.data.shape[1])
-        if isinstance(scene.likelihood, likelihoods.Gaussian)
-        else 0.0
-    )
-    found = []
-    for v, e in zip(value.reshape(-1, 3, count), error.reshape(-1, 3, count), strict=True):
-        # Nine deviations out there is at most the prior's tail times the greatest likelihood.
-        tail = 2 * d * np.exp(-40.5 + peak - shift)
-        relative = (e[0] + tail) / v[0]
-        size = v[2] + np.abs(np.log(v[0])) + np.abs(shift)
-        found.append(
-            LatticeEvidence(
-                np.log(v[0]) + shift,
-                v[1] + np.log(v[0]),
-                e[1] + relative + gamma(100) * size,
-            )
-        )
-    return found
 
 
 def evidence_bound(

@@ -17,8 +17,8 @@ from hypothesis.strategies import SearchStrategy
 
 from vaetheory._validation import Array
 from vaetheory.bounds import FORMS, bilbo
+from vaetheory.checking.batches import Batch, batches
 from vaetheory.checking.comparison import Comparison
-from vaetheory.claims.bilbo.scenes import Batch, batches
 from vaetheory.rounding import gamma
 
 _STEP = 1e-30

@@ -14,10 +14,10 @@ from vaetheory._quadrature.gaussian import gaussian_expectation
 from vaetheory._validation import Array
 from vaetheory.bounds import FORMS, bilbo
 from vaetheory.checking import strategies
+from vaetheory.checking.batches import Batch, batches
 from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.lattice import aggregate_expectation
 from vaetheory.checking.strategies import Covariance, Vector
-from vaetheory.claims.bilbo.scenes import Batch, batches
 from vaetheory.encoders import Encoder
 from vaetheory.rounding import gamma
 

@@ -9,25 +9,18 @@ from functools import lru_cache, partial
 import numpy as np
 from hypothesis import strategies as st
 
-from vaetheory import likelihoods
 from vaetheory._validation import Array
 from vaetheory.checking.claim import Control, Proposition
 from vaetheory.checking.comparison import Comparison
-from vaetheory.checking.digits import fitted_decoder, load
+from vaetheory.checking.digit_models import digit_hessians, digit_model
+from vaetheory.checking.digits import load
 from vaetheory.checking.strategies import Covariance
 from vaetheory.claims.constant_variance import second_order
 from vaetheory.constant_variance import ExactPenalty, constant_variance_penalty, exact_penalty
 from vaetheory.models import LatentModel
-from vaetheory.modes import posterior_mode
 
 # The exact ELBO is taken on every eighteenth digit: 100 of them.
 _STRIDE = 18
-
-
-def digit_model(noise: float) -> LatentModel:
-    """The model fitted to the digits, with its noise scaled by a factor."""
-    decoder, scale = fitted_decoder()
-    return LatentModel(decoder, likelihoods.Gaussian(scale=noise * scale), 2)
 
 
 @dataclass(frozen=True)
@@ -51,14 +44,6 @@ class DigitScene:
         """Modes, Hessians there, and equal weights."""
         modes, A = digit_hessians(self.noise)
         return modes, A, np.full(len(A), 1 / len(A))
-
-
-@lru_cache(maxsize=4)
-def digit_hessians(noise: float) -> tuple[Array, Array]:
-    """Mode of every digit and Hessian of the potential there, computed once a process."""
-    model, X = digit_model(noise), load().images
-    modes = posterior_mode(model, X)
-    return modes, model.potential_derivatives(X, modes)[1]
 
 
 @lru_cache(maxsize=4)
