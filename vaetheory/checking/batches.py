@@ -63,6 +63,19 @@ def batches(
     return Batch(tuple(rows), draw(st.tuples(*[st.sampled_from(scales)] * dim)))
 
 
+def rescaled_model(model: LatentModel, prior_loc: Array, prior_cov: Array) -> LatentModel:
+    """The model under the prior N(prior_loc, prior_cov), in latents in which it is N(0, I)."""
+    inner = decoders.Reparametrised(model.decoder, np.linalg.cholesky(prior_cov), prior_loc)
+    return LatentModel(inner, model.likelihood, len(prior_loc))
+
+
+def rescaled_posterior(loc: Array, scale: Array, prior_loc: Array, prior_cov: Array) -> Posterior:
+    """Posteriors of means `(B, d)` and the same deviations `(d,)` in the same latents."""
+    inverse = np.linalg.inv(np.linalg.cholesky(prior_cov))
+    turned = inverse @ np.diag(scale**2) @ inverse.T
+    return Posterior((loc - prior_loc) @ inverse.T, (turned + turned.T) / 2)
+
+
 @dataclass(frozen=True)
 class ModelBatch:
     """Data, their batch of posteriors, and a decoder with its likelihood."""
@@ -84,14 +97,11 @@ class ModelBatch:
 
     def rescaled(self, loc: Array, cov: Array) -> LatentModel:
         """The model under the prior N(loc, cov), in latents in which it is N(0, I)."""
-        inner = decoders.Reparametrised(self.decoder, np.linalg.cholesky(cov), loc)
-        return LatentModel(inner, self.likelihood, len(loc))
+        return rescaled_model(self.model, loc, cov)
 
     def rescaled_posterior(self, loc: Array, cov: Array) -> Posterior:
-        """The batch's posteriors in the same latents."""
-        inverse = np.linalg.inv(np.linalg.cholesky(cov))
-        turned = inverse @ np.diag(self.batch.deviations**2) @ inverse.T
-        return Posterior((self.batch.means - loc) @ inverse.T, (turned + turned.T) / 2)
+        """The posteriors of the batch in the same latents."""
+        return rescaled_posterior(self.batch.means, self.batch.deviations, loc, cov)
 
     def log_likelihoods(self, z: Array) -> Array:
         """Log likelihood of every datum at every point, `(M, d) -> (M, B)`."""
@@ -99,7 +109,7 @@ class ModelBatch:
 
 
 def expected_log_likelihood(scene: ModelBatch) -> tuple[Array, Array]:
-    """E_q[log p(x|z)] of each datum `(B,)` by a lattice in the plain frame, and its error."""
+    """E_q[log p(x|z)] of each datum `(B,)` by a lattice in the original latents; and its error."""
     batch, count = scene.batch, len(scene.X)
     means, deviations = batch.means, batch.deviations
 
@@ -126,7 +136,7 @@ class LatticeEvidence:
 
 
 def lattice_evidence(scene: ModelBatch, bounds: list[BatchBound]) -> list[LatticeEvidence]:
-    """Both by one lattice in the plain frame for all the priors; nothing is rescaled."""
+    """Evidence and divergence under every prior, by one lattice in the original latents."""
     batch, count, d = scene.batch, len(scene.X), len(scene.batch.scale)
     encoder = batch.encoder
     first = bounds[0]
@@ -137,14 +147,14 @@ def lattice_evidence(scene: ModelBatch, bounds: list[BatchBound]) -> list[Lattic
     def columns(z: Array) -> Array:
         likelihood = scene.log_likelihoods(z) - shift
         log_q = encoder.component_log_prob(z)
-        q, out = np.exp(np.maximum(log_q, -700)), []
+        q, integrands = np.exp(np.maximum(log_q, -700)), []
         for bound in bounds:
             log_joint = (
                 likelihood + _gaussians.log_prob(z, bound.prior_loc, bound.prior_cov)[:, None]
             )
             terms = q * (log_q - log_joint)
-            out += [np.exp(np.maximum(log_joint, -700)), terms, np.abs(terms)]
-        return np.concatenate(out, axis=-1)
+            integrands += [np.exp(np.maximum(log_joint, -700)), terms, np.abs(terms)]
+        return np.concatenate(integrands, axis=-1)
 
     widths = [9 * np.sqrt(np.diagonal(b.prior_cov)) for b in bounds]
     lower = np.min([b.prior_loc - w for b, w in zip(bounds, widths, strict=True)], axis=0)
@@ -157,17 +167,17 @@ def lattice_evidence(scene: ModelBatch, bounds: list[BatchBound]) -> list[Lattic
         if isinstance(scene.likelihood, likelihoods.Gaussian)
         else 0.0
     )
-    found = []
+    evidences = []
     for v, e in zip(value.reshape(-1, 3, count), error.reshape(-1, 3, count), strict=True):
-        # Nine deviations out there is at most the prior's tail times the greatest likelihood.
+        # Beyond nine deviations there is at most the prior's tail times the greatest likelihood.
         tail = 2 * d * np.exp(-40.5 + peak - shift)
         relative = (e[0] + tail) / v[0]
         size = v[2] + np.abs(np.log(v[0])) + np.abs(shift)
-        found.append(
+        evidences.append(
             LatticeEvidence(
                 np.log(v[0]) + shift,
                 v[1] + np.log(v[0]),
                 e[1] + relative + gamma(100) * size,
             )
         )
-    return found
+    return evidences

@@ -1,4 +1,4 @@
-"""Instances of claim 6: data, a batch of posteriors, and a model."""
+"""Hypotheses and instances that several rooms of claim 6 share."""
 
 from __future__ import annotations
 
@@ -10,6 +10,17 @@ from vaetheory.checking import strategies
 from vaetheory.checking.batches import ModelBatch, batches
 from vaetheory.checking.scenes import curves, surfaces
 from vaetheory.likelihoods import Likelihood
+
+ENCODER = (
+    "constant variances",
+    r"q(z|x) = \mathcal N(m(x), S),\ S = \mathrm{diag}(s^2) \text{ the same for all data}",
+)
+FLOATING = (
+    "a floating prior",
+    r"\mathcal N(0, \mathrm{diag}\,v),\ \mathcal N(\mu, \mathrm{diag}\,v)"
+    r"\text{ or } \mathcal N(\mu, V), \text{ fitted to the batch}",
+)
+FINITE = ("a finite data set", r"q(z) = \tfrac1N\sum_n q(z|x_n)")
 
 
 @st.composite
@@ -23,7 +34,7 @@ def model_batches(draw: DrawFn) -> ModelBatch:
     )
     maps = curves() if dim == 1 else surfaces()
     if isinstance(likelihood, likelihoods.Poisson):
-        # The mean of exp(z^2) under a broad Gaussian is infinite, and so would be the ELBO.
+        # The mean of exp(z^2) under a broad Gaussian is infinite, and the ELBO would be too.
         maps = maps.filter(lambda f: not isinstance(f, decoders.Polynomial))
     entry: SearchStrategy[float] = strategies.fractions(-4, 4, 2)
     if isinstance(likelihood, likelihoods.Bernoulli):
