@@ -108,7 +108,7 @@ def multinomial(size: int, kinds: int) -> tuple[NDArray[np.intp], Array]:
 
 
 def mean_excess(scene: SampledBatch, size: int, *, correction: float = 0.0) -> tuple[float, float]:
-    """E[BILBO_B] - BILBO_inf, less the mean of a multiple of the correction; and its rounding."""
+    """E[BILBO_B] - BILBO_inf minus a multiple of the mean correction, and its rounding."""
     batch, form = scene.data, scene.form
     counts, p = multinomial(size, len(batch.loc))
     information, optimism = moment_forms(counts / size, batch, form)
@@ -216,7 +216,7 @@ def corrected_is_second_order(scene: SampledBatch, *, correction: float = 1.0) -
 
 CORRECTED_OPTIMISM = Proposition(
     label="6f-corrected",
-    title="Less its estimate from the batch itself, the optimism is of second order",
+    title="The optimism minus its estimate from the batch is of second order",
     statement=r"B\,(\mathbb E[\mathrm{BILBO}_B - \hat c_B/B] - \mathrm{BILBO}_\infty) \to 0",
     hypotheses=(
         ENCODER,

@@ -26,7 +26,7 @@ _STRIDE = 3
 
 @dataclass(frozen=True)
 class DigitBounds:
-    """What 6-digits compares, one row for each of `FORMS`, in nats a digit.
+    """What 6-digits compares, one row for each of `FORMS`, in nats per digit.
 
     `gauge` is the ELBO of the rescaled model, `evidence` its mean log evidence.
     """
@@ -99,7 +99,7 @@ def digit_forms(
             rounding=rounding,
         ),
         Comparison.at_most(0.0, order * np.diff(values), scale=size, rounding=rounding),
-        findings=(f"every third digit, BILBO in nats a digit: {values_by_form}",),
+        findings=(f"every third digit, BILBO in nats per digit: {values_by_form}",),
     )
 
 

@@ -141,7 +141,7 @@ def pulled_twice(metric: Array, slopes: Array) -> Array:
 
 FLAT_COORDINATES = Proposition(
     label="5f",
-    title="Curves and flat surfaces reach zero: flat coordinates are only to be found",
+    title="On curves and flat surfaces the cost tends to zero in flat coordinates",
     statement=(
         r"R[g] = 0 \;\Rightarrow\; \min_{\deg\psi\le k} P[f\circ\psi^{-1}]"
         r" \le \mathbb E\,q\big(D\chi_k\,(D\chi)^{-1}\big) \to 0,\quad "

@@ -218,7 +218,7 @@ def constant_variances_even_out(
 
 FITTED_DECODER = Proposition(
     label="5g-fitted",
-    title="A decoder fitted with constant variances has the less varying Hessians",
+    title="The Hessians of a decoder fitted with constant variances vary less",
     statement=(
         r"\theta_F \in \arg\max F,\ \theta_C \in \arg\max (F - P) \;\Rightarrow\;"
         r"P(\theta_C) \le P(\theta_F)"

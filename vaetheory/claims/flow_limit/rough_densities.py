@@ -61,7 +61,7 @@ class Kinked(Decoder):
         """The change of variables, `(...) -> (...)`."""
         up = np.maximum(x, 0.0)
         root = np.sqrt(self.right**2 + 2 * self.bend * up)
-        # The root less `right` over `bend`, without cancellation and for no bend.
+        # (root - right) / bend without cancellation, also where the bend is zero.
         z = np.where(x < 0, x / self.left, 2 * up / (root + self.right))
         slope = np.where(x < 0, self.left, root)
         return -0.5 * (z**2 + LOG_2PI) - np.log(slope)

@@ -66,7 +66,7 @@ def elbo_law(
 
 STATIONARY_ELBO = Proposition(
     label="8b",
-    title="The stationary ELBO tends to the flow's log density, less the gap of 3f",
+    title="The stationary ELBO tends to the flow's log density, minus the gap of 3f",
     statement=(
         r"\mathrm{ELBO} = \log p_{\mathrm{flow}}(x) - \tfrac{D-d}2\log 2\pi\sigma^2"
         r" + \sigma^2\Big(c_1 - \frac{\|T\|_g^2}{12}\Big) + O(\sigma^4),"
