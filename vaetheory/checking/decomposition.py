@@ -1,4 +1,4 @@
-"""log p(x) = ELBO + KL(q || p(z|x)) of any latent model, the three by different routes."""
+"""log p(x) = ELBO + KL(q || p(z|x)) for any latent model, each term by a route of its own."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BOX = 20.0
 
 @dataclass(frozen=True)
 class LatticeDivergence:
-    """KL(q || p(z|x)) and its reverse from one lattice that normalises the posterior itself."""
+    """KL(q || p(z|x)) and its reverse, from one lattice that also normalises the posterior."""
 
     forward: float
     error: float
@@ -46,7 +46,7 @@ def lattice_divergence(scene: ModelScene) -> LatticeDivergence:
 
     box = np.full(dim, _BOX)
     value, error = lattice_integral(columns, -box, box, step=1 / 64 if dim == 1 else 1 / 14)
-    # Outside the box there is at most the prior's tail times the greatest likelihood.
+    # Outside the box the mass is at most the prior's tail times the greatest likelihood.
     peak = float(model.likelihood.greatest_log_prob(x))
     tail = np.exp(np.log(2 * dim) + multivariate_normal.logcdf(-_BOX) + peak - shift)
     mass = float(value[0])
@@ -62,7 +62,7 @@ def evidence_decomposition(
     posterior: Callable[[ModelScene], Posterior] = lambda s: s.posterior,
     entropy: float = 1.0,
 ) -> Comparison:
-    """Do log p(x) by adaptive cells, ELBO by Gauss-Hermite and KL by a lattice add up."""
+    """Compare log p(x) by adaptive cells with ELBO by Gauss-Hermite plus KL by a lattice."""
     model, x = scene.model, np.array(scene.x)
     evidence = log_evidence(model, x)
     q = posterior(scene)

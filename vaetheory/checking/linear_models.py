@@ -46,7 +46,7 @@ class LinearScene:
 
 @st.composite
 def linear_scenes(draw: DrawFn) -> LinearScene:
-    """Linear models of up to eight latent dimensions, some nearly singular, some far data."""
+    """Linear models of up to eight latent dimensions; some nearly singular, some data far."""
     dim = draw(st.sampled_from((1, 2, 2, 3, 4, 8)))
     data_dim = dim + draw(st.integers(0, 2))
     far = draw(st.sampled_from((1.0, 1.0, 20.0)))

@@ -54,7 +54,7 @@ def graphs(draw: DrawFn) -> Graph:
 
 
 def metric_slope(decoder: Decoder, z: Array) -> tuple[Array, Array]:
-    """Metric g = J^T J at z and T_ijk = f_i.f_jk + f_j.f_ik + f_k.f_ij."""
+    """Return the metric g = J^T J at z and T_ijk = f_i.f_jk + f_j.f_ik + f_k.f_ij."""
     jacobian, hessian = decoder.jacobian(z), decoder.hessian(z)
     product = np.einsum("ai,ajk->ijk", jacobian, hessian)
     slope = product + product.transpose(1, 0, 2) + product.transpose(1, 2, 0)
@@ -67,12 +67,12 @@ def _norm(metric: Array, slope: Array) -> float:
 
 
 def gap_coefficient(decoder: Decoder, z: Array) -> float:
-    """The gap law's coefficient of sigma^2, ||T||_g^2 / 12."""
+    """The coefficient of sigma^2 in the gap between log evidence and ELBO, ||T||_g^2 / 12."""
     return _norm(*metric_slope(decoder, z)) / 12
 
 
 def natural_scale(decoder: Decoder, z: Array) -> float:
-    """The sigma below which the posterior is narrow against the decoder's bend and the prior."""
+    """The sigma below which the posterior is narrow against the prior and the decoder's bend."""
     least = float(np.linalg.svd(decoder.jacobian(z), compute_uv=False)[-1])
     bend = float(np.linalg.norm(decoder.hessian(z)))
     return least * min(1.0, least / max(bend, 1e-3))

@@ -8,9 +8,10 @@ from matplotlib.figure import Figure
 
 from vaetheory import decoders
 from vaetheory._plotting import COLOURS
-from vaetheory.checking.digits import digit_gaps
 from vaetheory.checking.varying_metric import gap_coefficient
-from vaetheory.claims.stationary_evidence.gap_law import fold_gaps, measured_gaps
+from vaetheory.claims.stationary_evidence.digits import digit_gaps
+from vaetheory.claims.stationary_evidence.fold import fold_gaps
+from vaetheory.claims.stationary_evidence.gap_law import measured_gaps
 from vaetheory.figures._panels import Exponents, draw_panels, draw_series
 
 
