@@ -1,4 +1,4 @@
-"""Checks of 5f-arc: a curve parametrised by arc length."""
+"""Check of 5f-arc: a curve parametrised by arc length."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from vaetheory import decoders, geometry
-from vaetheory.checking import strategies
-from vaetheory.checking.comparison import Comparison
+from vaetheory.checking import Comparison, Proposition, strategies, wrong
 from vaetheory.checking.strategies import Vector
 from vaetheory.rounding import gamma
 
 
 @dataclass(frozen=True)
 class Arc:
-    """A curve z -> a z + b z^2 + c z^3 (rows), of unit noise, and a share of it."""
+    """A curve z -> a z + b z^2 + c z^3 (rows), and the place of a point as a share of it."""
 
     coefficients: tuple[Vector, ...]
     share: float
@@ -26,7 +25,7 @@ class Arc:
 
 @st.composite
 def arcs(draw: DrawFn) -> Arc:
-    """Curves in the plane or in space that never stand still."""
+    """Curves in the plane or in space whose speed never vanishes."""
     dim = draw(st.integers(2, 3))
     rest = draw(st.tuples(*[strategies.vectors(dim - 1, -2, 2, 2)] * 3))
     # Along the first axis the speed is 1 + 3 c z^2.
@@ -50,13 +49,37 @@ def unit_speed(arc: Arc, *, power: int = 2, sign: float = -1.0, bent: float = 1.
     speed = float(np.linalg.norm(first))
     along = float(first @ second) / speed**2
     curvature = bent * (second + sign * along * first) / speed**power
-    found, unit = even.hessian(s)[:, 0, 0], even.jacobian(s)[:, 0]
+    bend, unit = even.hessian(s)[:, 0, 0], even.jacobian(s)[:, 0]
     size = 1 + float(np.linalg.norm(second)) * (1 + 1 / speed**2)
-    # The latent is off by the inverse map's rounding, which moves all by the derivatives' own size.
+    # The rounding of the inverse map moves the latent, and all else in proportion to the slopes.
     third = 6 * float(np.abs(np.array(arc.coefficients)).max())
     rounding = gamma(200) * size * (1 + third) * (1 + by.lengths[1] - by.lengths[0])
     return Comparison.all_of(
         Comparison.identity(unit, first / speed, scale=1.0, rounding=rounding),
-        Comparison.identity(found @ unit, 0.0, scale=size, rounding=rounding),
-        Comparison.identity(found, curvature, scale=size, rounding=rounding),
+        Comparison.identity(bend @ unit, 0.0, scale=size, rounding=rounding),
+        Comparison.identity(bend, curvature, scale=size, rounding=rounding),
     )
+
+
+ARC_LENGTH = Proposition(
+    label="5f-arc",
+    title="On a line arc length makes the metric constant, and leaves the curve its bend",
+    statement=(
+        r"|\partial_s f| = 1,\quad \partial_s f\cdot\partial_s^2 f = 0,\quad "
+        r"\partial_s^2 f = \frac1{|f'|^2}"
+        r"\Big(f'' - \frac{f'\cdot f''}{|f'|^2}f'\Big),\quad s = \int|f'|\,dz"
+    ),
+    hypotheses=(("an immersed curve", r"d = 1,\ f' \ne 0"),),
+    kind="identity",
+    instances=arcs(),
+    check=unit_speed,
+    controls=wrong(
+        unit_speed,
+        {
+            "one power of the speed": {"power": 1},
+            "the tangential part added": {"sign": 1.0},
+            "twice the bend": {"bent": 2.0},
+        },
+    ),
+    uses=("5f",),
+)
