@@ -78,15 +78,15 @@ def read_domain(value: Any) -> Domain:
     names = ("reach", "shift", "tangent")
     if not isinstance(value, dict) or set(value) != set(names):
         raise ValueError(f"domain: expected {', '.join(names)}, got {value!r:.80}")
-    found = []
+    doubles = []
     for name in names:
         number = _exact.number(f"domain.{name}", value[name])
         if abs(number) > 10**150 or Fraction(float(number)) != number:
             raise ValueError(f"domain.{name}: expected a double, got {value[name]!r:.80}")
-        found.append(float(number))
-    if found[0] <= 0:
+        doubles.append(float(number))
+    if doubles[0] <= 0:
         raise ValueError("domain.reach: expected a positive number")
-    return Domain(found[0], found[1], found[2])
+    return Domain(doubles[0], doubles[1], doubles[2])
 
 
 def write_candidate(candidate: Candidate) -> dict[str, Any]:

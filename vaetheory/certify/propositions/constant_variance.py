@@ -23,12 +23,12 @@ _RADIUS = Fraction(1, 10**40)
 
 
 def _matrices(inputs: Inputs) -> list[Matrix]:
-    found = [_exact.matrix(f"A[{i}]", a) for i, a in enumerate(inputs["A"])]
-    if not found or len({len(a) for a in found}) != 1:
+    read = [_exact.matrix(f"A[{i}]", a) for i, a in enumerate(inputs["A"])]
+    if not read or len({len(a) for a in read}) != 1:
         raise ValueError("A: expected at least one matrix, all of one size")
-    for a in found:
+    for a in read:
         _exact.square_root_free(a)
-    return found
+    return read
 
 
 def _mean(matrices: Sequence[Matrix]) -> Matrix:

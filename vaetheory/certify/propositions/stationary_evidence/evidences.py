@@ -92,7 +92,7 @@ def _split(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved]
     loc, var = _exact.number("loc", inputs["loc"]), _exact.positive("var", inputs["var"])
     if model.latent_dim != 1:
         raise ValueError(f"model: expected 1 latent dimension, got {model.latent_dim}")
-    found = evidence(work, inputs, witness)
+    enclosed = evidence(work, inputs, witness)
     radius = _RADII[1]
 
     def closed(F: Arithmetic, bits: int) -> Number:
@@ -123,12 +123,12 @@ def _split(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved]
 
     elbo = work.enclose(closed, radius)
     relative = work.enclose(divergence, radius)
-    total = found["log_evidence"]
+    total = enclosed["log_evidence"]
     kl_low, kl_high = relative.lower + total.lower, relative.upper + total.upper  # type: ignore[union-attr]
     demand(kl_low > 0, "the divergence is positive")
     # The evidence cancels: the ELBO is compared with minus the integral.
     demand(elbo.lower <= -relative.lower and -relative.upper <= elbo.upper, "the parts add up")
-    return found | {
+    return enclosed | {
         "elbo": elbo,
         "divergence": Enclosure.between(kl_low, kl_high),
         "residual": Enclosure.between(elbo.lower + relative.lower, elbo.upper + relative.upper),

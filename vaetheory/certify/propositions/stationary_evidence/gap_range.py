@@ -148,7 +148,7 @@ def _posterior(
         one = value(first, powers)
         return [weight, weight * one, weight * one * one, weight * value(second, powers)]
 
-    found = integrate(F, integrand, ((-float(reach), float(reach)),), tolerance=1e-6, order=10)
+    integrals = integrate(F, integrand, ((-float(reach), float(reach)),), tolerance=1e-6, order=10)
     # V >= steep u^2 / 2, as one output is affine; the rest by sizes of coefficients.
     sizes = [_sizes(layer, most) for layer in layers]
     square: dict[int, Fraction] = {}
@@ -157,7 +157,9 @@ def _posterior(
             square[i + j] = square.get(i + j, Fraction(0)) + c * d
     return [
         F.widen(value, _tail(F, size, steep, reach))
-        for value, size in zip(found, ({0: Fraction(1)}, sizes[1], square, sizes[2]), strict=True)
+        for value, size in zip(
+            integrals, ({0: Fraction(1)}, sizes[1], square, sizes[2]), strict=True
+        )
     ]
 
 

@@ -49,8 +49,8 @@ def _prepare(inputs: Inputs) -> dict[str, Any]:
 
 def _prepare_mirrored(inputs: Inputs) -> dict[str, Any]:
     """As `_prepare`; the other maximiser is the mirror image of the one on the right."""
-    found = _prepare(inputs)
-    right = found["points"][-1]
+    witness = _prepare(inputs)
+    right = witness["points"][-1]
     left = {
         kind: {
             "centre": [_exact.text(-_exact.number("m", box["centre"][0])), *box["centre"][1:]],
@@ -58,7 +58,7 @@ def _prepare_mirrored(inputs: Inputs) -> dict[str, Any]:
         }
         for kind, box in right.items()
     }
-    return found | {"points": [left, right]}
+    return witness | {"points": [left, right]}
 
 
 def _prove(

@@ -79,16 +79,16 @@ def _diagonal(values: Vector) -> Matrix:
 
 
 def _no_gap(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved]:
-    found = _Linear(inputs)
-    squares = found.elbo_square(found.S) - found.evidence_square
-    ratio = _exact.determinant(found.noise) / _exact.determinant(found.S)
-    ratio /= _exact.determinant(found.marginal)
+    exact = _Linear(inputs)
+    squares = exact.elbo_square(exact.S) - exact.evidence_square
+    ratio = _exact.determinant(exact.noise) / _exact.determinant(exact.S)
+    ratio /= _exact.determinant(exact.marginal)
     demand(squares == 0, "the rational parts of ELBO and evidence are equal")
     demand(ratio == 1, "their determinants are equal")
-    det = _exact.determinant(found.marginal)
-    evidence = work.enclose(lambda F, bits: found.level(F, found.evidence_square, det), _RADIUS)
+    det = _exact.determinant(exact.marginal)
+    evidence = work.enclose(lambda F, bits: exact.level(F, exact.evidence_square, det), _RADIUS)
     out: dict[str, Proved] = {"log_evidence": evidence, "gap": squares}
-    return out | {f"m_{j}": m for j, m in enumerate(found.mean)}
+    return out | {f"m_{j}": m for j, m in enumerate(exact.mean)}
 
 
 def _plane(weight: list[list[str]], bias: list[str]) -> dict[str, Any]:
@@ -131,21 +131,21 @@ def _means(proved: Any) -> str:
 
 
 def _diagonal_gap(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved]:
-    found = _Linear(inputs)
-    best = tuple(1 / found.A[j][j] for j in range(found.d))
+    exact = _Linear(inputs)
+    best = tuple(1 / exact.A[j][j] for j in range(exact.d))
     # At the same mean; S_jj = 1 / A_jj makes the slope -A_jj + 1 / S_jj vanish.
     for j, s in enumerate(best):
-        demand(1 / s - found.A[j][j] == 0, "the diagonal covariance is stationary")
-    squares = found.elbo_square(_diagonal(best)) - found.evidence_square
+        demand(1 / s - exact.A[j][j] == 0, "the diagonal covariance is stationary")
+    squares = exact.elbo_square(_diagonal(best)) - exact.evidence_square
     demand(squares == 0, "the rational parts of ELBO and evidence are equal")
     product = Fraction(1)
     for s in best:
         product /= s
-    ratio = product / _exact.determinant(found.A)
+    ratio = product / _exact.determinant(exact.A)
     # From determinants of another route: Lambda, diag(S) and the marginal.
-    other = _exact.determinant(found.noise) * product / _exact.determinant(found.marginal)
+    other = _exact.determinant(exact.noise) * product / _exact.determinant(exact.marginal)
     demand(ratio == other, "the two routes to the gap agree")
-    flat = all(found.A[i][j] == 0 for i in range(found.d) for j in range(i))
+    flat = all(exact.A[i][j] == 0 for i in range(exact.d) for j in range(i))
     demand((ratio == 1) if flat else (ratio > 1), "the gap vanishes iff A is diagonal")
     gap = work.enclose(lambda F, bits: F.log(F.exact(ratio)) / 2, _RADIUS)
     demand(flat or gap.lower > 0, "the gap is positive")

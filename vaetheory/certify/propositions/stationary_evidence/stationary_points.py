@@ -38,18 +38,18 @@ def _stationary(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Pr
     if d not in (1, 2):
         raise ValueError(f"model: expected 1 or 2 latent dimensions, got {d}")
     candidate = read_candidate("point", witness["point"], 2 * d)
-    found: list[Number] = []
+    parameters: list[Number] = []
 
     def attempt(F: Arithmetic, bits: int) -> Number:
         target = objective(F, model, x, _BITS)
-        found[:] = krawczyk(F, target, candidate)
-        return value_at(F, target, found) + offset(F, model, x)
+        parameters[:] = krawczyk(F, target, candidate)
+        return value_at(F, target, parameters) + offset(F, model, x)
 
     elbo = work.enclose(attempt, _RADIUS, size=float(2**100))
     out: dict[str, Proved] = {"elbo": elbo}
     with work.arithmetic(260) as F:
         names = [f"{kind}_{j}" for kind in ("loc", "var") for j in range(d)]
-        for name, value in zip(names, found, strict=True):
+        for name, value in zip(names, parameters, strict=True):
             out[name] = work.settle(F, value, _RADIUS)
     return out
 
