@@ -1,4 +1,4 @@
-"""The penalty of a constant variance, and Specht's bound: 5a and 5c."""
+"""5a and 5c: the penalty of a constant variance, and Specht's bound of it."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ _RADIUS = Fraction(1, 10**40)
 
 
 def _matrices(inputs: Inputs) -> list[Matrix]:
-    read = [_exact.matrix(f"A[{i}]", a) for i, a in enumerate(inputs["A"])]
-    if not read or len({len(a) for a in read}) != 1:
-        raise ValueError("A: expected at least one matrix, all of one size")
-    for a in read:
+    matrices = [_exact.matrix(f"A[{i}]", a) for i, a in enumerate(inputs["A"])]
+    if not matrices or len({len(a) for a in matrices}) != 1:
+        sizes = sorted({len(a) for a in matrices})
+        raise ValueError(f"A: expected at least one matrix, all of one size, got sizes {sizes}")
+    for a in matrices:
         _exact.square_root_free(a)
-    return read
+    return matrices
 
 
 def _mean(matrices: Sequence[Matrix]) -> Matrix:
