@@ -21,10 +21,10 @@ from vaetheory._quadrature.frames import Flags
 from vaetheory._quadrature.grid import level
 from vaetheory._quadrature.sharpness import LITTLE, sharp, sharp_mass
 from vaetheory._quadrature.shifted_lattices import MOST_STEPS, Lattices
-from vaetheory._quadrature.sums import Observable, Part, Sums, columns_of
+from vaetheory._quadrature.sums import Part, Sums
 from vaetheory._quadrature.tables import Table
+from vaetheory._quadrature.task import Task
 from vaetheory._validation import Array
-from vaetheory.models import LatentModel
 
 #: What `Grid.bend` says of half a step of the first lattices, and their fewest steps by dimension.
 _FIRST_BEND, _FEWEST = 0.3, {1: 96}
@@ -62,40 +62,26 @@ class Broad:
     done: Flags
 
 
-def integrate_broad(
-    model: LatentModel,
-    table: Table,
-    grid: Grid,
-    *,
-    rtol: float,
-    ignored: float,
-    max_nodes: int,
-    observable: Observable | None = None,
-) -> Broad | None:
-    """Integrate the data whose posteriors are broad; None where hardly any is.
+def integrate_broad(task: Task, grid: Grid, *, rtol: float, ignored: float) -> Broad | None:
+    """Integrate the data whose posteriors are broad; return None if hardly any is broad.
 
     Parameters
     ----------
-    model : LatentModel
-    table : Table
-        Of the data.
+    task : Task
     grid : Grid
-        The survey.
+        The decoder on the grid.
     rtol : float
         Tolerance of the quadrature, relative to the integral.
     ignored : float
-        Share of the integral of which a quarter may be left out.
-    max_nodes : int
-        Evaluations a datum.
-    observable : callable, optional
-        Functions whose expectations are wanted as well, `(..., d) -> (..., K)`.
+        A quarter of this share of the integral may be left out.
     """
+    model, table = task.model, task.table
     n, d = len(table.data), model.latent_dim
     if d not in _FEWEST:
         return None
     rows = probes(n)
     count = max(_first_steps(table.take(rows), grid, d), _FEWEST[d])
-    part, shift = Part.empty(n, columns_of(observable, d), 1), np.zeros(n)
+    part, shift = Part.empty(n, task.columns, 1), np.zeros(n)
     mode, dropped = np.zeros((n, d)), np.zeros(n)
     done = np.zeros(n, dtype=bool)
     nodes, steps = np.zeros(n, dtype=np.intp), np.zeros(n, dtype=np.intp)
@@ -105,9 +91,9 @@ def integrate_broad(
             break
         here = _some(table, rows)
         lattices = Lattices.over(d, int(np.ceil(count)))
-        if (nodes[rows] + len(lattices.z) > max_nodes).any():
+        if (nodes[rows] + len(lattices.z) > task.max_nodes).any():
             break
-        some, shift[rows], mode[rows] = lattices.integrate(model, here, observable)
+        some, shift[rows], mode[rows] = lattices.integrate(model, here, task.observable)
         part.put(rows, some)
         nodes[rows] += len(lattices.z)
         steps[rows] = lattices.count

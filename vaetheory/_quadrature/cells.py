@@ -9,10 +9,9 @@ from vaetheory._gaussians import standard_log_prob
 from vaetheory._quadrature.blocks import Index, blocks
 from vaetheory._quadrature.pairs import MAX_PAIRS, Pairs, TooManyPairs, keep, select, split
 from vaetheory._quadrature.rules import LADDER, TensorRule, tensor_rule
-from vaetheory._quadrature.sums import LEAST, MOST, TAIL, Observable, Part, Sums, add_up, columns_of
-from vaetheory._quadrature.tables import Table
+from vaetheory._quadrature.sums import LEAST, MOST, TAIL, Part, Sums, add_up
+from vaetheory._quadrature.task import Task
 from vaetheory._validation import Array
-from vaetheory.models import LatentModel
 from vaetheory.rounding import ULP
 
 _LIMIT = 100_000
@@ -28,24 +27,13 @@ _DONE = -1
 
 
 def integrate(
-    model: LatentModel,
-    table: Table,
-    pairs: Pairs,
-    shift: Array,
-    *,
-    rtol: float,
-    noise: Array,
-    max_nodes: int,
-    nodes: Index,
-    observable: Observable | None = None,
+    task: Task, pairs: Pairs, shift: Array, *, rtol: float, noise: Array, nodes: Index
 ) -> Sums:
     """Sum the integrals of exp(log joint) over each datum's cells, bisecting where needed.
 
     Parameters
     ----------
-    model : LatentModel
-    table : Table
-        Of the data.
+    task : Task
     pairs : Pairs
         Cells on which the integrand is resolved.
     shift : array (N,)
@@ -53,20 +41,16 @@ def integrate(
     rtol : float
         Tolerance of the quadrature, relative to the integral.
     noise : array (N,)
-        Rounding noise of the log joint, nats: an error below it cannot be made out.
-    max_nodes : int
-        Evaluations a datum.
+        Rounding noise of the log joint, nats: a smaller error cannot be detected.
     nodes : array of int (N,)
         Evaluations already made.
-    observable : callable, optional
-        Functions whose expectations are wanted as well, `(..., d) -> (..., K)`.
     """
-    n, d = len(shift), model.latent_dim
-    out = Sums.empty(shift, nodes, columns_of(observable, d))
+    n, d = len(shift), task.model.latent_dim
+    out = Sums.empty(shift, nodes, task.columns)
     rules = [tensor_rule(d, count) for count in LADDER[d]]
     sizes = np.array([len(rule.weights) + 1 for rule in rules])
     # Cells that the budget cannot pay for are not begun: their data have no value.
-    out.gave_up = nodes + sizes[0] * np.bincount(pairs.datum, minlength=n) > max_nodes
+    out.gave_up = nodes + sizes[0] * np.bincount(pairs.datum, minlength=n) > task.max_nodes
     pairs = keep(pairs, ~out.gave_up[pairs.datum])[0]
     for depth in range(_DEEPEST):
         if not len(pairs):
@@ -83,7 +67,7 @@ def integrate(
                 continue
             some = select(pairs.boxes, pairs.cell[now], pairs.datum[now])[0]
             shift = out.shift.copy()
-            part = _evaluate(model, table, some, out, rule, noise, observable)
+            part = _evaluate(task, some, out, rule, noise)
             if i:
                 found.scale(np.exp(shift - out.shift)[pairs.datum])
             found.put(now, part)
@@ -112,7 +96,7 @@ def integrate(
             parts = sizes[0] << axes.sum(axis=-1)
             price = np.where(rung < len(rules), sizes[np.minimum(rung, len(rules) - 1)], parts)
             further = np.bincount(pairs.datum, np.where(waits, price, 0), minlength=n)
-            out.gave_up |= (further > 0) & (out.nodes + further > max_nodes)
+            out.gave_up |= (further > 0) & (out.nodes + further > task.max_nodes)
             ended = waits & out.gave_up[pairs.datum]
             rung[ended] = _DONE
             ended[now] |= accept
@@ -157,20 +141,13 @@ def _acceptable(datum: Index, error: Array, allowed: Array) -> NDArray[np.bool_]
     return out
 
 
-def _evaluate(
-    model: LatentModel,
-    table: Table,
-    pairs: Pairs,
-    out: Sums,
-    rule: TensorRule,
-    noise: Array,
-    observable: Observable | None,
-) -> Part:
-    """Integrals of each pair, relative to exp(out.shift)."""
+def _evaluate(task: Task, pairs: Pairs, sums: Sums, rule: TensorRule, noise: Array) -> Part:
+    """Integrals of each pair, relative to exp(sums.shift); raises that shift where it is low."""
+    model, table, observable = task.model, task.table, task.observable
     d, boxes = model.latent_dim, pairs.boxes
     points = np.concatenate([np.zeros((1, d)), rule.nodes])
     m = len(rule.weights)
-    part = Part.empty(len(pairs), out.size.shape[1], d)
+    part = Part.empty(len(pairs), sums.size.shape[1], d)
     top = np.empty(len(pairs))
     per_cell = m * (model.data_dim + d)
     for b in blocks(pairs.cell, per_pair=m + model.data_dim, per_cell=per_cell, limit=_LIMIT):
@@ -182,13 +159,13 @@ def _evaluate(
         prior = -(step[:, 1:] * (centre[:, None] + 0.5 * step[:, 1:])).sum(axis=-1)
         datum = pairs.datum[b.pairs]
         base, score = table.centre(datum, params[:, 0])
-        offset = base + standard_log_prob(centre)[:, None] - out.shift[datum]
+        offset = base + standard_log_prob(centre)[:, None] - sums.shift[datum]
         exponent = table.change(score, datum, params[:, 0], delta)
         exponent += prior[:, None]
         exponent += offset[..., None]
         peak = exponent.max(axis=-1)
         volume = half.prod(axis=-1)[:, None, None]
-        lost = table.rounding(base, datum, offset, out.shift[datum])
+        lost = table.rounding(base, datum, offset, sums.shift[datum])
         unlike = [volume * line for line in rule.unlike(exponent, lost + noise[datum])]
         np.maximum(exponent, LEAST, out=exponent)
         if peak.max() > MOST:
@@ -221,5 +198,5 @@ def _evaluate(
                 part.size[there, k] = (modulus @ rule.weights)[b.valid]
                 modulus[near] = 0.0
                 part.tail[there, k] = (modulus @ rule.weights)[b.valid]
-    out.rescale(pairs.datum, top, part)
+    sums.rescale(pairs.datum, top, part)
     return part

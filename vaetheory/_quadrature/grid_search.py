@@ -61,7 +61,7 @@ class Scan(Search):
             self.outside = join([], self.model.latent_dim)
             return
         some = np.flatnonzero(~self.gave_up)
-        radius = radius_for(self.table.take(some), self.level[some], self.rtol)
+        radius = radius_for(self.table.take(some), self.level[some], self.task.ignored)
         self.outside = self._outer(radius)
         # What no cell covers.
         self.dropped += beyond(self.table, self.level, radius, self.model.latent_dim)
@@ -200,7 +200,7 @@ class Scan(Search):
             # What the next level would cost decides, so that the budget is kept.
             children = np.where(alive & ~resolved, 1 << axes.sum(axis=-1)[pairs.cell], 0)
             cost = (len(offsets(d)) + 1) * self.counts(pairs, children)
-            self.gave_up |= (cost > 0) & (self.nodes + cost > self.max_nodes)
+            self.gave_up |= (cost > 0) & (self.nodes + cost > self.task.max_nodes)
             going = alive & (resolved | ~self.gave_up[pairs.datum])
             self.account(self.dropped, pairs, upper, ~going)
             if merging and not depth:

@@ -11,7 +11,7 @@ from vaetheory._quadrature.grid_search import Scan
 from vaetheory._quadrature.nothing_outside import exclude
 from vaetheory._quadrature.sharpness import LITTLE, sharp_mass
 from vaetheory._quadrature.shifted_lattices import SHIFTS
-from vaetheory._quadrature.sums import Observable, Sums, add_up, columns_of
+from vaetheory._quadrature.sums import Sums, add_up
 from vaetheory._quadrature.whitened_lattice import lattice_rule, lattice_sum
 from vaetheory._validation import Array
 from vaetheory.modes import climb
@@ -57,15 +57,8 @@ def _frames_of(scan: Scan) -> Slots:
     return Slots(frames_at(model, data, owner, centre), number)
 
 
-def integrate_frames(
-    scan: Scan,
-    *,
-    rtol: float,
-    noise: Array,
-    max_nodes: int,
-    observable: Observable | None = None,
-) -> tuple[Sums, Array, Flags]:
-    """Integrals of those data whose posterior lies in a few frames.
+def integrate_frames(scan: Scan, *, rtol: float, noise: Array) -> tuple[Sums, Array, Flags]:
+    """Integrate the data whose posterior lies in a few frames.
 
     Parameters
     ----------
@@ -75,10 +68,6 @@ def integrate_frames(
         Tolerance of the quadrature, relative to the integral.
     noise : array (N,)
         Rounding noise of the log joint, nats.
-    max_nodes : int
-        Evaluations a datum.
-    observable : callable, optional
-        Functions whose expectations are wanted as well, `(..., d) -> (..., K)`.
 
     Returns
     -------
@@ -87,24 +76,24 @@ def integrate_frames(
     dropped : array (N,)
         Bound of the mass outside the frames, relative to exp(scan.level).
     done : array of bool (N,)
-        The data for which that is the answer; the others are left to the cells.
+        The data for which these integrals are final; the others are left to the cells.
     """
     model, n = scan.model, len(scan.table.data)
     slots = _frames_of(scan).distinct()
     slots = Slots(balanced(model, scan.table.data, slots.frames), slots.number)
     apart = slots.apart() & ~scan.gave_up
-    sums = Sums.empty(scan.best, scan.nodes, columns_of(observable, model.latent_dim))
+    sums = Sums.empty(scan.best, scan.nodes, scan.task.columns)
     allowed = np.maximum(rtol, noise)
     first = np.zeros(n, dtype=bool)
     first[probes(n)] = True
     done, dropped = np.zeros(n, dtype=bool), np.zeros(n)
     for some in (first, ~first):
-        found = _lattices(scan, slots, apart & some, sums, allowed, max_nodes, observable)
-        found &= ~_hidden(scan, slots, found, min(rtol, scan.rtol))
-        outside, shown = exclude(scan, slots, found)
-        done |= found & shown
+        converged = _lattices(scan, slots, apart & some, sums, allowed)
+        converged &= ~_hidden(scan, slots, converged, min(rtol, scan.task.ignored))
+        outside, shown = exclude(scan, slots, converged)
+        done |= converged & shown
         dropped += outside
-        # Only where they do for many of the probes lattices are worth trying.
+        # All data are tried only if the lattices are enough for many of the probes.
         if done.sum() < _WORTH * first.sum():
             break
     return sums, dropped, done
@@ -138,17 +127,9 @@ def _hidden(scan: Scan, slots: Slots, which: Flags, rtol: float) -> Flags:
     return out
 
 
-def _lattices(
-    scan: Scan,
-    slots: Slots,
-    open_: Flags,
-    sums: Sums,
-    allowed: Array,
-    max_nodes: int,
-    observable: Observable | None,
-) -> Flags:
-    """Add to `sums` the integrals of the open data that lattices get right to what is allowed."""
-    model, n = scan.model, len(open_)
+def _lattices(scan: Scan, slots: Slots, open_: Flags, sums: Sums, allowed: Array) -> Flags:
+    """Integrate the open data by lattices; add to `sums` those whose error is allowed."""
+    task, model, n = scan.task, scan.model, len(open_)
     sizes = SIZES[model.latent_dim]
     done, wanted = np.zeros(n, dtype=bool), np.full(n, np.inf)
     for step, core in sizes:
@@ -160,12 +141,12 @@ def _lattices(
         used = slots.number[tried].ravel()
         some = slots.frames.take(used[used >= 0])
         cost = (len(rule.nodes) + 1) * np.bincount(some.owner, minlength=n)
-        tried &= scan.nodes + cost <= max_nodes
+        tried &= scan.nodes + cost <= task.max_nodes
         some = some.take(tried[some.owner])
         if not len(some):
             continue
         owner = some.owner
-        part = lattice_sum(model, scan.table, some, scan.best[owner], rule, observable)
+        part = lattice_sum(model, scan.table, some, scan.best[owner], rule, task.observable)
         scan.nodes += np.where(tried, cost, 0)
         error, total = sums.relative(part, owner)
         # A lattice that has not converged in its own right has not seen what is in its frame,

@@ -15,6 +15,7 @@ from vaetheory._quadrature.grid import Boxes
 from vaetheory._quadrature.pairs import Pairs, keep, split
 from vaetheory._quadrature.tables import GaussianTable, Table
 from vaetheory._quadrature.tangent_bounds import Parabolas, Planes
+from vaetheory._quadrature.task import Task
 from vaetheory._quadrature.variation import (
     ROUGH,
     SAFETY,
@@ -82,6 +83,7 @@ class Search:
 
     Attributes
     ----------
+    task : Task
     best : array (N,)
         Greatest log joint seen, nats.
     level : array (N,)
@@ -100,10 +102,7 @@ class Search:
         Pairs are dropped whose mass, relative to exp(level), has a smaller log.
     """
 
-    model: LatentModel
-    table: Table
-    rtol: float
-    max_nodes: int
+    task: Task
     best: Array = field(init=False)
     level: Array = field(init=False)
     mode: Array = field(init=False)
@@ -121,7 +120,17 @@ class Search:
         self.dropped = np.zeros(n)
         self.nodes = np.zeros(n, dtype=np.intp)
         self.gave_up = np.zeros(n, dtype=bool)
-        self.threshold = float(np.log(self.rtol) - MARGIN)
+        self.threshold = float(np.log(self.task.ignored) - MARGIN)
+
+    @property
+    def model(self) -> LatentModel:
+        """The model of the task."""
+        return self.task.model
+
+    @property
+    def table(self) -> Table:
+        """The likelihood of the N data."""
+        return self.task.table
 
     def climb(self, which: Index, start: Array) -> None:
         """Climb from points, and note the modes of those data that had seen nothing as high."""
