@@ -59,7 +59,8 @@ class Jet(np.lib.mixins.NDArrayOperatorsMixin, Traced):
 
     def __getitem__(self, index: Any) -> Jet:
         index = index if isinstance(index, tuple) else (index,)
-        return Jet(self.coefficients[(slice(None), *index)])
+        at = (slice(None), *index)
+        return Jet(self.coefficients[at])
 
     def __repr__(self) -> str:
         return f"Jet(order={self.order}, shape={self.shape})"
