@@ -18,7 +18,7 @@ _STEPS = 2.0 ** -np.arange(3, 14)
 
 
 def _extrapolate(values: Array, noise: Array) -> Array:
-    """Best entries of Neville's tableau; `values` `(K, ...)` belong to K steps, halved each time."""
+    """Best entries of Neville's tableau; `values` `(K, ...)`, each for half the step before."""
     column, spread = values, noise
     best, least = values[-1], np.full(values.shape[1:], np.inf)
     for order in range(1, len(values)):
