@@ -228,7 +228,11 @@ def test_a_constant_column(value, size):
         ((X, FIT), {"information": np.inf}, "information: expected finite numbers, got inf"),
         ((X, FIT), {"information": 1e7}, r"from 0 to 1e\+06 nats, got 1e\+07"),
         ((X, FIT), {"information": [1.0, 2.0]}, r"a number or \(3,\); got shape \(2,\)"),
-        ((X, FIT), {"information": [1.0] * 3, "pooled": True}, "expected a number for pooled dimensions"),
+        (
+            (X, FIT),
+            {"information": [1.0] * 3, "pooled": True},
+            "expected a number for pooled dimensions",
+        ),
         ((X, FIT), {"weights": [1.0] * 5}, r"weights: expected shape \(6,\), got \(5,\)"),
         ((X, FIT), {"weights": [-1.0] + [1.0] * 5}, "weights: expected weights of at least 0"),
     ],
