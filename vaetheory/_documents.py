@@ -93,7 +93,7 @@ def digest(document: Mapping[str, Any]) -> str:
 
 
 def sealed(document: Mapping[str, Any]) -> dict[str, Any]:
-    """A document with its digest.
+    """A copy of a document with its digest.
 
     Examples
     --------
@@ -103,7 +103,7 @@ def sealed(document: Mapping[str, Any]) -> dict[str, Any]:
     >>> unsealed("a.json", document | {"residual": 0.0})
     Traceback (most recent call last):
     ...
-    ValueError: a.json: expected what was written, got something else: its digest differs
+    ValueError: a.json: expected an unchanged document, got a changed one: its digest differs
     """
     return {**document, "digest": digest(document)}
 
@@ -114,7 +114,7 @@ def unsealed(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If it has none, or was changed after it was sealed.
+        If there is no digest, or the document was changed after it was sealed.
     """
     if "digest" not in document:
         raise ValueError(
@@ -123,6 +123,6 @@ def unsealed(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
         )
     if document["digest"] != digest(document):
         raise ValueError(
-            f"{name}: expected what was written, got something else: its digest differs"
+            f"{name}: expected an unchanged document, got a changed one: its digest differs"
         )
     return {k: v for k, v in document.items() if k != "digest"}

@@ -46,19 +46,19 @@ def integrate(
         Evaluations already made.
     """
     n, d = len(shift), task.model.latent_dim
-    out = Sums.empty(shift, nodes, task.columns)
+    sums = Sums.empty(shift, nodes, task.columns)
     rules = [tensor_rule(d, count) for count in LADDER[d]]
     sizes = np.array([len(rule.weights) + 1 for rule in rules])
     # Data whose cells cost more than the budget are not started and have no value.
-    out.gave_up = nodes + sizes[0] * np.bincount(pairs.datum, minlength=n) > task.max_nodes
-    pairs = keep(pairs, ~out.gave_up[pairs.datum])[0]
+    sums.gave_up = nodes + sizes[0] * np.bincount(pairs.datum, minlength=n) > task.max_nodes
+    pairs = keep(pairs, ~sums.gave_up[pairs.datum])[0]
     for depth in range(_DEEPEST):
         if not len(pairs):
             break
         if len(pairs) > MAX_PAIRS and n > 1:
             raise TooManyPairs
         # The latest integral of each pair, and the rule that it waits for.
-        found = Part.empty(len(pairs), out.size.shape[1], d)
+        latest = Part.empty(len(pairs), sums.size.shape[1], d)
         rung = np.zeros(len(pairs), dtype=np.intp)
         axes = np.zeros((len(pairs), d), dtype=bool)
         for i, rule in enumerate(rules):
@@ -66,22 +66,22 @@ def integrate(
             if not len(now):
                 continue
             some = select(pairs.boxes, pairs.cell[now], pairs.datum[now])[0]
-            shift = out.shift.copy()
-            part = _evaluate(task, some, out, rule, noise)
+            shift = sums.shift.copy()
+            part = _evaluate(task, some, sums, rule, noise)
             if i:
-                found.scale(np.exp(shift - out.shift)[pairs.datum])
-            found.put(now, part)
-            out.nodes += sizes[i] * np.bincount(some.datum, minlength=n)
+                latest.scale(np.exp(shift - sums.shift)[pairs.datum])
+            latest.put(now, part)
+            sums.nodes += sizes[i] * np.bincount(some.datum, minlength=n)
             # Pairs that wait for a larger rule count with their latest integral.
             later = rung > i
             who = pairs.datum[later]
-            coming = add_up(who, found.value[later], n), add_up(who, found.size[later], n)
-            error, total = out.relative(part, some.datum, coming)
+            coming = add_up(who, latest.value[later], n), add_up(who, latest.size[later], n)
+            error, total = sums.relative(part, some.datum, coming)
             worst = error.sum(axis=-1)
             last = i == len(rules) - 1
             # Only a share of the rest is spent, so that the sum never exceeds the tolerance.
             share = _SPENT if last else _SPENT_EARLY
-            allowed = np.maximum(share * (rtol * total - out.error), noise * total)
+            allowed = np.maximum(share * (rtol * total - sums.error), noise * total)
             accept = _acceptable(some.datum, worst, allowed)
             accept |= worst <= np.maximum(part.rounding, noise[some.datum] * part.value)
             if last and depth == _DEEPEST - 1:
@@ -96,13 +96,13 @@ def integrate(
             parts = sizes[0] << axes.sum(axis=-1)
             price = np.where(rung < len(rules), sizes[np.minimum(rung, len(rules) - 1)], parts)
             further = np.bincount(pairs.datum, np.where(waits, price, 0), minlength=n)
-            out.gave_up |= (further > 0) & (out.nodes + further > task.max_nodes)
-            ended = waits & out.gave_up[pairs.datum]
+            sums.gave_up |= (further > 0) & (sums.nodes + further > task.max_nodes)
+            ended = waits & sums.gave_up[pairs.datum]
             rung[ended] = _DONE
             ended[now] |= accept
-            out.add(found, pairs.datum, ended)
+            sums.add(latest, pairs.datum, ended)
         pairs = _bisect(pairs, rung >= len(rules), axes)
-    return out
+    return sums
 
 
 def _next_rung(rung: int, excess: Array, d: int) -> Index:

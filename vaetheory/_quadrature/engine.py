@@ -63,7 +63,7 @@ class Outcome:
 
     @classmethod
     def joined(cls, parts: list[Outcome]) -> Outcome:
-        """The outcomes of several chunks of data, one after the other."""
+        """The concatenated outcomes of several chunks of data."""
         return cls(
             np.concatenate([p.value for p in parts]),
             np.concatenate([p.error for p in parts]),
@@ -82,7 +82,7 @@ class Outcome:
 
     @property
     def nodes(self) -> int:
-        """Evaluations of the integrand, all data together."""
+        """Number of evaluations of the integrand, summed over all data."""
         return int(self.sums.nodes.sum())
 
     def status(self, error: Array, allowed: Array | float) -> NDArray[np.str_]:
@@ -101,7 +101,7 @@ def run(
     observable: Observable | None = None,
     progress: Progress | None = None,
 ) -> Outcome:
-    """Integrate for data `(N, D)`."""
+    """Integrate the joint density of each datum `(N, D)` over the latent, chunk by chunk."""
     keep_freed_memory()
     n = len(data)
     likelihood, data, offset = model.likelihood.reduced(data)
@@ -187,7 +187,7 @@ def _searched(task: Task, grid: Grid) -> Outcome:
 def _outcome(
     sums: Sums, missing: Array, noise: Array, goal: float, gave_up: NDArray[np.bool_]
 ) -> Outcome:
-    """Values and their error figures."""
+    """Compute log evidences and their error figures from integrals."""
     nothing = sums.total <= 0
     total = np.where(nothing, 1.0, sums.total)
     value = sums.shift + np.log(total)

@@ -136,7 +136,7 @@ def lattice_rule(number: int, dim: int) -> Rule:
 
 @lru_cache(maxsize=16)
 def turned_rule(order: int, dim: int, turns: int = _TURNS) -> Rule:
-    """Gauss-Hermite rules for N(0, I_dim) in several systems of axes.
+    """Gauss-Hermite rules for N(0, I_dim) in several rotated systems of axes, concatenated.
 
     Examples
     --------

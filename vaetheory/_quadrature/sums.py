@@ -137,7 +137,7 @@ class Sums:
 
     @classmethod
     def joined(cls, parts: list[Sums]) -> Sums:
-        """The sums of several chunks of data, one after the other."""
+        """The concatenated sums of several chunks of data."""
         names = [f.name for f in fields(cls)]
         return cls(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in names})
 
@@ -175,7 +175,7 @@ class Sums:
             self.tail += add_up(who, part.tail[which], n)
 
     def put(self, which: NDArray[np.bool_], other: Sums) -> None:
-        """Take the integrals of some data from other sums."""
+        """Overwrite the integrals of some data with those of other sums."""
         for f in fields(self):
             if f.name not in ("nodes", "gave_up"):
                 getattr(self, f.name)[which] = getattr(other, f.name)[which]

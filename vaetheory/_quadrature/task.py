@@ -1,4 +1,4 @@
-"""What the engine is asked to integrate, passed through its stages as one object."""
+"""The task of the engine: model, data, tolerance and budget, passed on as one object."""
 
 from __future__ import annotations
 

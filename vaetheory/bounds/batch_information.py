@@ -1,4 +1,4 @@
-"""The Batch Information Lower Bound."""
+"""BILBO, the Batch Information Lower Bound."""
 
 from __future__ import annotations
 

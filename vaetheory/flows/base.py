@@ -79,7 +79,7 @@ class Flow(Embedding):
 
     @property
     def data_dim(self) -> int:  # type: ignore[override]
-        """D, which is d."""
+        """D, which is equal to d."""
         return self.latent_dim
 
     @abstractmethod

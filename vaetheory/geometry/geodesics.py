@@ -71,7 +71,7 @@ def _solve(metric: Metric, z: Array, velocity: Array, t: Array, rtol: float) -> 
         calls += 1
         if calls > _MOST_CALLS:
             raise ValueError(
-                f"geodesic: expected one that goes on to t = {t[-1]:g}, but {_MOST_CALLS} "
+                f"geodesic: expected one that continues to t = {t[-1]:g}, but {_MOST_CALLS} "
                 f"evaluations of the metric reached only t = {time:g}"
             )
         position, speed = state.reshape(shape)
@@ -90,7 +90,7 @@ def _solve(metric: Metric, z: Array, velocity: Array, t: Array, rtol: float) -> 
             )
         if not solution.success:
             raise ValueError(
-                f"geodesic: expected one that goes on to t = {t[-1]:g}, but it could be followed "
+                f"geodesic: expected one that continues to t = {t[-1]:g}, but it could be followed "
                 f"only to t = {solution.t[-1] if len(solution.t) else 0.0:g} ({solution.message})"
             )
         states = solution.y
