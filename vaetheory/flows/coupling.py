@@ -58,7 +58,9 @@ class Coupling(Flow):
                 f"mask: expected booleans, at least one of each kind, got {short(mask)}"
             ) from None
         if keep.ndim != 1 or keep.dtype != bool or keep.all() or not keep.any():
-            raise ValueError(f"mask: expected booleans, at least one of each kind, got {short(mask)}")
+            raise ValueError(
+                f"mask: expected booleans, at least one of each kind, got {short(mask)}"
+            )
         self.mask = keep
         self.latent_dim = len(keep)
         self._keep, self._change = np.flatnonzero(keep), np.flatnonzero(~keep)
