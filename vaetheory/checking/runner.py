@@ -15,7 +15,7 @@ import numpy as np
 from hypothesis import HealthCheck, Phase, Verbosity, settings
 from hypothesis.errors import Unsatisfiable
 
-from vaetheory._numbers_as_text import apart
+from vaetheory._numbers_as_text import distinct_texts
 from vaetheory._validation import integer, known_label, option
 from vaetheory.checking.claim import Certificate, Claim, Proposition
 
@@ -327,7 +327,7 @@ def _explain(certificate: Certificate, resolution: float) -> str:
         if not part.finite:
             return f"residual {part.residual} and bound {part.bound} are not both numbers"
     if certificate.residual > certificate.bound:
-        residual, bound = apart(certificate.residual, certificate.bound)
+        residual, bound = distinct_texts(certificate.residual, certificate.bound)
         return f"residual {residual} exceeds the computed bound {bound}"
     for part in certificate.parts or (certificate,):
         if part.looseness > resolution:
