@@ -1,4 +1,4 @@
-"""The certified propositions; neighbours of the claims, but none of them imports FLINT to check."""
+"""The certified propositions by label; checking them does not import FLINT."""
 
 from vaetheory.certify.propositions.base import Certified
 from vaetheory.certify.propositions.evidences import EVIDENCE, SPLIT

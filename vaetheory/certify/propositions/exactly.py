@@ -1,4 +1,4 @@
-"""Propositions whose core is rational: 2c, 5a, 5c, 6a, 10b."""
+"""2c, 5a, 5c, 6a and 10b: propositions whose core is rational arithmetic."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _sharp_slope(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, P
     a, m, s, z = (_exact.positive(name, inputs[name]) for name in ("a", "m", "s", "z"))
     data, codes = (a, -a), (m, -m)
     bound = (2 * a) * (2 * m / s**2) / 4
-    # At 0 both weights are exactly a half, as their exponents are equal.
+    # The exponents at 0 are equal, so both weights are exactly 1/2.
     demand(codes[0] ** 2 == codes[1] ** 2, "the weights at 0 are equal")
     scores = [c / s**2 for c in codes]
     slope = sum((x * g / 2 for x, g in zip(data, scores, strict=True)), Fraction(0))
@@ -78,12 +78,13 @@ SHARP_SLOPE = Certified(
 
 
 def _matrices(inputs: Inputs) -> list[Matrix]:
-    found = [_exact.matrix(f"A[{i}]", a) for i, a in enumerate(inputs["A"])]
-    if not found or len({len(a) for a in found}) != 1:
-        raise ValueError("A: expected at least one matrix, all of one size")
-    for a in found:
+    matrices = [_exact.matrix(f"A[{i}]", a) for i, a in enumerate(inputs["A"])]
+    if not matrices or len({len(a) for a in matrices}) != 1:
+        sizes = sorted({len(a) for a in matrices})
+        raise ValueError(f"A: expected at least one matrix, all of one size, got sizes {sizes}")
+    for a in matrices:
         _exact.square_root_free(a)
-    return found
+    return matrices
 
 
 def _mean(matrices: Sequence[Matrix]) -> Matrix:
@@ -227,9 +228,9 @@ def _floating_prior(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str
         lambda F, bits: (F.log(F.exact(Fraction(worse))) + F.exact(excess)) / 2, _RADIUS
     )
     demand(loss.lower > 0, "the other prior loses")
-    out: dict[str, Proved] = {f"v_{j}": v for j, v in enumerate(best)}
-    half = work.enclose(lambda F, bits: F.log(F.exact(Fraction(ratio))) / 2, _RADIUS)
-    return out | {"information": half, "loss_of_the_other": loss}
+    variances: dict[str, Proved] = {f"v_{j}": v for j, v in enumerate(best)}
+    information = work.enclose(lambda F, bits: F.log(F.exact(Fraction(ratio))) / 2, _RADIUS)
+    return variances | {"information": information, "loss_of_the_other": loss}
 
 
 FLOATING_PRIOR = Certified(
@@ -290,22 +291,22 @@ def _bounded(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Prove
         return sum((level(F, variance(F, i)) for i in range(size)), F.exact(0))
 
     def bound(F: Arithmetic, bits: int) -> Number:
-        out = sum((level(F, F.exact(v)) for v in spreads), F.exact(0))
-        return out + F.exact(size * h)
+        total = sum((level(F, F.exact(v)) for v in spreads), F.exact(0))
+        return total + F.exact(size * h)
 
-    out: dict[str, Proved] = {
+    proved: dict[str, Proved] = {
         "term": work.enclose(term, _RADIUS),
         "bound": work.enclose(bound, _RADIUS),
     }
-    demand(out["term"].upper < out["bound"].lower, "the term is below its bound")  # type: ignore[union-attr]
+    demand(proved["term"].upper < proved["bound"].lower, "the term is below its bound")  # type: ignore[union-attr]
     for i in range(size):
         information = work.enclose(
             lambda F, bits, i=i: F.log(F.exact(spreads[i]) / variance(F, i)) / 2,  # type: ignore[misc]
             _RADIUS,
         )
         demand(information.upper < h, "the information of a dimension is below h")
-        out[f"information_{i}"] = information
-    return out
+        proved[f"information_{i}"] = information
+    return proved
 
 
 def _columns(rows: Sequence[Sequence[Fraction]]) -> Vector:
