@@ -107,17 +107,6 @@ def links(labels: Sequence[str]) -> str:
     return ", ".join(f"[{label}](#{anchor(label)})" for label in labels) or "no other proposition"
 
 
-def number(claim: Claim) -> int:
-    """The claim's number, with which its propositions' labels begin."""
-    return _number(claim.propositions[0].label)
-
-
-def _number(label: str) -> int:
-    found = re.match(r"\d+", label)
-    assert found is not None, label
-    return int(found[0])
-
-
 def sections(path: Path) -> dict[str, str]:
     """The text under each `## heading` of a Markdown file, by heading."""
     if not path.is_file():
@@ -146,7 +135,7 @@ def derivations(docs: Path, claim: Claim) -> dict[str, str]:
 
 def corrections(docs: Path, claim: Claim) -> dict[str, str]:
     """The sections of `corrections.md` about a claim, by heading."""
-    own = number(claim)
+    own = claim.number
     return {
         heading: body
         for heading, body in sections(docs / "corrections.md").items()
@@ -171,7 +160,7 @@ def nodes(claim: Claim | None = None) -> list[Node]:
         Node(
             label=p.label,
             title=unicode(p.title),
-            lane=f"{number(c)} {c.label}",
+            lane=f"{c.number} {c.label}",
             uses=p.uses,
             href=f"{c.label}.html#{anchor(p.label)}",
             style="good" if claim is None or c is claim else "elsewhere",
@@ -204,7 +193,7 @@ def claim_page(claim: Claim, results: dict[str, Entry], settings: str, docs: Pat
             f"| {verdict.replace(' ', '&nbsp;') if entry else verdict} |"
         )
     out = [
-        f"# {number(claim)}. {plain(claim.title)}",
+        f"# {claim.number}. {plain(claim.title)}",
         f"`{claim.label}` · source: {plain(claim.source)} ([what that means](../sources.md))",
         "\n".join(rows),
     ]
@@ -214,7 +203,7 @@ def claim_page(claim: Claim, results: dict[str, Entry], settings: str, docs: Pat
         out.append(figure(claim.label, docs))
     out.append(nested(preface(docs, claim)))
     out.append("## Dependencies")
-    out.append(graph(claim, f"Dependencies of claim {number(claim)}"))
+    out.append(graph(claim, f"Dependencies of claim {claim.number}"))
     out.append(
         "An arrow leads from a proposition to one that builds on it; propositions of other claims "
         "are dashed. [All claims in one picture](index.md)."
@@ -327,7 +316,7 @@ def index_page(results: dict[str, Entry], settings: str, docs: Path) -> str:
     for claim in CLAIMS:
         against = [p.label for p in claim.propositions if p.kind == "counterexample"]
         rows.append(
-            f"| [{number(claim)}. {plain(claim.title)}]({claim.label}.md), "
+            f"| [{claim.number}. {plain(claim.title)}]({claim.label}.md), "
             f"{len(claim.propositions)} propositions | {links(against) if against else ''} |"
         )
     out.append("\n".join(rows))

@@ -180,16 +180,16 @@ def test_a_run_of_another_seed_is_not_resumed(tmp_path, capsys):
 def test_failure_is_status_one(monkeypatch, capsys):
     import dataclasses
 
-    from vaetheory.checking.claim import Certificate
+    from vaetheory.checking.comparison import Comparison
     from vaetheory.claims import CLAIMS
 
     false = dataclasses.replace(
         CLAIMS[0].propositions[0],
-        check=lambda instance: Certificate.identity(1.0, 0.0, scale=1.0, rounding=1e-9),
+        check=lambda instance: Comparison.identity(1.0, 0.0, scale=1.0, rounding=1e-9),
     )
     claims = (dataclasses.replace(CLAIMS[0], propositions=(false,)),)
     monkeypatch.setattr(verify, "CLAIMS", claims)
-    monkeypatch.setattr("vaetheory.claims.CLAIMS", claims)
+    monkeypatch.setattr("vaetheory.claims.verify.CLAIMS", claims)
     assert main(["verify"]) == 1, "a refuted proposition passed"
     out = capsys.readouterr().out
     assert out.splitlines()[1].startswith("refuted"), out

@@ -19,8 +19,9 @@ from vaetheory import (
     log_evidence,
 )
 from vaetheory.checking.claim import Claim
-from vaetheory.checking.runner import INCONCLUSIVE, run_proposition, verify
+from vaetheory.checking.runner import INCONCLUSIVE, run_proposition
 from vaetheory.claims import CLAIMS
+from vaetheory.claims.verify import verify
 from vaetheory.constant_variance import (
     constant_variance_penalty,
     log_specht_ratio,

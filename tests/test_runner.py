@@ -7,16 +7,16 @@ import pytest
 from hypothesis import strategies as st
 
 from vaetheory import verify
-from vaetheory.checking.claim import Certificate, Claim, Control, Proposition
+from vaetheory.checking import Claim, Comparison, Control, Proposition, wrong
 from vaetheory.checking.runner import judge, run_proposition
 
 
 def square_is_nonnegative(k):
-    return Certificate.at_most(-(k**2), 0.0, scale=1.0, rounding=0.0)
+    return Comparison.at_most(-(k**2), 0.0, scale=1.0, rounding=0.0)
 
 
 def cube_is_nonnegative(k):
-    return Certificate.at_most(-(k**3), 0.0, scale=1.0, rounding=0.0)
+    return Comparison.at_most(-(k**3), 0.0, scale=1.0, rounding=0.0)
 
 
 THE_CUBE = Control("the cube", cube_is_nonnegative)
@@ -54,7 +54,7 @@ def test_a_false_proposition_is_refuted_by_its_smallest_counterexample():
 
 def test_a_bound_above_the_resolution_is_inconclusive_not_a_pass():
     def vague(k):
-        return Certificate.identity(k, k, scale=1.0, ignorance=1.0)
+        return Comparison.identity(k, k, scale=1.0, ignorance=1.0)
 
     result = run_proposition(toy(check=vague, controls=()))
     assert result.verdict == "inconclusive", "ignorance passed for knowledge"
@@ -63,20 +63,20 @@ def test_a_bound_above_the_resolution_is_inconclusive_not_a_pass():
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_residual_that_is_no_number_is_never_a_pass(value):
     result = run_proposition(
-        toy(check=lambda k: Certificate.identity(value, 0.0, scale=1.0, rounding=1e-9), controls=())
+        toy(check=lambda k: Comparison.identity(value, 0.0, scale=1.0, rounding=1e-9), controls=())
     )
     assert result.verdict == "inconclusive", f"{value} passed"
 
 
 def test_nan_does_not_hide_behind_entries_that_agree():
-    certificate = Certificate.identity([0.0, float("nan")], [0.0, 0.0], scale=1.0, rounding=1.0)
-    assert judge(certificate, 10.0) == "inconclusive", "the NaN was overlooked"
+    comparison = Comparison.identity([0.0, float("nan")], [0.0, 0.0], scale=1.0, rounding=1.0)
+    assert judge(comparison, 10.0) == "inconclusive", "the NaN was overlooked"
 
 
 def test_the_worst_part_decides():
-    good = Certificate.identity(0.0, 0.0, scale=1.0, rounding=1e-9)
-    bad = Certificate.identity(1.0, 0.0, scale=1.0, rounding=1e-9)
-    assert judge(Certificate.all_of(good, bad), 1e-6) == "refuted", "a refuted part was lost"
+    good = Comparison.identity(0.0, 0.0, scale=1.0, rounding=1e-9)
+    bad = Comparison.identity(1.0, 0.0, scale=1.0, rounding=1e-9)
+    assert judge(Comparison.all_of(good, bad), 1e-6) == "refuted", "a refuted part was lost"
 
 
 def test_a_check_that_raises_is_inconclusive_and_says_so():
@@ -105,7 +105,7 @@ def test_a_control_that_only_raises_survives():
 def test_a_rare_control_is_hunted():
     rare = Control(
         "wrong at 37 only",
-        lambda k: Certificate.identity(float(k == 37), 0.0, scale=1.0, rounding=0.5),
+        lambda k: Comparison.identity(float(k == 37), 0.0, scale=1.0, rounding=0.5),
     )
     result = run_proposition(toy(controls=(rare,), examples=5))
     assert result.controls[0].instance == 37, "the control's counterexample was not found"
@@ -171,17 +171,15 @@ def test_duplicate_labels_are_refused():
 
 
 def test_a_loose_entry_does_not_hide_behind_a_sharp_one():
-    certificate = Certificate.identity([1e-9, 0.0], [0.0, 0.0], scale=1.0, error=[2e-9, 0.5])
-    assert judge(certificate, 1e-6) == "inconclusive", (
-        "an entry that decides nothing was overlooked"
-    )
+    comparison = Comparison.identity([1e-9, 0.0], [0.0, 0.0], scale=1.0, error=[2e-9, 0.5])
+    assert judge(comparison, 1e-6) == "inconclusive", "an entry that decides nothing was overlooked"
 
 
 def test_a_refutation_does_not_shrink_into_ignorance():
     def check(k):
         if k >= 50:
-            return Certificate.identity(1.0, 0.0, scale=1.0, rounding=1e-9)
-        return Certificate.identity(0.0, 0.0, scale=1.0, ignorance=1.0 if k >= 10 else 0.0)
+            return Comparison.identity(1.0, 0.0, scale=1.0, rounding=1e-9)
+        return Comparison.identity(0.0, 0.0, scale=1.0, ignorance=1.0 if k >= 10 else 0.0)
 
     false = toy(check=check, controls=(), instances=st.integers(0, 99), examples=50)
     for seed in range(4):
@@ -194,3 +192,42 @@ def test_a_strategy_without_instances_is_inconclusive():
     result = run_proposition(toy(instances=st.integers().filter(lambda k: False), controls=()))
     assert result.verdict == "inconclusive", "nothing was checked and it passed"
     assert "no instance" in result.message, result.message
+
+
+def compared(k, *, factor=1.0, power=2):
+    return Comparison.identity(factor * float(k) ** power, float(k * k), scale=1.0, rounding=1e-9)
+
+
+def test_wrong_versions_are_the_check_with_keywords_changed():
+    half, other = wrong(compared, {"half": {"factor": 0.5}, "another check": cube_is_nonnegative})
+    assert half.name == "half", "the name was lost"
+    assert half.check(2).residual == 2.0, "the keyword was not changed"
+    assert other.check is cube_is_nonnegative, "a check in place of keywords is taken as it is"
+
+
+@pytest.mark.parametrize(
+    ("versions", "words"),
+    [
+        ({"none": {}}, "expected the keywords that it changes"),
+        ({"none": 0.5}, "expected the keywords that it changes"),
+        ({"same": {"factor": 1.0}}, "expected another value of factor"),
+        ({"same": compared}, "expected another check"),
+        ({"unknown": {"scale": 2.0}}, r"expected keywords of the check \(factor, power\)"),
+    ],
+)
+def test_wrong_versions_that_change_nothing_are_refused(versions, words):
+    with pytest.raises(ValueError, match=words):
+        wrong(compared, versions)
+
+
+def test_labels_begin_with_the_number_of_their_claim():
+    Claim("toy", "A toy", "none", (toy(label="1a"),), number=1)
+    with pytest.raises(ValueError, match="expected labels that begin with its number, 1, got '10a"):
+        Claim("toy", "A toy", "none", (toy(label="10a"),), number=1)
+
+
+def test_the_old_name_of_a_comparison_works_and_warns():
+    from vaetheory.checking import claim
+
+    with pytest.warns(DeprecationWarning, match=r"vaetheory.checking.Comparison"):
+        assert claim.Certificate is Comparison, "the old name is of something else"

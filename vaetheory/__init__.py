@@ -21,8 +21,8 @@ from vaetheory.models import LatentModel
 from vaetheory.optimal_decoder import OptimalDecoder
 
 if TYPE_CHECKING:
-    from vaetheory.checking.runner import verify
     from vaetheory.claims import CLAIMS
+    from vaetheory.claims.verify import verify
 
 __all__ = [
     "CLAIMS",
@@ -50,7 +50,7 @@ __all__ = [
 ]
 
 #: The claims bring Hypothesis along: who only computes does not wait for it.
-_LATER = {"CLAIMS": "vaetheory.claims", "verify": "vaetheory.checking.runner"}
+_LATER = {"CLAIMS": "vaetheory.claims", "verify": "vaetheory.claims.verify"}
 
 
 def __getattr__(name: str) -> object:

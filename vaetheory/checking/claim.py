@@ -1,128 +1,23 @@
-"""What a claim is: checkable sentences, computed bounds, and wrong versions to be refuted."""
+"""Claims, their propositions, and the wrong versions that each check must refute."""
 
 from __future__ import annotations
 
+import inspect
+import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-import numpy as np
 from hypothesis.strategies import SearchStrategy
-from numpy.typing import ArrayLike
 
-from vaetheory._validation import option
+from vaetheory._validation import integer, option
+from vaetheory.checking.comparison import Comparison
 
 KINDS = ("identity", "inequality", "rate", "statistical", "counterexample")
 
-
-@dataclass(frozen=True)
-class Certificate:
-    """What one check of one instance found: how far off it is, and how far off it may be.
-
-    Attributes
-    ----------
-    residual : float
-        Distance of the two sides of an identity, or the amount by which an inequality is missed.
-    bound : float
-        What the computation itself may have got wrong: the sum of `terms`, never a tolerance.
-    terms : mapping of str to float
-        The named error terms.
-    scale : float
-        Size of the quantities compared: a bound of their size decides nothing.
-    parts : tuple of Certificate
-        The comparisons behind this one, where there are several; the fields above are then those
-        of the worst.
-    looseness : float
-        Bound over scale of the entry that was compared most loosely.
-    findings : tuple of str
-        What was found that is worth telling, one sentence each.
-
-    Examples
-    --------
-    >>> Certificate.identity([1.0, 2.0], [1.0, 2.5], scale=2.0, rounding=0.1).residual
-    0.5
-    """
-
-    residual: float
-    bound: float
-    terms: Mapping[str, float]
-    scale: float = 1.0
-    parts: tuple[Certificate, ...] = ()
-    findings: tuple[str, ...] = ()
-    looseness: float = -1.0
-
-    def __post_init__(self) -> None:
-        if self.looseness < 0:
-            object.__setattr__(self, "looseness", _ratio(self.bound, self.scale))
-
-    @property
-    def margin(self) -> float:
-        """Residual over bound: refuted above 1."""
-        if self.residual == 0:
-            return 0.0
-        return self.residual / self.bound if self.bound > 0 else float("inf")
-
-    @property
-    def finite(self) -> bool:
-        """Whether residual, bound and scale are all numbers."""
-        return all(np.isfinite(v) for v in (self.residual, self.bound, self.scale, self.looseness))
-
-    @classmethod
-    def identity(
-        cls, left: ArrayLike, right: ArrayLike, *, scale: ArrayLike, **terms: ArrayLike
-    ) -> Certificate:
-        """Compare two sides entry by entry; the entry with the greatest margin speaks for all."""
-        difference = np.abs(np.asarray(left, float) - np.asarray(right, float))
-        return cls._worst_entry(difference, scale, terms)
-
-    @classmethod
-    def at_most(
-        cls, left: ArrayLike, right: ArrayLike, *, scale: ArrayLike, **terms: ArrayLike
-    ) -> Certificate:
-        """Check left <= right entry by entry."""
-        excess = np.maximum(np.asarray(left, float) - np.asarray(right, float), 0.0)
-        return cls._worst_entry(excess, scale, terms)
-
-    @classmethod
-    def _worst_entry(
-        cls, residual: np.ndarray, scale: ArrayLike, terms: Mapping[str, ArrayLike]
-    ) -> Certificate:
-        named = {k: np.broadcast_to(np.abs(v), residual.shape) for k, v in terms.items()}
-        bound = np.sum(list(named.values()), axis=0)
-        sizes = np.broadcast_to(np.abs(scale), residual.shape)
-        nothing = np.where(residual == 0, 0.0, np.inf)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            margin = np.where(bound > 0, residual / bound, nothing)
-        # NaN first: an entry that could not be computed must not hide behind the others.
-        at = np.unravel_index(np.nan_to_num(margin, nan=np.inf).argmax(), residual.shape)
-        looseness = max(
-            _ratio(float(b), float(s)) for b, s in zip(bound.flat, sizes.flat, strict=True)
-        )
-        return cls(
-            residual=float(residual[at]),
-            bound=float(bound[at]),
-            terms={k: float(v[at]) for k, v in named.items()},
-            scale=float(sizes[at]),
-            looseness=looseness,
-        )
-
-    @classmethod
-    def all_of(cls, *parts: Certificate, findings: tuple[str, ...] = ()) -> Certificate:
-        """Several comparisons that must all hold; the worst of them is shown."""
-        worst = max(parts, key=lambda p: (not p.finite, p.margin))
-        told = findings + tuple(f for p in parts for f in p.findings)
-        loosest = max(p.looseness for p in parts)
-        return cls(worst.residual, worst.bound, worst.terms, worst.scale, parts, told, loosest)
-
-
-def _ratio(bound: float, scale: float) -> float:
-    """Bound over scale; no bound is as sharp as can be whatever the scale."""
-    if bound == 0:
-        return 0.0
-    return bound / scale if scale > 0 else float("inf")
-
-
-Check = Callable[[Any], Certificate]
+Check = Callable[[Any], Comparison]
 
 
 @dataclass(frozen=True)
@@ -139,6 +34,61 @@ class Control:
 
     name: str
     check: Check
+
+
+def wrong(check: Callable[..., Comparison], versions: Mapping[str, Any]) -> tuple[Control, ...]:
+    """Return the wrong versions of a check, given by what each of them changes.
+
+    Parameters
+    ----------
+    check : callable
+        `check(instance, **keywords) -> Comparison`, right with the default keywords.
+    versions : mapping of str to mapping
+        For each wrong version its name, which says in a few words what is wrong, and the keywords
+        that make it wrong. In place of keywords there may be another check.
+
+    Returns
+    -------
+    tuple of Control
+
+    Raises
+    ------
+    ValueError
+        If a version changes nothing, or a keyword that the check does not have.
+
+    Examples
+    --------
+    >>> def square_is_product(k, *, factor=1):
+    ...     return Comparison.identity(factor * k**2, k * k, scale=1.0, rounding=0.0)
+    >>> [control.name for control in wrong(square_is_product, {"twice": {"factor": 2}})]
+    ['twice']
+    """
+    return tuple(Control(name, _changed(check, name, change)) for name, change in versions.items())
+
+
+def _changed(check: Callable[..., Comparison], name: str, change: Any) -> Check:
+    """Return the check of one wrong version, or raise a ValueError."""
+    if callable(change):
+        if change is check:
+            raise ValueError(f"wrong version {name!r}: expected another check, got the right one")
+        return change
+    if not isinstance(change, Mapping) or not change:
+        raise ValueError(
+            f"wrong version {name!r}: expected the keywords that it changes, got {change!r:.80}"
+        )
+    known = inspect.signature(check).parameters
+    for keyword, value in change.items():
+        if keyword not in known:
+            raise ValueError(
+                f"wrong version {name!r}: expected keywords of the check "
+                f"({', '.join(list(known)[1:])}), got {keyword!r}"
+            )
+        if value is known[keyword].default:
+            raise ValueError(
+                f"wrong version {name!r}: expected another value of {keyword} than the check's "
+                f"own, got {value!r:.80}"
+            )
+    return partial(check, **change)
 
 
 @dataclass(frozen=True)
@@ -158,7 +108,7 @@ class Proposition:
     instances : Hypothesis strategy
         Small readable instances, so that a counterexample shrinks to one a person can work out.
     check : callable
-        `check(instance) -> Certificate`.
+        `check(instance) -> Comparison`.
     controls : tuple of Control
         Wrong versions; each must be refuted.
     uses : tuple of str
@@ -195,6 +145,9 @@ class Proposition:
 class Claim:
     """A claim of the source: a title and the propositions that make it precise.
 
+    To write one of your own, write each proposition beside its check, as in
+    `vaetheory/claims/smooth_decoder/`, and name them here in order; `verify(claims=[...])` runs it.
+
     Attributes
     ----------
     label : str
@@ -203,14 +156,39 @@ class Claim:
     source : str
         Where it comes from.
     propositions : tuple of Proposition
+    number : int, optional
+        Its number in the registry, with which the labels of its propositions begin. A claim of
+        your own needs none.
     """
 
     label: str
     title: str
     source: str
     propositions: tuple[Proposition, ...] = field(default=())
+    number: int | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         labels = [p.label for p in self.propositions]
         if len(set(labels)) != len(labels):
             raise ValueError(f"claim {self.label}: expected different labels, got {labels}")
+        if self.number is None:
+            return
+        integer("number", self.number)
+        for label in labels:
+            if not re.match(rf"{self.number}(?!\d)", label):
+                raise ValueError(
+                    f"claim {self.label}: expected labels that begin with its number, "
+                    f"{self.number}, got {label!r:.80}"
+                )
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Certificate":
+        warnings.warn(
+            "vaetheory.checking.claim.Certificate is vaetheory.checking.Comparison now; the old "
+            "name goes with the next release",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return Comparison
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

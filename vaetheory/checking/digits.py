@@ -12,7 +12,8 @@ from scipy.spatial.distance import pdist
 from vaetheory import _gaussians, decoders, likelihoods
 from vaetheory._validation import Array
 from vaetheory.bounds.stationary import stationary_posterior
-from vaetheory.checking.claim import Certificate, Control, Proposition
+from vaetheory.checking.claim import Control, Proposition
+from vaetheory.checking.comparison import Comparison
 from vaetheory.decoders import Decoder
 from vaetheory.encoders import Encoder
 from vaetheory.evidence import log_evidence
@@ -102,7 +103,7 @@ def _slopes_at_codes(s: float) -> Array:
 
 def digit_slopes(
     instance: DigitEncoder, *, weighted: bool = True, power: float = -2.0, factor: float = 0.25
-) -> Certificate:
+) -> Comparison:
     """Jacobian of f* at every code: below the bound; and equal to a complex-step derivative."""
     digits, s, z = load(), instance.s, np.array(instance.z)
     encoder = Encoder(digits.codes, [s**2, s**2])
@@ -126,9 +127,9 @@ def digit_slopes(
         f"(datum {steepest}, a {digits.labels[steepest]}), {slopes.max() / bound:.1%} of the bound "
         f"{bound:.0f}"
     )
-    return Certificate.all_of(
-        Certificate.at_most(slopes.max(), bound, scale=bound, rounding=gamma(1e4) * bound),
-        Certificate.identity(
+    return Comparison.all_of(
+        Comparison.at_most(slopes.max(), bound, scale=bound, rounding=gamma(1e4) * bound),
+        Comparison.identity(
             f.jacobian(z),
             derivative,
             scale=size,
@@ -227,7 +228,7 @@ def digit_gaps(noise: float) -> DigitGaps:
 
 def digit_evidence(
     instance: FittedDigits, *, gap: float = 1.0, shift: float = 0.0, excess: float = 0.0
-) -> Certificate:
+) -> Comparison:
     """Every digit: two routes to the evidence agree, and the stationary ELBO lies below."""
     labels = load().labels
     found = digit_gaps(instance.noise)
@@ -240,15 +241,15 @@ def digit_evidence(
         f"{labels[widest]}), smallest {gaps.min():.4f}; mean log evidence "
         f"{found.evidence.mean():.3f}",
     )
-    return Certificate.all_of(
-        Certificate.identity(
+    return Comparison.all_of(
+        Comparison.identity(
             found.evidence + shift,
             found.lattice,
             scale=scale,
             cells=found.evidence_error,
             lattice=found.lattice_error,
         ),
-        Certificate.at_most(
+        Comparison.at_most(
             gap * found.elbo + excess,
             gap * found.evidence,
             scale=scale,

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from vaetheory._validation import Array
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.encoders import Encoder
 from vaetheory.rounding import gamma
 
@@ -84,12 +84,12 @@ def aggregate_expectation(
 
 def agree(
     left: tuple[float, float], right: tuple[float, float, float], *, size: float, **more: float
-) -> Certificate:
-    """Certificate that (value, error) equals (value, error, mean size), with further error terms.
+) -> Comparison:
+    """Comparison that (value, error) equals (value, error, mean size), with further error terms.
 
     `size` is that of the terms which cancel on the left; the larger of the sizes is the scale.
     """
-    return Certificate.identity(
+    return Comparison.identity(
         left[0],
         right[0],
         scale=max(size, right[2]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from vaetheory._validation import Array
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 
 
 def extrapolate(values: Array, errors: Array) -> tuple[float, float, float]:
@@ -43,8 +43,8 @@ def power_law(
     exponent: float,
     coefficient: float,
     rounding: float = 0.0,
-) -> Certificate:
-    """Certificate that values ~ coefficient scales^exponent as the scales halve towards 0.
+) -> Comparison:
+    """Comparison that values ~ coefficient scales^exponent as the scales halve towards 0.
 
     Both the coefficient and the exponent are extrapolated, each with an interval. `rounding` is
     the error of the predicted coefficient.
@@ -52,20 +52,20 @@ def power_law(
     limit, left, noise = extrapolate(values / scales**exponent, errors / scales**exponent)
     size = max(abs(coefficient), float(np.abs(values / scales**exponent).max()))
     parts = [
-        Certificate.identity(
+        Comparison.identity(
             limit, coefficient, scale=size, expansion=left, numerics=noise, predicted=rounding
         )
     ]
     if coefficient:
-        # A value that is not positive has no exponent: NaN makes the certificate inconclusive.
+        # A value that is not positive has no exponent: NaN makes the comparison inconclusive.
         with np.errstate(invalid="ignore", divide="ignore"):
             relative = errors / values
             local = np.log2(values[:-1] / values[1:])
         measured, left, noise = extrapolate(local, (relative[:-1] + relative[1:]) / np.log(2))
         parts.append(
-            Certificate.identity(measured, exponent, scale=1.0, expansion=left, numerics=noise)
+            Comparison.identity(measured, exponent, scale=1.0, expansion=left, numerics=noise)
         )
-    return Certificate.all_of(*parts)
+    return Comparison.all_of(*parts)
 
 
 def settled(values: Array, errors: Array, scales: Array, *, exponent: float) -> bool:
@@ -83,14 +83,14 @@ def leading_coefficient(
     exponent: float,
     coefficient: float,
     rounding: float = 0.0,
-) -> Certificate:
-    """Certificate that values / scales^exponent tends to the coefficient, which may be 0.
+) -> Comparison:
+    """Comparison that values / scales^exponent tends to the coefficient, which may be 0.
 
     For a law whose leading term is absent or hidden by the next one: see `settled`.
     """
     reduced = values / scales**exponent
     limit, left, noise = extrapolate(reduced, errors / scales**exponent)
     size = 1 + float(np.abs(reduced).max())
-    return Certificate.identity(
+    return Comparison.identity(
         limit, coefficient, scale=size, expansion=left, numerics=noise, predicted=rounding
     )

@@ -1,13 +1,12 @@
-"""Run propositions and yield results; knows no test framework and no terminal."""
+"""Run one proposition: draw instances, check each, and refute its wrong versions."""
 
 from __future__ import annotations
 
 import hashlib
-import pickle
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 import hypothesis
@@ -16,8 +15,9 @@ from hypothesis import HealthCheck, Phase, Verbosity, settings
 from hypothesis.errors import Unsatisfiable
 
 from vaetheory._numbers_as_text import apart
-from vaetheory._validation import integer, known_label, option
-from vaetheory.checking.claim import Certificate, Claim, Proposition
+from vaetheory._validation import known_label, option
+from vaetheory.checking.claim import Claim, Proposition
+from vaetheory.checking.comparison import Comparison
 
 CONFIRMED = "confirmed"
 REFUTED = "refuted"
@@ -121,17 +121,17 @@ class Result:
         }
 
 
-def judge(certificate: Certificate, resolution: float) -> str:
-    """Verdict of one certificate: refuted, inconclusive or confirmed.
+def judge(comparison: Comparison, resolution: float) -> str:
+    """Verdict of one comparison: refuted, inconclusive or confirmed.
 
     Examples
     --------
-    >>> judge(Certificate(residual=2.0, bound=1.0, terms={}, scale=1e9), resolution=1e-6)
+    >>> judge(Comparison(residual=2.0, bound=1.0, terms={}, scale=1e9), resolution=1e-6)
     'refuted'
-    >>> judge(Certificate(residual=0.0, bound=1.0, terms={}, scale=1.0), resolution=1e-6)
+    >>> judge(Comparison(residual=0.0, bound=1.0, terms={}, scale=1.0), resolution=1e-6)
     'inconclusive'
     """
-    parts = certificate.parts or (certificate,)
+    parts = comparison.parts or (comparison,)
     if any(not p.finite for p in parts):
         return INCONCLUSIVE
     if any(p.residual > p.bound for p in parts):
@@ -141,8 +141,8 @@ def judge(certificate: Certificate, resolution: float) -> str:
     return CONFIRMED
 
 
-class _Found(Exception):
-    """Raised at an instance that ends the search, so that Hypothesis shrinks it."""
+class _Stop(Exception):
+    """Raised at an instance that ends the search; Hypothesis then shrinks this instance."""
 
 
 def _draw(
@@ -152,8 +152,8 @@ def _draw(
     examples: int,
     seed: int,
     shrink: bool,
-) -> bool:
-    """Call `body` on drawn instances until it raises `_Found`; tell whether it did."""
+) -> None:
+    """Call `body` on drawn instances until it raises `_Stop`."""
     phases = (Phase.generate, Phase.shrink) if shrink else (Phase.generate,)
 
     @hypothesis.seed(seed)
@@ -170,13 +170,142 @@ def _draw(
     def search(instance: Any) -> None:
         body(instance)
 
-    try:
+    with suppress(_Stop, Unsatisfiable):
         search()
-    except _Found:
-        return True
-    except Unsatisfiable:
-        return False
-    return False
+
+
+@dataclass(frozen=True)
+class _Examined:
+    """One instance after the check: the verdict, the comparison if there is one, and why."""
+
+    instance: Any
+    verdict: str
+    comparison: Comparison | None
+    message: str
+
+
+class _Trial:
+    """One run of one proposition: what the instances drawn so far have shown."""
+
+    def __init__(self, proposition: Proposition) -> None:
+        self.proposition = proposition
+        #: Number of instances that were examined.
+        self.count = 0
+        #: The instance with the greatest margin among those that confirm.
+        self.worst: _Examined | None = None
+        #: The instance, shrunk at last, that decides the verdict against the proposition.
+        self.ending: _Examined | None = None
+        self.undecided = False
+        self.refuted: dict[str, ControlResult] = {}
+        self.latest: dict[str, ControlResult] = {}
+        self.findings: dict[str, None] = {}
+
+    @property
+    def all_controls_refuted(self) -> bool:
+        return len(self.refuted) == len(self.proposition.controls)
+
+    def refute(self, instance: Any) -> None:
+        """Examine an instance; stop at one that refutes the proposition."""
+        examined = self._examine(instance)
+        if examined.verdict == REFUTED:
+            self.ending = examined
+            raise _Stop
+        if self.ending is not None:
+            # Hypothesis is shrinking an instance that refutes: these do not count.
+            return
+        self.count += 1
+        if examined.verdict == INCONCLUSIVE or examined.comparison is None:
+            self.undecided = True
+            return
+        margin = examined.comparison.margin
+        best = self.worst.comparison if self.worst else None
+        if best is None or margin >= best.margin:
+            self.worst = examined
+        self.findings.update(dict.fromkeys(examined.comparison.findings))
+        self._try_controls(instance)
+
+    def find_undecided(self, instance: Any) -> None:
+        """Stop at an instance that the check cannot decide."""
+        examined = self._examine(instance)
+        if examined.verdict == INCONCLUSIVE:
+            self.ending = examined
+            raise _Stop
+
+    def hunt(self, instance: Any) -> None:
+        """Try the controls that no instance has refuted yet; stop when there are none left."""
+        self._try_controls(instance)
+        if self.all_controls_refuted:
+            raise _Stop
+
+    def _examine(self, instance: Any) -> _Examined:
+        resolution = self.proposition.resolution
+        try:
+            comparison = self.proposition.check(instance)
+        except _FAILURES as error:
+            message = f"the check raised {type(error).__name__}: {error}"
+            return _Examined(instance, INCONCLUSIVE, None, message)
+        verdict = judge(comparison, resolution)
+        return _Examined(instance, verdict, comparison, _explain(comparison, resolution))
+
+    def _try_controls(self, instance: Any) -> None:
+        for control in self.proposition.controls:
+            if control.name in self.refuted:
+                continue
+            try:
+                comparison = control.check(instance)
+            except _FAILURES:
+                # A wrong formula may have no value here; another instance must refute it.
+                continue
+            refuted = judge(comparison, float("inf")) == REFUTED
+            result = ControlResult(
+                control.name, refuted, comparison.residual, comparison.bound, instance
+            )
+            self.latest[control.name] = result
+            if refuted:
+                self.refuted[control.name] = result
+
+    def result(self, claim: str, seconds: float) -> Result:
+        """The result of the trial, with the instance that decides its verdict."""
+        proposition = self.proposition
+        controls = tuple(
+            self.latest.get(c.name, ControlResult(c.name, False, 0.0, 0.0, None))
+            for c in proposition.controls
+        )
+        decisive, count = self._decisive(controls), self.count
+        if self.ending is not None:
+            count += decisive.verdict == REFUTED
+        comparison = decisive.comparison
+        return Result(
+            label=proposition.label,
+            claim=claim,
+            title=proposition.title,
+            kind=proposition.kind,
+            verdict=decisive.verdict,
+            residual=comparison.residual if comparison else float("nan"),
+            bound=comparison.bound if comparison else float("nan"),
+            terms=dict(comparison.terms) if comparison else {},
+            instance=decisive.instance,
+            instances=count,
+            controls=controls,
+            findings=tuple(self.findings),
+            message=decisive.message,
+            seconds=seconds,
+        )
+
+    def _decisive(self, controls: tuple[ControlResult, ...]) -> _Examined:
+        """The instance that the result shows, with the verdict on the whole proposition."""
+        if self.ending is not None:
+            return self.ending
+        if self.worst is None:
+            return _Examined(None, INCONCLUSIVE, None, "no instance could be drawn")
+        survivors = [c.name for c in controls if not c.refuted]
+        if survivors:
+            message = f"not refuted: {'; '.join(survivors)}"
+            return replace(self.worst, verdict=CONTROL_SURVIVED, message=message)
+        if not controls:
+            message = "it has no controls: that its check can refute anything is not shown"
+            return replace(self.worst, verdict=INCONCLUSIVE, message=message)
+        return replace(self.worst, verdict=CONFIRMED, message="")
 
 
 def run_proposition(
@@ -210,126 +339,26 @@ def run_proposition(
     started = time.perf_counter()
     examples = proposition.examples * PROFILES[option("profile", profile, PROFILES)]
     digest = hashlib.sha256(f"{seed}:{proposition.label}".encode()).digest()
-    drawn_seed = int.from_bytes(digest[:8], "big")
-
-    worst: tuple[Certificate, Any] | None = None
-    ending: tuple[Certificate | None, Any, str] | None = None
-    refuted: dict[str, ControlResult] = {}
-    latest: dict[str, ControlResult] = {}
-    findings: dict[str, None] = {}
-    count, undecided = 0, False
-
-    def try_controls(instance: Any) -> None:
-        for control in proposition.controls:
-            if control.name in refuted:
-                continue
-            try:
-                certificate = control.check(instance)
-            except _FAILURES:
-                # A wrong formula may have no value here; another instance must refute it.
-                continue
-            wrong = judge(certificate, float("inf")) == REFUTED
-            result = ControlResult(
-                control.name, wrong, certificate.residual, certificate.bound, instance
-            )
-            latest[control.name] = result
-            if wrong:
-                refuted[control.name] = result
-
-    def examine(instance: Any) -> tuple[str, Certificate | None, str]:
-        try:
-            certificate = proposition.check(instance)
-        except _FAILURES as error:
-            return INCONCLUSIVE, None, f"the check raised {type(error).__name__}: {error}"
-        verdict = judge(certificate, proposition.resolution)
-        return verdict, certificate, _explain(certificate, proposition.resolution)
-
-    def refute(instance: Any) -> None:
-        nonlocal worst, ending, count, undecided
-        verdict, certificate, message = examine(instance)
-        if verdict == REFUTED:
-            ending = (certificate, instance, message)
-            raise _Found
-        if ending is not None:
-            return
-        count += 1
-        undecided |= verdict == INCONCLUSIVE
-        if certificate is None or verdict == INCONCLUSIVE:
-            return
-        if worst is None or certificate.margin >= worst[0].margin:
-            worst = (certificate, instance)
-        findings.update(dict.fromkeys(certificate.findings))
-        try_controls(instance)
-
-    def find_undecided(instance: Any) -> None:
-        nonlocal ending
-        verdict, certificate, message = examine(instance)
-        if verdict == INCONCLUSIVE:
-            ending = (certificate, instance, message)
-            raise _Found
-
-    _draw(proposition, refute, examples=examples, seed=drawn_seed, shrink=shrink)
-    if ending is None and undecided:
+    first = int.from_bytes(digest[:8], "big")
+    trial = _Trial(proposition)
+    _draw(proposition, trial.refute, examples=examples, seed=first, shrink=shrink)
+    if trial.ending is None and trial.undecided:
         # Only when nothing is refuted is it worth shrinking what could not be decided.
-        _draw(proposition, find_undecided, examples=examples, seed=drawn_seed, shrink=shrink)
-
-    if ending is None and len(refuted) < len(proposition.controls):
-
-        def hunt(instance: Any) -> None:
-            try_controls(instance)
-            if len(refuted) == len(proposition.controls):
-                raise _Found
-
-        _draw(proposition, hunt, examples=_HUNT * examples, seed=drawn_seed + 1, shrink=False)
-
-    controls = tuple(
-        latest.get(c.name, ControlResult(c.name, False, 0.0, 0.0, None))
-        for c in proposition.controls
-    )
-    if ending is not None:
-        certificate, instance, message = ending
-        verdict = judge(certificate, proposition.resolution) if certificate else INCONCLUSIVE
-        count += verdict == REFUTED
-    elif worst is None:
-        certificate, instance, verdict = None, None, INCONCLUSIVE
-        message = "no instance could be drawn"
-    else:
-        certificate, instance = worst
-        survivors = [c.name for c in controls if not c.refuted]
-        if survivors:
-            verdict, message = CONTROL_SURVIVED, f"not refuted: {'; '.join(survivors)}"
-        elif not controls:
-            verdict = INCONCLUSIVE
-            message = "it has no controls: that its check can refute anything is not shown"
-        else:
-            verdict, message = CONFIRMED, ""
-    return Result(
-        label=proposition.label,
-        claim=claim,
-        title=proposition.title,
-        kind=proposition.kind,
-        verdict=verdict,
-        residual=certificate.residual if certificate else float("nan"),
-        bound=certificate.bound if certificate else float("nan"),
-        terms=dict(certificate.terms) if certificate else {},
-        instance=instance,
-        instances=count,
-        controls=controls,
-        findings=tuple(findings),
-        message=message,
-        seconds=time.perf_counter() - started,
-    )
+        _draw(proposition, trial.find_undecided, examples=examples, seed=first, shrink=shrink)
+    if trial.ending is None and not trial.all_controls_refuted:
+        _draw(proposition, trial.hunt, examples=_HUNT * examples, seed=first + 1, shrink=False)
+    return trial.result(claim, time.perf_counter() - started)
 
 
-def _explain(certificate: Certificate, resolution: float) -> str:
-    """Say in one sentence why a certificate is not a confirmation."""
-    for part in certificate.parts or (certificate,):
+def _explain(comparison: Comparison, resolution: float) -> str:
+    """Say in one sentence why a comparison does not confirm."""
+    for part in comparison.parts or (comparison,):
         if not part.finite:
             return f"residual {part.residual} and bound {part.bound} are not both numbers"
-    if certificate.residual > certificate.bound:
-        residual, bound = apart(certificate.residual, certificate.bound)
+    if comparison.residual > comparison.bound:
+        residual, bound = apart(comparison.residual, comparison.bound)
         return f"residual {residual} exceeds the computed bound {bound}"
-    for part in certificate.parts or (certificate,):
+    for part in comparison.parts or (comparison,):
         if part.looseness > resolution:
             return (
                 f"a computed bound is {part.looseness:.3g} of the size of what it bounds, above "
@@ -356,93 +385,3 @@ def select(
     for label in asked:
         known_label(label, known)
     return [(c, p) for c, p in everything if c.label in asked or p.label in asked]
-
-
-def _run_by_label(label: str, profile: str, seed: int) -> Result:
-    """Run a proposition of the registry: what is sent to another process is its name."""
-    from vaetheory.claims import CLAIMS
-
-    ((claim, proposition),) = select(label, CLAIMS)
-    return run_proposition(proposition, claim=claim.label, profile=profile, seed=seed)
-
-
-def verify(
-    labels: str | Iterable[str] | None = None,
-    profile: str = "quick",
-    seed: int = 0,
-    *,
-    executor: Executor | None = None,
-    claims: Sequence[Claim] | None = None,
-) -> Iterator[Result]:
-    """Check propositions, yielding one `Result` each, in the order of the registry.
-
-    Parameters
-    ----------
-    labels : str or iterable of str, optional
-        Claims ("stationary-evidence") or propositions ("3f"); everything by default.
-    profile : {"quick", "standard", "thorough"}
-        How many instances are drawn for each proposition.
-    seed : int
-        Determines the instances, whatever the executor or the number of processes.
-    executor : concurrent.futures.Executor, optional
-        Where the propositions run; anything with its `submit` will do. By default, here.
-    claims : sequence of Claim, optional
-        A registry of your own; `CLAIMS` by default. With an executor of processes its
-        propositions must be picklable, which Hypothesis strategies seldom are.
-
-    Yields
-    ------
-    Result
-
-    Raises
-    ------
-    ValueError
-        At once, for an unknown label or profile, a seed that is not a natural number, or claims
-        that cannot be sent to other processes.
-
-    Examples
-    --------
-    >>> from vaetheory import verify
-    >>> [(r.label, r.verdict) for r in verify("1a")]
-    [('1a', 'confirmed')]
-    """
-    from vaetheory.claims import CLAIMS
-
-    option("profile", profile, PROFILES)
-    integer("seed", seed)
-    chosen = select(labels, CLAIMS if claims is None else claims)
-    if executor is None:
-        return (run_proposition(p, claim=c.label, profile=profile, seed=seed) for c, p in chosen)
-    if claims is not None and isinstance(executor, ProcessPoolExecutor):
-        _require_picklable(chosen)
-    # The long ones stand last in their claims: begun first, they do not keep all the rest waiting.
-    futures: list[Future[Result]] = [
-        executor.submit(_run_by_label, p.label, profile, seed)
-        if claims is None
-        else executor.submit(run_proposition, p, claim=c.label, profile=profile, seed=seed)
-        for c, p in reversed(chosen)
-    ]
-    return _collect(futures[::-1])
-
-
-def _require_picklable(chosen: Iterable[tuple[Claim, Proposition]]) -> None:
-    """Raise a ValueError if a proposition cannot be sent to another process."""
-    for _, proposition in chosen:
-        try:
-            pickle.dumps(proposition)
-        except (pickle.PicklingError, AttributeError, TypeError) as error:
-            raise ValueError(
-                "claims: expected propositions that can be pickled, for an executor of processes, "
-                f"but {proposition.label} cannot ({error}); Hypothesis strategies seldom can: use "
-                "an executor of threads"
-            ) from None
-
-
-def _collect(futures: list[Future[Result]]) -> Iterator[Result]:
-    try:
-        for future in futures:
-            yield future.result()
-    finally:
-        # On an interruption what has not begun is not begun.
-        for future in futures:
-            future.cancel()

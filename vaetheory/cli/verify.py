@@ -11,8 +11,9 @@ from typing import Any, TextIO
 from vaetheory import report
 from vaetheory._files import json_text
 from vaetheory._progress import listening
-from vaetheory.checking.runner import PROFILES, Result, select, verify
+from vaetheory.checking.runner import PROFILES, Result, select
 from vaetheory.claims import CLAIMS
+from vaetheory.claims.verify import verify
 from vaetheory.cli import _colours, _progress, certify
 from vaetheory.cli._jobs import processes
 from vaetheory.cli._paths import STANDARD, table_goes_to, writable, write

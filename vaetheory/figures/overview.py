@@ -47,8 +47,9 @@ def draw(figure: Figure) -> list[Exponents]:
         rows=3,
         note="numbers: exponents (the law's in brackets),",
     )
+    names = {claim.number: claim.label for claim in CLAIMS}
     for axes, (number, _) in zip(figure.axes, _PANELS, strict=True):
-        axes.set_title(f"{number} {CLAIMS[number - 1].label}\n{axes.get_title()}")
+        axes.set_title(f"{number} {names[number]}\n{axes.get_title()}")
         _shorten(axes)
     return found
 

@@ -18,6 +18,7 @@ _TERM = (
 )
 
 CLAIM = Claim(
+    number=10,
     label="baggins",
     title="BAGGINS: a bounded likelihood, invariant to the scale of the data",
     source="arXiv:1912.10309, abstract; our construction",

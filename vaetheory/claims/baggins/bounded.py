@@ -17,7 +17,7 @@ from vaetheory._gaussians import LOG_2PI
 from vaetheory._validation import Array
 from vaetheory.bounds import baggins, profile_likelihood
 from vaetheory.checking import strategies
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.rates import power_law
 from vaetheory.checking.strategies import Vector
 from vaetheory.rounding import EPS, gamma
@@ -116,7 +116,7 @@ def weighted_fits(draw: DrawFn) -> WeightedFit:
 
 def weights_are_counts(
     scene: WeightedFit, *, weighted: Callable[[Any], Any] = lambda k: k
-) -> Certificate:
+) -> Comparison:
     """The term of weighted data against that of the data repeated."""
     fit, counts = scene.fit, np.array(scene.counts)
     h = fit.information[0] if fit.pooled else fit.presumed
@@ -128,12 +128,10 @@ def weights_are_counts(
     size = 10 + float(np.abs(repeated.log_scale).sum())
     spread = float(np.ptp(fit.data[rows], axis=0).min()) / float(np.abs(fit.data).max() + 1)
     rounding = gamma(200) * size / spread**2
-    return Certificate.all_of(
-        Certificate.identity(found.value, repeated.value, scale=size, rounding=rounding),
-        Certificate.identity(found.log_scale, repeated.log_scale, scale=size, rounding=rounding),
-        Certificate.identity(
-            found.information, repeated.information, scale=size, rounding=rounding
-        ),
+    return Comparison.all_of(
+        Comparison.identity(found.value, repeated.value, scale=size, rounding=rounding),
+        Comparison.identity(found.log_scale, repeated.log_scale, scale=size, rounding=rounding),
+        Comparison.identity(found.information, repeated.information, scale=size, rounding=rounding),
     )
 
 
@@ -169,7 +167,7 @@ def bounded(
     *,
     variance: LogVariance = log_variance,
     allowance: float = 1.0,
-) -> Certificate:
+) -> Comparison:
     """The term against its formula, its bound, the deficit, and the perfect fit that attains it."""
     residual, spread = scene.moments()
     h = scene.presumed
@@ -182,14 +180,14 @@ def bounded(
     size = 10 + float(h.sum()) + abs(formula)
     rounding = gamma(100) * size
     perfect, at_most_h = _library(scene, scene.data, scene.data)
-    return Certificate.all_of(
-        Certificate.identity(value, formula, scale=size, rounding=rounding),
-        Certificate.at_most(value, most, scale=size, rounding=rounding),
-        Certificate.at_most(information, h, scale=size, rounding=rounding),
-        Certificate.identity(most - value, deficit.sum(), scale=size, rounding=rounding),
-        Certificate.identity(h - information, deficit, scale=size, rounding=rounding),
-        Certificate.identity(perfect, most, scale=size, rounding=rounding),
-        Certificate.identity(at_most_h, h, scale=size, rounding=rounding),
+    return Comparison.all_of(
+        Comparison.identity(value, formula, scale=size, rounding=rounding),
+        Comparison.at_most(value, most, scale=size, rounding=rounding),
+        Comparison.at_most(information, h, scale=size, rounding=rounding),
+        Comparison.identity(most - value, deficit.sum(), scale=size, rounding=rounding),
+        Comparison.identity(h - information, deficit, scale=size, rounding=rounding),
+        Comparison.identity(perfect, most, scale=size, rounding=rounding),
+        Comparison.identity(at_most_h, h, scale=size, rounding=rounding),
     )
 
 
@@ -230,7 +228,7 @@ def change_of_units(
     sign: float = -1.0,
     power: float = 1.0,
     relative: float = 1.0,
-) -> Certificate:
+) -> Comparison:
     """The value shifts by -sum log|a|, and the gradient in relative coordinates stays.
 
     `relative` is the power of |a| by which the gradient is multiplied.
@@ -259,10 +257,10 @@ def change_of_units(
     count = len(x)
     # (x - xhat) / (B sigma^2), of which both move.
     steep = (gamma(100) + 4 * lost) * np.abs(before) + 2 * lost / (count * deviation)
-    return Certificate.all_of(
-        Certificate.identity(other, value + shift_of_value, scale=size, rounding=rounding),
-        Certificate.identity(other_information, information, scale=size, rounding=rounding),
-        Certificate.identity(after, before, scale=1 / deviation, rounding=steep),
+    return Comparison.all_of(
+        Comparison.identity(other, value + shift_of_value, scale=size, rounding=rounding),
+        Comparison.identity(other_information, information, scale=size, rounding=rounding),
+        Comparison.identity(after, before, scale=1 / deviation, rounding=steep),
     )
 
 
@@ -281,7 +279,7 @@ def profile_excess(scene: FitScene, levels: Array) -> tuple[Array, Array]:
 
 def profile_limit(
     scene: FitScene, *, exponent: float = 2.0, share: float = 0.5, inverse: bool = False
-) -> Certificate:
+) -> Comparison:
     """The profile likelihood less the term falls as 1/2 sum (v / r) exp(-2 h)."""
     residual, spread = scene.moments()
     ratio = spread / residual
@@ -295,7 +293,7 @@ def profile_limit(
     # Beyond the reach of exp: exactly the limit.
     beyond = baggins(x, xhat, information=1e3, pooled=scene.pooled).value
     direct = -0.5 * (1 + LOG_2PI + np.log(residual)).sum()
-    return Certificate.all_of(
+    return Comparison.all_of(
         power_law(
             excess,
             errors,
@@ -304,8 +302,8 @@ def profile_limit(
             coefficient=share * float((1 / ratio if inverse else ratio).sum()),
             rounding=gamma(100) * float(ratio.sum()),
         ),
-        Certificate.identity(limit.value, direct, scale=size, rounding=gamma(100) * size),
-        Certificate.identity(beyond, direct, scale=size, rounding=gamma(100) * size),
+        Comparison.identity(limit.value, direct, scale=size, rounding=gamma(100) * size),
+        Comparison.identity(beyond, direct, scale=size, rounding=gamma(100) * size),
     )
 
 
@@ -340,7 +338,7 @@ def _refused(x: Array, information: float, *, pooled: bool) -> bool:
 
 def refusals(
     scene: ConstantScene, *, refused: bool = True, pooled: bool = False, slope: float = -1.0
-) -> Certificate:
+) -> Comparison:
     """A constant column and a batch of one are refused; as a spread vanishes the bound does."""
     column, h = np.array(scene.column), scene.information
     x = np.stack([column, np.full_like(column, scene.constant)], axis=-1)
@@ -353,7 +351,7 @@ def refusals(
         (_refused(x, h, pooled=True), pooled),
     ]
     wrong = float(sum(came != expected for came, expected in verdicts))
-    parts = [Certificate.identity(wrong, 0.0, scale=1.0)]
+    parts = [Comparison.identity(wrong, 0.0, scale=1.0)]
     # What the refusal spares: the greatest value of a column of spread s is -log s + a constant.
     spreads = 10.0 ** np.arange(0, -13, -3.0)
     values = np.array(
@@ -364,7 +362,7 @@ def refusals(
     )
     size = 10 + float(np.abs(values).max())
     parts.append(
-        Certificate.identity(
+        Comparison.identity(
             values - values[0], slope * np.log(spreads), scale=size, rounding=gamma(200) * size
         )
     )
@@ -372,8 +370,8 @@ def refusals(
     pooled_value = baggins(x, x, information=h, pooled=True).value
     direct = -(1 + LOG_2PI + np.log(column.var() / 2)) + 2 * h
     parts.append(
-        Certificate.identity(
+        Comparison.identity(
             pooled_value, direct, scale=size, rounding=gamma(200) * (size + abs(direct))
         )
     )
-    return Certificate.all_of(*parts)
+    return Comparison.all_of(*parts)

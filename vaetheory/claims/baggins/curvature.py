@@ -16,7 +16,7 @@ from hypothesis.strategies import DrawFn
 from vaetheory._validation import Array
 from vaetheory.bounds import baggins, profile_likelihood
 from vaetheory.checking import strategies
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.rates import power_law
 from vaetheory.checking.strategies import Vector
 from vaetheory.claims.baggins.bounded import FitScene
@@ -29,7 +29,7 @@ from vaetheory.stability import StableStep, largest_stable_step
 
 def bounded_hessian(
     scene: FitScene, *, power: float = 2.0, share: float = 1.0, concave: bool = False
-) -> Certificate:
+) -> Comparison:
     """The Hessian by autograd against its closed form, its norm, and the bound of both."""
     x, xhat = scene.data, scene.fits
     count, dim = x.shape
@@ -66,13 +66,13 @@ def bounded_hessian(
         norm, steepest = np.abs(values).max(), np.linalg.norm(slope.ravel()[rows])
         most = 1 / (count * claimed[number])
         parts += [
-            Certificate.identity(norm, size, scale=size, rounding=rounding),
-            Certificate.at_most(norm, most, scale=size, rounding=rounding),
+            Comparison.identity(norm, size, scale=size, rounding=rounding),
+            Comparison.at_most(norm, most, scale=size, rounding=rounding),
             # The term is convex along the residual where the fit is worse than the noise.
-            Certificate.at_most(
+            Comparison.at_most(
                 values[-1], 0.0 if concave else max(along, -size), scale=size, rounding=rounding
             ),
-            Certificate.at_most(
+            Comparison.at_most(
                 steepest,
                 0.5 * np.sqrt(shared * most),
                 scale=steepest + np.sqrt(size),
@@ -81,8 +81,8 @@ def bounded_hessian(
         ]
     sizes = np.sqrt(np.tile(1 / (count * variance), count))
     each = np.outer(sizes, sizes)
-    return Certificate.all_of(
-        Certificate.identity(flat, expected, scale=each, rounding=gamma(1000) * each), *parts
+    return Comparison.all_of(
+        Comparison.identity(flat, expected, scale=each, rounding=gamma(1000) * each), *parts
     )
 
 
@@ -224,7 +224,7 @@ def stable_steps(
     half: float = 1.0,
     profile_exponent: float = 2.0,
     absolute: bool = False,
-) -> Certificate:
+) -> Comparison:
     """As the fit improves the bounded term's stable step levels off; the profile's vanishes."""
     floor, parts = np.exp(-power * scene.information), []
     units = scene.deviation**2 if absolute else 1.0
@@ -237,8 +237,8 @@ def stable_steps(
         errors = scene.errors(bounded=bounded)
         predicted = 2 * half * variance / scene.curvature * units
         parts += [
-            Certificate.identity(found.value, 2 / values[:, -1], scale=found.value, **errors),
-            Certificate.identity(found.value, predicted, scale=found.value, **errors),
+            Comparison.identity(found.value, 2 / values[:, -1], scale=found.value, **errors),
+            Comparison.identity(found.value, predicted, scale=found.value, **errors),
             power_law(
                 found.value,
                 sum(errors.values(), np.zeros_like(found.value)),
@@ -251,7 +251,7 @@ def stable_steps(
             # Never below what the bound of the curvature promises.
             least = 2 * floor / scene.curvature
             parts.append(
-                Certificate.at_most(
+                Comparison.at_most(
                     least,
                     found.upper,
                     scale=least,
@@ -259,10 +259,10 @@ def stable_steps(
                 )
             )
     parts.append(_never_uphill(scene))
-    return Certificate.all_of(*parts)
+    return Comparison.all_of(*parts)
 
 
-def _never_uphill(scene: FitLadder, steps: int = 40) -> Certificate:
+def _never_uphill(scene: FitLadder, steps: int = 40) -> Comparison:
     """Far from the optimum too no step of 2 / (bound of the curvature) makes the term smaller."""
     spread = 1 + scene.shares**2
     eta = (2 * spread * np.exp(-2 * scene.information) / scene.curvature)[:, None, None]
@@ -277,4 +277,4 @@ def _never_uphill(scene: FitLadder, steps: int = 40) -> Certificate:
         losses.append(loss(theta))
     rise = np.diff(np.array(losses), axis=0)
     size = 10 + float(np.abs(losses).max())
-    return Certificate.at_most(rise, 0.0, scale=size, rounding=gamma(1000) * size)
+    return Comparison.at_most(rise, 0.0, scale=size, rounding=gamma(1000) * size)

@@ -16,7 +16,7 @@ from vaetheory._quadrature.gaussian import hermite_rule
 from vaetheory._validation import Array
 from vaetheory.bounds import BoundedLikelihood, baggins, bilbo
 from vaetheory.checking import strategies
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.lattice import lattice_integral
 from vaetheory.checking.rates import power_law
 from vaetheory.checking.strategies import Vector
@@ -68,7 +68,7 @@ def _noisy_log_likelihood(
 
 def presumed_noise(
     scene: NoiseScene, *, power: float = 2.0, noisy: bool = True, surplus: float = 1.0
-) -> Certificate:
+) -> Comparison:
     """The term is the noisy data's mean log likelihood at the best variance, by quadrature."""
     fit = scene.fit
     residual, spread = fit.moments()
@@ -85,11 +85,11 @@ def presumed_noise(
     deficit = 0.5 * len(variance) * (1 / scene.multiple - 1 + np.log(scene.multiple))
     size = 10 + float(np.abs(term.log_scale).sum() + (residual / variance).sum())
     rounding = gamma(200) * size
-    return Certificate.all_of(
-        Certificate.identity(
+    return Comparison.all_of(
+        Comparison.identity(
             term.value, best.sum(), scale=size, lattice=lost.sum(), rounding=rounding
         ),
-        Certificate.identity(
+        Comparison.identity(
             best.sum() - other.sum(),
             surplus * deficit,
             scale=size,
@@ -97,7 +97,7 @@ def presumed_noise(
             rounding=rounding,
         ),
         # The data themselves fit better than with the noise, by half its share of sigma^2.
-        Certificate.identity(
+        Comparison.identity(
             clean.sum() - term.value,
             0.5 * (presumed / variance).sum(),
             scale=size,
@@ -209,18 +209,18 @@ def evidence_bound(
     information: float = 1.0,
     divergence: float = 1.0,
     floating: bool = True,
-) -> Certificate:
+) -> Comparison:
     """BILBO + BAGGINS below the mean log evidence of the noisy data, by a mean divergence."""
     found = noisy_evidence(scene, at_mean=at_mean, information=information, floating=floating)
     size = 10 + abs(found.expected) + abs(found.noisy)
     named = {"quadrature": found.error, "rounding": gamma(1000) * size}
-    return Certificate.all_of(
-        Certificate.identity(found.term, found.expected, scale=size, **named),
-        Certificate.identity(
+    return Comparison.all_of(
+        Comparison.identity(found.term, found.expected, scale=size, **named),
+        Comparison.identity(
             found.noisy - found.value, divergence * found.divergence, scale=size, **named
         ),
-        Certificate.at_most(found.value, found.noisy, scale=size, **named),
-        Certificate.at_most(found.value, found.clean, scale=size, **named),
+        Comparison.at_most(found.value, found.noisy, scale=size, **named),
+        Comparison.at_most(found.value, found.clean, scale=size, **named),
     )
 
 
@@ -269,7 +269,7 @@ def sampled_excess(scene: SampledScene, size: int) -> tuple[float, float]:
 
 def sampled_optimism(
     scene: SampledScene, *, factor: float = 1.0, exponent: float = 2.0
-) -> Certificate:
+) -> Comparison:
     """The mean excess of sampled reconstructions, in powers of 1 / B."""
     sizes = 32 * 4 ** np.arange(3)
     excess, errors = np.array([sampled_excess(scene, int(b)) for b in sizes]).T

@@ -28,6 +28,7 @@ _FINITE = ("a finite data set", r"q(z) = \tfrac1N\sum_n q(z|x_n)")
 _DRAWN = ("batches", r"\text{of } B \text{ data drawn with replacement from a finite data set}")
 
 CLAIM = Claim(
+    number=6,
     label="bilbo",
     title="The Batch Information Lower Bound",
     source="arXiv:1912.10309, abstract; our derivation",

@@ -17,7 +17,7 @@ from scipy.special import gammaln, logsumexp
 
 from vaetheory._validation import Array
 from vaetheory.bounds import FORMS, bilbo
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.rates import power_law
 from vaetheory.claims.bilbo.scenes import Batch, batches
 from vaetheory.concentration import mean_deviation
@@ -118,7 +118,7 @@ def mean_excess(scene: SampledBatch, size: int, *, correction: float = 0.0) -> t
     return float(p @ excess), drift + rounding
 
 
-def _library_agrees(scene: SampledBatch, size: int) -> Certificate:
+def _library_agrees(scene: SampledBatch, size: int) -> Comparison:
     """The library on every batch of a small size, against the moments."""
     batch, d = scene.data, len(scene.data.scale)
     counts, _ = multinomial(size, len(batch.loc))
@@ -129,11 +129,11 @@ def _library_agrees(scene: SampledBatch, size: int) -> Certificate:
     information, optimism = moment_forms(counts / size, batch, scene.form)
     condition = 1 + float((np.abs(batch.means).max() / batch.deviations.min()) ** 2)
     rounding = gamma(200 * d) * (condition + information)
-    return Certificate.all_of(
-        Certificate.identity(
+    return Comparison.all_of(
+        Comparison.identity(
             [b.information for b in bounds], information, scale=1 + information, rounding=rounding
         ),
-        Certificate.identity(
+        Comparison.identity(
             [size * b.optimism for b in bounds],
             optimism,
             scale=1 + optimism,
@@ -152,7 +152,7 @@ def optimism_law(
     *,
     predicted: Callable[[Batch, str], float] = coefficient,
     exponent: float = 2.0,
-) -> Certificate:
+) -> Comparison:
     """Exponent (in B^-1/2) and coefficient of the mean excess over all batches."""
     sizes = _ladder(len(scene.data.loc))
     excess, errors = np.array([mean_excess(scene, int(b)) for b in sizes]).T
@@ -165,18 +165,18 @@ def optimism_law(
         coefficient=value,
         rounding=gamma(200) * (1 + abs(value)),
     )
-    return Certificate.all_of(law, _library_agrees(scene, 4))
+    return Comparison.all_of(law, _library_agrees(scene, 4))
 
 
-def corrected_is_second_order(scene: SampledBatch, *, correction: float = 1.0) -> Certificate:
+def corrected_is_second_order(scene: SampledBatch, *, correction: float = 1.0) -> Comparison:
     """B (E[corrected_B] - BILBO_inf) tends to zero, in powers of 1 / B."""
     sizes = _ladder(len(scene.data.loc))
     excess, errors = np.array([mean_excess(scene, int(b), correction=correction) for b in sizes]).T
     # Against the size of what was corrected.
     law = power_law(excess, errors, 1 / np.sqrt(sizes), exponent=2.0, coefficient=0.0)
     size = coefficient(scene.data, scene.form)
-    limit = Certificate(law.residual, law.bound, law.terms, max(size, law.scale))
-    return Certificate.all_of(limit, _library_agrees(scene, 3))
+    limit = Comparison(law.residual, law.bound, law.terms, max(size, law.scale))
+    return Comparison.all_of(limit, _library_agrees(scene, 3))
 
 
 # Drawn batches ----------------------------------------------------------------------------------
@@ -200,7 +200,7 @@ def drawn_scenes() -> SearchStrategy[DrawnBatches]:
 
 def drawn_batches(
     instance: DrawnBatches, *, multiple: float = 1.0, expected_size: int = _SIZE
-) -> Certificate:
+) -> Comparison:
     """The mean of BILBO over batches drawn at random, against its exact expectation."""
     scene, batch = instance.scene, instance.scene.data
     rng = np.random.default_rng(instance.seed)
@@ -219,7 +219,7 @@ def drawn_batches(
     # The central moments of one batch are sums over all of them.
     moments = [p @ (values - p @ values) ** k for k in range(2, 31)]
     expected, rounding = mean_excess(scene, expected_size)
-    return Certificate.identity(
+    return Comparison.identity(
         mean - limit,
         multiple * expected,
         scale=coefficient(batch, scene.form) / _SIZE,

@@ -13,7 +13,8 @@ from vaetheory._quadrature.gaussian import gaussian_expectation
 from vaetheory._validation import Array
 from vaetheory.bounds import FORMS, bilbo
 from vaetheory.bounds.gaussian_elbo import elbo
-from vaetheory.checking.claim import Certificate, Control, Proposition
+from vaetheory.checking.claim import Control, Proposition
+from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.digits import FittedDigits, load
 from vaetheory.claims.constant_variance.digits import digit_hessians, digit_model
 from vaetheory.constant_variance import constant_variance_penalty
@@ -73,7 +74,7 @@ def digit_bounds(noise: float) -> DigitBounds:
 
 def digit_forms(
     instance: FittedDigits, *, share: float = 1.0, power: float = 1.0, order: float = 1.0
-) -> Certificate:
+) -> Comparison:
     """Each form is the rescaled model's ELBO, below its evidence; the forms stand in order."""
     found = digit_bounds(instance.noise)
     bounds = [bilbo(found.terms, found.loc, found.scale**power, form) for form in FORMS]
@@ -85,8 +86,8 @@ def digit_forms(
         f"{form} {value:.4f} (information {bits:.4f}, evidence {exact:.4f})"
         for form, value, bits, exact in zip(FORMS, values, information, found.evidence, strict=True)
     )
-    return Certificate.all_of(
-        Certificate.identity(
+    return Comparison.all_of(
+        Comparison.identity(
             values,
             found.gauge,
             scale=size,
@@ -94,7 +95,7 @@ def digit_forms(
             elbo=found.gauge_error,
             rounding=rounding,
         ),
-        Certificate.at_most(
+        Comparison.at_most(
             values,
             found.evidence,
             scale=size,
@@ -102,7 +103,7 @@ def digit_forms(
             evidence=found.evidence_error,
             rounding=rounding,
         ),
-        Certificate.at_most(0.0, order * np.diff(values), scale=size, rounding=rounding),
+        Comparison.at_most(0.0, order * np.diff(values), scale=size, rounding=rounding),
         findings=(f"every third digit, BILBO in nats a digit: {told}",),
     )
 

@@ -14,7 +14,7 @@ from vaetheory._validation import Array
 from vaetheory.bounds import FORMS, BatchBound, bilbo
 from vaetheory.bounds.gaussian_elbo import elbo
 from vaetheory.checking import strategies
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.lattice import aggregate_expectation, lattice_integral
 from vaetheory.checking.strategies import Covariance, Vector
 from vaetheory.claims.bilbo.scenes import Batch, ModelBatch, batches, expected_log_likelihood
@@ -84,7 +84,7 @@ def prior_scenes(draw: DrawFn) -> PriorScene:
     )
 
 
-def best_prior(scene: PriorScene, *, fitted: Fitted = library, surplus: float = 1.0) -> Certificate:
+def best_prior(scene: PriorScene, *, fitted: Fitted = library, surplus: float = 1.0) -> Comparison:
     """The batch ELBO as a function of the prior, by lattice: greatest at the floating prior."""
     batch, terms = scene.batch, np.array(scene.log_likelihood)
     means, deviations = batch.means, batch.deviations
@@ -105,19 +105,17 @@ def best_prior(scene: PriorScene, *, fitted: Fitted = library, surplus: float = 
         best, error, size = batch_elbo(loc, cov)
         # log(1 + m^2 / s^2) is off by a few roundings however large it is; so is its prior.
         rounding = gamma(100 * len(loc)) * size
-        parts.append(
-            Certificate.identity(value, best, scale=size, lattice=error, numerics=rounding)
-        )
+        parts.append(Comparison.identity(value, best, scale=size, lattice=error, numerics=rounding))
         other_loc, other_cov = scene.other(form)
         lower, error, size = batch_elbo(other_loc, other_cov)
         deficit = float(_gaussians.kl_divergence(loc, cov, other_loc, other_cov))
         rounding = gamma(100 * len(loc)) * (size + deficit) * np.linalg.cond(other_cov)
         parts.append(
-            Certificate.identity(
+            Comparison.identity(
                 value - lower, surplus * deficit, scale=size, lattice=error, numerics=rounding
             )
         )
-    return Certificate.all_of(*parts)
+    return Comparison.all_of(*parts)
 
 
 # 6b ---------------------------------------------------------------------------------------------
@@ -129,7 +127,7 @@ def gauge(
     scaled_decoder: bool = True,
     scaled_posterior: bool = True,
     power: float = 1.0,
-) -> Certificate:
+) -> Comparison:
     """BILBO, its log likelihoods by lattice, against the N(0, I) ELBO of the rescaled model."""
     likelihood, error = expected_log_likelihood(scene)
     d, parts = len(scene.batch.scale), []
@@ -147,7 +145,7 @@ def gauge(
         size = float(np.abs(likelihood).mean() + bound.information + d)
         condition = float(np.linalg.cond(cov))
         parts.append(
-            Certificate.identity(
+            Comparison.identity(
                 bound.value,
                 other.value.mean(),
                 scale=size,
@@ -156,7 +154,7 @@ def gauge(
                 rounding=gamma(100 * d) * condition * size,
             )
         )
-    return Certificate.all_of(*parts)
+    return Comparison.all_of(*parts)
 
 
 # 6c ---------------------------------------------------------------------------------------------
@@ -226,7 +224,7 @@ def evidence_bound(
     information: float = 1.0,
     divergence: float = 1.0,
     sign: float = 1.0,
-) -> Certificate:
+) -> Comparison:
     """BILBO below the mean log evidence under its own prior, by exactly the mean divergence."""
     likelihood, lost = expected_log_likelihood(scene)
     d, X = len(scene.batch.scale), scene.data
@@ -240,7 +238,7 @@ def evidence_bound(
         rounding = gamma(100 * d) * float(np.linalg.cond(cov)) * size
         engine = float(evidence.error.mean())
         parts += [
-            Certificate.identity(
+            Comparison.identity(
                 evidence.value,
                 other.value,
                 scale=size,
@@ -248,7 +246,7 @@ def evidence_bound(
                 lattice=other.error,
                 rounding=rounding,
             ),
-            Certificate.at_most(
+            Comparison.at_most(
                 sign * value,
                 sign * evidence.value.mean(),
                 scale=size,
@@ -256,7 +254,7 @@ def evidence_bound(
                 likelihood=lost.mean(),
                 rounding=rounding,
             ),
-            Certificate.identity(
+            Comparison.identity(
                 evidence.value.mean() - value,
                 divergence * other.divergence.mean(),
                 scale=size,
@@ -266,4 +264,4 @@ def evidence_bound(
                 rounding=rounding,
             ),
         ]
-    return Certificate.all_of(*parts)
+    return Comparison.all_of(*parts)

@@ -17,7 +17,7 @@ from hypothesis.strategies import SearchStrategy
 
 from vaetheory._validation import Array
 from vaetheory.bounds import FORMS, bilbo
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.claims.bilbo.scenes import Batch, batches
 from vaetheory.rounding import gamma
 
@@ -94,7 +94,7 @@ def gradients_agree(
     scene: GradientScene,
     *,
     expected: Callable[[Array, Array, str], tuple[Array, Array]] = complex_step,
-) -> Certificate:
+) -> Comparison:
     """Autograd through the library's bound against the complex step, in means and deviations."""
     means, deviations, form = scene.batch.means, scene.batch.deviations, scene.form
     count, dim = means.shape
@@ -114,7 +114,7 @@ def gradients_agree(
     size = (1 + reach**2) / float(deviations.min())
     rounding = gamma(200 * count) * condition * size
     parts = [
-        Certificate.identity(value, -information, scale=size, rounding=rounding),
-        Certificate.identity(corrected - value, -optimism, scale=size, rounding=rounding),
+        Comparison.identity(value, -information, scale=size, rounding=rounding),
+        Comparison.identity(corrected - value, -optimism, scale=size, rounding=rounding),
     ]
-    return Certificate.all_of(*parts)
+    return Comparison.all_of(*parts)

@@ -14,7 +14,7 @@ from vaetheory._quadrature.gaussian import gaussian_expectation
 from vaetheory._validation import Array
 from vaetheory.bounds import FORMS, bilbo
 from vaetheory.checking import strategies
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.lattice import aggregate_expectation
 from vaetheory.checking.strategies import Covariance, Vector
 from vaetheory.claims.bilbo.scenes import Batch, batches
@@ -71,7 +71,7 @@ def forms_in_order(
     centring: Callable[[Array, Array], float] = centring_gain,
     correlation: Callable[[Array, Array], float] = hadamard_deficit,
     sign: float = 1.0,
-) -> Certificate:
+) -> Comparison:
     """Zero-mean diagonal <= centred diagonal <= centred full, and by how much."""
     means, deviations = batch.means, batch.deviations
     values = [float(bilbo(np.zeros(len(means)), means, deviations, f).value) for f in FORMS]
@@ -82,9 +82,9 @@ def forms_in_order(
     size = len(deviations) + max(abs(v) for v in values)
     rounding = gamma(100 * len(deviations)) * size * np.array([1.0, condition])
     steps = np.diff(values)
-    return Certificate.all_of(
-        Certificate.at_most(0.0, sign * steps, scale=size, rounding=rounding),
-        Certificate.identity(steps, gains, scale=size, rounding=rounding),
+    return Comparison.all_of(
+        Comparison.at_most(0.0, sign * steps, scale=size, rounding=rounding),
+        Comparison.identity(steps, gains, scale=size, rounding=rounding),
     )
 
 
@@ -106,13 +106,13 @@ def information_is_split(
     divergence_form: str | None = None,
     reverse: bool = False,
     sign: float = 1.0,
-) -> Certificate:
+) -> Comparison:
     """Information = I_q(x; z) by Gauss-Hermite + KL(q(z) || fitted Gaussian) by lattice."""
     encoder, count, d = batch.encoder, len(batch.loc), len(batch.scale)
     mutual_value, mutual_error = mutual_information(encoder)
     parts = [
-        Certificate.at_most(mutual_value, np.log(count), scale=d, quadrature=mutual_error),
-        Certificate.at_most(0.0, mutual_value, scale=d, quadrature=mutual_error),
+        Comparison.at_most(mutual_value, np.log(count), scale=d, quadrature=mutual_error),
+        Comparison.at_most(0.0, mutual_value, scale=d, quadrature=mutual_error),
     ]
     bounds = {f: bilbo(np.zeros(count), batch.means, batch.deviations, f) for f in FORMS}
     for form in FORMS:
@@ -122,7 +122,7 @@ def information_is_split(
         scale = bounds[form].information + size + d
         error += gamma(100 * d) * scale * float(np.linalg.cond(bound.prior_cov))
         parts += [
-            Certificate.identity(
+            Comparison.identity(
                 bounds[form].information,
                 mutual_value + sign * value,
                 scale=scale,
@@ -130,9 +130,9 @@ def information_is_split(
                 lattice=error,
             ),
             # A mixture of two or more is not Gaussian: the divergence is more than its error.
-            Certificate(max(2 * error - value, 0.0), 0.0, {}, scale),
+            Comparison(max(2 * error - value, 0.0), 0.0, {}, scale),
         ]
-    return Certificate.all_of(*parts)
+    return Comparison.all_of(*parts)
 
 
 def mutual_information(encoder: Encoder) -> tuple[float, float]:
@@ -189,7 +189,7 @@ def linear_sources(draw: DrawFn) -> LinearSource:
 
 def gaussian_information(
     source: LinearSource, *, form: str = "full", finite: bool = False
-) -> Certificate:
+) -> Comparison:
     """Where q(z) is Gaussian the information is the mutual information, and the divergence zero."""
     weight, cov, bias = np.array(source.weight), source.cov.matrix, np.array(source.bias)
     deviations, size = np.array(source.scale), len(source.cov.variances)
@@ -212,7 +212,7 @@ def gaussian_information(
     d = len(deviations)
     scale = bound.information + abs(float(_gaussians.entropy(joint))) + size + d
     rounding = gamma(100 * (size + d) ** 2) * condition * scale
-    return Certificate.all_of(
-        Certificate.identity(bound.information, mutual, scale=scale, rounding=rounding),
-        Certificate.identity(divergence, 0.0, scale=scale, rounding=rounding),
+    return Comparison.all_of(
+        Comparison.identity(bound.information, mutual, scale=scale, rounding=rounding),
+        Comparison.identity(divergence, 0.0, scale=scale, rounding=rounding),
     )

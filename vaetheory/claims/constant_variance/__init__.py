@@ -24,6 +24,7 @@ _STRETCH = ("bounded stretch", r"M_n \succeq L^{-2}\,\bar M")
 _FIGURE = "constant-variance"
 
 CLAIM = Claim(
+    number=5,
     label="constant-variance",
     title="Constant posterior variances lose little",
     source="arXiv:1912.10309, abstract; our derivation",

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from vaetheory import likelihoods
 from vaetheory._validation import Array
-from vaetheory.checking.claim import Certificate, Control, Proposition
+from vaetheory.checking.claim import Control, Proposition
+from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.digits import fitted_decoder, load
 from vaetheory.checking.strategies import Covariance
 from vaetheory.claims.constant_variance import second_order
@@ -71,7 +72,7 @@ def digit_penalty(
     *,
     penalty: Callable[[Array, Array], float] = second_order.second_order_penalty,
     bound: float = 1.0,
-) -> Certificate:
+) -> Comparison:
     """All digits: second-order penalty by two routes, below its bounds; the exact one beside it."""
     identity = second_order.penalty_identity(scene, penalty=penalty)
     _, A, _ = scene.modes()
@@ -84,15 +85,15 @@ def digit_penalty(
         f"{found.second_order:.4f}, Specht's bound {found.specht_bound:.4f}); for every "
         f"{_STRIDE}th {few.value:.4f} to second order and {exact.value:.4f} in the exact ELBO"
     )
-    return Certificate.all_of(
+    return Comparison.all_of(
         identity,
-        Certificate.at_most(
+        Comparison.at_most(
             found.value, bound * found.sharp_bound, scale=found.specht_bound, rounding=found.error
         ),
-        Certificate.at_most(
+        Comparison.at_most(
             found.sharp_bound, found.specht_bound, scale=found.specht_bound, rounding=found.error
         ),
-        Certificate.at_most(0.0, exact.value, scale=1.0, elbo=exact.error),
+        Comparison.at_most(0.0, exact.value, scale=1.0, elbo=exact.error),
         findings=(told,),
     )
 

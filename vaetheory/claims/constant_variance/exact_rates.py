@@ -14,7 +14,7 @@ from vaetheory import decoders, likelihoods
 from vaetheory._validation import Array
 from vaetheory.bounds.gaussian_elbo import elbo
 from vaetheory.checking import strategies
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.rates import extrapolate, power_law
 from vaetheory.checking.strategies import Vector
 from vaetheory.claims.stationary_evidence import gap_law
@@ -153,7 +153,7 @@ def exact_less_second_order(
     *,
     coefficient: Callable[[Decoder, Array], tuple[float, float]] = exact_coefficient,
     exponent: float = 2.0,
-) -> Certificate:
+) -> Comparison:
     """Exact less second-order penalty on a ladder of sigma: exponent 2 and its coefficient."""
     decoder, Z = scene.graph.decoder, scene.latents
     scales = min(gap_law.natural_scale(decoder, z) for z in Z) / 16 / 2.0 ** np.arange(5)
@@ -196,7 +196,7 @@ class _Bent(Decoder):
 
 def linear_is_free(
     scene: LinearScene, *, bent: bool = False, any_constant: bool = False
-) -> Certificate:
+) -> Comparison:
     """A linear decoder, any W: a shared covariance costs nothing, exactly and to second order."""
     model, x = scene.model, np.array(scene.x)
     if bent:
@@ -211,9 +211,9 @@ def linear_is_free(
         error = float((found.free.error + other.error).mean())
     size = 1 + float(np.abs(found.free.value).max())
     second = constant_variance_penalty(mode_hessians(model, X, found.free.loc))
-    return Certificate.all_of(
-        Certificate.identity(lost, 0.0, scale=size, numerics=error),
-        Certificate.identity(second.value, 0.0, scale=1.0, rounding=second.error),
+    return Comparison.all_of(
+        Comparison.identity(lost, 0.0, scale=size, numerics=error),
+        Comparison.identity(second.value, 0.0, scale=1.0, rounding=second.error),
     )
 
 
@@ -272,7 +272,7 @@ def isometric_penalty(
     *,
     coefficient: Callable[[Decoder, Array], float] = isometric_coefficient,
     exponent: float = 8.0,
-) -> Certificate:
+) -> Comparison:
     """At constant metric the second-order penalty is of order sigma^8."""
     Z = np.array(scene.latents)
     scales = 0.25 / 2.0 ** np.arange(4)
@@ -317,7 +317,7 @@ def curvature_penalty(
     *,
     coefficient: Callable[[Decoder, Array], float] = curvature_coefficient,
     exponent: float = 4.0,
-) -> Certificate:
+) -> Comparison:
     """At constant metric and varying curvature the exact penalty is of order sigma^4."""
     # The greatest curvature is that at 0.
     scales = 0.1 / scene.decoder.hessian(np.zeros(1))[1, 0, 0] / 2.0 ** np.arange(4)
@@ -334,7 +334,7 @@ def curvature_penalty(
     )
 
 
-def varying_speed(scene: GraphData, *, factor: float = 1.0) -> Certificate:
+def varying_speed(scene: GraphData, *, factor: float = 1.0) -> Comparison:
     """At varying metric the penalty tends to that of the metrics themselves, which is positive."""
     decoder, Z = scene.graph.decoder, scene.latents
     scales = min(gap_law.natural_scale(decoder, z) for z in Z) / 16 / 2.0 ** np.arange(5)
@@ -342,9 +342,9 @@ def varying_speed(scene: GraphData, *, factor: float = 1.0) -> Certificate:
     g = _metrics(decoder, Z)
     limit = 0.5 * float(np.linalg.slogdet(g.mean(axis=0))[1] - np.linalg.slogdet(g)[1].mean())
     rounding = gamma(200) * float(np.linalg.cond(g).max()) * (1 + float(np.abs(np.log(g.max()))))
-    return Certificate.all_of(
-        Certificate.identity(
+    return Comparison.all_of(
+        Comparison.identity(
             measured, factor * limit, scale=limit, expansion=left, numerics=noise, rounding=rounding
         ),
-        Certificate.at_most(left + noise, measured, scale=limit, rounding=rounding),
+        Comparison.at_most(left + noise, measured, scale=limit, rounding=rounding),
     )

@@ -18,7 +18,7 @@ from scipy.optimize import minimize
 from vaetheory import decoders
 from vaetheory._validation import Array
 from vaetheory.checking import strategies
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.strategies import Vector
 from vaetheory.constant_variance import constant_variance_penalty, log1pmx
 from vaetheory.decoders import Decoder
@@ -242,7 +242,7 @@ def flat_reaches_zero(
     *,
     surface: Callable[[FlatScene], Decoder] = lambda scene: scene.flat,
     transform: Callable[[Array, Array], Array] = reparametrised,
-) -> Certificate:
+) -> Comparison:
     """The least penalty against what a polynomial near the flat coordinates leaves."""
     decoder = Distorted(surface(scene), scene.bends)
     order = 20 if len(scene.bends) == 1 else 12
@@ -265,10 +265,10 @@ def flat_reaches_zero(
     undone = found[0].value
     condition = float(np.linalg.cond(coarse.metric).max())
     parts = [
-        Certificate.identity(
+        Comparison.identity(
             exact.value, 0.0, scale=undone, rounding=exact.error + (gamma(100) * condition) ** 2
         ),
-        Certificate.identity(
+        Comparison.identity(
             found[-1].value,
             0.0,
             scale=undone,
@@ -278,15 +278,15 @@ def flat_reaches_zero(
         ),
     ]
     for least, limit in zip(found, left, strict=True):
-        parts.append(Certificate.at_most(least.value, limit, scale=undone, optimiser=least.slack))
+        parts.append(Comparison.at_most(least.value, limit, scale=undone, optimiser=least.slack))
     for worse, better in itertools.pairwise(found):
         parts.append(
-            Certificate.at_most(better.value, worse.value, scale=undone, optimiser=better.slack)
+            Comparison.at_most(better.value, worse.value, scale=undone, optimiser=better.slack)
         )
     # The two come by routes of their own, from the decoder's metric and from chi.
     sharp = "where coordinates are slightly distorted the bound is nearly attained: margin near 1"
     findings = (sharp,) if 0.99 * left[-1] < found[-1].value else ()
-    return Certificate.all_of(*parts, findings=findings)
+    return Comparison.all_of(*parts, findings=findings)
 
 
 def sphere_for_flat(scene: FlatScene) -> Decoder:

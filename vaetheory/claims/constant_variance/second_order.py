@@ -17,7 +17,7 @@ from vaetheory import likelihoods
 from vaetheory._validation import Array
 from vaetheory.bounds.gaussian_elbo import second_order_elbo
 from vaetheory.checking import strategies
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.rates import power_law
 from vaetheory.checking.scenes import curves, surfaces
 from vaetheory.checking.strategies import Covariance, Vector
@@ -121,7 +121,7 @@ def penalty_identity(
     *,
     penalty: Callable[[Array, Array], float] = second_order_penalty,
     best: Callable[[Array, Array], Array] = _inverse_mean,
-) -> Certificate:
+) -> Comparison:
     """Second-order ELBOs at their optima, free and constant, against the formula."""
     model, X = scene.model, np.array(scene.X)
     modes, A, weights = scene.modes()
@@ -148,18 +148,18 @@ def penalty_identity(
     excess = np.linalg.eigvalsh(root.T @ A @ root) - 1
     least = 0.25 * float(weights @ (excess**2 / np.maximum(1, 1 + excess)).sum(axis=-1))
     alike = constant_variance_penalty(np.broadcast_to(A[0], A.shape), weights)
-    return Certificate.all_of(
-        Certificate.identity(
+    return Comparison.all_of(
+        Comparison.identity(
             free - constant, penalty(A, weights), scale=size, rounding=rounding, library=found.error
         ),
-        Certificate.identity(
+        Comparison.identity(
             free - mean_elbo(other),
             penalty(A, weights) + further,
             scale=size + further,
             rounding=rounding * (1 + further),
         ),
-        Certificate.at_most(least, found.value, scale=size, rounding=rounding, library=found.error),
-        Certificate.identity(alike.value, 0.0, scale=1.0, rounding=alike.error),
+        Comparison.at_most(least, found.value, scale=size, rounding=rounding, library=found.error),
+        Comparison.identity(alike.value, 0.0, scale=1.0, rounding=alike.error),
     )
 
 
@@ -216,7 +216,7 @@ def small_variations(
     coefficient: Callable[[Variation], float] = _quarter_norm,
     exponent: float = 2.0,
     third: float = -1 / 6,
-) -> Certificate:
+) -> Comparison:
     """Even and odd part of the penalty in the size t of the variation, each on a ladder."""
     mean, directions, white = scene.mean.matrix, scene.directions(), _whitened(scene)
     scales = 0.125 / float(np.linalg.norm(white, axis=(-2, -1)).max()) / 2.0 ** np.arange(6)
@@ -254,12 +254,12 @@ def small_variations(
     # The library names the leading term itself, at every size of the variation.
     for found in (up, down):
         parts.append(
-            Certificate.identity(
+            Comparison.identity(
                 found.second_order, value * scales**2, scale=abs(value) * scales[0] ** 2,
                 rounding=rounding * (abs(value) + size) * scales**2, blurred=blurred * scales,
             )
         )  # fmt: skip
-    return Certificate.all_of(*parts)
+    return Comparison.all_of(*parts)
 
 
 # 5c ---------------------------------------------------------------------------------------------
@@ -317,7 +317,7 @@ def one_dimension(h: float, dim: int) -> float:
 
 def greatest_penalty(
     scene: Bounded, *, bound: Callable[[float, int], float] = _log_specht
-) -> Certificate:
+) -> Comparison:
     """Penalties against Specht's bound, and the two-point law that attains it."""
     matrices, h = scene.matrices, scene.ratio
     dim = matrices.shape[-1]
@@ -335,19 +335,19 @@ def greatest_penalty(
 
     # The optimum is flat: an error of 2e-8 in its place costs that squared times log(h)^2.
     searched = minimize_scalar(loss, bounds=(0.0, 1.0), method="bounded", options={"xatol": 1e-9})
-    return Certificate.all_of(
-        Certificate.at_most(
+    return Comparison.all_of(
+        Comparison.at_most(
             found.value, limit, scale=1 + limit, rounding=rounding, library=found.error
         ),
-        Certificate.at_most(found.value, found.sharp_bound, scale=1 + limit, rounding=rounding),
-        Certificate.at_most(
+        Comparison.at_most(found.value, found.sharp_bound, scale=1 + limit, rounding=rounding),
+        Comparison.at_most(
             found.sharp_bound, found.specht_bound, scale=1 + limit, rounding=rounding
         ),
-        Certificate.identity(
+        Comparison.identity(
             worst.value, limit, scale=1 + limit, rounding=rounding, library=worst.error
         ),
         # No other weights do worse: a search that knows nothing of Specht.
-        Certificate.identity(
+        Comparison.identity(
             -0.5 * dim * searched.fun,
             limit,
             scale=1 + limit,

@@ -32,7 +32,7 @@ from scipy.optimize import minimize, nnls
 from vaetheory import decoders
 from vaetheory._validation import Array
 from vaetheory.checking import strategies
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.rates import power_law
 from vaetheory.checking.strategies import Vector
 from vaetheory.claims.constant_variance.flat_coordinates import (
@@ -210,23 +210,23 @@ def cap_keeps_a_penalty(
     *,
     surface: Callable[[], Decoder] = lambda: decoders.SpherePatch(1.0),
     factor: float = 1.0,
-) -> Certificate:
+) -> Comparison:
     """Penalties of a cap, optimised and not, against the bound from below; the best attain it."""
     decoder = surface()
     found, patch = least_over_degrees(cap, decoder)
     bound, error = dual_bound(cap.angle, cap.stretch)
     bound *= factor
     parts = [
-        Certificate.at_most(bound, one.value, scale=bound, rule=one.rule, dual=error)
+        Comparison.at_most(bound, one.value, scale=bound, rule=one.rule, dual=error)
         for one in found
     ]
     parts += [
-        Certificate.at_most(b.value, a.value, scale=bound, optimiser=b.slack)
+        Comparison.at_most(b.value, a.value, scale=bound, optimiser=b.slack)
         for a, b in itertools.pairwise(found)
     ]
     # The values fall geometrically: what is left is less than the last difference.
     parts.append(
-        Certificate.identity(
+        Comparison.identity(
             found[-1].value,
             bound,
             scale=bound,
@@ -240,9 +240,9 @@ def cap_keeps_a_penalty(
     slopes = Distorted(decoder, cap.bends).slopes(patch.nodes)
     value, rounding = penalty(patch, slopes)
     stretches = [_greatest_stretch(patch, s) for s in (slopes, *(one.slopes for one in found))]
-    parts.append(Certificate.at_most(bound, value, scale=bound, rounding=rounding, dual=error))
-    parts.append(Certificate.at_most(stretches, cap.stretch, scale=1.0, rounding=gamma(1000)))
-    return Certificate.all_of(*parts)
+    parts.append(Comparison.at_most(bound, value, scale=bound, rounding=rounding, dual=error))
+    parts.append(Comparison.at_most(stretches, cap.stretch, scale=1.0, rounding=gamma(1000)))
+    return Comparison.all_of(*parts)
 
 
 def plane() -> Decoder:
@@ -269,7 +269,7 @@ def small_caps() -> st.SearchStrategy[SmallCaps]:
 
 def small_cap_rate(
     scene: SmallCaps, *, coefficient: float = 1 / 192, exponent: float = 4.0
-) -> Certificate:
+) -> Comparison:
     """The bound of small caps: R^4 / 192 of the angle, on a ladder."""
     scales = scene.angle / 2.0 ** np.arange(4)
     lower = [dual_bound(float(R), 2.5) for R in scales]
@@ -339,23 +339,23 @@ def torn_limit(angle: float, petals: int, sliver: float) -> float:
 
 def tears_cost_nothing(
     scene: Torn, *, sliver: Callable[[float], float] = lambda n: n**-2.0, obeyed: bool = False
-) -> Certificate:
+) -> Comparison:
     """Penalties of ever finer tears fall to zero, below the bound that holds without tears."""
     counts = scene.petals // 4 ** np.arange(3, -1, -1)
     bound, error = dual_bound(scene.angle, 2.5)
     torn = [torn_penalty(scene.angle, int(n), sliver(float(n))) for n in counts]
     values, roundings = np.array([t[0] for t in torn]), np.array([t[1] for t in torn])
     if obeyed:
-        return Certificate.at_most(
+        return Comparison.at_most(
             bound, values[-1], scale=bound, dual=error, rounding=roundings[-1]
         )
     limits = np.array([torn_limit(scene.angle, int(n), float(n) ** -2.0) for n in counts])
-    return Certificate.all_of(
-        Certificate.at_most(values, limits, scale=limits, rounding=roundings),
+    return Comparison.all_of(
+        Comparison.at_most(values, limits, scale=limits, rounding=roundings),
         # The limit is of order log(n) / n^2.
-        Certificate.at_most(limits[1:], limits[:-1] / 4, scale=limits[:-1], rounding=roundings[1:]),
-        Certificate.at_most(limits[-1], bound / 8, scale=bound, dual=error),
-        Certificate.at_most(2.5, torn[-1][2], scale=2.5, rounding=gamma(1000)),
+        Comparison.at_most(limits[1:], limits[:-1] / 4, scale=limits[:-1], rounding=roundings[1:]),
+        Comparison.at_most(limits[-1], bound / 8, scale=bound, dual=error),
+        Comparison.at_most(2.5, torn[-1][2], scale=2.5, rounding=gamma(1000)),
     )
 
 

@@ -15,7 +15,7 @@ from vaetheory import decoders, likelihoods
 from vaetheory._validation import Array
 from vaetheory.bounds.gaussian_elbo import second_order_elbo
 from vaetheory.checking import strategies
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.rates import extrapolate
 from vaetheory.checking.strategies import Covariance, Vector
 from vaetheory.constant_variance import constant_variance_penalty, mode_hessians
@@ -71,7 +71,7 @@ def difference_of_matrices(A: Array, weights: Array) -> Array:
 
 def penalty_gradient(
     scene: Moved, *, gradient: Callable[[Array, Array], Array] = _gradient
-) -> Certificate:
+) -> Comparison:
     """Extrapolated central differences of the penalty against the formula."""
     A = np.array([c.matrix for c in scene.hessians])
     dim = A.shape[-1]
@@ -90,7 +90,7 @@ def penalty_gradient(
     slope, left, noise = extrapolate((up.value - down.value) / (2 * scales), errors)
     predicted = float(np.sum(gradient(A, weights) * direction))
     size = float(np.linalg.norm(direction) * np.linalg.norm(np.linalg.inv(A), axis=(-2, -1)).max())
-    return Certificate.identity(
+    return Comparison.identity(
         slope,
         predicted,
         scale=1 + size,
@@ -177,7 +177,7 @@ def fitted(scene: Family, sign: float = 1.0) -> tuple[Array, Array]:
 
 def constant_variances_even_out(
     scene: Family, *, swapped: bool = False, sign: float = 1.0
-) -> Certificate:
+) -> Comparison:
     """The penalty at the decoder fitted with constant variances against that with free ones."""
     _, found = fitted(scene, sign)
     free, constant, lost, rounding = found.T
@@ -188,9 +188,9 @@ def constant_variances_even_out(
     worst = 4 * float(rounding.max())
     gain = lost[at_free] - lost[at_constant]
     gained = free[at_free] - free[at_constant] + constant[at_constant] - constant[at_free]
-    return Certificate.all_of(
-        Certificate.at_most(lost[at_constant], lost[at_free], scale=size, rounding=worst),
+    return Comparison.all_of(
+        Comparison.at_most(lost[at_constant], lost[at_free], scale=size, rounding=worst),
         # Both objectives gain by having been maximised: so strict where the maximisers differ.
-        Certificate.identity(gain, gained, scale=size, rounding=worst),
-        Certificate.at_most(constant[at_free], constant[at_constant], scale=size, rounding=worst),
+        Comparison.identity(gain, gained, scale=size, rounding=worst),
+        Comparison.at_most(constant[at_free], constant[at_constant], scale=size, rounding=worst),
     )

@@ -25,6 +25,7 @@ _OWN_DATA = ("data of the flow", r"x \sim p_{\mathrm{flow}}")
 _FINITE = ("a finite second moment", r"\mathbb E[(\Delta p / p)^2] < \infty,\ p \in C^4")
 
 CLAIM = Claim(
+    number=8,
     label="flow-limit",
     title="The zero-variance limit is the change-of-variables formula",
     source="arXiv:1912.10309, abstract; our derivation",

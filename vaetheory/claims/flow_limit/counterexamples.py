@@ -21,7 +21,7 @@ from vaetheory import decoders, flows, likelihoods
 from vaetheory._gaussians import LOG_2PI
 from vaetheory._validation import Array
 from vaetheory.checking import strategies
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.rates import extrapolate, power_law
 from vaetheory.claims.flow_limit.divergence import expm1_less_argument
 from vaetheory.decoders import Decoder
@@ -100,7 +100,7 @@ def side_above(f: Kinked) -> float:
 
 def limit_at_the_jump(
     f: Kinked, *, limit: Callable[[Kinked], float] = arithmetic_mean
-) -> Certificate:
+) -> Comparison:
     """Log p_sigma(0), where the density jumps, tends to the log of the mean of its two sides."""
     sigma = 0.25 / 2.0 ** np.arange(5)
     found = [
@@ -110,7 +110,7 @@ def limit_at_the_jump(
     values = np.array([float(r.value) for r in found])
     errors = np.array([float(r.error) for r in found])
     measured, left, noise = extrapolate(values, errors)
-    return Certificate.identity(measured, limit(f), scale=1.0, expansion=left, numerics=noise)
+    return Comparison.identity(measured, limit(f), scale=1.0, expansion=left, numerics=noise)
 
 
 # What the average costs -------------------------------------------------------------------------
@@ -170,7 +170,7 @@ def psi_square() -> float:
 
 def rough_divergence(
     f: Kinked, *, shift: float = 0.0, factor: float = 1.0, exponent: float | None = None
-) -> Certificate:
+) -> Comparison:
     """KL(p || p_sigma) is of order sigma at a jump and sigma^3 at a kink, not sigma^4."""
     # The expansion has all powers of sigma: even ones of its root.
     sigma = 0.02 / 4.0 ** np.arange(5)
@@ -219,7 +219,7 @@ class _Uniform(Decoder):
 
 def edge_divergence(
     scene: Interval, *, exponent: float = 1.0, edges: int = 2, squared: bool = False
-) -> Certificate:
+) -> Comparison:
     """KL(p || p_sigma) = 2 sigma / width times the integral of -log Phi over s > 0.
 
     The density is constant, so that 8e would give 0: what leaks over the edges is of order sigma.
@@ -281,7 +281,7 @@ def one_preimage_twice(z: float) -> float:
     return one_preimage(z) + float(np.log(2))
 
 
-def closed_curve(scene: Turn, *, limit: Callable[[float], float] = all_preimages) -> Certificate:
+def closed_curve(scene: Turn, *, limit: Callable[[float], float] = all_preimages) -> Comparison:
     """Log p_sigma + 1/2 log(2 pi sigma^2) on the circle tends to the sum over all preimages."""
     circle = flows.Immersion(decoders.Circle(1.0), 1)
     z = np.array([scene.z])
@@ -289,4 +289,4 @@ def closed_curve(scene: Turn, *, limit: Callable[[float], float] = all_preimages
     found = flows.smoothed_log_density(circle, circle.forward(z), sigma, latent=z)
     values = found.value + 0.5 * (LOG_2PI + 2 * np.log(sigma))
     measured, left, noise = extrapolate(values, found.error)
-    return Certificate.identity(measured, limit(scene.z), scale=1.0, expansion=left, numerics=noise)
+    return Comparison.identity(measured, limit(scene.z), scale=1.0, expansion=left, numerics=noise)

@@ -13,7 +13,7 @@ from vaetheory import derivatives, flows
 from vaetheory._gaussians import standard_log_prob
 from vaetheory._validation import Array
 from vaetheory.checking import strategies
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.rates import extrapolate
 from vaetheory.claims.flow_limit.scenes import CouplingLayer, FlowScene, couplings, scales
 from vaetheory.claims.flow_limit.smoothing import measured, true_limit
@@ -66,7 +66,7 @@ def every_layer_at_the_latent(flow: Composition, z: Array) -> float:
 
 def coupling_limit(
     instance: Couplings, *, density: Callable[[Composition, Array], float] = by_autograd
-) -> Certificate:
+) -> Comparison:
     """Inverse, log determinant, and the log evidence as sigma tends to 0."""
     scene = instance.scene
     flow, z = scene.flow, scene.latent
@@ -79,12 +79,12 @@ def coupling_limit(
     sigma = scales(scene, start=1 / 16, count=4)
     exact, off = measured(scene, sigma, true_limit, method="evidence")
     limit, left, noise = extrapolate(exact + true_limit(flow, z, sigma), off)
-    return Certificate.all_of(
-        Certificate.identity(flow.inverse(x), z, scale=size, rounding=rounding),
-        Certificate.identity(
+    return Comparison.all_of(
+        Comparison.identity(flow.inverse(x), z, scale=size, rounding=rounding),
+        Comparison.identity(
             float(flows.flow_log_density(flow, x)), wanted, scale=size, rounding=rounding
         ),
-        Certificate.identity(
+        Comparison.identity(
             limit, wanted, scale=size, expansion=left, numerics=noise, rounding=rounding
         ),
     )

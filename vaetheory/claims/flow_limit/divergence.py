@@ -11,7 +11,7 @@ from vaetheory import flows, likelihoods
 from vaetheory._gaussians import standard_log_prob
 from vaetheory._validation import Array
 from vaetheory.bounds.stationary import stationary_posterior
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.rates import power_law
 from vaetheory.claims.flow_limit.scenes import FlowScene, Linear, flow_scenes
 from vaetheory.claims.flow_limit.smoothing import FINEST, score
@@ -105,7 +105,7 @@ def divergence_law(
     factor: float = 1 / 8,
     square: Callable[[Flow, Array], Array] = square_of_the_laplacian,
     exponent: float = 4.0,
-) -> Certificate:
+) -> Comparison:
     """KL(p || p_sigma): order sigma^4 with its coefficient, over three decades of sigma."""
     flow = scene.flow
     mean, error = mean_square(flow, square)
@@ -126,7 +126,7 @@ def divergence_law(
                 rounding=factor * error + gamma(400) * factor * mean,
             )
         )
-    return Certificate.all_of(*parts)
+    return Comparison.all_of(*parts)
 
 
 # The best ELBO over sigma -----------------------------------------------------------------------
@@ -148,7 +148,7 @@ def mean_elbo(
     coefficient: Callable[[Flow, Array], float] = gap_alone,
     exponent: float = 2.0,
     entropy: float = 0.0,
-) -> Certificate:
+) -> Comparison:
     """E[ELBO] over the flow's data stays below E[log p_flow], and reaches it as sigma^2 -> 0."""
     flow, z = scene.flow, _nodes()
     X = flow.forward(z)
@@ -176,6 +176,6 @@ def mean_elbo(
         coefficient=lost,
         rounding=smoothing + error + gamma(400) * lost,
     )
-    return Certificate.all_of(
-        law, Certificate.at_most(0.0, values, scale=np.abs(values) + off, numerics=off)
+    return Comparison.all_of(
+        law, Comparison.at_most(0.0, values, scale=np.abs(values) + off, numerics=off)
     )

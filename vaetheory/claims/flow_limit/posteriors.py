@@ -15,7 +15,7 @@ from vaetheory._quadrature.gaussian import hermite_rule
 from vaetheory._validation import Array
 from vaetheory.bounds.stationary import StationaryPosterior, stationary_posterior
 from vaetheory.checking import strategies
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.rates import extrapolate, leading_coefficient
 from vaetheory.checking.strategies import Vector
 from vaetheory.claims.flow_limit.scenes import (
@@ -89,7 +89,7 @@ def elbo_law(
     coefficient: Callable[[Embedding, Array], float] = elbo_coefficient,
     limit: Limit = true_limit,
     exponent: float = 2.0,
-) -> Certificate:
+) -> Comparison:
     """The stationary ELBO less the flow's log density: order sigma^2, with its coefficient."""
     flow, z, sigma = scene.flow, scene.latent, scales(scene)
     found = [best_posterior(flow, z, float(s)) for s in sigma]
@@ -154,7 +154,7 @@ def posterior_covariance(
     coefficient: Callable[[Embedding, Array], float] = log_det_coefficient,
     limit: Callable[[Embedding, Array], Array] = inverse_metric,
     diagonal: bool = False,
-) -> Certificate:
+) -> Comparison:
     """S / sigma^2 -> g^-1 and 1/2 log det(S / sigma^2) -> -log volume, with the next term."""
     flow, z, sigma = scene.flow, scene.latent, scales(scene)
     found = [best_posterior(flow, z, float(s), diagonal=diagonal) for s in sigma]
@@ -169,7 +169,7 @@ def posterior_covariance(
     for i, j in np.ndindex(*wanted.shape):
         measured, left, noise = extrapolate(covs[:, i, j], relative * size)
         parts.append(
-            Certificate.identity(
+            Comparison.identity(
                 measured,
                 wanted[i, j],
                 scale=float(size.max()),
@@ -187,7 +187,7 @@ def posterior_covariance(
         coefficient=coefficient(flow, z),
         rounding=gamma(800) * condition**3 * half_scale(scene),
     )
-    return Certificate.all_of(*parts, next_term)
+    return Comparison.all_of(*parts, next_term)
 
 
 # 8f ---------------------------------------------------------------------------------------------
@@ -240,7 +240,7 @@ def diagonal_loss(
     variances: Callable[[Embedding, Array], Array] = column_variances,
     diagonal: bool = True,
     power: float = 2.0,
-) -> Certificate:
+) -> Comparison:
     """Log p_flow less the best diagonal ELBO tends to c_IMA; s_k^2 / sigma^2 to 1 / |d_k f|^2."""
     flow, z, sigma = scene.flow, scene.latent, scales(scene)
     found = [best_posterior(flow, z, float(s), diagonal=diagonal) for s in sigma]
@@ -251,7 +251,7 @@ def diagonal_loss(
     measured, left, noise = extrapolate(lost, errors)
     rounding = gamma(200) * condition**2
     parts = [
-        Certificate.identity(
+        Comparison.identity(
             measured,
             loss(flow, z),
             scale=contrast(flow, z),
@@ -259,7 +259,7 @@ def diagonal_loss(
             numerics=noise,
             rounding=rounding,
         ),
-        Certificate.identity(
+        Comparison.identity(
             contrast(flow, z),
             float(flows.ima_contrast(flow, z)),
             scale=contrast(flow, z),
@@ -271,7 +271,7 @@ def diagonal_loss(
         s = np.array([q.cov[k, k] for q in found]) / sigma**power
         measured, left, noise = extrapolate(s, mismatch * s)
         parts.append(
-            Certificate.identity(
+            Comparison.identity(
                 measured,
                 wanted,
                 scale=float(s.max()),
@@ -280,7 +280,7 @@ def diagonal_loss(
                 rounding=rounding * wanted,
             )
         )
-    return Certificate.all_of(*parts)
+    return Comparison.all_of(*parts)
 
 
 @dataclass(frozen=True)
@@ -322,7 +322,7 @@ def column_scenes(draw: DrawFn) -> ColumnScene:
 
 def orthogonal_columns(
     scene: ColumnScene, *, rows: bool = False, factor: float = 1.0, squared: bool = False
-) -> Certificate:
+) -> Comparison:
     """c_IMA >= -1/2 log(1 - rho^2) for each pair of columns, equal for d = 2; 0 if all rho are.
 
     rho is the correlation of two columns; so c_IMA is zero only where all are orthogonal.
@@ -335,10 +335,10 @@ def orthogonal_columns(
     worst = float(np.abs(rho - np.eye(len(z))).max())
     rounding = gamma(100) * _condition(flow, z) ** 2
     lower = -0.5 * factor * float(np.log1p(-min(worst if squared else worst**2, 1 - rounding)))
-    parts = [Certificate.at_most(lower, value, scale=1.0, rounding=rounding)]
+    parts = [Comparison.at_most(lower, value, scale=1.0, rounding=rounding)]
     if len(z) == 2:
-        parts.append(Certificate.identity(lower, value, scale=1.0, rounding=rounding))
+        parts.append(Comparison.identity(lower, value, scale=1.0, rounding=rounding))
     if scene.shear == 0:
         # Rotations keep the columns orthogonal: nothing is lost.
-        parts.append(Certificate.identity(value, 0.0, scale=1.0, rounding=rounding))
-    return Certificate.all_of(*parts)
+        parts.append(Comparison.identity(value, 0.0, scale=1.0, rounding=rounding))
+    return Comparison.all_of(*parts)

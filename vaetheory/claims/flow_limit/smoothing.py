@@ -15,7 +15,7 @@ import numpy as np
 from vaetheory import flows
 from vaetheory._gaussians import LOG_2PI
 from vaetheory._validation import Array
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.rates import power_law
 from vaetheory.claims.flow_limit.scenes import EmbeddedScene, FlowScene, Scene, scales
 from vaetheory.flows import Embedding, Flow
@@ -92,7 +92,7 @@ def excess_law(
     limit: Limit = true_limit,
     exponent: float = 2.0,
     remainder: float = 4.0,
-) -> Certificate:
+) -> Comparison:
     """Exponent and coefficient of the excess down to sigma = 1e-4, and those of what is left."""
     flow, z = scene.flow, scene.latent
     predicted = coefficient(flow, z)
@@ -117,7 +117,7 @@ def excess_law(
         coefficient=second,
         rounding=gamma(400) * condition**4 * (1 + abs(second)),
     )
-    return Certificate.all_of(law, rest, _evidence_agrees(scene, coarse, limit))
+    return Comparison.all_of(law, rest, _evidence_agrees(scene, coarse, limit))
 
 
 def half_scale(scene: Scene) -> float:
@@ -128,14 +128,14 @@ def half_scale(scene: Scene) -> float:
     return (1 + float(z @ z) + bend**2) / slope**2
 
 
-def _evidence_agrees(scene: Scene, sigma: Array, limit: Limit) -> Certificate:
+def _evidence_agrees(scene: Scene, sigma: Array, limit: Limit) -> Comparison:
     """The same excess as the exact log evidence less the limit, at scales that it can see."""
     exact, off = measured(scene, sigma[:2], limit, method="evidence")
     values, errors = measured(scene, sigma[:2], true_limit)
-    return Certificate.identity(exact, values, scale=1.0, evidence=off, quadrature=errors)
+    return Comparison.identity(exact, values, scale=1.0, evidence=off, quadrature=errors)
 
 
-def smooth_flow(scene: FlowScene, **options: object) -> Certificate:
+def smooth_flow(scene: FlowScene, **options: object) -> Comparison:
     """8a: D = d."""
     options.setdefault("coefficient", half_laplacian)
     return excess_law(scene, **options)  # type: ignore[arg-type]
@@ -193,7 +193,7 @@ def latent_laplacian(flow: Embedding, z: Array) -> float:
     return 0.5 * float(z @ inverse @ z - np.trace(inverse))
 
 
-def smooth_embedding(scene: EmbeddedScene, **options: object) -> Certificate:
+def smooth_embedding(scene: EmbeddedScene, **options: object) -> Comparison:
     """8c: D > d."""
     options.setdefault("coefficient", manifold_coefficient)
     return excess_law(scene, **options)  # type: ignore[arg-type]

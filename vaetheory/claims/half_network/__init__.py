@@ -30,6 +30,7 @@ _TINY = (
 _ADAM = ("Adam", r"\text{updates that depend on the parameters' gradient only}")
 
 CLAIM = Claim(
+    number=11,
     label="half-network",
     title="VAEs with half the outputs, on real data",
     source="arXiv:1912.10309, abstract; our derivation",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from vaetheory.checking import strategies
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.strategies import Vector
 from vaetheory.rounding import gamma
 from vaetheory.training._adam import Adam
@@ -58,7 +58,7 @@ def steps_are_adams(
     second: bool = True,
     rooted: bool = False,
     slow: float = 0.999,
-) -> Certificate:
+) -> Comparison:
     """The parameter after every step, and the length of the first step."""
     expected = textbook(scene, first=first, second=second, rooted=rooted, slow=slow)
     adam, params, found = Adam(1, scene.rate), np.zeros(1), []
@@ -69,9 +69,9 @@ def steps_are_adams(
     # 1 - 0.999 before it is divided by: 1,000 units.
     size = scene.rate * len(expected)
     length = abs(scene.gradients[0]) * scene.unit
-    return Certificate.all_of(
-        Certificate.identity(found, expected, scale=size, rounding=gamma(4000) * size),
-        Certificate.identity(
+    return Comparison.all_of(
+        Comparison.identity(found, expected, scale=size, rounding=gamma(4000) * size),
+        Comparison.identity(
             abs(found[0]),
             scene.rate * length / (length + 1e-8),
             scale=size,

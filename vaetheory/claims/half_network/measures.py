@@ -15,7 +15,7 @@ from scipy.special import erf, gammaln
 from vaetheory._quadrature.gaussian import gaussian_expectation
 from vaetheory._validation import Array
 from vaetheory.bounds.gaussian_elbo import elbo
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.concentration import log_mean_excess, mean_deviation
 from vaetheory.encoders import Posterior
 from vaetheory.evidence import log_evidence
@@ -126,7 +126,7 @@ def _bounds(instance: HeldOut) -> _Bounds:
 
 def bounds_in_order(
     instance: HeldOut, *, order: float = 1.0, shift: float = 0.0, excess: float = 0.0
-) -> Certificate:
+) -> Comparison:
     """Every held-out datum: evidence by two routes, importance-weighted bound, ELBO."""
     (density, X), found = _trained(instance), _bounds(instance)
     rng = np.random.default_rng([instance.seed, 9])
@@ -141,8 +141,8 @@ def bounds_in_order(
         f"less importance-weighted bound {(found.evidence - importance).max():.3f}",
     )
     rounding = gamma(1000) * scale
-    return Certificate.all_of(
-        Certificate.identity(
+    return Comparison.all_of(
+        Comparison.identity(
             found.evidence + shift,
             found.lattice,
             scale=scale,
@@ -150,7 +150,7 @@ def bounds_in_order(
             lattice=found.lattice_error,
         ),
         # log of a mean of weights >= mean of their logs, a mean of independent draws.
-        Certificate.at_most(
+        Comparison.at_most(
             order * (found.elbo + excess),
             order * importance,
             scale=scale,
@@ -158,14 +158,14 @@ def bounds_in_order(
             statistics=deviation,
             rounding=rounding,
         ),
-        Certificate.at_most(
+        Comparison.at_most(
             order * (found.elbo + excess),
             order * found.evidence,
             scale=scale,
             evidence=found.evidence_error,
             elbo=found.elbo_error,
         ),
-        Certificate.at_most(
+        Comparison.at_most(
             importance,
             found.evidence + shift,
             scale=scale,
@@ -174,7 +174,7 @@ def bounds_in_order(
             statistics=log_mean_excess(importance.shape) / _REPEATS,
             rounding=rounding,
         ),
-        Certificate.at_most(
+        Comparison.at_most(
             importance.mean(),
             (found.evidence + shift).mean(),
             scale=scale.mean(),
@@ -208,7 +208,7 @@ def intervals() -> SearchStrategy[Intervals]:
 
 def paired_coverage(
     scene: Intervals, *, level: float = 0.95, ddof: int = 1, paired: bool = True
-) -> Certificate:
+) -> Comparison:
     """Probability that the interval of paired normal differences covers, by quadrature.
 
     The interval is mean +- c s, with c read off the library's interval of given numbers.
@@ -232,7 +232,7 @@ def paired_coverage(
 
     value, error = quad(integrand, 0, 1, epsabs=1e-11, epsrel=1e-11, limit=200)
     rest, other = quad(integrand, 1, 40, epsabs=1e-11, epsrel=1e-11, limit=200)
-    return Certificate.identity(
+    return Comparison.identity(
         value + rest, level, scale=1.0, quadrature=error + other, rounding=gamma(1e4)
     )
 
@@ -259,7 +259,7 @@ def quick_table(seeds: int) -> dict[str, tables.Row]:
 
 def half_beats_one_sigma(
     scene: QuickExperiment, *, sign: float = 1.0, other: str = "one-sigma", handicap: float = 0.0
-) -> Certificate:
+) -> Comparison:
     """The half-network's lead over one learned sigma, and its interval; the table as a finding."""
     rows = quick_table(scene.seeds)
     lead = rows[other].behind["elbo"]
@@ -270,8 +270,8 @@ def half_beats_one_sigma(
         for n, r in rows.items()
         if r.behind
     )
-    return Certificate.all_of(
-        Certificate.at_most(
+    return Comparison.all_of(
+        Comparison.at_most(
             handicap, sign * lead.mean, scale=abs(lead.mean), interval=(lead.high - lead.low) / 2
         ),
         findings=(

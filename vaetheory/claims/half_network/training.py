@@ -18,7 +18,7 @@ from hypothesis.strategies import SearchStrategy
 from vaetheory._gaussians import LOG_2PI
 from vaetheory._validation import Array
 from vaetheory.bounds import baggins, bilbo, profile_likelihood
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.claims.half_network.scenes import TinyRun, pattern, tiny_runs
 from vaetheory.rounding import gamma
 from vaetheory.training import OBJECTIVES, Network, Run, Units, Vae, density_of, train
@@ -45,7 +45,7 @@ def shapes() -> SearchStrategy[Shape]:
 
 def outputs_counted(
     shape: Shape, *, half: str = "half", factor: float = 0.5, parameters: bool = False
-) -> Certificate:
+) -> Comparison:
     """Outputs of the half-network and of the ordinary VAE, counted on what the networks return."""
 
     def counted(name: str) -> tuple[int, int]:
@@ -62,10 +62,10 @@ def outputs_counted(
     # One layer's weights and biases for each output that is not there.
     width, other = (shape.hidden or (shape.data_dim,))[-1], (shape.hidden or (shape.latent_dim,))[0]
     saved = (width + 1) * shape.latent_dim + (other + 1) * shape.data_dim
-    parts = [Certificate.identity(left, right, scale=float(right))]
+    parts = [Comparison.identity(left, right, scale=float(right))]
     if not parameters and half == "half":
-        parts.append(Certificate.identity(more - less, saved, scale=float(saved)))
-    return Certificate.all_of(*parts)
+        parts.append(Comparison.identity(more - less, saved, scale=float(saved)))
+    return Comparison.all_of(*parts)
 
 
 # 11b --------------------------------------------------------------------------------------------
@@ -122,7 +122,7 @@ def traced_loss(
 
 def gradient_by_hand(
     scene: TinyRun, *, information: float = 1.0, noise: float = 1.0, last: float = 1.0
-) -> Certificate:
+) -> Comparison:
     """Loss and gradient by hand, against autograd through the library's bounds."""
     vae, X = scene.vae(), scene.data().train
     params = vae.initial(scene.seed) + pattern(vae.count, 0.25)
@@ -136,9 +136,9 @@ def gradient_by_hand(
     # the data's size over sigma.
     size = 1 + np.abs(expected).max() + np.abs(value)
     amount = gamma(2000) * size * _amplification(vae, params, X, draws)
-    return Certificate.all_of(
-        Certificate.identity(value, other, scale=size, rounding=amount),
-        Certificate.identity(slope, expected, scale=size, rounding=amount),
+    return Comparison.all_of(
+        Comparison.identity(value, other, scale=size, rounding=amount),
+        Comparison.identity(slope, expected, scale=size, rounding=amount),
     )
 
 
@@ -176,7 +176,7 @@ def scaled_runs() -> SearchStrategy[ScaledRun]:
 
 def scale_equivariance(
     scene: ScaledRun, *, objective: str | None = None, units: str = "pooled", shift: float = 1.0
-) -> Certificate:
+) -> Comparison:
     """Train on x and on 2^k x: the same parameters, bit for bit; the ELBO moves by -D k log 2."""
     run = scene.run.instead(units=units)
     run = run if objective is None else run.instead(objective=objective)
@@ -187,10 +187,10 @@ def scale_equivariance(
     before, after = np.array(plain.validation), np.array(scaled.validation)
     count = min(len(before), len(after))
     size = np.abs(before[:count]) + abs(moved) + run.data_dim * LOG_2PI
-    return Certificate.all_of(
-        Certificate.identity(scaled.best, plain.best, scale=1.0, rounding=0.0),
-        Certificate.identity(float(len(after)), float(len(before)), scale=1.0),
-        Certificate.identity(
+    return Comparison.all_of(
+        Comparison.identity(scaled.best, plain.best, scale=1.0, rounding=0.0),
+        Comparison.identity(float(len(after)), float(len(before)), scale=1.0),
+        Comparison.identity(
             after[:count], before[:count] + moved, scale=size, rounding=gamma(1000) * size
         ),
     )
@@ -212,7 +212,7 @@ def scaled_steps() -> SearchStrategy[ScaledStep]:
 
 def scaled_gradient(
     scene: ScaledStep, *, objective: str | None = None, units: str = "pooled"
-) -> Certificate:
+) -> Comparison:
     """The gradient in the parameters on c x and on x: the same up to rounding, for any c."""
     run = scene.run.instead(units=units)
     run = run if objective is None else run.instead(objective=objective)
@@ -225,9 +225,9 @@ def scaled_gradient(
     shift = vae.data_dim * np.log(scene.factor)
     size = 1 + np.abs(slope).max() + np.abs(value) + abs(shift)
     amount = gamma(2000) * size * _amplification(vae, params, X, noise)
-    return Certificate.all_of(
-        Certificate.identity(moved, slope, scale=size, rounding=amount),
-        Certificate.identity(other, value + shift, scale=size, rounding=amount),
+    return Comparison.all_of(
+        Comparison.identity(moved, slope, scale=size, rounding=amount),
+        Comparison.identity(other, value + shift, scale=size, rounding=amount),
     )
 
 
@@ -255,7 +255,7 @@ class _Interrupted(Exception):
     """Stands for a run that is killed."""
 
 
-def resumed_run(scene: BrokenRun, *, forget: str = "") -> Certificate:
+def resumed_run(scene: BrokenRun, *, forget: str = "") -> Comparison:
     """A run that is killed and resumed from its checkpoint, against one that was not."""
     run = scene.run
     settings = replace(run.settings, rate=scene.rate)
@@ -275,8 +275,8 @@ def resumed_run(scene: BrokenRun, *, forget: str = "") -> Certificate:
         except _Interrupted:
             _forget(path, forget, run)
         resumed = train(run.vae(), run.data(), settings, seed=run.seed, checkpoint=path)
-    return Certificate.all_of(
-        Certificate.identity(_everything(resumed), _everything(whole), scale=1.0, rounding=0.0),
+    return Comparison.all_of(
+        Comparison.identity(_everything(resumed), _everything(whole), scale=1.0, rounding=0.0),
     )
 
 
@@ -305,7 +305,7 @@ def _everything(run: Run) -> Array:
 
 def held_out_density(
     scene: TinyRun, *, fixed_by: str = "train", moments: str = "train"
-) -> Certificate:
+) -> Comparison:
     """The validation ELBO of a half-network by moments written out, none of them held-out."""
     vae, data = scene.vae(), scene.data()
     params = vae.initial(scene.seed) + pattern(vae.count, 0.25)
@@ -331,10 +331,8 @@ def held_out_density(
     size = 1 + abs(value) + float(np.abs(terms).max())
     largest = float(((np.abs(data.train).max(axis=0) * 4) ** 2 / variance).max())
     amount = gamma(2000) * (size + largest)
-    return Certificate.all_of(
-        Certificate.identity(value, expected, scale=size, rounding=amount),
-        Certificate.identity(
-            density.log_sigma, 0.5 * np.log(variance), scale=size, rounding=amount
-        ),
-        Certificate.identity(density.prior_scale**2, prior, scale=size, rounding=amount),
+    return Comparison.all_of(
+        Comparison.identity(value, expected, scale=size, rounding=amount),
+        Comparison.identity(density.log_sigma, 0.5 * np.log(variance), scale=size, rounding=amount),
+        Comparison.identity(density.prior_scale**2, prior, scale=size, rounding=amount),
     )

@@ -47,6 +47,7 @@ _OPTIMAL = ("the optimal decoder", r"f^*(z) = \mathbb E_{q(x|z)}[x]")
 _GAUSSIAN = ("Gaussian likelihood", r"\mathcal N(f(z), \Lambda),\ \Lambda \succ 0")
 
 CLAIM = Claim(
+    number=4,
     label="hessian-estimator",
     title="The posterior variance is part of a stochastic estimator of the decoder Hessian",
     source="arXiv:1912.10309, abstract; our derivation",

@@ -14,7 +14,7 @@ from hypothesis.strategies import DrawFn
 from vaetheory import derivatives
 from vaetheory._validation import Array
 from vaetheory.checking import strategies
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.strategies import Covariance, EncodedData, Vector
 from vaetheory.optimal_decoder import OptimalDecoder
 from vaetheory.rounding import gamma
@@ -144,11 +144,11 @@ def residual_averages_out(
     right: Callable[[NoisyPoint], Array] = metric,
     weighted: bool = True,
     miss: float = 0.0,
-) -> Certificate:
+) -> Comparison:
     """E_{q(x|z)}[-Hess_z log p(x|f*(z))] against J*^T Lambda^-1 J*."""
     h = np.full(len(instance.noise.variances), miss)
     size, relative = _sizes(instance, h)
-    return Certificate.identity(
+    return Comparison.identity(
         averaged_curvature(instance, h, weighted=weighted),
         right(instance),
         scale=size,
@@ -157,14 +157,14 @@ def residual_averages_out(
     )
 
 
-def residual_remains(instance: Elsewhere, *, factor: float = 1.0) -> Certificate:
+def residual_remains(instance: Elsewhere, *, factor: float = 1.0) -> Comparison:
     """At f* + h what is left beside the metric is h^T Lambda^-1 Hess f*."""
     point, h = instance.point, np.array(instance.h)
     scene, z = point.scene, np.array(point.z)
     hessian = OptimalDecoder(scene.data, scene.encoder).hessian(z)
     left = averaged_curvature(point, h) - metric(point)
     size, relative = _sizes(point, h)
-    return Certificate.identity(
+    return Comparison.identity(
         left,
         factor * np.einsum("a,aij->ij", np.linalg.solve(point.noise.matrix, h), hessian),
         scale=size,

@@ -12,7 +12,7 @@ from hypothesis.strategies import DrawFn
 from vaetheory._quadrature.gaussian import gaussian_expectation
 from vaetheory._validation import Array
 from vaetheory.checking import strategies
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.rates import leading_coefficient, power_law, settled
 from vaetheory.checking.strategies import Vector
 from vaetheory.claims.hessian_estimator.scenes import WrittenDecoder, written_decoders
@@ -91,7 +91,7 @@ def hutchinson_rate(
     weights: tuple[float, float, float] = (1.0, 1.0, 1.0),
     exponent: float = 2.0,
     norm: Callable[[Array], float] = frobenius,
-) -> Certificate:
+) -> Comparison:
     """Exponent and coefficient of the bias of the squared norm as s falls."""
     values, errors = expected_excess(instance, SCALES, norm=norm)
     terms = bias_terms(instance)

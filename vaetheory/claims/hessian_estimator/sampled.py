@@ -13,7 +13,7 @@ from vaetheory import decoders, likelihoods
 from vaetheory._gaussians import standard_log_prob
 from vaetheory._quadrature.gaussian import gaussian_expectation
 from vaetheory._validation import Array
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.lattice import lattice_integral
 from vaetheory.checking.rates import extrapolate, leading_coefficient, power_law, settled
 from vaetheory.claims.hessian_estimator.smoothed import (
@@ -181,7 +181,7 @@ def _powers(x: Array, order: int) -> Array:
 
 def sampled_estimators(
     instance: Sampled, *, replaced: str = "", by: Estimator | None = None, term: float = 1.0
-) -> Certificate:
+) -> Comparison:
     """Sample mean and sample variance of each estimator against the exact ones."""
     function = instance.function
     root = np.linalg.cholesky(function.cov)
@@ -207,7 +207,7 @@ def sampled_estimators(
         variance = _lower(found.error) ** 2 * count
         around = (square + one**2) * count / (count - 1) + exact.variance / (count - 1)
         parts += [
-            Certificate.identity(
+            Comparison.identity(
                 _lower(found.value),
                 term * mean,
                 scale=1 + np.abs(mean).max() + deviation.max(),
@@ -215,7 +215,7 @@ def sampled_estimators(
                 quadrature=mean_error,
                 rounding=rounding,
             ),
-            Certificate.identity(
+            Comparison.identity(
                 variance,
                 exact.variance,
                 scale=1 + exact.variance.max() + np.sqrt(exact.square[:, 0].max()),
@@ -229,7 +229,7 @@ def sampled_estimators(
     # A constant Hessian, or a constant g, leaves variances that are rounding alone.
     told = spreads[order[0]] > 1e-9 * (1 + spreads[order[-1]])
     findings = (f"least variance first: {', '.join(order)}",) if told else ()
-    return Certificate.all_of(*parts, findings=findings)
+    return Comparison.all_of(*parts, findings=findings)
 
 
 # 4b-variances -----------------------------------------------------------------------------------
@@ -304,7 +304,7 @@ def variances_scale(
     function: SmoothFunction,
     *,
     leading: Callable[[SmoothFunction, str], tuple[float, float, float]] = leading_variance,
-) -> Certificate:
+) -> Comparison:
     """Exponent and coefficient of each estimator's total variance as S = s^2 I shrinks."""
     parts = []
     for name, (values, errors) in total_variances(function).items():
@@ -315,7 +315,7 @@ def variances_scale(
         parts.append(
             law(values, errors, SCALES, exponent=exponent, coefficient=coefficient, rounding=lost)
         )
-    return Certificate.all_of(*parts)
+    return Comparison.all_of(*parts)
 
 
 def independent_entries(function: SmoothFunction, name: str) -> tuple[float, float, float]:

@@ -11,7 +11,7 @@ from hypothesis.strategies import SearchStrategy
 
 from vaetheory._quadrature.gaussian import gaussian_expectation
 from vaetheory._validation import Array
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.lattice import lattice_integral
 from vaetheory.checking.scenes import ModelScene, model_scenes
 from vaetheory.hessian_estimators import price_hessian, stein_hessian
@@ -123,7 +123,7 @@ def derivative_in_covariance(
     smoothed: bool = True,
     residual: bool = True,
     pairs_once: bool = False,
-) -> Certificate:
+) -> Comparison:
     """1/2 tr(E[Hess g] B) against the complex step of E_{N(m, S + i h B)}[g], for symmetric B."""
     loc, cov = instance.loc, instance.cov
     dim = len(loc)
@@ -153,7 +153,7 @@ def derivative_in_covariance(
 
     value, lost = by_lattice(columns, loc, cov)
     swing = float(np.linalg.norm(np.linalg.inv(cov), 2)) * (1 + abs(centre) + float(value[-1]))
-    return Certificate.identity(
+    return Comparison.identity(
         value[:-1],
         right,
         scale=np.abs(hessian).max() + swing,
@@ -213,7 +213,7 @@ def transposed_root_draw(values: Array, gradients: Array, noise: Array, root: Ar
 
 def stein_identities(
     instance: SmoothFunction, *, stein: Draw = stein_draw, price: Draw = price_draw
-) -> Certificate:
+) -> Comparison:
     """The estimators' expectations by the library's rules against E[Hess g] by a lattice.
 
     On the lattice the gradient's form is summed as well, without symmetrising it first.
@@ -248,8 +248,8 @@ def stein_identities(
     swing += float(np.abs(value[:-1]).max())
     rounding = gamma(200) * swing * (1 + float(np.linalg.cond(cov)))
     wanted = np.tile(hessian, 2)
-    return Certificate.all_of(
-        Certificate.identity(
+    return Comparison.all_of(
+        Comparison.identity(
             estimates,
             wanted,
             scale=swing,
@@ -257,7 +257,7 @@ def stein_identities(
             lattice=np.tile(lost[: dim * dim], 2),
             rounding=rounding,
         ),
-        Certificate.identity(
+        Comparison.identity(
             by_gradient,
             hessian,
             scale=swing,

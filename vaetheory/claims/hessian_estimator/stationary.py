@@ -16,7 +16,7 @@ from vaetheory._quadrature.result import REACHED
 from vaetheory._validation import Array
 from vaetheory.bounds.stationary import StationaryPosterior, stationary_posterior
 from vaetheory.checking import strategies
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.strategies import Vector
 from vaetheory.claims.hessian_estimator.scenes import KINDS, WrittenDecoder, written_decoders
 from vaetheory.claims.hessian_estimator.smoothed import by_lattice, flat
@@ -112,7 +112,7 @@ def variance_carries_hessian(
     residual: bool = True,
     marginal: bool = False,
     factor: float = 1.0,
-) -> Certificate:
+) -> Comparison:
     """S (I + E_q[-Hess log p(x|z)]) = I, seen in the posterior's own units; or its diagonal."""
     q = instance.posterior
     dim = len(q.loc)
@@ -131,7 +131,7 @@ def variance_carries_hessian(
     root = np.linalg.cholesky(q.cov)
     # What the ELBO may still gain, e nats, moves the whitened precision by 2 sqrt(e) at most.
     shift = 2 * np.sqrt(float(q.error))
-    return Certificate.identity(
+    return Comparison.identity(
         root.T @ precision @ root,
         np.eye(dim),
         scale=1.0,

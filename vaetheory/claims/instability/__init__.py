@@ -26,6 +26,7 @@ _FREE = (
 )
 
 CLAIM = Claim(
+    number=9,
     label="instability",
     title="Ordinary optimisation is unstable in the zero-variance limit",
     source="arXiv:1912.10309, abstract; our derivation",

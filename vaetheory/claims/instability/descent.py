@@ -20,7 +20,7 @@ from vaetheory._quadrature.gaussian import hermite_rule
 from vaetheory._validation import Array
 from vaetheory.bounds.gaussian_elbo import elbo
 from vaetheory.checking import strategies
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.rates import power_law
 from vaetheory.checking.strategies import Vector
 from vaetheory.decoders import Decoder
@@ -278,12 +278,12 @@ def step_errors(scene: StepScene) -> dict[str, Array]:
 
 def step_law(
     scene: StepScene, *, predicted: Predicted = second_moment_step, exponent: float = 2.0
-) -> Certificate:
+) -> Comparison:
     """The measured largest step against 2 / lambda_max, and its law as sigma falls."""
     found = scene.measured
     errors = step_errors(scene)
-    return Certificate.all_of(
-        Certificate.identity(
+    return Comparison.all_of(
+        Comparison.identity(
             found.value, 2 / scene.curvature[0][:, -1], scale=found.value, **errors
         ),
         power_law(
@@ -299,7 +299,7 @@ def step_law(
     )
 
 
-def _objective_is_the_elbo(scene: StepScene) -> Certificate:
+def _objective_is_the_elbo(scene: StepScene) -> Comparison:
     """The objective that descends against the library's ELBO, away from the optimum."""
     away = 0.5 * scene.scales[0] * np.cos(np.arange(len(scene.parameters)))
     theta = np.array(scene.parameters) + away
@@ -313,7 +313,7 @@ def _objective_is_the_elbo(scene: StepScene) -> Certificate:
         # Seven nodes are exact up to s^13; the next moment of a tanh of slope w.
         width = float(scene.covs[0].max()) ** 0.5 * abs(scene.parameters[0])
         truncated = width**14 / float(scene.scales[0]) ** 2
-    return Certificate.identity(
+    return Comparison.identity(
         -scene.objective(lanes)[0, 0],
         other.value.mean(),
         scale=size,
@@ -324,10 +324,10 @@ def _objective_is_the_elbo(scene: StepScene) -> Certificate:
     )
 
 
-def _curvature_in_closed_form(scene: StepScene) -> Certificate:
+def _curvature_in_closed_form(scene: StepScene) -> Comparison:
     """The Hessian by autograd against Gaussian moments; networks have no such form."""
     if scene.kind == "network":
-        return Certificate(0.0, 0.0, {})
+        return Comparison(0.0, 0.0, {})
     codes = np.array(scene.codes)
     d = scene.latent_dim
     second = np.swapaxes(codes[:, :, None] * codes[:, None], 1, 2) + scene.covs
@@ -343,7 +343,7 @@ def _curvature_in_closed_form(scene: StepScene) -> Certificate:
     whole = np.stack([np.kron(np.eye(scene.data_dim), block) for block in blocks])
     found = scene.hessian(scene.optimum)
     size = np.abs(whole).max(axis=(-2, -1), keepdims=True)
-    return Certificate.identity(found, whole, scale=size, rounding=gamma(1000) * size)
+    return Comparison.identity(found, whole, scale=size, rounding=gamma(1000) * size)
 
 
 # What is not subject to it -----------------------------------------------------------------------
@@ -355,13 +355,13 @@ def preconditioned(
     natural: bool = True,
     exponent: float = 0.0,
     threshold: float = 2.0,
-) -> Certificate:
+) -> Comparison:
     """In the metric of the decoder the largest stable step is 2 at every sigma."""
     # For a decoder linear in its parameters the Hessian is the Fisher information.
     found = scene.measured_in_its_metric if natural else scene.measured
     condition = scene.curvature[0][:, -1] / scene.curvature[0][:, 0]
     rounding = gamma(1000) * condition * found.value
-    return Certificate.identity(
+    return Comparison.identity(
         found.value,
         threshold * (scene.scales / scene.scales[0]) ** exponent,
         scale=found.value,

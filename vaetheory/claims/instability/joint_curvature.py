@@ -24,7 +24,7 @@ from vaetheory._quadrature.gaussian import hermite_rule
 from vaetheory._validation import Array
 from vaetheory.bounds.gaussian_elbo import elbo
 from vaetheory.checking import strategies
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.rates import power_law
 from vaetheory.checking.strategies import Vector
 from vaetheory.derivatives import weighted_hessian
@@ -194,13 +194,13 @@ def condition_numbers(scene: JointScene) -> tuple[Array, Array]:
 
 def condition_law(
     scene: JointScene, *, predicted: ConditionLaw = condition_coefficient, exponent: float = -2.0
-) -> Certificate:
+) -> Comparison:
     """The condition number of the joint Hessian, by autograd, and its law as sigma falls."""
     condition, errors = condition_numbers(scene)
     coefficient = predicted(float(scene.principal[0][0]), len(scene.X))
     top = np.abs(scene.hessian).max(axis=(-2, -1), keepdims=True)
     slope = np.asarray(elementwise_grad(scene.objective)(scene.optimum))
-    return Certificate.all_of(
+    return Comparison.all_of(
         power_law(
             condition,
             errors,
@@ -209,13 +209,13 @@ def condition_law(
             coefficient=coefficient,
             rounding=gamma(100) * coefficient,
         ),
-        Certificate.identity(scene.hessian, scene.blocks(), scale=top, rounding=gamma(200) * top),
-        Certificate.identity(slope, 0.0, scale=top[:, 0], rounding=gamma(200) * top[:, 0]),
+        Comparison.identity(scene.hessian, scene.blocks(), scale=top, rounding=gamma(200) * top),
+        Comparison.identity(slope, 0.0, scale=top[:, 0], rounding=gamma(200) * top[:, 0]),
         _objective_is_the_elbo(scene),
     )
 
 
-def _objective_is_the_elbo(scene: JointScene) -> Certificate:
+def _objective_is_the_elbo(scene: JointScene) -> Comparison:
     w, m, rho = (part[0] for part in scene.split(scene.optimum))
     model = LatentModel(
         decoders.Affine(w[:, None]), likelihoods.Gaussian(scale=float(scene.scales[0])), 1
@@ -223,7 +223,7 @@ def _objective_is_the_elbo(scene: JointScene) -> Certificate:
     other = elbo(model, scene.data, Posterior(m[:, None], np.exp(2 * rho)[:, None, None]))
     value = -float(scene.objective(scene.optimum)[0, 0])
     size = 10 + float(np.abs(other.value).max())
-    return Certificate.identity(
+    return Comparison.identity(
         value,
         other.value.mean(),
         scale=size,
@@ -260,7 +260,7 @@ def sampling_noise(
     exponents: tuple[float, float, float] = (-2.0, -2.0, 0.0),
     decoder: float | None = None,
     deviations: float = 2.0,
-) -> Certificate:
+) -> Comparison:
     """Variance that the reparametrisation noise gives the gradients in w, m and rho."""
     values, top = scene.principal[0], float(scene.principal[0][0])
     coefficients = (float(values.sum()) / top if decoder is None else decoder, top, deviations)
@@ -277,7 +277,7 @@ def sampling_noise(
                 rounding=gamma(100) * coefficient,
             )
         )
-    return Certificate.all_of(*parts)
+    return Comparison.all_of(*parts)
 
 
 def batch_spread(scene: JointScene) -> tuple[Array, Array]:
@@ -298,7 +298,7 @@ def batch_noise(
     *,
     exponent: float | None = None,
     share: float = 1.0,
-) -> Certificate:
+) -> Comparison:
     """Variance over the data of the exact gradient in w: the noise of a batch of one."""
     spread, error = batch_spread(scene)
     coefficient, on_a_line = batch_coefficient(scene)

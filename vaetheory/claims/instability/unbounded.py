@@ -18,7 +18,7 @@ from vaetheory._validation import Array
 from vaetheory.bounds import baggins
 from vaetheory.bounds.gaussian_elbo import elbo
 from vaetheory.checking import strategies
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.rates import extrapolate
 from vaetheory.checking.strategies import Covariance, Vector
 from vaetheory.decoders import Decoder
@@ -55,8 +55,8 @@ def bounded_counterpart(
 
 def growth(
     values: Array, errors: Array, scales: Array, *, slope: float, constant: float
-) -> Certificate:
-    """Certificate that values = constant - slope log(scales) + even powers of a halving scale.
+) -> Comparison:
+    """Comparison that values = constant - slope log(scales) + even powers of a halving scale.
 
     `scales` may fall by any constant factor as long as what is left expands so.
     """
@@ -67,8 +67,8 @@ def growth(
     ratio = np.log(scales[:-1] / scales[1:])
     local = (values[1:] - values[:-1]) / ratio
     measured, off, unsure = extrapolate(local, (errors[1:] + errors[:-1]) / ratio)
-    return Certificate.all_of(
-        Certificate.identity(
+    return Comparison.all_of(
+        Comparison.identity(
             limit,
             constant,
             scale=size,
@@ -76,7 +76,7 @@ def growth(
             numerics=noise,
             predicted=gamma(100) * (1 + abs(constant)),
         ),
-        Certificate.identity(measured, slope, scale=1.0, expansion=off, numerics=unsure),
+        Comparison.identity(measured, slope, scale=1.0, expansion=off, numerics=unsure),
     )
 
 
@@ -113,7 +113,7 @@ def manifold_scenes(draw: DrawFn) -> ManifoldScene:
     return scene
 
 
-def manifold_growth(scene: ManifoldScene, *, slope: str = "D - d") -> Certificate:
+def manifold_growth(scene: ManifoldScene, *, slope: str = "D - d") -> Comparison:
     """The ELBO of data on a d-dimensional set as sigma falls, beside its bounded counterpart."""
     decoder, z = scene.decoder, np.array(scene.codes)
     X, d = np.asarray(decoder(z)), z.shape[1]
@@ -134,7 +134,7 @@ def manifold_growth(scene: ManifoldScene, *, slope: str = "D - d") -> Certificat
     exponent = {"D - d": data_dim - d, "D": data_dim, "D + d": data_dim + d}[slope]
     constant = _gaussians.standard_log_prob(z) - 0.5 * _gaussians.log_det(metric)
     constant = constant.mean() - (data_dim - d) / 2 * LOG_2PI
-    return Certificate.all_of(
+    return Comparison.all_of(
         growth(
             np.array(values), np.array(errors), scales, slope=exponent, constant=float(constant)
         ),
@@ -142,9 +142,9 @@ def manifold_growth(scene: ManifoldScene, *, slope: str = "D - d") -> Certificat
     )
 
 
-def _below(value: float, most: float) -> Certificate:
+def _below(value: float, most: float) -> Comparison:
     size = 1 + abs(value) + abs(most)
-    return Certificate.at_most(value, most, scale=size, rounding=gamma(1000) * size)
+    return Comparison.at_most(value, most, scale=size, rounding=gamma(1000) * size)
 
 
 # Memorised data ---------------------------------------------------------------------------------
@@ -220,7 +220,7 @@ def memory_limit(scene: MemoryScene) -> float:
     return float(-0.5 * len(scene.x) * LOG_2PI - 1 / (2 * k) + 0.5 + best - 0.5)
 
 
-def memory_growth(scene: MemoryScene, *, flatness: str = "D - 1 / k") -> Certificate:
+def memory_growth(scene: MemoryScene, *, flatness: str = "D - 1 / k") -> Comparison:
     """The ELBO of two memorised data grows as -(D - 1 / k) log sigma, D = 1 included."""
     scales, values, errors, posteriors = memory_values(scene)
     data_dim, k = len(scene.x), scene.flatness
@@ -229,7 +229,7 @@ def memory_growth(scene: MemoryScene, *, flatness: str = "D - 1 / k") -> Certifi
     counterparts = [
         _below(*bounded_counterpart(scene.decoder, X, posterior)) for posterior in posteriors
     ]
-    return Certificate.all_of(
+    return Comparison.all_of(
         growth(values, errors, scales, slope=slopes[flatness], constant=memory_limit(scene)),
         *counterparts,
     )
@@ -267,9 +267,7 @@ def full_scenes(draw: DrawFn) -> FullScene:
     )
 
 
-def full_is_bounded(
-    scene: FullScene, *, slope: float = 0.0, correlated: bool = True
-) -> Certificate:
+def full_is_bounded(scene: FullScene, *, slope: float = 0.0, correlated: bool = True) -> Comparison:
     """With D = d and a linear decoder the best ELBO is the same for all sigma: the Gaussian's."""
     cov, X = scene.cov.matrix, scene.data
     most = -float(_gaussians.entropy(cov if correlated else np.diag(np.diagonal(cov))))
@@ -287,14 +285,14 @@ def full_is_bounded(
         )
         limit = most - slope * np.log(scale)
         parts += [
-            Certificate.identity(
+            Comparison.identity(
                 found[0], limit, scale=1 + abs(most), elbo=found[1], rounding=rounding
             ),
-            Certificate.at_most(
+            Comparison.at_most(
                 other[0], limit, scale=1 + abs(other[0]), elbo=other[1], rounding=rounding
             ),
         ]
-    return Certificate.all_of(*parts)
+    return Comparison.all_of(*parts)
 
 
 def _linear_elbo(

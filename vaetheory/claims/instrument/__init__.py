@@ -43,6 +43,7 @@ _line, _plane, _space = (
 _expectation = partial(evidence.expectation_is_covered, budgets=evidence.LINE)
 
 CLAIM = Claim(
+    number=0,
     label="instrument",
     title="The instrument: stated errors cover the true ones",
     source="our construction",

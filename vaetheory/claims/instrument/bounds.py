@@ -20,7 +20,7 @@ from vaetheory._validation import Array
 from vaetheory.bounds.gaussian_elbo import elbo
 from vaetheory.bounds.stationary import StationaryPosterior, stationary_posterior
 from vaetheory.checking import strategies
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.strategies import Vector
 from vaetheory.claims.instrument.evidence import FarLine, Figure, covered, stated
 from vaetheory.claims.instrument.fifty_digits import (
@@ -100,7 +100,7 @@ def _wavy(scene: WavyBound) -> Integral:
     return elbo(scene.model, np.array([scene.x]), posterior, rtol=scene.rtol)
 
 
-def bound_is_covered(scenes: tuple[WavyBound, ...], *, figure: Figure = stated) -> Certificate:
+def bound_is_covered(scenes: tuple[WavyBound, ...], *, figure: Figure = stated) -> Comparison:
     """The ELBOs of sines against their closed form."""
     parts = []
     for scene in scenes:
@@ -111,7 +111,7 @@ def bound_is_covered(scenes: tuple[WavyBound, ...], *, figure: Figure = stated) 
         lost = gamma(16 + 2 * turns) * size
         away = abs(float(found.value) - truth)
         parts.append(covered(away, float(figure(found)), lost, size=8 * size))
-    return Certificate.all_of(*parts)
+    return Comparison.all_of(*parts)
 
 
 def rounding_alone(found: Integral) -> Array:
@@ -179,7 +179,7 @@ def _far_divergence(scene: FarBound) -> Integral:
 
 def bound_rounding_is_covered(
     scenes: tuple[FarBound, ...], *, figure: Figure = stated
-) -> Certificate:
+) -> Comparison:
     """ELBOs, and KLs to the posterior, of linear models against fifty digits."""
     parts = []
     for scene in scenes:
@@ -189,7 +189,7 @@ def bound_rounding_is_covered(
         for found, truth in routes:
             away = off(float(found.value), truth)
             parts.append(covered(away, float(figure(found)), 0.0, size=1 + abs(float(truth))))
-    return Certificate.all_of(*parts)
+    return Comparison.all_of(*parts)
 
 
 def last_digits(found: Integral) -> Array:
@@ -275,7 +275,7 @@ def stationary_is_covered(
     scenes: tuple[Counts | FarLine, ...],
     *,
     figure: Callable[[StationaryPosterior], Array] = stated_too,
-) -> Certificate:
+) -> Comparison:
     """The stationary ELBO against the greatest one: what was left to gain is in its error.
 
     Of a linear model that is the log evidence, of which only rounding is lost.
@@ -294,7 +294,7 @@ def stationary_is_covered(
         away = abs(float(found.value) - (truth - constant))
         lost = gamma(24) * (size + constant)
         parts.append(covered(away, float(figure(found)), lost, size=size + constant))
-    return Certificate.all_of(*parts)
+    return Comparison.all_of(*parts)
 
 
 def _log_factorial(x: float) -> float:
@@ -350,7 +350,7 @@ def diagonals(draw: DrawFn) -> Diagonals:
     )
 
 
-def penalty_is_covered(scene: Diagonals, *, share: float = 1.0) -> Certificate:
+def penalty_is_covered(scene: Diagonals, *, share: float = 1.0) -> Comparison:
     """The penalty of a constant variance against fifty digits."""
     found, truth = constant_variance_penalty(scene.entries()), scene.penalty()
     away = off(float(found.value), truth)

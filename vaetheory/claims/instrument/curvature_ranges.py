@@ -14,7 +14,7 @@ from hypothesis.strategies import SearchStrategy
 
 from vaetheory import likelihoods
 from vaetheory._validation import Array
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.strategies import Vector
 from vaetheory.likelihoods.elementwise import ElementwiseLikelihood
 from vaetheory.rounding import gamma
@@ -60,7 +60,7 @@ def bends() -> SearchStrategy[Bends]:
     return st.builds(Bends, st.tuples(*[st.integers(0, 3)] * len(FAMILIES)))
 
 
-def bends_are_bounded(scene: Bends, *, shrunk: str = "", factor: float = 0.9) -> Certificate:
+def bends_are_bounded(scene: Bends, *, shrunk: str = "", factor: float = 0.9) -> Comparison:
     """Second derivatives over a line of parameters lie between the bounds, which are not idle.
 
     A bound a hundred times too wide would be true as well, and the search coarse for nothing.
@@ -76,16 +76,16 @@ def bends_are_bounded(scene: Bends, *, shrunk: str = "", factor: float = 0.9) ->
         second, error = _second_derivatives(likelihood, data, params, width)
         size = np.maximum(np.abs(low), np.abs(high))
         parts += [
-            Certificate.at_most(low, second, scale=size, differences=error),
-            Certificate.at_most(second, high, scale=size, differences=error),
-            Certificate.at_most(
+            Comparison.at_most(low, second, scale=size, differences=error),
+            Comparison.at_most(second, high, scale=size, differences=error),
+            Comparison.at_most(
                 size[:, 0],
                 100 * np.abs(second).max(axis=-1),
                 scale=size[:, 0],
                 differences=100 * error.max(axis=-1),
             ),
         ]
-    return Certificate.all_of(*parts)
+    return Comparison.all_of(*parts)
 
 
 def _second_derivatives(

@@ -19,7 +19,7 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 from vaetheory import decoders, likelihoods
 from vaetheory._quadrature.result import Integral
 from vaetheory._validation import Array
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.claims.instrument.designed import Bump, Designed
 from vaetheory.claims.instrument.fifty_digits import (
     Number,
@@ -69,16 +69,16 @@ def last_digit(found: Integral) -> Array:
     return ULP * np.abs(found.value)
 
 
-def covered(off: float, figure: float, lost: float, *, size: float = 1.0) -> Certificate:
+def covered(off: float, figure: float, lost: float, *, size: float = 1.0) -> Comparison:
     """A true error `off` is at most the stated `figure`, up to what the reference has `lost`.
 
     A figure below some hundred units in the last place of the value's `size` is not judged.
     """
     if not np.isfinite(figure):
         # That nothing is known is always true.
-        return Certificate.identity(0.0, 0.0, scale=1.0)
+        return Comparison.identity(0.0, 0.0, scale=1.0)
     least = 256 * ULP * size
-    return Certificate.at_most(off, figure, scale=max(figure, least), reference=lost)
+    return Comparison.at_most(off, figure, scale=max(figure, least), reference=lost)
 
 
 # 0a and 0b ---------------------------------------------------------------------------------------
@@ -91,7 +91,7 @@ def _evidence(scene: Designed, max_nodes: int) -> Integral:
 
 def evidence_is_covered(
     scenes: tuple[Designed, ...], *, figure: Figure = stated, budgets: Sequence[int]
-) -> Certificate:
+) -> Comparison:
     """Log evidences of designed posteriors, within each budget, against their closed forms."""
     parts = []
     for scene, budget in product_of(scenes, budgets):
@@ -99,7 +99,7 @@ def evidence_is_covered(
         truth, lost = scene.log_evidence()
         away, told = off(float(found.value), truth), float(figure(found))
         parts.append(covered(away, told, lost, size=1 + abs(float(truth))))
-    return Certificate.all_of(*parts)
+    return Comparison.all_of(*parts)
 
 
 # 0a-rounding -------------------------------------------------------------------------------------
@@ -147,7 +147,7 @@ def far_lines(draw: DrawFn) -> FarLine:
     return FarLine(slope, bias, scale, draw(st.sampled_from((1.7, 0.3, 40.1, 5000.3))) * slope)
 
 
-def rounding_is_covered(scenes: tuple[FarLine, ...], *, figure: Figure = stated) -> Certificate:
+def rounding_is_covered(scenes: tuple[FarLine, ...], *, figure: Figure = stated) -> Comparison:
     """Log evidences, by quadrature and in closed form, and means against fifty digits."""
     parts = []
     for scene in scenes:
@@ -159,7 +159,7 @@ def rounding_is_covered(scenes: tuple[FarLine, ...], *, figure: Figure = stated)
         ):
             found = route(scene)
             parts.append(covered(off(float(found.value), exact), float(figure(found)), 0.0))
-    return Certificate.all_of(*parts)
+    return Comparison.all_of(*parts)
 
 
 @lru_cache(maxsize=64)
@@ -185,7 +185,7 @@ def _kinked(scene: Rectified) -> Integral:
     return log_evidence(scene.model, np.array([scene.x]))
 
 
-def kinks_are_covered(scenes: tuple[Rectified, ...], *, figure: Figure = stated) -> Certificate:
+def kinks_are_covered(scenes: tuple[Rectified, ...], *, figure: Figure = stated) -> Comparison:
     """Log evidences of rectified decoders against their closed forms."""
     parts = []
     for scene in scenes:
@@ -193,7 +193,7 @@ def kinks_are_covered(scenes: tuple[Rectified, ...], *, figure: Figure = stated)
         truth, lost = scene.log_evidence()
         told = float(figure(found))
         parts.append(covered(abs(float(found.value) - truth), told, lost, size=1 + abs(truth)))
-    return Certificate.all_of(*parts)
+    return Comparison.all_of(*parts)
 
 
 # 0e ----------------------------------------------------------------------------------------------
@@ -248,7 +248,7 @@ def _expectation(scene: Designed, max_nodes: int) -> Integral:
 
 def expectation_is_covered(
     scenes: tuple[Designed, ...], *, figure: Figure = stated, budgets: Sequence[int]
-) -> Certificate:
+) -> Comparison:
     """Posterior expectations, within each budget, against closed forms."""
     parts = []
     for scene, budget in product_of(scenes, budgets):
@@ -256,4 +256,4 @@ def expectation_is_covered(
         for value, told, truth in zip(found.value, figure(found), expectations(scene), strict=True):
             away = off(float(value), truth)
             parts.append(covered(away, float(told), 0.0, size=1 + abs(float(truth))))
-    return Certificate.all_of(*parts)
+    return Comparison.all_of(*parts)

@@ -13,7 +13,7 @@ from hypothesis.strategies import SearchStrategy
 from vaetheory._quadrature.gaussian import gaussian_expectation
 from vaetheory._quadrature.result import Integral
 from vaetheory._validation import Array
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.strategies import Vector
 from vaetheory.claims.instrument.evidence import Figure, covered, stated
 from vaetheory.rounding import gamma
@@ -118,7 +118,7 @@ def expectations_of(scene: Expected) -> Integral:
     )
 
 
-def expectation_is_covered(scene: Expected, *, figure: Figure = stated) -> Certificate:
+def expectation_is_covered(scene: Expected, *, figure: Figure = stated) -> Comparison:
     """Expectations under a Gaussian against their closed forms."""
     found = expectations_of(scene)
     parts = []
@@ -126,7 +126,7 @@ def expectation_is_covered(scene: Expected, *, figure: Figure = stated) -> Certi
         truth, size = kind.mean(scene.parameters[k])
         off, told = abs(float(found.value[k]) - truth), float(figure(found)[k])
         parts.append(covered(off, told, gamma(16) * abs(truth), size=size))
-    return Certificate.all_of(*parts)
+    return Comparison.all_of(*parts)
 
 
 def rounding_alone(found: Integral) -> Array:

@@ -19,7 +19,7 @@ from vaetheory._quadrature.shifted_lattices import SHIFTS, Lattices
 from vaetheory._quadrature.tables import table
 from vaetheory._quadrature.whitened_lattice import lattice_rule
 from vaetheory._validation import Array
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.claims.instrument.designed import Designed, Wave
 from vaetheory.claims.instrument.evidence import covered
 from vaetheory.rounding import gamma
@@ -70,12 +70,12 @@ def lattices() -> SearchStrategy[Ripples | Narrow]:
     return st.one_of(narrow, ripples)
 
 
-def disagreement_covers(scene: Ripples | Narrow, *, share: float = 1.0) -> Certificate:
+def disagreement_covers(scene: Ripples | Narrow, *, share: float = 1.0) -> Comparison:
     """True errors of lattices against what their disagreement says, all centres or the worst."""
     if isinstance(scene, Ripples):
         off, figure, lost = _ripples(scene)
         return covered(off, share * figure, lost)
-    return Certificate.all_of(*[covered(a, share * b, c) for a, b, c in _narrow(scene)])
+    return Comparison.all_of(*[covered(a, share * b, c) for a, b, c in _narrow(scene)])
 
 
 def _hidden_best(scene: Ripples) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from vaetheory._validation import Array
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.claims.instrument.evidence import covered
 from vaetheory.claims.instrument.fifty_digits import (
     Number,
@@ -89,7 +89,7 @@ def last_digit(found: SmoothedDensity) -> tuple[Array, Array]:
     return found.excess_error, 1e-16 * np.abs(found.value)
 
 
-def smoothing_is_covered(scenes: tuple[NoisyLine, ...], *, figures: Figures = both) -> Certificate:
+def smoothing_is_covered(scenes: tuple[NoisyLine, ...], *, figures: Figures = both) -> Comparison:
     """Excess and value by every method against fifty digits."""
     parts = []
     for scene in scenes:
@@ -101,4 +101,4 @@ def smoothing_is_covered(scenes: tuple[NoisyLine, ...], *, figures: Figures = bo
                 covered(off(float(found.excess), excess), small, 0.0, size=abs(float(excess))),
                 covered(off(float(found.value), value), great, 0.0, size=1 + abs(float(value))),
             ]
-    return Certificate.all_of(*parts)
+    return Comparison.all_of(*parts)

@@ -16,7 +16,7 @@ from hypothesis.strategies import DrawFn
 
 from vaetheory._validation import Array
 from vaetheory.checking import strategies
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.strategies import Vector
 from vaetheory.hessian_estimators import Estimate, jacobian_norm, price_hessian, stein_hessian
 from vaetheory.rounding import gamma
@@ -64,7 +64,7 @@ def populations(draw: DrawFn) -> Population:
 
 def errors_are_unbiased(
     scene: Population, *, ddof: int = 1, rooted: bool = True, factor: float = 1.0
-) -> Certificate:
+) -> Comparison:
     """Mean squares of stated and of true errors over all samples: the variance of a draw over n."""
     parts = []
     for found, draws in scene.estimates():
@@ -77,6 +77,6 @@ def errors_are_unbiased(
         size = float((draws**2).mean())
         for values, right in ((stated, factor * expected), (away, expected)):
             parts.append(
-                Certificate.identity(values.mean(), right, scale=size, rounding=gamma(200) * size)
+                Comparison.identity(values.mean(), right, scale=size, rounding=gamma(200) * size)
             )
-    return Certificate.all_of(*parts)
+    return Comparison.all_of(*parts)

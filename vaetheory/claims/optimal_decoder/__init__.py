@@ -17,7 +17,8 @@ from vaetheory._gaussians import LOG_2PI
 from vaetheory._quadrature.gaussian import gaussian_expectation, hermite_rule
 from vaetheory._validation import Array
 from vaetheory.checking import strategies
-from vaetheory.checking.claim import Certificate, Claim, Control, Proposition
+from vaetheory.checking.claim import Claim, Control, Proposition
+from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.lattice import aggregate_expectation, agree
 from vaetheory.checking.strategies import Covariance, EncodedData, Vector
 from vaetheory.optimal_decoder import OptimalDecoder, optimal_parameters
@@ -86,7 +87,7 @@ def pythagoras(
     decoder: Callable[[EncodedData], Callable[[Array], Array]] | None = None,
     factor: float = 0.5,
     metric: Callable[[Array], Array] = np.linalg.inv,
-) -> Certificate:
+) -> Comparison:
     """ELBO[f* + h] - ELBO[f*] against -1/2 E_{q(z)}[h^T Lambda^-1 h]."""
     scene, h = instance.scene, instance.h
     f = OptimalDecoder(scene.data, scene.encoder) if decoder is None else decoder(scene)
@@ -185,7 +186,7 @@ def _swelling(z: Array) -> Array:
 
 def covariance_deficit(
     instance: FreeCovariance, *, inflate: float = 0.0, reverse: bool = False, log_det: bool = True
-) -> Certificate:
+) -> Comparison:
     """ELBO[f*, Lambda*] - ELBO[f, Lambda] against E_{q(z)} KL( N(f*, Lambda*) || N(f, Lambda) )."""
     scene = instance.scene
     best = OptimalDecoder(scene.data, scene.encoder)
@@ -281,7 +282,7 @@ def family_deficit(
     optimum: Callable[[FamilyScene, Array], Array] | None = None,
     reverse: bool = False,
     factor: float = 1.0,
-) -> Certificate:
+) -> Comparison:
     """ELBO[eta*] - ELBO[eta] against E_{q(z)} KL( p(. given eta*) || p(. given eta) )."""
     scene, likelihood = instance.scene, _FAMILIES[instance.family]
     choose = _matching if optimum is None else optimum
@@ -302,7 +303,7 @@ def family_deficit(
     swing = np.exp(np.abs(instance.params.offset).max() + np.abs(instance.params.amplitude).max())
     size = float(reach * swing * (1 + right[2]))
     deficit = agree(left, right, size=size, rounding=gamma(60) * size)
-    return Certificate.all_of(deficit, *_by_summation(instance, choose))
+    return Comparison.all_of(deficit, *_by_summation(instance, choose))
 
 
 def _support(family: str, params: Array) -> tuple[Array, Array]:
@@ -324,7 +325,7 @@ def _support(family: str, params: Array) -> tuple[Array, Array]:
 
 def _by_summation(
     instance: FamilyScene, choose: Callable[[FamilyScene, Array], Array]
-) -> list[Certificate]:
+) -> list[Comparison]:
     """At the codes: densities sum to one, means match, and the KL is that of the densities."""
     scene, likelihood = instance.scene, _FAMILIES[instance.family]
     codes = scene.encoder.loc
@@ -347,9 +348,9 @@ def _by_summation(
     size = reach * (1 + float(np.abs(wanted).max()) + float(closed.max()))
     lost = gamma(2000) * size
     return [
-        Certificate.identity(ones, np.ones(len(ones)), scale=size, summation=lost),
-        Certificate.identity(np.reshape(means, wanted.shape), wanted, scale=size, summation=lost),
-        Certificate.identity(closed, kl, scale=size, summation=lost),
+        Comparison.identity(ones, np.ones(len(ones)), scale=size, summation=lost),
+        Comparison.identity(np.reshape(means, wanted.shape), wanted, scale=size, summation=lost),
+        Comparison.identity(closed, kl, scale=size, summation=lost),
     ]
 
 
@@ -372,6 +373,7 @@ def _squared_weights(instance: FamilyScene, z: Array) -> Array:
 
 
 CLAIM = Claim(
+    number=1,
     label="optimal-decoder",
     title="The ELBO-optimal decoder has a closed form",
     source="arXiv:1912.10309, abstract; our derivation",

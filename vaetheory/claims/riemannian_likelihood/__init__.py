@@ -24,6 +24,7 @@ _FAMILY = (
 )
 
 CLAIM = Claim(
+    number=7,
     label="riemannian-likelihood",
     title="The analysis holds for any likelihood that induces a Riemannian metric",
     source="arXiv:1912.10309, abstract; our derivation",

@@ -22,7 +22,7 @@ from hypothesis.strategies import DrawFn
 from vaetheory import decoders, geometry, likelihoods
 from vaetheory._validation import Array
 from vaetheory.checking import strategies
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.strategies import Vector
 from vaetheory.decoders import Decoder
 from vaetheory.likelihoods import Likelihood
@@ -146,7 +146,7 @@ def with_normal_connection(scene: BentSurface) -> Classical:
 
 def curvature_is_intrinsic(
     scene: BentSurface, *, classical: Callable[[BentSurface], Classical] = gauss
-) -> Certificate:
+) -> Comparison:
     """Every form of the library's curvature, in closed form and from a metric's derivatives."""
     z, u, v = (np.array(t) for t in (scene.z, scene.first, scene.second))
     expected = classical(scene)
@@ -161,7 +161,7 @@ def curvature_is_intrinsic(
     rounding = gamma(2000) * condition**2 * size
     spread = float(np.abs(g).max())
 
-    def agree(metric: object) -> list[Certificate]:
+    def agree(metric: object) -> list[Comparison]:
         pairs = (
             (geometry.christoffel_symbols(metric, z), expected.connection, 1.0),
             (geometry.gaussian_curvature(metric, z), K, 1.0),
@@ -171,14 +171,14 @@ def curvature_is_intrinsic(
             (geometry.riemann_curvature(metric, z), riemann, spread),
         )
         return [
-            Certificate.identity(a, b, scale=s * size, rounding=s * rounding) for a, b, s in pairs
+            Comparison.identity(a, b, scale=s * size, rounding=s * rounding) for a, b, s in pairs
         ]
 
     parts = agree(scene.model)
     if scene.family == "Gaussian":
         # Of scale 1/2: four times the metric of unit scale.
         parts += agree(lambda p: 4 * scene.metric(p))
-    return Certificate.all_of(*parts)
+    return Comparison.all_of(*parts)
 
 
 # 5f-arc -----------------------------------------------------------------------------------------
@@ -204,7 +204,7 @@ def arcs(draw: DrawFn) -> Arc:
     return Arc(rows, draw(st.sampled_from((0.5, 0.25, 0.75, 0.0, 1.0))))
 
 
-def unit_speed(arc: Arc, *, power: int = 2, sign: float = -1.0, bent: float = 1.0) -> Certificate:
+def unit_speed(arc: Arc, *, power: int = 2, sign: float = -1.0, bent: float = 1.0) -> Comparison:
     """By arc length the tangent has length one and the second derivative is the curvature vector.
 
     f_ss = (f_zz - (f_z . f_zz / |f_z|^2) f_z) / |f_z|^2, from the polynomial itself.
@@ -223,8 +223,8 @@ def unit_speed(arc: Arc, *, power: int = 2, sign: float = -1.0, bent: float = 1.
     # The latent is off by the inverse map's rounding, which moves all by the derivatives' own size.
     third = 6 * float(np.abs(np.array(arc.coefficients)).max())
     rounding = gamma(200) * size * (1 + third) * (1 + by.lengths[1] - by.lengths[0])
-    return Certificate.all_of(
-        Certificate.identity(unit, first / speed, scale=1.0, rounding=rounding),
-        Certificate.identity(found @ unit, 0.0, scale=size, rounding=rounding),
-        Certificate.identity(found, curvature, scale=size, rounding=rounding),
+    return Comparison.all_of(
+        Comparison.identity(unit, first / speed, scale=1.0, rounding=rounding),
+        Comparison.identity(found @ unit, 0.0, scale=size, rounding=rounding),
+        Comparison.identity(found, curvature, scale=size, rounding=rounding),
     )

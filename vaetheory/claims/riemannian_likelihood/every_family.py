@@ -13,7 +13,7 @@ from vaetheory import decoders
 from vaetheory._validation import Array
 from vaetheory.bounds.gaussian_elbo import second_order_elbo
 from vaetheory.checking import strategies
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.rates import extrapolate
 from vaetheory.checking.scenes import ModelScene, curves
 from vaetheory.checking.strategies import EncodedData, Vector
@@ -93,7 +93,7 @@ def equal_weights(scene: EncodedFamily) -> Array:
 
 def matched_means(
     scene: EncodedFamily, *, weights: Weights = responsibilities, reverse: bool = False
-) -> Certificate:
+) -> Comparison:
     """Means of T under the optimal parameters, and what other parameters lose, over the support."""
     likelihood, X = scene.likelihood, scene.data.data
     z = np.array(scene.z)
@@ -114,8 +114,8 @@ def matched_means(
     deficit = float(w @ (table[:, 0] - table[:, 1]))
     spread = float(w @ np.abs(table).sum(axis=-1))
     mean = value[:count] if not reverse else w @ statistics
-    return Certificate.all_of(
-        Certificate.identity(
+    return Comparison.all_of(
+        Comparison.identity(
             mean,
             w @ statistics,
             scale=size[:count] + w @ np.abs(statistics),
@@ -124,7 +124,7 @@ def matched_means(
             * (1 + np.abs(best).sum())
             * (w @ np.abs(statistics) + size[:count]),
         ),
-        Certificate.identity(
+        Comparison.identity(
             deficit,
             value[count],
             scale=spread + size[count],
@@ -157,7 +157,7 @@ def averaged_hessian(
     *,
     weights: Weights = responsibilities,
     metric: Callable[[float, Array], float] = lambda g, jacobian: g,
-) -> Certificate:
+) -> Comparison:
     """E_{q(x|z)}[-Hess_z log p(x given z)] at the optimal parameters against J^T F J.
 
     The left side by `decoder_hessian`, for a second derivative of the decoder that is made up,
@@ -205,9 +205,9 @@ def averaged_hessian(
     limit, left, noise = extrapolate(rungs, gamma(100) * sizes / _STEPS**2)
     scale = abs(g) + float(w @ np.abs(each))
     rounding = gamma(500) * (scale + sizes)
-    return Certificate.all_of(
-        Certificate.identity(w @ each, g, scale=scale, slope=drift, rounding=rounding),
-        Certificate.identity(
+    return Comparison.all_of(
+        Comparison.identity(w @ each, g, scale=scale, slope=drift, rounding=rounding),
+        Comparison.identity(
             g,
             by_means,
             scale=scale + abs(by_means),
@@ -215,7 +215,7 @@ def averaged_hessian(
             support=support,
             rounding=rounding,
         ),
-        Certificate.identity(
+        Comparison.identity(
             limit,
             by_means,
             scale=scale + abs(by_means),
@@ -269,7 +269,7 @@ def information_at_the_mode(scene: CurvedPair) -> float:
 
 def curved_average(
     scene: CurvedPair, *, closed: Callable[[CurvedPair], float] = curved_form
-) -> Certificate:
+) -> Comparison:
     """The average of -Hess_z log p over the pair, where the average score vanishes."""
     family = FAMILIES[scene.family].build(*scene.constants)
     # Not by a linear decoder: the residual must average out as well.
@@ -279,9 +279,9 @@ def curved_average(
     score = family.score(data, np.zeros((2, 1)))
     value = scene.slope**2 * closed(scene)
     size = scene.slope**2 * abs(information_at_the_mode(scene)) + float(np.abs(score).sum())
-    return Certificate.all_of(
-        Certificate.identity(score.sum(), 0.0, scale=size, rounding=gamma(50) * size),
-        Certificate.identity(average, value, scale=size, rounding=gamma(200) * size),
+    return Comparison.all_of(
+        Comparison.identity(score.sum(), 0.0, scale=size, rounding=gamma(50) * size),
+        Comparison.identity(average, value, scale=size, rounding=gamma(200) * size),
     )
 
 
@@ -341,7 +341,7 @@ def constant_variance(
     closed: Callable[[Array], float] | None = None,
     prior: float = 1.0,
     best: Callable[[Array], float] = lambda a: 1 / float(a.mean()),
-) -> Certificate:
+) -> Comparison:
     """The second-order ELBO that one common variance loses, against 1/2 (log E[A] - E[log A]).
 
     The ELBO is the library's at the data whose statistics have the means at their latents, where
@@ -370,7 +370,7 @@ def constant_variance(
     size = float(1 + log_joint + carried + np.abs(np.log(precision)).mean())
     rounding = gamma(300) * size * float(1 + (precision / precision.min()).max())
     others = [float((free - common(variance * t)).mean()) for t in (0.9, 1.1)]
-    return Certificate.all_of(
-        Certificate.identity(penalty, value, scale=size, rounding=rounding),
-        *[Certificate.at_most(penalty, v, scale=size, rounding=rounding) for v in others],
+    return Comparison.all_of(
+        Comparison.identity(penalty, value, scale=size, rounding=rounding),
+        *[Comparison.at_most(penalty, v, scale=size, rounding=rounding) for v in others],
     )

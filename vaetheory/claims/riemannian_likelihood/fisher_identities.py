@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from vaetheory._validation import Array
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.rates import extrapolate
 from vaetheory.checking.strategies import Vector
 from vaetheory.claims.riemannian_likelihood.families import FAMILIES, FamilyScene, family_scenes
@@ -33,10 +33,10 @@ def twice(scene: FamilyScene) -> Array:
     return 2 * closed_form(scene)
 
 
-def doubled_in_one_family(scene: FamilyScene, *, family: str) -> Certificate:
+def doubled_in_one_family(scene: FamilyScene, *, family: str) -> Comparison:
     """7a with the Fisher information of one family off by a factor 2; of no other."""
     if scene.family != family:
-        return Certificate.identity(0.0, 0.0, scale=1.0)
+        return Comparison.identity(0.0, 0.0, scale=1.0)
     return fisher_identities(scene, closed=twice)
 
 
@@ -62,7 +62,7 @@ def _directions(dim: int) -> Array:
     return np.concatenate([units, np.reshape(pairs, (-1, dim))])
 
 
-def fisher_identities(scene: FamilyScene, *, closed: Closed = closed_form) -> Certificate:
+def fisher_identities(scene: FamilyScene, *, closed: Closed = closed_form) -> Comparison:
     """Closed form, E[score score^T], -E[Hessian] and the second derivative of KL agree."""
     likelihood, params = scene.likelihood, np.array(scene.params)
     dim = len(params)
@@ -95,12 +95,12 @@ def fisher_identities(scene: FamilyScene, *, closed: Closed = closed_form) -> Ce
     own = gamma(200) * np.abs(fisher)
     largest = float(np.abs(fisher).max()) + float(sizes[2].max())
     parts = [
-        Certificate.identity(one, 1.0, scale=1.0, support=off[0]),
-        Certificate.identity(score, 0.0, scale=sizes[1].max() + largest, support=off[1]),
-        Certificate.identity(
+        Comparison.identity(one, 1.0, scale=1.0, support=off[0]),
+        Comparison.identity(score, 0.0, scale=sizes[1].max() + largest, support=off[1]),
+        Comparison.identity(
             outer, fisher.ravel(), scale=largest, support=off[2], rounding=own.ravel()
         ),
-        Certificate.identity(
+        Comparison.identity(
             information, fisher.ravel(), scale=largest, support=off[3], rounding=own.ravel()
         ),
     ]
@@ -112,7 +112,7 @@ def fisher_identities(scene: FamilyScene, *, closed: Closed = closed_form) -> Ce
     for k, u in enumerate(directions):
         limit, left, spread = extrapolate(ladder[:, k], noises[:, k])
         parts.append(
-            Certificate.identity(
+            Comparison.identity(
                 limit,
                 u @ fisher @ u,
                 scale=largest * float(u @ u),
@@ -123,10 +123,10 @@ def fisher_identities(scene: FamilyScene, *, closed: Closed = closed_form) -> Ce
         )
     if isinstance(likelihood, ElementwiseLikelihood):
         parts.append(_slope(likelihood, params))
-    return Certificate.all_of(*parts)
+    return Comparison.all_of(*parts)
 
 
-def _slope(likelihood: ElementwiseLikelihood, params: Array) -> Certificate:
+def _slope(likelihood: ElementwiseLikelihood, params: Array) -> Comparison:
     """The derivative of log F in its own parameter, which curvatures need, by differences."""
     found = []
     for step in (0.01, 0.02):
@@ -134,7 +134,7 @@ def _slope(likelihood: ElementwiseLikelihood, params: Array) -> Certificate:
         logs = np.log(likelihood.fisher_diagonal(params + shifts))
         found.append(np.array([1.0, -8.0, 8.0, -1.0]) @ logs / (12 * step))
     # Of fourth order: the finer of two is off by about a fifteenth of their difference.
-    return Certificate.identity(
+    return Comparison.identity(
         likelihood.fisher_log_slope(params),
         found[0],
         scale=1.0,
@@ -176,16 +176,16 @@ def divergence_is_mean_ratio(
     lowered: str = "",
     reverse: bool = False,
     to_second_order: bool = False,
-) -> Certificate:
+) -> Comparison:
     """The closed form against the sum of p log(p / p') over each family's support."""
     parts = []
     for pair in members:
         factor = 0.9 if pair.scene.family == lowered else 1.0
         parts.append(_mean_ratio(pair, factor, reverse, to_second_order))
-    return Certificate.all_of(*parts)
+    return Comparison.all_of(*parts)
 
 
-def _mean_ratio(pair: Pair, factor: float, reverse: bool, to_second_order: bool) -> Certificate:
+def _mean_ratio(pair: Pair, factor: float, reverse: bool, to_second_order: bool) -> Comparison:
     scene, other = pair.scene, np.array(pair.other)
     likelihood, params = scene.likelihood, np.array(scene.params)
     divergence: Divergence = likelihood.kl_divergence  # type: ignore[attr-defined]
@@ -204,11 +204,11 @@ def _mean_ratio(pair: Pair, factor: float, reverse: bool, to_second_order: bool)
         found = float(divergence(params, other))
     scale = 1 + float(size[:3].max())
     found *= factor
-    return Certificate.all_of(
+    return Comparison.all_of(
         # The logs of both densities are rounded at their own size.
-        Certificate.identity(
+        Comparison.identity(
             found, value[0], scale=scale, support=error[0], rounding=gamma(500) * scale
         ),
-        Certificate.identity(value[3], 1.0, scale=1.0, support=error[3]),
-        Certificate.at_most(0.0, found, scale=scale, rounding=gamma(100) * scale),
+        Comparison.identity(value[3], 1.0, scale=1.0, support=error[3]),
+        Comparison.at_most(0.0, found, scale=scale, rounding=gamma(100) * scale),
     )

@@ -13,7 +13,7 @@ from scipy import stats
 from vaetheory import decoders, likelihoods
 from vaetheory._validation import Array
 from vaetheory.checking import strategies
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.geometry import fisher_information
 from vaetheory.likelihoods import Likelihood, NoMetricError
 from vaetheory.models import LatentModel
@@ -125,7 +125,7 @@ def metric_is_refused(
     mean_score: float = -1.0,
     hessian_form: Callable[[Refused], float] = lambda scene: 0.0,
     likelihood: Callable[[Refused], Likelihood] = asked_for,
-) -> Certificate:
+) -> Comparison:
     """The failing identity, measured, and that the library names it when it refuses the family."""
     forms = measured_forms(scene)
     uniform = scene.family == "Uniform"
@@ -137,10 +137,10 @@ def metric_is_refused(
         (forms.score_form, squared),
         (forms.hessian_form, hessian_form(scene)),
     )
-    return Certificate.all_of(
+    return Comparison.all_of(
         *[
-            Certificate.identity(found, value, scale=scale, rounding=forms.error)
+            Comparison.identity(found, value, scale=scale, rounding=forms.error)
             for found, value in parts
         ],
-        Certificate.identity(library_refuses(likelihood(scene), failing), 1.0, scale=1.0),
+        Comparison.identity(library_refuses(likelihood(scene), failing), 1.0, scale=1.0),
     )

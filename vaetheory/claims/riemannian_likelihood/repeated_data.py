@@ -19,7 +19,7 @@ from vaetheory import likelihoods
 from vaetheory._validation import Array, as_array
 from vaetheory.bounds.stationary import stationary_posterior
 from vaetheory.checking import strategies
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.rates import extrapolate, power_law
 from vaetheory.checking.strategies import Vector
 from vaetheory.encoders import Posterior
@@ -191,7 +191,7 @@ def repeated_observations(
     metric: Callable[[float], float] = lambda g: g,
     exponent: float = 2.0,
     off: float = 0.0,
-) -> Certificate:
+) -> Comparison:
     """Stationary precision over n against g, and what it is off by times n against the constant.
 
     `off` moves the datum off the curve of means, for a control.
@@ -200,8 +200,8 @@ def repeated_observations(
     values, errors, g = measured_precisions(scene, counts, off=off)
     limit, left, noise = extrapolate(values, errors)
     coefficient = constant(scene)
-    return Certificate.all_of(
-        Certificate.identity(
+    return Comparison.all_of(
+        Comparison.identity(
             limit, metric(g), scale=g, expansion=left, numerics=noise, rounding=gamma(100) * g
         ),
         power_law(

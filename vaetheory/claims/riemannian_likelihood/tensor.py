@@ -15,7 +15,7 @@ from hypothesis.strategies import DrawFn
 from vaetheory import decoders, likelihoods
 from vaetheory._validation import Array
 from vaetheory.checking import strategies
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.strategies import Vector
 from vaetheory.claims.riemannian_likelihood.families import FAMILIES
 from vaetheory.decoders import Decoder
@@ -110,7 +110,7 @@ def as_a_scalar(g: Array, change: Array) -> Array:
 
 def tensor_law(
     scene: PulledBack, *, law: Callable[[Array, Array], Array] = both_jacobians
-) -> Certificate:
+) -> Comparison:
     """The metric of f(z(y)) by autograd against that of f carried over by the Jacobian of z(y)."""
     y = np.array(scene.y)
     z, change = scene.coordinates(y), scene.coordinates.jacobian(y)
@@ -122,7 +122,7 @@ def tensor_law(
     absolute = np.abs(change).T @ jacobian.T @ fisher @ jacobian @ np.abs(change)
     size = float(absolute.max())
     outputs = float((np.abs(_monomials(np.abs(z))) @ np.abs(scene.coefficients)).max())
-    return Certificate.identity(
+    return Comparison.identity(
         here,
         law(pullback_metric(model, z), change),
         scale=size,
@@ -139,7 +139,7 @@ def _into_distributions(likelihood: Likelihood, matrix: Array) -> Array:
     )
 
 
-def definite_iff_immersion(scene: PulledBack, *, power: int = 2, least: int = 0) -> Certificate:
+def definite_iff_immersion(scene: PulledBack, *, power: int = 2, least: int = 0) -> Comparison:
     """Least eigenvalue of g between those of F times the least squared stretch of the decoder.
 
     So it is never negative, and positive iff the decoder is an immersion into distributions.
@@ -156,17 +156,17 @@ def definite_iff_immersion(scene: PulledBack, *, power: int = 2, least: int = 0)
     size = float(spectrum[-1] * stretch[0] ** 2)
     rounding = gamma(200) * size
     low, high = (float(f * stretch[-1] ** power) for f in (lowest, spectrum[-1 - least]))
-    return Certificate.all_of(
-        Certificate.at_most(0.0, found, scale=size, rounding=rounding),
-        Certificate.at_most(low, found, scale=size, rounding=rounding),
-        Certificate.at_most(found, high, scale=size, rounding=rounding),
+    return Comparison.all_of(
+        Comparison.at_most(0.0, found, scale=size, rounding=rounding),
+        Comparison.at_most(low, found, scale=size, rounding=rounding),
+        Comparison.at_most(found, high, scale=size, rounding=rounding),
         findings=("a surface that is no immersion has a degenerate metric",)
         if stretch[-1] <= gamma(200) * stretch[0]
         else (),
     )
 
 
-def metric_is_a_tensor(scene: PulledBack, **changes: Any) -> Certificate:
+def metric_is_a_tensor(scene: PulledBack, **changes: Any) -> Comparison:
     """Both halves of 7b; `law`, `power` and `least` are what the controls change."""
     law = changes.pop("law", both_jacobians)
-    return Certificate.all_of(tensor_law(scene, law=law), definite_iff_immersion(scene, **changes))
+    return Comparison.all_of(tensor_law(scene, law=law), definite_iff_immersion(scene, **changes))

@@ -14,7 +14,8 @@ from hypothesis.strategies import DrawFn
 
 from vaetheory._validation import Array
 from vaetheory.checking import digits, strategies
-from vaetheory.checking.claim import Certificate, Claim, Control, Proposition
+from vaetheory.checking.claim import Claim, Control, Proposition
+from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.strategies import EncodedData, Vector
 from vaetheory.claims.smooth_decoder import analytic_radius, sharpening, varying_covariances
 from vaetheory.optimal_decoder import OptimalDecoder
@@ -74,7 +75,7 @@ def _score_covariance(instance: EncodedPoint) -> Array:
 
 def jacobian_is_covariance(
     instance: EncodedPoint, *, formula: Callable[[EncodedPoint], Array] = _score_covariance
-) -> Certificate:
+) -> Comparison:
     """Cov[x, s] against the complex-step derivative of the definition of f*."""
     scene, z = instance.scene, np.array(instance.z)
     step = 1e-30
@@ -85,7 +86,7 @@ def jacobian_is_covariance(
     reach = _score_size(scene, z)
     size = weights @ (away * reach) + (weights @ away) * (weights @ reach)
     spread = float(np.linalg.norm(np.ptp(scene.data, axis=0)))
-    return Certificate.identity(
+    return Comparison.identity(
         formula(instance),
         derivative,
         scale=spread * (1 + reach.max()),
@@ -172,7 +173,7 @@ def _series_derivative(instance: Direction) -> tuple[Array, float]:
 
 def derivative_is_cumulant(
     instance: Direction, *, wrong: Callable[[Direction], Array] | None = None
-) -> Certificate:
+) -> Comparison:
     """The library's closed forms along v against the division of power series."""
     scene, z = instance.point.scene, np.array(instance.point.z)
     lopsided = 0.0
@@ -191,15 +192,15 @@ def derivative_is_cumulant(
     range_before = spread * (1 + np.ptp(slope)) ** (instance.order - 1)
     reach = 1 + _score_size(scene, z).max() * float(np.linalg.norm(instance.v))
     rounding = gamma(200 * len(scene.X)) * range_before * reach
-    return Certificate.all_of(
-        Certificate.identity(
+    return Comparison.all_of(
+        Comparison.identity(
             cumulant,
             derivative,
             scale=range_before * (1 + np.ptp(slope)),
             weights=20 * _weight_error(scene, z) * size,
             rounding=rounding,
         ),
-        Certificate.identity(
+        Comparison.identity(
             lopsided, 0.0, scale=range_before * (1 + _score_size(scene, z).max()), rounding=rounding
         ),
     )
@@ -231,7 +232,7 @@ def diameter(points: Array) -> float:
 
 def slope_is_bounded(
     instance: EncodedPoint, *, factor: float = 0.25, precision: bool = True
-) -> Certificate:
+) -> Comparison:
     """||J*(z)|| <= 1/4 diam(X) diam(S^-1 m(X)), with equality for two data, half-way between."""
     scene = instance.scene
     encoder = scene.encoder
@@ -253,12 +254,12 @@ def slope_is_bounded(
         * float(np.linalg.cond(encoder.cov[0]))
         * max(bound, float(slopes.max()))
     )
-    parts = [Certificate.at_most(slopes.max(), bound, scale=max(bound, 1e-300), rounding=rounding)]
+    parts = [Comparison.at_most(slopes.max(), bound, scale=max(bound, 1e-300), rounding=rounding)]
     if len(codes) == 2:
         # Sharp: f* = mean + half-difference tanh, whose slope half-way attains the bound when
         # the data differ in one direction only, which two data always do.
         parts.append(
-            Certificate.identity(slopes[1], bound, scale=max(bound, 1e-300), rounding=rounding)
+            Comparison.identity(slopes[1], bound, scale=max(bound, 1e-300), rounding=rounding)
         )
         along = (points - pairs[0]) @ np.linalg.solve(
             encoder.cov[0], encoder.loc[1] - encoder.loc[0]
@@ -268,14 +269,14 @@ def slope_is_bounded(
         spread = float(np.abs(scene.data).max() + np.abs(half).max())
         reach = 1 + float(np.abs(along).max()) * float(np.linalg.cond(encoder.cov[0]))
         parts.append(
-            Certificate.identity(
+            Comparison.identity(
                 OptimalDecoder(scene.data, encoder)(points),
                 tanh,
                 scale=spread,
                 rounding=gamma(200) * reach * spread,
             )
         )
-    return Certificate.all_of(*parts)
+    return Comparison.all_of(*parts)
 
 
 @st.composite
@@ -287,6 +288,7 @@ def distinct_codes(draw: DrawFn) -> EncodedPoint:
 
 
 CLAIM = Claim(
+    number=2,
     label="smooth-decoder",
     title="The optimal decoder is always smooth",
     source="arXiv:1912.10309, abstract; our derivation",

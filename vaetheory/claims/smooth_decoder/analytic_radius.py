@@ -11,7 +11,7 @@ from hypothesis.strategies import DrawFn
 
 from vaetheory._validation import Array
 from vaetheory.checking import strategies
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.rounding import gamma
 
 
@@ -91,7 +91,7 @@ def _nearest(instance: Commensurate) -> _Nearest | None:
 
 def radius_is_nearest_zero(
     instance: Commensurate, *, distance: float = 1.0, residue: complex = 1.0
-) -> Certificate:
+) -> Comparison:
     """Taylor coefficients of f* against the pole series of the nearest zeros of q.
 
     Cauchy's estimate bounds what is left: on a circle of radius r around z that has these poles
@@ -123,7 +123,7 @@ def radius_is_nearest_zero(
     series = -(residue * found.residues[:, None] * powers).sum(axis=0).real
     # A zero off by EPS * lost moves its term by that times the order.
     moved = (weight * found.lost / near).sum()
-    return Certificate.identity(
+    return Comparison.identity(
         coefficients,
         series,
         scale=float(weight.max()),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from vaetheory.checking import strategies
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.encoders import Encoder
 from vaetheory.optimal_decoder import OptimalDecoder
 from vaetheory.rounding import EPS, gamma
@@ -42,7 +42,7 @@ def lines(draw: DrawFn) -> Line:
 
 def decoder_sharpens(
     instance: Line, *, coefficient: float = 0.25, exponent: float = -2.0, nearest: bool = True
-) -> Certificate:
+) -> Comparison:
     """As s falls f* tends to the nearest-code step function and its slope grows as s^-2."""
     x, m = np.array(instance.X), np.array(instance.codes)
     i = instance.gap
@@ -63,7 +63,7 @@ def decoder_sharpens(
     near = np.exp(-(distances[1] - distances[0]) / (2 * _SCALES**2))
     # The largest exponent of a weight that is not negligible, as in 2a.
     rounding = gamma(100 + 20 * float((width / _SCALES.min()) ** 2))
-    step = Certificate.identity(
+    step = Comparison.identity(
         values,
         step_value,
         scale=max(1.0, float(diam)),
@@ -74,7 +74,7 @@ def decoder_sharpens(
     share = np.exp(-others[:, None] / (2 * _SCALES**2)).sum(axis=0) / 2
     leak = 2 * share * diam * np.ptp(m)
     limit = coefficient * jump * width
-    growth = Certificate.identity(
+    growth = Comparison.identity(
         slope * _SCALES**-exponent,
         limit,
         scale=abs(jump * width),
@@ -83,11 +83,11 @@ def decoder_sharpens(
     )
     measured = np.log(slope[1:] / slope[:-1]) / np.log(_SCALES[1:] / _SCALES[:-1])
     relative = (leak + rounding * diam * np.ptp(m)) / np.abs(0.25 * jump * width)
-    power = Certificate.identity(
+    power = Comparison.identity(
         measured[-1],
         exponent,
         scale=1.0,
         others=(relative[-1] + relative[-2]) / np.log(2),
         rounding=8 * EPS,
     )
-    return Certificate.all_of(step, growth, power)
+    return Comparison.all_of(step, growth, power)

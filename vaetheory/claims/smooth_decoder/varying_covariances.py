@@ -11,7 +11,7 @@ from hypothesis.strategies import DrawFn
 
 from vaetheory._validation import Array
 from vaetheory.checking import strategies
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.strategies import EncodedData, Vector
 from vaetheory.optimal_decoder import OptimalDecoder
 from vaetheory.rounding import gamma
@@ -71,7 +71,7 @@ def added_precision(scene: EncodedData, z: Array) -> Array:
 
 def hessian_has_the_precision(
     point: VaryingPoint, *, formula: Callable[[EncodedData, Array], Array] = library
-) -> Certificate:
+) -> Comparison:
     """The closed form against the complex-step derivative of the Jacobian of 2a."""
     scene, z = point.scene, np.array(point.z)
     step = 1e-30
@@ -83,7 +83,7 @@ def hessian_has_the_precision(
     reach = norms * (np.linalg.norm(scene.encoder.loc, axis=-1) + np.linalg.norm(z))
     size = away * (1 + float((reach**2 + norms).max()))
     condition = float(np.linalg.cond(scene.encoder.cov).max())
-    return Certificate.identity(
+    return Comparison.identity(
         formula(scene, z),
         np.stack(columns, axis=-1),
         scale=size,

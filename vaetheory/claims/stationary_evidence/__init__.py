@@ -12,7 +12,8 @@ from vaetheory._quadrature.gaussian import gaussian_expectation, hermite_rule
 from vaetheory._validation import Array
 from vaetheory.bounds.gaussian_elbo import second_order_elbo
 from vaetheory.checking import digits
-from vaetheory.checking.claim import Certificate, Claim, Control, Proposition
+from vaetheory.checking.claim import Claim, Control, Proposition
+from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.lattice import lattice_integral
 from vaetheory.checking.scenes import ModelScene, model_scenes
 from vaetheory.claims.stationary_evidence import decomposition, entropies, gap_law, linear_gaussian
@@ -59,7 +60,7 @@ def stationarity(
     smoothed: bool = True,
     factor: float = 0.5,
     sign: float = -1.0,
-) -> Certificate:
+) -> Comparison:
     """Bonnet's and Price's forms against the derivative of the density under the integral."""
     model, q, x = scene.model, scene.posterior, np.array(scene.x)
     dim = model.latent_dim
@@ -88,8 +89,8 @@ def stationarity(
     # The log joint carries the rounding of its own size, not of its difference from the centre.
     size = 1 + abs(centre) + abs(float(value[-1]))
     swing = float(np.linalg.norm(inverse, 2)) * size
-    return Certificate.all_of(
-        Certificate.identity(
+    return Comparison.all_of(
+        Comparison.identity(
             value[:dim],
             sign * gradient,
             scale=np.abs(gradient).max() + swing,
@@ -97,7 +98,7 @@ def stationarity(
             quadrature=errors[:dim],
             rounding=gamma(200) * swing,
         ),
-        Certificate.identity(
+        Comparison.identity(
             elbo_s,
             library_s + entropy_s,
             scale=np.abs(hessian).max() + swing,
@@ -120,7 +121,7 @@ def has_laplace_evidence(scene: ModelScene) -> bool:
 
 def laplace_is_second_order(
     scene: ModelScene, *, log_det: float = -0.5, constant: bool = True, divergence: float = 1.0
-) -> Certificate:
+) -> Comparison:
     """With U's Taylor polynomial at the mode, ELBO = Laplace - KL(q || N(mode, A^-1))."""
     model, q, x = scene.model, scene.posterior, np.array(scene.x)
     dim = model.latent_dim
@@ -144,16 +145,16 @@ def laplace_is_second_order(
     rounding = gamma(100) * condition * (size + kl)
     # The climb leaves a gradient of rounding size, which tilts the polynomial.
     tilt = float(np.abs(away @ gradient).max()) + float(gradient @ cov @ gradient)
-    return Certificate.all_of(
-        Certificate.identity(at_mode, by_density, scale=size, rounding=rounding),
-        Certificate.identity(by_density, laplace, scale=size, rounding=rounding),
-        Certificate.identity(
+    return Comparison.all_of(
+        Comparison.identity(at_mode, by_density, scale=size, rounding=rounding),
+        Comparison.identity(by_density, laplace, scale=size, rounding=rounding),
+        Comparison.identity(
             surrogate, laplace - divergence * kl, scale=size + kl, rounding=rounding, gradient=tilt
         ),
     )
 
 
-def moving_expansion_point(scene: ModelScene) -> Certificate:
+def moving_expansion_point(scene: ModelScene) -> Comparison:
     """The reading in which the point of expansion moves with m: then the mode is not stationary."""
     model, x = scene.model, np.array(scene.x)
     mode = posterior_mode(model, x[None])[0]
@@ -165,7 +166,7 @@ def moving_expansion_point(scene: ModelScene) -> Certificate:
         return (up - down) / (2 * step)
 
     coarse, fine = slope(2e-3), slope(1e-3)
-    return Certificate.identity(
+    return Comparison.identity(
         fine,
         0.0,
         scale=1.0,
@@ -177,6 +178,7 @@ def moving_expansion_point(scene: ModelScene) -> Certificate:
 _GAUSSIAN = ("Gaussian likelihood", r"p(x|z) = \mathcal N(f(z), \Lambda)")
 
 CLAIM = Claim(
+    number=3,
     label="stationary-evidence",
     title="The ELBO at its stationary points and the exact log evidence",
     source="arXiv:1912.10309, abstract; our derivation",

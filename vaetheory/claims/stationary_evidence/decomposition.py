@@ -11,7 +11,7 @@ from scipy.stats import multivariate_normal
 from vaetheory import _gaussians
 from vaetheory._validation import Array
 from vaetheory.bounds.gaussian_elbo import elbo
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.lattice import lattice_integral
 from vaetheory.checking.scenes import ModelScene
 from vaetheory.checking.strategies import Covariance
@@ -62,7 +62,7 @@ def evidence_decomposition(
     divergence: Callable[[LatticeDivergence], float] = lambda d: d.forward,
     posterior: Callable[[ModelScene], Posterior] = lambda s: s.posterior,
     entropy: float = 1.0,
-) -> Certificate:
+) -> Comparison:
     """Do log p(x) by adaptive cells, ELBO by Gauss-Hermite and KL by a lattice add up."""
     model, x = scene.model, np.array(scene.x)
     evidence = log_evidence(model, x)
@@ -70,7 +70,7 @@ def evidence_decomposition(
     bound = elbo(model, x, q)
     kl = lattice_divergence(scene)
     value = float(bound.value) - (1 - entropy) * 0.5 * float(_gaussians.log_det(q.cov))
-    return Certificate.identity(
+    return Comparison.identity(
         evidence.value,
         value + divergence(kl),
         scale=abs(float(bound.value)) + abs(kl.forward) + 1,

@@ -12,7 +12,7 @@ from vaetheory import _gaussians, decoders, likelihoods
 from vaetheory._quadrature.gaussian import gaussian_expectation
 from vaetheory.bounds.gaussian_elbo import elbo
 from vaetheory.checking import strategies
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.scenes import curves, surfaces
 from vaetheory.decoders import Decoder
 from vaetheory.encoders import Posterior
@@ -43,7 +43,7 @@ def sum_of_entropies(
     widen: float = 1.0,
     prior: float = 1.0,
     noise: float = 1.0,
-) -> Certificate:
+) -> Comparison:
     """At stationary sigma and latent scale the ELBO is a sum of three entropies."""
     X, encoder = instance.scene.data, instance.scene.encoder
     dim, data_dim = encoder.latent_dim, X.shape[1]
@@ -78,7 +78,7 @@ def sum_of_entropies(
     relative = float(squares.error.mean() / squares.value.mean())
     size = abs(value) + data_dim + dim
     parts = [
-        Certificate.identity(
+        Comparison.identity(
             value,
             entropies,
             scale=size,
@@ -92,7 +92,7 @@ def sum_of_entropies(
     for axis in np.eye(2):
         slopes = [(at(*(h * axis))[0] - at(*(-h * axis))[0]) / (2 * h) for h in (step, 2 * step)]
         parts.append(
-            Certificate.identity(
+            Comparison.identity(
                 (4 * slopes[0] - slopes[1]) / 3,
                 0.0,
                 scale=size,
@@ -100,4 +100,4 @@ def sum_of_entropies(
                 numerics=2 * (error + gamma(100) * size) / step,
             )
         )
-    return Certificate.all_of(*parts)
+    return Comparison.all_of(*parts)

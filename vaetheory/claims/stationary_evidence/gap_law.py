@@ -14,7 +14,7 @@ from vaetheory import decoders, likelihoods
 from vaetheory._validation import Array
 from vaetheory.bounds.stationary import stationary_posterior
 from vaetheory.checking import strategies
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.rates import extrapolate, power_law
 from vaetheory.checking.strategies import Vector
 from vaetheory.decoders import Decoder
@@ -132,7 +132,7 @@ def gap_law(
     *,
     coefficient: Callable[[Decoder, Array], float] = predicted_coefficient,
     exponent: float = 2.0,
-) -> Certificate:
+) -> Comparison:
     """Exponent and coefficient of the gap on a ladder of sigma, against the law."""
     decoder, z = scene.decoder, np.array(scene.z)
     scales = natural_scale(decoder, z) / 16 * _LADDER
@@ -146,17 +146,17 @@ def gap_law(
         first, second = decoder.jacobian(z)[:, 0], decoder.hessian(z)[:, 0, 0]
         curve = 0.75 * (first @ second) ** 2 / (first @ first) ** 3
         parts.append(
-            Certificate.identity(
+            Comparison.identity(
                 curve,
                 predicted_coefficient(decoder, z),
                 scale=1.0,
                 rounding=gamma(200) * (abs(curve) + 1),
             )
         )
-    return Certificate.all_of(*parts)
+    return Comparison.all_of(*parts)
 
 
-def _slope_by_differences(decoder: Decoder, z: Array) -> Certificate:
+def _slope_by_differences(decoder: Decoder, z: Array) -> Comparison:
     """T against half the symmetrised derivative of the metric, from the metric alone."""
 
     def metric(point: Array) -> Array:
@@ -173,7 +173,7 @@ def _slope_by_differences(decoder: Decoder, z: Array) -> Certificate:
     derivative = (4 * estimates[0] - estimates[1]) / 3
     half = 0.5 * (derivative + derivative.transpose(1, 0, 2) + derivative.transpose(1, 2, 0))
     size = 1 + float(np.abs(metric(z)).max()) + float(np.abs(slope).max())
-    return Certificate.identity(half, slope, scale=size, rounding=gamma(100) * size / step)
+    return Comparison.identity(half, slope, scale=size, rounding=gamma(100) * size / step)
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ def unit_speed_curves() -> st.SearchStrategy[UnitSpeed]:
 
 def isometric_gap(
     scene: UnitSpeed, *, exponent: float = 4.0, factor: float = 1 / 48, power: int = 4
-) -> Certificate:
+) -> Comparison:
     """At constant speed the gap is sigma^4 k^4 / 48, k the curvature."""
     decoder, z = decoders.Helix(scene.radius, scene.pitch), np.array([scene.z])
     scales = 0.3 * _LADDER[:4]
@@ -235,8 +235,8 @@ def fold_gaps(z0: float, scales: Array) -> tuple[Array, Array]:
     return np.array(gaps), np.array(errors)
 
 
-def fold_gap(scene: Fold, *, limit: float = float(np.log(2))) -> Certificate:
+def fold_gap(scene: Fold, *, limit: float = float(np.log(2))) -> Comparison:
     """The gap of the best Gaussian at x = z0^2 under f = z^2 tends to log 2, not to 0."""
     gaps, errors = fold_gaps(scene.z0, scene.z0**2 / 8 * _LADDER)
     measured, left, noise = extrapolate(gaps, errors)
-    return Certificate.identity(measured, limit, scale=1.0, expansion=left, numerics=noise)
+    return Comparison.identity(measured, limit, scale=1.0, expansion=left, numerics=noise)

@@ -15,7 +15,7 @@ from vaetheory._validation import Array
 from vaetheory.bounds.gaussian_elbo import elbo
 from vaetheory.bounds.stationary import stationary_posterior
 from vaetheory.checking import strategies
-from vaetheory.checking.claim import Certificate
+from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.strategies import Covariance, Vector
 from vaetheory.encoders import Posterior
 from vaetheory.evidence import log_evidence
@@ -122,7 +122,7 @@ def closed_form(
 
 def stationary_is_exact(
     scene: LinearScene, *, closed: Callable[[LinearScene], ClosedForm] = closed_form
-) -> Certificate:
+) -> Comparison:
     """The stationary posterior found by iteration, and its ELBO, against the closed forms."""
     model, x, expected = scene.model, np.array(scene.x), closed(scene)
     dim = model.latent_dim
@@ -137,11 +137,11 @@ def stationary_is_exact(
         root = np.linalg.cholesky(expected.precision)
         size = 1 + float(np.linalg.norm(root.T @ expected.loc))
         parts += [
-            Certificate.identity(
+            Comparison.identity(
                 root.T @ q.loc, root.T @ expected.loc, scale=size, numerics=shift * size
             ),
-            Certificate.identity(root.T @ q.cov @ root, np.eye(dim), scale=1.0, numerics=2 * shift),
-            Certificate.identity(
+            Comparison.identity(root.T @ q.cov @ root, np.eye(dim), scale=1.0, numerics=2 * shift),
+            Comparison.identity(
                 q.value,
                 expected.log_evidence,
                 scale=evidence_size,
@@ -154,7 +154,7 @@ def stationary_is_exact(
     cov = np.linalg.inv(expected.precision)
     divergence = float(_gaussians.kl_divergence(other.loc, other.cov, expected.loc, cov))
     parts.append(
-        Certificate.identity(
+        Comparison.identity(
             lower.value,
             expected.log_evidence - divergence,
             scale=evidence_size + divergence,
@@ -165,7 +165,7 @@ def stationary_is_exact(
     if dim <= 2:
         evidence = log_evidence(model, x)
         parts.append(
-            Certificate.identity(
+            Comparison.identity(
                 evidence.value,
                 expected.log_evidence,
                 scale=evidence_size,
@@ -173,7 +173,7 @@ def stationary_is_exact(
                 closed_form=expected.lost,
             )
         )
-    return Certificate.all_of(*parts)
+    return Comparison.all_of(*parts)
 
 
 def without_prior(scene: LinearScene) -> ClosedForm:
@@ -203,7 +203,7 @@ def _diagonal_gap(precision: Array) -> float:
 
 def diagonal_gap(
     scene: LinearScene, *, gap: Callable[[Array], float] = _diagonal_gap
-) -> Certificate:
+) -> Comparison:
     """Log evidence less the best mean-field ELBO against 1/2 (sum log A_jj - log det A)."""
     model, x, expected = scene.model, np.array(scene.x), closed_form(scene)
     found = stationary_posterior(model, x, structure="diagonal")
@@ -219,8 +219,8 @@ def diagonal_gap(
     # The stationary point itself: the exact mean, and the inverse of A's diagonal.
     shift = np.sqrt(2 * float(found.deficit)) + gamma(50 * model.latent_dim**2) * expected.condition
     reach = 1 + float(np.linalg.norm(roots * expected.loc))
-    return Certificate.all_of(
-        Certificate.identity(
+    return Comparison.all_of(
+        Comparison.identity(
             measured,
             gap(expected.precision),
             scale=size,
@@ -228,11 +228,11 @@ def diagonal_gap(
             closed_form=expected.lost,
             predicted=rounding,
         ),
-        Certificate.at_most(pairs, measured, scale=size, numerics=numerics),
-        Certificate.identity(
+        Comparison.at_most(pairs, measured, scale=size, numerics=numerics),
+        Comparison.identity(
             roots * found.loc, roots * expected.loc, scale=reach, numerics=shift * reach
         ),
-        Certificate.identity(
+        Comparison.identity(
             np.diag(found.cov) * roots**2, np.ones(len(roots)), scale=1.0, numerics=2 * shift
         ),
     )
