@@ -1,12 +1,12 @@
-"""What a log evidence costs, and how wrong it is, by the engine and by what people use instead.
+"""Cost and error of the log evidence, by the engine and by alternative methods.
 
     OPENBLAS_NUM_THREADS=1 python benchmarks/evidence.py
 
-Tanh networks d-32-D, data drawn from the model. Seconds, of the processor and not of the clock, are
-given as ratios to the engine in the same run. An alternative is stopped after `--limit` seconds,
-SciPy's cubature no sooner than its ratio says enough; what works on one datum at a time is timed on
-a few and counted N times. Writes docs/evidence.csv, docs/evidence-table.md and docs/evidence.png.
-vegas and dynesty take part where they are installed.
+The models are tanh networks d-32-D, with data drawn from the model. CPU seconds are given as ratios
+to those of the engine in the same run. An alternative is stopped after `--limit` seconds, SciPy's
+cubature not before its ratio is conclusive. Methods that take one datum at a time are timed on a
+few data, and the time is scaled to N. The script writes docs/evidence.csv, docs/evidence-table.md
+and docs/evidence.png. vegas and dynesty are included if they are installed.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 
 @dataclass(frozen=True)
 class Case:
-    """A model and how many data."""
+    """A model and the number of its data."""
 
     d: int
     size: int
@@ -83,7 +83,7 @@ class OutOfTime(Exception):
 
 @dataclass
 class Clock:
-    """Stops an integrand after a while."""
+    """A limit of the CPU time of an integrand."""
 
     limit: float
     start: float = 0.0
@@ -92,7 +92,7 @@ class Clock:
         self.start = time.process_time()
 
     def check(self) -> None:
-        """Raise when the time is up."""
+        """Raise `OutOfTime` after the limit."""
         if time.process_time() - self.start > self.limit:
             raise OutOfTime
 
@@ -102,7 +102,7 @@ Answer = tuple[np.ndarray, np.ndarray, int]
 
 
 def peak(model: LatentModel) -> float:
-    """Log of the Gaussian likelihood's constant."""
+    """The logarithm of the constant of the Gaussian likelihood."""
     return model.likelihood.log_peak(model.data_dim)
 
 
@@ -139,7 +139,7 @@ def by_nquad(model: LatentModel, X: np.ndarray, clock: Clock) -> Answer:
 
 
 def laplace(model: LatentModel, x: np.ndarray, starts: int = 4) -> tuple[np.ndarray, np.ndarray]:
-    """The mode from a few climbs and a factor of the Laplace covariance."""
+    """The mode, from a few climbs, and a factor of the Laplace covariance."""
     rng, best = np.random.default_rng(0), None
     for k in range(starts):
         start = rng.normal(size=model.latent_dim) * (k > 0)
@@ -158,7 +158,7 @@ def laplace(model: LatentModel, x: np.ndarray, starts: int = 4) -> tuple[np.ndar
 
 
 def few(X: np.ndarray) -> np.ndarray:
-    """Some of the data, for what works on one datum at a time."""
+    """A few of the data, for methods that take one datum at a time."""
     return X[:20]
 
 
@@ -243,7 +243,7 @@ for _name, _route in (("vegas", by_vegas), ("dynesty", by_dynesty)):
 
 
 def bare_seconds(model: LatentModel, X: np.ndarray, pairs: int, decoded: int) -> float:
-    """Time of the decoder for so many latents, and of matrix product and exp for so many pairs."""
+    """Time of the decoder for these latents, and of matrix product and exp for these pairs."""
     z = np.random.default_rng(0).normal(size=(2048, model.latent_dim))
     chunk = X[: min(len(X), 1000)]
 
@@ -262,7 +262,7 @@ def bare_seconds(model: LatentModel, X: np.ndarray, pairs: int, decoded: int) ->
 
 
 class Counting(decoders.Decoder):
-    """A decoder that counts the latents it is given."""
+    """A decoder that counts its latents."""
 
     def __init__(self, inner: decoders.Decoder) -> None:
         self.inner, self.count = inner, 0
@@ -282,7 +282,7 @@ class Counting(decoders.Decoder):
 
 
 def reference(case: Case, model: LatentModel, X: np.ndarray) -> tuple[np.ndarray, str]:
-    """Log evidences of some data by another route than the engine; NaN where there is none."""
+    """Log evidences of some data by a method other than the engine; NaN if there is none."""
     some = X[:50]
     if case.d == 1:
         return line_evidence(model.decode, some, case.scale), "brute force"
@@ -299,7 +299,7 @@ Row = dict[str, str | float]
 
 
 def run(case: Case, limit: float) -> list[Row]:
-    """Every route on one case."""
+    """The results of every method on one case."""
     model, X = case.build()
     truth, source = reference(case, model, X)
     log_evidence(model, X[:1])
@@ -341,7 +341,7 @@ def run(case: Case, limit: float) -> list[Row]:
         error = np.abs(value[:k] - truth[:k])
         wrong = ~(error <= 10 * RTOL) & known[:k]
         error = error[known[:k]]
-        # Silent: it claims to be good, or claims nothing, and is off by much more than it says.
+        # Silently wrong: the error is much greater than the stated one, or none is stated.
         silent = wrong[known[:k]] & ~(error <= 3 * claimed[:k][known[:k]])
         verdict = "right" if not wrong.any() else "silently wrong" if silent.any() else "inaccurate"
         row |= {
@@ -366,7 +366,7 @@ def show(value: str | float | None) -> str:
 
 
 def summary(rows: list[Row]) -> str:
-    """How the engine compares with cubature, and with the fastest route that is right."""
+    """A comparison of the engine with cubature and with faster methods that are right."""
     ratios = []
     for row in rows:
         if row["route"] == "cubature":
@@ -378,9 +378,10 @@ def summary(rows: list[Row]) -> str:
         if row["verdict"] == "right" and float(row["ratio"]) < 1 / 1.2
     ]
     return (
-        f"In the median over {len(ratios)} cases cubature takes {np.median(ratios):.2g} times the "
-        "engine's seconds; one that was stopped counts with what it had taken, a wrong one as "
-        f"endless. Right and faster by more than a fifth: {', '.join(faster) or 'none'}."
+        f"The median over {len(ratios)} cases of the time of cubature is {np.median(ratios):.2g} "
+        "times that of the engine; a stopped run counts with the time until then, and a wrong "
+        "result counts as infinite. Right and faster by more than a fifth: "
+        f"{', '.join(faster) or 'none'}."
     )
 
 
@@ -429,7 +430,7 @@ def write(rows: list[Row]) -> None:
 def main() -> int:
     """Run the benchmark from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--limit", type=float, default=20.0, help="seconds an alternative may take")
+    parser.add_argument("--limit", type=float, default=20.0, help="most seconds of an alternative")
     parser.add_argument("--cases", type=int, nargs="*", help="positions in the list of cases")
     parser.add_argument("--dry", action="store_true", help="print only")
     options = parser.parse_args()

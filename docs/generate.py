@@ -268,8 +268,8 @@ def proposition_section(
     out.append(
         nested(derivation)
         if derivation
-        else f"*The derivation of {p.label} is not written yet; `vaetheory verify {p.label}` checks "
-        "the statement above.*"
+        else f"*The derivation of {p.label} is not written yet; "
+        f"`vaetheory verify {p.label}` checks the statement above.*"
     )
     return "\n\n".join(out)
 
@@ -286,8 +286,8 @@ def sureness(p: Proposition, entry: Entry | None) -> str:
     out = [
         f"**{entry.verdict}** on {entry.instances} instances. On the worst of them the residual "
         f"was {residual}, and the computed errors allow {bound} ({plain(allowed)}): a margin of "
-        f"{margin(entry.margin)}, where a margin above 1 would refute it. The check is sharp enough "
-        f"to decide: {resolution(p.resolution)}."
+        f"{margin(entry.margin)}, where a margin above 1 would refute it. The check is sharp "
+        f"enough to decide: {resolution(p.resolution)}."
     ]
     out += [f"Finding: {plain(finding)}" for finding in entry.findings]
     rows = ["| wrong version | refuted | residual over bound |", "| --- | --- | --- |"]

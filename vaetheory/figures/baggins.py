@@ -206,7 +206,7 @@ def step_panel(axes: Axes) -> Exponents:
 
 @lru_cache(maxsize=8)
 def _ladders(h: float) -> tuple[FitLadder, ...]:
-    """Fits that improve, in three units; two figures show what is measured of them once."""
+    """Fits that improve, in three units; cached because two figures use their measurements."""
     return tuple(
         FitLadder((-1.0, 0.0, 0.5, 1.5), (1.0, 2.0), (1.0, 0.0, 0.0, 0.0), h, c * np.exp(h), s)
         for c, s in ((1.0, 1.0), (1 / 16, 1e6), (1 / 256, 1e-6))

@@ -39,7 +39,7 @@ def evidence_panel(axes: Axes) -> Exponents:
         colour, _, dash = style_of(number)
         name = f"_log evidence: {form}"
         axes.plot(spreads, evidences[form], color=colour, ls=dash, lw=1.5, label=name)
-        # Of both, since it is their order that counts.
+        # The sum of both errors, because the panel shows their order.
         draw_series(axes, number, f"BILBO, {form}", spreads, values[form], errors=errors[form])
     largest = max(max(e) for e in errors.values())
     axes.plot([], [], color="grey", lw=1.5, label="log evidence, the same prior")
@@ -108,11 +108,11 @@ def batch_size_panel(axes: Axes) -> Exponents:
 
 
 def corrected_panel(axes: Axes) -> Exponents:
-    """6f-corrected: the same batches less the estimate of their optimism."""
+    """6f-corrected: the same batches minus the estimate of their optimistic bias."""
     found = _batches(axes, correction=1.0)
     axes.set(
         ylabel="|the same, corrected| (nats)",
-        title="6f-corrected: less its estimate from the batch",
+        title="6f-corrected: minus its estimate from the batch",
     )
     return found
 

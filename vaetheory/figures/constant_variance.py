@@ -153,7 +153,7 @@ def coordinates_panel(axes: Axes) -> Exponents:
 
 
 def _joined(axes: Axes, number: int, name: str, x: ArrayLike, y: ArrayLike) -> None:
-    """Points that a line of their own joins."""
+    """Draw points joined by a line."""
     colour, marker, dash = style_of(number)
     axes.plot(x, y, color=colour, marker=marker, ls=dash, ms=4.5, label=name)
 

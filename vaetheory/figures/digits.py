@@ -1,4 +1,4 @@
-"""Claims 5 and 6 on the handwritten digits: what constant variances cost there."""
+"""The figure of claims 5 and 6 on the handwritten digits: the cost of constant variances."""
 
 from __future__ import annotations
 

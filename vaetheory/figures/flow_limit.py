@@ -1,4 +1,4 @@
-"""Claim 8: a flow under noise, what its posterior and its data see of it, and c_IMA."""
+"""The figure of claim 8: a flow with noise, its posterior, divergence and IMA contrast."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def excess_panel(axes: Axes) -> Exponents:
         exponents[name] = slope, 4
         draw_series(axes, number, name, scales, left, filled=False, legend=fitted(slope, 4))
     f = flows.Cubic(1)
-    # Where the excess is large it is the evidence itself that gives it.
+    # For a large excess the method is the difference itself.
     small = scales[scales < 0.02]
     x = f.forward(np.array([0.5]))
     naive = flows.smoothed_log_density(f, x, small, method="evidence")

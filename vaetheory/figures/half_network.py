@@ -1,6 +1,6 @@
-"""The figure of claim 11: what the experiment found.
+"""The figure of claim 11: the results of the experiment.
 
-Drawn from `half_network.json`, the results of `benchmarks/half_network.py`, and not computed anew:
+It is drawn from `half_network.json`, the stored results of `benchmarks/half_network.py`, because
 the experiments take hours.
 """
 
@@ -19,7 +19,7 @@ from vaetheory._plotting import COLOURS, DASHES, MARKERS, SMALLEST
 from vaetheory.figures._panels import Exponents, draw_panels
 from vaetheory.training import OBJECTIVES, interval, tables
 
-#: Below this ELBOs are told and not drawn.
+#: ELBOs below this are written and not drawn.
 _LEAST = -50.0
 _MEASURES = {"elbo": "ELBO", "evidence": "exact evidence"}
 

@@ -1,9 +1,9 @@
-"""Figure of claim 4: what each estimator of the Hessian costs, and what the variance carries.
+"""The figure of claim 4: estimators of the Hessian, their variances, and stationary variances.
 
-Deviation of the sampled estimators from the exact smoothed Hessian against the number of draws,
-with the exact standard deviation and the bound that chance exceeds once in 10^9. Variance of one
-draw against the width s, with the leading terms. Hutchinson's bias and its coefficient. S^-1 - I of
-stationary posteriors against the smoothed Hessian.
+Its panels show: the deviation of sampled estimators from the exact smoothed Hessian against the
+number of draws, with the exact standard deviation and the bound that chance exceeds once in 10^9;
+the variance of one draw against the width s, with the leading terms; the bias of Hutchinson's form
+and its coefficient; S^-1 - I of stationary posteriors against the smoothed Hessian.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ _SCENES = {
     "network": StepScene("network", _CODES, (1.0, 0.5, 1.0, -0.5, 0.0, 0.5), 2, 1.0),
 }
 _FINEST = (1.0, 1 / 16, 1 / 256)
-# The least sigma shown where the ELBO grows.
+# The least sigma in the panel of the growing ELBO.
 _LEAST = 1e-6
 
 

@@ -1,4 +1,4 @@
-"""The overview: what the claims look like at a glance."""
+"""The overview figure, with a panel or two for each claim."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from vaetheory.figures.riemannian_likelihood import repeated_panel
 from vaetheory.figures.smooth_decoder import decoder_panel
 from vaetheory.figures.stationary_evidence import digits_panel, gap_panel
 
-# A panel for each claim, by its number; one claim has two.
+# The panels with the numbers of their claims; one claim has two panels.
 _PANELS: tuple[tuple[int, Panel], ...] = (
     (1, mean_panel),
     (2, decoder_panel),
@@ -55,7 +55,7 @@ def draw(figure: Figure) -> list[Exponents]:
 
 
 def _shorten(axes: Axes) -> None:
-    """One line an entry in the legend, which the key explains."""
+    """Shorten the entries of the legend to one line each; the key explains them."""
     legend = axes.get_legend()
     if legend is None:
         return

@@ -76,7 +76,7 @@ def metrics_panel(axes: Axes) -> Exponents:
 
 
 def divergences_panel(axes: Axes) -> Exponents:
-    """7a: what the second difference of KL is off F by."""
+    """7a: the deviation of the second difference of KL from F."""
     steps = 2.0 ** -np.arange(0.0, 8.0)
     found: Exponents = {}
     axes.set(xscale="log", yscale="log")
@@ -96,7 +96,7 @@ def divergences_panel(axes: Axes) -> Exponents:
         value, error, _ = scene.expectation(both)
         excess = np.abs(value / steps**2 / fisher - 1)
         bound = error / steps**2 / fisher
-        # A Gaussian's divergence is quadratic: what is left of it is rounding.
+        # A Gaussian's divergence is quadratic, so only rounding remains.
         seen = excess > bound
         mark_errors(axes, k, name, steps, bound)
         if seen.sum() > 2:
@@ -120,7 +120,7 @@ def divergences_panel(axes: Axes) -> Exponents:
 
 
 def repeated_panel(axes: Axes) -> Exponents:
-    """7c: what the posterior's precision after n observations has beside n g."""
+    """7c: the posterior's precision after n observations minus n g."""
     counts = 16 * 4.0 ** np.arange(6)
     axes.set(xscale="log")
     exponents: Exponents = {}

@@ -1,4 +1,4 @@
-"""Claim 2: the optimal decoder, how steep it can be, and how far its Taylor series reaches."""
+"""The figure of claim 2: the optimal decoder, its slope, and the radius of its Taylor series."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def radius_panel(axes: Axes) -> Exponents:
     for number, order in enumerate(orders):
         colour, _, dash = style_of(number)
         error = np.abs(_tanh_series(order, shares * radius) - np.tanh(shares * radius))
-        # What is below this is rounding, or exactly zero.
+        # Smaller errors are rounding or exactly zero.
         shown = np.maximum(error, 1e-17)
         axes.semilogy(shares, shown, color=colour, ls=dash, label=f"degree {order}")
     axes.axvline(1.0, color="black", lw=1, label="radius")

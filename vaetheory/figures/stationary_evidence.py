@@ -1,4 +1,4 @@
-"""Claim 3: the gap between log evidence and stationary ELBO, by law and on real data."""
+"""The figure of claim 3: the gap between log evidence and stationary ELBO."""
 
 from __future__ import annotations
 
