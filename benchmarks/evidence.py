@@ -117,10 +117,10 @@ def by_cubature(model: LatentModel, X: np.ndarray, clock: Clock) -> Answer:
         return np.exp(-0.5 * away / scale**2 - 0.5 * (z**2).sum(axis=-1)[:, None])
 
     d = model.latent_dim
-    found = cubature(weight, [-BOX] * d, [BOX] * d, rtol=RTOL, atol=0.0, max_subdivisions=100_000)
+    result = cubature(weight, [-BOX] * d, [BOX] * d, rtol=RTOL, atol=0.0, max_subdivisions=100_000)
     with np.errstate(divide="ignore", invalid="ignore"):
-        value = np.log(found.estimate) + peak(model) - 0.5 * d * np.log(2 * np.pi)
-        error = np.where(found.estimate > 0, found.error / found.estimate, found.error)
+        value = np.log(result.estimate) + peak(model) - 0.5 * d * np.log(2 * np.pi)
+        error = np.where(result.estimate > 0, result.error / result.estimate, result.error)
     return value, error, len(X)
 
 
@@ -148,8 +148,8 @@ def laplace(model: LatentModel, x: np.ndarray, starts: int = 4) -> tuple[np.ndar
             gradient = model.gauss_newton(x[None], z[None])[0][0]
             return -float(model.log_joint(x, z[None])[0]), gradient
 
-        found = minimize(potential, start, jac=True, method="BFGS")
-        best = found if best is None or found.fun < best.fun else best
+        result = minimize(potential, start, jac=True, method="BFGS")
+        best = result if best is None or result.fun < best.fun else best
     _, hessian, safe = model.potential_derivatives(x[None], best.x[None])
     try:
         return best.x, np.linalg.cholesky(np.linalg.inv(hessian[0]))
@@ -208,8 +208,8 @@ def by_vegas(model: LatentModel, X: np.ndarray, clock: Clock) -> Answer:
 
     integrator = vegas.Integrator([[-BOX, BOX]] * d)
     integrator(weight, nitn=5, neval=20_000)
-    found = integrator(weight, nitn=10, neval=20_000)
-    return np.log([found.mean]) + top, np.array([2 * found.sdev / found.mean]), 1
+    result = integrator(weight, nitn=10, neval=20_000)
+    return np.log([result.mean]) + top, np.array([2 * result.sdev / result.mean]), 1
 
 
 def by_dynesty(model: LatentModel, X: np.ndarray, clock: Clock) -> Answer:
@@ -227,8 +227,8 @@ def by_dynesty(model: LatentModel, X: np.ndarray, clock: Clock) -> Answer:
         log_likelihood, norm.ppf, model.latent_dim, rstate=np.random.default_rng(0)
     )
     sampler.run_nested(print_progress=False)
-    found = sampler.results
-    return np.array([found.logz[-1]]), np.array([2 * found.logzerr[-1]]), 1
+    result = sampler.results
+    return np.array([result.logz[-1]]), np.array([2 * result.logzerr[-1]]), 1
 
 
 ALTERNATIVES: dict[str, Callable[[LatentModel, np.ndarray, Clock], Answer]] = {
@@ -288,11 +288,11 @@ def reference(case: Case, model: LatentModel, X: np.ndarray) -> tuple[np.ndarray
         return line_evidence(model.decode, some, case.scale), "brute force"
     if case.d == 2 and case.scale >= 0.1:
         return plane_evidence(model, some, case.scale), "brute force"
-    found = log_evidence(model, some, method="trapezoid", rtol=1e-12, max_nodes=20_000_000)
-    known = int(found.reached.sum())
+    result = log_evidence(model, some, method="trapezoid", rtol=1e-12, max_nodes=20_000_000)
+    known = int(result.reached.sum())
     if not known:
         return log_evidence(model, some, rtol=1e-13).value, "engine at 1e-13, not independent"
-    return np.where(found.reached, found.value, np.nan), f"trapezoid, {known} data"
+    return np.where(result.reached, result.value, np.nan), f"trapezoid, {known} data"
 
 
 Row = dict[str, str | float]

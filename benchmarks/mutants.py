@@ -125,20 +125,20 @@ def run(mutant: Mutant, *, labels: Sequence[str] | None = None, stop: bool = Tru
     with tempfile.TemporaryDirectory() as folder:
         mutated(mutant, Path(folder))
         threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")
-        told, failure = "", ""
+        output, failure = "", ""
         try:
             done = subprocess.run(
                 [sys.executable, "-c", _CHILD, json.dumps([chosen, stop])],
                 cwd=folder, env={**os.environ, **threads, "PYTHONPATH": folder},
                 capture_output=True, text=True, timeout=_PATIENCE, check=False,
             )  # fmt: skip
-            told = done.stdout
+            output = done.stdout
             if done.returncode:
                 failure = (done.stderr.strip().splitlines() or ["it ended"])[-1]
         except subprocess.TimeoutExpired as late:
-            told = (late.stdout or b"").decode()
+            output = (late.stdout or b"").decode()
             failure = f"no answer in {_PATIENCE} seconds"
-    rows = [json.loads(line) for line in told.splitlines() if line.startswith("[")]
+    rows = [json.loads(line) for line in output.splitlines() if line.startswith("[")]
     # Without controls a proposition that passes is not confirmed, but its message says so.
     undecided = [r for r in rows if r[1] == "inconclusive" and "no controls" not in r[2]]
     refuted = tuple(row[0] for row in rows if row[1] == "refuted")
@@ -148,16 +148,16 @@ def run(mutant: Mutant, *, labels: Sequence[str] | None = None, stop: bool = Tru
 
 def table(outcomes: Iterator[Outcome]) -> Iterator[str]:
     """A line for each mutant with its result."""
-    for found in outcomes:
-        if found.killed:
-            result = f"killed by {', '.join(found.refuted)}"
-        elif found.mutant.survives:
-            result = f"survives: {found.mutant.survives}"
+    for outcome in outcomes:
+        if outcome.killed:
+            result = f"killed by {', '.join(outcome.refuted)}"
+        elif outcome.mutant.survives:
+            result = f"survives: {outcome.mutant.survives}"
         else:
-            result = "SURVIVED " + (found.failure or ", ".join(found.mutant.refuted_by))
-        if found.undecided:
-            result += f" (no verdict: {', '.join(found.undecided)})"
-        yield f"{found.seconds:7.1f} s  {found.mutant.name:58s} {result}"
+            result = "SURVIVED " + (outcome.failure or ", ".join(outcome.mutant.refuted_by))
+        if outcome.undecided:
+            result += f" (no verdict: {', '.join(outcome.undecided)})"
+        yield f"{outcome.seconds:7.1f} s  {outcome.mutant.name:58s} {result}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

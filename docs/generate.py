@@ -192,35 +192,35 @@ def claim_page(claim: Claim, results: dict[str, Entry], settings: str, docs: Pat
             f"| [{p.label}](#{anchor(p.label)}) | {plain(p.title)} *({p.kind})* "
             f"| {verdict.replace(' ', '&nbsp;') if entry else verdict} |"
         )
-    out = [
+    parts = [
         f"# {claim.number}. {plain(claim.title)}",
         f"`{claim.label}` · source: {plain(claim.source)} ([what that means](../sources.md))",
         "\n".join(rows),
     ]
-    out.append(certainty(claim, results, settings))
-    out.append("[Where it fails](#where-it-fails): what is false without the hypotheses.")
+    parts.append(certainty(claim, results, settings))
+    parts.append("[Where it fails](#where-it-fails): what is false without the hypotheses.")
     if claim.label in registry.FIGURES:
-        out.append(figure(claim.label, docs))
-    out.append(nested(preface(docs, claim)))
-    out.append("## Dependencies")
-    out.append(graph(claim, f"Dependencies of claim {claim.number}"))
-    out.append(
+        parts.append(figure(claim.label, docs))
+    parts.append(nested(preface(docs, claim)))
+    parts.append("## Dependencies")
+    parts.append(graph(claim, f"Dependencies of claim {claim.number}"))
+    parts.append(
         "An arrow leads from a proposition to one that builds on it; propositions of other claims "
         "are dashed. [All claims in one picture](index.md)."
     )
     for p in claim.propositions:
-        out.append(proposition_section(claim, p, results.get(p.label), written.get(p.label)))
-    out.append("## Where it fails")
+        parts.append(proposition_section(claim, p, results.get(p.label), written.get(p.label)))
+    parts.append("## Where it fails")
     if not against and not fails:
-        out.append(
+        parts.append(
             "This claim has no counterexample. A proposition claims nothing outside its "
             "hypotheses; its wrong versions show which of its terms are necessary."
         )
     for p in against:
-        out.append(f"- {links([p.label])}: {plain(p.title)}.")
+        parts.append(f"- {links([p.label])}: {plain(p.title)}.")
     for heading, body in fails.items():
-        out += [f"### {heading}", nested(body)]
-    return "\n\n".join(out) + "\n"
+        parts += [f"### {heading}", nested(body)]
+    return "\n\n".join(parts) + "\n"
 
 
 def certainty(claim: Claim, results: dict[str, Entry], settings: str) -> str:
@@ -251,7 +251,7 @@ def proposition_section(
     claim: Claim, p: Proposition, entry: Entry | None, derivation: str | None
 ) -> str:
     """The statement of a proposition, its hypotheses, the last result and the derivation."""
-    out = [
+    parts = [
         f"({anchor(p.label)})=\n## {p.label}: {plain(p.title)}",
         *[f"```{{math}}\n{tex}\n```" for tex in lines(p.statement)],
         "**It holds if**",
@@ -261,17 +261,17 @@ def proposition_section(
     used_by = f"{links(users)} {'use' if len(users) > 1 else 'uses'} it" if users else (
         "no other proposition uses it"
     )  # fmt: skip
-    out.append(f"This is {KINDS[p.kind]}. It uses {links(p.uses)}; {used_by}.")
-    out.append("**How sure we are**")
-    out.append(sureness(p, entry))
-    out.append("**Why**")
-    out.append(
+    parts.append(f"This is {KINDS[p.kind]}. It uses {links(p.uses)}; {used_by}.")
+    parts.append("**How sure we are**")
+    parts.append(sureness(p, entry))
+    parts.append("**Why**")
+    parts.append(
         nested(derivation)
         if derivation
         else f"*The derivation of {p.label} is not written yet; "
         f"`vaetheory verify {p.label}` checks the statement above.*"
     )
-    return "\n\n".join(out)
+    return "\n\n".join(parts)
 
 
 def sureness(p: Proposition, entry: Entry | None) -> str:
@@ -283,30 +283,30 @@ def sureness(p: Proposition, entry: Entry | None) -> str:
     if not allowed and not entry.bound:
         allowed = "what is compared is exact"
     residual, bound = apart(entry.residual, entry.bound, digits=2)
-    out = [
+    parts = [
         f"**{entry.verdict}** on {entry.instances} instances. On the worst of them the residual "
         f"was {residual}, and the computed errors allow {bound} ({plain(allowed)}): a margin of "
         f"{margin(entry.margin)}, where a margin above 1 would refute it. The check is sharp "
         f"enough to decide: {resolution(p.resolution)}."
     ]
-    out += [f"Finding: {plain(finding)}" for finding in entry.findings]
+    parts += [f"Finding: {plain(finding)}" for finding in entry.findings]
     rows = ["| wrong version | refuted | residual over bound |", "| --- | --- | --- |"]
     for control in entry.controls:
         times = ratio(control.residual, control.bound)
         refuted = "yes" if control.refuted else "**no**"
         rows.append(f"| {plain(control.name)} | {refuted} | {times:.1e} |")
-    out.append(
+    parts.append(
         "The same check was run on wrong versions. A version is refuted if its residual over bound "
         "is above 1; the larger it is, the clearer the refutation."
     )
-    return "\n\n".join([*out, "\n".join(rows)])
+    return "\n\n".join([*parts, "\n".join(rows)])
 
 
 def index_page(results: dict[str, Entry], settings: str, docs: Path) -> str:
     """The page with all claims and their dependencies."""
     total = sum(len(c.propositions) for c in CLAIMS)
     good = sum(e.confirmed for e in results.values())
-    out = [
+    parts = [
         "# Claims",
         f"{len(CLAIMS)} claims with {total} propositions. In the last results {good} of "
         f"{len(results)} are confirmed and {sum(e.refuted for e in results.values())} of "
@@ -319,22 +319,22 @@ def index_page(results: dict[str, Entry], settings: str, docs: Path) -> str:
             f"| [{claim.number}. {plain(claim.title)}]({claim.label}.md), "
             f"{len(claim.propositions)} propositions | {links(against) if against else ''} |"
         )
-    out.append("\n".join(rows))
-    out.append(figure("overview", docs))
-    out.append("## Dependencies")
-    out.append(graph(None, "Dependencies between propositions"))
-    out.append("An arrow leads from a proposition to one that builds on it. Each label is a link.")
+    parts.append("\n".join(rows))
+    parts.append(figure("overview", docs))
+    parts.append("## Dependencies")
+    parts.append(graph(None, "Dependencies between propositions"))
+    parts.append("An arrow leads from a proposition to one that builds on it. Labels are links.")
     rows = ["| proposition | uses |", "| --- | --- |"]
     for claim in CLAIMS:
         rows += [f"| {links([p.label])} | {links(p.uses)} |" for p in claim.propositions]
     table = "\n".join(rows)
-    out.append(f"<details><summary>The same as a table</summary>\n\n{table}\n\n</details>")
+    parts.append(f"<details><summary>The same as a table</summary>\n\n{table}\n\n</details>")
     pages = "\n".join(claim.label for claim in CLAIMS)
     if (docs / "metrics.md").is_file():
-        out.insert(2, "[The metric of each family](../metrics.md).")
+        parts.insert(2, "[The metric of each family](../metrics.md).")
         pages += "\n../metrics"
-    out.append(f"```{{toctree}}\n:hidden:\n\n{pages}\n```")
-    return "\n\n".join(out) + "\n"
+    parts.append(f"```{{toctree}}\n:hidden:\n\n{pages}\n```")
+    return "\n\n".join(parts) + "\n"
 
 
 def public(module: ModuleType) -> list[str]:
@@ -354,7 +354,7 @@ def public(module: ModuleType) -> list[str]:
 
 def reference_page() -> str:
     """Every public name, under the module from which it should be imported."""
-    out = ["# Reference", "Errors are `ValueError`s that say what was expected and what came."]
+    parts = ["# Reference", "Errors are `ValueError`s that say what was expected and what came."]
     seen: set[int] = set()
     for name, title in MODULES.items():
         module = import_module(name)
@@ -363,10 +363,10 @@ def reference_page() -> str:
         if not fresh:
             continue
         listed = "\n".join(f"   {n}" for n in fresh)
-        out += [
+        parts += [
             f"## {title}",
             f"`{name}`",
             f"```{{eval-rst}}\n.. currentmodule:: {name}\n\n.. autosummary::\n   :toctree: .\n"
             f"   :nosignatures:\n\n{listed}\n```",
         ]
-    return "\n\n".join(out) + "\n"
+    return "\n\n".join(parts) + "\n"

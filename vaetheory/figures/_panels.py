@@ -73,7 +73,7 @@ def fitted_exponent(
     return float(np.polyfit(np.log(abscissae[chosen]), np.log(values[chosen]), 1)[0])
 
 
-def fitted(found: float, law: float, *, what: str = "exponent") -> str:
+def fitted(exponent: float, law: float, *, what: str = "exponent") -> str:
     """The text for a fitted exponent and that of the law.
 
     Examples
@@ -81,7 +81,7 @@ def fitted(found: float, law: float, *, what: str = "exponent") -> str:
     >>> fitted(-1.9996, -2)
     'fitted exponent −2.00 (law −2)'
     """
-    return f"fitted {what} {_number(found, '.2f')} (law {_number(law, '.3g')})"
+    return f"fitted {what} {_number(exponent, '.2f')} (law {_number(law, '.3g')})"
 
 
 def _number(value: float, form: str) -> str:

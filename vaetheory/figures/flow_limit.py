@@ -46,15 +46,15 @@ def excess_panel(axes: Axes) -> Exponents:
     )
     lefts = []
     for number, (name, f, z, coefficient) in enumerate(cases):
-        found = flows.smoothed_log_density(f, f.forward(z), scales, latent=z)
+        smoothed = flows.smoothed_log_density(f, f.forward(z), scales, latent=z)
         law = coefficient(f, z) * scales**2
-        left = np.abs(found.excess - law)
+        left = np.abs(smoothed.excess - law)
         exponents |= draw_series(
-            axes, number, name, scales, np.abs(found.excess),
-            law=np.abs(law), exponent=2, errors=found.excess_error,
+            axes, number, name, scales, np.abs(smoothed.excess),
+            law=np.abs(law), exponent=2, errors=smoothed.excess_error,
         )  # fmt: skip
-        excesses.append(found.excess)
-        lefts.append((f"{name}, rest", left, found.excess_error))
+        excesses.append(smoothed.excess)
+        lefts.append((f"{name}, rest", left, smoothed.excess_error))
     for number, (name, left, error) in enumerate(lefts):
         slope = fitted_exponent(scales, left, error)
         exponents[name] = slope, 4
@@ -80,20 +80,22 @@ def posterior_panel(axes: Axes) -> Exponents:
     scales = 0.1 / 2.0 ** np.arange(8)
     scene = FlowScene((Linear((1.0,), (0.5,)), Bend("sinh", 1)), (0.5,))
     f, z = scene.flow, scene.latent
-    found = [best_posterior(f, z, float(s)) for s in scales]
+    posteriors = [best_posterior(f, z, float(s)) for s in scales]
     limit = float(flows.flow_log_density(f, f.forward(z)))
-    half = [0.5 * np.linalg.slogdet(q.cov / s**2)[1] for q, s in zip(found, scales, strict=True)]
+    half = [
+        0.5 * np.linalg.slogdet(q.cov / s**2)[1] for q, s in zip(posteriors, scales, strict=True)
+    ]
     rows = (
         (
             "ELBO − log $p_{flow}$ (8b)",
-            np.array([float(q.value) for q in found]) - limit,
-            np.array([float(q.error) for q in found]),
+            np.array([float(q.value) for q in posteriors]) - limit,
+            np.array([float(q.error) for q in posteriors]),
             elbo_coefficient(f, z),
         ),
         (
             "½ log det S/σ² + ½ log det g (8d)",
             np.array(half) + float(f.log_volume(z)),
-            np.array([np.sqrt(float(q.deficit)) for q in found]) + 1e-15,
+            np.array([np.sqrt(float(q.deficit)) for q in posteriors]) + 1e-15,
             log_det_coefficient(f, z),
         ),
     )

@@ -41,7 +41,7 @@ _PANELS: tuple[tuple[int, Panel], ...] = (
 def draw(figure: Figure) -> list[Exponents]:
     """Draw a panel for every claim, in the order of the theory."""
     figure.set_size_inches(14, 11.4)
-    found = draw_panels(
+    exponents = draw_panels(
         figure,
         *(panel for _, panel in _PANELS),
         rows=3,
@@ -51,7 +51,7 @@ def draw(figure: Figure) -> list[Exponents]:
     for axes, (number, _) in zip(figure.axes, _PANELS, strict=True):
         axes.set_title(f"{number} {names[number]}\n{axes.get_title()}")
         _shorten(axes)
-    return found
+    return exponents
 
 
 def _shorten(axes: Axes) -> None:

@@ -78,7 +78,7 @@ def metrics_panel(axes: Axes) -> Exponents:
 def divergences_panel(axes: Axes) -> Exponents:
     """7a: the deviation of the second difference of KL from F."""
     steps = 2.0 ** -np.arange(0.0, 8.0)
-    found: Exponents = {}
+    exponents: Exponents = {}
     axes.set(xscale="log", yscale="log")
     for k, (name, constants) in enumerate(_SHOWN.items()):
         scene = FamilyScene(name, constants, (0.5,))
@@ -102,12 +102,12 @@ def divergences_panel(axes: Axes) -> Exponents:
         if seen.sum() > 2:
             h, e = steps[seen], excess[seen]
             look = _style(k)
-            found[name] = fitted_exponent(h, e, bound[seen]), 2
+            exponents[name] = fitted_exponent(h, e, bound[seen]), 2
             axes.plot(h, e, ls="", label=name, **look)
             line = e[-1] * (h / h[-1]) ** 2
             name = f"_order h² through the last point: {name}"
             axes.plot(h, line, color=look["color"], lw=1, ls=_LINES[k], label=name)
-    slopes = [slope for slope, _ in found.values()]
+    slopes = [slope for slope, _ in exponents.values()]
     least, most = (fitted(slope, 2) for slope in (min(slopes), max(slopes)))
     axes.plot([], [], color="grey", lw=1, label="order h²")
     axes.set(
@@ -116,7 +116,7 @@ def divergences_panel(axes: Axes) -> Exponents:
         title="7a: the second derivative of KL is F",
     )
     axes.legend(title=least if least == most else f"{least}\nto {most}")
-    return found
+    return exponents
 
 
 def repeated_panel(axes: Axes) -> Exponents:

@@ -57,12 +57,12 @@ def slope_panel(axes: Axes) -> Exponents:
     two = steepest([two_data(s) for s in deviations])
     five = steepest([OptimalDecoder(locs, Encoder(locs, [s**2])) for s in deviations])
     draw_bound(axes, "diam X diam m / (4 s²)", deviations, 1 / deviations**2)
-    found: Exponents = {}
+    exponents: Exponents = {}
     gap = float(np.diff(locs[:, 0]).max())
     cases = (("two data", two, 2.0), ("five data", five, gap))
     for number, (name, values, step) in enumerate(cases):
         law = step**2 / (4 * deviations**2)
-        found |= draw_series(axes, number, name, deviations, values, law=law, exponent=-2)
+        exponents |= draw_series(axes, number, name, deviations, values, law=law, exponent=-2)
     axes.set(
         xscale="log",
         yscale="log",
@@ -71,7 +71,7 @@ def slope_panel(axes: Axes) -> Exponents:
         title="2c, 2e: the bound of the slope, sharp for two data",
     )
     axes.legend()
-    return found
+    return exponents
 
 
 def radius_panel(axes: Axes) -> Exponents:

@@ -185,13 +185,13 @@ class Vae(ByValue):
         params, z = self._parameters(params), rows_of("z", z, self.latent_dim)
         layers = self.decoder.layers(self.split(params)[1])
         with np.errstate(all="ignore"):
-            out = self.decoder.forward(layers, z)[-1]
-            loc = self.units.loc + self.units.scale * out[:, : self.data_dim]
-        in_range("params and z", out)
+            outputs = self.decoder.forward(layers, z)[-1]
+            loc = self.units.loc + self.units.scale * outputs[:, : self.data_dim]
+        in_range("params and z", outputs)
         in_range("params and z", loc)
         if self.objective.likelihood != "learned":
             return loc, None
-        return loc, out[:, self.data_dim :] / 2
+        return loc, outputs[:, self.data_dim :] / 2
 
     def loss_and_gradient(self, params: Array, X: Array, noise: Array) -> tuple[float, Array]:
         """Minus the objective of a batch, nats a datum, and its gradient.

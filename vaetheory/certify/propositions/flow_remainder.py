@@ -50,13 +50,13 @@ def numerators(f: Coefficients, most: int) -> list[Coefficients]:
     """
     first = _slope(f)
     second = _slope(first)
-    out: list[Coefficients] = [[Fraction(1)]]
+    polynomials: list[Coefficients] = [[Fraction(1)]]
     for k in range(most):
-        now = out[-1]
+        now = polynomials[-1]
         moved = _plus(_slope(now), _times([Fraction(0), Fraction(1)], now), -1)
         bent = [(2 * k + 1) * c for c in _times(now, second)]
-        out.append(_plus(_times(moved, first), bent, -1))
-    return out
+        polynomials.append(_plus(_times(moved, first), bent, -1))
+    return polynomials
 
 
 def _at(F: Arithmetic, a: Sequence[Fraction], z: Number) -> Number:

@@ -133,10 +133,10 @@ def _posterior(
     reach = math.ceil(_REACH / math.sqrt(float(steep)))
 
     def value(coefficients: dict[int, Number], powers: list[Number]) -> Number:
-        out = F.exact(0)
+        total = F.exact(0)
         for i, c in coefficients.items():
-            out = out + c * powers[i]
-        return out
+            total = total + c * powers[i]
+        return total
 
     highest = max(max(c) for c in (v, first, second))
 
