@@ -63,10 +63,10 @@ def fold_panel(axes: Axes) -> Exponents:
 
 def digits_panel(axes: Axes) -> Exponents:
     """The gap of each of the 1,797 digits, with its error."""
-    gap = digit_gaps(1.0)
-    gaps = gap.evidence - gap.elbo
+    digits = digit_gaps(1.0)
+    gaps = digits.evidence - digits.elbo
     order = np.argsort(gaps)[::-1]
-    errors = (gap.evidence_error + gap.elbo_error)[order]
+    errors = (digits.evidence_error + digits.elbo_error)[order]
     gaps = gaps[order]
     rank = np.arange(1, len(gaps) + 1)
     axes.loglog(rank, gaps, color=COLOURS[0], label="gap")

@@ -73,7 +73,7 @@ def article(
         parts.append(element("p", f"Why it is {entry.verdict}: {entry.message}", class_="why"))
     parts.append(_facts(entry, known, used_by, figures))
     parts += [element("p", f"Finding: {finding}") for finding in entry.findings]
-    name = "Worst instance" if entry.confirmed else "The instance, shrunk"
+    name = "Worst instance" if entry.confirmed else "Shrunk instance"
     parts.append(_instance(name, str(entry.instance)))
     parts.append(_controls(entry))
     return element("article", *parts, id=anchor(entry.label), data_label=entry.label)
@@ -87,7 +87,7 @@ def _facts(
     for name, tex in entry.hypotheses:
         pairs.append((f"if: {unicode(name)}", Markup(mathml(tex))))
     if entry.uses:
-        pairs.append(("rests on", _links(entry.uses, known)))
+        pairs.append(("uses", _links(entry.uses, known)))
     builds = list(used_by)
     if builds:
         pairs.append(("used by", _links(builds, known)))
