@@ -33,7 +33,7 @@ _COUPLINGS = FlowScene(
 
 
 def excess_panel(axes: Axes) -> Exponents:
-    """8a on a cubic and on coupling layers, 8c on a helix; what is left; the naive difference."""
+    """8a on a cubic and on coupling layers, 8c on a helix; remainders; the naive difference."""
     scales = np.geomspace(1e-4, 0.2, 17)
     axes.set(xscale="log", yscale="log")
     exponents: Exponents = {}
@@ -164,7 +164,7 @@ def contrast_panel(axes: Axes) -> Exponents:
             q = best_posterior(f, z, scale, diagonal=diagonal)
             values.append(limit - float(q.value))
             errors[diagonal].append(float(q.error))
-    # Of these columns the contrast is -log sin of their angle, whatever the bend.
+    # The contrast of these columns is -log sin of their angle for any bend.
     line = -np.log(np.sin(np.radians(curve)))
     axes.plot(curve, line, color="black", lw=1, label="$c_{IMA}$, −log sin of the angle")
     axes.plot(angles, predicted, "x", ms=7, color="black", label="$c_{IMA}$ from the Jacobian")

@@ -106,7 +106,7 @@ def variances_panel(axes: Axes) -> Exponents:
 
 
 def hutchinson_panel(axes: Axes) -> Exponents:
-    """4c: what is left of the form beside the norm of the Jacobian."""
+    """4c: the form minus the squared norm of the Jacobian."""
     axes.set(xscale="log", yscale="log")
     exponents: Exponents = {}
     scales = 1 / 2.0 ** np.arange(1, 8)

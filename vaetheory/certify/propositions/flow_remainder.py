@@ -126,7 +126,7 @@ class _Flow:
 def _smoothed(F: Arithmetic, flow: _Flow, k: int, x: Fraction, sigma: Fraction) -> Number:
     """E p^(k)(x + tau eps) for all tau in [0, sigma] at once, times sqrt(2 pi).
 
-    A weighted mean of values on boxes lies in their hull, whatever the weights are. A tighter
+    A weighted mean of values on boxes lies in their hull for any weights. A tighter
     enclosure weights the pieces from the middle outwards: p^(k) is p^(k)(x) plus a change, and the
     change on a piece counts at most with the probability of being that far out.
     """
