@@ -1,4 +1,4 @@
-"""Versions of what results rest on."""
+"""Versions of Python, the platform and the packages on which results depend."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ _PACKAGES = ("vaetheory", "numpy", "scipy", "autograd", "hypothesis", "scikit-le
 
 
 def environment() -> dict[str, str]:
-    """Versions of what the results rest on."""
-    found = {"python": platform.python_version(), "platform": platform.platform()}
+    """Versions of Python, the platform and the packages on which the results depend."""
+    versions = {"python": platform.python_version(), "platform": platform.platform()}
     for name in _PACKAGES:
         try:
-            found[name] = metadata.version(name)
+            versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            versions[name] = "not installed"
+    return versions

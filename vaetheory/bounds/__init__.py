@@ -1,6 +1,7 @@
-"""Training objectives computed from a batch.
+"""Training objectives that are computed from a batch.
 
-Written with `autograd.numpy`, so that they can be trained with; what is checked is the values.
+They are written with `autograd.numpy`, so that models can be trained with them; the checks of
+inputs look at the plain values.
 """
 
 from vaetheory.bounds.batch_information import FORMS, BatchBound, bilbo

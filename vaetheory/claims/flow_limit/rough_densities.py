@@ -1,7 +1,6 @@
-"""Counterexamples of claim 8: jumps and kinks of the density, an image with an edge, closed curves.
+"""Counterexamples 8a-jump, 8e-rough and 8e-onto: densities with a jump, a kink or an edge.
 
-Each drops one hypothesis: that the density is smooth, that the flow is onto R^d, that a datum has
-one preimage.
+The first two drop the hypothesis that the density is smooth; the third, that the flow is onto R^d.
 """
 
 from __future__ import annotations
@@ -10,20 +9,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from hypothesis import assume
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 from numpy.typing import NDArray
 from scipy.integrate import quad
 from scipy.special import log_ndtr, ndtr
 
-from vaetheory import decoders, flows, likelihoods
+from vaetheory import likelihoods
 from vaetheory._gaussians import LOG_2PI
 from vaetheory._validation import Array
-from vaetheory.checking import strategies
-from vaetheory.checking.comparison import Comparison
+from vaetheory.checking import Comparison, Proposition, wrong
 from vaetheory.checking.rates import extrapolate, power_law
 from vaetheory.claims.flow_limit.divergence import expm1_less_argument
+from vaetheory.claims.flow_limit.scenes import GAUSSIAN, OWN_DATA
 from vaetheory.decoders import Decoder
 from vaetheory.evidence import log_evidence
 from vaetheory.models import LatentModel
@@ -63,7 +61,7 @@ class Kinked(Decoder):
         """The change of variables, `(...) -> (...)`."""
         up = np.maximum(x, 0.0)
         root = np.sqrt(self.right**2 + 2 * self.bend * up)
-        # The root less `right` over `bend`, without cancellation and for no bend.
+        # (root - right) / bend without cancellation, also where the bend is zero.
         z = np.where(x < 0, x / self.left, 2 * up / (root + self.right))
         slope = np.where(x < 0, self.left, root)
         return -0.5 * (z**2 + LOG_2PI) - np.log(slope)
@@ -76,7 +74,7 @@ class Kinked(Decoder):
 
 @st.composite
 def kinked(draw: DrawFn, *, jumps: tuple[bool, ...] = (True, False)) -> Kinked:
-    """A jump by a factor of 3/2 to 3, or a kink."""
+    """Densities that jump by a factor of 3/2 to 3, or have a kink."""
     if draw(st.sampled_from(jumps)):
         left, right = draw(st.permutations((1.0, draw(st.sampled_from((2.0, 1.5, 3.0))))))
         return Kinked(left, right, 0.0)
@@ -101,16 +99,40 @@ def side_above(f: Kinked) -> float:
 def limit_at_the_jump(
     f: Kinked, *, limit: Callable[[Kinked], float] = arithmetic_mean
 ) -> Comparison:
-    """Log p_sigma(0), where the density jumps, tends to the log of the mean of its two sides."""
+    """Check that log p_sigma(0) tends to the log of the mean of the density's two sides."""
     sigma = 0.25 / 2.0 ** np.arange(5)
-    found = [
+    evidences = [
         log_evidence(LatentModel(f, likelihoods.Gaussian(scale=float(s)), 1), np.zeros(1))
         for s in sigma
     ]
-    values = np.array([float(r.value) for r in found])
-    errors = np.array([float(r.error) for r in found])
+    values = np.array([float(r.value) for r in evidences])
+    errors = np.array([float(r.error) for r in evidences])
     measured, left, noise = extrapolate(values, errors)
     return Comparison.identity(measured, limit(f), scale=1.0, expansion=left, numerics=noise)
+
+
+JUMP = Proposition(
+    label="8a-jump",
+    title="Where the density jumps the limit is the mean of its two sides",
+    statement=(
+        r"f(z) = az\ (z < 0),\ bz\ (z > 0):\quad "
+        r"p_\sigma(0) \to \tfrac12\big(p(0^-) + p(0^+)\big)"
+    ),
+    hypotheses=(GAUSSIAN, ("a jump", r"f' \text{ jumps, as of a leaky rectifier}")),
+    kind="counterexample",
+    instances=kinked(jumps=(True,)),
+    check=limit_at_the_jump,
+    controls=wrong(
+        limit_at_the_jump,
+        {
+            "the geometric mean": {"limit": geometric_mean},
+            "the side above": {"limit": side_above},
+        },
+    ),
+    uses=("8a",),
+    resolution=1e-2,
+    examples=3,
+)
 
 
 # What the average costs -------------------------------------------------------------------------
@@ -125,9 +147,9 @@ def _panels(edges: Array, order: int) -> tuple[Array, Array]:
 
 
 def kinked_divergence(f: Kinked, sigma: float, order: int) -> float:
-    """KL(p || p_sigma) by Gauss-Legendre panels that end at the kink, in the units of sigma."""
+    """KL(p || p_sigma) by Gauss-Legendre panels that end at the kink, in units of sigma."""
     near = np.linspace(-12, 12, 25)
-    # Farther out the density is smooth: panels that grow, to where nothing is left.
+    # Farther out the density is smooth: panels that grow, to where the density vanishes.
     far = np.geomspace(12 * sigma, 45.0, 24)
     edges = np.concatenate([-far[:0:-1], sigma * near, far[1:]])
     x, weights = _panels(edges, order)
@@ -146,8 +168,8 @@ def roughness(f: Kinked) -> tuple[float, float]:
     """Exponent and coefficient of KL(p || p_sigma): 1 for a jump, 3 for a kink.
 
     A jump costs the divergence of the step from its smoothed copy. A kink costs
-    1/2 sigma^3 [p']^2 / p times the integral of psi^2, psi(s) = phi(s) - |s| Phi(-|s|), which is
-    that of a kink of 1 after smoothing.
+    1/2 sigma^3 [p']^2 / p times the integral of psi^2, where psi(s) = phi(s) - |s| Phi(-|s|) is the
+    change of a kink of size 1 by smoothing.
     """
     below, above = f.sides
     if f.left != f.right:
@@ -171,8 +193,8 @@ def psi_square() -> float:
 def rough_divergence(
     f: Kinked, *, shift: float = 0.0, factor: float = 1.0, exponent: float | None = None
 ) -> Comparison:
-    """KL(p || p_sigma) is of order sigma at a jump and sigma^3 at a kink, not sigma^4."""
-    # The expansion has all powers of sigma: even ones of its root.
+    """Check that KL(p || p_sigma) is of order sigma at a jump and sigma^3 at a kink."""
+    # The expansion has all powers of sigma, which are the even powers of its root.
     sigma = 0.02 / 4.0 ** np.arange(5)
     values = np.array([kinked_divergence(f, float(s), 12) for s in sigma])
     coarse = np.array([kinked_divergence(f, float(s), 9) for s in sigma])
@@ -186,6 +208,40 @@ def rough_divergence(
         coefficient=factor * coefficient,
         rounding=1e-10 * coefficient,
     )
+
+
+ROUGH_DENSITY = Proposition(
+    label="8e-rough",
+    title="A jump of the density costs order sigma, a kink sigma^3",
+    statement=(
+        r"\mathrm{KL}(p\,\|\,p_\sigma) \sim \sigma\int p_0\log\frac{p_0}{p_0 * \phi}"
+        r"\ (\text{jump}),\qquad \sim \frac{\sigma^3}2\frac{[p']^2}{p}"
+        r"\cdot\frac{2 - \sqrt2}{3\sqrt\pi}\ (\text{kink})"
+    ),
+    hypotheses=(
+        GAUSSIAN,
+        OWN_DATA,
+        (
+            "not smooth",
+            r"f' \text{ or } f'' \text{ jumps: } (\Delta p/p)^2 \text{ has no integral}",
+        ),
+    ),
+    kind="counterexample",
+    instances=kinked(),
+    check=rough_divergence,
+    controls=wrong(
+        rough_divergence,
+        {
+            "order sigma^4": {"exponent": 4.0},
+            "one order higher": {"shift": 1.0},
+            "half the coefficient": {"factor": 0.5},
+        },
+    ),
+    uses=("8e",),
+    figure="flow-limit",
+    resolution=5e-2,
+    examples=3,
+)
 
 
 # An image with an edge --------------------------------------------------------------------------
@@ -220,9 +276,9 @@ class _Uniform(Decoder):
 def edge_divergence(
     scene: Interval, *, exponent: float = 1.0, edges: int = 2, squared: bool = False
 ) -> Comparison:
-    """KL(p || p_sigma) = 2 sigma / width times the integral of -log Phi over s > 0.
+    """Check that KL(p || p_sigma) is 2 sigma / width times the integral of -log Phi over s > 0.
 
-    The density is constant, so that 8e would give 0: what leaks over the edges is of order sigma.
+    The density is constant, so that 8e would give 0; the loss at the edges is of order sigma.
     """
     sigma = scene.width / 64 / 4.0 ** np.arange(4)
     s, weights = _panels(np.linspace(0, 9, 10), 8)
@@ -230,7 +286,7 @@ def edge_divergence(
     for scale in sigma:
         model = LatentModel(_Uniform(scene.width), likelihoods.Gaussian(scale=float(scale)), 1)
         exact = log_evidence(model, (scale * s)[:, None])
-        # Both edges alike; the middle is too far from either to be seen.
+        # Both edges cost the same; the middle is too far from either to cost anything.
         share = 2 * scale / scene.width * weights
         values.append(float(share @ (-np.log(scene.width) - exact.value)))
         errors.append(float(share @ (exact.error + gamma(8) * np.abs(exact.value))))
@@ -243,50 +299,31 @@ def edge_divergence(
         np.sqrt(sigma),
         exponent=2 * exponent,
         coefficient=edges * integral / scene.width,
-        # Of eight Gauss-Legendre nodes on each deviation.
+        # The error of eight Gauss-Legendre nodes on each deviation.
         rounding=1e-10,
     )
 
 
-# A datum with many preimages --------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Turn:
-    """The circle of radius 1 and a latent: z and z + 2 pi k are one datum."""
-
-    z: float
-
-
-@st.composite
-def turns(draw: DrawFn) -> Turn:
-    """Latents that have a second preimage of some weight."""
-    z = draw(strategies.fractions(4, 12, 4))
-    assume(all_preimages(z) - one_preimage(z) > 1e-6)
-    return Turn(z)
-
-
-def one_preimage(z: float) -> float:
-    """The change of variables at one preimage; the circle has unit speed."""
-    return -0.5 * (z**2 + LOG_2PI)
-
-
-def all_preimages(z: float) -> float:
-    """The log of the sum of the prior over all preimages."""
-    return float(np.logaddexp.reduce([one_preimage(z + 2 * np.pi * k) for k in range(-8, 9)]))
-
-
-def one_preimage_twice(z: float) -> float:
-    """Twice the density at the one."""
-    return one_preimage(z) + float(np.log(2))
-
-
-def closed_curve(scene: Turn, *, limit: Callable[[float], float] = all_preimages) -> Comparison:
-    """Log p_sigma + 1/2 log(2 pi sigma^2) on the circle tends to the sum over all preimages."""
-    circle = flows.Immersion(decoders.Circle(1.0), 1)
-    z = np.array([scene.z])
-    sigma = 0.2 / 2.0 ** np.arange(5)
-    found = flows.smoothed_log_density(circle, circle.forward(z), sigma, latent=z)
-    values = found.value + 0.5 * (LOG_2PI + 2 * np.log(sigma))
-    measured, left, noise = extrapolate(values, found.error)
-    return Comparison.identity(measured, limit(scene.z), scale=1.0, expansion=left, numerics=noise)
+IMAGE_WITH_AN_EDGE = Proposition(
+    label="8e-onto",
+    title="An image with an edge costs order sigma, however smooth the density",
+    statement=(
+        r"f = w\Phi,\ p = 1/w \text{ on } (0, w):\quad \mathrm{KL}(p\,\|\,p_\sigma)"
+        r" \sim \frac{2\sigma}w\int_0^\infty -\log\Phi(s)\,ds,\quad \Delta p = 0"
+    ),
+    hypotheses=(GAUSSIAN, OWN_DATA, ("not onto", r"f(\mathbb R) = (0, w)")),
+    kind="counterexample",
+    instances=intervals(),
+    check=edge_divergence,
+    controls=wrong(
+        edge_divergence,
+        {
+            "order sigma^4": {"exponent": 4.0},
+            "one edge": {"edges": 1},
+            "the square of the logarithm": {"squared": True},
+        },
+    ),
+    uses=("8e",),
+    resolution=5e-2,
+    examples=2,
+)
