@@ -6,9 +6,10 @@ import pickle
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 
+from vaetheory._profiles import PROFILES
 from vaetheory._validation import integer, option
 from vaetheory.checking.claim import Claim, Proposition
-from vaetheory.checking.runner import PROFILES, Result, run_proposition, select
+from vaetheory.checking.runner import Result, run_proposition, select
 from vaetheory.claims import CLAIMS
 
 

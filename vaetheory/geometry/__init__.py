@@ -4,7 +4,7 @@ Wherever a function asks for a `metric` it takes a `LatentModel` (its pull-back 
 `Decoder` (the metric J^T J), or a callable `(..., d) -> (..., d, d)`; see `as_metric`.
 """
 
-from vaetheory.geometry.arc_length import (
+from vaetheory.geometry.lengths import (
     ArcLengthParametrisation,
     arc_length,
     arc_length_parametrisation,
