@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from vaetheory import (
-    Encoder,
+    AggregatePosterior,
     LatentModel,
     OptimalDecoder,
     decoders,
@@ -48,7 +48,7 @@ DECODERS = {
     "sine": decoders.Sine([1.0, 0.5], [[1.0, 0.5], [0.0, 2.0]], [0.0, 0.5]),
     "function": lambda z: anp.sin(z) * z[..., :1],
     "optimal": OptimalDecoder(
-        [[0.0, 1.0], [1.0, -1.0], [2.0, 0.0]], Encoder(np.eye(3)[:, :2], [1, 1])
+        [[0.0, 1.0], [1.0, -1.0], [2.0, 0.0]], AggregatePosterior(np.eye(3)[:, :2], scale=1.0)
     ),
 }
 

@@ -306,7 +306,7 @@ def test_measures_of_a_density_by_the_library(name):
     off = np.abs(evidence.value - lattice)
     assert (off <= evidence.error + error).all(), f"two routes differ by {off.max():.3g}"
     loc, scale = density.encode(X)
-    posterior = Posterior(loc / density.prior_scale, (scale / density.prior_scale) ** 2)
+    posterior = Posterior(loc / density.prior_scale, scale=scale / density.prior_scale)
     exact = elbo(model, X, posterior)
     # Six standard errors: one chance in 10^9 were they known.
     off = np.abs(exact.value - found.elbo)

@@ -63,25 +63,41 @@ __all__ = [
     "__version__",
     "baggins",
     "bilbo",
+    "bounds",
+    "certify",
+    "checking",
+    "claims",
+    "constant_variance",
     "constant_variance_penalty",
     "decoders",
+    "derivatives",
+    "differences",
     "elbo",
+    "encoders",
+    "evidence",
     "exact_penalty",
+    "figures",
     "flows",
     "geometry",
+    "hessian_estimators",
+    "jets",
     "likelihoods",
     "log_evidence",
     "log_specht_ratio",
+    "optimal_decoder",
     "posterior_expectation",
     "posterior_kl",
     "posterior_mode",
+    "report",
+    "rounding",
     "specht_ratio",
+    "stability",
     "stationary_posterior",
     "training",
     "verify",
 ]
 
-#: The module in which each public name is defined.
+#: The module in which each public name is defined; the other names of `__all__` are modules.
 _HOMES = {
     "AggregatePosterior": "vaetheory.encoders",
     "CLAIMS": "vaetheory.claims",
@@ -104,39 +120,14 @@ _HOMES = {
     "verify": "vaetheory.claims.verify",
 }
 
-#: The modules that are reached as attributes without an import of their own.
-_MODULES = (
-    "bounds",
-    "certify",
-    "checking",
-    "claims",
-    "constant_variance",
-    "decoders",
-    "derivatives",
-    "differences",
-    "encoders",
-    "evidence",
-    "figures",
-    "flows",
-    "geometry",
-    "hessian_estimators",
-    "jets",
-    "likelihoods",
-    "optimal_decoder",
-    "report",
-    "rounding",
-    "stability",
-    "training",
-)
-
 
 def __getattr__(name: str) -> object:
-    if name in _MODULES:
-        return importlib.import_module(f"vaetheory.{name}")
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in __all__:
+        return importlib.import_module(f"vaetheory.{name}")
     raise AttributeError(f"module 'vaetheory' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_MODULES})
+    return sorted({*globals(), *__all__})

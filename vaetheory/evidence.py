@@ -233,7 +233,7 @@ def posterior_kl(
     >>> import numpy as np
     >>> from vaetheory import LatentModel, Posterior, decoders, likelihoods
     >>> model = LatentModel(decoders.Affine([[1.0]]), likelihoods.Gaussian(scale=1.0), 1)
-    >>> q = Posterior(np.array([[1.0]]), np.array([[[0.5]]]))
+    >>> q = Posterior([[1.0]], cov=[[0.5]])
     >>> bool(abs(posterior_kl(model, np.array([[2.0]]), q).value[0]) < 1e-12)
     True
     """

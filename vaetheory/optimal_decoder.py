@@ -20,7 +20,7 @@ from vaetheory._validation import (
 )
 from vaetheory._value_equality import read_only
 from vaetheory.decoders import Decoder
-from vaetheory.encoders import Encoder
+from vaetheory.encoders import AggregatePosterior
 from vaetheory.likelihoods import ExponentialFamily
 from vaetheory.rounding import EPS
 
@@ -37,8 +37,8 @@ class OptimalDecoder(Decoder):
     ----------
     X : array (N, D)
         The data.
-    encoder : Encoder
-        q(z|x_n), one Gaussian a datum.
+    encoder : AggregatePosterior
+        The posteriors q(z|x_n) of the data, one Gaussian a datum.
 
     Raises
     ------
@@ -54,15 +54,15 @@ class OptimalDecoder(Decoder):
     --------
     Two data encoded at +-1 with variance 1 give a tanh:
 
-    >>> from vaetheory import Encoder, OptimalDecoder
-    >>> f = OptimalDecoder([[-1.0], [1.0]], Encoder([[-1.0], [1.0]], [1.0]))
+    >>> from vaetheory import AggregatePosterior, OptimalDecoder
+    >>> f = OptimalDecoder([[-1.0], [1.0]], AggregatePosterior([[-1.0], [1.0]], scale=1.0))
     >>> f([[0.0]]).tolist(), f.jacobian([[0.0]]).tolist()
     ([[0.0]], [[[1.0]]])
     """
 
-    def __init__(self, X: ArrayLike, encoder: Encoder) -> None:
+    def __init__(self, X: ArrayLike, encoder: AggregatePosterior) -> None:
         self.X: Array = read_only(data_set("X", X))
-        require("encoder", encoder, Encoder)
+        require("encoder", encoder, AggregatePosterior)
         if len(encoder.loc) != len(self.X):
             raise ValueError(
                 f"encoder: expected one posterior for each of {len(self.X)} data, "
@@ -214,7 +214,7 @@ class OptimalDecoder(Decoder):
 
 
 def optimal_parameters(
-    X: ArrayLike, encoder: Encoder, likelihood: ExponentialFamily, z: ArrayLike
+    X: ArrayLike, encoder: AggregatePosterior, likelihood: ExponentialFamily, z: ArrayLike
 ) -> Array:
     """Parameters of the ELBO-optimal decoder for any exponential-family likelihood, `(..., D)`.
 
@@ -224,7 +224,7 @@ def optimal_parameters(
     ----------
     X : array (N, D)
         The data.
-    encoder : Encoder
+    encoder : AggregatePosterior
         One posterior a datum.
     likelihood : ExponentialFamily
         The parameters match its mean parameters.
@@ -242,8 +242,8 @@ def optimal_parameters(
 
     Examples
     --------
-    >>> from vaetheory import Encoder, likelihoods
-    >>> X, encoder = [[0.0], [1.0]], Encoder([[-1.0], [1.0]], [1.0])
+    >>> from vaetheory import AggregatePosterior, likelihoods
+    >>> X, encoder = [[0.0], [1.0]], AggregatePosterior([[-1.0], [1.0]], scale=1.0)
     >>> optimal_parameters(X, encoder, likelihoods.Bernoulli(), [[1.0]]).round(12).tolist()
     [[2.0]]
     """
@@ -252,7 +252,7 @@ def optimal_parameters(
             "likelihood: expected an exponential family, whose best parameters match the mean "
             f"parameters, got {type(likelihood).__name__}"
         )
-    require("encoder", encoder, Encoder)
+    require("encoder", encoder, AggregatePosterior)
     data = likelihood.check_data(data_set("X", X))
     if len(encoder.loc) != len(data):
         raise ValueError(

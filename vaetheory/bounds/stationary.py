@@ -157,7 +157,7 @@ def stationary_posterior(
     loc, cov = ascent.loc.reshape(-1, d), np.repeat(root @ np.swapaxes(root, -1, -2), size, axis=0)
     # What is to gain, and what the last rule did not know of it: square roots add.
     ascent_deficit = (np.sqrt(ascent.deficit) + np.sqrt(ascent.unknown)) ** 2
-    bound = elbo(model, flat, Posterior(loc, cov), rtol=max(rtol, 1e-12))
+    bound = elbo(model, flat, Posterior(loc, cov=cov), rtol=max(rtol, 1e-12))
     reached = ascent_deficit <= rtol * (1 + np.abs(bound.value.reshape(-1, size)).mean(axis=-1))
     # What the last rule still moved no finer rule has confirmed.
     reached[rows] = False

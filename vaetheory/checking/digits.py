@@ -15,7 +15,7 @@ from vaetheory.bounds.stationary import stationary_posterior
 from vaetheory.checking.claim import Control, Proposition
 from vaetheory.checking.comparison import Comparison
 from vaetheory.decoders import Decoder
-from vaetheory.encoders import Encoder
+from vaetheory.encoders import AggregatePosterior
 from vaetheory.evidence import log_evidence
 from vaetheory.models import LatentModel
 from vaetheory.optimal_decoder import OptimalDecoder
@@ -97,7 +97,7 @@ def digit_encoders() -> st.SearchStrategy[DigitEncoder]:
 def _slopes_at_codes(s: float) -> Array:
     """Spectral norms of the Jacobian of f* at every code: the long part, once for each s."""
     digits = load()
-    f = OptimalDecoder(digits.images, Encoder(digits.codes, [s**2, s**2]))
+    f = OptimalDecoder(digits.images, AggregatePosterior(digits.codes, scale=s))
     return np.linalg.norm(f.jacobian(digits.codes), ord=2, axis=(-2, -1))
 
 
@@ -106,7 +106,7 @@ def digit_slopes(
 ) -> Comparison:
     """Jacobian of f* at every code: below the bound; and equal to a complex-step derivative."""
     digits, s, z = load(), instance.s, np.array(instance.z)
-    encoder = Encoder(digits.codes, [s**2, s**2])
+    encoder = AggregatePosterior(digits.codes, scale=s)
     f = OptimalDecoder(digits.images, encoder)
     bound = factor * pdist(digits.images).max() * pdist(digits.codes).max() * s**power
     slopes = _slopes_at_codes(s)

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vaetheory import Encoder, OptimalDecoder, likelihoods
+from vaetheory import AggregatePosterior, OptimalDecoder, likelihoods
 from vaetheory._quadrature.gaussian import gaussian_expectation
 from vaetheory._validation import Array
 from vaetheory.checking.lattice import aggregate_expectation
@@ -17,7 +17,7 @@ from vaetheory.optimal_decoder import optimal_parameters
 
 _SIZES = 2.0 ** np.arange(-6, 3)
 _CODES = np.array([[-1.0], [0.0], [0.5], [1.5]])
-_ENCODER = Encoder(_CODES, [0.25])
+_ENCODER = AggregatePosterior(_CODES, scale=0.5)
 
 
 def _loss(X: Array, change: Callable[[Array, Array], Array]) -> tuple[float, float]:

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vaetheory import Encoder, OptimalDecoder
+from vaetheory import AggregatePosterior, OptimalDecoder
 from vaetheory._validation import Array
 from vaetheory.figures._panels import (
     BOUND,
@@ -20,7 +20,7 @@ from vaetheory.figures._panels import (
 
 def two_data(s: float) -> OptimalDecoder:
     """The optimal decoder of two data at +-1, encoded at +-1 with deviation s: tanh(z / s^2)."""
-    return OptimalDecoder([[-1.0], [1.0]], Encoder([[-1.0], [1.0]], [s**2]))
+    return OptimalDecoder([[-1.0], [1.0]], AggregatePosterior([[-1.0], [1.0]], scale=s))
 
 
 def decoder_panel(axes: Axes) -> Exponents:
@@ -55,7 +55,7 @@ def slope_panel(axes: Axes) -> Exponents:
         return np.array([np.abs(f.jacobian(z)).max() for f in decoders])
 
     two = steepest([two_data(s) for s in deviations])
-    five = steepest([OptimalDecoder(locs, Encoder(locs, [s**2])) for s in deviations])
+    five = steepest([OptimalDecoder(locs, AggregatePosterior(locs, scale=s)) for s in deviations])
     draw_bound(axes, "diam X diam m / (4 s²)", deviations, 1 / deviations**2)
     found: Exponents = {}
     gap = float(np.diff(locs[:, 0]).max())

@@ -62,7 +62,7 @@ def digit_bounds(noise: float) -> DigitBounds:
         rescaled = LatentModel(inner, model.likelihood, 2)
         inverse = np.linalg.inv(root)
         turned = inverse @ cov[0] @ inverse.T
-        q = Posterior((loc - prior.prior_loc) @ inverse.T, (turned + turned.T) / 2)
+        q = Posterior((loc - prior.prior_loc) @ inverse.T, cov=(turned + turned.T) / 2)
         bound, evidence = elbo(rescaled, X, q, rtol=1e-9), log_evidence(rescaled, X, rtol=1e-8)
         found = (bound.value, bound.error, evidence.value, evidence.error)
         rows.append([float(v.mean()) for v in found])

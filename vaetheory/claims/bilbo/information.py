@@ -18,7 +18,7 @@ from vaetheory.checking.comparison import Comparison
 from vaetheory.checking.lattice import aggregate_expectation
 from vaetheory.checking.strategies import Covariance, Vector
 from vaetheory.claims.bilbo.scenes import Batch, batches
-from vaetheory.encoders import Encoder
+from vaetheory.encoders import AggregatePosterior
 from vaetheory.rounding import gamma
 
 # 6d ---------------------------------------------------------------------------------------------
@@ -117,7 +117,7 @@ def information_is_split(
     bounds = {f: bilbo(np.zeros(count), batch.means, batch.deviations, f) for f in FORMS}
     for form in FORMS:
         bound = bounds[divergence_form or form]
-        fitted = Encoder(bound.prior_loc[None], bound.prior_cov)
+        fitted = AggregatePosterior(bound.prior_loc[None], cov=bound.prior_cov)
         value, error, size = _divergence(*((fitted, encoder) if reverse else (encoder, fitted)))
         scale = bounds[form].information + size + d
         error += gamma(100 * d) * scale * float(np.linalg.cond(bound.prior_cov))
@@ -135,7 +135,7 @@ def information_is_split(
     return Comparison.all_of(*parts)
 
 
-def mutual_information(encoder: Encoder) -> tuple[float, float]:
+def mutual_information(encoder: AggregatePosterior) -> tuple[float, float]:
     """I_q(x; z) of a finite data set by Gauss-Hermite and finer rules, and its error."""
     count = len(encoder.loc)
 
@@ -153,12 +153,12 @@ def mutual_information(encoder: Encoder) -> tuple[float, float]:
 def mixture_information(batch: Batch) -> tuple[tuple[float, float], tuple[float, float]]:
     """I_q(x; z) and KL(q(z) || the full form's Gaussian), each with its error."""
     bound = bilbo(np.zeros(len(batch.loc)), batch.means, batch.deviations, "full")
-    fitted = Encoder(bound.prior_loc[None], bound.prior_cov)
+    fitted = AggregatePosterior(bound.prior_loc[None], cov=bound.prior_cov)
     value, error, _ = _divergence(batch.encoder, fitted)
     return mutual_information(batch.encoder), (value, error)
 
 
-def _divergence(one: Encoder, other: Encoder) -> tuple[float, float, float]:
+def _divergence(one: AggregatePosterior, other: AggregatePosterior) -> tuple[float, float, float]:
     """KL between two aggregate posteriors by a lattice over the first, its error and its size."""
     return aggregate_expectation(
         lambda z: one.aggregate_log_prob(z) - other.aggregate_log_prob(z), one
@@ -203,7 +203,7 @@ def gaussian_information(
         _gaussians.entropy(cov) + _gaussians.entropy(code_cov) - _gaussians.entropy(joint)
     )
     if finite:
-        encoder = Encoder(codes, deviations**2)
+        encoder = AggregatePosterior(codes, scale=deviations)
         entropy = float(_gaussians.entropy(np.diag(deviations**2)))
         mixed, *_ = aggregate_expectation(lambda z: -encoder.aggregate_log_prob(z), encoder)
         mutual = mixed - entropy

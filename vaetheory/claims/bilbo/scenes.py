@@ -16,7 +16,7 @@ from vaetheory.checking.lattice import lattice_integral
 from vaetheory.checking.scenes import curves, surfaces
 from vaetheory.checking.strategies import Vector
 from vaetheory.decoders import Decoder
-from vaetheory.encoders import Encoder, Posterior
+from vaetheory.encoders import AggregatePosterior, Posterior
 from vaetheory.likelihoods import Likelihood
 from vaetheory.models import LatentModel
 from vaetheory.rounding import gamma
@@ -40,9 +40,9 @@ class Batch:
         return np.array(self.scale)
 
     @property
-    def encoder(self) -> Encoder:
+    def encoder(self) -> AggregatePosterior:
         """The posteriors, and their aggregate."""
-        return Encoder(self.means, self.deviations**2)
+        return AggregatePosterior(self.means, scale=self.deviations)
 
 
 @st.composite
@@ -90,7 +90,7 @@ class ModelBatch:
         """The batch's posteriors in the same latents."""
         inverse = np.linalg.inv(np.linalg.cholesky(cov))
         turned = inverse @ np.diag(self.batch.deviations**2) @ inverse.T
-        return Posterior((self.batch.means - loc) @ inverse.T, (turned + turned.T) / 2)
+        return Posterior((self.batch.means - loc) @ inverse.T, cov=(turned + turned.T) / 2)
 
     def log_likelihoods(self, z: Array) -> Array:
         """Log likelihood of every datum at every point, `(M, d) -> (M, B)`."""

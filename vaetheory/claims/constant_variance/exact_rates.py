@@ -54,7 +54,7 @@ def exact_penalties(decoder: Decoder, Z: Array, scales: Array) -> tuple[Array, A
     values, errors = [], []
     for scale in scales:
         model = LatentModel(decoder, likelihoods.Gaussian(scale=float(scale)), Z.shape[-1])
-        start = Posterior(Z, np.linalg.inv(metrics / scale**2 + np.eye(Z.shape[-1])))
+        start = Posterior(Z, cov=np.linalg.inv(metrics / scale**2 + np.eye(Z.shape[-1])))
         found = exact_penalty(model, X, start=start)
         values.append(found.value)
         errors.append(found.error)
@@ -206,7 +206,7 @@ def linear_is_free(
     lost, error = found.value, found.error
     if any_constant:
         covs = np.broadcast_to(np.eye(model.latent_dim), found.free.cov.shape)
-        other = elbo(model, X, Posterior(found.free.loc, covs))
+        other = elbo(model, X, Posterior(found.free.loc, cov=covs))
         lost = float((found.free.value - other.value).mean())
         error = float((found.free.error + other.error).mean())
     size = 1 + float(np.abs(found.free.value).max())

@@ -129,7 +129,7 @@ def penalty_identity(
 
     def mean_elbo(cov: Array) -> float:
         covs = np.broadcast_to(cov, A.shape)
-        return float(weights @ second_order_elbo(model, X, Posterior(modes, covs)))
+        return float(weights @ second_order_elbo(model, X, Posterior(modes, cov=covs)))
 
     free, constant = mean_elbo(np.linalg.inv(A)), mean_elbo(best(A, weights))
     found = constant_variance_penalty(A, weights)

@@ -125,8 +125,8 @@ class Family:
         A = mode_hessians(model, X, modes)
         found = constant_variance_penalty(A)
         shared = np.broadcast_to(found.cov, A.shape)
-        free = second_order_elbo(model, X, Posterior(modes, np.linalg.inv(A)))
-        constant = second_order_elbo(model, X, Posterior(modes, shared))
+        free = second_order_elbo(model, X, Posterior(modes, cov=np.linalg.inv(A)))
+        constant = second_order_elbo(model, X, Posterior(modes, cov=shared))
         size = 2 + float(np.abs(free).max() + np.abs(constant).max())
         return (
             float(free.mean()),

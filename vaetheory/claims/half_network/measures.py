@@ -94,7 +94,7 @@ def _bounds(instance: HeldOut) -> _Bounds:
     model = density.latent_model()
     loc, scale = density.encode(X)
     # The model's latent has the prior N(0, I): the posterior is rescaled with it.
-    posterior = Posterior(loc / density.prior_scale, (scale / density.prior_scale) ** 2)
+    posterior = Posterior(loc / density.prior_scale, scale=scale / density.prior_scale)
     bound, evidence = elbo(model, X, posterior, rtol=1e-9), log_evidence(model, X, rtol=1e-8)
 
     def powers(z: Array, rows: Array) -> Array:

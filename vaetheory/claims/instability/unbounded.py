@@ -125,7 +125,7 @@ def manifold_growth(scene: ManifoldScene, *, slope: str = "D - d") -> Comparison
     values, errors, parts = [], [], []
     for scale in scales:
         model = LatentModel(decoder, likelihoods.Gaussian(scale=float(scale)), d)
-        posterior = Posterior(z, np.linalg.inv(metric / scale**2 + np.eye(d)))
+        posterior = Posterior(z, cov=np.linalg.inv(metric / scale**2 + np.eye(d)))
         found = elbo(model, X, posterior)
         values.append(float(found.value.mean()))
         errors.append(float(found.error.mean()))
@@ -201,7 +201,9 @@ def memory_values(scene: MemoryScene) -> tuple[Array, Array, Array, list[Posteri
             return float(weights @ square / (2 * scale**2) + np.exp(2 * log_s) / 2 - log_s)
 
         found = minimize_scalar(loss, bounds=(start - 1, start + 1), method="bounded")
-        posterior = Posterior(np.array([[1.0], [-1.0]]), np.full((2, 1, 1), np.exp(2 * found.x)))
+        posterior = Posterior(
+            np.array([[1.0], [-1.0]]), cov=np.full((2, 1, 1), np.exp(2 * found.x))
+        )
         model = LatentModel(scene.decoder, likelihoods.Gaussian(scale=float(scale)), 1)
         value = elbo(model, X, posterior)
         values.append(float(value.value.mean()))
@@ -279,9 +281,9 @@ def full_is_bounded(scene: FullScene, *, slope: float = 0.0, correlated: bool = 
         # Principal components: W W^T + sigma^2 I is the covariance.
         weight = vectors * np.sqrt(values - scale**2)
         loc, width = X @ weight / values, np.diag(scale**2 / values)
-        found = _linear_elbo(weight, scale, X, Posterior(loc, width))
+        found = _linear_elbo(weight, scale, X, Posterior(loc, cov=width))
         other = _linear_elbo(
-            np.array(scene.weight), scale, X, Posterior(loc + np.array(scene.loc), width)
+            np.array(scene.weight), scale, X, Posterior(loc + np.array(scene.loc), cov=width)
         )
         limit = most - slope * np.log(scale)
         parts += [

@@ -96,7 +96,7 @@ def wavy_bounds(draw: DrawFn) -> WavyBound:
 
 @lru_cache(maxsize=64)
 def _wavy(scene: WavyBound) -> Integral:
-    posterior = Posterior(np.array(scene.loc), np.diag(scene.variances))
+    posterior = Posterior(np.array(scene.loc), cov=np.diag(scene.variances))
     return elbo(scene.model, np.array([scene.x]), posterior, rtol=scene.rtol)
 
 
@@ -166,13 +166,13 @@ def displaced(draw: DrawFn) -> FarBound:
 
 @lru_cache(maxsize=64)
 def _far(scene: FarBound) -> Integral:
-    posterior = Posterior(np.array([scene.loc]), np.array([[scene.variance]]))
+    posterior = Posterior(np.array([scene.loc]), cov=np.array([[scene.variance]]))
     return elbo(scene.model, np.array([scene.x]), posterior)
 
 
 @lru_cache(maxsize=64)
 def _far_divergence(scene: FarBound) -> Integral:
-    posterior = Posterior(np.array([[scene.loc]]), np.array([[[scene.variance]]]))
+    posterior = Posterior(np.array([[scene.loc]]), cov=np.array([[[scene.variance]]]))
     found = posterior_kl(scene.model, np.array([[scene.x]]), posterior)
     return found.reshape(())
 
@@ -257,7 +257,7 @@ def counts(draw: DrawFn) -> Counts:
 
 @lru_cache(maxsize=64)
 def _stationary(scene: Counts) -> StationaryPosterior:
-    start = Posterior(np.array([scene.loc]), np.array([[scene.variance]]))
+    start = Posterior(np.array([scene.loc]), cov=np.array([[scene.variance]]))
     return stationary_posterior(scene.model, np.array([scene.x]), start=start, rtol=scene.rtol)
 
 

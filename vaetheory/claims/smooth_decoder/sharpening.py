@@ -11,7 +11,7 @@ from hypothesis.strategies import DrawFn
 
 from vaetheory.checking import strategies
 from vaetheory.checking.comparison import Comparison
-from vaetheory.encoders import Encoder
+from vaetheory.encoders import AggregatePosterior
 from vaetheory.optimal_decoder import OptimalDecoder
 from vaetheory.rounding import EPS, gamma
 
@@ -56,7 +56,7 @@ def decoder_sharpens(
 
     values, slopes = [], []
     for s in _SCALES:
-        f = OptimalDecoder(x[:, None], Encoder(m[:, None], [s**2]))
+        f = OptimalDecoder(x[:, None], AggregatePosterior(m[:, None], scale=s))
         values.append(f([[place]])[0, 0])
         slopes.append(f.jacobian([[middle]])[0, 0, 0])
     slope = np.array(slopes)

@@ -83,4 +83,4 @@ def evidence_decomposition(
 def deviations_for_variances(scene: ModelScene) -> Posterior:
     """The bug of passing standard deviations where variances belong."""
     roots = tuple(np.sqrt(v) for v in scene.cov.variances)
-    return Posterior(np.array(scene.loc), Covariance(roots, scene.cov.angles).matrix)
+    return Posterior(np.array(scene.loc), cov=Covariance(roots, scene.cov.angles).matrix)

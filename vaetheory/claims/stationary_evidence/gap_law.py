@@ -114,7 +114,7 @@ def measured_gaps(decoder: Decoder, z: Array, scales: Array) -> tuple[Array, Arr
         # The branch of the ELBO that the law speaks of starts at z itself.
         metric = decoder.jacobian(z).T @ decoder.jacobian(z)
         width = np.linalg.inv(metric / scale**2 + np.eye(len(z)))
-        best = stationary_posterior(model, x, start=Posterior(z, width))
+        best = stationary_posterior(model, x, start=Posterior(z, cov=width))
         gaps.append(float(evidence.value) - float(best.value))
         errors.append(float(evidence.error) + float(best.error))
     return np.array(gaps), np.array(errors)
@@ -228,7 +228,7 @@ def fold_gaps(z0: float, scales: Array) -> tuple[Array, Array]:
         evidence = log_evidence(model, x, rtol=1e-13)
         # One mode or the other, or a broad Gaussian over both.
         starts = [(z, (scale / (2 * z)) ** 2), (-z, (scale / (2 * z)) ** 2), (0 * z, z**2)]
-        tried = [stationary_posterior(model, x, start=Posterior(m, s)) for m, s in starts]
+        tried = [stationary_posterior(model, x, start=Posterior(m, cov=s)) for m, s in starts]
         best = max(tried, key=lambda q: float(q.value))
         gaps.append(float(evidence.value) - float(best.value))
         errors.append(float(evidence.error) + float(best.error))
