@@ -199,9 +199,10 @@ def compared(k, *, factor=1.0, power=2):
 
 
 def test_wrong_versions_are_the_check_with_keywords_changed():
-    half, other = wrong(compared, {"half": {"factor": 0.5}, "another check": never_positive})
-    assert half.name == "half" and half.check(2).residual == 2.0, "the keyword was not changed"
-    assert other.check is never_positive, "a check in place of keywords is taken as it is"
+    half, other = wrong(compared, {"half": {"factor": 0.5}, "another check": cube_is_nonnegative})
+    assert half.name == "half", "the name was lost"
+    assert half.check(2).residual == 2.0, "the keyword was not changed"
+    assert other.check is cube_is_nonnegative, "a check in place of keywords is taken as it is"
 
 
 @pytest.mark.parametrize(
