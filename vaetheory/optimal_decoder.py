@@ -78,6 +78,11 @@ class OptimalDecoder(Decoder):
         self._precision = representable("encoder", precision, "precisions")
         self._codes = representable("encoder", codes, "natural parameters")
 
+    @property
+    def latent_dim(self) -> int:
+        """Dimension d of the latent space."""
+        return self.encoder.latent_dim
+
     def __call__(self, z: ArrayLike) -> Array:
         return self._by_chunks(
             z, lambda p: self.encoder.responsibilities(p) @ self._centred + self._centre

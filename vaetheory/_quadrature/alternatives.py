@@ -16,7 +16,7 @@ from vaetheory._quadrature.gaussian import hermite_rule
 from vaetheory._quadrature.result import GAVE_UP, NOT_REACHED, REACHED, Integral
 from vaetheory._validation import Array
 from vaetheory.models import LatentModel
-from vaetheory.modes import posterior_mode
+from vaetheory.modes import highest_modes
 
 #: Gauss-Hermite orders; the second is the value, the difference its error estimate.
 _ORDERS = (16, 20)
@@ -192,7 +192,7 @@ def log_evidence(
         for i in range(0, n, size):
             some = np.s_[i : min(i + size, n)]
             here = data[some]
-            modes = posterior_mode(model, here)
+            modes = highest_modes(model, here)
             frames = frames_at(model, here, np.arange(len(here)), modes)
             found = _RULES[method](model, here, frames, rtol, max_nodes)
             value[some], error[some], nodes, gave_up = found
