@@ -299,5 +299,5 @@ class AggregatePosterior(Posterior):
         return np.exp(self.log_responsibilities(z))
 
 
-#: The former name of `AggregatePosterior`, which goes on working.
+#: Another name of `AggregatePosterior`, its former one, which goes on working.
 Encoder = AggregatePosterior

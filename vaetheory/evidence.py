@@ -19,6 +19,14 @@ from vaetheory.likelihoods import Gaussian
 from vaetheory.models import LatentModel, require_model
 from vaetheory.rounding import ULP
 
+__all__ = [
+    "Integral",
+    "linear_log_evidence",
+    "log_evidence",
+    "posterior_expectation",
+    "posterior_kl",
+]
+
 MAX_NODES = 50_000_000
 #: Share of E|h| at the outskirts of a posterior from which on nothing is known of what lies beyond.
 _MUCH = 0.01
