@@ -93,7 +93,7 @@ CALLS = {
     "flow_log_density": (lambda v: flows.flow_log_density(flows.Sinh(2), v), X),
     "Rotation": (flows.Rotation, np.array([1.0, 0.5])),
     "taylor": (lambda v: taylor(anp.sin, v, np.ones((1, 1)), 3), np.zeros((1, 1))),
-    "interval": (training.interval, np.array([1.0, 2.0])),
+    "confidence_interval": (training.confidence_interval, np.array([1.0, 2.0])),
     "Units.of": (lambda v: training.Units.of(v, "each"), X),
 }
 
@@ -331,10 +331,10 @@ def test_slopes_and_divergences_ask_for_finite_params(name):
         (lambda: training.Network(3), "sizes: expected a list"),
         (lambda: training.Experiment(3), "source: expected a Source"),
         (lambda: training.run_task(None), "task: expected a Task"),
-        (lambda: training.split("digits", 0), "source: expected a Source"),
+        (lambda: training.split_data("digits", 0), "source: expected a Source"),
         (lambda: training.Source(3, X), "name: expected a str"),
         (lambda: training.tables.table([3]), r"results\[0\]: expected a result of run_task"),
-        (lambda: training.sampled(3, X, draws=3, rng=None), "density: expected a Density"),
+        (lambda: training.sampled_measures(3, X, draws=3, rng=None), "density: expected a Density"),
         (lambda: training.lattice_evidence(3, X), "density: expected a Density"),
     ],
 )

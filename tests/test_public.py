@@ -16,7 +16,7 @@ import vaetheory
 sys.path.insert(0, str(Path(__file__).parents[1] / "docs"))
 import generate
 
-#: Former paths, which only say where their names are now.
+#: Former modules, which only say where their names are now.
 FORMER = {
     "vaetheory.objectives": ("bilbo", "BatchBound"),
     "vaetheory.stationary": ("stationary_posterior", "StationaryPosterior"),
@@ -26,6 +26,9 @@ FORMER = {
     "vaetheory.claims.strategies": ("vectors",),
     "vaetheory.claims.rates": ("power_law",),
 }
+
+#: Modules with former names of their own.
+RENAMED = {"vaetheory.training": ("interval", "read", "sampled", "split")}
 
 #: Packages of content, of which the registries of claims, figures and commands are the way in.
 CONTENT = (
@@ -102,9 +105,9 @@ def test_what_is_documented_has_a_docstring(name):
         assert len(text) > 10, f"{name}.{listed} has no docstring"
 
 
-@pytest.mark.parametrize("former", FORMER)
-def test_a_former_path_says_where_its_names_are_now(former):
-    for name in FORMER[former]:
+@pytest.mark.parametrize("former", FORMER | RENAMED)
+def test_a_former_name_says_what_it_is_called_now(former):
+    for name in (FORMER | RENAMED)[former]:
         with pytest.warns(DeprecationWarning, match=rf"{former}.{name} is vaetheory\.") as caught:
             found = getattr(import_module(former), name)
         assert len(caught) == 1, f"{len(caught)} warnings for one name"
@@ -122,3 +125,21 @@ def test_a_former_path_can_be_imported_from():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_every_tolerance_is_in_the_table_of_tolerances():
+    page = (Path(generate.__file__).parent / "numerics.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`[^|]+`) \| (\S+) \|", page.split("## What each tolerance")[1], re.M)
+    told = {
+        name.rpartition(".")[2]: float(default)
+        for names, default in rows
+        for name in re.findall(r"`([\w.]+)`", names)
+    }
+    found = {}
+    for name in generate.MODULES:
+        module = import_module(name)
+        for listed in generate.public(module):
+            value = getattr(module, listed)
+            if inspect.isfunction(value) and "rtol" in inspect.signature(value).parameters:
+                found[listed] = inspect.signature(value).parameters["rtol"].default
+    assert told == found, f"docs/numerics.md has {told}, the functions have {found}"

@@ -68,7 +68,7 @@ VALUES = {
     "covariance": lambda: likelihoods.Gaussian(cov=[[1.0, 0.5], [0.5, 2.0]]),
     "TanhNetwork": lambda: decoders.TanhNetwork([[[1.0]], [[2.0]]], [[0.0], [0.5]]),
     "Source": lambda: training.Source("line", DATA),
-    "Split": lambda: training.split(training.Source("line", DATA), seed=0),
+    "Split": lambda: training.split_data(training.Source("line", DATA), seed=0),
     "Units": lambda: training.Units.of(DATA, "each"),
     "Vae": _vae,
     "Density": lambda: training.density_of(_vae(), _vae().initial(0), DATA, seed=0),

@@ -1,4 +1,4 @@
-"""Former paths of modules, which go on working for a release and say where their names are now."""
+"""Former names, which go on working for a release and say what they are called now."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ def names_of(former: str, *homes: str, **renamed: str) -> Callable[[str], Any]:
     former : str
         The module's own path, which is no longer the place of anything.
     homes : str
-        The modules that are asked in turn.
+        The modules that are asked in turn; with none only the renamed ones are there.
     renamed : str
-        Former names, each with its present one in the first of the homes.
+        Former names, each with its present one in one of the homes or, with none, in the module.
     """
 
     def __getattr__(name: str) -> Any:
         present = renamed.get(name, name)
         # Python and its tools ask every module for names of the form __name__.
-        for home in () if name.startswith("__") else homes:
+        for home in () if name.startswith("__") else homes or (former,):
             module = import_module(home)
-            if hasattr(module, present):
+            if present in vars(module):
                 warnings.warn(
-                    f"{former}.{name} is {home}.{present} now; the former path goes away in the "
+                    f"{former}.{name} is {home}.{present} now; the former name goes away in the "
                     "next release",
                     DeprecationWarning,
                     stacklevel=2,

@@ -59,7 +59,7 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the experiment, one line a result, and print the table."""
-    from vaetheory.training import SOURCES, Experiment, Settings, read, run_experiment, tables
+    from vaetheory.training import SOURCES, Experiment, Settings, read_data, run_experiment, tables
 
     known = options.data in SOURCES
     if not known and not Path(options.data).is_file():
@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
             f"--data: expected one of {', '.join(SOURCES)}, or a file that exists, got "
             f"{options.data}"
         )
-    source = SOURCES[options.data]() if known else read(options.data)
+    source = SOURCES[options.data]() if known else read_data(options.data)
     settings = Settings(
         latent_dim=options.latent_dim, units=options.ends or source.units, pooled=options.pooled
     )

@@ -77,7 +77,7 @@ class Split(ByValue):
         return Split(self.train * factor, self.validation * factor, self.test * factor)
 
 
-def split(source: Source, seed: int) -> Split:
+def split_data(source: Source, seed: int) -> Split:
     """Dequantise and split at random: 70, 10 and 20 of 100.
 
     Raises
@@ -87,7 +87,7 @@ def split(source: Source, seed: int) -> Split:
 
     Examples
     --------
-    >>> found = split(Source("line", np.arange(20.0)[:, None]), seed=0)
+    >>> found = split_data(Source("line", np.arange(20.0)[:, None]), seed=0)
     >>> len(found.train), len(found.validation), len(found.test)
     (14, 2, 4)
     """

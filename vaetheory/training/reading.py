@@ -16,7 +16,7 @@ from vaetheory.training.data import UNITS, Source
 _NAMES = ("X", "x", "data")
 
 
-def read(path: str | os.PathLike[str], *, units: str = "pooled") -> Source:
+def read_data(path: str | os.PathLike[str], *, units: str = "pooled") -> Source:
     """Read a data set, recognised by its first bytes and not by its name.
 
     A datum is a row, and any further axes of it are flattened. Bytes (unsigned, 8 bits) are taken
@@ -55,7 +55,7 @@ def read(path: str | os.PathLike[str], *, units: str = "pooled") -> Source:
     >>> with TemporaryDirectory() as folder:
     ...     path = Path(folder) / "numbers.npy"
     ...     np.save(path, np.arange(60.0).reshape(30, 2))
-    ...     read(path).X.shape
+    ...     read_data(path).X.shape
     (30, 2)
     """
     if not isinstance(path, str | os.PathLike):

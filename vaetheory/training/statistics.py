@@ -29,7 +29,9 @@ class Interval(ByValue):
     count: int
 
 
-def interval(values: ArrayLike, *, level: float = 0.95, overlap: float = 0.0) -> Interval:
+def confidence_interval(
+    values: ArrayLike, *, level: float = 0.95, overlap: float = 0.0
+) -> Interval:
     """Student's interval of the expectation of independent values; of one value it is infinite.
 
     Parameters
@@ -49,7 +51,7 @@ def interval(values: ArrayLike, *, level: float = 0.95, overlap: float = 0.0) ->
 
     Examples
     --------
-    >>> found = interval([1.0, 2.0, 3.0])
+    >>> found = confidence_interval([1.0, 2.0, 3.0])
     >>> round(found.mean, 6), round(found.low, 6), round(found.high, 6)
     (2.0, -0.484138, 4.484138)
     """

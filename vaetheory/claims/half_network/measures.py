@@ -27,11 +27,11 @@ from vaetheory.training import (
     Interval,
     Settings,
     Source,
-    interval,
+    confidence_interval,
     lattice_evidence,
     run_experiment,
-    sampled,
-    split,
+    sampled_measures,
+    split_data,
     tables,
 )
 from vaetheory.training.density import Density
@@ -69,7 +69,7 @@ _QUICK = Settings(hidden=(32,), batch=64, epochs=30, every=40, patience=4, rate=
 
 @lru_cache(maxsize=32)
 def _trained(instance: HeldOut) -> tuple[Density, Array]:
-    data = split(_some_digits(), instance.seed)
+    data = split_data(_some_digits(), instance.seed)
     vae = _QUICK.model(OBJECTIVES[instance.objective], data.train, 1.0)
     run = train(vae, data, _QUICK, seed=instance.seed)
     return density_of(vae, run.best, data.train, seed=instance.seed), data.test[:_HELD_OUT]
@@ -130,7 +130,9 @@ def bounds_in_order(
     """Every held-out datum: evidence by two routes, importance-weighted bound, ELBO."""
     (density, X), found = _trained(instance), _bounds(instance)
     rng = np.random.default_rng([instance.seed, 9])
-    repeats = [sampled(density, X, draws=_DRAWS, rng=rng).importance for _ in range(_REPEATS)]
+    repeats = [
+        sampled_measures(density, X, draws=_DRAWS, rng=rng).importance for _ in range(_REPEATS)
+    ]
     importance = np.mean(repeats, axis=0)
     scale = np.abs(found.evidence) + X.shape[1]
     deviation = mean_deviation(found.moments, _DRAWS * _REPEATS)
@@ -215,7 +217,7 @@ def paired_coverage(
     """
     n = scene.seeds
     probe = np.where(np.arange(n) == 0, 1.0, 0.0)
-    found: Interval = interval(probe, level=level)
+    found: Interval = confidence_interval(probe, level=level)
     factor = (found.high - found.low) / 2 / probe.std(ddof=ddof)
     cross = 2 * scene.correlation * scene.first * scene.second
     variance = scene.first**2 + scene.second**2 - cross
