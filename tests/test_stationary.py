@@ -118,6 +118,8 @@ def test_no_neighbour_of_a_stationary_posterior_has_a_higher_elbo(name, d, struc
         off_diagonal = q.cov * (1 - np.eye(d))
         assert (off_diagonal == 0).all(), f"a diagonal posterior has covariance {q.cov}"
     own = elbo(model, X, Posterior(q.loc, cov=q.cov))
+    assert np.array_equal(q.elbo, q.value), "the ELBO has two values"
+    assert np.array_equal(q.reached, q.status == "reached"), "reached and status contradict"
     off = np.abs(own.value - q.value)
     assert (off <= own.error + q.error).all(), f"the stated value is off the ELBO by {off}"
     for what, near in neighbours(q, structure):

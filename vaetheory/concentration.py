@@ -61,7 +61,9 @@ def counting() -> Iterator[Comparisons]:
 
 
 def mean_deviation(central_moments: ArrayLike, count: int, *, level: float = LEVEL) -> Array:
-    """Bound on |mean of `count` independent draws - expectation|, exceeded with `level` at most.
+    """Bound on how far the mean of `count` independent draws is from its expectation.
+
+    It is exceeded with probability `level` at most.
 
     Parameters
     ----------
@@ -87,7 +89,7 @@ def mean_deviation(central_moments: ArrayLike, count: int, *, level: float = LEV
 
     Notes
     -----
-    Markov: P(|mean - E| >= t) <= E|mean - E|^(2k) / t^(2k), least over k = 1, ..., p. The moments
+    Markov: `P(|mean - E| >= t) <= E|mean - E|^(2k) / t^(2k)`, least over k = 1, ..., p. The moments
     of a sum of two independent parts are a binomial convolution of theirs, so those of `count`
     draws come by repeated doubling. Odd moments enter by absolute value; then all terms are
     positive, nothing cancels, and the sum is an upper bound.

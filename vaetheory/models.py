@@ -88,6 +88,7 @@ class LatentModel(ByValue):
     def __init__(
         self, decoder: Decoder | Function, likelihood: Likelihood, latent_dim: int | None = None
     ) -> None:
+        made = as_decoder(decoder)
         d = _dimension(decoder, latent_dim)
         if not isinstance(likelihood, Likelihood):
             raise ValueError(
@@ -97,7 +98,7 @@ class LatentModel(ByValue):
         if likelihood.no_metric is not None:
             raise NoMetricError(likelihood.no_metric)
         for name, value in (
-            ("decoder", as_decoder(decoder)),
+            ("decoder", made),
             ("likelihood", likelihood),
             ("latent_dim", d),
         ):
