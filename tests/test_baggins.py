@@ -11,8 +11,8 @@ from mpmath import mp, mpf
 
 from vaetheory import LatentModel, baggins, bilbo, decoders, likelihoods, log_evidence
 from vaetheory.bounds import profile_likelihood
-from vaetheory.claims.baggins.presumed_noise import BoundScene, noisy_evidence
-from vaetheory.claims.bilbo.scenes import Batch
+from vaetheory.checking.batches import Batch
+from vaetheory.claims.baggins.noisy_evidence import BoundScene, noisy_evidence
 from vaetheory.rounding import EPS, gamma
 
 SHAPES = [(2, 1), (2, 3), (5, 2), (3, 3), (40, 2)]

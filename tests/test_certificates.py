@@ -44,7 +44,7 @@ def test_a_fold_is_the_square_and_no_other_even_decoder():
 
 def test_the_box_in_the_words_of_3f_is_the_box_that_is_proved(monkeypatch, made):
     """It said a quarter of sigma / |f'|, more than the rounded box that was proved."""
-    from vaetheory.certify.propositions import gap_range
+    from vaetheory.certify.propositions.stationary_evidence import gap_range
 
     seen = []
     right = gap_range.krawczyk

@@ -376,7 +376,7 @@ def test_a_box_without_a_stationary_point_is_not_proved():
 
 
 def test_the_gap_over_a_range_agrees_with_gaps_at_points():
-    from vaetheory.certify.propositions.gap_range import GAP_RANGE
+    from vaetheory.certify.propositions.stationary_evidence.gap_range import GAP_RANGE
 
     inputs = {"f": [["0", "0"], ["1", "0"], ["0", "0.5"]], "z0": "1", "sigma_0": "0.05"}
     ratio = GAP_RANGE.prove(Prover(), inputs, {"pieces": "12"})["ratio"]
@@ -391,7 +391,7 @@ def test_the_gap_over_a_range_agrees_with_gaps_at_points():
 
 
 def test_the_flow_remainder_agrees_with_evidences():
-    from vaetheory.certify.propositions.flow_remainder import REMAINDER
+    from vaetheory.certify.propositions.flow_limit import REMAINDER
 
     proved = REMAINDER.prove(Prover(), REMAINDER.instances[0], {})
     for scale in ("0.05", "0.01"):

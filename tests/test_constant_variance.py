@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from vaetheory import LatentModel, Posterior, decoders, elbo, likelihoods, stationary_posterior
 from vaetheory.checking import strategies
 from vaetheory.checking.rates import extrapolate
-from vaetheory.claims.constant_variance.exact_rates import exact_penalties, second_order_penalties
+from vaetheory.claims.constant_variance.ladders import exact_penalties, second_order_penalties
 from vaetheory.constant_variance import (
     constant_variance_penalty,
     exact_penalty,

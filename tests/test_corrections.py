@@ -16,9 +16,12 @@ from vaetheory import (
 )
 from vaetheory.checking.scenes import ModelScene
 from vaetheory.checking.strategies import Covariance
+from vaetheory.claims.half_network.scale import ScaledRun, scale_equivariance
 from vaetheory.claims.half_network.scenes import TinyRun
-from vaetheory.claims.half_network.training import ScaledRun, scale_equivariance
-from vaetheory.claims.stationary_evidence import laplace_is_second_order, moving_expansion_point
+from vaetheory.claims.stationary_evidence.laplace import (
+    laplace_is_second_order,
+    moving_expansion_point,
+)
 from vaetheory.encoders import Posterior
 
 

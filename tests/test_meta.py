@@ -12,7 +12,7 @@ import pytest
 from noticing import assert_noticed, count_prior, scale_result
 
 from vaetheory import _gaussians
-from vaetheory.claims import optimal_decoder
+from vaetheory.claims.optimal_decoder import exponential_families
 from vaetheory.claims.stationary_evidence import gap_law, linear_gaussian
 from vaetheory.encoders import AggregatePosterior
 from vaetheory.likelihoods import Bernoulli, Categorical, Gamma, Gaussian, Poisson
@@ -60,7 +60,7 @@ def test_a_fit_that_is_slightly_off(monkeypatch, family):
     assert_noticed(
         "1c",
         bug=f"{family.__name__} parameters off by 1e-4",
-        instances=optimal_decoder.family_scenes((family.__name__,)),
+        instances=exponential_families.family_scenes((family.__name__,)),
     )
 
 

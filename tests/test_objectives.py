@@ -10,8 +10,8 @@ from hypothesis.extra.numpy import arrays
 from mpmath import mp, mpf
 
 from vaetheory.bounds import FORMS, bilbo
+from vaetheory.checking.batches import Batch
 from vaetheory.claims.bilbo.batch_size import coefficient, moment_forms
-from vaetheory.claims.bilbo.scenes import Batch
 from vaetheory.rounding import gamma
 
 SHAPES = [(1, 1), (1, 3), (2, 1), (5, 2), (3, 3), (2, 4), (40, 3)]

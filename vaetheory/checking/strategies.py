@@ -1,8 +1,8 @@
 """Hypothesis strategies for small readable instances.
 
 Every number is a small integer over a small denominator, so that a counterexample shrinks to one
-that can be worked by hand, and what is drawn does not depend on which modules happen to be
-loaded. Matrices are drawn by their spectrum.
+that can be worked out by hand, and the draws do not depend on which modules are loaded. Matrices
+are drawn by their spectrum.
 """
 
 from __future__ import annotations

@@ -16,16 +16,16 @@ from vaetheory._gaussians import LOG_2PI
 from vaetheory._plotting import DASHES, MARKERS
 from vaetheory._validation import Array
 from vaetheory.bounds import baggins, profile_likelihood
-from vaetheory.claims.baggins.bounded import FitScene, profile_excess
-from vaetheory.claims.baggins.curvature import FitLadder
-from vaetheory.claims.baggins.presumed_noise import (
-    BoundScene,
+from vaetheory.checking.batches import Batch
+from vaetheory.claims.baggins.bounded import profile_excess
+from vaetheory.claims.baggins.noisy_evidence import BoundScene, noisy_evidence
+from vaetheory.claims.baggins.sampled_reconstructions import (
     SampledScene,
-    noisy_evidence,
     sampled_coefficient,
     sampled_excess,
 )
-from vaetheory.claims.bilbo.scenes import Batch
+from vaetheory.claims.baggins.scenes import FitScene
+from vaetheory.claims.baggins.stable_step import FitLadder
 from vaetheory.figures._panels import (
     BOUND,
     Exponents,

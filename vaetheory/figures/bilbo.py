@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 
 from vaetheory import decoders, likelihoods
 from vaetheory.bounds import FORMS, bilbo
+from vaetheory.checking.batches import Batch, ModelBatch, expected_log_likelihood
 from vaetheory.claims.bilbo.batch_size import SampledBatch, coefficient, mean_excess
 from vaetheory.claims.bilbo.information import mixture_information
-from vaetheory.claims.bilbo.scenes import Batch, ModelBatch, expected_log_likelihood
 from vaetheory.evidence import log_evidence
 from vaetheory.figures._panels import BOUND, Exponents, draw_panels, draw_series, style_of
 

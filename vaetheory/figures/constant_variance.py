@@ -9,19 +9,14 @@ from numpy.typing import ArrayLike
 
 from vaetheory import decoders
 from vaetheory._validation import Array
-from vaetheory.claims.constant_variance.exact_rates import (
+from vaetheory.claims.constant_variance.constant_metric import (
     curvature_coefficient,
-    exact_coefficient,
-    exact_penalties,
     isometric_coefficient,
-    second_order_penalties,
 )
-from vaetheory.claims.constant_variance.flat_coordinates import (
-    Distorted,
-    FlatScene,
-    Patch,
-    least_penalty,
-)
+from vaetheory.claims.constant_variance.coordinates import Distorted, Patch, least_penalty
+from vaetheory.claims.constant_variance.exact_correction import exact_coefficient
+from vaetheory.claims.constant_variance.flat_coordinates import FlatScene
+from vaetheory.claims.constant_variance.ladders import exact_penalties, second_order_penalties
 from vaetheory.claims.constant_variance.spherical_cap import Cap, dual_bound, least_over_degrees
 from vaetheory.constant_variance import constant_variance_penalty, log_specht_ratio
 from vaetheory.figures._panels import (

@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 
 from vaetheory._plotting import COLOURS, DASHES, MARKERS
 from vaetheory.bounds import FORMS, bilbo
+from vaetheory.checking.digit_models import digit_hessians
 from vaetheory.claims.bilbo.digits import digit_bounds
-from vaetheory.claims.constant_variance.digits import digit_exact_penalty, digit_hessians
+from vaetheory.claims.constant_variance.digits import digit_exact_penalty
 from vaetheory.constant_variance import constant_variance_penalty
 from vaetheory.figures._panels import Exponents, draw_panels
 

@@ -8,16 +8,15 @@ from matplotlib.figure import Figure
 
 from vaetheory import decoders, flows
 from vaetheory._validation import Array
-from vaetheory.claims.flow_limit.counterexamples import Kinked, kinked_divergence, roughness
+from vaetheory.claims.flow_limit.change_of_variables import half_laplacian
+from vaetheory.claims.flow_limit.diagonal_posteriors import contrast
 from vaetheory.claims.flow_limit.divergence import divergences, mean_square
-from vaetheory.claims.flow_limit.posteriors import (
-    best_posterior,
-    contrast,
-    elbo_coefficient,
-    log_det_coefficient,
-)
+from vaetheory.claims.flow_limit.manifolds import manifold_coefficient
+from vaetheory.claims.flow_limit.posterior_covariance import log_det_coefficient
+from vaetheory.claims.flow_limit.posteriors import best_posterior
+from vaetheory.claims.flow_limit.rough_densities import Kinked, kinked_divergence, roughness
 from vaetheory.claims.flow_limit.scenes import Bend, CouplingLayer, FlowScene, Linear
-from vaetheory.claims.flow_limit.smoothing import half_laplacian, manifold_coefficient
+from vaetheory.claims.flow_limit.stationary_elbo import elbo_coefficient
 from vaetheory.figures._panels import (
     Exponents,
     draw_panels,

@@ -15,23 +15,18 @@ from matplotlib.figure import Figure
 from vaetheory import decoders, likelihoods
 from vaetheory.checking.scenes import ModelScene
 from vaetheory.checking.strategies import Covariance
+from vaetheory.claims.hessian_estimator.estimators import ESTIMATORS, Seen
 from vaetheory.claims.hessian_estimator.hutchinson import DecoderPoint, bias_terms, expected_excess
-from vaetheory.claims.hessian_estimator.sampled import (
-    ESTIMATORS,
-    Sampled,
-    Seen,
-    exact_moments,
-    leading_variance,
-    total_variances,
-)
+from vaetheory.claims.hessian_estimator.sampled import Sampled, exact_moments
 from vaetheory.claims.hessian_estimator.scenes import WrittenDecoder
-from vaetheory.claims.hessian_estimator.smoothed import (
+from vaetheory.claims.hessian_estimator.smooth_functions import (
     LOG_LIKELIHOOD,
     SmoothFunction,
     by_rules,
     flat,
 )
 from vaetheory.claims.hessian_estimator.stationary import TrainedPosterior
+from vaetheory.claims.hessian_estimator.variances import leading_variance, total_variances
 from vaetheory.concentration import LEVEL, mean_deviation
 from vaetheory.figures._panels import (
     BOUND,

@@ -9,21 +9,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vaetheory._validation import Array
-from vaetheory.claims.instability.descent import StepScene, second_moment_step, step_errors
-from vaetheory.claims.instability.joint_curvature import (
-    JointScene,
+from vaetheory.claims.instability.condition_number import condition_coefficient, condition_numbers
+from vaetheory.claims.instability.descent import second_moment_step, step_errors
+from vaetheory.claims.instability.gradient_noise import (
     batch_coefficient,
     batch_spread,
-    condition_coefficient,
-    condition_numbers,
     sampling_spreads,
 )
-from vaetheory.claims.instability.unbounded import (
-    MemoryScene,
-    bounded_counterpart,
-    memory_limit,
-    memory_values,
-)
+from vaetheory.claims.instability.growth import bounded_counterpart
+from vaetheory.claims.instability.joint_scenes import JointScene
+from vaetheory.claims.instability.memorised_data import MemoryScene, memory_limit, memory_values
+from vaetheory.claims.instability.step_scenes import StepScene
 from vaetheory.figures._panels import (
     BOUND,
     Exponents,

@@ -8,12 +8,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vaetheory import AggregatePosterior, OptimalDecoder, likelihoods
+from vaetheory import likelihoods
 from vaetheory._quadrature.gaussian import gaussian_expectation
 from vaetheory._validation import Array
 from vaetheory.checking.lattice import aggregate_expectation
+from vaetheory.encoders import AggregatePosterior
 from vaetheory.figures._panels import Exponents, draw_panels, draw_series
-from vaetheory.optimal_decoder import optimal_parameters
+from vaetheory.optimal_decoder import OptimalDecoder, optimal_parameters
 
 _SIZES = 2.0 ** np.arange(-6, 3)
 _CODES = np.array([[-1.0], [0.0], [0.5], [1.5]])

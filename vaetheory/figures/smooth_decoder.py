@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vaetheory import AggregatePosterior, OptimalDecoder
 from vaetheory._validation import Array
+from vaetheory.encoders import AggregatePosterior
 from vaetheory.figures._panels import (
     BOUND,
     Exponents,
@@ -16,6 +16,7 @@ from vaetheory.figures._panels import (
     draw_series,
     style_of,
 )
+from vaetheory.optimal_decoder import OptimalDecoder
 
 
 def two_data(s: float) -> OptimalDecoder:

@@ -8,12 +8,10 @@ from matplotlib.figure import Figure
 
 from vaetheory import decoders
 from vaetheory._plotting import COLOURS
-from vaetheory.checking.digits import digit_gaps
-from vaetheory.claims.stationary_evidence.gap_law import (
-    fold_gaps,
-    measured_gaps,
-    predicted_coefficient,
-)
+from vaetheory.checking.varying_metric import gap_coefficient
+from vaetheory.claims.stationary_evidence.digits import digit_gaps
+from vaetheory.claims.stationary_evidence.fold import fold_gaps
+from vaetheory.claims.stationary_evidence.gap_law import measured_gaps
 from vaetheory.figures._panels import Exponents, draw_panels, draw_series
 
 
@@ -26,7 +24,7 @@ def gap_panel(axes: Axes) -> Exponents:
     helix = decoders.Helix(1.0, 1.0)
     at = np.array([1.0])
     cases = (
-        ("parabola, z = 1", parabola, at, predicted_coefficient(parabola, at), 2),
+        ("parabola, z = 1", parabola, at, gap_coefficient(parabola, at), 2),
         ("unit-speed helix", helix, np.array([0.0]), helix.curvature**4 / 48, 4),
     )
     for number, (name, f, z, law, power) in enumerate(cases):

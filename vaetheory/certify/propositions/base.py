@@ -1,4 +1,4 @@
-"""What a certified proposition is: exact inputs, a proof over any arithmetic, and a sentence."""
+"""Certified propositions: exact inputs, a proof over any arithmetic, and a sentence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decoders and noises that several default instances share, as text."""
+"""Decoders that several default instances share, as text."""
 
 from __future__ import annotations
 

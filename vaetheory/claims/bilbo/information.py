@@ -1,4 +1,4 @@
-"""Checks of 6d and 6e: the forms of the information term in order, and what they measure."""
+"""Checks of 6d and 6e: the order of the forms of the information term, and what they measure."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from vaetheory import _gaussians
 from vaetheory._quadrature.gaussian import gaussian_expectation
 from vaetheory._validation import Array
 from vaetheory.bounds import FORMS, bilbo
-from vaetheory.checking import strategies
-from vaetheory.checking.comparison import Comparison
+from vaetheory.checking import Comparison, Proposition, strategies, wrong
+from vaetheory.checking.batches import Batch, batches
 from vaetheory.checking.lattice import aggregate_expectation
 from vaetheory.checking.strategies import Covariance, Vector
-from vaetheory.claims.bilbo.scenes import Batch, batches
+from vaetheory.claims.bilbo.scenes import ENCODER, FINITE, FLOATING
 from vaetheory.encoders import AggregatePosterior
 from vaetheory.rounding import gamma
 
@@ -72,7 +72,7 @@ def forms_in_order(
     correlation: Callable[[Array, Array], float] = hadamard_deficit,
     sign: float = 1.0,
 ) -> Comparison:
-    """Zero-mean diagonal <= centred diagonal <= centred full, and by how much."""
+    """Check that zero-mean diagonal <= centred diagonal <= centred full, and by how much."""
     means, deviations = batch.means, batch.deviations
     values = [float(bilbo(np.zeros(len(means)), means, deviations, f).value) for f in FORMS]
     gains = [centring(means, deviations), correlation(means, deviations)]
@@ -88,6 +88,33 @@ def forms_in_order(
     )
 
 
+FORMS_IN_ORDER = Proposition(
+    label="6d",
+    title="The forms in order: each freedom of the prior tightens the bound",
+    statement=(
+        r"\mathrm{BILBO}_{\mathrm{centred}} - \mathrm{BILBO}_{\mathrm{diagonal}}"
+        r" = \tfrac12\sum_j\log\frac{s_j^2 + \mathbb E[m_j^2]}{s_j^2 + \mathrm{Var}[m_j]}"
+        r" \ge 0,\quad "
+        r"\mathrm{BILBO}_{\mathrm{full}} - \mathrm{BILBO}_{\mathrm{centred}}"
+        r" = -\tfrac12\log\det\mathrm{corr}(S + \mathrm{Cov}[m]) \ge 0"
+    ),
+    hypotheses=(ENCODER, FLOATING),
+    kind="inequality",
+    instances=ordered_batches(),
+    check=forms_in_order,
+    controls=wrong(
+        forms_in_order,
+        {
+            "the other order": {"sign": -1.0},
+            "the first order of the logarithm": {"centring": linear_gain},
+            "correlations with twice the posterior variance": {"correlation": doubled_variance},
+        },
+    ),
+    uses=("6a",),
+    figure="bilbo",
+)
+
+
 # 6e ---------------------------------------------------------------------------------------------
 
 
@@ -95,7 +122,7 @@ def forms_in_order(
 def mixtures(draw: DrawFn) -> Batch:
     """Data sets of two to four distinct means in one or two dimensions."""
     dim = draw(st.sampled_from((1, 1, 2)))
-    # Further apart, in deviations, the log responsibilities bend too sharply for Gauss-Hermite.
+    # With means further apart the log responsibilities bend too sharply for Gauss-Hermite.
     reach, scales = (4, (1.0, 0.5, 0.25)) if dim == 1 else (2, (1.0, 0.5))
     return draw(batches(dim, min_size=2, reach=reach, scales=scales, distinct=True))
 
@@ -107,7 +134,7 @@ def information_is_split(
     reverse: bool = False,
     sign: float = 1.0,
 ) -> Comparison:
-    """Information = I_q(x; z) by Gauss-Hermite + KL(q(z) || fitted Gaussian) by lattice."""
+    """Check that information = I_q(x; z) by Gauss-Hermite + KL(q(z) || fitted) by lattice."""
     encoder, count, d = batch.encoder, len(batch.loc), len(batch.scale)
     mutual_value, mutual_error = mutual_information(encoder)
     parts = [
@@ -133,6 +160,33 @@ def information_is_split(
             Comparison(max(2 * error - value, 0.0), 0.0, {}, scale),
         ]
     return Comparison.all_of(*parts)
+
+
+MIXTURE_INFORMATION = Proposition(
+    label="6e",
+    title="The information term is the mutual information and what no Gaussian prior fits",
+    statement=(
+        r"\tfrac12\log\det(I + S^{-1}\mathrm{Cov}[m]) = I_q(x; z)"
+        r" + \mathrm{KL}(q(z)\,\|\,\mathcal N(\hat\mu, \hat V)),\quad "
+        r"\text{and so for each form with its own fitted Gaussian;}\quad \mathrm{KL} > 0"
+    ),
+    hypotheses=(ENCODER, FINITE, ("two or more", r"\text{distinct means } m(x_n)")),
+    kind="identity",
+    instances=mixtures(),
+    check=information_is_split,
+    controls=wrong(
+        information_is_split,
+        {
+            "every form with the full form's Gaussian": {"divergence_form": "full"},
+            "the reverse divergence": {"reverse": True},
+            "the divergence subtracted": {"sign": -1.0},
+            "the mutual information alone": {"sign": 0.0},
+        },
+    ),
+    uses=("6a",),
+    figure="bilbo",
+    examples=10,
+)
 
 
 def mutual_information(encoder: AggregatePosterior) -> tuple[float, float]:
@@ -190,7 +244,7 @@ def linear_sources(draw: DrawFn) -> LinearSource:
 def gaussian_information(
     source: LinearSource, *, form: str = "full", finite: bool = False
 ) -> Comparison:
-    """Where q(z) is Gaussian the information is the mutual information, and the divergence zero."""
+    """Check that for Gaussian q(z) the information is the mutual information, the divergence 0."""
     weight, cov, bias = np.array(source.weight), source.cov.matrix, np.array(source.bias)
     deviations, size = np.array(source.scale), len(source.cov.variances)
     # 2 D data at +-sqrt(D) times the columns of a root have the moments of the whole source.
@@ -216,3 +270,31 @@ def gaussian_information(
         Comparison.identity(bound.information, mutual, scale=scale, rounding=rounding),
         Comparison.identity(divergence, 0.0, scale=scale, rounding=rounding),
     )
+
+
+GAUSSIAN_INFORMATION = Proposition(
+    label="6e-gaussian",
+    title="Where q(z) is Gaussian the full term is the mutual information",
+    statement=(
+        r"x \sim \mathcal N(0, \Sigma),\ m(x) = Wx + b:\quad "
+        r"\tfrac12\log\det(I + S^{-1}W\Sigma W^\top) = I_q(x; z) = H[x] + H[z] - H[x, z],"
+        r"\quad \mathrm{KL}(q(z)\,\|\,\mathcal N(\hat\mu, \hat V)) = 0"
+    ),
+    hypotheses=(
+        ENCODER,
+        ("Gaussian data", r"x \sim \mathcal N(0, \Sigma)"),
+        ("linear encoder", r"m(x) = Wx + b"),
+    ),
+    kind="identity",
+    instances=linear_sources(),
+    check=gaussian_information,
+    controls=wrong(
+        gaussian_information,
+        {
+            "the centred form": {"form": "centred"},
+            "the diagonal form": {"form": "diagonal"},
+            "a finite data set of the same moments": {"finite": True},
+        },
+    ),
+    uses=("6e",),
+)
