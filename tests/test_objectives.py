@@ -320,7 +320,7 @@ def test_training_with_it_raises_it():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (([0.0], [[1.0], [2.0]], [1.0]), r"one of each a datum, got shapes \(1,\) and \(2, 1\)"),
+        (([0.0], [[1.0], [2.0]], [1.0]), r"one of each per datum, got shapes \(1,\) and \(2, 1\)"),
         (([], np.zeros((0, 2)), [1.0, 1.0]), r"loc: expected a non-empty data set"),
         (([0.0], np.zeros((1, 0)), []), r"loc: expected a non-empty data set"),
         (([[0.0]], [[1.0]], [1.0]), "log_likelihood: expected 1 axes"),

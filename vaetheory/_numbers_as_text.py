@@ -1,12 +1,12 @@
-"""Numbers as text with digits enough that two which differ do not look the same; plain text."""
+"""Numbers as text with enough digits to distinguish different numbers; text for terminals."""
 
 from __future__ import annotations
 
-_MOST = 17  # digits that tell any two floats apart
+_MOST = 17  # digits that distinguish any two floats
 
 
 def plain(text: str, most: int = 500) -> str:
-    r"""What a file or its name says, on one line that any terminal can show.
+    r"""Text as one line of printable characters, truncated to `most`.
 
     Examples
     --------
@@ -18,7 +18,7 @@ def plain(text: str, most: int = 500) -> str:
 
 
 def apart(first: float, second: float, *, digits: int = 3) -> tuple[str, str]:
-    """Two numbers with as many digits as it takes to tell them apart, `digits` at least.
+    """Two numbers as text, with enough digits to distinguish them but at least `digits`.
 
     Examples
     --------
@@ -33,7 +33,7 @@ def apart(first: float, second: float, *, digits: int = 3) -> tuple[str, str]:
 
 
 def margin(value: float) -> str:
-    """Residual over bound, which is never rounded to 1, where a refutation begins.
+    """A ratio of residual to bound as text; it is never rounded to 1, where a refutation begins.
 
     Examples
     --------

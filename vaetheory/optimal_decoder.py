@@ -1,4 +1,4 @@
-"""The ELBO-optimal decoder in closed form, with its derivatives as cumulants."""
+"""The ELBO-optimal decoder in closed form, with its derivatives as joint cumulants."""
 
 from __future__ import annotations
 
@@ -30,25 +30,25 @@ _CHUNK = 2**21
 class OptimalDecoder(Decoder):
     """The decoder that maximises the ELBO of a data set for a fixed encoder.
 
-    f*(z) = E_{q(x|z)}[x], the mean of the data weighted by who encodes near z. It is the global
-    maximum for a Gaussian likelihood of any constant covariance, and it is analytic in z.
+    f*(z) = E_{q(x|z)}[x], the mean of the data, each weighted by its posterior density at z. It is
+    the global maximum for a Gaussian likelihood of any constant covariance, and is analytic in z.
 
     Parameters
     ----------
     X : array (N, D)
         The data.
     encoder : AggregatePosterior
-        The posteriors q(z|x_n) of the data, one Gaussian a datum.
+        The posteriors q(z|x_n) of the data, one Gaussian per datum.
 
     Raises
     ------
     ValueError
-        If `X` is empty or not `(N, D)`, or the encoder has not one posterior a datum.
+        If `X` is empty or not `(N, D)`, or the encoder does not have one posterior per datum.
 
     Notes
     -----
-    Source: claims 1a, 1b and 2a, 2b. With s = grad_z log q(z|x), each derivative of an
-    expectation under q(x|z) is a covariance with s, so the derivatives of f* are joint cumulants.
+    Source: claims 1a, 1b and 2a, 2b. Let s = grad_z log q(z|x). Each derivative of an expectation
+    under q(x|z) is a covariance with s, so the derivatives of f* are joint cumulants.
 
     Examples
     --------
@@ -126,8 +126,8 @@ class OptimalDecoder(Decoder):
         ----------
         z : array (..., d)
         allow_singular : bool
-            Return singular matrices too. No Gaussian density has one, so by default they are
-            refused.
+            Return singular matrices too. They are no covariances of a Gaussian density, so by
+            default they raise an error.
 
         Raises
         ------
@@ -144,7 +144,7 @@ class OptimalDecoder(Decoder):
                 raise ValueError(
                     "cov: expected a non-singular covariance of x given z, got eigenvalues from "
                     f"{eigenvalues[..., 0][singular].min():.3g} at z = {bad.tolist()}: the data "
-                    f"that encode there span less than {self.X.shape[1]} dimensions "
+                    f"encoded there span less than {self.X.shape[1]} dimensions "
                     "(allow_singular=True returns the matrix)"
                 )
         return matrix
@@ -152,16 +152,16 @@ class OptimalDecoder(Decoder):
     def _by_chunks(self, z: ArrayLike, rule: Callable[[Array], Array]) -> Array:
         points = vectors("z", z, self.encoder.latent_dim)
         flat = points.reshape(-1, points.shape[-1])
-        # Only the covariance forms all differences of the data; else numbers a datum are few.
+        # Only the covariance needs all differences of the data; the others need little per datum.
         wide = self.X.shape[1] if rule == self._covariance else 0
         size = max(1, _CHUNK // (self.X.shape[0] * (8 + wide)))
         with np.errstate(all="ignore"):
-            out = np.concatenate([rule(flat[i : i + size]) for i in range(0, len(flat), size)])
-        representable("z", out, "moments of the data")
-        return out.reshape(*points.shape[:-1], *out.shape[1:])
+            moments = np.concatenate([rule(flat[i : i + size]) for i in range(0, len(flat), size)])
+        representable("z", moments, "moments of the data")
+        return moments.reshape(*points.shape[:-1], *moments.shape[1:])
 
     def _scores(self, z: Array, weights: Array) -> Array:
-        """s(x_n, z) less its mean, `(M, N, d)`."""
+        """s(x_n, z) minus its mean, `(M, N, d)`."""
         scores = self._codes - np.einsum("nij,mj->mni", self._precision, z)
         return scores - np.einsum("mn,mni->mi", weights, scores)[:, None]
 
@@ -174,7 +174,7 @@ class OptimalDecoder(Decoder):
         return self._against_data(w[..., None] * self._scores(z, w))
 
     def _second_weights(self, z: Array, w: Array, s: Array) -> Array:
-        """s_j s_k less its mean, plus the derivative of s, weighted: `(M, N, d, d)`."""
+        """Weighted s_j s_k minus its mean, plus the derivative of s, `(M, N, d, d)`."""
         product = s[..., :, None] * s[..., None, :] - self._precision
         mean = np.einsum("mn,mnij->mij", w, product)
         return w[..., None, None] * (product - mean[:, None])
@@ -211,7 +211,7 @@ class OptimalDecoder(Decoder):
 
     def _covariance(self, z: Array) -> Array:
         log_weights = self.encoder.log_responsibilities(z)
-        # About the heaviest datum nothing cancels when the others' weights are tiny.
+        # Relative to the datum of greatest weight, nothing cancels if the other weights are tiny.
         away = self.X - self.X[log_weights.argmax(axis=-1)][:, None]
         w = np.exp(log_weights)
         mean = np.einsum("mn,mni->mi", w, away)
@@ -223,23 +223,23 @@ def optimal_parameters(
 ) -> Array:
     """Parameters of the ELBO-optimal decoder for any exponential-family likelihood, `(..., D)`.
 
-    They match the mean parameters: E_{p(x|params)}[T] = E_{q(x|z)}[T].
+    They satisfy E_{p(x|params)}[T] = E_{q(x|z)}[T] (matching of mean parameters).
 
     Parameters
     ----------
     X : array (N, D)
         The data.
     encoder : AggregatePosterior
-        One posterior a datum.
+        One posterior per datum.
     likelihood : ExponentialFamily
-        The parameters match its mean parameters.
+        The family whose parameters are wanted.
     z : array (..., d)
 
     Raises
     ------
     ValueError
         If the likelihood is no exponential family, the data are outside the support, or there is
-        not one posterior a datum.
+        not one posterior per datum.
 
     Notes
     -----

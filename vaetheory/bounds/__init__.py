@@ -1,8 +1,8 @@
-"""Lower bounds of the log evidence, and objectives computed from a batch.
+"""Lower bounds of the log evidence, and training objectives that are computed from a batch.
 
-The ELBO of any Gaussian posterior and the posteriors at which it is stationary, by quadrature;
-BILBO, BAGGINS and the profile likelihood, written with `autograd.numpy`, so that they can be
-trained with; what is checked is the values.
+Quadrature gives the ELBO of any Gaussian posterior, and the posteriors at which it is stationary.
+BILBO, BAGGINS and the profile likelihood are written with `autograd.numpy`, so that models can be
+trained with them; the checks of inputs look at the plain values.
 """
 
 from vaetheory.bounds.batch_information import FORMS, BatchBound, bilbo

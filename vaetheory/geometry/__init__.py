@@ -1,7 +1,7 @@
 """Riemannian geometry of decoders: metrics, curvature, geodesics and arc length.
 
-Wherever a function asks for a `metric` it takes a `LatentModel` (its pull-back metric), a
-`Decoder` (the metric J^T J), or a callable `(..., d) -> (..., d, d)`; see `as_metric`.
+A parameter `metric` can be a `LatentModel` (its pull-back metric), a `Decoder` (the metric J^T J),
+or a callable `(..., d) -> (..., d, d)`; see `as_metric`.
 """
 
 from vaetheory.geometry.curvature import (

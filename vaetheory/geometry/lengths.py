@@ -1,4 +1,4 @@
-"""Arc length of curves, and of one-dimensional latent spaces: the map that evens out a metric."""
+"""Arc length of curves, and the parametrisation of one-dimensional latent spaces by arc length."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _LARGEST_DEPTH = 40
 
 @dataclass(frozen=True, eq=False)
 class ArcLength(ByValue):
-    """A length, and an estimate of its error (QUADPACK's)."""
+    """A length, and an estimate of its error (QUADPACK's estimate plus rounding)."""
 
     value: float
     error: float
@@ -40,18 +40,18 @@ class ArcLength(ByValue):
 def arc_length(
     metric: object, curve: Callable[[Any], Any], a: float, b: float, *, rtol: float = 1e-12
 ) -> ArcLength:
-    """Length of a curve between the times `a` and `b`: integral of sqrt(g(velocity, velocity)).
+    """Length of a curve from time `a` to `b`: the integral of sqrt(g(velocity, velocity)).
 
     Parameters
     ----------
     metric : Metric, LatentModel, Decoder or callable
-        What `as_metric` takes.
+        Any argument of `as_metric`.
     curve : callable
-        Times `(T,)` to points `(T, d)`, written with `autograd.numpy`.
+        Maps times `(T,)` to points `(T, d)`; written with `autograd.numpy`.
     a, b : float
         a < b.
     rtol : float
-        Tolerance of the quadrature.
+        Relative tolerance of the quadrature.
 
     Returns
     -------
@@ -97,17 +97,17 @@ def arc_length(
 class ArcLengthParametrisation(ByValue):
     """The map between a one-dimensional latent and the arc length of its metric.
 
-    In the coordinate s the metric is the constant 1. Both directions are monotone, and exact to a
-    few units of rounding of the whole interval.
+    In the coordinate s the metric is the constant 1. Both directions are monotone, with errors of a
+    few rounding units of the whole interval.
 
     Attributes
     ----------
     lower, upper : float
         The interval of z.
     lengths : tuple of float
-        The interval of s: its end points are those of z.
+        The interval of s; its end points correspond to those of z.
     error : float
-        Estimate of the error of any arc length in it: quadrature plus rounding.
+        Estimate of the error of any arc length in the interval: quadrature plus rounding.
     """
 
     lower: float
@@ -126,12 +126,12 @@ class ArcLengthParametrisation(ByValue):
         return self._sums[panel] + _panels(self.metric, self._breaks[panel], points)
 
     def latent(self, s: ArrayLike) -> Array:
-        """The latent z at each arc length s of `lengths`, `(...)`: the inverse map."""
+        """The latent z at each arc length s in `lengths`, `(...)`: the inverse map."""
         lengths = _inside("s", s, *self.lengths)
         z = np.interp(lengths, self._sums, self._breaks)
         low, high = np.full_like(z, self.lower), np.full_like(z, self.upper)
         unit = ULP * max(abs(self.lower), abs(self.upper))
-        # Newton's steps, kept within a bracket that each of them narrows.
+        # Newton steps within a bracket, which becomes narrower with each step.
         for _ in range(100):
             excess = self.arc_length(z) - lengths
             low, high = np.where(excess <= 0, z, low), np.where(excess >= 0, z, high)
@@ -144,9 +144,9 @@ class ArcLengthParametrisation(ByValue):
         return z
 
     def decoder(self, decoder: Decoder) -> Decoder:
-        """The decoder s -> f(z(s)) with its derivatives: its metric is 1 if that of f is this one.
+        """The decoder s -> f(z(s)) with its derivatives; its metric is 1 if `metric` is that of f.
 
-        Beyond the interval z goes on linearly in s, with one continuous derivative.
+        Outside the interval z is continued linearly in s, with one continuous derivative.
         """
         return _ByArcLength(self, require("decoder", decoder, Decoder))
 
@@ -165,7 +165,7 @@ def _inside(name: str, value: ArrayLike, low: float, high: float) -> Array:
 
 
 class _ByArcLength(Decoder):
-    """A decoder of one latent dimension, re-parametrised by arc length."""
+    """A decoder with one latent dimension, parametrised by arc length."""
 
     def __init__(self, by: ArcLengthParametrisation, decoder: Decoder) -> None:
         self.by, self.inner = by, decoder
@@ -194,7 +194,7 @@ class _ByArcLength(Decoder):
 
 
 def _panels(metric: Metric, left: Array, right: Array) -> Array:
-    """Integral of sqrt(g) over each panel by Gauss and Legendre's rule."""
+    """Integral of sqrt(g) over each panel by the Gauss-Legendre rule."""
     half = (right - left) / 2
     nodes = left[..., None] + half[..., None] * (1 + _NODES)
     speed = np.sqrt(metric(nodes[..., None])[..., 0, 0])
@@ -209,7 +209,7 @@ def arc_length_parametrisation(
     Parameters
     ----------
     metric : Metric, LatentModel, Decoder or callable
-        What `as_metric` takes, of latent dimension 1.
+        Any argument of `as_metric`, with latent dimension 1.
     lower, upper : float
         The interval, lower < upper.
     origin : float, optional
@@ -223,8 +223,8 @@ def arc_length_parametrisation(
     Raises
     ------
     ValueError
-        If lower >= upper, the origin is outside, or the metric is not positive in the interval,
-        or so rough that no panels resolve it.
+        If lower >= upper, the origin is outside, or the metric is not positive in the interval or
+        too rough to be resolved.
 
     Notes
     -----
@@ -247,11 +247,11 @@ def arc_length_parametrisation(
     for _ in range(_LARGEST_DEPTH):
         left, right = breaks[:-1], breaks[1:]
         middle = (left + right) / 2
-        # The rule's nodes avoid the breaks: that the metric has no zero there is asked here.
+        # No node lies at a break, so this evaluation checks that the metric is positive there.
         speed(breaks[:, None])
         halves = np.stack([_panels(speed, left, middle), _panels(speed, middle, right)], axis=-1)
         off = np.abs(_panels(speed, left, right) - halves.sum(axis=-1))
-        # What a panel is off by counts against the whole; below its rounding nothing is left.
+        # A panel's error is compared with the whole length, down to the panel's own rounding.
         rough = off > 8 * ULP * np.maximum(halves.sum(axis=-1), halves.sum() / 64)
         if not rough.any():
             break
@@ -260,15 +260,15 @@ def arc_length_parametrisation(
             break
     if rough.any():
         where = float(left[rough][0])
-        raise ValueError(f"metric: expected to be smooth, found it rough near z = {where:g}")
-    # The halves are the finer rule, so they are what is kept.
+        raise ValueError(f"metric: expected a smooth metric, got a rough one near z = {where:g}")
+    # The sums over the halves are the more precise ones.
     fine = np.sort(np.concatenate([breaks, middle]))
     sums = np.concatenate([[0.0], np.cumsum(halves.ravel())])
     error = float(off.sum()) + gamma(len(fine) + 40) * float(sums[-1])
-    found = ArcLengthParametrisation(
+    from_lower = ArcLengthParametrisation(
         low, high, (0.0, float(sums[-1])), error, metric=speed, _breaks=fine, _sums=sums
     )
     if origin is None:
-        return found
-    sums = sums - float(found.arc_length(as_array("origin", origin, ndim=0)))
-    return replace(found, lengths=(float(sums[0]), float(sums[-1])), _sums=sums)
+        return from_lower
+    sums = sums - float(from_lower.arc_length(as_array("origin", origin, ndim=0)))
+    return replace(from_lower, lengths=(float(sums[0]), float(sums[-1])), _sums=sums)
