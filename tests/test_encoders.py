@@ -143,10 +143,10 @@ def test_a_spread_by_position_still_means_what_it_did(kind, spread, keyword, mat
 
 def test_a_spread_by_position_is_not_guessed():
     with pytest.raises(ValueError, match=r"N = d = 2 .*cov= for one .*scale=np.sqrt\(\.\.\.\) for"):
-        Posterior(np.zeros((2, 2)), cov=np.eye(2))
+        Posterior(np.zeros((2, 2)), np.eye(2))
     # Of one datum on a line both readings are the same.
     with pytest.warns(DeprecationWarning, match="write cov="):
-        assert Posterior([[0.0]], cov=[[0.5]]).cov.tolist() == [[[0.5]]], "a variance of 1/2"
+        assert Posterior([[0.0]], [[0.5]]).cov.tolist() == [[[0.5]]], "a variance of 1/2"
 
 
 def test_encoder_is_the_former_name_and_works():
@@ -329,7 +329,7 @@ def test_bad_input_is_a_value_error(kind, loc, spread, message):
 @pytest.mark.filterwarnings("ignore:the spread of a posterior by position")
 def test_bad_spreads_by_position_are_refused(arguments, named, message):
     with pytest.raises(ValueError, match=message):
-        Posterior(PLANE, cov=*arguments, **named)
+        Posterior(PLANE, *arguments, **named)
 
 
 @pytest.mark.parametrize("loc", [[0.0, 1.0], np.zeros((2, 3, 2))], ids=["(2,)", "(2, 3, 2)"])
