@@ -51,6 +51,9 @@ LEVELS = {name: level for level, names in enumerate(FLOORS) for name in names}
 #: by its name.
 BRIDGES = {"vaetheory.decoders._bridges": "torch"}
 
+#: Where checks that several claims share may stand.
+SHARED = "vaetheory.checking."
+
 #: The modules that check a certificate.
 CHECKER = ("vaetheory.certify._checker", "vaetheory.certify._recheck")
 
@@ -267,6 +270,28 @@ def test_a_wing_lists_its_propositions_and_holds_none():
             f"{name}: checks have rooms"
         )
         assert len(lines) <= 60, f"{name}: expected a list to read at a glance"
+
+
+def test_a_proposition_stands_beside_its_check():
+    seen = 0
+    for name in MODULES:
+        if not unit(name, MODULES).startswith("claims."):
+            continue
+        tree = parsed(MODULES[name])
+        here = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+        for node in tree.body:
+            if isinstance(node, ast.Assign):
+                here |= {t.id for t in node.targets if isinstance(t, ast.Name)}
+            # A check that two claims share is below both.
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith(SHARED):
+                here |= {alias.name for alias in node.names}
+        for call in ast.walk(tree):
+            if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "Proposition":
+                (check,) = (k.value for k in call.keywords if k.arg == "check")
+                names = {n.id for n in ast.walk(check) if isinstance(n, ast.Name)}
+                assert names & here, f"{name}: the check {ast.unparse(check)} is elsewhere"
+                seen += 1
+    assert seen >= 123, f"expected the propositions of all claims, got {seen}"
 
 
 # The reader of imports ---------------------------------------------------------------------------

@@ -90,7 +90,7 @@ def bends_are_bounded(scene: Bends, *, shrunk: str = "", factor: float = 0.9) ->
 
 BENDS_ARE_BOUNDED = Proposition(
     label="0g",
-    title="What families say of the bend of their log densities is true",
+    title="The families' bounds of the second derivatives of log densities are true",
     statement=(
         r"c_-(x) \le \partial_\theta^2\log p(x|\theta) \le c_+(x)"
         r"\text{ for all } \theta,\quad \max(|c_-|, |c_+|) \le "

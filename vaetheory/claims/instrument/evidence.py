@@ -123,7 +123,7 @@ _space = partial(evidence_is_covered, budgets=SPACE)
 
 COVERED_IN_SPACE = Proposition(
     label="0b-space",
-    title="The same in space, and where the budget ends first",
+    title="Stated errors of log evidences cover the truth: posteriors in space, on a budget",
     statement=(
         r"\big|\widehat{\log p}(x) - \log\mathbb E_{\mathcal N(0, I)}[m(z)]\big|"
         r" \le \text{the stated error},\quad d = 3,\ \text{at most } n \text{ nodes}"

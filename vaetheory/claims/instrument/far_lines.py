@@ -94,7 +94,7 @@ def rounding_is_covered(scenes: tuple[FarLine, ...], *, figure: Figure = stated)
 
 ROUNDING_IS_COVERED = Proposition(
     label="0a-rounding",
-    title="Where rounding is all that is lost the stated errors cover it",
+    title="Stated errors cover the truth where rounding is the only error",
     statement=(
         r"\big|\widehat{\log p}(x) - \log\mathcal N(x; b, w^2 + \sigma^2)\big|"
         r" \le \text{the stated error, by quadrature and in closed form}"

@@ -80,7 +80,7 @@ def disagreement_covers(scene: Ripples | Narrow, *, share: float = 1.0) -> Compa
 
 DISAGREEMENT_COVERS = Proposition(
     label="0c",
-    title="By how much shifted lattices disagree says how far they are off",
+    title="The disagreement of shifted lattices bounds their error",
     statement=(
         r"\Big|\frac1L\sum_l Q_l - \int g\Big| \le "
         r"s_d\,\big(\max_l Q_l - \min_l Q_l\big) + \text{what is outside the core}"

@@ -102,7 +102,7 @@ def rounding_alone(computed: Integral) -> Array:
 
 ELBO_IS_COVERED = Proposition(
     label="0d-elbo",
-    title="Stated errors of ELBOs cover the truth where quadrature is what is off",
+    title="Stated errors of ELBOs cover the truth where most of the error is quadrature",
     statement=(
         r"\big|\widehat{\mathrm{ELBO}} - \mathrm{ELBO}\big| \le "
         r"\text{the stated error},\quad \mathbb E_q[\sin(k\cdot z + \phi)] = "
