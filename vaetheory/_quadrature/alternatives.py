@@ -35,9 +35,9 @@ def _log_weights(model: LatentModel, data: Array, frames: Frames, nodes: Array) 
     step = max(1, rows // len(nodes))
     volume = frames.log_volume()
     for i in range(0, len(data), step):
-        some = frames.take(np.s_[i : i + step])
+        batch = frames.take(np.s_[i : i + step])
         for j in range(0, len(nodes), rows):
-            z = some.points(nodes[j : j + rows])
+            z = batch.points(nodes[j : j + rows])
             logs[i : i + step, j : j + rows] = model.log_joint(data[i : i + step, None], z)
     return logs + volume[:, None]
 
@@ -190,15 +190,15 @@ def log_evidence(
     size = max(1, _BLOCK // (10 * model.data_dim))
     with np.errstate(all="ignore"):
         for i in range(0, n, size):
-            some = np.s_[i : min(i + size, n)]
-            here = data[some]
-            modes = highest_modes(model, here)
-            frames = frames_at(model, here, np.arange(len(here)), modes)
-            value[some], error[some], nodes, gave_up = _RULES[method](
-                model, here, frames, rtol, max_nodes
+            rows = np.s_[i : min(i + size, n)]
+            batch = data[rows]
+            modes = highest_modes(model, batch)
+            frames = frames_at(model, batch, np.arange(len(batch)), modes)
+            value[rows], error[rows], nodes, gave_up = _RULES[method](
+                model, batch, frames, rtol, max_nodes
             )
-            spent, short = spent + nodes * len(here), short or gave_up
-            report(some.stop / n, progress)
+            spent, short = spent + nodes * len(batch), short or gave_up
+            report(rows.stop / n, progress)
     error = np.where(np.isfinite(value), error + 1e-15 * np.abs(value), np.inf)
     status = np.where(error <= rtol, REACHED, GAVE_UP if short else NOT_REACHED)
     return Integral(value, error, status, spent)

@@ -71,9 +71,9 @@ def outskirts(model: LatentModel, table: Table, radius: float) -> Iterator[Outsk
     mesh = outer(model.latent_dim, radius)
     step = min(batch(model), max(1, _NUMBERS // len(table.data)))
     for i in range(0, len(mesh), step):
-        some = mesh.take(np.s_[i : i + step])
-        boxes = some.boxes()
-        v = vary_mesh(model, table, some)
+        cells = mesh.take(np.s_[i : i + step])
+        boxes = cells.boxes()
+        v = vary_mesh(model, table, cells)
         yield _outskirt(table, boxes, v.centre, v.reach)
 
 
@@ -92,18 +92,18 @@ def mass_outside(model: LatentModel, table: Table, level: Array, rtol: float) ->
     """
     radius = radius_for(table, level, rtol)
     mass, cells = beyond(table, level, radius, model.latent_dim), 0
-    here: Iterator[Outskirt] | list[Outskirt] = outskirts(model, table, radius)
+    current: Iterator[Outskirt] | list[Outskirt] = outskirts(model, table, radius)
     for depth in range(_HALVED + 1):
         finer: list[Outskirt] = []
-        for some in here:
-            cells += len(some.boxes)
-            bound = np.exp(np.clip(some.upper - level[:, None], -700.0, 700.0))
+        for outskirt in current:
+            cells += len(outskirt.boxes)
+            bound = np.exp(np.clip(outskirt.upper - level[:, None], -700.0, 700.0))
             much: Flags = np.asarray((bound > _MUCH * rtol).any(axis=0))
             much &= (depth < _HALVED) & (much.sum() <= _CELLS)
             mass += bound[:, ~much].sum(axis=-1)
             if much.any():
-                finer += _halved(model, table, some.boxes.take(much), some.reach[much])
-        here = finer
+                finer += _halved(model, table, outskirt.boxes.take(much), outskirt.reach[much])
+        current = finer
     return mass, cells
 
 

@@ -90,16 +90,16 @@ def integrate_broad(task: Task, grid: Grid, *, rtol: float, ignored: float) -> B
     for _ in range(_ATTEMPTS):
         if not count <= MOST_STEPS[d]:
             break
-        here = _some(table, rows)
+        here = _rows_of(table, rows)
         lattices = Lattices.over(d, int(np.ceil(count)))
         if (nodes[rows] + len(lattices.z) > task.max_nodes).any():
             break
-        some, shift[rows], mode[rows] = lattices.integrate(model, here, task.observable)
-        part.put(rows, some)
+        attempt, shift[rows], mode[rows] = lattices.integrate(model, here, task.observable)
+        part.put(rows, attempt)
         nodes[rows] += len(lattices.z)
         steps[rows] = lattices.count
-        off = some.relative_error()
-        good: Flags = (off <= rtol) & (some.rounding <= _ROUNDING * rtol * some.value)
+        off = attempt.relative_error()
+        good: Flags = (off <= rtol) & (attempt.rounding <= _ROUNDING * rtol * attempt.value)
         done[rows] = good
         if not good.all():
             more = np.log(rtol) / np.log(np.clip(off[~good], 1e-300, 0.999))
@@ -114,12 +114,12 @@ def integrate_broad(task: Task, grid: Grid, *, rtol: float, ignored: float) -> B
         return None
     log_integral = shift + np.log(np.where(done, part.value, 1.0))
     which = np.flatnonzero(done)
-    outside, cells = mass_outside(model, _some(table, which), log_integral[which], ignored)
+    outside, cells = mass_outside(model, _rows_of(table, which), log_integral[which], ignored)
     dropped[which] = outside
     nodes[which] += cells
     for count in np.unique(steps[which]):
         here = which[steps[which] == count]
-        hidden, cells = _hidden(_some(table, here), grid, d, int(count), log_integral[here])
+        hidden, cells = _hidden(_rows_of(table, here), grid, d, int(count), log_integral[here])
         nodes[here] += cells
         # A cell may hold one node more along each axis than its width suggests.
         several = (1 + grid.cells / count) ** d
@@ -132,7 +132,7 @@ def integrate_broad(task: Task, grid: Grid, *, rtol: float, ignored: float) -> B
     return Broad(sums, dropped, mode, done) if done.any() else None
 
 
-def _some(table: Table, rows: Index) -> Table:
+def _rows_of(table: Table, rows: Index) -> Table:
     """The table of some data, in order; of all data the same table, without a copy."""
     return table if len(rows) == len(table.data) else table.take(rows)
 

@@ -65,29 +65,29 @@ def integrate(
             now = np.flatnonzero(rung == i)
             if not len(now):
                 continue
-            some = select(pairs.boxes, pairs.cell[now], pairs.datum[now])[0]
+            batch = select(pairs.boxes, pairs.cell[now], pairs.datum[now])[0]
             shift = sums.shift.copy()
-            part = _evaluate(task, some, sums, rule, noise)
+            part = _evaluate(task, batch, sums, rule, noise)
             if i:
                 latest.scale(np.exp(shift - sums.shift)[pairs.datum])
             latest.put(now, part)
-            sums.nodes += sizes[i] * np.bincount(some.datum, minlength=n)
+            sums.nodes += sizes[i] * np.bincount(batch.datum, minlength=n)
             # Pairs that wait for a larger rule count with their latest integral.
             later = rung > i
             who = pairs.datum[later]
             coming = add_up(who, latest.value[later], n), add_up(who, latest.size[later], n)
-            error, total = sums.relative(part, some.datum, coming)
+            error, total = sums.relative(part, batch.datum, coming)
             worst = error.sum(axis=-1)
             last = i == len(rules) - 1
             # Only a share of the rest is spent, so that the sum never exceeds the tolerance.
             share = _SPENT if last else _SPENT_EARLY
             allowed = np.maximum(share * (rtol * total - sums.error), noise * total)
-            accept = _acceptable(some.datum, worst, allowed)
-            accept |= worst <= np.maximum(part.rounding, noise[some.datum] * part.value)
+            accept = _acceptable(batch.datum, worst, allowed)
+            accept |= worst <= np.maximum(part.rounding, noise[batch.datum] * part.value)
             if last and depth == _DEEPEST - 1:
                 accept[:] = True
-            wanted = allowed / np.maximum(np.bincount(some.datum[~accept], minlength=n), 1)
-            following = _next_rung(i, worst / wanted[some.datum], d)
+            wanted = allowed / np.maximum(np.bincount(batch.datum[~accept], minlength=n), 1)
+            following = _next_rung(i, worst / wanted[batch.datum], d)
             rung[now] = np.where(accept, _DONE, following)
             # Only the axes with most of the error are halved.
             axes[now] = error >= 0.2 * error.max(axis=-1, keepdims=True, initial=0.0)

@@ -60,8 +60,8 @@ class Scan(Search):
         if self.gave_up.all():
             self.outside = join([], self.model.latent_dim)
             return
-        some = np.flatnonzero(~self.gave_up)
-        radius = radius_for(self.table.take(some), self.level[some], self.task.ignored)
+        rows = np.flatnonzero(~self.gave_up)
+        radius = radius_for(self.table.take(rows), self.level[rows], self.task.ignored)
         self.outside = self._outer(radius)
         # The mass outside all cells.
         self.dropped += beyond(self.table, self.level, radius, self.model.latent_dim)
@@ -167,14 +167,14 @@ class Scan(Search):
     def _outer(self, radius: float) -> Pairs:
         """The pairs outside the inner box that are not dropped."""
         parts: list[Pairs] = []
-        for some in outskirts(self.model, self.table, radius):
-            self.nodes += len(some.boxes)
-            better = np.flatnonzero(~self.gave_up & (some.joint.max(axis=-1) > self.best + 1))
+        for outskirt in outskirts(self.model, self.table, radius):
+            self.nodes += len(outskirt.boxes)
+            better = np.flatnonzero(~self.gave_up & (outskirt.joint.max(axis=-1) > self.best + 1))
             if len(better):
-                self.climb(better, some.boxes.centre[some.joint[better].argmax(axis=-1)])
-            alive = self._drop(some.upper - self.level[:, None]) & ~self.gave_up[:, None]
+                self.climb(better, outskirt.boxes.centre[outskirt.joint[better].argmax(axis=-1)])
+            alive = self._drop(outskirt.upper - self.level[:, None]) & ~self.gave_up[:, None]
             cell, datum = np.nonzero(alive.T)
-            parts.append(select(some.boxes, cell, datum)[0])
+            parts.append(select(outskirt.boxes, cell, datum)[0])
         return join(parts, self.model.latent_dim)
 
     def _refine(self, pairs: Pairs, *, merging: bool = True) -> Pairs:

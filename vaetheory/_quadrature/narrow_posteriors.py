@@ -87,8 +87,8 @@ def integrate_frames(scan: Scan, *, rtol: float, noise: Array) -> tuple[Sums, Ar
     first = np.zeros(n, dtype=bool)
     first[probes(n)] = True
     done, dropped = np.zeros(n, dtype=bool), np.zeros(n)
-    for some in (first, ~first):
-        converged = _lattices(scan, slots, disjoint & some, sums, allowed)
+    for tried in (first, ~first):
+        converged = _lattices(scan, slots, disjoint & tried, sums, allowed)
         converged &= ~_hidden(scan, slots, converged, min(rtol, scan.task.ignored))
         outside, shown = exclude(scan, slots, converged)
         done |= converged & shown
@@ -139,14 +139,14 @@ def _lattices(scan: Scan, slots: Slots, open_: Flags, sums: Sums, allowed: Array
             continue
         rule = lattice_rule(model.latent_dim, step, core)
         used = slots.number[tried].ravel()
-        some = slots.frames.take(used[used >= 0])
-        cost = (len(rule.nodes) + 1) * np.bincount(some.owner, minlength=n)
+        frames = slots.frames.take(used[used >= 0])
+        cost = (len(rule.nodes) + 1) * np.bincount(frames.owner, minlength=n)
         tried &= scan.nodes + cost <= task.max_nodes
-        some = some.take(tried[some.owner])
-        if not len(some):
+        frames = frames.take(tried[frames.owner])
+        if not len(frames):
             continue
-        owner = some.owner
-        part = lattice_sum(model, scan.table, some, scan.best[owner], rule, task.observable)
+        owner = frames.owner
+        part = lattice_sum(model, scan.table, frames, scan.best[owner], rule, task.observable)
         scan.nodes += np.where(tried, cost, 0)
         error, total = sums.relative(part, owner)
         # A lattice that has not converged relative to its own integral may have missed mass in

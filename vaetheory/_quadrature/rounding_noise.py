@@ -45,21 +45,21 @@ def log_joint_noise(model: LatentModel, data: Array, mode: Array, information: A
     start, error = (np.empty((len(places), model.data_dim)) for _ in range(2))
     step = max(1, _BLOCK // (_POINTS * model.data_dim))
     for i in range(0, len(places), step):
-        some = np.s_[i : i + step]
+        rows = np.s_[i : i + step]
         points = (
-            places[some, None, :d] + places[some, None, d:] * np.arange(float(_POINTS))[:, None]
+            places[rows, None, :d] + places[rows, None, d:] * np.arange(float(_POINTS))[:, None]
         )
         params = model.decode(points)
         third = np.diff(params, n=3, axis=1)
         # The squares of the coefficients 1, 3, 3, 1 sum to 20.
-        error[some] = np.sqrt(np.einsum("nkd,nkd->nd", third, third) / (20 * third.shape[1]))
-        start[some] = params[:, 0]
+        error[rows] = np.sqrt(np.einsum("nkd,nkd->nd", third, third) / (20 * third.shape[1]))
+        start[rows] = params[:, 0]
     np.maximum(error, 0.3 * ULP * np.abs(start), out=error)
     noise = np.empty(len(data))
     for i in range(0, len(data), step):
-        here = which[i : i + step]
-        slope = model.likelihood.score(data[i : i + step], start[here])
-        noise[i : i + step] = np.linalg.norm(slope * error[here], axis=-1)
+        lines = which[i : i + step]
+        slope = model.likelihood.score(data[i : i + step], start[lines])
+        noise[i : i + step] = np.linalg.norm(slope * error[lines], axis=-1)
     # The nodes are rounded as well: by half a unit of z, where the slope is 1 / width.
     noise += 0.5 * ULP * np.sqrt((typical**2 * (1 / width**2).max(axis=-1)[:, None]).sum(axis=-1))
     finite: Array = np.where(np.isfinite(noise), noise, np.inf)

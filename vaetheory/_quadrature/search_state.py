@@ -215,16 +215,16 @@ class Search:
         axes = np.empty((count, self.model.latent_dim), dtype=bool)
         step = batch(self.model)
         for i in range(0, count, step):
-            some = boxes.take(np.s_[i : i + step])
-            v = vary(self.model, self.table, some)
+            cells = boxes.take(np.s_[i : i + step])
+            v = vary(self.model, self.table, cells)
             # A function that grows by orders of magnitude may really vary little in one half.
             inherited = np.minimum(_INHERITED * calm[i : i + step], _TRUSTED * v.reach)
             reach[i : i + step] = np.maximum(v.reach, inherited)
-            axes[i : i + step] = worst_axes(v, some)
+            axes[i : i + step] = worst_axes(v, cells)
             curve[i : i + step] = v.curve
             lo, hi = np.searchsorted(pairs.cell, [i, i + step])
             self._pairs_of(
-                v, some, reach[i : i + step], pairs.cell[lo:hi] - i, pairs.datum[lo:hi],
+                v, cells, reach[i : i + step], pairs.cell[lo:hi] - i, pairs.datum[lo:hi],
                 upper[lo:hi], rough[lo:hi], parabolas and parabolas.take(np.s_[lo:hi]), beyond,
                 closely,
             )  # fmt: skip

@@ -144,33 +144,33 @@ def lattice_sum(
     rows = max(1, _LIMIT // model.data_dim)
     for i in range(0, count, max(1, len(value))):
         now = np.s_[i : min(i + len(value), count)]
-        some = frames.take(now)
-        here = value[: len(some)]
-        who = some.owner[:, None]
-        start = table.restrict(model.decode(some.centre))
+        batch = frames.take(now)
+        block = value[: len(batch)]
+        who = batch.owner[:, None]
+        start = table.restrict(model.decode(batch.centre))
         base, score = table.centre(who, start)
-        offset = base[:, 0] + standard_log_prob(some.centre) - shift[now]
-        piece = max(1, rows // len(some))
+        offset = base[:, 0] + standard_log_prob(batch.centre) - shift[now]
+        piece = max(1, rows // len(batch))
         for j in range(0, m, piece):
-            step = some.steps(rule.nodes[j : j + piece])
-            params = table.restrict(model.decode(some.centre[:, None] + step))
+            step = batch.steps(rule.nodes[j : j + piece])
+            params = table.restrict(model.decode(batch.centre[:, None] + step))
             delta = table.coordinates(params - start[:, None])
             exponent = table.change(score, who, start, delta)[:, 0]
             # The prior is also taken relative to the centre, to keep its digits.
-            exponent -= np.einsum("fmd,fmd->fm", step, some.centre[:, None] + 0.5 * step)
-            here[:, j : j + piece] = exponent
+            exponent -= np.einsum("fmd,fmd->fm", step, batch.centre[:, None] + 0.5 * step)
+            block[:, j : j + piece] = exponent
         volume = log_volume[now, None] + rule.log_weights
-        here += offset[:, None] + volume
-        np.clip(here, LEAST, MOST, out=here)
-        np.exp(here, out=here)
-        total, part.error[now, 0] = rule.integrate(here)
+        block += offset[:, None] + volume
+        np.clip(block, LEAST, MOST, out=block)
+        np.exp(block, out=block)
+        total, part.error[now, 0] = rule.integrate(block)
         part.value[now] = total
-        part.rounding[now] = table.rounding(base[:, 0], some.owner, offset, shift[now]) * total
+        part.rounding[now] = table.rounding(base[:, 0], batch.owner, offset, shift[now]) * total
         if observable is not None:
-            values = observable(some.points(rule.nodes))
-            far = here < np.exp(TAIL + volume)
+            values = observable(batch.points(rule.nodes))
+            far = block < np.exp(TAIL + volume)
             for k in range(wanted):
-                product = here * values[..., k]
+                product = block * values[..., k]
                 part.moment[now, k], part.moment_error[now, k, 0] = rule.integrate(product)
                 part.size[now, k] = rule.integrate(np.abs(product))[0]
                 part.tail[now, k] = rule.integrate(np.where(far, np.abs(product), 0.0))[0]
