@@ -143,3 +143,30 @@ def test_every_tolerance_is_in_the_table_of_tolerances():
             if inspect.isfunction(value) and "rtol" in inspect.signature(value).parameters:
                 found[listed] = inspect.signature(value).parameters["rtol"].default
     assert told == found, f"docs/numerics.md has {told}, the functions have {found}"
+
+
+@pytest.mark.parametrize(
+    ("function", "leading", "options"),
+    [
+        (vaetheory.bilbo, ([-1.0, -3.0], [[1.0], [-1.0]], [0.5]), {"form": "full"}),
+        (vaetheory.constant_variance_penalty, ([[1.0], [4.0]],), {"weights": [1.0, 2.0]}),
+    ],
+    ids=lambda v: getattr(v, "__name__", ""),
+)
+def test_options_are_by_keyword_and_go_on_working_by_position(function, leading, options):
+    for name in options:
+        kind = inspect.signature(function).parameters[name].kind
+        assert kind is inspect.Parameter.KEYWORD_ONLY, f"{name} is {kind.description}"
+    assert function(*leading, **options) == function(*leading, *options.values()), "another result"
+    with pytest.raises(TypeError, match="two values for"):
+        function(*leading, *options.values(), **options)
+    with pytest.raises(TypeError, match="positional argument"):
+        function(*leading, *options.values(), "one too many")
+
+
+def test_profile_and_seed_go_on_working_by_position():
+    old = [r.as_dict() for r in vaetheory.verify("1b", "quick", 3)]
+    new = [r.as_dict() for r in vaetheory.verify("1b", profile="quick", seed=3)]
+    for result in (*old, *new):
+        result.pop("seconds")
+    assert old == new, "by position they mean something else"

@@ -79,7 +79,7 @@ def run(options: argparse.Namespace, shown: TextIO | None = None) -> int:
     table = Table(labels, width=_colours.width(shown), colour=_colours.wanted(shown))
     order = {p.label: i for i, (_, p) in enumerate(select(None, CLAIMS))}
     with processes(options.jobs) as executor:
-        running = verify(left, options.profile, options.seed, executor=executor)
+        running = verify(left, profile=options.profile, seed=options.seed, executor=executor)
         for number, label in enumerate(labels):
             _progress.show(f"{number}/{len(labels)}: {label}")
             with listening(_share(f"{number}/{len(labels)}: {label}")):

@@ -47,7 +47,7 @@ def greatest_panel(axes: Axes) -> Exponents:
     }
     largest = 0.0
     for number, (name, members) in enumerate(laws.items()):
-        found = [constant_variance_penalty(a[:, None], w) for a, w in members]
+        found = [constant_variance_penalty(a[:, None], weights=w) for a, w in members]
         values, errors = ([float(getattr(f, what)) for f in found] for what in ("value", "error"))
         draw_series(axes, number, name, few, values, errors=errors, bars=True)
         largest = max(largest, *errors)

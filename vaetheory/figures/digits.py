@@ -65,7 +65,7 @@ def penalty_panel(axes: Axes) -> Exponents:
 def bilbo_panel(axes: Axes) -> Exponents:
     """The forms of BILBO, each below the mean log evidence under its prior."""
     found = digit_bounds(1.0)
-    bounds = [bilbo(found.terms, found.loc, found.scale, form) for form in FORMS]
+    bounds = [bilbo(found.terms, found.loc, found.scale, form=form) for form in FORMS]
     values = np.array([float(b.value) for b in bounds])
     errors = found.terms_error + found.gauge_error
     at = np.arange(len(FORMS))

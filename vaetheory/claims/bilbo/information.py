@@ -74,7 +74,7 @@ def forms_in_order(
 ) -> Comparison:
     """Check that zero-mean diagonal <= centred diagonal <= centred full, and by how much."""
     means, deviations = batch.means, batch.deviations
-    values = [float(bilbo(np.zeros(len(means)), means, deviations, f).value) for f in FORMS]
+    values = [float(bilbo(np.zeros(len(means)), means, deviations, form=f).value) for f in FORMS]
     gains = [centring(means, deviations), correlation(means, deviations)]
     total = np.diag(deviations**2) + np.cov(means.T, bias=True).reshape(2 * [len(deviations)])
     root = np.sqrt(np.diagonal(total))
@@ -141,7 +141,7 @@ def information_is_split(
         Comparison.at_most(mutual_value, np.log(count), scale=d, quadrature=mutual_error),
         Comparison.at_most(0.0, mutual_value, scale=d, quadrature=mutual_error),
     ]
-    bounds = {f: bilbo(np.zeros(count), batch.means, batch.deviations, f) for f in FORMS}
+    bounds = {f: bilbo(np.zeros(count), batch.means, batch.deviations, form=f) for f in FORMS}
     for form in FORMS:
         bound = bounds[divergence_form or form]
         fitted = AggregatePosterior(bound.prior_loc[None], cov=bound.prior_cov)
@@ -206,7 +206,7 @@ def mutual_information(encoder: AggregatePosterior) -> tuple[float, float]:
 
 def mixture_information(batch: Batch) -> tuple[tuple[float, float], tuple[float, float]]:
     """I_q(x; z) and KL(q(z) || the full form's Gaussian), each with its error."""
-    bound = bilbo(np.zeros(len(batch.loc)), batch.means, batch.deviations, "full")
+    bound = bilbo(np.zeros(len(batch.loc)), batch.means, batch.deviations, form="full")
     fitted = AggregatePosterior(bound.prior_loc[None], cov=bound.prior_cov)
     value, error, _ = _divergence(batch.encoder, fitted)
     return mutual_information(batch.encoder), (value, error)
@@ -250,7 +250,7 @@ def gaussian_information(
     # 2 D data at +-sqrt(D) times the columns of a root have the moments of the whole source.
     root = np.sqrt(size) * np.linalg.cholesky(cov).T
     codes = np.concatenate([root, -root]) @ weight.T + bias
-    bound = bilbo(np.zeros(2 * size), codes, deviations, form)
+    bound = bilbo(np.zeros(2 * size), codes, deviations, form=form)
     code_cov = weight @ cov @ weight.T + np.diag(deviations**2)
     joint = np.block([[cov, cov @ weight.T], [weight @ cov, code_cov]])
     mutual = float(
