@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 from vaetheory import CLAIMS
-from vaetheory._numbers_as_text import apart, margin
+from vaetheory._numbers_as_text import distinct_texts, margin
 from vaetheory.checking.claim import Claim, Proposition
 from vaetheory.figures import registry
 from vaetheory.report import read_document
@@ -287,7 +287,7 @@ def sureness(p: Proposition, entry: Entry | None) -> str:
     allowed = " + ".join(f"{name.replace('_', ' ')} {v:.1e}" for name, v in entry.terms.items())
     if not allowed and not entry.bound:
         allowed = "what is compared is exact"
-    residual, bound = apart(entry.residual, entry.bound, digits=2)
+    residual, bound = distinct_texts(entry.residual, entry.bound, digits=2)
     out = [
         f"**{entry.verdict}** on {entry.instances} instances. On the worst of them the residual "
         f"was {residual}, where the computed errors allow {bound} ({plain(allowed)}): a margin of "

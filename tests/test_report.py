@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from vaetheory import CLAIMS
 from vaetheory._documents import sealed
 from vaetheory._files import write_json
-from vaetheory._numbers_as_text import apart, margin
+from vaetheory._numbers_as_text import distinct_texts, margin
 from vaetheory.checking.runner import CONTROL_SURVIVED, INCONCLUSIVE, REFUTED, ControlResult, Result
 from vaetheory.cli import _colours, main
 from vaetheory.figures.registry import FIGURES, caption
@@ -249,7 +249,7 @@ def test_a_margin_is_never_rounded_onto_one(bound, off):
         assert (shown == "1") == (value == 1), f"{value!r} is shown as {shown}"
         assert (float(shown) < 1) == (value < 1), f"{shown} is on the other side of 1"
     residual = math.nextafter(bound, 0)
-    assert len(set(apart(residual, bound))) == 2, f"{residual!r} looks like {bound!r}"
+    assert len(set(distinct_texts(residual, bound))) == 2, f"{residual!r} looks like {bound!r}"
 
 
 @pytest.mark.parametrize("label", PROPOSITIONS)

@@ -14,7 +14,7 @@ import numpy as np
 from hypothesis import HealthCheck, Phase, Verbosity, settings
 from hypothesis.errors import Unsatisfiable
 
-from vaetheory._numbers_as_text import apart
+from vaetheory._numbers_as_text import distinct_texts
 from vaetheory._profiles import PROFILES
 from vaetheory._validation import known_label, option
 from vaetheory.checking.claim import Claim, Proposition
@@ -354,7 +354,7 @@ def _explain(comparison: Comparison, resolution: float) -> str:
         if not part.finite:
             return f"residual {part.residual} and bound {part.bound} are not both numbers"
     if comparison.residual > comparison.bound:
-        residual, bound = apart(comparison.residual, comparison.bound)
+        residual, bound = distinct_texts(comparison.residual, comparison.bound)
         return f"residual {residual} exceeds the computed bound {bound}"
     for part in comparison.parts or (comparison,):
         if part.looseness > resolution:

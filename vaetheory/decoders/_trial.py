@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from vaetheory._numbers_as_text import apart
+from vaetheory._numbers_as_text import distinct_texts
 from vaetheory._validation import Array
 from vaetheory.decoders._agreement import require_derivatives
 from vaetheory.decoders._outputs import double, single
@@ -122,7 +122,7 @@ def _require_the_same(decoder: Decoder, z: Array, name: str) -> None:
             unlike |= np.isnan(again) != np.isnan(first)
             if unlike.any():
                 row, at = (int(i) for i in np.argwhere(unlike)[0])
-                one, other = apart(float(first[row, at]), float(again[row, at]))
+                one, other = distinct_texts(float(first[row, at]), float(again[row, at]))
                 raise ValueError(
                     f"{name}: expected the same outputs for the same latents, got "
                     f"{one} and then {other} for output {at} at "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from vaetheory._numbers_as_text import apart, margin
+from vaetheory._numbers_as_text import distinct_texts, margin
 from vaetheory.checking.runner import INCONCLUSIVE, ControlResult
 from vaetheory.report._entries import Entry, ratio
 from vaetheory.report._markup import Markup, anchor, element, joined
@@ -91,7 +91,7 @@ def _facts(
     builds = list(used_by)
     if builds:
         pairs.append(("used by", _links(builds, known)))
-    residual, bound = apart(entry.residual, entry.bound)
+    residual, bound = distinct_texts(entry.residual, entry.bound)
     worst = f"{residual}, allowed {bound}, margin {margin(entry.margin)}"
     pairs.append(("residual", worst))
     terms = ", ".join(f"{name} {value:.2g}" for name, value in entry.terms.items())

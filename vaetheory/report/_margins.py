@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from vaetheory._numbers_as_text import apart
+from vaetheory._numbers_as_text import distinct_texts
 from vaetheory.report._markup import Markup, element
 
 _WIDTH, _HEIGHT, _PAD = 220, 22, 8
@@ -87,7 +87,7 @@ class Axis:
         elif not math.isnan(residual):
             cross = f"M{float(at) - 4:.1f} 7l8 8m0 -8l-8 8"
             marks.append(element("path", class_="beyond", d=cross))
-        told = "residual {}, bound {}".format(*apart(residual, bound, digits=2))
+        told = "residual {}, bound {}".format(*distinct_texts(residual, bound, digits=2))
         return _picture(told, *marks)
 
 
