@@ -95,10 +95,10 @@ def test_narrow_enclosures_of_one_number_lead_to_one_ball(value, radius, sides):
     assert Enclosure.from_json("a", found[0].as_json()) == found[0], "not read back"
 
 
-def test_a_number_between_two_midpoints_is_told_so():
+def test_a_number_between_two_midpoints_has_no_canonical_ball():
     rad = Enclosure(Fraction(0), Fraction(0)).canonical(Fraction(1, 1000)).rad
     grid = power_below(rad)
-    with pytest.raises(NotProved, match="both sides"):
+    with pytest.raises(NotProved, match="to which midpoint"):
         Enclosure(grid / 2, grid / 100).canonical(Fraction(1, 1000))
 
 

@@ -329,7 +329,7 @@ def test_the_command_writes_results_and_a_table(numbers, tmp_path, capsys):
     ("arguments", "message"),
     [
         (["--data", "nowhere.npy"], "--data: expected one of digits, patches, breast-cancer, or"),
-        (["--scales", "1,x"], "--scales: expected numbers by commas, got 1,x"),
+        (["--scales", "1,x"], "--scales: expected numbers separated by commas, got 1,x"),
         (["--seeds", "0"], "seeds: expected an integer of at least 1"),
         (["--jobs", "0"], "--jobs: expected at least 1"),
         (["--out", __file__], "--out: expected a folder"),

@@ -397,7 +397,7 @@ def test_figures_that_are_drawn_already_are_taken(tmp_path, capsys):
     write_json(run, as_json([result(label="2c")], profile="quick", seed=0))
     arguments = ["report", "--results", str(run), "--figures", str(tmp_path), "--out", str(out)]
     assert main(arguments) == 2, "figures that are not there are not missed"
-    assert "overview.png, which is not there" in capsys.readouterr().err, "the file is not named"
+    assert "expected a folder with overview.png" in capsys.readouterr().err, "the file is not named"
     for name in ("overview", "smooth-decoder"):
         (tmp_path / f"{name}.png").write_bytes(name.encode())
     assert main(arguments) == 0, "not written"

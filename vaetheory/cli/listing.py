@@ -9,7 +9,7 @@ from typing import Any
 def add(commands: Any) -> None:
     """Declare the command."""
     parser = commands.add_parser("list", help="list the claims and their propositions")
-    parser.add_argument("--json", action="store_true", help="as JSON, for machines")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
 
 

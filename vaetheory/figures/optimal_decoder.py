@@ -1,4 +1,4 @@
-"""Claim 1: what any other decoder, covariance or likelihood parameter loses."""
+"""The figure of claim 1: the loss of any other decoder, covariance or likelihood parameter."""
 
 from __future__ import annotations
 

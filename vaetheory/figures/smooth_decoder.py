@@ -1,4 +1,4 @@
-"""Claim 2: the optimal decoder, how steep it can be, and how far its Taylor series reaches."""
+"""The figure of claim 2: the optimal decoder, its slope, and the radius of its Taylor series."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ def slope_panel(axes: Axes) -> Exponents:
     two = steepest([two_data(s) for s in deviations])
     five = steepest([OptimalDecoder(locs, AggregatePosterior(locs, scale=s)) for s in deviations])
     draw_bound(axes, "diam X diam m / (4 s²)", deviations, 1 / deviations**2)
-    found: Exponents = {}
+    exponents: Exponents = {}
     gap = float(np.diff(locs[:, 0]).max())
     cases = (("two data", two, 2.0), ("five data", five, gap))
     for number, (name, values, step) in enumerate(cases):
         law = step**2 / (4 * deviations**2)
-        found |= draw_series(axes, number, name, deviations, values, law=law, exponent=-2)
+        exponents |= draw_series(axes, number, name, deviations, values, law=law, exponent=-2)
     axes.set(
         xscale="log",
         yscale="log",
@@ -72,7 +72,7 @@ def slope_panel(axes: Axes) -> Exponents:
         title="2c, 2e: the bound of the slope, sharp for two data",
     )
     axes.legend()
-    return found
+    return exponents
 
 
 def radius_panel(axes: Axes) -> Exponents:
@@ -83,7 +83,7 @@ def radius_panel(axes: Axes) -> Exponents:
     for number, order in enumerate(orders):
         colour, _, dash = style_of(number)
         error = np.abs(_tanh_series(order, shares * radius) - np.tanh(shares * radius))
-        # What is below this is rounding, or exactly zero.
+        # Smaller errors are rounding or exactly zero.
         shown = np.maximum(error, 1e-17)
         axes.semilogy(shares, shown, color=colour, ls=dash, label=f"degree {order}")
     axes.axvline(1.0, color="black", lw=1, label="radius")

@@ -1,4 +1,4 @@
-"""Small VAEs trained by six objectives side by side, and what they are worth on held-out data."""
+"""Training small VAEs with six objectives, and measuring them on held-out data."""
 
 from vaetheory._moved import names_of
 from vaetheory.training import tables

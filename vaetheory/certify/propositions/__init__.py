@@ -1,4 +1,4 @@
-"""The certified propositions, a file or a folder for each claim; to check them needs no FLINT."""
+"""The certified propositions, a file or a folder a claim; checking does not import FLINT."""
 
 from vaetheory.certify.propositions.baggins import BOUNDED
 from vaetheory.certify.propositions.base import Certified

@@ -46,22 +46,22 @@ def _bounded(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Prove
         return sum((level(F, variance(F, i)) for i in range(size)), F.exact(0))
 
     def bound(F: Arithmetic, bits: int) -> Number:
-        out = sum((level(F, F.exact(v)) for v in spreads), F.exact(0))
-        return out + F.exact(size * h)
+        total = sum((level(F, F.exact(v)) for v in spreads), F.exact(0))
+        return total + F.exact(size * h)
 
-    out: dict[str, Proved] = {
+    proved: dict[str, Proved] = {
         "term": work.enclose(term, _RADIUS),
         "bound": work.enclose(bound, _RADIUS),
     }
-    demand(out["term"].upper < out["bound"].lower, "the term is below its bound")  # type: ignore[union-attr]
+    demand(proved["term"].upper < proved["bound"].lower, "the term is below its bound")  # type: ignore[union-attr]
     for i in range(size):
         information = work.enclose(
             lambda F, bits, i=i: F.log(F.exact(spreads[i]) / variance(F, i)) / 2,  # type: ignore[misc]
             _RADIUS,
         )
         demand(information.upper < h, "the information of a dimension is below h")
-        out[f"information_{i}"] = information
-    return out
+        proved[f"information_{i}"] = information
+    return proved
 
 
 def _columns(rows: Sequence[Sequence[Fraction]]) -> Vector:

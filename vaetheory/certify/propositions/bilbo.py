@@ -40,9 +40,9 @@ def _floating_prior(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str
         lambda F, bits: (F.log(F.exact(Fraction(worse))) + F.exact(excess)) / 2, _RADIUS
     )
     demand(loss.lower > 0, "the other prior loses")
-    out: dict[str, Proved] = {f"v_{j}": v for j, v in enumerate(best)}
-    half = work.enclose(lambda F, bits: F.log(F.exact(Fraction(ratio))) / 2, _RADIUS)
-    return out | {"information": half, "loss_of_the_other": loss}
+    variances: dict[str, Proved] = {f"v_{j}": v for j, v in enumerate(best)}
+    information = work.enclose(lambda F, bits: F.log(F.exact(Fraction(ratio))) / 2, _RADIUS)
+    return variances | {"information": information, "loss_of_the_other": loss}
 
 
 FLOATING_PRIOR = Certified(

@@ -23,12 +23,13 @@ _RADIUS = Fraction(1, 10**40)
 
 
 def _matrices(inputs: Inputs) -> list[Matrix]:
-    found = [_exact.matrix(f"A[{i}]", a) for i, a in enumerate(inputs["A"])]
-    if not found or len({len(a) for a in found}) != 1:
-        raise ValueError("A: expected at least one matrix, all of one size")
-    for a in found:
+    matrices = [_exact.matrix(f"A[{i}]", a) for i, a in enumerate(inputs["A"])]
+    if not matrices or len({len(a) for a in matrices}) != 1:
+        sizes = sorted({len(a) for a in matrices})
+        raise ValueError(f"A: expected at least one matrix, all of one size, got sizes {sizes}")
+    for a in matrices:
         _exact.square_root_free(a)
-    return found
+    return matrices
 
 
 def _mean(matrices: Sequence[Matrix]) -> Matrix:

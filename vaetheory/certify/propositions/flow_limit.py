@@ -14,7 +14,7 @@ from vaetheory.certify.enclosure import Range, dyadic
 from vaetheory.certify.propositions.base import Certified, Inputs, Proved, demand, list_texts
 
 _RADIUS = Fraction(1, 10**31)
-# Standard deviations of the noise within which the density is enclosed on boxes.
+# The density is enclosed on boxes within this many standard deviations of the noise.
 _SPAN = 10
 _PIECES = 20
 
@@ -28,11 +28,11 @@ def _plus(a: Coefficients, b: Coefficients, factor: int = 1) -> Coefficients:
 
 
 def _times(a: Coefficients, b: Coefficients) -> Coefficients:
-    out = [Fraction(0)] * (len(a) + len(b) - 1)
+    product = [Fraction(0)] * (len(a) + len(b) - 1)
     for i, s in enumerate(a):
         for j, t in enumerate(b):
-            out[i + j] += s * t
-    return out
+            product[i + j] += s * t
+    return product
 
 
 def _slope(a: Coefficients) -> Coefficients:
@@ -50,30 +50,30 @@ def numerators(f: Coefficients, most: int) -> list[Coefficients]:
     """
     first = _slope(f)
     second = _slope(first)
-    out: list[Coefficients] = [[Fraction(1)]]
+    polynomials: list[Coefficients] = [[Fraction(1)]]
     for k in range(most):
-        now = out[-1]
+        now = polynomials[-1]
         moved = _plus(_slope(now), _times([Fraction(0), Fraction(1)], now), -1)
         bent = [(2 * k + 1) * c for c in _times(now, second)]
-        out.append(_plus(_times(moved, first), bent, -1))
-    return out
+        polynomials.append(_plus(_times(moved, first), bent, -1))
+    return polynomials
 
 
 def _at(F: Arithmetic, a: Sequence[Fraction], z: Number) -> Number:
-    """Enclose a polynomial on a box, about its middle; a narrower box gives a tighter enclosure."""
+    """A polynomial on a box, expanded about the middle of the box to get a tight enclosure."""
     low, high = F.bounds(z)
     middle = dyadic((low + high) / 2, 40)
     shifted = list(a)
-    # Repeated Horner's scheme gives the coefficients about the middle.
+    # Repeated Horner steps give the coefficients about the middle.
     for i in range(len(shifted)):
         for j in range(len(shifted) - 2, i - 1, -1):
             shifted[j] += middle * shifted[j + 1]
-    away = z - F.exact(middle)
-    out = F.exact(0)
+    offset = z - F.exact(middle)
+    total = F.exact(0)
     for k, c in enumerate(shifted):
         if c:
-            out = out + F.exact(c) * F.power(away, k)
-    return out
+            total = total + F.exact(c) * F.power(offset, k)
+    return total
 
 
 class _Flow:
@@ -87,9 +87,9 @@ class _Flow:
         """p^(k) at f(z), times sqrt(2 pi)."""
         low, high = F.ends(_at(F, self.first, z))
         if not F.less(F.exact(1), low):
-            # f' >= 1 is known.
+            # `check` proves f' >= 1.
             low = F.exact(1)
-        # Powers rise, so that the ends give the tightest of enclosures.
+        # Powers increase, so their values at the two ends give the tightest enclosure.
         stretch = F.hull(F.power(low, 2 * k + 1), F.power(high, 2 * k + 1))
         return F.exp(-F.square(z) / 2) * _at(F, self.numerators[k], z) / stretch
 
@@ -105,7 +105,7 @@ class _Flow:
         return total
 
     def check(self) -> None:
-        """F' >= 1 everywhere: even powers only, not negative, and a constant of at least 1."""
+        """Prove f' >= 1: it has only even powers, none negative, and a constant of at least 1."""
         good = self.first[0] >= 1 and all(
             c >= 0 and (k % 2 == 0 or c == 0) for k, c in enumerate(self.first)
         )
@@ -126,13 +126,13 @@ class _Flow:
 def _smoothed(F: Arithmetic, flow: _Flow, k: int, x: Fraction, sigma: Fraction) -> Number:
     """E p^(k)(x + tau eps) for all tau in [0, sigma] at once, times sqrt(2 pi).
 
-    Within the span, a mean of values on boxes with unknown weights lies in their hull. For a
-    tighter enclosure the pieces are weighted from the middle outwards: p^(k) is p^(k)(x) plus its
-    change, and the weight of the change on a piece is at most the chance of being so far out.
+    A weighted mean of values on boxes lies in their hull for any weights. A tighter
+    enclosure weights the pieces from the middle outwards: p^(k) is p^(k)(x) plus a change, and the
+    change on a piece counts at most with the probability of being that far out.
     """
     centre = flow.preimage(x)
     at_x = _value(flow.f, centre)
-    # |x - f(centre)| is far below a piece's width; the pieces begin about f(centre).
+    # |x - f(centre)| is far below the width of a piece; the first piece is about f(centre).
     value = flow.derivative(F, k, F.hull(centre - abs(x - at_x), centre + abs(x - at_x)))
     total = value
     before = F.exact(0)
@@ -140,18 +140,18 @@ def _smoothed(F: Arithmetic, flow: _Flow, k: int, x: Fraction, sigma: Fraction) 
     for i in range(_PIECES):
         far = abs(x - at_x) + (i + 1) * step
         low, high = flow.preimage(x - far), flow.preimage(x + far) + Fraction(1, 2**40)
-        demand(_value(flow.f, low) <= x - far, "the box holds what is below")
-        demand(_value(flow.f, high) >= x + far, "the box holds what is above")
+        demand(_value(flow.f, low) <= x - far, "the box reaches the lower end of the piece")
+        demand(_value(flow.f, high) >= x + far, "the box reaches the upper end of the piece")
         box = _pieces(F, flow, k, low, high)
         change = F.magnitude(box - value)
         if not F.finite(change):
             raise NotProved("a derivative of the density is not enclosed")
-        # P(|eps| > t) <= 2 exp(-t^2 / 2), where t is the inner end of the piece in deviations.
+        # P(|eps| > t) <= 2 exp(-t^2 / 2), where t is the piece's inner end in standard deviations.
         chance = F.exact(1)
         inner = Fraction(i * _SPAN, _PIECES)
         if inner > 1:
             chance = 2 * F.exp(F.exact(-inner * inner / 2))
-        # Both have no width, so that it can be proved which one is greater.
+        # Both have width zero, so the comparison can always be decided.
         if F.less(before, change):
             total = F.widen(total, (change - before) * chance)
             before = change
@@ -172,14 +172,14 @@ def _over_times(
 
 
 def _pieces(F: Arithmetic, flow: _Flow, k: int, low: Fraction, high: Fraction) -> Number:
-    """The hull of a derivative over a box, from four parts of it."""
+    """The hull of a derivative over a box, from four parts of the box."""
     ends = [low + (high - low) * i / 4 for i in range(5)]
-    out = None
+    hull = None
     for a, b in itertools.pairwise(ends):
         value = flow.derivative(F, k, F.hull(a, b))
-        out = value if out is None else F.hull(_low(F, out, value), _high(F, out, value))
-    assert out is not None
-    return out
+        hull = value if hull is None else F.hull(_low(F, hull, value), _high(F, hull, value))
+    assert hull is not None
+    return hull
 
 
 def _low(F: Arithmetic, a: Number, b: Number) -> Number:
@@ -212,17 +212,16 @@ def _remainder(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Pro
         u, second, fourth = (_over_times(F, flow, k, z0, x, sigma) for k in (0, 2, 4))
         F.demand(F.exact(0), u, "the smoothed density is positive")
         # R is half the second derivative in t of log E p(x + tau eps), by Taylor.
-        everywhere = fourth / u / 8 - F.square(second / u) / 8
-        low, high = F.bounds(everywhere)
-        everything = Range.over(low, high)
-    limit_found = work.enclose(limit, _RADIUS)
-    demand(everything.lower < limit_found.lower, "the bound holds the limit")
-    demand(limit_found.upper < everything.upper, "the bound holds the limit")
+        low, high = F.bounds(fourth / u / 8 - F.square(second / u) / 8)
+        remainder = Range.over(low, high)
+    limit_value = work.enclose(limit, _RADIUS)
+    demand(remainder.lower < limit_value.lower, "the bound holds the limit")
+    demand(limit_value.upper < remainder.upper, "the bound holds the limit")
     return {
         "x": x,
         "coefficient": work.enclose(coefficient, _RADIUS),
-        "limit": limit_found,
-        "remainder": everything,
+        "limit": limit_value,
+        "remainder": remainder,
     }
 
 

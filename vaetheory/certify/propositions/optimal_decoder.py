@@ -1,4 +1,4 @@
-"""1a: what another decoder loses compared with the closed form."""
+"""1a: the loss of any other decoder against the closed-form one."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _RADIUS = Fraction(1, 8 * 10**30)
 
 
 def optimal(F: Arithmetic, x: Vector, codes: Vector, s: Fraction, z: Number) -> Number:
-    """f*(z), the data weighted by N(z; m_n, s^2), whose common factor cancels."""
+    """f*(z), the mean of the data with weights N(z; m_n, s^2), whose common factor cancels."""
     total, mean = F.exact(0), F.exact(0)
-    # Relative to the code that is nearest to z, so that no weight is large.
+    # Weights are relative to that of the nearest code, so none is large.
     middle = sum(F.floats(F.real(z))) / 2
     base = min(codes, key=lambda m: abs(float(m) - middle))
     for value, m in zip(x, codes, strict=True):
@@ -39,10 +39,10 @@ def optimal(F: Arithmetic, x: Vector, codes: Vector, s: Fraction, z: Number) -> 
 
 
 def _polynomial(F: Arithmetic, h: Vector, z: Number) -> Number:
-    out = F.exact(h[-1])
+    value = F.exact(h[-1])
     for c in h[-2::-1]:
-        out = out * z + F.exact(c)
-    return out
+        value = value * z + F.exact(c)
+    return value
 
 
 def _loss(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved]:
@@ -51,7 +51,9 @@ def _loss(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved]:
     s, sigma = _exact.positive("s", inputs["s"]), _exact.positive("sigma", inputs["sigma"])
     h = _exact.vector("h", inputs["h"])
     if len(h) > 6 or len(x) > 20:
-        raise ValueError("expected at most 20 data and 6 coefficients of h")
+        raise ValueError(
+            f"x, h: expected at most 20 data and 6 coefficients, got {len(x)} and {len(h)}"
+        )
     demand(any(h), "h is not zero")
     spread = max(x) - min(x)
     away = [spread + abs(h[0]), *[abs(c) for c in h[1:]]]
@@ -62,7 +64,7 @@ def _loss(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved]:
     half = 1 / (2 * sigma**2)
 
     def misfit(perturbed: bool) -> Enclosure:
-        """Mean over the data of E_q (x - f)^2 / 2 sigma^2, by quadrature."""
+        """The mean over the data of E_q (x - f)^2 / 2 sigma^2, by quadrature."""
 
         def attempt(F: Arithmetic, bits: int) -> Number:
             total = F.exact(0)
@@ -85,7 +87,7 @@ def _loss(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved]:
         return work.enclose(attempt, _RADIUS)
 
     best, other = misfit(False), misfit(True)
-    # E h^2 / 2 sigma^2 under the aggregate posterior, by moments, exactly.
+    # E h^2 / 2 sigma^2 under the aggregate posterior, exactly, from Gaussian moments.
     loss = Fraction(0)
     for m in codes:
         moments = [Fraction(1), m]

@@ -22,7 +22,7 @@ def _sharp_slope(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, P
     a, m, s, z = (_exact.positive(name, inputs[name]) for name in ("a", "m", "s", "z"))
     data, codes = (a, -a), (m, -m)
     bound = (2 * a) * (2 * m / s**2) / 4
-    # At 0 both weights are exactly a half, as their exponents are equal.
+    # The exponents at 0 are equal, so both weights are exactly 1/2.
     demand(codes[0] ** 2 == codes[1] ** 2, "the weights at 0 are equal")
     scores = [c / s**2 for c in codes]
     slope = sum((x * g / 2 for x, g in zip(data, scores, strict=True)), Fraction(0))

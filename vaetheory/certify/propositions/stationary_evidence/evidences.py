@@ -1,4 +1,4 @@
-"""Log evidences, and how they split into ELBO and divergence: 3a."""
+"""3a: log evidences, and their decomposition into ELBO and divergence."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ _RADII = {1: Fraction(1, 8 * 10**30), 2: Fraction(1, 8 * 10**12)}
 
 
 def domain_for(inputs: Inputs) -> dict[str, Any]:
-    """Find the domain of the integrand; only this needs FLINT."""
+    """Find a domain of integration; only this function loads FLINT."""
     from vaetheory.certify._prover import domain_of
 
     model, x = model_of(inputs)
     bits = bits_of(_RADII[model.latent_dim])
-    # Ten more bits than the radius: the tail is far below it, but not negligibly small.
+    # The tail is far below the radius but still large enough to be visible in the certificate.
     return {"domain": write_domain(domain_of(model, x, bits + 10))}
 
 
 def evidence(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved]:
-    """The log evidence, and the bound of the integral outside the domain."""
+    """The log evidence, and a bound of the scaled integral outside the domain."""
     model, x = model_of(inputs)
     if model.latent_dim not in _RADII:
         raise ValueError(f"model: expected 1 or 2 latent dimensions, got {model.latent_dim}")
@@ -77,7 +77,7 @@ EVIDENCE = Certified(
         {"model": {"decoder": TANH, "likelihood": {"kind": "bernoulli"}}, "x": ["1", "0"]},
         {"model": {"decoder": TANH, "likelihood": {"kind": "poisson"}}, "x": ["3", "0"]},
         scene(_WAVES, ["0.5", "0.3"], ["0.3", "0.2"]),
-        # Forty standard deviations of the prior.
+        # A datum forty standard deviations of the prior away.
         scene(_LINE, ["40", "80.01"], "0.01"),
         scene(_SURFACE, ["0.5", "0.25"], "1"),
     ),
@@ -92,7 +92,7 @@ def _split(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved]
     loc, var = _exact.number("loc", inputs["loc"]), _exact.positive("var", inputs["var"])
     if model.latent_dim != 1:
         raise ValueError(f"model: expected 1 latent dimension, got {model.latent_dim}")
-    found = evidence(work, inputs, witness)
+    proved = evidence(work, inputs, witness)
     radius = _RADII[1]
 
     def closed(F: Arithmetic, bits: int) -> Number:
@@ -102,7 +102,7 @@ def _split(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved]
     bounds = majorant(model, x)
 
     def divergence(F: Arithmetic, bits: int) -> Number:
-        """E of log q(z) - log p(z, x), integrated as it stands, plus log p(x)."""
+        """The expectation under q of log q(z) - log p(z, x), by quadrature."""
         scale = F.sqrt(F.exact(var))
         constant = -F.log(F.exact(var)) / 2 - offset(F, model, x)
 
@@ -123,12 +123,12 @@ def _split(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved]
 
     elbo = work.enclose(closed, radius)
     relative = work.enclose(divergence, radius)
-    total = found["log_evidence"]
+    total = proved["log_evidence"]
     kl_low, kl_high = relative.lower + total.lower, relative.upper + total.upper  # type: ignore[union-attr]
     demand(kl_low > 0, "the divergence is positive")
-    # The evidence cancels: the ELBO is compared with minus the integral.
+    # The evidence cancels, so compare the ELBO with minus the integral.
     demand(elbo.lower <= -relative.lower and -relative.upper <= elbo.upper, "the parts add up")
-    return found | {
+    return proved | {
         "elbo": elbo,
         "divergence": Enclosure.between(kl_low, kl_high),
         "residual": Enclosure.between(elbo.lower + relative.lower, elbo.upper + relative.upper),

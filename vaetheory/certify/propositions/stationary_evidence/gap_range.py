@@ -1,4 +1,4 @@
-"""3f: the gap over sigma^2, bounded from both sides for every small sigma."""
+"""3f: bounds of the gap over sigma^2 for every small sigma."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from vaetheory.certify.propositions.base import Certified, Inputs, Proved, deman
 #: Coefficients of u^i sigma^j.
 Potential: TypeAlias = dict[tuple[int, int], Fraction]
 _BITS = 100
-# Where the tails of the posterior of u begin, in its own standard deviations.
+# The tails of the posterior of u begin at this many of its standard deviations.
 _REACH = 12.0
 
 
 def potential(curve: Matrix, z0: Fraction) -> Potential:
-    """V(u, s) = (z0 + s u)^2 / 2 + |f(z0 + s u) - f(z0)|^2 / 2 s^2, from f's coefficients.
+    """V(u, s) = (z0 + s u)^2 / 2 + |f(z0 + s u) - f(z0)|^2 / 2 s^2, from the coefficients of f.
 
-    `curve` has a row for each power of z, from the constant up.
+    `curve` has one row for each power of z, starting with the constant.
     """
-    out: Potential = {}
-    # Taylor's coefficients at z0 give u^k s^(k-1) of the quotient.
+    terms: Potential = {}
+    # The Taylor coefficient of order k at z0 belongs to u^k s^(k-1) in the difference over s.
     taylor = []
     for column in zip(*curve, strict=True):
         row = [
@@ -46,10 +46,10 @@ def potential(curve: Matrix, z0: Fraction) -> Potential:
         for i in range(1, len(row)):
             for j in range(1, len(row)):
                 key = (i + j, i + j - 2)
-                out[key] = out.get(key, Fraction(0)) + row[i] * row[j] / 2
+                terms[key] = terms.get(key, Fraction(0)) + row[i] * row[j] / 2
     for key, c in (((0, 0), z0 * z0 / 2), ((1, 1), z0), ((2, 2), Fraction(1, 2))):
-        out[key] = out.get(key, Fraction(0)) + c
-    return out
+        terms[key] = terms.get(key, Fraction(0)) + c
+    return terms
 
 
 def slope(v: Potential) -> Potential:
@@ -59,11 +59,11 @@ def slope(v: Potential) -> Potential:
 
 def by_powers(F: Arithmetic, v: Potential, s: Number) -> dict[int, Number]:
     """Coefficients of u^i for a box of s."""
-    out: dict[int, Number] = {}
+    coefficients: dict[int, Number] = {}
     for (i, j), c in v.items():
         term = F.exact(c) * F.power(s, j)
-        out[i] = out[i] + term if i in out else term
-    return out
+        coefficients[i] = coefficients[i] + term if i in coefficients else term
+    return coefficients
 
 
 class _Scaled(Objective):
@@ -133,10 +133,10 @@ def _posterior(
     reach = math.ceil(_REACH / math.sqrt(float(steep)))
 
     def value(coefficients: dict[int, Number], powers: list[Number]) -> Number:
-        out = F.exact(0)
+        total = F.exact(0)
         for i, c in coefficients.items():
-            out = out + c * powers[i]
-        return out
+            total = total + c * powers[i]
+        return total
 
     highest = max(max(c) for c in (v, first, second))
 
@@ -148,8 +148,8 @@ def _posterior(
         one = value(first, powers)
         return [weight, weight * one, weight * one * one, weight * value(second, powers)]
 
-    found = integrate(F, integrand, ((-float(reach), float(reach)),), tolerance=1e-6, order=10)
-    # V >= steep u^2 / 2, as one output is affine; the rest by sizes of coefficients.
+    body = integrate(F, integrand, ((-float(reach), float(reach)),), tolerance=1e-6, order=10)
+    # One output is affine, so V >= steep u^2 / 2; the other factors are bounded by coefficients.
     sizes = [_sizes(layer, most) for layer in layers]
     square: dict[int, Fraction] = {}
     for i, c in sizes[1].items():
@@ -157,15 +157,15 @@ def _posterior(
             square[i + j] = square.get(i + j, Fraction(0)) + c * d
     return [
         F.widen(value, _tail(F, size, steep, reach))
-        for value, size in zip(found, ({0: Fraction(1)}, sizes[1], square, sizes[2]), strict=True)
+        for value, size in zip(body, ({0: Fraction(1)}, sizes[1], square, sizes[2]), strict=True)
     ]
 
 
 def _sizes(v: Potential, most: Fraction) -> dict[int, Fraction]:
-    out: dict[int, Fraction] = {}
+    sizes: dict[int, Fraction] = {}
     for (i, j), c in v.items():
-        out[i] = out.get(i, Fraction(0)) + abs(c) * most**j
-    return out
+        sizes[i] = sizes.get(i, Fraction(0)) + abs(c) * most**j
+    return sizes
 
 
 def _tail(F: Arithmetic, sizes: dict[int, Fraction], steep: Fraction, reach: int) -> Number:
@@ -182,7 +182,8 @@ def _ratio(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved]
     curve = _exact.matrix("f", inputs["f"])
     z0, most = _exact.number("z0", inputs["z0"]), _exact.positive("sigma_0", inputs["sigma_0"])
     if not 2 <= len(curve) <= 6 or len(curve[0]) > 4:
-        raise ValueError("f: expected from 2 to 6 rows of at most 4 entries")
+        size = f"{len(curve)} of {len(curve[0])}"
+        raise ValueError(f"f: expected from 2 to 6 rows of at most 4 entries, got {size}")
     flat = [column[1] for column in zip(*curve, strict=True) if not any(column[2:])]
     steep = max((c * c for c in flat), default=Fraction(0))
     demand(steep > 0, "one output is affine, so that the curve is a graph")
@@ -212,8 +213,8 @@ def _ratio(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved]
     demand(low <= coefficient <= high, "the bounds hold the gap law's coefficient")
     demand(low > 0, "the lower bound is positive")
     point = [sum((c * z0**n for n, c in enumerate(col)), Fraction(0)) for col in columns]
-    out: dict[str, Proved] = {f"x_{j}": c for j, c in enumerate(point)}
-    return out | {"coefficient": coefficient, "ratio": Range.over(low, high)}
+    datum: dict[str, Proved] = {f"x_{j}": c for j, c in enumerate(point)}
+    return datum | {"coefficient": coefficient, "ratio": Range.over(low, high)}
 
 
 def _tangent(curve: Matrix, z0: Fraction) -> list[Fraction]:
@@ -225,9 +226,9 @@ def _tangent(curve: Matrix, z0: Fraction) -> list[Fraction]:
 
 
 def _box(metric: Fraction) -> Candidate:
-    """The box of mean and variance in which u = (z - z0) / s is searched."""
+    """The box of means and variances of u = (z - z0) / s; the sentence states its size."""
     shift = (metric.numerator.bit_length() - metric.denominator.bit_length()) // 2 + 30
-    # About 1 / 4 |f'|, rounded to the few digits that are written down.
+    # Near 1 / 4 |f'|, with few digits because the sentence states it.
     mean = math.isqrt(math.floor(Fraction(4) ** shift / metric)) * Fraction(2) ** (-shift - 2)
     return Candidate((Fraction(0), 1 / metric), (dyadic(mean, 8), dyadic(1 / (4 * metric), 8)))
 

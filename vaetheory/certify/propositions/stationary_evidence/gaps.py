@@ -1,4 +1,4 @@
-"""The gap of the best of all Gaussians: 3c's converse, and 3g."""
+"""The converse of 3c, and 3g: the gap of the best of all Gaussians."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def _prepare(inputs: Inputs) -> dict[str, Any]:
 
 
 def _prepare_mirrored(inputs: Inputs) -> dict[str, Any]:
-    """As `_prepare`; the other maximiser is the mirror image of the one on the right."""
-    found = _prepare(inputs)
-    right = found["points"][-1]
+    """As `_prepare`, with the mirror image of the maximiser on the right as the other one."""
+    witness = _prepare(inputs)
+    right = witness["points"][-1]
     left = {
         kind: {
             "centre": [_exact.text(-_exact.number("m", box["centre"][0])), *box["centre"][1:]],
@@ -58,7 +58,7 @@ def _prepare_mirrored(inputs: Inputs) -> dict[str, Any]:
         }
         for kind, box in right.items()
     }
-    return found | {"points": [left, right]}
+    return witness | {"points": [left, right]}
 
 
 def _prove(
@@ -69,13 +69,13 @@ def _prove(
     tight: list[Candidate],
     wide: list[Candidate],
 ) -> dict[str, Proved]:
-    """Enclose evidence, maximisers and ELBO, and prove that there is no other maximiser."""
+    """Prove the evidence, each maximiser with its ELBO, and that there are no other maximisers."""
     if model.latent_dim != 1:
         raise ValueError(f"model: expected 1 latent dimension, got {model.latent_dim}")
     centres = [c.centre[0] for c in tight]
     demand(centres == sorted(set(centres)), "the maximisers are in order")
     log_evidence, tail = work.log_evidence(model, x, domain, _RADIUS)
-    out: dict[str, Proved] = {"log_evidence": log_evidence, "tail": tail}
+    proved: dict[str, Proved] = {"log_evidence": log_evidence, "tail": tail}
     values = []
     for i, candidate in enumerate(tight):
 
@@ -91,7 +91,7 @@ def _prove(
 
         loc, var = at(lambda F, t, box: box[0]), at(lambda F, t, box: box[1])
         value = at(lambda F, t, box: value_at(F, t, box) + offset(F, model, x))
-        out |= {f"loc_{i}": loc, f"var_{i}": var, f"elbo_{i}": value}
+        proved |= {f"loc_{i}": loc, f"var_{i}": var, f"elbo_{i}": value}
         values.append(value)
     known = min(v.lower for v in values)
     with work.arithmetic(80) as F:
@@ -108,29 +108,29 @@ def _prove(
         prove_maximum(F, model, x, target, wide, floor)
     best = Enclosure.between(max(v.lower for v in values), max(v.upper for v in values))
     low, high = log_evidence.lower - best.upper, log_evidence.upper - best.lower
-    return out | {"gap": Enclosure.between(low, high), "maximisers": len(tight)}
+    return proved | {"gap": Enclosure.between(low, high), "maximisers": len(tight)}
 
 
 def _candidates(witness: Inputs) -> tuple[list[Candidate], list[Candidate]]:
     points = witness["points"]
     if not isinstance(points, list) or not points:
         raise ValueError(f"points: expected at least one, got {points!r:.80}")
-    found: tuple[list[Candidate], list[Candidate]] = ([], [])
+    candidates: tuple[list[Candidate], list[Candidate]] = ([], [])
     for point in points:
         if not isinstance(point, dict) or set(point) != {"tight", "wide"}:
             raise ValueError(f"points: expected tight and wide, got {point!r:.80}")
-        for kind, kept in zip(("tight", "wide"), found, strict=True):
+        for kind, kept in zip(("tight", "wide"), candidates, strict=True):
             kept.append(read_candidate(kind, point[kind], 2))
-    return found
+    return candidates
 
 
 def _positive(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved]:
     model, x = model_of(inputs)
     tight, wide = _candidates(witness)
     demand(len(tight) == 1, "there is one maximiser")
-    out = _prove(work, model, x, read_domain(witness["domain"]), tight, wide)
-    demand(out["gap"].lower > 0, "the gap is positive")  # type: ignore[union-attr]
-    return out
+    proved = _prove(work, model, x, read_domain(witness["domain"]), tight, wide)
+    demand(proved["gap"].lower > 0, "the gap is positive")  # type: ignore[union-attr]
+    return proved
 
 
 POSITIVE_GAP = Certified(
@@ -164,7 +164,7 @@ POSITIVE_GAP = Certified(
 
 def _folded(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved]:
     model, x = model_of(inputs)
-    # Even, so that the ELBO is the same at m and -m.
+    # The decoder is even, so the ELBO is the same at m and -m.
     demand(model.decoder == Polynomial([[2]], [["1"]]), "the decoder is z^2")
     tight, wide = _candidates(witness)
     demand(len(tight) == 2, "there are two maximisers")
@@ -173,9 +173,9 @@ def _folded(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved
         demand(mirrored == pair[1].centre, "the two boxes are mirror images")
         demand(pair[0].radius == pair[1].radius, "the two boxes are mirror images")
     demand(tight[0].box[0][1] < 0 < tight[1].box[0][0], "the two boxes lie on either side of 0")
-    out = _prove(work, model, x, read_domain(witness["domain"]), tight, wide)
-    demand(out["gap"].lower > Fraction(1, 2), "the gap is above a half")  # type: ignore[union-attr]
-    return out
+    proved = _prove(work, model, x, read_domain(witness["domain"]), tight, wide)
+    demand(proved["gap"].lower > Fraction(1, 2), "the gap is above a half")  # type: ignore[union-attr]
+    return proved
 
 
 FOLD = Certified(

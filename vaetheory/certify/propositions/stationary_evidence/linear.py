@@ -1,4 +1,4 @@
-"""Linear models, exactly: 3c and 3d."""
+"""3c and 3d: linear models in rational arithmetic."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _RADIUS = Fraction(1, 10**40)
 
 
 class _Linear:
-    """What follows from W, b, Lambda and x by rational arithmetic."""
+    """Posterior, marginal and stationary point from W, b, Lambda and x, in rational arithmetic."""
 
     def __init__(self, inputs: Inputs) -> None:
         model, x = model_of(inputs)
@@ -45,7 +45,7 @@ class _Linear:
         self.pull = tuple(_exact.dot(row, self.away) for row in back)
         self.mean = tuple(_exact.dot(row, self.pull) for row in self.S)
         self.marginal = _add(_exact.product(self.W, _exact.transpose(self.W)), self.noise)
-        # The gradients in the mean, W^T Lambda^-1 (x - b - W m) - m, and in S, computed anew.
+        # The gradients in the mean, W^T Lambda^-1 (x - b - W m) - m, and in S vanish separately.
         for p, row, m in zip(self.pull, self.metric, self.mean, strict=True):
             demand(p - _exact.dot(row, self.mean) - m == 0, "the mean is stationary")
         demand(_exact.inverse(self.S) == self.A, "the covariance is stationary")
@@ -79,16 +79,16 @@ def _diagonal(values: Vector) -> Matrix:
 
 
 def _no_gap(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved]:
-    found = _Linear(inputs)
-    squares = found.elbo_square(found.S) - found.evidence_square
-    ratio = _exact.determinant(found.noise) / _exact.determinant(found.S)
-    ratio /= _exact.determinant(found.marginal)
+    linear = _Linear(inputs)
+    squares = linear.elbo_square(linear.S) - linear.evidence_square
+    ratio = _exact.determinant(linear.noise) / _exact.determinant(linear.S)
+    ratio /= _exact.determinant(linear.marginal)
     demand(squares == 0, "the rational parts of ELBO and evidence are equal")
     demand(ratio == 1, "their determinants are equal")
-    det = _exact.determinant(found.marginal)
-    evidence = work.enclose(lambda F, bits: found.level(F, found.evidence_square, det), _RADIUS)
-    out: dict[str, Proved] = {"log_evidence": evidence, "gap": squares}
-    return out | {f"m_{j}": m for j, m in enumerate(found.mean)}
+    det = _exact.determinant(linear.marginal)
+    evidence = work.enclose(lambda F, bits: linear.level(F, linear.evidence_square, det), _RADIUS)
+    proved: dict[str, Proved] = {"log_evidence": evidence, "gap": squares}
+    return proved | {f"m_{j}": m for j, m in enumerate(linear.mean)}
 
 
 def _plane(weight: list[list[str]], bias: list[str]) -> dict[str, Any]:
@@ -131,21 +131,21 @@ def _means(proved: Any) -> str:
 
 
 def _diagonal_gap(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved]:
-    found = _Linear(inputs)
-    best = tuple(1 / found.A[j][j] for j in range(found.d))
-    # At the same mean; S_jj = 1 / A_jj makes the slope -A_jj + 1 / S_jj vanish.
+    linear = _Linear(inputs)
+    best = tuple(1 / linear.A[j][j] for j in range(linear.d))
+    # The mean is the same; S_jj = 1 / A_jj makes the slope -A_jj + 1 / S_jj vanish.
     for j, s in enumerate(best):
-        demand(1 / s - found.A[j][j] == 0, "the diagonal covariance is stationary")
-    squares = found.elbo_square(_diagonal(best)) - found.evidence_square
+        demand(1 / s - linear.A[j][j] == 0, "the diagonal covariance is stationary")
+    squares = linear.elbo_square(_diagonal(best)) - linear.evidence_square
     demand(squares == 0, "the rational parts of ELBO and evidence are equal")
     product = Fraction(1)
     for s in best:
         product /= s
-    ratio = product / _exact.determinant(found.A)
-    # From determinants of another route: Lambda, diag(S) and the marginal.
-    other = _exact.determinant(found.noise) * product / _exact.determinant(found.marginal)
+    ratio = product / _exact.determinant(linear.A)
+    # The same ratio from other determinants: those of Lambda, diag(S) and the marginal.
+    other = _exact.determinant(linear.noise) * product / _exact.determinant(linear.marginal)
     demand(ratio == other, "the two routes to the gap agree")
-    flat = all(found.A[i][j] == 0 for i in range(found.d) for j in range(i))
+    flat = all(linear.A[i][j] == 0 for i in range(linear.d) for j in range(i))
     demand((ratio == 1) if flat else (ratio > 1), "the gap vanishes iff A is diagonal")
     gap = work.enclose(lambda F, bits: F.log(F.exact(ratio)) / 2, _RADIUS)
     demand(flat or gap.lower > 0, "the gap is positive")

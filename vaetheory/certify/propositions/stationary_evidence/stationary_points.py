@@ -1,4 +1,4 @@
-"""3b: stationary points of the ELBO, each the only one in its box, and a strict maximum."""
+"""3b: stationary points of the ELBO, each a strict maximum and the only one in its box."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from vaetheory.certify.propositions.base import (
 from vaetheory.certify.propositions.scenes import TANH, scene
 
 _RADIUS = Fraction(1, 8 * 10**26)
-# Bits of a quadrature, where there is no closed form.
+# Bits of the quadrature if there is no closed form.
 _BITS = 110
 
 
@@ -38,20 +38,20 @@ def _stationary(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Pr
     if d not in (1, 2):
         raise ValueError(f"model: expected 1 or 2 latent dimensions, got {d}")
     candidate = read_candidate("point", witness["point"], 2 * d)
-    found: list[Number] = []
+    point: list[Number] = []
 
     def attempt(F: Arithmetic, bits: int) -> Number:
         target = objective(F, model, x, _BITS)
-        found[:] = krawczyk(F, target, candidate)
-        return value_at(F, target, found) + offset(F, model, x)
+        point[:] = krawczyk(F, target, candidate)
+        return value_at(F, target, point) + offset(F, model, x)
 
     elbo = work.enclose(attempt, _RADIUS, size=float(2**100))
-    out: dict[str, Proved] = {"elbo": elbo}
+    proved: dict[str, Proved] = {"elbo": elbo}
     with work.arithmetic(260) as F:
         names = [f"{kind}_{j}" for kind in ("loc", "var") for j in range(d)]
-        for name, value in zip(names, found, strict=True):
-            out[name] = work.settle(F, value, _RADIUS)
-    return out
+        for name, value in zip(names, point, strict=True):
+            proved[name] = work.settle(F, value, _RADIUS)
+    return proved
 
 
 _SURFACE = {
