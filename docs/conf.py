@@ -1,18 +1,19 @@
 """Configuration of the documentation: `sphinx-build -W docs docs/_build/html`."""
 
 import sys
-from importlib import metadata
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 import generate  # writes pages from the registry before Sphinx looks for them
+
+from vaetheory import __version__
 
 generate.write_all(Path(__file__).parent)
 
 project = "vaetheory"
 author = "The vaetheory developers"
 project_copyright = author
-release = version = metadata.version("vaetheory")
+release = version = __version__
 
 extensions = [
     "sphinx.ext.autodoc",

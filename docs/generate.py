@@ -44,15 +44,12 @@ MODULES = {
     "vaetheory.likelihoods": "Likelihoods",
     "vaetheory.decoders": "Decoders",
     "vaetheory.geometry": "Geometry",
-    "vaetheory.bounds.gaussian_elbo": "The ELBO",
-    "vaetheory.encoders": "Encoders and posteriors",
+    "vaetheory.encoders": "Gaussian posteriors",
     "vaetheory.evidence": "Exact log evidence",
-    "vaetheory._quadrature": "Results of quadrature",
-    "vaetheory.bounds.stationary": "Stationary posteriors",
+    "vaetheory.bounds": "Bounds: the ELBO, stationary posteriors, BILBO and BAGGINS",
     "vaetheory.optimal_decoder": "The optimal decoder",
     "vaetheory.hessian_estimators": "Estimators of a decoder's Hessian",
     "vaetheory.constant_variance": "What constant variances cost",
-    "vaetheory.bounds": "Objectives",
     "vaetheory.flows": "Flows",
     "vaetheory.jets": "Taylor series of decoders",
     "vaetheory.stability": "Stable steps",
@@ -61,10 +58,19 @@ MODULES = {
     "vaetheory.derivatives": "Derivatives",
     "vaetheory.differences": "Differences of log densities",
     "vaetheory.rounding": "Bounds of rounding",
-    "vaetheory.checking.claim": "What a claim is",
+    "vaetheory.concentration": "How far the mean of a sample may be off",
+    "vaetheory.checking": "What a claim is",
     "vaetheory.checking.runner": "Running claims",
     "vaetheory.checking.strategies": "Strategies that draw instances",
     "vaetheory.checking.rates": "Checks of rates",
+    "vaetheory.checking.lattice": "Integrals by lattices",
+    "vaetheory.checking.scenes": "Models that instances draw",
+    "vaetheory.checking.linear_models": "Linear models that instances draw",
+    "vaetheory.checking.varying_metric": "Decoders whose metric varies",
+    "vaetheory.checking.batches": "Batches encoded with shared deviations",
+    "vaetheory.checking.decomposition": "The log evidence as ELBO plus divergence",
+    "vaetheory.checking.digits": "Images of digits",
+    "vaetheory.checking.digit_models": "Models fitted to the digits",
     "vaetheory.report": "Reports",
     "vaetheory.report.text": "Reports as text",
     "vaetheory.report.junit": "Reports as JUnit's XML",
@@ -358,8 +364,12 @@ def reference_page() -> str:
     seen: set[int] = set()
     for name, title in MODULES.items():
         module = import_module(name)
-        fresh = [n for n in public(module) if id(getattr(module, n)) not in seen]
-        seen |= {id(getattr(module, n)) for n in fresh}
+        fresh = []
+        for n in public(module):
+            # Of two names of one thing the first is shown.
+            if id(getattr(module, n)) not in seen:
+                fresh.append(n)
+                seen.add(id(getattr(module, n)))
         if not fresh:
             continue
         listed = "\n".join(f"   {n}" for n in fresh)

@@ -271,7 +271,7 @@ def test_elbos_agree_with_the_library():
             if isinstance(decoder, float_decoders.Reparametrised):
                 continue
             found = certify.elbo(model, x, [0.25], [0.5], radius="1e-20")
-            q = Posterior(np.array([0.25]), np.array([[0.5]]))
+            q = Posterior(np.array([0.25]), cov=np.array([[0.5]]))
             value = float_elbo(model, x, q)
             error = float(value.error) + 1e-9
             assert abs(float(value.value) - float(found)) < error, type(decoder).__name__

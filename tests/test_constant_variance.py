@@ -254,7 +254,7 @@ def test_a_shared_covariance_is_stationary_for_the_mean_elbo(name):
             tilt = np.eye(d) + step * rng.normal(size=(d, d))
             shift = step * rng.normal(size=(count, d)) @ root.T
             cov = root @ tilt @ tilt.T @ root.T
-            other = elbo(model, X, Posterior(q.loc + shift, cov))
+            other = elbo(model, X, Posterior(q.loc + shift, cov=cov))
             lower = float(other.value.mean())
             assert lower < best + float(other.error.mean()), f"a neighbour gains {lower - best:.3g}"
 

@@ -18,7 +18,15 @@ MOST_LINES = 500
 #: From below. A module imports its own package, and packages and modules on lower floors.
 #: `claims.*` stands for each of the wings; the last floor is the package's own `__init__`.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("_environment", "_files", "_moved", "_numbers_as_text", "_plotting", "_profiles"),
+    (
+        "_by_position",
+        "_environment",
+        "_files",
+        "_moved",
+        "_numbers_as_text",
+        "_plotting",
+        "_profiles",
+    ),
     ("_validation",),
     ("_value_equality", "rounding"),
     ("_arguments", "_documents", "_gaussians", "_progress", "derivatives", "differences"),

@@ -106,7 +106,7 @@ def test_descent_on_the_elbo_diverges_just_beyond(lane):
 
 
 def posterior_of(scene, lane):
-    return Posterior(np.array(scene.codes), scene.covs[lane])
+    return Posterior(np.array(scene.codes), cov=scene.covs[lane])
 
 
 def test_9a_a_normalised_step_neither_diverges_nor_converges():

@@ -80,7 +80,7 @@ def test_a_shared_covariance_that_is_not_the_best(monkeypatch):
         if structure == "full":
             return free
         cov = np.broadcast_to(free.cov.mean(axis=0), free.cov.shape)
-        return dataclasses.replace(free, value=elbo(model, X, Posterior(free.loc, cov)).value)
+        return dataclasses.replace(free, value=elbo(model, X, Posterior(free.loc, cov=cov)).value)
 
     monkeypatch.setattr(constant_variance, "stationary_posterior", averaged)
     assert_noticed("5d", bug="the mean of the free covariances as the shared one")

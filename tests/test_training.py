@@ -23,11 +23,11 @@ from vaetheory.training import (
     Split,
     Units,
     Vae,
+    confidence_interval,
     density_of,
     exact_evidence,
-    interval,
     lattice_evidence,
-    sampled,
+    sampled_measures,
     train,
 )
 from vaetheory.training._adam import Adam
@@ -290,7 +290,7 @@ def test_measures_of_a_density_by_the_library(name):
     params = vae.initial(0) + pattern(vae.count, 0.3)
     density = density_of(vae, params, data.train, seed=0)
     X = data.test
-    found = sampled(density, X, draws=4000, rng=np.random.default_rng(5))
+    found = sampled_measures(density, X, draws=4000, rng=np.random.default_rng(5))
     lattice, error = lattice_evidence(density, X)
     assert error.max() < 1e-6, f"the lattices are off by {error.max():.3g}"
     excess = (found.importance - lattice).max()
@@ -306,7 +306,7 @@ def test_measures_of_a_density_by_the_library(name):
     off = np.abs(evidence.value - lattice)
     assert (off <= evidence.error + error).all(), f"two routes differ by {off.max():.3g}"
     loc, scale = density.encode(X)
-    posterior = Posterior(loc / density.prior_scale, (scale / density.prior_scale) ** 2)
+    posterior = Posterior(loc / density.prior_scale, scale=scale / density.prior_scale)
     exact = elbo(model, X, posterior)
     # Six standard errors: one chance in 10^9 were they known.
     off = np.abs(exact.value - found.elbo)
@@ -331,15 +331,15 @@ def test_the_invariance_is_exact_only_with_its_hypotheses():
 
 
 def test_intervals_against_known_quantiles():
-    found = interval([1.0, 3.0])
+    found = confidence_interval([1.0, 3.0])
     assert np.isclose(found.high - 2, 12.706204736), f"{found}"
-    wide = interval([1.0, 3.0], overlap=0.5)
+    wide = confidence_interval([1.0, 3.0], overlap=0.5)
     assert np.isclose((wide.high - 2) / (found.high - 2), np.sqrt(2)), f"{wide}"
-    alone = interval([4.0])
+    alone = confidence_interval([4.0])
     assert (alone.mean, alone.low, alone.high) == (4.0, -np.inf, np.inf), f"{alone}"
     for values in ([], [np.nan], [[1.0]]):
         with pytest.raises(ValueError, match="values: expected"):
-            interval(values)
+            confidence_interval(values)
 
 
 @pytest.mark.parametrize("sigma", [1e-1, 1e-2, 1e-4])

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from vaetheory._validation import require_callable
-
 #: Called with the fraction that is done.
 Progress = Callable[[float], object]
 
@@ -35,5 +33,7 @@ def report(done: float, progress: Progress | None = None) -> None:
     """Call `progress`, or the current listener, with the fraction that is done."""
     listener = progress if progress is not None else _listener.get()
     if listener is not None:
+        from vaetheory._validation import require_callable
+
         require_callable("progress", listener, "of the fraction that is done")
         listener(done)

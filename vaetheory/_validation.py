@@ -240,9 +240,9 @@ def positive(name: str, value: ArrayLike, *, max_ndim: int = 0) -> Array:
     return array
 
 
-def scales(name: str, value: ArrayLike) -> Array:
-    """Return `value` as a positive number or vector whose squares and inverses fit in float64."""
-    array = positive(name, value, max_ndim=1)
+def scales(name: str, value: ArrayLike, *, max_ndim: int = 1) -> Array:
+    """Return `value` as positive numbers whose squares and inverses fit in float64."""
+    array = positive(name, value, max_ndim=max_ndim)
     if array.max() > SQUARABLE or array.min() < 1 / SQUARABLE:
         raise ValueError(
             f"{name}: expected numbers from {1 / SQUARABLE:g} to {SQUARABLE:g}, got "
@@ -396,18 +396,31 @@ def weights_of(name: str, value: ArrayLike | None, size: int) -> Array:
     return array / array.sum()
 
 
-def lower_triangular(name: str, value: ArrayLike, dim: int) -> Array:
-    """Return `value` as a lower triangular matrix `(dim, dim)` with a positive diagonal."""
+def lower_triangular(name: str, value: ArrayLike, *shapes: tuple[int, ...]) -> Array:
+    """Return `value`, of one of `shapes`, as lower triangular matrices with positive diagonals."""
     array = as_array(name, value)
-    if array.shape != (dim, dim):
-        raise ValueError(f"{name}: expected shape ({dim}, {dim}), got {array.shape}")
-    if np.triu(array, 1).any() or not (np.diagonal(array) > 0).all():
+    if array.shape not in shapes:
+        raise ValueError(f"{name}: expected shape {one_of(shapes)}, got {array.shape}")
+    diagonal, above = np.diagonal(array, axis1=-2, axis2=-1), np.abs(np.triu(array, 1))
+    if above.any() or not (diagonal > 0).all():
         raise ValueError(
             f"{name}: expected a lower triangular matrix with a positive diagonal, got diagonal "
-            f"entries from {np.diagonal(array).min():g} and entries up to "
-            f"{np.abs(np.triu(array, 1)).max():g} above it"
+            f"entries from {diagonal.min(initial=np.inf):g} and entries up to "
+            f"{above.max(initial=0.0):g} above it"
         )
     return array
+
+
+def one_of(choices: Iterable[object]) -> str:
+    """Choices as words: each once, in order, the last after "or".
+
+    Examples
+    --------
+    >>> one_of([(2, 2), (3, 2, 2), (2, 2)])
+    '(2, 2) or (3, 2, 2)'
+    """
+    words = list(dict.fromkeys(str(choice) for choice in choices))
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 
 def short(value: object, limit: int = 80) -> str:

@@ -61,7 +61,9 @@ def counting() -> Iterator[Comparisons]:
 
 
 def mean_deviation(central_moments: ArrayLike, count: int, *, level: float = LEVEL) -> Array:
-    """Bound on |mean of `count` independent draws - expectation|, valid with chance 1 - `level`.
+    """Bound on how far the mean of `count` independent draws is from its expectation.
+
+    It is valid with chance 1 - `level`.
 
     Parameters
     ----------
@@ -86,7 +88,7 @@ def mean_deviation(central_moments: ArrayLike, count: int, *, level: float = LEV
 
     Notes
     -----
-    Markov: P(|mean - E| >= t) <= E|mean - E|^(2k) / t^(2k), minimised over k = 1, ..., p. The
+    Markov: `P(|mean - E| >= t) <= E|mean - E|^(2k) / t^(2k)`, minimised over k = 1, ..., p. The
     moments of a sum of two independent parts are a binomial convolution of the moments of the
     parts, so repeated doubling gives those of `count` draws. Absolute values replace the odd
     moments; then all terms are positive, nothing cancels, and the sum is an upper bound.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from vaetheory._by_position import also_by_position
 from vaetheory._validation import (
     Array,
     as_array,
@@ -61,7 +62,8 @@ class Penalty(ByValue):
     second_order: Array
 
 
-def constant_variance_penalty(A: ArrayLike, weights: ArrayLike | None = None) -> Penalty:
+@also_by_position("weights")
+def constant_variance_penalty(A: ArrayLike, *, weights: ArrayLike | None = None) -> Penalty:
     """Loss per datum of the second-order ELBO when all posteriors share one covariance.
 
     Parameters

@@ -19,6 +19,14 @@ from vaetheory.likelihoods import Gaussian
 from vaetheory.models import LatentModel, require_model
 from vaetheory.rounding import ULP
 
+__all__ = [
+    "Integral",
+    "linear_log_evidence",
+    "log_evidence",
+    "posterior_expectation",
+    "posterior_kl",
+]
+
 MAX_NODES = 50_000_000
 #: If h has more than this share of E|h| in the tails of a posterior, the part beyond is unknown.
 _MUCH = 0.01
@@ -234,7 +242,7 @@ def posterior_kl(
     >>> import numpy as np
     >>> from vaetheory import LatentModel, Posterior, decoders, likelihoods
     >>> model = LatentModel(decoders.Affine([[1.0]]), likelihoods.Gaussian(scale=1.0), 1)
-    >>> q = Posterior(np.array([[1.0]]), np.array([[[0.5]]]))
+    >>> q = Posterior([[1.0]], cov=[[0.5]])
     >>> bool(abs(posterior_kl(model, np.array([[2.0]]), q).value[0]) < 1e-12)
     True
     """

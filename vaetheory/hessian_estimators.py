@@ -69,7 +69,7 @@ def _whitened(noise: ArrayLike, scale_tril: ArrayLike) -> tuple[Array, Array, Ar
     eps = as_array("noise", noise, min_ndim=2)
     if eps.shape[-2] == 0 or eps.shape[-1] == 0:
         raise ValueError(f"noise: expected at least one draw (..., n, d), got shape {eps.shape}")
-    root = lower_triangular("scale_tril", scale_tril, eps.shape[-1])
+    root = lower_triangular("scale_tril", scale_tril, 2 * eps.shape[-1:])
     with np.errstate(over="ignore", invalid="ignore"):
         inverse = np.linalg.inv(root)
         return eps, eps @ inverse, inverse.T @ inverse

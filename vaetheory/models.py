@@ -28,6 +28,19 @@ def require_model(model: object) -> None:
     require("model", model, LatentModel)
 
 
+def _dimension(decoder: object, given: int | None) -> int:
+    """The dimension of the latents: the one given, or the one that the decoder knows."""
+    if given is not None:
+        return dimension("latent_dim", given)
+    known = getattr(decoder, "latent_dim", None)
+    if known is None:
+        raise ValueError(
+            "latent_dim: expected the dimension of z, since the decoder has no `latent_dim` of its "
+            f"own, got none with a {type(decoder).__name__}"
+        )
+    return dimension("decoder.latent_dim", known)
+
+
 @dataclass(frozen=True, eq=False, init=False)
 class LatentModel(ByValue):
     """The model p(x, z) = N(z; 0, I_d) p(x given f(z)).
@@ -38,8 +51,9 @@ class LatentModel(ByValue):
         f, `(..., d) -> (..., D)`, row by row; a plain callable must use `autograd.numpy`.
     likelihood : Likelihood
         The family; the decoder's outputs are its parameters.
-    latent_dim : int
-        The dimension d of z.
+    latent_dim : int, optional
+        The dimension d of z. By default the decoder's own `latent_dim`, which the decoders and
+        flows of this package have; a plain callable does not know it.
 
     Attributes
     ----------
@@ -52,15 +66,18 @@ class LatentModel(ByValue):
         If the decoder returns a wrong shape, NaN, another library's tensors or less than double
         precision, is random or does not work row by row, cannot be traced by autograd, or has
         derivatives that visibly differ from those of its values; if its outputs do not fit the
-        likelihood, or the `curvature_bounds` of a user-defined likelihood do not hold. A
-        `NoMetricError` if the likelihood induces no Riemannian metric (claim 7e).
+        likelihood, or the `curvature_bounds` of a user-defined likelihood do not hold; if no
+        `latent_dim` is given and the decoder does not know it. A `NoMetricError` if the likelihood
+        induces no Riemannian metric (claim 7e).
 
     Examples
     --------
     >>> from vaetheory import LatentModel, decoders, likelihoods
-    >>> model = LatentModel(decoders.Circle(1.0), likelihoods.Gaussian(scale=0.1), 1)
-    >>> model.data_dim
-    2
+    >>> model = LatentModel(decoders.Circle(1.0), likelihoods.Gaussian(scale=0.1))
+    >>> model.latent_dim, model.data_dim
+    (1, 2)
+    >>> LatentModel(lambda z: z**2, likelihoods.Gaussian(scale=0.1), latent_dim=3).data_dim
+    3
     """
 
     decoder: Decoder
@@ -69,9 +86,10 @@ class LatentModel(ByValue):
     data_dim: int
 
     def __init__(
-        self, decoder: Decoder | Function, likelihood: Likelihood, latent_dim: int
+        self, decoder: Decoder | Function, likelihood: Likelihood, latent_dim: int | None = None
     ) -> None:
-        d = dimension("latent_dim", latent_dim)
+        made = as_decoder(decoder)
+        d = _dimension(decoder, latent_dim)
         if not isinstance(likelihood, Likelihood):
             raise ValueError(
                 "likelihood: expected a member of vaetheory.likelihoods, "
@@ -80,7 +98,7 @@ class LatentModel(ByValue):
         if likelihood.no_metric is not None:
             raise NoMetricError(likelihood.no_metric)
         for name, value in (
-            ("decoder", as_decoder(decoder)),
+            ("decoder", made),
             ("likelihood", likelihood),
             ("latent_dim", d),
         ):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
 from vaetheory._gaussians import LOG_2PI
 from vaetheory._validation import Array
-from vaetheory.models import LatentModel
+from vaetheory.models import LatentModel, require_model
 
 _SCAN = 1024
 _STARTS = 4
@@ -125,12 +126,44 @@ def _starts(model: LatentModel, X: Array) -> Array:
     return best
 
 
-def posterior_mode(model: LatentModel, X: Array) -> Array:
-    """The highest mode of p(z|x) that is found for each datum, `(N, D) -> (N, d)`.
+def posterior_mode(model: LatentModel, X: ArrayLike) -> Array:
+    """The highest mode that is found of each posterior p(z|x).
 
     Starts from the best few of about two thousand quasi-random points; if a posterior has many
     narrow modes, the highest mode may be missed.
+
+    Parameters
+    ----------
+    model : LatentModel
+    X : array (..., D)
+        The data.
+
+    Returns
+    -------
+    array (..., d)
+        The modes. There is no error figure: Newton's steps go on until they gain nothing that
+        rounding lets them see.
+
+    Raises
+    ------
+    ValueError
+        If the data do not fit the model or are outside the likelihood's support.
+
+    Examples
+    --------
+    >>> from vaetheory import LatentModel, decoders, likelihoods, posterior_mode
+    >>> model = LatentModel(decoders.Affine([[1.0]]), likelihoods.Gaussian(scale=1.0))
+    >>> posterior_mode(model, [2.0]).round(12).tolist()
+    [1.0]
     """
+    require_model(model)
+    data = model.check_data(X)
+    modes = highest_modes(model, data.reshape(-1, model.data_dim))
+    return modes.reshape(*data.shape[:-1], model.latent_dim)
+
+
+def highest_modes(model: LatentModel, X: Array) -> Array:
+    """`posterior_mode` of data that have been checked, `(N, D) -> (N, d)`."""
     # A decoder may overflow far from the data; the clipped values are handled.
     with np.errstate(over="ignore", invalid="ignore"):
         starts = _starts(model, X)

@@ -20,7 +20,7 @@ from vaetheory._validation import (
 )
 from vaetheory._value_equality import read_only
 from vaetheory.decoders import Decoder
-from vaetheory.encoders import Encoder
+from vaetheory.encoders import AggregatePosterior
 from vaetheory.likelihoods import ExponentialFamily
 from vaetheory.rounding import EPS
 
@@ -37,8 +37,8 @@ class OptimalDecoder(Decoder):
     ----------
     X : array (N, D)
         The data.
-    encoder : Encoder
-        q(z|x_n), one Gaussian per datum.
+    encoder : AggregatePosterior
+        The posteriors q(z|x_n) of the data, one Gaussian per datum.
 
     Raises
     ------
@@ -54,15 +54,15 @@ class OptimalDecoder(Decoder):
     --------
     Two data encoded at +-1 with variance 1 give a tanh:
 
-    >>> from vaetheory import Encoder, OptimalDecoder
-    >>> f = OptimalDecoder([[-1.0], [1.0]], Encoder([[-1.0], [1.0]], [1.0]))
+    >>> from vaetheory import AggregatePosterior, OptimalDecoder
+    >>> f = OptimalDecoder([[-1.0], [1.0]], AggregatePosterior([[-1.0], [1.0]], scale=1.0))
     >>> f([[0.0]]).tolist(), f.jacobian([[0.0]]).tolist()
     ([[0.0]], [[[1.0]]])
     """
 
-    def __init__(self, X: ArrayLike, encoder: Encoder) -> None:
+    def __init__(self, X: ArrayLike, encoder: AggregatePosterior) -> None:
         self.X: Array = read_only(data_set("X", X))
-        require("encoder", encoder, Encoder)
+        require("encoder", encoder, AggregatePosterior)
         if len(encoder.loc) != len(self.X):
             raise ValueError(
                 f"encoder: expected one posterior for each of {len(self.X)} data, "
@@ -77,6 +77,11 @@ class OptimalDecoder(Decoder):
             codes = np.einsum("nij,nj->ni", precision, encoder.loc)
         self._precision = representable("encoder", precision, "precisions")
         self._codes = representable("encoder", codes, "natural parameters")
+
+    @property
+    def latent_dim(self) -> int:
+        """Dimension d of the latent space."""
+        return self.encoder.latent_dim
 
     def __call__(self, z: ArrayLike) -> Array:
         return self._by_chunks(
@@ -214,7 +219,7 @@ class OptimalDecoder(Decoder):
 
 
 def optimal_parameters(
-    X: ArrayLike, encoder: Encoder, likelihood: ExponentialFamily, z: ArrayLike
+    X: ArrayLike, encoder: AggregatePosterior, likelihood: ExponentialFamily, z: ArrayLike
 ) -> Array:
     """Parameters of the ELBO-optimal decoder for any exponential-family likelihood, `(..., D)`.
 
@@ -224,7 +229,7 @@ def optimal_parameters(
     ----------
     X : array (N, D)
         The data.
-    encoder : Encoder
+    encoder : AggregatePosterior
         One posterior per datum.
     likelihood : ExponentialFamily
         The family whose parameters are wanted.
@@ -242,8 +247,8 @@ def optimal_parameters(
 
     Examples
     --------
-    >>> from vaetheory import Encoder, likelihoods
-    >>> X, encoder = [[0.0], [1.0]], Encoder([[-1.0], [1.0]], [1.0])
+    >>> from vaetheory import AggregatePosterior, likelihoods
+    >>> X, encoder = [[0.0], [1.0]], AggregatePosterior([[-1.0], [1.0]], scale=1.0)
     >>> optimal_parameters(X, encoder, likelihoods.Bernoulli(), [[1.0]]).round(12).tolist()
     [[2.0]]
     """
@@ -252,7 +257,7 @@ def optimal_parameters(
             "likelihood: expected an exponential family, whose best parameters match the mean "
             f"parameters, got {type(likelihood).__name__}"
         )
-    require("encoder", encoder, Encoder)
+    require("encoder", encoder, AggregatePosterior)
     data = likelihood.check_data(data_set("X", X))
     if len(encoder.loc) != len(data):
         raise ValueError(

@@ -16,7 +16,7 @@ from vaetheory._quadrature.gaussian import hermite_rule
 from vaetheory._quadrature.result import GAVE_UP, NOT_REACHED, REACHED, Integral
 from vaetheory._validation import Array
 from vaetheory.models import LatentModel
-from vaetheory.modes import posterior_mode
+from vaetheory.modes import highest_modes
 
 #: Gauss-Hermite orders; the second gives the value, the difference is its error estimate.
 _ORDERS = (16, 20)
@@ -192,7 +192,7 @@ def log_evidence(
         for i in range(0, n, size):
             rows = np.s_[i : min(i + size, n)]
             batch = data[rows]
-            modes = posterior_mode(model, batch)
+            modes = highest_modes(model, batch)
             frames = frames_at(model, batch, np.arange(len(batch)), modes)
             value[rows], error[rows], nodes, gave_up = _RULES[method](
                 model, batch, frames, rtol, max_nodes

@@ -11,6 +11,7 @@ from autograd.extend import defjvp, defvjp, primitive
 from numpy.typing import ArrayLike
 from scipy.linalg import qr, solve_triangular, svdvals
 
+from vaetheory._by_position import also_by_position
 from vaetheory._validation import Array, as_array, data_set, option, scales, squarable
 from vaetheory._value_equality import ByValue
 from vaetheory.bounds._tracing import traced, value_of
@@ -78,8 +79,9 @@ class BatchBound(ByValue):
         return self.value - self.optimism
 
 
+@also_by_position("form")
 def bilbo(
-    log_likelihood: ArrayLike, loc: ArrayLike, scale: ArrayLike, form: str = "diagonal"
+    log_likelihood: ArrayLike, loc: ArrayLike, scale: ArrayLike, *, form: str = "diagonal"
 ) -> BatchBound:
     """Batch Information Lower Bound of an encoder N(m(x), diag(s^2)) with constant s.
 

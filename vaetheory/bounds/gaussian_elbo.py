@@ -87,7 +87,7 @@ def elbo(
     --------
     >>> from vaetheory import LatentModel, Posterior, decoders, elbo, likelihoods
     >>> model = LatentModel(decoders.Affine([[1.0]]), likelihoods.Gaussian(scale=1.0), 1)
-    >>> round(float(elbo(model, [[0.0]], Posterior([[0.0]], [0.5])).value[0]), 6)
+    >>> round(float(elbo(model, [[0.0]], Posterior([[0.0]], cov=[[0.5]])).value[0]), 6)
     -1.265512
     """
     fraction("rtol", rtol, low=1e-15, high=0.1)
@@ -124,7 +124,7 @@ def second_order_elbo(model: LatentModel, X: ArrayLike, posterior: Posterior) ->
     --------
     >>> from vaetheory import LatentModel, Posterior, decoders, likelihoods
     >>> model = LatentModel(decoders.Affine([[1.0]]), likelihoods.Gaussian(scale=1.0), 1)
-    >>> round(float(second_order_elbo(model, [[0.0]], Posterior([[0.0]], [0.5]))[0]), 6)
+    >>> round(float(second_order_elbo(model, [[0.0]], Posterior([[0.0]], cov=[[0.5]]))[0]), 6)
     -1.265512
     """
     data, loc, cov = flatten(model, X, posterior)

@@ -15,7 +15,7 @@ from vaetheory._validation import Array, fraction, option
 from vaetheory.bounds.gaussian_elbo import elbo, flatten
 from vaetheory.encoders import Posterior
 from vaetheory.models import LatentModel, require_model
-from vaetheory.modes import posterior_mode
+from vaetheory.modes import highest_modes
 from vaetheory.rounding import EPS
 
 _ITERATIONS = 200
@@ -45,8 +45,8 @@ class StationaryPosterior(Posterior):
     ----------
     loc, cov : arrays (..., d), (..., d, d)
         As in `Posterior`, so it can be used wherever one is expected.
-    value : array (...)
-        The ELBO there, in nats.
+    value, elbo : array (...)
+        The ELBO there, in nats, by two names.
     error : array (...)
         Estimate of the error of `value` plus four times `deficit`, which limits the distance to the
         ELBO of a stationary point.
@@ -56,6 +56,8 @@ class StationaryPosterior(Posterior):
         quadrature. It is of second order: far from a stationary point it is a guess.
     status : array of str (...)
         `"reached"` where the deficit fell below the tolerance.
+    reached : array of bool (...)
+        Where it did.
     iterations : int
     """
 
@@ -64,6 +66,16 @@ class StationaryPosterior(Posterior):
     deficit: Array
     status: NDArray[np.str_]
     iterations: int
+
+    @property
+    def elbo(self) -> Array:
+        """The ELBO there, in nats, `(...)`."""
+        return self.value
+
+    @property
+    def reached(self) -> NDArray[np.bool_]:
+        """Where the deficit fell below the tolerance, `(...)`."""
+        return np.asarray(self.status == REACHED)
 
 
 def stationary_posterior(
@@ -125,6 +137,8 @@ def stationary_posterior(
     >>> q = stationary_posterior(model, [[2.0]])
     >>> q.loc.round(12).tolist(), q.cov.round(12).tolist()
     ([[1.0]], [[[0.5]]])
+    >>> q.elbo.round(12).tolist(), q.reached.tolist()
+    ([-2.265512123485], [True])
     """
     option("structure", structure, ("full", "diagonal", "shared"))
     rtol = fraction("rtol", rtol, low=1e-15, high=0.1)
@@ -133,7 +147,7 @@ def stationary_posterior(
     shape, d = data.shape[:-1], model.latent_dim
     if start is None:
         flat = data.reshape(-1, model.data_dim)
-        loc = posterior_mode(model, flat)
+        loc = highest_modes(model, flat)
         _, hessian, safe = model.potential_derivatives(flat, loc)
         precision = _definite(hessian, safe)
     else:
@@ -157,7 +171,7 @@ def stationary_posterior(
     loc, cov = ascent.loc.reshape(-1, d), np.repeat(root @ np.swapaxes(root, -1, -2), size, axis=0)
     # The deficit, and the uncertainty of the last rule about it: their square roots add.
     ascent_deficit = (np.sqrt(ascent.deficit) + np.sqrt(ascent.unknown)) ** 2
-    bound = elbo(model, flat, Posterior(loc, cov), rtol=max(rtol, 1e-12))
+    bound = elbo(model, flat, Posterior(loc, cov=cov), rtol=max(rtol, 1e-12))
     reached = ascent_deficit <= rtol * (1 + np.abs(bound.value.reshape(-1, size)).mean(axis=-1))
     # Rows that the last rule still moved are not confirmed by a finer rule.
     reached[rows] = False

@@ -16,7 +16,7 @@ from vaetheory.checking import strategies
 from vaetheory.checking.lattice import lattice_integral
 from vaetheory.checking.strategies import Vector
 from vaetheory.decoders import Decoder
-from vaetheory.encoders import Encoder, Posterior
+from vaetheory.encoders import AggregatePosterior, Posterior
 from vaetheory.likelihoods import Likelihood
 from vaetheory.models import LatentModel
 from vaetheory.modes import posterior_mode
@@ -41,9 +41,9 @@ class Batch:
         return np.array(self.scale)
 
     @property
-    def encoder(self) -> Encoder:
+    def encoder(self) -> AggregatePosterior:
         """The posteriors, and their aggregate."""
-        return Encoder(self.means, self.deviations**2)
+        return AggregatePosterior(self.means, scale=self.deviations)
 
 
 @st.composite
@@ -73,7 +73,7 @@ def rescaled_posterior(loc: Array, scale: Array, prior_loc: Array, prior_cov: Ar
     """Posteriors of means `(B, d)` and the same deviations `(d,)` in the same latents."""
     inverse = np.linalg.inv(np.linalg.cholesky(prior_cov))
     turned = inverse @ np.diag(scale**2) @ inverse.T
-    return Posterior((loc - prior_loc) @ inverse.T, (turned + turned.T) / 2)
+    return Posterior((loc - prior_loc) @ inverse.T, cov=(turned + turned.T) / 2)
 
 
 @dataclass(frozen=True)

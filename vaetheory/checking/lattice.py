@@ -11,7 +11,7 @@ import numpy as np
 
 from vaetheory._validation import Array
 from vaetheory.checking.comparison import Comparison
-from vaetheory.encoders import Encoder
+from vaetheory.encoders import AggregatePosterior
 from vaetheory.rounding import gamma
 
 _CHUNK = 2**16
@@ -62,7 +62,7 @@ def lattice_integral(
 
 
 def aggregate_expectation(
-    integrand: Callable[[Array], Array], encoder: Encoder
+    integrand: Callable[[Array], Array], encoder: AggregatePosterior
 ) -> tuple[float, float, float]:
     """E_{q(z)}[g] under the aggregate posterior by a lattice over its density.
 

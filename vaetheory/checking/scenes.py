@@ -37,7 +37,7 @@ class ModelScene:
     @property
     def posterior(self) -> Posterior:
         """The posterior of the one datum."""
-        return Posterior(np.array(self.loc), self.cov.matrix)
+        return Posterior(np.array(self.loc), cov=self.cov.matrix)
 
 
 def curves() -> SearchStrategy[Decoder]:

@@ -7,13 +7,14 @@ import os
 import sys
 from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor
-from importlib import metadata
 from typing import NoReturn, TextIO
 
+from vaetheory import __version__
 from vaetheory._numbers_as_text import plain
 from vaetheory.cli import check_certificate, experiment, figures, listing, report, verify
 
 #: Each module has `add(commands)`, which declares its options and sets `run`, the function to call.
+#: What the work needs is imported by `run`, so that `--help` loads neither NumPy nor the claims.
 COMMANDS = (listing, verify, figures, report, check_certificate, experiment)
 
 # The exit status that a shell reports for a program ended by SIGPIPE.
@@ -32,9 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="vaetheory", description="Executable theorems about variational auto-encoders."
     )
-    parser.add_argument(
-        "--version", action="version", version=f"vaetheory {metadata.version('vaetheory')}"
-    )
+    parser.add_argument("--version", action="version", version=f"vaetheory {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     for command in COMMANDS:
         command.add(commands)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 
-from vaetheory.claims import CLAIMS
 from vaetheory.cli import _progress
 from vaetheory.cli._paths import folder
 
@@ -33,6 +32,8 @@ def run(options: argparse.Namespace) -> int:
     for name in ("json", "junit", "resume"):
         if getattr(options, name):
             raise ValueError(f"--{name}: expected no --certify with it, got --certify")
+    from vaetheory.claims import CLAIMS
+
     pairs = [(claim.label, p.label) for claim in CLAIMS for p in claim.propositions]
     labels = _runner.select(options.labels, pairs)
     place = folder("--out", options.out or "certificates")

@@ -72,7 +72,7 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the experiment, print one line for each result, and then the table."""
-    from vaetheory.training import SOURCES, Experiment, Settings, read, run_experiment, tables
+    from vaetheory.training import SOURCES, Experiment, Settings, read_data, run_experiment, tables
 
     known = options.data in SOURCES
     if not known and not Path(options.data).is_file():
@@ -80,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
             f"--data: expected one of {', '.join(SOURCES)}, or a file that exists, got "
             f"{options.data}"
         )
-    source = SOURCES[options.data]() if known else read(options.data)
+    source = SOURCES[options.data]() if known else read_data(options.data)
     settings = Settings(
         latent_dim=options.latent_dim, units=options.ends or source.units, pooled=options.pooled
     )

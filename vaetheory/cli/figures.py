@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
     from vaetheory.figures import registry
 
     names = registry.select(options.labels)
-    drawing = registry.regenerate(names, Path(options.out), options.format.split(","))
+    drawing = registry.regenerate(names, Path(options.out), formats=options.format.split(","))
     folder("--out", options.out)
     for number, name in enumerate(names):
         _progress.show(f"{number}/{len(names)}: {name}")

@@ -6,13 +6,13 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vaetheory.cli import _progress, verify
 from vaetheory.cli._paths import STANDARD, table_goes_to, writable, write
-from vaetheory.report import read_document
-from vaetheory.report._entries import entries
-from vaetheory.report.page import Picture, page
+
+if TYPE_CHECKING:
+    from vaetheory.report.page import Picture
 
 
 def add(commands: Any) -> None:
@@ -39,6 +39,10 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the page; the exit status is 0 only if every proposition on it is confirmed."""
+    from vaetheory.report import read_document
+    from vaetheory.report._entries import entries
+    from vaetheory.report.page import page
+
     target = writable("--out", options.out)
     if target is None:
         raise ValueError("--out: expected a file, got no name")
@@ -78,6 +82,7 @@ def _pictures(named: Sequence[str], drawn: Path | None, folder: Path) -> dict[st
     """The overview and the figures that results name."""
     # Matplotlib takes longer to import than everything else.
     from vaetheory.figures import registry
+    from vaetheory.report.page import Picture
 
     known = [name for name in registry.FIGURES if name in named or name == "overview"]
     if drawn is None:

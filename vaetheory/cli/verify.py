@@ -6,19 +6,17 @@ import argparse
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-from vaetheory import report
 from vaetheory._files import json_text
+from vaetheory._profiles import PROFILES
 from vaetheory._progress import listening
-from vaetheory.checking.runner import PROFILES, Result, select
-from vaetheory.claims import CLAIMS
-from vaetheory.claims.verify import verify
 from vaetheory.cli import _colours, _progress, certify
 from vaetheory.cli._jobs import processes
 from vaetheory.cli._paths import STANDARD, table_goes_to, writable, write
-from vaetheory.report.junit import as_junit, junit_text
-from vaetheory.report.text import Table
+
+if TYPE_CHECKING:
+    from vaetheory.checking.runner import Result
 
 
 def add(commands: Any) -> None:
@@ -67,6 +65,13 @@ def run(options: argparse.Namespace, shown: TextIO | None = None) -> int:
 
     By default that is standard output, or standard error if an output file is `-`.
     """
+    from vaetheory import report
+    from vaetheory.checking.runner import select
+    from vaetheory.claims import CLAIMS
+    from vaetheory.claims.verify import verify
+    from vaetheory.report.junit import as_junit, junit_text
+    from vaetheory.report.text import Table
+
     target = writable("--json", options.json)
     junit_target = writable("--junit", options.junit)
     if options.resume and target in (None, STANDARD):
@@ -81,7 +86,7 @@ def run(options: argparse.Namespace, shown: TextIO | None = None) -> int:
     table = Table(labels, width=_colours.width(shown), colour=_colours.wanted(shown))
     order = {p.label: i for i, (_, p) in enumerate(select(None, CLAIMS))}
     with processes(options.jobs) as executor:
-        running = verify(left, options.profile, options.seed, executor=executor)
+        running = verify(left, profile=options.profile, seed=options.seed, executor=executor)
         for number, label in enumerate(labels):
             _progress.show(f"{number}/{len(labels)}: {label}")
             with listening(_share(f"{number}/{len(labels)}: {label}")):
@@ -109,6 +114,10 @@ def run(options: argparse.Namespace, shown: TextIO | None = None) -> int:
 
 def _known(path: Path, options: argparse.Namespace) -> dict[str, Result]:
     """The results of an earlier run, after checking that their propositions have not changed."""
+    from vaetheory import report
+    from vaetheory.checking.runner import select
+    from vaetheory.claims import CLAIMS
+
     earlier = report.read_results(path, profile=options.profile, seed=options.seed)
     registry = {p.label: (c.label, p) for c, p in select(None, CLAIMS)}
     for label, result in earlier.items():

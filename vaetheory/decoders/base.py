@@ -27,7 +27,9 @@ class Decoder(ABC):
     """A smooth map from the latent space to the likelihood's parameters, with its derivatives.
 
     A decoder of your own is a subclass with `__call__`, `jacobian` and `hessian`; a plain
-    callable written with `autograd.numpy` needs no class, see `FunctionDecoder`.
+    callable written with `autograd.numpy` needs no class, see `FunctionDecoder`. A decoder that
+    knows the dimension of its latents says so in an attribute `latent_dim`; then a `LatentModel`
+    need not be told.
     """
 
     def __init_subclass__(cls) -> None:

@@ -25,6 +25,9 @@ class Circle(Decoder):
 
     radius: float
 
+    #: Dimension d of the latent space.
+    latent_dim = 1
+
     def __init__(self, radius: float) -> None:
         object.__setattr__(self, "radius", float(positive("radius", radius)))
 
@@ -54,6 +57,9 @@ class Helix(Decoder):
 
     radius: float
     pitch: float
+
+    #: Dimension d of the latent space.
+    latent_dim = 1
 
     def __init__(self, radius: float, pitch: float) -> None:
         object.__setattr__(self, "radius", float(positive("radius", radius)))
@@ -97,6 +103,9 @@ class Catenary(Decoder):
     """
 
     scale: float
+
+    #: Dimension d of the latent space.
+    latent_dim = 1
 
     def __init__(self, scale: float) -> None:
         object.__setattr__(self, "scale", float(positive("scale", scale)))

@@ -58,6 +58,11 @@ class TanhNetwork(ByValue, Decoder):
         object.__setattr__(self, "weights", ws)
         object.__setattr__(self, "biases", bs)
 
+    @property
+    def latent_dim(self) -> int:
+        """Dimension d of the latent space."""
+        return int(self.weights[0].shape[1])
+
     def _hidden(self, z: ArrayLike) -> list[Array]:
         """Activations of the hidden layers, the latent first."""
         layers = [points("z", z, self.weights[0].shape[1])]
@@ -152,6 +157,11 @@ class Sine(ByValue, Decoder):
             )
         for name, value in (("amplitude", a), ("frequency", w), ("phase", p)):
             object.__setattr__(self, name, value)
+
+    @property
+    def latent_dim(self) -> int:
+        """Dimension d of the latent space."""
+        return int(self.frequency.shape[1])
 
     @cached_property
     def _outer(self) -> Array:

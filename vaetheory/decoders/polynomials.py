@@ -48,6 +48,11 @@ class Affine(ByValue, Decoder):
         object.__setattr__(self, "weight", w)
         object.__setattr__(self, "bias", b)
 
+    @property
+    def latent_dim(self) -> int:
+        """Dimension d of the latent space."""
+        return int(self.weight.shape[1])
+
     def __call__(self, z: ArrayLike) -> Array:
         return vectors("z", z, self.weight.shape[1]) @ self.weight.T + self.bias
 
@@ -107,6 +112,11 @@ class Polynomial(ByValue, Decoder):
             )
         object.__setattr__(self, "powers", p.astype(int))
         object.__setattr__(self, "coefficients", c)
+
+    @property
+    def latent_dim(self) -> int:
+        """Dimension d of the latent space."""
+        return int(self.powers.shape[1])
 
     def _derivative(self, z: ArrayLike, *axes: int) -> Array:
         """Partial derivative along `axes`, `(..., D)`."""

@@ -58,6 +58,11 @@ class Reparametrised(ByValue, Decoder):
         object.__setattr__(self, "inner", as_decoder(inner))
         object.__setattr__(self, "change", Affine(weight, bias))
 
+    @property
+    def latent_dim(self) -> int:
+        """Dimension d of the latent space."""
+        return self.change.latent_dim
+
     def __call__(self, z: ArrayLike) -> Array:
         return self.inner(self.change(z))
 

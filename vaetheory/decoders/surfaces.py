@@ -27,6 +27,9 @@ class Cylinder(Decoder):
 
     radius: float
 
+    #: Dimension d of the latent space.
+    latent_dim = 2
+
     def __init__(self, radius: float) -> None:
         object.__setattr__(self, "radius", Circle(radius).radius)
 
@@ -62,6 +65,9 @@ class FlatTorus(Decoder):
 
     radius: float
     other_radius: float
+
+    #: Dimension d of the latent space.
+    latent_dim = 2
 
     def __init__(self, radius: float, other_radius: float) -> None:
         object.__setattr__(self, "radius", float(positive("radius", radius)))
@@ -104,6 +110,9 @@ class SpherePatch(Decoder):
     """
 
     radius: float
+
+    #: Dimension d of the latent space.
+    latent_dim = 2
 
     def __init__(self, radius: float) -> None:
         object.__setattr__(self, "radius", float(positive("radius", radius)))

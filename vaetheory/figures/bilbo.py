@@ -29,7 +29,7 @@ def evidence_panel(axes: Axes) -> Exponents:
         scene = ModelBatch(decoder, likelihoods.Gaussian(scale=1.0), X, batch)
         likelihood, lost = expected_log_likelihood(scene)
         for form in FORMS:
-            bound = bilbo(likelihood, batch.means, batch.deviations, form)
+            bound = bilbo(likelihood, batch.means, batch.deviations, form=form)
             model = scene.rescaled(bound.prior_loc, bound.prior_cov)
             evidence = log_evidence(model, scene.data)
             values[form].append(float(bound.value))
@@ -58,7 +58,9 @@ def information_panel(axes: Axes) -> Exponents:
     parts = [mixture_information(Batch(((-r,), (r,)), (1.0,))) for r in distances]
     mutual, divergence = (np.array([f[k][0] for f in parts]) for k in (0, 1))
     error = np.array([f[0][1] + f[1][1] for f in parts])
-    term = np.array([bilbo([0.0, 0.0], [[-r], [r]], 1.0, "full").information for r in distances])
+    term = np.array(
+        [bilbo([0.0, 0.0], [[-r], [r]], 1.0, form="full").information for r in distances]
+    )
     axes.plot(distances, term, color="black", lw=1, label="information term, ½ log(1 + r²)")
     draw_series(axes, 0, "I + KL, computed", distances, mutual + divergence, errors=error)
     mutual_error = [f[0][1] for f in parts]

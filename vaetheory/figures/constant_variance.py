@@ -47,7 +47,7 @@ def greatest_panel(axes: Axes) -> Exponents:
     }
     largest = 0.0
     for number, (name, members) in enumerate(laws.items()):
-        penalties = [constant_variance_penalty(a[:, None], w) for a, w in members]
+        penalties = [constant_variance_penalty(a[:, None], weights=w) for a, w in members]
         values, errors = (
             [float(getattr(f, what)) for f in penalties] for what in ("value", "error")
         )

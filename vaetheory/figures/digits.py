@@ -65,7 +65,7 @@ def penalty_panel(axes: Axes) -> Exponents:
 def bilbo_panel(axes: Axes) -> Exponents:
     """The forms of BILBO, each below the mean log evidence under its prior."""
     digits = digit_bounds(1.0)
-    bounds = [bilbo(digits.terms, digits.loc, digits.scale, form) for form in FORMS]
+    bounds = [bilbo(digits.terms, digits.loc, digits.scale, form=form) for form in FORMS]
     values = np.array([float(b.value) for b in bounds])
     errors = digits.terms_error + digits.gauge_error
     at = np.arange(len(FORMS))

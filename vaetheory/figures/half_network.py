@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from vaetheory._plotting import COLOURS, DASHES, MARKERS, SMALLEST
 from vaetheory.figures._panels import Exponents, draw_panels
-from vaetheory.training import OBJECTIVES, interval, tables
+from vaetheory.training import OBJECTIVES, confidence_interval, tables
 
 #: ELBOs below this are written and not drawn.
 _LEAST = -50.0
@@ -69,7 +69,7 @@ def information_panel(axes: Axes) -> Exponents:
     h = np.array([e["information"] for e in results[0]["sweep"]])
     for k, part in enumerate(("test", "validation")):
         values = np.array([[e[part] for e in r["sweep"]] for r in results])
-        intervals = [interval(v) for v in values.T]
+        intervals = [confidence_interval(v) for v in values.T]
         mean = np.array([f.mean for f in intervals])
         half = np.array([f.high - f.mean for f in intervals])
         axes.errorbar(

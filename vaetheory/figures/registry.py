@@ -99,7 +99,7 @@ def caption(name: str) -> str:
 
 
 def regenerate(
-    names: Sequence[str], folder: Path, formats: Sequence[str] = ("png",)
+    names: Sequence[str], folder: Path, *, formats: Sequence[str] = ("png",)
 ) -> Iterator[list[Path]]:
     """Draw figures and write pictures, plotted numbers and the manifest into `folder`.
 

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vaetheory._validation import Array
-from vaetheory.encoders import Encoder
+from vaetheory.encoders import AggregatePosterior
 from vaetheory.figures._panels import (
     BOUND,
     Exponents,
@@ -21,7 +21,7 @@ from vaetheory.optimal_decoder import OptimalDecoder
 
 def two_data(s: float) -> OptimalDecoder:
     """The optimal decoder of two data at +-1, encoded at +-1 with deviation s: tanh(z / s^2)."""
-    return OptimalDecoder([[-1.0], [1.0]], Encoder([[-1.0], [1.0]], [s**2]))
+    return OptimalDecoder([[-1.0], [1.0]], AggregatePosterior([[-1.0], [1.0]], scale=s))
 
 
 def decoder_panel(axes: Axes) -> Exponents:
@@ -56,7 +56,7 @@ def slope_panel(axes: Axes) -> Exponents:
         return np.array([np.abs(f.jacobian(z)).max() for f in decoders])
 
     two = steepest([two_data(s) for s in deviations])
-    five = steepest([OptimalDecoder(locs, Encoder(locs, [s**2])) for s in deviations])
+    five = steepest([OptimalDecoder(locs, AggregatePosterior(locs, scale=s)) for s in deviations])
     draw_bound(axes, "diam X diam m / (4 s²)", deviations, 1 / deviations**2)
     exponents: Exponents = {}
     gap = float(np.diff(locs[:, 0]).max())

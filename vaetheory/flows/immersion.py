@@ -12,7 +12,7 @@ from vaetheory.decoders.base import Decoder, FunctionDecoder, as_decoder
 from vaetheory.derivatives import Function
 from vaetheory.flows.base import Embedding
 from vaetheory.models import LatentModel
-from vaetheory.modes import posterior_mode
+from vaetheory.modes import highest_modes
 
 _STEPS = 50
 
@@ -80,7 +80,7 @@ class Immersion(Embedding):
         if self._inverse is not None:
             return self._inverse(x)
         rows = x.reshape(-1, self.data_dim)
-        latents = nearest(self, rows, posterior_mode(self._search, rows))
+        latents = nearest(self, rows, highest_modes(self._search, rows))
         return latents.reshape(*x.shape[:-1], self.latent_dim)
 
 

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.integrate import solve_bvp, solve_ivp
-from scipy.optimize import root
 
 from vaetheory._validation import (
     LARGEST_DIMENSION,
@@ -84,6 +82,8 @@ def _solve(metric: Metric, z: Array, velocity: Array, t: Array, rtol: float) -> 
     if t[-1] == 0:
         states = np.repeat(start[:, None], len(t), axis=1)
     else:
+        from scipy.integrate import solve_ivp
+
         with np.errstate(all="ignore"):
             solution = solve_ivp(
                 slope, (0.0, t[-1]), start, method="DOP853", t_eval=t, rtol=rtol, atol=rtol
@@ -174,6 +174,8 @@ def _initial_velocity(metric: Metric, first: Array, last: Array) -> Array:
     The end point moves from `first` to `last` along a straight line. Each step is as large as the
     solver can follow, starting from the previous geodesic; often one step is enough.
     """
+    from scipy.integrate import solve_bvp
+
     d = len(first)
 
     def slope(_: Array, state: Array) -> Array:
@@ -291,6 +293,8 @@ def geodesic_between(
     d = len(first)
     field = as_metric(metric, d)
     times = np.linspace(0.0, 1.0, points)
+
+    from scipy.optimize import root
 
     towards = _initial_velocity(field, first, last)
 

@@ -75,7 +75,7 @@ class Split(ByValue):
         return Split(self.train * factor, self.validation * factor, self.test * factor)
 
 
-def split(source: Source, seed: int) -> Split:
+def split_data(source: Source, seed: int) -> Split:
     """Dequantise and split at random: 70 %, 10 % and 20 %.
 
     Raises
@@ -85,7 +85,7 @@ def split(source: Source, seed: int) -> Split:
 
     Examples
     --------
-    >>> data = split(Source("line", np.arange(20.0)[:, None]), seed=0)
+    >>> data = split_data(Source("line", np.arange(20.0)[:, None]), seed=0)
     >>> len(data.train), len(data.validation), len(data.test)
     (14, 2, 4)
     """

@@ -28,8 +28,14 @@ from vaetheory._validation import (
 )
 from vaetheory._value_equality import ByValue
 from vaetheory.rounding import gamma
-from vaetheory.training.data import Source, Split, split
-from vaetheory.training.measures import EXACT_DIM, UNRESOLVED, Measures, exact_evidence, sampled
+from vaetheory.training.data import Source, Split, split_data
+from vaetheory.training.measures import (
+    EXACT_DIM,
+    UNRESOLVED,
+    Measures,
+    exact_evidence,
+    sampled_measures,
+)
 from vaetheory.training.objectives import OBJECTIVES
 from vaetheory.training.runs import Run, Settings, density_of, train
 
@@ -153,7 +159,7 @@ def run_task(task: Task, folder: str | None = None) -> dict[str, Any]:
     """
     require("task", task, Task)
     experiment, settings = task.experiment, task.experiment.settings
-    data = split(experiment.source, task.seed).times(task.scale)
+    data = split_data(experiment.source, task.seed).times(task.scale)
     objective = OBJECTIVES[task.objective]
     swept = objective.likelihood == "baggins"
     shift = data.train.shape[1] * np.log(task.scale)
@@ -204,7 +210,7 @@ def run_task(task: Task, folder: str | None = None) -> dict[str, Any]:
 def _measured(
     density: Any, data: Split, experiment: Experiment, rng: np.random.Generator
 ) -> Measures:
-    measures = sampled(density, data.test, draws=experiment.draws, rng=rng)
+    measures = sampled_measures(density, data.test, draws=experiment.draws, rng=rng)
     if not experiment.exact or density.vae.latent_dim != EXACT_DIM:
         return measures
     evidence, error, apart = exact_evidence(density, data.test)

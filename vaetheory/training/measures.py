@@ -58,7 +58,9 @@ class Measures(ByValue):
     apart: float | None = None
 
 
-def sampled(density: Density, X: Array, *, draws: int, rng: np.random.Generator) -> Measures:
+def sampled_measures(
+    density: Density, X: Array, *, draws: int, rng: np.random.Generator
+) -> Measures:
     """ELBO and importance-weighted bound (Burda et al., arXiv:1509.00519) of each datum.
 
     Parameters
@@ -83,7 +85,7 @@ def sampled(density: Density, X: Array, *, draws: int, rng: np.random.Generator)
     >>> X = np.stack([np.arange(40.0), np.arange(40.0) ** 2], axis=-1)
     >>> vae = Settings(hidden=(4,)).model(OBJECTIVES["half"], X, 1.5)
     >>> density = density_of(vae, vae.initial(0), X, seed=0)
-    >>> measures = sampled(density, X[:3], draws=500, rng=np.random.default_rng(0))
+    >>> measures = sampled_measures(density, X[:3], draws=500, rng=np.random.default_rng(0))
     >>> bool((measures.importance > measures.elbo).all())
     True
     """

@@ -16,12 +16,12 @@ from vaetheory.training.data import UNITS, Source
 _NAMES = ("X", "x", "data")
 
 
-def read(path: str | os.PathLike[str], *, units: str = "pooled") -> Source:
+def read_data(path: str | os.PathLike[str], *, units: str = "pooled") -> Source:
     """Read a data set; the format is recognised by the first bytes of the file, not by its name.
 
     A datum is a row, and its further axes are flattened. Unsigned bytes are taken as 256 grey
-    values; they become numbers in [0, 1) and are dequantised by noise in `split`. All other numbers
-    are left as they are.
+    values; they become numbers in [0, 1) and are dequantised by noise in `split_data`. All other
+    numbers are left as they are.
 
     The sizes stated in a file are checked before they are used. A data set has at most 2^26 numbers
     (512 MiB; MNIST has 55 million), a file at most 2^29 bytes, packed or unpacked, and text at most
@@ -55,7 +55,7 @@ def read(path: str | os.PathLike[str], *, units: str = "pooled") -> Source:
     >>> with TemporaryDirectory() as folder:
     ...     path = Path(folder) / "numbers.npy"
     ...     np.save(path, np.arange(60.0).reshape(30, 2))
-    ...     read(path).X.shape
+    ...     read_data(path).X.shape
     (30, 2)
     """
     if not isinstance(path, str | os.PathLike):

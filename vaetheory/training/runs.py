@@ -34,7 +34,7 @@ _FIXING_ROWS = 16_384
 EARLY, BUDGET, DIVERGED = "stopped early", "budget spent", "diverged"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """Settings of a run, the same for all objectives.
 

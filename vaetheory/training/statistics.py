@@ -29,7 +29,9 @@ class Interval(ByValue):
     count: int
 
 
-def interval(values: ArrayLike, *, level: float = 0.95, overlap: float = 0.0) -> Interval:
+def confidence_interval(
+    values: ArrayLike, *, level: float = 0.95, overlap: float = 0.0
+) -> Interval:
     """Student's confidence interval of the expectation of independent values.
 
     The interval of a single value is infinite.
@@ -51,7 +53,7 @@ def interval(values: ArrayLike, *, level: float = 0.95, overlap: float = 0.0) ->
 
     Examples
     --------
-    >>> mean = interval([1.0, 2.0, 3.0])
+    >>> mean = confidence_interval([1.0, 2.0, 3.0])
     >>> round(mean.mean, 6), round(mean.low, 6), round(mean.high, 6)
     (2.0, -0.484138, 4.484138)
     """

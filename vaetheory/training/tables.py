@@ -11,7 +11,7 @@ import numpy as np
 from vaetheory._validation import require, sequence
 from vaetheory._value_equality import ByValue
 from vaetheory.training.objectives import OBJECTIVES
-from vaetheory.training.statistics import Interval, interval
+from vaetheory.training.statistics import Interval, confidence_interval
 
 #: The objective with which the others are compared.
 REFERENCE = "half"
@@ -95,13 +95,13 @@ def table(results: Sequence[Mapping[str, Any]]) -> list[Row]:
                 values = _values(own, measure)
                 if not values:
                     continue
-                measures[measure] = interval(list(values.values()))
+                measures[measure] = confidence_interval(list(values.values()))
                 others = _values(reference, measure)
                 both = sorted(set(values) & set(others))
                 if name != REFERENCE and both:
                     differences = np.array([others[s] - values[s] for s in both])
-                    behind[measure] = interval(differences)
-                    elsewhere[measure] = interval(differences, overlap=test / train)
+                    behind[measure] = confidence_interval(differences)
+                    elsewhere[measure] = confidence_interval(differences, overlap=test / train)
             rows.append(Row(name, scale, sum(own[0]["outputs"]), measures, behind, elsewhere))
     return rows
 

@@ -126,7 +126,7 @@ def _library_agrees(scene: SampledBatch, size: int) -> Comparison:
     batch, d = scene.data, len(scene.data.scale)
     counts, _ = multinomial(size, len(batch.loc))
     bounds = [
-        bilbo(np.zeros(size), np.repeat(batch.means, c, axis=0), batch.deviations, scene.form)
+        bilbo(np.zeros(size), np.repeat(batch.means, c, axis=0), batch.deviations, form=scene.form)
         for c in counts
     ]
     information, optimism = moment_forms(counts / size, batch, scene.form)
@@ -270,12 +270,15 @@ def drawn_batches(
     values = np.array(
         [
             -bilbo(
-                np.zeros(_SIZE), np.repeat(batch.means, c, axis=0), batch.deviations, scene.form
+                np.zeros(_SIZE),
+                np.repeat(batch.means, c, axis=0),
+                batch.deviations,
+                form=scene.form,
             ).information
             for c in counts
         ]
     )
-    limit = bilbo(np.zeros(2), batch.means, batch.deviations, scene.form).value
+    limit = bilbo(np.zeros(2), batch.means, batch.deviations, form=scene.form).value
     mean = float(drawn @ values) / _DRAWS
     # The central moments of one batch are sums over all of them.
     moments = [p @ (values - p @ values) ** k for k in range(2, 31)]

@@ -53,7 +53,7 @@ def digit_bounds(noise: float) -> DigitBounds:
     )
     rows = []
     for form in FORMS:
-        prior = bilbo(terms.value, loc, scale, form)
+        prior = bilbo(terms.value, loc, scale, form=form)
         rescaled = rescaled_model(model, prior.prior_loc, prior.prior_cov)
         q = rescaled_posterior(loc, scale, prior.prior_loc, prior.prior_cov)
         bound, evidence = elbo(rescaled, X, q, rtol=1e-9), log_evidence(rescaled, X, rtol=1e-8)
@@ -70,7 +70,7 @@ def digit_forms(
 ) -> Comparison:
     """Check each form against ELBO and evidence of the rescaled model, and the forms' order."""
     exact = digit_bounds(instance.noise)
-    bounds = [bilbo(exact.terms, exact.loc, exact.scale**power, form) for form in FORMS]
+    bounds = [bilbo(exact.terms, exact.loc, exact.scale**power, form=form) for form in FORMS]
     information = np.array([share * float(b.information) for b in bounds])
     values = exact.terms.mean() - information
     size = float(np.abs(exact.terms).mean())

@@ -36,7 +36,7 @@ Fitted = Callable[[Array, Array, str], tuple[float, Array, Array]]
 
 def library(loc: Array, scale: Array, form: str) -> tuple[float, Array, Array]:
     """Information and prior of the library."""
-    bound = bilbo(np.zeros(len(loc)), loc, scale, form)
+    bound = bilbo(np.zeros(len(loc)), loc, scale, form=form)
     return bound.information, bound.prior_loc, bound.prior_cov
 
 
@@ -165,7 +165,7 @@ def elbo_of_rescaled_model(
     likelihood, error = expected_log_likelihood(scene)
     d, parts = len(scene.batch.scale), []
     for form in FORMS:
-        bound = bilbo(likelihood, scene.batch.means, scene.batch.deviations, form)
+        bound = bilbo(likelihood, scene.batch.means, scene.batch.deviations, form=form)
         loc, cov = bound.prior_loc, bound.prior_cov
         model = scene.rescaled(loc, cov) if scaled_decoder else scene.model
         posterior = scene.rescaled_posterior(loc, cov)
@@ -228,7 +228,7 @@ def evidence_bound(
     """Check that BILBO is below the mean log evidence, by exactly the mean divergence."""
     likelihood, lost = expected_log_likelihood(scene)
     d, X = len(scene.batch.scale), scene.data
-    bounds = [bilbo(likelihood, scene.batch.means, scene.batch.deviations, f) for f in FORMS]
+    bounds = [bilbo(likelihood, scene.batch.means, scene.batch.deviations, form=f) for f in FORMS]
     parts = []
     for bound, other in zip(bounds, lattice_evidence(scene, bounds), strict=True):
         loc, cov = bound.prior_loc, bound.prior_cov

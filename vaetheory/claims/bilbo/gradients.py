@@ -103,7 +103,7 @@ def gradients_agree(
     def of(field: str) -> Array:
         def value(flat: Any) -> Any:
             loc, scale = flat[: count * dim].reshape(count, dim), flat[count * dim :]
-            return getattr(bilbo(np.zeros(count), loc, scale, form), field)
+            return getattr(bilbo(np.zeros(count), loc, scale, form=form), field)
 
         return np.asarray(grad(value)(np.concatenate([means.ravel(), deviations])))
 

@@ -18,7 +18,7 @@ from vaetheory.checking.batches import Batch, batches
 from vaetheory.checking.lattice import aggregate_expectation
 from vaetheory.checking.strategies import Covariance, Vector
 from vaetheory.claims.bilbo.scenes import ENCODER, FINITE, FLOATING
-from vaetheory.encoders import Encoder
+from vaetheory.encoders import AggregatePosterior
 from vaetheory.rounding import gamma
 
 # 6d ---------------------------------------------------------------------------------------------
@@ -74,7 +74,7 @@ def forms_in_order(
 ) -> Comparison:
     """Check that zero-mean diagonal <= centred diagonal <= centred full, and by how much."""
     means, deviations = batch.means, batch.deviations
-    values = [float(bilbo(np.zeros(len(means)), means, deviations, f).value) for f in FORMS]
+    values = [float(bilbo(np.zeros(len(means)), means, deviations, form=f).value) for f in FORMS]
     gains = [centring(means, deviations), correlation(means, deviations)]
     total = np.diag(deviations**2) + np.cov(means.T, bias=True).reshape(2 * [len(deviations)])
     root = np.sqrt(np.diagonal(total))
@@ -141,10 +141,10 @@ def information_is_split(
         Comparison.at_most(mutual_value, np.log(count), scale=d, quadrature=mutual_error),
         Comparison.at_most(0.0, mutual_value, scale=d, quadrature=mutual_error),
     ]
-    bounds = {f: bilbo(np.zeros(count), batch.means, batch.deviations, f) for f in FORMS}
+    bounds = {f: bilbo(np.zeros(count), batch.means, batch.deviations, form=f) for f in FORMS}
     for form in FORMS:
         bound = bounds[divergence_form or form]
-        fitted = Encoder(bound.prior_loc[None], bound.prior_cov)
+        fitted = AggregatePosterior(bound.prior_loc[None], cov=bound.prior_cov)
         value, error, size = _divergence(*((fitted, encoder) if reverse else (encoder, fitted)))
         scale = bounds[form].information + size + d
         error += gamma(100 * d) * scale * float(np.linalg.cond(bound.prior_cov))
@@ -189,7 +189,7 @@ MIXTURE_INFORMATION = Proposition(
 )
 
 
-def mutual_information(encoder: Encoder) -> tuple[float, float]:
+def mutual_information(encoder: AggregatePosterior) -> tuple[float, float]:
     """I_q(x; z) of a finite data set by Gauss-Hermite and finer rules, and its error."""
     count = len(encoder.loc)
 
@@ -206,13 +206,13 @@ def mutual_information(encoder: Encoder) -> tuple[float, float]:
 
 def mixture_information(batch: Batch) -> tuple[tuple[float, float], tuple[float, float]]:
     """I_q(x; z) and KL(q(z) || the full form's Gaussian), each with its error."""
-    bound = bilbo(np.zeros(len(batch.loc)), batch.means, batch.deviations, "full")
-    fitted = Encoder(bound.prior_loc[None], bound.prior_cov)
+    bound = bilbo(np.zeros(len(batch.loc)), batch.means, batch.deviations, form="full")
+    fitted = AggregatePosterior(bound.prior_loc[None], cov=bound.prior_cov)
     value, error, _ = _divergence(batch.encoder, fitted)
     return mutual_information(batch.encoder), (value, error)
 
 
-def _divergence(one: Encoder, other: Encoder) -> tuple[float, float, float]:
+def _divergence(one: AggregatePosterior, other: AggregatePosterior) -> tuple[float, float, float]:
     """KL between two aggregate posteriors by a lattice over the first, its error and its size."""
     return aggregate_expectation(
         lambda z: one.aggregate_log_prob(z) - other.aggregate_log_prob(z), one
@@ -250,14 +250,14 @@ def gaussian_information(
     # 2 D data at +-sqrt(D) times the columns of a root have the moments of the whole source.
     root = np.sqrt(size) * np.linalg.cholesky(cov).T
     codes = np.concatenate([root, -root]) @ weight.T + bias
-    bound = bilbo(np.zeros(2 * size), codes, deviations, form)
+    bound = bilbo(np.zeros(2 * size), codes, deviations, form=form)
     code_cov = weight @ cov @ weight.T + np.diag(deviations**2)
     joint = np.block([[cov, cov @ weight.T], [weight @ cov, code_cov]])
     mutual = float(
         _gaussians.entropy(cov) + _gaussians.entropy(code_cov) - _gaussians.entropy(joint)
     )
     if finite:
-        encoder = Encoder(codes, deviations**2)
+        encoder = AggregatePosterior(codes, scale=deviations)
         entropy = float(_gaussians.entropy(np.diag(deviations**2)))
         mixed, *_ = aggregate_expectation(lambda z: -encoder.aggregate_log_prob(z), encoder)
         mutual = mixed - entropy

@@ -90,7 +90,7 @@ def reparametrised(metric: Array, slopes: Array) -> Array:
 
 def penalty(patch: Patch, slopes: Array) -> tuple[float, float]:
     """Penalty in the coordinates whose Jacobian at the nodes is `slopes`, with its rounding."""
-    cost = constant_variance_penalty(reparametrised(patch.metric, slopes), patch.weights)
+    cost = constant_variance_penalty(reparametrised(patch.metric, slopes), weights=patch.weights)
     return float(cost.value), float(cost.error)
 
 

@@ -83,7 +83,7 @@ def flat_reaches_zero(
     order = 20 if len(scene.bends) == 1 else 12
     coarse, fine = (Patch.of(decoder, *scene.rule(n)) for n in (order, order + 6))
     flat = decoder.slopes(coarse.nodes)
-    exact = constant_variance_penalty(transform(coarse.metric, flat), coarse.weights)
+    exact = constant_variance_penalty(transform(coarse.metric, flat), weights=coarse.weights)
     dim = flat.shape[-1]
     leasts = [least_penalty(coarse, fine, degree) for degree in DEGREES[dim]]
     left = []

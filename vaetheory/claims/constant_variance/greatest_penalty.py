@@ -73,14 +73,14 @@ def greatest_penalty(
     """Compare penalties with Specht's bound, which a law on two points attains."""
     matrices, h = scene.matrices, scene.ratio
     dim = matrices.shape[-1]
-    penalty = constant_variance_penalty(matrices, np.array(scene.weights))
+    penalty = constant_variance_penalty(matrices, weights=np.array(scene.weights))
     limit = bound(h, dim)
     rounding = gamma(100 * dim) * (1 + h) * (1 + limit)
 
     # The mean of the worst law is the logarithmic mean of m and M, which gives its weight on m.
     weight = (h - (h - 1) / np.log(h)) / (h - 1)
     ends = scene.least * np.array([1.0, h])[:, None, None] * np.eye(dim)
-    worst = constant_variance_penalty(ends, [weight, 1 - weight])
+    worst = constant_variance_penalty(ends, weights=[weight, 1 - weight])
 
     def loss(w: float) -> float:
         return -float(np.log(w + (1 - w) * h) - (1 - w) * np.log(h))

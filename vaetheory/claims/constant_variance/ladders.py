@@ -41,7 +41,7 @@ def exact_penalties(decoder: Decoder, Z: Array, scales: Array) -> tuple[Array, A
     values, errors = [], []
     for scale in scales:
         model = LatentModel(decoder, likelihoods.Gaussian(scale=float(scale)), Z.shape[-1])
-        start = Posterior(Z, np.linalg.inv(metrics / scale**2 + np.eye(Z.shape[-1])))
+        start = Posterior(Z, cov=np.linalg.inv(metrics / scale**2 + np.eye(Z.shape[-1])))
         penalty = exact_penalty(model, X, start=start)
         values.append(penalty.value)
         errors.append(penalty.error)

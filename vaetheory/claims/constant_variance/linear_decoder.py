@@ -48,7 +48,7 @@ def linear_is_free(
     lost, error = penalty.value, penalty.error
     if any_constant:
         covs = np.broadcast_to(np.eye(model.latent_dim), penalty.free.cov.shape)
-        other = elbo(model, X, Posterior(penalty.free.loc, covs))
+        other = elbo(model, X, Posterior(penalty.free.loc, cov=covs))
         lost = float((penalty.free.value - other.value).mean())
         error = float((penalty.free.error + other.error).mean())
     size = 1 + float(np.abs(penalty.free.value).max())

@@ -87,7 +87,7 @@ class SecondOrderScene(Protocol):
 
 def second_order_penalty(A: Array, weights: Array) -> float:
     """The penalty by the library's formula."""
-    return float(constant_variance_penalty(A, weights).value)
+    return float(constant_variance_penalty(A, weights=weights).value)
 
 
 def log_of_mean_determinant(A: Array, weights: Array) -> float:
@@ -103,7 +103,7 @@ def twice_the_penalty(A: Array, weights: Array) -> float:
 
 
 def _inverse_mean(A: Array, weights: Array) -> Array:
-    return np.asarray(constant_variance_penalty(A, weights).cov)
+    return np.asarray(constant_variance_penalty(A, weights=weights).cov)
 
 
 def mean_inverse(A: Array, weights: Array) -> Array:
@@ -124,10 +124,10 @@ def penalty_identity(
 
     def mean_elbo(cov: Array) -> float:
         covs = np.broadcast_to(cov, A.shape)
-        return float(weights @ second_order_elbo(model, X, Posterior(modes, covs)))
+        return float(weights @ second_order_elbo(model, X, Posterior(modes, cov=covs)))
 
     free, constant = mean_elbo(np.linalg.inv(A)), mean_elbo(best(A, weights))
-    library = constant_variance_penalty(A, weights)
+    library = constant_variance_penalty(A, weights=weights)
     condition = float(np.linalg.cond(A).max() + np.linalg.cond(library.cov))
     heights = np.abs(model.log_joint(X, modes)).max() + np.abs(np.linalg.slogdet(A)[1]).max()
     size = float(heights) + 2 * dim
@@ -142,7 +142,7 @@ def penalty_identity(
     root = np.linalg.cholesky(library.cov)
     excess = np.linalg.eigvalsh(root.T @ A @ root) - 1
     least = 0.25 * float(weights @ (excess**2 / np.maximum(1, 1 + excess)).sum(axis=-1))
-    alike = constant_variance_penalty(np.broadcast_to(A[0], A.shape), weights)
+    alike = constant_variance_penalty(np.broadcast_to(A[0], A.shape), weights=weights)
     return Comparison.all_of(
         Comparison.identity(
             free - constant,

@@ -55,7 +55,7 @@ def torn_penalty(angle: float, petals: int, sliver: float) -> tuple[float, float
     # The petals lie in all directions: each metric is paired with itself turned by 90 degrees.
     quarter = np.array([[0.0, -1.0], [1.0, 0.0]])
     both = np.concatenate([metrics, quarter @ metrics @ quarter.T])
-    cost = constant_variance_penalty(both, np.concatenate([mass, mass]) / 2)
+    cost = constant_variance_penalty(both, weights=np.concatenate([mass, mass]) / 2)
     mean = np.linalg.inv(cost.cov)[0, 0]
     greatest = float((np.linalg.eigvalsh(metrics)[:, 0].min() / mean) ** -0.5)
     return float(cost.value), float(cost.error), greatest

@@ -82,7 +82,7 @@ def penalty_gradient(
     step[0] = direction
     scales = np.linalg.eigvalsh(A[0])[0] / 16 / 2.0 ** np.arange(5)
     steps = scales[:, None, None, None] * step
-    up, down = (constant_variance_penalty(A + s * steps, weights) for s in (1, -1))
+    up, down = (constant_variance_penalty(A + s * steps, weights=weights) for s in (1, -1))
     # Hessians that are moved by a step are rounded to their last digit.
     blurred = gamma(4) * float(np.linalg.cond(A).max()) * dim
     errors = (up.error + down.error + blurred) / (2 * scales)
@@ -145,8 +145,8 @@ class Family:
         A = mode_hessians(model, X, modes)
         penalty = constant_variance_penalty(A)
         shared = np.broadcast_to(penalty.cov, A.shape)
-        free = second_order_elbo(model, X, Posterior(modes, np.linalg.inv(A)))
-        constant = second_order_elbo(model, X, Posterior(modes, shared))
+        free = second_order_elbo(model, X, Posterior(modes, cov=np.linalg.inv(A)))
+        constant = second_order_elbo(model, X, Posterior(modes, cov=shared))
         size = 2 + float(np.abs(free).max() + np.abs(constant).max())
         return (
             float(free.mean()),

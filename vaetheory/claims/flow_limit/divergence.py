@@ -199,7 +199,7 @@ def mean_elbo(
     for s in sigma:
         model = LatentModel(flow, likelihoods.Gaussian(scale=float(s)), 1)
         precision = (slopes / s) ** 2 + 1
-        q = stationary_posterior(model, X, start=Posterior(z, 1 / precision[:, None, None]))
+        q = stationary_posterior(model, X, start=Posterior(z, cov=1 / precision[:, None, None]))
         short.append(_average(limit - q.value, z)[0] - entropy)
         off = q.error + gamma(64) * (np.abs(limit) + z[:, 0] ** 2)
         errors.append(_average(off, z)[0] + (smoothing + error) * s**2)

@@ -32,7 +32,7 @@ def best_posterior(
     return stationary_posterior(
         model,
         flow.forward(z),
-        start=Posterior(z, np.linalg.inv(precision)),
+        start=Posterior(z, cov=np.linalg.inv(precision)),
         structure="diagonal" if diagonal else "full",
     )
 

@@ -19,7 +19,7 @@ from vaetheory.concentration import log_mean_excess, mean_deviation
 from vaetheory.encoders import Posterior
 from vaetheory.evidence import log_evidence
 from vaetheory.rounding import gamma
-from vaetheory.training import OBJECTIVES, lattice_evidence, sampled, split
+from vaetheory.training import OBJECTIVES, lattice_evidence, sampled_measures, split_data
 from vaetheory.training.density import Density
 from vaetheory.training.runs import density_of, train
 
@@ -45,7 +45,7 @@ def held_out() -> SearchStrategy[HeldOut]:
 
 @lru_cache(maxsize=32)
 def _trained(instance: HeldOut) -> tuple[Density, Array]:
-    data = split(some_digits(), instance.seed)
+    data = split_data(some_digits(), instance.seed)
     vae = QUICK.model(OBJECTIVES[instance.objective], data.train, 1.0)
     run = train(vae, data, QUICK, seed=instance.seed)
     return density_of(vae, run.best, data.train, seed=instance.seed), data.test[:_HELD_OUT]
@@ -70,7 +70,7 @@ def _bounds(instance: HeldOut) -> _Bounds:
     model = density.latent_model()
     loc, scale = density.encode(X)
     # The latent of the model has the prior N(0, I); the posterior is rescaled in the same way.
-    posterior = Posterior(loc / density.prior_scale, (scale / density.prior_scale) ** 2)
+    posterior = Posterior(loc / density.prior_scale, scale=scale / density.prior_scale)
     bound, evidence = elbo(model, X, posterior, rtol=1e-9), log_evidence(model, X, rtol=1e-8)
 
     def powers(z: Array, rows: Array) -> Array:
@@ -106,7 +106,9 @@ def bounds_in_order(
     """Check for every held-out datum that ELBO <= importance-weighted bound <= evidence."""
     (density, X), exact = _trained(instance), _bounds(instance)
     rng = np.random.default_rng([instance.seed, 9])
-    repeats = [sampled(density, X, draws=_DRAWS, rng=rng).importance for _ in range(_REPEATS)]
+    repeats = [
+        sampled_measures(density, X, draws=_DRAWS, rng=rng).importance for _ in range(_REPEATS)
+    ]
     importance = np.mean(repeats, axis=0)
     scale = np.abs(exact.evidence) + X.shape[1]
     deviation = mean_deviation(exact.moments, _DRAWS * _REPEATS)

@@ -12,7 +12,7 @@ from scipy.special import erf, gammaln
 
 from vaetheory.checking import Comparison, Proposition, wrong
 from vaetheory.rounding import gamma
-from vaetheory.training import Interval, interval
+from vaetheory.training import Interval, confidence_interval
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def paired_coverage(
     """
     n = scene.seeds
     probe = np.where(np.arange(n) == 0, 1.0, 0.0)
-    library: Interval = interval(probe, level=level)
+    library: Interval = confidence_interval(probe, level=level)
     factor = (library.high - library.low) / 2 / probe.std(ddof=ddof)
     cross = 2 * scene.correlation * scene.first * scene.second
     variance = scene.first**2 + scene.second**2 - cross

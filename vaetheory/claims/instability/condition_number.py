@@ -75,7 +75,7 @@ def _objective_is_the_elbo(scene: JointScene) -> Comparison:
     model = LatentModel(
         decoders.Affine(w[:, None]), likelihoods.Gaussian(scale=float(scene.scales[0])), 1
     )
-    other = elbo(model, scene.data, Posterior(m[:, None], np.exp(2 * rho)[:, None, None]))
+    other = elbo(model, scene.data, Posterior(m[:, None], cov=np.exp(2 * rho)[:, None, None]))
     value = -float(scene.objective(scene.optimum)[0, 0])
     size = 10 + float(np.abs(other.value).max())
     return Comparison.identity(

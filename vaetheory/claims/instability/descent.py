@@ -97,7 +97,7 @@ def _objective_is_the_elbo(scene: StepScene) -> Comparison:
     theta = np.array(scene.parameters) + away
     likelihood = likelihoods.Gaussian(scale=float(scene.scales[0]))
     model = LatentModel(scene.with_parameters(theta), likelihood, scene.latent_dim)
-    other = elbo(model, scene.data, Posterior(np.array(scene.codes), scene.covs[0]))
+    other = elbo(model, scene.data, Posterior(np.array(scene.codes), cov=scene.covs[0]))
     lanes = theta * np.ones((len(scene.scales), 1, 1))
     size = 10.0 + float(np.abs(other.value).mean())
     truncated = 0.0

@@ -61,9 +61,9 @@ def full_is_bounded(scene: FullScene, *, slope: float = 0.0, correlated: bool = 
         # Principal components: W W^T + sigma^2 I equals the covariance.
         weight = vectors * np.sqrt(values - scale**2)
         loc, width = X @ weight / values, np.diag(scale**2 / values)
-        best = _linear_elbo(weight, scale, X, Posterior(loc, width))
+        best = _linear_elbo(weight, scale, X, Posterior(loc, cov=width))
         other = _linear_elbo(
-            np.array(scene.weight), scale, X, Posterior(loc + np.array(scene.loc), width)
+            np.array(scene.weight), scale, X, Posterior(loc + np.array(scene.loc), cov=width)
         )
         limit = most - slope * np.log(scale)
         parts += [

@@ -63,7 +63,7 @@ def manifold_growth(scene: ManifoldScene, *, slope: str = "D - d") -> Comparison
     values, errors, parts = [], [], []
     for scale in scales:
         model = LatentModel(decoder, likelihoods.Gaussian(scale=float(scale)), d)
-        posterior = Posterior(z, np.linalg.inv(metric / scale**2 + np.eye(d)))
+        posterior = Posterior(z, cov=np.linalg.inv(metric / scale**2 + np.eye(d)))
         bound = elbo(model, X, posterior)
         values.append(float(bound.value.mean()))
         errors.append(float(bound.error.mean()))

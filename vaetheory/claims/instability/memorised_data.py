@@ -75,7 +75,9 @@ def memory_values(scene: MemoryScene) -> tuple[Array, Array, Array, list[Posteri
             return float(weights @ square / (2 * scale**2) + np.exp(2 * log_s) / 2 - log_s)
 
         search = minimize_scalar(loss, bounds=(start - 1, start + 1), method="bounded")
-        posterior = Posterior(np.array([[1.0], [-1.0]]), np.full((2, 1, 1), np.exp(2 * search.x)))
+        posterior = Posterior(
+            np.array([[1.0], [-1.0]]), cov=np.full((2, 1, 1), np.exp(2 * search.x))
+        )
         model = LatentModel(scene.decoder, likelihoods.Gaussian(scale=float(scale)), 1)
         value = elbo(model, X, posterior)
         values.append(float(value.value.mean()))

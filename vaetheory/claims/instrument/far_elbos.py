@@ -75,13 +75,13 @@ def displaced(draw: DrawFn) -> FarBound:
 
 @lru_cache(maxsize=64)
 def _far(scene: FarBound) -> Integral:
-    posterior = Posterior(np.array([scene.loc]), np.array([[scene.variance]]))
+    posterior = Posterior(np.array([scene.loc]), cov=np.array([[scene.variance]]))
     return elbo(scene.model, np.array([scene.x]), posterior)
 
 
 @lru_cache(maxsize=64)
 def _far_divergence(scene: FarBound) -> Integral:
-    posterior = Posterior(np.array([[scene.loc]]), np.array([[[scene.variance]]]))
+    posterior = Posterior(np.array([[scene.loc]]), cov=np.array([[[scene.variance]]]))
     computed = posterior_kl(scene.model, np.array([[scene.x]]), posterior)
     return computed.reshape(())
 

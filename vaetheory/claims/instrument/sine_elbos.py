@@ -77,7 +77,7 @@ def wavy_bounds(draw: DrawFn) -> WavyBound:
 
 @lru_cache(maxsize=64)
 def _wavy(scene: WavyBound) -> Integral:
-    posterior = Posterior(np.array(scene.loc), np.diag(scene.variances))
+    posterior = Posterior(np.array(scene.loc), cov=np.diag(scene.variances))
     return elbo(scene.model, np.array([scene.x]), posterior, rtol=scene.rtol)
 
 

@@ -81,7 +81,7 @@ def counts(draw: DrawFn) -> Counts:
 
 @lru_cache(maxsize=64)
 def _stationary(scene: Counts) -> StationaryPosterior:
-    start = Posterior(np.array([scene.loc]), np.array([[scene.variance]]))
+    start = Posterior(np.array([scene.loc]), cov=np.array([[scene.variance]]))
     return stationary_posterior(scene.model, np.array([scene.x]), start=start, rtol=scene.rtol)
 
 

@@ -72,10 +72,10 @@ def constant_variance(
     one = LatentModel(scene.decoder, family, 1)
     precision = prior + pullback_metric(one, z)[:, 0, 0]
     data = FAMILIES[scene.family].from_statistic(family, family.mean(one.decode(z)))
-    free = second_order_elbo(model, data, Posterior(z, 1 / precision[:, None, None]))
+    free = second_order_elbo(model, data, Posterior(z, cov=1 / precision[:, None, None]))
 
     def common(variance: float) -> Array:
-        return second_order_elbo(model, data, Posterior(z, [[variance]]))
+        return second_order_elbo(model, data, Posterior(z, cov=[[variance]]))
 
     variance = best(precision)
     penalty = float((free - common(variance)).mean())

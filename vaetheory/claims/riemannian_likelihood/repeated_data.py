@@ -172,7 +172,7 @@ def measured_precisions(
     scaled, errors = [], []
     for n in counts:
         model = LatentModel(scene.curve, Repeated(family, n), 1)
-        best: Posterior = Posterior(z, [[1 / (1 + n * g)]])
+        best: Posterior = Posterior(z, cov=[[1 / (1 + n * g)]])
         # Two times: each climb squares the deficit.
         for _ in range(2):
             best = climbed = stationary_posterior(model, x, start=best, rtol=1e-15)

@@ -12,7 +12,7 @@ from scipy.spatial.distance import pdist
 from vaetheory._validation import Array
 from vaetheory.checking import Comparison, Proposition, wrong
 from vaetheory.checking.digits import load
-from vaetheory.encoders import Encoder
+from vaetheory.encoders import AggregatePosterior
 from vaetheory.optimal_decoder import OptimalDecoder
 from vaetheory.rounding import gamma
 
@@ -37,7 +37,7 @@ def digit_encoders() -> st.SearchStrategy[DigitEncoder]:
 def _slopes_at_codes(s: float) -> Array:
     """Spectral norms of the Jacobian of f* at every code; this takes long, so once for each s."""
     digits = load()
-    f = OptimalDecoder(digits.images, Encoder(digits.codes, [s**2, s**2]))
+    f = OptimalDecoder(digits.images, AggregatePosterior(digits.codes, scale=s))
     return np.linalg.norm(f.jacobian(digits.codes), ord=2, axis=(-2, -1))
 
 
@@ -46,7 +46,7 @@ def digit_slopes(
 ) -> Comparison:
     """The Jacobian of f* is below the bound at every code, and is the complex-step derivative."""
     digits, s, z = load(), instance.s, np.array(instance.z)
-    encoder = Encoder(digits.codes, [s**2, s**2])
+    encoder = AggregatePosterior(digits.codes, scale=s)
     f = OptimalDecoder(digits.images, encoder)
     bound = factor * pdist(digits.images).max() * pdist(digits.codes).max() * s**power
     slopes = _slopes_at_codes(s)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from vaetheory.checking import Comparison, Proposition, strategies, wrong
-from vaetheory.encoders import Encoder
+from vaetheory.encoders import AggregatePosterior
 from vaetheory.optimal_decoder import OptimalDecoder
 from vaetheory.rounding import EPS, gamma
 
@@ -55,7 +55,7 @@ def decoder_sharpens(
 
     values, slopes = [], []
     for s in _SCALES:
-        f = OptimalDecoder(x[:, None], Encoder(m[:, None], [s**2]))
+        f = OptimalDecoder(x[:, None], AggregatePosterior(m[:, None], scale=s))
         values.append(f([[place]])[0, 0])
         slopes.append(f.jacobian([[middle]])[0, 0, 0])
     slope = np.array(slopes)

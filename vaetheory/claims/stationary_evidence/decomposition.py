@@ -14,7 +14,7 @@ from vaetheory.encoders import Posterior
 def deviations_for_variances(scene: ModelScene) -> Posterior:
     """The posterior with standard deviations in place of variances."""
     roots = tuple(np.sqrt(v) for v in scene.cov.variances)
-    return Posterior(np.array(scene.loc), Covariance(roots, scene.cov.angles).matrix)
+    return Posterior(np.array(scene.loc), cov=Covariance(roots, scene.cov.angles).matrix)
 
 
 DECOMPOSITION = Proposition(

@@ -64,7 +64,7 @@ def sum_of_entropies(
             likelihoods.Gaussian(scale=sigma * np.exp(log_sigma)),
             dim,
         )
-        posterior = Posterior(a * encoder.loc, a**2 * encoder.cov)
+        posterior = Posterior(a * encoder.loc, cov=a**2 * encoder.cov)
         bound = elbo(model, X, posterior)
         return float(bound.value.mean()), float(bound.error.mean()), posterior
 

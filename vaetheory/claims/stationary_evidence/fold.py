@@ -39,8 +39,9 @@ def fold_gaps(z0: float, scales: Array) -> tuple[Array, Array]:
         model = LatentModel(decoder, likelihoods.Gaussian(scale=float(scale)), 1)
         evidence = log_evidence(model, x, rtol=1e-13)
         # A start at each of the two modes, and a broad one over both.
-        starts = [(z, (scale / (2 * z)) ** 2), (-z, (scale / (2 * z)) ** 2), (0 * z, z**2)]
-        tried = [stationary_posterior(model, x, start=Posterior(m, s)) for m, s in starts]
+        narrow, broad = np.abs(scale / (2 * z)), np.abs(z)
+        starts = [(z, narrow), (-z, narrow), (0 * z, broad)]
+        tried = [stationary_posterior(model, x, start=Posterior(m, scale=s)) for m, s in starts]
         best = max(tried, key=lambda q: float(q.value))
         gaps.append(float(evidence.value) - float(best.value))
         errors.append(float(evidence.error) + float(best.error))

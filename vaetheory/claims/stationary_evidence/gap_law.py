@@ -62,7 +62,7 @@ def measured_gaps(decoder: Decoder, z: Array, scales: Array) -> tuple[Array, Arr
         # The law is about the branch of stationary points that starts at z.
         metric = decoder.jacobian(z).T @ decoder.jacobian(z)
         width = np.linalg.inv(metric / scale**2 + np.eye(len(z)))
-        best = stationary_posterior(model, x, start=Posterior(z, width))
+        best = stationary_posterior(model, x, start=Posterior(z, cov=width))
         gaps.append(float(evidence.value) - float(best.value))
         errors.append(float(evidence.error) + float(best.error))
     return np.array(gaps), np.array(errors)

@@ -44,7 +44,7 @@ def laplace_is_second_order(
     terms = away @ gradient + 0.5 * np.einsum("mi,ij,mj->m", away, hessian, away)
     surrogate = height - float(weights @ terms) + float(q.entropy())
     kl = float(_gaussians.kl_divergence(q.loc, q.cov, mode, cov))
-    at_mode = float(second_order_elbo(model, x, Posterior(mode, cov)))
+    at_mode = float(second_order_elbo(model, x, Posterior(mode, cov=cov)))
     rounding = gamma(100) * condition * (size + kl)
     # The gradient at the mode has the size of its rounding, which tilts the polynomial.
     tilt = float(np.abs(away @ gradient).max()) + float(gradient @ cov @ gradient)
@@ -64,7 +64,7 @@ def moving_expansion_point(scene: ModelScene) -> Comparison:
     cov = np.linalg.inv(model.potential_derivatives(x, mode)[1])
 
     def slope(step: float) -> float:
-        shifted = [Posterior(mode + s * step * np.eye(len(mode))[0], cov) for s in (1, -1)]
+        shifted = [Posterior(mode + s * step * np.eye(len(mode))[0], cov=cov) for s in (1, -1)]
         up, down = (float(second_order_elbo(model, x, q)) for q in shifted)
         return (up - down) / (2 * step)
 

@@ -80,7 +80,7 @@ def stationary_is_exact(
     model, x, expected = scene.model, np.array(scene.x), closed(scene)
     dim = model.latent_dim
     default = stationary_posterior(model, x)
-    other = Posterior(np.array(scene.start), 0.5 * np.eye(dim))
+    other = Posterior(np.array(scene.start), cov=0.5 * np.eye(dim))
     elsewhere = stationary_posterior(model, x, start=other)
     evidence_size = abs(expected.log_evidence) + 1
     parts = []

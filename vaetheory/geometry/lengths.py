@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.integrate import quad
 
 from vaetheory import derivatives
 from vaetheory._validation import (
@@ -87,6 +86,8 @@ def arc_length(
         velocity = derivatives.jacobian(lambda s: curve(s[..., 0]), time)[0, :, 0]
         g = metric_field(double(curve(time[:, 0]), "curve"))[0]
         return float(np.sqrt(velocity @ g @ velocity))
+
+    from scipy.integrate import quad
 
     value, error, *_ = quad(speed, begin, end, epsabs=0.0, epsrel=rtol, limit=500, full_output=True)
     return ArcLength(float(value), float(error) + gamma(100) * abs(float(value)))
