@@ -17,7 +17,7 @@ from vaetheory._validation import (
     representable,
     vectors,
 )
-from vaetheory.likelihoods.natural_table import NaturalTable
+from vaetheory.likelihoods._natural_table import NaturalTable
 from vaetheory.likelihoods.supports import Support
 from vaetheory.likelihoods.table import Table
 

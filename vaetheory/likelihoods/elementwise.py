@@ -15,13 +15,13 @@ from vaetheory.likelihoods._curvature_bounds import (
     require_bounds,
     trial,
 )
-from vaetheory.likelihoods.base import ExponentialFamily, Likelihood
-from vaetheory.likelihoods.elementwise_table import (
+from vaetheory.likelihoods._elementwise_table import (
     ConcaveTable,
     GloballyBoundedTable,
     LocallyBoundedTable,
 )
-from vaetheory.likelihoods.natural_table import NaturalTable
+from vaetheory.likelihoods._natural_table import NaturalTable
+from vaetheory.likelihoods.base import ExponentialFamily, Likelihood
 from vaetheory.likelihoods.table import Table
 
 
