@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from vaetheory._validation import Array
 from vaetheory.decoders._outputs import double
 from vaetheory.decoders.base import Decoder
-from vaetheory.rounding import ULP
+from vaetheory.differences import slopes
 
-#: Steps of central differences: each a quarter of the one before.
-_STEPS = 4.0 ** -np.arange(2, 14)
-#: A step over which nothing but rounding has third differences.
-_CLOSE = 2.0**-22
 #: Relative difference that is a mistake and not rounding.
 _WRONG = 1e-3
-#: Relative error of differences whose agreement is none by chance.
-_CLEAR = 0.1
 #: What may be rounding of terms that cancel within a decoder, relative to all that it gives.
 _CANCELLED = 1e-9
 
@@ -72,7 +64,7 @@ def require_derivatives(decoder: Decoder, z: Array, name: str = "decoder") -> No
         ("jacobian", first[0] @ direction, lambda x: np.asarray(decoder(x), dtype=float)),
         ("hessian", second[0] @ direction, lambda x: np.asarray(decoder.jacobian(x), dtype=float)),
     ):
-        slope, error = _slope(function, z, direction, given)
+        slope, error = slopes(function, z, direction, given).against(given, _WRONG)
         off = np.abs(given - slope)
         bad = off > _WRONG * np.maximum(np.abs(given), np.abs(slope)) + error + scale
         if bad.any():
@@ -94,37 +86,3 @@ def require_derivatives(decoder: Decoder, z: Array, name: str = "decoder") -> No
 
 def _greatest(array: Array) -> float:
     return float(np.abs(array[np.isfinite(array)]).max(initial=0.0))
-
-
-def _slope(
-    function: Callable[[Array], Array], z: Array, direction: Array, claimed: Array
-) -> tuple[Array, Array]:
-    """Derivative of a function along a direction, and what differences leave open.
-
-    `claimed` is what is to be tested: a step over which so steep a function would run through more
-    than its values do tells nothing of it. Nothing is left open against a claim with which the
-    differences of some step agree: smaller steps may see how its values are rounded.
-    """
-    size = np.abs(claimed)
-    shifts = _STEPS[:, None] * direction
-    with np.errstate(all="ignore"):
-        ahead, behind = function(z + shifts), function(z - shifts)
-        steps = _STEPS.reshape(-1, *(1,) * (ahead.ndim - 1))
-        quotient = (ahead - behind) / (2 * steps)
-        sizes = np.abs(ahead) + np.abs(behind)
-        # Of values that cancel within, the rounding is seen in third differences alone.
-        third = np.diff(function(z + _CLOSE * np.arange(24.0)[:, None] * direction), n=3, axis=0)
-        rounding = np.sqrt((third**2).mean(axis=0) / 20)
-        noise = 8 * (ULP * (sizes + (1 + np.abs(z).max()) * size) + rounding) / steps
-        finer = (16 * quotient[1:] - quotient[:-1]) / 15
-        change = np.abs(np.diff(finer, axis=0))
-        # Two agreements in a row, so that one by chance does not count.
-        error = 100 * (np.maximum(change[1:], change[:-1]) + noise[3:])
-        spread = np.abs(ahead - behind).max(axis=0)
-        error = np.where(steps[:-3] * size <= spread, error, np.inf)
-    error = np.where(np.isfinite(error), error, np.inf)
-    best = error.argmin(axis=0)[None]
-    agreed = (np.abs(finer[2:] - claimed) <= _WRONG * size) & (error <= _CLEAR * size)
-    error = np.where(agreed.any(axis=0), np.inf, error)
-    take = np.take_along_axis
-    return take(finer[2:], best, 0)[0], take(error, best, 0)[0]
