@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABCMeta
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -68,10 +68,10 @@ class _Frozen(ABCMeta):
 
 
 class ByValue(metaclass=_Frozen):
-    """Mixin: two frozen dataclasses are equal if they are of one type and their fields are.
+    """Mixin: two objects are equal if they are of one type and hold equal values.
 
-    Arrays in the fields are read-only copies. Give the dataclass `eq=False`, so that equality is
-    inherited.
+    What counts are a dataclass's fields, else all attributes; arrays in them are read-only copies.
+    Give a dataclass `eq=False`, so that equality is inherited.
 
     Examples
     --------
@@ -96,7 +96,10 @@ class ByValue(metaclass=_Frozen):
         self._freeze()
 
     def _key(self) -> tuple[Any, ...]:
-        names = [f.name for f in fields(self) if f.compare]  # type: ignore[arg-type]
+        if is_dataclass(self):
+            names = [f.name for f in fields(self) if f.compare]
+        else:
+            names = sorted(vars(self))
         return tuple(_plain(getattr(self, name)) for name in names)
 
     def _typed(self) -> tuple[Any, ...]:

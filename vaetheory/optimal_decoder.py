@@ -18,7 +18,7 @@ from vaetheory._validation import (
     squarable,
     vectors,
 )
-from vaetheory._value_equality import read_only
+from vaetheory._value_equality import ByValue, read_only
 from vaetheory.decoders import Decoder
 from vaetheory.encoders import Encoder
 from vaetheory.likelihoods import ExponentialFamily
@@ -27,7 +27,7 @@ from vaetheory.rounding import EPS
 _CHUNK = 2**21
 
 
-class OptimalDecoder(Decoder):
+class OptimalDecoder(ByValue, Decoder):
     """The decoder that maximises the ELBO of a data set for a fixed encoder.
 
     f*(z) = E_{q(x|z)}[x], the mean of the data weighted by who encodes near z. It is the global

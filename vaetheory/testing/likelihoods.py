@@ -1,0 +1,511 @@
+"""Laws of a likelihood that can be seen at single data: shapes, derivatives, bounds, values."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from vaetheory._validation import Array, vectors
+from vaetheory.likelihoods._curvature_bounds import checked_bounds, require_bounds
+from vaetheory.likelihoods.base import ExponentialFamily, Likelihood, NoMetricError
+from vaetheory.likelihoods.elementwise import ElementwiseLikelihood, NoCurvatureBoundsError
+from vaetheory.likelihoods.supports import Support
+from vaetheory.rounding import gamma
+from vaetheory.testing._statements import (
+    NotApplicable,
+    Violation,
+    clear,
+    copy_of,
+    direction,
+    require_close,
+    require_refusal,
+    require_slope,
+    require_value,
+    rounding_of,
+)
+from vaetheory.testing.laws import Laws, Subject
+
+LAWS = Laws()
+
+#: Parameter vectors that are drawn, and data of each.
+_PARAMS, _DATA = 4, 3
+#: Steps over which log densities are tried for concavity, and how far from the params.
+_STEPS = 2.0 ** np.arange(-8, 5)
+#: Searches for the greatest log density: first offsets, refinements, points of each.
+_OFFSETS = np.concatenate([[0.0], 2.0 ** np.arange(-20, 7), -(2.0 ** np.arange(-20, 7))])
+_REFINEMENTS, _POINTS = 22, 17
+#: Share of its size to which the supremum must be approached.
+_CLOSE = 1e-6
+#: Data outside a support.
+_OUTSIDE = {
+    Support.POSITIVE: (0.0, -1.0),
+    Support.UNIT_INTERVAL: (0.0, 1.0, -0.5, 1.5),
+    Support.COUNTS: (-1.0, 0.5),
+    Support.BINARY: (0.5, -1.0, 2.0),
+}
+
+
+def has_metric(family: Likelihood) -> bool:
+    """Whether a family says that it has a Fisher information."""
+    return family.no_metric is None
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method of a family: what it takes, and the last axes of its result."""
+
+    name: str
+    takes: str
+    call: Callable[..., Any]
+    last: tuple[int, ...]
+
+
+@dataclass
+class Family(Subject):
+    """A family with the params and data on which its laws are tried."""
+
+    given_params: Array | None = None
+    given_data: Array | None = None
+    size: int = 2
+
+    @cached_property
+    def params(self) -> Array:
+        """Parameter vectors `(M, D)`."""
+        if self.given_params is not None:
+            return self.given_params
+        return self.stream("params").standard_normal((_PARAMS, self.size))
+
+    @cached_property
+    def x(self) -> Array:
+        """Data `(N, D)`: those given, samples, or points of the support where samples fail."""
+        if self.given_data is not None:
+            return self.given_data
+        rng = self.stream("x")
+        try:
+            draws = self.instance.sample(np.repeat(self.params, _DATA, axis=0), rng)
+            return self.instance.check_data(np.array(draws, dtype=np.float64))
+        except Exception:
+            return self._anything(rng.standard_normal((_PARAMS * _DATA, self.size)))
+
+    def _anything(self, normal: Array) -> Array:
+        of = {
+            Support.REAL: lambda: normal,
+            Support.CIRCLE: lambda: normal,
+            Support.POSITIVE: lambda: np.exp(normal),
+            Support.UNIT_INTERVAL: lambda: 1 / (1 + np.exp(-normal)),
+            Support.COUNTS: lambda: np.floor(2 * np.exp(normal)),
+            Support.BINARY: lambda: (normal > 0).astype(np.float64),
+            Support.ONE_HOT: lambda: np.eye(self.size)[normal.argmax(axis=-1)],
+        }
+        if self.instance.support not in of:
+            raise NotApplicable("there are no data to try it on: the samples fail, and x= is none")
+        return of[self.instance.support]()
+
+    def observed(self, x: Array, params: Array, jacobian: Array) -> Array:
+        """The observed information, by the name that it has."""
+        return np.asarray(self.instance.information(x, params, jacobian))
+
+    @cached_property
+    def methods(self) -> list[Method]:
+        """Methods that all families have, and those of an exponential one."""
+        f, size = self.instance, self.params.shape[-1]
+        found = [
+            Method("log_prob", "xt", f.log_prob, ()),
+            Method("score", "xt", f.score, (size,)),
+            Method("greatest_log_prob", "x", f.greatest_log_prob, ()),
+        ]
+        if has_metric(f):
+            eye = np.eye(size)
+            found += [
+                Method("information", "xt", lambda x, t: self.observed(x, t, eye), (size, size)),
+                Method("fisher_information", "t", f.fisher_information, (size, size)),
+            ]
+        if isinstance(f, ExponentialFamily):
+            count = np.shape(f.statistics(self.x[:1]))[-1]
+            found += [
+                Method("statistics", "x", f.statistics, (count,)),
+                Method("log_base", "x", f.log_base, ()),
+                Method("natural_parameters", "t", f.natural_parameters, (count,)),
+                Method("mean", "t", f.mean, (count,)),
+                Method("log_partition", "t", f.log_partition, ()),
+            ]
+        return found
+
+    def call(self, method: Method, x: Any, params: Any) -> Any:
+        """Call a method with those of the two that it takes."""
+        return method.call(*{"xt": (x, params), "x": (x,), "t": (params,)}[method.takes])
+
+
+def read_family(family: object, params: object, x: object, data_dim: object, seed: int) -> Family:
+    """The subject of `check_likelihood`, or a ValueError."""
+    if not isinstance(family, Likelihood):
+        raise ValueError(
+            f"family: expected a vaetheory.likelihoods.Likelihood, got {type(family).__name__}"
+        )
+    size = family.data_dim
+    if data_dim is not None:
+        from vaetheory._validation import dimension
+
+        size = vectors_size("data_dim", dimension("data_dim", data_dim), size)
+    rows: list[Array | None] = []
+    for name, value in (("params", params), ("x", x)):
+        array = None if value is None else vectors(name, value, size)  # type: ignore[arg-type]
+        if array is not None:
+            array = array.reshape(-1, array.shape[-1])
+            size = array.shape[-1]
+        rows.append(array)
+    if rows[1] is not None:
+        rows[1] = family.check_data(rows[1])
+    usual = 3 if family.support is Support.ONE_HOT else 2
+    return Family(family, seed, {}, rows[0], rows[1], size or usual)
+
+
+def vectors_size(name: str, asked: int, own: int | None) -> int:
+    """Return the size that is asked for, or raise if a family has another."""
+    if own not in (None, asked):
+        raise ValueError(f"{name}: expected {own}, the family's own, got {asked}")
+    return asked
+
+
+# Calls ---------------------------------------------------------------------------------------
+
+
+@LAWS.add()
+def inputs(s: Family) -> None:
+    """The arrays that a method is given are not changed."""
+    for method in s.methods:
+        given = s.x[:2].copy(), s.params[:2].copy()
+        s.call(method, *given)
+        for name, now, before in zip(("x", "params"), given, (s.x[:2], s.params[:2]), strict=True):
+            if not np.array_equal(now, before):
+                raise Violation(
+                    f"expected {method.name} to leave {name} as it is, got {before.tolist()} "
+                    f"changed to {now.tolist()}"
+                )
+
+
+@LAWS.add("inputs")
+def shapes(s: Family) -> None:
+    """Leading axes broadcast, the last axes are as documented."""
+    n, m = len(s.x), len(s.params)
+    lead = {"xt": (n, m), "x": (n, 1), "t": (m,)}
+    for method in s.methods:
+        came = np.shape(s.call(method, s.x[:, None].copy(), s.params.copy()))
+        wanted = (*lead[method.takes], *method.last)
+        if came != wanted:
+            raise Violation(
+                f"expected {method.name} of shape {wanted} for x of shape {(n, 1, s.x.shape[-1])} "
+                f"and params of shape {s.params.shape}, got {came}"
+            )
+    longer = np.concatenate([s.params, s.params[:, :1]], axis=-1)
+    for method in s.methods[:2]:
+        require_refusal(
+            f"{method.name} of x {s.x.shape[1:]} and params {longer.shape[1:]}",
+            lambda method=method: s.call(method, s.x[0].copy(), longer[0]),
+        )
+
+
+@LAWS.add("shapes")
+def rows(s: Family) -> None:
+    """A result does not depend on what else is in the batch."""
+    x, params = (np.resize(a, (3, a.shape[-1])) for a in (s.x, s.params))
+    for method in s.methods:
+        table = {"xt": (x[:, None], params), "x": (x, params), "t": (x, params)}[method.takes]
+        together = np.asarray(s.call(method, *(a.copy() for a in table)))
+        pairs = [(i, j) for i in range(len(x)) for j in range(len(params))]
+        if method.takes != "xt":
+            pairs = [(i, i) for i in range(len(together))]
+        bound = rounding_of(lambda t, m=method, x=table[0]: s.call(m, x.copy(), t), table[1])
+        for i, j in pairs:
+            index = (i, j) if method.takes == "xt" else i
+            require_close(
+                f"{method.name} of the batch at row {index}, which alone it is,",
+                together[index],
+                s.call(method, x[i].copy(), params[j].copy()),
+                bound[index],
+            )
+
+
+@LAWS.add("inputs")
+def types(s: Family) -> None:
+    """Results are float64, whatever numbers came."""
+    x32, t32 = s.x[:2].astype(np.float32), s.params[:2].astype(np.float32)
+    try:
+        s.instance.check_data(x32)
+    except ValueError:
+        # Single precision rounds the data out of the support.
+        x32 = s.x[:2]  # type: ignore[assignment]
+    whole = np.round(s.params[:2]).astype(np.int64)
+    kinds = {"float32": (x32, t32), "integer": (s.x[:2].copy(), whole)}
+    kinds["a list of"] = s.x[:2].tolist(), s.params[:2].tolist()
+    for method in s.methods:
+        for kind, given in kinds.items():
+            exact = [np.array(a, dtype=np.float64) for a in given]
+            came, wanted = np.asarray(s.call(method, *given)), s.call(method, *exact)
+            if came.dtype != np.float64:
+                raise Violation(
+                    f"expected {method.name} to give float64 for {kind} arguments, got {came.dtype}"
+                )
+            require_close(f"{method.name} of {kind} numbers", came, wanted, 0.0)
+
+
+@LAWS.add("inputs")
+def missing_values(s: Family) -> None:
+    """NaN data and params, and infinite data, are refused."""
+    for method in s.methods[:2] + [m for m in s.methods if "information" in m.name]:
+        for name, value in (("x", np.nan), ("x", np.inf), ("params", np.nan)):
+            x, params = s.x[0].copy(), s.params[0].copy()
+            if name == "params" and "t" in method.takes:
+                params[0] = value
+            elif name == "x" and "x" in method.takes:
+                x[0] = value
+            else:
+                continue
+            require_refusal(
+                f"{method.name} where {name} holds {value}",
+                lambda m=method, x=x, t=params: s.call(m, x, t),
+            )
+    broken = np.full(s.params.shape[-1], np.nan)
+    require_refusal(
+        "samples where params hold nan", lambda: s.instance.sample(broken, s.stream("nan"))
+    )
+
+
+@LAWS.add("inputs")
+def support(s: Family) -> None:
+    """Data outside the support are refused."""
+    if not isinstance(s.instance.support, Support):
+        raise NotApplicable("the family states no support")
+    outside = []
+    for value in _OUTSIDE.get(s.instance.support, ()):
+        x = s.x[0].copy()
+        x[-1] = value
+        outside.append(x)
+    if s.instance.support is Support.ONE_HOT:
+        size = s.x.shape[-1]
+        outside = [np.zeros(size), np.ones(size), np.full(size, 1 / size)]
+    calls = {m.name: m for m in s.methods if "x" in m.takes and m.last != ()}
+    calls |= {m.name: m for m in s.methods if m.name in ("log_prob", "greatest_log_prob")}
+    calls.pop("statistics", None)
+    for x in outside:
+        require_refusal(
+            f"check_data of x = {x.tolist()}", lambda x=x: s.instance.check_data(x.copy())
+        )
+        for method in calls.values():
+            require_refusal(
+                f"{method.name} of x = {x.tolist()}, outside the support",
+                lambda m=method, x=x: s.call(m, x.copy(), s.params[0].copy()),
+            )
+
+
+@LAWS.add("inputs")
+def pickling(s: Family) -> None:
+    """A pickled copy gives the same results."""
+    twin = copy_of(
+        "an instance that can be pickled (no lambdas, no functions made in functions)",
+        s.instance,
+        lambda f: pickle.loads(pickle.dumps(f)),
+    )
+    other = Family(twin, s.seed, {}, s.params, s.x, s.size)
+    for mine, its in zip(s.methods, other.methods, strict=True):
+        came, wanted = (f.call(m, s.x.copy(), s.x * 0) for f, m in ((other, its), (s, mine)))
+        require_close(f"{mine.name} of a pickled copy", came, wanted, 0.0)
+
+
+@LAWS.add()
+def equality(s: Family) -> None:
+    """Equal instances are equal and hash alike."""
+    require_value(s.instance, {"copy": copy_of("a copy", s.instance, copy.deepcopy)})
+
+
+# Derivatives ---------------------------------------------------------------------------------
+
+
+@LAWS.add("rows")
+def score(s: Family) -> None:
+    """The score is the derivative of the log density."""
+    seen = []
+    for t in s.params:
+        claimed = s.instance.score(s.x.copy(), t.copy()) @ direction(len(t))
+        inside = np.isfinite(s.instance.log_prob(s.x.copy(), t.copy()))
+        seen.append(
+            require_slope(
+                "score . direction to be the derivative of log_prob",
+                lambda p, inside=inside: np.where(
+                    inside, s.instance.log_prob(s.x.copy(), p[:, None].copy()), np.nan
+                ),
+                t,
+                claimed,
+                lambda at, t=t: f"x = {s.x[at[0]].tolist()}, params = {t.tolist()}",
+            )
+        )
+    clear(seen)
+
+
+@LAWS.add("score", when=has_metric)
+def observed_information(s: Family) -> None:
+    """The observed information is minus the derivative of the score."""
+    size, seen = s.params.shape[-1], []
+    for t in s.params:
+        matrix = s.observed(s.x.copy(), t.copy(), np.eye(size))
+        asymmetry = np.abs(matrix - np.swapaxes(matrix, -1, -2))
+        if (asymmetry > gamma(256) * np.abs(matrix).max(axis=(-2, -1), keepdims=True)).any():
+            raise Violation(
+                f"expected symmetric information, got entries that differ by {asymmetry.max():.3g} "
+                f"at params = {t.tolist()}"
+            )
+        seen.append(
+            require_slope(
+                "information @ direction to be minus the derivative of the score",
+                lambda p: -s.instance.score(s.x.copy(), p[:, None].copy()),
+                t,
+                matrix @ direction(size),
+                lambda at, t=t: f"x = {s.x[at[0]].tolist()}, params = {t.tolist()}",
+            )
+        )
+        jacobian = s.stream("jacobian").standard_normal((len(s.x), size, 2))
+        pulled = np.swapaxes(jacobian, -1, -2) @ matrix @ jacobian
+        most = np.swapaxes(np.abs(jacobian), -1, -2) @ np.abs(matrix) @ np.abs(jacobian)
+        require_close(
+            f"information pulled back by jacobian, at params = {t.tolist()},",
+            s.observed(s.x.copy(), t.copy(), jacobian.copy()),
+            pulled,
+            gamma(256) * (1 + most.max(axis=(-2, -1), keepdims=True)),
+        )
+    clear(seen)
+
+
+# What a family states ------------------------------------------------------------------------
+
+
+@LAWS.add("rows", when=lambda f: f.concave)
+def concave(s: Family) -> None:
+    """A family that calls itself concave has concave log densities."""
+    along = direction(s.params.shape[-1])
+    for t in s.params:
+        # A chord of three log densities lies below, unless rounding lifts it.
+        centre = t + (np.array([-8.0, -1.0, 0.0, 1.0, 8.0])[:, None, None] * along)
+        step = _STEPS[:, None] * along
+        three = [
+            s.instance.log_prob(s.x.copy(), (centre + k * step)[:, :, None]) for k in (-1, 0, 1)
+        ]
+        bend = three[0] - 2 * three[1] + three[2]
+        moved = np.abs(three[2] - three[0]) * (1 + np.abs(centre).max(axis=-1))[..., None]
+        slack = gamma(256) * (1 + sum(map(np.abs, three)) + moved / _STEPS[:, None])
+        bad = np.isfinite(bend) & (bend > slack)
+        if bad.any():
+            i, j, k = (int(n) for n in np.argwhere(bad)[0])
+            raise Violation(
+                f"expected a log density that is concave in the params, got {bend[i, j, k]:.6g} "
+                f"more at the ends of a chord than twice in its middle, at x = {s.x[k].tolist()} "
+                f"between params {(centre - step)[i, j].tolist()} and "
+                f"{(centre + step)[i, j].tolist()}"
+            )
+
+
+@LAWS.add("score", when=lambda f: f.natural)
+def natural(s: Family) -> None:
+    """The params of a family that calls itself natural are: its score is x less a mean."""
+    for t in s.params:
+        found = s.instance.score(s.x.copy(), t.copy())
+        slack = rounding_of(lambda p: s.instance.score(s.x.copy(), p), np.tile(t, (len(s.x), 1)))
+        require_close(
+            f"the change of the score from x = {s.x[0].tolist()} to other data, at params = "
+            f"{t.tolist()},",
+            found - found[0],
+            s.x - s.x[0],
+            slack + slack[0] + gamma(16) * (np.abs(s.x) + np.abs(s.x[0])),
+        )
+
+
+def _states_bounds(f: Likelihood) -> bool:
+    """Whether a family bounds its second derivatives, and does not leave it to its score."""
+    own = getattr(type(f), "curvature_bounds", None)
+    return not f.natural and own not in (None, ElementwiseLikelihood.curvature_bounds)
+
+
+@LAWS.add("rows", when=_states_bounds)
+def curvature_bounds(s: Family) -> None:
+    """Second derivatives lie between the curvature bounds."""
+    try:
+        checked_bounds(s.instance, s.x)
+    except NoCurvatureBoundsError:
+        raise NotApplicable("the family states no bounds") from None
+    except ValueError as error:
+        raise Violation(str(error).removeprefix("likelihood: ")) from None
+    try:
+        require_bounds(s.instance, s.x.shape[-1])
+    except ValueError as error:
+        raise Violation(str(error).removeprefix("likelihood: ")) from None
+
+
+@LAWS.add("rows")
+def greatest_log_prob(s: Family) -> None:
+    """Greatest_log_prob is the supremum of log_prob over the params."""
+    f, x = s.instance, s.x
+    best = np.repeat(s.params, -(-len(x) // len(s.params)), axis=0)[: len(x)]
+    width = np.inf
+    for refinement in range(_REFINEMENTS + 1):
+        offsets = _OFFSETS if refinement == 0 else np.linspace(-width, width, _POINTS)
+        gaps = []
+        for j in range(x.shape[-1]):
+            tried = best[:, None] + offsets[:, None] * np.eye(x.shape[-1])[j]
+            height = np.asarray(f.log_prob(x[:, None].copy(), tried.copy()))
+            chosen = np.where(np.isnan(height), -np.inf, height).argmax(axis=1)
+            best = np.take_along_axis(tried, chosen[:, None, None], 1)[:, 0]
+            gaps.append(np.abs(offsets[chosen]).max())
+        width = max(max(gaps), 2.0**-20) if refinement == 0 else width / 4
+    best = _polished(f, x, best)
+    came = np.asarray(f.log_prob(x.copy(), best.copy()))
+    stated = np.asarray(f.greatest_log_prob(x.copy()))
+    slack = rounding_of(lambda t: f.log_prob(x.copy(), t), best) + gamma(64) * np.abs(stated)
+    for bad, what in (
+        (~(came <= stated + slack), "no log_prob above"),
+        (stated - came > slack + _CLOSE * (1 + np.abs(stated)), "params whose log_prob comes near"),
+    ):
+        if bad.any():
+            i = int(bad.argmax())
+            raise Violation(
+                f"expected {what} greatest_log_prob, {stated[i]:.9g} at x = {x[i].tolist()}, got "
+                f"{came[i]:.9g} at params = {best[i].tolist()}"
+            )
+
+
+def _polished(f: Likelihood, x: Array, best: Array) -> Array:
+    """Where the dimensions depend on each other, climb from there together."""
+    if isinstance(f, ElementwiseLikelihood) or x.shape[-1] == 1:
+        return best
+    from scipy.optimize import minimize
+
+    found = best.copy()
+    for i, (datum, start) in enumerate(zip(x, best, strict=True)):
+        height = lambda t, d=datum: -float(f.log_prob(d.copy(), t.copy()))  # noqa: E731
+        slope = lambda t, d=datum: -f.score(d.copy(), t.copy())  # noqa: E731
+        end = minimize(height, start, jac=slope, method="BFGS", options={"maxiter": 100}).x
+        if np.isfinite(end).all() and height(end) < height(start):
+            found[i] = end
+    return found
+
+
+@LAWS.add("inputs", when=lambda f: not has_metric(f))
+def no_metric(s: Family) -> None:
+    """A family without a metric refuses to give one."""
+    calls = {
+        "fisher_information": lambda: s.instance.fisher_information(s.params.copy()),
+        "information": lambda: s.observed(s.x[0], s.params[0], np.eye(s.params.shape[-1])),
+    }
+    for name, call in calls.items():
+        try:
+            found = call()
+        except NoMetricError:
+            continue
+        raise Violation(
+            f"expected {name} to raise a NoMetricError, for the family says '"
+            f"{s.instance.no_metric}', got {np.shape(found)}"
+        )
