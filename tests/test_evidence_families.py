@@ -15,7 +15,6 @@ from vaetheory import (
     posterior_expectation,
     stationary_posterior,
 )
-from vaetheory._quadrature.tables import table
 from vaetheory.likelihoods import (
     Beta,
     Exponential,
@@ -239,7 +238,7 @@ BENT = {
 def _excess(family, data, convexity=1.0):
     """Greatest excess of log p over its bound in balls around many parameters."""
     data = np.array(data)
-    bounds = table(family, data)
+    bounds = family.table(data)
     bounds.convexity *= convexity
     centres = np.linspace(-8.0, 8.0, 321)[:, None]
     log_prob, slope = bounds.dense(centres)

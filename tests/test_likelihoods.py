@@ -82,7 +82,7 @@ def test_score_and_information_are_derivatives_of_the_log_density(instance, data
     score, oracle = family.score(x, params), derivatives.jacobian(function, params)[0]
     off = np.abs(score - oracle).max()
     assert off <= bound, f"the score is off by {off:.3g}, rounding explains {bound:.3g}"
-    information = family.information(x, params, jacobian)
+    information = family.observed_information(x, params, jacobian)
     pulled = jacobian.T @ -derivatives.hessian(function, params)[0] @ jacobian
     bound = bound * (1 + (np.abs(jacobian).sum(axis=0) ** 2).max())
     off = np.abs(information - pulled).max()
@@ -102,7 +102,7 @@ def test_moments_over_the_support(instance):
     score = family.score(points, params)
     outer = score[:, :, None] * score[:, None, :]
     eye = np.broadcast_to(np.eye(size), (len(points), size, size))
-    observed = family.information(points, np.broadcast_to(params, points.shape), eye)
+    observed = family.observed_information(points, np.broadcast_to(params, points.shape), eye)
     ratio = family.log_prob(points, params) - family.log_prob(points, other)
     scale = terms(family, points, params) + terms(family, points, other)
     statements = {

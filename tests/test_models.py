@@ -215,7 +215,7 @@ def test_a_family_the_engine_does_not_know_is_refused():
         natural = False
 
     model = LatentModel(decoders.Affine([[1.0]]), Unknown(), 1)
-    with pytest.raises(ValueError, match="expected a family with curvature_bounds, got Unknown"):
+    with pytest.raises(ValueError, match="curvature_bounds or curvature_range, got Unknown"):
         log_evidence(model, [[1.0]])
 
 

@@ -17,7 +17,6 @@ from vaetheory.decoders._outputs import as_output
 from vaetheory.decoders._trial import require_decoder
 from vaetheory.derivatives import Function
 from vaetheory.likelihoods import Likelihood, NoMetricError
-from vaetheory.likelihoods._curvature_bounds import require_bounds
 
 # Beyond this a decoder's output is cut, so that its square still fits in float64.
 _LARGEST = 1e140
@@ -52,8 +51,8 @@ class LatentModel(ByValue):
         If the decoder returns a wrong shape, NaN, another library's tensors or less than double
         precision, is random or does not work row by row, cannot be followed by autograd, or its
         derivatives are visibly not those of its values; if its outputs do not fit the likelihood,
-        or the `curvature_bounds` of a likelihood of your own do not hold. A `NoMetricError` if the
-        likelihood induces no Riemannian metric (claim 7e).
+        or the `curvature_bounds` or `curvature_range` of a likelihood of your own do not hold. A
+        `NoMetricError` if the likelihood induces no Riemannian metric (claim 7e).
 
     Examples
     --------
@@ -92,7 +91,7 @@ class LatentModel(ByValue):
                 f"decoder and likelihood: expected {expected} outputs as the likelihood has, "
                 f"got {self.data_dim}"
             )
-        require_bounds(likelihood, self.data_dim)
+        likelihood.require_bounds(self.data_dim)
 
     def with_likelihood(self, likelihood: Likelihood) -> LatentModel:
         """The model with another likelihood of the same parameters; its decoder is not tried again.
@@ -188,7 +187,7 @@ class LatentModel(ByValue):
         if X is None:
             found = self.likelihood.expected_information(params, slopes)
         else:
-            found = self.likelihood.information(X, params, slopes)
+            found = self.likelihood.observed_information(X, params, slopes)
         if slopes is jacobian:
             return found
         return np.where(known, found, np.where(np.eye(self.latent_dim) > 0, np.inf, 0.0))

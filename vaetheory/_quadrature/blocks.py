@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Index = NDArray[np.intp]
+from vaetheory._validation import Index
 
 #: Bytes; glibc raises the size from which on it maps blocks one by one to 32 MiB at most.
 _MAPPED = (32 << 20) - (1 << 16)

@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaetheory._gaussians import standard_log_prob
-from vaetheory._quadrature.blocks import Index, blocks
+from vaetheory._quadrature.blocks import blocks
 from vaetheory._quadrature.pairs import MAX_PAIRS, Pairs, TooManyPairs, keep, select, split
 from vaetheory._quadrature.rules import LADDER, TensorRule, tensor_rule
 from vaetheory._quadrature.sums import LEAST, MOST, TAIL, Observable, Part, Sums, add_up, columns_of
-from vaetheory._quadrature.tables import Table
-from vaetheory._validation import Array
+from vaetheory._validation import Array, Index
+from vaetheory.likelihoods.table import Table
 from vaetheory.models import LatentModel
 from vaetheory.rounding import ULP
 

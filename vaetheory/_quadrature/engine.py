@@ -19,8 +19,8 @@ from vaetheory._quadrature.pairs import TooManyPairs
 from vaetheory._quadrature.result import GAVE_UP, NOT_REACHED, REACHED
 from vaetheory._quadrature.rounding_noise import log_joint_noise
 from vaetheory._quadrature.sums import Observable, Sums
-from vaetheory._quadrature.tables import Table, table
 from vaetheory._validation import Array
+from vaetheory.likelihoods.table import Table
 from vaetheory.models import LatentModel
 from vaetheory.rounding import ULP
 
@@ -111,7 +111,7 @@ def run(
     parts: list[Outcome] = []
     # Far from the data decoders may overflow; the clipped values are handled.
     with np.errstate(all="ignore"):
-        grid = sample_grid(model, table(model.likelihood, data[:1]))
+        grid = sample_grid(model, model.likelihood.table(data[:1]))
         chunks = -(-n * len(grid.params) // _CHUNK)
         size = max(1, -(-n // chunks))
         # Chunks still to do, the next one last.
@@ -137,16 +137,16 @@ def _chunk(
     max_nodes: int,
     observable: Observable | None,
 ) -> Outcome:
-    likelihoods = table(model.likelihood, data)
+    table = model.likelihood.table(data)
     # Convergence is exponential: digits beyond a coarse tolerance cost little, and error
     # estimates of well-resolved integrands cannot be right by chance.
     goal = min(rtol, _COARSEST)
     broad = integrate_broad(
-        model, likelihoods, grid, rtol=0.4 * goal, ignored=0.4 * _ignored(goal, observable),
+        model, table, grid, rtol=0.4 * goal, ignored=0.4 * _ignored(goal, observable),
         max_nodes=max_nodes, observable=observable,
     )  # fmt: skip
     if broad is None:
-        return _searched(model, grid, likelihoods, goal, max_nodes, observable)
+        return _searched(model, grid, table, goal, max_nodes, observable)
     done = broad.done
     information = model.gauss_newton(data[done], broad.mode[done])[1]
     noise = log_joint_noise(model, data[done], broad.mode[done], information)
@@ -154,7 +154,7 @@ def _chunk(
     found = _outcome(sums, broad.missing[done], noise, goal, np.zeros(len(noise), dtype=bool))
     if done.all():
         return found
-    others = likelihoods.take(np.flatnonzero(~done))
+    others = table.take(np.flatnonzero(~done))
     rest = _searched(model, grid, others, goal, max_nodes, observable)
     rest.sums.nodes += broad.sums.nodes[~done]
     order = np.argsort(np.concatenate([np.flatnonzero(done), np.flatnonzero(~done)]))
@@ -174,14 +174,14 @@ def _ignored(goal: float, observable: Observable | None) -> float:
 def _searched(
     model: LatentModel,
     grid: Grid,
-    likelihoods: Table,
+    table: Table,
     goal: float,
     max_nodes: int,
     observable: Observable | None,
 ) -> Outcome:
     """By branch and bound, then lattices and cells."""
-    data = likelihoods.data
-    scan = Scan(model, likelihoods, _ignored(goal, observable), max_nodes)
+    data = table.data
+    scan = Scan(model, table, _ignored(goal, observable), max_nodes)
     scan.begin(grid)
     noise = log_joint_noise(model, data, scan.mode, scan.information)
     left = np.ones(len(data), dtype=bool)
@@ -194,7 +194,7 @@ def _searched(
         left = ~done
     sums = integrate(
         model,
-        likelihoods,
+        table,
         scan.pairs(left),
         scan.best,
         rtol=0.4 * goal,

@@ -17,7 +17,9 @@ from vaetheory._validation import (
     representable,
     vectors,
 )
+from vaetheory.likelihoods.natural_table import NaturalTable
 from vaetheory.likelihoods.supports import Support
+from vaetheory.likelihoods.table import Table
 
 PairOfArrays: TypeAlias = tuple[Array, Array]
 
@@ -31,6 +33,7 @@ _READ = {
     **dict.fromkeys(
         ("statistics", "log_base", "reduced", "curvature_bounds", "greatest_size"), ("x",)
     ),
+    "curvature_range": ("x", "lower", "upper"),
     **dict.fromkeys(("natural_parameters", "log_partition", "mean"), ("params",)),
     **dict.fromkeys(("fisher_diagonal", "fisher_log_slope"), ("params",)),
     "whiten": ("v",),
@@ -38,7 +41,7 @@ _READ = {
 }
 #: Far from any datum these may overflow, and who looks for modes there goes on.
 _READ_TOO = {
-    **dict.fromkeys(("information", "expected_information"), ("params", "jacobian")),
+    **dict.fromkeys(("observed_information", "expected_information"), ("params", "jacobian")),
     "centred": ("p", "rows"),
     "sample": ("rng",),
 }
@@ -149,7 +152,7 @@ class Likelihood(ABC):
         """Gradient of log p(x given params) in the params, `(..., D)`; for finite params."""
 
     @abstractmethod
-    def information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
+    def observed_information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
         """J^T (-d^2 log p / dparams^2) J, the observed information pulled back, `(..., d, d)`."""
 
     @abstractmethod
@@ -167,6 +170,23 @@ class Likelihood(ABC):
     @abstractmethod
     def greatest_log_prob(self, x: Array) -> Array:
         """Supremum of log p(x given params) over the params, `(...)`, in nats."""
+
+    def require_bounds(self, data_dim: int) -> None:  # noqa: B027 - most families have none
+        """Raise a ValueError if what the family says of its second derivatives is visibly false."""
+
+    def table(self, data: Array) -> Table:
+        """The log densities of data `(N, D)` as the evidence engine wants them.
+
+        Raises
+        ------
+        ValueError
+            If the family has none.
+        """
+        raise ValueError(
+            "likelihood: expected one of the package, one with natural = True (its params are its "
+            "natural parameters and T(x) = x), or an ElementwiseLikelihood with curvature_bounds "
+            f"or curvature_range, got {type(self).__name__}"
+        )
 
 
 read_arguments(Likelihood, _READ_TOO, defined=False)
@@ -235,6 +255,9 @@ class ExponentialFamily(Likelihood):
             - self.log_partition(params)
             + self.log_base(x)
         )
+
+    def table(self, data: Array) -> Table:
+        return NaturalTable(self, data) if self.natural else super().table(data)
 
     def kl_divergence(self, params: ArrayLike, other: ArrayLike) -> Array:
         """KL( p(. given params) || p(. given other) ) in nats, `(...)`, in closed form.

@@ -82,7 +82,7 @@ class Categorical(ExponentialFamily):
         away = rows - np.take_along_axis(rows, top, axis=-2)
         return away - p[..., None, :] @ away
 
-    def information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
+    def observed_information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
         x, params = self._pair(x, params)
         return over_batch(self.expected_information(params, jacobian), x, params)
 

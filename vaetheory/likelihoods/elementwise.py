@@ -9,11 +9,11 @@ from numpy.typing import ArrayLike
 
 from vaetheory import differences
 from vaetheory._validation import Array
+from vaetheory.likelihoods._curvature_bounds import NoCurvatureBoundsError, require_bounds
 from vaetheory.likelihoods.base import ExponentialFamily, Likelihood
-
-
-class NoCurvatureBoundsError(ValueError):
-    """A family does not bound its second derivatives."""
+from vaetheory.likelihoods.elementwise_table import GloballyBoundedTable, LocallyBoundedTable
+from vaetheory.likelihoods.natural_table import NaturalTable
+from vaetheory.likelihoods.table import Table
 
 
 class ElementwiseLikelihood(Likelihood):
@@ -62,16 +62,56 @@ class ElementwiseLikelihood(Likelihood):
         Returns
         -------
         low, high : arrays (..., D)
-            The evidence engine needs them of families that are not natural.
+            Finite; the evidence engine needs them of families that are not natural and have no
+            `curvature_range` of their own.
 
         Raises
         ------
         ValueError
-            If the family does not tell.
+            If the family gives none.
         """
         raise NoCurvatureBoundsError(
-            f"likelihood: expected a family with curvature_bounds, got {type(self).__name__}"
+            "likelihood: expected a family with curvature_bounds or curvature_range, got "
+            f"{type(self).__name__}"
         )
+
+    def curvature_range(self, x: Array, lower: Array, upper: Array) -> tuple[Array, Array]:
+        """Bounds of d^2 log p / dparams^2 over params from `lower` to `upper`, `(..., D)`.
+
+        For families whose second derivatives have no bounds over all params, or whose
+        `curvature_bounds` are far too wide for most of them. The closer they are the less the
+        evidence costs, and they must close in on the second derivative as the interval shrinks to
+        a point. Where they overflow they may be infinite.
+
+        Parameters
+        ----------
+        x, lower, upper : arrays (..., D)
+            They broadcast.
+
+        Returns
+        -------
+        low, high : arrays (..., D)
+            By default the `curvature_bounds`.
+
+        Raises
+        ------
+        ValueError
+            If the family gives neither.
+        """
+        return self.curvature_bounds(x)
+
+    @classmethod
+    def _has_own_range(cls) -> bool:
+        return cls.curvature_range is not ElementwiseLikelihood.curvature_range
+
+    def require_bounds(self, data_dim: int) -> None:
+        if not self.natural:
+            require_bounds(self, data_dim, intervals=self._has_own_range())
+
+    def table(self, data: Array) -> Table:
+        if self._has_own_range():
+            return LocallyBoundedTable(self, data)
+        return GloballyBoundedTable(self, data)
 
     def log_prob(self, x: ArrayLike, params: ArrayLike) -> Array:
         return self._density(x, params, self._summed)
@@ -100,7 +140,7 @@ class ElementwiseLikelihood(Likelihood):
         with np.errstate(all="ignore"):
             return self._score(data, vector)
 
-    def information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
+    def observed_information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
         return _pulled_back(self._information(*self._pair(x, params)), jacobian)
 
     def expected_information(self, params: Array, jacobian: Array) -> Array:
@@ -140,6 +180,9 @@ class ElementwiseExponentialFamily(ElementwiseLikelihood, ExponentialFamily):
 
     def log_base(self, x: Array) -> Array:
         return self._log_base(x).sum(axis=-1)
+
+    def table(self, data: Array) -> Table:
+        return NaturalTable(self, data) if self.natural else ElementwiseLikelihood.table(self, data)
 
     def log_prob(self, x: ArrayLike, params: ArrayLike) -> Array:
         # Sums of each part, and not parts of each dimension: one matrix product in a table.

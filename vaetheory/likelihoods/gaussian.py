@@ -9,10 +9,11 @@ from numpy.typing import ArrayLike
 from scipy.linalg import solve_triangular
 
 from vaetheory._gaussians import LOG_2PI
-from vaetheory._validation import Array, covariances, scales, squarable
+from vaetheory._validation import Array, Index, covariances, scales, squarable
 from vaetheory._value_equality import ByValue
 from vaetheory.likelihoods.base import ExponentialFamily, over_batch
 from vaetheory.likelihoods.supports import Support
+from vaetheory.likelihoods.table import Curvature, Table
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +136,7 @@ class Gaussian(ByValue, ExponentialFamily):
             residual.shape
         )
 
-    def information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
+    def observed_information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
         x, params = self._pair(x, params)
         return over_batch(self.expected_information(params, jacobian), x, params)
 
@@ -149,6 +150,9 @@ class Gaussian(ByValue, ExponentialFamily):
         inverse = root.T @ root
         return np.broadcast_to(inverse, (*params.shape, params.shape[-1])).copy()
 
+    def table(self, data: Array) -> Table:
+        return GaussianTable(self, data)
+
     def fit(self, x: Array, log_weights: Array) -> Array:
         return np.exp(log_weights) @ x
 
@@ -161,3 +165,56 @@ class Gaussian(ByValue, ExponentialFamily):
 
     def _divergence(self, params: Array, other: Array) -> Array:
         return 0.5 * (self.whiten(params - other) ** 2).sum(axis=-1)
+
+
+class GaussianTable(Table):
+    """Gaussian likelihoods: squared residuals in whitened coordinates."""
+
+    likelihood: Gaussian
+    parabolic = True
+
+    def __init__(self, likelihood: Gaussian, data: Array) -> None:
+        super().__init__(likelihood, data)
+        self.constant = likelihood.log_peak(data.shape[-1])
+        self.anchor = data.mean(axis=0)
+        self.white = likelihood.whiten(data - self.anchor)
+        self.square = np.einsum("nd,nd->n", self.white, self.white)
+        if likelihood.cov is not None:
+            self.condition = float(np.linalg.cond(likelihood.cov))
+
+    def coordinates(self, change: Array) -> Array:
+        return self.likelihood.whiten(change)
+
+    def dense(self, params: Array) -> tuple[Array, Array]:
+        points = self.likelihood.whiten(params - self.anchor)
+        norms = np.einsum("md,md->m", points, points)
+        square = self.white @ points.T
+        square *= -2
+        square += self.square[:, None]
+        square += norms
+        # The expanded square has lost digits: shrinking it by that much keeps the bound a bound.
+        square -= 1e-14 * (self.square.max() + norms)
+        np.maximum(square, 0, out=square)
+        return self.constant - 0.5 * square, np.sqrt(square)
+
+    def greatest_slope(self, params: Array) -> Array:
+        points = self.likelihood.whiten(params - self.anchor)
+        return np.sqrt(np.einsum("md,md->m", points, points)) + np.sqrt(self.square.max())
+
+    def centre(self, datum: Index, point: Array) -> tuple[Array, Array]:
+        # x - f is formed before it is divided by the scale, so that its digits are kept.
+        score = self.likelihood.whiten(self.data[datum] - point[:, None])
+        return self.constant - 0.5 * np.einsum("cld,cld->cl", score, score), score
+
+    def change(self, score: Array, datum: Index, point: Array, delta: Array) -> Array:
+        half = 0.5 * np.einsum("cmd,cmd->cm", delta, delta)
+        out = score @ np.swapaxes(delta, -1, -2)
+        out -= half[:, None]
+        return out
+
+    def bend(self, point: Array, delta: Array) -> Array:
+        out: Array = 0.5 * np.einsum("cmd,cmd->cm", delta, delta).max(axis=-1)
+        return out
+
+    def upper(self, log_prob: Array, slope: Array, reach: Array, curvature: Curvature) -> Array:
+        return self.constant - 0.5 * np.maximum(slope - reach, 0) ** 2

@@ -83,9 +83,9 @@ class LogNormal(ByValue, ExponentialFamily):
         x, params = self._pair(x, params)
         return self._gaussian.score(np.log(x), params)
 
-    def information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
+    def observed_information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
         x, params = self._pair(x, params)
-        return self._gaussian.information(np.log(x), params, jacobian)
+        return self._gaussian.observed_information(np.log(x), params, jacobian)
 
     def expected_information(self, params: Array, jacobian: Array) -> Array:
         return self._gaussian.expected_information(params, jacobian)

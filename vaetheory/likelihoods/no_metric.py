@@ -17,12 +17,12 @@ from vaetheory.likelihoods.supports import Support
 class NoMetricLikelihood(ElementwiseLikelihood):
     """A family with a log density, a score and samples, but no Fisher information.
 
-    `information` and `fisher_information` raise a `NoMetricError`. What the pointwise second
-    derivative is where it exists stays in `_information`; `metric_identities` shows which identity
-    fails.
+    `observed_information` and `fisher_information` raise a `NoMetricError`. What the pointwise
+    second derivative is where it exists stays in `_information`; `metric_identities` shows which
+    identity fails.
     """
 
-    def information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> NoReturn:
+    def observed_information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> NoReturn:
         raise NoMetricError(self.no_metric)
 
     def fisher_information(self, params: ArrayLike) -> NoReturn:

@@ -13,11 +13,11 @@ from vaetheory.differences import slopes
 from vaetheory.rounding import ULP, gamma
 
 #: Roundings that evaluations of the same numbers in another order may differ by.
-_OPERATIONS = 64
+_OPERATIONS = 256
 #: Units in the last place by which arguments are moved to see how values are rounded.
-_MOVES = (-4.0, -1.0, 1.0, 2.0)
+_MOVES = (-101.0, -47.0, -11.0, -3.0, -1.0, 1.0, 3.0, 11.0, 47.0, 101.0)
 #: What is allowed over the greatest change that was seen.
-_ALLOWED = 16.0
+_ALLOWED = 64.0
 #: Relative error of a derivative that is refused wherever differences are clear enough: a tenth of
 #: the least mistake that is sure to be seen.
 _WRONG = 1e-4
@@ -35,7 +35,7 @@ def rounding_of(function: Callable[[Array], ArrayLike], z: Array) -> Array:
     """By how much two evaluations of a function at the same points may differ, `(...)`.
 
     That is the change of its values as the arguments move by some units in the last place, with
-    room, and 64 roundings of the greatest value.
+    room, and some roundings of the greatest value.
     """
     here = np.asarray(function(z.copy()), dtype=np.float64)
     unit = ULP * np.maximum(np.abs(z), 1.0)

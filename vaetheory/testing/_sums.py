@@ -325,13 +325,17 @@ def divergence(s: Family) -> None:
     """The divergence is the mean of the log ratio, and nought from itself."""
     f, seen = s.instance, []
     for place in _places(s):
-        t = place.params
+        t, shape = place.params, place.rule.points.shape
         other = t + 0.5 * s.stream("divergence").uniform(-1, 1, len(t))
         ratio = place.log_prob - f.log_prob(place.rule.points, other.copy())
         kept = np.where(place.log_prob > -np.inf, ratio, 0.0)
         value, error = place.expectation(kept[:, None])
         # Of the difference of the logarithms the rounding of either is left.
-        size = place.expectation((gamma(256) * (1 + 2 * np.abs(place.log_prob)))[:, None])[0]
+        lost = sum(
+            rounding_of(lambda p, x=place.rule.points: f.log_prob(x, p), np.broadcast_to(at, shape))
+            for at in (t, other)
+        )
+        size = place.expectation(np.where(place.log_prob > -np.inf, lost, 0.0)[:, None])[0]
         extra = size[0] + rounding_of(lambda p, o=other: f.kl_divergence(p, o.copy()), t)
         came = f.kl_divergence(t.copy(), other.copy())
         seen.append(

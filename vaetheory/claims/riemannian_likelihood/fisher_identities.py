@@ -71,7 +71,7 @@ def fisher_identities(scene: FamilyScene, *, closed: Closed = closed_form) -> Ce
 
     def columns(x: Array) -> Array:
         score = likelihood.score(x, params)
-        information = likelihood.information(x, params, np.eye(dim))
+        information = likelihood.observed_information(x, params, np.eye(dim))
         information = np.broadcast_to(information, (len(x), dim, dim))
         log_prob = likelihood.log_prob(x, params)
         # KL(theta || theta + h u) + KL(theta || theta - h u), before the sum over x.

@@ -57,9 +57,9 @@ class Repeated(Likelihood):
             return self.count * (np.asarray(x) - self.inner.mean(np.asarray(params)))
         return self.count * self.inner.score(x, params)
 
-    def information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
+    def observed_information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
         """Observed information of all observations."""
-        return self.count * self.inner.information(x, params, jacobian)
+        return self.count * self.inner.observed_information(x, params, jacobian)
 
     def fisher_information(self, params: ArrayLike) -> Array:
         """Fisher information of all observations."""
