@@ -247,7 +247,7 @@ def optimal_parameters(
     >>> optimal_parameters(X, encoder, likelihoods.Bernoulli(), [[1.0]]).round(12).tolist()
     [[2.0]]
     """
-    if not isinstance(likelihood, ExponentialFamily):
+    if not getattr(likelihood, "exponential", False):
         raise ValueError(
             "likelihood: expected an exponential family, whose best parameters match the mean "
             f"parameters, got {type(likelihood).__name__}"

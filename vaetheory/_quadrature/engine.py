@@ -150,6 +150,7 @@ def _chunk(
     done = broad.done
     information = model.gauss_newton(data[done], broad.mode[done])[1]
     noise = log_joint_noise(model, data[done], broad.mode[done], information)
+    noise += _own_noise(model, table.take(np.flatnonzero(done)), broad.mode[done])
     sums = broad.sums.take(done)
     found = _outcome(sums, broad.missing[done], noise, goal, np.zeros(len(noise), dtype=bool))
     if done.all():
@@ -184,6 +185,7 @@ def _searched(
     scan = Scan(model, table, _ignored(goal, observable), max_nodes)
     scan.begin(grid)
     noise = log_joint_noise(model, data, scan.mode, scan.information)
+    noise += _own_noise(model, table, scan.mode)
     left = np.ones(len(data), dtype=bool)
     framed: Sums | None = None
     if model.latent_dim > 1:
@@ -211,6 +213,10 @@ def _searched(
     # Where nothing was found the level is all that is known.
     sums.shift = np.where(nothing, scan.level, sums.shift)
     return _outcome(sums, missing, noise, goal, scan.gave_up | sums.gave_up)
+
+
+def _own_noise(model: LatentModel, table: Table, mode: Array) -> Array:
+    return table.noise(table.restrict(model.decode(mode)))
 
 
 def _outcome(

@@ -175,7 +175,9 @@ class Search:
             known = self.table.curvature(params[b.cells], reach, who)
             bound = self.table.upper(value, slope, reach[:, None], known)
             bound += _LOST * (np.abs(value) + slope * calm[b.cells, None])
-            upper[b.pairs[b.valid]] = np.minimum(bound, self.table.peak[who])[b.valid]
+            # What overflows leaves the ceiling.
+            bound = np.minimum(np.fmin(bound, known.ceiling), self.table.peak[who])
+            upper[b.pairs[b.valid]] = bound[b.valid]
         self.nodes += self.counts(pairs)
         upper += log_prior_mass(pairs.boxes)[pairs.cell] - self.level[pairs.datum]
         return upper, upper > self.threshold
@@ -301,14 +303,14 @@ class Search:
                 tangent += known.convexity * (reach**2)[b.cells, None]
                 # A tangent says nothing of what rough samples may have missed.
                 tangent[v.rough[b.cells] > ROUGH[d]] = np.inf
-                bound = np.minimum(bound, tangent)
+                bound = np.fmin(bound, tangent)
                 wide = table.bend_of(bend[b.cells, None], slope, known)
                 rough[there] = np.maximum(curve / MAX_CURVE, wide / MAX_BEND)[b.valid]
                 change = table.change(score, who, v.centre[b.cells], delta)
                 change += prior[b.cells, None, 1:]
                 where[there] = change.argmax(axis=-1)[b.valid] + 1
                 best = value + change.max(axis=-1)
-            bound = np.minimum(bound + lost, table.peak[who])
+            bound = np.minimum(np.fmin(bound + lost, known.ceiling), table.peak[who])
             if planes is not None and parabolas is not None:
                 found = planes.look(b.cells, score, who, beyond)
                 found.square[:] -= 2 * lost

@@ -239,7 +239,8 @@ def _second_differences(likelihood: Bounded, x: Array, centres: Array, away: Arr
     at = centres + away
     three = [likelihood._log_prob(x, at + k * step) for k in (-1, 0, 1)]
     bend = (three[0] - 2 * three[1] + three[2]) / step**2
-    slack = 64 * ULP * np.abs(three).sum(axis=0) / step**2 + _WRONG * np.abs(bend)
+    # A log density may be rounded by units of one, however small it is.
+    slack = 64 * ULP * (1 + np.abs(three)).sum(axis=0) / step**2 + _WRONG * np.abs(bend)
     known = np.isfinite(bend) & np.isfinite(slack)
     return _Seen(
         at - step, at + step,

@@ -63,6 +63,16 @@ class Likelihood(ABC):
     concave: bool = False
     #: Where data can be, or None for a family that checks its data itself.
     support: Support | None = None
+    #: What the params are, in the words of an error: "log mean", say.
+    parameter: str = "parameter"
+    #: Whether it is an `ExponentialFamily`, an `ElementwiseLikelihood`.
+    exponential: bool = False
+    elementwise: bool = False
+    #: Whether log p is a parabola of the whitened x - params: a Gaussian of constant covariance.
+    gaussian: bool = False
+    #: Sectional curvature of the space in which the family's distributions are immersed
+    #: isometrically, see `immersed_jacobian`; None where no such immersion is known.
+    ambient_curvature: float | None = None
     #: What fails where the family induces no Riemannian metric, in the words of an error.
     no_metric: str | None = None
 
@@ -163,6 +173,40 @@ class Likelihood(ABC):
         """J^T F J, the Fisher information pulled back, `(..., d, d)`."""
         return np.swapaxes(jacobian, -1, -2) @ self.fisher_information(params) @ jacobian
 
+    def immersed_jacobian(self, params: Array, jacobian: Array) -> Array:
+        """Jacobian of a decoder in coordinates in which the Fisher metric is the identity.
+
+        The metric of a Gaussian of constant covariance and of a product of one-parameter families
+        is flat, and that of a categorical is a sphere: each has an isometric immersion y of its
+        parameters in a Euclidean space, the variance-stabilising map.
+
+        Returns
+        -------
+        array (..., D, d)
+            Jacobian of y(f(z)).
+
+        Raises
+        ------
+        ValueError
+            If no immersion is known: `ambient_curvature` is None.
+        """
+        raise self._no_immersion()
+
+    def immersed_hessian(self, params: Array, jacobian: Array, hessian: Array) -> Array:
+        """Second derivatives of y(f(z)) along the flat space or the sphere that y maps to.
+
+        `(..., D, d, d)`, with y as in `immersed_jacobian`; of a categorical without the part
+        normal to the sphere, which is -g / 2 and would hide the rest where one class is all but
+        certain.
+        """
+        raise self._no_immersion()
+
+    def _no_immersion(self) -> ValueError:
+        return ValueError(
+            "likelihood: expected one with an isometric immersion in a flat space or a sphere, got "
+            f"{type(self).__name__}"
+        )
+
     @abstractmethod
     def sample(self, params: ArrayLike, rng: np.random.Generator) -> Array:
         """Draw one datum a parameter vector, `(..., D)`."""
@@ -205,6 +249,8 @@ class ExponentialFamily(Likelihood):
     measure: so written, a table over many data and many parameters is one matrix product. A curved
     family has more statistics than params: two a data dimension for the von Mises family.
     """
+
+    exponential = True
 
     @abstractmethod
     def statistics(self, x: Array) -> Array:

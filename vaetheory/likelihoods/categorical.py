@@ -28,7 +28,9 @@ class Categorical(ExponentialFamily):
     -0.693147
     """
 
+    parameter = "logit"
     natural = True
+    ambient_curvature = 0.25
     support = Support.ONE_HOT
 
     def statistics(self, x: Array) -> Array:
@@ -90,6 +92,17 @@ class Categorical(ExponentialFamily):
         p = self.mean(params)
         centred = self.centred(p, jacobian)
         return np.swapaxes(centred, -1, -2) @ (p[..., None] * centred)
+
+    def immersed_jacobian(self, params: Array, jacobian: Array) -> Array:
+        p = self.mean(params)
+        return np.sqrt(p)[..., None] * self.centred(p, jacobian)
+
+    def immersed_hessian(self, params: Array, jacobian: Array, hessian: Array) -> Array:
+        p = self.mean(params)
+        centred = self.centred(p, jacobian)
+        rows = hessian + 0.5 * centred[..., :, None] * centred[..., None, :]
+        flat = rows.reshape(*rows.shape[:-2], -1)
+        return np.sqrt(p)[..., None, None] * self.centred(p, flat).reshape(rows.shape)
 
     def fisher_information(self, params: ArrayLike) -> Array:
         p = self.mean(self._vectors(params))

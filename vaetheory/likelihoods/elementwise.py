@@ -23,6 +23,9 @@ class ElementwiseLikelihood(Likelihood):
     checks are here.
     """
 
+    elementwise = True
+    ambient_curvature = 0.0
+
     @abstractmethod
     def _log_prob(self, x: Array, params: Array) -> Array:
         """Log density of each data dimension."""
@@ -145,6 +148,14 @@ class ElementwiseLikelihood(Likelihood):
 
     def expected_information(self, params: Array, jacobian: Array) -> Array:
         return _pulled_back(self._fisher(params), jacobian)
+
+    def immersed_jacobian(self, params: Array, jacobian: Array) -> Array:
+        return np.sqrt(self.fisher_diagonal(params))[..., None] * jacobian
+
+    def immersed_hessian(self, params: Array, jacobian: Array, hessian: Array) -> Array:
+        products = jacobian[..., :, None] * jacobian[..., None, :]
+        bend = 0.5 * self.fisher_log_slope(params)[..., None, None] * products
+        return np.sqrt(self.fisher_diagonal(params))[..., None, None] * (hessian + bend)
 
     def fisher_information(self, params: ArrayLike) -> Array:
         params = self._vectors(params)

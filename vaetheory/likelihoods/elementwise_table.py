@@ -16,8 +16,10 @@ from vaetheory.rounding import ULP
 _LIMIT = 500_000
 #: Units in the last place that the log density of one entry may be off by, relative to 1 + itself.
 _OPERATIONS = 4.0
-#: Params are tried no farther out than this; nor are data possible whose log density is so low.
+#: Params are asked about no farther out than this; data with so low a log density are impossible.
 _FAR, _IMPOSSIBLE = 1e140, -1e30
+#: Where second derivatives are greater the squares of scores may overflow.
+_WILD = 1e140
 
 
 class BoundedDensity(Density, Protocol):
@@ -80,10 +82,26 @@ class ElementwiseTable(Table):
         return np.where(bend > 0, bend * curvature.steepest, 0.0)
 
     def rounding(self, log_prob: Array, datum: Index, offset: Array, shift: Array) -> Array:
+        return super().rounding(log_prob, datum, offset, shift) + self._entries(log_prob, datum)
+
+    def _entries(self, log_prob: Array, datum: Index | slice) -> Array:
         # Log densities are summed up, not differences of them.
         entries = self.magnitude[datum] + np.abs(log_prob - self.peak[datum])
         entries += self.data.shape[-1]
-        return super().rounding(log_prob, datum, offset, shift) + _OPERATIONS * ULP * entries
+        return _OPERATIONS * ULP * entries
+
+    def noise(self, params: Array) -> Array:
+        # Third differences in steps so tiny that nothing but rounding is left in them. The steps
+        # are powers of two, so that the params themselves are hardly rounded.
+        step = 64 * np.spacing(1 + np.abs(params))
+        values = np.stack(
+            [self.likelihood.log_prob(self.data, params + k * step) for k in range(7)]
+        )
+        third = np.diff(values, n=3, axis=0)
+        # The squares of the coefficients 1, 3, 3, 1 sum to 20.
+        seen = np.sqrt((third**2).sum(axis=0) / (20 * len(third)))
+        beyond = seen - self._entries(values[0], slice(None))
+        return np.where(beyond > 0, seen, 0.0)
 
     def upper(self, log_prob: Array, slope: Array, reach: Array, curvature: Curvature) -> Array:
         bound = super().upper(log_prob, slope, reach, curvature)
@@ -129,7 +147,8 @@ class LocallyBoundedTable(ElementwiseTable):
         steepest = np.maximum(np.abs(low), np.abs(high))
         convexity = np.zeros_like(high) if self.likelihood.concave else np.maximum(high, 0.0)
         ceiling = np.full(high.shape[:-1], np.inf)
-        wild = np.argwhere(~np.isfinite(steepest).all(axis=-1))
+        overflown = ~(steepest < _WILD)
+        wild = np.argwhere(overflown.any(axis=-1))
         if len(wild):
             # Params so far from a datum that its log density overflows at both ends.
             there = tuple(wild.T)
@@ -137,7 +156,7 @@ class LocallyBoundedTable(ElementwiseTable):
             ends = [self.likelihood._log_prob(x, end) for end in (lower, upper)]
             # NaN, which says nothing, is passed on by the maximum.
             best = np.max(ends, axis=0)
-            impossible = (best < _IMPOSSIBLE) & ~np.isfinite(steepest[there])
+            impossible = (best < _IMPOSSIBLE) & overflown[there]
             ceiling[there] = np.where(impossible.any(axis=-1), _IMPOSSIBLE, np.inf)
         return Curvature(0.5 * convexity.max(axis=-1), steepest.max(axis=-1), ceiling)
 

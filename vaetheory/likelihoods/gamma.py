@@ -34,6 +34,7 @@ class Gamma(ElementwiseExponentialFamily):
     -1.0
     """
 
+    parameter = "log mean"
     concave = True
     support = Support.POSITIVE
 

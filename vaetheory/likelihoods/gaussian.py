@@ -40,7 +40,10 @@ class Gaussian(ByValue, ExponentialFamily):
     -0.225791
     """
 
+    parameter = "mean"
     concave = True
+    gaussian = True
+    ambient_curvature = 0.0
     support = Support.REAL
 
     scale: Array | None = None
@@ -143,6 +146,12 @@ class Gaussian(ByValue, ExponentialFamily):
     def expected_information(self, params: Array, jacobian: Array) -> Array:
         white = self.whiten(np.swapaxes(jacobian, -1, -2))
         return white @ np.swapaxes(white, -1, -2)
+
+    def immersed_jacobian(self, params: Array, jacobian: Array) -> Array:
+        return np.swapaxes(self.whiten(np.swapaxes(jacobian, -1, -2)), -1, -2)
+
+    def immersed_hessian(self, params: Array, jacobian: Array, hessian: Array) -> Array:
+        return np.moveaxis(self.whiten(np.moveaxis(hessian, -3, -1)), -1, -3)
 
     def fisher_information(self, params: ArrayLike) -> Array:
         params = self._vectors(params)

@@ -34,7 +34,9 @@ class LogNormal(ByValue, ExponentialFamily):
     -0.225791
     """
 
+    parameter = "mean of log x"
     concave = True
+    ambient_curvature = 0.0
     support = Support.POSITIVE
 
     scale: Array
@@ -89,6 +91,12 @@ class LogNormal(ByValue, ExponentialFamily):
 
     def expected_information(self, params: Array, jacobian: Array) -> Array:
         return self._gaussian.expected_information(params, jacobian)
+
+    def immersed_jacobian(self, params: Array, jacobian: Array) -> Array:
+        return jacobian / np.broadcast_to(self.scale, params.shape)[..., None]
+
+    def immersed_hessian(self, params: Array, jacobian: Array, hessian: Array) -> Array:
+        return hessian / np.broadcast_to(self.scale, params.shape)[..., None, None]
 
     def fisher_information(self, params: ArrayLike) -> Array:
         return self._gaussian.fisher_information(params)

@@ -41,6 +41,7 @@ class NegativeBinomial(ElementwiseExponentialFamily):
     0.125
     """
 
+    parameter = "log mean"
     concave = True
     support = Support.COUNTS
 

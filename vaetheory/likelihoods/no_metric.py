@@ -55,6 +55,7 @@ class Uniform(NoMetricLikelihood):
     [0.0, -inf]
     """
 
+    parameter = "log theta"
     support = Support.POSITIVE
     no_metric = (
         "Uniform: E[score] = 0 fails: the support (0, theta) moves with the parameter, and "
@@ -97,6 +98,7 @@ class Laplace(NoMetricLikelihood):
     -2.0
     """
 
+    parameter = "location"
     support = Support.REAL
     no_metric = (
         "Laplace: E[score score^T] = -E[Hessian] fails: the score form is 1/scale^2, the Hessian "

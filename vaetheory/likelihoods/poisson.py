@@ -33,6 +33,7 @@ class Poisson(ElementwiseExponentialFamily):
     -1.0
     """
 
+    parameter = "log rate"
     natural = True
     support = Support.COUNTS
 

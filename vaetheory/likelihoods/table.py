@@ -155,6 +155,16 @@ class Table(ABC):
         lost += np.abs(offset) + 24 + np.abs(shift)
         return ULP * lost
 
+    def noise(self, params: Array) -> Array:
+        """Rounding of log p that `rounding` does not know of, `(N,)`, nats: a standard deviation.
+
+        Parameters
+        ----------
+        params : array (N, D)
+            One parameter vector a datum.
+        """
+        return np.zeros(len(self.data))
+
     def curvature(self, params: Array, reach: Array, datum: Index | None = None) -> Curvature:
         """What is known of log p in balls around parameters.
 

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from vaetheory import decoders, likelihoods
+from vaetheory import decoders
 from vaetheory._gaussians import standard_log_prob
 from vaetheory._quadrature.gaussian import gaussian_expectation
 from vaetheory._validation import Array
@@ -25,6 +25,7 @@ from vaetheory.claims.hessian_estimator.smoothed import (
 )
 from vaetheory.concentration import mean_deviation
 from vaetheory.hessian_estimators import Estimate, price_hessian, stein_hessian
+from vaetheory.likelihoods import Support
 from vaetheory.rounding import gamma
 
 _DRAWS = {1: 2**19, 2: 2**18}
@@ -111,8 +112,7 @@ def _is_tame(function: SmoothFunction) -> bool:
             return False
     # Quartics and exponentials of the noise.
     return function.output != LOG_LIKELIHOOD or not (
-        isinstance(scene.likelihood, likelihoods.Poisson)
-        or isinstance(scene.decoder, decoders.Polynomial)
+        scene.likelihood.support is Support.COUNTS or isinstance(scene.decoder, decoders.Polynomial)
     )
 
 

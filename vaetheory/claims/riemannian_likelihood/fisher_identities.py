@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from hypothesis import strategies as st
@@ -49,9 +50,9 @@ def of_the_mean(scene: FamilyScene) -> Array:
 def second_moment(scene: FamilyScene) -> Array:
     """E[T T^T] for the covariance of T: the term E[T] E[T]^T is missing."""
     likelihood, params = scene.likelihood, np.array(scene.params)
-    if not (likelihood.natural and isinstance(likelihood, ExponentialFamily)):
+    if not (likelihood.natural and likelihood.exponential):
         return closed_form(scene)
-    mean = likelihood.mean(params)
+    mean = cast(ExponentialFamily, likelihood).mean(params)
     return closed_form(scene) + np.outer(mean, mean)
 
 
@@ -121,8 +122,8 @@ def fisher_identities(scene: FamilyScene, *, closed: Closed = closed_form) -> Ce
                 rounding=float(np.abs(u) @ own @ np.abs(u)),
             )
         )
-    if isinstance(likelihood, ElementwiseLikelihood):
-        parts.append(_slope(likelihood, params))
+    if likelihood.elementwise:
+        parts.append(_slope(cast(ElementwiseLikelihood, likelihood), params))
     return Certificate.all_of(*parts)
 
 
