@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABCMeta
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -96,10 +96,9 @@ class ByValue(metaclass=_Frozen):
         self._freeze()
 
     def _key(self) -> tuple[Any, ...]:
-        if is_dataclass(self):
+        names = sorted(vars(self))
+        if hasattr(self, "__dataclass_fields__"):
             names = [f.name for f in fields(self) if f.compare]
-        else:
-            names = sorted(vars(self))
         return tuple(_plain(getattr(self, name)) for name in names)
 
     def _typed(self) -> tuple[Any, ...]:

@@ -176,5 +176,6 @@ def slopes(
         # Two agreements in a row, so that one by chance does not count.
         error = 100 * (np.maximum(change[1:], change[:-1]) + noise[3:])
         spread = np.abs(ahead - behind).max(axis=0)
-        error = np.where(steps[:-3] * size <= spread, error, np.inf)
+        # Of a constant all steps tell that it is one.
+        error = np.where((steps[:-3] * size <= spread) | (spread == 0), error, np.inf)
     return Slopes(finer[2:], np.where(np.isfinite(error), error, np.inf))

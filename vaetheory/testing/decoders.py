@@ -6,7 +6,7 @@ import copy
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -95,7 +95,7 @@ class Decoded(Subject):
         return type(self)(instance, self.seed, {}, self.latent_dim, self.z)
 
 
-def read_decoder(decoder: object, latent_dim: object, z: object, seed: int) -> Decoded:
+def read_decoder(decoder: object, latent_dim: object, z: object, *, seed: int) -> Decoded:
     """The subject of `check_decoder`, or a ValueError."""
     d = dimension("latent_dim", latent_dim)
     return Decoded(as_decoder(decoder), seed, {}, d, latents(z, d))
@@ -133,9 +133,27 @@ def shapes(s: Decoded) -> None:
                 )
 
 
-@LAWS.add("inputs")
+@LAWS.add("shapes")
+def purity(s: Decoded) -> None:
+    """The same latents give the same outputs."""
+    _try(
+        _trial._require_the_same,
+        lambda z: np.asarray(s.instance(z), dtype=np.float64),
+        s.z,
+        "decoder",
+    )
+
+
+def _try(trial: Callable[..., None], *args: Any) -> None:
+    try:
+        trial(*args)
+    except ValueError as error:
+        raise Violation(str(error)) from None
+
+
+@LAWS.add("purity")
 def types(s: Decoded) -> None:
-    """Results are float64, whatever numbers came."""
+    """Results are float64, whatever numbers came, and not rounded to less on the way."""
     for method in s.maps:
         z32 = s.z.astype(np.float32)
         for kind, z in (
@@ -151,23 +169,10 @@ def types(s: Decoded) -> None:
                 raise Violation(f"expected {method.name} in float64, got {came.dtype}")
             exact = method.call(z.astype(np.float64))
             require_close(f"{method.name} of {kind} latents", came, exact, 0.0)
-
-
-@LAWS.add("shapes")
-def purity(s: Decoded) -> None:
-    """The same latents give the same outputs, in double precision."""
-    _try(_trial._require_the_same, s.instance, s.z, "decoder")
     _try(_trial._require_double, s.instance, _trial._places(s.latent_dim)[0], "decoder")
 
 
-def _try(trial: Callable[..., None], *args: Any) -> None:
-    try:
-        trial(*args)
-    except ValueError as error:
-        raise Violation(str(error)) from None
-
-
-@LAWS.add("shapes", "purity")
+@LAWS.add("types")
 def rows(s: Decoded) -> None:
     """A result does not depend on what else is in the batch."""
     for method in s.maps:
@@ -197,6 +202,10 @@ def hessian(s: Decoded) -> None:
     require_close("the transposed hessian", np.swapaxes(second, -1, -2), second, 2 * bound)
 
 
+def _entry(z: Array, at: tuple[int, ...]) -> str:
+    return f"z = {z.tolist()}, entry {at}"
+
+
 def _derivative(s: Decoded, name: str, function: Callable[[Array], Array]) -> None:
     along = direction(s.latent_dim)
     slack = rounding_of(getattr(s.instance, name), s.z)
@@ -206,7 +215,7 @@ def _derivative(s: Decoded, name: str, function: Callable[[Array], Array]) -> No
             lambda p: function(p.copy()),
             z,
             np.asarray(getattr(s.instance, name)(z.copy()) @ along),
-            lambda at, z=z: f"z = {z.tolist()}, entry {at}",
+            partial(_entry, z),
             slack[k] @ along,
         )
         for k, z in enumerate(s.z)
@@ -224,7 +233,7 @@ def weighted_hessian(s: Decoded) -> None:
     require_close("weighted_hessian", came, np.einsum("i,nijk->njk", s.weights, second), 4 * most)
 
 
-@LAWS.add("rows", when=lambda f: isinstance(f, FunctionDecoder | Embedding))
+@LAWS.add("hessian", when=lambda f: isinstance(f, FunctionDecoder | Embedding))
 def autograd(s: Decoded) -> None:
     """The derivatives are autograd's, where autograd can follow the map."""
     for name in ("jacobian", "hessian"):
@@ -238,11 +247,11 @@ def autograd(s: Decoded) -> None:
                     f"got {type(error).__name__}: {' '.join(str(error).split())}"
                 ) from None
             raise NotApplicable("autograd cannot follow it") from None
-        other = rounding_of(lambda z, name=name: getattr(derivatives, name)(s.function, z), s.z)
+        other = rounding_of(partial(getattr(derivatives, name), s.function), s.z)
         require_close(f"{name} by autograd", own(s.z.copy()), found, rounding_of(own, s.z) + other)
 
 
-@LAWS.add("shapes")
+@LAWS.add("types")
 def far_latents(s: Decoded) -> None:
     """As far out as the prior reaches the outputs are numbers, or a ValueError says why not."""
     units = np.concatenate([np.eye(s.latent_dim), -np.eye(s.latent_dim), s.z / np.abs(s.z).max()])
@@ -266,11 +275,11 @@ def latent_dim(s: Decoded) -> None:
     for method in s.maps:
         require_refusal(
             f"{method.name} of latents {longer.shape[1:]} instead of {s.z.shape[1:]}",
-            lambda method=method: method.call(longer[0].copy()),
+            partial(method.call, longer[0].copy()),
         )
 
 
-@LAWS.add("inputs")
+@LAWS.add("purity")
 def pickling(s: Decoded) -> None:
     """A pickled copy gives the same results."""
     twin = copy_of(

@@ -65,7 +65,7 @@ class Flowed(decoders.Decoded):
         return value, error
 
 
-def read_flow(flow: object, z: object, seed: int) -> Flowed:
+def read_flow(flow: object, z: object, *, seed: int) -> Flowed:
     """The subject of `check_flow`, or a ValueError."""
     if not isinstance(flow, Embedding):
         raise ValueError(
@@ -125,7 +125,7 @@ def log_det(s: Flowed) -> None:
         raise NotApplicable("differences do not see the volume of the flow")
     bound = np.where(clear, lost, np.inf)
     bound = bound + gamma(64) * (1 + np.abs(volume) + np.linalg.cond(jacobian))
-    names = ("log_volume", "log_det") if isinstance(s.instance, Flow) else ("log_volume",)
+    names = ("log_det", "log_volume") if isinstance(s.instance, Flow) else ("log_volume",)
     for name in names:
         came = getattr(s.instance, name)(s.z.copy())
         require_close(f"{name}, log |det J| by differences,", came, volume, bound)

@@ -132,7 +132,7 @@ class Laws:
             missing = [other for other in rests_on if other not in self._laws]
             assert not missing, f"{name} rests on {missing}, which come later"
             words = " ".join((check.__doc__ or "").split()).rstrip(".")
-            statement = words[:1].lower() + words[1:]
+            statement = words if words[1:2].isupper() else words[:1].lower() + words[1:]
             self._laws[name] = Law(name, statement, check, rests_on, when)
             return check
 
@@ -217,6 +217,8 @@ def _judged(outcome: Outcome, reasons: Mapping[str, str]) -> Outcome:
 
 def _name(instance: object) -> str:
     """An instance in the words of an error."""
+    if type(instance).__repr__ is object.__repr__:
+        return type(instance).__name__
     return short(instance).removeprefix(f"{type(instance).__name__} ")
 
 

@@ -6,12 +6,12 @@ import copy
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
-from vaetheory._validation import Array, vectors
+from vaetheory._validation import Array, dimension, vectors
 from vaetheory.likelihoods.base import ExponentialFamily, Likelihood, NoMetricError
 from vaetheory.likelihoods.elementwise import ElementwiseLikelihood
 from vaetheory.likelihoods.supports import Support
@@ -89,24 +89,25 @@ class Family(Subject):
             return self.given_data
         rng = self.stream("x")
         try:
-            draws = self.instance.sample(np.repeat(self.params, _DATA, axis=0), rng)
-            return self.instance.check_data(np.array(draws, dtype=np.float64))
+            params = np.repeat(self.params, _DATA, axis=0)
+            draws = np.array(self.instance.sample(params, rng), dtype=np.float64)
+            return self.instance.check_data(draws.reshape(params.shape))
         except Exception:
             return self._anything(rng.standard_normal((_PARAMS * _DATA, self.size)))
 
     def _anything(self, normal: Array) -> Array:
         of = {
-            Support.REAL: lambda: normal,
-            Support.CIRCLE: lambda: normal,
-            Support.POSITIVE: lambda: np.exp(normal),
-            Support.UNIT_INTERVAL: lambda: 1 / (1 + np.exp(-normal)),
-            Support.COUNTS: lambda: np.floor(2 * np.exp(normal)),
-            Support.BINARY: lambda: (normal > 0).astype(np.float64),
-            Support.ONE_HOT: lambda: np.eye(self.size)[normal.argmax(axis=-1)],
+            Support.REAL: normal,
+            Support.CIRCLE: normal,
+            Support.POSITIVE: np.exp(normal),
+            Support.UNIT_INTERVAL: 1 / (1 + np.exp(-normal)),
+            Support.COUNTS: np.floor(2 * np.exp(normal)),
+            Support.BINARY: (normal > 0).astype(np.float64),
+            Support.ONE_HOT: np.eye(self.size)[normal.argmax(axis=-1)],
         }
         if self.instance.support not in of:
             raise NotApplicable("there are no data to try it on: the samples fail, and x= is none")
-        return of[self.instance.support]()
+        return of[self.instance.support]
 
     def observed(self, x: Array, params: Array, jacobian: Array) -> Array:
         """The observed information, by the name that it has."""
@@ -124,7 +125,12 @@ class Family(Subject):
         if has_metric(f):
             eye = np.eye(size)
             found += [
-                Method("information", "xt", lambda x, t: self.observed(x, t, eye), (size, size)),
+                Method(
+                    "observed_information",
+                    "xt",
+                    lambda x, t: self.observed(x, t, eye),
+                    (size, size),
+                ),
                 Method("fisher_information", "t", f.fisher_information, (size, size)),
             ]
         if isinstance(f, ExponentialFamily):
@@ -143,7 +149,9 @@ class Family(Subject):
         return method.call(*{"xt": (x, params), "x": (x,), "t": (params,)}[method.takes])
 
 
-def read_family(family: object, params: object, x: object, data_dim: object, seed: int) -> Family:
+def read_family(
+    family: object, params: object, x: object, data_dim: object, *, seed: int
+) -> Family:
     """The subject of `check_likelihood`, or a ValueError."""
     if not isinstance(family, Likelihood):
         raise ValueError(
@@ -151,9 +159,10 @@ def read_family(family: object, params: object, x: object, data_dim: object, see
         )
     size = family.data_dim
     if data_dim is not None:
-        from vaetheory._validation import dimension
-
-        size = vectors_size("data_dim", dimension("data_dim", data_dim), size)
+        asked = dimension("data_dim", data_dim)
+        if size not in (None, asked):
+            raise ValueError(f"data_dim: expected {size}, the family's own, got {asked}")
+        size = asked
     rows: list[Array | None] = []
     for name, value in (("params", params), ("x", x)):
         array = None if value is None else vectors(name, value, size)  # type: ignore[arg-type]
@@ -165,13 +174,6 @@ def read_family(family: object, params: object, x: object, data_dim: object, see
         rows[1] = family.check_data(rows[1])
     usual = 3 if family.support is Support.ONE_HOT else 2
     return Family(family, seed, {}, rows[0], rows[1], size or usual)
-
-
-def vectors_size(name: str, asked: int, own: int | None) -> int:
-    """Return the size that is asked for, or raise if a family has another."""
-    if own not in (None, asked):
-        raise ValueError(f"{name}: expected {own}, the family's own, got {asked}")
-    return asked
 
 
 # Calls ---------------------------------------------------------------------------------------
@@ -208,7 +210,7 @@ def shapes(s: Family) -> None:
     for method in s.methods[:2]:
         require_refusal(
             f"{method.name} of x {s.x.shape[1:]} and params {longer.shape[1:]}",
-            lambda method=method: s.call(method, s.x[0].copy(), longer[0]),
+            partial(s.call, method, s.x[0].copy(), longer[0]),
         )
 
 
@@ -222,7 +224,7 @@ def rows(s: Family) -> None:
         pairs = [(i, j) for i in range(len(x)) for j in range(len(params))]
         if method.takes != "xt":
             pairs = [(i, i) for i in range(len(together))]
-        bound = rounding_of(lambda t, m=method, x=table[0]: s.call(m, x.copy(), t), table[1])
+        bound = rounding_of(partial(s.call, method, table[0]), table[1])
         for i, j in pairs:
             index = (i, j) if method.takes == "xt" else i
             require_close(
@@ -236,12 +238,13 @@ def rows(s: Family) -> None:
 @LAWS.add("inputs")
 def types(s: Family) -> None:
     """Results are float64, whatever numbers came."""
-    x32, t32 = s.x[:2].astype(np.float32), s.params[:2].astype(np.float32)
+    x32: Array = s.x[:2].astype(np.float32)
+    t32 = s.params[:2].astype(np.float32)
     try:
         s.instance.check_data(x32)
     except ValueError:
         # Single precision rounds the data out of the support.
-        x32 = s.x[:2]  # type: ignore[assignment]
+        x32 = s.x[:2]
     whole = np.round(s.params[:2]).astype(np.int64)
     kinds = {"float32": (x32, t32), "integer": (s.x[:2].copy(), whole)}
     kinds["a list of"] = s.x[:2].tolist(), s.params[:2].tolist()
@@ -270,7 +273,7 @@ def missing_values(s: Family) -> None:
                 continue
             require_refusal(
                 f"{method.name} where {name} holds {value}",
-                lambda m=method, x=x, t=params: s.call(m, x, t),
+                partial(s.call, method, x, params),
             )
     broken = np.full(s.params.shape[-1], np.nan)
     require_refusal(
@@ -295,13 +298,11 @@ def support(s: Family) -> None:
     calls |= {m.name: m for m in s.methods if m.name in ("log_prob", "greatest_log_prob")}
     calls.pop("statistics", None)
     for x in outside:
-        require_refusal(
-            f"check_data of x = {x.tolist()}", lambda x=x: s.instance.check_data(x.copy())
-        )
+        require_refusal(f"check_data of x = {x.tolist()}", partial(s.instance.check_data, x.copy()))
         for method in calls.values():
             require_refusal(
                 f"{method.name} of x = {x.tolist()}, outside the support",
-                lambda m=method, x=x: s.call(m, x.copy(), s.params[0].copy()),
+                partial(s.call, method, x.copy(), s.params[0].copy()),
             )
 
 
@@ -328,7 +329,17 @@ def equality(s: Family) -> None:
 # Derivatives ---------------------------------------------------------------------------------
 
 
-@LAWS.add("rows")
+def _at(x: Array, params: Array, index: tuple[int, ...]) -> str:
+    return f"x = {x[index[0]].tolist()}, params = {params.tolist()}"
+
+
+def _inside(s: Family, inside: Array, params: Array) -> Array:
+    """Log densities of data where they are finite, `(M, N)`."""
+    log_prob = s.instance.log_prob(s.x.copy(), params[:, None].copy())
+    return np.where(inside, log_prob, np.nan)
+
+
+@LAWS.add("rows", "types")
 def score(s: Family) -> None:
     """The score is the derivative of the log density."""
     seen = []
@@ -338,12 +349,10 @@ def score(s: Family) -> None:
         seen.append(
             require_slope(
                 "score . direction to be the derivative of log_prob",
-                lambda p, inside=inside: np.where(
-                    inside, s.instance.log_prob(s.x.copy(), p[:, None].copy()), np.nan
-                ),
+                partial(_inside, s, inside),
                 t,
                 claimed,
-                lambda at, t=t: f"x = {s.x[at[0]].tolist()}, params = {t.tolist()}",
+                partial(_at, s.x, t),
             )
         )
     clear(seen)
@@ -358,23 +367,23 @@ def observed_information(s: Family) -> None:
         asymmetry = np.abs(matrix - np.swapaxes(matrix, -1, -2))
         if (asymmetry > gamma(256) * np.abs(matrix).max(axis=(-2, -1), keepdims=True)).any():
             raise Violation(
-                f"expected symmetric information, got entries that differ by {asymmetry.max():.3g} "
-                f"at params = {t.tolist()}"
+                f"expected symmetric observed_information, got entries that differ by "
+                f"{asymmetry.max():.3g} at params = {t.tolist()}"
             )
         seen.append(
             require_slope(
-                "information @ direction to be minus the derivative of the score",
+                "observed_information @ direction to be minus the derivative of the score",
                 lambda p: -s.instance.score(s.x.copy(), p[:, None].copy()),
                 t,
                 matrix @ direction(size),
-                lambda at, t=t: f"x = {s.x[at[0]].tolist()}, params = {t.tolist()}",
+                partial(_at, s.x, t),
             )
         )
         jacobian = s.stream("jacobian").standard_normal((len(s.x), size, 2))
         pulled = np.swapaxes(jacobian, -1, -2) @ matrix @ jacobian
         most = np.swapaxes(np.abs(jacobian), -1, -2) @ np.abs(matrix) @ np.abs(jacobian)
         require_close(
-            f"information pulled back by jacobian, at params = {t.tolist()},",
+            f"observed_information pulled back by jacobian, at params = {t.tolist()},",
             s.observed(s.x.copy(), t.copy(), jacobian.copy()),
             pulled,
             gamma(256) * (1 + most.max(axis=(-2, -1), keepdims=True)),
@@ -483,10 +492,15 @@ def _polished(f: Likelihood, x: Array, best: Array) -> Array:
 
     found = best.copy()
     for i, (datum, start) in enumerate(zip(x, best, strict=True)):
-        height = lambda t, d=datum: -float(f.log_prob(d.copy(), t.copy()))  # noqa: E731
-        slope = lambda t, d=datum: -f.score(d.copy(), t.copy())  # noqa: E731
-        end = minimize(height, start, jac=slope, method="BFGS", options={"maxiter": 100}).x
-        if np.isfinite(end).all() and height(end) < height(start):
+        end = minimize(
+            lambda t, x: -float(f.log_prob(x.copy(), t.copy())),
+            start,
+            args=(datum,),
+            jac=lambda t, x: -f.score(x.copy(), t.copy()),
+            method="BFGS",
+            options={"maxiter": 100},
+        ).x
+        if np.isfinite(end).all() and f.log_prob(datum, end) > f.log_prob(datum, start):
             found[i] = end
     return found
 
@@ -494,9 +508,10 @@ def _polished(f: Likelihood, x: Array, best: Array) -> Array:
 @LAWS.add("inputs", when=lambda f: not has_metric(f))
 def no_metric(s: Family) -> None:
     """A family without a metric refuses to give one."""
-    calls = {
-        "fisher_information": lambda: s.instance.fisher_information(s.params.copy()),
-        "information": lambda: s.observed(s.x[0], s.params[0], np.eye(s.params.shape[-1])),
+    eye = np.eye(s.params.shape[-1])
+    calls: dict[str, Callable[[], Any]] = {
+        "fisher_information": partial(s.instance.fisher_information, s.params.copy()),
+        "observed_information": partial(s.observed, s.x[0], s.params[0], eye),
     }
     for name, call in calls.items():
         try:
