@@ -240,6 +240,21 @@ class MetricDespiteNone(Laplace):
         return np.asarray(params)[..., None] * 0 + np.eye(np.shape(params)[-1])
 
 
+class LimitOff(Logistic):
+    def _limit(self, x, params):
+        return np.zeros(np.broadcast_shapes(x.shape, params.shape))
+
+
+class ReductionOff(Poisson):
+    def reduced(self, x):
+        return self, x, np.full(x.shape[:-1], 1e-6)
+
+
+class ImmersionOff(Poisson):
+    def immersed_jacobian(self, params, jacobian):
+        return 1.001 * super().immersed_jacobian(params, jacobian)
+
+
 class MeanOff(Gamma):
     def mean(self, params):
         return 1.001 * super().mean(params)
@@ -313,6 +328,9 @@ FALSE_FAMILIES = [
     (NaturalInName(1.7), {"natural"}),
     (WithoutAMetricInName(0.5), {"no_metric", "expected_score"}),
     (MetricDespiteNone(0.5), {"no_metric"}),
+    (LimitOff(0.5), {"limits"}),
+    (ReductionOff(), {"reduced"}),
+    (ImmersionOff(), {"immersion"}),
     (MeanOff(2.0), {"mean"}),
     (DivergenceOff(2.0), {"divergence"}),
     (FitOff(), {"fit"}),

@@ -98,7 +98,7 @@ class ByValue(metaclass=_Frozen):
     def _key(self) -> tuple[Any, ...]:
         names = sorted(vars(self))
         if hasattr(self, "__dataclass_fields__"):
-            names = [f.name for f in fields(self) if f.compare]
+            names = [f.name for f in fields(self) if f.compare]  # type: ignore[arg-type]
         return tuple(_plain(getattr(self, name)) for name in names)
 
     def _typed(self) -> tuple[Any, ...]:

@@ -11,8 +11,7 @@ import numpy as np
 
 from vaetheory._validation import Array
 from vaetheory.differences import slopes
-from vaetheory.likelihoods.base import ExponentialFamily
-from vaetheory.likelihoods.elementwise import ElementwiseLikelihood
+from vaetheory.likelihoods.base import Likelihood
 from vaetheory.likelihoods.identities import MetricIdentities, metric_identities
 from vaetheory.likelihoods.summation import SupportRule, support_rule
 from vaetheory.likelihoods.supports import Support
@@ -57,7 +56,7 @@ class Place:
 
 def _vectors(s: Family) -> Array:
     """Parameter vectors of few enough dimensions."""
-    if isinstance(s.instance, ElementwiseLikelihood) and s.instance.data_dim is None:
+    if s.instance.elementwise and s.instance.data_dim is None:
         return s.params.reshape(-1, 1)[:: s.params.shape[-1] + 1][:_PLACES]
     # A sum over several dimensions that have no end takes a second or so.
     finite = s.instance.support in (Support.ONE_HOT, Support.BINARY)
@@ -254,9 +253,7 @@ def fisher_information(s: Family) -> None:
     _sharp(seen)
 
 
-@LAWS.add(
-    "fisher_information", when=lambda f: has_metric(f) and isinstance(f, ElementwiseLikelihood)
-)
+@LAWS.add("fisher_information", when=lambda f: has_metric(f) and f.elementwise)
 def fisher_diagonal(s: Family) -> None:
     """The diagonal of the Fisher information, and the slope of its logarithm, go with it."""
     for t in s.params:
@@ -279,11 +276,27 @@ def fisher_diagonal(s: Family) -> None:
             )
 
 
+@LAWS.add("fisher_information", when=lambda f: has_metric(f) and f.ambient_curvature is not None)
+def immersion(s: Family) -> None:
+    """The immersion of the params is isometric: its Jacobian gives the Fisher information."""
+    for t in s.params:
+        jacobian = s.stream("jacobian").standard_normal((len(t), 2))
+        immersed = s.instance.immersed_jacobian(t.copy(), jacobian.copy())
+        fisher = s.instance.expected_information(t.copy(), jacobian.copy())
+        require_close(
+            f"the metric of the immersion at params = {t.tolist()}",
+            np.swapaxes(immersed, -1, -2) @ immersed,
+            fisher,
+            rounding_of(lambda p, J=jacobian: s.instance.expected_information(p, J), t)
+            + gamma(256) * np.abs(immersed).sum(axis=-2).max() ** 2,
+        )
+
+
 # Exponential families ------------------------------------------------------------------------
 
 
-def _exponential(f: object) -> bool:
-    return isinstance(f, ExponentialFamily)
+def _exponential(f: Likelihood) -> bool:
+    return f.exponential
 
 
 @LAWS.add("rows", when=_exponential)

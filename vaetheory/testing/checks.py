@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike
 from vaetheory.decoders.base import Decoder
 from vaetheory.flows.base import Embedding
 from vaetheory.likelihoods.base import Likelihood
-from vaetheory.testing import _sums as _sums  # adds its laws to those of likelihoods
+from vaetheory.testing import _stated as _stated  # these two add laws to those of likelihoods
+from vaetheory.testing import _sums as _sums
 from vaetheory.testing import decoders, flows, likelihoods
 from vaetheory.testing.laws import ExpectedFailures, Laws, Outcome, Subject, parameters, seed_of
 
