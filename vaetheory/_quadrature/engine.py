@@ -216,7 +216,10 @@ def _searched(
 
 
 def _own_noise(model: LatentModel, table: Table, mode: Array) -> Array:
-    return table.noise(table.restrict(model.decode(mode)))
+    """Rounding of log densities at the modes, after a look whether their bounds hold there."""
+    params = table.restrict(model.decode(mode))
+    table.try_bounds(params)
+    return table.noise(params)
 
 
 def _outcome(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
 
 from vaetheory._validation import Array
 from vaetheory.rounding import ULP
@@ -20,6 +22,7 @@ _NUMBERS = 2**18
 _WRONG = 1e-3
 #: Over shorter intervals of the params bounds must be finite: the search ends with short ones.
 _SHORT = 0.5
+_THERE = "that holds over the interval"
 
 
 class NoCurvatureBoundsError(ValueError):
@@ -29,6 +32,12 @@ class NoCurvatureBoundsError(ValueError):
 class Bounded(Protocol):
     """What is asked of a family here."""
 
+    #: Whether log p is concave in the params.
+    concave: bool
+
+    def curvature_bounds(self, x: Array) -> tuple[Array, Array]:
+        """Bounds of the second derivatives over all params."""
+
     def curvature_range(self, x: Array, lower: Array, upper: Array) -> tuple[Array, Array]:
         """Bounds of the second derivatives over params from `lower` to `upper`."""
 
@@ -36,11 +45,8 @@ class Bounded(Protocol):
         """Log density of each data dimension."""
 
 
-class Tried(Bounded, Protocol):
-    """What is asked of a family whose bounds are tried."""
-
-    def curvature_bounds(self, x: Array) -> tuple[Array, Array]:
-        """Bounds of the second derivatives over all params."""
+class Tried(Protocol):
+    """What is asked of a family for data to try its bounds at."""
 
     def check_data(self, x: ArrayLike) -> Array:
         """The data as an array, if they are in the support."""
@@ -81,8 +87,10 @@ def checked_range(likelihood: Bounded, x: Array, lower: Array, upper: Array) -> 
                 f"{some[known][0]:.6g} for params {a[known][0]:.6g}..{b[known][0]:.6g}"
             )
         low, high = np.where(undefined, -np.inf, low), np.where(undefined, np.inf, high)
-    _require_order("curvature_range", low, high)
-    return low, high
+    # Over intervals as short as the params' last digits they may cross by rounding.
+    size = np.maximum(np.abs(low), np.abs(high))
+    _require_order("curvature_range", low, high, np.where(np.isfinite(size), _WRONG * size, 0.0))
+    return np.minimum(low, high), np.maximum(low, high)
 
 
 def _pair(
@@ -111,8 +119,8 @@ def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
         return False
 
 
-def _require_order(name: str, low: Array, high: Array) -> None:
-    crossed = low > high
+def _require_order(name: str, low: Array, high: Array, slack: Array | float = 0.0) -> None:
+    crossed = low > high + slack
     if crossed.any():
         raise ValueError(
             f"likelihood: expected {name} with low <= high, got {low[crossed][0]:g} and "
@@ -120,37 +128,63 @@ def _require_order(name: str, low: Array, high: Array) -> None:
         )
 
 
-def require_bounds(likelihood: Tried, dim: int, *, intervals: bool) -> None:
-    """Raise a ValueError if the bounds that a family gives are visibly false.
+def trial(likelihood: Tried, dim: int) -> tuple[Array, Array] | None:
+    """Data `(N, D)` of a family, and the params to which they belong; None where there are none.
+
+    They are its samples, or where it has none some numbers of its support.
+    """
+    params = np.repeat(_CENTRES[:, None], dim, axis=1)
+    rng = np.random.default_rng(0)
+    # Nothing else of a model needs samples, so that what they raise is not told here.
+    with np.errstate(all="ignore"), suppress(Exception):
+        return likelihood.check_data(likelihood.sample(params, rng)), params
+    for data in (
+        params,
+        np.exp(params),
+        np.floor(np.exp(params)),
+        expit(params),
+        1.0 * (params > 0),
+    ):
+        with suppress(Exception):
+            return likelihood.check_data(data), params
+    return None
+
+
+def require_bounds(
+    likelihood: Bounded, x: Array, params: Array, *, bounds: bool, intervals: bool
+) -> None:
+    """Raise a ValueError if what a family says of its second derivatives is visibly false.
 
     A second difference of log p is a mean of its second derivatives, so it lies between any true
-    bounds. Tried at samples of the family, up to a distance of 16 from where they were drawn; a
-    family without bounds or without samples passes.
+    bounds. It is tried at data up to a distance of 16 from params.
 
     Parameters
     ----------
     likelihood : ElementwiseLikelihood
-    dim : int
-        Number of data dimensions.
-    intervals : bool
-        Whether the family has a `curvature_range` of its own, which is tried too.
+    x, params : arrays (N, D)
+    bounds, intervals : bool
+        Whether the family has `curvature_bounds` and a `curvature_range` of its own.
 
     Examples
     --------
     >>> from vaetheory.likelihoods import Beta
-    >>> require_bounds(Beta(concentration=2.0), 1, intervals=False)
+    >>> x, params = np.array([[0.25]]), np.array([[-1.0]])
+    >>> require_bounds(Beta(concentration=2.0), x, params, bounds=True, intervals=False)
     """
-    centres = np.repeat(_CENTRES[:, None], dim, axis=1)
-    try:
-        x = likelihood.check_data(likelihood.sample(centres, np.random.default_rng(0)))
-    except Exception:
-        # Nothing else of a model needs samples.
-        return
-    try:
-        bounds = checked_bounds(likelihood.curvature_bounds(x), x.shape)
-    except NoCurvatureBoundsError:
-        bounds = None
-    if bounds is None and not intervals:
+    claims: list[tuple[str, str, Array, Array]] = []
+    if bounds:
+        given = checked_bounds(likelihood.curvature_bounds(x), x.shape)
+        claims.append(("curvature_bounds", "that hold for all params", *given))
+    if likelihood.concave:
+        claims.append(
+            (
+                "concave = True",
+                "of a log density concave in the params",
+                np.full(x.shape, -np.inf),
+                np.zeros(x.shape),
+            )
+        )
+    if not claims and not intervals:
         return
     size = max(1, _NUMBERS // x.size)
     # What was seen on either side of the centres so far: it is in all wider intervals.
@@ -158,21 +192,21 @@ def require_bounds(likelihood: Tried, dim: int, *, intervals: bool) -> None:
     with np.errstate(all="ignore"):
         for start in range(0, len(_AWAY), size):
             away = _AWAY[start : start + size, None, None]
-            found = [_second_differences(likelihood, x, centres, side * away) for side in (-1, 1)]
+            found = [_second_differences(likelihood, x, params, side * away) for side in (-1, 1)]
             for some in found:
-                if bounds is not None:
-                    some.require("curvature_bounds", "for all params", x, *bounds)
+                for claim in claims:
+                    some.require(*claim, x)
                 if intervals:
                     given = checked_range(likelihood, x, some.lower, some.upper)
-                    _require_finite(x, some, *given)
-                    some.require("curvature_range", "over the interval", x, *given)
+                    require_finite(x, some.lower, some.upper, *given, np.isfinite(some.most))
+                    some.require("curvature_range", _THERE, *given, x)
             if intervals:
                 below, above = (
                     before.joined(some) for before, some in zip(seen, found, strict=True)
                 )
                 for wide in (below, above, below.around(above)):
                     given = checked_range(likelihood, x, wide.lower, wide.upper)
-                    wide.require("curvature_range", "over the interval", x, *given)
+                    wide.require("curvature_range", _THERE, *given, x)
                 seen = [below.take(-1), above.take(-1)]
 
 
@@ -217,7 +251,7 @@ class _Seen:
     def take(self, which: int) -> _Seen:
         return _Seen(self.lower[which], self.upper[which], self.least[which], self.most[which])
 
-    def require(self, name: str, where: str, x: Array, low: Array, high: Array) -> None:
+    def require(self, name: str, where: str, low: Array, high: Array, x: Array) -> None:
         """Raise a ValueError where something that was seen is not between the bounds."""
         bad = (self.least < low) | (self.most > high)
         if not bad.any():
@@ -228,7 +262,7 @@ class _Seen:
         least, most = float(self.least[first]), float(self.most[first])
         start, end = float(self.lower[first]), float(self.upper[first])
         raise ValueError(
-            f"likelihood: expected {name} that hold {where}, got {below:.6g}..{above:.6g} at "
+            f"likelihood: expected {name} {where}, got {below:.6g}..{above:.6g} at "
             f"x = {at:.6g}, where the second derivative of log p is "
             f"{least if least < below else most:.6g} somewhere at params {start:.6g}..{end:.6g}"
         )
@@ -248,14 +282,18 @@ def _second_differences(likelihood: Bounded, x: Array, centres: Array, away: Arr
     )  # fmt: skip
 
 
-def _require_finite(x: Array, some: _Seen, low: Array, high: Array) -> None:
-    """Raise a ValueError where a family has no finite bounds even over a short interval."""
-    bad = ~(np.isfinite(low) & np.isfinite(high)) & np.isfinite(some.most)
-    bad &= some.upper - some.lower <= _SHORT
+def require_finite(
+    x: Array, lower: Array, upper: Array, low: Array, high: Array, known: NDArray[np.bool_]
+) -> None:
+    """Raise a ValueError where a family has no finite bounds even over a short interval.
+
+    Where its log density is not known they may be infinite.
+    """
+    bad = ~(np.isfinite(low) & np.isfinite(high)) & known & (upper - lower <= _SHORT)
     if bad.any():
         first = tuple(np.argwhere(bad)[0])
+        at, a, b = (np.broadcast_to(v, bad.shape)[first] for v in (x, lower, upper))
         raise ValueError(
             "likelihood: expected a finite curvature_range over short intervals, got "
-            f"{low[first]:g}..{high[first]:g} at x = {np.broadcast_to(x, bad.shape)[first]:.6g} "
-            f"over params {some.lower[first]:.6g}..{some.upper[first]:.6g}"
+            f"{low[first]:g}..{high[first]:g} at x = {at:.6g} over params {a:.6g}..{b:.6g}"
         )

@@ -228,8 +228,8 @@ class Likelihood(ABC):
         """
         raise ValueError(
             "likelihood: expected one of the package, one with natural = True (its params are its "
-            "natural parameters and T(x) = x), or an ElementwiseLikelihood with curvature_bounds "
-            f"or curvature_range, got {type(self).__name__}"
+            "natural parameters and T(x) = x), or an ElementwiseLikelihood that is concave in its "
+            f"params or has curvature_bounds or curvature_range, got {type(self).__name__}"
         )
 
 

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from inspect import unwrap
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from vaetheory import differences
 from vaetheory._validation import Array
-from vaetheory.likelihoods._curvature_bounds import NoCurvatureBoundsError, require_bounds
+from vaetheory.likelihoods._curvature_bounds import (
+    NoCurvatureBoundsError,
+    require_bounds,
+    trial,
+)
 from vaetheory.likelihoods.base import ExponentialFamily, Likelihood
-from vaetheory.likelihoods.elementwise_table import GloballyBoundedTable, LocallyBoundedTable
+from vaetheory.likelihoods.elementwise_table import (
+    ConcaveTable,
+    GloballyBoundedTable,
+    LocallyBoundedTable,
+)
 from vaetheory.likelihoods.natural_table import NaturalTable
 from vaetheory.likelihoods.table import Table
 
@@ -65,8 +74,8 @@ class ElementwiseLikelihood(Likelihood):
         Returns
         -------
         low, high : arrays (..., D)
-            Finite; the evidence engine needs them of families that are not natural and have no
-            `curvature_range` of their own.
+            Finite; the evidence engine needs them of families that are not concave in the params
+            and have no `curvature_range` of their own.
 
         Raises
         ------
@@ -74,8 +83,8 @@ class ElementwiseLikelihood(Likelihood):
             If the family gives none.
         """
         raise NoCurvatureBoundsError(
-            "likelihood: expected a family with curvature_bounds or curvature_range, got "
-            f"{type(self).__name__}"
+            "likelihood: expected a family with curvature_bounds or curvature_range, or a concave "
+            f"one (concave = True), got {type(self).__name__}"
         )
 
     def curvature_range(self, x: Array, lower: Array, upper: Array) -> tuple[Array, Array]:
@@ -104,16 +113,26 @@ class ElementwiseLikelihood(Likelihood):
         return self.curvature_bounds(x)
 
     @classmethod
-    def _has_own_range(cls) -> bool:
-        return cls.curvature_range is not ElementwiseLikelihood.curvature_range
+    def _has_own(cls, method: str) -> bool:
+        # Unwrapped: each class that gives a method has its arguments read.
+        own, inherited = (unwrap(getattr(c, method)) for c in (cls, ElementwiseLikelihood))
+        return own is not inherited
 
     def require_bounds(self, data_dim: int) -> None:
-        if not self.natural:
-            require_bounds(self, data_dim, intervals=self._has_own_range())
+        found = None if self.natural else trial(self, data_dim)
+        if found is not None:
+            self.require_bounds_at(*found)
+
+    def require_bounds_at(self, x: Array, params: Array) -> None:
+        """As `require_bounds`, at data `(N, D)` and up to a distance of 16 from params `(N, D)`."""
+        bounds, intervals = map(self._has_own, ("curvature_bounds", "curvature_range"))
+        require_bounds(self, x, params, bounds=bounds, intervals=intervals)
 
     def table(self, data: Array) -> Table:
-        if self._has_own_range():
+        if self._has_own("curvature_range"):
             return LocallyBoundedTable(self, data)
+        if self.concave and not self._has_own("curvature_bounds"):
+            return ConcaveTable(self, data)
         return GloballyBoundedTable(self, data)
 
     def log_prob(self, x: ArrayLike, params: ArrayLike) -> Array:

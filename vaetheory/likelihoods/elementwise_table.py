@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
 
 from vaetheory._validation import Array, Index
-from vaetheory.likelihoods._curvature_bounds import checked_bounds, checked_range
+from vaetheory.likelihoods._curvature_bounds import checked_bounds, checked_range, require_finite
 from vaetheory.likelihoods.table import Curvature, Density, Table
 from vaetheory.rounding import ULP
 
@@ -20,6 +21,8 @@ _OPERATIONS = 4.0
 _FAR, _IMPOSSIBLE = 1e140, -1e30
 #: Where second derivatives are greater the squares of scores may overflow.
 _WILD = 1e140
+#: Data at which bounds are tried, and numbers of them.
+_TRIED, _TRIED_NUMBERS = 8, 512
 
 
 class BoundedDensity(Density, Protocol):
@@ -37,8 +40,14 @@ class BoundedDensity(Density, Protocol):
     def curvature_range(self, x: Array, lower: Array, upper: Array) -> tuple[Array, Array]:
         """Bounds of the second derivatives over params from `lower` to `upper`, `(..., D)`."""
 
+    def require_bounds_at(self, x: Array, params: Array) -> None:
+        """Raise a ValueError if any of this is visibly false near params."""
+
     def _log_prob(self, x: Array, params: Array) -> Array:
         """Log density of each data dimension."""
+
+    def _score(self, x: Array, params: Array) -> Array:
+        """Derivative of `_log_prob` in the params."""
 
 
 class ElementwiseTable(Table):
@@ -90,6 +99,11 @@ class ElementwiseTable(Table):
         entries += self.data.shape[-1]
         return _OPERATIONS * ULP * entries
 
+    def try_bounds(self, params: Array) -> None:
+        some = np.unique(np.linspace(0, len(params) - 1, _TRIED).astype(np.intp))
+        some = some[: max(1, _TRIED_NUMBERS // params.shape[-1])]
+        self.likelihood.require_bounds_at(self.data[some], params[some])
+
     def noise(self, params: Array) -> Array:
         # Third differences in steps so tiny that nothing but rounding is left in them. The steps
         # are powers of two, so that the params themselves are hardly rounded.
@@ -124,8 +138,8 @@ class GloballyBoundedTable(ElementwiseTable):
         return Curvature(self.convexity[datum], self.steepest[datum])
 
 
-class LocallyBoundedTable(ElementwiseTable):
-    """Families whose second derivatives are bounded over intervals of the params."""
+class _ByIntervals(ElementwiseTable):
+    """Families of whom something is known over each interval of the params."""
 
     def curvature(self, params: Array, reach: Array, datum: Index | None = None) -> Curvature:
         lower = np.maximum(params - reach[:, None], -_FAR)
@@ -142,6 +156,14 @@ class LocallyBoundedTable(ElementwiseTable):
             np.concatenate([f.ceiling for f in found], axis=-1),
         )
 
+    @abstractmethod
+    def _curvature(self, x: Array, lower: Array, upper: Array) -> Curvature:
+        """Curvature over params from `lower` to `upper`, `(..., D)`."""
+
+
+class LocallyBoundedTable(_ByIntervals):
+    """Families whose second derivatives are bounded over intervals of the params."""
+
     def _curvature(self, x: Array, lower: Array, upper: Array) -> Curvature:
         low, high = checked_range(self.likelihood, x, lower, upper)
         steepest = np.maximum(np.abs(low), np.abs(high))
@@ -156,9 +178,31 @@ class LocallyBoundedTable(ElementwiseTable):
             ends = [self.likelihood._log_prob(x, end) for end in (lower, upper)]
             # NaN, which says nothing, is passed on by the maximum.
             best = np.max(ends, axis=0)
+            known = np.isfinite(best) & (np.min(ends, axis=0) > _IMPOSSIBLE)
+            require_finite(x, lower, upper, low[there], high[there], known)
             impossible = (best < _IMPOSSIBLE) & overflown[there]
             ceiling[there] = np.where(impossible.any(axis=-1), _IMPOSSIBLE, np.inf)
         return Curvature(0.5 * convexity.max(axis=-1), steepest.max(axis=-1), ceiling)
+
+
+class ConcaveTable(_ByIntervals):
+    """Families that are concave in the params, of whom nothing else is known.
+
+    They are below their tangents, by no more than at the ends of an interval.
+    """
+
+    def _curvature(self, x: Array, lower: Array, upper: Array) -> Curvature:
+        centre, half = 0.5 * (lower + upper), 0.5 * (upper - lower)
+        value, slope = self.likelihood._log_prob(x, centre), self.likelihood._score(x, centre)
+        ends = [self.likelihood._log_prob(x, end) for end in (lower, upper)]
+        gaps = [value + side * slope * half - end for side, end in zip((-1, 1), ends, strict=True)]
+        gap = np.max(gaps, axis=0)
+        steepest = np.where(half > 0, 2 * np.maximum(gap, 0.0) / half**2, 0.0)
+        impossible = np.max([value, *ends], axis=0) < _IMPOSSIBLE
+        ceiling = np.where(impossible.any(axis=-1), _IMPOSSIBLE, np.inf)
+        # Where numbers overflow nothing is known.
+        steepest = np.where(np.isnan(gap), np.inf, steepest)
+        return Curvature(np.zeros(ceiling.shape), steepest.max(axis=-1), ceiling)
 
 
 def _slices(count: int, numbers: int) -> Iterator[slice]:

@@ -155,6 +155,15 @@ class Table(ABC):
         lost += np.abs(offset) + 24 + np.abs(shift)
         return ULP * lost
 
+    def try_bounds(self, params: Array) -> None:  # noqa: B027 - most tables rest on none
+        """Raise a ValueError if bounds that the family gives are false of the data, near params.
+
+        Parameters
+        ----------
+        params : array (N, D)
+            One parameter vector a datum.
+        """
+
     def noise(self, params: Array) -> Array:
         """Rounding of log p that `rounding` does not know of, `(N,)`, nats: a standard deviation.
 
