@@ -140,7 +140,7 @@ def require_slope(
         at = tuple(int(i) for i in np.argwhere(bad)[0])
         raise Violation(
             f"expected {what}, which is {slope[at]:.9g} by differences (to {error[at]:.2g}), got "
-            f"{claimed[at]:.9g} at {where(at)}"
+            f"{claimed[at]:.9g} at {where(at)}, direction = {direction(len(z)).round(4).tolist()}"
         )
     flat = np.isfinite(left).all() and (np.abs(claimed) <= left).all()
     return bool((left < 5 * _WRONG * np.abs(claimed)).any() or flat)

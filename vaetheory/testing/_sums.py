@@ -287,7 +287,7 @@ def immersion(s: Family) -> None:
             f"the metric of the immersion at params = {t.tolist()}",
             np.swapaxes(immersed, -1, -2) @ immersed,
             fisher,
-            rounding_of(lambda p, J=jacobian: s.instance.expected_information(p, J), t)
+            rounding_of(partial(s.instance.expected_information, jacobian=jacobian), t)
             + gamma(256) * np.abs(immersed).sum(axis=-2).max() ** 2,
         )
 
