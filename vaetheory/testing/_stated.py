@@ -136,7 +136,6 @@ def _polished(f: Likelihood, x: Array, best: Array) -> Array:
             lambda t, x: -float(f.log_prob(x.copy(), t.copy())),
             start,
             args=(datum,),
-            jac=lambda t, x: -f.score(x.copy(), t.copy()),
             method="BFGS",
             options={"maxiter": 100},
         ).x

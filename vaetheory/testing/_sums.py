@@ -28,6 +28,8 @@ from vaetheory.testing.likelihoods import LAWS, Family, has_metric
 
 #: Parameter vectors at which sums are taken.
 _PLACES = 2
+#: Dimensions over which sums without end are taken, if they have not too many terms.
+_MOST = 3
 #: What a sum may be off by, in its own estimates of that.
 _SURE = 3.0
 #: A sum that knows its value only so well says nothing, relative to its size.
@@ -68,7 +70,12 @@ def _places(s: Family) -> Iterator[Place]:
     for k, t in enumerate(_vectors(s)):
         if k not in memory:
             _summable(s, t)
-            rule = support_rule(s.instance, t)
+            try:
+                rule = support_rule(s.instance, t)
+            except ValueError as error:
+                if len(t) < _MOST:
+                    raise
+                raise NotApplicable(f"a sum over {len(t)} dimensions: {error}") from None
             memory[k] = Place(t, rule, s.instance.log_prob(rule.points, t.copy()))
         yield memory[k]
 
@@ -77,7 +84,7 @@ def _summable(s: Family, t: Array) -> None:
     support = s.instance.support
     if not isinstance(support, Support):
         raise NotApplicable("the family states no support to sum over")
-    if len(t) > (100 if support is Support.ONE_HOT else 10 if support is Support.BINARY else 2):
+    if len(t) > {Support.ONE_HOT: 100, Support.BINARY: 10}.get(support, _MOST):
         raise NotApplicable(f"a sum over {len(t)} dimensions has too many terms")
 
 
