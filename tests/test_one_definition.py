@@ -92,3 +92,13 @@ def test_every_way_to_ask_is_seen(source):
 )
 def test_other_questions_are_none(source):
     assert not list(questions(source)), f"this asks about no family: {source}"
+
+
+@pytest.mark.parametrize("name", sorted(FAMILIES))
+def test_every_family_says_what_its_parameter_is(name):
+    family = getattr(likelihoods, name)
+    if not family.__abstractmethods__:
+        word = family.parameter
+        assert word != likelihoods.Likelihood.parameter, f"{name} does not say what its params are"
+        told = " ".join(family.__doc__.split("Parameters\n")[0].split())
+        assert word.split()[-1].rstrip("s") in told, f"the docstring of {name} says no {word!r}"

@@ -62,8 +62,8 @@ CASES = [
      ["0.0", "5.0"]),
     ("logistic plane", "logistic", "0.25", [[1, 0], [0, 1], [2, 0]],
      [["1.0", "0.0"], ["0.0", "1.0"], ["0.0", "1.0"]], ["1.0", "2.0"]),
-    ("weibull plane", "weibull", "2.0", [[1, 0], [0, 1], [1, 1]],
-     [["1.0", "0.0"], ["0.5", "0.0"], ["0.0", "1.0"]], ["2.0", "0.5"]),
+    ("weibull plane", "weibull", "2.0", [[1, 0], [0, 1]],
+     [["1.0", "0.5"], ["-0.5", "1.0"]], ["2.0", "0.5"]),
     ("zip plane", "zero_inflated_poisson", "0.0625", [[0, 0], [1, 0], [0, 1]],
      [["1.0", "0.5"], ["2.0", "1.0"], ["0.0", "1.0"]], ["0.0", "3.0"]),
 ]  # fmt: skip
@@ -207,8 +207,8 @@ def plane(case):
     """Log evidence of a case with d = 2, by two lattices."""
     grid = [i / 32 for i in range(-12 * 32, 12 * 32 + 1)]
     top = max(log_joint(case, (a, b), math) for a in grid for b in grid)
-    step = mpf(1) / 8
-    for _ in range(4):
+    step = mpf(1) / 16
+    for _ in range(3):
         first = plane_sum(case, top, step, mpf(0))
         second = plane_sum(case, top, step * mpf("0.8"), mpf("0.7"))
         if digits(first, second) >= MIN_DIGITS:

@@ -13,8 +13,10 @@ from scipy.special import expit
 from vaetheory._validation import Array
 from vaetheory.rounding import ULP
 
-#: Params around which data are drawn, and distances from them at which bounds are tried.
+#: Params around which data are drawn, how many numbers each, and distances from them at which
+#: bounds are tried.
 _CENTRES = np.linspace(-6.0, 6.0, 7)
+_DRAWS = 8
 _AWAY = 2.0 ** np.arange(-14, 4.01, 1 / 3)
 #: Numbers that are in memory at a time.
 _NUMBERS = 2**18
@@ -133,18 +135,17 @@ def trial(likelihood: Tried, dim: int) -> tuple[Array, Array] | None:
 
     They are its samples, or where it has none some numbers of its support.
     """
-    params = np.repeat(_CENTRES[:, None], dim, axis=1)
+    params = np.tile(_CENTRES, max(1, _DRAWS // dim))[:, None] * np.ones(dim)
     rng = np.random.default_rng(0)
     # Nothing else of a model needs samples, so that what they raise is not told here.
     with np.errstate(all="ignore"), suppress(Exception):
         return likelihood.check_data(likelihood.sample(params, rng)), params
-    for data in (
-        params,
-        np.exp(params),
-        np.floor(np.exp(params)),
-        expit(params),
-        1.0 * (params > 0),
-    ):
+    # Each number beside each of the params in turn.
+    count = len(_CENTRES)
+    turns = [np.roll(params[:count], k, axis=0) for k in range(len(params) // count)]
+    others = np.concatenate(turns)
+    positive = np.exp(others)
+    for data in (others, positive, np.floor(positive), expit(others), 1.0 * (others > 0)):
         with suppress(Exception):
             return likelihood.check_data(data), params
     return None

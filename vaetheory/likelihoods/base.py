@@ -17,7 +17,7 @@ from vaetheory._validation import (
     representable,
     vectors,
 )
-from vaetheory.likelihoods.natural_table import NaturalTable
+from vaetheory.likelihoods._natural_table import NaturalTable
 from vaetheory.likelihoods.supports import Support
 from vaetheory.likelihoods.table import Table
 
@@ -52,6 +52,21 @@ class Likelihood(ABC):
 
     Leading axes of data and parameters broadcast against each other; the last axis must match.
     Log densities are in nats.
+
+    Notes
+    -----
+    To write one of your own, derive from the class that knows most of it:
+
+    - `ElementwiseExponentialFamily` where data dimensions are independent and log p is
+      x params - A(params) + h(x): give A, its mean and variance, and h.
+    - `ElementwiseLikelihood` where data dimensions are independent: give functions of one number.
+    - `ExponentialFamily` or `Likelihood` itself where the dimensions depend on each other: give the
+      abstract methods, and for exact evidence `table`, unless the params are natural.
+
+    Say what the params are (`parameter`), where data can be (`support`), and if it is so that log p
+    is concave in the params (`concave`) or that they are natural (`natural`). The family is then
+    used like those of the package. Its methods get float64 arrays and may overflow in peace; a
+    `LatentModel` tries what it says of its second derivatives.
     """
 
     #: Data dimension where the parameters of the likelihood fix it, else None.
@@ -101,8 +116,8 @@ class Likelihood(ABC):
     def _at_infinity(self, x: Array, params: Array) -> Array:
         """Limit of the log density as some of the params go to plus or minus infinity."""
         raise ValueError(
-            f"params: expected finite numbers, for {type(self).__name__} has no limit at "
-            f"infinity, got {params[np.isinf(params)][0]:g}"
+            f"params: expected finite numbers ({self.parameter}), for {type(self).__name__} has no "
+            f"limit at infinity, got {params[np.isinf(params)][0]:g}"
         )
 
     def _both(self, params: ArrayLike, other: ArrayLike) -> PairOfArrays:

@@ -10,8 +10,8 @@ from scipy.special import gammaln
 
 from vaetheory._gaussians import LOG_2PI
 from vaetheory._validation import Array, Index, exponential
+from vaetheory.likelihoods._natural_table import NaturalTable
 from vaetheory.likelihoods.elementwise import ElementwiseExponentialFamily
-from vaetheory.likelihoods.natural_table import NaturalTable
 from vaetheory.likelihoods.special import log_weighted_mean, stirling_remainder
 from vaetheory.likelihoods.supports import Support
 from vaetheory.likelihoods.table import Table
