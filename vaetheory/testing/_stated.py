@@ -83,11 +83,13 @@ def _bounded(f: Likelihood) -> bool:
     )
 
 
-@LAWS.add("rows", when=_bounded)
+@LAWS.add("rows", "concave", when=_bounded)
 def curvature_bounds(s: Family) -> None:
     """Second derivatives lie between the bounds that are stated for them."""
     try:
         s.instance.require_bounds(s.x.shape[-1])
+        if s.instance.elementwise:
+            s.instance.require_bounds_at(s.x.copy(), np.resize(s.params, s.x.shape))
     except ValueError as error:
         raise Violation(str(error).removeprefix("likelihood: ")) from None
 

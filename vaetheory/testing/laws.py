@@ -175,6 +175,8 @@ class Laws:
 
     def _tried(self, subject: Subject, law: Law) -> Outcome:
         for name in law.rests_on:
+            if not self._laws[name].when(subject.instance):
+                continue
             below = self.outcome(subject, self._laws[name])
             if below.status == "failed":
                 return Outcome(law.name, "skipped", f"it rests on {name}, which fails")
