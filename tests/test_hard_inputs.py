@@ -48,10 +48,14 @@ FAMILIES = {
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-@pytest.mark.parametrize("method", ["log_prob", "score", "information", "greatest_log_prob"])
+@pytest.mark.parametrize(
+    "method", ["log_prob", "score", "observed_information", "greatest_log_prob"]
+)
 def test_data_outside_the_support_are_refused_wherever_they_come_in(name, method):
     likelihood, good, bad = FAMILIES[name]
-    arguments = {"information": ([0.5], np.eye(1)), "greatest_log_prob": ()}.get(method, ([0.5],))
+    arguments = {"observed_information": ([0.5], np.eye(1)), "greatest_log_prob": ()}.get(
+        method, ([0.5],)
+    )
     call = getattr(likelihood, method)
     # Integers and lists are data as good as floats.
     assert np.isfinite(call([good], *arguments)).all(), f"{name}.{method} of {good}"
