@@ -51,6 +51,7 @@ MODULES = {
     "vaetheory.hessian_estimators": "Estimators of a decoder's Hessian",
     "vaetheory.constant_variance": "What constant variances cost",
     "vaetheory.flows": "Flows",
+    "vaetheory.testing": "Laws for families, decoders and flows of your own",
     "vaetheory.jets": "Taylor series of decoders",
     "vaetheory.stability": "Stable steps",
     "vaetheory.training": "Training",

@@ -251,6 +251,12 @@ class Likelihood(ABC):
 read_arguments(Likelihood, _READ_TOO, defined=False)
 
 
+def over_batch(out: Array, x: Array, params: Array) -> Array:
+    """Matrices `(..., d, d)` that do not depend on x, with the leading axes of x and params."""
+    leading = np.broadcast_shapes(x.shape[:-1], params.shape[:-1], out.shape[:-2])
+    return np.broadcast_to(out, (*leading, *out.shape[-2:]))
+
+
 class ExponentialFamily(Likelihood):
     """A likelihood log p = T(x) . phi(params) - A(params) + h(x).
 

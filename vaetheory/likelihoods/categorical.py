@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from scipy.special import logsumexp, softmax
 
 from vaetheory._validation import Array
-from vaetheory.likelihoods.base import ExponentialFamily
+from vaetheory.likelihoods.base import ExponentialFamily, over_batch
 from vaetheory.likelihoods.special import log_weighted_mean
 from vaetheory.likelihoods.supports import Support
 
@@ -86,9 +86,7 @@ class Categorical(ExponentialFamily):
 
     def observed_information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
         x, params = self._pair(x, params)
-        out = self.expected_information(params, jacobian)
-        leading = np.broadcast_shapes(x.shape[:-1], out.shape[:-2])
-        return np.broadcast_to(out, (*leading, *out.shape[-2:]))
+        return over_batch(self.expected_information(params, jacobian), x, params)
 
     def expected_information(self, params: Array, jacobian: Array) -> Array:
         p = self.mean(params)

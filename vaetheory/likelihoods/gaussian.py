@@ -11,7 +11,7 @@ from scipy.linalg import solve_triangular
 from vaetheory._gaussians import LOG_2PI
 from vaetheory._validation import Array, Index, covariances, scales, squarable
 from vaetheory._value_equality import ByValue
-from vaetheory.likelihoods.base import ExponentialFamily
+from vaetheory.likelihoods.base import ExponentialFamily, over_batch
 from vaetheory.likelihoods.supports import Support
 from vaetheory.likelihoods.table import Curvature, Table
 
@@ -140,7 +140,8 @@ class Gaussian(ByValue, ExponentialFamily):
         )
 
     def observed_information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
-        return self.expected_information(self._pair(x, params)[1], jacobian)
+        x, params = self._pair(x, params)
+        return over_batch(self.expected_information(params, jacobian), x, params)
 
     def expected_information(self, params: Array, jacobian: Array) -> Array:
         white = self.whiten(np.swapaxes(jacobian, -1, -2))
