@@ -1,4 +1,4 @@
-"""The certified propositions, a file or a folder a claim; checking does not import FLINT."""
+"""The certified propositions by label; checking them does not import FLINT."""
 
 from vaetheory.certify.propositions.baggins import BOUNDED
 from vaetheory.certify.propositions.base import Certified

@@ -1,4 +1,4 @@
-"""BAGGINS is bounded: 10b."""
+"""10b: BAGGINS is bounded."""
 
 from __future__ import annotations
 

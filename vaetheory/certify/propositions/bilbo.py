@@ -1,4 +1,4 @@
-"""The best variances of the floating prior: 6a."""
+"""6a: the best variances of the floating prior."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The penalty of a constant variance, and Specht's bound: 5a and 5c."""
+"""5a and 5c: the penalty of a constant variance, and Specht's bound of it."""
 
 from __future__ import annotations
 

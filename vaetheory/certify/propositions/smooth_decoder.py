@@ -1,4 +1,4 @@
-"""The bound of the optimal decoder's slope is attained: 2c."""
+"""2c: the bound of the optimal decoder's slope is attained."""
 
 from __future__ import annotations
 

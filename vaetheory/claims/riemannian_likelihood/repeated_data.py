@@ -76,10 +76,10 @@ class Repeated(Likelihood):
 
 def _of_statistics(inner: Likelihood) -> Likelihood:
     """A copy of a family that accepts any numbers as data."""
-    out = copy(inner)
+    twin = copy(inner)
     anywhere = type(type(inner).__name__, (type(inner),), {"support": Support.REAL})
-    object.__setattr__(out, "__class__", anywhere)
-    return out
+    object.__setattr__(twin, "__class__", anywhere)
+    return twin
 
 
 # Log partitions of one observation in its natural parameter, written for autograd.
@@ -131,12 +131,12 @@ def _derivatives(scene: RepeatedScene) -> list[float]:
         params = scene.curve(t)
         return anp.sum(partition(params)) - anp.sum(mean * params)
 
-    out: list[float] = []
+    derivatives: list[float] = []
     function: Callable[[Any], Any] = height
     for _ in range(4):
         function = _summed(grad(function))
-        out.append(float(function(z)))
-    return out
+        derivatives.append(float(function(z)))
+    return derivatives
 
 
 def _summed(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -175,11 +175,11 @@ def measured_precisions(
         best: Posterior = Posterior(z, cov=[[1 / (1 + n * g)]])
         # Two times: each climb squares the deficit.
         for _ in range(2):
-            best = found = stationary_posterior(model, x, start=best, rtol=1e-15)
-        precision = 1 / float(found.cov[0, 0])
+            best = climbed = stationary_posterior(model, x, start=best, rtol=1e-15)
+        precision = 1 / float(climbed.cov[0, 0])
         scaled.append(precision / n)
         # With a relative error e of the precision, e^2 / 4 nats can still be gained.
-        relative = 2 * np.sqrt(float(found.deficit)) + gamma(200) * (1 + np.abs(params).max())
+        relative = 2 * np.sqrt(float(climbed.deficit)) + gamma(200) * (1 + np.abs(params).max())
         errors.append(relative * precision / n)
     return np.array(scaled), np.array(errors) + gamma(100) * g, g
 
