@@ -4,7 +4,7 @@ import autograd.numpy as anp
 import numpy as np
 from autograd.scipy.special import erf
 
-from vaetheory import Encoder, OptimalDecoder, decoders, flows
+from vaetheory import AggregatePosterior, OptimalDecoder, decoders, flows
 from vaetheory.decoders import TanhNetwork
 from vaetheory.likelihoods import (
     Bernoulli,
@@ -105,13 +105,14 @@ DECODERS = {
     "function by reverse mode": (decoders.FunctionDecoder(error_function), 2, 2),
     "optimal": (
         OptimalDecoder(
-            [[0.0, 1.0], [1.0, -1.0], [2.0, 0.0]], Encoder(np.eye(3)[:, :2], [1.0, 0.5])
+            [[0.0, 1.0], [1.0, -1.0], [2.0, 0.0]],
+            AggregatePosterior(np.eye(3)[:, :2], cov=np.diag([1.0, 0.5])),
         ),
         2,
         2,
     ),
     "optimal, variances that differ": (
-        OptimalDecoder([[0.0], [1.0]], Encoder([[-1.0], [1.0]], [[1.0], [0.25]])),
+        OptimalDecoder([[0.0], [1.0]], AggregatePosterior([[-1.0], [1.0]], scale=[[1.0], [0.5]])),
         1,
         1,
     ),

@@ -127,7 +127,7 @@ def test_posteriors_and_bounds_agree_with_sums(name, plain):
     gap = exact.value - bound.value
     assert (gap >= -(exact.error + bound.error)).all(), f"{name}: an ELBO above the evidence: {gap}"
     assert (gap < 0.1).all(), f"{name}: the best Gaussian is {gap} nats off"
-    worse = elbo(model, X, Posterior(fitted.loc + 0.1, fitted.cov))
+    worse = elbo(model, X, Posterior(fitted.loc + 0.1, cov=fitted.cov))
     assert (worse.value < bound.value).all(), f"{name}: a better mean than the stationary one"
     mode = posterior_mode(model, X)
     off = np.abs(mode[:, 0] - z[joint.argmax(axis=-1), 0])
