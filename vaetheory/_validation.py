@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any, TypeAlias, cast
@@ -42,7 +43,13 @@ def _masked(value: object, depth: int = 0) -> int:
 
 
 def _unwrapped(value: Any) -> Any:
-    """What a frame or a series of pandas' nullable numbers holds, which are objects to NumPy."""
+    """What a frame, a series of pandas' nullable numbers, or a tensor of PyTorch's holds."""
+    if (torch := sys.modules.get("torch")) is not None:
+        if isinstance(value, list | tuple) and any(isinstance(v, torch.Tensor) for v in value):
+            return [_unwrapped(v) for v in value]
+        if isinstance(value, torch.Tensor) and not value.is_complex():
+            # On any device, followed by gradients or not, in any precision.
+            return value.detach().double().cpu().numpy()
     if type(value).__module__.partition(".")[0] != "pandas" or not hasattr(value, "dtypes"):
         return value
     kinds = list(value.dtypes) if np.ndim(value) == 2 else [value.dtypes]
@@ -115,6 +122,16 @@ def vectors(name: str, value: ArrayLike, size: int | None) -> Array:
     if array.size == 0:
         raise ValueError(f"{name}: expected at least one vector, got an empty array {array.shape}")
     return array
+
+
+def flattened(name: str, value: ArrayLike, shape: tuple[int, ...] | None) -> ArrayLike:
+    """Return an array `(..., *shape)` as vectors; anything else, and with no shape, as it is."""
+    if shape is None or len(shape) < 2 or _is_traced(value):
+        return value
+    array = _real(name, value, copy=False)
+    if array.shape[array.ndim - len(shape) :] != shape or array.ndim < len(shape):
+        return value
+    return array.reshape(*array.shape[: array.ndim - len(shape)], math.prod(shape))
 
 
 def points(name: str, value: ArrayLike, size: int, *, limit: float = np.inf) -> Array:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 
 from vaetheory import derivatives
 from vaetheory._arguments import read_arguments
 from vaetheory._validation import Array, finite_numbers, require_callable
+from vaetheory.decoders._bridges import bridge_of
 from vaetheory.decoders._outputs import as_output
 
 #: What is read of the arguments before a decoder of any kind sees them.
@@ -30,12 +31,18 @@ class Decoder(ABC):
     callable written with `autograd.numpy` needs no class, see `FunctionDecoder`.
     """
 
+    #: Whether values come from code of the caller's, which is tried before it is believed.
+    of_the_caller: ClassVar[bool] = False
+
+    @property
+    def event_shape(self) -> tuple[int, ...] | None:
+        """Shape of one datum where it is more than a vector `(D,)`; its entries are the outputs."""
+        return None
+
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         # A function of the caller's may have no value far out, and is asked there all the same.
-        ours = cls.__module__.partition(".")[0] == "vaetheory" and "function" not in vars(cls).get(
-            "__annotations__", {}
-        )
+        ours = cls.__module__.partition(".")[0] == "vaetheory" and not cls.of_the_caller
         read_arguments(cls, _READ, defined=ours, reader=finite_numbers)
         # It asks a flow of the caller's for its determinant.
         read_arguments(cls, {"log_volume": ("z",)}, defined=False, reader=finite_numbers)
@@ -77,6 +84,8 @@ class FunctionDecoder(Decoder):
     [[[1.0]]]
     """
 
+    of_the_caller = True
+
     function: derivatives.Function
 
     def __post_init__(self) -> None:
@@ -96,8 +105,13 @@ class FunctionDecoder(Decoder):
 
 
 def as_decoder(decoder: object) -> Decoder:
-    """Return `decoder` as a `Decoder`, wrapping a plain callable in `FunctionDecoder`."""
+    """Return `decoder` as a `Decoder`, wrapping a plain callable in `FunctionDecoder`.
+
+    A module of another framework, or a method of one, is wrapped by the bridge to it.
+    """
     if isinstance(decoder, Decoder):
         return decoder
+    if bridge := bridge_of(decoder):
+        return cast(Decoder, bridge(decoder))
     require_callable("decoder", decoder, "(..., d) -> (..., D) or a vaetheory decoder")
     return FunctionDecoder(cast(derivatives.Function, decoder))

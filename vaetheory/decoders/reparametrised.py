@@ -58,6 +58,11 @@ class Reparametrised(ByValue, Decoder):
         object.__setattr__(self, "inner", as_decoder(inner))
         object.__setattr__(self, "change", Affine(weight, bias))
 
+    @property
+    def event_shape(self) -> tuple[int, ...] | None:
+        """As of the inner decoder."""
+        return self.inner.event_shape
+
     def __call__(self, z: ArrayLike) -> Array:
         return self.inner(self.change(z))
 

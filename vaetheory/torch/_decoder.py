@@ -1,0 +1,212 @@
+"""A PyTorch module as a decoder with derivatives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from vaetheory._validation import Array, short
+from vaetheory.decoders import Decoder
+from vaetheory.torch._calls import Call, Tried, outputs, try_call, undisturbed
+from vaetheory.torch._copies import function_over_modules, private_copy
+
+#: Numbers that the results of one call on the way may be: memory stays below some 200 MB.
+_NUMBERS = 2**23
+#: How many times as much as values the graph of second derivatives holds.
+_GRAPH = 4
+
+
+class TorchDecoder(Decoder):
+    """A `torch.nn.Module` as a decoder: values and derivatives in float64.
+
+    The module is copied; the copy is in float64 and in eval mode. The module itself is neither
+    called nor changed, and what is trained later does not count. The weights of a float32 module
+    are kept to the last digit.
+
+    Parameters
+    ----------
+    module : torch.nn.Module or bound method of one
+        Maps latents `(n, d)` to the likelihood's parameters `(n, ...)`, row by row, as `decoder`
+        or `vae.decode` do.
+    call : callable, optional
+        `call(module, z)` says how to decode where it is not `module(z)`, such as
+        `lambda m, z: m.decode(z)[0]`. It gets the copy, and must use no other module.
+    device : str or torch.device
+        Where the copy is evaluated, the CPU by default, wherever the module is.
+
+    Attributes
+    ----------
+    event_shape : tuple of int or None
+        Shape of the outputs of one latent, known after the first call. `decoder(z)` is
+        `(..., D)`, flattened in this order; data of this shape are read by `LatentModel`.
+
+    Raises
+    ------
+    ValueError
+        If the module cannot be copied, or holds weights that are NaN, of half precision or
+        quantised; at the first call, if it is random, casts to less than float64 within, uses
+        statistics of the batch, or returns something else than one tensor. Each error says what
+        to do.
+
+    Notes
+    -----
+    Derivatives are by reverse mode only (gradients of gradients): nested forward mode is wrong for
+    some layers. Two decoders are equal only if they are the same object.
+
+    Examples
+    --------
+    >>> import torch
+    >>> decoder = TorchDecoder(torch.nn.Linear(1, 3))
+    >>> decoder([[0.0], [1.0]]).shape, decoder.jacobian([[0.0]]).shape
+    ((2, 3), (1, 3, 1))
+    """
+
+    of_the_caller = True
+
+    def __init__(
+        self,
+        module: nn.Module | Callable[..., Any],
+        call: Callable[[Any, torch.Tensor], Any] | None = None,
+        *,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        where = double_device(device)
+        self._settle(calling(module, call, where), where)
+
+    def _settle(self, call: Call, device: torch.device) -> None:
+        self._call, self._device = call, device
+        self._tried: Tried | None = None
+
+    @classmethod
+    def around(cls, call: Call, device: torch.device) -> TorchDecoder:
+        """A decoder around a function of tensors that is the library's own."""
+        made = cls.__new__(cls)
+        made._settle(call, device)
+        return made
+
+    @property
+    def event_shape(self) -> tuple[int, ...] | None:
+        """Shape of the outputs of one latent; None before the first call."""
+        return None if self._tried is None else self._tried.event_shape
+
+    def __call__(self, z: Array) -> Array:
+        return self._mapped(self._rows, z, follow=False)
+
+    def jacobian(self, z: Array) -> Array:
+        return self._mapped(self._first, z, follow=True)
+
+    def hessian(self, z: Array) -> Array:
+        return self._mapped(self._second, z, follow=True)
+
+    def weighted_hessian(self, z: Array, weights: Array) -> Array:
+        return self._mapped(self._weighted, z, weights, follow=True)
+
+    def _mapped(
+        self, function: Callable[..., torch.Tensor], z: Array, *others: Array, follow: bool
+    ) -> Array:
+        """What a function of tensors `(n, ...)` gives for arrays `(..., d)`, a part at a time."""
+        tried = self._try(z.shape[-1])
+        lead = np.broadcast_shapes(z.shape[:-1], *(other.shape[:-1] for other in others))
+        rows = [
+            np.broadcast_to(array, (*lead, array.shape[-1])).reshape(-1, array.shape[-1])
+            for array in (z, *others)
+        ]
+        most = _NUMBERS / (_GRAPH * tried.total if follow else tried.widest)
+        step = max(1, int(most))
+        with undisturbed(self._device, follow=follow, draws=tried.draws, rewritten=tried.rewritten):
+            parts = [
+                function(*(torch.tensor(r[i : i + step], device=self._device) for r in rows))
+                for i in range(0, max(len(rows[0]), 1), step)
+            ]
+            whole = parts[0] if len(parts) == 1 else torch.cat(parts)
+        array = whole.detach().cpu().numpy()
+        return array.reshape(*lead, *array.shape[1:])
+
+    def _try(self, dim: int) -> Tried:
+        if self._tried is None:
+            self._tried = try_call(self._call, dim, self._device)
+        if self._tried.latent_dim != dim:
+            raise ValueError(f"z: expected shape (..., {self._tried.latent_dim}), got (..., {dim})")
+        return self._tried
+
+    def _rows(self, z: torch.Tensor) -> torch.Tensor:
+        out = outputs(self._call(z), len(z))
+        return out.reshape(len(z), math.prod(out.shape[1:]))
+
+    def _pulled_back(self, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """J^T v `(n, d)` as a function of v `(n, D)`, in which it is linear, and v."""
+        out = self._rows(y)
+        v = torch.zeros_like(out, requires_grad=True)
+        return _gradient(out, y, v), v
+
+    def _first(self, z: torch.Tensor) -> torch.Tensor:
+        g, v = self._pulled_back(z.requires_grad_())
+        return torch.stack([_gradient(g[:, j], v) for j in range(z.shape[1])], -1)
+
+    def _second(self, z: torch.Tensor) -> torch.Tensor:
+        # Along each latent once more, and still linear in v: no pass an output.
+        d = z.shape[1]
+        g, v = self._pulled_back(z.requires_grad_())
+        along = [_gradient(g[:, j], z) for j in range(d)]
+        rows = [torch.stack([_gradient(along[j][:, k], v) for k in range(d)], -1) for j in range(d)]
+        return _symmetric(torch.stack(rows, -2))
+
+    def _weighted(self, z: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        y = z.requires_grad_()
+        g = _gradient(self._rows(y), y, weights)
+        return _symmetric(torch.stack([_gradient(g[:, j], y) for j in range(z.shape[1])], -2))
+
+
+def _gradient(
+    out: torch.Tensor, of: torch.Tensor, cotangent: torch.Tensor | None = None
+) -> torch.Tensor:
+    """The gradient of `(out * cotangent).sum()`, zero where nothing depends on `of`."""
+    if not out.requires_grad:
+        return torch.zeros_like(of)
+    weights = torch.ones_like(out) if cotangent is None else cotangent
+    (found,) = torch.autograd.grad(out, of, weights, create_graph=True, allow_unused=True)
+    return torch.zeros_like(of) if found is None else found
+
+
+def _symmetric(matrices: torch.Tensor) -> torch.Tensor:
+    return (matrices + matrices.transpose(-1, -2)) / 2
+
+
+def double_device(device: str | torch.device) -> torch.device:
+    """Return a device, or raise a ValueError if it does not compute in float64 here."""
+    try:
+        where = torch.device(device)
+        torch.zeros(1, dtype=torch.float64, device=where).cpu()
+    except Exception as error:
+        raise ValueError(
+            f"device: expected one that is here and computes in float64, got {device!r}"
+        ) from error
+    return where
+
+
+def calling(module: Any, call: Any, device: torch.device) -> Call:
+    """A copy of a module, with how it decodes."""
+    owner = getattr(module, "__self__", None)
+    if isinstance(owner, nn.Module) and call is None:
+        return getattr(private_copy(owner, device), module.__name__)
+    if not isinstance(module, nn.Module):
+        raise ValueError(
+            "decoder: expected a torch.nn.Module or a method of one, with "
+            f"call=lambda module, z: ... if it decodes in another way, got {short(module)}"
+        )
+    if call is None:
+        return private_copy(module, device)
+    if not callable(call):
+        raise ValueError(f"call: expected a callable (module, z) -> tensor, got {short(call)}")
+    if name := function_over_modules(call):
+        raise ValueError(
+            f"call: expected a function of the module that it is given, which is a copy, got one "
+            f"that uses `{name}`: write call=lambda module, z: module.decode(z)"
+        )
+    twin = private_copy(module, device)
+    return lambda z: call(twin, z)
