@@ -285,6 +285,53 @@ def test_parts_make_the_same_as_the_whole(monkeypatch):
         assert np.allclose(one, other, rtol=1e-12, atol=1e-12), "parts differ"
 
 
+def test_a_network_of_the_library_is_known_and_is_the_same_by_pytorch():
+    torch.manual_seed(0)
+    linear = torch.nn.Linear
+    inner = torch.nn.Sequential(linear(2, 6), torch.nn.Tanh(), torch.nn.Dropout(0.3))
+    module = torch.nn.Sequential(inner, linear(6, 5, bias=False), torch.nn.Tanh(), linear(5, 4))
+    known, unknown = TorchDecoder(module), TorchDecoder(module, call=lambda m, z: m(z))
+    assert known._network is not None, "it was not known"
+    assert unknown._network is None, "both by the same road"
+    weights = np.random.default_rng(1).normal(size=(3, 4))
+    for name, *others in (
+        ("__call__",),
+        ("jacobian",),
+        ("hessian",),
+        ("weighted_hessian", weights),
+    ):
+        off = getattr(known, name)(POINTS, *others) - getattr(unknown, name)(POINTS, *others)
+        assert np.abs(off).max() < 1e-13, f"{name} off by {np.abs(off).max():.2g}"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: m.register_forward_hook(lambda m, args, out: 2 * out),
+        lambda m: m[0].register_forward_pre_hook(lambda m, args: (2 * args[0],)),
+        lambda m: m.append(torch.nn.Tanh()),
+        lambda m: m.insert(0, torch.nn.Tanh()),
+        lambda m: torch.nn.utils.parametrizations.weight_norm(m[0]),
+        lambda m: m.__setitem__(1, torch.nn.SiLU()),
+        lambda m: setattr(m[2], "forward", lambda z: z[:, :4] * 2),
+        lambda m: setattr(
+            m, "__class__", type("Other", (torch.nn.Sequential,), {"forward": double})
+        ),
+    ],
+    ids=["hook", "pre-hook", "last", "first", "parametrised", "SiLU", "forward", "subclass"],
+)
+def test_what_only_looks_like_a_network_is_not_taken_for_one(change):
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Linear(2, 5), torch.nn.Tanh(), torch.nn.Linear(5, 4))
+    change(module)
+    own = module(torch.tensor(POINTS, dtype=torch.float32)).detach().numpy()
+    assert np.allclose(TorchDecoder(module)(POINTS), own, atol=1e-5), "other values"
+
+
+def double(self, z):
+    return 2 * torch.nn.Sequential.forward(self, z)
+
+
 @pytest.mark.parametrize("shape", [(2,), (0, 2), (1, 2), (2, 3, 2)])
 def test_any_number_of_leading_axes(shape):
     decoder = TorchDecoder(made("GELU"))

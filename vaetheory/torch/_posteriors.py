@@ -96,7 +96,8 @@ def _diagonal(name: str, value: Array, loc: Array) -> Array:
         raise ValueError(f"{name}: expected positive numbers, got {value.min():g}")
     with np.errstate(all="ignore"):
         deviations = _DEVIATIONS[name](value)
-    if not (np.isfinite(deviations**2) & (deviations**2 > 0)).all():
+        variances = deviations**2
+    if not (np.isfinite(variances) & (variances > 0)).all():
         raise ValueError(
             f"{name}: expected variances that fit in float64, got {value.min():g}..{value.max():g}"
         )
