@@ -40,6 +40,13 @@ def run(module):
     return module
 
 
+def tied():
+    """Two layers with one weight."""
+    made = nn.Sequential(nn.Linear(2, 2), nn.Sigmoid(), nn.Linear(2, 2))
+    made[2].weight = made[0].weight
+    return made
+
+
 class Positions(nn.Module):
     """Tensors that are kept in lists and as attributes, not registered."""
 
@@ -153,6 +160,8 @@ SMOOTH = {
     ),
     "unregistered": Positions,
     "in place": lambda: Called(lambda m, z: m.lift(z).mul_(2.0).tanh_(), lift=nn.Linear(2, 4)),
+    "latents overwritten": lambda: Called(lambda m, z: m.lift(z.mul_(0.5)), lift=nn.Linear(2, 4)),
+    "tied": tied,
     "complex": lambda: Called(
         lambda m, z: torch.fft.irfft(m.filter * torch.fft.rfft(m.lift(z).tanh())),
         lift=nn.Linear(2, 8),

@@ -12,8 +12,6 @@ import torch
 from torch import distributions
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from vaetheory.torch._copies import brief
 
@@ -24,8 +22,15 @@ Call = Callable[[torch.Tensor], Any]
 _POINTS, _AMID = 64, 31
 #: Share of the greatest output by which a point's outputs may depend on how many are decoded.
 _ROWS = 1e-9
-#: Attention kernels that have no second derivative.
-_KERNELS = ("flash_sdp", "mem_efficient_sdp", "cudnn_sdp")
+#: Attention kernels that have no second derivative: whether each is on, and how it is switched.
+_KERNELS = [
+    (
+        getattr(torch.backends.cuda, f"{name}_enabled"),
+        getattr(torch.backends.cuda, f"enable_{name}"),
+    )
+    for name in ("flash_sdp", "mem_efficient_sdp", "cudnn_sdp")
+    if hasattr(torch.backends.cuda, f"enable_{name}")
+]
 
 
 class RefusedError(ValueError):
@@ -67,8 +72,7 @@ def undisturbed(
         Whether functions without a second derivative are replaced.
     """
     checks = distributions.Distribution._validate_args
-    kernels = [k for k in _KERNELS if hasattr(torch.backends.cuda, f"enable_{k}")]
-    on = [k for k in kernels if getattr(torch.backends.cuda, f"{k}_enabled")()]
+    on = [enable for enabled, enable in _KERNELS if enabled()] if follow else []
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.set_grad_enabled(follow))
@@ -83,13 +87,13 @@ def undisturbed(
         try:
             # Far from all data a scale may underflow: that is for the log density to say.
             distributions.Distribution.set_default_validate_args(False)
-            for kernel in on:
-                getattr(torch.backends.cuda, f"enable_{kernel}")(False)
+            for enable in on:
+                enable(False)
             yield
         finally:
             distributions.Distribution.set_default_validate_args(checks)
-            for kernel in on:
-                getattr(torch.backends.cuda, f"enable_{kernel}")(True)
+            for enable in on:
+                enable(True)
 
 
 class _Rewritten(TorchFunctionMode):
@@ -103,8 +107,11 @@ class _Rewritten(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-class _Watch(TorchDispatchMode):
-    """Looks on while a module computes: what it rounds, and how many numbers it makes."""
+class _Watch(TorchFunctionMode):
+    """Looks on while a module computes: what it rounds, and how many numbers it makes.
+
+    It sees the functions of PyTorch that are called, and not what these call.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -112,23 +119,28 @@ class _Watch(TorchDispatchMode):
         self.widest = self.total = 0
         self.rewritten = False
 
-    def __torch_dispatch__(
+    def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        # What depends on the latents is what is followed.
-        double = any(
-            isinstance(t, torch.Tensor) and t.dtype == torch.float64 and t.requires_grad
-            for t in tree_leaves((args, kwargs or {}))
-        )
-        self.rewritten |= str(func).startswith("aten.hardsigmoid")
+        self.rewritten |= func is functional.hardsigmoid
         out = func(*args, **(kwargs or {}))
-        for made in tree_leaves(out):
-            if isinstance(made, torch.Tensor):
-                self.widest = max(self.widest, made.numel())
-                self.total += made.numel()
-                if double and made.is_floating_point() and made.dtype.itemsize < 8:
-                    self.rounded = str(made.dtype)
+        # What depends on the latents is what is followed.
+        double = any(t.dtype == torch.float64 and t.requires_grad for t in _tensors(args))
+        for made in _tensors(out):
+            self.widest = max(self.widest, made.numel())
+            self.total += made.numel()
+            if double and made.requires_grad and made.dtype.itemsize < 8:
+                self.rounded = str(made.dtype)
         return out
+
+
+def _tensors(value: Any) -> Iterator[torch.Tensor]:
+    """Tensors in nested tuples and lists."""
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, tuple | list):
+        for part in value:
+            yield from _tensors(part)
 
 
 def outputs(raw: object, count: int) -> torch.Tensor:
@@ -193,7 +205,7 @@ def try_call(call: Call, dim: int, device: torch.device) -> Tried:
             )
         try:
             # One amid the others, as a layer that takes them for a sequence may go either way.
-            alone = outputs(call(z[_AMID : _AMID + 1]), 1)
+            alone = outputs(call(z[_AMID : _AMID + 1].clone()), 1)
         except Exception as error:
             raise ValueError(f"{_APART} one alone raised {told(error)}") from error
         size = float(first.detach()[_AMID].nan_to_num().abs().sum())
@@ -218,7 +230,8 @@ _APART = (
 
 def _called(call: Call, z: torch.Tensor) -> torch.Tensor:
     try:
-        raw = call(z)
+        # A copy, as a module may overwrite what it is given.
+        raw = call(z.clone())
     except RefusedError:
         raise
     except Exception as error:

@@ -67,9 +67,10 @@ def private_copy(module: nn.Module, device: torch.device) -> nn.Module:
             f"decoder: expected a module that copy.deepcopy can copy, got {type(error).__name__}: "
             f"{brief(error)}"
         ) from error
-    for _, value in list(everything(twin)):
-        if isinstance(value, nn.Module):
-            _settle(value, device)
+    with torch.no_grad():
+        for _, value in list(everything(twin)):
+            if isinstance(value, nn.Module):
+                _settle(value, device)
     return twin
 
 
@@ -102,7 +103,7 @@ def everything(module: nn.Module) -> Iterator[tuple[str, Any]]:
             held = list(enumerate(value))
         elif isinstance(value, types.MethodType):
             # It is copied together with what it is bound to.
-            left.append((path, value.__self__))
+            left.append((path.rpartition(".")[0], value.__self__))
         elif callable(value):
             yield path, value
         left += [(_joined(path, name), part) for name, part in reversed(held)]
@@ -220,7 +221,9 @@ def _settle(module: nn.Module, device: torch.device) -> None:
         return value
 
     module._apply(convert)
-    module.eval().requires_grad_(False)
+    module.eval()
+    for parameter in module.parameters():
+        parameter.requires_grad_(False)
     for name in _BACKWARD_HOOKS:
         # They say what is done with gradients of training, and not what the values are.
         vars(module).get(name, {}).clear()

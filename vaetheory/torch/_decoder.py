@@ -126,14 +126,20 @@ class TorchDecoder(Decoder):
         ]
         most = _NUMBERS / (_GRAPH * tried.total if follow else tried.widest)
         step = max(1, int(most))
+
+        def part(start: int) -> Array:
+            some = (torch.tensor(row[start : start + step], device=self._device) for row in rows)
+            return function(*some).detach().cpu().numpy()
+
+        count = len(rows[0])
         with undisturbed(self._device, follow=follow, draws=tried.draws, rewritten=tried.rewritten):
-            parts = [
-                function(*(torch.tensor(r[i : i + step], device=self._device) for r in rows))
-                for i in range(0, max(len(rows[0]), 1), step)
-            ]
-            whole = parts[0] if len(parts) == 1 else torch.cat(parts)
-        array = whole.detach().cpu().numpy()
-        return array.reshape(*lead, *array.shape[1:])
+            whole = part(0)
+            if count > step:
+                first, whole = whole, np.empty((count, *whole.shape[1:]))
+                whole[:step] = first
+                for start in range(step, count, step):
+                    whole[start : start + step] = part(start)
+        return whole.reshape(*lead, *whole.shape[1:])
 
     def _try(self, dim: int) -> Tried:
         if self._tried is None:
@@ -143,7 +149,8 @@ class TorchDecoder(Decoder):
         return self._tried
 
     def _rows(self, z: torch.Tensor) -> torch.Tensor:
-        out = outputs(self._call(z), len(z))
+        # A module may overwrite what it is given.
+        out = outputs(self._call(z.clone() if z.requires_grad else z), len(z))
         return out.reshape(len(z), math.prod(out.shape[1:]))
 
     def _pulled_back(self, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -176,8 +183,9 @@ def _gradient(
     """The gradient of `(out * cotangent).sum()`, zero where nothing depends on `of`."""
     if not out.requires_grad:
         return torch.zeros_like(of)
-    weights = torch.ones_like(out) if cotangent is None else cotangent
-    (found,) = torch.autograd.grad(out, of, weights, create_graph=True, allow_unused=True)
+    # Of one number: for a vector with its cotangent PyTorch imports SymPy first.
+    total = out.sum() if cotangent is None else (out * cotangent).sum()
+    (found,) = torch.autograd.grad(total, of, create_graph=True, allow_unused=True)
     return torch.zeros_like(of) if found is None else found
 
 
