@@ -6,6 +6,8 @@ import os
 
 import pytest
 
+FRAMEWORKS = ("torch",)
+
 
 def framework(name):
     """Import a framework, or skip the tests that need it.

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from frameworks import FRAMEWORKS, framework
 
 from vaetheory import CLAIMS
 from vaetheory.report import read_document
@@ -40,6 +41,9 @@ def test_there_are_examples():
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=name)
 def test_examples_run_in_order_and_print_what_is_said(path, capsys):
+    for name in FRAMEWORKS:
+        if any(f"import {name}" in code for code, _ in EXAMPLES[path]):
+            framework(name)
     space = {"__name__": "example"}
     for number, (code, expected) in enumerate(EXAMPLES[path], 1):
         exec(compile(code, f"{path.name}, example {number}", "exec"), space)

@@ -28,6 +28,7 @@ _OWN = frozenset(vars(nn.Module())) - {*_REGISTERED, *_FORWARD_HOOKS}
 
 
 @torch.inference_mode(False)
+@torch.no_grad()
 def private_copy(module: nn.Module, device: torch.device) -> nn.Module:
     """Return a float64 copy in eval mode, without gradients, or say why there can be none.
 
@@ -67,10 +68,9 @@ def private_copy(module: nn.Module, device: torch.device) -> nn.Module:
             f"decoder: expected a module that copy.deepcopy can copy, got {type(error).__name__}: "
             f"{brief(error)}"
         ) from error
-    with torch.no_grad():
-        for _, value in list(everything(twin)):
-            if isinstance(value, nn.Module):
-                _settle(value, device)
+    for _, value in list(everything(twin)):
+        if isinstance(value, nn.Module):
+            _settle(value, device)
     return twin
 
 
@@ -220,10 +220,9 @@ def _settle(module: nn.Module, device: torch.device) -> None:
             return type(value)(converted(held) for held in value)
         return value
 
-    module._apply(convert)
-    module.eval()
     for parameter in module.parameters():
         parameter.requires_grad_(False)
+    module._apply(convert).eval()
     for name in _BACKWARD_HOOKS:
         # They say what is done with gradients of training, and not what the values are.
         vars(module).get(name, {}).clear()
