@@ -78,6 +78,10 @@ READ = {
         lambda m, z: over(td.Bernoulli(probs=m(z).sigmoid())),
         likelihoods.Bernoulli,
     ),
+    "ContinuousBernoulli": (
+        lambda m, z: over(td.ContinuousBernoulli(logits=m(z))),
+        likelihoods.ContinuousBernoulli,
+    ),
     "Poisson": (lambda m, z: over(td.Poisson(m(z).exp())), likelihoods.Poisson),
     "Poisson, softplus": (
         lambda m, z: over(td.Poisson(nn.functional.softplus(m(z)))),

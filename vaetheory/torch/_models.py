@@ -82,6 +82,9 @@ _READINGS: dict[type, _Reading] = {
     distributions.Bernoulli: _Reading(
         lambda q: q.logits, lambda q: {}, lambda f: likelihoods.Bernoulli()
     ),
+    distributions.ContinuousBernoulli: _Reading(
+        lambda q: q.logits, lambda q: {}, lambda f: likelihoods.ContinuousBernoulli()
+    ),
     distributions.Poisson: _Reading(
         lambda q: q.rate.log(), lambda q: {}, lambda f: likelihoods.Poisson()
     ),
@@ -147,9 +150,9 @@ def torch_model(
     ------
     ValueError
         If the module is refused by `TorchDecoder`, or the distribution is not one of Normal,
-        MultivariateNormal, LogNormal, StudentT, Bernoulli, Poisson, Exponential, Gamma,
-        NegativeBinomial, Beta, VonMises and OneHotCategorical, perhaps in `Independent`; if a
-        scale, or what else the likelihood takes as fixed, varies with z.
+        MultivariateNormal, LogNormal, StudentT, Bernoulli, ContinuousBernoulli, Poisson,
+        Exponential, Gamma, NegativeBinomial, Beta, VonMises and OneHotCategorical, perhaps in
+        `Independent`; if a scale, or what else the likelihood takes as fixed, varies with z.
 
     Examples
     --------
