@@ -4,11 +4,11 @@
     python benchmarks/audit_evidence.py --kinds kinked-line --pairs 20000
 
 Every pair of a model and a datum is computed twice: by the engine, and by a trapezoid rule with
-so many nodes that it needs no idea. Decoders with kinks and jumps are integrated between these. On
-the plane brute force is possible for broad posteriors only; the narrow ones are rotations of two
-problems on a line, whose evidences multiply. A pair fails if the true error exceeds the stated one,
-or the tolerance with the status "reached". What is in the log is not computed again: an audit that
-was stopped goes on.
+very many nodes. Decoders with kinks and jumps are integrated between these. On the plane brute
+force is possible only for broad posteriors; the narrow ones are rotations of two problems on a
+line, whose evidences multiply. A pair fails if the true error exceeds the stated one, or exceeds
+the tolerance although the status is "reached". Pairs in the log are not computed again, so a
+stopped audit can be resumed.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from vaetheory import LatentModel, evidence, likelihoods, log_evidence
 
 RTOL = 1e-10
 PER_MODEL = 50
-#: Evaluations a pair: the wildest decoders have thousands of modes a datum.
+#: The most evaluations of a pair; some decoders have thousands of modes a datum.
 MAX_NODES = 2_000_000
-#: What a reference may be off by, relative.
+#: Relative error of a reference.
 REFERENCE = 2e-12
-#: A model, its data, their evidences, and what these may be off by.
+#: Name, model, data, their evidences, and the errors of these.
 Problem = tuple[str, LatentModel, np.ndarray, np.ndarray, np.ndarray | float]
 Kind = Callable[[np.random.Generator], Problem]
 Draw = Callable[[np.random.Generator], Curve]
@@ -85,12 +85,12 @@ def draw_data(rng: np.random.Generator, function: Function, d: int, scale: float
 
 
 def line_evidence(function: Function, data: np.ndarray, scale: float) -> np.ndarray:
-    """Log evidence on the line by brute force: all of it, then ever finer where mass can be."""
+    """Log evidence on the line by brute force, with refinement of intervals that may hold mass."""
     size = data.shape[1]
     constant = -size * np.log(scale) - 0.5 * (size + 1) * np.log(2 * np.pi)
     nodes, spacing = np.linspace(-128.0, 128.0, 2**14 + 1), 2.0**-6
-    # Powers of two, so that no node is rounded. The decoder at the middle and both ends of every
-    # interval.
+    # Powers of two, so that no node is rounded. The decoder is evaluated at the middle and both
+    # ends of every interval.
     params = function((nodes[:, None] + spacing * np.array([0.0, -0.5, 0.5]))[..., None])
     value = np.empty(len(data))
     for i, x in enumerate(data):
@@ -99,7 +99,7 @@ def line_evidence(function: Function, data: np.ndarray, scale: float) -> np.ndar
             away = np.sqrt(((x - f) ** 2).sum(axis=-1)) / scale
             energy = 0.5 * (away**2 + (z[:, None] + h * np.array([0.0, -0.5, 0.5])) ** 2)
             middle = away[:, 0]
-            # Four times what the samples say of the change within an interval and its curvature.
+            # Four times the change within an interval and its curvature, judged from the samples.
             change = 4 * np.abs(f[:, 1:] - f[:, :1]).max(axis=1).sum(axis=-1) / scale
             bend = 4 * np.abs(f[:, 1] + f[:, 2] - 2 * f[:, 0]).sum(axis=-1) / scale
             rise = 4 * np.abs(energy[:, 1:] - energy[:, :1]).max(axis=-1)
@@ -108,12 +108,12 @@ def line_evidence(function: Function, data: np.ndarray, scale: float) -> np.ndar
             least = np.maximum(
                 energy - rise - change**2 - middle * bend - h, 0.5 * (far**2 + out**2)
             )
-            # Only intervals that are surely sixty nats below the best are left out ...
+            # Leave out only intervals that are certainly sixty nats below the maximum ...
             near = least < energy.min() + 60
-            # Far from the datum the decoder's curvature alone makes a posterior narrow.
+            # Far from the datum the decoder's curvature alone can make a posterior narrow.
             if (change**2 + middle * bend)[near].max() < 0.16 and h < 0.05:
                 break
-            # ... and the others cut in eight: the nodes stay equidistant.
+            # ... and split the others in eight, which keeps the nodes equidistant.
             z, h = (z[near][:, None] + h * (np.arange(8) - 3.5) / 8).ravel(), h / 8
             f = function((z[:, None] + h * np.array([0.0, -0.5, 0.5]))[..., None])
         top = energy[near].min()
@@ -122,7 +122,7 @@ def line_evidence(function: Function, data: np.ndarray, scale: float) -> np.ndar
 
 
 def line_evidence_of(model: LatentModel, data: np.ndarray) -> np.ndarray:
-    """Log evidence on the line of any broad posterior: one trapezoid rule."""
+    """Log evidence on the line for broad posteriors, by one trapezoid rule."""
     z = np.linspace(-14.0, 14.0, 60_001)[:, None]
     joint = model.log_joint(data[:, None], z)
     top = joint.max(axis=-1)
@@ -130,7 +130,7 @@ def line_evidence_of(model: LatentModel, data: np.ndarray) -> np.ndarray:
 
 
 def plane_evidence(model: LatentModel, data: np.ndarray, scale: float) -> np.ndarray:
-    """Log evidence on the plane of broad posteriors: lattices, finer until two agree."""
+    """Log evidence on the plane for broad posteriors, by lattices refined until two agree."""
     constant = -model.data_dim * np.log(scale) - (0.5 * model.data_dim + 1) * np.log(2 * np.pi)
     centre = data.mean(axis=0)
     x = (data - centre) / scale
@@ -145,7 +145,7 @@ def plane_evidence(model: LatentModel, data: np.ndarray, scale: float) -> np.nda
         z = np.stack([g.ravel() for g in np.meshgrid(line, line)], axis=-1)
         return z[(z**2).sum(axis=-1) < radius**2]
 
-    # A coarse look says how far out the posteriors reach.
+    # A coarse lattice shows how far out the posteriors reach.
     z = lattice(40.0, 0.2)
     values = joint(z)
     seen = (values > values.max(axis=-1, keepdims=True) - 80).any(axis=0)
@@ -170,7 +170,7 @@ def plane_evidence(model: LatentModel, data: np.ndarray, scale: float) -> np.nda
 def gaussian_evidence(
     curve: Curve, data: np.ndarray, scale: float
 ) -> tuple[np.ndarray, np.ndarray | float]:
-    """Log evidence of a curve with Gaussian noise, and what it may be off by."""
+    """Log evidence of a curve with Gaussian noise, and its error."""
     if curve.kinks is None:
         return line_evidence(curve.function, data, scale), REFERENCE
     model = LatentModel(curve.function, likelihoods.Gaussian(scale=scale), 1)
@@ -188,7 +188,7 @@ def on_a_line(rng: np.random.Generator, draw: Draw = random_curve) -> Problem:
 def _other_family(
     rng: np.random.Generator, curve: Curve, family: likelihoods.Likelihood
 ) -> Problem:
-    """A model with d = 1 whose decoder is a curve that is bounded."""
+    """A model with d = 1 whose decoder is a bounded curve."""
 
     def bounded(z: np.ndarray) -> np.ndarray:
         return 3 * anp.tanh(curve.function(z) / 3)
@@ -226,7 +226,7 @@ def bent(rng: np.random.Generator, draw: Draw = random_curve) -> Problem:
 
 
 def rotated(rng: np.random.Generator, draw: Draw = random_curve) -> Problem:
-    """A model with d = 2 that is two of d = 1 in turned coordinates."""
+    """A model with d = 2 that consists of two models with d = 1 in rotated coordinates."""
     first, second, scale = draw(rng), random_curve(rng), 10 ** rng.uniform(-4, 0.3)
     turn = ortho_group.rvs(2, random_state=rng)
     mix = ortho_group.rvs(first.size + second.size, random_state=rng)
@@ -248,7 +248,7 @@ def rotated(rng: np.random.Generator, draw: Draw = random_curve) -> Problem:
 
 
 def along_an_axis(rng: np.random.Generator, draw: Draw = random_kinked) -> Problem:
-    """A model with d = 2 whose kinks lie along the axes, or nearly."""
+    """A model with d = 2 whose kinks are parallel to the axes, or nearly."""
     first, second, scale = draw(rng), random_curve(rng), 10 ** rng.uniform(-2, 0.3)
     angle = rng.choice([0.0, 10 ** rng.uniform(-6, -2)])
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
@@ -282,7 +282,7 @@ def on_the_plane(rng: np.random.Generator) -> Problem:
 
 
 def kinked(problem: Callable[[np.random.Generator, Draw], Problem]) -> Kind:
-    """The same kind of problem with decoders that have kinks or jumps."""
+    """The same kind of problem for decoders with kinks or jumps."""
     return lambda rng: problem(rng, random_kinked)
 
 
@@ -296,7 +296,7 @@ KINDS: dict[str, dict[Kind, float]] = {
 
 @dataclass(frozen=True)
 class Audit:
-    """What some pairs came to."""
+    """The result for a number of pairs."""
 
     pairs: int = 0
     reached: int = 0
@@ -323,8 +323,8 @@ def audit_model(
     name, model, data, truth, reference = kind(rng)
     result = log_evidence(model, data, rtol=RTOL, max_nodes=max_nodes)
     off = np.abs(result.value - truth)
-    # The brute force, and turning the data, round as well: by a few units of the data's last
-    # digit, at a slope of the whitened residual.
+    # Brute force and the rotation of the data have rounding errors too: a few units in the last
+    # digit of the data times the whitened residual.
     slack = reference + 4e-16 * np.abs(truth)
     if isinstance(model.likelihood, likelihoods.Gaussian):
         white = np.sqrt((data**2).sum(axis=-1)) / model.likelihood.scale
@@ -343,12 +343,12 @@ def audit_model(
 
 
 class Log:
-    """A file with a line a model, and the settings that they were audited with in the first."""
+    """A file with the settings of the audit in the first line and one line for each model."""
 
     def __init__(self, path: Path, settings: dict[str, int | str]) -> None:
         self.path, self.known = path, dict[int, Audit]()
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
-        # A line that was cut off when the audit was stopped is computed again.
+        # An incomplete last line of a stopped audit is computed again.
         whole = [json.loads(line) for line in lines if line.endswith("\n")]
         if not whole:
             path.write_text(json.dumps(settings) + "\n", encoding="utf-8")
@@ -398,9 +398,11 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--max-nodes", type=int, default=MAX_NODES, help="evaluations a pair")
+    parser.add_argument(
+        "--max-nodes", type=int, default=MAX_NODES, help="most evaluations of a pair"
+    )
     parser.add_argument("--kinds", choices=KINDS, default="smooth")
-    parser.add_argument("--log", type=Path, help="file to write to, and to go on from")
+    parser.add_argument("--log", type=Path, help="log file, from which the audit is resumed")
     options = parser.parse_args()
     total, known = Audit(), 0
     steps = audit(

@@ -1,12 +1,12 @@
-"""What a log evidence costs, and how wrong it is, by the engine and by what people use instead.
+"""Cost and error of the log evidence, by the engine and by alternative methods.
 
     OPENBLAS_NUM_THREADS=1 python benchmarks/evidence.py
 
-Tanh networks d-32-D, data drawn from the model. Seconds, of the processor and not of the clock, are
-given as ratios to the engine in the same run. An alternative is stopped after `--limit` seconds,
-SciPy's cubature no sooner than its ratio says enough; what works on one datum at a time is timed on
-a few and counted N times. Writes docs/evidence.csv, docs/evidence-table.md and docs/evidence.png.
-vegas and dynesty take part where they are installed.
+The models are tanh networks d-32-D, with data drawn from the model. CPU seconds are given as ratios
+to those of the engine in the same run. An alternative is stopped after `--limit` seconds, SciPy's
+cubature not before its ratio is conclusive. Methods that take one datum at a time are timed on a
+few data, and the time is scaled to N. The script writes docs/evidence.csv, docs/evidence-table.md
+and docs/evidence.png. vegas and dynesty are included if they are installed.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 
 @dataclass(frozen=True)
 class Case:
-    """A model and how many data."""
+    """A model and the number of its data."""
 
     d: int
     size: int
@@ -83,7 +83,7 @@ class OutOfTime(Exception):
 
 @dataclass
 class Clock:
-    """Stops an integrand after a while."""
+    """A limit of the CPU time of an integrand."""
 
     limit: float
     start: float = 0.0
@@ -92,7 +92,7 @@ class Clock:
         self.start = time.process_time()
 
     def check(self) -> None:
-        """Raise when the time is up."""
+        """Raise `OutOfTime` after the limit."""
         if time.process_time() - self.start > self.limit:
             raise OutOfTime
 
@@ -102,7 +102,7 @@ Answer = tuple[np.ndarray, np.ndarray, int]
 
 
 def peak(model: LatentModel) -> float:
-    """Log of the Gaussian likelihood's constant."""
+    """The logarithm of the constant of the Gaussian likelihood."""
     return model.likelihood.log_peak(model.data_dim)
 
 
@@ -117,10 +117,10 @@ def by_cubature(model: LatentModel, X: np.ndarray, clock: Clock) -> Answer:
         return np.exp(-0.5 * away / scale**2 - 0.5 * (z**2).sum(axis=-1)[:, None])
 
     d = model.latent_dim
-    found = cubature(weight, [-BOX] * d, [BOX] * d, rtol=RTOL, atol=0.0, max_subdivisions=100_000)
+    result = cubature(weight, [-BOX] * d, [BOX] * d, rtol=RTOL, atol=0.0, max_subdivisions=100_000)
     with np.errstate(divide="ignore", invalid="ignore"):
-        value = np.log(found.estimate) + peak(model) - 0.5 * d * np.log(2 * np.pi)
-        error = np.where(found.estimate > 0, found.error / found.estimate, found.error)
+        value = np.log(result.estimate) + peak(model) - 0.5 * d * np.log(2 * np.pi)
+        error = np.where(result.estimate > 0, result.error / result.estimate, result.error)
     return value, error, len(X)
 
 
@@ -139,7 +139,7 @@ def by_nquad(model: LatentModel, X: np.ndarray, clock: Clock) -> Answer:
 
 
 def laplace(model: LatentModel, x: np.ndarray, starts: int = 4) -> tuple[np.ndarray, np.ndarray]:
-    """The mode from a few climbs and a factor of the Laplace covariance."""
+    """The mode, from a few climbs, and a factor of the Laplace covariance."""
     rng, best = np.random.default_rng(0), None
     for k in range(starts):
         start = rng.normal(size=model.latent_dim) * (k > 0)
@@ -148,8 +148,8 @@ def laplace(model: LatentModel, x: np.ndarray, starts: int = 4) -> tuple[np.ndar
             gradient = model.gauss_newton(x[None], z[None])[0][0]
             return -float(model.log_joint(x, z[None])[0]), gradient
 
-        found = minimize(potential, start, jac=True, method="BFGS")
-        best = found if best is None or found.fun < best.fun else best
+        result = minimize(potential, start, jac=True, method="BFGS")
+        best = result if best is None or result.fun < best.fun else best
     _, hessian, safe = model.potential_derivatives(x[None], best.x[None])
     try:
         return best.x, np.linalg.cholesky(np.linalg.inv(hessian[0]))
@@ -158,7 +158,7 @@ def laplace(model: LatentModel, x: np.ndarray, starts: int = 4) -> tuple[np.ndar
 
 
 def few(X: np.ndarray) -> np.ndarray:
-    """Some of the data, for what works on one datum at a time."""
+    """A few of the data, for methods that take one datum at a time."""
     return X[:20]
 
 
@@ -208,8 +208,8 @@ def by_vegas(model: LatentModel, X: np.ndarray, clock: Clock) -> Answer:
 
     integrator = vegas.Integrator([[-BOX, BOX]] * d)
     integrator(weight, nitn=5, neval=20_000)
-    found = integrator(weight, nitn=10, neval=20_000)
-    return np.log([found.mean]) + top, np.array([2 * found.sdev / found.mean]), 1
+    result = integrator(weight, nitn=10, neval=20_000)
+    return np.log([result.mean]) + top, np.array([2 * result.sdev / result.mean]), 1
 
 
 def by_dynesty(model: LatentModel, X: np.ndarray, clock: Clock) -> Answer:
@@ -227,8 +227,8 @@ def by_dynesty(model: LatentModel, X: np.ndarray, clock: Clock) -> Answer:
         log_likelihood, norm.ppf, model.latent_dim, rstate=np.random.default_rng(0)
     )
     sampler.run_nested(print_progress=False)
-    found = sampler.results
-    return np.array([found.logz[-1]]), np.array([2 * found.logzerr[-1]]), 1
+    result = sampler.results
+    return np.array([result.logz[-1]]), np.array([2 * result.logzerr[-1]]), 1
 
 
 ALTERNATIVES: dict[str, Callable[[LatentModel, np.ndarray, Clock], Answer]] = {
@@ -243,7 +243,7 @@ for _name, _route in (("vegas", by_vegas), ("dynesty", by_dynesty)):
 
 
 def bare_seconds(model: LatentModel, X: np.ndarray, pairs: int, decoded: int) -> float:
-    """Time of the decoder for so many latents, and of matrix product and exp for so many pairs."""
+    """Time of the decoder for these latents, and of matrix product and exp for these pairs."""
     z = np.random.default_rng(0).normal(size=(2048, model.latent_dim))
     chunk = X[: min(len(X), 1000)]
 
@@ -262,7 +262,7 @@ def bare_seconds(model: LatentModel, X: np.ndarray, pairs: int, decoded: int) ->
 
 
 class Counting(decoders.Decoder):
-    """A decoder that counts the latents it is given."""
+    """A decoder that counts its latents."""
 
     def __init__(self, inner: decoders.Decoder) -> None:
         self.inner, self.count = inner, 0
@@ -282,24 +282,24 @@ class Counting(decoders.Decoder):
 
 
 def reference(case: Case, model: LatentModel, X: np.ndarray) -> tuple[np.ndarray, str]:
-    """Log evidences of some data by another route than the engine; NaN where there is none."""
+    """Log evidences of some data by a method other than the engine; NaN if there is none."""
     some = X[:50]
     if case.d == 1:
         return line_evidence(model.decode, some, case.scale), "brute force"
     if case.d == 2 and case.scale >= 0.1:
         return plane_evidence(model, some, case.scale), "brute force"
-    found = log_evidence(model, some, method="trapezoid", rtol=1e-12, max_nodes=20_000_000)
-    known = int(found.reached.sum())
+    result = log_evidence(model, some, method="trapezoid", rtol=1e-12, max_nodes=20_000_000)
+    known = int(result.reached.sum())
     if not known:
         return log_evidence(model, some, rtol=1e-13).value, "engine at 1e-13, not independent"
-    return np.where(found.reached, found.value, np.nan), f"trapezoid, {known} data"
+    return np.where(result.reached, result.value, np.nan), f"trapezoid, {known} data"
 
 
 Row = dict[str, str | float]
 
 
 def run(case: Case, limit: float) -> list[Row]:
-    """Every route on one case."""
+    """The results of every method on one case."""
     model, X = case.build()
     truth, source = reference(case, model, X)
     log_evidence(model, X[:1])
@@ -341,7 +341,7 @@ def run(case: Case, limit: float) -> list[Row]:
         error = np.abs(value[:k] - truth[:k])
         wrong = ~(error <= 10 * RTOL) & known[:k]
         error = error[known[:k]]
-        # Silent: it claims to be good, or claims nothing, and is off by much more than it says.
+        # Silently wrong: the error is much greater than the stated one, or none is stated.
         silent = wrong[known[:k]] & ~(error <= 3 * claimed[:k][known[:k]])
         verdict = "right" if not wrong.any() else "silently wrong" if silent.any() else "inaccurate"
         row |= {
@@ -366,7 +366,7 @@ def show(value: str | float | None) -> str:
 
 
 def summary(rows: list[Row]) -> str:
-    """How the engine compares with cubature, and with the fastest route that is right."""
+    """A comparison of the engine with cubature and with faster methods that are right."""
     ratios = []
     for row in rows:
         if row["route"] == "cubature":
@@ -378,9 +378,10 @@ def summary(rows: list[Row]) -> str:
         if row["verdict"] == "right" and float(row["ratio"]) < 1 / 1.2
     ]
     return (
-        f"In the median over {len(ratios)} cases cubature takes {np.median(ratios):.2g} times the "
-        "engine's seconds; one that was stopped counts with what it had taken, a wrong one as "
-        f"endless. Right and faster by more than a fifth: {', '.join(faster) or 'none'}."
+        f"The median over {len(ratios)} cases of the time of cubature is {np.median(ratios):.2g} "
+        "times that of the engine; a stopped run counts with the time until then, and a wrong "
+        "result counts as infinite. Right and faster by more than a fifth: "
+        f"{', '.join(faster) or 'none'}."
     )
 
 
@@ -429,7 +430,7 @@ def write(rows: list[Row]) -> None:
 def main() -> int:
     """Run the benchmark from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--limit", type=float, default=20.0, help="seconds an alternative may take")
+    parser.add_argument("--limit", type=float, default=20.0, help="most seconds of an alternative")
     parser.add_argument("--cases", type=int, nargs="*", help="positions in the list of cases")
     parser.add_argument("--dry", action="store_true", help="print only")
     options = parser.parse_args()

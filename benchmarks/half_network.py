@@ -1,9 +1,9 @@
-"""The experiments of docs/half-network.md, and the results that its figure is drawn from.
+"""The experiments of docs/half-network.md, whose results its figure shows.
 
     .venv/bin/python benchmarks/half_network.py --out half-network --jobs 2
 
-Stopped and started again it goes on where it was. Results are written beside the figure's module,
-`vaetheory/figures/half_network.json`, when everything that was asked for is done.
+A stopped run is resumed by the same command. When all requested experiments are finished, the
+results are written to `vaetheory/figures/half_network.json`, next to the figure's module.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def experiments() -> dict[str, Experiment]:
 
 
 def shortened(value: Any) -> Any:
-    """Six significant digits are more than the intervals are worth."""
+    """Round numbers to six significant digits, which is finer than the intervals."""
     if isinstance(value, float):
         return float(f"{value:.6g}")
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Decoders of the line with kinks and jumps; their evidence by panels that end at every kink."""
+"""Decoders of the line with kinks and jumps, and their evidence by panels that end at kinks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ACTIVATIONS: dict[str, tuple[Function, tuple[float, ...]]] = {
 }
 _KINDS = ("unit", "unit on a curve", "network", "two layers", "sort", "max-pool", "tanh of")
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(20)
-#: Panels reach so far out, and are halved so often at most.
+#: Radius of the panels, their number, and how often a panel is halved at most.
 _RADIUS, _PANELS, _DEEPEST = 45.0, 720, 60
 #: Share of the integral by which a panel and its halves may differ.
 _SHARE = 1e-17
@@ -29,7 +29,7 @@ _SHARE = 1e-17
 
 @dataclass(frozen=True)
 class Curve:
-    """A decoder of the line, `(..., 1) -> (..., D)`, and where it has kinks or jumps."""
+    """A decoder of the line, `(..., 1) -> (..., D)`, and the places of its kinks and jumps."""
 
     name: str
     function: Function
@@ -38,7 +38,7 @@ class Curve:
 
 
 def _zero(function: Callable[[float], float], low: float, high: float) -> float:
-    """Where a function changes its sign, to the last digit."""
+    """The places where a function changes its sign, to the last digit."""
     sign = np.sign(function(low))
     while low < (middle := 0.5 * (low + high)) < high:
         low, high = (middle, high) if np.sign(function(middle)) == sign else (low, middle)
@@ -48,9 +48,9 @@ def _zero(function: Callable[[float], float], low: float, high: float) -> float:
 def _second_kinks(
     inner: Callable[[np.ndarray], np.ndarray], first: np.ndarray, places: tuple[float, ...]
 ) -> np.ndarray:
-    """Where the outputs of a layer, itself kinked at `first`, cross the kinks of the next."""
+    """Where the outputs of a layer, which has kinks at `first`, cross the kinks of the next."""
     edges = np.unique(np.concatenate([np.linspace(-_RADIUS, _RADIUS, 20_001), first]))
-    # A little inside each interval, as there may be jumps at its ends.
+    # Slightly inside each interval because there may be jumps at its ends.
     margin = 1e-13 * (1 + np.abs(edges))
     low, high = edges[:-1] + margin[:-1], edges[1:] - margin[1:]
     at_low, at_high = inner(low[:, None]), inner(high[:, None])
@@ -63,7 +63,7 @@ def _second_kinks(
 
 
 def _sorted(u: np.ndarray) -> np.ndarray:
-    """Entries in order, by minima and maxima alone: autograd has no derivative of a sort."""
+    """Sort by minima and maxima because autograd has no derivative of a sort."""
     columns = [u[..., i] for i in range(u.shape[-1])]
     for number in range(len(columns)):
         for i in range(number % 2, len(columns) - 1, 2):
@@ -73,14 +73,14 @@ def _sorted(u: np.ndarray) -> np.ndarray:
 
 
 def random_kinked(rng: np.random.Generator, kind: str | None = None) -> Curve:
-    """Draw a decoder with one kink or many, weak or strong."""
+    """Draw a decoder with one or more kinks, weak or strong."""
     kind = str(rng.choice(_KINDS)) if kind is None else kind
     name = str(rng.choice(list(ACTIVATIONS)))
     act, places = ACTIVATIONS[name]
     size = int(rng.integers(1, 5))
     bias = rng.normal(size=size)
     if kind.startswith("unit"):
-        # One kink in seven lies at the border of a cell.
+        # One kink in seven is at the border of a cell.
         t = rng.integers(-48, 49) / 16 if rng.random() < 0.15 else 1.5 * rng.normal()
         sign, kinks = rng.choice([-1.0, 1.0]), np.array(places)
         weight = rng.normal(size=size) * 10 ** rng.uniform(-1 if kind == "unit" else -4, 1)
@@ -154,7 +154,7 @@ def panel_evidence(
             after = halves.sum(axis=0)
             both = values.reshape(2, len(low), -1) - top
             most, least = both.max(axis=(0, 2)), both.min(axis=(0, 2))
-            # What is far below, and moves much, may hide something.
+            # A panel far below the maximum may hide a peak if it varies much.
             seen = (most - least < 30) | (3 * most - 2 * least < -50)
             done = (np.abs(after - before) <= _SHARE * (total + after.sum())) & seen
             done |= (middle <= low) | (middle >= high) | (depth == _DEEPEST - 1)

@@ -1,13 +1,13 @@
-"""Formulas of the library changed one at a time, and whether `verify` refutes the change.
+"""Mutation tests: change one formula of the library at a time and see whether `verify` refutes it.
 
     python benchmarks/mutants.py --jobs 2
     python benchmarks/mutants.py --only "elbo" --everything
 
-The list is `mutants.json`; each old text stands once in its file, which a test of the suite
-demands, so who changes such a line changes it there as well. Each mutant is put into a copy of the
-package, never into the package itself, and the propositions that should care are run on it with the
-instances of the quick profile. It is killed when one of them is refuted. Controls are left out:
-they say something of the check, not of the library.
+The list is `mutants.json`. A test requires that each old text occurs exactly once in its file, so a
+change of such a line must be made in the list as well. Each mutant is put into a copy of the
+package, never into the package itself, and the propositions that depend on the formula are run on
+it with the instances of the quick profile. A mutant is killed when one of them is refuted. Controls
+are left out because they test the check, not the library.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "vaetheory"
 LIST = Path(__file__).with_name("mutants.json")
-#: Seconds that one mutant may take; one that loops for ever is killed by that as well.
+#: The most seconds of one mutant, which also stops a mutant that loops forever.
 _PATIENCE = 1200
 
 _CHILD = """
@@ -49,7 +49,7 @@ for claim in CLAIMS:
 
 @dataclass(frozen=True)
 class Mutant:
-    """A formula with one thing changed.
+    """A formula with one change.
 
     Attributes
     ----------
@@ -81,7 +81,7 @@ def read() -> list[Mutant]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a mutant: who refuted it, who could not decide, and the CPU seconds."""
+    """The result of a mutant: propositions that refuted it, undecided ones, and CPU seconds."""
 
     mutant: Mutant
     refuted: tuple[str, ...]
@@ -91,7 +91,7 @@ class Outcome:
 
     @property
     def killed(self) -> bool:
-        """Whether a proposition was refuted; that the program ends is not enough."""
+        """Whether a proposition was refuted; a crash of the program is not enough."""
         return bool(self.refuted)
 
 
@@ -109,7 +109,7 @@ def mutated(mutant: Mutant, folder: Path) -> Path:
 
 
 def run(mutant: Mutant, *, labels: Sequence[str] | None = None, stop: bool = True) -> Outcome:
-    """Run the propositions that should refute a mutant, or others: of no labels all.
+    """Run the propositions that should refute a mutant, or those of `labels` (all if empty).
 
     Parameters
     ----------
@@ -125,21 +125,21 @@ def run(mutant: Mutant, *, labels: Sequence[str] | None = None, stop: bool = Tru
     with tempfile.TemporaryDirectory() as folder:
         mutated(mutant, Path(folder))
         threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")
-        told, failure = "", ""
+        output, failure = "", ""
         try:
             done = subprocess.run(
                 [sys.executable, "-c", _CHILD, json.dumps([chosen, stop])],
                 cwd=folder, env={**os.environ, **threads, "PYTHONPATH": folder},
                 capture_output=True, text=True, timeout=_PATIENCE, check=False,
             )  # fmt: skip
-            told = done.stdout
+            output = done.stdout
             if done.returncode:
                 failure = (done.stderr.strip().splitlines() or ["it ended"])[-1]
         except subprocess.TimeoutExpired as late:
-            told = (late.stdout or b"").decode()
+            output = (late.stdout or b"").decode()
             failure = f"no answer in {_PATIENCE} seconds"
-    rows = [json.loads(line) for line in told.splitlines() if line.startswith("[")]
-    # Without controls what passes is not confirmed either, but its message says so.
+    rows = [json.loads(line) for line in output.splitlines() if line.startswith("[")]
+    # Without controls a proposition that passes is not confirmed, but its message says so.
     undecided = [r for r in rows if r[1] == "inconclusive" and "no controls" not in r[2]]
     refuted = tuple(row[0] for row in rows if row[1] == "refuted")
     labels_of = tuple(row[0] for row in undecided)
@@ -147,28 +147,28 @@ def run(mutant: Mutant, *, labels: Sequence[str] | None = None, stop: bool = Tru
 
 
 def table(outcomes: Iterator[Outcome]) -> Iterator[str]:
-    """Lines that say of each mutant what became of it."""
-    for found in outcomes:
-        if found.killed:
-            told = f"killed by {', '.join(found.refuted)}"
-        elif found.mutant.survives:
-            told = f"survives: {found.mutant.survives}"
+    """A line for each mutant with its result."""
+    for outcome in outcomes:
+        if outcome.killed:
+            result = f"killed by {', '.join(outcome.refuted)}"
+        elif outcome.mutant.survives:
+            result = f"survives: {outcome.mutant.survives}"
         else:
-            told = "SURVIVED " + (found.failure or ", ".join(found.mutant.refuted_by))
-        if found.undecided:
-            told += f" (no verdict: {', '.join(found.undecided)})"
-        yield f"{found.seconds:7.1f} s  {found.mutant.name:58s} {told}"
+            result = "SURVIVED " + (outcome.failure or ", ".join(outcome.mutant.refuted_by))
+        if outcome.undecided:
+            result += f" (no verdict: {', '.join(outcome.undecided)})"
+        yield f"{outcome.seconds:7.1f} s  {outcome.mutant.name:58s} {result}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run mutants; the exit status is the number of those that survived and should not."""
+    """Run mutants; the exit status is the number of unexpected survivors."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", default="", help="part of the names of mutants, or of their file")
+    parser.add_argument("--only", default="", help="part of the name or file of mutants")
     parser.add_argument(
         "--labels", nargs="+", help="propositions to run instead of the mutant's own"
     )
     parser.add_argument("--everything", action="store_true", help="run all propositions to the end")
-    parser.add_argument("--jobs", type=int, default=1, help="mutants at a time")
+    parser.add_argument("--jobs", type=int, default=1, help="number of mutants at a time")
     options = parser.parse_args(arguments)
     chosen = [m for m in read() if options.only in f"{m.name} {m.file}"]
     labels = [] if options.everything else options.labels

@@ -1,18 +1,19 @@
 """Configuration of the documentation: `sphinx-build -W docs docs/_build/html`."""
 
 import sys
-from importlib import metadata
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-import generate  # what the registry knows becomes pages before Sphinx looks for them
+import generate  # writes pages from the registry before Sphinx looks for them
+
+from vaetheory import __version__
 
 generate.write_all(Path(__file__).parent)
 
 project = "vaetheory"
 author = "The vaetheory developers"
 project_copyright = author
-release = version = metadata.version("vaetheory")
+release = version = __version__
 
 extensions = [
     "sphinx.ext.autodoc",
@@ -31,19 +32,19 @@ templates_path = ["_templates"]
 default_role = "code"  # single backticks in docstrings
 autosummary_generate = True
 autodoc_mock_imports = generate.missing_frameworks()
-autodoc_typehints = "none"  # the docstrings say the types, with shapes
+autodoc_typehints = "none"  # the docstrings state types and shapes
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 
-# MathML needs no network and no scripts; a bundled KaTeX would weigh more than all pages together.
+# MathML needs no network and no scripts; a bundled KaTeX would be larger than all pages together.
 html_math_renderer = "mathml"
 html_theme = "pydata_sphinx_theme"
 html_title = "vaetheory"
 html_static_path = ["_static"]
 html_css_files = ["vaetheory.css"]
 _PAGES = [page.stem for page in Path(__file__).parent.glob("*.md")]
-# Pages that have no others below them need no menu beside them.
+# Pages without subpages need no side menu.
 html_sidebars = {page: [] for page in _PAGES}
 html_show_sourcelink = False
 html_copy_source = False
@@ -51,7 +52,7 @@ html_theme_options = {
     "navbar_align": "left",
     "header_links_before_dropdown": 7,
     "show_prev_next": False,
-    # A claim's page begins with a table of its propositions, and its figure needs the room.
+    # The page of a claim begins with a table of propositions, and its figure needs the width.
     "secondary_sidebar_items": {page: ["page-toc"] for page in [*_PAGES, "api/*"]},
     "footer_start": ["copyright"],
     "footer_end": [],

@@ -1,4 +1,4 @@
-"""A Sphinx extension: formulas as MathML, made when the pages are built."""
+"""A Sphinx extension that renders formulas as MathML when the pages are built."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
 
 def _markup(node: nodes.math | nodes.math_block, *, display: bool) -> str:
-    """The formula, with a warning where a reader would see commands."""
+    """The formula as MathML, with a warning if a command is not translated."""
     tex = node.astext()
     unknown = untranslated(tex)
     if parsed(tex) is None or unknown:
@@ -31,10 +31,10 @@ def _markup(node: nodes.math | nodes.math_block, *, display: bool) -> str:
 
 
 def _inline(self: Any, node: nodes.math) -> None:
-    told = _markup(node, display=False)
-    # One that may be wider than a narrow screen is a box that scrolls by itself.
-    kind = 'class="math long" tabindex="0"' if is_long(told) else 'class="math"'
-    self.body.append(f"<span {kind}>{told}</span>")
+    markup = _markup(node, display=False)
+    # A formula that may be wider than a narrow screen is a box that scrolls.
+    kind = 'class="math long" tabindex="0"' if is_long(markup) else 'class="math"'
+    self.body.append(f"<span {kind}>{markup}</span>")
     raise nodes.SkipNode
 
 

@@ -1,6 +1,6 @@
-"""Pages made from the registry: one a claim, what rests on what, and every public name.
+"""Generation of pages from the registry: a page for each claim, an index, and the reference.
 
-`conf.py` calls `write_all`; nothing that is written here is kept under version control.
+`conf.py` calls `write_all`; the generated pages are not under version control.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 
 from vaetheory import CLAIMS
-from vaetheory._numbers_as_text import apart, margin
+from vaetheory._numbers_as_text import distinct_texts, margin
 from vaetheory.checking.claim import Claim, Proposition
 from vaetheory.figures import registry
 from vaetheory.report import read_document
@@ -26,33 +26,31 @@ from vaetheory.report._markup import anchor
 from vaetheory.report._notation import unicode
 from vaetheory.report.mathematics import lines
 
-#: What each kind of proposition says, for a reader who meets it for the first time.
+#: An explanation of each kind of proposition, for readers who do not know it.
 KINDS = {
-    "identity": "an identity: both sides are computed by routes of their own and agree up to the "
+    "identity": "an identity: its two sides are computed by different methods and agree up to the "
     "computed error",
-    "inequality": "an inequality: no instance may miss it by more than the computed error",
-    "rate": "a rate: exponent and coefficient are extrapolated from a ladder of scales, each with "
+    "inequality": "an inequality: no instance may violate it by more than the computed error",
+    "rate": "a rate: its exponent and coefficient are extrapolated from several scales, each with "
     "an interval",
     "statistical": "a statement about samples, at a stated level that is corrected for the number "
     "of tests",
-    "counterexample": "a counterexample: here the literal reading of the claim fails, by this much",
+    "counterexample": "a counterexample: it measures how much the literal reading of the claim "
+    "fails",
 }
 
-#: Modules of the reference, with what they are for; the rest is private.
+#: Modules of the reference and their titles; all others are private.
 MODULES = {
     "vaetheory": "Models, evidences, bounds and verification",
     "vaetheory.likelihoods": "Likelihoods",
     "vaetheory.decoders": "Decoders",
     "vaetheory.geometry": "Geometry",
-    "vaetheory.bounds.gaussian_elbo": "The ELBO",
-    "vaetheory.encoders": "Encoders and posteriors",
+    "vaetheory.encoders": "Gaussian posteriors",
     "vaetheory.evidence": "Exact log evidence",
-    "vaetheory._quadrature": "Results of quadrature",
-    "vaetheory.bounds.stationary": "Stationary posteriors",
+    "vaetheory.bounds": "Bounds: the ELBO, stationary posteriors, BILBO and BAGGINS",
     "vaetheory.optimal_decoder": "The optimal decoder",
     "vaetheory.hessian_estimators": "Estimators of a decoder's Hessian",
     "vaetheory.constant_variance": "What constant variances cost",
-    "vaetheory.bounds": "Objectives",
     "vaetheory.torch": "PyTorch",
     "vaetheory.flows": "Flows",
     "vaetheory.jets": "Taylor series of decoders",
@@ -62,10 +60,19 @@ MODULES = {
     "vaetheory.derivatives": "Derivatives",
     "vaetheory.differences": "Differences of log densities",
     "vaetheory.rounding": "Bounds of rounding",
-    "vaetheory.checking.claim": "What a claim is",
+    "vaetheory.concentration": "How far the mean of a sample may be off",
+    "vaetheory.checking": "What a claim is",
     "vaetheory.checking.runner": "Running claims",
     "vaetheory.checking.strategies": "Strategies that draw instances",
     "vaetheory.checking.rates": "Checks of rates",
+    "vaetheory.checking.lattice": "Integrals by lattices",
+    "vaetheory.checking.scenes": "Models that instances draw",
+    "vaetheory.checking.linear_models": "Linear models that instances draw",
+    "vaetheory.checking.varying_metric": "Decoders whose metric varies",
+    "vaetheory.checking.batches": "Batches encoded with shared deviations",
+    "vaetheory.checking.decomposition": "The log evidence as ELBO plus divergence",
+    "vaetheory.checking.digits": "Images of digits",
+    "vaetheory.checking.digit_models": "Models fitted to the digits",
     "vaetheory.report": "Reports",
     "vaetheory.report.text": "Reports as text",
     "vaetheory.report.junit": "Reports as JUnit's XML",
@@ -76,39 +83,40 @@ MODULES = {
 
 
 def write_all(docs: Path) -> None:
-    """Write the generated pages into `docs`, replacing what an earlier build left."""
+    """Write the generated pages into `docs`, replacing those of an earlier build."""
     for folder in ("claims", "api"):
         shutil.rmtree(docs / folder, ignore_errors=True)
         (docs / folder).mkdir()
     document = read_document(docs / "results.json")
-    found = {entry.label: entry for entry in entries(document)}
-    told = (
+    results = {entry.label: entry for entry in entries(document)}
+    settings = (
         f"profile {document['profile']}, seed {document['seed']}, "
         f"vaetheory {document['environment']['vaetheory']}, "
         f"NumPy {document['environment']['numpy']}, Python {document['environment']['python']}"
     )
     for claim in CLAIMS:
-        page = claim_page(claim, found, told, docs)
+        page = claim_page(claim, results, settings, docs)
         (docs / "claims" / f"{claim.label}.md").write_text(page, encoding="utf-8")
     for name in ("overview", *(claim.label for claim in CLAIMS)):
         for path in (docs.parent / "figures").glob(f"{name}.*"):
             shutil.copy(path, docs / "claims")
-    (docs / "claims" / "index.md").write_text(index_page(found, told, docs), encoding="utf-8")
+    index = index_page(results, settings, docs)
+    (docs / "claims" / "index.md").write_text(index, encoding="utf-8")
     (docs / "api" / "index.md").write_text(reference_page(), encoding="utf-8")
 
 
 def plain(text: str) -> str:
-    """Words of the registry: notation in Unicode, what Markdown would read as markup escaped."""
+    """A text of the registry with Unicode notation and with Markdown's characters escaped."""
     return re.sub(r"([\\`*_{}\[\]<>()#+!|$~^])", r"\\\1", unicode(text))
 
 
 def links(labels: Sequence[str]) -> str:
     """Links to propositions."""
-    return ", ".join(f"[{label}](#{anchor(label)})" for label in labels) or "nothing else"
+    return ", ".join(f"[{label}](#{anchor(label)})" for label in labels) or "no other proposition"
 
 
 def sections(path: Path) -> dict[str, str]:
-    """What stands under each `## heading` of a Markdown file, by heading."""
+    """The text under each `## heading` of a Markdown file, by heading."""
     if not path.is_file():
         return {}
     parts = re.split(r"^## (.+)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
@@ -119,7 +127,7 @@ def sections(path: Path) -> dict[str, str]:
 
 
 def preface(docs: Path, claim: Claim) -> str:
-    """What a claim's derivations say before the first proposition: notation, what is at stake."""
+    """The text before the first proposition in a claim's derivations, such as notation."""
     path = docs / "derivations" / f"{claim.label}.md"
     if not path.is_file():
         return ""
@@ -128,28 +136,28 @@ def preface(docs: Path, claim: Claim) -> str:
 
 
 def derivations(docs: Path, claim: Claim) -> dict[str, str]:
-    """The derivation of each proposition of a claim that has one, by label."""
-    found = sections(docs / "derivations" / f"{claim.label}.md")
-    return {heading.split(":")[0].split()[0]: body for heading, body in found.items()}
+    """The derivations of a claim's propositions, by label."""
+    written = sections(docs / "derivations" / f"{claim.label}.md")
+    return {heading.split(":")[0].split()[0]: body for heading, body in written.items()}
 
 
 def corrections(docs: Path, claim: Claim) -> dict[str, str]:
-    """The sections of `corrections.md` that speak of a claim, by heading."""
-    wanted = claim.number
+    """The sections of `corrections.md` about a claim, by heading."""
+    own = claim.number
     return {
         heading: body
         for heading, body in sections(docs / "corrections.md").items()
-        if wanted in [int(n) for n in re.findall(r"\b(\d+)[a-z]", heading.split(":")[0])]
+        if own in [int(n) for n in re.findall(r"\b(\d+)[a-z]", heading.split(":")[0])]
     }
 
 
 def nested(text: str) -> str:
-    """Markdown with its headings below those of the page that takes it in."""
+    """Markdown with its headings at a lower level, for inclusion in a page."""
     return re.sub(r"^(#{3,4}) ", r"##\1 ", text, flags=re.MULTILINE)
 
 
 def nodes(claim: Claim | None = None) -> list[Node]:
-    """Propositions for a graph: all, or those of a claim, what they use and what uses them."""
+    """Nodes of a graph: all propositions, or those of a claim, those they use, and their users."""
     everything = [(c, p) for c in CLAIMS for p in c.propositions]
     chosen = everything
     if claim is not None:
@@ -170,7 +178,7 @@ def nodes(claim: Claim | None = None) -> list[Node]:
 
 
 def graph(claim: Claim | None, title: str) -> str:
-    """The graph of what rests on what, as HTML within Markdown."""
+    """The graph of dependencies, as HTML in Markdown."""
     svg = dependency_graph(nodes(claim), title=title)
     return (
         f'<div class="graph" tabindex="0" role="region" aria-label="{title}">{svg}</div>'.replace(
@@ -179,66 +187,65 @@ def graph(claim: Claim | None, title: str) -> str:
     )
 
 
-def claim_page(claim: Claim, found: dict[str, Entry], told: str, docs: Path) -> str:
+def claim_page(claim: Claim, results: dict[str, Entry], settings: str, docs: Path) -> str:
     """The page of a claim."""
     written, fails = derivations(docs, claim), corrections(docs, claim)
     against = [p for p in claim.propositions if p.kind == "counterexample"]
     rows = ["| label | what is claimed | last result |", "| --- | --- | --- |"]
     for p in claim.propositions:
-        entry = found.get(p.label)
-        # A sign and its word are held together by spaces that do not break.
+        entry = results.get(p.label)
+        # No-break spaces keep a sign and its word together.
         verdict = f"{'✓' if entry.confirmed else '✗'} {entry.verdict}" if entry else "not run yet"
         rows.append(
             f"| [{p.label}](#{anchor(p.label)}) | {plain(p.title)} *({p.kind})* "
             f"| {verdict.replace(' ', '&nbsp;') if entry else verdict} |"
         )
-    out = [
+    parts = [
         f"# {claim.number}. {plain(claim.title)}",
         f"`{claim.label}` · source: {plain(claim.source)} ([what that means](../sources.md))",
         "\n".join(rows),
     ]
-    out.append(certainty(claim, found, told))
-    out.append("[Where it fails](#where-it-fails): what is not true without the hypotheses.")
+    parts.append(certainty(claim, results, settings))
+    parts.append("[Where it fails](#where-it-fails): what is false without the hypotheses.")
     if claim.label in registry.FIGURES:
-        out.append(figure(claim.label, docs))
-    out.append(nested(preface(docs, claim)))
-    out.append("## What rests on what")
-    out.append(graph(claim, f"What claim {claim.number} rests on, and what rests on it"))
-    out.append(
-        "An arrow leads from a proposition to one that builds on it; those of other claims are "
-        "dashed. [All claims in one picture](index.md)."
+        parts.append(figure(claim.label, docs))
+    parts.append(nested(preface(docs, claim)))
+    parts.append("## Dependencies")
+    parts.append(graph(claim, f"Dependencies of claim {claim.number}"))
+    parts.append(
+        "An arrow leads from a proposition to one that builds on it; propositions of other claims "
+        "are dashed. [All claims in one picture](index.md)."
     )
     for p in claim.propositions:
-        out.append(proposition_section(claim, p, found.get(p.label), written.get(p.label)))
-    out.append("## Where it fails")
+        parts.append(proposition_section(claim, p, results.get(p.label), written.get(p.label)))
+    parts.append("## Where it fails")
     if not against and not fails:
-        out.append(
-            "No counterexample is kept for this claim. Outside the hypotheses that each "
-            "proposition names nothing is claimed; its wrong versions show which of its terms are "
-            "needed."
+        parts.append(
+            "This claim has no counterexample. A proposition claims nothing outside its "
+            "hypotheses; its wrong versions show which of its terms are necessary."
         )
     for p in against:
-        out.append(f"- {links([p.label])}: {plain(p.title)}.")
+        parts.append(f"- {links([p.label])}: {plain(p.title)}.")
     for heading, body in fails.items():
-        out += [f"### {heading}", nested(body)]
-    return "\n\n".join(out) + "\n"
+        parts += [f"### {heading}", nested(body)]
+    return "\n\n".join(parts) + "\n"
 
 
-def certainty(claim: Claim, found: dict[str, Entry], told: str) -> str:
-    """How sure we are of a claim, at a glance, and of what kind the certainty is."""
-    here = [found[p.label] for p in claim.propositions if p.label in found]
+def certainty(claim: Claim, results: dict[str, Entry], settings: str) -> str:
+    """How sure we are of a claim, and of what kind the evidence is."""
+    here = [results[p.label] for p in claim.propositions if p.label in results]
     return (
         f"{sum(e.confirmed for e in here)} of {len(claim.propositions)} propositions are confirmed "
         f"and {sum(e.refuted for e in here)} of {sum(len(p.controls) for p in claim.propositions)} "
-        f"wrong versions refuted on {sum(e.instances for e in here)} instances ({told}). That is "
-        "evidence in floating point with [computed errors](../numerics.md); proofs are the "
+        f"wrong versions refuted on {sum(e.instances for e in here)} instances ({settings}). This "
+        "is evidence in floating point with [computed errors](../numerics.md). The proofs are the "
         "derivations under *Why*, and [some instances are certified](../certificates.md). "
-        f"`vaetheory verify {claim.label}` runs it anew."
+        f"`vaetheory verify {claim.label}` repeats the run."
     )
 
 
 def figure(name: str, docs: Path) -> str:
-    """A figure with its caption and its numbers, or an honest sentence where it is not drawn."""
+    """A figure with its caption and its numbers, or a sentence that says that it is missing."""
     if not (docs.parent / "figures" / f"{name}.png").is_file():
         return f"*The figure is not drawn yet: `vaetheory figures {name}`.*"
     text = registry.caption(name)
@@ -251,64 +258,67 @@ def figure(name: str, docs: Path) -> str:
 def proposition_section(
     claim: Claim, p: Proposition, entry: Entry | None, derivation: str | None
 ) -> str:
-    """What is claimed, when, how sure we are, and why it holds."""
-    out = [
+    """The statement of a proposition, its hypotheses, the last result and the derivation."""
+    parts = [
         f"({anchor(p.label)})=\n## {p.label}: {plain(p.title)}",
         *[f"```{{math}}\n{tex}\n```" for tex in lines(p.statement)],
         "**It holds if**",
         "\n".join(f"- {plain(name)}: ${tex}$" for name, tex in p.hypotheses),
     ]
     users = [q.label for c in CLAIMS for q in c.propositions if p.label in q.uses]
-    out.append(
-        f"This is {KINDS[p.kind]}. It rests on {links(p.uses)}; "
-        f"on it {'rest' if len(users) > 1 else 'rests'} {links(users)}."
-    )
-    out.append("**How sure we are**")
-    out.append(sureness(p, entry))
-    out.append("**Why**")
-    out.append(
+    used_by = f"{links(users)} {'use' if len(users) > 1 else 'uses'} it" if users else (
+        "no other proposition uses it"
+    )  # fmt: skip
+    parts.append(f"This is {KINDS[p.kind]}. It uses {links(p.uses)}; {used_by}.")
+    parts.append("**How sure we are**")
+    parts.append(sureness(p, entry))
+    parts.append("**Why**")
+    parts.append(
         nested(derivation)
         if derivation
-        else f"*The derivation of {p.label} is not written down here yet; what is checked is the "
-        f"statement above, by `vaetheory verify {p.label}`.*"
+        else f"*The derivation of {p.label} is not written yet; "
+        f"`vaetheory verify {p.label}` checks the statement above.*"
     )
-    return "\n\n".join(out)
+    return "\n\n".join(parts)
 
 
 def sureness(p: Proposition, entry: Entry | None) -> str:
-    """The last result, and what became of the wrong versions."""
+    """The last result of a proposition and of its wrong versions."""
     if entry is None:
         names = "; ".join(plain(c.name) for c in p.controls)
         return f"Not in the last results. Wrong versions that must be refuted: {names}."
     allowed = " + ".join(f"{name.replace('_', ' ')} {v:.1e}" for name, v in entry.terms.items())
     if not allowed and not entry.bound:
         allowed = "what is compared is exact"
-    residual, bound = apart(entry.residual, entry.bound, digits=2)
-    out = [
+    residual, bound = distinct_texts(entry.residual, entry.bound, digits=2)
+    parts = [
         f"**{entry.verdict}** on {entry.instances} instances. On the worst of them the residual "
-        f"was {residual}, where the computed errors allow {bound} ({plain(allowed)}): a margin of "
-        f"{margin(entry.margin)}, refuted above 1. The check is sharp enough to decide: "
-        f"{resolution(p.resolution)}."
+        f"was {residual}, and the computed errors allow {bound} ({plain(allowed)}): a margin of "
+        f"{margin(entry.margin)}, where a margin above 1 would refute it. The check is sharp "
+        f"enough to decide: {resolution(p.resolution)}."
     ]
-    out += [f"Found: {plain(finding)}" for finding in entry.findings]
+    parts += [f"Finding: {plain(finding)}" for finding in entry.findings]
     rows = ["| wrong version | refuted | residual over bound |", "| --- | --- | --- |"]
     for control in entry.controls:
         times = ratio(control.residual, control.bound)
-        told = "yes" if control.refuted else "**no**"
-        rows.append(f"| {plain(control.name)} | {told} | {times:.1e} |")
-    out.append("The same check of wrong versions; each is refuted above 1, the further the surer.")
-    return "\n\n".join([*out, "\n".join(rows)])
+        refuted = "yes" if control.refuted else "**no**"
+        rows.append(f"| {plain(control.name)} | {refuted} | {times:.1e} |")
+    parts.append(
+        "The same check was run on wrong versions. A version is refuted if its residual over bound "
+        "is above 1; the larger it is, the clearer the refutation."
+    )
+    return "\n\n".join([*parts, "\n".join(rows)])
 
 
-def index_page(found: dict[str, Entry], told: str, docs: Path) -> str:
-    """All claims, and what rests on what."""
+def index_page(results: dict[str, Entry], settings: str, docs: Path) -> str:
+    """The page with all claims and their dependencies."""
     total = sum(len(c.propositions) for c in CLAIMS)
-    good = sum(e.confirmed for e in found.values())
-    out = [
+    good = sum(e.confirmed for e in results.values())
+    parts = [
         "# Claims",
-        f"{len(CLAIMS)} claims in {total} propositions. In the last results {good} of {len(found)} "
-        f"are confirmed and {sum(e.refuted for e in found.values())} of "
-        f"{sum(len(e.controls) for e in found.values())} wrong versions refuted ({told}).",
+        f"{len(CLAIMS)} claims with {total} propositions. In the last results {good} of "
+        f"{len(results)} are confirmed and {sum(e.refuted for e in results.values())} of "
+        f"{sum(len(e.controls) for e in results.values())} wrong versions refuted ({settings}).",
     ]
     rows = ["| claim | counterexamples |", "| --- | --- |"]
     for claim in CLAIMS:
@@ -317,26 +327,26 @@ def index_page(found: dict[str, Entry], told: str, docs: Path) -> str:
             f"| [{claim.number}. {plain(claim.title)}]({claim.label}.md), "
             f"{len(claim.propositions)} propositions | {links(against) if against else ''} |"
         )
-    out.append("\n".join(rows))
-    out.append(figure("overview", docs))
-    out.append("## What rests on what")
-    out.append(graph(None, "Which proposition rests on which"))
-    out.append("An arrow leads from a proposition to one that builds on it. Each is a link.")
-    rows = ["| proposition | rests on |", "| --- | --- |"]
+    parts.append("\n".join(rows))
+    parts.append(figure("overview", docs))
+    parts.append("## Dependencies")
+    parts.append(graph(None, "Dependencies between propositions"))
+    parts.append("An arrow leads from a proposition to one that builds on it. Labels are links.")
+    rows = ["| proposition | uses |", "| --- | --- |"]
     for claim in CLAIMS:
         rows += [f"| {links([p.label])} | {links(p.uses)} |" for p in claim.propositions]
     table = "\n".join(rows)
-    out.append(f"<details><summary>The same as a table</summary>\n\n{table}\n\n</details>")
+    parts.append(f"<details><summary>The same as a table</summary>\n\n{table}\n\n</details>")
     pages = "\n".join(claim.label for claim in CLAIMS)
     if (docs / "metrics.md").is_file():
-        out.insert(2, "[How each family's metric is derived](../metrics.md).")
+        parts.insert(2, "[The metric of each family](../metrics.md).")
         pages += "\n../metrics"
-    out.append(f"```{{toctree}}\n:hidden:\n\n{pages}\n```")
-    return "\n\n".join(out) + "\n"
+    parts.append(f"```{{toctree}}\n:hidden:\n\n{pages}\n```")
+    return "\n\n".join(parts) + "\n"
 
 
 def public(module: ModuleType) -> list[str]:
-    """The classes and functions of a module's own that have no underscore."""
+    """The public classes and functions that a module defines or lists in `__all__`."""
     names = getattr(module, "__all__", None) or [
         name
         for name, value in vars(module).items()
@@ -367,20 +377,24 @@ def imported(name: str) -> ModuleType:
 
 
 def reference_page() -> str:
-    """Every public name, by module; a name stands where it is meant to be imported from."""
-    out = ["# Reference", "Errors are `ValueError`s that say what was expected and what came."]
+    """Every public name, under the module from which it should be imported."""
+    parts = ["# Reference", "Errors are `ValueError`s that say what was expected and what came."]
     seen: set[int] = set()
     for name, title in MODULES.items():
         module = imported(name)
-        fresh = [n for n in public(module) if id(getattr(module, n)) not in seen]
-        seen |= {id(getattr(module, n)) for n in fresh}
+        fresh = []
+        for n in public(module):
+            # Of two names of one thing the first is shown.
+            if id(getattr(module, n)) not in seen:
+                fresh.append(n)
+                seen.add(id(getattr(module, n)))
         if not fresh:
             continue
         listed = "\n".join(f"   {n}" for n in fresh)
-        out += [
+        parts += [
             f"## {title}",
             f"`{name}`",
             f"```{{eval-rst}}\n.. currentmodule:: {name}\n\n.. autosummary::\n   :toctree: .\n"
             f"   :nosignatures:\n\n{listed}\n```",
         ]
-    return "\n\n".join(out) + "\n"
+    return "\n\n".join(parts) + "\n"

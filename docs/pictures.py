@@ -1,4 +1,4 @@
-"""A Sphinx extension: every picture leads to itself in full, in a box that scrolls by itself."""
+"""A Sphinx extension that links every picture to its full size and puts it in a scrollable box."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
 
 def _visit(self: Any, node: nodes.image) -> None:
-    told = escape(f"Figure: {node.get('alt', '')}".rstrip(": "), quote=True)
-    self.body.append(f'<span class="picture" tabindex="0" role="region" aria-label="{told}">')
+    label = escape(f"Figure: {node.get('alt', '')}".rstrip(": "), quote=True)
+    self.body.append(f'<span class="picture" tabindex="0" role="region" aria-label="{label}">')
     name = self.builder.images.get(node["uri"])
     if name:
         address = escape(join(self.builder.imgpath, quote(name)), quote=True)

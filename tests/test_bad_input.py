@@ -8,7 +8,7 @@ import pytest
 from scipy import sparse
 
 from vaetheory import (
-    Encoder,
+    AggregatePosterior,
     LatentModel,
     OptimalDecoder,
     Posterior,
@@ -35,8 +35,8 @@ from vaetheory.stability import largest_stable_step
 
 MODEL = LatentModel(decoders.Affine([[1.0], [0.5]]), likelihoods.Gaussian(scale=0.5), 1)
 X = np.array([[0.2, 0.1], [1.0, -0.5]])
-POSTERIOR = Posterior([[0.1], [0.2]], [[0.5], [0.4]])
-ENCODER = Encoder([[-1.0], [1.0]], [1.0])
+POSTERIOR = Posterior([[0.1], [0.2]], cov=[[[0.5]], [[0.4]]])
+ENCODER = AggregatePosterior([[-1.0], [1.0]], scale=1.0)
 OPTIMAL = OptimalDecoder(X, ENCODER)
 SPHERE = decoders.SpherePatch(1.0)
 Z = np.array([[0.0, 1.0], [0.5, 0.2]])
@@ -51,7 +51,7 @@ CALLS = {
     "linear_log_evidence": (lambda v: linear_log_evidence(MODEL, v), X),
     "elbo": (lambda v: elbo(MODEL, v, POSTERIOR), X),
     "stationary_posterior": (lambda v: stationary_posterior(MODEL, v), X),
-    "Posterior": (lambda v: Posterior(v, [0.5, 1.0]), X),
+    "Posterior": (lambda v: Posterior(v, scale=[0.5, 1.0]), X),
     "OptimalDecoder": (lambda v: OptimalDecoder(v, ENCODER), X),
     "OptimalDecoder()": (OPTIMAL, np.array([[0.1]])),
     "cov": (lambda v: OPTIMAL.cov(v, allow_singular=True), np.array([[0.1]])),
@@ -93,7 +93,7 @@ CALLS = {
     "flow_log_density": (lambda v: flows.flow_log_density(flows.Sinh(2), v), X),
     "Rotation": (flows.Rotation, np.array([1.0, 0.5])),
     "taylor": (lambda v: taylor(anp.sin, v, np.ones((1, 1)), 3), np.zeros((1, 1))),
-    "interval": (training.interval, np.array([1.0, 2.0])),
+    "confidence_interval": (training.confidence_interval, np.array([1.0, 2.0])),
     "Units.of": (lambda v: training.Units.of(v, "each"), X),
 }
 
@@ -331,10 +331,10 @@ def test_slopes_and_divergences_ask_for_finite_params(name):
         (lambda: training.Network(3), "sizes: expected a list"),
         (lambda: training.Experiment(3), "source: expected a Source"),
         (lambda: training.run_task(None), "task: expected a Task"),
-        (lambda: training.split("digits", 0), "source: expected a Source"),
+        (lambda: training.split_data("digits", 0), "source: expected a Source"),
         (lambda: training.Source(3, X), "name: expected a str"),
         (lambda: training.tables.table([3]), r"results\[0\]: expected a result of run_task"),
-        (lambda: training.sampled(3, X, draws=3, rng=None), "density: expected a Density"),
+        (lambda: training.sampled_measures(3, X, draws=3, rng=None), "density: expected a Density"),
         (lambda: training.lattice_evidence(3, X), "density: expected a Density"),
     ],
 )
@@ -360,5 +360,5 @@ def test_what_has_no_series_says_so_and_is_a_value_error():
 
 
 def test_a_matrix_near_the_greatest_number_is_read():
-    q = Posterior([[0.0, 0.0]], [[[1e308, 0.0], [0.0, 1e308]]])
+    q = Posterior([[0.0, 0.0]], cov=[[[1e308, 0.0], [0.0, 1e308]]])
     assert np.isfinite(q.cov).all(), f"covariance {q.cov}"

@@ -11,8 +11,8 @@ from mpmath import mp, mpf
 
 from vaetheory import LatentModel, baggins, bilbo, decoders, likelihoods, log_evidence
 from vaetheory.bounds import profile_likelihood
-from vaetheory.claims.baggins.presumed_noise import BoundScene, noisy_evidence
-from vaetheory.claims.bilbo.scenes import Batch
+from vaetheory.checking.batches import Batch
+from vaetheory.claims.baggins.noisy_evidence import BoundScene, noisy_evidence
 from vaetheory.rounding import EPS, gamma
 
 SHAPES = [(2, 1), (2, 3), (5, 2), (3, 3), (40, 2)]
@@ -228,7 +228,11 @@ def test_a_constant_column(value, size):
         ((X, FIT), {"information": np.inf}, "information: expected finite numbers, got inf"),
         ((X, FIT), {"information": 1e7}, r"from 0 to 1e\+06 nats, got 1e\+07"),
         ((X, FIT), {"information": [1.0, 2.0]}, r"a number or \(3,\); got shape \(2,\)"),
-        ((X, FIT), {"information": [1.0] * 3, "pooled": True}, "expected a number, the dimensions"),
+        (
+            (X, FIT),
+            {"information": [1.0] * 3, "pooled": True},
+            "expected a number for pooled dimensions",
+        ),
         ((X, FIT), {"weights": [1.0] * 5}, r"weights: expected shape \(6,\), got \(5,\)"),
         ((X, FIT), {"weights": [-1.0] + [1.0] * 5}, "weights: expected weights of at least 0"),
     ],
@@ -239,9 +243,9 @@ def test_bad_input_is_a_value_error(arguments, options, message):
 
 
 def test_bad_input_to_the_profile_likelihood():
-    with pytest.raises(ValueError, match="a perfect fit of column 1, at which the profile"):
+    with pytest.raises(ValueError, match="a perfect fit of column 1, where the profile"):
         profile_likelihood(X, np.stack([FIT[:, 0], X[:, 1], FIT[:, 2]], axis=-1))
-    with pytest.raises(ValueError, match="a perfect fit, at which the profile"):
+    with pytest.raises(ValueError, match="a perfect fit, where the profile"):
         profile_likelihood(X, X, pooled=True)
     with pytest.raises(ValueError, match="xhat: expected shape"):
         profile_likelihood(X, FIT[:2])

@@ -78,7 +78,7 @@ def test_the_command_line_proves_and_checks(tmp_path, capsys):
         (["verify", "--certify", "9z"], "got '9z'"),
         (["verify", "--certify", "2c", "--json", "a.json"], "--json"),
         (["verify", "2c", "--out", "a"], "--out"),
-        (["check-certificate", "/nonexistent.json"], "no file"),
+        (["check-certificate", "/nonexistent.json"], "which is not a file"),
     ],
 )
 def test_bad_requests_are_one_line_and_status_two(arguments, expected, capsys):

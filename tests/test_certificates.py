@@ -44,7 +44,7 @@ def test_a_fold_is_the_square_and_no_other_even_decoder():
 
 def test_the_box_in_the_words_of_3f_is_the_box_that_is_proved(monkeypatch, made):
     """It said a quarter of sigma / |f'|, more than the rounded box that was proved."""
-    from vaetheory.certify.propositions import gap_range
+    from vaetheory.certify.propositions.stationary_evidence import gap_range
 
     seen = []
     right = gap_range.krawczyk
@@ -95,10 +95,10 @@ def test_narrow_enclosures_of_one_number_lead_to_one_ball(value, radius, sides):
     assert Enclosure.from_json("a", found[0].as_json()) == found[0], "not read back"
 
 
-def test_a_number_between_two_midpoints_is_told_so():
+def test_a_number_between_two_midpoints_has_no_canonical_ball():
     rad = Enclosure(Fraction(0), Fraction(0)).canonical(Fraction(1, 1000)).rad
     grid = power_below(rad)
-    with pytest.raises(NotProved, match="both sides"):
+    with pytest.raises(NotProved, match="to which midpoint"):
         Enclosure(grid / 2, grid / 100).canonical(Fraction(1, 1000))
 
 

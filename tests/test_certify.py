@@ -271,7 +271,7 @@ def test_elbos_agree_with_the_library():
             if isinstance(decoder, float_decoders.Reparametrised):
                 continue
             found = certify.elbo(model, x, [0.25], [0.5], radius="1e-20")
-            q = Posterior(np.array([0.25]), np.array([[0.5]]))
+            q = Posterior(np.array([0.25]), cov=np.array([[0.5]]))
             value = float_elbo(model, x, q)
             error = float(value.error) + 1e-9
             assert abs(float(value.value) - float(found)) < error, type(decoder).__name__
@@ -376,7 +376,7 @@ def test_a_box_without_a_stationary_point_is_not_proved():
 
 
 def test_the_gap_over_a_range_agrees_with_gaps_at_points():
-    from vaetheory.certify.propositions.gap_range import GAP_RANGE
+    from vaetheory.certify.propositions.stationary_evidence.gap_range import GAP_RANGE
 
     inputs = {"f": [["0", "0"], ["1", "0"], ["0", "0.5"]], "z0": "1", "sigma_0": "0.05"}
     ratio = GAP_RANGE.prove(Prover(), inputs, {"pieces": "12"})["ratio"]
@@ -391,7 +391,7 @@ def test_the_gap_over_a_range_agrees_with_gaps_at_points():
 
 
 def test_the_flow_remainder_agrees_with_evidences():
-    from vaetheory.certify.propositions.flow_remainder import REMAINDER
+    from vaetheory.certify.propositions.flow_limit import REMAINDER
 
     proved = REMAINDER.prove(Prover(), REMAINDER.instances[0], {})
     for scale in ("0.05", "0.01"):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from vaetheory import LatentModel, Posterior, decoders, elbo, likelihoods, stationary_posterior
 from vaetheory.checking import strategies
 from vaetheory.checking.rates import extrapolate
-from vaetheory.claims.constant_variance.exact_rates import exact_penalties, second_order_penalties
+from vaetheory.claims.constant_variance.ladders import exact_penalties, second_order_penalties
 from vaetheory.constant_variance import (
     constant_variance_penalty,
     exact_penalty,
@@ -254,7 +254,7 @@ def test_a_shared_covariance_is_stationary_for_the_mean_elbo(name):
             tilt = np.eye(d) + step * rng.normal(size=(d, d))
             shift = step * rng.normal(size=(count, d)) @ root.T
             cov = root @ tilt @ tilt.T @ root.T
-            other = elbo(model, X, Posterior(q.loc + shift, cov))
+            other = elbo(model, X, Posterior(q.loc + shift, cov=cov))
             lower = float(other.value.mean())
             assert lower < best + float(other.error.mean()), f"a neighbour gains {lower - best:.3g}"
 

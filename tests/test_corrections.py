@@ -6,7 +6,7 @@ import pytest
 from autograd.scipy.special import erf
 
 from vaetheory import (
-    Encoder,
+    AggregatePosterior,
     LatentModel,
     OptimalDecoder,
     decoders,
@@ -16,15 +16,18 @@ from vaetheory import (
 )
 from vaetheory.checking.scenes import ModelScene
 from vaetheory.checking.strategies import Covariance
+from vaetheory.claims.half_network.scale import ScaledRun, scale_equivariance
 from vaetheory.claims.half_network.scenes import TinyRun
-from vaetheory.claims.half_network.training import ScaledRun, scale_equivariance
-from vaetheory.claims.stationary_evidence import laplace_is_second_order, moving_expansion_point
+from vaetheory.claims.stationary_evidence.laplace import (
+    laplace_is_second_order,
+    moving_expansion_point,
+)
 from vaetheory.encoders import Posterior
 
 
 def test_1a_the_mean_is_not_best_under_heavy_tails():
     X = np.array([[0.0], [0.0], [3.0]])
-    f = OptimalDecoder(X, Encoder(np.zeros((3, 1)), [1.0]))
+    f = OptimalDecoder(X, AggregatePosterior(np.zeros((3, 1)), scale=1.0))
     mean = f([[0.7]])
     assert np.allclose(mean, 1.0, rtol=1e-15), f"f* is the mean of the data, not {mean}"
     likelihood = likelihoods.StudentT(2.0, 0.5)
@@ -34,7 +37,7 @@ def test_1a_the_mean_is_not_best_under_heavy_tails():
 
 
 def test_1b_without_spread_there_is_no_best_variance():
-    f = OptimalDecoder([[2.0]], Encoder([[0.0]], [1.0]))
+    f = OptimalDecoder([[2.0]], AggregatePosterior([[0.0]], scale=1.0))
     with pytest.raises(ValueError, match="expected a non-singular covariance"):
         f.cov([[0.3]])
     found = [
@@ -47,7 +50,7 @@ def test_1b_without_spread_there_is_no_best_variance():
 def test_2d_a_zero_of_q_without_a_pole():
     # q(z) for codes +-2 of variance 1 has a zero at distance pi / 4 from the origin.
     z = np.linspace(-2, 2, 9)[:, None]
-    encoder = Encoder([[-2.0], [2.0]], [1.0])
+    encoder = AggregatePosterior([[-2.0], [2.0]], scale=1.0)
     constant = OptimalDecoder([[3.0], [3.0]], encoder)
     for order in (1, 2, 3):
         worst = np.abs(constant.derivative(z, order=order)).max()
@@ -64,7 +67,7 @@ def test_3f_a_closed_curve_keeps_a_gap(z0):
     for sigma in (1 / 8, 1 / 16, 1 / 32):
         model = LatentModel(f, likelihoods.Gaussian(scale=sigma), 1)
         x = f([z0])
-        start = Posterior([turns[heights.argmax()]], [sigma**2])
+        start = Posterior([turns[heights.argmax()]], scale=sigma)
         best = stationary_posterior(model, x, start=start)
         gaps.append(float(log_evidence(model, x).value - best.value))
     left = abs(np.array(gaps) - limit)
@@ -84,7 +87,7 @@ def test_3f_an_injective_immersion_can_come_back_to_its_start():
         model = LatentModel(six, likelihoods.Gaussian(scale=sigma), 1)
         x = [1.0, 0.0]
         speed = 4 * np.sqrt(np.pi)
-        near = stationary_posterior(model, x, start=Posterior([0.0], [(sigma / speed) ** 2]))
+        near = stationary_posterior(model, x, start=Posterior([0.0], scale=sigma / speed))
         evidence = log_evidence(model, x)
         assert evidence.error < 1e-8, f"the evidence is not known: {evidence}"
         gaps.append(float(evidence.value - near.value))

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import special
 
-from vaetheory import Encoder, OptimalDecoder, decoders, derivatives
+from vaetheory import AggregatePosterior, OptimalDecoder, decoders, derivatives
 from vaetheory.rounding import gamma
 
 OPERATIONS = 100
@@ -228,7 +228,7 @@ def optimal(draw):
         argument = 1 + np.abs(logits(z)).max() + scores**2
         return 8 * np.abs(X).max() * (1 + scores + absolute_row_sum(precision)) ** 2 * argument
 
-    return OptimalDecoder(X, Encoder(loc, cov)), function, d, majorant
+    return OptimalDecoder(X, AggregatePosterior(loc, cov=cov)), function, d, majorant
 
 
 KINDS = [
@@ -307,13 +307,14 @@ EXAMPLES = {
     "function by reverse mode": (decoders.FunctionDecoder(erf), 2, 2),
     "optimal": (
         OptimalDecoder(
-            [[0.0, 1.0], [1.0, -1.0], [2.0, 0.0]], Encoder(np.eye(3)[:, :2], [1.0, 0.5])
+            [[0.0, 1.0], [1.0, -1.0], [2.0, 0.0]],
+            AggregatePosterior(np.eye(3)[:, :2], cov=np.diag([1.0, 0.5])),
         ),
         2,
         2,
     ),
     "optimal, variances that differ": (
-        OptimalDecoder([[0.0], [1.0]], Encoder([[-1.0], [1.0]], [[1.0], [0.25]])),
+        OptimalDecoder([[0.0], [1.0]], AggregatePosterior([[-1.0], [1.0]], scale=[[1.0], [0.5]])),
         1,
         1,
     ),

@@ -66,6 +66,19 @@ def test_links_within_the_documents_lead_somewhere(path):
         assert place.exists() or place in made, f"a link to nowhere: {target}"
 
 
+def test_contributing_names_files_that_exist():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:vaetheory|tests|docs)/[^`\s]*)`", text)
+    fixed = [path for path in named if "<" not in path]
+    assert len(fixed) >= 15, f"only {len(fixed)} paths are named"
+    missing = [path for path in fixed if not (ROOT / path).exists()]
+    assert not missing, f"CONTRIBUTING.md names {missing}, which do not exist"
+    # A path with a placeholder names a file for each claim, family or flow.
+    patterns = {path: re.sub(r"<[^>]+>", "*", path) for path in named if "<" in path}
+    unknown = [path for path, pattern in patterns.items() if not list(ROOT.glob(pattern))]
+    assert not unknown, f"CONTRIBUTING.md names {unknown}, and no file has such a path"
+
+
 @pytest.mark.parametrize("path", WRITTEN, ids=name)
 def test_formulas_can_be_shown(path):
     pytest.importorskip("latex2mathml", reason="formulas need the extra `report`")

@@ -41,7 +41,7 @@ from vaetheory.rounding import gamma
 def test_linear_gaussian_closed_form(instance):
     # E_q log N(x; Wz + b, L) = log N(x; Wm + b, L) - tr(W^T L^-1 W S) / 2.
     model, x, loc, cov = instance
-    result = elbo(model, x, Posterior(loc, cov))
+    result = elbo(model, x, Posterior(loc, cov=cov))
     with mp.workdps(DIGITS):
         W, b, m, S = (
             exact(model.decoder.weight),
@@ -68,7 +68,7 @@ def test_quadratic_decoders_by_moments(data):
     scale = 2.0 ** -data.draw(st.integers(-1, 6), label="-log2 scale")
     decoder = decoders.Polynomial([[0], [1], [2]], coefficients)
     model = LatentModel(decoder, likelihoods.Gaussian(scale=scale), 1)
-    result = elbo(model, x, Posterior([m], [s**2]))
+    result = elbo(model, x, Posterior([m], scale=s))
     mean, var = Fraction(m), Fraction(s) ** 2
     moments = [
         Fraction(1),
@@ -106,7 +106,7 @@ def test_linear_log_means_by_the_moment_generating_function(d, size, poisson, da
     cov = factor @ factor.T + np.eye(d) / 4
     likelihood = likelihoods.Poisson() if poisson else likelihoods.Gamma(shape=2.0)
     model = LatentModel(decoders.Affine(weight, bias), likelihood, d)
-    result = elbo(model, x, Posterior(loc, cov))
+    result = elbo(model, x, Posterior(loc, cov=cov))
     with mp.workdps(DIGITS):
         W, b, m, S = exact(weight), exact(bias).T, exact(loc).T, exact(cov)
         eta, spread = W * m + b, W * S * W.T
@@ -130,7 +130,7 @@ def test_circles_by_their_characteristic_function(data):
     x = data.draw(integers(2, -4, 4), label="x") / 2
     m, s = data.draw(st.integers(-16, 16)) / 4, data.draw(st.integers(1, 40)) / 8
     model = LatentModel(decoders.Circle(r), likelihoods.Gaussian(scale=scale), 1)
-    result = elbo(model, x, Posterior([m], [s**2]))
+    result = elbo(model, x, Posterior([m], scale=s))
     with mp.workdps(DIGITS):
         damp = mp.exp(-(mpf(s) ** 2) / (2 * mpf(r) ** 2))
         along = mpf(x[0]) * mp.cos(mpf(m) / r) + mpf(x[1]) * mp.sin(mpf(m) / r)
@@ -154,7 +154,7 @@ def test_wavy_decoders_of_every_frequency(d, phase):
     x, loc = 0.5, np.full((len(deviations), d), 0.25)
     cov = np.ones((len(deviations), d)) * deviations[:, None] ** 2
     cov[:, 1:] = 0.01
-    result = elbo(model, np.full((len(deviations), 1), x), Posterior(loc, cov))
+    result = elbo(model, np.full((len(deviations), 1), x), Posterior(loc, cov=cov))
     angle, spread = loc.sum(axis=1) + phase, cov.sum(axis=1)
     first = np.sin(angle) * np.exp(-spread / 2)
     second = 0.5 - 0.5 * np.cos(2 * angle) * np.exp(-2 * spread)
@@ -190,7 +190,7 @@ def test_error_figures_cover_the_truth_at_a_steep_step(k, c):
     scale, x = 0.25, 0.5
     decoder = decoders.TanhNetwork([[[float(k)]], [[1.0]]], [[-k * c], [0.0]])
     model = LatentModel(decoder, likelihoods.Gaussian(scale=scale), 1)
-    result = elbo(model, [x], Posterior([0.0], [1.0]))
+    result = elbo(model, [x], Posterior([0.0], scale=1.0))
     with mp.workdps(25):
         off = float(abs(mpf(float(result.value)) - step_by_mpmath(k, c, x, scale)))
     assert off <= result.error, f"true error {off:.3g}, stated {result.error:.3g} ({result.status})"
@@ -204,7 +204,7 @@ def square_rate():
 @pytest.mark.parametrize("m", [0.0, 0.5])
 def test_a_divergent_expectation_is_never_reached(variance, m):
     # E exp(z^2) is infinite from a variance of 1/2 on.
-    result = elbo(square_rate(), [1.0], Posterior([m], [variance]))
+    result = elbo(square_rate(), [1.0], Posterior([m], cov=[[variance]]))
     assert not result.reached, f"{result.value} +- {result.error}, though the ELBO is -infinity"
 
 
@@ -212,7 +212,7 @@ def test_a_divergent_expectation_is_never_reached(variance, m):
 @pytest.mark.parametrize("m", [0.0, 0.5])
 def test_error_figures_cover_the_truth_close_to_divergence(variance, m):
     # E exp(z^2) = exp(m^2 / (1 - 2 v)) / sqrt(1 - 2 v).
-    result = elbo(square_rate(), [1.0], Posterior([m], [variance]))
+    result = elbo(square_rate(), [1.0], Posterior([m], cov=[[variance]]))
     with mp.workdps(DIGITS):
         v, mean = mpf(variance), mpf(m)
         value = mean**2 + v - mp.exp(mean**2 / (1 - 2 * v)) / mp.sqrt(1 - 2 * v)
@@ -227,7 +227,7 @@ def test_error_figures_cover_the_truth_close_to_divergence(variance, m):
 def test_the_elbo_is_a_lower_bound_of_the_log_evidence(name, m, s):
     likelihood, X = FAMILIES[name]
     model = LatentModel(NETWORKS[1], likelihood, 1)
-    bound = elbo(model, X, Posterior(np.full((2, 1), m / 4), [s**2 / 16]))
+    bound = elbo(model, X, Posterior(np.full((2, 1), m / 4), cov=[[s**2 / 16]]))
     evidence = log_evidence(model, X)
     over = bound.value - evidence.value
     assert (over <= bound.error + evidence.error).all(), f"the ELBO exceeds the evidence by {over}"
@@ -237,7 +237,7 @@ def test_the_elbo_is_a_lower_bound_of_the_log_evidence(name, m, s):
 @settings(max_examples=40)
 def test_the_second_order_elbo_of_a_linear_model_is_the_elbo(instance):
     model, x, loc, cov = instance
-    posterior = Posterior(loc, cov)
+    posterior = Posterior(loc, cov=cov)
     result, second = elbo(model, x, posterior), second_order_elbo(model, x, posterior)
     _, hessian, _ = model.potential_derivatives(x, loc)
     trace = np.abs(hessian).sum() * np.abs(cov).max()
@@ -270,7 +270,7 @@ def test_the_second_order_elbo_is_a_taylor_polynomial(name, d):
     hessian = derivatives.hessian(potential, loc)[0]
     entropy = 0.5 * np.linalg.slogdet(2 * np.pi * np.e * cov)[1]
     truth = model.log_joint(x, loc) - 0.5 * np.trace(hessian @ cov) + entropy
-    off = abs(second_order_elbo(model, x, Posterior(loc, cov)) - truth)
+    off = abs(second_order_elbo(model, x, Posterior(loc, cov=cov)) - truth)
     bound = gamma(OPERATIONS) * (np.abs(hessian).sum() + abs(model.log_joint(x, loc)) + 10)
     assert off <= bound, f"off by {off:.3g}, rounding explains {bound:.3g}"
 
@@ -280,7 +280,7 @@ def test_batches_equal_their_data_one_by_one():
     X = np.array([[[1.0, 0.5], [0.0, 0.0], [9.0, -5.0]], [[0.3, 0.2], [-1.0, 1.0], [2.0, 2.0]]])
     loc = np.linspace(-1, 1, 12).reshape(2, 3, 2)
     cov = np.eye(2) * np.linspace(0.1, 2, 6).reshape(2, 3, 1, 1)
-    posterior = Posterior(loc, cov)
+    posterior = Posterior(loc, cov=cov)
     together, q = elbo(model, X, posterior), stationary_posterior(model, X)
     second = second_order_elbo(model, X, posterior)
     assert together.value.shape == together.error.shape == (2, 3), f"{together.value.shape}"
@@ -289,20 +289,20 @@ def test_batches_equal_their_data_one_by_one():
     for field in (together.status, q.value, q.error, q.deficit, q.status, second):
         assert field.shape == (2, 3), f"expected the leading axes of X, got {field.shape}"
     for i in np.ndindex(2, 3):
-        alone = elbo(model, X[i], Posterior(loc[i], cov[i]))
+        alone = elbo(model, X[i], Posterior(loc[i], cov=cov[i]))
         assert alone.value.shape == (), f"one datum gives shape (), got {alone.value.shape}"
         off = abs(alone.value - together.value[i])
         assert off <= alone.error + together.error[i], f"ELBO of datum {i} is off by {off:.3g}"
         single = stationary_posterior(model, X[i])
         off = abs(single.value - q.value[i])
         assert off <= single.error + q.error[i], f"stationary ELBO {i} is off by {off:.3g}"
-        off = abs(second_order_elbo(model, X[i], Posterior(loc[i], cov[i])) - second[i])
+        off = abs(second_order_elbo(model, X[i], Posterior(loc[i], cov=cov[i])) - second[i])
         assert off <= gamma(OPERATIONS) * (1 + abs(second[i])), f"second order {i}: {off:.3g}"
 
 
 def test_a_looser_tolerance_costs_no_more_and_still_covers_the_truth():
     model = LatentModel(NETWORKS[2], likelihoods.Poisson(), 2)
-    posterior = Posterior([0.5, -0.5], [1.0, 2.0])
+    posterior = Posterior([0.5, -0.5], cov=np.diag([1.0, 2.0]))
     fine = elbo(model, [1.0, 2.0], posterior)
     for rtol in (1e-2, 1e-4, 1e-8):
         coarse = elbo(model, [1.0, 2.0], posterior, rtol=rtol)
@@ -314,13 +314,13 @@ def test_a_looser_tolerance_costs_no_more_and_still_covers_the_truth():
 def test_log_factorials_are_part_of_the_poisson_elbo():
     # A decoder without any latent: the ELBO at the prior is the log density itself.
     model = LatentModel(decoders.Affine([[0.0]], [0.0]), likelihoods.Poisson(), 1)
-    result = elbo(model, [5.0], Posterior([0.0], [1.0]))
+    result = elbo(model, [5.0], Posterior([0.0], scale=1.0))
     off = abs(result.value - (-1 - np.log(factorial(5))))
     assert off <= result.error, f"off by {off:.3g} = {off / gammaln(6):.3g} log 5!"
 
 
 MODEL = LatentModel(decoders.Affine([[1.0], [2.0]]), likelihoods.Gaussian(scale=1.0), 1)
-Q = Posterior([[0.0]], [1.0])
+Q = Posterior([[0.0]], scale=1.0)
 
 
 @pytest.mark.parametrize(
@@ -332,7 +332,7 @@ Q = Posterior([[0.0]], [1.0])
         (lambda f: f(MODEL, [0.0, 0.0], Q), "X and (posterior|start).loc: expected the same"),
         (lambda f: f(MODEL, np.zeros((3, 2)), Q), "X and (posterior|start).loc: expected the same"),
         (
-            lambda f: f(MODEL, [[0.0, 0.0]], Posterior([[0.0, 0.0]], [1.0, 1.0])),
+            lambda f: f(MODEL, [[0.0, 0.0]], Posterior([[0.0, 0.0]], scale=1.0)),
             "(posterior|start): expected latent dimension 1, got 2",
         ),
     ],
@@ -372,7 +372,7 @@ def test_data_and_posterior_must_fit(name, call, message):
                     lambda z: anp.where(z > 3, np.nan, z), likelihoods.Gaussian(scale=1.0), 1
                 ),
                 [[0.0]],
-                Posterior([[2.5]], [1.0]),
+                Posterior([[2.5]], scale=1.0),
             ),
             "decoder: expected numbers, got NaN at z",
         ),

@@ -8,10 +8,14 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 from scipy.special import logsumexp
 
-from vaetheory import Encoder, Posterior, _gaussians
+import vaetheory
+from vaetheory import AggregatePosterior, Posterior, _gaussians
 from vaetheory.rounding import gamma
 
 OPERATIONS = 200
+
+#: Means of three posteriors in the plane.
+PLANE = np.zeros((3, 2))
 
 
 def integers(shape, low, high):
@@ -30,7 +34,9 @@ def encoders(draw, most=3):
     d, count = draw(st.integers(1, most)), draw(st.integers(1, 4))
     loc = draw(integers((count, d), -8, 8)) / 2
     shared = draw(st.booleans())
-    return Encoder(loc, draw(matrices(1, d))[0] if shared else draw(matrices(count, d)))
+    return AggregatePosterior(
+        loc, cov=draw(matrices(1, d))[0] if shared else draw(matrices(count, d))
+    )
 
 
 def condition(cov):
@@ -38,39 +44,57 @@ def condition(cov):
     return np.linalg.cond(cov) * (1 + np.abs(np.log(np.linalg.eigvalsh(cov))).sum(axis=-1))
 
 
+LOWER = [[1.0, 0.0], [0.5, 2.0]]
+#: How wide three posteriors in the plane are, in each accepted form, and their covariances.
 FORMS = {
-    "shared diagonal": ([0.5, 2.0], np.broadcast_to(np.diag([0.5, 2.0]), (3, 2, 2))),
-    "shared matrix": ([[1.0, 0.5], [0.5, 2.0]], np.broadcast_to([[1, 0.5], [0.5, 2]], (3, 2, 2))),
-    "diagonals": (
-        [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]],
-        [np.diag([1, 2]), np.diag([3, 4]), np.diag([5, 6])],
+    "one matrix": ({"cov": [[1.0, 0.5], [0.5, 2.0]]}, [[[1.0, 0.5], [0.5, 2.0]]] * 3),
+    "a stack": ({"cov": [np.diag([1.0, 2.0])] * 3}, [np.diag([1.0, 2.0])] * 3),
+    "integers": ({"cov": [[1, 0], [0, 2]]}, [np.diag([1, 2])] * 3),
+    "one deviation": ({"scale": 3}, [np.diag([9, 9])] * 3),
+    "one a coordinate": ({"scale": [0.5, 2.0]}, [np.diag([0.25, 4.0])] * 3),
+    "one a coordinate and datum": (
+        {"scale": [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]},
+        [np.diag([1, 4]), np.diag([9, 16]), np.diag([25, 36])],
     ),
-    "stack": ([np.diag([1.0, 2.0])] * 3, [np.diag([1.0, 2.0])] * 3),
-    "integers": ([1, 2], [np.diag([1, 2])] * 3),
+    "one factor": ({"scale_tril": LOWER}, [[[1.0, 0.5], [0.5, 4.25]]] * 3),
+    "factors": (
+        {"scale_tril": [LOWER, np.eye(2), 2 * np.eye(2)]},
+        [[[1.0, 0.5], [0.5, 4.25]], np.eye(2), 4 * np.eye(2)],
+    ),
 }
 
 
-@pytest.mark.parametrize("kind", [Posterior, Encoder])
+@pytest.mark.parametrize("kind", [Posterior, AggregatePosterior])
 @pytest.mark.parametrize("form", FORMS)
-def test_every_accepted_form_of_cov_is_one_matrix_a_datum(kind, form):
-    given_cov, expected = FORMS[form]
-    q = kind(np.zeros((3, 2)), given_cov)
+def test_every_accepted_form_is_one_matrix_a_datum(kind, form):
+    spread, expected = FORMS[form]
+    q = kind(np.zeros((3, 2)), **spread)
     assert q.cov.shape == (3, 2, 2), f"expected one matrix a datum, got shape {q.cov.shape}"
     assert (q.cov == np.array(expected)).all(), f"{form}: read as {q.cov.tolist()}"
     assert q.latent_dim == 2, f"latent_dim {q.latent_dim}"
+    assert q == kind(loc=np.zeros((3, 2)), cov=q.cov), "a posterior is not made of its own fields"
+    factors = q.scale_tril
+    assert (factors == np.tril(factors)).all(), f"{form}: factors {factors.tolist()}"
+    off = np.abs(factors @ np.swapaxes(factors, -1, -2) - q.cov).max()
+    assert off <= gamma(8) * np.abs(q.cov).max(), f"L L^T is not the covariance: {off:.3g}"
 
 
 @pytest.mark.parametrize("leading", [(), (3,), (4, 3)], ids=str)
-@pytest.mark.parametrize("form", ["shared diagonal", "shared matrix", "diagonals", "stack"])
+@pytest.mark.parametrize(
+    "form", ["matrix", "stack", "number", "vector", "rows", "factor", "factors"]
+)
 def test_a_posterior_keeps_its_leading_axes(leading, form):
-    base = np.eye(2) * [1.0, 2.0]
-    cov = {
-        "shared diagonal": [1.0, 2.0],
-        "shared matrix": base,
-        "diagonals": np.broadcast_to([1.0, 2.0], (*leading, 2)),
-        "stack": np.broadcast_to(base, (*leading, 2, 2)),
+    matrix, deviations = np.eye(2) * [1.0, 4.0], [1.0, 2.0]
+    spread = {
+        "matrix": {"cov": matrix},
+        "stack": {"cov": np.broadcast_to(matrix, (*leading, 2, 2))},
+        "number": {"scale": 2.0},
+        "vector": {"scale": deviations},
+        "rows": {"scale": np.broadcast_to(deviations, (*leading, 2))},
+        "factor": {"scale_tril": np.diag(deviations)},
+        "factors": {"scale_tril": np.broadcast_to(np.diag(deviations), (*leading, 2, 2))},
     }[form]
-    q = Posterior(np.zeros((*leading, 2)), cov)
+    q = Posterior(np.zeros((*leading, 2)), **spread)
     assert q.cov.shape == (*leading, 2, 2), f"cov of shape {q.cov.shape}"
     for what, value in (
         ("entropy", q.entropy()),
@@ -82,21 +106,53 @@ def test_a_posterior_keeps_its_leading_axes(leading, form):
 
 
 def test_variances_are_not_standard_deviations():
-    q = Posterior([[0.0]], [4.0])
+    q = Posterior([[0.0]], scale=2.0)
     deviation = stats.norm(0, 2)
     assert np.isclose(q.entropy()[0], deviation.entropy()), "a variance of 4 is a deviation of 2"
 
 
-def test_where_n_equals_d_a_square_array_is_one_shared_matrix():
-    matrix = [[2.0, 0.5], [0.5, 1.0]]
-    q = Posterior(np.zeros((2, 2)), matrix)
-    assert (q.cov == [matrix, matrix]).all(), f"expected one shared matrix, got {q.cov.tolist()}"
-    for diagonals in ([[1.0, 2.0], [3.0, 4.0]], [[1.0, 2.0], [2.0, 1.0]]):
-        with pytest.raises(ValueError, match=r"with N = d = 2 .*one shared matrix.*\(2, 2, 2\)"):
-            Posterior(np.zeros((2, 2)), diagonals)
-    with pytest.raises(ValueError) as refused:
-        Posterior(np.zeros((3, 2)), [[1.0, 2.0], [2.0, 1.0]])
-    assert "N = d" not in str(refused.value), "no ambiguity between N = 3 and d = 2 to speak of"
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_shape_means_the_same_whatever_n_and_d_are(count):
+    loc, matrix = np.zeros((count, 2)), [[2.0, 0.5], [0.5, 1.0]]
+    q = Posterior(loc, cov=matrix)
+    assert (q.cov == [matrix] * count).all(), f"expected one shared matrix, got {q.cov.tolist()}"
+    rows = np.arange(1.0, 2 * count + 1).reshape(count, 2)
+    q = Posterior(loc, scale=rows)
+    expected = [np.diag(row**2) for row in rows]
+    assert (q.cov == expected).all(), f"expected one row a datum, got {q.cov.tolist()}"
+    with pytest.raises(ValueError, match=r"^cov: expected .*scale=np.sqrt\(variances\)$"):
+        Posterior(loc, cov=rows)
+
+
+@pytest.mark.parametrize("kind", [Posterior, AggregatePosterior])
+@pytest.mark.parametrize(
+    ("spread", "keyword", "matrix"),
+    [
+        ([0.25, 2.0], "scale=np.sqrt", np.diag([0.25, 2.0])),
+        ([[0.25, 2.0]] * 3, "scale=np.sqrt", np.diag([0.25, 2.0])),
+        (np.eye(2), "cov=", np.eye(2)),
+        ([np.eye(2)] * 3, "cov=", np.eye(2)),
+    ],
+)
+def test_a_spread_by_position_still_means_what_it_did(kind, spread, keyword, matrix):
+    with pytest.warns(DeprecationWarning, match=f"write {keyword}") as caught:
+        q = kind(np.zeros((3, 2)), spread)
+    assert caught[0].filename == __file__, f"the warning points at {caught[0].filename}"
+    assert (q.cov == [matrix] * 3).all(), f"read as {q.cov.tolist()}"
+
+
+def test_a_spread_by_position_is_not_guessed():
+    with pytest.raises(ValueError, match=r"N = d = 2 .*cov= for one .*scale=np.sqrt\(\.\.\.\) for"):
+        Posterior(np.zeros((2, 2)), np.eye(2))
+    # Of one datum on a line both readings are the same.
+    with pytest.warns(DeprecationWarning, match="write cov="):
+        assert Posterior([[0.0]], [[0.5]]).cov.tolist() == [[[0.5]]], "a variance of 1/2"
+
+
+def test_encoder_is_the_former_name_and_works():
+    former = vaetheory.Encoder
+    assert former is AggregatePosterior, "the former name is something else"
+    assert former([[0.0]], scale=2.0) == AggregatePosterior([[0.0]], cov=[[4.0]]), "not the same"
 
 
 @given(encoders())
@@ -130,7 +186,7 @@ def test_divergence_between_two_gaussians(d, data):
     # Whitening by the second makes it a divergence from the prior, which is checked by itself.
     white = np.linalg.inv(np.linalg.cholesky(covs[1]))
     inner = white @ covs[0] @ white.T
-    same = Posterior(white @ (locs[0] - locs[1]), (inner + inner.T) / 2).kl_to_prior()
+    same = Posterior(white @ (locs[0] - locs[1]), cov=(inner + inner.T) / 2).kl_to_prior()
     size = np.linalg.norm(white, 2) ** 2 * (np.trace(covs[0]) + ((locs[0] - locs[1]) ** 2).sum())
     bound = gamma(OPERATIONS) * condition(covs).sum() * (1 + size + 2 * d)
     off = abs(divergence - same)
@@ -176,8 +232,8 @@ def test_responsibilities_are_bayes_rule_over_the_data(encoder, data):
 @pytest.mark.parametrize("shared", [True, False])
 def test_responsibilities_forty_deviations_out(scale, shared):
     # Codes at 0 and at one deviation: the log odds at k deviations are k - 1/2, exactly.
-    cov = [scale**2] if shared else [[[scale**2]], [[scale**2 * (1 + 2**-52)]]]
-    encoder = Encoder([[0.0], [scale]], cov)
+    cov = [[scale**2]] if shared else [[[scale**2]], [[scale**2 * (1 + 2**-52)]]]
+    encoder = AggregatePosterior([[0.0], [scale]], cov=cov)
     z = np.array([[40 * scale], [-40 * scale]])
     logs = encoder.log_responsibilities(z)
     odds = logs[:, 1] - logs[:, 0]
@@ -191,7 +247,7 @@ def test_responsibilities_forty_deviations_out(scale, shared):
 
 
 def test_leading_axes_of_z():
-    encoder = Encoder([[0.0, 1.0], [1.0, 0.0], [2.0, 2.0]], [1.0, 2.0])
+    encoder = AggregatePosterior([[0.0, 1.0], [1.0, 0.0], [2.0, 2.0]], cov=np.diag([1.0, 2.0]))
     for leading in ((), (4,), (5, 4)):
         z = np.zeros((*leading, 2))
         assert encoder.responsibilities(z).shape == (*leading, 3), "q(x|z) is (..., N)"
@@ -200,47 +256,86 @@ def test_leading_axes_of_z():
 
 def test_shared_is_read_from_the_values():
     loc = [[0.0], [1.0]]
-    assert Encoder(loc, [2.0]).shared, "one variance for all is shared"
-    assert Encoder(loc, [[2.0], [2.0]]).shared, "equal variances are shared"
-    assert not Encoder(loc, [[2.0], [3.0]]).shared, "these variances differ"
+    assert AggregatePosterior(loc, scale=2.0).shared, "one variance for all is shared"
+    assert AggregatePosterior(loc, scale=[[2.0], [2.0]]).shared, "equal variances are shared"
+    assert not AggregatePosterior(loc, scale=[[2.0], [3.0]]).shared, "these variances differ"
 
 
-@pytest.mark.parametrize("kind", [Posterior, Encoder])
+@pytest.mark.parametrize("kind", [Posterior, AggregatePosterior])
 @pytest.mark.parametrize(
-    ("loc", "cov", "message"),
+    ("loc", "spread", "message"),
     [
-        ([[0.0, np.nan]], [1.0, 1.0], "loc: expected finite numbers, got nan"),
-        ([[0.0, np.inf]], [1.0, 1.0], "loc: expected finite numbers, got inf"),
-        ([["here"]], [1.0], "loc: expected an array of real numbers"),
-        (1.0, [1.0], "loc: expected at least 1 axis"),
-        (np.zeros((0, 2)), [1.0, 1.0], "loc: expected at least one vector"),
-        (np.zeros((3, 0)), [1.0], "loc: expected"),
-        (np.zeros((3, 2)), [1.0, np.nan], "cov: expected finite numbers, got nan"),
-        (np.zeros((3, 2)), [1.0, np.inf], "cov: expected finite numbers, got inf"),
-        (np.zeros((3, 2)), [1.0, 0.0], "cov.*: expected positive numbers, got 0"),
-        (np.zeros((3, 2)), [1.0, -1.0], "cov.*: expected positive numbers, got -1"),
-        (np.zeros((3, 2)), [[1.0, 0.5], [0.4, 1.0]], "cov: expected symmetric matrices"),
-        (np.zeros((3, 2)), [[1.0, 2.0], [2.0, 1.0]], "cov: expected positive-definite"),
-        (np.zeros((3, 2)), [[1.0, 1.0], [1.0, 1.0]], "cov: expected positive-definite"),
-        (np.zeros((3, 2)), [np.eye(2), np.eye(2), -np.eye(2)], "cov: expected positive-definite"),
-        (np.zeros((3, 2)), 1.0, "cov: expected shape"),
-        (np.zeros((3, 2)), [1.0, 1.0, 1.0], "cov: expected shape"),
-        (np.zeros((3, 2)), np.ones((2, 3)), "cov: expected shape"),
-        (np.zeros((3, 2)), np.ones((1, 2)), "cov: expected shape"),
-        (np.zeros((3, 2)), np.eye(3), "cov: expected shape"),
-        (np.zeros((3, 2)), np.stack([np.eye(2)] * 2), "cov: expected shape"),
-        (np.zeros((3, 2)), np.eye(2)[None], "cov: expected shape"),
+        ([[0.0, np.nan]], {"scale": 1.0}, "loc: expected finite numbers, got nan"),
+        ([[0.0, np.inf]], {"scale": 1.0}, "loc: expected finite numbers, got inf"),
+        ([["here"]], {"scale": 1.0}, "loc: expected an array of real numbers"),
+        (1.0, {"scale": 1.0}, "loc: expected at least 1 axis"),
+        (np.zeros((0, 2)), {"scale": 1.0}, "loc: expected at least one vector"),
+        (np.zeros((3, 0)), {"scale": 1.0}, "loc: expected"),
+        (PLANE, {}, "cov, scale or scale_tril: expected exactly one of them, got none"),
+        (PLANE, {"cov": np.eye(2), "scale": 1.0}, "exactly one of them, got cov and scale"),
+        (PLANE, {"scale": 1.0, "scale_tril": np.eye(2)}, "one of them, got scale and scale_tril"),
+        (PLANE, {"cov": [[1.0, np.nan], [0, 1]]}, "cov: expected finite numbers, got nan"),
+        (PLANE, {"cov": [[1.0, np.inf], [0, 1]]}, "cov: expected finite numbers, got inf"),
+        (PLANE, {"cov": [[1.0, 0.5], [0.4, 1.0]]}, "cov: expected symmetric matrices"),
+        (PLANE, {"cov": [[1.0, 2.0], [2.0, 1.0]]}, "cov: expected positive-definite"),
+        (PLANE, {"cov": [[1.0, 1.0], [1.0, 1.0]]}, "cov: expected positive-definite"),
+        (PLANE, {"cov": [np.eye(2), np.eye(2), -np.eye(2)]}, "cov: expected positive-definite"),
+        (PLANE, {"cov": 1.0}, r"cov: expected matrices .*got \(\); variances of .*np.sqrt"),
+        (
+            PLANE,
+            {"cov": [1.0, 2.0]},
+            r"cov: expected matrices .*got \(2,\); variances of .*np.sqrt",
+        ),
+        (PLANE, {"cov": np.ones((3, 2))}, r"cov: expected matrices .*got \(3, 2\); variances"),
+        (PLANE, {"cov": [1.0, 1.0, 1.0]}, r"cov: expected matrices .*got \(3,\)$"),
+        (PLANE, {"cov": np.ones((2, 3))}, r"\(2, 2\) or \(3, 2, 2\) for loc .*got \(2, 3\)$"),
+        (PLANE, {"cov": np.eye(3)}, r"cov: expected matrices .*got \(3, 3\)$"),
+        (PLANE, {"cov": np.stack([np.eye(2)] * 2)}, r"cov: expected .*got \(2, 2, 2\)$"),
+        (PLANE, {"cov": np.eye(2)[None]}, r"cov: expected matrices .*got \(1, 2, 2\)$"),
+        (PLANE, {"scale": [1.0, np.nan]}, "scale: expected finite numbers, got nan"),
+        (PLANE, {"scale": [1.0, 0.0]}, "scale: expected positive numbers, got 0"),
+        (PLANE, {"scale": -1.0}, "scale: expected positive numbers, got -1"),
+        (PLANE, {"scale": 1e-200}, "scale: expected numbers from 1e-150 to 1e.150, got 1e-200"),
+        (PLANE, {"scale": [1.0] * 3}, r"scale: expected .*\(\), \(2,\) or \(3, 2\) .*got \(3,\)$"),
+        (PLANE, {"scale": np.eye(2)}, r"got \(2, 2\); matrices are given as cov= or scale_tril="),
+        (PLANE, {"scale": np.ones((3, 2, 2))}, r"got \(3, 2, 2\); matrices are given as cov="),
+        (PLANE, {"scale_tril": [1.0, 2.0]}, r"scale_tril: expected shape \(2, 2\) or \(3, 2, 2\)"),
+        (PLANE, {"scale_tril": [[1.0, 2.0], [0.0, 1.0]]}, "scale_tril: expected a lower triang"),
+        (PLANE, {"scale_tril": [[1.0, 0.0], [1.0, 0.0]]}, "scale_tril: .*positive diagonal"),
+        (PLANE, {"scale_tril": [np.eye(2), np.eye(2), -np.eye(2)]}, "scale_tril: .*positive diag"),
+        (
+            PLANE,
+            {"scale_tril": np.eye(2) * 1e200},
+            "scale_tril: expected numbers of at most 1e.150",
+        ),
+        (PLANE, {"scale_tril": np.diag([1e-200, 1.0])}, "scale_tril .*expected positive-definite"),
     ],
 )
-def test_bad_input_is_a_value_error(kind, loc, cov, message):
+def test_bad_input_is_a_value_error(kind, loc, spread, message):
     with pytest.raises(ValueError, match=message):
-        kind(loc, cov)
+        kind(loc, **spread)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named", "message"),
+    [
+        ((np.eye(2),), {"cov": np.eye(2)}, "by keyword, got 2 spreads"),
+        ((np.eye(2), np.eye(2)), {}, "by keyword, got 2 spreads"),
+        (([1.0, 0.0],), {}, r"cov \(variances\): expected positive numbers, got 0"),
+        ((1.0,), {}, r"cov: expected matrices of shape .*got \(\); variances"),
+        (([1.0, 1.0, 1.0],), {}, r"cov: expected matrices of shape .*got \(3,\)"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:the spread of a posterior by position")
+def test_bad_spreads_by_position_are_refused(arguments, named, message):
+    with pytest.raises(ValueError, match=message):
+        Posterior(PLANE, *arguments, **named)
 
 
 @pytest.mark.parametrize("loc", [[0.0, 1.0], np.zeros((2, 3, 2))], ids=["(2,)", "(2, 3, 2)"])
 def test_an_encoder_is_of_a_data_set(loc):
     with pytest.raises(ValueError, match=r"loc: expected one mean a datum, \(N, d\)"):
-        Encoder(loc, [1.0, 1.0])
+        AggregatePosterior(loc, scale=1.0)
 
 
 @pytest.mark.parametrize(
@@ -255,6 +350,6 @@ def test_an_encoder_is_of_a_data_set(loc):
     ],
 )
 def test_bad_latents_are_refused(method, z, message):
-    encoder = Encoder(np.zeros((3, 2)), [1.0, 1.0])
+    encoder = AggregatePosterior(np.zeros((3, 2)), scale=1.0)
     with pytest.raises(ValueError, match=message):
         getattr(encoder, method)(z)

@@ -273,4 +273,4 @@ def test_posterior_of_wrong_shape_is_refused_as_ever():
     with pytest.raises(ValueError, match=r"X: expected shape \(..., 1\)"):
         log_evidence(model, [[0.0, 1.0]])
     with pytest.raises(ValueError, match="posterior"):
-        elbo(model, [[0.0]], Posterior(np.zeros((1, 2)), np.eye(2)[None]))
+        elbo(model, [[0.0]], Posterior(np.zeros((1, 2)), cov=np.eye(2)[None]))

@@ -96,9 +96,9 @@ def test_functions_of_other_shapes_are_refused(h):
 
 def test_kl_is_zero_at_the_true_posterior_and_exact_elsewhere():
     model, X, mean, cov = _linear(2, 0.5)
-    true = posterior_kl(model, X, Posterior(mean, cov))
+    true = posterior_kl(model, X, Posterior(mean, cov=cov))
     assert (np.abs(true.value) <= true.error).all(), f"KL {true.value}, stated {true.error}"
-    moved = Posterior(mean + 0.3, 2 * cov)
+    moved = Posterior(mean + 0.3, cov=2 * cov)
     shift = np.full(2, 0.3)
     expected = 0.5 * (4 + shift @ np.linalg.solve(cov, shift) - 2 - 2 * np.log(2))
     result = posterior_kl(model, X, moved)

@@ -3,6 +3,7 @@
 import json
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from vaetheory.training import (
     Experiment,
     Settings,
     Source,
-    interval,
+    confidence_interval,
     run_experiment,
     tables,
 )
@@ -147,13 +148,13 @@ def test_information_is_chosen_by_validation_alone(monkeypatch):
     assert found["information"] == best["information"], f"{found['sweep']}"
     assert found["validation"] == best["validation"], f"{found['sweep']}"
     # Other test data change what is measured and nothing of what is chosen.
-    from vaetheory.training import experiment, split
+    from vaetheory.training import experiment, split_data
 
     monkeypatch.setattr(
-        experiment, "split", lambda s, seed: experiment.Split(
-            split(s, seed).train, split(s, seed).validation, split(s, seed).test[::-1] * 1.5
-        ),
-    )  # fmt: skip
+        experiment,
+        "split_data",
+        lambda s, seed: replace(split_data(s, seed), test=split_data(s, seed).test[::-1] * 1.5),
+    )
     other = run_task(task)
     for key in ("information", "validation", "epochs", "best_epoch", "ended"):
         assert other[key] == found[key], f"{key} depends on the test data"
@@ -276,7 +277,9 @@ def _parts():
     names = ["digits, d = 2", "digits, d = 8", "patches, d = 8", "breast-cancer, d = 2"]
     lines = ["| | " + " | ".join(names) + " |", "| --- " * 5 + "|"]
     for title, differences in rows.items():
-        found = [interval(differences(half_network.stored()[n]["results"])) for n in names]
+        found = [
+            confidence_interval(differences(half_network.stored()[n]["results"])) for n in names
+        ]
         cells = [f"{f.mean:.1f} ({f.low:.1f} to {f.high:.1f})" for f in found]
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
@@ -326,7 +329,7 @@ def test_the_command_writes_results_and_a_table(numbers, tmp_path, capsys):
     ("arguments", "message"),
     [
         (["--data", "nowhere.npy"], "--data: expected one of digits, patches, breast-cancer, or"),
-        (["--scales", "1,x"], "--scales: expected numbers by commas, got 1,x"),
+        (["--scales", "1,x"], "--scales: expected numbers separated by commas, got 1,x"),
         (["--seeds", "0"], "seeds: expected an integer of at least 1"),
         (["--jobs", "0"], "--jobs: expected at least 1"),
         (["--out", __file__], "--out: expected a folder"),

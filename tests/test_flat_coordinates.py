@@ -8,22 +8,16 @@ from scipy.optimize import approx_fprime, minimize
 
 from vaetheory import decoders
 from vaetheory.claims.constant_variance import spherical_cap
-from vaetheory.claims.constant_variance.flat_coordinates import (
+from vaetheory.claims.constant_variance.coordinates import (
     Distorted,
-    FlatScene,
     Patch,
-    distances_from_isometry,
     gradients,
     least_penalty,
     penalty,
 )
-from vaetheory.claims.constant_variance.spherical_cap import (
-    Cap,
-    dual_bound,
-    radial_map,
-    torn_limit,
-    torn_penalty,
-)
+from vaetheory.claims.constant_variance.flat_coordinates import FlatScene, distances_from_isometry
+from vaetheory.claims.constant_variance.spherical_cap import Cap, dual_bound, radial_map
+from vaetheory.claims.constant_variance.tears import torn_limit, torn_penalty
 
 CAP = Cap(1.0, 2.5, (0.25, -0.25, 0.25))
 SPHERE = decoders.SpherePatch(1.0)
@@ -97,7 +91,7 @@ def test_the_bound_needs_its_stretch():
 @pytest.mark.parametrize("order", [4, 9])
 def test_multipliers_of_any_quality_bound_from_below(order):
     # A worse multiplier, the leading order's (R^2 - r^2) / 8, gives a lower bound.
-    r, weights = spherical_cap._rule(1.0, 24)
+    r, weights = spherical_cap.cap_rule(1.0, 24)
     p, c = (1 - r**2) / 8, r * np.sin(r) / 8
     value = float(weights @ spherical_cap._least(p * order / 8, c * order / 8, 2.0))
     assert value < radial_map(1.0).value, f"{value} is above what a map attains"

@@ -10,8 +10,8 @@ from scipy import special
 
 from vaetheory import LatentModel, decoders, derivatives, flows, likelihoods, log_evidence
 from vaetheory._gaussians import standard_log_prob
+from vaetheory.claims.flow_limit.manifolds import manifold_coefficient
 from vaetheory.claims.flow_limit.scenes import embedded_scenes, flow_scenes, tame
-from vaetheory.claims.flow_limit.smoothing import manifold_coefficient
 
 CASES = list(cases())
 IDS = [f"{name} {z.tolist()} {s:g}" for name, _, z, s, _, _ in CASES]

@@ -72,7 +72,7 @@ FOLD = LatentModel(decoders.Polynomial([[2]], [[1.0]]), likelihoods.Gaussian(sca
         (lambda: arc_length_parametrisation(FOLD, -1.0, 1.0), "positive-definite"),
         (
             lambda: arc_length_parametrisation(lambda z: 1.25 + anp.sign(z - 0.3)[..., None], 0, 1),
-            "rough near z = 0.3",
+            "a rough one near z = 0.3",
         ),
         (
             lambda: arc_length_parametrisation(MODEL, 0.0, 1.0).latent(2.0),

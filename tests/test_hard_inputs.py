@@ -133,7 +133,7 @@ def test_numbers_that_float64_cannot_hold_are_refused():
         likelihoods.Gaussian(scale=1e-160)
     model = LatentModel(decoders.Circle(1.0), likelihoods.Gaussian(scale=0.1), 1)
     for call in (
-        lambda X: elbo(model, X, Posterior([[0.0]], [1.0])),
+        lambda X: elbo(model, X, Posterior([[0.0]], scale=1.0)),
         lambda X: exact_penalty(model, X),
         lambda X: geometry.decoder_hessian(model, X, [[0.0]]),
     ):

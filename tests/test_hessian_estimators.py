@@ -15,11 +15,13 @@ from vaetheory.claims.hessian_estimator.averaged_residual import (
     averaged_curvature,
     metric,
 )
+from vaetheory.claims.hessian_estimator.covariance_derivative import derivative_in_covariance
+from vaetheory.claims.hessian_estimator.estimators import ESTIMATORS as NAMED
 from vaetheory.claims.hessian_estimator.hutchinson import DecoderPoint, bias_terms, expected_excess
-from vaetheory.claims.hessian_estimator.sampled import ESTIMATORS as NAMED
-from vaetheory.claims.hessian_estimator.sampled import SCALES, Sampled, exact_moments
+from vaetheory.claims.hessian_estimator.sampled import Sampled, exact_moments
 from vaetheory.claims.hessian_estimator.scenes import KINDS, WrittenDecoder, written_decoders
-from vaetheory.claims.hessian_estimator.smoothed import SmoothFunction, derivative_in_covariance
+from vaetheory.claims.hessian_estimator.smooth_functions import SmoothFunction
+from vaetheory.claims.hessian_estimator.variances import SCALES
 from vaetheory.hessian_estimators import jacobian_norm, price_hessian, stein_hessian
 from vaetheory.rounding import gamma
 

@@ -14,14 +14,14 @@ MOST_MEMORY = 768 * 2**20
 CHILD = """
 import json, resource, sys, time
 from pathlib import Path
-from vaetheory.training import read
+from vaetheory.training import read_data
 held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (held + {most},) * 2)
 resource.setrlimit(resource.RLIMIT_CPU, (300, 300))
 for name, path in json.load(sys.stdin).items():
     started = time.process_time()
     try:
-        kind, told = "read", str(read(path))
+        kind, told = "read", str(read_data(path))
     except Exception as error:
         kind, told = type(error).__name__, str(error)
     print(json.dumps([name, kind, told, time.process_time() - started]), flush=True)

@@ -10,15 +10,11 @@ from mpmath import mp, mpf
 
 from vaetheory import LatentModel, baggins, elbo, likelihoods
 from vaetheory.checking.strategies import rotation
-from vaetheory.claims.instability.descent import StepScene
-from vaetheory.claims.instability.joint_curvature import JointScene, condition_coefficient
-from vaetheory.claims.instability.unbounded import (
-    MemoryScene,
-    bounded_counterpart,
-    growth,
-    memory_limit,
-    memory_values,
-)
+from vaetheory.claims.instability.condition_number import condition_coefficient
+from vaetheory.claims.instability.growth import bounded_counterpart, growth
+from vaetheory.claims.instability.joint_scenes import JointScene
+from vaetheory.claims.instability.memorised_data import MemoryScene, memory_limit, memory_values
+from vaetheory.claims.instability.step_scenes import StepScene
 from vaetheory.encoders import Posterior
 from vaetheory.rounding import gamma
 from vaetheory.stability import largest_stable_step
@@ -110,7 +106,7 @@ def test_descent_on_the_elbo_diverges_just_beyond(lane):
 
 
 def posterior_of(scene, lane):
-    return Posterior(np.array(scene.codes), scene.covs[lane])
+    return Posterior(np.array(scene.codes), cov=scene.covs[lane])
 
 
 def test_9a_a_normalised_step_neither_diverges_nor_converges():

@@ -142,7 +142,7 @@ def test_a_full_disk_is_a_sentence_and_the_old_files_stay(numbers, tmp_path):
 def test_a_folder_that_cannot_be_written_to_is_refused_before_anything_is_computed(
     numbers, capsys, monkeypatch
 ):
-    monkeypatch.setattr("vaetheory.cli.verify.verify", lambda *a, **k: pytest.fail("computed"))
+    monkeypatch.setattr("vaetheory.claims.verify.verify", lambda *a, **k: pytest.fail("computed"))
     for command in (
         ["verify", "1b", "--json", "/proc/run.json"],
         ["verify", "1b", "--junit", "/proc/run.xml"],

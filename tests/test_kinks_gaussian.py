@@ -52,7 +52,7 @@ def test_elbos_of_piecewise_linear_decoders(decoder, x, log_scale, log_width, ne
     # The first kink at so many deviations.
     m = float(decoder.places[0] + near * s)
     model = LatentModel(decoder, likelihoods.Gaussian(scale=scale), 1)
-    found = elbo(model, [x], Posterior([m], [s**2]), rtol=rtol)
+    found = elbo(model, [x], Posterior([m], scale=s), rtol=rtol)
     truth = exact_elbo(decoder, x, scale, m, s)
     rounding = 1e-14 * (1 + abs(truth) + m**2 + decoder.mean_square(x, m, s) / scale**2)
     off = abs(found.value - truth)
@@ -78,7 +78,7 @@ def test_elbos_of_kinks_along_turned_lines(decoder, angle, near, across, rtol):
     m = float(turned.places[0] + near * s)
     loc = m * u + across * np.array([-u[1], u[0]])
     model = LatentModel(turned, likelihoods.Gaussian(scale=scale), 2)
-    posterior = Posterior(loc, cov)
+    posterior = Posterior(loc, cov=cov)
     found = elbo(model, [x], posterior, rtol=rtol)
     square = turned.mean_square(x, m, s)
     truth = -square / (2 * scale**2) - 0.5 * np.log(2 * np.pi * scale**2)

@@ -12,9 +12,9 @@ import pytest
 from noticing import assert_noticed, count_prior, scale_result
 
 from vaetheory import _gaussians
-from vaetheory.claims import optimal_decoder
+from vaetheory.claims.optimal_decoder import exponential_families
 from vaetheory.claims.stationary_evidence import gap_law, linear_gaussian
-from vaetheory.encoders import Encoder
+from vaetheory.encoders import AggregatePosterior
 from vaetheory.likelihoods import Bernoulli, Categorical, Gamma, Gaussian, Poisson
 from vaetheory.models import LatentModel
 from vaetheory.optimal_decoder import OptimalDecoder
@@ -33,9 +33,9 @@ def test_the_unweighted_mean_for_the_optimal_decoder(monkeypatch):
 
 
 def test_responsibilities_without_the_normaliser(monkeypatch):
-    original = Encoder.component_log_prob
+    original = AggregatePosterior.component_log_prob
     monkeypatch.setattr(
-        Encoder,
+        AggregatePosterior,
         "component_log_prob",
         lambda self, z: original(self, z) + 0.5 * _gaussians.log_det(self.cov),
     )
@@ -60,7 +60,7 @@ def test_a_fit_that_is_slightly_off(monkeypatch, family):
     assert_noticed(
         "1c",
         bug=f"{family.__name__} parameters off by 1e-4",
-        instances=optimal_decoder.family_scenes((family.__name__,)),
+        instances=exponential_families.family_scenes((family.__name__,)),
     )
 
 

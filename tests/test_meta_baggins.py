@@ -9,22 +9,22 @@ from hypothesis import strategies as st
 from noticing import PROPOSITIONS, assert_noticed, scale_result
 
 from vaetheory import decoders
+from vaetheory.checking.batches import Batch
 from vaetheory.checking.runner import run_proposition
-from vaetheory.claims.baggins import bounded, curvature, presumed_noise
-from vaetheory.claims.bilbo.scenes import Batch
+from vaetheory.claims.baggins import change_of_units, noisy_evidence, scenes, stable_step
 
 # The attribute `baggins` of its package is the function, not its module.
 BAGGINS = sys.modules["vaetheory.bounds.bounded_likelihood"]
 # One instance each where a check is not cheap to shrink.
 SCENES = {
-    "10a-evidence": presumed_noise.BoundScene(
+    "10a-evidence": noisy_evidence.BoundScene(
         decoders.Polynomial([[0], [1], [2]], [[0.0, 0.5], [1.0, 0.5], [0.5, -0.5]]),
         ((-1.0, 0.0), (1.0, 1.5)),
         Batch(((-1.0,), (0.5,)), (0.5,)),
         0.5,
     ),
-    "10c": bounded.ScaledScene(
-        bounded.FitScene(
+    "10c": change_of_units.ScaledScene(
+        scenes.FitScene(
             ((0.0, 1.0), (1.0, -1.0), (2.0, 0.5)),
             ((0.5, 1.0), (0.5, -0.5), (1.0, 1.0)),
             (1.0, 2.0),
@@ -34,7 +34,7 @@ SCENES = {
         (1.0, -1.0),
         (3.0, -20.0),
     ),
-    "10e-step": curvature.FitLadder(
+    "10e-step": stable_step.FitLadder(
         (-1.0, 0.0, 0.5, 1.5), (1.0, 2.0), (1.0, 0.0, 0.0, 0.0), 1.0, 1 / 16, 1e-6
     ),
 }
@@ -135,21 +135,21 @@ def test_a_constant_column_that_passes(monkeypatch):
 
 
 def test_an_evidence_that_is_slightly_off(monkeypatch):
-    original = presumed_noise.log_evidence
+    original = noisy_evidence.log_evidence
 
     def shifted(*arguments, **options):
         result = original(*arguments, **options)
         return dataclasses.replace(result, value=result.value + 1e-4)
 
-    monkeypatch.setattr(presumed_noise, "log_evidence", shifted)
+    monkeypatch.setattr(noisy_evidence, "log_evidence", shifted)
     assert_caught("10a-evidence", "evidence off by 1e-4 nats")
 
 
 def test_another_floating_prior_is_no_bug(monkeypatch):
     # The certificate holds for the centred form as well: it must not cry wolf.
-    original = presumed_noise.bilbo
+    original = noisy_evidence.bilbo
     monkeypatch.setattr(
-        presumed_noise, "bilbo", lambda terms, loc, scale: original(terms, loc, scale, "centred")
+        noisy_evidence, "bilbo", lambda terms, loc, scale: original(terms, loc, scale, "centred")
     )
     result = run_proposition(PROPOSITIONS["10a-evidence"])
     assert result.confirmed, f"another floating prior: {result.verdict}, {result.message}"
@@ -157,13 +157,13 @@ def test_another_floating_prior_is_no_bug(monkeypatch):
 
 @pytest.mark.parametrize("factor", [0.98, 1.02])
 def test_a_stable_step_off_by_two_percent(monkeypatch, factor):
-    original = curvature.largest_stable_step
+    original = stable_step.largest_stable_step
 
     def off(gradient, optimum, **options):
         found = original(gradient, optimum, **options)
         return dataclasses.replace(found, lower=factor * found.lower, upper=factor * found.upper)
 
-    monkeypatch.setattr(curvature, "largest_stable_step", off)
+    monkeypatch.setattr(stable_step, "largest_stable_step", off)
     assert_caught("10e-step", f"thresholds times {factor}")
 
 

@@ -9,7 +9,7 @@ from noticing import assert_noticed, scale_result
 
 from vaetheory import decoders
 from vaetheory.claims.bilbo import batch_size, floating_prior, information
-from vaetheory.encoders import Encoder
+from vaetheory.encoders import AggregatePosterior
 
 # The attribute `bilbo` of its package is the function, not its module.
 objectives = sys.modules["vaetheory.bounds.batch_information"]
@@ -91,6 +91,8 @@ def test_a_change_of_latents_that_forgets_its_bias(monkeypatch):
 
 
 def test_an_aggregate_posterior_without_its_average(monkeypatch):
-    original = Encoder.log_responsibilities
-    monkeypatch.setattr(Encoder, "log_responsibilities", lambda self, z: original(self, z) + 0.01)
+    original = AggregatePosterior.log_responsibilities
+    monkeypatch.setattr(
+        AggregatePosterior, "log_responsibilities", lambda self, z: original(self, z) + 0.01
+    )
     assert_noticed("6e", bug="responsibilities that do not sum to one")

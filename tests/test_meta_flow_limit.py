@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 from noticing import assert_noticed, scale_result
 
 from vaetheory import decoders, flows
-from vaetheory.claims.flow_limit import counterexamples, divergence, posteriors
-from vaetheory.claims.flow_limit.counterexamples import Interval, Kinked, Turn
+from vaetheory.checking import varying_metric
+from vaetheory.claims.flow_limit import divergence, posteriors, rough_densities
+from vaetheory.claims.flow_limit.closed_curves import Turn
 from vaetheory.claims.flow_limit.couplings import Couplings
-from vaetheory.claims.flow_limit.posteriors import ColumnScene
+from vaetheory.claims.flow_limit.diagonal_posteriors import ColumnScene
+from vaetheory.claims.flow_limit.rough_densities import Interval, Kinked
 from vaetheory.claims.flow_limit.scenes import Bend, CouplingLayer, EmbeddedScene, FlowScene, Linear
-from vaetheory.claims.stationary_evidence import gap_law
 from vaetheory.flows import _local, base, density, smoothing
 
 LINE = FlowScene((Linear((1.0,), (0.5,)), Bend("cubic", 1), Linear((1.5,), (0.0,))), (0.5,))
@@ -138,13 +139,13 @@ def test_an_evidence_that_is_slightly_off(monkeypatch, label):
 
 @pytest.mark.parametrize("label", ["8a-jump", "8e-onto"])
 def test_an_evidence_that_is_off_at_an_edge(monkeypatch, label):
-    original = counterexamples.log_evidence
+    original = rough_densities.log_evidence
 
     def shifted(*arguments, **options):
         result = original(*arguments, **options)
         return dataclasses.replace(result, value=result.value - 1e-6)
 
-    monkeypatch.setattr(counterexamples, "log_evidence", shifted)
+    monkeypatch.setattr(rough_densities, "log_evidence", shifted)
     noticed(label, "evidence off by 1e-6 nats")
 
 
@@ -176,7 +177,7 @@ def test_a_posterior_that_is_no_stationary_one(monkeypatch, label):
 
 @pytest.mark.parametrize("label", ["8b", "8e-best"])
 def test_a_gap_that_is_off(monkeypatch, label):
-    scale_result(monkeypatch, gap_law, "predicted_coefficient", 1 + 1e-4)
+    scale_result(monkeypatch, varying_metric, "gap_coefficient", 1 + 1e-4)
     noticed(label, "gap off by 1e-4")
 
 
@@ -199,6 +200,6 @@ def test_a_contrast_of_the_rows(monkeypatch):
 
 @pytest.mark.parametrize("label", ["8e", "8e-rough"])
 def test_a_divergence_that_is_off(monkeypatch, label):
-    for module in (divergence, counterexamples):
+    for module in (divergence, rough_densities):
         scale_result(monkeypatch, module, "expm1_less_argument", 1 + 1e-4)
     noticed(label, "divergence off by 1e-4")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from noticing import assert_noticed, scale_result
 
-from vaetheory.claims.half_network import measures as checks
+from vaetheory.claims.half_network import held_out_bounds, quick_experiment
 from vaetheory.training import Network, Objective, Units, measures, runs, statistics, vae
 from vaetheory.training.density import Density
 
@@ -14,7 +14,7 @@ from vaetheory.training.density import Density
 @pytest.fixture
 def fresh():
     """Nothing that was computed before the bug, and nothing of it afterwards."""
-    caches = (checks._trained, checks._bounds, checks.quick_table)
+    caches = (held_out_bounds._trained, held_out_bounds._bounds, quick_experiment.quick_table)
     for cache in caches:
         cache.cache_clear()
     yield
@@ -85,19 +85,19 @@ def test_importance_weights_without_their_number(monkeypatch):
         found = original(density, X, draws=draws, rng=rng)
         return dataclasses.replace(found, importance=found.importance + np.log(draws))
 
-    monkeypatch.setattr(checks, "sampled", summed)
+    monkeypatch.setattr(held_out_bounds, "sampled", summed)
     assert_noticed("11d", bug="a sum of weights for their mean", examples=1)
 
 
 @pytest.mark.usefixtures("fresh")
 def test_an_evidence_that_is_slightly_off(monkeypatch):
-    original = checks.lattice_evidence
+    original = held_out_bounds.lattice_evidence
 
     def shifted(density, X):
         value, error = original(density, X)
         return value + 1e-4, error
 
-    monkeypatch.setattr(checks, "lattice_evidence", shifted)
+    monkeypatch.setattr(held_out_bounds, "lattice_evidence", shifted)
     assert_noticed("11d", bug="evidence off by 1e-4 nats", examples=1)
 
 
@@ -111,7 +111,7 @@ def test_a_prior_that_does_not_float_in_the_model(monkeypatch):
         return original(dataclasses.replace(self, prior_scale=np.ones_like(self.prior_scale)))
 
     monkeypatch.setattr(Density, "decoder", decoder)
-    floating = st.builds(checks.HeldOut, st.just("half"), st.integers(0, 9))
+    floating = st.builds(held_out_bounds.HeldOut, st.just("half"), st.integers(0, 9))
     assert_noticed("11d", bug="the evidence under N(0, I)", examples=1, instances=floating)
 
 

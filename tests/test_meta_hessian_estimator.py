@@ -12,17 +12,19 @@ from vaetheory.checking.scenes import ModelScene
 from vaetheory.checking.strategies import Covariance
 from vaetheory.claims.hessian_estimator import (
     averaged_residual,
+    estimators,
     hutchinson,
     sampled,
-    smoothed,
+    smooth_functions,
     stationary,
+    stein_identities,
 )
 from vaetheory.models import LatentModel
 from vaetheory.optimal_decoder import OptimalDecoder
 
-PLANES = smoothed.smooth_functions(dims=(2,))
+PLANES = smooth_functions.smooth_functions(dims=(2,))
 # One instance is enough where each takes long, and there is nothing to shrink.
-WAVE = smoothed.SmoothFunction(
+WAVE = smooth_functions.SmoothFunction(
     ModelScene(
         decoders.TanhNetwork([[[1.0, 0.5], [0.5, -1.0]], np.eye(2)], np.zeros((2, 2))),
         likelihoods.Gaussian(scale=0.5),
@@ -30,7 +32,7 @@ WAVE = smoothed.SmoothFunction(
         (0.5, 0.0),
         Covariance((0.5, 0.25), (30,)),
     ),
-    smoothed.LOG_LIKELIHOOD,
+    smooth_functions.LOG_LIKELIHOOD,
 )
 
 
@@ -65,14 +67,14 @@ def test_a_stationary_posterior_without_the_residual_term(monkeypatch):
 @pytest.mark.parametrize(
     ("module", "name"),
     [
-        (smoothed, "stein_hessian"),
-        (smoothed, "price_hessian"),
-        (sampled, "stein_hessian"),
+        (stein_identities, "stein_hessian"),
+        (stein_identities, "price_hessian"),
+        (estimators, "stein_hessian"),
     ],
 )
 def test_a_factor_of_two_in_an_estimator(monkeypatch, module, name):
     scale_estimate(monkeypatch, module, name, value=2.0)
-    label = "4b" if module is smoothed else "4b-sampled"
+    label = "4b" if module is stein_identities else "4b-sampled"
     assert_noticed(label, bug=f"factor 2 in {name}")
 
 
@@ -100,7 +102,7 @@ def test_noise_whitened_by_the_transposed_root(monkeypatch):
 
 
 def test_a_standard_error_that_is_a_tenth_too_small(monkeypatch):
-    scale_estimate(monkeypatch, sampled, "price_hessian", error=0.9)
+    scale_estimate(monkeypatch, estimators, "price_hessian", error=0.9)
     one = st.just(sampled.Sampled(WAVE, 0))
     assert_noticed("4b-sampled", bug="standard error off by a tenth", instances=one)
 
@@ -115,7 +117,7 @@ def test_an_estimator_that_is_not_symmetrised(monkeypatch):
         _, score, _ = hessian_estimators._whitened(noise, scale_tril)
         return hessian_estimators._mean(score[..., :, None] * gradients[..., None, :], axis=-3)
 
-    monkeypatch.setattr(sampled, "price_hessian", lopsided)
+    monkeypatch.setattr(estimators, "price_hessian", lopsided)
     assert_noticed("4b-variances", bug="no symmetric part", instances=st.just(WAVE))
 
 

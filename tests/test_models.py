@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
+import vaetheory
 from vaetheory import (
-    Encoder,
+    AggregatePosterior,
     LatentModel,
     OptimalDecoder,
     decoders,
+    flows,
     likelihoods,
     log_evidence,
     stationary_posterior,
@@ -48,7 +50,7 @@ DECODERS = {
     "sine": decoders.Sine([1.0, 0.5], [[1.0, 0.5], [0.0, 2.0]], [0.0, 0.5]),
     "function": lambda z: anp.sin(z) * z[..., :1],
     "optimal": OptimalDecoder(
-        [[0.0, 1.0], [1.0, -1.0], [2.0, 0.0]], Encoder(np.eye(3)[:, :2], [1, 1])
+        [[0.0, 1.0], [1.0, -1.0], [2.0, 0.0]], AggregatePosterior(np.eye(3)[:, :2], scale=1.0)
     ),
 }
 
@@ -134,6 +136,57 @@ def test_attributes():
     assert wrapped.decode(np.zeros((4, 5, 2))).shape == (4, 5, 2), "leading axes are kept"
 
 
+class Named(decoders.Decoder):
+    """A decoder of the user's own that knows the dimension of its latents, or says it does."""
+
+    def __init__(self, latent_dim):
+        self.latent_dim = latent_dim
+
+    def __call__(self, z):
+        return 2.0 * z
+
+    def jacobian(self, z):
+        return np.broadcast_to(2.0 * np.eye(z.shape[-1]), (*z.shape, z.shape[-1]))
+
+    def hessian(self, z):
+        return np.zeros((*z.shape, *2 * z.shape[-1:]))
+
+
+OPTIMAL = OptimalDecoder([[0.0], [1.0]], AggregatePosterior(np.eye(2), scale=1.0))
+
+
+@pytest.mark.parametrize(
+    ("decoder", "d"),
+    [
+        (decoders.Affine(np.ones((4, 3))), 3),
+        (decoders.Polynomial([[1, 1, 0]], [[1.0, 2.0]]), 3),
+        (decoders.TanhNetwork([[[1.0, 0.5]], [[2.0], [1.0]]], [[0.0], [0.0, 1.0]]), 2),
+        (decoders.Sine([1.0], [[1.0, 2.0]]), 2),
+        (decoders.Circle(1.0), 1),
+        (decoders.Helix(3.0, 4.0), 1),
+        (decoders.Catenary(1.0), 1),
+        (decoders.Cylinder(1.0), 2),
+        (decoders.FlatTorus(1.0, 2.0), 2),
+        (decoders.SpherePatch(1.0), 2),
+        (decoders.Reparametrised(decoders.Circle(1.0), [[0.5, 0.25]]), 2),
+        (flows.Cubic(3), 3),
+        (flows.Affine([2.0, -0.5]), 2),
+        (flows.Immersion(decoders.Helix(3.0, 4.0), 1), 1),
+        (OPTIMAL, 2),
+        (Named(2), 2),
+    ],
+    ids=lambda v: type(v).__name__,
+)
+def test_a_decoder_that_knows_its_latents_need_not_be_told(decoder, d):
+    model = LatentModel(decoder, GAUSSIAN)
+    assert model.latent_dim == d, f"read latent_dim {model.latent_dim}"
+    for told in (LatentModel(decoder, GAUSSIAN, d), LatentModel(decoder, GAUSSIAN, latent_dim=d)):
+        assert told.data_dim == model.data_dim, "it is another model when it is told"
+    if not isinstance(decoder, Named):
+        with pytest.raises(ValueError, match=rf"expected shape \(\.\.\., {d}\)"):
+            LatentModel(decoder, GAUSSIAN, d + 1)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -150,6 +203,13 @@ def test_attributes():
         ((anp.sin, GAUSSIAN, 1.0), "latent_dim: expected an integer"),
         ((anp.sin, GAUSSIAN, True), "latent_dim: expected an integer"),
         ((anp.sin, GAUSSIAN, "two"), "latent_dim: expected an integer"),
+        (
+            (anp.sin, GAUSSIAN),
+            "latent_dim: expected the dimension of z, .* got none with a function",
+        ),
+        ((Named(None), GAUSSIAN), "latent_dim: expected the dimension of z, .* none with a Named"),
+        ((Named("two"), GAUSSIAN), "decoder.latent_dim: expected an integer"),
+        ((3.0, GAUSSIAN), "decoder: expected a callable"),
         (
             (lambda z: np.zeros(3), GAUSSIAN, 2),
             r"expected to map shape \(2, 2\) to \(2, D\), got .*\(3,\)",
@@ -299,6 +359,22 @@ def test_the_highest_mode_of_every_family(name, family):
     likelihood, x = FAMILIES[family]
     model = LatentModel(DECODERS[name], likelihood, 2)
     assert_highest_modes(model, np.array([x]), PLANE[::7])
+
+
+def test_modes_have_the_leading_axes_of_the_data():
+    model = LatentModel(decoders.Affine([[1.0], [2.0]]), GAUSSIAN)
+    X = np.arange(12.0).reshape(3, 2, 2) / 4
+    modes = posterior_mode(model, X)
+    assert modes.shape == (3, 2, 1), f"modes of shape {modes.shape}"
+    assert np.array_equal(posterior_mode(model, X[1, 0]), modes[1, 0]), "rows meet"
+    assert vaetheory.posterior_mode is posterior_mode, "the public function is another one"
+    for bad, message in (
+        ((model, [[1.0]]), r"X: expected shape \(..., 2\)"),
+        ((model, [[1.0, np.nan]]), "X: expected finite"),
+        ((3.0, X), "model: expected a LatentModel"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            posterior_mode(*bad)
 
 
 @given(integers((3, 2), -4, 4), integers(3, -8, 8))

@@ -10,8 +10,8 @@ from hypothesis.extra.numpy import arrays
 from mpmath import mp, mpf
 
 from vaetheory.bounds import FORMS, bilbo
+from vaetheory.checking.batches import Batch
 from vaetheory.claims.bilbo.batch_size import coefficient, moment_forms
-from vaetheory.claims.bilbo.scenes import Batch
 from vaetheory.rounding import gamma
 
 SHAPES = [(1, 1), (1, 3), (2, 1), (5, 2), (3, 3), (2, 4), (40, 3)]
@@ -320,7 +320,7 @@ def test_training_with_it_raises_it():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (([0.0], [[1.0], [2.0]], [1.0]), r"one of each a datum, got shapes \(1,\) and \(2, 1\)"),
+        (([0.0], [[1.0], [2.0]], [1.0]), r"one of each per datum, got shapes \(1,\) and \(2, 1\)"),
         (([], np.zeros((0, 2)), [1.0, 1.0]), r"loc: expected a non-empty data set"),
         (([0.0], np.zeros((1, 0)), []), r"loc: expected a non-empty data set"),
         (([[0.0]], [[1.0]], [1.0]), "log_likelihood: expected 1 axes"),

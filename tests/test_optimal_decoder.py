@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from mpmath import mp, mpf
 
-from vaetheory import Encoder, OptimalDecoder, derivatives
+from vaetheory import AggregatePosterior, OptimalDecoder, derivatives
 from vaetheory.likelihoods import Bernoulli, Categorical, Gamma, Gaussian, Poisson, StudentT
 from vaetheory.optimal_decoder import optimal_parameters
 from vaetheory.rounding import gamma
@@ -72,7 +72,7 @@ def sizes(X, loc, cov, z):
 @given(instances())
 def test_value_and_covariance_are_the_weighted_ones_to_thirty_digits(instance):
     X, loc, cov, z = instance
-    f = OptimalDecoder(X, Encoder(loc, cov))
+    f = OptimalDecoder(X, AggregatePosterior(loc, cov=cov))
     spread, _, logits = sizes(X, loc, cov, z)
     values, covs = f(z), f.cov(z, allow_singular=True)
     for i, point in enumerate(z):
@@ -90,7 +90,7 @@ def test_forty_deviations_out_the_nearest_codes_still_share_the_weight():
     loc = np.array([[0.0, 0.0], [0.02, -0.03], [-0.01, 0.04], [-1.0, -1.0]])
     X = np.array([[1.0, 2.0], [-3.0, 0.5], [0.25, -1.0], [100.0, 100.0]])
     cov, z = np.array([[1.0, 0.5], [0.5, 2.0]]) * 1e-2, np.array([4.0, 4.0])
-    f = OptimalDecoder(X, Encoder(loc, cov))
+    f = OptimalDecoder(X, AggregatePosterior(loc, cov=cov))
     mean, second = precise(X, loc, np.broadcast_to(cov, (4, 2, 2)), z)
     spread, _, logits = sizes(X, loc, np.broadcast_to(cov, (4, 2, 2)), z)
     bound = gamma(20) * spread * logits
@@ -105,7 +105,7 @@ def test_forty_deviations_out_the_nearest_codes_still_share_the_weight():
 
 def test_a_covariance_keeps_its_digits_where_one_datum_has_almost_all_the_weight():
     # Odds exp(-2 m z) against the other: the variance is (2a)^2 w (1 - w), relative digits kept.
-    f = OptimalDecoder([[-1.0], [1.0]], Encoder([[-1.0], [1.0]], [1.0]))
+    f = OptimalDecoder([[-1.0], [1.0]], AggregatePosterior([[-1.0], [1.0]], scale=1.0))
     for z in (5.0, 10.0, 20.0, 300.0):
         expected = 4 * np.exp(-2 * z) / (1 + np.exp(-2 * z)) ** 2
         off = abs(f.cov([z])[0, 0] / expected - 1)
@@ -122,7 +122,7 @@ def along(function, direction):
 @given(instances())
 def test_derivatives_are_those_of_the_weighted_mean(instance):
     X, loc, cov, z = instance
-    f = OptimalDecoder(X, Encoder(loc, cov))
+    f = OptimalDecoder(X, AggregatePosterior(loc, cov=cov))
     precision = np.linalg.inv(cov)
     heights = 0.5 * np.linalg.slogdet(precision)[1]
 
@@ -162,7 +162,7 @@ def test_derivatives_are_those_of_the_weighted_mean(instance):
 @given(st.integers(1, 8), st.integers(1, 8), st.integers(1, 8), st.integers(-16, 16))
 def test_two_points_decode_to_a_tanh(a, m, s, k):
     a, m, s, z = a / 2, m / 4, s / 4, np.array([k / 4])
-    f = OptimalDecoder([[-a], [a]], Encoder([[-m], [m]], [s**2]))
+    f = OptimalDecoder([[-a], [a]], AggregatePosterior([[-m], [m]], scale=s))
     rate = m / s**2
     t = np.tanh(rate * z[0])
     expected = [a * t, a * rate * (1 - t**2), -2 * a * rate**2 * t * (1 - t**2)]
@@ -179,7 +179,7 @@ def test_two_points_decode_to_a_tanh(a, m, s, k):
 @given(instances(), st.data())
 def test_covariance_is_numpys_with_the_responsibilities_as_weights(instance, data):
     X, loc, cov, z = instance
-    encoder = Encoder(loc, cov)
+    encoder = AggregatePosterior(loc, cov=cov)
     f = OptimalDecoder(X, encoder)
     weights = encoder.responsibilities(z)
     bound = gamma(OPERATIONS) * (1 + np.abs(X).max()) ** 2
@@ -190,17 +190,19 @@ def test_covariance_is_numpys_with_the_responsibilities_as_weights(instance, dat
 
 
 def test_a_singular_covariance_is_refused_unless_asked_for():
-    line = OptimalDecoder([[0.0, 0.0], [1.0, 1.0]], Encoder([[-1.0], [1.0]], [1.0]))
+    line = OptimalDecoder([[0.0, 0.0], [1.0, 1.0]], AggregatePosterior([[-1.0], [1.0]], scale=1.0))
     with pytest.raises(ValueError, match=r"cov: expected a non-singular.*z = \[0.5\].*less than 2"):
         line.cov([[0.5]])
     off = np.abs(line.cov([0.0], allow_singular=True) - 0.25).max()
     assert off <= gamma(50), f"the singular covariance is off by {off:.3g}"
-    single = OptimalDecoder([[3.0]], Encoder([[0.0]], [1.0]))
+    single = OptimalDecoder([[3.0]], AggregatePosterior([[0.0]], scale=1.0))
     with pytest.raises(ValueError, match="allow_singular=True returns the matrix"):
         single.cov([0.0])
     assert single.cov([0.0], allow_singular=True) == 0, "one datum has no spread"
     # Three data that span the plane: none of it is singular, wherever z is.
-    triangle = OptimalDecoder([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], Encoder(np.eye(3), [1.0] * 3))
+    triangle = OptimalDecoder(
+        [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], AggregatePosterior(np.eye(3), scale=1.0)
+    )
     assert triangle.cov(np.zeros((4, 5, 3))).shape == (4, 5, 2, 2), "leading axes are kept"
 
 
@@ -210,7 +212,7 @@ def test_moving_and_scaling_the_data_moves_and_scales_the_decoder(instance, k, n
     X, loc, cov, z = instance
     factor = -k / 2 if negative else k / 2
     shift = data.draw(integers(X.shape[1], -8, 8), label="shift")
-    encoder = Encoder(loc, cov)
+    encoder = AggregatePosterior(loc, cov=cov)
     f, g = OptimalDecoder(X, encoder), OptimalDecoder(factor * X + shift, encoder)
     spread, scores, _ = sizes(X, loc, cov, z)
     # The weights are the same floats; only the sums over the data round.
@@ -235,8 +237,8 @@ def test_moving_and_scaling_the_data_moves_and_scales_the_decoder(instance, k, n
 def test_moving_the_latent_space_moves_the_decoder(instance, data):
     X, loc, cov, z = instance
     shift = data.draw(integers(loc.shape[1], -8, 8), label="shift") / 2
-    f = OptimalDecoder(X, Encoder(loc, cov))
-    g = OptimalDecoder(X, Encoder(loc + shift, cov))
+    f = OptimalDecoder(X, AggregatePosterior(loc, cov=cov))
+    g = OptimalDecoder(X, AggregatePosterior(loc + shift, cov=cov))
     spread, scores, logits = sizes(X, loc, cov, z)
     away = (1 + np.abs(shift).max()) ** 2
     bound = gamma(OPERATIONS) * (spread * logits * away + np.abs(X).max())
@@ -250,8 +252,8 @@ def test_moving_the_latent_space_moves_the_decoder(instance, data):
 @given(instances(count=4), st.permutations(range(4)))
 def test_the_order_of_the_data_does_not_matter(instance, order):
     X, loc, cov, z = instance
-    f = OptimalDecoder(X, Encoder(loc, cov))
-    g = OptimalDecoder(X[order], Encoder(loc[order], cov[order]))
+    f = OptimalDecoder(X, AggregatePosterior(loc, cov=cov))
+    g = OptimalDecoder(X[order], AggregatePosterior(loc[order], cov=cov[order]))
     spread, scores, logits = sizes(X, loc, cov, z)
     bound = gamma(OPERATIONS) * (spread * logits + np.abs(X).max())
     for k, method in enumerate(("__call__", "jacobian", "hessian")):
@@ -263,7 +265,8 @@ def test_the_order_of_the_data_does_not_matter(instance, order):
 @pytest.mark.parametrize("leading", [(), (3,), (2, 3)], ids=str)
 def test_leading_axes_are_kept(leading):
     f = OptimalDecoder(
-        [[0.0, 1.0, 2.0], [1.0, 0.0, 0.0]], Encoder([[0.0, 1.0], [1.0, 0.0]], [1.0, 2.0])
+        [[0.0, 1.0, 2.0], [1.0, 0.0, 0.0]],
+        AggregatePosterior([[0.0, 1.0], [1.0, 0.0]], cov=np.diag([1.0, 2.0])),
     )
     z = np.zeros((*leading, 2))
     shapes = {
@@ -289,7 +292,7 @@ def test_leading_axes_are_kept(leading):
 )
 def test_optimal_parameters_match_the_mean_of_the_statistics(family, values):
     X = np.array(values)[:, None]
-    encoder = Encoder([[-1.0], [0.0], [2.0]], [[1.0], [0.5], [2.0]])
+    encoder = AggregatePosterior([[-1.0], [0.0], [2.0]], cov=[[[1.0]], [[0.5]], [[2.0]]])
     z = np.linspace(-3, 3, 7)[:, None]
     parameters = optimal_parameters(X, encoder, family, z)
     expected = encoder.responsibilities(z) @ family.statistics(X)
@@ -299,14 +302,14 @@ def test_optimal_parameters_match_the_mean_of_the_statistics(family, values):
 
 
 def test_optimal_categorical_logits_are_the_log_responsibilities_of_the_classes():
-    encoder = Encoder([[-1.0], [0.0], [2.0]], [1.0])
+    encoder = AggregatePosterior([[-1.0], [0.0], [2.0]], scale=1.0)
     z = np.linspace(-3, 3, 7)[:, None]
     logits = optimal_parameters(np.eye(3), encoder, Categorical(), z)
     off = np.abs(logits - encoder.log_responsibilities(z)).max()
     assert off <= 20 * gamma(OPERATIONS), f"one datum a class: off by {off:.3g}"
 
 
-ENCODER = Encoder([[-1.0], [1.0]], [1.0])
+ENCODER = AggregatePosterior([[-1.0], [1.0]], scale=1.0)
 
 
 @pytest.mark.parametrize(
@@ -320,7 +323,10 @@ ENCODER = Encoder([[-1.0], [1.0]], [1.0])
             lambda: OptimalDecoder([[1.0]], ENCODER),
             "expected one posterior for each of 1 data, got 2",
         ),
-        (lambda: OptimalDecoder([[1.0]], "encoder"), "encoder: expected an Encoder, got str"),
+        (
+            lambda: OptimalDecoder([[1.0]], "encoder"),
+            "encoder: expected an AggregatePosterior, got str",
+        ),
         (
             lambda: optimal_parameters([[0.5], [1.0]], ENCODER, Bernoulli(), [0.0]),
             "x: expected zeros and ones",
@@ -362,7 +368,9 @@ def test_orders_of_derivative_are_checked():
     for order in (0, 4, 1.0, True, "one"):
         with pytest.raises(ValueError, match="order: expected"):
             shared.derivative([0.0], order=order)
-    differing = OptimalDecoder([[-1.0], [1.0]], Encoder([[-1.0], [1.0]], [[1.0], [2.0]]))
+    differing = OptimalDecoder(
+        [[-1.0], [1.0]], AggregatePosterior([[-1.0], [1.0]], scale=[[1.0], [2.0]])
+    )
     with pytest.raises(ValueError, match="or 3 for an encoder with one shared covariance"):
         differing.derivative([0.0], order=3)
 
@@ -370,5 +378,8 @@ def test_orders_of_derivative_are_checked():
 def test_parameters_of_no_exponential_family_are_refused():
     with pytest.raises(ValueError, match=r"expected an exponential family, .* got StudentT"):
         optimal_parameters(
-            [[0.0], [1.0]], Encoder([[-1.0], [1.0]], [1.0]), StudentT(3.0, 1.0), [[0.0]]
+            [[0.0], [1.0]],
+            AggregatePosterior([[-1.0], [1.0]], scale=1.0),
+            StudentT(3.0, 1.0),
+            [[0.0]],
         )

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from vaetheory import CLAIMS
 from vaetheory._documents import sealed
 from vaetheory._files import write_json
-from vaetheory._numbers_as_text import apart, margin
+from vaetheory._numbers_as_text import distinct_texts, margin
 from vaetheory.checking.runner import CONTROL_SURVIVED, INCONCLUSIVE, REFUTED, ControlResult, Result
 from vaetheory.cli import _colours, main
 from vaetheory.figures.registry import FIGURES, caption
@@ -249,7 +249,7 @@ def test_a_margin_is_never_rounded_onto_one(bound, off):
         assert (shown == "1") == (value == 1), f"{value!r} is shown as {shown}"
         assert (float(shown) < 1) == (value < 1), f"{shown} is on the other side of 1"
     residual = math.nextafter(bound, 0)
-    assert len(set(apart(residual, bound))) == 2, f"{residual!r} looks like {bound!r}"
+    assert len(set(distinct_texts(residual, bound))) == 2, f"{residual!r} looks like {bound!r}"
 
 
 @pytest.mark.parametrize("label", PROPOSITIONS)
@@ -397,7 +397,7 @@ def test_figures_that_are_drawn_already_are_taken(tmp_path, capsys):
     write_json(run, as_json([result(label="2c")], profile="quick", seed=0))
     arguments = ["report", "--results", str(run), "--figures", str(tmp_path), "--out", str(out)]
     assert main(arguments) == 2, "figures that are not there are not missed"
-    assert "overview.png, which is not there" in capsys.readouterr().err, "the file is not named"
+    assert "expected a folder with overview.png" in capsys.readouterr().err, "the file is not named"
     for name in ("overview", "smooth-decoder"):
         (tmp_path / f"{name}.png").write_bytes(name.encode())
     assert main(arguments) == 0, "not written"

@@ -59,7 +59,7 @@ def test_a_datum_off_the_curve_keeps_its_residual():
     family, n = likelihoods.Gaussian(scale=1.0), 4.0**8
     model = LatentModel(parabola, Repeated(family, n), 1)
     # Half a unit along the normal at 0: -Hess = f'.f' - r.f'' = 1 - 0.25 * 2.
-    best = stationary_posterior(model, [0.0, 0.25], start=Posterior([0.0], [1 / n]))
+    best = stationary_posterior(model, [0.0, 0.25], start=Posterior([0.0], cov=[[1 / n]]))
     g = pullback_metric(LatentModel(parabola, family, 1), [0.0])[0, 0]
     assert abs(g - 1) < 1e-14, f"the metric at the foot is {g}"
     precision = 1 / best.cov[0, 0] / n
@@ -70,7 +70,7 @@ def test_a_repeated_datum_of_a_curved_family_does_not_see_its_metric():
     """One datum n times is no sample of a Student-t: its information is that at the mode."""
     family, n = likelihoods.StudentT(dof=3.0, scale=1.0), 4.0**8
     model = LatentModel(decoders.Affine([[1.0]]), Repeated(family, n), 1)
-    best = stationary_posterior(model, [0.5], start=Posterior([0.5], [1 / n]))
+    best = stationary_posterior(model, [0.5], start=Posterior([0.5], cov=[[1 / n]]))
     precision = 1 / best.cov[0, 0] / n
     assert abs(precision - 4 / 3) < 1e-3, f"{precision}: (nu + 1) / nu was expected"
     fisher = family.fisher_information(np.zeros(1))[0, 0]

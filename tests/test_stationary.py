@@ -96,14 +96,14 @@ def neighbours(q, structure):
         for sign in (h, -h):
             for e in np.eye(d):
                 move = root @ e
-                yield f"mean moved by {sign} along {e}", Posterior(q.loc + sign * move, q.cov)
+                yield f"mean moved by {sign} along {e}", Posterior(q.loc + sign * move, cov=q.cov)
                 # Stretches of the covariance: along an axis where it has to stay diagonal.
                 stretch = np.diag(1 + sign * e)
-                yield f"stretched by {sign}", Posterior(q.loc, stretch @ q.cov @ stretch)
+                yield f"stretched by {sign}", Posterior(q.loc, cov=stretch @ q.cov @ stretch)
                 if structure == "full" and d > 1:
                     shear = np.eye(d) + sign * np.outer(e, np.roll(e, 1))
                     tilted = root @ shear @ shear.T @ np.swapaxes(root, -1, -2)
-                    yield f"tilted by {sign}", Posterior(q.loc, tilted)
+                    yield f"tilted by {sign}", Posterior(q.loc, cov=tilted)
 
 
 @pytest.mark.parametrize("structure", ["full", "diagonal"])
@@ -117,7 +117,9 @@ def test_no_neighbour_of_a_stationary_posterior_has_a_higher_elbo(name, d, struc
     if structure == "diagonal":
         off_diagonal = q.cov * (1 - np.eye(d))
         assert (off_diagonal == 0).all(), f"a diagonal posterior has covariance {q.cov}"
-    own = elbo(model, X, Posterior(q.loc, q.cov))
+    own = elbo(model, X, Posterior(q.loc, cov=q.cov))
+    assert np.array_equal(q.elbo, q.value), "the ELBO has two values"
+    assert np.array_equal(q.reached, q.status == "reached"), "reached and status contradict"
     off = np.abs(own.value - q.value)
     assert (off <= own.error + q.error).all(), f"the stated value is off the ELBO by {off}"
     for what, near in neighbours(q, structure):
@@ -142,7 +144,7 @@ def test_stationarity_conditions_hold_where_the_posterior_is_not_gaussian():
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_start_chooses_among_stationary_points(sign):
     model = LatentModel(decoders.Polynomial([[2]], [[1.0]]), likelihoods.Gaussian(scale=0.1), 1)
-    q = stationary_posterior(model, [1.0], start=Posterior([sign * 0.9], [0.01]))
+    q = stationary_posterior(model, [1.0], start=Posterior([sign * 0.9], scale=0.1))
     assert q.status == "reached", f"status {q.status}, deficit {q.deficit:.3g}"
     assert sign * q.loc[0] > 0.5, f"started at {sign * 0.9}, ended at {q.loc[0]}"
     default = stationary_posterior(model, [1.0])

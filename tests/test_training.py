@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vaetheory import elbo, log_evidence
+from vaetheory.claims.half_network.gradient import gradient_by_hand
+from vaetheory.claims.half_network.scale import scale_equivariance
 from vaetheory.claims.half_network.scenes import TinyRun, pattern, tiny_runs
-from vaetheory.claims.half_network.training import gradient_by_hand, scale_equivariance
 from vaetheory.encoders import Posterior
 from vaetheory.rounding import gamma
 from vaetheory.training import (
@@ -22,11 +23,11 @@ from vaetheory.training import (
     Split,
     Units,
     Vae,
+    confidence_interval,
     density_of,
     exact_evidence,
-    interval,
     lattice_evidence,
-    sampled,
+    sampled_measures,
     train,
 )
 from vaetheory.training._adam import Adam
@@ -103,10 +104,9 @@ def test_gradients_of_all_objectives(scene):
     ],
 )
 def test_gradients_of_other_combinations(objective, monkeypatch):
-    from vaetheory.claims.half_network import scenes, training
+    from vaetheory.claims.half_network import scenes
 
-    for module in (training, scenes):
-        monkeypatch.setattr(module, "OBJECTIVES", {"other": objective})
+    monkeypatch.setattr(scenes, "OBJECTIVES", {"other": objective})
     certificate = gradient_by_hand(tiny("other"))
     assert certificate.residual <= certificate.bound, f"{objective.title}: {certificate}"
 
@@ -290,7 +290,7 @@ def test_measures_of_a_density_by_the_library(name):
     params = vae.initial(0) + pattern(vae.count, 0.3)
     density = density_of(vae, params, data.train, seed=0)
     X = data.test
-    found = sampled(density, X, draws=4000, rng=np.random.default_rng(5))
+    found = sampled_measures(density, X, draws=4000, rng=np.random.default_rng(5))
     lattice, error = lattice_evidence(density, X)
     assert error.max() < 1e-6, f"the lattices are off by {error.max():.3g}"
     excess = (found.importance - lattice).max()
@@ -306,7 +306,7 @@ def test_measures_of_a_density_by_the_library(name):
     off = np.abs(evidence.value - lattice)
     assert (off <= evidence.error + error).all(), f"two routes differ by {off.max():.3g}"
     loc, scale = density.encode(X)
-    posterior = Posterior(loc / density.prior_scale, (scale / density.prior_scale) ** 2)
+    posterior = Posterior(loc / density.prior_scale, scale=scale / density.prior_scale)
     exact = elbo(model, X, posterior)
     # Six standard errors: one chance in 10^9 were they known.
     off = np.abs(exact.value - found.elbo)
@@ -321,7 +321,7 @@ def test_lattices_need_two_dimensions():
 
 
 def test_the_invariance_is_exact_only_with_its_hypotheses():
-    from vaetheory.claims.half_network.training import ScaledRun
+    from vaetheory.claims.half_network.scale import ScaledRun
 
     for power in (1, -7, 40):
         held = scale_equivariance(ScaledRun(tiny(), power))
@@ -331,15 +331,15 @@ def test_the_invariance_is_exact_only_with_its_hypotheses():
 
 
 def test_intervals_against_known_quantiles():
-    found = interval([1.0, 3.0])
+    found = confidence_interval([1.0, 3.0])
     assert np.isclose(found.high - 2, 12.706204736), f"{found}"
-    wide = interval([1.0, 3.0], overlap=0.5)
+    wide = confidence_interval([1.0, 3.0], overlap=0.5)
     assert np.isclose((wide.high - 2) / (found.high - 2), np.sqrt(2)), f"{wide}"
-    alone = interval([4.0])
+    alone = confidence_interval([4.0])
     assert (alone.mean, alone.low, alone.high) == (4.0, -np.inf, np.inf), f"{alone}"
     for values in ([], [np.nan], [[1.0]]):
         with pytest.raises(ValueError, match="values: expected"):
-            interval(values)
+            confidence_interval(values)
 
 
 @pytest.mark.parametrize("sigma", [1e-1, 1e-2, 1e-4])

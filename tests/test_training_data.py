@@ -7,7 +7,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from vaetheory.training import SOURCES, Source, read, split
+from vaetheory.training import SOURCES, Source, read_data, split_data
 
 NUMBERS = np.arange(60.0).reshape(30, 2) ** 1.5
 GREY = (np.arange(30 * 4) % 251).astype(np.uint8).reshape(30, 2, 2)
@@ -32,7 +32,7 @@ def test_numbers_in_every_format(tmp_path):
     (tmp_path / "t10k-idx2").write_bytes(idx(NUMBERS, 0x0E, ">f8"))
     (tmp_path / "a.npy.gz").write_bytes(gzip.compress((tmp_path / "a.npy").read_bytes()))
     for path in sorted(tmp_path.iterdir()):
-        source = read(path)
+        source = read_data(path)
         assert np.array_equal(source.X, NUMBERS), f"{path.name}: other numbers"
         assert (source.step, source.name) == (0.0, path.name), f"{path.name}: {source}"
 
@@ -42,16 +42,16 @@ def test_bytes_are_grey_values(tmp_path):
     (tmp_path / "b-idx3-ubyte").write_bytes(idx(GREY, 0x08, ">u1"))
     (tmp_path / "c-idx3-ubyte.gz").write_bytes(gzip.compress(idx(GREY, 0x08, ">u1")))
     for path in sorted(tmp_path.iterdir()):
-        source = read(path)
+        source = read_data(path)
         assert np.array_equal(source.X * 256, GREY.reshape(30, 4)), f"{path.name}: other values"
         assert source.step == 1 / 256, f"{path.name}: not dequantised"
-        noisy = np.concatenate([split(source, 0).train, split(source, 0).test])
+        noisy = np.concatenate([split_data(source, 0).train, split_data(source, 0).test])
         assert ((noisy * 256) % 1 > 0).mean() > 0.9, "no noise was added"
 
 
 def test_other_integers_are_numbers(tmp_path):
     (tmp_path / "a").write_bytes(idx(GREY.astype(int) - 100, 0x0B, ">i2"))
-    source = read(tmp_path / "a")
+    source = read_data(tmp_path / "a")
     assert source.step == 0, "integers were taken for grey values"
     assert source.X.min() == -100, f"least {source.X.min()}"
 
@@ -83,7 +83,7 @@ def test_what_cannot_be_read_is_said(content, message, tmp_path):
     path = tmp_path / "data.bin"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=re.escape(message)) as caught:
-        read(path)
+        read_data(path)
     assert str(path) in str(caught.value), "the file is not named"
     assert "\n" not in str(caught.value), "more than one line"
 
@@ -104,22 +104,22 @@ def test_what_cannot_be_read_is_said(content, message, tmp_path):
 def test_arrays_that_are_no_data_sets(array, message, tmp_path):
     np.save(tmp_path / "a.npy", array, allow_pickle=True)
     with pytest.raises(ValueError, match=message) as caught:
-        read(tmp_path / "a.npy")
+        read_data(tmp_path / "a.npy")
     assert "\n" not in str(caught.value), "more than one line"
 
 
 def test_an_npz_of_several_arrays_needs_a_name(tmp_path):
     np.savez(tmp_path / "a.npz", left=NUMBERS, right=NUMBERS)
     with pytest.raises(ValueError, match="arrays left, right, of which none is named X, x or data"):
-        read(tmp_path / "a.npz")
+        read_data(tmp_path / "a.npz")
     np.savez(tmp_path / "b.npz")
     with pytest.raises(ValueError, match=r"expected an \.npz with one array"):
-        read(tmp_path / "b.npz")
+        read_data(tmp_path / "b.npz")
 
 
 def test_a_split_shares_no_datum_and_depends_on_the_seed():
     source = Source("line", np.arange(50.0)[:, None])
-    first, same, other = split(source, 1), split(source, 1), split(source, 2)
+    first, same, other = split_data(source, 1), split_data(source, 1), split_data(source, 2)
     parts = [first.train, first.validation, first.test]
     assert [len(p) for p in parts] == [35, 5, 10], f"{[len(p) for p in parts]}"
     assert np.array_equal(np.sort(np.concatenate(parts), axis=0), source.X), "not a partition"
@@ -132,9 +132,9 @@ def test_a_split_shares_no_datum_and_depends_on_the_seed():
 def test_a_split_wants_columns_that_vary():
     X = np.hstack([np.arange(30.0)[:, None], np.ones((30, 2))])
     with pytest.raises(ValueError, match="got 2 constant in the training data, the first of them"):
-        split(Source("a", X), 0)
+        split_data(Source("a", X), 0)
     with pytest.raises(ValueError, match="expected at least 20 rows"):
-        split(Source("a", X[:10]), 0)
+        split_data(Source("a", X[:10]), 0)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_sources(name, shape):
         assert source.X.max() + source.step <= 1, f"{name}: {source.X.max()}"
         grey = source.X / source.step
         assert np.abs(grey - np.round(grey)).max() < 1e-9, f"{name}: not on the grid of its step"
-    found = split(source, 0)
+    found = split_data(source, 0)
     assert min(map(len, (found.train, found.validation, found.test))) > 50, f"{name}: too few"
 
 
@@ -163,7 +163,7 @@ def test_npy_is_read_as_numpy_reads_it(tmp_path):
                 with path.open("wb") as file:
                     np.lib.format.write_array(file, array, version=version)
                 wanted = np.load(path).reshape(30, -1)
-                assert np.array_equal(read(path).X, wanted), f"{kind} {version}: other numbers"
+                assert np.array_equal(read_data(path).X, wanted), f"{kind} {version}: other numbers"
 
 
 @pytest.mark.parametrize("name", ["a folder/X.npy", "/etc/X.npy", "../X.npy", "X.npy"])
@@ -172,7 +172,7 @@ def test_the_names_in_an_archive_are_no_places(name, tmp_path):
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as files:
         files.write(tmp_path / "a.npy", name)
         files.comment = b"a" * 65_535
-    assert np.array_equal(read(tmp_path / "a.npz").X, NUMBERS), f"{name}: other numbers"
+    assert np.array_equal(read_data(tmp_path / "a.npz").X, NUMBERS), f"{name}: other numbers"
 
 
 def test_long_text_is_read_in_pieces(tmp_path):
@@ -184,16 +184,16 @@ def test_long_text_is_read_in_pieces(tmp_path):
     ]
     for text in ("\n".join(lines), "a,b,c,d\n\n" + "\r\n".join(quoted) + "\r\n"):
         (tmp_path / "a.csv").write_bytes(text.encode())
-        assert np.array_equal(read(tmp_path / "a.csv").X, wanted), "other numbers"
+        assert np.array_equal(read_data(tmp_path / "a.csv").X, wanted), "other numbers"
 
 
 @pytest.mark.parametrize("path", [3, None, b"a.npy", 1.5])
 def test_a_path_is_a_path(path):
     with pytest.raises(ValueError, match="path: expected a file's name, got"):
-        read(path)
+        read_data(path)
 
 
 def test_units_are_checked_where_they_are_given(tmp_path):
     np.save(tmp_path / "a.npy", NUMBERS)
     with pytest.raises(ValueError, match="units: expected one of pooled, each, plain"):
-        read(tmp_path / "a.npy", units="metres")
+        read_data(tmp_path / "a.npy", units="metres")

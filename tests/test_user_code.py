@@ -49,8 +49,8 @@ def dropout(share, *, together, seed=0):
 @pytest.mark.parametrize(
     ("decoder", "message"),
     [
-        (lambda z: Tensor(np.tanh(z)), "got a .*Tensor, which autograd cannot follow"),
-        (refuse_tracers, "which autograd can follow, got TypeError: .* has no len.*PyTorch"),
+        (lambda z: Tensor(np.tanh(z)), "got a .*Tensor, which autograd cannot trace"),
+        (refuse_tracers, "which autograd can trace, got TypeError: .* has no len.*PyTorch"),
         (lambda z: np.tanh(z).astype(np.float32), "got float32: the precision of float32"),
         (in_single_precision, "computed in float64, got some with noise of .*the precision of"),
         (lambda z: np.ma.masked_less(anp.sin(z), 0.0), "without masked entries"),

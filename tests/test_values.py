@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vaetheory import (
-    Encoder,
+    AggregatePosterior,
     LatentModel,
     OptimalDecoder,
     Posterior,
@@ -46,9 +46,9 @@ def _vae():
 
 VALUES = {
     "Integral": lambda: log_evidence(MODEL, X),
-    "elbo": lambda: elbo(MODEL, X, Posterior([[0.0], [0.5]], [0.5])),
-    "Posterior": lambda: Posterior([[0.0, 1.0]], [0.5, 2.0]),
-    "Encoder": lambda: Encoder([[0.0], [1.0]], [[0.5], [2.0]]),
+    "elbo": lambda: elbo(MODEL, X, Posterior([[0.0], [0.5]], cov=[[0.5]])),
+    "Posterior": lambda: Posterior([[0.0, 1.0]], scale=[0.5, 2.0]),
+    "AggregatePosterior": lambda: AggregatePosterior([[0.0], [1.0]], cov=[[[0.5]], [[2.0]]]),
     "StationaryPosterior": lambda: stationary_posterior(MODEL, X),
     "ExactPenalty": lambda: exact_penalty(MODEL, X),
     "Penalty": lambda: constant_variance_penalty([[1.0], [4.0]]),
@@ -68,7 +68,7 @@ VALUES = {
     "covariance": lambda: likelihoods.Gaussian(cov=[[1.0, 0.5], [0.5, 2.0]]),
     "TanhNetwork": lambda: decoders.TanhNetwork([[[1.0]], [[2.0]]], [[0.0], [0.5]]),
     "Source": lambda: training.Source("line", DATA),
-    "Split": lambda: training.split(training.Source("line", DATA), seed=0),
+    "Split": lambda: training.split_data(training.Source("line", DATA), seed=0),
     "Units": lambda: training.Units.of(DATA, "each"),
     "Vae": _vae,
     "Density": lambda: training.density_of(_vae(), _vae().initial(0), DATA, seed=0),
@@ -104,10 +104,15 @@ def test_values_compare_hash_and_stay(name):
 
 
 def test_another_value_is_unequal():
-    q = Posterior([[0.0]], [0.5])
-    for other in (Posterior([[0.1]], [0.5]), Posterior([[0.0]], [0.6]), Encoder([[0.0]], [0.5])):
+    q = Posterior([[0.0]], cov=[[0.5]])
+    for other in (
+        Posterior([[0.1]], cov=[[0.5]]),
+        Posterior([[0.0]], cov=[[0.6]]),
+        AggregatePosterior([[0.0]], cov=[[0.5]]),
+    ):
         assert (q == other) is False, f"{q} equals {other}"
-    assert len({q, Posterior([[0.0]], [0.5]), Posterior([[-0.0]], [0.5])}) == 1, "a set keeps twins"
+    twins = {q, Posterior([[0.0]], cov=[[0.5]]), Posterior([[-0.0]], cov=[[0.5]])}
+    assert len(twins) == 1, "a set keeps twins"
 
 
 def test_nan_equals_nan_and_every_type_is_apart():
@@ -131,9 +136,9 @@ def test_nan_equals_nan_and_every_type_is_apart():
         lambda a: likelihoods.Gaussian(scale=a),
         lambda a: likelihoods.StudentT(dof=2.0, scale=a),
         lambda a: likelihoods.LogNormal(scale=a),
-        lambda a: Posterior(a, a),
+        lambda a: Posterior(a, scale=a),
         lambda a: decoders.Sine(a, np.ones((2, 1)), a),
-        lambda a: OptimalDecoder(np.stack([a, a]), Encoder([[0.0], [1.0]], [1.0])),
+        lambda a: OptimalDecoder(np.stack([a, a]), AggregatePosterior([[0.0], [1.0]], scale=1.0)),
     ],
 )
 def test_the_arrays_of_the_caller_are_neither_kept_nor_frozen(make):
@@ -156,6 +161,6 @@ def test_results_made_by_hand_copy_their_arrays():
 
 
 def test_a_start_is_not_moved():
-    start = Posterior([[0.0], [0.5]], [0.5])
+    start = Posterior([[0.0], [0.5]], cov=[[0.5]])
     stationary_posterior(MODEL, X, start=start)
-    assert start == Posterior([[0.0], [0.5]], [0.5]), f"the start has become {start}"
+    assert start == Posterior([[0.0], [0.5]], cov=[[0.5]]), f"the start has become {start}"

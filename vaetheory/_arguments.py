@@ -1,4 +1,4 @@
-"""Methods that many classes have, with their arguments read in one place."""
+"""Conversion and checks of arguments for methods that many classes have."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from vaetheory._validation import finite_numbers, generator, numbers
 
-#: Reads an argument of a name.
+#: A function of an argument's name and value that returns the checked value.
 Reader: TypeAlias = Callable[[str, Any], Any]
 
 _READERS: Mapping[str, Reader] = {
@@ -29,19 +29,19 @@ def read_arguments(
     defined: bool,
     reader: Reader = numbers,
 ) -> None:
-    """Let methods that a class defines read their arguments before they see them.
+    """Wrap methods that a class defines, so that their arguments are converted and checked first.
 
-    Arrays become float64 arrays, whatever they came as; no warnings come from inside.
+    Array-likes become float64 arrays, and NumPy's floating-point warnings are suppressed.
 
     Parameters
     ----------
     cls : type
     wanted : mapping of str to tuple of str
-        Methods, and those of their arguments that are read.
+        Names of methods, and the names of the arguments to convert.
     defined : bool
-        Whether a result that is NaN is refused.
+        Whether a NaN in the result raises an error.
     reader : callable
-        What reads the arrays.
+        Converts and checks arguments that have no reader of their own.
     """
     for name in wanted.keys() & vars(cls).keys():
         if callable(vars(cls)[name]):
@@ -68,7 +68,7 @@ def _reading(
         _require_fit(read)
         try:
             with np.errstate(all="ignore"):
-                found = method(*given, **kwargs)
+                result = method(*given, **kwargs)
         except ValueError as error:
             if "weights" not in read or "expected" in str(error):
                 raise
@@ -76,13 +76,13 @@ def _reading(
                 "weights: expected one for each output of the decoder, got shape "
                 f"{read['weights'].shape}"
             ) from error
-        if defined and isinstance(found, np.ndarray | np.floating) and np.isnan(found).any():
+        if defined and isinstance(result, np.ndarray | np.floating) and np.isnan(result).any():
             raise ValueError(
                 f"{' and '.join(read)}: expected numbers at which "
                 f"{type(args[0]).__name__}.{method.__name__} has a value in the range of float64, "
                 f"got {', '.join(_range(value) for value in read.values())}"
             )
-        return found
+        return result
 
     return reading
 
@@ -92,7 +92,7 @@ def _range(array: Any) -> str:
 
 
 def _require_fit(read: Mapping[str, Any]) -> None:
-    """Demand that arrays which go together have shapes that do."""
+    """Raise a ValueError if the shapes of arguments do not fit each other."""
     shapes = {name: np.shape(value) for name, value in read.items()}
     if "params" in shapes and "jacobian" in shapes:
         size, shape = shapes["params"][-1], shapes["jacobian"]

@@ -1,4 +1,4 @@
-"""JSON documents, read warily, and sealed with a digest where they are believed later."""
+"""JSON documents: strict reading, and digests that detect later changes."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from typing import Any
 
 from vaetheory._files import ordinary
 
-# A longer file is no document of ours, nor is one of more levels.
+# Longer files and deeper documents are rejected: this package writes none.
 _LARGEST = 2**26
 _DEEPEST = 50
 
 
 def read_json(path: Path, *, most: int = _LARGEST) -> dict[str, Any]:
-    """The JSON object that a file holds.
+    """The JSON object in a file.
 
     Raises
     ------
     ValueError
-        If it cannot be read, or is no JSON object, or names a key twice, or holds a number that is
-        not finite, or is deeper than 50 levels.
+        If the file cannot be read, is no JSON object, contains a key twice or a number that is not
+        finite, or has more than 50 levels.
     """
     ordinary(path, most)
     try:
@@ -37,7 +37,7 @@ def read_json(path: Path, *, most: int = _LARGEST) -> dict[str, Any]:
 
 
 def parsed_json(name: str, content: bytes) -> dict[str, Any]:
-    """As `read_json`, of the content of a file that is called `name`."""
+    """As `read_json`, for the content of a file; `name` is used in error messages."""
     try:
         document = json.loads(
             content.decode("utf-8"),
@@ -54,26 +54,26 @@ def parsed_json(name: str, content: bytes) -> dict[str, Any]:
     except RecursionError:
         raise ValueError(f"{name}: expected JSON of at most {_DEEPEST} levels, got more") from None
     except ValueError as error:
-        told = " ".join(str(error).split())
-        raise ValueError(f"{name}: expected JSON, got {told:.200}") from None
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{name}: expected JSON, got {reason:.200}") from None
     if not isinstance(document, dict):
         raise ValueError(f"{name}: expected a JSON object, got {type(document).__name__}")
     return document
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    out = dict(pairs)
-    if len(out) < len(pairs):
+    unique = dict(pairs)
+    if len(unique) < len(pairs):
         twice = Counter(k for k, _ in pairs).most_common(1)[0][0]
         raise ValueError(f"the key {twice!r:.80} twice")
-    return out
+    return unique
 
 
 def _finite(text: str) -> float:
-    found = float(text)
-    if not math.isfinite(found):
+    number = float(text)
+    if not math.isfinite(number):
         raise ValueError(f"the number {text:.80}, which is not finite")
-    return found
+    return number
 
 
 def _within(item: dict[str, Any] | list[Any]) -> Iterator[Any]:
@@ -81,19 +81,19 @@ def _within(item: dict[str, Any] | list[Any]) -> Iterator[Any]:
 
 
 def hashed(content: bytes) -> str:
-    """SHA-256: it tells whether something is what was written, and proves nothing else."""
+    """SHA-256 of some content, which detects changes; it does not prove who wrote it."""
     return hashlib.sha256(content).hexdigest()
 
 
 def digest(document: Mapping[str, Any]) -> str:
-    """The hash of all of a document but its digest, however that is laid out in a file."""
+    """Hash of a document without its digest; the layout of its file has no effect."""
     rest = {k: v for k, v in document.items() if k != "digest"}
     text = json.dumps(rest, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashed(text.encode())
 
 
 def sealed(document: Mapping[str, Any]) -> dict[str, Any]:
-    """A document with its digest.
+    """A copy of a document with its digest.
 
     Examples
     --------
@@ -103,7 +103,7 @@ def sealed(document: Mapping[str, Any]) -> dict[str, Any]:
     >>> unsealed("a.json", document | {"residual": 0.0})
     Traceback (most recent call last):
     ...
-    ValueError: a.json: expected what was written, got something else: its digest differs
+    ValueError: a.json: expected an unchanged document, got a changed one: its digest differs
     """
     return {**document, "digest": digest(document)}
 
@@ -114,7 +114,7 @@ def unsealed(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If it has none, or was changed after it was sealed.
+        If there is no digest, or the document was changed after it was sealed.
     """
     if "digest" not in document:
         raise ValueError(
@@ -123,6 +123,6 @@ def unsealed(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
         )
     if document["digest"] != digest(document):
         raise ValueError(
-            f"{name}: expected what was written, got something else: its digest differs"
+            f"{name}: expected an unchanged document, got a changed one: its digest differs"
         )
     return {k: v for k, v in document.items() if k != "digest"}

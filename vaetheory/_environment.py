@@ -1,19 +1,25 @@
-"""Versions of what results rest on."""
+"""Versions of Python, the platform and the packages on which results depend."""
 
 from __future__ import annotations
 
 import platform
 from importlib import metadata
 
-_PACKAGES = ("vaetheory", "numpy", "scipy", "autograd", "hypothesis", "scikit-learn")
+from vaetheory import __version__
+
+_PACKAGES = ("numpy", "scipy", "autograd", "hypothesis", "scikit-learn")
 
 
 def environment() -> dict[str, str]:
-    """Versions of what the results rest on."""
-    found = {"python": platform.python_version(), "platform": platform.platform()}
+    """Versions of Python, the platform and the packages on which the results depend."""
+    versions = {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "vaetheory": __version__,
+    }
     for name in _PACKAGES:
         try:
-            found[name] = metadata.version(name)
+            versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            versions[name] = "not installed"
+    return versions

@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and files that are what they seem."""
+"""Atomic writing of files, and checks that a path is an ordinary file."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if sys.platform != "win32":
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a path beside `path` to write to; on success it takes the place of `path`.
+    """Yield a temporary path beside `path` for writing; on success it replaces `path`.
 
-    After an exception or an interruption `path` is as it was and nothing is left beside it; what a
-    process that was killed has left there is removed by the next one. A link is followed.
+    After an exception or an interruption `path` is unchanged and the temporary file is removed. If
+    a process was killed, the next one removes its temporary file. Links are followed.
 
     Raises
     ------
     OSError
-        If it cannot be written, in the name of `path`.
+        If the file cannot be written; the error names `path`.
 
     Examples
     --------
@@ -45,7 +45,7 @@ def replacing(path: Path) -> Iterator[Path]:
         handle, name = _begin(path)
         try:
             yield Path(name)
-            # A temporary file is private; give it the permissions of an ordinary one.
+            # Temporary files are private; the result gets the permissions of an ordinary file.
             mask = os.umask(0)
             os.umask(mask)
             os.chmod(name, 0o666 & ~mask)
@@ -57,29 +57,30 @@ def replacing(path: Path) -> Iterator[Path]:
         finally:
             os.close(handle)
     except OSError as error:
-        # A full disk names no file, and others name the one that nobody knows.
+        # If the disk is full the error names no file; other errors name the temporary file.
         if error.filename in (None, name) or name is None:
             raise OSError(error.errno, error.strerror, str(path)) from None
         raise
 
 
 def _begin(path: Path) -> tuple[int, str]:
-    """A file to write to, held by a lock as long as its handle is open."""
-    begun = f".{path.name}.vaetheory-"
-    for left in path.parent.glob(f"{glob.escape(begun)}*"):
-        _remove_unless_held(left)
+    """Create a temporary file, which is locked while its handle is open."""
+    prefix = f".{path.name}.vaetheory-"
+    for abandoned in path.parent.glob(f"{glob.escape(prefix)}*"):
+        _remove_unless_locked(abandoned)
     for _ in range(3):
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=begun, suffix=path.suffix)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=path.suffix)
         if _lock(handle) and os.path.exists(name):
             break
-        # Locks do not work here, or another process took it for left over between the two calls.
+        # Locks do not work on this file system, or another process removed the file as abandoned
+        # between the two calls.
         if os.path.exists(name):
             break
         os.close(handle)
     return handle, name
 
 
-def _remove_unless_held(path: Path) -> None:
+def _remove_unless_locked(path: Path) -> None:
     with suppress(OSError):
         handle = os.open(path, os.O_RDONLY)
         try:
@@ -90,7 +91,7 @@ def _remove_unless_held(path: Path) -> None:
 
 
 def _lock(handle: int) -> bool:
-    """Lock a file until its handle is closed, if nobody else has and this is a place for locks."""
+    """Lock a file until its handle is closed; return False if it is locked or cannot be locked."""
     if sys.platform == "win32":
         return False
     try:
@@ -101,32 +102,32 @@ def _lock(handle: int) -> bool:
 
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
-    """Write `document` to `path`, whole or not at all."""
+    """Write `document` to `path` atomically."""
     with replacing(path) as draft:
         draft.write_text(json_text(document), encoding="utf-8")
 
 
 def json_text(document: Mapping[str, Any]) -> str:
-    """`document` as `write_json` writes it."""
+    """The text that `write_json` writes for `document`."""
     return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
 
 def ordinary(path: Path, most: int) -> int:
-    """The size of an ordinary file that can be read.
+    """The size in bytes of an ordinary file.
 
     Raises
     ------
     ValueError
-        If there is none, if it is something else, which may be waited for or never end, or if it
-        has more bytes than `most`.
+        If there is no such file, if it is not an ordinary file (reading a pipe or a device may
+        block or never end), or if it has more bytes than `most`.
     """
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError as error:
         raise ValueError(
             f"{path}: expected a file that can be read, got {error.strerror}"
         ) from None
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         kinds = {
             stat.S_IFDIR: "a folder",
             stat.S_IFIFO: "a pipe",
@@ -134,8 +135,8 @@ def ordinary(path: Path, most: int) -> int:
             stat.S_IFCHR: "a device",
             stat.S_IFBLK: "a device",
         }
-        kind = kinds.get(stat.S_IFMT(found.st_mode), "something else")
+        kind = kinds.get(stat.S_IFMT(status.st_mode), "something else")
         raise ValueError(f"{path}: expected an ordinary file, got {kind}")
-    if found.st_size > most:
-        raise ValueError(f"{path}: expected a file of at most {most} bytes, got {found.st_size}")
-    return found.st_size
+    if status.st_size > most:
+        raise ValueError(f"{path}: expected a file of at most {most} bytes, got {status.st_size}")
+    return status.st_size

@@ -1,4 +1,4 @@
-"""Gaussian densities, entropies and divergences, batched and in the log domain."""
+"""Log densities, entropies and divergences of batches of Gaussians."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""Numbers as text with digits enough that two which differ do not look the same; plain text."""
+"""Numbers as text with enough digits to distinguish different numbers; text for terminals."""
 
 from __future__ import annotations
 
-_MOST = 17  # digits that tell any two floats apart
+_MOST = 17  # digits that distinguish any two floats
 
 
 def plain(text: str, most: int = 500) -> str:
-    r"""What a file or its name says, on one line that any terminal can show.
+    r"""Text as one line of printable characters, truncated to `most`.
 
     Examples
     --------
@@ -17,12 +17,12 @@ def plain(text: str, most: int = 500) -> str:
     return shown if len(shown) <= most else shown[:most] + "..."
 
 
-def apart(first: float, second: float, *, digits: int = 3) -> tuple[str, str]:
-    """Two numbers with as many digits as it takes to tell them apart, `digits` at least.
+def distinct_texts(first: float, second: float, *, digits: int = 3) -> tuple[str, str]:
+    """Two numbers as text, with enough digits to distinguish them but at least `digits`.
 
     Examples
     --------
-    >>> apart(1.0, 2.0), apart(2.08084e-11, 2.080926e-11)
+    >>> distinct_texts(1.0, 2.0), distinct_texts(2.08084e-11, 2.080926e-11)
     (('1', '2'), ('2.0808e-11', '2.0809e-11'))
     """
     for count in range(digits, _MOST + 1):
@@ -33,11 +33,11 @@ def apart(first: float, second: float, *, digits: int = 3) -> tuple[str, str]:
 
 
 def margin(value: float) -> str:
-    """Residual over bound, which is never rounded to 1, where a refutation begins.
+    """A ratio of residual to bound as text; it is never rounded to 1, where a refutation begins.
 
     Examples
     --------
     >>> margin(0.123), margin(0.99996), margin(1.00003), margin(1.0)
     ('0.12', '0.99996', '1.00003', '1')
     """
-    return apart(value, 1.0, digits=2)[0]
+    return distinct_texts(value, 1.0, digits=2)[0]

@@ -1,4 +1,4 @@
-"""One style for all figures, saved the same way every time."""
+"""The style of all figures, and functions that save figures and tables reproducibly."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-#: Colours that stay apart for colour-blind readers and in grey (Okabe and Ito's palette).
+#: Colours that differ for colour-blind readers and in grey (Okabe and Ito's palette).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000")
-#: Markers and dashes that go with them, so that colour is never the only sign.
+#: Markers and dashes for these colours, so that colour is never the only difference.
 MARKERS = ("o", "s", "^", "D", "v")
 DASHES = ("-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)))
 
-#: What figures that draw at random are seeded with.
+#: Seed of figures with random draws.
 SEED = 0
 
-#: Points of the smallest letters: five at half size, six inches wide in print.
+#: Smallest font size in points; it becomes five points in a print six inches wide.
 SMALLEST = 10.0
 _STYLE: Any = {
     "font.size": 11.5,
@@ -39,29 +39,29 @@ _STYLE: Any = {
     "savefig.dpi": 160,
     "svg.hashsalt": "vaetheory",
 }
-#: Inches of a figure of three panels.
+#: Size in inches of a figure with three panels.
 SIZE = (12.0, 4.4)
 
 
-#: Picture formats, and what in their metadata would differ from run to run.
+#: Picture formats, each with its metadata entry that would differ from run to run.
 _DATED = {".png": "Software", ".svg": "Date", ".pdf": "CreationDate"}
 FORMATS = tuple(suffix[1:] for suffix in _DATED)
 
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Draw within this context to have the house's look."""
+    """Context in which figures have the common style."""
     with mpl.rc_context(_STYLE):
         yield
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write `figure` to `path` without dates or versions in it."""
+    """Write `figure` to `path` without dates or versions in the file."""
     figure.savefig(path, metadata={_DATED[path.suffix]: None})
 
 
 def save_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Write a table of texts."""
+    """Write a table of strings as a CSV file."""
     with path.open("w", encoding="utf-8", newline="") as lines:
         writer = csv.writer(lines, lineterminator="\n")
         writer.writerow(header)

@@ -1,12 +1,10 @@
-"""Progress of long computations, for whoever listens: the command line does."""
+"""Progress reports of long computations, for a callback or a listener such as the command line."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-
-from vaetheory._validation import require_callable
 
 #: Called with the fraction that is done.
 Progress = Callable[[float], object]
@@ -16,7 +14,7 @@ _listener: ContextVar[Progress | None] = ContextVar("progress", default=None)
 
 @contextmanager
 def listening(progress: Progress) -> Iterator[None]:
-    """Send the progress of computations in this context, which name no callback, to `progress`.
+    """Call `progress` for computations in this context that were given no callback.
 
     Examples
     --------
@@ -32,8 +30,10 @@ def listening(progress: Progress) -> Iterator[None]:
 
 
 def report(done: float, progress: Progress | None = None) -> None:
-    """Tell `progress`, or whoever listens, what fraction is done."""
+    """Call `progress`, or the current listener, with the fraction that is done."""
     listener = progress if progress is not None else _listener.get()
     if listener is not None:
+        from vaetheory._validation import require_callable
+
         require_callable("progress", listener, "of the fraction that is done")
         listener(done)

@@ -1,4 +1,4 @@
-"""What is expected and what came: the wording of every input check, once."""
+"""Input checks with error messages of one form: `name: expected ..., got ...`."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ Array: TypeAlias = NDArray[np.floating[Any]]
 
 
 class Traced:
-    """Stands for an array in a computation that is being followed; it is passed on unread."""
+    """Base class of objects that replace arrays in traced computations; checks skip them."""
 
 
 def _is_traced(value: object) -> bool:
     return isinstance(value, Traced)
 
 
-#: Beyond this size the square of a number does not fit in float64.
+#: Largest number whose square is sure to fit in float64.
 SQUARABLE = 1e150
-#: Beyond these no count fits in 64 bits, and no array of so many entries a row in memory.
+#: Largest integer of 64 bits, and the largest dimension for which arrays fit in memory.
 LARGEST_INTEGER, LARGEST_DIMENSION = 2**63 - 1, 10**6
 
 
-#: Nested lists deeper than this are no arrays of NumPy's.
+#: NumPy makes no arrays of lists that are nested deeper than this.
 _DEEPEST = 64
 
 
 def _masked(value: object, depth: int = 0) -> int:
-    """How many entries of an array, or of arrays in lists, are masked."""
+    """Number of masked entries of an array, or of arrays in lists."""
     if isinstance(value, np.ma.MaskedArray):
         return int(np.ma.getmaskarray(value).sum())
     if isinstance(value, list | tuple) and depth < _DEEPEST:
@@ -43,7 +43,7 @@ def _masked(value: object, depth: int = 0) -> int:
 
 
 def _unwrapped(value: Any) -> Any:
-    """What a frame, a series of pandas' nullable numbers, or a tensor of PyTorch's holds."""
+    """Convert tensors of PyTorch, and pandas objects with nullable numbers, to float64 arrays."""
     if (torch := sys.modules.get("torch")) is not None:
         if isinstance(value, list | tuple) and any(isinstance(v, torch.Tensor) for v in value):
             return [_unwrapped(v) for v in value]
@@ -58,7 +58,7 @@ def _unwrapped(value: Any) -> Any:
 
 
 def _real(name: str, value: ArrayLike, *, copy: bool) -> Array:
-    """Return `value` as a float64 array, whatever its shape."""
+    """Return `value` as a float64 array of any shape."""
     if type(value) is not np.ndarray and (hidden := _masked(value)):
         raise ValueError(
             f"{name}: expected numbers, got an array with {hidden} masked "
@@ -68,16 +68,16 @@ def _real(name: str, value: ArrayLike, *, copy: bool) -> Array:
         array = np.asarray(_unwrapped(value))
         if array.dtype.kind not in "biuf":
             raise TypeError
-        # A number of another type that is too large becomes infinite, and is refused as such.
+        # A number of another type that is too large becomes infinite; later checks reject it.
         with np.errstate(over="ignore"):
             return array.astype(np.float64, copy=copy)
     except Exception:
-        # Whatever an object's own conversion raises: what came was no array of numbers.
+        # An object's own conversion may raise any error: it is no array of numbers then.
         raise ValueError(f"{name}: expected an array of real numbers, got {short(value)}") from None
 
 
 def _flattened(shape: tuple[int, ...], size: int | None) -> str:
-    """How to make vectors of `size` entries of an array of images, where that can be done."""
+    """Advice how to flatten an array of images to vectors of `size` entries, if possible."""
     for lead in range(1, len(shape) - 1):
         if size == math.prod(shape[lead:]):
             return f" (flatten them: reshape to {(*shape[:lead], size)})"
@@ -135,7 +135,7 @@ def flattened(name: str, value: ArrayLike, shape: tuple[int, ...] | None) -> Arr
 
 
 def points(name: str, value: ArrayLike, size: int, *, limit: float = np.inf) -> Array:
-    """As `vectors`, of entries no larger than `limit`; what autograd follows passes unread too."""
+    """As `vectors`, with entries of at most `limit`; tracers of autograd are not checked."""
     if isbox(value):
         return cast(Array, value)
     array = vectors(name, value, size)
@@ -166,7 +166,7 @@ def matrix(name: str, value: ArrayLike) -> Array:
 
 
 def same_leading(name: str, array: Array, other_name: str, other: Array) -> None:
-    """Demand that two arrays of vectors have the same leading axes; nothing is broadcast."""
+    """Raise a ValueError unless two arrays of vectors have the same leading axes."""
     if array.shape[:-1] != other.shape[:-1]:
         raise ValueError(
             f"{name} and {other_name}: expected the same leading axes, got shapes "
@@ -175,7 +175,7 @@ def same_leading(name: str, array: Array, other_name: str, other: Array) -> None
 
 
 def same_shape(name: str, array: Array, other_name: str, other: Array) -> None:
-    """Demand that an array has the shape that goes with another."""
+    """Raise a ValueError unless an array has the shape of another."""
     if array.shape != other.shape:
         raise ValueError(
             f"{name}: expected shape {other.shape} to go with {other_name}, got {array.shape}"
@@ -185,7 +185,7 @@ def same_shape(name: str, array: Array, other_name: str, other: Array) -> None:
 def aligned(
     first: ArrayLike, second: ArrayLike, names: tuple[str, str] = ("x", "params")
 ) -> tuple[Array, Array]:
-    """Return two arrays of vectors of the same size without NaN; leading axes may broadcast."""
+    """Return two arrays without NaN of vectors of the same size; leading axes may broadcast."""
     a, b = (_real(n, v, copy=False) for n, v in zip(names, (first, second), strict=True))
     both = " and ".join(names)
     if a.ndim == 0 or b.ndim == 0 or a.shape[-1] != b.shape[-1]:
@@ -210,26 +210,26 @@ def aligned(
 
 
 def numbers(name: str, value: ArrayLike) -> Array:
-    """Return `value` as a float64 array of at least one axis without NaN, not copied if it is.
+    """Return `value` as a float64 array without NaN and with at least one axis.
 
-    What autograd or a power series follows passes unread.
+    An array of that kind is not copied. Tracers of autograd and power series are not checked.
     """
     if isbox(value) or _is_traced(value):
         return cast(Array, value)
-    array = _unlike_a_number(name, value)
+    array = _with_axes(name, value)
     if np.isnan(array).any():
         raise ValueError(f"{name}: expected numbers, got NaN")
     return array
 
 
 def finite_numbers(name: str, value: ArrayLike) -> Array:
-    """As `numbers`, of finite ones."""
+    """As `numbers`, with finite entries."""
     if isbox(value) or _is_traced(value):
         return cast(Array, value)
-    return finite(name, _unlike_a_number(name, value))
+    return finite(name, _with_axes(name, value))
 
 
-def _unlike_a_number(name: str, value: ArrayLike) -> Array:
+def _with_axes(name: str, value: ArrayLike) -> Array:
     array = _real(name, value, copy=False)
     if array.ndim == 0:
         raise ValueError(f"{name}: expected at least 1 axis, got the number {array:g}")
@@ -239,7 +239,7 @@ def _unlike_a_number(name: str, value: ArrayLike) -> Array:
 
 
 def generator(name: str, value: object) -> np.random.Generator:
-    """Return `value` if it is a generator of NumPy's."""
+    """Return `value` if it is a `numpy.random.Generator`."""
     if not isinstance(value, np.random.Generator):
         raise ValueError(f"{name}: expected a numpy.random.Generator, got {short(value)}")
     return value
@@ -257,9 +257,9 @@ def positive(name: str, value: ArrayLike, *, max_ndim: int = 0) -> Array:
     return array
 
 
-def scales(name: str, value: ArrayLike) -> Array:
-    """Return `value` as a positive number or vector whose squares and inverses fit in float64."""
-    array = positive(name, value, max_ndim=1)
+def scales(name: str, value: ArrayLike, *, max_ndim: int = 1) -> Array:
+    """Return `value` as positive numbers whose squares and inverses fit in float64."""
+    array = positive(name, value, max_ndim=max_ndim)
     if array.max() > SQUARABLE or array.min() < 1 / SQUARABLE:
         raise ValueError(
             f"{name}: expected numbers from {1 / SQUARABLE:g} to {SQUARABLE:g}, got "
@@ -279,20 +279,20 @@ def squarable(name: str, array: Array, unit: str = "") -> Array:
 
 
 def representable(name: str, array: Array, what: str) -> Array:
-    """Return `array`, the `what` of something called `name`, or raise if it overflowed."""
+    """Return `array`, which contains the `what` of `name`, or raise if it overflowed."""
     if not np.isfinite(array).all():
         raise ValueError(f"{name}: expected {what} that fit in float64, got an overflow")
     return array
 
 
 def exponential(name: str, array: Array) -> Array:
-    """Return exp of an array called `name`, or raise if it overflows."""
+    """Return the exponential of an array called `name`, or raise if it overflows."""
     with np.errstate(over="ignore"):
         return representable(name, np.exp(array), "logarithms of numbers")
 
 
 def require(name: str, value: object, kind: type[Any], what: str = "") -> Any:
-    """Return `value` if it is of a kind, or say `what` was expected."""
+    """Return `value` if it is an instance of `kind`, or raise; `what` names what is expected."""
     if not isinstance(value, kind):
         expected = what or f"{'an' if kind.__name__[0] in 'AEIOU' else 'a'} {kind.__name__}"
         raise ValueError(f"{name}: expected {expected}, got {short(value)}")
@@ -313,14 +313,14 @@ def sequence(name: str, value: object) -> list[Any]:
 
 
 def require_callable(name: str, value: object, maps: str) -> None:
-    """Raise a ValueError if `value` is no function; `maps` says what it should map to what."""
+    """Raise a ValueError if `value` is not callable; `maps` describes its arguments and result."""
     if not callable(value):
         raise ValueError(f"{name}: expected a callable {maps}, got {type(value).__name__}")
 
 
 def integer(name: str, value: object, *, low: int = 0, high: int = LARGEST_INTEGER) -> int:
     """Return `value` as an integer in [low, high]."""
-    # A time span is one of NumPy's integers.
+    # NumPy's time spans are integers by type.
     no_count = isinstance(value, bool | np.timedelta64)
     if no_count or not isinstance(value, int | np.integer) or value < low:
         raise ValueError(f"{name}: expected an integer of at least {low}, got {short(value)}")
@@ -330,12 +330,12 @@ def integer(name: str, value: object, *, low: int = 0, high: int = LARGEST_INTEG
 
 
 def dimension(name: str, value: object) -> int:
-    """Return `value` as a number of dimensions, or of other things of which arrays are made."""
+    """Return `value` as a number of dimensions, or another size of arrays."""
     return integer(name, value, low=1, high=LARGEST_DIMENSION)
 
 
 def boolean(name: str, value: object) -> bool:
-    """Return `value` if it is True or False; numbers are neither."""
+    """Return `value` if it is True or False; numbers are not accepted."""
     if not isinstance(value, bool | np.bool_):
         raise ValueError(f"{name}: expected True or False, got {short(value)}")
     return bool(value)
@@ -360,7 +360,7 @@ def option(name: str, value: object, choices: Iterable[str]) -> str:
 def known_label(
     value: object, known: Iterable[str], *, what: str = "a claim or a proposition"
 ) -> str:
-    """Return `value` if it is one of `known`, of which there are too many to name them all."""
+    """Return `value` if it is one of `known`; the error names only similar labels."""
     labels = list(known)
     if isinstance(value, str) and value in labels:
         return value
@@ -378,7 +378,7 @@ def covariances(name: str, value: ArrayLike, dim: int | None = None) -> Array:
         raise ValueError(f"{name}: expected shape (..., {dim}, {dim}), got {array.shape}")
     transposed = np.swapaxes(array, -1, -2)
     asymmetry = np.abs(array - transposed).max(axis=(-2, -1))
-    # A matrix that was computed as a product is symmetric only up to rounding.
+    # A computed product is symmetric only up to rounding.
     bad = asymmetry > 1e-12 * np.abs(array).max(axis=(-2, -1))
     if bad.any():
         raise ValueError(
@@ -398,7 +398,7 @@ def covariances(name: str, value: ArrayLike, dim: int | None = None) -> Array:
 
 
 def weights_of(name: str, value: ArrayLike | None, size: int) -> Array:
-    """Return `size` weights that are not negative, normalised to sum 1; equal ones for None."""
+    """Return `size` non-negative weights, normalised to sum 1; equal weights for None."""
     if value is None:
         return np.full(size, 1 / size)
     array = as_array(name, value)
@@ -413,22 +413,36 @@ def weights_of(name: str, value: ArrayLike | None, size: int) -> Array:
     return array / array.sum()
 
 
-def lower_triangular(name: str, value: ArrayLike, dim: int) -> Array:
-    """Return `value` as a lower triangular matrix `(dim, dim)` with a positive diagonal."""
+def lower_triangular(name: str, value: ArrayLike, *shapes: tuple[int, ...]) -> Array:
+    """Return `value`, of one of `shapes`, as lower triangular matrices with positive diagonals."""
     array = as_array(name, value)
-    if array.shape != (dim, dim):
-        raise ValueError(f"{name}: expected shape ({dim}, {dim}), got {array.shape}")
-    if np.triu(array, 1).any() or not (np.diagonal(array) > 0).all():
+    if array.shape not in shapes:
+        raise ValueError(f"{name}: expected shape {one_of(shapes)}, got {array.shape}")
+    diagonal, above = np.diagonal(array, axis1=-2, axis2=-1), np.abs(np.triu(array, 1))
+    if above.any() or not (diagonal > 0).all():
         raise ValueError(
             f"{name}: expected a lower triangular matrix with a positive diagonal, got diagonal "
-            f"entries from {np.diagonal(array).min():g} and entries up to "
-            f"{np.abs(np.triu(array, 1)).max():g} above it"
+            f"entries from {diagonal.min(initial=np.inf):g} and entries up to "
+            f"{above.max(initial=0.0):g} above it"
         )
     return array
 
 
+def one_of(choices: Iterable[object]) -> str:
+    """Choices as words: each once, in order, the last after "or".
+
+    Examples
+    --------
+    >>> one_of([(2, 2), (3, 2, 2), (2, 2)])
+    '(2, 2) or (3, 2, 2)'
+    """
+    words = list(dict.fromkeys(str(choice) for choice in choices))
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+
+
 def short(value: object, limit: int = 80) -> str:
-    # An array is told in several lines, an error in one; and an object may not tell itself at all.
+    """Type and representation of an object on one line, for an error message."""
+    # The representation of an object may raise any error.
     try:
         text = " ".join(f"{type(value).__name__} {value!r}".split())
     except Exception:

@@ -1,4 +1,4 @@
-"""Frozen dataclasses that hold arrays: their equality and hashing, and arrays that stay put."""
+"""Equality, hashing and read-only arrays for frozen dataclasses with array fields."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy as np
 
 
 def _plain(value: Any) -> Any:
-    """A hashable stand-in: arrays by their shape, type and bytes; NaN is like NaN."""
+    """A hashable replacement: shape, type and bytes for an array; NaN is equal to NaN."""
     if isinstance(value, np.ndarray):
         if value.dtype.kind == "f":
-            # Adding nought makes -0.0 and 0.0, which compare equal, the same bytes.
+            # -0.0 and 0.0 compare equal; adding zero gives them the same bytes.
             value = np.where(np.isnan(value), np.nan, value + 0.0)
         return value.shape, value.dtype.str, value.tobytes()
     if isinstance(value, float) and value != value:
@@ -26,13 +26,13 @@ def _plain(value: Any) -> Any:
     try:
         hash(value)
     except TypeError:
-        # What is no value, such as a tracer of autograd's, is equal to itself only.
+        # Other objects, such as tracers of autograd, are equal only to themselves.
         return type(value), id(value)
     return value
 
 
 def _settled(array: Any) -> bool:
-    """Whether neither an array nor one whose memory it shares can be written to."""
+    """Whether an array and all arrays whose memory it shares are read-only."""
     while isinstance(array, np.ndarray):
         if array.flags.writeable:
             return False
@@ -41,7 +41,7 @@ def _settled(array: Any) -> bool:
 
 
 def read_only(value: Any) -> Any:
-    """A read-only copy of an array, and of those in tuples; anything else as it is.
+    """A read-only copy of an array, or a tuple of such copies; other values unchanged.
 
     Examples
     --------
@@ -59,16 +59,16 @@ def read_only(value: Any) -> Any:
 
 
 class _Frozen(ABCMeta):
-    """Makes the arrays of a new object read-only, whatever `__init__` it has."""
+    """Metaclass that makes the arrays of each new object read-only, for any `__init__`."""
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        made = super().__call__(*args, **kwargs)
-        made._freeze()
-        return made
+        instance = super().__call__(*args, **kwargs)
+        instance._freeze()
+        return instance
 
 
 class ByValue(metaclass=_Frozen):
-    """Mixin: two frozen dataclasses are equal if they are of one type and their fields are.
+    """Mixin: two frozen dataclasses are equal if their types and all fields are equal.
 
     Arrays in the fields are read-only copies. Give the dataclass `eq=False`, so that equality is
     inherited.
@@ -91,7 +91,7 @@ class ByValue(metaclass=_Frozen):
                 object.__setattr__(self, name, kept)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        # What was copied or sent to another process can no more be written to than the original.
+        # Copies and unpickled objects are read-only like the original.
         vars(self).update(state)
         self._freeze()
 

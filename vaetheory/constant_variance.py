@@ -1,4 +1,4 @@
-"""What a constant posterior variance costs: the penalty in nats, and bounds of it."""
+"""The ELBO penalty of a constant posterior variance, in nats, and its upper bounds."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from vaetheory._by_position import also_by_position
 from vaetheory._validation import (
     Array,
     as_array,
@@ -23,31 +24,31 @@ from vaetheory.encoders import Posterior
 from vaetheory.models import LatentModel, require_model
 from vaetheory.rounding import gamma
 
-# Below this relative eigenvalue less one, log1p has lost digits that log det still has.
+# For a relative eigenvalue minus one below this, log det keeps more digits than log1p.
 _FAR_BELOW = -0.5
-# An array of NumPy's has no more.
+# NumPy arrays have at most this many axes.
 _MOST_AXES = 64
 
 
 @dataclass(frozen=True, eq=False)
 class Penalty(ByValue):
-    """What the best constant variance loses against free ones, to second order.
+    """The loss of the best constant variance against free variances, to second order.
 
     Attributes
     ----------
     value : array (...)
         1/2 (log det E[A] - E[log det A]), in nats.
     error : array (...)
-        Bound, to first order, of the rounding in `value`.
+        First-order bound of the rounding error of `value`.
     cov : array (..., d, d)
         The best constant covariance, E[A]^-1.
     ratio : array (...)
         h, the least M / m with m I <= A <= M I for all data of positive weight.
     specht_bound : array (...)
-        d/2 log Specht(h), in nats: no `value` is greater.
+        d/2 log Specht(h), an upper bound of `value` in nats.
     sharp_bound : array (...)
-        The least upper bound of `value` known here, in nats: the Specht bound, or the one from
-        the extreme eigenvalues of A relative to E[A], whose mean is known to be 1.
+        The smaller of two upper bounds of `value`, in nats: the Specht bound, and the bound from
+        the extreme eigenvalues of A relative to E[A], whose mean is 1.
     second_order : array (...)
         The small-variation approximation 1/4 E ||E[A]^-1/2 (A - E[A]) E[A]^-1/2||_F^2, in nats.
     """
@@ -61,16 +62,17 @@ class Penalty(ByValue):
     second_order: Array
 
 
-def constant_variance_penalty(A: ArrayLike, weights: ArrayLike | None = None) -> Penalty:
-    """The second-order ELBO that is lost, a datum, when all posteriors share their covariance.
+@also_by_position("weights")
+def constant_variance_penalty(A: ArrayLike, *, weights: ArrayLike | None = None) -> Penalty:
+    """Loss per datum of the second-order ELBO when all posteriors share one covariance.
 
     Parameters
     ----------
     A : array (N, d), (N, d, d) or (..., N, d, d)
-        Hessians of the potential, one a datum; an array of two axes is read as N diagonals.
-        Leading axes are data sets of their own.
+        Hessians of the potential, one per datum; an array of two axes is read as N diagonals.
+        Leading axes are separate data sets.
     weights : array (N,), optional
-        Weights of the data, the same for all sets; not negative, and normalised here. Equal by
+        Non-negative weights of the data, the same for all sets; they are normalised. Equal by
         default.
 
     Returns
@@ -86,8 +88,8 @@ def constant_variance_penalty(A: ArrayLike, weights: ArrayLike | None = None) ->
     Notes
     -----
     Source: claims 5a to 5c. The eigenvalues 1 + t of A relative to E[A] have mean 1, so the
-    penalty is the mean of 1/2 (t - log(1 + t)), whose terms are not negative; differences of the
-    A are formed before anything else, so the digits last however nearly equal the A are.
+    penalty is the mean of 1/2 (t - log(1 + t)), which has no negative terms. Differences of the A
+    are formed first, so that the result keeps its digits even if the A are nearly equal.
 
     Examples
     --------
@@ -107,29 +109,29 @@ def constant_variance_penalty(A: ArrayLike, weights: ArrayLike | None = None) ->
 
     with np.errstate(all="ignore"):
         try:
-            found = _penalty(stack, w)
+            penalty = _penalty(stack, w)
         except np.linalg.LinAlgError:
-            found = None
-    if found is None or not all(np.isfinite(value).all() for value in vars(found).values()):
+            penalty = None
+    if penalty is None or not all(np.isfinite(value).all() for value in vars(penalty).values()):
         raise ValueError(
             "A: expected matrices whose inverses and ratios fit in float64, got diagonals from "
             f"{np.einsum('...ii->...i', stack).min():.3g} to "
             f"{np.einsum('...ii->...i', stack).max():.3g}"
         )
-    return found
+    return penalty
 
 
 def _penalty(stack: Array, w: Array) -> Penalty:
     """The penalty of matrices `(..., N, d, d)` with positive weights `(N,)` of sum 1."""
     count, d = stack.shape[-3], stack.shape[-1]
-    # About the heaviest datum: where the A are nearly equal these differences are exact.
+    # Differences from the datum of greatest weight, which are exact if the A are nearly equal.
     centre = stack[..., [int(w.argmax())], :, :]
     away = stack - centre
     raw = away
     drift = np.einsum("n,...nij->...ij", w, away)
     away = away - drift[..., None, :, :]
     mean = centre[..., 0, :, :] + drift
-    # Cholesky's error does not depend on the scales of the axes; nor shall its bound.
+    # The error of Cholesky does not depend on the scales of the axes; its bound must not either.
     unit, scale = _scaled(mean)
     inverse_root = np.linalg.inv(np.linalg.cholesky(unit)) / scale[..., None, :]
     white = inverse_root[..., None, :, :]
@@ -143,13 +145,14 @@ def _penalty(stack: Array, w: Array) -> Penalty:
     value = 0.5 * (each @ w)
 
     lost = _lost(unit, scale, raw, w, relative)
-    # d/dt (t - log(1 + t)) = t / (1 + t), by eigenvalues; a log det loses its own condition.
+    # d/dt (t - log(1 + t)) = t / (1 + t) for each eigenvalue; a log det loses digits as its
+    # condition number says.
     slope = np.linalg.norm(safe / (1 + safe), axis=-1) * lost + lost**2
     determinants = d * (_log_det_error(stack) + _log_det_error(mean)[..., None])
-    apart = np.sqrt(d) * lost + determinants + gamma(4) * np.abs(log_ratio)
-    error = 0.5 * (np.where(near, slope, apart) @ w) + gamma(8 + 2 * d + count) * value
+    far = np.sqrt(d) * lost + determinants + gamma(4) * np.abs(log_ratio)
+    error = 0.5 * (np.where(near, slope, far) @ w) + gamma(8 + 2 * d + count) * value
 
-    # Least eigenvalues from the side of the inverse, where a nearly singular A keeps them.
+    # Least eigenvalues come from the inverse, where a nearly singular A keeps their digits.
     own = np.linalg.inv(np.linalg.cholesky(stack))
     greatest = np.linalg.norm(stack, ord=2, axis=(-2, -1)).max(axis=-1)
     with np.errstate(over="ignore"):
@@ -200,7 +203,7 @@ def _condition(matrix: Array) -> Array:
 
 
 def _log_det_error(matrix: Array) -> Array:
-    """Rounding of a log det by Cholesky, an axis: its backward error, at most gamma(d + 1)."""
+    """Rounding error per axis of a log det by Cholesky, whose backward error is gamma(d + 1)."""
     d = matrix.shape[-1]
     return gamma(d * (d + 4)) * _condition(matrix) + gamma(2 * d + 4) * (
         1 + np.abs(_log_det(matrix)) / d
@@ -208,24 +211,25 @@ def _log_det_error(matrix: Array) -> Array:
 
 
 def _lost(unit: Array, scale: Array, raw: Array, w: Array, relative: Array) -> Array:
-    """Rounding, in the Frobenius norm, of each A - E[A] relative to E[A], a scaled `unit`.
+    """Rounding error, in the Frobenius norm, of each A - E[A] relative to E[A].
 
-    `raw` is what each A differs by from the heaviest, and E[A] from that by its mean.
+    `unit` is E[A] with the scales of its axes removed; `raw` is the difference of each A from the
+    A of greatest weight, and the mean of `raw` is the difference of E[A] from it.
     """
     count, d = raw.shape[-3:-1]
     condition = _condition(unit)[..., None]
     scaled = raw / (scale[..., :, None] * scale[..., None, :])[..., None, :, :]
     size = np.linalg.norm(scaled, axis=(-2, -1))
-    # A difference carries its own rounding and that of the mean; the whitening its condition.
+    # A difference has its own rounding and that of the mean; whitening adds its condition number.
     formed = gamma(4 + count) * condition * (size + (size @ w)[..., None])
     solved = gamma(10 * d**2) * condition * np.linalg.norm(relative, axis=(-2, -1))
     return formed + solved
 
 
 def _chord(low: Array, log_least: Array, high: Array) -> Array:
-    """Greatest -E[log(1 + t)] of a law on [low, high] of mean 0, that of two points.
+    """Greatest -E[log(1 + t)] over laws on [low, high] with mean 0; a law on two points attains it.
 
-    `log_least` is log(1 + low), for where `low` has lost it.
+    `log_least` is log(1 + low), which is used where it cannot be computed precisely from `low`.
     """
     low, high = np.minimum(low, 0.0), np.maximum(high, 0.0)
     spread = np.where(high > low, high - low, 1.0)
@@ -249,7 +253,7 @@ def log1pmx(x: ArrayLike) -> Array:
         raise ValueError(f"x: expected numbers above -1, got {x.min():g}")
     middle = (x > -2 / 3) & (x < 2)
     t = np.where(middle, x, 0.0)
-    # log(1 + x) = 2 artanh(s): the part of order x^2 stands apart, the rest is a series.
+    # log(1 + x) = 2 artanh(s): its first term is combined with x exactly; the rest is a series.
     s = t / (2 + t)
     square = s * s
     series = np.zeros_like(s)
@@ -265,8 +269,8 @@ def log_specht_ratio(h: ArrayLike) -> Array:
     Parameters
     ----------
     h : array (...)
-        Greatest over least of positive numbers. Specht(1/h) = Specht(h), so the order of the two
-        does not matter.
+        Ratio of the greatest to the least of some positive numbers. Specht(1/h) = Specht(h), so the
+        inverse ratio gives the same result.
 
     Raises
     ------
@@ -276,7 +280,7 @@ def log_specht_ratio(h: ArrayLike) -> Array:
     Notes
     -----
     Source: claim 5c. With r = log h / (h - 1) it is r - 1 - log r, about (h - 1)^2 / 8 near 1.
-    The accuracy is that of the given h: of 1 + 1e-12 a float64 has kept four digits of 1e-12.
+    The result is as accurate as h: in float64, 1 + 1e-12 has kept only four digits of 1e-12.
 
     Examples
     --------
@@ -286,7 +290,7 @@ def log_specht_ratio(h: ArrayLike) -> Array:
     ratio = positive("h", h, max_ndim=_MOST_AXES)
     r, slope = _logarithmic(ratio)
     near = np.abs(slope) < 2 / 3
-    # log(log H / (H - 1)), H the greater of h and 1 / h, also where that is beyond float64.
+    # log(log H / (H - 1)) for H the greater of h and 1 / h, also if that overflows.
     away = np.where(near, 2.0, ratio)
     log_r = np.log(np.abs(np.log(away))) - np.log(np.abs(away - 1)) + np.minimum(np.log(away), 0.0)
     return np.where(near, np.abs(log1pmx(np.where(near, slope, 0.0))), r - 1 - log_r)
@@ -295,8 +299,8 @@ def log_specht_ratio(h: ArrayLike) -> Array:
 def specht_ratio(h: ArrayLike) -> Array:
     """Specht's ratio h^(1/(h-1)) / (e log h^(1/(h-1))), `(...) -> (...)`; 1 at h = 1.
 
-    The greatest ratio of the arithmetic to the geometric mean of numbers in [m, M], h = M / m.
-    Parameters, errors and accuracy as for `log_specht_ratio`.
+    It is the greatest ratio of the arithmetic to the geometric mean of numbers in [m, M], where
+    h = M / m. Parameters, errors and accuracy are those of `log_specht_ratio`.
 
     Examples
     --------
@@ -309,13 +313,13 @@ def specht_ratio(h: ArrayLike) -> Array:
 
 
 def _logarithmic(h: Array) -> tuple[Array, Array]:
-    """R = log(h) / (h - 1) and r - 1; of 1 / h where h is far below 1."""
+    """The r = log(h) / (h - 1) and r - 1; for 1 / h instead of h if h is far below 1."""
     e = h - 1
     close = np.abs(e) <= 0.5
     safe = np.where(close & (e != 0), e, 1.0)
     slope = np.where(e == 0, 0.0, log1pmx(safe) / safe)
-    apart = np.where(close, 2.0, h)
-    r = np.log(apart) / (apart - 1) * np.minimum(apart, 1.0)
+    far = np.where(close, 2.0, h)
+    r = np.log(far) / (far - 1) * np.minimum(far, 1.0)
     return np.where(close, 1 + slope, r), np.where(close, slope, r - 1)
 
 
@@ -324,12 +328,12 @@ def _logarithmic(h: Array) -> tuple[Array, Array]:
 
 @dataclass(frozen=True, eq=False)
 class ExactPenalty(ByValue):
-    """What a constant variance loses in the exact ELBO of a model on data.
+    """The loss of the exact ELBO of a model on data by a constant variance.
 
     Attributes
     ----------
     value : float
-        Mean stationary ELBO with free covariances less that with a shared one, nats a datum.
+        Mean stationary ELBO with free covariances minus that with a shared one, in nats per datum.
     error : float
         Estimate of the error of `value`.
     free, shared : StationaryPosterior
@@ -345,16 +349,16 @@ class ExactPenalty(ByValue):
 def exact_penalty(
     model: LatentModel, X: ArrayLike, *, start: Posterior | None = None, rtol: float = 1e-13
 ) -> ExactPenalty:
-    """Mean stationary ELBO with free covariances less the mean with one for all data.
+    """Mean stationary ELBO with free covariances minus the mean with one covariance for all data.
 
     Parameters
     ----------
     model : LatentModel
     X : array (N, D)
     start : Posterior, optional
-        Where both ascents start, as for `stationary_posterior`.
+        Starting point of both ascents, as for `stationary_posterior`.
     rtol : float
-        Their tolerance.
+        Tolerance of both ascents.
 
     Returns
     -------
@@ -363,20 +367,20 @@ def exact_penalty(
     Raises
     ------
     ValueError
-        If `X` is no data set `(N, D)`; and as for `stationary_posterior`.
+        If `X` is no data set `(N, D)`, and as for `stationary_posterior`.
 
     Notes
     -----
     Source: claim 5d. On a branch of posteriors that narrow as the likelihood's scale s tends to 0
-    it is `constant_variance_penalty` of the Hessians at the modes, plus a multiple of s^2. Where
-    the ELBO has several stationary points it is that of the two that the ascents reach.
+    it is `constant_variance_penalty` of the Hessians at the modes, plus a multiple of s^2. If the
+    ELBO has several stationary points, the result is that of the two that the ascents reach.
 
     Examples
     --------
     >>> from vaetheory import LatentModel, decoders, likelihoods
     >>> model = LatentModel(decoders.Affine([[2.0]]), likelihoods.Gaussian(scale=1.0), 1)
-    >>> found = exact_penalty(model, [[0.5], [-1.0]])
-    >>> abs(found.value) <= found.error < 1e-12
+    >>> penalty = exact_penalty(model, [[0.5], [-1.0]])
+    >>> abs(penalty.value) <= penalty.error < 1e-12
     True
     """
     data = data_set("X", X)
@@ -396,7 +400,7 @@ def mode_hessians(model: LatentModel, X: ArrayLike, modes: ArrayLike) -> Array:
     Raises
     ------
     ValueError
-        If the shapes do not fit or a Hessian is not positive definite, so that there is no mode.
+        If the shapes do not fit, or a Hessian is not positive definite: its point is then no mode.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""First and second derivatives of a batched function by autograd, over the whole batch at once.
+"""First and second derivatives of a batched function by autograd, for the whole batch at once.
 
-Forward mode costs one pass a latent dimension whatever the number of outputs, so it is tried
-first; a function that uses a primitive without a forward rule falls back to reverse mode.
+Forward mode costs one pass per latent dimension for any number of outputs, so it is tried first.
+Reverse mode is used for functions with a primitive that has no forward rule.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ Function = Callable[[Any], Any]
 
 
 def _anchored(function: Function) -> Function:
-    """Return `function` with a null dependence on z: autograd refuses a constant output."""
+    """Return `function` plus zero times z, because autograd rejects a constant output."""
     return lambda z: function(z) + 0.0 * z[..., :1]
 
 
 def _directional(function: Function, axis: int) -> Function:
-    """Return z -> the derivative of `function` along latent axis `axis`, itself differentiable."""
+    """Return the derivative of `function` along one latent axis, as a differentiable function."""
 
     def derivative(z: Any) -> Any:
-        # ones_like and the mask keep z a tracer when derivatives are nested.
+        # ones_like times the mask is a tracer if z is one, as in nested derivatives.
         tangent = np.zeros(np.shape(z)[-1])
         tangent[axis] = 1.0
         return make_jvp(_anchored(function))(z)(anp.ones_like(z) * tangent)[1]
@@ -43,7 +43,7 @@ def jacobian(function: Function, z: Array) -> Array:
     function : callable
         Maps `(..., d)` to `(..., D)`, row by row, written with `autograd.numpy`.
     z : array (..., d)
-        The points.
+        Points.
 
     Returns
     -------
@@ -69,7 +69,7 @@ def jacobian(function: Function, z: Array) -> Array:
 def hessian(function: Function, z: Array) -> Array:
     """Second derivatives of `function` at each point, `(..., D, d, d)`, by autograd.
 
-    Parameters and source as for `jacobian`.
+    The parameters are those of `jacobian`.
 
     Examples
     --------
@@ -88,28 +88,30 @@ def hessian(function: Function, z: Array) -> Array:
         return np.stack(
             [weighted_hessian(function, z, np.broadcast_to(e, shape)) for e in units], axis=-3
         )
-    out = np.empty((*np.shape(second[0][0]), d, d))
+    matrices = np.empty((*np.shape(second[0][0]), d, d))
     for j in range(d):
         for k in range(j + 1):
-            out[..., j, k] = out[..., k, j] = second[j][k]
-    return out
+            matrices[..., j, k] = matrices[..., k, j] = second[j][k]
+    return matrices
 
 
 def weighted_hessian(function: Function, z: Array, weights: Array) -> Array:
-    """Hessian of a weighted sum of outputs at each point, `(..., d, d)`, without the whole stack.
+    """Hessian of a weighted sum of outputs at each point, `(..., d, d)`.
+
+    It needs less memory than the Hessians of all outputs.
 
     Parameters
     ----------
     function : callable
         As for `jacobian`.
     z : array (..., d)
-        The points.
+        Points.
     weights : array (..., D)
-        One weight an output, held fixed.
+        One constant weight per output.
     """
     d = z.shape[-1]
     weighted = _anchored(function)
     gradient = _anchored(elementwise_grad(lambda y: anp.sum(weighted(y) * weights, axis=-1)))
     rows = [elementwise_grad(lambda y, j=j: gradient(y)[..., j])(z) for j in range(d)]
-    out = np.stack(rows, axis=-2)
-    return (out + np.swapaxes(out, -1, -2)) / 2
+    matrix = np.stack(rows, axis=-2)
+    return (matrix + np.swapaxes(matrix, -1, -2)) / 2

@@ -1,8 +1,8 @@
 """Derivatives of a batched function by extrapolated central differences.
 
-For functions that autograd cannot trace. Central differences over halving steps expand in even
-powers of the step, so Neville's scheme removes one power after the other; of all extrapolations
-the one with the least estimated error is taken, entry by entry (Ridders's method).
+They are for functions that autograd cannot trace. The error of central differences is a series in
+even powers of the step, so Neville's scheme with halved steps removes one power after the other.
+For each entry the extrapolation with the least estimated error is taken (Ridders's method).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _STEPS = 2.0 ** -np.arange(3, 14)
 
 
 def _extrapolate(values: Array, noise: Array) -> Array:
-    """The best entry of Neville's tableau; `values` `(K, ...)`, for steps halved K - 1 times."""
+    """Best entries of Neville's tableau; `values` `(K, ...)`, each for half the step before."""
     column, spread = values, noise
     best, least = values[-1], np.full(values.shape[1:], np.inf)
     for order in range(1, len(values)):
@@ -26,12 +26,12 @@ def _extrapolate(values: Array, noise: Array) -> Array:
         finer = (factor * column[1:] - column[:-1]) / (factor - 1)
         spread = (factor * spread[1:] + spread[:-1]) / (factor - 1)
         error = np.maximum(np.abs(finer - column[1:]), np.abs(finer - column[:-1])) + spread
-        # Steps that leave the function's domain give NaN and are passed over.
+        # Steps that leave the function's domain give NaN and are not used.
         error = np.where(np.isnan(error), np.inf, error)
         chosen = error.argmin(axis=0)[None]
-        found = np.take_along_axis(error, chosen, 0)[0]
-        best = np.where(found < least, np.take_along_axis(finer, chosen, 0)[0], best)
-        least = np.minimum(found, least)
+        smallest = np.take_along_axis(error, chosen, 0)[0]
+        best = np.where(smallest < least, np.take_along_axis(finer, chosen, 0)[0], best)
+        least = np.minimum(smallest, least)
         column = finer
     return best
 
@@ -39,7 +39,7 @@ def _extrapolate(values: Array, noise: Array) -> Array:
 def _difference(function: Callable[[Array], Array], z: Array, axes: tuple[int, ...]) -> Array:
     """Partial derivative of `function` along one or two axes, `(..., D)`."""
     units = np.eye(z.shape[-1])
-    # Powers of two, so that z + h and z - h are as far from z as they say.
+    # Powers of two, so that z + h and z - h are not rounded.
     unit = 2.0 ** np.floor(np.log2(np.maximum(np.abs(z), 1.0)))
     values, noise = [], []
     with np.errstate(all="ignore"):
@@ -57,14 +57,14 @@ def _difference(function: Callable[[Array], Array], z: Array, axes: tuple[int, .
 
 
 def jacobian(function: Callable[[Array], Array], z: Array) -> Array:
-    """Jacobian at each point, `(..., D, d)`, to some eleven digits where the function is smooth.
+    """Jacobian at each point, `(..., D, d)`, to about eleven digits if the function is smooth.
 
     Parameters
     ----------
     function : callable
         Maps `(..., d)` to `(..., D)`, row by row.
     z : array (..., d)
-        The points.
+        Points.
 
     Examples
     --------
@@ -76,7 +76,7 @@ def jacobian(function: Callable[[Array], Array], z: Array) -> Array:
 
 
 def hessian(function: Callable[[Array], Array], z: Array) -> Array:
-    """Second derivatives, `(..., D, d, d)`, to some nine digits; as for `jacobian`.
+    """Second derivatives, `(..., D, d, d)`, to about nine digits; parameters as for `jacobian`.
 
     Examples
     --------
@@ -86,8 +86,8 @@ def hessian(function: Callable[[Array], Array], z: Array) -> Array:
     """
     d = z.shape[-1]
     rows = [[_difference(function, z, (j, k)) for k in range(j + 1)] for j in range(d)]
-    out = np.empty((*rows[0][0].shape, d, d))
+    matrices = np.empty((*rows[0][0].shape, d, d))
     for j in range(d):
         for k in range(j + 1):
-            out[..., j, k] = out[..., k, j] = rows[j][k]
-    return out
+            matrices[..., j, k] = matrices[..., k, j] = rows[j][k]
+    return matrices

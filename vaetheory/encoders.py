@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,51 +15,118 @@ from vaetheory._validation import (
     Array,
     as_array,
     covariances,
+    lower_triangular,
+    one_of,
     positive,
     representable,
+    scales,
+    squarable,
     vectors,
 )
 from vaetheory._value_equality import ByValue
 
 
-def _full_covariances(loc: Array, cov: ArrayLike) -> Array:
-    """Read `cov` by its shape and return it as one matrix a location, `(..., d, d)`."""
-    d, given = loc.shape[-1], as_array("cov", cov)
-    stack = (*loc.shape, d)
-    if given.shape in ((d, d), stack):
-        try:
-            full = covariances("cov", given, d)
-        except ValueError as error:
-            if given.shape == (d, d) == loc.shape:
-                raise ValueError(
-                    f"{error} (with N = d = {d} a ({d}, {d}) array is read as one shared matrix; "
-                    f"give a stack of diagonals as matrices of shape {stack})"
-                ) from None
-            raise
-    elif given.shape in ((d,), loc.shape):
-        full = positive("cov (diagonals)", given, max_ndim=given.ndim)[..., None] * np.eye(d)
-    else:
+def _matrices(loc: Array, **spreads: ArrayLike | None) -> Array:
+    """One covariance matrix a location, `(..., d, d)`, from the one spread that is given."""
+    given = {name: value for name, value in spreads.items() if value is not None}
+    if len(given) != 1:
         raise ValueError(
-            f"cov: expected shape ({d},), ({d}, {d}), {loc.shape} or {stack} for loc of shape "
-            f"{loc.shape}, got {given.shape}"
+            f"{one_of(spreads)}: expected exactly one of them, got {' and '.join(given) or 'none'}"
         )
+    ((name, value),) = given.items()
+    full = _READERS[name](loc, value)
     # Shared storage stays shared only if nobody can write to it.
     full.flags.writeable = False
-    return np.broadcast_to(full, stack)
+    return np.broadcast_to(full, (*loc.shape, loc.shape[-1]))
+
+
+def _from_cov(loc: Array, value: ArrayLike) -> Array:
+    d, array = loc.shape[-1], as_array("cov", value)
+    allowed = (d, d), (*loc.shape, d)
+    hint = "; variances of independent coordinates are given as scale=np.sqrt(variances)"
+    if array.shape not in allowed:
+        raise ValueError(
+            f"cov: expected matrices of shape {one_of(allowed)} for loc of shape {loc.shape}, "
+            f"got {array.shape}{hint if array.shape in ((), (d,), loc.shape) else ''}"
+        )
+    try:
+        return covariances("cov", array, d)
+    except ValueError as error:
+        # With N = d variances, one row a datum, have the shape of one matrix.
+        raise ValueError(f"{error}{hint if array.shape == loc.shape else ''}") from None
+
+
+def _from_scale(loc: Array, value: ArrayLike) -> Array:
+    d, array = loc.shape[-1], as_array("scale", value)
+    allowed = (), (d,), loc.shape
+    if array.shape not in allowed:
+        hint = "; matrices are given as cov= or scale_tril="
+        raise ValueError(
+            f"scale: expected deviations of shape {one_of(allowed)} for loc of shape {loc.shape}, "
+            f"got {array.shape}{hint if array.shape in ((d, d), (*loc.shape, d)) else ''}"
+        )
+    return _diagonal(scales("scale", array, max_ndim=array.ndim) ** 2, d)
+
+
+def _from_scale_tril(loc: Array, value: ArrayLike) -> Array:
+    d = loc.shape[-1]
+    root = lower_triangular("scale_tril", value, (d, d), (*loc.shape, d))
+    squarable("scale_tril", root)
+    return covariances("scale_tril times its transpose", root @ np.swapaxes(root, -1, -2), d)
+
+
+_READERS: dict[str, Callable[[Array, ArrayLike], Array]] = {
+    "cov": _from_cov,
+    "scale": _from_scale,
+    "scale_tril": _from_scale_tril,
+}
+
+
+def _diagonal(variances: Array, d: int) -> Array:
+    return variances[..., None] * np.eye(d)
+
+
+def _by_position(loc: Array, value: ArrayLike) -> Array:
+    """What the second argument meant when its shape decided: variances or matrices."""
+    d, array = loc.shape[-1], as_array("cov", value)
+    matrices = array.shape in ((d, d), (*loc.shape, d))
+    diagonal = not matrices and array.shape in ((d,), loc.shape)
+    if array.shape == loc.shape == (d, d) and d > 1:
+        raise ValueError(
+            f"second argument: expected a keyword, since with N = d = {d} an array of shape "
+            f"{array.shape} may be one matrix or {d} diagonals: cov= for one shared matrix, "
+            "scale=np.sqrt(...) for a row of variances a datum"
+        )
+    if matrices or diagonal:
+        warnings.warn(
+            "the spread of a posterior by position goes away in the next release: write "
+            + ("scale=np.sqrt(variances)" if diagonal else "cov=matrices"),
+            DeprecationWarning,
+            # This function, __init__ and the call of the metaclass.
+            stacklevel=4,
+        )
+    if diagonal:
+        return _diagonal(positive("cov (variances)", array, max_ndim=array.ndim), d)
+    return array
 
 
 @dataclass(frozen=True, eq=False, init=False)
 class Posterior(ByValue):
     """Gaussian posteriors q(z|x) = N(loc, cov), one a datum.
 
+    Exactly one of `cov`, `scale` and `scale_tril` says how wide they are.
+
     Parameters
     ----------
     loc : array (..., d)
         Means; the leading axes are those of the data.
-    cov : array
-        One shared matrix `(d, d)`, a stack `(..., d, d)`, or diagonals (variances, not standard
-        deviations) `(d,)` or `(..., d)`. Where `(d, d)` could also be a stack of diagonals it is
-        read as one shared matrix.
+    cov : array (d, d) or (..., d, d), optional
+        Covariance matrices: one for all data, or one a datum.
+    scale : number, array (d,) or (..., d), optional
+        Standard deviations of independent coordinates: one for all, one a coordinate, or one a
+        coordinate and datum.
+    scale_tril : array (d, d) or (..., d, d), optional
+        Lower triangular factors L with positive diagonals, cov = L L^T.
 
     Attributes
     ----------
@@ -67,28 +136,64 @@ class Posterior(ByValue):
     Raises
     ------
     ValueError
-        If the shapes do not fit, an entry is not finite, or a matrix is not symmetric positive
-        definite.
+        If not exactly one spread is given, the shapes do not fit, an entry is not finite, a
+        deviation or a diagonal entry of a factor is not positive, or a matrix is not symmetric
+        positive definite.
+
+    Notes
+    -----
+    The shapes have one meaning each, whatever N and d are: with N = d a `cov` of shape `(d, d)` is
+    one shared matrix, a `scale` of shape `(d, d)` one row of deviations a datum. A second argument
+    by position, whose meaning depended on its shape (variances or matrices), still works with a
+    `DeprecationWarning`, and is refused where it had two meanings.
 
     Examples
     --------
-    >>> q = Posterior([[0.0, 1.0]], [0.5, 2.0])
+    >>> q = Posterior([[0.0, 1.0]], scale=[0.5, 2.0])
     >>> q.cov.tolist()
+    [[[0.25, 0.0], [0.0, 4.0]]]
+    >>> q == Posterior([[0.0, 1.0]], cov=[[0.25, 0.0], [0.0, 4.0]])
+    True
+    >>> q.scale_tril.tolist()
     [[[0.5, 0.0], [0.0, 2.0]]]
     """
 
     loc: Array
     cov: Array
 
-    def __init__(self, loc: ArrayLike, cov: ArrayLike) -> None:
-        object.__setattr__(self, "loc", loc)
-        object.__setattr__(self, "cov", cov)
-        self.__post_init__()
+    def __init__(
+        self,
+        loc: ArrayLike,
+        *spread: ArrayLike,
+        cov: ArrayLike | None = None,
+        scale: ArrayLike | None = None,
+        scale_tril: ArrayLike | None = None,
+    ) -> None:
+        means = self._means(loc)
+        if spread:
+            named = [x for x in (cov, scale, scale_tril) if x is not None]
+            if len(spread) > 1 or named:
+                raise ValueError(
+                    "cov, scale or scale_tril: expected exactly one of them, by keyword, got "
+                    f"{len(spread) + len(named)} spreads"
+                )
+            cov = _by_position(means, *spread)
+        object.__setattr__(self, "loc", means)
+        full = _matrices(means, cov=cov, scale=scale, scale_tril=scale_tril)
+        object.__setattr__(self, "cov", full)
 
     def __post_init__(self) -> None:
-        loc = vectors("loc", self.loc, None)
-        object.__setattr__(self, "loc", loc)
-        object.__setattr__(self, "cov", _full_covariances(loc, self.cov))
+        # Of subclasses whose __init__ the dataclass makes: they hand over loc and cov.
+        Posterior.__init__(self, self.loc, cov=self.cov)
+
+    @staticmethod
+    def _means(loc: ArrayLike) -> Array:
+        return vectors("loc", loc, None)
+
+    @property
+    def scale_tril(self) -> Array:
+        """Lower triangular factors L of the covariances, cov = L L^T, `(..., d, d)`."""
+        return np.linalg.cholesky(self.cov)
 
     @property
     def latent_dim(self) -> int:
@@ -121,29 +226,39 @@ class Posterior(ByValue):
 
 
 @dataclass(frozen=True, eq=False, init=False)
-class Encoder(Posterior):
-    """The encoder of a data set: one Gaussian q(z|x_n) = N(loc_n, cov_n) for each of N data.
+class AggregatePosterior(Posterior):
+    """The posteriors of a data set, N(loc_n, cov_n) for each of N data, and their mean q(z).
+
+    The mean of the N Gaussians is the aggregate posterior q(z) = 1/N sum_n q(z|x_n); given a code
+    z, the responsibilities say which data encode near it.
 
     Parameters
     ----------
     loc : array (N, d)
         Means m(x_n).
-    cov : array
-        `(d, d)` shared, `(N, d, d)`, or diagonals `(d,)`, `(N, d)`; as for `Posterior`.
+    cov, scale, scale_tril : array
+        How wide they are; exactly one of them, as for `Posterior`.
+
+    Raises
+    ------
+    ValueError
+        As `Posterior`, and if `loc` is not one mean a datum.
 
     Examples
     --------
     Two codes; half-way between them they share the responsibility.
 
-    >>> encoder = Encoder([[-1.0], [1.0]], [1.0])
-    >>> encoder.responsibilities([0.0]).tolist()
+    >>> posterior = AggregatePosterior([[-1.0], [1.0]], scale=1.0)
+    >>> posterior.responsibilities([0.0]).tolist()
     [0.5, 0.5]
     """
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.loc.ndim != 2:
-            raise ValueError(f"loc: expected one mean a datum, (N, d), got shape {self.loc.shape}")
+    @staticmethod
+    def _means(loc: ArrayLike) -> Array:
+        means = vectors("loc", loc, None)
+        if means.ndim != 2:
+            raise ValueError(f"loc: expected one mean a datum, (N, d), got shape {means.shape}")
+        return means
 
     @property
     def shared(self) -> bool:
@@ -182,3 +297,7 @@ class Encoder(Posterior):
     def responsibilities(self, z: ArrayLike) -> Array:
         """q(x_n|z): weight of each datum among those who encode near z, `(..., N)`; sums to 1."""
         return np.exp(self.log_responsibilities(z))
+
+
+#: Another name of `AggregatePosterior`, its former one, which goes on working.
+Encoder = AggregatePosterior

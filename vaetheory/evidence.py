@@ -1,4 +1,4 @@
-"""Exact log evidence of latent variable models, and the posterior's other integrals."""
+"""Exact log evidence, posterior expectations and posterior divergences of latent models."""
 
 from __future__ import annotations
 
@@ -19,8 +19,16 @@ from vaetheory.likelihoods import Gaussian
 from vaetheory.models import LatentModel, require_model
 from vaetheory.rounding import ULP
 
+__all__ = [
+    "Integral",
+    "linear_log_evidence",
+    "log_evidence",
+    "posterior_expectation",
+    "posterior_kl",
+]
+
 MAX_NODES = 50_000_000
-#: Share of E|h| at the outskirts of a posterior from which on nothing is known of what lies beyond.
+#: If h has more than this share of E|h| in the tails of a posterior, the part beyond is unknown.
 _MUCH = 0.01
 METHODS = ("adaptive", *alternatives.METHODS)
 
@@ -28,7 +36,7 @@ METHODS = ("adaptive", *alternatives.METHODS)
 def _request(
     model: LatentModel, X: ArrayLike, rtol: float, max_nodes: int
 ) -> tuple[Array, float, int]:
-    """The data and the options, checked."""
+    """The checked data and options."""
     require_model(model)
     if model.latent_dim > engine.LARGEST_DIM:
         raise ValueError(
@@ -53,16 +61,16 @@ def log_evidence(
     Parameters
     ----------
     model : LatentModel
-        With a latent dimension of at most 4; 4 is best effort.
+        With a latent dimension of at most 4; for 4 the tolerance may not be reached.
     X : array (..., D)
-        The data; leading axes are free, `(D,)` is one datum.
+        The data, with any leading axes; `(D,)` is one datum.
     method : str
-        "adaptive" is the engine. The others are independent routes, to compare with; they have
-        their weaknesses, and their error figures know less: "gauss-hermite" at the mode,
-        "trapezoid" (a lattice around the mode), "importance" (draws from a Student t at the mode;
-        the error is two standard errors) and "cubature" (SciPy's).
+        "adaptive" is the engine. The others are independent methods for comparison, with less
+        reliable error figures: "gauss-hermite" at the mode, "trapezoid" (a lattice around the
+        mode), "importance" (draws from a Student t at the mode; the error is two standard errors)
+        and "cubature" (SciPy's).
     rtol : float
-        Tolerance of the evidence, relative; 1e-14 to 0.1.
+        Relative tolerance of the evidence, 1e-14 to 0.1.
     max_nodes : int
         Evaluations of the integrand that one datum may cost.
     progress : callable, optional
@@ -73,11 +81,11 @@ def log_evidence(
     Integral
         `value` (...) in nats; `error` (...), an estimate, is the absolute error of the log
         evidence: quadrature estimate + estimated bound of the truncation + rounding. It is
-        infinite where the budget left nothing to say. It knows nothing of a bump that lies between
-        all samples of the decoder (d = 1: narrower than 0.01; on the plane some tenths), see Limits
-        in the documentation. `status` is "reached" where `error <= rtol`, and "gave up" where
-        `max_nodes` was spent first, or where a datum is so far from all that the decoder says that
-        the last digit of its log joint is 1e-3 nats or more.
+        infinite where the budget was too small for any estimate. It does not include a bump that
+        lies between all samples of the decoder (d = 1: narrower than 0.01; on the plane some
+        tenths), see Limits in the documentation. `status` is "reached" where `error <= rtol`, and
+        "gave up" where `max_nodes` was spent first, or where a datum is so far from all outputs of
+        the decoder that the last digit of its log joint is 1e-3 nats or more.
 
     Raises
     ------
@@ -101,9 +109,9 @@ def log_evidence(
         return alternatives.log_evidence(
             model, rows, method, rtol=rtol, max_nodes=max_nodes, progress=progress
         ).reshape(shape)
-    found = engine.run(model, rows, rtol=rtol, max_nodes=max_nodes, progress=progress)
-    status = found.status(found.error, rtol)
-    return Integral(found.value, found.error, status, found.nodes).reshape(shape)
+    outcome = engine.run(model, rows, rtol=rtol, max_nodes=max_nodes, progress=progress)
+    status = outcome.status(outcome.error, rtol)
+    return Integral(outcome.value, outcome.error, status, outcome.nodes).reshape(shape)
 
 
 def posterior_expectation(
@@ -115,7 +123,7 @@ def posterior_expectation(
     max_nodes: int = MAX_NODES,
     progress: Progress | None = None,
 ) -> Integral:
-    """Exact posterior expectations E[h(z) given x], by the engine of `log_evidence`.
+    """Exact posterior expectations E[h(z) given x], with the engine of `log_evidence`.
 
     Parameters
     ----------
@@ -124,8 +132,8 @@ def posterior_expectation(
     X : array (..., D)
         The data.
     h : callable
-        Function of the latent, `(..., d) -> (...)` or `(..., d) -> (..., K)`; as smooth as the
-        decoder.
+        Function of the latent, `(..., d) -> (...)` or `(..., d) -> (..., K)`; it should be as
+        smooth as the decoder.
     rtol : float
         Tolerance, relative to E|h(z)|.
     max_nodes : int
@@ -136,10 +144,11 @@ def posterior_expectation(
     Returns
     -------
     Integral
-        `value` (...) or (..., K), in the unit of h; `error`, an estimate, absolute. It is infinite
-        where h has more than a hundredth of E|h| at the outskirts of the posterior (46 nats below
-        its top, 9.6 standard deviations of a Gaussian), as exp(t z) has for large t: the integral
-        may be anything then. `status` is "reached" where the error is at most `rtol` E|h|.
+        `value` (...) or (..., K), in the unit of h; `error` is an estimate of the absolute error.
+        It is infinite where h has more than a hundredth of E|h| in the tails of the posterior (46
+        nats below its maximum, 9.6 standard deviations of a Gaussian), as exp(t z) has for large t:
+        the integral may then have any value. `status` is "reached" where the error is at most
+        `rtol` E|h|.
 
     Raises
     ------
@@ -178,27 +187,27 @@ def posterior_expectation(
             raise ValueError(f"h: expected numbers, got NaN at z = {z[bad][0].tolist()}")
         return values[..., None] if scalar else values
 
-    found = engine.run(
+    outcome = engine.run(
         model, rows, rtol=rtol, max_nodes=max_nodes, observable=columns, progress=progress
     )
-    sums = found.sums
+    sums = outcome.sums
     with np.errstate(all="ignore"):
         mean, size = sums.moment / sums.total[:, None], sums.size / sums.total[:, None]
-        # Of numerator and denominator; rounding and what was left out count for both.
+        # Errors of numerator and denominator; rounding and the mass left out count for both.
         off = sums.moment_error / sums.total[:, None]
         off += np.abs(mean) * (sums.error / sums.total)[:, None]
-        common = 2 * (sums.rounding / sums.total + found.noise) + 10 * found.missing
+        common = 2 * (sums.rounding / sums.total + outcome.noise) + 10 * outcome.missing
         off += size * (common + 8 * ULP)[:, None]
-        # What h has beyond the outskirts is less than what it has in them, if that is little.
+        # If the tails are small, the part of h beyond them is smaller than the part in them.
         off += np.where(sums.tail <= _MUCH * sums.size, 2 * sums.tail / sums.total[:, None], np.inf)
-        # Of what vanishes wherever the posterior is, but not elsewhere, no digit is known.
+        # If h vanishes at all nodes of the posterior but not elsewhere, no digit is known.
         nothing = sums.size == 0
         if nothing.any():
             off[nothing & (columns(engine.places(d)) != 0).any(axis=0)] = np.inf
-    known = np.isfinite(found.error)[:, None] & np.isfinite(off)
+    known = np.isfinite(outcome.error)[:, None] & np.isfinite(off)
     error = np.where(known, off, np.inf)
-    out = Integral(mean, error, found.status(error, rtol * size), found.nodes)
-    return out.reshape(shape if scalar else (*shape, probe[2]))
+    moments = Integral(mean, error, outcome.status(error, rtol * size), outcome.nodes)
+    return moments.reshape(shape if scalar else (*shape, probe[2]))
 
 
 def posterior_kl(
@@ -213,15 +222,15 @@ def posterior_kl(
     X : array (..., D)
         The data.
     posterior : Posterior
-        One Gaussian a datum.
+        One Gaussian per datum.
     rtol : float
         Tolerance of the evidence.
 
     Returns
     -------
     Integral
-        `value` (...) in nats; `error`, an estimate, absolute: the sum of both errors. "reached"
-        says that evidence and ELBO both reached their tolerances.
+        `value` (...) in nats; `error` is an estimate of the absolute error: the sum of both errors.
+        "reached" means that evidence and ELBO both reached their tolerances.
 
     Raises
     ------
@@ -233,7 +242,7 @@ def posterior_kl(
     >>> import numpy as np
     >>> from vaetheory import LatentModel, Posterior, decoders, likelihoods
     >>> model = LatentModel(decoders.Affine([[1.0]]), likelihoods.Gaussian(scale=1.0), 1)
-    >>> q = Posterior(np.array([[1.0]]), np.array([[[0.5]]]))
+    >>> q = Posterior([[1.0]], cov=[[0.5]])
     >>> bool(abs(posterior_kl(model, np.array([[2.0]]), q).value[0]) < 1e-12)
     True
     """
@@ -246,7 +255,7 @@ def posterior_kl(
 def linear_log_evidence(model: LatentModel, X: ArrayLike) -> Integral:
     """Log evidence of an affine decoder with a Gaussian likelihood, in closed form.
 
-    It is N(x; b, W W^T + Lambda) for f(z) = W z + b, in any latent dimension: a route that
+    It is N(x; b, W W^T + Lambda) for f(z) = W z + b, in any latent dimension; the computation
     shares nothing with `log_evidence`.
 
     Parameters
@@ -284,12 +293,12 @@ def linear_log_evidence(model: LatentModel, X: ArrayLike) -> Integral:
     data = model.check_data(X)
     weight = likelihood.whiten(decoder.weight.T).T
     residual = likelihood.whiten(data - decoder.bias)
-    # With J the whitened weight, I + J J^T is handled through the triangle of a QR of (I, J)^T:
-    # its inverse and determinant keep their digits when the scale is small.
+    # Let J be the whitened weight. The inverse and determinant of I + J J^T are computed from a QR
+    # decomposition of J stacked on I, so that they keep their digits when the scale is small.
     d = model.latent_dim
     q, r = np.linalg.qr(np.concatenate([weight, np.eye(d)]))
     top = q[: len(weight)]
-    # (I + J J^T)^(-1) = I - Q1 Q1^T, the projection off the first block of Q's columns.
+    # (I + J J^T)^(-1) = I - Q1 Q1^T, where Q1 is the first block of rows of Q.
     along = residual @ top
     off = residual - along @ top.T
     square = (off**2).sum(axis=-1) + ((along @ q[len(weight) :].T) ** 2).sum(axis=-1)

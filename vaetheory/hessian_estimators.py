@@ -1,8 +1,8 @@
-"""Stochastic estimators of Hessians and Jacobian norms that see a function through noise only.
+"""Stochastic estimators of Hessians and Jacobian norms from evaluations at perturbed points.
 
-A Gaussian posterior N(m, S) perturbs the latent by L eps with S = L L^T. These routines turn what
-is seen at the perturbed points, values or gradients, into estimates of E[Hess g], the Hessian
-smoothed over the posterior, or of the Jacobian's squared norm.
+A Gaussian posterior N(m, S) perturbs the latent by L eps with S = L L^T. From values or gradients
+at the perturbed points these functions estimate E[Hess g], the Hessian averaged over the
+posterior, or the squared norm of the Jacobian.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Estimate(ByValue):
     value : array
         The mean over the draws.
     error : array
-        Standard error of each entry, estimated from the sample itself: the root of the unbiased
-        variance over n. Infinite for a single draw, which says nothing of its spread.
+        Standard error of each entry, estimated from the sample: the root of the unbiased variance
+        divided by n. Infinite for a single draw, which contains no information about its spread.
     draws : int
         n.
 
@@ -48,20 +48,20 @@ class Estimate(ByValue):
     draws: int
 
 
-#: Names in the errors below.
-_SEEN = "values, noise and scale"
+#: Name of the inputs in error messages.
+_INPUTS = "values, noise and scale"
 
 
 def _mean(draws: Array, axis: int) -> Estimate:
-    """Mean and standard error of draws, computed without warnings: an overflow is refused here."""
+    """Mean and standard error of draws, without warnings; an overflow raises an error."""
     count = draws.shape[axis]
-    value = representable(_SEEN, draws.mean(axis=axis), "estimates")
+    value = representable(_INPUTS, draws.mean(axis=axis), "estimates")
     if count == 1:
         return Estimate(value, np.full_like(value, np.inf), 1)
-    # Scaled before it is squared: squares of large deviations would overflow.
+    # Scaled before squaring, because the squares of large deviations would overflow.
     unit = np.maximum(np.abs(draws).max(axis=axis, keepdims=True), np.finfo(float).tiny)
     spread = (draws / unit).std(axis=axis, ddof=1) * unit.squeeze(axis)
-    return Estimate(value, representable(_SEEN, spread, "deviations") / np.sqrt(count), count)
+    return Estimate(value, representable(_INPUTS, spread, "deviations") / np.sqrt(count), count)
 
 
 def _whitened(noise: ArrayLike, scale_tril: ArrayLike) -> tuple[Array, Array, Array]:
@@ -69,7 +69,7 @@ def _whitened(noise: ArrayLike, scale_tril: ArrayLike) -> tuple[Array, Array, Ar
     eps = as_array("noise", noise, min_ndim=2)
     if eps.shape[-2] == 0 or eps.shape[-1] == 0:
         raise ValueError(f"noise: expected at least one draw (..., n, d), got shape {eps.shape}")
-    root = lower_triangular("scale_tril", scale_tril, eps.shape[-1])
+    root = lower_triangular("scale_tril", scale_tril, 2 * eps.shape[-1:])
     with np.errstate(over="ignore", invalid="ignore"):
         inverse = np.linalg.inv(root)
         return eps, eps @ inverse, inverse.T @ inverse
@@ -89,9 +89,8 @@ def stein_hessian(
     scale_tril : array (d, d)
         L, lower triangular with a positive diagonal; S = L L^T.
     baseline : float or array (...)
-        A number subtracted from the values, one an estimate. Any constant leaves the estimator
-        unbiased; g(m) takes most of the variance away where S is small, but can add some where
-        it is not.
+        A number subtracted from the values, one per estimate. The estimator stays unbiased for any
+        constant; g(m) removes most of the variance if S is small, but can increase it otherwise.
 
     Returns
     -------
@@ -116,8 +115,8 @@ def stein_hessian(
     >>> import numpy as np
     >>> noise = np.random.default_rng(0).standard_normal((100_000, 1))
     >>> z = 1 + 0.5 * noise
-    >>> found = stein_hessian(z[:, 0] ** 2, noise, [[0.5]], baseline=1.0)
-    >>> bool(abs(found.value[0, 0] - 2) < 4 * found.error[0, 0] < 0.2)
+    >>> estimate = stein_hessian(z[:, 0] ** 2, noise, [[0.5]], baseline=1.0)
+    >>> bool(abs(estimate.value[0, 0] - 2) < 4 * estimate.error[0, 0] < 0.2)
     True
     """
     eps, score, precision = _whitened(noise, scale_tril)
@@ -160,7 +159,7 @@ def price_hessian(gradients: ArrayLike, noise: ArrayLike, scale_tril: ArrayLike)
     Notes
     -----
     Source: claim 4b, E[S^-1 (z-m) grad g(z)^T] = E[Hess g(z)]. A constant may be subtracted from
-    the gradients, as the baseline is from values. For S = s^2 I and small s one draw has a total
+    the gradients, like the baseline from values. For S = s^2 I and small s one draw has a total
     variance of (d + 1) / 2 ||grad g(m)||^2 / s^2: claim 4b-variances.
 
     Examples
@@ -168,8 +167,8 @@ def price_hessian(gradients: ArrayLike, noise: ArrayLike, scale_tril: ArrayLike)
     >>> import numpy as np
     >>> noise = np.random.default_rng(0).standard_normal((100_000, 1))
     >>> z = 1 + 0.5 * noise
-    >>> found = price_hessian(2 * z, noise, [[0.5]])
-    >>> bool(abs(found.value[0, 0] - 2) < 4 * found.error[0, 0] < 0.1)
+    >>> estimate = price_hessian(2 * z, noise, [[0.5]])
+    >>> bool(abs(estimate.value[0, 0] - 2) < 4 * estimate.error[0, 0] < 0.1)
     True
     """
     eps, score, _ = _whitened(noise, scale_tril)
@@ -181,7 +180,7 @@ def price_hessian(gradients: ArrayLike, noise: ArrayLike, scale_tril: ArrayLike)
 
 
 def jacobian_norm(values: ArrayLike, centre: ArrayLike, scale: ArrayLike) -> Estimate:
-    """Estimate the squared Frobenius norm of a Jacobian from values at m + s eps, with a bias.
+    """Estimate (with bias) the squared Frobenius norm of a Jacobian from values at m + s eps.
 
     Parameters
     ----------
@@ -196,7 +195,7 @@ def jacobian_norm(values: ArrayLike, centre: ArrayLike, scale: ArrayLike) -> Est
     -------
     Estimate
         `value` `(...)`, whose expectation is ||J(m)||_F^2 + c s^2 + O(s^4); `error` is the
-        standard error and leaves the bias out.
+        standard error and does not include the bias.
 
     Raises
     ------
@@ -206,14 +205,14 @@ def jacobian_norm(values: ArrayLike, centre: ArrayLike, scale: ArrayLike) -> Est
 
     Notes
     -----
-    Source: claim 4c, which gives c. Exact, whatever s, for a linear f.
+    Source: claim 4c, which gives c. For a linear f there is no bias for any s.
 
     Examples
     --------
     >>> import numpy as np
     >>> noise = np.random.default_rng(0).standard_normal((100_000, 1))
-    >>> found = jacobian_norm(np.sin(0.01 * noise), [0.0], 0.01)
-    >>> bool(abs(found.value - 1) < 4 * found.error < 0.02)
+    >>> estimate = jacobian_norm(np.sin(0.01 * noise), [0.0], 0.01)
+    >>> bool(abs(estimate.value - 1) < 4 * estimate.error < 0.02)
     True
     """
     s = positive("scale", scale)
@@ -223,7 +222,7 @@ def jacobian_norm(values: ArrayLike, centre: ArrayLike, scale: ArrayLike) -> Est
             "values and centre: expected shapes (..., n, D) and (..., D) of at least one draw, got "
             f"{points.shape} and {at.shape}"
         )
-    # Scaled before it is squared: the square of a tiny displacement would vanish.
+    # Scaled before squaring, because the square of a tiny displacement would underflow.
     with np.errstate(over="ignore", invalid="ignore"):
         moved = (points - at[..., None, :]) / s
         return _mean((moved**2).sum(axis=-1), axis=-1)

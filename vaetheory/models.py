@@ -19,13 +19,26 @@ from vaetheory.derivatives import Function
 from vaetheory.likelihoods import Likelihood, NoMetricError
 from vaetheory.likelihoods._curvature_bounds import require_bounds
 
-# Beyond this a decoder's output is cut, so that its square still fits in float64.
+# A decoder's outputs are clipped to this size, so that their squares fit in float64.
 _LARGEST = 1e140
 
 
 def require_model(model: object) -> None:
     """Raise a ValueError if `model` is not a `LatentModel`."""
     require("model", model, LatentModel)
+
+
+def _dimension(decoder: object, given: int | None) -> int:
+    """The dimension of the latents: the one given, or the one that the decoder knows."""
+    if given is not None:
+        return dimension("latent_dim", given)
+    known = getattr(decoder, "latent_dim", None)
+    if known is None:
+        raise ValueError(
+            "latent_dim: expected the dimension of z, since the decoder has no `latent_dim` of its "
+            f"own, got none with a {type(decoder).__name__}"
+        )
+    return dimension("decoder.latent_dim", known)
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -35,32 +48,36 @@ class LatentModel(ByValue):
     Parameters
     ----------
     decoder : callable or Decoder
-        f, `(..., d) -> (..., D)`, row by row; a plain callable is written with `autograd.numpy`.
+        f, `(..., d) -> (..., D)`, row by row; a plain callable must use `autograd.numpy`.
     likelihood : Likelihood
-        The family whose parameters the decoder gives.
-    latent_dim : int
-        The dimension d of z.
+        The family; the decoder's outputs are its parameters.
+    latent_dim : int, optional
+        The dimension d of z. By default the decoder's own `latent_dim`, which the decoders and
+        flows of this package have; a plain callable does not know it.
 
     Attributes
     ----------
     data_dim : int
-        D, found by decoding the origin.
+        D, the number of outputs of the decoder at the origin.
 
     Raises
     ------
     ValueError
         If the decoder returns a wrong shape, NaN, another library's tensors or less than double
-        precision, is random or does not work row by row, cannot be followed by autograd, or its
-        derivatives are visibly not those of its values; if its outputs do not fit the likelihood,
-        or the `curvature_bounds` of a likelihood of your own do not hold. A `NoMetricError` if the
-        likelihood induces no Riemannian metric (claim 7e).
+        precision, is random or does not work row by row, cannot be traced by autograd, or has
+        derivatives that visibly differ from those of its values; if its outputs do not fit the
+        likelihood, or the `curvature_bounds` of a user-defined likelihood do not hold; if no
+        `latent_dim` is given and the decoder does not know it. A `NoMetricError` if the likelihood
+        induces no Riemannian metric (claim 7e).
 
     Examples
     --------
     >>> from vaetheory import LatentModel, decoders, likelihoods
-    >>> model = LatentModel(decoders.Circle(1.0), likelihoods.Gaussian(scale=0.1), 1)
-    >>> model.data_dim
-    2
+    >>> model = LatentModel(decoders.Circle(1.0), likelihoods.Gaussian(scale=0.1))
+    >>> model.latent_dim, model.data_dim
+    (1, 2)
+    >>> LatentModel(lambda z: z**2, likelihoods.Gaussian(scale=0.1), latent_dim=3).data_dim
+    3
     """
 
     decoder: Decoder
@@ -69,9 +86,10 @@ class LatentModel(ByValue):
     data_dim: int
 
     def __init__(
-        self, decoder: Decoder | Function, likelihood: Likelihood, latent_dim: int
+        self, decoder: Decoder | Function, likelihood: Likelihood, latent_dim: int | None = None
     ) -> None:
-        d = dimension("latent_dim", latent_dim)
+        made = as_decoder(decoder)
+        d = _dimension(decoder, latent_dim)
         if not isinstance(likelihood, Likelihood):
             raise ValueError(
                 "likelihood: expected a member of vaetheory.likelihoods, "
@@ -80,7 +98,7 @@ class LatentModel(ByValue):
         if likelihood.no_metric is not None:
             raise NoMetricError(likelihood.no_metric)
         for name, value in (
-            ("decoder", as_decoder(decoder)),
+            ("decoder", made),
             ("likelihood", likelihood),
             ("latent_dim", d),
         ):
@@ -95,7 +113,7 @@ class LatentModel(ByValue):
         require_bounds(likelihood, self.data_dim)
 
     def with_likelihood(self, likelihood: Likelihood) -> LatentModel:
-        """The model with another likelihood of the same parameters; its decoder is not tried again.
+        """The model with another likelihood of the same parameters, without testing the decoder.
 
         Examples
         --------
@@ -129,7 +147,7 @@ class LatentModel(ByValue):
                 f"decoder: expected shape {expected} for z of shape {np.shape(z)}, "
                 f"got {params.shape}"
             )
-        # Comparisons with NaN are false; the common case takes two passes and no copy.
+        # A comparison with NaN is false, so the usual case takes two passes and no copy.
         if params.size and not (params.min() >= -_LARGEST and params.max() <= _LARGEST):
             if np.isnan(params).any():
                 bad = np.isnan(params).any(axis=-1)
@@ -168,15 +186,15 @@ class LatentModel(ByValue):
         hessian : array (..., d, d)
             A = I + the Hessian of -log p(x given z).
         gauss_newton : array (..., d, d)
-            A without the second derivatives of the decoder, and with the Fisher information for
-            the observed one where log p is not concave: always positive definite.
+            A without the second derivatives of the decoder; if log p is not concave, the Fisher
+            information replaces the observed information. It is always positive definite.
         """
         gradient, hessian, gauss_newton = self.likelihood_derivatives(X, z)
         unit = np.eye(self.latent_dim)
         return gradient + z, hessian + unit, self._definite(z, gauss_newton) + unit
 
     def gauss_newton(self, X: Array, z: Array) -> tuple[Array, Array]:
-        """Gradient of U and the positive definite part of its Hessian, as above."""
+        """`gradient` and `gauss_newton` of `potential_derivatives`, without the Hessian."""
         gradient, gauss_newton, _ = self._first_order(X, z)
         return gradient + z, self._definite(z, gauss_newton) + np.eye(self.latent_dim)
 
@@ -186,17 +204,17 @@ class LatentModel(ByValue):
         return self.pulled_back(self.decode(z), self.decoder.jacobian(z))
 
     def pulled_back(self, params: Array, jacobian: Array, X: Array | None = None) -> Array:
-        """The Fisher information, or that observed in data, pulled back; infinite where J is."""
+        """The pulled-back Fisher or (given X) observed information; infinite where J is."""
         known = np.isfinite(jacobian).all(axis=(-2, -1), keepdims=True)
-        # Far out a decoder may have no derivative in float64.
+        # Far from the origin a decoder's derivative may overflow.
         slopes = jacobian if known.all() else np.where(known, jacobian, 0.0)
         if X is None:
-            found = self.likelihood.expected_information(params, slopes)
+            metric = self.likelihood.expected_information(params, slopes)
         else:
-            found = self.likelihood.information(X, params, slopes)
+            metric = self.likelihood.information(X, params, slopes)
         if slopes is jacobian:
-            return found
-        return np.where(known, found, np.where(np.eye(self.latent_dim) > 0, np.inf, 0.0))
+            return metric
+        return np.where(known, metric, np.where(np.eye(self.latent_dim) > 0, np.inf, 0.0))
 
     def _first_order(self, X: Array, z: Array) -> tuple[Array, Array, Array]:
         params, jacobian = self.decode(z), self.decoder.jacobian(z)

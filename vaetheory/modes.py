@@ -1,13 +1,14 @@
-"""Modes of the posterior p(z|x), found for all data at once."""
+"""Search for modes of the posterior p(z|x), for all data at once."""
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
 from vaetheory._gaussians import LOG_2PI
 from vaetheory._validation import Array
-from vaetheory.models import LatentModel
+from vaetheory.models import LatentModel, require_model
 
 _SCAN = 1024
 _STARTS = 4
@@ -18,7 +19,7 @@ _DAMPING = 1e-3
 def climb(
     model: LatentModel, X: Array, start: Array, *, polish: bool = False
 ) -> tuple[Array, Array, Array]:
-    """Climb the log joint by damped Gauss-Newton steps, all rows at once.
+    """Maximise the log joint by damped Gauss-Newton steps, for all rows at once.
 
     Parameters
     ----------
@@ -26,17 +27,17 @@ def climb(
     X : array (N, D)
     start : array (N, d)
     polish : bool
-        Go on to rounding with Newton's steps where the Hessian is positive definite. Otherwise
-        stop when a step gains less than a thousandth of a nat.
+        Continue down to rounding, with Newton steps where the Hessian is positive definite.
+        Otherwise stop when a step gains less than a thousandth of a nat.
 
     Returns
     -------
     z : array (N, d)
-        Where the log joint is at least what it was at the start; a mode, as a rule.
+        Points with a log joint at least as high as at the start, usually modes.
     log_joint : array (N,)
-        log p(x, z) there, in nats.
+        log p(x, z) at these points, in nats.
     information : array (N, d, d)
-        Curvature of -log p(x, z) there, as the steps used it: positive definite.
+        The curvature of -log p(x, z) that the steps used there; positive definite.
     """
     if not len(start):
         return start, np.empty(0), np.empty((0, *2 * start.shape[-1:]))
@@ -52,7 +53,7 @@ def climb(
         gain = value - best[active]
         # Close to a mode the gain is lost in rounding while the gradient still shrinks.
         good = gain >= 0 if polish else gain > 0
-        # Twice what is still to gain; below rounding there is nothing.
+        # Twice the remaining gain; below rounding there is none.
         left = -(gradient[active] * step).sum(axis=-1)
         damping[active] = np.where(good, damping[active] * 0.1, damping[active] * 10)
         moved = active[good]
@@ -76,7 +77,7 @@ def _derivatives(model: LatentModel, X: Array, z: Array, polish: bool) -> tuple[
 
 
 def _finite(gradient: Array, information: Array) -> tuple[Array, Array]:
-    """Cut overflow, so that a wild step is refused by its value and not by an exception."""
+    """Clip overflow, so that a step that is far too long is rejected by its value."""
     gradient = np.nan_to_num(gradient, nan=0.0, posinf=1e150, neginf=-1e150)
     information = np.nan_to_num(information, nan=0.0, posinf=1e150, neginf=-1e150)
     return np.clip(gradient, -1e150, 1e150), np.clip(information, -1e150, 1e150)
@@ -97,13 +98,13 @@ def log_laplace(information: Array) -> Array:
     """Log integral of exp(-u . information u / 2), `(..., d, d) -> (...)`."""
     sign, value = np.linalg.slogdet(information)
     value = np.where((sign > 0) & np.isfinite(value), value, 0.0)
-    out: Array = 0.5 * (information.shape[-1] * LOG_2PI - value)
-    return out
+    integral: Array = 0.5 * (information.shape[-1] * LOG_2PI - value)
+    return integral
 
 
 def _scan_points(dim: int) -> Array:
-    """Quasi-random points of the prior, each also three times as far out, and the origin."""
-    # SciPy's statistics take a second to import; who needs no modes does not wait for them.
+    """The origin, quasi-random points of the prior, and the same points three times as far out."""
+    # Imported here because scipy.stats takes a second to load.
     from scipy.stats import qmc
 
     unit = qmc.Sobol(dim, scramble=False).random(_SCAN)
@@ -125,13 +126,45 @@ def _starts(model: LatentModel, X: Array) -> Array:
     return best
 
 
-def posterior_mode(model: LatentModel, X: Array) -> Array:
-    """The highest mode found of p(z|x) for each datum, `(N, D) -> (N, d)`.
+def posterior_mode(model: LatentModel, X: ArrayLike) -> Array:
+    """The highest mode that is found of each posterior p(z|x).
 
-    Climbs from the best few of some two thousand quasi-random points; on a posterior with many
-    narrow modes the highest of all may be missed.
+    Starts from the best few of about two thousand quasi-random points; if a posterior has many
+    narrow modes, the highest mode may be missed.
+
+    Parameters
+    ----------
+    model : LatentModel
+    X : array (..., D)
+        The data.
+
+    Returns
+    -------
+    array (..., d)
+        The modes. There is no error figure: Newton's steps go on until they gain nothing that
+        rounding lets them see.
+
+    Raises
+    ------
+    ValueError
+        If the data do not fit the model or are outside the likelihood's support.
+
+    Examples
+    --------
+    >>> from vaetheory import LatentModel, decoders, likelihoods, posterior_mode
+    >>> model = LatentModel(decoders.Affine([[1.0]]), likelihoods.Gaussian(scale=1.0))
+    >>> posterior_mode(model, [2.0]).round(12).tolist()
+    [1.0]
     """
-    # Far from the data a decoder may overflow; the clipped values are handled.
+    require_model(model)
+    data = model.check_data(X)
+    modes = highest_modes(model, data.reshape(-1, model.data_dim))
+    return modes.reshape(*data.shape[:-1], model.latent_dim)
+
+
+def highest_modes(model: LatentModel, X: Array) -> Array:
+    """`posterior_mode` of data that have been checked, `(N, D) -> (N, d)`."""
+    # A decoder may overflow far from the data; the clipped values are handled.
     with np.errstate(over="ignore", invalid="ignore"):
         starts = _starts(model, X)
         count, tries, dim = starts.shape

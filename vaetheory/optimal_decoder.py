@@ -1,4 +1,4 @@
-"""The ELBO-optimal decoder in closed form, with its derivatives as cumulants."""
+"""The ELBO-optimal decoder in closed form, with its derivatives as joint cumulants."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vaetheory._validation import (
 )
 from vaetheory._value_equality import read_only
 from vaetheory.decoders import Decoder
-from vaetheory.encoders import Encoder
+from vaetheory.encoders import AggregatePosterior
 from vaetheory.likelihoods import ExponentialFamily
 from vaetheory.rounding import EPS
 
@@ -30,39 +30,39 @@ _CHUNK = 2**21
 class OptimalDecoder(Decoder):
     """The decoder that maximises the ELBO of a data set for a fixed encoder.
 
-    f*(z) = E_{q(x|z)}[x], the mean of the data weighted by who encodes near z. It is the global
-    maximum for a Gaussian likelihood of any constant covariance, and it is analytic in z.
+    f*(z) = E_{q(x|z)}[x], the mean of the data, each weighted by its posterior density at z. It is
+    the global maximum for a Gaussian likelihood of any constant covariance, and is analytic in z.
 
     Parameters
     ----------
     X : array (N, D)
         The data.
-    encoder : Encoder
-        q(z|x_n), one Gaussian a datum.
+    encoder : AggregatePosterior
+        The posteriors q(z|x_n) of the data, one Gaussian per datum.
 
     Raises
     ------
     ValueError
-        If `X` is empty or not `(N, D)`, or the encoder has not one posterior a datum.
+        If `X` is empty or not `(N, D)`, or the encoder does not have one posterior per datum.
 
     Notes
     -----
-    Source: claims 1a, 1b and 2a, 2b. With s = grad_z log q(z|x), each derivative of an
-    expectation under q(x|z) is a covariance with s, so the derivatives of f* are joint cumulants.
+    Source: claims 1a, 1b and 2a, 2b. Let s = grad_z log q(z|x). Each derivative of an expectation
+    under q(x|z) is a covariance with s, so the derivatives of f* are joint cumulants.
 
     Examples
     --------
     Two data encoded at +-1 with variance 1 give a tanh:
 
-    >>> from vaetheory import Encoder, OptimalDecoder
-    >>> f = OptimalDecoder([[-1.0], [1.0]], Encoder([[-1.0], [1.0]], [1.0]))
+    >>> from vaetheory import AggregatePosterior, OptimalDecoder
+    >>> f = OptimalDecoder([[-1.0], [1.0]], AggregatePosterior([[-1.0], [1.0]], scale=1.0))
     >>> f([[0.0]]).tolist(), f.jacobian([[0.0]]).tolist()
     ([[0.0]], [[[1.0]]])
     """
 
-    def __init__(self, X: ArrayLike, encoder: Encoder) -> None:
+    def __init__(self, X: ArrayLike, encoder: AggregatePosterior) -> None:
         self.X: Array = read_only(data_set("X", X))
-        require("encoder", encoder, Encoder)
+        require("encoder", encoder, AggregatePosterior)
         if len(encoder.loc) != len(self.X):
             raise ValueError(
                 f"encoder: expected one posterior for each of {len(self.X)} data, "
@@ -77,6 +77,11 @@ class OptimalDecoder(Decoder):
             codes = np.einsum("nij,nj->ni", precision, encoder.loc)
         self._precision = representable("encoder", precision, "precisions")
         self._codes = representable("encoder", codes, "natural parameters")
+
+    @property
+    def latent_dim(self) -> int:
+        """Dimension d of the latent space."""
+        return self.encoder.latent_dim
 
     def __call__(self, z: ArrayLike) -> Array:
         return self._by_chunks(
@@ -121,8 +126,8 @@ class OptimalDecoder(Decoder):
         ----------
         z : array (..., d)
         allow_singular : bool
-            Return singular matrices too. No Gaussian density has one, so by default they are
-            refused.
+            Return singular matrices too. They are no covariances of a Gaussian density, so by
+            default they raise an error.
 
         Raises
         ------
@@ -139,7 +144,7 @@ class OptimalDecoder(Decoder):
                 raise ValueError(
                     "cov: expected a non-singular covariance of x given z, got eigenvalues from "
                     f"{eigenvalues[..., 0][singular].min():.3g} at z = {bad.tolist()}: the data "
-                    f"that encode there span less than {self.X.shape[1]} dimensions "
+                    f"encoded there span less than {self.X.shape[1]} dimensions "
                     "(allow_singular=True returns the matrix)"
                 )
         return matrix
@@ -147,16 +152,16 @@ class OptimalDecoder(Decoder):
     def _by_chunks(self, z: ArrayLike, rule: Callable[[Array], Array]) -> Array:
         points = vectors("z", z, self.encoder.latent_dim)
         flat = points.reshape(-1, points.shape[-1])
-        # Only the covariance forms all differences of the data; else numbers a datum are few.
+        # Only the covariance needs all differences of the data; the others need little per datum.
         wide = self.X.shape[1] if rule == self._covariance else 0
         size = max(1, _CHUNK // (self.X.shape[0] * (8 + wide)))
         with np.errstate(all="ignore"):
-            out = np.concatenate([rule(flat[i : i + size]) for i in range(0, len(flat), size)])
-        representable("z", out, "moments of the data")
-        return out.reshape(*points.shape[:-1], *out.shape[1:])
+            moments = np.concatenate([rule(flat[i : i + size]) for i in range(0, len(flat), size)])
+        representable("z", moments, "moments of the data")
+        return moments.reshape(*points.shape[:-1], *moments.shape[1:])
 
     def _scores(self, z: Array, weights: Array) -> Array:
-        """s(x_n, z) less its mean, `(M, N, d)`."""
+        """s(x_n, z) minus its mean, `(M, N, d)`."""
         scores = self._codes - np.einsum("nij,mj->mni", self._precision, z)
         return scores - np.einsum("mn,mni->mi", weights, scores)[:, None]
 
@@ -169,7 +174,7 @@ class OptimalDecoder(Decoder):
         return self._against_data(w[..., None] * self._scores(z, w))
 
     def _second_weights(self, z: Array, w: Array, s: Array) -> Array:
-        """s_j s_k less its mean, plus the derivative of s, weighted: `(M, N, d, d)`."""
+        """Weighted s_j s_k minus its mean, plus the derivative of s, `(M, N, d, d)`."""
         product = s[..., :, None] * s[..., None, :] - self._precision
         mean = np.einsum("mn,mnij->mij", w, product)
         return w[..., None, None] * (product - mean[:, None])
@@ -206,7 +211,7 @@ class OptimalDecoder(Decoder):
 
     def _covariance(self, z: Array) -> Array:
         log_weights = self.encoder.log_responsibilities(z)
-        # About the heaviest datum nothing cancels when the others' weights are tiny.
+        # Relative to the datum of greatest weight, nothing cancels if the other weights are tiny.
         away = self.X - self.X[log_weights.argmax(axis=-1)][:, None]
         w = np.exp(log_weights)
         mean = np.einsum("mn,mni->mi", w, away)
@@ -214,27 +219,27 @@ class OptimalDecoder(Decoder):
 
 
 def optimal_parameters(
-    X: ArrayLike, encoder: Encoder, likelihood: ExponentialFamily, z: ArrayLike
+    X: ArrayLike, encoder: AggregatePosterior, likelihood: ExponentialFamily, z: ArrayLike
 ) -> Array:
     """Parameters of the ELBO-optimal decoder for any exponential-family likelihood, `(..., D)`.
 
-    They match the mean parameters: E_{p(x|params)}[T] = E_{q(x|z)}[T].
+    They satisfy E_{p(x|params)}[T] = E_{q(x|z)}[T] (matching of mean parameters).
 
     Parameters
     ----------
     X : array (N, D)
         The data.
-    encoder : Encoder
-        One posterior a datum.
+    encoder : AggregatePosterior
+        One posterior per datum.
     likelihood : ExponentialFamily
-        The parameters match its mean parameters.
+        The family whose parameters are wanted.
     z : array (..., d)
 
     Raises
     ------
     ValueError
         If the likelihood is no exponential family, the data are outside the support, or there is
-        not one posterior a datum.
+        not one posterior per datum.
 
     Notes
     -----
@@ -242,8 +247,8 @@ def optimal_parameters(
 
     Examples
     --------
-    >>> from vaetheory import Encoder, likelihoods
-    >>> X, encoder = [[0.0], [1.0]], Encoder([[-1.0], [1.0]], [1.0])
+    >>> from vaetheory import AggregatePosterior, likelihoods
+    >>> X, encoder = [[0.0], [1.0]], AggregatePosterior([[-1.0], [1.0]], scale=1.0)
     >>> optimal_parameters(X, encoder, likelihoods.Bernoulli(), [[1.0]]).round(12).tolist()
     [[2.0]]
     """
@@ -252,7 +257,7 @@ def optimal_parameters(
             "likelihood: expected an exponential family, whose best parameters match the mean "
             f"parameters, got {type(likelihood).__name__}"
         )
-    require("encoder", encoder, Encoder)
+    require("encoder", encoder, AggregatePosterior)
     data = likelihood.check_data(data_set("X", X))
     if len(encoder.loc) != len(data):
         raise ValueError(

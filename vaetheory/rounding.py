@@ -1,4 +1,4 @@
-"""How much a float64 computation can have lost: the constants behind every rounding term."""
+"""The unit roundoff of float64, and the error bound of a chain of operations."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ ULP = 2 * EPS
 
 
 def gamma(operations: float) -> float:
-    """Relative error bound of a chain of float64 operations, n u / (1 - n u).
+    """Relative error bound n u / (1 - n u) of a chain of n float64 operations.
 
-    Source: N. J. Higham, *Accuracy and Stability of Numerical Algorithms*, lemma 3.1. Multiplied
-    by the sum of the absolute values of the terms it bounds the rounding error of their sum.
+    Source: N. J. Higham, *Accuracy and Stability of Numerical Algorithms*, lemma 3.1. Its product
+    with the sum of the moduli of some terms bounds the rounding error of their sum.
 
     Examples
     --------

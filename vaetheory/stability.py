@@ -1,4 +1,4 @@
-"""The largest stable step of gradient descent, measured by running it."""
+"""Measurement of the largest stable step of gradient descent, by running it."""
 
 from __future__ import annotations
 
@@ -20,27 +20,28 @@ from vaetheory._validation import (
 from vaetheory._value_equality import ByValue
 from vaetheory.decoders._outputs import double
 
-# The first step sizes, powers of four around the given unit, and how many steps each is tried.
+# The first step sizes, powers of four around the given unit, and the number of steps of each run.
 _POWERS = np.arange(-24, 25, 2)
 _FIRST_STEPS = 64
-# A run whose gradient has grown this much has diverged and is stopped; so is one about to leave the
-# neighbourhood of the optimum, where the objective need not even be finite.
+# A run whose gradient has grown by the first factor has diverged and is stopped. A run that would
+# go farther from the optimum than the second factor times its start is stopped too, because the
+# objective may be infinite there.
 _GROWN, _GONE = 1e4, 1e6
 
 
 @dataclass(frozen=True, eq=False)
 class StableStep(ByValue):
-    """The largest step at which gradient descent does not diverge, between two that were run.
+    """A bracket of the largest step at which gradient descent does not diverge.
 
     Attributes
     ----------
     lower, upper : array (L,)
-        Steps at which the gradient did not grow, and at which it did.
+        A step at which the gradient did not grow, and one at which it did.
     direction : array (L, P)
-        Unit vectors from the optimum to where the last runs started: along them descent diverges,
-        as far as the runs before had turned to it.
+        Unit vectors from the optimum to the starting points of the last runs. They are close to the
+        directions of divergence, as far as the earlier runs have turned towards them.
     steps : int
-        How many steps the last runs took.
+        Number of steps of the last runs.
     """
 
     lower: Array
@@ -50,30 +51,30 @@ class StableStep(ByValue):
 
     @property
     def value(self) -> Array:
-        """The geometric mean of both, `(L,)`."""
+        """The geometric mean of `lower` and `upper`, `(L,)`."""
         return np.sqrt(self.lower * self.upper)
 
     @property
     def bracket(self) -> Array:
-        """The most that `value` misses the threshold by, `(L,)`."""
+        """Greatest distance of `value` from a threshold in the bracket, `(L,)`."""
         return self.upper - self.value
 
     def overlooked(self, eigenvalues: Array, eigenvectors: Array) -> Array:
-        """How far beyond the threshold a step can have passed for a stable one, `(L,)`.
+        """How far beyond the threshold a step may lie and still have looked stable, `(L,)`.
 
-        At a step (1 + delta) 2 / lambda_j all components of eigenvalue lambda_j or more grow in K
-        steps by (1 + 2 delta)^K at least, so the gradient's square does unless a share of it
-        outside them makes up for that.
+        At a step (1 + delta) 2 / lambda_j all components with an eigenvalue of at least lambda_j
+        grow in K steps by at least (1 + 2 delta)^K. The gradient's square then grows too, unless
+        its share outside these components is large enough to hide it.
 
         Parameters
         ----------
         eigenvalues : array (L, P)
-            Of the Hessians at the optima, rising; the greatest positive.
+            Eigenvalues of the Hessians at the optima, in increasing order; the last is positive.
         eigenvectors : array (L, P, P)
             Their eigenvectors, in columns.
         """
         along = np.einsum("lpk,lp->lk", eigenvectors, self.direction) ** 2
-        # Outside the components from each one upwards; of the gradient the share is smaller still.
+        # The share outside the components from each one upwards; for the gradient it is smaller.
         outside = np.clip(np.cumsum(along, axis=-1) - along, 0.0, 1.0)
         with np.errstate(divide="ignore"):
             waited = -np.log1p(-outside) / (4 * self.steps)
@@ -91,42 +92,43 @@ def largest_stable_step(
     rounds: int = 3,
     steps: int = 32,
 ) -> StableStep:
-    """Measure where gradient descent near an optimum begins to diverge.
+    """Measure the step at which gradient descent near an optimum begins to diverge.
 
-    Runs theta <- theta - eta gradient(theta) with many eta at once and narrows the bracket
-    between the greatest at which the gradient has not grown and the next. No Hessian is used. Each
-    round starts where the last diverging run has gone, brought back to `reach`: so a slow
-    divergence need not first emerge from directions that do not diverge.
+    Runs theta <- theta - eta gradient(theta) with many eta at once, and narrows the bracket between
+    the greatest eta at which the gradient has not grown and the next one. No Hessian is used. Each
+    round starts in the direction of the last diverging run, at the distance `reach`, so that a slow
+    divergence is not hidden by directions that do not diverge.
 
     Parameters
     ----------
     gradient : callable
-        `(L, G, P) -> (L, G, P)`: gradients of L objectives of P parameters, G points of each.
-        It may be preconditioned, and the step is then measured in those units.
+        `(L, G, P) -> (L, G, P)`: gradients of L objectives of P parameters, at G points of each.
+        It may be preconditioned; the step is then measured in the preconditioned units.
     optimum : array (L, P)
-        Where the gradients vanish.
+        Points where the gradients vanish.
     unit : number or array (L,)
         A step of about the right size: the threshold is sought within a factor 2^24 of it.
     reach : number or array (L,)
-        Distance from the optimum at which the runs start. Of no account for a quadratic
-        objective; for another small against the distance over which its curvature changes.
+        Distance from the optimum at which the runs start. It has no effect for a quadratic
+        objective; for others it should be small compared with the distance over which the curvature
+        changes.
     sections : int
-        At least 4: a round narrows the bracket to its `sections`-th root.
+        At least 4; the ratio upper / lower becomes its `sections`-th root in each round.
     rounds : int
-        Rounds after the first, which runs powers of four.
+        Number of rounds after the first, which tries powers of four.
     steps : int
-        Steps a run.
+        Number of steps of each run.
 
     Returns
     -------
     StableStep
-        For a quadratic objective `upper` is beyond the threshold, below which no gradient grows;
-        `lower` may be beyond it as well, by what the runs had no time to tell (`overlooked`).
+        For a quadratic objective `upper` is above the threshold, below which no gradient grows;
+        `lower` may also be above it, by at most `overlooked`, because the runs have finite length.
 
     Raises
     ------
     ValueError
-        If shapes do not fit, a number is not positive, or no step tried separates runs that
+        If shapes do not fit, a number is not positive, or no tested step separates runs that
         diverge from runs that do not.
 
     Notes
@@ -135,10 +137,10 @@ def largest_stable_step(
 
     Examples
     --------
-    The parabola 2 theta^2 has curvature 4, and 2 / 4 is its largest stable step:
+    The parabola 2 theta^2 has curvature 4, so its largest stable step is 2 / 4:
 
-    >>> found = largest_stable_step(lambda theta: 4 * theta, [[0.0]])
-    >>> bool(found.lower[0] <= 0.5 <= found.upper[0]), bool(found.bracket[0] < 1e-3)
+    >>> step = largest_stable_step(lambda theta: 4 * theta, [[0.0]])
+    >>> bool(step.lower[0] <= 0.5 <= step.upper[0]), bool(step.bracket[0] < 1e-3)
     (True, True)
     """
     best = vectors("optimum", optimum, None)
@@ -157,12 +159,12 @@ def largest_stable_step(
     lengths = positive("reach", reach, max_ndim=1) * np.ones(len(best))
     start = start / np.linalg.norm(start, axis=-1, keepdims=True)
     units = positive("unit", unit, max_ndim=1) * np.ones(len(best))
-    # Logarithms of the steps, to base two, and the bracket among them.
+    # Base-two logarithms of the steps.
     tried = np.log2(units)[:, None] + _POWERS
     for number in range(rounds + 1):
         count, direction = _FIRST_STEPS if number == 0 else steps, start
         grew, ends = _run(gradient, best, direction * lengths[:, None], np.exp2(tried), count)
-        # The greatest step below which nothing grew.
+        # The first step at which the gradient grew.
         first = grew.argmax(axis=-1)
         if not grew.any(axis=-1).all() or (first == 0).any():
             lane = int(np.argmax(~grew.any(axis=-1) | (first == 0)))
@@ -173,8 +175,8 @@ def largest_stable_step(
         lanes = np.arange(len(best))
         lower, upper = tried[lanes, first - 1], tried[lanes, first]
         start = ends[lanes, first]
-        # And somewhat beyond: what had not emerged may do so from the new start, and a threshold
-        # that was itself tried may come out either way.
+        # The new steps extend beyond the bracket: a slow divergence may show from the new start,
+        # and a tested step at the threshold may be judged either way.
         shares = np.arange(-(sections // 4), sections + sections // 4 + 1) / sections
         tried = lower[:, None] + (upper - lower)[:, None] * shares
     return StableStep(np.exp2(lower), np.exp2(upper), direction, steps)
@@ -183,16 +185,16 @@ def largest_stable_step(
 def _run(
     gradient: Callable[[Array], Array], optimum: Array, start: Array, eta: Array, count: int
 ) -> tuple[Array, Array]:
-    """Whether the gradient of each run grew, `(L, G)`, and where it went, unit vectors."""
+    """Whether the gradient of each run grew, `(L, G)`, and the unit vectors of the final points."""
     theta = np.broadcast_to((optimum + start)[:, None], (*eta.shape, optimum.shape[1])).copy()
 
-    def asked() -> Array:
+    def gradient_at_theta() -> Array:
         slope = double(gradient(theta), "gradient").astype(np.float64)
         if slope.shape != theta.shape:
             raise ValueError(f"gradient: expected shape {theta.shape}, got {slope.shape}")
         return slope
 
-    slope = asked()
+    slope = gradient_at_theta()
     before = size = np.linalg.norm(slope, axis=-1)
     radius = _GONE * np.linalg.norm(start, axis=-1)[:, None]
     left = np.zeros(eta.shape, bool)
@@ -201,10 +203,10 @@ def _run(
         onward = theta - eta[..., None] * slope
         left |= np.linalg.norm(onward - optimum[:, None], axis=-1) > radius
         theta = np.where((left | (size > _GROWN * before))[..., None], theta, onward)
-        slope = asked()
+        slope = gradient_at_theta()
         size = np.linalg.norm(slope, axis=-1)
         if not np.isfinite(size).all():
-            raise ValueError("gradient: expected finite numbers near the optimum, got others")
+            raise ValueError("gradient: expected finite numbers near the optimum, got inf or NaN")
     away = theta - optimum[:, None]
     # A run may land on the optimum itself.
     length = np.maximum(np.linalg.norm(away, axis=-1, keepdims=True), np.finfo(float).tiny)

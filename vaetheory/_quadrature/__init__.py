@@ -1,4 +1,4 @@
-"""Numerical integration with error figures: results, rules, and the engines built on them."""
+"""Numerical integration with error figures: results, rules, and adaptive engines."""
 
 from vaetheory._quadrature.result import Integral
 

@@ -1,6 +1,6 @@
-"""Other routes to the log evidence, as people use them: to compare with, not to rely on.
+"""Common other methods for the log evidence, for comparison with the engine.
 
-Each finds its own mode and shares nothing with the engine but the model.
+Each method finds its own mode; all share only the model with the engine.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from vaetheory._quadrature.gaussian import hermite_rule
 from vaetheory._quadrature.result import GAVE_UP, NOT_REACHED, REACHED, Integral
 from vaetheory._validation import Array
 from vaetheory.models import LatentModel
-from vaetheory.modes import posterior_mode
+from vaetheory.modes import highest_modes
 
-#: Gauss-Hermite orders; the second is the value, the difference its error estimate.
+#: Gauss-Hermite orders; the second gives the value, the difference is its error estimate.
 _ORDERS = (16, 20)
 #: Half-width of the trapezoid rule in standard deviations of the Laplace approximation.
 _SPAN = 9.0
@@ -29,17 +29,17 @@ _BLOCK = 400_000
 
 
 def _log_weights(model: LatentModel, data: Array, frames: Frames, nodes: Array) -> Array:
-    """Log joint at whitened nodes `(M, d)` of each frame times its volume, `(N, M)`."""
-    out = np.empty((len(data), len(nodes)))
+    """Log joint at whitened nodes `(M, d)` of each frame plus the frame's log volume, `(N, M)`."""
+    logs = np.empty((len(data), len(nodes)))
     rows = max(1, _BLOCK // model.data_dim)
     step = max(1, rows // len(nodes))
     volume = frames.log_volume()
     for i in range(0, len(data), step):
-        some = frames.take(np.s_[i : i + step])
+        batch = frames.take(np.s_[i : i + step])
         for j in range(0, len(nodes), rows):
-            z = some.points(nodes[j : j + rows])
-            out[i : i + step, j : j + rows] = model.log_joint(data[i : i + step, None], z)
-    return out + volume[:, None]
+            z = batch.points(nodes[j : j + rows])
+            logs[i : i + step, j : j + rows] = model.log_joint(data[i : i + step, None], z)
+    return logs + volume[:, None]
 
 
 Rule = Callable[[LatentModel, Array, Frames, float, int], tuple[Array, Array, int, bool]]
@@ -53,7 +53,7 @@ def _gauss_hermite(
         if order**model.latent_dim + spent > max_nodes:
             break
         nodes, weights = hermite_rule(order, model.latent_dim)
-        # The rule is for N(0, I); its density is divided out.
+        # The weights are for N(0, I): divide by its density.
         log_weights = np.log(weights) + 0.5 * (nodes**2).sum(axis=-1)
         log_weights += 0.5 * model.latent_dim * np.log(2 * np.pi)
         logs = _log_weights(model, data, frames, nodes)
@@ -71,7 +71,7 @@ def _trapezoid(
     for k, step in enumerate(_STEPS):
         line = np.arange(-_SPAN, _SPAN, step) + step * (0.31 + 0.37 * k) % step
         if len(line) ** d + spent > max_nodes:
-            # With the error as it stood, its edge included.
+            # The error already includes the edge.
             return value, error, spent, True
         nodes = np.stack(np.meshgrid(*(line,) * d, indexing="ij"), axis=-1).reshape(-1, d)
         logs = _log_weights(model, data, frames, nodes)
@@ -81,7 +81,7 @@ def _trapezoid(
         value, error = _last_two(values, len(data))
         # At a jump the error halves with the step: two lattices may agree by chance.
         error = np.maximum(error, 0.5 * _last_two(values[:-1], len(data))[1])
-        # Beyond the last layer of nodes there may be some ten times as much as in it.
+        # The mass beyond the last layer of nodes may be about ten times the mass in it.
         edge = np.abs(nodes).max(axis=-1) > _SPAN - 1
         error = error + 10 * np.exp(logsumexp(logs[:, edge], axis=-1) - total)
         if (error <= rtol).all():
@@ -90,7 +90,7 @@ def _trapezoid(
 
 
 def _last_two(values: list[Array], n: int) -> tuple[Array, Array]:
-    """The last of a sequence of approximations and its distance from the one before."""
+    """The last of a sequence of approximations, and its distance from the previous one."""
     if not values:
         return np.full(n, np.nan), np.full(n, np.inf)
     if len(values) == 1:
@@ -133,14 +133,14 @@ def _cubature(
             return np.exp(model.log_joint(x, one.centre[0] + w @ one.axes[0].T) - top)
 
         per_region = 21**d + 10**d
-        found = cubature(
+        result = cubature(
             weight, [-np.inf] * d, [np.inf] * d, rtol=rtol, atol=0.0,
             max_subdivisions=max(1, max_nodes // (per_region << d)),
         )  # fmt: skip
-        spent, short = spent + calls, short or found.status != "converged"
-        positive = max(float(found.estimate), 1e-300)
+        spent, short = spent + calls, short or result.status != "converged"
+        positive = max(float(result.estimate), 1e-300)
         value[i] = top + volume[i] + np.log(positive)
-        error[i] = float(found.error) / positive
+        error[i] = float(result.error) / positive
     return value, error, -(-spent // len(data)), short
 
 
@@ -170,19 +170,19 @@ def log_evidence(
     data : array (N, D)
     method : str
     rtol : float
-        Tolerance of the evidence, relative.
+        Relative tolerance of the evidence.
     max_nodes : int
-        Evaluations a datum; "cubature" may exceed it by one subdivision.
+        Evaluations per datum; "cubature" may exceed it by one subdivision.
     progress : callable, optional
         Called with the fraction of the data that is done.
 
     Returns
     -------
     Integral
-        `error` (N,) is an estimate that knows only what the rule has seen: the difference of two
-        rules ("trapezoid": or half of that before), two standard errors of the importance weights,
-        or what `cubature` says. At a kink or jump, and where a mode is not the one found, each of
-        them can be "reached" and wrong.
+        `error` (N,) is an estimate from the nodes of the method alone: the difference of two
+        rules (for "trapezoid" at least half of the previous difference), two standard errors of
+        the importance weights, or the error stated by `cubature`. If there is a kink or a jump,
+        or a mode other than the one found, each method can be "reached" and wrong.
     """
     n = len(data)
     value, error = np.empty(n), np.empty(n)
@@ -190,14 +190,15 @@ def log_evidence(
     size = max(1, _BLOCK // (10 * model.data_dim))
     with np.errstate(all="ignore"):
         for i in range(0, n, size):
-            some = np.s_[i : min(i + size, n)]
-            here = data[some]
-            modes = posterior_mode(model, here)
-            frames = frames_at(model, here, np.arange(len(here)), modes)
-            found = _RULES[method](model, here, frames, rtol, max_nodes)
-            value[some], error[some], nodes, gave_up = found
-            spent, short = spent + nodes * len(here), short or gave_up
-            report(some.stop / n, progress)
+            rows = np.s_[i : min(i + size, n)]
+            batch = data[rows]
+            modes = highest_modes(model, batch)
+            frames = frames_at(model, batch, np.arange(len(batch)), modes)
+            value[rows], error[rows], nodes, gave_up = _RULES[method](
+                model, batch, frames, rtol, max_nodes
+            )
+            spent, short = spent + nodes * len(batch), short or gave_up
+            report(rows.stop / n, progress)
     error = np.where(np.isfinite(value), error + 1e-15 * np.abs(value), np.inf)
     status = np.where(error <= rtol, REACHED, GAVE_UP if short else NOT_REACHED)
     return Integral(value, error, status, spent)

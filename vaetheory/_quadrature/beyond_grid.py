@@ -1,4 +1,4 @@
-"""What lies outside the grid: wider and wider cells, and beyond them nothing but prior mass."""
+"""Bounds of the mass outside the grid: cells that widen outwards, then the prior's tail."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from vaetheory._quadrature.variation import batch, vary, vary_mesh
 from vaetheory._validation import Array
 from vaetheory.models import LatentModel
 
-#: Nats below the tolerance at which a pair is dropped, so that many dropped ones stay below it.
+#: A pair is dropped this many nats below the tolerance, so that many dropped pairs stay below it.
 MARGIN = 10.0
-#: Numbers of a table.
+#: Numbers in an array over all data and some cells.
 _NUMBERS = 4_000_000
-#: A cell is halved, so many times at most, where it may hold this share of the tolerance; no more
-#: than so many cells at once.
+#: How often a cell is halved at most; the share of the tolerance from which it is halved; and the
+#: most cells that are halved at once.
 _HALVED, _MUCH, _CELLS = 3, 1e-3, 512
 
 
 def log_prior_mass(boxes: Boxes) -> Array:
-    """Log of volume times the greatest prior density of each cell."""
+    """Log of each cell's volume times its greatest prior density."""
     constant = 0.5 * boxes.centre.shape[1] * LOG_2PI
     return boxes.log_volume() - 0.5 * boxes.least_square() - constant
 
 
 def radius_for(table: Table, level: Array, rtol: float) -> float:
-    """How far out there may be something, given log evidences `(N,)`, nats."""
+    """Radius outside which the mass is negligible, given log evidences `(N,)` in nats."""
     excess = float((table.peak - level).max()) - np.log(rtol) + MARGIN + 2
     return float(max(INNER, np.sqrt(2 * max(excess, 0.0))))
 
 
 def beyond(table: Table, level: Array, radius: float, d: int) -> Array:
     """Bound of the mass outside a ball, relative to exp(level), `(N,)`."""
-    # Its prior mass is Gamma(a, x) / Gamma(a) <= x^a exp(-x) / (x - (a - 1)) / Gamma(a),
+    # The prior mass is Gamma(a, x) / Gamma(a) <= x^a exp(-x) / (x - (a - 1)) / Gamma(a),
     # a = d / 2 <= 2.
     a, x = 0.5 * d, 0.5 * radius**2
     tail = a * np.log(x) - x - np.log(x - max(a - 1, 0)) - gammaln(a)
@@ -49,7 +49,7 @@ def beyond(table: Table, level: Array, radius: float, d: int) -> Array:
 
 @dataclass(frozen=True)
 class Outskirt:
-    """Some cells outside the grid, and all data in them.
+    """Some cells outside the grid, with the log joint of all data in them.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class Outskirt:
     reach : array (C,)
         See `Variation`.
     joint, upper : array (N, C)
-        Log joint at the centres; log of the bound of the mass.
+        Log joint at the centres; log of a bound of the mass.
     """
 
     boxes: Boxes
@@ -71,56 +71,56 @@ def outskirts(model: LatentModel, table: Table, radius: float) -> Iterator[Outsk
     mesh = outer(model.latent_dim, radius)
     step = min(batch(model), max(1, _NUMBERS // len(table.data)))
     for i in range(0, len(mesh), step):
-        some = mesh.take(np.s_[i : i + step])
-        boxes = some.boxes()
-        v = vary_mesh(model, table, some)
-        yield _looked_at(table, boxes, v.centre, v.reach)
+        cells = mesh.take(np.s_[i : i + step])
+        boxes = cells.boxes()
+        v = vary_mesh(model, table, cells)
+        yield _outskirt(table, boxes, v.centre, v.reach)
 
 
 def mass_outside(model: LatentModel, table: Table, level: Array, rtol: float) -> tuple[Array, int]:
-    """Bound the mass outside the grid, relative to exp(level), and count the cells looked at.
+    """Bound the mass outside the grid, relative to exp(level), and count the cells examined.
 
     Parameters
     ----------
     model : LatentModel
     table : Table
-        Of N data.
+        The likelihood of the N data.
     level : array (N,)
         Log evidences, nats.
     rtol : float
-        What is of interest, relative to the evidence.
+        Cells are refined until their mass is small compared with this share of the evidence.
     """
     radius = radius_for(table, level, rtol)
     mass, cells = beyond(table, level, radius, model.latent_dim), 0
-    here: Iterator[Outskirt] | list[Outskirt] = outskirts(model, table, radius)
+    current: Iterator[Outskirt] | list[Outskirt] = outskirts(model, table, radius)
     for depth in range(_HALVED + 1):
         finer: list[Outskirt] = []
-        for some in here:
-            cells += len(some.boxes)
-            bound = np.exp(np.clip(some.upper - level[:, None], -700.0, 700.0))
+        for outskirt in current:
+            cells += len(outskirt.boxes)
+            bound = np.exp(np.clip(outskirt.upper - level[:, None], -700.0, 700.0))
             much: Flags = np.asarray((bound > _MUCH * rtol).any(axis=0))
             much &= (depth < _HALVED) & (much.sum() <= _CELLS)
             mass += bound[:, ~much].sum(axis=-1)
             if much.any():
-                finer += _halved(model, table, some.boxes.take(much), some.reach[much])
-        here = finer
+                finer += _halved(model, table, outskirt.boxes.take(much), outskirt.reach[much])
+        current = finer
     return mass, cells
 
 
 def _halved(model: LatentModel, table: Table, boxes: Boxes, reach: Array) -> Iterator[Outskirt]:
-    """Halve cells of some reach along every axis, and look at their parts."""
+    """Halve cells along every axis and sample their parts; `reach` is that of the cells."""
     boxes, parent = boxes.halved(np.ones(boxes.half.shape, dtype=bool))
-    # As in the search: what a cell has shown is not forgotten at once.
+    # As in the search, a part inherits some of its parent's variation.
     inherited = 0.25 * reach[parent]
     for i in range(0, len(boxes), batch(model)):
         now = np.s_[i : i + batch(model)]
         v = vary(model, table, boxes.take(now))
         calm = np.maximum(v.reach, np.minimum(inherited[now], 8.0 * v.reach))
-        yield _looked_at(table, boxes.take(now), v.centre, calm)
+        yield _outskirt(table, boxes.take(now), v.centre, calm)
 
 
-def _looked_at(table: Table, boxes: Boxes, params: Array, reach: Array) -> Outskirt:
-    """All data in some cells, given the parameters at their centres."""
+def _outskirt(table: Table, boxes: Boxes, params: Array, reach: Array) -> Outskirt:
+    """Bound the mass of all data in some cells, given the parameters at their centres."""
     log_prob, slope = table.dense(params)
     upper = table.upper(log_prob, slope, reach)
     np.minimum(upper, table.peak[:, None], out=upper)

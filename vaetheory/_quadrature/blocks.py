@@ -1,4 +1,4 @@
-"""Sparse (cell, datum) pairs as dense padded blocks, so that matrix products do the work."""
+"""Sparse (cell, datum) pairs as dense padded blocks for matrix products."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 Index = NDArray[np.intp]
 
-#: Bytes; glibc raises the size from which on it maps blocks one by one to 32 MiB at most.
+#: Bytes; glibc raises the size above which it maps each block separately, up to 32 MiB.
 _MAPPED = (32 << 20) - (1 << 16)
 
 
@@ -33,21 +33,21 @@ class Block:
 
 
 def blocks(cell: Index, *, per_pair: int, per_cell: int, limit: int) -> Iterator[Block]:
-    """Cut pairs into blocks whose arrays hold about `limit` numbers at most.
+    """Cut pairs into blocks whose arrays hold at most about `limit` numbers.
 
     Parameters
     ----------
     cell : array of int (P,)
         The cell of each pair, sorted.
     per_pair, per_cell : int
-        Numbers that the work needs for a pair, for a cell.
+        Numbers that are held for each pair and for each cell.
     limit : int
-        Numbers that a block may need.
+        Numbers that a block may hold.
 
     Yields
     ------
     Block
-        Cells with similar numbers of pairs share a block; long lists are cut.
+        Cells with similar numbers of pairs share a block; long lists of pairs are cut.
     """
     if not len(cell):
         return
@@ -67,7 +67,7 @@ def blocks(cell: Index, *, per_pair: int, per_cell: int, limit: int) -> Iterator
         width = int(counts[order[i]])
         most = max(1, min(limit // (per_pair * width), limit // per_cell))
         chosen = order[i : i + most]
-        # A list shorter than half the block's would be mostly padding.
+        # A list less than half as long as the block would be mostly padding.
         chosen = chosen[2 * counts[chosen] > width - 1]
         steps = np.arange(width)
         valid = steps < counts[chosen][:, None]
@@ -77,11 +77,12 @@ def blocks(cell: Index, *, per_pair: int, per_cell: int, limit: int) -> Iterator
 
 
 def keep_freed_memory() -> None:
-    """Let the C library reuse what blocks have freed instead of handing it back to the system.
+    """Let the C library reuse freed blocks instead of returning them to the system.
 
-    Memory that was handed back is faulted in page by page when it is wanted again, which took a
-    fifth to a quarter of short calls. glibc reuses blocks of any size up to that of the largest it
-    has seen freed, 32 MiB at most, and keeps twice as many bytes free at the end of its heap.
-    That holds for the whole process from then on (20 MB more were seen); to others it does nothing.
+    Returned memory is faulted in page by page when it is needed again, which took a fifth to a
+    quarter of the time of short calls. glibc reuses blocks up to the size of the largest block
+    that it has seen freed (at most 32 MiB), and keeps twice as many bytes free at the end of its
+    heap. The effect lasts for the whole process (20 MB more were measured); other C libraries are
+    not affected.
     """
     np.empty(_MAPPED, dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""The decoder on a grid that is fine enough for it: sampled once, shared by all data."""
+"""A decoder sampled once, for all data, on a grid that is fine enough for it."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from vaetheory._quadrature.variation import SAFETY, batch, kinked, vary_mesh
 from vaetheory._validation import Array
 from vaetheory.models import LatentModel
 
-#: A decoder is wavy on a grid where it leaves its tangent by this share of its change ...
+#: A decoder is wavy in a cell where it departs from a plane by this share of its change; ...
 _WAVY = 0.45
-#: ... in cells that hold more than this share of the prior.
+#: ... a finer grid is used where such cells hold more than this share of the prior.
 _WAVY_SHARE = 0.05
-#: Data that a road is tried on first.
+#: Number of data on which a method is tried first.
 _PROBES = 16
 
 
 def probes(n: int) -> Index:
-    """Some of n data, on which to try first what may be worth nothing."""
+    """Indices of a few of n data, on which a method is tried before it is used for all."""
     return np.unique(np.linspace(0, n - 1, _PROBES).astype(np.intp))
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The fine grid with the decoder's variation in its cells; shared by all data.
+    """The fine grid and the decoder's variation in its cells; all data share it.
 
     Attributes
     ----------
     cells : int
-        Cells an axis.
+        Cells per axis.
     params : array (C, D)
-        At the centres.
+        Likelihood parameters at the centres.
     reach, curve, bend, rough : array (C,)
         See `Variation` and `Table.bend`.
     kinked : array of bool (C,)
-        Cells of a line that are looked at with nodes of their own, see `variation.kinked`.
+        Cells of a line (d = 1) that are not merged into coarser cells, see `variation.kinked`.
     """
 
     cells: int
@@ -53,7 +53,7 @@ class Grid:
     kinked: NDArray[np.bool_]
 
     def take(self, which: Index) -> Grid:
-        """Some of the cells; `cells` stays."""
+        """Some of the cells; the attribute `cells` does not change."""
         return Grid(
             self.cells, self.params[which], self.reach[which], self.curve[which],
             self.bend[which], self.rough[which], self.kinked[which],
@@ -61,7 +61,7 @@ class Grid:
 
 
 def _sample(model: LatentModel, table: Table, mesh: Mesh, cells: int) -> Grid:
-    """Sample the decoder in the cells of a mesh, `cells` an axis."""
+    """Sample the decoder in the cells of a mesh with `cells` cells per axis."""
     step = batch(model)
     parts = []
     for i in range(0, len(mesh), step):
@@ -69,7 +69,7 @@ def _sample(model: LatentModel, table: Table, mesh: Mesh, cells: int) -> Grid:
         bend = SAFETY**2 * table.bend(v.centre, v.delta)
         bent = np.zeros(len(bend), dtype=bool)
         if model.latent_dim == 1:
-            # The coordinates of the outputs themselves: what differences of them are rounded by.
+            # Differences are rounded in proportion to the coordinates themselves.
             sizes = np.abs(table.coordinates(v.centre)).max(axis=-1)
             bent = kinked(v.delta, sizes)
         parts.append((v.centre, v.reach, v.curve, bend, v.rough, bent))
@@ -78,13 +78,13 @@ def _sample(model: LatentModel, table: Table, mesh: Mesh, cells: int) -> Grid:
 
 
 def sample_grid(model: LatentModel, table: Table) -> Grid:
-    """Sample the decoder over a grid that is fine enough for it to look smooth."""
+    """Sample the decoder on a grid that is fine enough for it to look smooth."""
     d = model.latent_dim
     cells = CELLS[d]
     weight = np.exp(standard_log_prob(level(d, cells).centre))
     while True:
         grid = _sample(model, table, inner(d, cells), cells)
-        # Cells in which it looks nothing like a plane, apart from what is small anyway.
+        # Cells in which the decoder is far from a plane and its change is not small.
         wavy = (grid.rough > _WAVY) & (grid.reach > 1)
         if cells == MOST_CELLS[d] or weight @ wavy <= _WAVY_SHARE * weight.sum():
             return grid

@@ -1,4 +1,4 @@
-"""The adaptive engine: scan, lattices where they do, cells where they do not, chunk by chunk."""
+"""The adaptive engine: first a scan, then lattices where they converge and cells elsewhere."""
 
 from __future__ import annotations
 
@@ -19,25 +19,24 @@ from vaetheory._quadrature.pairs import TooManyPairs
 from vaetheory._quadrature.result import GAVE_UP, NOT_REACHED, REACHED
 from vaetheory._quadrature.rounding_noise import log_joint_noise
 from vaetheory._quadrature.sums import Observable, Sums
-from vaetheory._quadrature.tables import Table, table
+from vaetheory._quadrature.tables import table
+from vaetheory._quadrature.task import Task
 from vaetheory._validation import Array
 from vaetheory.models import LatentModel
 from vaetheory.rounding import ULP
 
-#: (datum, grid cell) pairs of a chunk: tables of this many numbers are in memory at once.
+#: (datum, grid cell) pairs in a chunk; arrays of this size are held in memory.
 _CHUNK = 1_200_000
 _COARSEST = 1e-9
-#: Where there are observables the mass left out is so much less: they may grow outwards.
-_FARTHER = 1e-9
 _CLAIMED = 0.05
-#: The sum over the nodes may be off by this many standard deviations of the rounding noise.
+#: The sum over the nodes may be wrong by this many standard deviations of the rounding noise.
 _DEVIATIONS = 3.0
 LARGEST_DIM = max(CELLS)
 
 
 @dataclass
 class Outcome:
-    """What the engine found for N data.
+    """Log evidences of N data with their error figures.
 
     Attributes
     ----------
@@ -46,13 +45,13 @@ class Outcome:
     error : array (N,)
         Its error figure.
     sums : Sums
-        The integrals it comes from.
+        The integrals from which the value is computed.
     missing : array (N,)
         Estimated bound of the mass left out, relative to the evidence.
     noise : array (N,)
         Rounding noise of the log joint, three standard deviations, nats.
     gave_up : array of bool (N,)
-        Where the budget was spent.
+        True where the budget was spent.
     """
 
     value: Array
@@ -64,7 +63,7 @@ class Outcome:
 
     @classmethod
     def joined(cls, parts: list[Outcome]) -> Outcome:
-        """The outcomes of several chunks of data, one after the other."""
+        """The concatenated outcomes of several chunks of data."""
         return cls(
             np.concatenate([p.value for p in parts]),
             np.concatenate([p.error for p in parts]),
@@ -83,11 +82,11 @@ class Outcome:
 
     @property
     def nodes(self) -> int:
-        """Evaluations of the integrand, all data together."""
+        """Number of evaluations of the integrand, summed over all data."""
         return int(self.sums.nodes.sum())
 
     def status(self, error: Array, allowed: Array | float) -> NDArray[np.str_]:
-        """How data ended whose errors `(N, ...)` may be what is `allowed`."""
+        """Status of each datum, given its errors `(N, ...)` and the errors that are allowed."""
         gave_up = self.gave_up.reshape(-1, *(1,) * (error.ndim - 1))
         failed = np.where(gave_up, GAVE_UP, NOT_REACHED)
         return np.asarray(np.where(error <= allowed, REACHED, failed))
@@ -102,113 +101,85 @@ def run(
     observable: Observable | None = None,
     progress: Progress | None = None,
 ) -> Outcome:
-    """Integrate for data `(N, D)`."""
+    """Integrate the joint density of each datum `(N, D)` over the latent, chunk by chunk."""
     keep_freed_memory()
     n = len(data)
     likelihood, data, offset = model.likelihood.reduced(data)
     if likelihood is not model.likelihood:
         model = model.with_likelihood(likelihood)
+    # Convergence is exponential: digits beyond a coarse tolerance cost little, and error
+    # estimates of well-resolved integrands cannot be right by chance.
+    goal = min(rtol, _COARSEST)
     parts: list[Outcome] = []
-    # Far from the data decoders may overflow; the clipped values are handled.
+    # Decoders may overflow far from the data; the clipped values are handled.
     with np.errstate(all="ignore"):
         grid = sample_grid(model, table(model.likelihood, data[:1]))
         chunks = -(-n * len(grid.params) // _CHUNK)
         size = max(1, -(-n // chunks))
-        # Chunks still to do, the next one last.
+        # The chunks still to be done; the next one is last.
         todo = [np.s_[i : min(i + size, n)] for i in range(0, n, size)][::-1]
         while todo:
             rows = todo.pop()
             try:
-                parts.append(_chunk(model, grid, data[rows], rtol, max_nodes, observable))
+                chunk = table(model.likelihood, data[rows])
+                parts.append(_chunk(Task(model, chunk, goal, max_nodes, observable), grid))
             except TooManyPairs:
                 middle = (rows.start + rows.stop) // 2
                 todo += [np.s_[middle : rows.stop], np.s_[rows.start : middle]]
                 continue
             report(rows.stop / n, progress)
-    out = Outcome.joined(parts)
-    return replace(out, value=out.value + offset, error=out.error + ULP * np.abs(offset))
+    outcome = Outcome.joined(parts)
+    return replace(
+        outcome, value=outcome.value + offset, error=outcome.error + ULP * np.abs(offset)
+    )
 
 
-def _chunk(
-    model: LatentModel,
-    grid: Grid,
-    data: Array,
-    rtol: float,
-    max_nodes: int,
-    observable: Observable | None,
-) -> Outcome:
-    likelihoods = table(model.likelihood, data)
-    # Convergence is exponential: digits beyond a coarse tolerance cost little, and error
-    # estimates of well-resolved integrands cannot be right by chance.
-    goal = min(rtol, _COARSEST)
-    broad = integrate_broad(
-        model, likelihoods, grid, rtol=0.4 * goal, ignored=0.4 * _ignored(goal, observable),
-        max_nodes=max_nodes, observable=observable,
-    )  # fmt: skip
+def _chunk(task: Task, grid: Grid) -> Outcome:
+    """Integrate broad posteriors by lattices over the whole grid, then the others."""
+    model, data = task.model, task.table.data
+    broad = integrate_broad(task, grid, rtol=0.4 * task.goal, ignored=0.4 * task.ignored)
     if broad is None:
-        return _searched(model, grid, likelihoods, goal, max_nodes, observable)
+        return _searched(task, grid)
     done = broad.done
     information = model.gauss_newton(data[done], broad.mode[done])[1]
     noise = log_joint_noise(model, data[done], broad.mode[done], information)
     sums = broad.sums.take(done)
-    found = _outcome(sums, broad.missing[done], noise, goal, np.zeros(len(noise), dtype=bool))
+    gave_up = np.zeros(len(noise), dtype=bool)
+    outcome = _outcome(sums, broad.missing[done], noise, task.goal, gave_up)
     if done.all():
-        return found
-    others = likelihoods.take(np.flatnonzero(~done))
-    rest = _searched(model, grid, others, goal, max_nodes, observable)
+        return outcome
+    rest = _searched(task.take(np.flatnonzero(~done)), grid)
     rest.sums.nodes += broad.sums.nodes[~done]
     order = np.argsort(np.concatenate([np.flatnonzero(done), np.flatnonzero(~done)]))
-    return Outcome.joined([found, rest]).take(order)
+    return Outcome.joined([outcome, rest]).take(order)
 
 
 def places(d: int) -> Array:
-    """Points `(M, d)` all over what a search looks at, whatever the model."""
+    """Points `(M, d)` spread over the whole grid, independent of the model."""
     return level(d, CELLS[d]).centre
 
 
-def _ignored(goal: float, observable: Observable | None) -> float:
-    """Share of the evidence that decides what is left out of an integral of that tolerance."""
-    return goal if observable is None else _FARTHER * goal
-
-
-def _searched(
-    model: LatentModel,
-    grid: Grid,
-    likelihoods: Table,
-    goal: float,
-    max_nodes: int,
-    observable: Observable | None,
-) -> Outcome:
-    """By branch and bound, then lattices and cells."""
-    data = likelihoods.data
-    scan = Scan(model, likelihoods, _ignored(goal, observable), max_nodes)
+def _searched(task: Task, grid: Grid) -> Outcome:
+    """Find the posterior mass by branch and bound, then integrate by lattices and cells."""
+    goal, data = task.goal, task.table.data
+    scan = Scan(task)
     scan.begin(grid)
-    noise = log_joint_noise(model, data, scan.mode, scan.information)
+    noise = log_joint_noise(task.model, data, scan.mode, scan.information)
     left = np.ones(len(data), dtype=bool)
     framed: Sums | None = None
-    if model.latent_dim > 1:
-        framed, dropped, done = integrate_frames(
-            scan, rtol=0.5 * goal, noise=noise, max_nodes=max_nodes, observable=observable
-        )
+    if task.model.latent_dim > 1:
+        framed, dropped, done = integrate_frames(scan, rtol=0.5 * goal, noise=noise)
         scan.dropped += np.where(done, dropped, 0.0)
         left = ~done
     sums = integrate(
-        model,
-        likelihoods,
-        scan.pairs(left),
-        scan.best,
-        rtol=0.4 * goal,
-        noise=noise,
-        max_nodes=max_nodes,
-        nodes=scan.nodes,
-        observable=observable,
+        task, scan.pairs(left), scan.best, rtol=0.4 * goal, noise=noise, nodes=scan.nodes
     )
     if framed is not None:
         sums.put(~left, framed)
     nothing = sums.total <= 0
     missing = scan.dropped * np.exp(np.minimum(scan.level - sums.shift, 700.0))
     missing = missing / np.where(nothing, 1.0, sums.total)
-    # Where nothing was found the level is all that is known.
+    # Where no mass was found, the level is all that is known.
     sums.shift = np.where(nothing, scan.level, sums.shift)
     return _outcome(sums, missing, noise, goal, scan.gave_up | sums.gave_up)
 
@@ -216,14 +187,14 @@ def _searched(
 def _outcome(
     sums: Sums, missing: Array, noise: Array, goal: float, gave_up: NDArray[np.bool_]
 ) -> Outcome:
-    """Values and their error figures."""
+    """Compute log evidences and their error figures from integrals."""
     nothing = sums.total <= 0
     total = np.where(nothing, 1.0, sums.total)
     value = sums.shift + np.log(total)
-    # An estimate far below the tolerance may be luck; no more than this is claimed.
+    # An estimate far below the tolerance may be luck, so the error is at least this share of it.
     noise = _DEVIATIONS * noise
     off = np.maximum(sums.error / total, _CLAIMED * goal) + sums.rounding / total + noise
-    # Too high by `off` at most; too low by `off` and by what was dropped.
+    # The value may be too high by `off`, and too low by `off` plus the mass dropped.
     high = np.where(off < 1, -np.log1p(-np.minimum(off, 0.999999)), np.inf)
     low = np.log1p(np.where(np.isfinite(off + missing), off + missing, 0.0))
     error = np.maximum(high, low) + ULP * np.abs(value)

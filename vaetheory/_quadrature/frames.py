@@ -1,4 +1,4 @@
-"""Frames: the principal axes of a posterior around one of its modes."""
+"""Frames: whitened coordinates of a posterior around one of its modes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from vaetheory._quadrature.grid import Boxes
 from vaetheory._validation import Array
 from vaetheory.models import LatentModel
 
-#: Half-width of the box that a frame's lattice sees densely enough, in standard deviations.
+#: Half-width of the box that a frame's lattice covers densely enough, in standard deviations.
 REACH = 11.0
 #: Where tails are compared, and how far a frame is moved at most, in standard deviations.
 _TAIL, _MOST = 8.0, 4.0
-#: Standard deviations at which nothing is left of a tail: a Gaussian has fallen by 45 nats.
+#: Standard deviations at which a tail is negligible: a Gaussian has fallen by 45 nats.
 _ENOUGH = 9.5
 
 Flags = NDArray[np.bool_]
@@ -48,21 +48,21 @@ class Frames:
 
     def steps(self, w: Array) -> Array:
         """Latents relative to the centres, `(M, d) -> (F, M, d)`."""
-        out: Array = w @ np.swapaxes(self.axes, -1, -2)
-        return out
+        steps: Array = w @ np.swapaxes(self.axes, -1, -2)
+        return steps
 
     def points(self, w: Array) -> Array:
         """Latents at whitened coordinates, `(M, d) -> (F, M, d)`."""
         return self.centre[:, None] + self.steps(w)
 
     def log_volume(self) -> Array:
-        """Log volume of a unit of w, `(F,)`."""
-        out: Array = np.linalg.slogdet(self.axes)[1]
-        return out
+        """Log volume of the unit cube of w in the latent space, `(F,)`."""
+        log_det: Array = np.linalg.slogdet(self.axes)[1]
+        return log_det
 
 
 def frames_at(model: LatentModel, data: Array, owner: Index, centre: Array) -> Frames:
-    """Return frames at points `(F, d)`, by the Hessian of -log p(x, z) where it is definite."""
+    """Return frames at points `(F, d)`, from the Hessian of -log p(x, z) where it is definite."""
     _, hessian, safe = model.potential_derivatives(data[owner], centre)
     hessian = np.where(np.isfinite(hessian), hessian, 0.0)
     values, vectors = np.linalg.eigh(hessian)
@@ -75,17 +75,17 @@ def frames_at(model: LatentModel, data: Array, owner: Index, centre: Array) -> F
 
 
 def balanced(model: LatentModel, data: Array, frames: Frames) -> Frames:
-    """Move frames of skewed posteriors, whose longer tail would leave them, along that tail."""
+    """Move frames of skewed posteriors along the longer tail, which would leave them otherwise."""
     d = frames.centre.shape[1]
     ends = _TAIL * np.concatenate([np.eye(d), -np.eye(d)])
     some = data[frames.owner]
     fall = model.log_joint(some, frames.centre)[:, None]
     fall = fall - model.log_joint(some[:, None], frames.points(ends))
-    # Standard deviations of the two halves of a Gaussian that falls by so much.
+    # Standard deviations of the two half-Gaussians that fall by this much.
     width = _TAIL / np.sqrt(2 * np.maximum(fall, 2.0))
     more = np.clip(_ENOUGH * width - REACH, 0, _MOST)
     step = more[:, :d] - more[:, d:]
-    # Where it hardly falls there is something else, and no tail to follow.
+    # Where the log joint hardly falls there is another feature, not a tail.
     step = np.where((width < 2).all(axis=-1, keepdims=True), step, 0.0)
     centre = frames.centre + np.einsum("fij,fj->fi", frames.axes, step)
     return Frames(frames.owner, centre, frames.axes, frames.inverse)
@@ -99,28 +99,29 @@ class Slots:
     ----------
     frames : Frames
     number : array of int (N, m)
-        Positions of a datum's frames, -1 where there are fewer than m.
+        Indices of a datum's frames, padded with -1.
     """
 
     frames: Frames
     number: Index
 
     def covered(self, boxes: Boxes, cell: Index, datum: Index) -> Flags:
-        """Which pairs `(P,)` lie wholly in one of their datum's frames."""
-        out = np.zeros(len(cell), dtype=bool)
+        """Mark the pairs `(P,)` whose cell lies wholly in one of their datum's frames."""
+        inside = np.zeros(len(cell), dtype=bool)
         for column in self.number.T:
             frame = column[datum]
             inverse = self.frames.inverse[frame]
             away = boxes.centre[cell] - self.frames.centre[frame]
             reach = np.abs(np.einsum("pij,pj->pi", inverse, away))
             reach += np.einsum("pij,pj->pi", np.abs(inverse), boxes.half[cell])
-            out |= (frame >= 0) & (reach <= REACH).all(axis=-1)
-        return out
+            inside |= (frame >= 0) & (reach <= REACH).all(axis=-1)
+        return inside
 
     def distinct(self) -> Slots:
-        """Drop frames whose centre lies within three standard deviations of one before them.
+        """Drop frames whose centre lies within three standard deviations of an earlier one.
 
-        Those of both: a narrow mode within a broad one is no repetition of it.
+        The distance must be below three in the axes of both frames: a narrow mode within a broad
+        one is a different mode.
         """
         number = self.number.copy()
         for j in range(number.shape[1]):
@@ -129,27 +130,27 @@ class Slots:
                 from_a, from_b = self._away(number[rows, i], number[rows, j])
                 same = np.maximum(from_a.max(axis=-1), from_b.max(axis=-1)) < 3
                 number[rows[same], j] = -1
-        # Few columns, those in use: each costs as much as another.
+        # Keep only the columns in use: an empty column costs as much as a full one.
         number = np.take_along_axis(number, np.argsort(number < 0, axis=1, kind="stable"), axis=1)
         return Slots(self.frames, number[:, (number >= 0).any(axis=0)])
 
-    def apart(self) -> Flags:
-        """Mark the data no two of whose frames overlap, `(N,)`."""
+    def disjoint(self) -> Flags:
+        """Mark the data whose frames do not overlap each other, `(N,)`."""
         number = self.number
-        out = np.ones(len(number), dtype=bool)
+        disjoint = np.ones(len(number), dtype=bool)
         for j in range(number.shape[1]):
             for i in range(j):
                 rows = np.flatnonzero((number[:, i] >= 0) & (number[:, j] >= 0))
                 a, b = self.frames.take(number[rows, i]), self.frames.take(number[rows, j])
                 from_a, from_b = self._away(number[rows, i], number[rows, j])
-                # Boxes are apart if they are so along an axis of one of them.
+                # Two boxes do not overlap if an axis of one of them separates them.
                 wide_a = REACH * (1 + np.abs(a.inverse @ b.axes).sum(axis=-1))
                 wide_b = REACH * (1 + np.abs(b.inverse @ a.axes).sum(axis=-1))
-                out[rows] &= (from_a > wide_a).any(axis=-1) | (from_b > wide_b).any(axis=-1)
-        return out
+                disjoint[rows] &= (from_a > wide_a).any(axis=-1) | (from_b > wide_b).any(axis=-1)
+        return disjoint
 
     def _away(self, one: Index, other: Index) -> tuple[Array, Array]:
-        """Distances of the centres of frames along the axes of either, `(P, d)`."""
+        """Distances between the centres of pairs of frames, in the axes of each, `(P, d)`."""
         a, b = self.frames.take(one), self.frames.take(other)
         away = b.centre - a.centre
         return (

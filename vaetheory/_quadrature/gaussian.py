@@ -1,9 +1,9 @@
-"""Expectations under Gaussians: shifted lattices, whose disagreement says how far they are off.
+"""Expectations under Gaussians by shifted lattices, whose disagreement is the error estimate.
 
-A few lattices of one step are laid at irregular shifts. Where the integrand is smooth at their
-step they agree to rounding. Where it has a kink or a jump each of them is off by the size of the
-kink times step^2, or of the jump times the step, and by its own phase: so they differ. That needs
-no assumption on how fast finer lattices converge.
+A few lattices with the same step are placed at irregular shifts. If the integrand is smooth at that
+step, they agree to rounding. If it has a kink or a jump, the error of each lattice is of the order
+of the kink times step^2, or of the jump times the step, with a factor that depends on the shift:
+so the lattices differ. This needs no assumption about how fast finer lattices converge.
 """
 
 from __future__ import annotations
@@ -22,37 +22,40 @@ from vaetheory._quadrature.result import GAVE_UP, NOT_REACHED, REACHED, Integral
 from vaetheory._validation import Array
 from vaetheory.rounding import gamma
 
-#: Integrand of datum-wise expectations: nodes (n, M, d) and the rows they belong to -> (n, M).
+#: Integrand of one expectation per datum: nodes (n, M, d) and the rows of their data -> (n, M).
 RowIntegrand = Callable[[Array, np.ndarray], Array]
 
-#: Up to this dimension there are lattices.
+#: Lattices are used up to this dimension.
 LATTICE_DIM = 3
-#: What the coarsest lattices are compared with where there are three only, see `shifted`.
+#: Orders of the Gauss-Hermite rules with which the coarsest lattices are compared where there are
+#: only three lattices, see `shifted_lattices`.
 _COMPARED = {2: (10,)}
-#: Beyond, there are Gauss-Hermite rules of these orders, each in two to so many systems of axes: a
-#: rotation of all latents leaves N(0, I) as it is, and moves kinks against the nodes.
+#: Above that dimension, Gauss-Hermite rules of these orders are used, each in two to `_TURNS`
+#: systems of axes: a rotation does not change N(0, I), but moves kinks relative to the nodes.
 _HERMITE_ORDERS = (2, 3, 4, 5, 7, 10, 14, 20, 28)
 _TURNS = 4
-#: From this order on the outermost nodes are out of the way: what is large there grows too fast.
+#: From this order on the outermost nodes are far out: an integrand that is large there grows too
+#: fast.
 _FAR_ORDER = 7
-#: Step of the coarsest lattices in deviations, by dimension; each further one is finer by the
-#: golden ratio. The core goes as far as `_CORE` deviations, and what is around it to 12.
+#: Step of the coarsest lattices in standard deviations, by dimension; each further step is smaller
+#: by the golden ratio. The core extends to `_CORE` standard deviations, the nodes around it to 12.
 _STEPS = {1: 0.65, 2: 0.7, 3: 0.7}
 _CORE = 10.0
 _GOLDEN = (1 + 5**0.5) / 2
 _FINEST = {1: 8, 2: 6, 3: 3}
-#: How many times their spread lattices are taken to be off, and the share of what it was for the
-#: coarser ones before that counts as well. With kinks and jumps of every kind (25,000 integrands,
-#: d = 1, eight steps; 4,500, d = 2, four; 600, d = 3, two) the mean was off by at most 16 times the
-#: spread on the coarsest lattices, by 10 times either on the others; without a memory by 35 times.
+#: The error of lattices is estimated as this many times their spread, but at least as `_MEMORY`
+#: times the estimate of the next coarser ones. With kinks and jumps of every kind (25,000
+#: integrands for d = 1, eight steps; 4,500 for d = 2, four; 600 for d = 3, two) the error of the
+#: mean was at most 16 times the spread of the coarsest lattices, and 10 times either spread for the
+#: others; without a memory it was up to 35 times.
 _SAFETY = 20.0
 _MEMORY = 0.1
-#: Where there are four lattices so many times their own error is enough, whatever was before.
+#: With four lattices the estimate is at most this many times their own, whatever came before.
 _ALONE = 5.0
-#: Of the sum outside the core, a share of E|g| from which on the tails are not known to be small;
-#: of that over the outermost nodes of Gauss-Hermite rules.
+#: Share of E|g| above which the sum outside the core shows tails that are not known to be small;
+#: the same for the sum over the outermost nodes of Gauss-Hermite rules.
 _TAIL, _HERMITE_TAIL = 1e-8, 1e-2
-#: Nodes at a time: what a model makes of them stays in the cache.
+#: Nodes evaluated at a time, so that a model's outputs stay in the cache.
 _CHUNK = 2**13
 
 
@@ -71,24 +74,24 @@ def hermite_rule(order: int, dim: int) -> tuple[Array, Array]:
     logs = np.meshgrid(*[np.log(weights / weights.sum())] * dim, indexing="ij")
     points = np.stack([g.ravel() for g in grids], axis=-1)
     total = np.sum([g.ravel() for g in logs], axis=0)
-    # Nodes beyond every digit of the rest: exp(-64) is 1e-28.
+    # Weights below this share of the largest cannot change any digit: exp(-64) is 1e-28.
     keep = total > total.max() - 64
     return points[keep], np.exp(total[keep])
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Nodes and weights for N(0, I_d) of one rule, or of several lattices one after the other.
+    """Nodes and weights for N(0, I_d) of one rule, or of several lattices, concatenated.
 
     Attributes
     ----------
     nodes : array (M, d)
     weights : array (M,)
-        Of each lattice by itself: its weights sum to 1, or nearly.
+        Weights of each lattice by itself, which sum to about 1.
     parts : tuple of slice
         The nodes of each lattice.
     outside : array of bool (M,)
-        The nodes around the core, or the outermost ones.
+        True for the nodes outside the core of a lattice, or the outermost nodes of another rule.
     """
 
     nodes: Array
@@ -98,22 +101,22 @@ class Rule:
 
     @classmethod
     def alone(cls, nodes: Array, weights: Array) -> Rule:
-        """A rule that is no lattice, which has no spread."""
+        """A single rule that is no lattice; its spread is zero."""
         return cls(nodes, weights, (slice(None),), np.zeros(len(nodes), dtype=bool))
 
     def sums(self, values: Array) -> Array:
-        """Sums of weighted values `(..., M)` by lattice, `(..., L)`, pairwise."""
+        """Pairwise sums of weighted values `(..., M)` over each lattice, `(..., L)`."""
         return np.stack([values[..., part].sum(axis=-1) for part in self.parts], axis=-1)
 
     def spread(self, sums: Array) -> Array:
-        """Estimate of how far the mean of the lattices is off, `(..., L) -> (...)`."""
-        out: Array = _SAFETY * np.ptp(sums, axis=-1)
-        return out
+        """Estimated error of the mean of the lattices, `(..., L) -> (...)`."""
+        error: Array = _SAFETY * np.ptp(sums, axis=-1)
+        return error
 
 
 @lru_cache(maxsize=32)
 def lattice_rule(number: int, dim: int) -> Rule:
-    """Shifted lattices for N(0, I_dim) within 12 deviations, coarsest first.
+    """Shifted lattices for N(0, I_dim) within 12 standard deviations; number 0 is the coarsest.
 
     Examples
     --------
@@ -122,18 +125,18 @@ def lattice_rule(number: int, dim: int) -> Rule:
     >>> sums.round(12).tolist()
     [1.0, 1.0, 1.0, 1.0]
     """
-    found = whitened_lattice.lattice_rule(dim, _STEPS[dim] / _GOLDEN**number, _CORE)
-    which = found.lattice.argmax(axis=-1)
+    rule = whitened_lattice.lattice_rule(dim, _STEPS[dim] / _GOLDEN**number, _CORE)
+    which = rule.lattice.argmax(axis=-1)
     order = np.argsort(which, kind="stable")
     ends = np.cumsum(np.bincount(which))
     parts = tuple(slice(a, b) for a, b in pairwise((0, *ends)))
-    weights = np.exp(found.log_weights + standard_log_prob(found.nodes))
-    return Rule(found.nodes[order], weights[order], parts, order >= found.core)
+    weights = np.exp(rule.log_weights + standard_log_prob(rule.nodes))
+    return Rule(rule.nodes[order], weights[order], parts, order >= rule.core)
 
 
 @lru_cache(maxsize=16)
 def turned_rule(order: int, dim: int, turns: int = _TURNS) -> Rule:
-    """Gauss-Hermite rules for N(0, I_dim) in several systems of axes.
+    """Gauss-Hermite rules for N(0, I_dim) in several rotated systems of axes, concatenated.
 
     Examples
     --------
@@ -152,7 +155,7 @@ def turned_rule(order: int, dim: int, turns: int = _TURNS) -> Rule:
 
 
 def _rules(dim: int, most: int) -> Iterator[Rule]:
-    """Yield ever finer rules of at most `most` nodes."""
+    """Yield finer and finer rules of at most `most` nodes."""
     if dim > LATTICE_DIM:
         for order in _HERMITE_ORDERS:
             if (turns := min(most // order**dim, _TURNS)) > 1:
@@ -161,7 +164,7 @@ def _rules(dim: int, most: int) -> Iterator[Rule]:
     for order in _COMPARED.get(dim, ()):
         yield Rule.alone(*hermite_rule(order, dim))
     for number in range(_FINEST[dim]):
-        # So many nodes, nearly: without making those that are too many.
+        # The number of nodes is estimated, so that no rule is built that has too many.
         if len(lattice_rule(0, dim).nodes) * _GOLDEN ** (number * dim) <= most:
             yield lattice_rule(number, dim)
 
@@ -185,27 +188,28 @@ def gaussian_expectation(
     rtol : float
         Tolerance, relative to E|g|.
     max_nodes : int
-        Most nodes of one rule for one row, nearly.
+        Largest number of nodes of one rule for one row (approximately).
 
     Returns
     -------
     Integral
         `value` `(N,)`; `error` is an estimate. Up to three dimensions it is the largest of 20
-        times the spread of the lattices, twice that of the coarser lattices before, and the
-        difference from the rule before; to that come a hundred times what is more than 10
-        deviations out, and a bound of the rounding in the sum. Beyond three dimensions there is
-        Gauss-Hermite only, each rule in two to four systems of axes: it is the largest of 20 times
-        their spread, the difference from the rule before, and the difference before that.
+        times the spread of the lattices, twice the spread of the next coarser lattices, and the
+        difference from the previous rule; added to it are a hundred times the sum of moduli more
+        than 10 standard deviations out, and a bound of the rounding error of the sum. Beyond three
+        dimensions only Gauss-Hermite rules are used, each in two to four systems of axes: the error
+        is the largest of 20 times their spread, the difference from the previous rule, and the
+        difference before that, plus the rounding bound.
 
     Notes
     -----
-    Kinks and jumps: up to three dimensions the figure holds, for lattices at irregular shifts see
-    them at different phases. It falls like step^2 at a kink and like the step at a jump, so such
-    rows end as "gave up" unless the kinks are weak or far out, or the tolerance is loose. Beyond
-    three dimensions it can be too small where a kink lies farther out than the nodes that were
-    enough for everything else: one in a hundred random kinked networks of four and five latents.
-    In any dimension a spike is not seen that lies between the nodes, three tenths of a
-    deviation or less wide, and leaves no trace beside it.
+    Kinks and jumps: up to three dimensions the error figure is valid, because lattices at irregular
+    shifts meet them at different phases. It decreases like step^2 at a kink and like the step at a
+    jump, so such rows end as "gave up" unless the kinks are weak or far out, or the tolerance is
+    loose. Beyond three dimensions it can be too small if a kink lies farther out than the nodes
+    that were enough for everything else: this happened for one in a hundred random kinked networks
+    of four and five latents. In any dimension a spike stays unnoticed if it lies between the nodes,
+    is at most three tenths of a standard deviation wide, and has no effect at the nodes beside it.
 
     Examples
     --------
@@ -219,7 +223,7 @@ def gaussian_expectation(
     most = _TAIL if lattices else _HERMITE_TAIL
     chol = np.linalg.cholesky(cov)
     value, error = np.full(count, np.nan), np.full(count, np.inf)
-    # The error that the rule before saw of itself.
+    # The error estimate that the previous rule gave for itself.
     before = np.full(count, 0.0 if lattices else np.inf)
     status = np.full(count, NOT_REACHED, dtype="<U11")
     active, spent = np.arange(count), 0
@@ -234,15 +238,15 @@ def gaussian_expectation(
                 sizes = np.abs(terms)
                 magnitude = sizes.sum(axis=-1) / len(rule.parts)
                 outside = sizes @ rule.outside / len(rule.parts)
-                # An integrand that outgrows the Gaussian: of its tails nothing is known.
+                # If the integrand outgrows the Gaussian, nothing is known about its tails.
                 unknown = ~np.isfinite(magnitude) | (outside > most * magnitude)
                 own = rule.spread(sums)
             own = np.where(np.isfinite(own), own, np.inf)
-            # One rule, or several that a round integrand cannot tell apart, say nothing of their
-            # error; a first set of lattices does.
+            # A first rule has no error estimate, nor have rotated rules, which agree for a round
+            # integrand; a first set of lattices has one.
             step[~np.isfinite(step)] = 0.0 if lattices and len(rule.parts) > 1 else np.inf
             magnitude[unknown] = 0.0
-            # Pairwise sums: the logarithm of the count, not the count.
+            # Pairwise summation: the error grows with the logarithm of the count.
             rounding = gamma(4 + np.log2(len(rule.weights))) * magnitude
             spent += z.shape[0] * z.shape[1]
             if lattices:

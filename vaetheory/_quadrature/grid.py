@@ -1,4 +1,4 @@
-"""The cells every search starts from: a fixed fine grid, its pyramid, and what lies outside."""
+"""The cells of a search: a fixed fine grid, its coarser levels, and the cells outside it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _T = TypeVar("_T", bound=np.generic)
 
 #: The fine grid covers |z|_inf <= INNER; a power of two keeps all cell borders exact.
 INNER = 8.0
-#: Cells an axis that a search starts with, by dimension, ...
+#: Cells per axis at the start of a search, by dimension, ...
 CELLS = {1: 256, 2: 32, 3: 16, 4: 8}
-#: ... and the most it goes up to where the decoder is too wavy for them.
+#: ... and the largest number, for decoders that are too wavy for the first grid.
 MOST_CELLS = {1: 8192, 2: 128, 3: 32, 4: 16}
-#: Ratio of neighbouring borders outside: wide cells there once hid the modes of a wavy decoder.
+#: Ratio of neighbouring borders outside: wider cells there have hidden modes of a wavy decoder.
 _GROWTH = {1: 1.01, 2: 1.1, 3: 1.4, 4: 2.0}
 
 
@@ -45,7 +45,7 @@ class Boxes:
         return Boxes(self.centre[which], self.half[which])
 
     def halved(self, axes: NDArray[np.bool_]) -> tuple[Boxes, NDArray[np.intp]]:
-        """Halve every cell along its own `axes` (C, d); also returns the parent of each part."""
+        """Halve each cell along its own `axes` (C, d); also return the parent of each part."""
         count = 1 << axes.sum(axis=-1)
         first = np.cumsum(count) - count
         parent = np.repeat(np.arange(len(axes)), count)
@@ -57,30 +57,30 @@ class Boxes:
 
     def log_volume(self) -> Array:
         """Log volume of each cell, `(C,)`."""
-        out: Array = np.log(2 * self.half).sum(axis=-1)
-        return out
+        volume: Array = np.log(2 * self.half).sum(axis=-1)
+        return volume
 
     def least_square(self) -> Array:
         """Least ||z||^2 in each cell, `(C,)`."""
-        out: Array = (np.maximum(np.abs(self.centre) - self.half, 0) ** 2).sum(axis=-1)
-        return out
+        least: Array = (np.maximum(np.abs(self.centre) - self.half, 0) ** 2).sum(axis=-1)
+        return least
 
 
 def corner_bits(d: int) -> NDArray[np.intp]:
-    """Corners `(2^d, d)` of a cell, zeros and ones."""
+    """Corners `(2^d, d)` of the unit cell, as zeros and ones."""
     return (np.arange(1 << d)[:, None] >> np.arange(d)[::-1]) & 1
 
 
 @dataclass(frozen=True)
 class Mesh:
-    """Cells of a product of intervals, the last axis varying fastest; neighbours share corners.
+    """Cells of a product of intervals; the last axis varies fastest, neighbours share corners.
 
     Attributes
     ----------
     edges : array (E,)
-        Borders along every axis.
+        Borders of the intervals, the same along every axis.
     place : array of int (C, d)
-        Position of each cell along each axis.
+        Index of each cell's interval along each axis.
     """
 
     edges: Array
@@ -99,7 +99,7 @@ class Mesh:
         return Boxes((left + right) / 2, (right - left) / 2)
 
     def corners(self) -> tuple[Array, NDArray[np.intp]]:
-        """Corners `(K, d)` of the cells, each once, and those of each cell `(C, k)`."""
+        """The distinct corners `(K, d)`, and the indices of each cell's corners `(C, k)`."""
         d = self.place.shape[1]
         bits = corner_bits(d)
         shape = (len(self.edges),) * d
@@ -116,7 +116,7 @@ def _all(edges: Array, d: int) -> Mesh:
 
 @lru_cache(maxsize=32)
 def inner(d: int, cells: int) -> Mesh:
-    """The inner box with `cells` cells an axis."""
+    """The inner box with `cells` cells per axis."""
     return _all(np.linspace(-INNER, INNER, cells + 1), d)
 
 
@@ -127,7 +127,7 @@ def level(d: int, cells: int) -> Boxes:
 
 
 def outer(d: int, radius: float) -> Mesh:
-    """Cells that fill the ball of a radius outside the inner box, wider and wider outwards."""
+    """Cells that fill a ball outside the inner box; their width grows outwards."""
     edges = [INNER]
     while edges[-1] < radius:
         edges.append(min(_GROWTH[d] * edges[-1], radius))
@@ -135,38 +135,38 @@ def outer(d: int, radius: float) -> Mesh:
     inside = np.linspace(-INNER, INNER, CELLS[d] // 2 + 1)
     mesh = _all(np.concatenate([-outside[:0:-1], inside, outside[1:]]), d)
     boxes = mesh.boxes()
-    out = (np.abs(boxes.centre) > INNER).any(axis=-1)
-    return mesh.take(np.flatnonzero(out & (boxes.least_square() < radius**2)))
+    beyond = (np.abs(boxes.centre) > INNER).any(axis=-1)
+    return mesh.take(np.flatnonzero(beyond & (boxes.least_square() < radius**2)))
 
 
 def _along(axis: int, d: int, part: slice) -> tuple[EllipsisType | slice, ...]:
-    """Index of a part of one of the last d axes; `axis` counts from the end."""
+    """Index that takes a slice of one of the last d axes; `axis` counts from the end."""
     index = [slice(None)] * d
     index[axis] = part
     return (..., *index)
 
 
 def pool(values: NDArray[_T], cells: int, d: int) -> NDArray[_T]:
-    """Maximum over the 2^d children of each cell of the next coarser level.
+    """Maximum over the 2^d children of each cell on the next coarser level.
 
     Parameters
     ----------
     values : array (..., cells^d)
     """
-    out = values.reshape(*values.shape[:-1], *(cells,) * d)
-    # Slices: a reduction over axes of two is many times slower.
+    grid = values.reshape(*values.shape[:-1], *(cells,) * d)
+    # Slices, because a reduction over axes of length two is many times slower.
     for axis in range(-d, 0):
-        out = np.maximum(out[_along(axis, d, np.s_[0::2])], out[_along(axis, d, np.s_[1::2])])
-    return out.reshape(*values.shape[:-1], -1)
+        grid = np.maximum(grid[_along(axis, d, np.s_[0::2])], grid[_along(axis, d, np.s_[1::2])])
+    return grid.reshape(*values.shape[:-1], -1)
 
 
 def spread(values: NDArray[np.bool_], cells: int, d: int) -> NDArray[np.bool_]:
-    """Hand the flags of a level of `cells` an axis down to the next finer one."""
+    """Copy the flags of a level with `cells` cells per axis to the next finer level."""
     leading = values.shape[:-1]
-    out = values.reshape(*leading, *(cells, 1) * d)
+    grid = values.reshape(*leading, *(cells, 1) * d)
     for i in range(d):
-        out = np.repeat(out, 2, axis=len(leading) + 1 + 2 * i)
-    return out.reshape(*leading, -1)
+        grid = np.repeat(grid, 2, axis=len(leading) + 1 + 2 * i)
+    return grid.reshape(*leading, -1)
 
 
 def peaks(values: Array, cells: int, d: int) -> NDArray[np.bool_]:
@@ -177,11 +177,11 @@ def peaks(values: Array, cells: int, d: int) -> NDArray[np.bool_]:
     values : array (..., cells^d)
     """
     shape = values.shape
-    table = values.reshape(*shape[:-1], *(cells,) * d)
-    out = np.ones(table.shape, dtype=bool)
+    grid = values.reshape(*shape[:-1], *(cells,) * d)
+    marked = np.ones(grid.shape, dtype=bool)
     for axis in range(-d, 0):
         left, right = _along(axis, d, np.s_[:-1]), _along(axis, d, np.s_[1:])
-        falls = table[left] >= table[right]
-        out[left] &= falls
-        out[right] &= ~falls
-    return out.reshape(shape)
+        falls = grid[left] >= grid[right]
+        marked[left] &= falls
+        marked[right] &= ~falls
+    return marked.reshape(shape)

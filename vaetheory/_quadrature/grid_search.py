@@ -1,7 +1,7 @@
-"""Where the posterior mass of each datum can be: a fixed grid, then branch and bound.
+"""Search for each datum's posterior mass: first a fixed grid, then branch and bound.
 
 The result is a list of (cell, datum) pairs on which the integrand is smooth enough for a
-quadrature rule to see everything, and a bound of what was dropped.
+quadrature rule to resolve it, and a bound of the mass that was dropped.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from vaetheory._quadrature.variation import offsets
 from vaetheory._validation import Array
 from vaetheory.rounding import ULP
 
-#: Levels of the search; a cell's width is at the resolution of float64 long before.
+#: Levels of the search; a cell's width reaches the resolution of float64 long before.
 _DEEPEST = 80
-#: Nats in the last digit of a log joint from which on a datum has no evidence to speak of.
+#: If the last digit of a log joint is worth this many nats, the search gives up on the datum.
 _UNREADABLE = 1e-3
 
 
@@ -37,9 +37,9 @@ class Scan(Search):
     ----------
     grid : Grid
     alive, rough : array (N, C)
-        Which cells of the grid are not dropped, and how far they are from resolved.
+        The cells of the grid that are not dropped, and how far they are from resolved.
     summits : pair of arrays of int
-        Data and cells where the log joint is greatest among its neighbours (d > 1).
+        Data and cells of local maxima of the log joint on the grid (d > 1).
     outside : Pairs
         Cells outside the grid that are not dropped.
     """
@@ -51,30 +51,30 @@ class Scan(Search):
     outside: Pairs = field(init=False)
 
     def begin(self, grid: Grid) -> None:
-        """Look at every cell of the grid, and of what surrounds it."""
+        """Bound the mass in every cell of the grid, and in the cells outside it."""
         self._inner(grid)
-        # The last digit of log joints so large is a share of a nat: of the evidence they tell
-        # nothing, and a search as far out as such data are would not end.
+        # The last digit of such large log joints is a visible part of a nat: they say nothing
+        # about the evidence, and a search that far out would not end.
         self.gave_up |= ~(ULP * (self.table.peak - self.level) < _UNREADABLE)
         self.alive[self.gave_up] = False
         if self.gave_up.all():
             self.outside = join([], self.model.latent_dim)
             return
-        some = np.flatnonzero(~self.gave_up)
-        radius = radius_for(self.table.take(some), self.level[some], self.rtol)
+        rows = np.flatnonzero(~self.gave_up)
+        radius = radius_for(self.table.take(rows), self.level[rows], self.task.ignored)
         self.outside = self._outer(radius)
-        # What no cell covers.
+        # The mass outside all cells.
         self.dropped += beyond(self.table, self.level, radius, self.model.latent_dim)
 
     def pairs(self, which: NDArray[np.bool_]) -> Pairs:
-        """The cells on which the integrands of some data are resolved; all else is dropped."""
+        """The cells on which the integrands of some data are resolved; the others are dropped."""
         d = self.model.latent_dim
         alive = self.alive & which[:, None]
         far = keep(self.outside, which[self.outside.datum])[0]
         *coarse, fine = self._pyramid(alive)
         if d > 1:
             return self._refine(join([*coarse, fine, far], d))
-        # On a line a closer look costs more than the few cells that it would merge.
+        # On a line, testing cells for a merge costs more than the few merged cells would save.
         return join([*coarse, self._refine(join([fine, far], d), merging=False)], d)
 
     def grid_centres(self) -> Array:
@@ -89,9 +89,9 @@ class Scan(Search):
         return join([near, keep(self.outside, which[self.outside.datum])[0]], d)
 
     def _drop(self, upper: Array) -> NDArray[np.bool_]:
-        """Account for the pairs of a table `(N, C)` that are dropped; return the others."""
+        """Add the dropped pairs of an array `(N, C)` to `dropped`; return a mask of the others."""
         alive: NDArray[np.bool_] = upper > self.threshold
-        # Most lie far below: they are counted, not exponentiated.
+        # Most pairs lie far below the threshold: they are bounded by it, not exponentiated.
         near = ~alive & (upper > self.threshold - 20)
         datum, cell = np.nonzero(near)
         self.dropped += np.bincount(datum, np.exp(upper[datum, cell]), minlength=len(upper))
@@ -104,10 +104,10 @@ class Scan(Search):
         log_prob, slope = table.dense(grid.params)
         self.nodes += len(boxes)
         joint = log_prob + standard_log_prob(boxes.centre)
-        # How far each pair is from resolved; both grow fourfold from a level to a coarser one.
+        # How far each pair is from resolved; both grow fourfold on the next coarser level.
         rough = slope * (grid.curve / MAX_CURVE)
         np.maximum(rough, table.bend_of(grid.bend, slope) / MAX_BEND, out=rough)
-        # Kinked cells are not merged into coarser ones, whose nodes might be all beside the kinks.
+        # Kinked cells are not merged into coarser ones, whose nodes might all miss the kinks.
         rough[:, grid.kinked] = np.maximum(rough[:, grid.kinked], 1.0)
         self._first_modes(joint, rough, boxes)
         upper = np.minimum(table.upper(log_prob, slope, grid.reach), table.peak[:, None])
@@ -119,7 +119,7 @@ class Scan(Search):
             self.summits = self._summits(joint)
 
     def _first_modes(self, joint: Array, rough: Array, boxes: Boxes) -> None:
-        """Climb from the best cell of each datum, or take it where the grid resolves it."""
+        """Climb from the best cell of each datum, or use its centre if the grid resolves it."""
         table = self.table
         rows = np.arange(len(joint))
         top = joint.argmax(axis=-1)
@@ -134,7 +134,7 @@ class Scan(Search):
         self.climb(which, boxes.centre[top[which]])
 
     def _summits(self, joint: Array) -> tuple[Index, Index]:
-        """Data and cells of the greatest few local maxima of each row of a table `(N, C)`."""
+        """Data and cells of the highest few local maxima in each row of an array `(N, C)`."""
         d = self.model.latent_dim
         datum, cell = np.nonzero(peaks(joint, self.grid.cells, d) & self.alive)
         order = np.lexsort((-joint[datum, cell], datum))
@@ -144,16 +144,16 @@ class Scan(Search):
         return datum[kept], cell[kept]
 
     def _pyramid(self, alive: NDArray[np.bool_]) -> list[Pairs]:
-        """The pairs that are alive, in the coarsest cells on which they are resolved."""
+        """The pairs that are not dropped, in the coarsest cells on which they are resolved."""
         d, cells, rough = self.model.latent_dim, self.grid.cells, self.rough
-        found = [(cells, alive, rough <= 1)]
+        levels = [(cells, alive, rough <= 1)]
         while cells > 2:
             alive, rough = pool(alive, cells, d), 4 * pool(rough, cells, d)
             cells //= 2
-            found.append((cells, alive, rough <= 1))
+            levels.append((cells, alive, rough <= 1))
         covered = np.zeros_like(alive)
         parts: list[Pairs] = []
-        for cells, alive, resolved in reversed(found):
+        for cells, alive, resolved in reversed(levels):
             boxes = level(d, cells)
             small = 0.5 * (boxes.half[0] ** 2).sum() <= MAX_PRIOR
             here = alive & ~covered
@@ -167,14 +167,14 @@ class Scan(Search):
     def _outer(self, radius: float) -> Pairs:
         """The pairs outside the inner box that are not dropped."""
         parts: list[Pairs] = []
-        for some in outskirts(self.model, self.table, radius):
-            self.nodes += len(some.boxes)
-            better = np.flatnonzero(~self.gave_up & (some.joint.max(axis=-1) > self.best + 1))
+        for outskirt in outskirts(self.model, self.table, radius):
+            self.nodes += len(outskirt.boxes)
+            better = np.flatnonzero(~self.gave_up & (outskirt.joint.max(axis=-1) > self.best + 1))
             if len(better):
-                self.climb(better, some.boxes.centre[some.joint[better].argmax(axis=-1)])
-            alive = self._drop(some.upper - self.level[:, None]) & ~self.gave_up[:, None]
+                self.climb(better, outskirt.boxes.centre[outskirt.joint[better].argmax(axis=-1)])
+            alive = self._drop(outskirt.upper - self.level[:, None]) & ~self.gave_up[:, None]
             cell, datum = np.nonzero(alive.T)
-            parts.append(select(some.boxes, cell, datum)[0])
+            parts.append(select(outskirt.boxes, cell, datum)[0])
         return join(parts, self.model.latent_dim)
 
     def _refine(self, pairs: Pairs, *, merging: bool = True) -> Pairs:
@@ -197,10 +197,10 @@ class Scan(Search):
             resolved = rough <= 1
             if depth == _DEEPEST - 1:
                 resolved[:] = True
-            # What the next level would cost decides, so that the budget is kept.
+            # The cost of the next level is tested before it is spent, to keep the budget.
             children = np.where(alive & ~resolved, 1 << axes.sum(axis=-1)[pairs.cell], 0)
             cost = (len(offsets(d)) + 1) * self.counts(pairs, children)
-            self.gave_up |= (cost > 0) & (self.nodes + cost > self.max_nodes)
+            self.gave_up |= (cost > 0) & (self.nodes + cost > self.task.max_nodes)
             going = alive & (resolved | ~self.gave_up[pairs.datum])
             self.account(self.dropped, pairs, upper, ~going)
             if merging and not depth:
@@ -211,7 +211,7 @@ class Scan(Search):
         return join(done, d)
 
     def _merge(self, pairs: Pairs, which: NDArray[np.bool_], rough: Array) -> Pairs:
-        """The resolved pairs among those kept, in the coarsest cells that are still resolved."""
+        """The resolved pairs among those given, in the coarsest cells that are still resolved."""
         largest = np.sqrt(2 * MAX_PRIOR / self.model.latent_dim)
         merged = merge(
             pairs.boxes,

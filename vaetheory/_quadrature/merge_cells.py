@@ -1,4 +1,4 @@
-"""Putting resolved neighbours together again: the search needs finer cells than the quadrature."""
+"""Merging of resolved neighbouring cells: the search needs finer cells than the quadrature."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ def merge(
     largest: float,
     cells: int,
 ) -> tuple[Boxes, Index, Index]:
-    """Merge pairs of the pyramid's cells into pairs of coarser ones, as long as they stay smooth.
+    """Merge pairs of grid cells into pairs of coarser cells, as long as they stay smooth.
 
     Parameters
     ----------
     boxes : Boxes
-        Cells of the pyramid over the inner box, disjoint for each datum, and cells outside it.
+        Cells of any level over the inner box, disjoint for each datum, and cells outside it.
     cell, datum : array of int (P,)
         The pairs.
     rough : array (P,)
-        How far the integrand is from smooth: at most one where it is, and about four times as
-        much in a cell of twice the width. Pairs above one are left out, and block their parents.
+        Roughness of the integrand: at most one where it is smooth, and about four times as large
+        in a cell of twice the width. Pairs above one are left out, and block their parents.
     data : int
         N.
     largest : float
         Greatest half-width of a merged cell.
     cells : int
-        Cells an axis of the pyramid's finest level.
+        Cells per axis on the finest level of the grid.
 
     Returns
     -------
     boxes : Boxes
     cell, datum : array of int
-        The smooth pairs after merging; cells appear once a pair list, in no order.
+        The smooth pairs after merging, in no order; each cell appears once.
     """
     d = boxes.centre.shape[1]
     half = boxes.half[cell, 0]
@@ -54,9 +54,9 @@ def merge(
         halves.append(size)
         who.append(owner)
 
-    out = np.flatnonzero(smooth & ~inside)
-    keep(boxes.centre[cell[out]], boxes.half[cell[out]], datum[out])
-    # Entries handed up from the level below: grid coordinates, owners, roughness.
+    outer = np.flatnonzero(smooth & ~inside)
+    keep(boxes.centre[cell[outer]], boxes.half[cell[outer]], datum[outer])
+    # Entries from the next finer level: grid coordinates, owners, roughness.
     place, owner = np.empty((0, d), dtype=np.intp), np.empty(0, dtype=np.intp)
     value = np.empty(0)
     while True:
@@ -84,7 +84,7 @@ def merge(
         value = np.where(merged, worst, np.inf)
         cells //= 2
     centre, width, datum = np.concatenate(centres), np.concatenate(halves), np.concatenate(who)
-    # The same cell for many data is one cell: a centre and a width name it.
+    # The same cell for many data is one cell; its centre and width identify it.
     order = np.lexsort((*centre.T, *width.T))
     centre, width, datum = centre[order], width[order], datum[order]
     new = np.ones(len(order), dtype=bool)

@@ -1,4 +1,4 @@
-"""Posteriors that are narrow or nearly Gaussian: a lattice in the axes of each of their modes."""
+"""Integrals of narrow or nearly Gaussian posteriors: a whitened lattice for each mode."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from vaetheory._quadrature.grid_search import Scan
 from vaetheory._quadrature.nothing_outside import exclude
 from vaetheory._quadrature.sharpness import LITTLE, sharp_mass
 from vaetheory._quadrature.shifted_lattices import SHIFTS
-from vaetheory._quadrature.sums import Observable, Sums, add_up, columns_of
+from vaetheory._quadrature.sums import Sums, add_up
 from vaetheory._quadrature.whitened_lattice import lattice_rule, lattice_sum
 from vaetheory._validation import Array
 from vaetheory.modes import climb
 
-#: Steps of the lattices and radius of the core in standard deviations, coarse lattices first. With
-#: finer ones on the plane cells are faster, whose nodes are decoded once for all data.
+#: Steps of the lattices and radius of the core in standard deviations, coarse lattices first. On
+#: the plane, cells are faster than finer lattices: their nodes are decoded once for all data.
 SIZES = {
     2: ((0.8, 9.0), (0.66, 9.5), (0.56, 10.5)),
     3: ((0.88, 9.0), (0.72, 9.5), (0.6, 10.5), (0.5, 11.0), (0.42, 11.5), (0.35, 12.0)),
     4: ((0.9, 8.0),),
 }
-#: The log of the error falls like this power of one over the step, or faster; lattices are tried
-#: that are to do by that, or nearly.
+#: The log of the error falls at least as fast as this power of 1 / step; a lattice is tried if
+#: that predicts that it is fine enough, or nearly so.
 _FALL, _HOPEFUL = 1.3, 0.95
-#: Share of the data tried first that lattices have to do for.
+#: Lattices are used if they are enough for this share of the data tried first.
 _WORTH = 0.5
-#: Cells are looked at that are less wide than so many distances of the nodes.
+#: A cell is examined if it is narrower than this many node distances.
 _NEAR = 8.0
-#: Cells of which so much is misfit, by dimension, are not taken to be smooth on a finer scale.
+#: Cells with a larger misfit, by dimension, are not assumed to be smooth on a finer scale.
 _UNEVEN = {2: 0.1, 3: 0.175, 4: 0.175}
 #: Greatest error of a lattice relative to its own integral.
 _OWN = 1e-3
 
 
 def _frames_of(scan: Scan) -> Slots:
-    """Return frames at the modes that the grid shows."""
+    """Return frames at the modes that the grid search has found."""
     model, data = scan.model, scan.table.data
     n = len(data)
     datum, cell = scan.summits
@@ -46,7 +46,7 @@ def _frames_of(scan: Scan) -> Slots:
     # The best mode is known already; it comes first.
     owner = np.concatenate([np.arange(n), datum])
     centre = np.concatenate([scan.mode, mode])
-    # Modes too low to matter are left to the exclusion.
+    # Modes too low to matter are left to the bound of the mass outside the frames.
     high = np.concatenate([np.ones(n, dtype=bool), best > scan.best[datum] - 40])
     owner, centre = owner[high], centre[high]
     order = np.argsort(owner, kind="stable")
@@ -57,15 +57,8 @@ def _frames_of(scan: Scan) -> Slots:
     return Slots(frames_at(model, data, owner, centre), number)
 
 
-def integrate_frames(
-    scan: Scan,
-    *,
-    rtol: float,
-    noise: Array,
-    max_nodes: int,
-    observable: Observable | None = None,
-) -> tuple[Sums, Array, Flags]:
-    """Integrals of those data whose posterior lies in a few frames.
+def integrate_frames(scan: Scan, *, rtol: float, noise: Array) -> tuple[Sums, Array, Flags]:
+    """Integrate the data whose posterior lies in a few frames.
 
     Parameters
     ----------
@@ -75,10 +68,6 @@ def integrate_frames(
         Tolerance of the quadrature, relative to the integral.
     noise : array (N,)
         Rounding noise of the log joint, nats.
-    max_nodes : int
-        Evaluations a datum.
-    observable : callable, optional
-        Functions whose expectations are wanted as well, `(..., d) -> (..., K)`.
 
     Returns
     -------
@@ -87,68 +76,60 @@ def integrate_frames(
     dropped : array (N,)
         Bound of the mass outside the frames, relative to exp(scan.level).
     done : array of bool (N,)
-        The data for which that is the answer; the others are left to the cells.
+        The data for which these integrals are final; the others are left to the cells.
     """
     model, n = scan.model, len(scan.table.data)
     slots = _frames_of(scan).distinct()
     slots = Slots(balanced(model, scan.table.data, slots.frames), slots.number)
-    apart = slots.apart() & ~scan.gave_up
-    sums = Sums.empty(scan.best, scan.nodes, columns_of(observable, model.latent_dim))
+    disjoint = slots.disjoint() & ~scan.gave_up
+    sums = Sums.empty(scan.best, scan.nodes, scan.task.columns)
     allowed = np.maximum(rtol, noise)
     first = np.zeros(n, dtype=bool)
     first[probes(n)] = True
     done, dropped = np.zeros(n, dtype=bool), np.zeros(n)
-    for some in (first, ~first):
-        found = _lattices(scan, slots, apart & some, sums, allowed, max_nodes, observable)
-        found &= ~_hidden(scan, slots, found, min(rtol, scan.rtol))
-        outside, shown = exclude(scan, slots, found)
-        done |= found & shown
+    for tried in (first, ~first):
+        converged = _lattices(scan, slots, disjoint & tried, sums, allowed)
+        converged &= ~_hidden(scan, slots, converged, min(rtol, scan.task.ignored))
+        outside, shown = exclude(scan, slots, converged)
+        done |= converged & shown
         dropped += outside
-        # Only where they do for many of the probes lattices are worth trying.
+        # All data are tried only if the lattices are enough for many of the probes.
         if done.sum() < _WORTH * first.sum():
             break
     return sums, dropped, done
 
 
 def _hidden(scan: Scan, slots: Slots, which: Flags, rtol: float) -> Flags:
-    """Mark data of whom the grid has seen something in its cells that lattices may have missed.
+    """Mark data for which cells of the grid may hold mass that the lattices have missed.
 
-    A cell that is much wider than the nodes are apart says nothing of what is between them.
+    Only cells that are not much wider than the node distance can show what lies between nodes.
     """
     if not which.any():
         return which
     d, grid = scan.model.latent_dim, scan.grid
     spread = np.sqrt(np.einsum("fij,fij->fj", slots.frames.axes, slots.frames.axes).max(axis=-1))
     widest = np.where(slots.number >= 0, spread[slots.number], 0.0).max(axis=-1)
-    apart = SIZES[d][0][0] * widest / len(SHIFTS[d]) ** (1 / d)
+    distance = SIZES[d][0][0] * widest / len(SHIFTS[d]) ** (1 / d)
     width = 2 * INNER / grid.cells
-    rows = np.flatnonzero(which & (width < _NEAR * apart))
-    out = np.zeros(len(which), dtype=bool)
+    rows = np.flatnonzero(which & (width < _NEAR * distance))
+    hidden = np.zeros(len(which), dtype=bool)
     cells = np.flatnonzero(scan.alive[rows].any(axis=0))
     if not len(cells):
-        return out
+        return hidden
     scan.nodes[rows] += len(cells)
-    # What they bend by falls fourfold where the distance is halved, if they are smooth.
-    seen = np.maximum(width / apart[rows, None], 1.0) ** 2
+    # The bend of a smooth cell falls fourfold where the distance is halved.
+    seen = np.maximum(width / distance[rows, None], 1.0) ** 2
     most = np.where(grid.rough[cells] <= _UNEVEN[d], seen, 1.0)
     boxes = level(d, grid.cells).take(cells)
     mass = sharp_mass(scan.table.take(rows), grid.take(cells), boxes, scan.level[rows], most)
     mass[~scan.alive[rows][:, cells]] = 0.0
-    out[rows] = mass.sum(axis=-1) > LITTLE * rtol
-    return out
+    hidden[rows] = mass.sum(axis=-1) > LITTLE * rtol
+    return hidden
 
 
-def _lattices(
-    scan: Scan,
-    slots: Slots,
-    open_: Flags,
-    sums: Sums,
-    allowed: Array,
-    max_nodes: int,
-    observable: Observable | None,
-) -> Flags:
-    """Add to `sums` the integrals of the open data that lattices get right to what is allowed."""
-    model, n = scan.model, len(open_)
+def _lattices(scan: Scan, slots: Slots, open_: Flags, sums: Sums, allowed: Array) -> Flags:
+    """Integrate the open data by lattices; add to `sums` those whose error is allowed."""
+    task, model, n = scan.task, scan.model, len(open_)
     sizes = SIZES[model.latent_dim]
     done, wanted = np.zeros(n, dtype=bool), np.full(n, np.inf)
     for step, core in sizes:
@@ -158,18 +139,18 @@ def _lattices(
             continue
         rule = lattice_rule(model.latent_dim, step, core)
         used = slots.number[tried].ravel()
-        some = slots.frames.take(used[used >= 0])
-        cost = (len(rule.nodes) + 1) * np.bincount(some.owner, minlength=n)
-        tried &= scan.nodes + cost <= max_nodes
-        some = some.take(tried[some.owner])
-        if not len(some):
+        frames = slots.frames.take(used[used >= 0])
+        cost = (len(rule.nodes) + 1) * np.bincount(frames.owner, minlength=n)
+        tried &= scan.nodes + cost <= task.max_nodes
+        frames = frames.take(tried[frames.owner])
+        if not len(frames):
             continue
-        owner = some.owner
-        part = lattice_sum(model, scan.table, some, scan.best[owner], rule, observable)
+        owner = frames.owner
+        part = lattice_sum(model, scan.table, frames, scan.best[owner], rule, task.observable)
         scan.nodes += np.where(tried, cost, 0)
         error, total = sums.relative(part, owner)
-        # A lattice that has not converged in its own right has not seen what is in its frame,
-        # however little it found there.
+        # A lattice that has not converged relative to its own integral may have missed mass in
+        # its frame, however small that integral is.
         blind = ~(part.error[:, 0] <= _OWN * part.value)
         open_[owner[blind]] = False
         off = add_up(owner, error[:, 0], n) / np.where(total > 0, total, np.nan)

@@ -1,4 +1,4 @@
-"""Showing that nothing lies outside the frames of a posterior: branch and bound once more."""
+"""Branch and bound for the mass outside the frames of a posterior."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from vaetheory._quadrature.grid_search import Scan
 from vaetheory._quadrature.pairs import MAX_PAIRS, Pairs, TooManyPairs, keep
 from vaetheory._validation import Array
 
-#: Pairs a frame after which it is left to the cells, by dimension.
+#: Pairs per frame after which the datum is left to the cells, by dimension.
 MOST = {2: 1_500, 3: 60_000, 4: 100_000}
-#: So many levels down the pairs of a datum become fewer from level to level, or are few, unless
-#: there is something at the border of a frame: that search would not end soon.
+#: From this level on, the pairs of a datum become fewer from level to level, or are at most this
+#: many per frame, unless there is mass at the border of a frame: that search would take too long.
 _LEVELS, _FEW = 5, 16
 _DEEPEST = 40
 
@@ -27,14 +27,14 @@ def exclude(scan: Scan, slots: Slots, which: Flags) -> tuple[Array, Flags]:
     slots : Slots
         The frames of the data.
     which : array of bool (N,)
-        The data asked about.
+        The data for which the mass is wanted.
 
     Returns
     -------
     dropped : array (N,)
-        Bound of the mass, relative to exp(scan.level), on top of what the scan has dropped.
+        Bound of the mass, relative to exp(scan.level), in addition to `scan.dropped`.
     shown : array of bool (N,)
-        Where the search came to an end: outside the frames there is no more than that.
+        True where the search ended, so that `dropped` bounds all mass outside the frames.
     """
     d = scan.model.latent_dim
     dropped, shown = np.zeros(len(which)), which.copy()
@@ -55,7 +55,7 @@ def exclude(scan: Scan, slots: Slots, which: Flags) -> tuple[Array, Flags]:
             return dropped, shown
         if len(pairs) > MAX_PAIRS and len(which) > 1:
             raise TooManyPairs
-        # What a look at them would cost decides.
+        # The cost is tested before the pairs are examined.
         count = scan.counts(pairs)
         shown &= scan.nodes - spent + count <= MOST[d] * frames
         shown &= (depth < _LEVELS) | (count <= np.maximum(before, _FEW * frames))
@@ -63,7 +63,7 @@ def exclude(scan: Scan, slots: Slots, which: Flags) -> tuple[Array, Flags]:
         pairs, used = keep(pairs, shown[pairs.datum])
         look = scan.examine(pairs, calm[used], slots, closely=False)
         scan.account(dropped, pairs, look.upper, ~look.alive)
-        # A better point somewhere else: the frames are not those of this posterior.
+        # A better point elsewhere shows that the frames are wrong for this posterior.
         shown &= scan.best <= best
         pairs, calm = scan.parts(pairs, look, look.alive & shown[pairs.datum], dropped)
         pairs, used = keep(pairs, outside(pairs))

@@ -1,4 +1,4 @@
-"""Lists of (cell, datum) pairs: joining, selecting and splitting them."""
+"""Lists of (cell, datum) pairs, and functions that join, select and split them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 from vaetheory._quadrature.blocks import Index
 from vaetheory._quadrature.grid import Boxes
 
-#: Pairs that are in memory at once.
+#: Most pairs in memory at once.
 MAX_PAIRS = 3_000_000
 
 
 class TooManyPairs(Exception):
-    """Too many pairs at once for the memory: the caller takes fewer data."""
+    """There are too many pairs for the memory; the caller tries again with fewer data."""
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Cells and the data that need them: `cell` is sorted, `datum` the other half of the pair."""
+    """Pairs of a cell and a datum: two index arrays, of which `cell` is sorted."""
 
     boxes: Boxes
     cell: Index
@@ -31,7 +31,7 @@ class Pairs:
 
 
 def join(parts: list[Pairs], d: int) -> Pairs:
-    """Put several lists of pairs into one."""
+    """Concatenate several lists of pairs."""
     if not parts:
         empty = np.empty(0, dtype=np.intp)
         return Pairs(Boxes(np.empty((0, d)), np.empty((0, d))), empty, empty)
@@ -47,7 +47,7 @@ def join(parts: list[Pairs], d: int) -> Pairs:
 
 
 def select(boxes: Boxes, cell: Index, datum: Index) -> tuple[Pairs, NDArray[np.bool_]]:
-    """Return pairs of some of the cells, and the mask `(C,)` of those; the others are left out."""
+    """Return pairs with the unused cells left out, and the mask `(C,)` of the used cells."""
     used = np.zeros(len(boxes), dtype=bool)
     used[cell] = True
     number = np.cumsum(used) - 1
@@ -55,14 +55,14 @@ def select(boxes: Boxes, cell: Index, datum: Index) -> tuple[Pairs, NDArray[np.b
 
 
 def keep(pairs: Pairs, which: NDArray[np.bool_]) -> tuple[Pairs, NDArray[np.bool_]]:
-    """Return some of the pairs, and the mask `(C,)` of the cells that they need."""
+    """Return some of the pairs, and the mask `(C,)` of the cells that they use."""
     return select(pairs.boxes, pairs.cell[which], pairs.datum[which])
 
 
 def split(pairs: Pairs, axes: NDArray[np.bool_]) -> tuple[Pairs, Index, Index]:
-    """Halve every cell along its own `axes` (C, d).
+    """Halve each cell along its own `axes` (C, d).
 
-    Also returns the parent of each child, and the pair that each pair comes from.
+    The parent of each new cell and the original of each new pair are returned as well.
     """
     boxes, parent = pairs.boxes.halved(axes)
     count = np.bincount(parent, minlength=len(axes))

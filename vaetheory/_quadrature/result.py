@@ -1,4 +1,4 @@
-"""What every numerical integral of the package returns."""
+"""The result type of every numerical integral of the package."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ GAVE_UP = "gave up"
 
 @dataclass(frozen=True, eq=False)
 class Integral(ByValue):
-    """Values of a batch of integrals, with their error figures and how they ended.
+    """Values of a batch of integrals, with their error figures and statuses.
 
     Attributes
     ----------
     value : array (...)
-        The values (of a log evidence: nats).
+        The values (in nats for a log evidence).
     error : array (...)
-        Error figure of each value, absolute, in the same unit; the routine's docstring says
+        Absolute error figure of each value, in the same unit; the routine's docstring says
         whether it is an estimate or a bound.
     status : array of str (...)
-        `"reached"` the tolerance, `"not reached"`, or `"gave up"` (the budget was spent first).
+        `"reached"` (the tolerance), `"not reached"`, or `"gave up"` (the budget was spent first).
     nodes : int
-        How often the integrand was evaluated, all data together.
+        Number of evaluations of the integrand, summed over all data.
 
     Examples
     --------
@@ -50,5 +50,5 @@ class Integral(ByValue):
 
     @property
     def reached(self) -> NDArray[np.bool_]:
-        """Where the tolerance was reached."""
+        """True where the tolerance was reached."""
         return np.asarray(self.status == REACHED)

@@ -1,7 +1,7 @@
-"""Tensor Gauss-Lobatto rules and what their values say about their own error.
+"""Tensor Gauss-Lobatto rules, with error estimates from the values at their nodes.
 
-The ends of a cell are nodes. A kink or a jump between the end and the first inner node of a rule
-without them is seen by no node; the values then look perfectly smooth, and are wrong.
+The ends of a cell are nodes. A rule without them cannot detect a kink or a jump between an end and
+its first node: the values then look perfectly smooth, and the integral is wrong.
 """
 
 from __future__ import annotations
@@ -14,51 +14,51 @@ import numpy as np
 from vaetheory._quadrature.sums import MOST
 from vaetheory._validation import Array
 
-#: Nodes an axis, by dimension, few first: they are enough where little mass is, which most cells
-#: of a posterior are. Where the integrand is smooth many are cheaper than cells halved.
+#: Nodes per axis, by dimension, few first: few are enough in cells with little mass, as most cells
+#: of a posterior are. If the integrand is smooth, more nodes are cheaper than more cells.
 LADDER = {1: (17, 25, 37), 2: (9, 13, 17, 21, 25), 3: (8, 11, 15, 19), 4: (6, 10)}
-#: From so many on there is a spectrum.
+#: From this number on the spectrum is long enough to be extrapolated.
 NODES = {1: 17, 2: 17, 3: 15, 4: 10}
-#: Coefficients that are taken together: one or two alone may be small by chance or by symmetry.
+#: Coefficients that are summed: one or two alone may be small by chance or by symmetry.
 _BAND = 4
-#: How far the fall of the spectrum is trusted to go on, by dimension: less is safer, more is
-#: cheaper. A narrow bump of little weight leaves it flat beyond the highest degree there is; in
-#: three dimensions so much caution cannot be afforded.
+#: How far the decay of the spectrum is extrapolated, by dimension: less is safer, more is cheaper.
+#: A narrow bump of little weight makes the spectrum flat beyond the highest degree; in three
+#: dimensions, protection against it would cost too much.
 _POWER = {1: 0.75, 2: 1.0, 3: 1.5, 4: 1.5}
-#: With few nodes there is hardly a spectrum.
+#: The same for rules with so few nodes that there is hardly a spectrum.
 _CAUTIOUS = 0.5
-#: A line of length two is not off by more than twice its peak.
+#: The error on a line of length two is at most twice the peak.
 _ALL = 2.0
-#: So many standard deviations of noise may look like a kink in `TensorRule.ends`: its coefficients
-#: of independent errors add up to five, as a rule.
+#: This many standard deviations of noise may look like a kink in `TensorRule.ends`: for independent
+#: errors the sum of its coefficients is typically five.
 _NOISES = 10.0
 
 
 def _added(rows: Array) -> Array:
-    """Sum over the second of three axes, which is short: reductions along it are slow."""
-    out: Array = rows[:, 0] + rows[:, 1]
+    """Sum over the second of three axes, by a loop: NumPy is slow along short axes."""
+    total: Array = rows[:, 0] + rows[:, 1]
     for i in range(2, rows.shape[1]):
-        out += rows[:, i]
-    return out
+        total += rows[:, i]
+    return total
 
 
 @dataclass(frozen=True)
 class TensorRule:
-    """Gauss-Lobatto rule with n nodes an axis on the cube [-1, 1]^d.
+    """Gauss-Lobatto rule with n nodes per axis on the cube [-1, 1]^d.
 
     Attributes
     ----------
     nodes : array (n^d, d)
-        The nodes, the last axis varying fastest.
+        The nodes; the last axis varies fastest.
     weights : array (n^d,)
-        Their weights; they sum to 2^d.
+        The weights, which sum to 2^d.
     line : array (n,)
         The weights of one axis.
     spectrum : array (8, n)
         Rows that turn the values along a line into the orthonormal Legendre coefficients of the
         polynomial through them: the four before the highest, then the four of highest degree.
     power : float
-        How far the fall of the spectrum is extrapolated.
+        How far the decay of the spectrum is extrapolated.
     """
 
     nodes: Array
@@ -78,88 +78,87 @@ class TensorRule:
         Returns
         -------
         list of d arrays (..., n^(d-1))
-            The moduli of the four highest coefficients, added up, times the root of n. Where a
-            function has a kink, a jump, or a jump of its second derivative, a rule is off by less
-            than a quarter of that, wherever it is (by less than a half if it has three): found for
-            8 to 37 nodes. Nothing is extrapolated.
+            The sum of the moduli of the four highest coefficients, times the root of n. If a
+            function has one kink, jump, or jump of its second derivative anywhere on the line, the
+            error of the rule is less than a quarter of this (less than a half for three of them),
+            as measured for 8 to 37 nodes. Nothing is extrapolated.
         """
         top = self.spectrum[_BAND:]
-        parts = [_added(np.abs(found)) for found in self._along(top, values)]
+        parts = [_added(np.abs(spectrum)) for spectrum in self._along(top, values)]
         return [np.sqrt(len(self.line)) * part.reshape(*values.shape[:-1], -1) for part in parts]
 
     def most(self, values: Array) -> list[Array]:
-        """Greatest of values `(..., n^d)` on the lines of each axis, d arrays `(..., n^(d-1))`."""
+        """Maximum of values `(..., n^d)` on the lines of each axis, d arrays `(..., n^(d-1))`."""
         d, n = self.dim, len(self.line)
         grid = values.reshape(*values.shape[:-1], *(n,) * d)
         return [grid.max(axis=axis - d).reshape(*values.shape[:-1], -1) for axis in range(d)]
 
     def unlike(self, logs: Array, noise: Array) -> list[Array]:
-        """Estimate how far integrals are off because the log integrand is like no polynomial.
+        """Estimate the error of integrals that is caused by kinks of the log integrand.
 
-        The log is nearly always resolved to its last digits long before the integrand is, so that
-        a kink shows in it that is far below what the integrand's own spectrum still holds.
+        The rule nearly always resolves the log to its last digits long before the integrand. The
+        log therefore shows kinks that are far smaller than the end of the integrand's spectrum.
 
         Parameters
         ----------
         logs : array (..., n^d)
             Log integrand at the nodes.
         noise : array (...)
-            Rounding noise of the log integrand, nats: what is below it is no kink.
+            Rounding noise of the log integrand, nats; anything smaller is not taken for a kink.
 
         Returns
         -------
         list of d arrays (..., n^(d-1))
-            A line each, as `integrate` takes them.
+            The error along each line, as `integrate` takes it.
         """
-        found = []
+        errors = []
         for end, most in zip(self.ends(logs), self.most(logs), strict=True):
             share = np.clip(end - _NOISES * noise[..., None], 0.0, _ALL)
-            found.append(share * np.exp(np.minimum(most, MOST)))
-        return found
+            errors.append(share * np.exp(np.minimum(most, MOST)))
+        return errors
 
     def _along(self, rows: Array, values: Array) -> list[Array]:
         """Products of `rows` `(k, n)` with the lines of values, for each axis `(P, k, Q)`."""
         d, n = self.dim, len(self.line)
-        # Axes before and after this one are the lines; the last needs no strided product.
-        found = [rows @ values.reshape(-1, n, n ** (d - 1 - axis)) for axis in range(d - 1)]
-        return [*found, (values.reshape(-1, n) @ rows.T)[..., None]]
+        # The last axis is contiguous and needs no strided product.
+        others = [rows @ values.reshape(-1, n, n ** (d - 1 - axis)) for axis in range(d - 1)]
+        return [*others, (values.reshape(-1, n) @ rows.T)[..., None]]
 
     def integrate(self, values: Array, unlike: list[Array]) -> tuple[Array, Array]:
-        """Integrals over the cube and an error estimate an axis.
+        """Integrals over the cube, with one error estimate per axis.
 
         Parameters
         ----------
         values : array (..., n^d)
             The integrand at the nodes.
         unlike : list of d arrays (..., n^(d-1))
-            By how much the rule may be off along each line because the integrand has kinks there;
-            see the method `unlike`.
+            The error along each line that kinks of the integrand may cause, see `unlike`.
 
         Returns
         -------
         integral : array (...)
         error : array (..., d)
             Estimate: along each line of nodes the quadrature error is about the Legendre
-            coefficient of twice the highest degree there is. It is extrapolated from the four
-            highest coefficients by the ratio by which they fell from the four before them, to the
-            `power`; about n / 4 would go all the way. The fall from the middle would tell of the
-            bulk, not of a pole nearby that makes the end fall more slowly. Moduli are summed over
-            the lines, so that errors of opposite sign do not hide each other. A small kink below a
-            spectrum that still falls is seen by none of this: for that there is `unlike`.
+            coefficient of twice the highest degree of the rule. It is extrapolated from the four
+            highest coefficients by their ratio to the four before them, to the `power`; a power of
+            about n / 4 would reach that degree. The ratio is taken at the end of the spectrum,
+            because a nearby pole can make the end decay more slowly than the middle. Moduli are
+            summed over the lines, so that errors of opposite sign do not cancel. A small kink does
+            not show while the spectrum still decays: `unlike` estimates its effect.
         """
         weights, error = _outer(self.line, self.dim - 1), np.empty((*values.shape[:-1], self.dim))
-        for axis, found in enumerate(self._along(self.spectrum, values)):
-            spectrum = np.abs(found)
+        for axis, coefficients in enumerate(self._along(self.spectrum, values)):
+            spectrum = np.abs(coefficients)
             before, top = _added(spectrum[:, :_BAND]), _added(spectrum[:, _BAND:])
             ratio = top / np.maximum(before, np.maximum(top, 1e-300))
-            # sqrt 2 is the integral's share of an orthonormal coefficient.
+            # sqrt 2 is the contribution of an orthonormal coefficient to the integral.
             off = (np.sqrt(2.0) * top * ratio**self.power).reshape(*values.shape[:-1], -1)
             error[..., axis] = (off + unlike[axis]) @ weights
         return values @ self.weights, error
 
 
 def lobatto(n: int) -> tuple[Array, Array]:
-    """Nodes and weights `(n,)` of the Gauss-Lobatto rule: exact up to the degree 2 n - 3.
+    """Nodes and weights `(n,)` of the Gauss-Lobatto rule, exact up to degree 2 n - 3.
 
     Examples
     --------
@@ -177,15 +176,15 @@ def lobatto(n: int) -> tuple[Array, Array]:
 
 def _outer(line: Array, power: int) -> Array:
     """Weights of the tensor rule with `power` axes."""
-    out = np.ones(1)
+    weights = np.ones(1)
     for _ in range(power):
-        out = (out[:, None] * line).ravel()
-    return out
+        weights = (weights[:, None] * line).ravel()
+    return weights
 
 
 @lru_cache(maxsize=16)
 def tensor_rule(d: int, n: int | None = None) -> TensorRule:
-    """Return the rule of dimension `d`, with `NODES[d]` nodes an axis by default.
+    """Return the rule of dimension `d`, with `NODES[d]` nodes per axis by default.
 
     Examples
     --------

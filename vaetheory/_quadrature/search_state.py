@@ -1,4 +1,4 @@
-"""State of a search for posterior mass, and what a look at (cell, datum) pairs shows."""
+"""State of a search for posterior mass, and bounds of the mass in (cell, datum) pairs."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from vaetheory._quadrature.grid import Boxes
 from vaetheory._quadrature.pairs import Pairs, keep, split
 from vaetheory._quadrature.tables import GaussianTable, Table
 from vaetheory._quadrature.tangent_bounds import Parabolas, Planes
+from vaetheory._quadrature.task import Task
 from vaetheory._quadrature.variation import (
     ROUGH,
     SAFETY,
@@ -31,19 +32,19 @@ from vaetheory._validation import Array
 from vaetheory.models import LatentModel
 from vaetheory.modes import climb, log_laplace
 
-#: A pair is resolved when, within the cell, log p bends away from a tangent by at most this
-#: (whitened Gaussian: the cell is seen under 6 standard deviations) ...
+#: A pair is resolved if, within the cell, log p departs from its tangent by at most this
+#: (a standard Gaussian does so 6 standard deviations away), ...
 MAX_BEND = 18.0
-#: ... the decoder's own curvature moves it by at most this ...
+#: ... the decoder's curvature changes log p by at most this, ...
 MAX_CURVE = 10.0
-#: ... and the log prior bends by at most this, all in nats.
+#: ... and the log prior departs from its tangent by at most this; all in nats.
 MAX_PRIOR = 12.0
-#: A cell's variation is taken to be at least this share of what its parent has foretold, ...
+#: A cell's variation is assumed to be at least this share of what its parent predicts, ...
 _INHERITED = 0.5
-#: ... but no more than this many times its own.
+#: ... but no more than this many times its own estimate.
 _TRUSTED = 8.0
 _LINEAR_SAFETY = 1.25
-#: At least this share of the decoder's curvature is taken to lie along the score.
+#: At least this share of the decoder's curvature is assumed to lie along the score.
 _ALIGNED = 0.1
 _LOST = 1e-14
 _LIMIT = 300_000
@@ -51,20 +52,20 @@ _LIMIT = 300_000
 
 @dataclass(frozen=True)
 class Look:
-    """What a closer look at pairs has shown.
+    """Bounds and smoothness of pairs, from samples of the decoder in their cells.
 
     Attributes
     ----------
     upper : array (P,)
         Log of the bound of the mass, relative to exp(level).
     alive : array of bool (P,)
-        Where that is too much to be dropped.
+        True where that mass is too large to be dropped.
     rough : array (P,)
         At most one where the pair is resolved; it grows fourfold when the width doubles.
     varies : array (C, 2)
         Reach and curve of each cell, see `Variation`.
     axes : array of bool (C, d)
-        Along which axes a cell is to be halved.
+        The axes along which a cell is to be halved.
     parabolas : Parabolas, optional
     """
 
@@ -82,28 +83,26 @@ class Search:
 
     Attributes
     ----------
+    task : Task
     best : array (N,)
-        Greatest log joint seen, nats.
+        Greatest log joint found so far, nats.
     level : array (N,)
         Log of a first guess of the evidence (Laplace at the mode found); decides what to drop.
     mode : array (N, d)
-        Where `best` was seen.
+        The point at which the log joint is `best`.
     information : array (N, d, d)
-        Gauss-Newton curvature there.
+        Gauss-Newton curvature at the mode.
     dropped : array (N,)
         Bound of the mass dropped, relative to exp(level).
     nodes : array of int (N,)
         Evaluations of the integrand.
     gave_up : array of bool (N,)
-        Where the budget was spent.
+        True where the budget was spent.
     threshold : float
-        Pairs are dropped whose mass, relative to exp(level), has a smaller log.
+        Pairs are dropped if the log of their mass, relative to exp(level), is below this.
     """
 
-    model: LatentModel
-    table: Table
-    rtol: float
-    max_nodes: int
+    task: Task
     best: Array = field(init=False)
     level: Array = field(init=False)
     mode: Array = field(init=False)
@@ -121,37 +120,47 @@ class Search:
         self.dropped = np.zeros(n)
         self.nodes = np.zeros(n, dtype=np.intp)
         self.gave_up = np.zeros(n, dtype=bool)
-        self.threshold = float(np.log(self.rtol) - MARGIN)
+        self.threshold = float(np.log(self.task.ignored) - MARGIN)
+
+    @property
+    def model(self) -> LatentModel:
+        """The model of the task."""
+        return self.task.model
+
+    @property
+    def table(self) -> Table:
+        """The likelihood of the N data."""
+        return self.task.table
 
     def climb(self, which: Index, start: Array) -> None:
-        """Climb from points, and note the modes of those data that had seen nothing as high."""
+        """Climb from points, and keep the modes that are higher than the best so far."""
         z, best, information = climb(self.model, self.table.data[which], start)
         better = best > self.best[which]
         which, before = which[better], self.level[which[better]]
         self.mode[which], self.best[which] = z[better], best[better]
         self.information[which] = information[better]
         self.level[which] = best[better] + log_laplace(information[better])
-        # What was dropped is kept relative to the new level.
+        # The dropped mass is now relative to the new level.
         self.dropped[which] *= np.exp(np.clip(before - self.level[which], -700.0, 700.0))
 
     def account(self, dropped: Array, pairs: Pairs, upper: Array, gone: NDArray[np.bool_]) -> None:
-        """Add the bounds of the pairs that are gone to `dropped`."""
+        """Add the bounds of dropped pairs, those marked in `gone`, to `dropped`."""
         lost = np.exp(np.minimum(upper[gone], 700.0))
         dropped += np.bincount(pairs.datum[gone], lost, minlength=len(dropped))
 
     def counts(self, pairs: Pairs, weights: Index | None = None) -> Index:
-        """Number of pairs of each datum, or the sum of their weights."""
+        """Number of pairs for each datum, or the sum of their weights."""
         sums = np.bincount(pairs.datum, weights, minlength=len(self.best))
         return sums.astype(np.intp, copy=False)
 
     def glance(self, pairs: Pairs, calm: Array) -> tuple[Array, NDArray[np.bool_]]:
-        """Bound the mass of pairs by the centres alone: one evaluation a pair.
+        """Bound the mass of pairs from the cell centres alone, with one evaluation per pair.
 
         Parameters
         ----------
         pairs : Pairs
         calm : array (C,)
-            What the cells vary by, as their parents had it.
+            Variation of the decoder in the cells, as predicted by their parents.
 
         Returns
         -------
@@ -181,18 +190,19 @@ class Search:
     def examine(
         self, pairs: Pairs, calm: Array, beyond: Slots | None = None, *, closely: bool = True
     ) -> Look:
-        """Bound the mass of each pair and say how far it is from resolved.
+        """Bound the mass of each pair, and measure how far it is from resolved.
 
         Parameters
         ----------
         pairs : Pairs
         calm : array (C,)
-            What each cell varies by as its parent had it; zero where there is none.
+            Variation of the decoder in each cell as predicted by its parent; zero without parent.
         beyond : Slots, optional
-            Frames of the data: what lies in them does not count.
+            Frames of the data: mass inside them does not count.
         closely : bool
-            Evaluate the pairs at all samples of their cells, to tell how rough they are; otherwise
-            at the centres alone, where a Gaussian likelihood makes of the decoder's planes bounds.
+            Evaluate the pairs at all samples of their cells, to measure how rough they are.
+            Otherwise at the centres alone, which is possible for a Gaussian likelihood only: the
+            decoder's tangent planes then give the bounds.
         """
         boxes, count = pairs.boxes, len(pairs.boxes)
         upper, rough = np.empty(len(pairs)), np.zeros(len(pairs))
@@ -205,23 +215,23 @@ class Search:
         axes = np.empty((count, self.model.latent_dim), dtype=bool)
         step = batch(self.model)
         for i in range(0, count, step):
-            some = boxes.take(np.s_[i : i + step])
-            v = vary(self.model, self.table, some)
-            # A function that grows by orders of magnitude may truly be calm in one half.
+            cells = boxes.take(np.s_[i : i + step])
+            v = vary(self.model, self.table, cells)
+            # A function that grows by orders of magnitude may really vary little in one half.
             inherited = np.minimum(_INHERITED * calm[i : i + step], _TRUSTED * v.reach)
             reach[i : i + step] = np.maximum(v.reach, inherited)
-            axes[i : i + step] = worst_axes(v, some)
+            axes[i : i + step] = worst_axes(v, cells)
             curve[i : i + step] = v.curve
             lo, hi = np.searchsorted(pairs.cell, [i, i + step])
             self._pairs_of(
-                v, some, reach[i : i + step], pairs.cell[lo:hi] - i, pairs.datum[lo:hi],
+                v, cells, reach[i : i + step], pairs.cell[lo:hi] - i, pairs.datum[lo:hi],
                 upper[lo:hi], rough[lo:hi], parabolas and parabolas.take(np.s_[lo:hi]), beyond,
                 closely,
             )  # fmt: skip
         each = len(offsets(self.model.latent_dim)) + 1 if closely else 1
         self.nodes += each * self.counts(pairs)
         upper += log_prior_mass(boxes)[pairs.cell] - self.level[pairs.datum]
-        # A cell at the resolution of float64 cannot be split; its error figure will tell.
+        # A cell at the resolution of float64 cannot be split; its error figure will show it.
         tiny = np.asarray((boxes.half <= 1e-13 * (1 + np.abs(boxes.centre))).any(axis=-1))
         small = 0.5 * (boxes.half**2).sum(axis=-1) / MAX_PRIOR
         rough = np.maximum(rough, small[pairs.cell])
@@ -231,9 +241,9 @@ class Search:
     def parts(
         self, pairs: Pairs, look: Look, which: NDArray[np.bool_], dropped: Array
     ) -> tuple[Pairs, Array]:
-        """Halve the cells of some pairs that were looked at; also returns what the parts vary by.
+        """Halve the cells of some examined pairs; also return the variation in the parts.
 
-        Parts that the cells' planes show to hold too little are added to `dropped`.
+        Parts whose bound by the tangent planes is below the threshold are added to `dropped`.
         """
         kept, used = keep(pairs, which)
         axes = look.axes[used]
@@ -268,12 +278,12 @@ class Search:
         beyond: Slots | None,
         closely: bool,
     ) -> None:
-        """Fill in what is known of the pairs of some cells, and note better points."""
+        """Fill in `upper`, `rough` and `parabolas` for some cells, and climb from better points."""
         table, d = self.table, self.model.latent_dim
         points = boxes.centre[:, None] + boxes.half[:, None] * np.r_[np.zeros((1, d)), offsets(d)]
         prior = standard_log_prob(points)
         bend = SAFETY**2 * table.bend(v.centre, v.delta)
-        # A variation inherited from the parent counts for the bend as well.
+        # A variation inherited from the parent also enlarges the bend.
         bend = bend * np.maximum(1.0, reach / np.maximum(v.reach, 1e-300)) ** 2
         seen, where = np.empty(len(cell)), np.zeros(len(cell), dtype=np.intp)
         k, size = points.shape[1], self.model.data_dim
@@ -285,7 +295,7 @@ class Search:
             value, score = table.centre(who, v.centre[b.cells])
             slope = np.sqrt(np.einsum("cld,cld->cl", score, score))
             bound = table.upper(value, slope, reach[b.cells, None])
-            # Where values are huge, what cancels has lost its digits.
+            # Where values are huge, their differences have lost digits.
             lost = _LOST * (np.abs(value) + slope * reach[b.cells, None])
             best = value + prior[b.cells, :1]
             if closely:
@@ -296,7 +306,7 @@ class Search:
                 curve = np.maximum(curve, _ALIGNED * slope * v.curve[b.cells, None])
                 tangent = value + _LINEAR_SAFETY * np.maximum(linear.max(axis=-1), 0) + curve
                 tangent += (table.convexity * reach**2)[b.cells, None]
-                # A tangent says nothing of what rough samples may have missed.
+                # If the samples are rough, the tangent is no bound: they may have missed a peak.
                 tangent[v.rough[b.cells] > ROUGH[d]] = np.inf
                 bound = np.minimum(bound, tangent)
                 wide = table.bend_of(bend[b.cells, None], slope)
@@ -307,11 +317,11 @@ class Search:
                 best = value + change.max(axis=-1)
             bound = np.minimum(bound + lost, table.peak[who])
             if planes is not None and parabolas is not None:
-                found = planes.look(b.cells, score, who, beyond)
-                found.square[:] -= 2 * lost
-                flat = table.peak[who] + least[b.cells, None] + found.upper()
+                here = planes.look(b.cells, score, who, beyond)
+                here.square[:] -= 2 * lost
+                flat = table.peak[who] + least[b.cells, None] + here.upper()
                 bound = np.minimum(bound, flat + lost)
-                parabolas.put(there, found, b.valid)
+                parabolas.put(there, here, b.valid)
             upper[there] = bound[b.valid]
             seen[there] = (best - lost)[b.valid]
         better = np.flatnonzero(seen > self.best[datum] + 1)

@@ -1,4 +1,4 @@
-"""Where log p may be sharper than nodes some distance apart can see, by what the grid has seen."""
+"""Cells where log p may vary too fast for the node spacing, judged from the grid samples."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from vaetheory._quadrature.grid import Boxes
 from vaetheory._quadrature.tables import Table
 from vaetheory._validation import Array
 
-#: Nats that log p, or the decoder's curvature times the score, may bend by from a node to what is
-#: farthest from all: what is sharper may be hidden there. Safety factors included.
+#: Nats by which log p, or the decoder's curvature times the score, may bend between a node and the
+#: points farthest from all nodes; sharper features may be hidden there. Includes safety factors.
 _MAX_BEND, _MAX_CURVE = 0.6, 2.0
-#: Share of the tolerance that what may be hidden may hold.
+#: Share of the tolerance that hidden mass may take.
 LITTLE = 0.25
 
 
 def sharp(table: Table, cells: Grid, slope: Array, most: Array) -> Flags:
-    """Mark the cells in which log p may bend by more than `most` times what nodes see.
+    """Mark the cells in which log p may bend by more than `most` times what the nodes resolve.
 
     Parameters
     ----------
@@ -30,13 +30,16 @@ def sharp(table: Table, cells: Grid, slope: Array, most: Array) -> Flags:
     most : array (..., C)
     """
     bend = table.bend_of(cells.bend, slope) / _MAX_BEND
-    out: Flags = ~(np.maximum(bend, slope * cells.curve / _MAX_CURVE) <= most)
-    # What is like no polynomial is not resolved by nodes farther apart than it is wide.
-    return out | cells.kinked
+    bent: Flags = ~(np.maximum(bend, slope * cells.curve / _MAX_CURVE) <= most)
+    # A kinked cell is not resolved by nodes that are farther apart than its width.
+    return bent | cells.kinked
 
 
 def sharp_mass(table: Table, cells: Grid, boxes: Boxes, level: Array, most: Array) -> Array:
-    """Bound the mass of those cells for each datum, `(N, C)`, relative to exp(level)."""
+    """Bound the mass of each datum in the cells marked by `sharp`, `(N, C)`; zero elsewhere.
+
+    The mass is relative to exp(level).
+    """
     log_prob, slope = table.dense(cells.params)
     upper = np.minimum(table.upper(log_prob, slope, cells.reach), table.peak[:, None])
     upper += log_prior_mass(boxes) - level[:, None]

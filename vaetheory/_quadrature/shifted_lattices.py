@@ -1,4 +1,4 @@
-"""Trapezoid lattices at irregular shifts: by how much they disagree is how far they are off."""
+"""Trapezoid lattices at irregular shifts, whose disagreement is the error estimate."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vaetheory._validation import Array
 from vaetheory.models import LatentModel
 from vaetheory.rounding import ULP
 
-#: Shifts in steps, by dimension, found by search, ...
+#: Shifts in units of the step, by dimension, from a numerical search.
 SHIFTS = {
     1: np.array([[0.0], [0.768], [0.297], [0.208]]),
     2: np.array([[0.0, 0.0], [0.633, 0.864], [0.341, 0.191]]),
@@ -24,28 +24,29 @@ SHIFTS = {
     4: np.array([[0.0, 0.0, 0.0, 0.0], [0.518, 0.329, 0.888, 0.991], [0.005, 0.087, 0.477, 0.858],
                  [0.446, 0.427, 0.008, 0.307], [0.081, 0.611, 0.026, 0.012]]),
 }  # fmt: skip
-#: ... and how many times their spread the mean of the lattices is taken to be off. Whatever its
-#: phase, a wave that all of them take for a constant spoils it by at most: d = 1, 1.8 times the
-#: spread, up to 30 cycles a step; d = 3, 7.1, up to four along each vector of the dual lattice (1.7
-#: for one); d = 4, 2.4, up to two. From three shifts, d = 2, some such wave can always hide: there
-#: the steps differ as well, see `lattice`. What the unstretched one takes for a constant, up to
-#: nine cycles, then spoils the mean by 9 times the spread, and what a stretched one does by up to
-#: 28, at one phase. Of random waves up to three cycles a step 1 in 6,000 hides (d = 2).
-#: Several waves may hide each other.
+#: The error of the mean of the lattices is estimated as this many times their spread. A wave that
+#: is aliased to a constant on every lattice causes an error, at any phase, of at most: d = 1, 1.8
+#: times the spread, for up to 30 cycles per step; d = 3, 7.1 times, for up to four cycles along
+#: each vector of the dual lattice (1.7 times for one); d = 4, 2.4 times, for up to two. With three
+#: shifts (d = 2) such a wave can always hide; there the steps differ as well, see
+#: `whitened_lattice`. A wave of up to nine cycles that is constant on the unstretched lattice then
+#: causes an error of 9 times the spread, and one that is constant on a stretched lattice of up to
+#: 28 times, at one phase. Of random waves of up to three cycles per step 1 in 6,000 stays hidden
+#: (d = 2). Several waves may hide each other.
 SAFETY = {1: 6.0, 2: 10.0, 3: 9.0, 4: 6.0}
-#: Steps across the grid's box, at most, by dimension: beyond them other rules are cheaper.
+#: Most steps across the grid's box, by dimension: with more steps other rules are cheaper.
 MOST_STEPS = {1: 500}
-#: Beyond this an observable's tail begins: what is left out lies outside the grid's box.
+#: An observable's tail begins here: the part that is left out lies outside the grid's box.
 _EDGE = INNER - 1
-#: Standard deviations from a posterior's top within which rounding matters.
+#: Standard deviations from a posterior's maximum within which rounding matters.
 _MATTERS = 7.0
-#: Numbers of a block, which stays in the cache, and its nodes.
+#: Numbers in a block, which stays in the cache, and its least number of nodes.
 _LIMIT, _NODES = 65_536, 1024
 
 
 @dataclass
 class _Totals:
-    """Sums over the nodes seen so far, by datum and lattice, relative to exp(peak)."""
+    """Sums over the nodes evaluated so far, by datum and lattice, relative to exp(peak)."""
 
     peak: Array
     mode: Array
@@ -57,7 +58,7 @@ class _Totals:
 
     @classmethod
     def empty(cls, n: int, d: int, observables: int) -> _Totals:
-        """Nothing yet."""
+        """Sums over no nodes."""
         m, k = len(SHIFTS[d]), observables
         return cls(
             np.full(n, -np.inf), np.zeros((n, d)), np.zeros(n), np.zeros((n, m)),
@@ -67,7 +68,7 @@ class _Totals:
     def add(
         self, rows: slice, values: Array, z: Array, away: Array, lattice: Array, columns: Array
     ) -> None:
-        """Add log integrands `(L, M)`; overwrites them."""
+        """Add log integrands `(L, M)`, which are overwritten."""
         edge = (np.abs(z) > _EDGE).any(axis=-1)
         top = values.argmax(axis=-1)
         peak = values[np.arange(len(values)), top]
@@ -98,8 +99,9 @@ class Lattices:
     count : int
         Steps across the grid's box.
     z : array (M, d)
+        The nodes.
     lattice : array of int (M,)
-        The lattice that a node is of.
+        The lattice to which each node belongs.
     """
 
     count: int
@@ -117,13 +119,13 @@ class Lattices:
     def integrate(
         self, model: LatentModel, table: Table, observable: Observable | None
     ) -> tuple[Part, Array, Array]:
-        """Integrals of the data of a table `(N,)`, relative to exp(shift), their shifts and modes.
+        """Integrals of N data relative to exp(shift), the shifts `(N,)` and the modes `(N, d)`.
 
         The error is `SAFETY` times the spread of the lattices.
         """
         n, d = len(table.data), self.z.shape[1]
         m, everyone = len(SHIFTS[d]), np.arange(n)[None]
-        # Everything is centred at the prior's middle, so that it keeps its digits.
+        # All values are relative to those at the prior's mean, to keep their digits.
         point = table.restrict(model.decode(np.zeros((1, d))))
         base, score = table.centre(everyone, point)
         totals = _Totals.empty(n, d, columns_of(observable, d))
@@ -149,7 +151,7 @@ class Lattices:
         part.tail[:] = totals.tail / m
         part.moment_error[..., 0] = SAFETY[d] * np.ptp(totals.moment, axis=-1)
         shift = base[0] + totals.peak
-        # Rounding of log p at the point, and of the products from there on.
+        # Rounding of log p at that point, and of the products for the differences from it.
         slope = np.sqrt(np.einsum("ld,ld->l", score[0], score[0]))
         lost = table.rounding(base[0], everyone[0], totals.peak, shift)
         product = 2 * slope * (totals.away + _MATTERS) + np.abs(totals.peak)

@@ -1,4 +1,4 @@
-"""Integrals of a posterior's weight, and of functions times it, as they add up."""
+"""Running sums of integrals: of a posterior's weight, and of functions times the weight."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from vaetheory._validation import Array
 
 #: Functions of the latent whose expectations are wanted, `(..., d) -> (..., K)`.
 Observable = Callable[[Array], Array]
-#: Log integrands are cut this far below the best: exp of less is slow and adds nothing.
+#: Log integrands are clipped this far below the best: exp of less is slow and adds nothing.
 LEAST = -120.0
-#: What observables have where the integrand is this many nats below its top is their tail: what is
-#: left out lies beyond.
+#: The tail of an observable is its part where the integrand is this many nats below its maximum;
+#: the part that is left out lies farther out.
 TAIL = -46.0
 #: Greatest log integrand, relative to the best known, that is exponentiated.
 MOST = 600.0
 
 
 def columns_of(observable: Observable | None, d: int) -> int:
-    """Number of functions that an observable stands for."""
+    """Number K of functions that an observable returns."""
     return 0 if observable is None else observable(np.zeros((1, d))).shape[-1]
 
 
@@ -34,8 +34,8 @@ def add_up(datum: Index, values: Array, n: int) -> Array:
     flat = values.reshape(len(values), int(np.prod(values.shape[1:])))
     if not flat.shape[1]:
         return np.zeros((n, *values.shape[1:]))
-    out = np.stack([np.bincount(datum, column, minlength=n) for column in flat.T], axis=-1)
-    return out.reshape(n, *values.shape[1:]).astype(np.float64, copy=False)
+    sums = np.stack([np.bincount(datum, column, minlength=n) for column in flat.T], axis=-1)
+    return sums.reshape(n, *values.shape[1:]).astype(np.float64, copy=False)
 
 
 @dataclass
@@ -49,10 +49,10 @@ class Part:
         Quadrature estimate.
     rounding : array (P,)
     moment, size : array (P, K)
-        Integrals of the observables times the weight, and of their moduli.
+        Integrals of the observables times the weight, and of their moduli times the weight.
     moment_error : array (P, K, a)
     tail : array (P, K)
-        The part of `size` at the outskirts of the posterior.
+        The part of `size` in the tails of the posterior.
     """
 
     value: Array
@@ -65,7 +65,7 @@ class Part:
 
     @classmethod
     def empty(cls, count: int, observables: int, axes: int) -> Part:
-        """Room for the integrals."""
+        """A part with uninitialised arrays."""
         k = observables
         return cls(
             np.empty(count), np.empty((count, axes)), np.empty(count), np.empty((count, k)),
@@ -73,9 +73,9 @@ class Part:
         )  # fmt: skip
 
     def relative_error(self) -> Array:
-        """Errors of P integrals that stand for themselves, infinite where there is none, `(P,)`.
+        """Relative error of each of the P integrals by itself, `(P,)`; infinite if unknown.
 
-        Where there are observables the worst of them counts, each relative to its modulus.
+        With observables it is the largest of their errors, each relative to its modulus.
         """
         sums = Sums.empty(0 * self.value, np.zeros(len(self.value), np.intp), self.size.shape[1])
         error, total = sums.relative(self, np.arange(len(self.value)))
@@ -84,12 +84,12 @@ class Part:
         return np.where(known & np.isfinite(off), off, np.inf)
 
     def put(self, which: Index, other: Part) -> None:
-        """Take some integrals from another part."""
+        """Overwrite some integrals with those of another part."""
         for f in fields(self):
             getattr(self, f.name)[which] = getattr(other, f.name)
 
     def scale(self, factor: Array) -> None:
-        """Multiply everything by a factor `(P,)`."""
+        """Multiply all arrays by a factor `(P,)`."""
         for values in (self.value, self.rounding):
             values *= factor
         for values in (self.error, self.moment, self.size, self.tail):
@@ -106,10 +106,10 @@ class Sums:
     shift : array (N,)
         Nats.
     total, error, rounding : array (N,)
-        The integral, the quadrature estimate of its error, and an estimate of the rounding.
+        The integral, the quadrature estimate of its error, and an estimate of its rounding error.
     moment, size, moment_error, tail : array (N, K)
         The same for the observables times the weight; `size` is the integral of the moduli, `tail`
-        its part at the outskirts of the posterior.
+        its part in the tails of the posterior.
     nodes : array of int (N,)
     gave_up : array of bool (N,)
     """
@@ -127,7 +127,7 @@ class Sums:
 
     @classmethod
     def empty(cls, shift: Array, nodes: Index, observables: int) -> Sums:
-        """Nothing yet."""
+        """Sums of no integrals."""
         n = len(shift)
         one, some = np.zeros(n), np.zeros((n, observables))
         return cls(
@@ -137,7 +137,7 @@ class Sums:
 
     @classmethod
     def joined(cls, parts: list[Sums]) -> Sums:
-        """The sums of several chunks of data, one after the other."""
+        """The concatenated sums of several chunks of data."""
         names = [f.name for f in fields(cls)]
         return cls(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in names})
 
@@ -148,10 +148,10 @@ class Sums:
     def relative(
         self, part: Part, datum: Index, waiting: tuple[Array, Array] | None = None
     ) -> tuple[Array, Array]:
-        """Errors of a part `(P, a)` in units of the weight, and what the totals would be `(N,)`.
+        """Errors of a part `(P, a)` in units of the weight, and the totals including it `(N,)`.
 
-        Where there are observables the worst of them counts, each relative to its modulus.
-        `waiting` are values `(N,)` and sizes `(N, K)` that are to come on top.
+        With observables the error is the largest of theirs, each relative to its modulus.
+        `waiting` are values `(N,)` and sizes `(N, K)` that will be added later.
         """
         n = len(self.shift)
         value, size = (0.0, 0.0) if waiting is None else waiting
@@ -175,13 +175,13 @@ class Sums:
             self.tail += add_up(who, part.tail[which], n)
 
     def put(self, which: NDArray[np.bool_], other: Sums) -> None:
-        """Take the integrals of some data from other sums."""
+        """Overwrite the integrals of some data with those of other sums."""
         for f in fields(self):
             if f.name not in ("nodes", "gave_up"):
                 getattr(self, f.name)[which] = getattr(other, f.name)[which]
 
     def rescale(self, datum: Index, top: Array, part: Part) -> None:
-        """Raise the shift where the integrand is much larger than known, before sums overflow.
+        """Raise the shift where the integrand is much larger than expected, to avoid overflow.
 
         Parameters
         ----------
@@ -194,7 +194,7 @@ class Sums:
         if highest.max(initial=0.0) < 50:
             return
         rise = np.where(highest > 50, highest, 0.0)
-        # Where exponents were cut the value is wrong, and its error figure must say so.
+        # Where exponents were clipped the value is wrong, and its error must be infinite.
         cut = highest > MOST
         rise = np.minimum(rise, MOST)
         factor = np.exp(-rise)

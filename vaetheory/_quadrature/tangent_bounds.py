@@ -1,4 +1,7 @@
-"""Bounds from a decoder's tangent planes: Gaussian likelihoods see a plane as a parabola."""
+"""Bounds of Gaussian log likelihoods from linear fits to a decoder in grid cells.
+
+On a plane, the log of a Gaussian density is a parabola.
+"""
 
 from __future__ import annotations
 
@@ -14,18 +17,18 @@ from vaetheory._validation import Array
 
 
 class Planes:
-    """Linear fits to a decoder in some cells, and how far it may be from them.
+    """Linear fits to a decoder in some cells, and how far the decoder may be from them.
 
-    With u in [-1, 1]^d the place within a cell, whitened residual and latent together are
+    Let u in [-1, 1]^d be the position within a cell. Whitened residual and latent together are
     a(u) = (r - S^T u, c + h u) up to a vector of length `curve`, and log p(x, z) is -|a|^2 / 2
-    up to a constant: its greatest value over any part of the cell is that of a quadratic.
+    up to a constant: its maximum over any part of the cell is that of a quadratic function.
 
     Parameters
     ----------
     v : Variation
     boxes : Boxes
     reach : array (C,)
-        Variation of the cells, at least `v.reach`; what is inherited counts as curvature.
+        Variation in the cells, at least `v.reach`; the excess counts as curvature.
     """
 
     def __init__(self, v: Variation, boxes: Boxes, reach: Array) -> None:
@@ -33,13 +36,13 @@ class Planes:
         self.start, self.slopes = v.plane[:, 0], v.plane[:, 1:]
         gram = self.slopes @ np.swapaxes(self.slopes, -1, -2)
         gram += boxes.half[:, :, None] ** 2 * np.eye(boxes.half.shape[1])
-        # Far out a decoder may overflow, and rough samples show no plane: no bound there.
+        # No bound where the decoder overflows, or where the samples are too rough for a plane.
         sound = np.isfinite(gram).all(axis=(-2, -1))
         gram[~sound] = np.eye(boxes.half.shape[1])
         self.curve = np.where(
             sound & (v.rough <= ROUGH[boxes.half.shape[1]]), v.curve + reach - v.reach, np.inf
         )
-        # Never singular to rounding; what that adds to a square is taken off again.
+        # The ridge keeps the matrix regular; `ridge` is subtracted from the squares again.
         size = np.einsum("cjj->c", gram)
         self.inverse = np.linalg.inv(gram + 1e-13 * size[:, None, None] * np.eye(gram.shape[-1]))
         self.ridge = 1e-13 * size * boxes.half.shape[1]
@@ -48,7 +51,7 @@ class Planes:
         self.along = np.einsum("cid,cd->ci", self.slopes, self.start)
 
     def look(self, cells: Index, residual: Array, datum: Index, beyond: Slots | None) -> Parabolas:
-        """Bounds of log p(x, z) over cells, or over what of them lies beyond the data's frames.
+        """Bounds of log p(x, z) over cells, or over their parts outside the data's frames.
 
         Parameters
         ----------
@@ -68,7 +71,7 @@ class Planes:
         square += (self.square[cells] + np.einsum("cd,cd->c", centre, centre))[:, None]
         square -= np.einsum("clj,clj->cl", pull, best)
         square -= self.ridge[cells, None]
-        # Where the parabola's top lies outside the cell, or inside a frame, it is not reached.
+        # The parabola's maximum is not reached if it lies outside the cell or inside a frame.
         variance = np.einsum("cjj->jc", inverse)[:, None, :, None]
         along = np.moveaxis(best, -1, 0)
         halves = np.stack([np.maximum(along, -1 - along), np.maximum(-along, along - 1)], axis=1)
@@ -85,37 +88,37 @@ class Planes:
 
 
 def _way_out(frames: Frames, number: Index, place: Array, half: Array, inverse: Array) -> Array:
-    """By how much |a|^2 grows on the way from `place` (C, L, d), its least, out of a frame."""
+    """How much |a|^2 grows from its minimum at `place` (C, L, d) to the border of a frame."""
     d, many = half.shape[1], number.shape[1]
-    # Long arrays of one component each: operations along axes of two or three are slow.
+    # One long array per component, because operations along axes of length two or three are slow.
     used = number.ravel()
     axes = np.take(frames.inverse.reshape(-1, d * d).T, used, axis=1).reshape(d, d, -1)
     away = place.reshape(-1, d).T - np.take(frames.centre.T, used, axis=1)
     metric = (half[:, :, None] * inverse * half[:, None]).reshape(-1, d * d).T
     metric = np.repeat(metric, many, axis=-1).reshape(d, d, -1)
-    out = np.full(number.size, np.inf)
+    growth = np.full(number.size, np.inf)
     for axis in axes:
         left = np.maximum(REACH - np.abs(np.einsum("jp,jp->p", axis, away)), 0)
-        # Variance of the frame's coordinate, the metric being that of the parabola.
+        # Variance of the frame's coordinate in the metric of the parabola.
         spread = np.einsum("jp,jkp,kp->p", axis, metric, axis)
-        np.minimum(out, left**2 / np.maximum(spread, 1e-300), out=out)
-    return out.reshape(number.shape)
+        np.minimum(growth, left**2 / np.maximum(spread, 1e-300), out=growth)
+    return growth.reshape(number.shape)
 
 
 @dataclass(frozen=True)
 class Parabolas:
-    """What planes say of log p(x, z) in (cell, datum) pairs `(...)`: -|a|^2 / 2 up to a constant.
+    """Parabolas -|a|^2 / 2 that bound log p(x, z), up to a constant, in (cell, datum) pairs.
 
     Attributes
     ----------
     square : array (...)
         Least |a|^2 on the whole plane.
     halves : array (d, 2, ...)
-        By how much it is more in the lower and in the upper half of the cell along each axis.
+        How much larger it is in the lower and in the upper half of the cell along each axis.
     outside : array (...)
-        By how much it is more outside the frames.
+        How much larger it is outside the frames.
     curve : array (...)
-        How far a may be from its plane.
+        Greatest distance of a from its plane.
     """
 
     square: Array
@@ -125,22 +128,22 @@ class Parabolas:
 
     @classmethod
     def empty(cls, count: int, d: int) -> Parabolas:
-        """Room for some pairs."""
+        """Uninitialised arrays for some pairs."""
         return cls(np.empty(count), np.empty((d, 2, count)), np.empty(count), np.empty(count))
 
     def put(self, there: Index, other: Parabolas, which: Flags) -> None:
-        """Take those of some pairs."""
+        """Overwrite the parabolas of some pairs with those of another object."""
         self.square[there], self.halves[..., there] = other.square[which], other.halves[..., which]
         self.outside[there], self.curve[there] = other.outside[which], other.curve[which]
 
     def take(self, which: Index | Flags | slice) -> Parabolas:
-        """Those of some pairs."""
+        """The parabolas of some pairs."""
         return Parabolas(
             self.square[which], self.halves[..., which], self.outside[which], self.curve[which]
         )
 
     def whole(self) -> Array:
-        """By how much |a|^2 is more in the cell, along each axis, `(d, ...)`."""
+        """How much larger |a|^2 is in the cell than on the whole plane, by axis, `(d, ...)`."""
         return np.minimum(self.halves[:, 0], self.halves[:, 1])
 
     def upper(self, along: Array | None = None) -> Array:
@@ -149,10 +152,10 @@ class Parabolas:
         Parameters
         ----------
         along : array (d, ...), optional
-            By how much |a|^2 is more in the part along each axis; the whole cell by default.
+            How much larger |a|^2 is in the part, by axis; that of the whole cell by default.
         """
         along = self.whole() if along is None else along
         away = np.maximum(along.max(axis=0), self.outside)
         length = np.sqrt(np.maximum(self.square + away, 0)) - self.curve
-        out: Array = -0.5 * np.maximum(length, 0) ** 2
-        return out
+        bound: Array = -0.5 * np.maximum(length, 0) ** 2
+        return bound

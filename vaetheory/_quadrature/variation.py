@@ -1,7 +1,6 @@
-"""How much a decoder varies in a cell, from samples.
+"""Estimates, from samples, of how much a decoder varies in a cell.
 
-These are estimates with a safety factor, not bounds: an interval bound would need the decoder's
-formula.
+They have safety factors but are no bounds: an interval bound would need the decoder's formula.
 """
 
 from __future__ import annotations
@@ -20,21 +19,21 @@ from vaetheory.rounding import ULP
 
 #: Safety factor of the variation of decoder outputs and log likelihoods between samples.
 SAFETY = 1.5
-#: Safety factor of the deviation from a linear map, of which a fit sees only a part.
+#: Safety factor of the deviation from a linear map, of which the fit's residuals are only a part.
 SAFETY_CURVE = 3.0
-#: From this share of misfit on, by dimension, samples may have missed a ridge between them, ...
-#: (of cells with that misfit and a narrow bump or ridge in them one in twenty, d = 2, or thirty,
-#: d = 3, changes by more than samples show; hardly any by three times that. In three dimensions
-#: cells are so wide that half of all decoders would be suspect with less; with more, 0.4, a
-#: posterior was off by 3e-5)
+#: Share of misfit, by dimension, above which the samples may have missed a ridge between them, ...
+#: (of cells with that misfit that contain a narrow bump or ridge, one in twenty (d = 2) or thirty
+#: (d = 3) changes by more than the samples show; hardly any by three times as much. In three
+#: dimensions cells are so wide that with a smaller share half of all decoders would be suspect;
+#: with a larger one, 0.4, a posterior had an error of 3e-5)
 ROUGH = {1: 0.2, 2: 0.2, 3: 0.35, 4: 0.35}
-#: ... that rises so many times higher than they show.
+#: ... which may rise this many times higher than the samples show.
 UNSEEN = 3.0
 _INSIDE = np.array([[0.501, 0.617, 0.432, 0.691], [-0.612, 0.309, -0.47, 0.538]])
-#: On a line more of them cost little: bumps between neighbours are seen by none.
+#: On a line more samples cost little; bumps between neighbouring samples stay invisible.
 _INSIDE_LINE = np.array([[-0.79, -0.612, -0.395, -0.193, 0.217, 0.388, 0.613, 0.786]]).T
-#: Degree of the polynomial that a cell is compared with, and the share of the distance from a plane
-#: that this leaves of a smooth function. Of a kink, a jump or a narrow bump it leaves more.
+#: Degree of the polynomial that is fitted in a cell. For a smooth function its residual is at most
+#: this share of that of the linear fit; for a kink, a jump or a narrow bump it is larger.
 _DEGREE, _SMOOTH = 4, 0.03
 _NUMBERS = 1_000_000
 
@@ -43,8 +42,8 @@ _NUMBERS = 1_000_000
 def offsets(d: int) -> Array:
     """Sample offsets `(K, d)` in [-1, 1]^d: every corner, and two points inside.
 
-    At the corners a decoder is farthest from a plane, as a rule; those inside are irregular, so
-    that no symmetry is hit by all.
+    A decoder is usually farthest from a plane at the corners. The points inside are irregular, so
+    that no symmetry of a decoder makes all of them useless.
     """
     inside = _INSIDE_LINE if d == 1 else _INSIDE[:, :d]
     return np.concatenate([2.0 * corner_bits(d) - 1.0, inside])
@@ -60,37 +59,37 @@ def _fit(d: int) -> tuple[Array, Array]:
 
 @lru_cache(maxsize=1)
 def _beyond_polynomials() -> Array:
-    """Matrix from values at the centre and the samples of a line to what a polynomial leaves."""
+    """Matrix from values at the centre and the samples of a line to a polynomial's residuals."""
     points = np.concatenate([[0.0], offsets(1)[:, 0]])
     design = np.polynomial.legendre.legvander(points, _DEGREE)
     return np.eye(len(points)) - design @ np.linalg.pinv(design)
 
 
 def kinked(changes: Array, sizes: Array) -> NDArray[np.bool_]:
-    """Mark cells of a line in which a decoder is like no polynomial.
+    """Mark cells of a line (d = 1) in which a decoder is far from a polynomial.
 
     Parameters
     ----------
     changes : array (C, K, D)
-        From the centres to the samples, in the table's coordinates.
+        Changes from the centres to the samples, in the table's coordinates.
     sizes : array (C,)
-        Of what these are differences of: rounding is no kink.
+        Greatest coordinate at each centre: residuals of the size of its rounding do not count.
     """
     delta = np.concatenate([np.zeros((len(changes), 1, changes.shape[-1])), changes], axis=1)
     left = np.abs(_beyond_polynomials() @ delta).max(axis=1)
     misfit = np.abs(misfit_matrix(1) @ delta).max(axis=1)
-    out: NDArray[np.bool_] = (left > _SMOOTH * misfit + 64 * ULP * sizes[:, None]).any(axis=-1)
-    return out
+    far: NDArray[np.bool_] = (left > _SMOOTH * misfit + 64 * ULP * sizes[:, None]).any(axis=-1)
+    return far
 
 
 def misfit_matrix(d: int) -> Array:
-    """Matrix from values at the centre and the samples to what a linear fit leaves of them."""
+    """Matrix that maps values at the centre and the samples to the residuals of a linear fit."""
     return _fit(d)[1]
 
 
 @dataclass(frozen=True)
 class Variation:
-    """What the samples say about C cells.
+    """Variation of a decoder in C cells, estimated from samples.
 
     Attributes
     ----------
@@ -103,7 +102,7 @@ class Variation:
     curve : array (C,)
         Estimate of the greatest deviation from a linear map.
     plane : array (C, d + 1, D)
-        Linear fit to the changes: at the centre, and along each axis from centre to border.
+        Linear fit to the changes: its value at the centre, and its slopes from centre to border.
     rough : array (C,)
         Greatest distance from the linear fit, as a share of the greatest change.
     """
@@ -123,7 +122,7 @@ def _measure(table: Table, params: Array, d: int) -> Variation:
     inverse, residual = _fit(d)
     misfit = np.sqrt(np.einsum("ckd,ckd->ck", r := residual @ delta, r).max(axis=-1))
     change = np.sqrt(np.einsum("ckd,ckd->ck", delta, delta).max(axis=-1))
-    # Samples that do not lie on a plane tell less of what is between them.
+    # Samples that do not lie on a plane say less about the decoder between them.
     rough = misfit / np.maximum(change, 1e-300)
     reach = SAFETY * change + SAFETY_CURVE * misfit
     reach = np.where(rough > ROUGH[d], UNSEEN * reach, reach)
@@ -131,7 +130,7 @@ def _measure(table: Table, params: Array, d: int) -> Variation:
 
 
 def vary(model: LatentModel, table: Table, boxes: Boxes) -> Variation:
-    """Sample the decoder in each cell; memory is that of the deltas `(C, K, D)`."""
+    """Sample the decoder in each cell; the memory used is that of arrays `(C, K, D)`."""
     d = model.latent_dim
     points = np.concatenate([np.zeros((1, d)), offsets(d)])
     z = boxes.centre[:, None] + boxes.half[:, None] * points
@@ -139,42 +138,42 @@ def vary(model: LatentModel, table: Table, boxes: Boxes) -> Variation:
 
 
 def vary_mesh(model: LatentModel, table: Table, mesh: Mesh) -> Variation:
-    """Sample the decoder in the cells of a mesh, at every corner once."""
+    """Sample the decoder in the cells of a mesh; common corners are evaluated once."""
     d, boxes = model.latent_dim, mesh.boxes()
     points, which = mesh.corners()
     many = which.shape[1]
     inside = np.concatenate([np.zeros((1, d)), offsets(d)[many:]])
     inside = boxes.centre[:, None] + boxes.half[:, None] * inside
     params = np.empty((len(mesh), len(offsets(d)) + 1, model.data_dim))
-    found = table.restrict(model.decode(inside))
-    params[:, 0], params[:, many + 1 :] = found[:, 0], found[:, 1:]
+    outputs = table.restrict(model.decode(inside))
+    params[:, 0], params[:, many + 1 :] = outputs[:, 0], outputs[:, 1:]
     params[:, 1 : many + 1] = table.restrict(model.decode(points))[which]
     return _measure(table, params, d)
 
 
 def calmer(varies: Array, axes: NDArray[np.bool_]) -> Array:
-    """Return what a part of a cell varies by around its own centre: half, and the curvature.
+    """Return the variation of a part of a cell around its own centre: half, plus the curvature.
 
-    Where the cell is not halved along every axis, a part may vary by as much as the whole.
+    If the cell is not halved along every axis, a part may vary by as much as the whole.
 
     Parameters
     ----------
     varies : array (C, 2)
         Reach and curve of the cells.
     axes : array of bool (C, d)
-        Along which axes they are halved.
+        The axes along which they are halved.
     """
     reach, curve = varies.T
-    out: Array = np.where(axes.all(axis=-1), 0.5, 1.0) * (reach - curve) + curve
-    return out
+    part: Array = np.where(axes.all(axis=-1), 0.5, 1.0) * (reach - curve) + curve
+    return part
 
 
 def worst_axes(v: Variation, boxes: Boxes) -> NDArray[np.bool_]:
-    """Axes along which a cell varies at least half as much as along its worst."""
+    """Axes along which a cell varies at least half as much as along its worst axis."""
     slopes = v.plane[:, 1:]
     change = np.sqrt(np.einsum("cid,cid->ci", slopes, slopes) + boxes.half**2)
-    # Slopes smaller than what a plane leaves may be due to it, whatever their axis: a cell that
-    # is narrow already would be halved along its narrow side for ever. Long axes are halved.
+    # Slopes smaller than the residuals of the fit are unreliable: a narrow cell might be halved
+    # along its narrow side again and again. There the long axes are halved instead.
     unsure = v.curve > change.max(axis=-1)
     change = np.where(unsure[:, None], boxes.half, change)
     chosen: NDArray[np.bool_] = change >= 0.5 * change.max(axis=-1, keepdims=True)
@@ -182,6 +181,6 @@ def worst_axes(v: Variation, boxes: Boxes) -> NDArray[np.bool_]:
 
 
 def batch(model: LatentModel) -> int:
-    """Cells whose samples fit in a block of memory."""
+    """Number of cells whose samples fit in a block of memory."""
     per_cell = (len(offsets(model.latent_dim)) + 1) * (model.data_dim + model.latent_dim)
     return max(1, _NUMBERS // (3 * per_cell))

@@ -1,10 +1,10 @@
-"""Whitened lattices: trapezoid rules for each mode of each posterior, in its own axes.
+"""Trapezoid rules on lattices in whitened coordinates, one rule for each mode of a posterior.
 
-The nodes are w = sinh(a t) / a in the principal axes of the posterior, each t a point of a
-hexagonal (d = 2) or body-centred cubic (d = 3) lattice: as dense as a Gaussian asks for in the
-middle, sparse in the tails, which are seen out to twelve standard deviations. The trapezoid rule
-converges exponentially in 1 / step under such a map. There are a few such lattices at irregular
-shifts, see `shifted`: by how much they disagree is how far they are off. Nothing is extrapolated.
+The nodes are w = sinh(a t) / a in the principal axes of the posterior, where t is a point of a
+hexagonal (d = 2) or body-centred cubic (d = 3) lattice. They are dense enough for a Gaussian in
+the middle and sparse in the tails, up to twelve standard deviations. Under such a map the trapezoid
+rule converges exponentially in 1 / step. There are a few lattices at irregular shifts, see
+`shifted_lattices`; their disagreement is the error estimate. Nothing is extrapolated.
 """
 
 from __future__ import annotations
@@ -22,19 +22,20 @@ from vaetheory._quadrature.tables import Table
 from vaetheory._validation import Array
 from vaetheory.models import LatentModel
 
-#: Strength a of the map; the spacing has doubled at 1.7 / a standard deviations.
+#: Strength a of the map; at 1.7 / a standard deviations the node distance has doubled.
 _MAP = 0.15
-#: Stretch of the lattices along each axis: without it some wave of many cycles a step, of one
-#: phase, would spoil all alike.
+#: Stretch of each lattice along each axis. Without it there would be a wave of many cycles per step
+#: that causes the same error, at one phase, in all lattices.
 _STRETCH = np.array([
     [1.0, 1.0, 1.0, 1.0], [1.04, 0.92, 1.0, 1.0], [0.92, 1.04, 1.04, 0.97],
     [1.0, 1.0, 0.97, 1.04], [0.985, 0.985, 1.02, 1.02],
 ])  # fmt: skip
 #: Standard deviations that the lattices span to either side.
 _SPAN = 12.0
-#: The sum over the nodes outside the core is off by up to this many times itself: seen was 17.
+#: The error of the sum over the nodes outside the core is at most this many times the sum; at most
+#: 17 times was measured.
 SPARSE = 100.0
-#: Numbers of a block: what a decoder's outputs at some nodes take stays in the cache.
+#: Numbers in a block, so that a decoder's outputs at some nodes stay in the cache.
 _LIMIT = 150_000
 
 
@@ -45,13 +46,13 @@ class LatticeRule:
     Attributes
     ----------
     nodes : array (M, d)
-        The core first, then every second node, along each row of `basis`, of what surrounds it.
+        The core first, then every second node outside it, along each row of `basis`.
     log_weights : array (M,)
-        Of a lattice by itself.
+        Log weights of each lattice by itself.
     lattice : array (M, L)
-        Ones where a node is of a lattice.
+        One where a node belongs to a lattice, else zero.
     core : int
-        Number of the core's nodes.
+        Number of nodes in the core.
     """
 
     nodes: Array
@@ -62,7 +63,8 @@ class LatticeRule:
     def integrate(self, values: Array) -> tuple[Array, Array]:
         """Integrals and estimates of their errors from weighted values `(..., M)`.
 
-        The error is `SAFETY` times the spread of the lattices, and what is outside the core.
+        The error is `SAFETY` times the spread of the lattices, plus `SPARSE` times the sum of
+        moduli outside the core.
         """
         sums = values @ self.lattice
         outside = np.abs(values[..., self.core :]).sum(axis=-1) / sums.shape[-1]
@@ -72,24 +74,24 @@ class LatticeRule:
 
 @lru_cache(maxsize=8)
 def basis(d: int) -> Array:
-    """Rows that span the lattices, of unit volume: A_d*, hexagonal or body-centred cubic.
+    """Basis vectors (rows) of the lattice A_d* of unit volume: hexagonal, body-centred cubic.
 
-    A lattice takes the waves of its dual for constants. Of all lattices with as many nodes those of
-    d = 2 and 3 keep the longest of these waves shortest: 15 % and 41 % more nodes is what it takes
-    along the axes.
+    The waves of the dual lattice are constant on a lattice. For d = 2 and 3 the longest of these
+    waves is as short as it can be for the number of nodes: a lattice along the axes would need
+    15 % and 41 % more nodes.
     """
     gram = 2 * np.eye(d) - np.eye(d, k=1) - np.eye(d, k=-1)
     rows = np.linalg.cholesky(np.linalg.inv(gram))
-    out: Array = rows / np.linalg.det(rows) ** (1 / d)
-    return out
+    unit: Array = rows / np.linalg.det(rows) ** (1 / d)
+    return unit
 
 
 @lru_cache(maxsize=16)
 def lattice_rule(d: int, step: float, core: float) -> LatticeRule:
-    """Return the rule whose lattices have a step in the middle, all nodes up to a radius of `core`.
+    """Return the rule with the given step in the middle and all nodes up to the radius `core`.
 
-    Each has a node in a volume of step^d, or nearly: they are stretched. Further out only every
-    second one along each of its rows is evaluated: a Gaussian is 1e-14 beyond 8.
+    Each lattice has one node in a volume of about step^d (it is stretched). Outside the core only
+    every second node along each row of the basis is used: a Gaussian is below 1e-14 beyond 8.
 
     Examples
     --------
@@ -102,7 +104,7 @@ def lattice_rule(d: int, step: float, core: float) -> LatticeRule:
     True
     """
     most, rows = np.arcsinh(_MAP * _SPAN) / _MAP / _STRETCH.min() / step, basis(d)
-    # No lattice's node is at the mode: no symmetry of a posterior is hit.
+    # No node lies at the mode, so that no symmetry of a posterior is hit.
     shifts = SHIFTS[d] - SHIFTS[d].mean(axis=0)
     widest = np.ceil(most * np.abs(np.linalg.inv(rows)).sum(axis=0) + 1)
     numbers = [np.arange(-w, w + 1) for w in widest]
@@ -142,33 +144,33 @@ def lattice_sum(
     rows = max(1, _LIMIT // model.data_dim)
     for i in range(0, count, max(1, len(value))):
         now = np.s_[i : min(i + len(value), count)]
-        some = frames.take(now)
-        here = value[: len(some)]
-        who = some.owner[:, None]
-        start = table.restrict(model.decode(some.centre))
+        batch = frames.take(now)
+        block = value[: len(batch)]
+        who = batch.owner[:, None]
+        start = table.restrict(model.decode(batch.centre))
         base, score = table.centre(who, start)
-        offset = base[:, 0] + standard_log_prob(some.centre) - shift[now]
-        piece = max(1, rows // len(some))
+        offset = base[:, 0] + standard_log_prob(batch.centre) - shift[now]
+        piece = max(1, rows // len(batch))
         for j in range(0, m, piece):
-            step = some.steps(rule.nodes[j : j + piece])
-            params = table.restrict(model.decode(some.centre[:, None] + step))
+            step = batch.steps(rule.nodes[j : j + piece])
+            params = table.restrict(model.decode(batch.centre[:, None] + step))
             delta = table.coordinates(params - start[:, None])
             exponent = table.change(score, who, start, delta)[:, 0]
-            # The prior is centred like the likelihood, for the same reason.
-            exponent -= np.einsum("fmd,fmd->fm", step, some.centre[:, None] + 0.5 * step)
-            here[:, j : j + piece] = exponent
+            # The prior is also taken relative to the centre, to keep its digits.
+            exponent -= np.einsum("fmd,fmd->fm", step, batch.centre[:, None] + 0.5 * step)
+            block[:, j : j + piece] = exponent
         volume = log_volume[now, None] + rule.log_weights
-        here += offset[:, None] + volume
-        np.clip(here, LEAST, MOST, out=here)
-        np.exp(here, out=here)
-        total, part.error[now, 0] = rule.integrate(here)
+        block += offset[:, None] + volume
+        np.clip(block, LEAST, MOST, out=block)
+        np.exp(block, out=block)
+        total, part.error[now, 0] = rule.integrate(block)
         part.value[now] = total
-        part.rounding[now] = table.rounding(base[:, 0], some.owner, offset, shift[now]) * total
+        part.rounding[now] = table.rounding(base[:, 0], batch.owner, offset, shift[now]) * total
         if observable is not None:
-            values = observable(some.points(rule.nodes))
-            far = here < np.exp(TAIL + volume)
+            values = observable(batch.points(rule.nodes))
+            far = block < np.exp(TAIL + volume)
             for k in range(wanted):
-                product = here * values[..., k]
+                product = block * values[..., k]
                 part.moment[now, k], part.moment_error[now, k, 0] = rule.integrate(product)
                 part.size[now, k] = rule.integrate(np.abs(product))[0]
                 part.tail[now, k] = rule.integrate(np.where(far, np.abs(product), 0.0))[0]

@@ -1,4 +1,4 @@
-"""What autograd may be tracing: its plain value, for checks and for units."""
+"""Plain values of inputs that autograd may be tracing, for checks and for units."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from vaetheory._validation import Array
 
 
 def value_of(x: Any) -> Any:
-    """The plain value of what autograd may be tracing, at any depth."""
+    """The plain value of an input that autograd may be tracing, at any depth."""
     while isbox(x):
         x = getval(x)
     return x
 
 
 def traced(x: Any, checked: Array) -> Any:
-    """`x` itself where autograd traces it, and otherwise the array it was checked to be."""
+    """`x` itself if autograd traces it, otherwise the checked array."""
     return x if isbox(x) else checked

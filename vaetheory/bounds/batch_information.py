@@ -1,4 +1,4 @@
-"""The Batch Information Lower Bound."""
+"""BILBO, the Batch Information Lower Bound."""
 
 from __future__ import annotations
 
@@ -11,30 +11,31 @@ from autograd.extend import defjvp, defvjp, primitive
 from numpy.typing import ArrayLike
 from scipy.linalg import qr, solve_triangular, svdvals
 
+from vaetheory._by_position import also_by_position
 from vaetheory._validation import Array, as_array, data_set, option, scales, squarable
 from vaetheory._value_equality import ByValue
 from vaetheory.bounds._tracing import traced, value_of
 
 FORMS = ("diagonal", "centred", "full")
 
-# Beyond this one is lost beside the square.
+# For larger ratios the 1 in log(1 + ratio^2) is lost in rounding.
 _HUGE = 1e100
 
 
 @dataclass(frozen=True, eq=False)
 class BatchBound(ByValue):
-    """The Batch Information Lower Bound of a batch, and the prior that it floats to.
+    """The Batch Information Lower Bound of a batch, and the optimal floating prior.
 
     Under `autograd` the fields are traced like any other result.
 
     Attributes
     ----------
     value : float
-        Mean log likelihood less `information`, nats a datum.
+        Mean log likelihood minus `information`, in nats per datum.
     information : float
-        The information term, nats a datum.
+        The information term, in nats per datum.
     information_per_dim : array (d,) or None
-        Its summands; None for the full form, which has none.
+        The terms of its sum over dimensions; None for the full form, which is no such sum.
     prior_loc : array (d,)
         Mean of the optimal floating prior; zero for the diagonal form.
     prior_cov : array (d, d)
@@ -53,14 +54,14 @@ class BatchBound(ByValue):
 
     @property
     def optimism(self) -> float:
-        """Estimate, of first order in 1 / B, of the expected excess over an infinite batch; nats.
+        """Estimate of the expected excess over an infinite batch, to first order in 1 / B; nats.
 
-        Its moments are those of the batch.
+        It is computed from the moments of the batch.
 
         Raises
         ------
         ValueError
-            For a batch of one, which says nothing about the spread.
+            For a batch of one, which contains no information about the spread.
         """
         if self.size < 2:
             raise ValueError(
@@ -70,21 +71,23 @@ class BatchBound(ByValue):
 
     @property
     def corrected(self) -> float:
-        """`value` less `optimism`: biased by O(1 / B^2) only; nats a datum. Raises as `optimism`.
+        """`value` minus `optimism`, in nats per datum; the bias is only O(1 / B^2).
 
-        It is no lower bound: where the bias was over-estimated it lies above the infinite batch's.
+        Raises the same errors as `optimism`. It is not a lower bound: if the bias is
+        over-estimated, it lies above the value for an infinite batch.
         """
         return self.value - self.optimism
 
 
+@also_by_position("form")
 def bilbo(
-    log_likelihood: ArrayLike, loc: ArrayLike, scale: ArrayLike, form: str = "diagonal"
+    log_likelihood: ArrayLike, loc: ArrayLike, scale: ArrayLike, *, form: str = "diagonal"
 ) -> BatchBound:
     """Batch Information Lower Bound of an encoder N(m(x), diag(s^2)) with constant s.
 
-    It is the ELBO of the batch under a prior that floats: the Gaussian of the named form that
-    suits the batch best. So the encoder is not paid for keeping close to N(0, I), and s = 1 is as
-    good as any other s, the decoder being free.
+    It is the ELBO of the batch under a floating prior: the Gaussian of the named form that
+    maximises the ELBO of the batch. The encoder therefore gains nothing by staying close to
+    N(0, I), and if the decoder is free, s = 1 is as good as any other s.
 
     Parameters
     ----------
@@ -93,9 +96,9 @@ def bilbo(
     loc : array (B, d)
         Posterior means m(x).
     scale : array (d,) or number
-        Posterior standard deviations s, the same for all data; a number serves all dimensions.
+        Posterior standard deviations s, the same for all data; a number is used for all dimensions.
     form : str
-        The floating prior and with it the information term:
+        The form of the floating prior, which determines the information term:
 
         - "diagonal": N(0, diag(v)); 1/2 sum_j log(1 + E_B[m_j^2] / s_j^2).
         - "centred": N(mu, diag(v)); 1/2 sum_j log(1 + Var_B[m_j] / s_j^2).
@@ -106,19 +109,19 @@ def bilbo(
     Returns
     -------
     BatchBound
-        In nats a datum. The information of a batch of one is zero if the form is centred.
+        In nats per datum. The information of a batch of one is zero unless the form is "diagonal".
 
     Raises
     ------
     ValueError
-        If shapes do not fit, the batch is empty, an entry is not finite, a scale is not positive,
-        or a log likelihood, a mean or a scale is beyond 1e150 (a scale: or below 1e-150).
+        If shapes do not fit, the batch is empty, an entry is not finite, a scale is not positive
+        or below 1e-150, or a log likelihood, a mean or a scale is beyond 1e150.
 
     Notes
     -----
-    Source: claims 6a, 6d and 6f. The result is exact up to rounding: the digits of a small
-    information are kept, and a large one does not overflow. Differentiable in all three arrays,
-    by `autograd` in reverse and forward mode; of the full form `value` twice, `corrected` once.
+    Source: claims 6a, 6d and 6f. The result is exact up to rounding: a small information keeps its
+    digits, and a large one does not overflow. `autograd` can differentiate it with respect to all
+    three arrays, in reverse and forward mode; for the full form `value` twice, `corrected` once.
 
     Examples
     --------
@@ -136,7 +139,7 @@ def bilbo(
     if form == "diagonal":
         prior_loc, away = np.zeros(d), means
     else:
-        # Less its first row, a constant batch has no spread whatever the rounding of its mean.
+        # Subtracting the first row gives a constant batch zero spread, however its mean is rounded.
         first = value_of(means)[0]
         shifted = means - first
         prior_loc, away = first + anp.mean(shifted, axis=0), shifted - anp.mean(shifted, axis=0)
@@ -162,7 +165,7 @@ def _checked(log_likelihood: Any, loc: Any, scale: Any) -> tuple[Any, Any, Any]:
     terms = as_array("log_likelihood", value_of(log_likelihood), ndim=1)
     if len(terms) != len(means):
         raise ValueError(
-            "log_likelihood and loc: expected one of each a datum, got shapes "
+            "log_likelihood and loc: expected one of each per datum, got shapes "
             f"{terms.shape} and {means.shape}"
         )
     deviations = scales("scale", value_of(scale))
@@ -171,7 +174,7 @@ def _checked(log_likelihood: Any, loc: Any, scale: Any) -> tuple[Any, Any, Any]:
             f"scale: expected a number or shape ({means.shape[1]},) for loc of shape "
             f"{means.shape}, got {deviations.shape}"
         )
-    # Within these sizes every ratio of a mean and a scale, every square and every sum fits.
+    # Within these limits no ratio of a mean and a scale, no square and no sum overflows.
     squarable("loc", means)
     squarable("log_likelihood", terms)
     return (
@@ -192,7 +195,7 @@ def _half_log1p_mean_square(ratio: Any) -> Any:
 
 
 def _diagonal_optimism(white: Any, *, centred: bool) -> Any:
-    """Sum_j Var(w_j^2) / (4 B), and the bias of a centred moment; w has prior variance one."""
+    """Sum_j Var(w_j^2) / (4 B), plus the bias of centred moments; w has prior variance one."""
     square = anp.mean(white**2, axis=0)
     total = anp.sum(anp.mean((white**2 - square) ** 2, axis=0)) / 4
     return (total + (anp.sum(square) / 2 if centred else 0.0)) / len(white)
@@ -207,7 +210,7 @@ class _Factor:
     half_log_det : float
         1/2 log det M.
     root : array (B, d)
-        Of Y M^-1 Y^T / B = root root^T.
+        A matrix with Y M^-1 Y^T / B = root root^T.
     slope : array (B, d)
         Y M^-1 / B, the gradient of `half_log_det` in Y.
     inverse : array (d, d)
@@ -221,11 +224,11 @@ class _Factor:
 
     @classmethod
     def of(cls, ratio: Array) -> _Factor:
-        """Factorise; all digits are kept up to those of the ratios themselves.
+        """Factorise; the result is as precise as the ratios themselves.
 
-        Centring leaves B - 1 rows of contrasts, exactly: as B rows their rounding would count as
-        spread where a scale is tiny. With its rows in order of size and its columns pivoted the
-        QR decomposition loses digits of each row only relative to that row.
+        Centring leaves exactly B - 1 rows of contrasts. With B rows, their rounding errors would
+        count as spread if a scale is tiny. With rows sorted by size and columns pivoted, the QR
+        decomposition is precise for each row relative to that row.
         """
         size, d = ratio.shape
         root = np.sqrt(size)
@@ -238,12 +241,12 @@ class _Factor:
         q[order] = q.copy()
         inverse_root = np.empty((d, d))
         inverse_root[pivots] = solve_triangular(r, np.eye(d))
-        # Back from contrasts to data.
+        # Transform from contrasts back to data.
         top = q[: size - 1]
         total = top.sum(axis=0)
         spread = np.concatenate([total[None] / root, top - share * total])
         if np.abs(rows).max(initial=0.0) <= 1:
-            # Where all of Y is small log det keeps its relative digits by singular values.
+            # If all of Y is small, singular values give log det with a small relative error.
             half = float(0.5 * np.log1p(svdvals(rows) ** 2).sum()) if rows.size else 0.0
         else:
             half = float(np.log(np.abs(np.diagonal(r))).sum())
@@ -286,10 +289,10 @@ def _full_optimism(ratio: Any) -> Any:
 
 def _full_optimism_gradient(ratio: Any) -> Any:
     # dH = (I - H) dY slope^T + its transpose.
-    found = _Factor.of(ratio)
-    slope, leverage = found.slope, (found.root**2).sum(axis=1)
-    turned = (slope - found.project(slope)) / len(ratio) + leverage[:, None] * slope
-    return turned - found.project(turned)
+    factor = _Factor.of(ratio)
+    slope, leverage = factor.slope, (factor.root**2).sum(axis=1)
+    turned = (slope - factor.project(slope)) / len(ratio) + leverage[:, None] * slope
+    return turned - factor.project(turned)
 
 
 for _function, _gradient in (

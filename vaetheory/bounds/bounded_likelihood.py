@@ -1,4 +1,4 @@
-"""BAGGINS, the bounded Gaussian likelihood, and the profile likelihood that has no bound."""
+"""BAGGINS, the bounded Gaussian likelihood, and the unbounded profile likelihood."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from vaetheory._validation import Array, as_array, boolean, data_set, same_shape
 from vaetheory._value_equality import ByValue
 from vaetheory.bounds._tracing import traced, value_of
 
-# Differences of entries up to here do not overflow.
+# Differences of entries up to this size do not overflow.
 _LARGEST = 1e300
-# Beyond this many nats the rounding of the exponent would show.
+# Above this many nats the rounding of the exponent would be visible.
 _MOST = 1e6
 _LOG2 = float(np.log(2))
 
 
 @dataclass(frozen=True, eq=False)
 class ProfileLikelihood(ByValue):
-    """Gaussian log likelihood of a batch at the variances that the batch itself sets.
+    """Gaussian log likelihood of a batch, with variances computed from the batch itself.
 
     Under `autograd` the fields are traced like any other result.
 
     Attributes
     ----------
     value : float
-        -1/2 sum_i log(2 pi e sigma_i^2), nats a datum.
+        -1/2 sum_i log(2 pi e sigma_i^2), in nats per datum.
     log_scale : array (D,)
-        log sigma_i; where pooled all of them are the same.
+        log sigma_i; all are equal if the variances are pooled.
     size : int
         Number of data in the batch, B.
     """
@@ -49,7 +49,7 @@ class ProfileLikelihood(ByValue):
         Raises
         ------
         ValueError
-            If one lies below the normal range of float64; `log_scale` has it.
+            If one is below the normal range of float64; `log_scale` is still valid then.
         """
         least = value_of(self._scale).min()
         if least < np.finfo(np.float64).tiny:
@@ -67,8 +67,8 @@ class BoundedLikelihood(ProfileLikelihood):
     Attributes
     ----------
     information : array (D,)
-        Aggregate information, 1/2 log(v_i / sigma_i^2), nats a dimension: at most the presumed
-        one, negative where the batch mean would fit better. Where pooled all are the same.
+        Aggregate information, 1/2 log(v_i / sigma_i^2), in nats per dimension: at most the presumed
+        information, and negative if the batch mean would fit better. All are equal if pooled.
     """
 
     information: Array
@@ -84,44 +84,44 @@ def baggins(
 ) -> BoundedLikelihood:
     """Bounded Gaussian log likelihood of a batch, invariant to the scale of the data.
 
-    With the residual r_i = E_B[(x_i - xhat_i)^2], the spread v_i = Var_B[x_i] and the presumed
-    information h of a datum, sigma_i^2 = r_i + v_i exp(-2h): a datum is presumed known only up to
-    noise of variance v_i exp(-2h), so that no fit, however close, is worth more than h nats a
-    dimension. There is no variance to learn and none to set.
+    Let r_i = E_B[(x_i - xhat_i)^2] be the residual, v_i = Var_B[x_i] the spread and h the presumed
+    information of a datum. Then sigma_i^2 = r_i + v_i exp(-2h): a datum is presumed to be known
+    only up to noise of variance v_i exp(-2h), so that no fit, however close, gains more than h nats
+    per dimension. No variance is learned or set by hand.
 
     Parameters
     ----------
     x : array (B, D)
         The batch, of at least two data.
     xhat : array (B, D)
-        Its reconstructions: the decoder's means.
+        Reconstructions of the batch: the decoder's means.
     information : number or array (D,)
-        h, nats a dimension, from 0 to 1e6; a number serves all dimensions.
+        h, in nats per dimension, from 0 to 1e6; a number is used for all dimensions.
     pooled : bool
-        Whether all dimensions share one variance, that of the means of r_i and v_i over i. Then
-        `information` is a number.
+        Whether all dimensions share one variance, computed from the means of r_i and v_i over i.
+        `information` must then be a number.
     weights : array (B,), optional
-        Weights of the data in all moments, normalised; equal ones by default. So a datum can
-        stand once for each node of a quadrature over its posterior.
+        Weights of the data in all moments, which are normalised; equal by default. With them a
+        datum can appear once for each node of a quadrature over its posterior.
 
     Returns
     -------
     BoundedLikelihood
-        `value` in nats a datum.
+        `value` in nats per datum.
 
     Raises
     ------
     ValueError
         If shapes do not fit, an entry is not finite or beyond 1e300 in size, the information or
-        a weight is negative, or the data have no spread: a batch of one, a constant column
-        (pooled: all of them constant).
+        a weight is negative, or the data have no spread: a batch of one, or a constant column
+        (if pooled: only constant columns).
 
     Notes
     -----
-    Source: claims 10a to 10f. Exact up to rounding whatever the offset and the scale of the
-    data: moments are centred, and nothing is squared that could overflow or underflow. Moments
-    are divided by B. Differentiable in all three arrays by `autograd`, in reverse and forward
-    mode and more than once; the gradient in xhat is (x - xhat) / (B sigma^2).
+    Source: claims 10a to 10f. The result is exact up to rounding for any offset and scale of the
+    data: moments are centred, and no square overflows or underflows. Moments are divided by B.
+    `autograd` can differentiate the result with respect to all three arrays, in reverse and forward
+    mode and more than once; the gradient with respect to xhat is (x - xhat) / (B sigma^2).
 
     Examples
     --------
@@ -138,13 +138,13 @@ def baggins(
     presumed = _information(information, data.shape[1], pooled)
     away, spread_power = _spread(data, shares, pooled)
     spread, residual = _moment(away, shares, pooled), data - fits
-    # The unit of sigma: the larger of the residuals' and of the presumed noise's, a power of two.
+    # The unit of sigma is a power of two: the larger of the residuals' and the presumed noise's.
     noise_power = np.floor(spread_power - value_of(presumed) / _LOG2)
     power = np.maximum(_power(residual, pooled), noise_power)
     noise = spread * anp.exp(2 * ((spread_power - power) * _LOG2 - presumed))
     variance = _moment(_times_power(residual, -power), shares, pooled) + noise
-    found = 0.5 * (anp.log(spread) - anp.log(variance)) + (spread_power - power) * _LOG2
-    return BoundedLikelihood(*_term(variance, power, data.shape), _all(found, data.shape[1]))
+    aggregate = 0.5 * (anp.log(spread) - anp.log(variance)) + (spread_power - power) * _LOG2
+    return BoundedLikelihood(*_term(variance, power, data.shape), _all(aggregate, data.shape[1]))
 
 
 def profile_likelihood(
@@ -154,14 +154,14 @@ def profile_likelihood(
     pooled: bool = False,
     weights: ArrayLike | None = None,
 ) -> ProfileLikelihood:
-    """Gaussian log likelihood of a batch at its best variances, sigma_i^2 = r_i: no bound above.
+    """Gaussian log likelihood of a batch at its best variances, sigma_i^2 = r_i; it is unbounded.
 
-    What BAGGINS tends to as its presumed information grows.
+    It is the limit of `baggins` as the presumed information grows.
 
     Parameters
     ----------
     x, xhat : array (B, D)
-        As for `baggins`; a batch of one will do.
+        As for `baggins`; a batch of one is allowed.
     pooled : bool
         Whether all dimensions share one variance.
     weights : array (B,), optional
@@ -170,12 +170,12 @@ def profile_likelihood(
     Returns
     -------
     ProfileLikelihood
-        `value` in nats a datum.
+        `value` in nats per datum.
 
     Raises
     ------
     ValueError
-        As `baggins`, and where a dimension is fitted exactly: the likelihood is then infinite.
+        As `baggins`, and if a dimension is fitted exactly, because the likelihood is then infinite.
 
     Notes
     -----
@@ -195,7 +195,7 @@ def profile_likelihood(
     if perfect.any():
         where = "" if pooled else f" of column {int(perfect.argmax())}"
         raise ValueError(
-            f"xhat: expected residuals, got a perfect fit{where}, at which the profile likelihood "
+            f"xhat: expected residuals, got a perfect fit{where}, where the profile likelihood "
             "is infinite; baggins is bounded"
         )
     variance = _moment(_times_power(residual, -power), shares, pooled)
@@ -203,7 +203,7 @@ def profile_likelihood(
 
 
 def _batch(x: Any, xhat: Any, weights: Any) -> tuple[Any, Any, Array]:
-    """Data and reconstructions, as arrays or tracers of them, and weights; those of 0 left out."""
+    """Data, reconstructions (arrays or tracers) and weights; data of weight 0 are left out."""
     data, fits = data_set("x", value_of(x)), data_set("xhat", value_of(xhat))
     same_shape("xhat", fits, "x", data)
     for name, array in (("x", data), ("xhat", fits)):
@@ -219,10 +219,10 @@ def _batch(x: Any, xhat: Any, weights: Any) -> tuple[Any, Any, Array]:
 
 
 def _information(information: Any, dim: int, pooled: bool) -> Any:
-    """The presumed information, `(D,)`, or `(1,)` where pooled, checked."""
+    """The checked presumed information, `(D,)`, or `(1,)` if pooled."""
     presumed = as_array("information", value_of(information))
     if presumed.shape not in ((), *([] if pooled else [(dim,)])):
-        expected = "a number, the dimensions being pooled" if pooled else f"a number or ({dim},)"
+        expected = "a number for pooled dimensions" if pooled else f"a number or ({dim},)"
         raise ValueError(f"information: expected {expected}; got shape {presumed.shape}")
     if presumed.min() < 0 or presumed.max() > _MOST:
         raise ValueError(
@@ -239,13 +239,13 @@ def _moment(array: Any, weights: Array, pooled: bool) -> Any:
 
 
 def _power(array: Any, pooled: bool) -> Array:
-    """The least power of two above each column in size, `(D,)`, or above all; -inf for zeros."""
+    """Least n with 2^n above the moduli of each column, `(D,)`, or of all; -inf for zeros."""
     top = np.abs(value_of(array)).max(axis=None if pooled else 0, keepdims=pooled).ravel()
     return np.where(top > 0, np.frexp(top)[1].astype(float), -np.inf)
 
 
 def _times_power(x: Any, power: Array) -> Any:
-    """The product x 2^power, in two steps: its factors fit in float64 where the product does."""
+    """The product x 2^power in two steps, so that no factor overflows if the product does not."""
     half = np.floor(power / 2)
     for part in (half, power - half):
         x = x * np.exp2(np.clip(part, -1074, 1023))
@@ -253,8 +253,8 @@ def _times_power(x: Any, power: Array) -> Any:
 
 
 def _spread(data: Any, weights: Array, pooled: bool) -> tuple[Any, Array]:
-    """Deviations from the mean in units of a power of two, and that power; checked."""
-    # Less its first row a constant column has no spread whatever the rounding of its mean.
+    """Deviations from the mean in units of a power of two, and that power; zeros are rejected."""
+    # Subtracting the first row gives a constant column zero spread, however its mean is rounded.
     shifted = data - value_of(data)[0]
     power = _power(shifted, pooled)
     if np.isneginf(power).any():
@@ -270,9 +270,9 @@ def _spread(data: Any, weights: Array, pooled: bool) -> tuple[Any, Array]:
     return scaled - anp.dot(weights, scaled), power
 
 
-def _all(found: Any, dim: int) -> Any:
-    """One number for each dimension, also where they are pooled."""
-    return found * np.ones(dim)
+def _all(numbers: Any, dim: int) -> Any:
+    """One number for each dimension, also if they are pooled."""
+    return numbers * np.ones(dim)
 
 
 def _term(variance: Any, power: Array, shape: tuple[int, int]) -> tuple[Any, Any, int, Any]:

@@ -1,4 +1,4 @@
-"""The ELBO of any Gaussian posterior, exact and to second order."""
+"""The exact ELBO of any Gaussian posterior, and its second-order approximation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vaetheory.rounding import gamma
 def flatten(
     model: LatentModel, X: ArrayLike, posterior: Posterior, name: str = "posterior"
 ) -> tuple[Array, Array, Array]:
-    """Check a batch and its posteriors against each other and return them with one leading axis."""
+    """Check that a batch and its posteriors fit; return both with one leading axis."""
     require_model(model)
     data = model.check_data(X)
     if not isinstance(posterior, Posterior):
@@ -36,7 +36,7 @@ def flatten(
 
 
 def _rounding(model: LatentModel, X: Array, loc: Array, cov: Array) -> Array:
-    """Rounding in the integrand: the decoder's own digits times the score, and the final sums."""
+    """Rounding error of the integrand: of the decoder's outputs, times the score, and of sums."""
     nodes, weights = hermite_rule(2, model.latent_dim)
     z = loc[:, None] + nodes @ np.swapaxes(np.linalg.cholesky(cov), -1, -2)
     params = model.decode(z)
@@ -51,8 +51,8 @@ def elbo(
 ) -> Integral:
     """Evidence lower bound E_q[log p(x, z) - log q(z|x)] of each datum, in nats.
 
-    The divergence from the prior is taken in closed form and the expected log likelihood by
-    quadrature, so nothing is sampled.
+    The divergence from the prior is in closed form, and the expected log likelihood is computed by
+    quadrature; nothing is sampled.
 
     Parameters
     ----------
@@ -60,17 +60,18 @@ def elbo(
     X : array (..., D)
         The data.
     posterior : Posterior
-        One Gaussian a datum, with the leading axes of `X`.
+        One Gaussian per datum, with the leading axes of `X`.
     rtol : float
-        Tolerance of the quadrature, relative to the mean size of the log likelihood.
+        Tolerance of the quadrature, relative to the mean modulus of the log likelihood.
 
     Returns
     -------
     Integral
-        `value` `(...)` in nats; `error` is an estimate: quadrature plus rounding. It holds for
-        decoders with kinks and jumps too, up to three dimensions, where "reached" is rare. It knows
-        nothing of a bump that lies between all nodes, three tenths of a deviation of the posterior
-        or less wide: see `vaetheory._quadrature.gaussian.gaussian_expectation`.
+        `value` `(...)` in nats; `error` is an estimate: quadrature plus rounding. Up to three
+        dimensions it is also valid for decoders with kinks and jumps, for which "reached" is rare.
+        It does not include a bump between all nodes that is at most three tenths of a standard
+        deviation of the posterior wide; see the notes of
+        `vaetheory._quadrature.gaussian.gaussian_expectation`.
 
     Raises
     ------
@@ -86,7 +87,7 @@ def elbo(
     --------
     >>> from vaetheory import LatentModel, Posterior, decoders, elbo, likelihoods
     >>> model = LatentModel(decoders.Affine([[1.0]]), likelihoods.Gaussian(scale=1.0), 1)
-    >>> round(float(elbo(model, [[0.0]], Posterior([[0.0]], [0.5])).value[0]), 6)
+    >>> round(float(elbo(model, [[0.0]], Posterior([[0.0]], cov=[[0.5]])).value[0]), 6)
     -1.265512
     """
     fraction("rtol", rtol, low=1e-15, high=0.1)
@@ -97,8 +98,8 @@ def elbo(
     )
     d = model.latent_dim
     divergence = _gaussians.kl_divergence(loc, cov, np.zeros(d), np.eye(d))
-    # The terms of the divergence are each about its size plus a few nats a dimension; a nearly
-    # singular S loses digits in its determinant, as a rule the root of what it could.
+    # Each term of the divergence is about as large as the divergence plus a few nats per dimension.
+    # A nearly singular S loses digits in its determinant, usually the root of the worst case.
     scaled = np.einsum("nii,nii->n", cov, np.linalg.inv(cov))
     condition = np.abs(_gaussians.log_det(cov)) + np.abs(divergence) + 2 * d + 20 * np.sqrt(scaled)
     error = expected.error + _rounding(model, data, loc, cov) + gamma(10 * d) * condition
@@ -111,19 +112,19 @@ def elbo(
 def second_order_elbo(model: LatentModel, X: ArrayLike, posterior: Posterior) -> Array:
     """The ELBO with U replaced by its Taylor polynomial of degree 2 at the posterior's mean.
 
-    Parameters and errors as for `elbo`; returns an array `(...)` in nats.
+    Parameters and errors are those of `elbo`; returns an array `(...)` in nats.
 
     Notes
     -----
-    Source: claim 3e, -U(m) - 1/2 tr(A(m) S) + 1/2 log det(2 pi e S). Its greatest value over S
-    is the Laplace evidence; see `docs/corrections.md` for what is held fixed when it is
-    differentiated in m.
+    Source: claim 3e, -U(m) - 1/2 tr(A(m) S) + 1/2 log det(2 pi e S). Its maximum over S is the
+    Laplace evidence; `docs/corrections.md` says which terms are held fixed in its derivative with
+    respect to m.
 
     Examples
     --------
     >>> from vaetheory import LatentModel, Posterior, decoders, likelihoods
     >>> model = LatentModel(decoders.Affine([[1.0]]), likelihoods.Gaussian(scale=1.0), 1)
-    >>> round(float(second_order_elbo(model, [[0.0]], Posterior([[0.0]], [0.5]))[0]), 6)
+    >>> round(float(second_order_elbo(model, [[0.0]], Posterior([[0.0]], cov=[[0.5]]))[0]), 6)
     -1.265512
     """
     data, loc, cov = flatten(model, X, posterior)

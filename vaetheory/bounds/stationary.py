@@ -1,4 +1,4 @@
-"""Gaussian posteriors at which the exact ELBO is stationary."""
+"""Gaussian posteriors at which the exact ELBO is stationary, and the iteration that finds them."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from vaetheory._validation import Array, fraction, option
 from vaetheory.bounds.gaussian_elbo import elbo, flatten
 from vaetheory.encoders import Posterior
 from vaetheory.models import LatentModel, require_model
-from vaetheory.modes import posterior_mode
+from vaetheory.modes import highest_modes
 from vaetheory.rounding import EPS
 
 _ITERATIONS = 200
 _MEMORY = 6
-# Steps without the deficit halving after which a row is left as it is.
+# A row ends after this many steps in which its deficit does not halve.
 _PATIENCE = 25
-# Fall of the ELBO, relative to its size, that is put down to a coarse rule.
+# A fall of the ELBO by this share of its size may be an error of a coarse rule.
 _ROUGH = 1e-6
-# Nodes at a time: their outputs stay in the cache.
+# Nodes evaluated at a time, so that their outputs stay in the cache.
 _CHUNK = 2**12
-# Gauss-Hermite orders by dimension, in more dimensions of at most so many nodes, and the lattices.
+# Gauss-Hermite orders by dimension; most nodes of a rule in more dimensions; number of lattices.
 _ORDERS = {1: (12,), 2: (8, 14), 3: (5, 8)}
 _MOST_HERMITE = 2**16
 _LATTICES = {1: 5, 2: 4, 3: 2}
 
 
-#: A step in the mean and one in the precision gain more together than by themselves: seen was 1.9
-#: times as much, of counts with steep rates.
+#: A step in the mean and one in the precision gain more together than the sum of their gains: up to
+#: 1.9 times as much was measured, for counts with steep rates.
 _COUPLED = 4.0
 
 
@@ -45,17 +45,19 @@ class StationaryPosterior(Posterior):
     ----------
     loc, cov : arrays (..., d), (..., d, d)
         As in `Posterior`, so it can be used wherever one is expected.
-    value : array (...)
-        The ELBO there, in nats.
+    value, elbo : array (...)
+        The ELBO there, in nats, by two names.
     error : array (...)
-        Estimate of the error of `value` plus four times `deficit`, by which the ELBO of a
-        stationary point is missed at most.
+        Estimate of the error of `value` plus four times `deficit`, which limits the distance to the
+        ELBO of a stationary point.
     deficit : array (...)
-        Estimate, in nats, of what the ELBO (where the covariance is shared, its mean over the
-        data) still gains on the way to the stationary point, with what the quadrature does not
-        know of it. It is of second order: far from a stationary point it is a guess.
+        Estimate, in nats, of the gain of the ELBO (of its mean over the data, if the covariance is
+        shared) between this point and the stationary point, including the uncertainty of the
+        quadrature. It is of second order: far from a stationary point it is a guess.
     status : array of str (...)
         `"reached"` where the deficit fell below the tolerance.
+    reached : array of bool (...)
+        Where it did.
     iterations : int
     """
 
@@ -64,6 +66,16 @@ class StationaryPosterior(Posterior):
     deficit: Array
     status: NDArray[np.str_]
     iterations: int
+
+    @property
+    def elbo(self) -> Array:
+        """The ELBO there, in nats, `(...)`."""
+        return self.value
+
+    @property
+    def reached(self) -> NDArray[np.bool_]:
+        """Where the deficit fell below the tolerance, `(...)`."""
+        return np.asarray(self.status == REACHED)
 
 
 def stationary_posterior(
@@ -76,16 +88,16 @@ def stationary_posterior(
 ) -> StationaryPosterior:
     """The Gaussian posterior of each datum at which the exact ELBO is stationary.
 
-    With `structure="shared"` all data of a set have one covariance, and it is the mean of their
-    ELBOs that is stationary.
+    With `structure="shared"` all data of a set have one covariance, and the mean of their ELBOs is
+    stationary.
 
-    Fixed-point (natural-gradient) steps on the stationarity conditions of claim 3b, mixed by
-    Anderson's scheme, with the expectations by rules of increasing strength. They are taken from
-    values of U alone, by Stein's identities, and so are right where the decoder has kinks or jumps
-    as well; such posteriors are "not reached" as a rule, since quadrature converges slowly there,
-    and their errors and deficits say by how much (up to three dimensions, as for `elbo`). By
-    default they start from the highest mode found with the inverse Hessian there; where the
-    ELBO has several stationary points the one reached from the start is returned.
+    The method is a fixed-point (natural-gradient) iteration on the stationarity conditions of claim
+    3b with Anderson mixing, and quadrature rules of increasing strength. Stein's identities give
+    the expectations from values of U alone, so that they are also right if the decoder has kinks or
+    jumps. Such posteriors usually end as "not reached", because quadrature converges slowly for
+    them; their errors and deficits say how precise they are (up to three dimensions, as for
+    `elbo`). By default the iteration starts from the highest mode found, with the inverse Hessian
+    there. If the ELBO has several stationary points, the one reached from the start is returned.
 
     Parameters
     ----------
@@ -95,9 +107,9 @@ def stationary_posterior(
     structure : {"full", "diagonal", "shared"}
         Whether the covariance of each datum is free, diagonal, or the same for all N of a set.
     start : Posterior, optional
-        Where to start.
+        Starting point of the iteration.
     rtol : float
-        Tolerance on the ELBO still to gain, relative to 1 + the size of the ELBO.
+        Tolerance of the deficit, relative to 1 + the modulus of the ELBO.
 
     Returns
     -------
@@ -110,13 +122,13 @@ def stationary_posterior(
 
     Notes
     -----
-    Source: claims 3b to 3d, 5d. grad_m ELBO = -E[grad U], grad_S ELBO = 1/2 (S^-1 - E[A]); of
+    Source: claims 3b to 3d, 5d. grad_m ELBO = -E[grad U], grad_S ELBO = 1/2 (S^-1 - E[A]); for
     the mean over the data, grad_S = 1/2 (S^-1 - mean E[A]). A shared covariance is stationary for
-    the mean only: the ELBO of one datum alone moves with the root of the deficit.
+    the mean only: the ELBO of a single datum changes with the root of the deficit.
 
     With z = m + R w and S = R R^T the expectations are E[grad U] = R^-T E[w U] and
-    E[A] = R^-T E[(w w^T - I) U] R^-1 (claim 4b). At a kink of U the mean of the Hessian's values is
-    not E[A]: they do not know of the kink.
+    E[A] = R^-T E[(w w^T - I) U] R^-1 (claim 4b). If U has a kink, the mean of the values of the
+    Hessian is not E[A], because these values do not show the kink.
 
     Examples
     --------
@@ -125,6 +137,8 @@ def stationary_posterior(
     >>> q = stationary_posterior(model, [[2.0]])
     >>> q.loc.round(12).tolist(), q.cov.round(12).tolist()
     ([[1.0]], [[[0.5]]])
+    >>> q.elbo.round(12).tolist(), q.reached.tolist()
+    ([-2.265512123485], [True])
     """
     option("structure", structure, ("full", "diagonal", "shared"))
     rtol = fraction("rtol", rtol, low=1e-15, high=0.1)
@@ -133,7 +147,7 @@ def stationary_posterior(
     shape, d = data.shape[:-1], model.latent_dim
     if start is None:
         flat = data.reshape(-1, model.data_dim)
-        loc = posterior_mode(model, flat)
+        loc = highest_modes(model, flat)
         _, hessian, safe = model.potential_derivatives(flat, loc)
         precision = _definite(hessian, safe)
     else:
@@ -141,11 +155,11 @@ def stationary_posterior(
         precision = np.linalg.inv(cov)
     if structure == "diagonal":
         precision = _diagonal(precision)
-    # Sets of data that share a covariance: of one datum each, where it is its own.
+    # Each set of data shares a covariance; without sharing, a set is a single datum.
     size = shape[-1] if structure == "shared" and shape else 1
     sets = flat.reshape(-1, size, model.data_dim)
     precision = precision.reshape(-1, size, d, d).mean(axis=1)
-    # The ascent works in place: the start stays as it was given.
+    # The ascent works in place; the copy protects the given start.
     means = loc.reshape(-1, size, d).copy()
     ascent = _Ascent(model, sets, means, precision, structure == "diagonal")
     iterations, rows = 0, np.arange(len(sets))
@@ -155,11 +169,11 @@ def stationary_posterior(
             iterations += steps
     root = _root(ascent.precision)
     loc, cov = ascent.loc.reshape(-1, d), np.repeat(root @ np.swapaxes(root, -1, -2), size, axis=0)
-    # What is to gain, and what the last rule did not know of it: square roots add.
+    # The deficit, and the uncertainty of the last rule about it: their square roots add.
     ascent_deficit = (np.sqrt(ascent.deficit) + np.sqrt(ascent.unknown)) ** 2
-    bound = elbo(model, flat, Posterior(loc, cov), rtol=max(rtol, 1e-12))
+    bound = elbo(model, flat, Posterior(loc, cov=cov), rtol=max(rtol, 1e-12))
     reached = ascent_deficit <= rtol * (1 + np.abs(bound.value.reshape(-1, size)).mean(axis=-1))
-    # What the last rule still moved no finer rule has confirmed.
+    # Rows that the last rule still moved are not confirmed by a finer rule.
     reached[rows] = False
     status = np.where(np.repeat(reached, size) & bound.reached, REACHED, NOT_REACHED)
     deficit = np.repeat(ascent_deficit, size)
@@ -175,9 +189,9 @@ def stationary_posterior(
 
 
 def _rules(dim: int) -> list[Rule]:
-    """Rules of increasing strength: a row in which the next one finds nothing to do is done.
+    """Rules of increasing strength; a row is done when the next rule does not move it.
 
-    Gauss-Hermite rules alone can agree with each other and be wrong, so lattices come last.
+    Gauss-Hermite rules can agree with each other and be wrong, so lattices come last.
     """
     orders = _ORDERS.get(dim, (3, 4, *(n for n in (6, 8) if n**dim <= _MOST_HERMITE)))
     number = _LATTICES[dim] if dim <= LATTICE_DIM else 0
@@ -197,14 +211,14 @@ def _definite(hessian: Array, gauss_newton: Array) -> Array:
 
 @dataclass(frozen=True)
 class _Moments:
-    """The ELBO of each datum of each set and its derivatives, in deviations of the posterior.
+    """The ELBO of each datum in each set and its derivatives, in whitened coordinates.
 
     Attributes
     ----------
     height : array (n, N)
         The ELBO.
     slope : array (n, N, d)
-        E[w U], which is R^T E[grad U] where z = m + R w.
+        E[w U], which is R^T E[grad U] for z = m + R w.
     bend : array (n, N, d, d)
         E[(w w^T - I) U], which is R^T E[A] R.
     slope_error, bend_error : as above
@@ -219,7 +233,7 @@ class _Moments:
 
 
 def _points(X: Array, loc: Array, root: Array, rule: Rule) -> Iterator[tuple[slice, Array, Array]]:
-    """Rows of the flattened means `(n N, d)`, their data and the nodes of their posteriors."""
+    """Yield slices of the flattened means `(n N, d)`, with data and nodes of their posteriors."""
     x_all, m_all = X.reshape(-1, X.shape[-1]), loc.reshape(-1, loc.shape[-1])
     roots = np.repeat(root, loc.shape[1], axis=0)
     size = max(1, _CHUNK // len(rule.nodes))
@@ -230,7 +244,10 @@ def _points(X: Array, loc: Array, root: Array, rule: Rule) -> Iterator[tuple[sli
 
 
 def _moments(model: LatentModel, X: Array, loc: Array, root: Array, rule: Rule) -> _Moments:
-    """By Stein's identities, from values of U alone: they hold at kinks and jumps as well."""
+    """The ELBO and its derivatives from values of U alone, by Stein's identities.
+
+    These also hold if U has kinks and jumps.
+    """
     parts, d = len(rule.parts), loc.shape[-1]
     height = np.empty(loc.shape[0] * loc.shape[1])
     slope, bend = np.empty((len(height), d, parts)), np.empty((len(height), d, d, parts))
@@ -238,7 +255,7 @@ def _moments(model: LatentModel, X: Array, loc: Array, root: Array, rule: Rule) 
         potential = -model.log_joint(x, z)
         mean = (potential @ rule.weights) / parts
         height[rows] = -mean
-        # Centred, so that the constant part of U costs no digits.
+        # U is centred, so that its constant part costs no digits.
         weighted = (potential - mean[:, None]) * rule.weights
         for k, part in enumerate(rule.parts):
             w, u = rule.nodes[part], weighted[:, part]
@@ -258,24 +275,24 @@ def _moments(model: LatentModel, X: Array, loc: Array, root: Array, rule: Rule) 
 
 def _gauss_newton(model: LatentModel, X: Array, loc: Array, root: Array, rule: Rule) -> Array:
     """R^T E[G] R with the Gauss-Newton part G of the Hessian, `(n, N, d, d)`: always definite."""
-    out = np.empty((loc.shape[0] * loc.shape[1], *2 * loc.shape[-1:]))
+    sums = np.empty((loc.shape[0] * loc.shape[1], *2 * loc.shape[-1:]))
     for rows, x, z in _points(X, loc, root, rule):
-        out[rows] = np.einsum("nmij,m->nij", model.gauss_newton(x, z)[1], rule.weights)
+        sums[rows] = np.einsum("nmij,m->nij", model.gauss_newton(x, z)[1], rule.weights)
     across = root[:, None]
-    mean = out.reshape(*loc.shape, -1) / len(rule.parts)
+    mean = sums.reshape(*loc.shape, -1) / len(rule.parts)
     product: Array = np.swapaxes(across, -1, -2) @ mean @ across
     return product
 
 
 def _root(precision: Array) -> Array:
-    """A root R of the covariance, S = R R^T, from the precision: S itself would lose its digits."""
+    """A root R of the covariance, S = R R^T, from the precision: S itself would lose digits."""
     return np.swapaxes(np.linalg.inv(np.linalg.cholesky(precision)), -1, -2)
 
 
 class _Ascent:
-    """The iteration for all rows at once: means, precision, and the mean ELBO still to gain.
+    """The iteration for all rows at once: means, precision, and the deficit of the mean ELBO.
 
-    A row is a set of data with one precision `(d, d)` and a mean each, `(N, d)`.
+    A row is a set of N data with one precision `(d, d)` and one mean per datum, `(N, d)`.
     """
 
     def __init__(
@@ -284,38 +301,38 @@ class _Ascent:
         self.model, self.X, self.diagonal = model, X, diagonal
         self.loc, self.precision = loc, precision
         self.deficit, self.unknown = np.full((2, len(X)), np.inf)
-        # The mixing weighs residuals in units of the first posterior's width.
+        # Anderson mixing measures residuals in units of the first posterior's width.
         self._unit = np.linalg.cholesky(precision)
         self._inverse_unit = np.linalg.inv(self._unit)
 
-    def _look(self, rows: np.ndarray, rule: Rule) -> tuple[Array, Array, Array, Array, Array]:
-        """Mean ELBO of rows, their next means and precision, what is to gain and what is unknown.
+    def _plain_step(self, rows: np.ndarray, rule: Rule) -> tuple[Array, Array, Array, Array, Array]:
+        """Mean ELBO of rows, their next means and precision, the gain and its uncertainty.
 
-        What is to gain is that of Newton's step in the mean and of the natural gradient's in the
-        precision; unknown is what the errors of slope and bend would be worth.
+        The gain is that of Newton's step in the mean plus that of the natural-gradient step in the
+        precision; the uncertainty is the gain that the errors of slope and bend would make.
         """
         loc, root = self.loc[rows], _root(self.precision[rows])
-        found = _moments(self.model, self.X[rows], loc, root, rule)
-        of_mean, error = found.bend.mean(axis=1), found.bend_error.mean(axis=1)
+        moments = _moments(self.model, self.X[rows], loc, root, rule)
+        of_mean, error = moments.bend.mean(axis=1), moments.bend_error.mean(axis=1)
         if self.diagonal:
             of_mean, error = _diagonal(of_mean), _diagonal(error)
         mismatch = of_mean - np.eye(loc.shape[-1])
-        sound = found.bend
+        sound = moments.bend
         if min(np.linalg.eigvalsh(a).min() for a in (sound, of_mean)) <= 0:
             safe = _gauss_newton(self.model, self.X[rows], loc, root, rule)
             mean_safe = safe.mean(axis=1)
             sound = _definite(sound, safe)
             of_mean = _definite(of_mean, _diagonal(mean_safe) if self.diagonal else mean_safe)
-        shift = -np.linalg.solve(sound, found.slope[..., None])[..., 0]
-        gain = -0.5 * (found.slope * shift).sum(axis=-1).mean(axis=-1)
+        shift = -np.linalg.solve(sound, moments.slope[..., None])[..., 0]
+        gain = -0.5 * (moments.slope * shift).sum(axis=-1).mean(axis=-1)
         gain += 0.25 * (mismatch**2).sum(axis=(-2, -1))
         least = np.linalg.eigvalsh(sound)[..., 0]
-        unknown = 0.5 * ((found.slope_error**2).sum(axis=-1) / least).mean(axis=-1)
+        unknown = 0.5 * ((moments.slope_error**2).sum(axis=-1) / least).mean(axis=-1)
         unknown += 0.25 * (error**2).sum(axis=(-2, -1))
         back = np.linalg.inv(root)
         target = np.swapaxes(back, -1, -2) @ of_mean @ back
         return (
-            found.height.mean(axis=-1),
+            moments.height.mean(axis=-1),
             loc + np.einsum("nij,nkj->nki", root, shift),
             (target + np.swapaxes(target, -1, -2)) / 2,
             gain,
@@ -323,13 +340,13 @@ class _Ascent:
         )
 
     def run(self, rows: np.ndarray, rule: Rule, rtol: float) -> tuple[int, np.ndarray]:
-        """Iterate `rows` with one rule; return the steps and the rows that need a finer one."""
+        """Iterate `rows` with one rule; return the number of steps and the rows still moving."""
         count, members, dim = self.loc.shape
         size = members * dim + dim * dim
         targets, residuals = np.zeros((2, _MEMORY, count, size))
         filled = np.zeros((_MEMORY, count), dtype=bool)
         height = np.full(count, -np.inf)
-        # Means and precision as they were, and as a plain step makes them.
+        # Means and precision before a step, and after a plain step.
         old, plain = ((self.loc.copy(), self.precision.copy()) for _ in range(2))
         share = np.ones(count)
         halvings, stale = np.zeros((2, count), dtype=int)
@@ -340,16 +357,16 @@ class _Ascent:
         step = 0
         while len(active) and step < _ITERATIONS:
             step += 1
-            new, goal, target, deficit, unknown = self._look(active, rule)
-            # Either sign of progress will do: the ELBO of a coarse rule and its stationarity
-            # conditions disagree by the error of the rule. A fall by more than was to be gained
-            # is none.
+            new, goal, target, deficit, unknown = self._plain_step(active, rule)
+            # A higher ELBO or a smaller deficit counts as progress: with a coarse rule, the ELBO
+            # and its stationarity conditions disagree by the error of the rule. A fall by more than
+            # the last deficit is no progress.
             fall = height[active] - new
             worse = (fall > 1e-13 * (1 + np.abs(new))) & (
                 (deficit > self.deficit[active])
                 | (fall > self.deficit[active] + _ROUGH * (1 + np.abs(new)))
             )
-            # Rows that fell go back, forget how they got there, and take a shorter plain step.
+            # Rows that fell return to the last point, clear their history, and take a shorter step.
             back = active[worse]
             share[back] /= 2
             filled[:, back] = False
@@ -361,16 +378,16 @@ class _Ascent:
             self.unknown[keep] = unknown[~worse]
             for kept, now in zip(old, (self.loc, self.precision), strict=True):
                 kept[keep] = now[keep]
-            # The first step of all is taken even from a point that is good enough: where the
-            # rule is exact it ends at the stationary point itself.
+            # The first step is taken even if the deficit is small enough: if the rule is exact, it
+            # leads to the stationary point itself.
             enough = rtol * (1 + np.abs(new))
             better = (deficit < 0.5 * least[active]) | (-fall > 0.01 * deficit)
             stale[active] = np.where(better, 0, stale[active] + 1)
             least[active] = np.minimum(least[active], deficit)
-            # A nearly singular precision is inverted only to its condition number.
+            # The inverse of a nearly singular precision is only as precise as its condition allows.
             condition = np.linalg.cond(self.precision[active])
             floor = np.maximum(enough, (20 * dim * EPS * condition) ** 2)
-            # Below the tolerance a row goes on while that pays: rounding sets the end.
+            # Below the tolerance a row continues while it improves, until rounding stops it.
             done = (deficit <= 1e-3 * enough) | ((deficit <= floor) & (stale[active] >= 3))
             done |= stale[active] >= _PATIENCE
             if step == 1:
@@ -390,10 +407,10 @@ class _Ascent:
             filled[slot, keep] = True
             mixed = _mix(targets[:, keep], residuals[:, keep], filled[:, keep], slot)
             self._unpack(keep, mixed, goal, target)
-            # After steps that were too long the next ones are shorter, and grow again.
+            # After a step that was too long the next ones are shorter, and become longer again.
             self._move(keep[share[keep] < 1], old, plain, share)
             share[keep] = np.minimum(2 * share[keep], 1.0)
-        # Where a row was seen last and found no worse, which its deficit is of.
+        # The last accepted point of each row, to which its deficit belongs.
         self.loc[rows], self.precision[rows] = old[0][rows], old[1][rows]
         return step, rows[moved | unsure[rows]]
 
@@ -415,7 +432,7 @@ class _Ascent:
         return np.concatenate(parts, axis=-1)
 
     def _unpack(self, rows: np.ndarray, mixed: Array, loc: Array, precision: Array) -> None:
-        """Take the mixed step where it is a Gaussian and no wild one, else the plain step."""
+        """Take the mixed step if its precision is safely positive definite, else the plain step."""
         _, members, dim = self.loc.shape
         split = members * dim
         p = mixed[:, split:].reshape(-1, dim, dim)
@@ -432,7 +449,7 @@ class _Ascent:
 
 
 def _mix(targets: Array, residuals: Array, filled: NDArray[np.bool_], slot: int) -> Array:
-    """Anderson's mixture `(n, p)` of the last targets `(K, n, p)`: least combined residual."""
+    """Anderson mixing of the last targets `(K, n, p)`, with the least residual, `(n, p)`."""
     last = residuals[slot]
     change = np.where(filled[..., None], last - residuals, 0.0)
     moved = np.where(filled[..., None], targets[slot] - targets, 0.0)

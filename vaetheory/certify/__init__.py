@@ -1,8 +1,8 @@
-"""Certificates: instances proved, not only confirmed.
+"""Certificates: proofs of single instances, where the claims only confirm them in floats.
 
-Enclosures by FLINT's ball arithmetic (`pip install 'vaetheory[certify]'`), and a checker that
-re-proves certificates by mpmath's intervals and fractions alone. Nothing of the numerics rests on
-this package.
+Enclosures use FLINT's ball arithmetic (`pip install 'vaetheory[certify]'`). A checker re-proves
+certificates with mpmath's intervals and fractions alone. The numerics do not depend on this
+package.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # What proves needs FLINT, which who checks need not have: it is loaded when it is asked for.
+    # Proving needs FLINT, checking does not: `api` is loaded only when one of its names is used.
     if name in __all__:
         from vaetheory.certify import api
 

@@ -1,4 +1,4 @@
-"""Ball arithmetic by FLINT (Arb)."""
+"""Ball arithmetic with FLINT (Arb)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if not hasattr(ctx, "workprec"):
 
 
 class _Steps:
-    """How many steps are left."""
+    """A budget of steps."""
 
     def __init__(self, most: int) -> None:
         self.most = self.left = most
@@ -39,10 +39,10 @@ _STEPS: ContextVar[_Steps | None] = ContextVar("steps", default=None)
 
 @contextmanager
 def at_most(steps: int) -> Iterator[None]:
-    """Give up, with `TooLong`, what encloses more than so many exact numbers meanwhile.
+    """Raise `TooLong` when the code inside encloses more than `steps` exact numbers.
 
-    They are a fair measure of time, and the same on every machine; of many digits they count more
-    than once. Within another such limit it is the other one that counts.
+    Their number is a fair measure of time and is the same on every machine; a number at high
+    precision counts more than once. Inside another such limit only the outer limit counts.
     """
     if _STEPS.get() is not None:
         yield
@@ -56,13 +56,13 @@ def at_most(steps: int) -> Iterator[None]:
 
 @contextmanager
 def balls(bits: int) -> Iterator[Balls]:
-    """Ball arithmetic of `bits` bits; the process's own precision is as it was afterwards."""
+    """Ball arithmetic of `bits` bits; the precision of the process is restored afterwards."""
     with ctx.workprec(bits):
         yield Balls(bits)
 
 
 class Balls(Arithmetic):
-    """Numbers are `flint.arb` and `flint.acb`; to be used within `balls` only."""
+    """Numbers are `flint.arb` and `flint.acb`; use it only within the context `balls`."""
 
     def __init__(self, bits: int) -> None:
         self.bits = bits
@@ -99,10 +99,10 @@ class Balls(Arithmetic):
     def bounds(self, x: Number) -> tuple[Fraction, Fraction]:
         if not x.is_finite():
             raise NotProved("a ball is not finite")
-        (mid, wrong), (rad, short) = (
+        (mid, mid_error), (rad, rad_error) = (
             fraction_of(*map(int, t.man_exp())) for t in (x.mid(), x.rad())
         )
-        rad += wrong + short
+        rad += mid_error + rad_error
         return mid - rad, mid + rad
 
     def ends(self, x: Number) -> tuple[Number, Number]:
@@ -148,8 +148,8 @@ class Balls(Arithmetic):
         return z.tanh()
 
     def square(self, z: Number) -> Number:
-        out = z * z
-        return out if isinstance(z, acb) or out >= 0 else out.nonnegative_part()
+        product = z * z
+        return product if isinstance(z, acb) or product >= 0 else product.nonnegative_part()
 
     def legendre(self, order: int) -> Sequence[tuple[Number, Number]]:
         return _legendre(order, self.bits)

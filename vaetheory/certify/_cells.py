@@ -1,4 +1,4 @@
-"""Integrals with a proved error: tensor Gauss-Legendre rules on cells that split adaptively."""
+"""Integrals with a proved error: tensor Gauss-Legendre rules on adaptively split cells."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import TypeAlias
 
 from vaetheory.certify.arithmetic import Arithmetic, NotProved, Number, TooLong
 
-#: The integrand: a list of d numbers, real or complex, to a list of numbers; finite where analytic.
+#: The integrand maps d numbers, real or complex, to a list of numbers; it returns a finite number
+#: only where it is analytic.
 Integrand: TypeAlias = Callable[[list[Number]], list[Number]]
-#: Ends of a cell, doubles taken as the numbers that they are, one pair a dimension.
+#: The two ends of a cell in each dimension, doubles with their exact values.
 Cell: TypeAlias = tuple[tuple[float, float], ...]
 
-# Sizes of Bernstein's ellipse that are tried, the most likely first.
+# Parameters of Bernstein's ellipse to try; the one that most often succeeds comes first.
 _ELLIPSES = (4.0, 2.5, 7.0)
-# A gauge that varies more than this over a cell, in nats, is no integrand for one rule.
+# Where the gauge varies more than this over a cell, in nats, one rule is not enough.
 _STEEP = 60.0
 
 
@@ -31,10 +32,10 @@ def integrate(
 ) -> list[Number]:
     """Enclose the integral of every component of `f` over `box`.
 
-    A cell is done when its rule's error is proved to be below `tolerance`, or the integrand so
-    small that its enclosure times the cell's volume is; both then count with their full size. Else
-    it splits across its worse dimension; where the `gauge`, a real function such as the integrand's
-    logarithm, varies much, it does so untried.
+    A cell is done when the error of its rule is proved to be below `tolerance`, or when the
+    enclosure of the integrand times the cell's volume is below it; either is added in full.
+    Otherwise the cell is split across its worst dimension. Where the `gauge`, a real function such
+    as the logarithm of the integrand, varies much, the cell is split without trying the rule.
 
     The error of the n-point rule on [-1, 1], n >= 2, is at most 64/15 M rho^(-2n) / (1 - rho^-2)
     for an integrand that is analytic and at most M inside Bernstein's ellipse of parameter rho.
@@ -42,9 +43,9 @@ def integrate(
     Raises
     ------
     TooLong
-        After `most` cells.
+        If `most` cells do not suffice.
     NotProved
-        Where a cell cannot be split further.
+        If a cell cannot be split further.
     """
     threshold = F.exact(tolerance)
     stack: list[Cell] = [box]
@@ -57,7 +58,7 @@ def integrate(
         volume = _volume(F, cell)
         values = f(reals)
         if all(F.finite(v) and F.less(F.magnitude(v) * volume, threshold) for v in values):
-            found = [v * volume for v in values]
+            part = [v * volume for v in values]
         else:
             if gauge is not None and _spread(F, gauge(reals)) > _STEEP:
                 stack.extend(_halves(cell, _steepest_axis(F, gauge, cell)))
@@ -67,10 +68,10 @@ def integrate(
             if not good:
                 stack.extend(_halves(cell, _worst_axis(F, cell, errors)))
                 continue
-            found = _rule(F, f, cell, order)
+            part = _rule(F, f, cell, order)
             for e in errors:
-                found = [F.widen(v, r) for v, r in zip(found, e, strict=True)]  # type: ignore[arg-type]
-        total = found if total is None else [a + b for a, b in zip(total, found, strict=True)]
+                part = [F.widen(v, r) for v, r in zip(part, e, strict=True)]  # type: ignore[arg-type]
+        total = part if total is None else [a + b for a, b in zip(total, part, strict=True)]
     if stack or total is None:
         raise TooLong(f"an integral was not enclosed with {most} cells")
     return total
@@ -82,7 +83,7 @@ def _spread(F: Arithmetic, x: Number) -> float:
 
 
 def _steepest_axis(F: Arithmetic, gauge: Callable[[list[Number]], Number], cell: Cell) -> int:
-    """The axis along which, through the middle, the gauge varies most."""
+    """The axis along which the gauge varies most, on lines through the middle of the cell."""
     if len(cell) == 1:
         return 0
     spreads = []
@@ -99,10 +100,10 @@ def _axes(cell: Cell) -> range:
 
 
 def _volume(F: Arithmetic, cell: Cell) -> Number:
-    out = F.exact(1)
+    volume = F.exact(1)
     for a, b in cell:
-        out = out * (F.exact(b) - F.exact(a))
-    return out
+        volume = volume * (F.exact(b) - F.exact(a))
+    return volume
 
 
 def _error(
@@ -114,7 +115,7 @@ def _error(
     order: int,
     threshold: Number,
 ) -> list[Number] | None:
-    """Proved errors, by component, of the rule along one axis; None where there is no bound."""
+    """Proved errors of the rule along one axis, one a component; None if there is no bound."""
     a, b = cell[axis]
     middle, half = (F.exact(a) + F.exact(b)) / 2, (F.exact(b) - F.exact(a)) / 2
     best = None
@@ -136,7 +137,7 @@ def _error(
 
 
 def _worst_axis(F: Arithmetic, cell: Cell, errors: Sequence[list[Number] | None]) -> int:
-    """The axis whose error is greatest; the longest of those without a bound."""
+    """The axis with the greatest error, or the longest of the axes without an error bound."""
     unknown = [i for i, e in enumerate(errors) if e is None]
     if unknown:
         return max(unknown, key=lambda i: cell[i][1] - cell[i][0])
@@ -159,7 +160,7 @@ def _halves(cell: Cell, axis: int) -> list[Cell]:
 
 
 def _rule(F: Arithmetic, f: Integrand, cell: Cell, order: int) -> list[Number]:
-    """The rule's value on a cell."""
+    """The value of the rule on a cell."""
     lines = []
     for a, b in cell:
         middle, half = (F.exact(a) + F.exact(b)) / 2, (F.exact(b) - F.exact(a)) / 2

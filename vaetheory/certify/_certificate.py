@@ -1,4 +1,4 @@
-"""The certificate file: what is written, and how it is read back; nothing is re-proved here."""
+"""The certificate file: writing and strict reading; nothing is re-proved here."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _KEYS = (
 )  # fmt: skip
 _DEPENDENCIES = ("vaetheory", "python-flint", "mpmath")
 _VERSION = re.compile(r"\d[0-9A-Za-z.+!_-]{0,60}|not installed")
-# Strings, which stay, and blanks between them.
+# A string, which is kept, or blanks between the parts.
 _BLANKS = re.compile(r'("(?:[^"\\]|\\.)*")|[ \t\r\n]+')
-# A longer file is no certificate of ours.
+# Bytes; `write` makes no longer file.
 _LARGEST = 5_000_000
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """What a file holds, of the right types but not yet believed."""
+    """The content of a certificate file: its types are checked, its proof is not."""
 
     label: str
     title: str
@@ -46,7 +46,7 @@ class Certificate:
     versions: dict[str, str]
 
     def as_json(self) -> dict[str, Any]:
-        """The document; its digest is over all the rest of it."""
+        """The document; its digest covers everything else in it."""
         document: dict[str, Any] = {
             "format": FORMAT,
             "label": self.label,
@@ -66,10 +66,10 @@ def of(
     proposition: Certified,
     inputs: Mapping[str, Any],
     witness: Mapping[str, Any],
-    found: Mapping[str, Proved],
+    results: Mapping[str, Proved],
 ) -> Certificate:
-    """The certificate of what was proved, its ranges widened as `Range.published` says."""
-    proved = {k: v.published() if isinstance(v, Range) else v for k, v in found.items()}
+    """The certificate of a proof's results, with ranges widened as in `Range.published`."""
+    proved = {k: v.published() if isinstance(v, Range) else v for k, v in results.items()}
     return Certificate(
         proposition.label,
         proposition.title,
@@ -83,18 +83,18 @@ def of(
 
 
 def versions() -> dict[str, str]:
-    """Versions of what the proof rests on."""
-    found = {"python": platform.python_version()}
+    """Versions of Python and of the packages on which the proof depends."""
+    installed = {"python": platform.python_version()}
     for name in _DEPENDENCIES:
         try:
-            found[name] = metadata.version(name)
+            installed[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            installed[name] = "not installed"
+    return installed
 
 
 def write(path: Path, certificate: Certificate) -> None:
-    """Write a certificate, whole or not at all."""
+    """Write a certificate atomically."""
     with replacing(path) as draft:
         text = json.dumps(certificate.as_json(), indent=1, ensure_ascii=True, allow_nan=False)
         draft.write_text(text + "\n", encoding="utf-8")
@@ -106,8 +106,8 @@ def load(path: Path) -> Any:
     Raises
     ------
     ValueError
-        If it is too long, or no JSON, or names a key twice, or spells anything otherwise than
-        `write` does; only blanks between the parts and the order of the keys are free.
+        If it is too long, is not JSON, repeats a key, or is spelled differently from the output of
+        `write`; only blanks between the parts and the order of the keys may differ.
     """
     document = read_json(path, most=_LARGEST)
     text = path.read_text(encoding="utf-8")
@@ -117,12 +117,12 @@ def load(path: Path) -> Any:
 
 
 def read(document: Any) -> Certificate:
-    """A certificate of the right keys, types and digest.
+    """Return the certificate in a document after checking its keys, types and digest.
 
     Raises
     ------
     ValueError
-        Saying what is not as expected.
+        If one of them is not as expected; the message says which.
     """
     if not isinstance(document, dict) or set(document) != set(_KEYS):
         came = sorted(set(document) ^ set(_KEYS)) if isinstance(document, dict) else document
@@ -157,10 +157,10 @@ def read(document: Any) -> Certificate:
 
 
 def canonical(name: str, value: Any) -> None:
-    """Demand that inputs or a witness are written in the one way that there is for them.
+    """Raise a ValueError unless inputs or a witness are written in their one canonical form.
 
-    Numbers are text as `_exact.text` writes it. A model, of which some parameters are integers and
-    some words, is what `Model.as_json` makes of it.
+    Numbers must be text as `_exact.text` writes it. A model, which has integers and words among
+    its parameters, must be as `Model.as_json` writes it.
     """
     if isinstance(value, dict):
         for k, v in value.items():
@@ -178,20 +178,20 @@ def canonical(name: str, value: Any) -> None:
 
 
 def _canonical_number(name: str, value: str) -> Fraction:
-    found = _exact.number(name, value)
-    written = _exact.text(found)
+    number = _exact.number(name, value)
+    written = _exact.text(number)
     if written != value:
         raise ValueError(f"{name}: expected {written:.80}, got {value!r:.80}")
-    return found
+    return number
 
 
 def _canonical_model(name: str, value: Any) -> None:
     for number in _texts(value):
-        # Huge ones are refused before anything is computed with them.
+        # Raise an error for huge numbers before computing with them.
         if number[:1] in "+-.0123456789 " and number:
             _canonical_number(name, number)
     written = Model.from_json(value).as_json()
-    # As JSON tells them apart: 1 is neither true nor 1.0.
+    # Compared as JSON text because Python considers 1, True and 1.0 equal.
     if json.dumps(written, sort_keys=True) != json.dumps(value, sort_keys=True):
         raise ValueError(f"{name}: expected {written!r:.160}, got {value!r:.160}")
 

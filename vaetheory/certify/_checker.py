@@ -1,4 +1,4 @@
-"""The checker's workshop: mpmath's intervals and Gauss-Legendre cells, no FLINT."""
+"""The workshop of the checker: mpmath's intervals and Gauss-Legendre cells, without FLINT."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vaetheory.certify.models import Model
 
 
 class Checker(Workshop):
-    """Intervals are a hundred times slower than balls: integrals that take long are given up."""
+    """Intervals are a hundred times slower than balls, so long integrals are given up early."""
 
     most_cells: Mapping[int, int] = {1: 4_000, 2: 1_000}
 

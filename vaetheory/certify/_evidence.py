@@ -1,4 +1,4 @@
-"""Enclosures of the log evidence in any arithmetic: where the integrand is, and its tails."""
+"""Enclosures of the log evidence in any arithmetic: integration domain, body and tail bound."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from vaetheory.certify._exact import Vector
 from vaetheory.certify.arithmetic import Arithmetic, NotProved, Number
 from vaetheory.certify.models import Model
 
-# Steps of the search for the integrand's peak.
+# Steps of the search for the peak of the integrand.
 _STEPS = 4000
 
 
 @dataclass(frozen=True)
 class Domain:
-    """Where the integral is taken: [-reach, reach]^d, and the scale exp(shift) of the integrand.
+    """The domain of integration [-reach, reach]^d and the scale exp(shift) of the integrand.
 
-    For d = 2 the axes are turned by twice the angle whose tangent is given, an exact rotation.
-    The peak is a point near the greatest value. Whatever they are, the enclosure is right; good
-    ones make it narrow.
+    For d = 2 the axes are rotated, exactly, by twice the angle whose tangent is given.
+    The peak is a point near the greatest value. The enclosure is correct for any choice of them;
+    good choices make it narrow.
     """
 
     reach: float
@@ -31,7 +31,7 @@ class Domain:
     peak: tuple[float, ...] = ()
 
     def turned(self, model: Model) -> Model:
-        """The model in the domain's axes: its evidence is the same, as the prior's is round."""
+        """The model in the axes of the domain; the prior is isotropic, so the evidence is equal."""
         if self.tangent == 0:
             return model
         t = Fraction(self.tangent)
@@ -48,14 +48,14 @@ def find_domain(F: Arithmetic, model: Model, x: Vector, bits: int) -> Domain:
     top = F.floats(greatest)[1]
     best, where = _at(F, model, x, (0.0,) * d), (0.0,) * d
     if not math.isfinite(best - top):
-        raise NotProved("the log density at 0, or the greatest, is beyond the doubles")
-    # Beyond this the prior alone, under the greatest likelihood, is below what is known at 0.
+        raise NotProved("the log density at 0, or its greatest value, exceeds the range of doubles")
+    # Farther out the prior times the greatest likelihood is below the density at 0.
     reach = math.sqrt(2 * max(top - best, 0.0)) + 1.0
     whole: Cell = ((-reach, reach),) * d
     heap = [(-top, whole)]
     for _ in range(_STEPS):
         bound, cell = heapq.heappop(heap)
-        # A few nats do no harm: they only cost working precision.
+        # A peak that is a few nats too low only costs working precision.
         if -bound - best < 3.0:
             break
         axis = max(range(d), key=lambda i: cell[i][1] - cell[i][0])
@@ -75,14 +75,14 @@ def find_domain(F: Arithmetic, model: Model, x: Vector, bits: int) -> Domain:
                 heapq.heappush(heap, (-high, part))
         if not heap:
             break
-    # The integral is exp(best) times the peak's width, which may be small.
+    # The integral is about exp(best) times the width of the peak, which may be small.
     narrow = 60.0 * d
     reach = math.sqrt(2 * (max(top - best, 0.0) + bits * math.log(2) + narrow)) + 1.0
     return Domain(reach, best, _tangent(F, model, x, where) if d == 2 else 0.0, where)
 
 
 def _tangent(F: Arithmetic, model: Model, x: Vector, point: tuple[float, ...]) -> float:
-    """Tangent of half the angle of the principal axes of the curvature at a point, rounded."""
+    """The tangent, rounded, of half the angle of the principal axes of curvature at a point."""
     h = 2.0**-20
 
     def at(i: int, j: int) -> Number:
@@ -97,7 +97,7 @@ def _tangent(F: Arithmetic, model: Model, x: Vector, point: tuple[float, ...]) -
     angle = math.atan2(2 * mixed, first - second) / 2
     root = math.hypot(first - second, 2 * mixed)
     flat, steep = sorted(abs(first + second + sign * root) for sign in (-1, 1))
-    # Only where the posterior is long and straight does a turn save cells.
+    # A rotation saves cells only where the posterior is long and straight.
     if not math.isfinite(angle) or steep < 1000 * flat:
         return 0.0
     return round(math.tan(angle / 2) * 2**40) / 2**40
@@ -139,7 +139,7 @@ def body_by_cells(
         value = model.joint(F, x, z, shift)
         if any(F.is_complex(v) for v in z) or F.less(F.exact(0), value):
             return [value]
-        # A wide box: the density is not negative, and at most what the ceiling says.
+        # On a wide box use only that the density lies between 0 and its ceiling.
         cap = F.exp(model.ceiling(F, x, z) - shift)
         return [F.hull(F.exact(0), cap)]
 
@@ -162,7 +162,7 @@ def body_by_cells(
 def assemble(
     F: Arithmetic, model: Model, x: Vector, domain: Domain, body: Number
 ) -> tuple[Number, Number]:
-    """Log evidence from the scaled integral over the domain; and the bound of the tails."""
+    """The log evidence from the scaled integral over the domain, and the bound of the tails."""
     tail = tail_bound(F, model, x, domain)
     if not (F.finite(body) and F.finite(tail) and F.less(F.exact(0), body)):
         raise NotProved("the integral over the domain is not enclosed by positive numbers")
@@ -173,7 +173,7 @@ def assemble(
 def negligible_parts(
     F: Arithmetic, model: Model, x: Vector, domain: Domain, bits: int
 ) -> tuple[list[tuple[float, float]], Number]:
-    """Intervals where the integrand counts, d = 1, and an enclosure of the rest of the integral."""
+    """Intervals outside which the integrand is negligible, d = 1; and the rest, enclosed."""
     shift = F.exact(domain.shift)
     threshold = math.ldexp(1.0, -bits)
     kept: list[tuple[float, float]] = []
@@ -200,5 +200,5 @@ def negligible_parts(
         else:
             stack.extend([(middle, b), (a, middle)])
     if stack:
-        raise NotProved("the parts of the integral that count could not be told from the rest")
+        raise NotProved("the negligible parts of the integral could not be separated from the rest")
     return kept, rest

@@ -1,4 +1,4 @@
-"""Exact numbers: what comes in as text, fraction or double goes on as a fraction."""
+"""Exact rational numbers, vectors and matrices, read from text, fractions or doubles."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ Vector: TypeAlias = tuple[Fraction, ...]
 Matrix: TypeAlias = tuple[Vector, ...]
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?|[+-]?\d+/0*[1-9]\d*")
-#: Digits of a numerator or a denominator: more are no number that anyone wrote, and Python writes
-#: no integer of more than 4,300.
+#: The most digits of a numerator or a denominator. Python converts integers of at most 4,300
+#: digits to text.
 LONGEST = 3_000
 _GREATEST = 10**LONGEST
 
 
 def number(name: str, value: Any) -> Fraction:
-    """Return `value` as the fraction that it is: "0.1" is a tenth, 0.1 the double nearest to it.
+    """Return `value` as a fraction, exactly: "0.1" is 1/10, and 0.1 is the double nearest to it.
 
     Raises
     ------
     ValueError
-        If it is not a finite number, or one of more than 3,000 digits.
+        If it is not a finite number or has more than 3,000 digits.
 
     Examples
     --------
@@ -38,24 +38,24 @@ def number(name: str, value: Any) -> Fraction:
     """
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value[()]
-    found = _read(value)
-    if found is None:
+    fraction = _read(value)
+    if fraction is None:
         raise ValueError(
             f"{name}: expected a finite number (decimal text, fraction, integer or double), "
             f"got {short(value)}"
         )
-    if abs(found.numerator) >= _GREATEST or found.denominator >= _GREATEST:
+    if abs(fraction.numerator) >= _GREATEST or fraction.denominator >= _GREATEST:
         raise ValueError(f"{name}: expected a number of at most {LONGEST} digits, got more")
-    return found
+    return fraction
 
 
 def computed(name: str, value: Any) -> Fraction:
-    """As `number`, but a fraction of any length, as what is computed may be one."""
+    """As `number`, but a fraction may have any length, since computed fractions may be long."""
     return value if type(value) is Fraction else number(name, value)
 
 
 def _read(value: Any) -> Fraction | None:
-    """The number that `value` is; one of too many digits for 10^3000, whatever its digits."""
+    """Return `value` as a fraction, 10^3000 for any number with too many digits, or None."""
     if isinstance(value, str):
         if len(value) > 2 * LONGEST or not _NUMBER.fullmatch(value.strip()):
             return None
@@ -70,10 +70,10 @@ def _read(value: Any) -> Fraction | None:
     if isinstance(value, np.integer):
         return Fraction(int(value))
     if isinstance(value, float | np.floating):
-        # Of more than 53 bits where the type has more.
+        # `as_integer_ratio` also keeps all bits of types longer than a double.
         return Fraction(*value.as_integer_ratio()) if np.isfinite(value) else None
     if isinstance(value, Decimal) and value.is_finite():
-        # Its powers of ten may be larger than any memory.
+        # A great exponent could make the fraction larger than the memory.
         least, most = value.as_tuple().exponent, value.adjusted()
         if not value or (least >= -LONGEST and most <= LONGEST):  # type: ignore[operator]
             return Fraction(value or 0)
@@ -83,25 +83,25 @@ def _read(value: Any) -> Fraction | None:
 
 def positive(name: str, value: Any) -> Fraction:
     """Return `value` as a positive fraction."""
-    found = number(name, value)
-    if found <= 0:
+    fraction = number(name, value)
+    if fraction <= 0:
         raise ValueError(f"{name}: expected a positive number, got {short(value)}")
-    return found
+    return fraction
 
 
 def whole(name: str, value: Any, *, low: int, high: int) -> int:
     """Return `value`, in any spelling of a number, as an integer in [low, high]."""
-    found = number(name, value)
-    return integer(name, int(found) if found.denominator == 1 else value, low=low, high=high)
+    fraction = number(name, value)
+    return integer(name, int(fraction) if fraction.denominator == 1 else value, low=low, high=high)
 
 
 def vector(name: str, value: Any, size: int | None = None) -> Vector:
-    """Return `value` as a tuple of `size` fractions; of any positive number of them for None."""
+    """Return `value` as a tuple of `size` fractions, or of one or more if `size` is None."""
     return tuple(number(f"{name}[{i}]", v) for i, v in enumerate(_entries(name, value, size)))
 
 
 def positives(name: str, value: Any, size: int | None = None) -> Vector:
-    """As `vector`, of positive fractions."""
+    """As `vector`, but all fractions must be positive."""
     return tuple(positive(f"{name}[{i}]", v) for i, v in enumerate(_entries(name, value, size)))
 
 
@@ -128,7 +128,7 @@ def matrix(name: str, value: Any, columns: int | None = None) -> Matrix:
 
 
 def text(value: Fraction) -> str:
-    """`value` as decimal text where it is one, else as "p/q"; `number` reads both back exactly.
+    """`value` as decimal text if that is finite, else as "p/q"; `number` reads both back exactly.
 
     Examples
     --------
@@ -161,19 +161,19 @@ def determinant(rows: Sequence[Sequence[Fraction]]) -> Fraction:
     >>> determinant([[Fraction(0), Fraction(2)], [Fraction(3), Fraction(4)]])
     Fraction(-6, 1)
     """
-    work, out = [list(row) for row in rows], Fraction(1)
+    work, det = [list(row) for row in rows], Fraction(1)
     for i in range(len(work)):
         pivot = next((k for k in range(i, len(work)) if work[k][i]), None)
         if pivot is None:
             return Fraction(0)
         if pivot != i:
-            work[i], work[pivot], out = work[pivot], work[i], -out
-        out *= work[i][i]
+            work[i], work[pivot], det = work[pivot], work[i], -det
+        det *= work[i][i]
         for row in work[i + 1 :]:
             if row[i]:
                 factor = row[i] / work[i][i]
                 row[i:] = [a - factor * b for a, b in zip(row[i:], work[i][i:], strict=True)]
-    return out
+    return det
 
 
 def inverse(rows: Sequence[Sequence[Fraction]]) -> Matrix:
@@ -214,12 +214,12 @@ def identity(size: int) -> Matrix:
 
 
 def square_root_free(rows: Matrix) -> tuple[Matrix, Vector]:
-    """L^T and D of a symmetric positive-definite matrix L D L^T, L with unit diagonal.
+    """L^T and D of a symmetric positive-definite matrix L D L^T, where L has a unit diagonal.
 
     Raises
     ------
     ValueError
-        If the matrix is not symmetric, or not positive definite.
+        If the matrix is not symmetric and positive definite.
     """
     n = len(rows)
     if any(len(r) != n for r in rows) or rows != transpose(rows):

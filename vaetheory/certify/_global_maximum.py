@@ -15,7 +15,7 @@ from vaetheory.certify.models import Model
 
 @dataclass(frozen=True)
 class Region:
-    """A box of means and log variances outside which the ELBO is below what is known."""
+    """A box of means and log variances outside which the ELBO is below a known value."""
 
     mean: float
     low: float
@@ -23,16 +23,16 @@ class Region:
 
 
 def compact_region(F: Arithmetic, model: Model, x: Vector, known: Number) -> Region:
-    """Where ELBO >= `known` is possible at all: it is at most C - KL, C the greatest likelihood.
+    """The region where ELBO >= `known` is possible.
 
-    KL <= K implies m^2 <= 2K and v - 1 - log v <= 2K, so log v >= -2K - 1, and v <= 1.6 (2K + 1)
-    as log v <= v / e.
+    The ELBO is at most C - KL, where C is the greatest log likelihood. KL <= K implies m^2 <= 2K
+    and v - 1 - log v <= 2K, hence log v >= -2K - 1, and v <= 1.6 (2K + 1) because log v <= v / e.
     """
     greatest = model.likelihood.greatest(F, x)
     K = max(F.floats(greatest - known)[1], 0.01)
     if not math.isfinite(K):
         raise NotProved("the region where the ELBO can be greatest is not bounded")
-    # Doubles: what rounding may take is given back many times over, whatever K's size.
+    # The margins far exceed the rounding errors of these doubles for any K.
     mean = math.sqrt(2 * K) * (1 + 1e-9) + 1e-9
     return Region(mean, -(2 * K + 1) * (1 + 1e-9), math.log(1.6 * (2 * K + 1)) + 1e-9)
 
@@ -49,8 +49,8 @@ def prove_maximum(
 ) -> int:
     """Prove that no Gaussian outside the candidates' boxes has an ELBO of `known` or more.
 
-    `known` must be at most the objective's greatest value at the candidates, each of whose boxes
-    is proved to hold one stationary point only. Returns how many boxes were needed.
+    `known` must be at most the greatest value of the objective at the candidates. Each candidate's
+    box must be proved to hold one stationary point only. Returns the number of boxes used.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def _excluded(
     known: Number,
     unique: Sequence[list[Number]],
 ) -> bool:
-    """Whether the box holds no maximum outside the candidates."""
+    """Whether it is proved that the box holds no maximum outside the candidates."""
     m, theta = F.hull(box[0], box[1]), F.hull(box[2], box[3])
     v = F.exp(theta)
     for c in unique:
@@ -92,13 +92,13 @@ def _excluded(
         return True
     if not all(F.finite(s) for s in slopes):
         return False
-    # The mean-value form: where the slopes are known it is the narrower one.
+    # The mean-value form: the narrower enclosure once the slopes are enclosed.
     centre = [F.exact(box[0] / 2 + box[1] / 2), F.exp(F.exact(box[2] / 2 + box[3] / 2))]
     middle = objective.value([centre[0]], [centre[1]])
     value = middle + slopes[0] * (m - centre[0]) + slopes[1] * (v - centre[1])
     if F.finite(value) and F.less(value, known):
         return True
-    # And for the slopes themselves, with the Hessian over the box.
+    # The mean-value form of the slopes themselves, with the Hessian over the box.
     hessian = objective.hessian([m], [v])
     at = objective.gradient([centre[0]], [centre[1]])
     for slope, row in zip(at, hessian, strict=True):
@@ -116,7 +116,7 @@ def _inside(F: Arithmetic, a: Number, b: Number) -> bool:
 def _halves(
     F: Arithmetic, objective: Objective, box: tuple[float, float, float, float]
 ) -> list[tuple[float, float, float, float]]:
-    """Split the side across which, through the middle, the ELBO varies more."""
+    """Split the side along which the ELBO varies more, on lines through the middle."""
     a, b, c, d = box
     m, theta = F.hull(a, b), F.hull(c, d)
     middles = F.exact(a / 2 + b / 2), F.exact(c / 2 + d / 2)

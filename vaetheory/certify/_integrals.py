@@ -1,4 +1,4 @@
-"""Integrals on the line by FLINT's own adaptive integrator: the prover's route for d = 1."""
+"""Integrals on the line by FLINT's adaptive integrator, which the prover uses for d = 1."""
 
 from __future__ import annotations
 
@@ -22,37 +22,39 @@ def integral(
     bits: int,
     evaluations: int = 200_000,
 ) -> Number:
-    """Enclose the integral of `f`, finite only where analytic, with an aim of 2^-bits.
+    """Enclose the integral of `f` with a target radius of 2^-bits.
+
+    `f` must return a finite number only where it is analytic.
 
     Raises
     ------
     NotProved
-        If the result is not finite or wider than a thousand times the aim, as it is after
-        `evaluations` calls: FLINT does not say so itself.
+        If the result is not finite or wider than a thousand times the target radius. This happens
+        when `evaluations` calls do not suffice; FLINT itself does not report that.
     """
-    trouble: list[BaseException] = []
-    nowhere = acb(arb.nan(), arb.nan())
+    errors: list[BaseException] = []
+    undefined = acb(arb.nan(), arb.nan())
 
     def guarded(z: Number, analytic: bool) -> Number:
-        # FLINT's integrator passes nothing on that is raised here.
-        if trouble:
-            return nowhere
+        # FLINT's integrator swallows exceptions: keep the first one and raise it afterwards.
+        if errors:
+            return undefined
         try:
             value = f(z)
         except BaseException as error:
-            trouble.append(error)
-            return nowhere
+            errors.append(error)
+            return undefined
         return value if isinstance(value, acb) else acb(value)
 
-    aim = arb(2) ** -bits
-    found = acb.integral(
-        guarded, acb(low), acb(high), abs_tol=aim, rel_tol=arb(0), eval_limit=evaluations
+    tolerance = arb(2) ** -bits
+    value = acb.integral(
+        guarded, acb(low), acb(high), abs_tol=tolerance, rel_tol=arb(0), eval_limit=evaluations
     ).real
-    if trouble:
-        raise trouble[0]
-    if not found.is_finite() or not found.rad() < 1000 * aim:
+    if errors:
+        raise errors[0]
+    if not value.is_finite() or not value.rad() < 1000 * tolerance:
         raise NotProved(f"an integral was not enclosed with {evaluations} evaluations")
-    return found
+    return value
 
 
 def body_on_line(F: Balls, model: Model, x: Vector, domain: Domain, *, bits: int) -> Number:

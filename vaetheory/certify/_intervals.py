@@ -1,4 +1,4 @@
-"""Interval arithmetic by mpmath alone: what the checker of certificates computes with."""
+"""Interval arithmetic with mpmath alone, for the checker of certificates."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _INFINITE = (libmp.finf, libmp.fninf, libmp.fnan)
 
 @contextmanager
 def intervals(bits: int) -> Iterator[Intervals]:
-    """Interval arithmetic of `bits` bits; mpmath's own precision is as it was afterwards."""
+    """Interval arithmetic of `bits` bits; mpmath's precision is restored afterwards."""
     before = iv.prec
     iv.prec = bits
     try:
@@ -33,7 +33,7 @@ def intervals(bits: int) -> Iterator[Intervals]:
 
 
 class Intervals(Arithmetic):
-    """Numbers are `iv.mpf` and pairs of them; to be used within `intervals` only."""
+    """Numbers are `iv.mpf` and `iv.mpc`; use it only within the context `intervals`."""
 
     def __init__(self, bits: int) -> None:
         self.bits = bits
@@ -80,8 +80,8 @@ class Intervals(Arithmetic):
     def bounds(self, x: Number) -> tuple[Fraction, Fraction]:
         if not self.finite(x):
             raise NotProved("an interval is not finite")
-        (low, wrong), (high, short) = (fraction_of(*_mantissa(end)) for end in x._mpi_)
-        return low - wrong, high + short
+        (low, low_error), (high, high_error) = (fraction_of(*_mantissa(end)) for end in x._mpi_)
+        return low - low_error, high + high_error
 
     def ends(self, x: Number) -> tuple[Number, Number]:
         low, high = x._mpi_
@@ -121,7 +121,7 @@ class Intervals(Arithmetic):
         if not self._positive(z):
             return self._lost(z)
         if isinstance(z, iv.mpc):
-            # The angle, which is within a right angle: its tangent rises with it.
+            # The real part is positive, so the angle is the arctangent of the quotient.
             size = iv.log(z.real**2 + z.imag**2) / 2
             return iv.mpc(size, self._arctan(z.imag / z.real))
         return iv.log(z)
@@ -130,7 +130,7 @@ class Intervals(Arithmetic):
         return iv.mpc(*[self._nowhere()] * 2) if isinstance(z, iv.mpc) else self._nowhere()
 
     def _arctan(self, x: Number) -> Number:
-        """Arctangent: a good guess, proved by the tangents beside it, which rise."""
+        """Arctangent: approximate ends, proved by comparing their tangents with `x`."""
         with mp.workprec(self.bits + 10):
             low, high = (mp.atan(mp.make_mpf(end)) for end in x._mpi_)
             slack = mp.ldexp(1 + abs(low) + abs(high), -self.bits)
@@ -172,7 +172,7 @@ class Intervals(Arithmetic):
             return self._lost(z)
         if isinstance(z, iv.mpc):
             low, high = z.real._mpi_
-            # The exponential of the side that decays.
+            # Use the exponential of the side where it decays.
             if libmp.mpf_gt(libmp.mpf_add(low, high), libmp.fzero):
                 return -self.tanh(-z)
             e = self.exp(z * 2)
@@ -201,9 +201,9 @@ def _mantissa(end: Any) -> tuple[int, int]:
 
 @lru_cache(maxsize=64)
 def _legendre(order: int, bits: int) -> tuple[tuple[Number, Number], ...]:
-    """Nodes proved by changes of sign: `order` disjoint intervals hold a zero each, hence all.
+    """Nodes proved by sign changes: `order` disjoint intervals hold one zero each, hence all zeros.
 
-    A weight is 2 (1 - x^2) / (n P_(n-1)(x))^2 at a node x.
+    The weight at a node x is 2 (1 - x^2) / (n P_(n-1)(x))^2.
     """
 
     def polynomials(x: Number) -> tuple[Number, Number]:
@@ -228,7 +228,7 @@ def _legendre(order: int, bits: int) -> tuple[tuple[Number, Number], ...]:
     before = iv.prec
     iv.prec = bits + 40
     try:
-        out, last = [], iv.mpf(-1)
+        rule, last = [], iv.mpf(-1)
         for low, high in brackets:
             left, right = iv.mpf(low), iv.mpf(high)
             product = polynomials(left)[1] * polynomials(right)[1]
@@ -236,8 +236,8 @@ def _legendre(order: int, bits: int) -> tuple[tuple[Number, Number], ...]:
                 raise NotProved(f"a Gauss-Legendre node of order {order} could not be proved")
             node = iv.make_mpf((left._mpi_[0], right._mpi_[1]))
             weight = 2 * (1 - node**2) / (order * polynomials(node)[0]) ** 2
-            out.append((node, weight))
+            rule.append((node, weight))
             last = right
     finally:
         iv.prec = before
-    return tuple(out)
+    return tuple(rule)

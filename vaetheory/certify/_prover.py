@@ -1,4 +1,4 @@
-"""The prover's workshop: FLINT's ball arithmetic."""
+"""The workshop of the prover: FLINT's ball arithmetic."""
 
 from __future__ import annotations
 
@@ -27,6 +27,6 @@ class Prover(Workshop):
 
 
 def domain_of(model: Model, x: Vector, bits: int) -> Domain:
-    """Where the integrand of the evidence is; all but 2^-bits of it."""
+    """A domain that holds all but 2^-bits of the evidence."""
     with balls(200) as F:
         return find_domain(F, model, x, bits)

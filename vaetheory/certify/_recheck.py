@@ -1,4 +1,4 @@
-"""Re-prove certificates with mpmath's intervals and fractions alone."""
+"""Checking certificates: re-prove them with mpmath's intervals and fractions alone."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ UNCHECKED = "unchecked"
 
 @dataclass(frozen=True)
 class Outcome:
-    """How checking one file ended.
+    """The result of checking one file.
 
     Attributes
     ----------
     verdict : str
-        accepted: everything in it was proved again; rejected: something is not as it says;
-        unchecked: it reads well, but proving it again was given up as too long.
+        accepted: everything in the file was proved again; rejected: something in it is wrong;
+        unchecked: it is well formed, but proving it again would take too long.
     label, message : str
-        The message says why, where it was not accepted, else what is proved.
+        The message says what is proved or, if the file was not accepted, why not.
     seconds : float
     """
 
@@ -40,7 +40,7 @@ class Outcome:
 
 
 def check(path: Path) -> Outcome:
-    """Re-prove one certificate; nothing in the file is believed.
+    """Re-prove one certificate; nothing in the file is trusted.
 
     Raises
     ------
@@ -54,14 +54,14 @@ def check(path: Path) -> Outcome:
     started = time.perf_counter()
     label = "?"
     try:
-        found = files.read(files.load(path))
-        label = found.label
-        proposition = _proposition(found)
-        if proposition.sentence(found.inputs, found.proved) != found.sentence:
-            raise ValueError("sentence: it is not what is said to be proved")
-        again = proposition.prove(Checker(), found.inputs, found.witness)
-        compare(found, again)
-        verdict, message = ACCEPTED, found.sentence
+        certificate = files.read(files.load(path))
+        label = certificate.label
+        proposition = _proposition(certificate)
+        if proposition.sentence(certificate.inputs, certificate.proved) != certificate.sentence:
+            raise ValueError("sentence: expected the one that states what is proved, got another")
+        again = proposition.prove(Checker(), certificate.inputs, certificate.witness)
+        compare(certificate, again)
+        verdict, message = ACCEPTED, certificate.sentence
     except TooLong as error:
         verdict, message = UNCHECKED, str(error)
     except (
@@ -73,40 +73,43 @@ def check(path: Path) -> Outcome:
         AttributeError,
         RuntimeError,
     ) as error:
-        # Whatever a file makes the proof stumble over, it is the file that is wrong.
-        named = "" if isinstance(error, ValueError | NotProved) else f"{type(error).__name__}: "
-        verdict, message = REJECTED, plain(f"{named}{error}")
+        # Any of these errors comes from the content of the file, so the file is rejected.
+        kind = "" if isinstance(error, ValueError | NotProved) else f"{type(error).__name__}: "
+        verdict, message = REJECTED, plain(f"{kind}{error}")
     return Outcome(verdict, plain(label), message, time.perf_counter() - started)
 
 
-def _proposition(found: Certificate) -> Certified:
-    """The proposition that the certificate speaks of, its words and keys compared."""
-    if found.label not in PROPOSITIONS:
-        raise ValueError(f"label: expected one of {', '.join(PROPOSITIONS)}; got {found.label!r}")
-    proposition = PROPOSITIONS[found.label]
-    for name, given, wanted in (
-        ("title", found.title, proposition.title),
-        ("statement", found.statement, proposition.statement),
-        ("inputs", tuple(sorted(found.inputs)), tuple(sorted(proposition.keys))),
-        ("witness", tuple(sorted(found.witness)), tuple(sorted(proposition.hints))),
+def _proposition(certificate: Certificate) -> Certified:
+    """The proposition with the certificate's label, after comparing its texts and keys."""
+    label = certificate.label
+    if label not in PROPOSITIONS:
+        raise ValueError(f"label: expected one of {', '.join(PROPOSITIONS)}; got {label!r}")
+    proposition = PROPOSITIONS[label]
+    for name, given, expected in (
+        ("title", certificate.title, proposition.title),
+        ("statement", certificate.statement, proposition.statement),
+        ("inputs", tuple(sorted(certificate.inputs)), tuple(sorted(proposition.keys))),
+        ("witness", tuple(sorted(certificate.witness)), tuple(sorted(proposition.hints))),
     ):
-        if given != wanted:
-            raise ValueError(f"{name}: expected {wanted}, got {given!r:.200}")
+        if given != expected:
+            raise ValueError(f"{name}: expected {expected}, got {given!r:.200}")
     return proposition
 
 
-def compare(found: Certificate, again: dict[str, Proved]) -> None:
-    """Demand that what is proved again is what the certificate says.
+def compare(certificate: Certificate, again: dict[str, Proved]) -> None:
+    """Raise an error unless the results proved again are those of the certificate.
 
-    Exact numbers, counts and balls must be the same, see `Enclosure.canonical`. Bounds proved again
-    must lie within those of a `Range`, which must not be twice as wide and have ends of few digits.
+    Exact numbers, counts and balls must be equal, see `Enclosure.canonical`. Bounds proved again
+    must lie within those of a `Range`, which may be at most twice as wide and must have ends of
+    few digits.
     """
-    if set(found.proved) != set(again):
+    if set(certificate.proved) != set(again):
         raise ValueError(
-            f"proved: expected {', '.join(sorted(again))}, got {', '.join(sorted(found.proved))}"
+            f"proved: expected {', '.join(sorted(again))}, "
+            f"got {', '.join(sorted(certificate.proved))}"
         )
     for name, mine in again.items():
-        given = found.proved[name]
+        given = certificate.proved[name]
         if type(given) is not type(mine):
             raise ValueError(f"proved.{name}: expected {type(mine).__name__}")
         if isinstance(given, Range) and isinstance(mine, Range):

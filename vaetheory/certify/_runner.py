@@ -1,4 +1,4 @@
-"""Prove the default set, or what of it is named."""
+"""Running proofs: the default instances of all certified propositions, or of named ones."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ INCONCLUSIVE = "inconclusive"
 
 @dataclass(frozen=True)
 class Attempt:
-    """How the proof of one instance ended.
+    """The result of trying to prove one instance.
 
     Attributes
     ----------
     label, verdict, message : str
-        certified with the sentence that is proved, or inconclusive with the reason: a proof that
-        did not come about says nothing about the instance.
+        The verdict is certified, with the proved sentence as message, or inconclusive, with the
+        reason: a failed proof says nothing about the instance.
     number : int
-        Of the instance within its proposition.
+        The position of the instance in its proposition.
     certificate : Certificate or None
     seconds : float
     """
@@ -42,14 +42,14 @@ class Attempt:
 
 
 def select(labels: Sequence[str] | None, claims: Iterable[tuple[str, str]] = ()) -> list[str]:
-    """The labels of certified propositions that are asked for.
+    """The labels of the requested certified propositions.
 
     Parameters
     ----------
     labels : sequence of str or None
-        Propositions, with or without a suffix, or claims; everything for None.
+        Propositions, with or without a suffix, or claims; None means all of them.
     claims : pairs (claim, proposition), optional
-        The registry's.
+        The pairs of labels in the registry.
 
     Raises
     ------
@@ -66,16 +66,16 @@ def select(labels: Sequence[str] | None, claims: Iterable[tuple[str, str]] = ())
     chosen: set[str] = set()
     for asked in labels:
         of_claim = members.get(asked, set())
-        found = [
+        matches = [
             p for p in PROPOSITIONS if asked in (p, p.split("-")[0]) or p.split("-")[0] in of_claim
         ]
-        if not found:
+        if not matches:
             known_label(asked, dict.fromkeys(known))
             raise ValueError(
                 f"label: expected one of {', '.join(PROPOSITIONS)}, or a claim with one of them; "
                 f"got {asked!r}"
             )
-        chosen.update(found)
+        chosen.update(matches)
     return [label for label in PROPOSITIONS if label in chosen]
 
 
@@ -85,7 +85,7 @@ def prove(proposition: Certified, inputs: Inputs) -> Certificate:
     Raises
     ------
     NotProved
-        If the proof does not come about.
+        If the proof fails.
     ValueError
         For bad inputs.
     """
@@ -97,15 +97,15 @@ def prove(proposition: Certified, inputs: Inputs) -> Certificate:
 
 
 def certify(labels: Sequence[str] | None = None) -> Iterator[Attempt]:
-    """Prove the default instances of the propositions of exactly these labels, one by one."""
+    """Prove the default instances of the propositions with exactly these labels, one by one."""
     for label in PROPOSITIONS if labels is None else labels:
         proposition = PROPOSITIONS[label]
         for number, inputs in enumerate(proposition.instances):
             started = time.perf_counter()
             try:
-                found: Certificate | None = prove(proposition, inputs)
-                verdict, message = CERTIFIED, found.sentence  # type: ignore[union-attr]
+                certificate: Certificate | None = prove(proposition, inputs)
+                verdict, message = CERTIFIED, certificate.sentence  # type: ignore[union-attr]
             except (NotProved, ValueError) as error:
-                found, verdict, message = None, INCONCLUSIVE, str(error)
+                certificate, verdict, message = None, INCONCLUSIVE, str(error)
             seconds = time.perf_counter() - started
-            yield Attempt(label, number, verdict, message, found, seconds)
+            yield Attempt(label, number, verdict, message, certificate, seconds)

@@ -1,4 +1,4 @@
-"""Where the maximisers of an ELBO are, to be proved afterwards; d = 1 or a diagonal covariance."""
+"""The search for maximisers of an ELBO, before the proof; d = 1 or a diagonal covariance."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from vaetheory.certify._stationary import Candidate, climb, locate, split
 from vaetheory.certify.arithmetic import Arithmetic, NotProved
 from vaetheory.certify.models import Model
 
-# Bits of the quadrature while nothing is proved, and when it is.
+# Bits of the quadrature during the search and in a proof.
 ROUGH, FINE = 50, 110
 
 
 def objective_at(F: Arithmetic, model: Model, x: Vector, bits: int = FINE) -> Objective:
-    """The ELBO of a model over an arithmetic."""
+    """The ELBO of a model in the arithmetic `F`."""
     return objective(F, model, x, bits)
 
 
 def tight_candidate(model: Model, x: Vector, start: Sequence[Fraction]) -> Candidate:
-    """The narrow box about the stationary point that a climb from `start` ends at."""
+    """A narrow box about the stationary point at which a climb from `start` ends."""
     climbed = _climbed(model, x, start)
     with balls(260) as F:
         target = objective_at(F, model, x)
@@ -32,7 +32,7 @@ def tight_candidate(model: Model, x: Vector, start: Sequence[Fraction]) -> Candi
 
 
 def wide_candidate(model: Model, x: Vector, centre: Vector) -> Candidate:
-    """The widest box about a point that is proved to hold one stationary point."""
+    """The widest box about a point for which it is proved that it holds one stationary point."""
     with balls(80) as F:
         return locate(F, objective_at(F, model, x, ROUGH), centre, bits=60, widest=True)[0]
 
@@ -43,7 +43,7 @@ def _climbed(model: Model, x: Vector, start: Sequence[Fraction]) -> Vector:
 
 
 def default_start(model: Model, x: Vector) -> list[Fraction]:
-    """A point of the posterior near its peak, with a variance from the curvature there."""
+    """A point near the peak of the posterior and a variance from the curvature there."""
     with balls(200) as F:
         domain = find_domain(F, model, x, 60)
         return _beside(F, model, x, domain.peak)
@@ -65,28 +65,28 @@ def _beside(F: Arithmetic, model: Model, x: Vector, point: Sequence[float]) -> l
 
 
 def maximisers(model: Model, x: Vector, extra: Iterable[Sequence[Fraction]] = ()) -> list[Vector]:
-    """Centres of what seem to be the global maximisers over all Gaussians (d = 1), in order."""
+    """Centres, in order, of the apparent global maximisers over all Gaussians (d = 1)."""
     with balls(200) as F:
         peak = find_domain(F, model, x, 60).peak[0]
         starts = [_beside(F, model, x, (p,)) for p in (peak, -peak)]
     starts += [[Fraction(0), Fraction(v)] for v in (1.0, 0.25)] + [list(s) for s in extra]
-    found: list[tuple[float, Vector]] = []
-    trouble = ""
+    maxima: list[tuple[float, Vector]] = []
+    reason = ""
     for start in starts:
         try:
             candidate = tight_candidate(model, x, start)
         except NotProved as error:
-            trouble = f": {error}"
+            reason = f": {error}"
             continue
         with balls(100) as F:
             target = objective_at(F, model, x, ROUGH)
             value = target.value(*split(F.vector(candidate.centre)))
-            found.append((F.floats(value)[0], candidate.centre))
-    if not found:
-        raise NotProved(f"no stationary point of the ELBO was found{trouble}")
-    best = max(value for value, _ in found)
+            maxima.append((F.floats(value)[0], candidate.centre))
+    if not maxima:
+        raise NotProved(f"no stationary point of the ELBO was found{reason}")
+    best = max(value for value, _ in maxima)
     distinct: list[Vector] = []
-    for value, centre in found:
+    for value, centre in maxima:
         near = any(abs(centre[0] - c[0]) < Fraction(1, 10**9) for c in distinct)
         if value >= best - 1e-9 * max(1.0, abs(best)) and not near:
             distinct.append(centre)

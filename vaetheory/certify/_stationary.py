@@ -16,13 +16,13 @@ from vaetheory.certify.enclosure import dyadic
 
 @dataclass(frozen=True)
 class Candidate:
-    """What is to be proved a stationary point: exact numbers, m first and then v.
+    """A candidate for a stationary point, in exact numbers: first m, then v.
 
     Attributes
     ----------
     centre : tuple of Fraction
     radius : tuple of Fraction
-        The box centre +- radius is to hold exactly one stationary point.
+        A proof must show that the box centre +- radius holds exactly one stationary point.
     """
 
     centre: Vector
@@ -30,27 +30,27 @@ class Candidate:
 
     @property
     def box(self) -> list[tuple[Fraction, Fraction]]:
-        """Its ends."""
+        """The two ends of the box in each coordinate."""
         return [(c - r, c + r) for c, r in zip(self.centre, self.radius, strict=True)]
 
 
 def split(values: Sequence[Number]) -> tuple[list[Number], list[Number]]:
-    """Means and variances of a list that holds one after the other."""
+    """The means and the variances in a list that holds the means first."""
     half = len(values) // 2
     return list(values[:half]), list(values[half:])
 
 
 def numbers(F: Arithmetic, candidate: Candidate) -> list[Number]:
-    """The box as numbers."""
+    """The box as numbers of the arithmetic."""
     return [F.hull(a, b) for a, b in candidate.box]
 
 
 def krawczyk(F: Arithmetic, objective: Objective, candidate: Candidate) -> list[Number]:
-    """A box within the candidate's that holds the only stationary point of either.
+    """A box inside the candidate's box; each of them holds exactly one stationary point.
 
-    With c the centre, X the box, g and H gradient and Hessian of the ELBO and Y any matrix,
-    K = c - Y g(c) + (1 - Y H(X)) (X - c) holds every zero of g that X holds; if K lies in the
-    interior of X there is exactly one.
+    Let c be the centre, X the box, g and H the gradient and Hessian of the ELBO and Y any matrix.
+    Then K = c - Y g(c) + (1 - Y H(X)) (X - c) holds every zero of g that X holds, and if K lies in
+    the interior of X, there is exactly one zero.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def krawczyk(F: Arithmetic, objective: Objective, candidate: Candidate) -> list[
         raise NotProved("the Hessian is not finite on the box")
     inverse = _middle_inverse(F, hessian)
     step = [_dot(F, row, gradient) for row in inverse]
-    out = []
+    image = []
     size = len(centre)
     for i in range(size):
         value = centre[i] - step[i]
@@ -80,9 +80,9 @@ def krawczyk(F: Arithmetic, objective: Objective, candidate: Candidate) -> list[
             raise NotProved("Krawczyk's operator is not finite")
         F.demand(F.exact(low), value, "Krawczyk's box lies within the candidate's")
         F.demand(value, F.exact(high), "Krawczyk's box lies within the candidate's")
-        out.append(value)
+        image.append(value)
     negative_definite(F, hessian)
-    return out
+    return image
 
 
 def negative_definite(F: Arithmetic, hessian: Sequence[Sequence[Number]]) -> None:
@@ -97,14 +97,14 @@ def negative_definite(F: Arithmetic, hessian: Sequence[Sequence[Number]]) -> Non
 
 
 def _dot(F: Arithmetic, a: Sequence[Number], b: Sequence[Number]) -> Number:
-    out = F.exact(0)
+    total = F.exact(0)
     for s, t in zip(a, b, strict=True):
-        out = out + s * t
-    return out
+        total = total + s * t
+    return total
 
 
 def _middle_inverse(F: Arithmetic, hessian: Sequence[Sequence[Number]]) -> list[list[Number]]:
-    """The inverse of the midpoint's Hessian, rounded; any matrix may precondition."""
+    """The rounded inverse of the midpoint of the Hessian; any matrix is a valid preconditioner."""
     middle: Matrix = tuple(
         tuple(dyadic(sum(F.bounds(h), Fraction(0)) / 2, 60) for h in row) for row in hessian
     )
@@ -151,7 +151,7 @@ def climb(F: Arithmetic, objective: Objective, start: Sequence[Fraction]) -> Vec
         gradient = objective.gradient(*(F.vector([Fraction(t) for t in s]) for s in (m, v)))
         along, across = split([sum(F.floats(g)) / 2 for g in gradient])
         moved = [a + damping * b * g for a, b, g in zip(m, v, along, strict=True)]
-        # 1 / v is to become 1 / v - 2 dELBO/dv.
+        # The fixed-point step replaces 1 / v by 1 / v - 2 dELBO/dv.
         turned = [b / max(1 - 2 * damping * g * b, 0.2) for b, g in zip(v, across, strict=True)]
         value = at(moved, turned)
         if not value > best:
@@ -174,41 +174,37 @@ def locate(
     bits: int,
     widest: bool = False,
 ) -> tuple[Candidate, list[Number]]:
-    """A candidate near `start` that is proved, and the tight box that it comes with.
+    """A proved candidate near `start`, and the tight box that Krawczyk's operator returns for it.
 
-    Boxes about the point that Newton's method finds are tried from narrow to wide; the first that
-    is proved is taken, or the widest if that is asked for.
+    Boxes about the limit of Newton's method are tried, from narrow to wide, or from wide to narrow
+    with `widest`; the first one that is proved is returned.
     """
     centre = newton(F, objective, start, steps=40, bits=bits)
     scales = _scales(centre)
-    found: tuple[Candidate, list[Number]] | None = None
     exponents = range(-2, -14, -1) if widest else range(-(bits - 30), -2, 10)
-    trouble: NotProved | None = None
+    reason: NotProved | None = None
     for e in exponents:
         candidate = Candidate(centre, tuple(dyadic(s * Fraction(2) ** e, 4) for s in scales))
         try:
-            found = candidate, krawczyk(F, objective, candidate)
-            break
+            return candidate, krawczyk(F, objective, candidate)
         except NotProved as error:
-            trouble = error
-    if found is None:
-        raise NotProved(f"no box about the approximate stationary point is proved: {trouble}")
-    return found
+            reason = error
+    raise NotProved(f"no box about the approximate stationary point is proved: {reason}")
 
 
 def _doubles(values: Sequence[Fraction]) -> list[float]:
-    """Means and variances as doubles, where they have any."""
+    """Means and variances as doubles, or NotProved if one exceeds their range."""
     try:
-        found = [float(t) for t in values]
+        doubles = [float(t) for t in values]
     except OverflowError:
-        found = [math.inf]
-    if not all(map(math.isfinite, found)) or min(split(found)[1]) <= 0:
-        raise NotProved("a mean or a variance is beyond the doubles")
-    return found
+        doubles = [math.inf]
+    if not all(map(math.isfinite, doubles)) or min(split(doubles)[1]) <= 0:
+        raise NotProved("a mean or a variance exceeds the range of doubles")
+    return doubles
 
 
 def _scales(centre: Vector) -> list[Fraction]:
-    """How wide q is, in each mean and each variance."""
+    """The scale of q in each mean and each variance: standard deviations, then variances."""
     _, v = split(centre)
     return [Fraction(math.sqrt(t)) for t in split(_doubles(centre))[1]] + list(v)
 

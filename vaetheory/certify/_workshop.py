@@ -1,6 +1,7 @@
-"""What a proof is made with: an arithmetic, a route to integrals, and radii that are asked for.
+"""The tools of a proof: an arithmetic, a way to integrate, and enclosures of a requested radius.
 
-The prover's workshop (`proving`) uses FLINT, the checker's (`checking`) mpmath's intervals.
+The workshop of the prover (`_prover`) uses FLINT, that of the checker (`_checker`) uses mpmath's
+intervals.
 """
 
 from __future__ import annotations
@@ -17,46 +18,46 @@ from vaetheory.certify.arithmetic import Arithmetic, NotProved, Number, TooLong,
 from vaetheory.certify.enclosure import Enclosure, power_below, scientific
 from vaetheory.certify.models import Model
 
-# Bits beyond those that are aimed at.
+# Bits of working precision beyond the target.
 _SPARE = 64
 _ATTEMPTS = 4
 
 
 class Workshop(ABC):
-    """Arithmetic at any precision, and enclosures of a radius that was asked for."""
+    """Arithmetic at any precision, and enclosures of a requested radius."""
 
-    #: Cells that an integral may take, by dimension.
+    #: The most cells of an integral, by dimension.
     most_cells: Mapping[int, int] = {1: 20_000, 2: 40_000}
 
     def __init__(self, *, settled: bool = True) -> None:
-        #: Whether enclosures are those of a certificate, which do not depend on who made them:
-        #: see `Enclosure.canonical`.
+        #: Whether to return the enclosures of a certificate, which are the same for prover and
+        #: checker: see `Enclosure.canonical`.
         self.settled = settled
 
     @abstractmethod
     def arithmetic(self, bits: int) -> AbstractContextManager[Arithmetic]:
-        """An arithmetic of so many bits, for as long as the context lasts."""
+        """An arithmetic of `bits` bits, valid within the context."""
 
     @abstractmethod
     def body(self, F: Arithmetic, model: Model, x: Vector, domain: Domain, bits: int) -> Number:
-        """The scaled integral of the joint density over a domain, with an aim of 2^-bits."""
+        """The scaled integral of the joint density over a domain, with a target radius 2^-bits."""
 
     def enclose(
         self, attempt: Callable[[Arithmetic, int], Number], radius: Fraction, *, size: float = 1.0
     ) -> Enclosure:
         """The enclosure of the first attempt that reaches the radius.
 
-        Each attempt is given an arithmetic and the bits to aim at, and as many bits more as the
-        one before lacked; `size` is that of intermediate numbers.
+        `attempt` is called with an arithmetic and the target bits. Each further attempt has as many
+        bits more as the last one lacked. `size` is the size of intermediate numbers.
 
         Raises
         ------
         NotProved
-            If none reaches it.
+            If no attempt reaches the radius.
         """
         bits = bits_of(radius)
         extra = _SPARE + max(0, math.ceil(math.log2(1 + size)))
-        trouble = ""
+        reason = ""
         last: Fraction | None = None
         for _ in range(_ATTEMPTS):
             with self.arithmetic(bits + extra) as F:
@@ -64,63 +65,65 @@ class Workshop(ABC):
                     value = attempt(F, bits)
                     if not F.finite(value):
                         raise NotProved("an enclosure is not finite")
-                    found = Enclosure.between(*F.bounds(value), bits=max(240, bits + extra))
+                    enclosure = Enclosure.between(*F.bounds(value), bits=max(240, bits + extra))
                 except (TooLong, Unreachable):
                     raise
                 except NotProved as error:
-                    trouble, lacking = str(error), 40
+                    reason, lacking = str(error), 40
                 else:
-                    if found.rad <= radius:
+                    if enclosure.rad <= radius:
                         try:
-                            return found.canonical(radius) if self.settled else found
+                            return enclosure.canonical(radius) if self.settled else enclosure
                         except NotProved as error:
-                            trouble, bits = str(error), bits + 10
+                            reason, bits = str(error), bits + 10
                             continue
-                    trouble = f"the radius reached is {scientific(found.rad)}"
-                    if last is not None and found.rad > last / 2:
-                        # More bits do not help: it is not they that are lacking.
+                    reason = f"the radius reached is {scientific(enclosure.rad)}"
+                    if last is not None and enclosure.rad > last / 2:
+                        # Precision is not the limit, so more bits do not help.
                         break
-                    last = found.rad
-                    lacking = _bits_above(found.rad / radius)
+                    last = enclosure.rad
+                    lacking = _bits_above(enclosure.rad / radius)
             bits += max(4, lacking) + 3
-        raise NotProved(f"a radius of {scientific(radius)} was not reached: {trouble}")
+        raise NotProved(f"a radius of {scientific(radius)} was not reached: {reason}")
 
     def settle(self, F: Arithmetic, value: Number, radius: Fraction) -> Enclosure:
-        """The enclosure of a number that is known well enough already."""
+        """The enclosure of a number that is already known within the radius."""
         if not F.finite(value):
             raise NotProved("an enclosure is not finite")
-        found = Enclosure.between(*F.bounds(value))
-        if found.rad > radius:
+        enclosure = Enclosure.between(*F.bounds(value))
+        if enclosure.rad > radius:
             raise NotProved(
-                f"the radius reached is {scientific(found.rad)}, not {scientific(radius)}"
+                f"the radius reached is {scientific(enclosure.rad)}, not {scientific(radius)}"
             )
-        return found.canonical(radius) if self.settled else found
+        return enclosure.canonical(radius) if self.settled else enclosure
 
     def log_evidence(
         self, model: Model, x: Vector, domain: Domain, radius: Fraction
     ) -> tuple[Enclosure, Enclosure]:
-        """Log evidence, and a bound t of the scaled integral outside the domain as ball [0, t]."""
+        """The log evidence, and a bound t of the scaled tails outside the domain as ball [0, t]."""
         tails: list[Enclosure] = []
 
         def attempt(F: Arithmetic, bits: int) -> Number:
             body = self.body(F, model, x, domain, bits)
             value, tail = assemble(F, model, x, domain, body)
             if F.less(body * F.exact(2 * radius), tail):
-                raise Unreachable(f"too much lies outside the domain for {scientific(radius)}")
-            # A power of two, as whoever makes it finds another last digit.
+                raise Unreachable(
+                    f"the bound of the tails is too large for a radius of {scientific(radius)}"
+                )
+            # Rounded to a power of two because prover and checker differ in the last digits.
             above = power_below(F.high(tail))
             tails.append(Enclosure(above, above))
             return value
 
-        found = self.enclose(attempt, radius, size=abs(domain.shift))
-        return found, tails[-1]
+        value = self.enclose(attempt, radius, size=abs(domain.shift))
+        return value, tails[-1]
 
 
 def bits_of(radius: Fraction) -> int:
-    """Bits to aim at for a radius."""
+    """The target bits for a radius."""
     return max(20, _bits_above(1 / radius)) + 4
 
 
 def _bits_above(ratio: Fraction) -> int:
-    """At least the binary logarithm of a positive number of any size, and at most 2 more."""
+    """An upper bound of the binary logarithm of a positive number, at most 2 above it."""
     return ratio.numerator.bit_length() - ratio.denominator.bit_length() + 1

@@ -1,4 +1,4 @@
-"""Enclosures for a model and a datum of one's own."""
+"""Public functions: enclosures and proofs for a model and a datum of the user."""
 
 from __future__ import annotations
 
@@ -29,14 +29,13 @@ from vaetheory.certify.arithmetic import Arithmetic, NotProved, Number
 from vaetheory.certify.enclosure import Enclosure
 from vaetheory.certify.models import Model
 
-#: Radii of log evidences that are aimed at where none is asked for, by latent dimension.
+#: Default radii of log evidences by latent dimension.
 RADII = {1: Fraction(1, 10**30), 2: Fraction(1, 10**12)}
-# Scales are doubles: radii far below would underflow.
+# Scales are doubles and would underflow at much smaller radii.
 _LEAST = Fraction(1, 10**250)
-#: The radius of everything else.
+#: The default radius of everything else.
 RADIUS = Fraction(1, 10**25)
-#: Numbers to enclose after which a proof is given up where nothing else is asked for: 10 to 20
-#: seconds.
+#: The default number of exact numbers to enclose before a proof is given up: 10 to 20 seconds.
 STEPS = 8_000_000
 
 
@@ -46,16 +45,17 @@ def _limited(steps: Any) -> AbstractContextManager[None]:
 
 @dataclass(frozen=True)
 class StationaryPoint:
-    """A stationary point of the ELBO, the only one in a box, and a strict local maximum.
+    """A stationary point of the ELBO: a strict local maximum, and the only one in a box.
 
     Attributes
     ----------
     loc, var : tuple of Enclosure
         Means and variances of q.
     elbo : Enclosure
-        The ELBO there, nats.
+        The ELBO at the point, in nats.
     box : tuple of (Fraction, Fraction)
-        Ends, of means and then variances, of the box that holds no other.
+        The ends, first of the means, then of the variances, of a box that holds no other
+        stationary point.
     """
 
     loc: tuple[Enclosure, ...]
@@ -71,11 +71,11 @@ class Maximum:
     Attributes
     ----------
     elbo : Enclosure
-        Nats.
+        In nats.
     points : tuple of StationaryPoint
-        Every maximiser is one of them; one point is the unique maximiser.
+        They include every maximiser; a single point is the unique maximiser.
     boxes : int
-        How many boxes the proof took.
+        The number of boxes of the proof.
     """
 
     elbo: Enclosure
@@ -84,56 +84,56 @@ class Maximum:
 
 
 def _prepared(model: Any, x: Any) -> tuple[Model, Vector]:
-    found = Model.of(model)
-    if found.latent_dim not in RADII:
-        raise ValueError(f"model: expected 1 or 2 latent dimensions, got {found.latent_dim}")
+    exact = Model.of(model)
+    if exact.latent_dim not in RADII:
+        raise ValueError(f"model: expected 1 or 2 latent dimensions, got {exact.latent_dim}")
     with Prover().arithmetic(64) as F:
-        return found, found.check_data(x, F)
+        return exact, exact.check_data(x, F)
 
 
 def _radius(radius: Any, default: Fraction) -> Fraction:
     if radius is None:
         return default
-    found = _exact.positive("radius", radius)
-    if found < _LEAST:
+    exact = _exact.positive("radius", radius)
+    if exact < _LEAST:
         raise ValueError(f"radius: expected at least 1e-250, got {short(radius)}")
-    return found
+    return exact
 
 
 def log_evidence(
     model: Any, x: Any, *, radius: _exact.Exact | None = None, steps: int = STEPS
 ) -> Enclosure:
-    """Enclose log p(x), tails included.
+    """Enclose log p(x), including the tails of the integral.
 
     Parameters
     ----------
     model : certify.Model or vaetheory.LatentModel
-        One or two latent dimensions.
+        With one or two latent dimensions.
     x : (D,) exact numbers
-        Decimal text ("0.1" is a tenth), fractions, or doubles taken as the numbers that they are.
+        Decimal text ("0.1" is 1/10), fractions, or doubles with their exact values.
     radius : exact number, optional
         The radius to reach: 1e-30 for d = 1 and 1e-12 for d = 2 by default.
     steps : int, optional
-        Numbers to enclose after which the proof is given up, 8,000,000 by default: 10 to 20
-        seconds.
+        The number of exact numbers to enclose before the proof is given up; the default of
+        8,000,000 takes 10 to 20 seconds.
 
     Returns
     -------
     Enclosure
-        Nats.
+        In nats.
 
     Raises
     ------
     ValueError
         For a bad input.
     NotProved
-        If the radius is not reached, or not within the steps: no verdict rests on less. Numbers
-        beyond 1e308 end like this too where they must be searched for.
+        If the radius is not reached within the steps; no wider result is returned. A search that
+        meets numbers beyond 1e308 ends in this error too.
 
     Notes
     -----
-    d = 1: FLINT's adaptive integrator on the intervals that count; d = 2: Gauss-Legendre cells with
-    proved errors. Milliseconds and seconds.
+    For d = 1, FLINT's adaptive integrator runs on the intervals where the integrand is not
+    negligible: milliseconds. For d = 2, Gauss-Legendre cells have proved errors: seconds.
 
     Examples
     --------
@@ -175,7 +175,7 @@ def elbo(
     Raises
     ------
     ValueError
-        For a bad input; for d = 2 where the ELBO has no closed form.
+        For a bad input, or for d = 2 if the ELBO has no closed form.
     NotProved
         If the radius is not reached.
 
@@ -201,26 +201,26 @@ def elbo(
 def stationary_point(
     model: Any, x: Any, *, start: tuple[Any, Any] | None = None, steps: int = STEPS
 ) -> StationaryPoint:
-    """Prove a stationary point of the ELBO over Gaussians, for d = 2 over diagonal ones.
+    """Find and prove a stationary point of the ELBO over Gaussians (diagonal ones for d = 2).
 
-    Krawczyk's operator proves that the box holds exactly one, and that the Hessian is negative
-    definite on it.
+    Krawczyk's operator proves that a box holds exactly one stationary point, and elimination proves
+    that the Hessian is negative definite on the box.
 
     Parameters
     ----------
     model, x
         As in `log_evidence`.
     start : pair of (d,) exact numbers, optional
-        Mean and variance to climb from; near the posterior's peak by default.
+        The mean and variance from which the search climbs; near the posterior's peak by default.
     steps : int, optional
         As in `log_evidence`.
 
     Raises
     ------
     ValueError
-        For a bad input; for d = 2 where the ELBO has no closed form.
+        For a bad input, or for d = 2 if the ELBO has no closed form.
     NotProved
-        If no box about the point that was found is proved.
+        If the proof fails for every box about the approximate point.
 
     Examples
     --------
@@ -249,8 +249,8 @@ def _stationary(model: Model, x: Vector, start: Sequence[Fraction]) -> Stationar
         box = krawczyk(F, target, candidate)
         value = value_at(F, target, box) + offset(F, model, x)
         means, variances = split([Enclosure.between(*F.bounds(b)) for b in box])
-        found = Enclosure.between(*F.bounds(value))
-    return StationaryPoint(tuple(means), tuple(variances), found, tuple(candidate.box))
+        elbo_there = Enclosure.between(*F.bounds(value))
+    return StationaryPoint(tuple(means), tuple(variances), elbo_there, tuple(candidate.box))
 
 
 def maximum(model: Any, x: Any, *, steps: int = STEPS) -> Maximum:
@@ -259,19 +259,19 @@ def maximum(model: Any, x: Any, *, steps: int = STEPS) -> Maximum:
     Parameters
     ----------
     model, x, steps
-        As in `log_evidence`. Where the ELBO has no closed form, as for a network, the proof may
-        take several times the steps of the default.
+        As in `log_evidence`. If the ELBO has no closed form, as for a network, the proof may
+        need several times the default number of steps.
 
     Raises
     ------
     ValueError
         For a bad input, or d = 2.
     NotProved
-        If the proof does not come about.
+        If the proof fails.
 
     Examples
     --------
-    The decoder z^2 does not tell z from -z, and no single Gaussian covers both:
+    The decoder z^2 has the same value at z and -z, and no single Gaussian covers both:
 
     >>> from vaetheory import certify
     >>> model = certify.Model(
@@ -293,9 +293,9 @@ def _maximum(model: Model, point: Vector) -> Maximum:
     wide = [wide_candidate(model, point, _centre(p)) for p in points]
     with Prover().arithmetic(80) as F:
         target = objective_at(F, model, point, ROUGH)
-        for point_found, candidate in zip(points, wide, strict=True):
+        for stationary, candidate in zip(points, wide, strict=True):
             krawczyk(F, target, candidate)
-            if not _holds(candidate, point_found):
+            if not _holds(candidate, stationary):
                 raise NotProved("the wide box about a maximiser does not hold it")
         known = F.exact(highest.lower) - offset(F, model, point)
         known = F.exact(F.low(known))
@@ -305,9 +305,9 @@ def _maximum(model: Model, point: Vector) -> Maximum:
     return Maximum(Enclosure.between(low, high), kept, boxes)
 
 
-def _holds(wide: Candidate, found: StationaryPoint) -> bool:
-    """Whether the point's own box lies within the other, so that they speak of one point."""
-    pairs = zip(wide.box, found.box, strict=True)
+def _holds(wide: Candidate, point: StationaryPoint) -> bool:
+    """Whether the wide box contains the point's own box, so that both hold the same point."""
+    pairs = zip(wide.box, point.box, strict=True)
     return all(a < low and high < b for (a, b), (low, high) in pairs)
 
 
@@ -316,15 +316,15 @@ def _centre(point: StationaryPoint) -> Vector:
 
 
 def gap(model: Any, x: Any, *, radius: _exact.Exact | None = None, steps: int = STEPS) -> Enclosure:
-    """Enclose log p(x) less the greatest ELBO over all Gaussians, d = 1.
+    """Enclose log p(x) minus the greatest ELBO over all Gaussians, d = 1.
 
-    Where it is positive, *every* Gaussian q loses at least as much. For d = 2 it is the gap of the
+    If it is positive, *every* Gaussian q loses at least as much. For d = 2 it is the gap of the
     diagonal Gaussian that `stationary_point` finds.
 
     Parameters
     ----------
     model, x, radius, steps
-        As in `log_evidence`; the steps are those of both together.
+        As in `log_evidence`; evidence and maximum share the steps.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""What a rigorous arithmetic must offer; formulas are written once and run over any of them.
+"""The interface of a rigorous arithmetic; formulas are written once and run in any arithmetic.
 
-A *number* is an enclosure of a real or a complex number with `+ - * /` among its like and with
-integers. Whatever cannot be enclosed comes back as something for which `finite` is False.
+A *number* is an enclosure of a real or complex number; it supports `+ - * /` with other numbers
+and with integers. If a result cannot be enclosed, `finite` is False for it.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ Number: TypeAlias = Any
 
 
 class NotProved(ArithmeticError):
-    """An enclosure is not finite, too wide, or a comparison could not be decided."""
+    """An enclosure is not finite or too wide, or a comparison cannot be decided."""
 
 
 class Unreachable(NotProved):
-    """No precision would help."""
+    """The proof fails at any precision."""
 
 
 class TooLong(NotProved):
-    """A proof was given up, not refused: it would take too many steps."""
+    """The proof was given up because it takes too many steps; it did not fail."""
 
 
-#: Ends beyond 2^131072 are no fractions, and those below 2^-131072 are rounded outwards to it:
-#: operations on longer fractions would not end.
+#: Ends beyond 2^131072 are not converted to fractions, and ends below 2^-131072 are rounded
+#: outwards to it, because operations on longer fractions would take too long.
 _FARTHEST = 2**17
 
 
 def fraction_of(mantissa: int, exponent: int) -> tuple[Fraction, Fraction]:
-    """The number mantissa 2^exponent as a fraction, and by how much it may be wrong."""
+    """The number mantissa 2^exponent as a fraction, and a bound of its error."""
     size = mantissa.bit_length() + exponent
     if mantissa and size > _FARTHEST:
-        raise NotProved(f"a number is beyond 2^{_FARTHEST}")
+        raise NotProved(f"a number exceeds 2^{_FARTHEST}")
     if size < -_FARTHEST:
         return Fraction(0), Fraction(1, 2**_FARTHEST)
     value = Fraction(mantissa << exponent) if exponent >= 0 else Fraction(mantissa, 1 << -exponent)
@@ -51,11 +51,11 @@ class Arithmetic(ABC):
 
     @abstractmethod
     def hull(self, low: Any, high: Any) -> Number:
-        """A real number that holds two exact or real ones and all between."""
+        """A real number that encloses two exact or real numbers and everything between them."""
 
     @abstractmethod
     def complex(self, re: Number, im: Number) -> Number:
-        """A complex number of two real ones."""
+        """The complex number with these real and imaginary parts."""
 
     @abstractmethod
     def real(self, z: Number) -> Number:
@@ -75,7 +75,7 @@ class Arithmetic(ABC):
 
     @abstractmethod
     def bounds(self, x: Number) -> tuple[Fraction, Fraction]:
-        """Both ends of a finite real number; exact, unless they are tiny: see `fraction_of`."""
+        """Both ends of a finite real number; exact unless they are tiny, see `fraction_of`."""
 
     @abstractmethod
     def ends(self, x: Number) -> tuple[Number, Number]:
@@ -83,15 +83,15 @@ class Arithmetic(ABC):
 
     @abstractmethod
     def floats(self, x: Number) -> tuple[float, float]:
-        """Both ends of a real number, rounded outwards; infinite beyond the doubles."""
+        """Both ends of a real number, rounded outwards; infinite beyond the range of doubles."""
 
     @abstractmethod
     def magnitude(self, z: Number) -> Number:
-        """One number without width that is at least |z|; not finite where z is not."""
+        """A number of width zero that is at least |z|; not finite where z is not."""
 
     @abstractmethod
     def less(self, a: Number, b: Number) -> bool:
-        """Whether a < b is proved; False says nothing."""
+        """Whether a < b is proved; False proves nothing."""
 
     @abstractmethod
     def pi(self) -> Number:
@@ -129,7 +129,7 @@ class Arithmetic(ABC):
     def legendre(self, order: int) -> Sequence[tuple[Number, Number]]:
         """Nodes and weights of the Gauss-Legendre rule of `order` points on [-1, 1]."""
 
-    # ---- what follows from these ----
+    # ---- derived from the abstract methods ----
 
     def low(self, x: Number) -> Fraction:
         """The lower end of a finite real number."""
@@ -148,12 +148,12 @@ class Arithmetic(ABC):
         return [self.exact(v) for v in values]
 
     def dot(self, exact: Sequence[Fraction], z: Sequence[Number]) -> Number:
-        """Inner product of exact coefficients, of which zeros are skipped, and numbers."""
-        out = self.exact(0)
+        """Inner product of exact coefficients and numbers; zero coefficients are skipped."""
+        total = self.exact(0)
         for a, b in zip(exact, z, strict=True):
             if a:
-                out = out + (b if a == 1 else b * self.exact(a))
-        return out
+                total = total + (b if a == 1 else b * self.exact(a))
+        return total
 
     def power(self, z: Number, exponent: int) -> Number:
         """z^n for a natural number n; even powers of a real number are not negative."""
@@ -172,7 +172,7 @@ class Arithmetic(ABC):
         return self.log(root + z)
 
     def softplus(self, x: Number) -> Number:
-        """log(1 + e^x) of a real number, the ends each by the form that loses nothing."""
+        """log(1 + e^x) of a real number; each end uses the form that does not overflow."""
         ends = []
         for e in self.ends(x):
             above = self.less(self.exact(0), e)

@@ -1,4 +1,4 @@
-"""Balls with dyadic midpoint and radius: what is proved, and how it is written down."""
+"""Balls with dyadic midpoint and radius, and their text and JSON forms."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def power_below(value: Fraction) -> Fraction:
     >>> power_below(Fraction(7, 16)), power_below(Fraction(4))
     (Fraction(1, 4), Fraction(4, 1))
     """
-    found = Fraction(2) ** (value.numerator.bit_length() - value.denominator.bit_length())
-    return found if found <= value else found / 2
+    power = Fraction(2) ** (value.numerator.bit_length() - value.denominator.bit_length())
+    return power if power <= value else power / 2
 
 
 @dataclass(frozen=True)
 class Enclosure:
-    """A real number is known to lie in [mid - rad, mid + rad]; both ends are exact.
+    """An interval [mid - rad, mid + rad] with exact ends that is proved to hold a real number.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class Enclosure:
 
     @classmethod
     def between(cls, low: Fraction, high: Fraction, *, bits: int = 240) -> Enclosure:
-        """The smallest ball of about so many bits that holds [low, high]."""
+        """A ball that holds [low, high], with a midpoint of `bits` bits."""
         low, high = _exact.computed("low", low), _exact.computed("high", high)
         if low > high:
             raise ValueError("low: expected an end that is not above high, got one that is")
@@ -87,17 +87,17 @@ class Enclosure:
     def radius(self) -> float:
         """The radius as a float, rounded up."""
         try:
-            found = float(self.rad)
+            nearest = float(self.rad)
         except OverflowError:
             return math.inf
-        return found if Fraction(found) >= self.rad else math.nextafter(found, math.inf)
+        return nearest if Fraction(nearest) >= self.rad else math.nextafter(nearest, math.inf)
 
     def contains(self, value: _exact.Exact) -> bool:
-        """Whether an exact number lies within."""
+        """Whether the interval holds an exact number."""
         return self.lower <= _exact.number("value", value) <= self.upper
 
     def overlaps(self, other: Enclosure) -> bool:
-        """Whether the two have a point in common; if not, one of them is wrong."""
+        """Whether the two intervals intersect; enclosures of the same number must."""
         require("other", other, Enclosure)
         return self.lower <= other.upper and other.lower <= self.upper
 
@@ -111,21 +111,21 @@ class Enclosure:
         return f"{type(self).__name__}({self})"
 
     def __str__(self) -> str:
-        """Digits and a radius which, as they are written, hold the whole ball."""
+        """A decimal midpoint and radius; read literally, they still hold the whole ball."""
         shown = digits(self.mid, self.rad)
         return f"{shown} +/- {scientific(self.rad + abs(self.mid - Fraction(shown)))}"
 
     def canonical(self, radius: Fraction) -> Enclosure:
-        """The one ball that a certificate has for a number enclosed within `radius`.
+        """The unique ball with which a certificate states a number enclosed within `radius`.
 
-        Its radius is eight times what was asked for, and its midpoint the multiple of a power of
-        two, more than half that radius, that is nearest to the number. Every enclosure that is
-        narrow enough leads to it, whatever arithmetic it comes from.
+        Its radius is eight times the requested one. Its midpoint is the multiple of a power of two
+        that is nearest to the number; this power is more than half the radius of the ball. Every
+        narrow enough enclosure, from any arithmetic, leads to the same ball.
 
         Raises
         ------
         NotProved
-            If this enclosure does not tell which multiple is nearest.
+            If this enclosure does not determine which multiple is nearest.
 
         Examples
         --------
@@ -138,16 +138,16 @@ class Enclosure:
         grid = power_below(rad)
         low, high = (math.floor(end / grid + Fraction(1, 2)) for end in (self.lower, self.upper))
         if low != high:
-            raise NotProved("an enclosure lies on both sides of where midpoints are rounded")
+            raise NotProved("an enclosure does not determine to which midpoint it is rounded")
         return Enclosure(low * grid, rad)
 
     def as_json(self) -> dict[str, list[str | int]]:
-        """Mantissa and exponent of midpoint and radius; a mantissa is text, as it is long."""
+        """Mantissa and exponent of midpoint and radius; mantissas are long and written as text."""
         return {"mid": _write(self.mid), "rad": _write(self.rad)}
 
     @classmethod
     def from_json(cls, name: str, value: Any) -> Enclosure:
-        """The inverse of `as_json`; anything else is a ValueError."""
+        """The inverse of `as_json`; raises a ValueError for anything else."""
         if not isinstance(value, dict) or set(value) != {"mid", "rad"}:
             raise ValueError(f"{name}: expected a ball with mid and rad, got {short(value)}")
         return cls(_read(f"{name}.mid", value["mid"]), _read(f"{name}.rad", value["rad"]))
@@ -155,7 +155,7 @@ class Enclosure:
 
 @dataclass(frozen=True)
 class Range(Enclosure):
-    """All of [mid - rad, mid + rad] is meant: the bounds of something that varies.
+    """The interval [mid - rad, mid + rad] as bounds of a quantity that varies.
 
     Examples
     --------
@@ -174,14 +174,14 @@ class Range(Enclosure):
         return f"[{rounded(self.lower)}, {rounded(self.upper, up=True)}]"
 
     def published(self) -> Range:
-        """Somewhat wider, with ends of few digits: who re-proves it must find his bounds within."""
+        """A slightly wider range with ends of few digits; bounds proved again must lie in it."""
         room, step = self.rad / 8, self.step * 2
         low, high = math.floor((self.lower - room) / step), math.ceil((self.upper + room) / step)
         return Range((low + high) * step / 2, (high - low) * step / 2)
 
     @property
     def step(self) -> Fraction:
-        """Of what the ends are multiples in a certificate: from 1/32 to 1/16 of the width."""
+        """The ends in a certificate are multiples of this: from 1/32 to 1/16 of the width."""
         return power_below(2 * self.rad) / 16
 
 
@@ -197,23 +197,23 @@ def _write(value: Fraction) -> list[str | int]:
 
 
 def _read(name: str, value: Any) -> Fraction:
-    """A mantissa, as text, and an exponent of two; written in one way only."""
+    """Read a mantissa, as text, and an exponent of two; only one spelling is accepted."""
     if isinstance(value, list) and len(value) == 2:
         mantissa, exponent = value
         good = isinstance(mantissa, str) and mantissa.removeprefix("-").isdecimal()
         if good and len(mantissa) < 2000 and type(exponent) is int and abs(exponent) < 10_000:
-            found = Fraction(int(mantissa)) * Fraction(2) ** exponent
-            if _write(found) == value:
-                return found
+            number = Fraction(int(mantissa)) * Fraction(2) ** exponent
+            if _write(number) == value:
+                return number
     raise ValueError(f"{name}: expected [mantissa, exponent] in lowest terms, got {short(value)}")
 
 
-# A greater number is written with an exponent.
+# Numbers from this size on are written with an exponent.
 _LONG = 10**400
 
 
 def digits(value: Fraction, rad: Fraction, most: int = 45) -> str:
-    """Decimal text of `value`, as far as the radius lets its digits be known."""
+    """Decimal text of `value`, with the digits that the radius determines."""
     if abs(value) >= _LONG:
         size = _decade(abs(value))
         power = Fraction(10) ** size
@@ -236,7 +236,7 @@ def _decade(value: Fraction) -> int:
 
 
 def rounded(value: Fraction, *, up: bool = False, figures: int = 7) -> str:
-    """Decimal text of so many significant figures, rounded downwards or up.
+    """Decimal text with `figures` significant figures, rounded downwards or up.
 
     Examples
     --------
@@ -252,7 +252,7 @@ def rounded(value: Fraction, *, up: bool = False, figures: int = 7) -> str:
 
 
 def scientific(value: Fraction) -> str:
-    """An upper bound of a positive number with two digits."""
+    """A positive number rounded up to two digits, as text."""
     if value == 0:
         return "0"
     size = _decade(value)

@@ -24,7 +24,7 @@ class Model:
     Parameters
     ----------
     decoder : certify.decoders.Decoder
-        With parameters as decimal text, fractions, or doubles taken as the numbers that they are.
+        With parameters as decimal text, fractions, or doubles with their exact values.
     likelihood : certify.likelihoods.Likelihood
 
     Examples
@@ -58,12 +58,13 @@ class Model:
 
     @classmethod
     def of(cls, model: Any) -> Model:
-        """A model with the parameters of a `vaetheory.LatentModel`, each the double that it is.
+        """The model with the exact values of the parameters of a `vaetheory.LatentModel`.
 
         Raises
         ------
         ValueError
-            If its decoder is a plain callable, or the likelihood another family.
+            If its decoder is a plain callable, or if there is no exact version of its decoder or
+            likelihood.
         """
         if isinstance(model, Model):
             return model
@@ -89,39 +90,39 @@ class Model:
         return point
 
     def log_joint(self, F: Arithmetic, x: Vector, z: Sequence[Number]) -> Number:
-        """Log p(x, z) less `constant`, for real z."""
-        out = self.likelihood.varying(F, x, self.decoder(z, F))
+        """Log p(x, z) minus `constant`, for real z."""
+        value = self.likelihood.varying(F, x, self.decoder(z, F))
         for v in z:
-            out = out - F.square(v) / 2
-        return out
+            value = value - F.square(v) / 2
+        return value
 
     def ceiling(self, F: Arithmetic, x: Vector, z: Sequence[Number]) -> Number:
-        """A number without width that `log_joint` does not exceed on a box of real z.
+        """An upper bound, of width zero, of `log_joint` on a box of real z.
 
-        Likelihood and prior are bounded each by itself: where the likelihood's ball is huge, their
-        sum as a ball would have lost the prior.
+        Likelihood and prior are bounded separately: if the ball of the likelihood is huge, the
+        ball of their sum no longer shows the prior.
         """
-        out = F.ends(self.likelihood.greatest(F, x))[1]
-        likely = self.likelihood.varying(F, x, self.decoder(z, F))
-        if F.finite(likely):
-            high = F.ends(likely)[1]
-            out = high if F.less(high, out) else out
+        bound = F.ends(self.likelihood.greatest(F, x))[1]
+        log_likelihood = self.likelihood.varying(F, x, self.decoder(z, F))
+        if F.finite(log_likelihood):
+            high = F.ends(log_likelihood)[1]
+            bound = high if F.less(high, bound) else bound
         for v in z:
-            out = out + F.ends(-F.square(v) / 2)[1]
-        return F.ends(out)[1]
+            bound = bound + F.ends(-F.square(v) / 2)[1]
+        return F.ends(bound)[1]
 
     def joint(self, F: Arithmetic, x: Vector, z: Sequence[Number], shift: Number) -> Number:
         """The exponential of `log_joint - shift`, for real or complex z; finite where analytic."""
         exponent, divisors = self.likelihood.factors(F, x, self.decoder(z, F))
         for v in z:
             exponent = exponent - F.square(v) / 2
-        out = F.exp(exponent - shift)
+        density = F.exp(exponent - shift)
         for d in divisors:
-            out = out / d
-        return out
+            density = density / d
+        return density
 
     def constant(self, F: Arithmetic, x: Vector) -> Number:
-        """What `log_joint` leaves out."""
+        """The terms of log p(x, z) that `log_joint` leaves out."""
         return self.likelihood.constant(F, x) - self.latent_dim * F.log(2 * F.pi()) / 2
 
     def as_json(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The second route of the checks: plain trapezoid sums over one fixed lattice.
 
-Deliberately shares nothing with the rules and engines that it is held against.
+On purpose it shares nothing with the rules and engines that it is compared with.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 
 from vaetheory._validation import Array
 from vaetheory.checking.comparison import Comparison
-from vaetheory.encoders import Encoder
+from vaetheory.encoders import AggregatePosterior
 from vaetheory.rounding import gamma
 
 _CHUNK = 2**16
@@ -19,7 +19,7 @@ _CHUNK = 2**16
 
 def lattice(lower: Array, upper: Array, step: float, offset: float) -> Array:
     """Points `(M, d)` of a lattice of the given step and offset (in steps) over a box."""
-    # Multiples of the step: adding it up would let the spacing drift.
+    # Multiples of the step, since repeated addition would let the spacing drift.
     axes = [
         step * (np.arange(np.floor(a / step), np.ceil(b / step) + 1) + offset)
         for a, b in zip(lower, upper, strict=True)
@@ -62,7 +62,7 @@ def lattice_integral(
 
 
 def aggregate_expectation(
-    integrand: Callable[[Array], Array], encoder: Encoder
+    integrand: Callable[[Array], Array], encoder: AggregatePosterior
 ) -> tuple[float, float, float]:
     """E_{q(z)}[g] under the aggregate posterior by a lattice over its density.
 
@@ -78,7 +78,7 @@ def aggregate_expectation(
         return np.stack([g, np.abs(g)], axis=-1)
 
     value, error = lattice_integral(weighted, lower, upper, step=narrow / 6)
-    # Nine deviations out the Gaussian mass is 2e-19 of the whole, less than one rounding.
+    # Beyond nine deviations the Gaussian mass is 2e-19, less than one rounding.
     return float(value[0]), float(error[0] + gamma(1) * value[1]), float(value[1])
 
 
@@ -87,7 +87,7 @@ def agree(
 ) -> Comparison:
     """Comparison that (value, error) equals (value, error, mean size), with further error terms.
 
-    `size` is that of the terms which cancel on the left; the larger of the sizes is the scale.
+    `size` is that of the terms which cancel on the left; the scale is the larger of the sizes.
     """
     return Comparison.identity(
         left[0],

@@ -11,9 +11,9 @@ from vaetheory.checking.comparison import Comparison
 def extrapolate(values: Array, errors: Array) -> tuple[float, float, float]:
     """Limit at scale 0 of values at scales s, s/2, s/4, ... that expand in even powers.
 
-    Richardson's scheme. Returns the limit; the estimate of what the expansion leaves (the
-    difference from the extrapolation that does without the finest value or the last power); and
-    the bound of what the errors of the values can do to it.
+    By Richardson's scheme. Returns the limit; an estimate of the remainder of the expansion (the
+    difference from the extrapolation without the finest value or without the last power); and a
+    bound of the effect of the errors of the values.
 
     Examples
     --------
@@ -69,10 +69,10 @@ def power_law(
 
 
 def settled(values: Array, errors: Array, scales: Array, *, exponent: float) -> bool:
-    """Whether values / scales^exponent is so nearly constant that an exponent can be measured."""
+    """Whether values / scales^exponent is constant enough for an exponent to be measured."""
     reduced = values / scales**exponent
-    told = (np.abs(errors) < 1e-2 * np.abs(values)).all()
-    return bool(told and np.ptp(reduced) < 0.3 * np.abs(reduced).min())
+    sharp = (np.abs(errors) < 1e-2 * np.abs(values)).all()
+    return bool(sharp and np.ptp(reduced) < 0.3 * np.abs(reduced).min())
 
 
 def leading_coefficient(
@@ -86,7 +86,7 @@ def leading_coefficient(
 ) -> Comparison:
     """Comparison that values / scales^exponent tends to the coefficient, which may be 0.
 
-    For a law whose leading term is absent or hidden by the next one: see `settled`.
+    For a law whose leading term is zero or hidden by the next one: see `settled`.
     """
     reduced = values / scales**exponent
     limit, left, noise = extrapolate(reduced, errors / scales**exponent)

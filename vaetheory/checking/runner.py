@@ -14,7 +14,8 @@ import numpy as np
 from hypothesis import HealthCheck, Phase, Verbosity, settings
 from hypothesis.errors import Unsatisfiable
 
-from vaetheory._numbers_as_text import apart
+from vaetheory._numbers_as_text import distinct_texts
+from vaetheory._profiles import PROFILES
 from vaetheory._validation import known_label, option
 from vaetheory.checking.claim import Claim, Proposition
 from vaetheory.checking.comparison import Comparison
@@ -24,9 +25,6 @@ REFUTED = "refuted"
 INCONCLUSIVE = "inconclusive"
 CONTROL_SURVIVED = "control survived"
 VERDICTS = (CONFIRMED, REFUTED, INCONCLUSIVE, CONTROL_SURVIVED)
-
-#: Instances drawn in each profile, as a multiple of the proposition's own number.
-PROFILES = {"quick": 1, "standard": 10, "thorough": 100}
 
 # What a check may raise on an instance; anything else is a mistake in the program.
 _FAILURES = (ArithmeticError, ValueError, RuntimeError, np.linalg.LinAlgError, Warning)
@@ -356,7 +354,7 @@ def _explain(comparison: Comparison, resolution: float) -> str:
         if not part.finite:
             return f"residual {part.residual} and bound {part.bound} are not both numbers"
     if comparison.residual > comparison.bound:
-        residual, bound = apart(comparison.residual, comparison.bound)
+        residual, bound = distinct_texts(comparison.residual, comparison.bound)
         return f"residual {residual} exceeds the computed bound {bound}"
     for part in comparison.parts or (comparison,):
         if part.looseness > resolution:

@@ -1,4 +1,4 @@
-"""Instances shared by the checks of claim 3: a latent model, a datum and a posterior."""
+"""Instances for checks of several claims: a latent model, a datum and a posterior."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from vaetheory.models import LatentModel
 
 @dataclass(frozen=True)
 class ModelScene:
-    """A latent model, a datum, and a Gaussian posterior that need not be a good one."""
+    """A latent model, a datum, and any Gaussian posterior."""
 
     decoder: Decoder
     likelihood: Likelihood
@@ -37,7 +37,7 @@ class ModelScene:
     @property
     def posterior(self) -> Posterior:
         """The posterior of the one datum."""
-        return Posterior(np.array(self.loc), self.cov.matrix)
+        return Posterior(np.array(self.loc), cov=self.cov.matrix)
 
 
 def curves() -> SearchStrategy[Decoder]:
@@ -91,7 +91,7 @@ def model_scenes(
             )
         )
     )
-    # The mean of exp(z^2) under a broad Gaussian is infinite, and so would be the ELBO.
+    # The mean of exp(z^2) under a broad Gaussian is infinite, and the ELBO with it.
     assume(
         not isinstance(likelihood, likelihoods.Poisson)
         or not isinstance(decoder, decoders.Polynomial)

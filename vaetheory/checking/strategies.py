@@ -1,8 +1,8 @@
 """Hypothesis strategies for small readable instances.
 
 Every number is a small integer over a small denominator, so that a counterexample shrinks to one
-that can be worked by hand, and what is drawn does not depend on which modules happen to be
-loaded. Matrices are drawn by their spectrum.
+that can be worked out by hand, and the draws do not depend on which modules are loaded. Matrices
+are drawn by their spectrum.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from vaetheory._validation import Array
-from vaetheory.encoders import Encoder
+from vaetheory.encoders import AggregatePosterior
 from vaetheory.flows.affine import rotation_matrix
 
 Vector = tuple[float, ...]
@@ -82,11 +82,11 @@ class EncodedData:
         return np.array(self.X)
 
     @property
-    def encoder(self) -> Encoder:
+    def encoder(self) -> AggregatePosterior:
         """The encoder of the data."""
         if len(self.covs) == 1:
-            return Encoder(np.array(self.loc), self.covs[0].matrix)
-        return Encoder(np.array(self.loc), np.array([c.matrix for c in self.covs]))
+            return AggregatePosterior(np.array(self.loc), cov=self.covs[0].matrix)
+        return AggregatePosterior(np.array(self.loc), cov=np.array([c.matrix for c in self.covs]))
 
 
 @st.composite

@@ -6,9 +6,11 @@ import pickle
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 
+from vaetheory._by_position import also_by_position
+from vaetheory._profiles import PROFILES
 from vaetheory._validation import integer, option
 from vaetheory.checking.claim import Claim, Proposition
-from vaetheory.checking.runner import PROFILES, Result, run_proposition, select
+from vaetheory.checking.runner import Result, run_proposition, select
 from vaetheory.claims import CLAIMS
 
 
@@ -18,11 +20,12 @@ def _run_by_label(label: str, profile: str, seed: int) -> Result:
     return run_proposition(proposition, claim=claim.label, profile=profile, seed=seed)
 
 
+@also_by_position("profile", "seed")
 def verify(
     labels: str | Iterable[str] | None = None,
+    *,
     profile: str = "quick",
     seed: int = 0,
-    *,
     executor: Executor | None = None,
     claims: Sequence[Claim] | None = None,
 ) -> Iterator[Result]:

@@ -1,4 +1,4 @@
-"""The command line: parse, call, print; one command a file."""
+"""The command line interface; each command is in its own file."""
 
 from __future__ import annotations
 
@@ -7,34 +7,33 @@ import os
 import sys
 from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor
-from importlib import metadata
 from typing import NoReturn, TextIO
 
+from vaetheory import __version__
 from vaetheory._numbers_as_text import plain
 from vaetheory.cli import check_certificate, experiment, figures, listing, report, verify
 
-#: Each has `add(commands)`, which declares its options and sets `run`, the function to call.
+#: Each module has `add(commands)`, which declares its options and sets `run`, the function to call.
+#: What the work needs is imported by `run`, so that `--help` loads neither NumPy nor the claims.
 COMMANDS = (listing, verify, figures, report, check_certificate, experiment)
 
-# What a shell reports of a program that SIGPIPE ended, as it does most that write into `head`.
+# The exit status that a shell reports for a program ended by SIGPIPE.
 _SIGPIPE = 128 + 13
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose refusals are one line."""
+    """A parser whose error messages are one line."""
 
     def error(self, message: str) -> NoReturn:
-        """Say what was wrong and exit with status 2."""
+        """Print the message and exit with status 2."""
         self.exit(2, f"vaetheory: {message}\n")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
-        prog="vaetheory", description="The theorems about variational auto-encoders, run."
+        prog="vaetheory", description="Executable theorems about variational auto-encoders."
     )
-    parser.add_argument(
-        "--version", action="version", version=f"vaetheory {metadata.version('vaetheory')}"
-    )
+    parser.add_argument("--version", action="version", version=f"vaetheory {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     for command in COMMANDS:
         command.add(commands)
@@ -44,8 +43,8 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status.
 
-    0: everything asked for was confirmed and every control refuted. 1: something was not.
-    2: the request could not be understood. 130: interrupted. 141: what read the output went away.
+    0: every requested proposition was confirmed and every control refuted. 1: at least one was not.
+    2: an error in the request or in reading or writing. 130: interrupted. 141: broken pipe.
     """
     try:
         try:
@@ -53,11 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         finally:
             sys.stdout.flush()
     except BrokenPipeError:
-        # The reader has what it wanted (`head`); what is still buffered must not complain at exit.
+        # The reader, such as `head`, has closed the pipe; flushing at exit must not fail again.
         _silence(sys.stdout, sys.stderr)
         return _SIGPIPE
     except OSError as error:
-        # Nothing more can be printed, as on a full disk.
+        # Standard output cannot be written, for example because the disk is full.
         _silence(sys.stdout)
         print(f"vaetheory: standard output: {error.strerror}", file=sys.stderr)
         return 2
@@ -72,7 +71,7 @@ def _silence(*streams: TextIO) -> None:
 
 
 def _answer(arguments: Sequence[str] | None) -> int:
-    """Parse, run, and say on one line what is refused."""
+    """Parse the arguments, run the command, and print any error on one line."""
     options = _parser().parse_args(arguments)
     try:
         return options.run(options)
@@ -83,7 +82,8 @@ def _answer(arguments: Sequence[str] | None) -> int:
         return 2
     except BrokenExecutor:
         print(
-            "vaetheory: --jobs: expected processes that go on, got one that ended", file=sys.stderr
+            "vaetheory: --jobs: expected all processes to finish, got one that was ended",
+            file=sys.stderr,
         )
         return 2
     except KeyboardInterrupt:

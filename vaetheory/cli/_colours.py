@@ -1,4 +1,4 @@
-"""Whether to print in colour, and how wide the terminal is."""
+"""Colour and width of the terminal."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TextIO
 
 
 def wanted(stream: TextIO) -> bool:
-    """Whether to colour what goes to `stream`.
+    """Whether to print in colour to `stream`.
 
-    `NO_COLOR` forbids it and `FORCE_COLOR` asks for it (each if not empty, the first before the
-    second); otherwise only a terminal that is not dumb gets colours.
+    A non-empty `NO_COLOR` turns colour off; otherwise a non-empty `FORCE_COLOR` turns it on;
+    otherwise colour is on for terminals, unless `TERM` is `dumb`.
     """
     if os.environ.get("NO_COLOR"):
         return False
@@ -21,7 +21,7 @@ def wanted(stream: TextIO) -> bool:
 
 
 def width(stream: TextIO) -> int | None:
-    """Columns of the terminal, or of `COLUMNS`; none where `stream` is a file or a pipe."""
+    """Columns of the terminal, or `COLUMNS` if that is set; None if `stream` is no terminal."""
     if not stream.isatty():
         return None
     return shutil.get_terminal_size().columns

@@ -1,4 +1,4 @@
-"""Work spread over processes."""
+"""Process pools for `--jobs`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 
-#: More processes than any machine that this was tried on has cores.
+#: The most processes; no tested machine has as many cores.
 _MOST = 4096
 
 
 def _end_with_parent() -> None:
-    """Let this worker end with its parent: of a killed one it would hear nothing, and wait."""
+    """End this worker when its parent ends; otherwise it would wait forever for a killed one."""
     parent = multiprocessing.parent_process()
     if parent is not None:
 
@@ -27,13 +27,13 @@ def _end_with_parent() -> None:
 
 @contextmanager
 def processes(jobs: int) -> Iterator[Executor | None]:
-    """Processes for more than one job, in a pool that an interruption ends; none for one."""
+    """A pool of processes that is shut down on an interruption; None for one job."""
     if not 1 <= jobs <= _MOST:
         raise ValueError(f"--jobs: expected at least 1 and at most {_MOST}, got {jobs}")
     if jobs == 1:
         yield None
         return
-    # Each process computes on one core; what is set here is read when they import NumPy.
+    # Each process should use one core; its NumPy reads these variables when it is imported.
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     context = multiprocessing.get_context("spawn")

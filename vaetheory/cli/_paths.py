@@ -1,4 +1,4 @@
-"""Files and folders that options name, and standard output, which is called -."""
+"""Files and folders named by options, and standard output, written as -."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from typing import TextIO
 
 from vaetheory._files import replacing
 
-#: What stands for standard output where a file is to be named.
+#: The file name that stands for standard output.
 STANDARD = Path("-")
 
 
 def table_goes_to(*names: str | None) -> TextIO:
-    """Where what is printed for a reader goes, beside files of these names.
+    """The stream for the table, given the names of the other output files.
+
+    It is standard error if one of the files is standard output, else standard output.
 
     Raises
     ------
     ValueError
-        If more than one of them is standard output.
+        If more than one file is standard output.
     """
     count = names.count(str(STANDARD))
     if count > 1:
@@ -28,13 +30,13 @@ def table_goes_to(*names: str | None) -> TextIO:
 
 
 def writable(option: str, name: str | None) -> Path | None:
-    """The file that an option names to write to, before anything is computed; none for none.
+    """Check, before any computation, that a named file can be written; None for no name.
 
     Raises
     ------
     ValueError
-        If its folder does not exist or cannot be written to, or something else than a file has
-        that name.
+        If its folder does not exist or cannot be written to, or the name belongs to something that
+        is not a file.
     """
     if not name:
         return None
@@ -45,29 +47,29 @@ def writable(option: str, name: str | None) -> Path | None:
     if not folder.is_dir():
         raise ValueError(f"{option}: expected a folder that exists, got {path}")
     if path.exists() and not path.is_file():
-        raise ValueError(f"{option}: expected a file, got {path}, which is something else")
+        raise ValueError(f"{option}: expected a file, got {path}, which is not a file")
     _try(option, folder)
     return path
 
 
 def folder(option: str, name: str) -> Path:
-    """The folder that an option names to write into, made if it is not there.
+    """The folder that an option names; it is created if necessary.
 
     Raises
     ------
     ValueError
-        If something else has that name, or it cannot be made or written to.
+        If the name belongs to something else, or the folder cannot be created or written to.
     """
     path = Path(name)
     if path == STANDARD:
         raise ValueError(f"{option}: expected a folder, got -, which is standard output")
     if path.exists() and not path.is_dir():
-        raise ValueError(f"{option}: expected a folder, got {path}, which is something else")
+        raise ValueError(f"{option}: expected a folder, got {path}, which is not a folder")
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ValueError(
-            f"{option}: expected a folder that can be made, got {path}: {error.strerror}"
+            f"{option}: expected a folder that can be created, got {path}: {error.strerror}"
         ) from None
     _try(option, path)
     return path
@@ -83,7 +85,7 @@ def _try(option: str, path: Path) -> None:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a text to a file, whole or not at all, or to standard output, as UTF-8."""
+    """Write a text as UTF-8, atomically to a file or to standard output."""
     if path == STANDARD:
         sys.stdout.flush()
         sys.stdout.buffer.write(text.encode())

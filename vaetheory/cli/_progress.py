@@ -1,4 +1,4 @@
-"""What is running, on the terminal's last line."""
+"""The progress line at the bottom of the terminal."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ import sys
 
 
 def show(text: str) -> None:
-    """Show what is running; an empty text clears it. Nothing where there is no terminal."""
+    """Show a text in the progress line, or clear it; do nothing if there is no terminal."""
     if sys.stderr.isatty():
         print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)

@@ -5,23 +5,24 @@ from __future__ import annotations
 import argparse
 import sys
 
-from vaetheory.claims import CLAIMS
 from vaetheory.cli import _progress
 from vaetheory.cli._paths import folder
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `verify` that belong to certificates."""
+    """Declare the options of `verify` for certificates."""
     parser.add_argument(
         "--certify",
         action="store_true",
-        help="prove named instances in ball arithmetic and write certificates",
+        help="prove the default instances in ball arithmetic and write certificates",
     )
-    parser.add_argument("--out", metavar="DIR", help="write certificates there (certificates)")
+    parser.add_argument(
+        "--out", metavar="DIR", help="folder for the certificates (default: certificates)"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Prove instances, printing each as it comes; status 1 if a proof did not come about."""
+    """Prove instances and print each result at once; the status is 1 if a proof failed."""
     try:
         from vaetheory.certify import _certificate as files
         from vaetheory.certify import _runner
@@ -30,7 +31,9 @@ def run(options: argparse.Namespace) -> int:
         return 2
     for name in ("json", "junit", "resume"):
         if getattr(options, name):
-            raise ValueError(f"--{name}: expected without --certify, got with it")
+            raise ValueError(f"--{name}: expected no --certify with it, got --certify")
+    from vaetheory.claims import CLAIMS
+
     pairs = [(claim.label, p.label) for claim in CLAIMS for p in claim.propositions]
     labels = _runner.select(options.labels, pairs)
     place = folder("--out", options.out or "certificates")

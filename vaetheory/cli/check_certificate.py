@@ -15,14 +15,17 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "check-certificate", help="prove certificates again, with mpmath and fractions alone"
     )
-    parser.add_argument("files", nargs="+", metavar="FILE", help="what verify --certify wrote")
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", help="a certificate written by verify --certify"
+    )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Check files, printing each result as it comes.
+    """Check files and print each result at once.
 
-    Status 0: all accepted. 1: one was rejected. 3: none was rejected, but one could not be checked.
+    The status is 0 if all are accepted, 1 if any is rejected, and 3 if none is rejected but at
+    least one could not be checked.
     """
     from vaetheory.certify import _recheck
 
@@ -37,15 +40,16 @@ def run(options: argparse.Namespace) -> int:
     paths = [Path(name) for name in options.files]
     for path in paths:
         if not path.is_file():
-            raise ValueError(f"FILE: expected a certificate, got {path}, which is no file")
+            raise ValueError(f"FILE: expected a certificate, got {path}, which is not a file")
     verdicts = []
     for path in paths:
         _progress.show(f"{path.name}")
-        found = _recheck.check(path)
+        outcome = _recheck.check(path)
         _progress.show("")
-        verdicts.append(found.verdict)
-        print(f"{found.verdict:<16} {found.label:<12} {found.seconds:6.1f} s  {path}")
-        print(f"    {'proved' if found.verdict == _recheck.ACCEPTED else 'why'}: {found.message}")
+        verdicts.append(outcome.verdict)
+        print(f"{outcome.verdict:<16} {outcome.label:<12} {outcome.seconds:6.1f} s  {path}")
+        prefix = "proved" if outcome.verdict == _recheck.ACCEPTED else "why"
+        print(f"    {prefix}: {outcome.message}")
         sys.stdout.flush()
     counts = {
         v: verdicts.count(v) for v in (_recheck.ACCEPTED, _recheck.REJECTED, _recheck.UNCHECKED)

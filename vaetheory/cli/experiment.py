@@ -28,38 +28,51 @@ def add(commands: Any) -> None:
         "--data", default="digits", metavar="DATA",
         help="digits, patches, breast-cancer, or a file: .npy, .npz, .csv, IDX (digits)",
     )  # fmt: skip
-    parser.add_argument("--seeds", type=int, default=10, metavar="N")
-    parser.add_argument("--epochs", type=int, metavar="N", help="passes at most (600)")
-    parser.add_argument("--latent-dim", type=int, default=2, metavar="N")
     parser.add_argument(
-        "--scales", default="1", metavar="NUMBERS", help="factors of the data, by commas"
+        "--seeds", type=int, default=10, metavar="N", help="number of seeds (10)"
+    )  # fmt: skip
+    parser.add_argument(
+        "--epochs", type=int, metavar="N", help="most passes through the training data (600)"
     )
     parser.add_argument(
-        "--informations", metavar="NUMBERS",
-        help="BAGGINS' h to choose from by validation, by commas (0.5,1,1.5,2,3,6)",
+        "--latent-dim", type=int, default=2, metavar="N", help="dimensions of the latent (2)"
+    )
+    parser.add_argument(
+        "--scales", default="1", metavar="NUMBERS",
+        help="factors by which the data are multiplied, separated by commas (1)",
     )  # fmt: skip
-    parser.add_argument("--first-seed", type=int, default=0, metavar="N", help="(0)")
-    parser.add_argument("--draws", type=int, default=5000, metavar="K", help="of the bound (5000)")
+    parser.add_argument(
+        "--informations", metavar="NUMBERS",
+        help="values of BAGGINS' h, separated by commas; the validation data select one "
+        "(0.5,1,1.5,2,3,6)",
+    )  # fmt: skip
+    parser.add_argument("--first-seed", type=int, default=0, metavar="N", help="first seed (0)")
+    parser.add_argument(
+        "--draws", type=int, default=5000, metavar="K",
+        help="draws of the importance-weighted bound (5000)",
+    )  # fmt: skip
     parser.add_argument(
         "--ends", choices=["pooled", "each", "plain"],
-        help="what the networks' ends take from the training data: one deviation, one for each "
-        "dimension, nothing",
+        help="standardisation between data and networks: one standard deviation, one for each "
+        "dimension, or none (the one that suits the data)",
     )  # fmt: skip
     parser.add_argument(
         "--pooled", action="store_true",
-        help="one variance for all dimensions where the batch sets it, as sparse data need",
+        help="one variance for all dimensions if it is computed from the batch, as sparse data "
+        "need",
     )  # fmt: skip
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes to run in")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="number of processes (1)")
     parser.add_argument(
         "--out", default="half-network", metavar="DIR",
-        help="for results and checkpoints; the same again goes on where it was (half-network)",
+        help="folder for results and checkpoints; an interrupted run resumes from it "
+        "(half-network)",
     )  # fmt: skip
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the experiment, one line a result, and print the table."""
-    from vaetheory.training import SOURCES, Experiment, Settings, read, run_experiment, tables
+    """Run the experiment, print one line for each result, and then the table."""
+    from vaetheory.training import SOURCES, Experiment, Settings, read_data, run_experiment, tables
 
     known = options.data in SOURCES
     if not known and not Path(options.data).is_file():
@@ -67,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
             f"--data: expected one of {', '.join(SOURCES)}, or a file that exists, got "
             f"{options.data}"
         )
-    source = SOURCES[options.data]() if known else read(options.data)
+    source = SOURCES[options.data]() if known else read_data(options.data)
     settings = Settings(
         latent_dim=options.latent_dim, units=options.ends or source.units, pooled=options.pooled
     )
@@ -120,11 +133,11 @@ def _numbers(name: str, text: str) -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
-        raise ValueError(f"{name}: expected numbers by commas, got {text}") from None
+        raise ValueError(f"{name}: expected numbers separated by commas, got {text}") from None
 
 
 class _Clock:
-    """Shows what is running and how much time it may still take."""
+    """Shows the running task and an estimate of the remaining time."""
 
     def __init__(self, count: int) -> None:
         self.count, self.number, self.started = count, 0, time.monotonic()
@@ -132,26 +145,26 @@ class _Clock:
 
     def done(self, number: int) -> None:
         self.number = number
-        # What an earlier run has left comes at once and says nothing of the pace.
+        # Results of an earlier run arrive at once; they must not enter the estimate.
         if time.monotonic() - self.started < 0.5:
             self.known, self.started = number, time.monotonic()
 
     def show(self, label: str, share: float) -> None:
-        made = self.number - self.known + share
+        finished = self.number - self.known + share
         spent = time.monotonic() - self.started
         left = ""
-        if made > 0 and spent > 1:
-            seconds = spent / made * (self.count - self.number - share)
+        if finished > 0 and spent > 1:
+            seconds = spent / finished * (self.count - self.number - share)
             left = f", {seconds / 60:.0f} min left" if seconds > 90 else f", {seconds:.0f} s left"
         _progress.show(f"{label}: {share:.0%}{left}")
 
 
 def _line(result: dict[str, Any]) -> str:
-    found = result["measures"]
-    names = [m for m in ("elbo", "importance", "evidence") if m in found]
-    shown = [f"{m} {found[m]['mean']:.2f}" for m in names]
-    if found.get("unresolved"):
-        shown.append(f"evidence not resolved for {found['unresolved']} data")
+    measures = result["measures"]
+    names = [m for m in ("elbo", "importance", "evidence") if m in measures]
+    shown = [f"{m} {measures[m]['mean']:.2f}" for m in names]
+    if measures.get("unresolved"):
+        shown.append(f"evidence not resolved for {measures['unresolved']} data")
     h = "" if result["information"] is None else f"  h {result['information']:g}"
     return (
         f"{result['objective']:<14} seed {result['seed']:<3} scale {result['scale']:<6g} "

@@ -6,70 +6,83 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vaetheory.cli import _progress, verify
 from vaetheory.cli._paths import STANDARD, table_goes_to, writable, write
-from vaetheory.report import read_document
-from vaetheory.report._entries import entries
-from vaetheory.report.page import Picture, page
+
+if TYPE_CHECKING:
+    from vaetheory.report.page import Picture
 
 
 def add(commands: Any) -> None:
     """Declare the command."""
     parser = commands.add_parser(
         "report",
-        help="one self-contained page of HTML of a run",
-        description="Write a run as one self-contained page of HTML: of the run that --results "
-        "holds, or of a new one, for which the options of `verify` apply.",
+        help="write a run as one self-contained HTML page",
+        description="Write one self-contained HTML page for the run in the file --results, or for "
+        "a new run, to which the options of `verify` apply.",
     )
-    parser.add_argument("--results", metavar="FILE", help="the JSON of a run; none: run it now")
-    parser.add_argument("--out", default="report.html", metavar="FILE", help="(report.html)")
-    parser.add_argument("--no-figures", action="store_true", help="leave the figures out")
     parser.add_argument(
-        "--figures", metavar="DIR", help="take the figures from there instead of drawing them"
+        "--results", metavar="FILE", help="the JSON of a run; by default a new run is made"
+    )
+    parser.add_argument(
+        "--out", default="report.html", metavar="FILE", help="the page (report.html)"
+    )
+    parser.add_argument("--no-figures", action="store_true", help="leave out the figures")
+    parser.add_argument(
+        "--figures", metavar="DIR", help="folder with the figures; by default they are drawn"
     )
     verify.declare(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the page; the exit status is that of `verify`: 0 only if all of it is confirmed."""
+    """Write the page; the exit status is 0 only if every proposition on it is confirmed."""
+    from vaetheory.report import read_document
+    from vaetheory.report._entries import entries
+    from vaetheory.report.page import page
+
     target = writable("--out", options.out)
     if target is None:
         raise ValueError("--out: expected a file, got no name")
     shown = table_goes_to(options.out, options.json, options.junit)
     if options.results and (options.labels or options.resume):
-        raise ValueError("--results: expected no labels and no --resume beside it, got some")
+        raise ValueError("--results: expected no labels and no --resume with it, got some")
     with TemporaryDirectory() as folder:
         if options.results:
             source = Path(options.results)
             if not source.is_file():
-                raise ValueError(f"--results: expected the JSON of a run, got {source}, no file")
+                raise ValueError(
+                    f"--results: expected the JSON of a run, got {source}, which is not a file"
+                )
         else:
-            wanted = writable("--json", options.json)
-            source = Path(folder) / "run.json" if wanted in (None, STANDARD) else wanted
+            json_target = writable("--json", options.json)
+            source = Path(folder) / "run.json"
+            if json_target is not None and json_target != STANDARD:
+                source = json_target
             options.json = str(source)
             verify.run(options, shown)
-            if wanted == STANDARD:
+            if json_target == STANDARD:
                 write(STANDARD, source.read_text(encoding="utf-8"))
         document = read_document(source)
-        found = entries(document)
+        shown_entries = entries(document)
         pictures: dict[str, Picture] = {}
         if not options.no_figures:
-            named = [entry.figure for entry in found if entry.figure]
+            named = [entry.figure for entry in shown_entries if entry.figure]
             drawn = Path(options.figures) if options.figures else None
             pictures = _pictures(list(dict.fromkeys(named)), drawn, Path(folder))
     write(target, page(document, pictures))
     if target != STANDARD:
         print(target, file=shown)
-    return 0 if found and all(entry.confirmed for entry in found) else 1
+    return 0 if shown_entries and all(entry.confirmed for entry in shown_entries) else 1
 
 
 def _pictures(named: Sequence[str], drawn: Path | None, folder: Path) -> dict[str, Picture]:
-    """The figures that results name, and the overview before them."""
-    # Drawing needs Matplotlib, which takes longer to load than all the rest.
+    """The overview and the figures that results name."""
+    # Matplotlib takes longer to import than everything else.
     from vaetheory.figures import registry
+    from vaetheory.report.page import Picture
 
     known = [name for name in registry.FIGURES if name in named or name == "overview"]
     if drawn is None:
@@ -82,6 +95,6 @@ def _pictures(named: Sequence[str], drawn: Path | None, folder: Path) -> dict[st
     for name in known:
         path = (drawn or folder) / f"{name}.png"
         if not path.is_file():
-            raise ValueError(f"--figures: expected {path}, which is not there")
+            raise ValueError(f"--figures: expected a folder with {path.name}, got no file {path}")
         pictures[name] = Picture(path.read_bytes(), "image/png", registry.caption(name))
     return pictures

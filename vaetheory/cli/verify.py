@@ -6,19 +6,17 @@ import argparse
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-from vaetheory import report
 from vaetheory._files import json_text
+from vaetheory._profiles import PROFILES
 from vaetheory._progress import listening
-from vaetheory.checking.runner import PROFILES, Result, select
-from vaetheory.claims import CLAIMS
-from vaetheory.claims.verify import verify
 from vaetheory.cli import _colours, _progress, certify
 from vaetheory.cli._jobs import processes
 from vaetheory.cli._paths import STANDARD, table_goes_to, writable, write
-from vaetheory.report.junit import as_junit, junit_text
-from vaetheory.report.text import Table
+
+if TYPE_CHECKING:
+    from vaetheory.checking.runner import Result
 
 
 def add(commands: Any) -> None:
@@ -32,38 +30,52 @@ def add(commands: Any) -> None:
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
-    """Declare what says which run is wanted."""
+    """Declare the arguments that select and describe a run."""
     parser.add_argument("labels", nargs="*", metavar="LABEL", help="a claim or a proposition")
-    parser.add_argument("--profile", choices=list(PROFILES), default="quick")
-    parser.add_argument("--seed", type=int, default=0, metavar="N")
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes to run in")
     parser.add_argument(
-        "--json", metavar="FILE", help="write the results there; - is standard output"
+        "--profile", choices=list(PROFILES), default="quick",
+        help="how many instances to draw (quick)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of the instances (0)"
     )
-    parser.add_argument("--junit", metavar="FILE", help="write them there as JUnit's XML")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="number of processes (1)")
     parser.add_argument(
-        "--resume", action="store_true", help="go on with the run that --json FILE holds"
+        "--json", metavar="FILE", help="write the results as JSON; - is standard output"
+    )
+    parser.add_argument(
+        "--junit", metavar="FILE", help="write the results as JUnit XML; - is standard output"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="resume the run whose results are in --json FILE"
     )
 
 
 def _prove_or_check(options: argparse.Namespace) -> int:
-    """Prove instances if that is asked for, else check propositions."""
+    """Prove instances with `--certify`, else check propositions."""
     if options.certify:
         return certify.run(options)
     if options.out:
-        raise ValueError("--out: expected with --certify, got without it")
+        raise ValueError("--out: expected --certify with it, got no --certify")
     return run(options)
 
 
 def run(options: argparse.Namespace, shown: TextIO | None = None) -> int:
-    """Check propositions, printing each result as it comes to `shown`.
+    """Check propositions and print each result at once to `shown`.
 
-    By default that is standard output, and standard error where a file that is written is `-`.
+    By default that is standard output, or standard error if an output file is `-`.
     """
+    from vaetheory import report
+    from vaetheory.checking.runner import select
+    from vaetheory.claims import CLAIMS
+    from vaetheory.claims.verify import verify
+    from vaetheory.report.junit import as_junit, junit_text
+    from vaetheory.report.text import Table
+
     target = writable("--json", options.json)
     junit_target = writable("--junit", options.junit)
     if options.resume and target in (None, STANDARD):
-        raise ValueError("--resume: expected --json FILE, the run to go on with; got none")
+        raise ValueError("--resume: expected --json FILE with the run to resume, got none")
     shown = shown or table_goes_to(options.json, options.junit)
     labels = [p.label for _, p in select(options.labels or None, CLAIMS)]
     known: dict[str, Result] = {}
@@ -74,7 +86,7 @@ def run(options: argparse.Namespace, shown: TextIO | None = None) -> int:
     table = Table(labels, width=_colours.width(shown), colour=_colours.wanted(shown))
     order = {p.label: i for i, (_, p) in enumerate(select(None, CLAIMS))}
     with processes(options.jobs) as executor:
-        running = verify(left, options.profile, options.seed, executor=executor)
+        running = verify(left, profile=options.profile, seed=options.seed, executor=executor)
         for number, label in enumerate(labels):
             _progress.show(f"{number}/{len(labels)}: {label}")
             with listening(_share(f"{number}/{len(labels)}: {label}")):
@@ -87,7 +99,7 @@ def run(options: argparse.Namespace, shown: TextIO | None = None) -> int:
                 print(text, file=shown)
             shown.flush()
             if target and (target != STANDARD or number + 1 == len(labels)):
-                # After each result, so that an interrupted run keeps what it has.
+                # Written after each result, so that an interrupted run can be resumed.
                 kept = results + [r for x, r in known.items() if x not in labels[: number + 1]]
                 kept.sort(key=lambda r: order[r.label])
                 document = report.as_json(kept, profile=options.profile, seed=options.seed)
@@ -101,23 +113,27 @@ def run(options: argparse.Namespace, shown: TextIO | None = None) -> int:
 
 
 def _known(path: Path, options: argparse.Namespace) -> dict[str, Result]:
-    """Results of an earlier run, each of a proposition that is still the same."""
-    found = report.read_results(path, profile=options.profile, seed=options.seed)
+    """The results of an earlier run, after checking that their propositions have not changed."""
+    from vaetheory import report
+    from vaetheory.checking.runner import select
+    from vaetheory.claims import CLAIMS
+
+    earlier = report.read_results(path, profile=options.profile, seed=options.seed)
     registry = {p.label: (c.label, p) for c, p in select(None, CLAIMS)}
-    for label, result in found.items():
+    for label, result in earlier.items():
         claim, p = registry.get(label, ("", None))
         controls = [] if p is None else [control.name for control in p.controls]
-        came = (result.claim, result.title, result.kind, [c.name for c in result.controls])
-        if p is None or came != (claim, p.title, p.kind, controls):
+        stored = (result.claim, result.title, result.kind, [c.name for c in result.controls])
+        if p is None or stored != (claim, p.title, p.kind, controls):
             raise ValueError(
-                f"{path}: expected results of the propositions that there are, got one of "
-                f"{label!r:.80}, which is no more or was another"
+                f"{path}: expected results of the current propositions, got one of "
+                f"{label!r:.80}, which has changed or no longer exists"
             )
-    return found
+    return earlier
 
 
 def _share(text: str) -> Callable[[float], None]:
-    """Show how far a long computation within a proposition is."""
+    """A function that shows the progress of a long computation within a proposition."""
 
     def show(done: float) -> None:
         if done < 1:

@@ -1,4 +1,4 @@
-"""Decoders that carry their own derivatives, and the wrapper that gives them to any callable."""
+"""Decoders with their derivatives, and a wrapper for any callable."""
 
 from vaetheory.decoders.base import Decoder, FunctionDecoder, as_decoder
 from vaetheory.decoders.curves import Catenary, Circle, Helix

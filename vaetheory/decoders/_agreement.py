@@ -1,4 +1,4 @@
-"""Whether the derivatives that a decoder of your own gives are those of its values."""
+"""A check that the derivatives of a user-defined decoder are those of its values."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ from vaetheory.decoders._outputs import double
 from vaetheory.decoders.base import Decoder
 from vaetheory.rounding import ULP
 
-#: Steps of central differences: each a quarter of the one before.
+#: Steps of central differences, each a quarter of the previous one.
 _STEPS = 4.0 ** -np.arange(2, 14)
-#: A step over which nothing but rounding has third differences.
+#: A step so small that third differences are only rounding errors.
 _CLOSE = 2.0**-22
-#: Relative difference that is a mistake and not rounding.
+#: A larger relative difference is a mistake, not rounding.
 _WRONG = 1e-3
-#: Relative error of differences whose agreement is none by chance.
+#: Differences with a smaller relative error do not agree with a derivative by chance.
 _CLEAR = 0.1
-#: What may be rounding of terms that cancel within a decoder, relative to all that it gives.
+#: Share of all outputs and derivatives that may be rounding of terms that cancel in a decoder.
 _CANCELLED = 1e-9
 
 
 def require_derivatives(decoder: Decoder, z: Array, name: str = "decoder") -> None:
     """Raise a ValueError if `jacobian` or `hessian` are not the derivatives of the decoder.
 
-    Compared along one direction with extrapolated central differences, and refused only where
-    these have converged to something else: a decoder too rough for them passes.
+    They are compared along one direction with extrapolated central differences. An error is raised
+    only if the differences have converged to another value, so that a decoder that is too rough for
+    differences passes.
 
     Parameters
     ----------
@@ -35,7 +36,7 @@ def require_derivatives(decoder: Decoder, z: Array, name: str = "decoder") -> No
     z : array (d,)
         The point.
     name : str
-        What the errors call it.
+        Name of the decoder in error messages.
 
     Examples
     --------
@@ -44,7 +45,7 @@ def require_derivatives(decoder: Decoder, z: Array, name: str = "decoder") -> No
     >>> require_derivatives(Circle(2.0), np.array([0.3]))
     """
     d = len(z)
-    # No simple ratio of two entries, lest a periodic decoder come out even.
+    # No two entries have a simple ratio, which could hide a mistake in a periodic decoder.
     direction = np.sqrt(np.arange(2.0, d + 2)) % 1.0 + 0.3
     point = z[None]
     first = double(decoder.jacobian(point), f"{name}.jacobian")
@@ -65,8 +66,8 @@ def require_derivatives(decoder: Decoder, z: Array, name: str = "decoder") -> No
             f"{name}: expected weighted_hessian to map shapes (1, {d}) and (1, {size}) to "
             f"(1, {d}, {d}), got {weighted.shape}"
         )
-    # Where layers cancel or saturate, derivatives are rounding of what is much greater within.
-    # Those that overflow within are not numbers, and tell nothing.
+    # Where layers cancel or saturate, derivatives are rounding errors of much greater terms.
+    # Derivatives that overflow internally are NaN and are not compared.
     scale = _CANCELLED * max(_greatest(a) for a in (np.asarray(decoder(point)), first, second))
     for kind, given, function in (
         ("jacobian", first[0] @ direction, lambda x: np.asarray(decoder(x), dtype=float)),
@@ -99,11 +100,11 @@ def _greatest(array: Array) -> float:
 def _slope(
     function: Callable[[Array], Array], z: Array, direction: Array, claimed: Array
 ) -> tuple[Array, Array]:
-    """Derivative of a function along a direction, and what differences leave open.
+    """Derivative of a function along a direction by differences, and its error estimate.
 
-    `claimed` is what is to be tested: a step over which so steep a function would run through more
-    than its values do tells nothing of it. Nothing is left open against a claim with which the
-    differences of some step agree: smaller steps may see how its values are rounded.
+    `claimed` is the derivative to be tested. Steps are not used if a function of that slope would
+    change by more over the step than the values do. The error is infinite (no objection) if the
+    differences for some step agree with the claim: smaller steps may show the rounding of values.
     """
     size = np.abs(claimed)
     shifts = _STEPS[:, None] * direction
@@ -112,13 +113,13 @@ def _slope(
         steps = _STEPS.reshape(-1, *(1,) * (ahead.ndim - 1))
         quotient = (ahead - behind) / (2 * steps)
         sizes = np.abs(ahead) + np.abs(behind)
-        # Of values that cancel within, the rounding is seen in third differences alone.
+        # If terms cancel inside the function, only third differences show the rounding errors.
         third = np.diff(function(z + _CLOSE * np.arange(24.0)[:, None] * direction), n=3, axis=0)
         rounding = np.sqrt((third**2).mean(axis=0) / 20)
         noise = 8 * (ULP * (sizes + (1 + np.abs(z).max()) * size) + rounding) / steps
         finer = (16 * quotient[1:] - quotient[:-1]) / 15
         change = np.abs(np.diff(finer, axis=0))
-        # Two agreements in a row, so that one by chance does not count.
+        # Two successive changes must be small, so that one by chance does not count.
         error = 100 * (np.maximum(change[1:], change[:-1]) + noise[3:])
         spread = np.abs(ahead - behind).max(axis=0)
         error = np.where(steps[:-3] * size <= spread, error, np.inf)

@@ -1,4 +1,4 @@
-"""What a decoder may return: arrays of NumPy's, in double precision."""
+"""Checks that a decoder returns NumPy arrays in double precision."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _HINT = (
 
 
 def as_output(raw: object, name: str = "decoder") -> NDArray[Any]:
-    """Return what a decoder gave as an array, or say what is wrong with its type.
+    """Return a decoder's output as an array, or raise an error about its type.
 
     Examples
     --------
@@ -31,7 +31,7 @@ def as_output(raw: object, name: str = "decoder") -> NDArray[Any]:
     if not known and (hasattr(raw, "__array__") or hasattr(raw, "detach")):
         kind = f"{type(raw).__module__.partition('.')[0]}.{type(raw).__name__}"
         raise ValueError(
-            f"{name}: expected NumPy arrays, got a {kind}, which autograd cannot follow: {_HINT}"
+            f"{name}: expected NumPy arrays, got a {kind}, which autograd cannot trace: {_HINT}"
         )
     try:
         return np.asarray(raw)
@@ -40,7 +40,7 @@ def as_output(raw: object, name: str = "decoder") -> NDArray[Any]:
 
 
 def double(raw: object, name: str) -> NDArray[Any]:
-    """As `as_output`, of real numbers that are not of less than double precision."""
+    """As `as_output`, for real numbers of at least double precision."""
     array = as_output(raw, name)
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{name}: expected real numbers, got an array of {array.dtype}")
@@ -52,7 +52,7 @@ def double(raw: object, name: str) -> NDArray[Any]:
 
 
 def single(kind: object = "float32") -> str:
-    """Why less than double precision will not do, and what to do about it."""
+    """Text that says why single precision is not enough, and what to do about it."""
     return (
         f"the precision of {kind} leaves too few digits for evidences and derivatives; compute in "
         "float64 (a PyTorch module: .double())"

@@ -1,4 +1,4 @@
-"""Code that is not the library's is tried before it is believed: what a decoder must be."""
+"""Tests of a decoder before it is used: shapes, types, determinism, precision, derivatives."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from typing import Any
 
 import numpy as np
 
-from vaetheory._numbers_as_text import apart
+from vaetheory._numbers_as_text import distinct_texts
 from vaetheory._validation import Array
 from vaetheory.decoders._agreement import require_derivatives
 from vaetheory.decoders._bridges import advice_on
 from vaetheory.decoders._outputs import double, single
 from vaetheory.decoders.base import Decoder, FunctionDecoder
 
-#: Points that are decoded again, and how often the first few of them are.
+#: Number of points decoded twice; of points decoded more often; and how often these are decoded.
 _POINTS, _FEW, _CALLS = 64, 4, 24
 #: Share of the greatest output by which rounding may change an output.
 _ROUNDING = 1e-12
-#: Steps over which a double hardly changes, and a float32 is rounded; one beside the other.
+#: Two steps for which a decoder in double precision is smooth, but one in float32 is rounded.
 _STEPS = 2.0 ** -np.array([25.0, 22.0])
-#: Noise, relative to the outputs, that only single precision has; float64 has 1e-16.
+#: Noise relative to the outputs above this is that of single precision; float64 has 1e-16.
 _SINGLE = 2.0**-27
 
 
 def require_decoder(decoder: Decoder, dim: int, name: str = "decoder") -> int:
-    """Try a decoder and return the number of its outputs, or raise a ValueError.
+    """Test a decoder and return the number of its outputs, or raise a ValueError.
 
-    Refused are outputs of a wrong shape or type, of another library or in single precision, a
-    decoder that is random, that does not work row by row, that autograd cannot follow, and
-    derivatives that are visibly not those of the values.
+    An error is raised for outputs of a wrong shape or type, of another library or in single
+    precision, for a decoder that is random, does not work row by row or cannot be traced by
+    autograd, and for derivatives that visibly differ from those of the values.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def require_decoder(decoder: Decoder, dim: int, name: str = "decoder") -> int:
     dim : int
         The latent dimension d.
     name : str
-        What the errors call it.
+        Name of the decoder in error messages.
 
     Examples
     --------
@@ -45,7 +45,7 @@ def require_decoder(decoder: Decoder, dim: int, name: str = "decoder") -> int:
     >>> require_decoder(Circle(1.0), 1)
     2
     """
-    # Two points, so that a decoder that returns (D,) for every batch is found out.
+    # Two points detect a decoder that returns shape (D,) for every batch.
     try:
         probe = double(decoder(np.zeros((2, dim))), name)
     except Exception as error:
@@ -67,19 +67,19 @@ def require_decoder(decoder: Decoder, dim: int, name: str = "decoder") -> int:
             _require_double(decoder, z[0], name)
     _require_rows(decoder, dim, name)
     if isinstance(decoder, FunctionDecoder):
-        _require_followed(decoder, dim, name)
+        _require_traceable(decoder, dim, name)
     require_derivatives(decoder, _places(dim)[0], name)
     return size
 
 
 def _places(dim: int) -> Array:
-    """Points `(_POINTS, dim)` at which no decoder has its kinks, and which no float32 is."""
+    """Irregular points `(_POINTS, dim)`: unlikely places for kinks, and no float32 numbers."""
     steps = np.arange(1, _POINTS * dim + 1).reshape(_POINTS, dim)
     return 3.0 * ((steps * np.sqrt(5.0) / 2 + 0.123) % 1.0) - 1.5
 
 
 def _of_the_library(decoder: object) -> bool:
-    """Whether nothing in a decoder is code of the caller's."""
+    """Whether a decoder contains no code from outside this package."""
     if isinstance(decoder, Decoder) and decoder.of_the_caller:
         return False
     if type(decoder).__module__.partition(".")[0] != "vaetheory":
@@ -96,7 +96,7 @@ def _parts(values: tuple[Any, ...]) -> Iterator[Decoder]:
 
 
 def _require_axes(decoder: Decoder, dim: int, size: int, name: str) -> None:
-    """Demand that the decoder works with any number of leading axes."""
+    """Raise a ValueError unless the decoder works with any number of leading axes."""
     expected = f"{name}: expected to map shape (2, 1, {dim}) to (2, 1, {size}), got"
     hint = "(index with [..., j] and join along axis=-1)"
     try:
@@ -108,7 +108,7 @@ def _require_axes(decoder: Decoder, dim: int, size: int, name: str) -> None:
 
 
 def _require_rows(decoder: Decoder, dim: int, name: str) -> None:
-    """Demand that a point's outputs do not depend on which others are decoded with it."""
+    """Raise a ValueError if a point's outputs depend on the other points of its batch."""
     z = np.linspace(-0.5, 0.75, 2 * dim).reshape(2, dim)
     together = double(decoder(z), name)
     # Each of the two: what runs along the points leaves the first as it is, or the last.
@@ -121,7 +121,7 @@ def _require_rows(decoder: Decoder, dim: int, name: str) -> None:
 
 
 def _require_the_same(decoder: Decoder, z: Array, name: str) -> None:
-    """Demand that a decoder is no random one: the same latents give the same outputs."""
+    """Raise a ValueError if a decoder is random: the same latents must give the same outputs."""
     for points, calls in ((z, 1), (z[:_FEW], _CALLS)):
         first = double(decoder(points), name).copy()
         for _ in range(calls):
@@ -130,22 +130,22 @@ def _require_the_same(decoder: Decoder, z: Array, name: str) -> None:
             unlike |= np.isnan(again) != np.isnan(first)
             if unlike.any():
                 row, at = (int(i) for i in np.argwhere(unlike)[0])
-                one, other = apart(float(first[row, at]), float(again[row, at]))
+                one, other = distinct_texts(float(first[row, at]), float(again[row, at]))
                 raise ValueError(
                     f"{name}: expected the same outputs for the same latents, got "
                     f"{one} and then {other} for output {at} at "
-                    f"z = {points[row].tolist()}: it is random (dropout or noise that is left "
+                    f"z = {points[row].tolist()}: it is random (dropout or noise still switched "
                     f"on?). {_POINTS} points were decoded twice and {_FEW} of them {_CALLS} times "
-                    "more, so that chance does not decide"
+                    "more, so that this is no coincidence"
                 )
 
 
 def _require_double(decoder: Decoder, z: Array, name: str) -> None:
-    """Demand that values are not rounded to single precision on the way.
+    """Raise a ValueError if values are rounded to single precision on the way.
 
-    Third differences over steps of about one unit in the last place of a float32 are nothing in
-    double precision, and relative 1e-7 in single precision, whatever the step; those of a steep
-    function fall with it.
+    For steps of about one unit in the last place of a float32, relative third differences are
+    negligible in double precision and 1e-7 in single precision. In single precision they do not
+    depend on the step; for a steep function they become smaller with the step.
     """
     noise = []
     for step in _STEPS:
@@ -161,16 +161,16 @@ def _require_double(decoder: Decoder, z: Array, name: str) -> None:
         )
 
 
-def _require_followed(decoder: FunctionDecoder, dim: int, name: str) -> None:
-    """Demand that autograd can follow a function."""
+def _require_traceable(decoder: FunctionDecoder, dim: int, name: str) -> None:
+    """Raise a ValueError if autograd cannot trace a function."""
     try:
         with np.errstate(all="ignore"):
             decoder.jacobian(_places(dim)[:1])
             decoder.hessian(_places(dim)[:1])
     except Exception as error:
         raise ValueError(
-            f"{name}: expected a function written with autograd.numpy, which autograd can follow, "
-            f"got {type(error).__name__}: {error} (it cannot follow functions of PyTorch, JAX or "
+            f"{name}: expected a function written with autograd.numpy, which autograd can trace, "
+            f"got {type(error).__name__}: {error} (it cannot trace functions of PyTorch, JAX or "
             "SciPy, nor a sort of rows: sort by maximum and minimum, or give a Decoder with a "
             "`jacobian` and a `hessian` of its own)"
         ) from None

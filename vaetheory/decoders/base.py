@@ -1,4 +1,4 @@
-"""What a decoder is, and the wrapper that makes one of any callable."""
+"""The base class of decoders, and the wrapper that makes a decoder of any callable."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vaetheory._validation import Array, finite_numbers, require_callable
 from vaetheory.decoders._bridges import bridge_of
 from vaetheory.decoders._outputs import as_output
 
-#: What is read of the arguments before a decoder of any kind sees them.
+#: The arguments that are converted and checked before a decoder's method is called.
 _READ = {
     **dict.fromkeys(("__call__", "jacobian", "hessian", "log_det"), ("z",)),
     "curvature": ("z",),
@@ -28,7 +28,9 @@ class Decoder(ABC):
     """A smooth map from the latent space to the likelihood's parameters, with its derivatives.
 
     A decoder of your own is a subclass with `__call__`, `jacobian` and `hessian`; a plain
-    callable written with `autograd.numpy` needs no class, see `FunctionDecoder`.
+    callable written with `autograd.numpy` needs no class, see `FunctionDecoder`. A decoder that
+    knows the dimension of its latents says so in an attribute `latent_dim`; then a `LatentModel`
+    need not be told.
     """
 
     #: Whether values come from code of the caller's, which is tried before it is believed.
@@ -41,10 +43,10 @@ class Decoder(ABC):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        # A function of the caller's may have no value far out, and is asked there all the same.
+        # A user's function may have no finite value far from the data, where it is also evaluated.
         ours = cls.__module__.partition(".")[0] == "vaetheory" and not cls.of_the_caller
         read_arguments(cls, _READ, defined=ours, reader=finite_numbers)
-        # It asks a flow of the caller's for its determinant.
+        # `log_volume` may call a user's determinant, so NaN is not rejected here.
         read_arguments(cls, {"log_volume": ("z",)}, defined=False, reader=finite_numbers)
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""Curves at unit speed."""
+"""Decoders whose images are curves of unit speed: circle, helix and catenary."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from vaetheory.decoders.base import Decoder
 
 @dataclass(frozen=True)
 class Circle(Decoder):
-    """The circle of a radius at unit speed, f(z) = r (cos(z / r), sin(z / r)); d = 1, D = 2.
+    """The circle of radius r at unit speed, f(z) = r (cos(z / r), sin(z / r)); d = 1, D = 2.
 
-    Its metric is constant, yet it is not injective: z and z + 2 pi r decode to the same datum.
+    Its metric is constant, but it is not injective: z and z + 2 pi r decode to the same datum.
 
     Examples
     --------
@@ -24,6 +24,9 @@ class Circle(Decoder):
     """
 
     radius: float
+
+    #: Dimension d of the latent space.
+    latent_dim = 1
 
     def __init__(self, radius: float) -> None:
         object.__setattr__(self, "radius", float(positive("radius", radius)))
@@ -44,7 +47,7 @@ class Circle(Decoder):
 class Helix(Decoder):
     """The helix at unit speed, f(z) = (r cos(z/c), r sin(z/c), p z/c), c^2 = r^2 + p^2.
 
-    Its metric is constant, its curvature r / c^2, and it is injective; d = 1, D = 3.
+    Its metric is constant, its curvature is r / c^2, and it is injective; d = 1, D = 3.
 
     Examples
     --------
@@ -54,6 +57,9 @@ class Helix(Decoder):
 
     radius: float
     pitch: float
+
+    #: Dimension d of the latent space.
+    latent_dim = 1
 
     def __init__(self, radius: float, pitch: float) -> None:
         object.__setattr__(self, "radius", float(positive("radius", radius)))
@@ -88,7 +94,7 @@ class Helix(Decoder):
 class Catenary(Decoder):
     """The catenary at unit speed, f(z) = (a arsinh(z / a), sqrt(a^2 + z^2)); d = 1, D = 2.
 
-    Its metric is constant while its curvature, a / (a^2 + z^2), is not.
+    Its metric is constant; its curvature a / (a^2 + z^2) is not.
 
     Examples
     --------
@@ -97,6 +103,9 @@ class Catenary(Decoder):
     """
 
     scale: float
+
+    #: Dimension d of the latent space.
+    latent_dim = 1
 
     def __init__(self, scale: float) -> None:
         object.__setattr__(self, "scale", float(positive("scale", scale)))

@@ -1,4 +1,4 @@
-"""Networks: layers of tanh, and one layer of sines."""
+"""Networks with tanh layers, and decoders with one layer of sines."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class TanhNetwork(ByValue, Decoder):
     Parameters
     ----------
     weights : sequence of arrays (out, in)
-        The first takes the latent, the last gives the D outputs.
+        One per layer; the first is applied to the latent, the last has D rows.
     biases : sequence of arrays (out,)
-        One a layer.
+        One per layer.
 
     Raises
     ------
@@ -47,7 +47,7 @@ class TanhNetwork(ByValue, Decoder):
         bs = tuple(as_array(f"biases[{i}]", b, ndim=1) for i, b in enumerate(offsets))
         if not ws or len(ws) != len(bs):
             raise ValueError(
-                f"weights and biases: expected one of each a layer, got {len(ws)} and {len(bs)}"
+                f"weights and biases: expected one of each per layer, got {len(ws)} and {len(bs)}"
             )
         for i, (w, b) in enumerate(zip(ws, bs, strict=True)):
             if len(b) != len(w) or (i and w.shape[1] != len(ws[i - 1])):
@@ -57,6 +57,11 @@ class TanhNetwork(ByValue, Decoder):
                 )
         object.__setattr__(self, "weights", ws)
         object.__setattr__(self, "biases", bs)
+
+    @property
+    def latent_dim(self) -> int:
+        """Dimension d of the latent space."""
+        return int(self.weights[0].shape[1])
 
     def _hidden(self, z: ArrayLike) -> list[Array]:
         """Activations of the hidden layers, the latent first."""
@@ -72,15 +77,15 @@ class TanhNetwork(ByValue, Decoder):
         return _apply(self.weights[-1], self._slopes(self._hidden(z))[-1][1])
 
     def _slopes(self, layers: list[Array]) -> list[tuple[Array, Array]]:
-        """Jacobians of each layer's input sums and of its outputs, the latent itself first."""
+        """Jacobians of each layer's input sums and of its outputs; the latent itself is first."""
         d = layers[0].shape[-1]
         identity: Array = np.broadcast_to(np.eye(d), (*layers[0].shape, d))
-        out: list[tuple[Array, Array]] = [(identity, identity)]
+        slopes: list[tuple[Array, Array]] = [(identity, identity)]
         for w, a in zip(self.weights[:-1], layers[1:], strict=True):
-            # The first layer's sums have a constant Jacobian, its weight.
-            inner = _apply(w, out[-1][1]) if len(out) > 1 else w
-            out.append((inner, (1 - a**2)[..., None] * inner))
-        return out
+            # The Jacobian of the first layer's sums is constant: its weight.
+            inner = _apply(w, slopes[-1][1]) if len(slopes) > 1 else w
+            slopes.append((inner, (1 - a**2)[..., None] * inner))
+        return slopes
 
     def hessian(self, z: Array) -> Array:
         layers = self._hidden(z)
@@ -96,20 +101,21 @@ class TanhNetwork(ByValue, Decoder):
         return np.einsum("ab,...bjk->...ajk", self.weights[-1], second)
 
     def weighted_hessian(self, z: Array, weights: Array) -> Array:
-        # Backwards: the weights are carried down, so that no (D, d, d) stack is formed.
+        # Reverse mode, so that no (D, d, d) stack is formed.
         layers = self._hidden(z)
         slopes = self._slopes(layers)
-        out = np.zeros((*layers[0].shape, layers[0].shape[-1]))
+        total = np.zeros((*layers[0].shape, layers[0].shape[-1]))
         adjoint = weights @ self.weights[-1]
         for i in range(len(layers) - 1, 0, -1):
             a, (inner, _) = layers[i], slopes[i]
             bend = adjoint * -2 * a * (1 - a**2)
             if i == 1:
-                out = out + np.tensordot(bend, inner[:, :, None] * inner[:, None, :], axes=(-1, 0))
+                outer = inner[:, :, None] * inner[:, None, :]
+                total = total + np.tensordot(bend, outer, axes=(-1, 0))
             else:
-                out = out + np.swapaxes(inner, -1, -2) @ (bend[..., None] * inner)
+                total = total + np.swapaxes(inner, -1, -2) @ (bend[..., None] * inner)
             adjoint = (adjoint * (1 - a**2)) @ self.weights[i - 1]
-        return out
+        return total
 
 
 def _apply(matrix: Array, columns: Array) -> Array:
@@ -119,7 +125,7 @@ def _apply(matrix: Array, columns: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Sine(ByValue, Decoder):
-    """Wavy decoder f_i(z) = a_i sin(w_i . z + p_i): many modes when the frequency is high.
+    """Wavy decoder f_i(z) = a_i sin(w_i . z + p_i), with many posterior modes at high frequencies.
 
     Parameters
     ----------
@@ -146,11 +152,16 @@ class Sine(ByValue, Decoder):
         p = np.zeros(len(w)) if phase is None else as_array("phase", phase, ndim=1)
         if not len(a) == len(w) == len(p):
             raise ValueError(
-                "amplitude, frequency and phase: expected one an output, got shapes "
+                "amplitude, frequency and phase: expected one of each per output, got shapes "
                 f"{a.shape}, {w.shape} and {p.shape}"
             )
         for name, value in (("amplitude", a), ("frequency", w), ("phase", p)):
             object.__setattr__(self, name, value)
+
+    @property
+    def latent_dim(self) -> int:
+        """Dimension d of the latent space."""
+        return int(self.frequency.shape[1])
 
     @cached_property
     def _outer(self) -> Array:

@@ -1,4 +1,4 @@
-"""Linear and polynomial decoders."""
+"""Affine and polynomial decoders."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from vaetheory._validation import Array, matrix, vectors
 from vaetheory._value_equality import ByValue
 from vaetheory.decoders.base import Decoder
 
-#: Of any number but -1, 0 and 1 a greater power is nothing or too much.
+#: Except for -1, 0 and 1, larger powers of almost all numbers underflow or overflow.
 _LARGEST_POWER = 10**6
 
 
 @dataclass(frozen=True, eq=False)
 class Affine(ByValue, Decoder):
-    """Linear decoder f(z) = W z + b.
+    """Affine decoder f(z) = W z + b.
 
     Parameters
     ----------
@@ -48,6 +48,11 @@ class Affine(ByValue, Decoder):
         object.__setattr__(self, "weight", w)
         object.__setattr__(self, "bias", b)
 
+    @property
+    def latent_dim(self) -> int:
+        """Dimension d of the latent space."""
+        return int(self.weight.shape[1])
+
     def __call__(self, z: ArrayLike) -> Array:
         return vectors("z", z, self.weight.shape[1]) @ self.weight.T + self.bias
 
@@ -73,7 +78,7 @@ class Polynomial(ByValue, Decoder):
     powers : array of int (K, d)
         The exponents of the K monomials.
     coefficients : array (K, D)
-        One vector a monomial.
+        One vector per monomial.
 
     Raises
     ------
@@ -102,11 +107,16 @@ class Polynomial(ByValue, Decoder):
             raise ValueError(f"powers: expected at most {_LARGEST_POWER}, got {p.max():g}")
         if len(p) != len(c):
             raise ValueError(
-                f"powers and coefficients: expected one vector a monomial, got shapes "
+                f"powers and coefficients: expected one vector per monomial, got shapes "
                 f"{p.shape} and {c.shape}"
             )
         object.__setattr__(self, "powers", p.astype(int))
         object.__setattr__(self, "coefficients", c)
+
+    @property
+    def latent_dim(self) -> int:
+        """Dimension d of the latent space."""
+        return int(self.powers.shape[1])
 
     def _derivative(self, z: ArrayLike, *axes: int) -> Array:
         """Partial derivative along `axes`, `(..., D)`."""

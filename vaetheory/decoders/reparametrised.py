@@ -1,4 +1,4 @@
-"""Decoders after a change of the latent."""
+"""Decoders composed with an affine change of the latent."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from vaetheory.decoders.polynomials import Affine
 
 @dataclass(frozen=True, eq=False, init=False)
 class Reparametrised(ByValue, Decoder):
-    """A decoder after an affine change of the latent, z -> f(W z + b).
+    """A decoder composed with an affine change of the latent, z -> f(W z + b).
 
-    With W = diag(sqrt(v)) and the prior N(0, I) it is the model whose decoder is f and whose
-    prior is N(b, diag(v)).
+    With W = diag(sqrt(v)) and the prior N(0, I) it is equivalent to the decoder f with the prior
+    N(b, diag(v)).
 
     Parameters
     ----------
@@ -62,6 +62,11 @@ class Reparametrised(ByValue, Decoder):
     def event_shape(self) -> tuple[int, ...] | None:
         """As of the inner decoder."""
         return self.inner.event_shape
+
+    @property
+    def latent_dim(self) -> int:
+        """Dimension d of the latent space."""
+        return self.change.latent_dim
 
     def __call__(self, z: ArrayLike) -> Array:
         return self.inner(self.change(z))

@@ -1,4 +1,4 @@
-"""Surfaces: two that are flat in their own coordinates, and one that is flat in none."""
+"""Decoders whose images are surfaces: flat ones (cylinder, torus) and the curved sphere."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from vaetheory.decoders.curves import Circle
 
 @dataclass(frozen=True)
 class Cylinder(Decoder):
-    """The cylinder of a radius, f(u, v) = (r cos(u / r), r sin(u / r), v); d = 2, D = 3.
+    """The cylinder of radius r, f(u, v) = (r cos(u / r), r sin(u / r), v); d = 2, D = 3.
 
-    Its metric is the unit matrix everywhere, although it is bent. Not injective, as the circle.
+    Its metric is the unit matrix everywhere, although it is bent. Like the circle, it is not
+    injective.
 
     Examples
     --------
@@ -25,6 +26,9 @@ class Cylinder(Decoder):
     """
 
     radius: float
+
+    #: Dimension d of the latent space.
+    latent_dim = 2
 
     def __init__(self, radius: float) -> None:
         object.__setattr__(self, "radius", Circle(radius).radius)
@@ -35,23 +39,23 @@ class Cylinder(Decoder):
 
     def jacobian(self, z: Array) -> Array:
         points = vectors("z", z, 2)
-        out = np.zeros((*points.shape[:-1], 3, 2))
-        out[..., :2, :1] = Circle(self.radius).jacobian(points[..., :1])
-        out[..., 2, 1] = 1.0
-        return out
+        first = np.zeros((*points.shape[:-1], 3, 2))
+        first[..., :2, :1] = Circle(self.radius).jacobian(points[..., :1])
+        first[..., 2, 1] = 1.0
+        return first
 
     def hessian(self, z: Array) -> Array:
         points = vectors("z", z, 2)
-        out = np.zeros((*points.shape[:-1], 3, 2, 2))
-        out[..., :2, :1, :1] = Circle(self.radius).hessian(points[..., :1])
-        return out
+        second = np.zeros((*points.shape[:-1], 3, 2, 2))
+        second[..., :2, :1, :1] = Circle(self.radius).hessian(points[..., :1])
+        return second
 
 
 @dataclass(frozen=True)
 class FlatTorus(Decoder):
-    """The product of two circles at unit speed, radii r and s; d = 2, D = 4.
+    """The product of two circles at unit speed with radii r and s; d = 2, D = 4.
 
-    Its metric is the unit matrix everywhere. Not injective, as the circle.
+    Its metric is the unit matrix everywhere. Like the circle, it is not injective.
 
     Examples
     --------
@@ -61,6 +65,9 @@ class FlatTorus(Decoder):
 
     radius: float
     other_radius: float
+
+    #: Dimension d of the latent space.
+    latent_dim = 2
 
     def __init__(self, radius: float, other_radius: float) -> None:
         object.__setattr__(self, "radius", float(positive("radius", radius)))
@@ -76,25 +83,25 @@ class FlatTorus(Decoder):
 
     def jacobian(self, z: Array) -> Array:
         points = vectors("z", z, 2)
-        out = np.zeros((*points.shape[:-1], 4, 2))
+        first = np.zeros((*points.shape[:-1], 4, 2))
         for i, circle in enumerate(self._circles()):
-            out[..., 2 * i : 2 * i + 2, [i]] = circle.jacobian(points[..., [i]])
-        return out
+            first[..., 2 * i : 2 * i + 2, [i]] = circle.jacobian(points[..., [i]])
+        return first
 
     def hessian(self, z: Array) -> Array:
         points = vectors("z", z, 2)
-        out = np.zeros((*points.shape[:-1], 4, 2, 2))
+        second = np.zeros((*points.shape[:-1], 4, 2, 2))
         for i, circle in enumerate(self._circles()):
-            out[..., 2 * i : 2 * i + 2, i, i] = circle.hessian(points[..., [i]])[..., 0, 0]
-        return out
+            second[..., 2 * i : 2 * i + 2, i, i] = circle.hessian(points[..., [i]])[..., 0, 0]
+        return second
 
 
 @dataclass(frozen=True)
 class SpherePatch(Decoder):
-    """The sphere of a radius less one point, in stereographic coordinates; d = 2, D = 3.
+    """The sphere of radius r without one point, in stereographic coordinates; d = 2, D = 3.
 
     f(z) = (z / s, r (2 / s - 1)) with s = 1 + z.z / 4 r^2. Its metric is I / s^2, the unit matrix
-    at the origin, and no coordinates make it constant: its curvature is 1 / r^2.
+    at the origin. It is not constant in any coordinates, because the curvature is 1 / r^2.
 
     Examples
     --------
@@ -103,6 +110,9 @@ class SpherePatch(Decoder):
     """
 
     radius: float
+
+    #: Dimension d of the latent space.
+    latent_dim = 2
 
     def __init__(self, radius: float) -> None:
         object.__setattr__(self, "radius", float(positive("radius", radius)))

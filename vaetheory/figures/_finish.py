@@ -1,4 +1,4 @@
-"""The last touches of every figure: letters large enough, titles in lines, legends off the data."""
+"""Layout of finished figures: minimum font size, wrapped titles, legends that cover no data."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ _Place = Literal[
     "upper right", "upper left", "lower left", "lower right", "center right", "center left",
     "upper center", "lower center", "center",
 ]  # fmt: skip
-# Where a legend may stand, the first that covers nothing.
+# Places for a legend, tried in this order until one covers no data.
 _PLACES: tuple[_Place, ...] = get_args(_Place)
 
 
 def finish(figure: Figure) -> None:
-    """Make a figure readable at half size, whatever its panels drew.
+    """Make a figure readable at half size.
 
-    No letter is below `SMALLEST` points. Titles are broken into lines that fit their panel. A
-    legend that covers data moves to a corner that is free, or the axis grows to make room for it.
+    Texts have at least `SMALLEST` points. Titles are wrapped to the width of their panel. A legend
+    that covers data moves to a free place, or the axis is extended to make room for it.
     """
     for text in figure.findobj(Text):
         if isinstance(text, Text) and float(text.get_fontsize()) < SMALLEST:
             text.set_fontsize(SMALLEST)
     for axes in figure.axes:
         if legend := axes.get_legend():
-            # It stands within its panel and takes no room beside it.
+            # The layout must not reserve room for a legend inside its panel.
             legend.set_in_layout(False)
     _lay_out(figure)
     for axes in figure.axes:
@@ -49,7 +49,7 @@ def finish(figure: Figure) -> None:
 
 
 def _lay_out(figure: Figure) -> None:
-    """Give panels and texts their places without drawing anything."""
+    """Compute the places of panels and texts without drawing."""
     engine = figure.get_layout_engine()
     if engine is None:
         figure.draw_without_rendering()
@@ -58,7 +58,7 @@ def _lay_out(figure: Figure) -> None:
 
 
 def _wrap(text: Text, room: float) -> None:
-    """Break a text into as few lines as fit `room` pixels, of about the same length."""
+    """Wrap a text into the fewest lines that fit `room` pixels, of about the same length."""
     label, extent = text.get_text(), text.get_window_extent()
     needed = extent.height if text.get_rotation() == 90 else extent.width
     if needed <= room:
@@ -69,7 +69,7 @@ def _wrap(text: Text, room: float) -> None:
 
 
 def _even(line: str, most: int) -> str:
-    """A line broken into as few as have `most` letters at most, of about the same length."""
+    """A line wrapped into the fewest lines of at most `most` letters, of about the same length."""
     if len(line) <= most:
         return line
     count = len(textwrap.wrap(line, most))
@@ -78,7 +78,7 @@ def _even(line: str, most: int) -> str:
 
 
 def _clear(axes: Axes) -> None:
-    """Move the legend to where it covers no data."""
+    """Move the legend to a place where it covers no data."""
     legend = axes.get_legend()
     if legend is None or not legend.get_visible():
         return
@@ -93,7 +93,7 @@ def _clear(axes: Axes) -> None:
             return
     legend.set_loc("upper right")
     frame = axes.get_window_extent()
-    # The share of the height above which the legend stands alone, with a little air.
+    # The share of the height that stays free below the legend, with a small margin.
     share = 1 - legend.get_window_extent().height / frame.height - 0.06
     heights = drawn_points(axes, rules=False)[:, 1]
     inside = heights[(heights >= frame.y0) & (heights <= frame.y1)]
@@ -106,7 +106,7 @@ def _clear(axes: Axes) -> None:
         low, high = transform.transform(np.array(axes.get_ylim()))
         top = low + (high - low) * max(reach / share, 1.0)
         axes.set_ylim(top=float(transform.inverted().transform(np.array([top]))[0]))
-        # A rule from top to bottom is still in the way on one side.
+        # A vertical line over the whole panel may still collide on one side.
         points = drawn_points(axes)
         sides: tuple[_Place, ...] = ("upper right", "upper left")
         hidden = []
@@ -117,7 +117,7 @@ def _clear(axes: Axes) -> None:
 
 
 def _narrow(axes: Axes, legend: Legend) -> Legend:
-    """Let a legend that is wider than its panel have one column, and break its lines."""
+    """Give a legend that is wider than its panel a single column, and wrap its lines."""
     if legend.get_window_extent().width > axes.get_window_extent().width:
         title = legend.get_title().get_text()
         handles = axes.get_legend_handles_labels()[0]
@@ -133,16 +133,16 @@ def _narrow(axes: Axes, legend: Legend) -> Legend:
 
 
 def covered(legend: Legend, points: Array) -> int:
-    """How many of the points `(n, 2)`, in pixels, lie under a legend."""
+    """The number of points `(n, 2)`, in pixels, under a legend."""
     box = legend.get_window_extent()
     inside = (points >= np.array(box.min) - 2) & (points <= np.array(box.max) + 2)
     return int(inside.all(axis=1).sum())
 
 
 def drawn_points(axes: Axes, *, rules: bool = True) -> Array:
-    """Points `(n, 2)` in pixels along all that is drawn, a few pixels apart.
+    """Points `(n, 2)` in pixels, a few pixels apart, along everything that is drawn.
 
-    Without `rules`, those from top to bottom of the panel (`axvline`) are left out.
+    Without `rules`, vertical lines over the whole panel (`axvline`) are left out.
     """
     chains: list[Array] = []
     for line in axes.get_lines():

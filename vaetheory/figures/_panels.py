@@ -1,7 +1,7 @@
-"""How every figure draws a quantity: points, law, computed error and fitted exponent, and its key.
+"""Drawing of series in all figures: points, law, computed errors, fitted exponents and key.
 
-An artist without an entry in a legend is named `_part: series`, say `_law: parabola`; the figure's
-key and its CSV are made from these names.
+An artist without an entry in a legend has a label `_part: series`, for example `_law: parabola`;
+the figure's key and its CSV are made from these labels.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from vaetheory._plotting import COLOURS, DASHES, MARKERS
 
 #: The fitted exponent of a series and the law's, by the name of the series.
 Exponents: TypeAlias = dict[str, tuple[float, float]]
-#: Draws on empty axes; the exponents that it fitted.
+#: A function that draws on empty axes and returns the fitted exponents.
 Panel = Callable[[Axes], Exponents]
 
-#: How a bound is drawn, in every figure.
+#: The style of bounds in all figures.
 BOUND: Any = {"ls": ":", "lw": 2.2}
 
 _ERROR_MARKS = ("_", "|", "+", "x", "1")
-# A fit takes so many points, each with less than this relative error.
+# Number of points in a fit, and their greatest relative error.
 _FITTED, _RESOLVED = 3, 1e-2
 _LAW, _BOUND, _ERROR = "law", "bound", "computed error"
 
@@ -40,21 +40,21 @@ def style_of(number: int) -> tuple[str, str, Any]:
 def fitted_exponent(
     x: ArrayLike, y: ArrayLike, errors: ArrayLike = 0.0, *, limit: float = 0.0
 ) -> float:
-    """Slope of log y against log x over the three points nearest the limit that stand out.
+    """Slope of log y against log x over the three resolved points nearest the limit.
 
     Parameters
     ----------
     x, y : array_like (n,)
         Positive.
     errors : array_like (n,), optional
-        Of y. Points whose error is a hundredth of them or more are left out.
+        Errors of y. Points with a relative error of a hundredth or more are left out.
     limit : {0.0, inf}, optional
-        Where the law holds: as x vanishes or as it grows.
+        The limit of x in which the law holds.
 
     Raises
     ------
     ValueError
-        If fewer than three points stand out.
+        If fewer than three points are resolved.
 
     Examples
     --------
@@ -73,19 +73,19 @@ def fitted_exponent(
     return float(np.polyfit(np.log(abscissae[chosen]), np.log(values[chosen]), 1)[0])
 
 
-def fitted(found: float, law: float, *, what: str = "exponent") -> str:
-    """The one form in which a fitted exponent is written beside the law's.
+def fitted(exponent: float, law: float, *, what: str = "exponent") -> str:
+    """The text for a fitted exponent and that of the law.
 
     Examples
     --------
     >>> fitted(-1.9996, -2)
     'fitted exponent −2.00 (law −2)'
     """
-    return f"fitted {what} {_number(found, '.2f')} (law {_number(law, '.3g')})"
+    return f"fitted {what} {_number(exponent, '.2f')} (law {_number(law, '.3g')})"
 
 
 def _number(value: float, form: str) -> str:
-    """A number with a true minus sign, and no sign for what rounds to zero."""
+    """A number with a typographic minus sign, and without a sign if it rounds to zero."""
     text = format(value, form)
     return (text if float(text) else text.lstrip("-")).replace("-", "\N{MINUS SIGN}")
 
@@ -105,46 +105,47 @@ def draw_series(
     bars: bool = False,
     legend: str | None = None,
 ) -> Exponents:
-    """Draw points, the line that predicts them, their computed errors, and fit their exponent.
+    """Draw points, their predicted curve and computed errors, and fit their exponent.
 
     Parameters
     ----------
     axes : Axes
-        With their scales set: on a logarithmic axis errors are marks of their own, on a linear
-        one they are bars.
+        The scales must be set: errors are separate marks on a logarithmic axis and bars on a
+        linear one.
     number : int
-        Of the series in its panel: its colour, marker and dashes.
+        The position of the series in its panel; it determines colour, marker and dashes.
     name : str
-        Of the series.
+        The name of the series.
     x, y : array_like (n,)
         The points.
     law : array_like (n,) or pair of array_like (m,), optional
-        Predicted at the same x, or x and y of the predicted curve.
+        The predicted values at the same x, or x and y of the predicted curve.
     exponent : float, optional
-        Of the law. With it the exponent of the points is fitted, written into the legend and
-        returned.
+        The exponent of the law. If given, the exponent of the points is fitted, written into the
+        legend and returned.
     limit : {0.0, inf}, optional
-        Where the law holds.
+        The limit of x in which the law holds.
     errors : array_like (n,), optional
-        Of y, as computed.
+        The computed errors of y.
     filled : bool, optional
         Whether the markers are filled.
     bars : bool, optional
-        Error bars on a logarithmic axis too, where marks would be far below the points.
+        Whether to draw error bars on a logarithmic axis too, if marks would be far below the
+        points.
     legend : str, optional
-        More than the name for the legend. Empty for no entry in it.
+        A text after the name in the legend. An empty text means no entry.
 
     Returns
     -------
     dict of str to (float, float)
-        The fitted exponent and the law's under the name; empty without a law.
+        The fitted exponent and that of the law, by name; empty without an exponent.
     """
     colour, marker, dash = style_of(number)
-    found: Exponents = {}
+    exponents: Exponents = {}
     label = name if legend is None else f"{name}\n{legend}"
     if exponent is not None:
         slope = fitted_exponent(x, y, 0.0 if errors is None else errors, limit=limit)
-        found[name] = slope, exponent
+        exponents[name] = slope, exponent
         label = f"{name}\n{fitted(slope, exponent)}"
     if legend == "":
         label = f"_points: {name}"
@@ -159,7 +160,7 @@ def draw_series(
         axes.errorbar(x, y, errors, fmt=marker, lw=1, **look)
     if errors is not None and marked:
         mark_errors(axes, number, name, x, errors)
-    return found
+    return exponents
 
 
 def mark_errors(axes: Axes, number: int, name: str, x: ArrayLike, errors: ArrayLike) -> None:
@@ -174,31 +175,31 @@ def mark_errors(axes: Axes, number: int, name: str, x: ArrayLike, errors: ArrayL
 
 
 def draw_bound(axes: Axes, name: str, x: ArrayLike, y: ArrayLike, *, colour: str = "grey") -> None:
-    """Draw a bound as all bounds are drawn."""
+    """Draw a bound in the common style."""
     axes.plot(x, y, color=colour, label=f"_{_BOUND}: {name}", **BOUND)
 
 
 def draw_panels(
     figure: Figure, *panels: Panel, rows: int = 1, note: str = "exponents:"
 ) -> list[Exponents]:
-    """Draw panels on an empty figure, in `rows` rows, with a key; the exponents of each panel.
+    """Draw panels on an empty figure in `rows` rows, with a key; return each panel's exponents.
 
-    `note` is what the key calls the fitted exponents.
+    `note` is the name of the fitted exponents in the key.
     """
     grid = figure.subplots(rows, len(panels) // rows, squeeze=False)
-    found = [panel(axes) for axes, panel in zip(grid.flat, panels, strict=True)]
-    _draw_key(figure, note=note if any(found) else "")
-    return found
+    exponents = [panel(axes) for axes, panel in zip(grid.flat, panels, strict=True)]
+    _draw_key(figure, note=note if any(exponents) else "")
+    return exponents
 
 
 def parts(axes: Axes) -> set[str]:
-    """Which parts of series a panel shows, by the names of its artists."""
+    """The parts of series that a panel shows, from the labels of its artists."""
     labels = [str(line.get_label()) for line in axes.get_lines()]
     return {label[1:].partition(": ")[0] for label in labels if label.startswith("_")}
 
 
 def _draw_key(figure: Figure, *, note: str) -> None:
-    """Say under the panels what markers, lines, thin marks and dots are in all of them."""
+    """Draw the key of markers, lines, error marks and dotted lines below the panels."""
     shown = set().union(*(parts(axes) for axes in figure.axes))
 
     def grey(marker: str = "", line: str = "", width: float = 1.2) -> Line2D:
@@ -214,8 +215,8 @@ def _draw_key(figure: Figure, *, note: str) -> None:
     if _ERROR in shown:
         entries.append((tuple(grey(m) for m in _ERROR_MARKS[:4]), "computed error"))
     if note:
-        told = f"{note} fitted to the {_FITTED} resolved points nearest the limit"
-        entries.append((grey(), told))
+        text = f"{note} fitted to the {_FITTED} resolved points nearest the limit"
+        entries.append((grey(), text))
     if entries:
         handles, labels = zip(*entries, strict=True)
         figure.legend(

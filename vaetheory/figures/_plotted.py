@@ -1,4 +1,4 @@
-"""The numbers behind what a figure draws, so that its CSV gives the same picture again."""
+"""The plotted numbers of a figure; its CSV contains everything that is needed to redraw it."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ HEADER = (
 
 @dataclass(frozen=True)
 class Drawn:
-    """One artist's numbers, `(n,)` each or `None`.
+    """The numbers of one artist, `(n,)` each or `None`.
 
-    `part` is what the artist is to its series: points, line, points and line, bars, law, bound,
-    computed error, text or another name. A level line has no `x` and an upright one no `y`.
+    `part` is the role of the artist in its series: points, line, points and line, bars, law, bound,
+    computed error, text or another name. A horizontal line has no `x` and a vertical one no `y`.
     """
 
     series: str
@@ -50,14 +50,14 @@ class Drawn:
 
 
 def table(figure: Figure, exponents: Sequence[Exponents]) -> Iterator[tuple[str, ...]]:
-    """The rows of a figure's CSV, in the order of `HEADER`: every point of all that is drawn.
+    """The rows of a figure's CSV, in the order of `HEADER`: every point of every artist.
 
     Parameters
     ----------
     figure : Figure
-        Drawn.
+        A figure that is drawn.
     exponents : sequence of mapping of str to (float, float)
-        What each of its panels fitted: they stand beside the points of that series.
+        The fitted exponents of each panel, which are written next to the points of their series.
 
     Yields
     ------
@@ -70,11 +70,11 @@ def table(figure: Figure, exponents: Sequence[Exponents]) -> Iterator[tuple[str,
     """
     for number, (axes, fitted) in enumerate(zip(figure.axes, exponents, strict=True), 1):
         fits = {_words(series): fit for series, fit in fitted.items()}
-        found = list(drawn(axes))
-        known = {one.series for one in found if one.part == "points"}
-        if strange := set(fits) - known:
-            raise ValueError(f"exponents: expected series of points {known}, got {strange}")
-        for one in found:
+        artists = list(drawn(axes))
+        known = {one.series for one in artists if one.part == "points"}
+        if unknown := set(fits) - known:
+            raise ValueError(f"exponents: expected series of points {known}, got {unknown}")
+        for one in artists:
             fit = fits.get(one.series) if one.part == "points" else None
             ends = ("", "") if fit is None else (repr(float(fit[0])), repr(float(fit[1])))
             columns = [one.x, one.y, one.x_error, one.y_error]
@@ -85,7 +85,7 @@ def table(figure: Figure, exponents: Sequence[Exponents]) -> Iterator[tuple[str,
 
 
 def drawn(axes: Axes) -> Iterator[Drawn]:
-    """All that a panel shows, artist by artist, but for what has no data."""
+    """The numbers of every artist with data in a panel."""
     held: set[int] = set()
     for container in axes.containers:
         if isinstance(container, BarContainer):
@@ -116,7 +116,7 @@ def drawn(axes: Axes) -> Iterator[Drawn]:
 
 
 def _members(container: ErrorbarContainer | None) -> set[int]:
-    """Identities of all artists of an error bar."""
+    """The ids of all artists of an error bar."""
     if container is None:
         return set()
     points, caps, bars = container.lines
@@ -127,7 +127,7 @@ def _line(axes: Axes, line: Line2D) -> Drawn:
     x, y = (np.asarray(line.get_data()[i], float).ravel() for i in range(2))
     series, part = _name(line, _kind(line))
     along, across = line.get_transform().contains_branch_seperately(axes.transData)
-    # A line across the whole panel has one coordinate that is no datum.
+    # A line across the whole panel has data in one coordinate only.
     if not along:
         return Drawn(series, part, None, y[:1])
     if not across:
@@ -136,7 +136,7 @@ def _line(axes: Axes, line: Line2D) -> Drawn:
 
 
 def _kind(line: Line2D) -> str:
-    """Whether there are points, a line or both."""
+    """Whether an artist draws points, a line or both."""
     none = ("None", "", " ")
     joined, marked = line.get_linestyle() not in none, line.get_marker() not in none
     return "points and line" if joined and marked else "line" if joined else "points"
@@ -155,7 +155,7 @@ def _errorbars(container: ErrorbarContainer) -> Drawn:
 
 
 def _bars(container: BarContainer) -> Drawn:
-    """Bars by their ends; the places where they stand are numbered as on the axis."""
+    """Bars by their ends and their positions on the axis."""
     lying = container.orientation == "horizontal"
     values = np.asarray(container.datavalues, float)
     middles = [
@@ -180,10 +180,10 @@ def _halves(bars: Artist, axis: int) -> Array:
 
 
 def _name(artist: Artist | BarContainer | ErrorbarContainer, kind: str) -> tuple[str, str]:
-    """Series and part of an artist, from its label."""
+    """The series and the part of an artist, from its label."""
     label = str(artist.get_label())
     if not label.startswith("_"):
-        # The rest of a label is the fitted exponent.
+        # The second line of a label is the fitted exponent.
         return _words(label.partition("\n")[0]), kind
     part, colon, series = label[1:].partition(": ")
     if not colon:
@@ -192,13 +192,13 @@ def _name(artist: Artist | BarContainer | ErrorbarContainer, kind: str) -> tuple
 
 
 def _words(text: str) -> str:
-    """Text on one line and without the markup of formulas."""
+    """A text on one line, without the markup of formulas."""
     plain = re.sub(r"\\(?:mathrm|mathit|mathdefault)?", "", text.replace("\n", " "))
     return re.sub(r"[${}]", "", plain)
 
 
 def panels(figure: Figure) -> list[Mapping[str, object]]:
-    """Titles, axes, scales, limits and named places of a figure's panels, for the manifest."""
+    """Titles, axes, scales, limits and tick names of a figure's panels, for the manifest."""
     return [
         {"title": _words(axes.get_title())}
         | {
@@ -215,7 +215,7 @@ def panels(figure: Figure) -> list[Mapping[str, object]]:
 
 
 def _places(axis: Axis) -> dict[str, object]:
-    """The names of the places on an axis that has words for numbers."""
+    """The places of tick labels on an axis that has words instead of numbers."""
     labels = [_words(tick.get_text()) for tick in axis.get_majorticklabels()]
     if not any(re.match("[A-Za-z]{2}", label) for label in labels):
         return {}

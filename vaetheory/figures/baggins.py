@@ -16,16 +16,16 @@ from vaetheory._gaussians import LOG_2PI
 from vaetheory._plotting import DASHES, MARKERS
 from vaetheory._validation import Array
 from vaetheory.bounds import baggins, profile_likelihood
-from vaetheory.claims.baggins.bounded import FitScene, profile_excess
-from vaetheory.claims.baggins.curvature import FitLadder
-from vaetheory.claims.baggins.presumed_noise import (
-    BoundScene,
+from vaetheory.checking.batches import Batch
+from vaetheory.claims.baggins.bounded import profile_excess
+from vaetheory.claims.baggins.noisy_evidence import BoundScene, noisy_evidence
+from vaetheory.claims.baggins.sampled_reconstructions import (
     SampledScene,
-    noisy_evidence,
     sampled_coefficient,
     sampled_excess,
 )
-from vaetheory.claims.bilbo.scenes import Batch
+from vaetheory.claims.baggins.scenes import FitScene
+from vaetheory.claims.baggins.stable_step import FitLadder
 from vaetheory.figures._panels import (
     BOUND,
     Exponents,
@@ -44,12 +44,12 @@ def evidence_panel(axes: Axes) -> Exponents:
     off = np.array([[0.1, 0.0], [-0.1, 0.1], [0.0, -0.1]])
     X = tuple(map(tuple, decoder(batch.means) + off))
     levels = np.linspace(0, 2, 9)
-    found = [noisy_evidence(BoundScene(decoder, X, batch, float(h))) for h in levels]
-    term, value = np.array([f.term for f in found]), np.array([f.value for f in found])
-    error = np.array([f.error for f in found])
+    bounds = [noisy_evidence(BoundScene(decoder, X, batch, float(h))) for h in levels]
+    term, value = np.array([f.term for f in bounds]), np.array([f.value for f in bounds])
+    error = np.array([f.error for f in bounds])
     most = -0.5 * (1 + LOG_2PI + np.log(np.var(X, axis=0))).sum() + 2 * levels
-    axes.plot(levels, [f.clean for f in found], ls=DASHES[1], color="black", label="log evidence")
-    axes.plot(levels, [f.noisy for f in found], color="black", label="log evidence, noisy data")
+    axes.plot(levels, [f.clean for f in bounds], ls=DASHES[1], color="black", label="log evidence")
+    axes.plot(levels, [f.noisy for f in bounds], color="black", label="log evidence, noisy data")
     draw_series(axes, 0, "BILBO + BAGGINS", levels, value, errors=error)
     draw_series(axes, 1, "BAGGINS alone", levels, term, errors=error, filled=False)
     axes.plot(levels, most, color=style_of(1)[0], label="its bound (10b)", **BOUND)
@@ -75,11 +75,11 @@ def information_panel(axes: Axes) -> Exponents:
         axes.axhline(h, color=colour, label=f"_bound: h = {h:g}", **BOUND)
         for k, (marker, unit) in enumerate(zip(MARKERS, units, strict=False)):
             few = shares[k::3]
-            found = [
+            information = [
                 float(baggins(unit * x, unit * (x + s), information=h).information[0]) for s in few
             ]
             name = f"_points: h = {h:g}, data in units of {unit:g}"
-            axes.plot(few, found, marker, ms=4.5, color=colour, mfc="none", label=name)
+            axes.plot(few, information, marker, ms=4.5, color=colour, mfc="none", label=name)
     unbounded = [-float(profile_likelihood(x, x + s).log_scale[0]) for s in shares]
     axes.plot(shares, unbounded, color="black", label="profile likelihood")
     for marker, unit in zip(MARKERS, units, strict=False):
@@ -106,11 +106,11 @@ def profile_panel(axes: Axes) -> Exponents:
     exponents: Exponents = {}
     for number, (name, fit) in enumerate(fits.items()):
         scene = FitScene(x, fit, (0.0, 0.0), pooled=False)
-        found, errors = profile_excess(scene, levels)
+        excess, errors = profile_excess(scene, levels)
         residual, spread = scene.moments()
         law = 0.5 * (spread / residual).sum() * np.exp(-2 * levels)
         exponents |= draw_series(
-            axes, number, name, np.exp(-levels), found, law=law, exponent=2, errors=errors
+            axes, number, name, np.exp(-levels), excess, law=law, exponent=2, errors=errors
         )
     axes.set(
         xlabel="presumed noise exp(−h) (shares of the spread)",
@@ -206,7 +206,7 @@ def step_panel(axes: Axes) -> Exponents:
 
 @lru_cache(maxsize=8)
 def _ladders(h: float) -> tuple[FitLadder, ...]:
-    """Fits that improve, in three units; two figures show what is measured of them once."""
+    """Fits that improve, in three units; cached because two figures use their measurements."""
     return tuple(
         FitLadder((-1.0, 0.0, 0.5, 1.5), (1.0, 2.0), (1.0, 0.0, 0.0, 0.0), h, c * np.exp(h), s)
         for c, s in ((1.0, 1.0), (1 / 16, 1e6), (1 / 256, 1e-6))

@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 
 from vaetheory import decoders, likelihoods
 from vaetheory.bounds import FORMS, bilbo
+from vaetheory.checking.batches import Batch, ModelBatch, expected_log_likelihood
 from vaetheory.claims.bilbo.batch_size import SampledBatch, coefficient, mean_excess
 from vaetheory.claims.bilbo.information import mixture_information
-from vaetheory.claims.bilbo.scenes import Batch, ModelBatch, expected_log_likelihood
 from vaetheory.evidence import log_evidence
 from vaetheory.figures._panels import BOUND, Exponents, draw_panels, draw_series, style_of
 
@@ -29,7 +29,7 @@ def evidence_panel(axes: Axes) -> Exponents:
         scene = ModelBatch(decoder, likelihoods.Gaussian(scale=1.0), X, batch)
         likelihood, lost = expected_log_likelihood(scene)
         for form in FORMS:
-            bound = bilbo(likelihood, batch.means, batch.deviations, form)
+            bound = bilbo(likelihood, batch.means, batch.deviations, form=form)
             model = scene.rescaled(bound.prior_loc, bound.prior_cov)
             evidence = log_evidence(model, scene.data)
             values[form].append(float(bound.value))
@@ -39,7 +39,7 @@ def evidence_panel(axes: Axes) -> Exponents:
         colour, _, dash = style_of(number)
         name = f"_log evidence: {form}"
         axes.plot(spreads, evidences[form], color=colour, ls=dash, lw=1.5, label=name)
-        # Of both, since it is their order that counts.
+        # The sum of both errors, because the panel shows their order.
         draw_series(axes, number, f"BILBO, {form}", spreads, values[form], errors=errors[form])
     largest = max(max(e) for e in errors.values())
     axes.plot([], [], color="grey", lw=1.5, label="log evidence, the same prior")
@@ -55,13 +55,15 @@ def evidence_panel(axes: Axes) -> Exponents:
 def information_panel(axes: Axes) -> Exponents:
     """6e: two data of probability 1/2 encoded at +-r, s = 1."""
     distances = np.linspace(0.25, 5, 20)
-    found = [mixture_information(Batch(((-r,), (r,)), (1.0,))) for r in distances]
-    mutual, divergence = (np.array([f[k][0] for f in found]) for k in (0, 1))
-    error = np.array([f[0][1] + f[1][1] for f in found])
-    term = np.array([bilbo([0.0, 0.0], [[-r], [r]], 1.0, "full").information for r in distances])
+    parts = [mixture_information(Batch(((-r,), (r,)), (1.0,))) for r in distances]
+    mutual, divergence = (np.array([f[k][0] for f in parts]) for k in (0, 1))
+    error = np.array([f[0][1] + f[1][1] for f in parts])
+    term = np.array(
+        [bilbo([0.0, 0.0], [[-r], [r]], 1.0, form="full").information for r in distances]
+    )
     axes.plot(distances, term, color="black", lw=1, label="information term, ½ log(1 + r²)")
     draw_series(axes, 0, "I + KL, computed", distances, mutual + divergence, errors=error)
-    mutual_error = [f[0][1] for f in found]
+    mutual_error = [f[0][1] for f in parts]
     draw_series(
         axes, 1, "mutual information I(x; z)", distances, mutual, errors=mutual_error, filled=False
     )
@@ -82,39 +84,39 @@ _SIZES = 2 ** np.arange(1, 9)
 def _batches(axes: Axes, *, correction: float) -> Exponents:
     """Mean excess over all batches from three data in the plane, with or without correction."""
     axes.set(xscale="log", yscale="log", xlabel="batch size B")
-    found: Exponents = {}
+    exponents: Exponents = {}
     for number, form in enumerate(FORMS):
         scene = SampledBatch(_DATA, form)
         excess, errors = np.array(
             [mean_excess(scene, int(b), correction=correction) for b in _SIZES]
         ).T
-        found |= draw_series(
+        exponents |= draw_series(
             axes, number, form, _SIZES, np.abs(excess), errors=errors, limit=np.inf,
             law=None if correction else coefficient(_DATA, form) / _SIZES,
             exponent=-2 if correction else -1, filled=not correction,
         )  # fmt: skip
     axes.legend()
-    return found
+    return exponents
 
 
 def batch_size_panel(axes: Axes) -> Exponents:
     """6f: batches from three data in the plane, all of them enumerated."""
-    found = _batches(axes, correction=0.0)
+    exponents = _batches(axes, correction=0.0)
     axes.set(
         ylabel="$E[\\mathrm{BILBO}_B] - \\mathrm{BILBO}_\\infty$ (nats)",
         title="6f: small batches are optimistic",
     )
-    return found
+    return exponents
 
 
 def corrected_panel(axes: Axes) -> Exponents:
-    """6f-corrected: the same batches less the estimate of their optimism."""
-    found = _batches(axes, correction=1.0)
+    """6f-corrected: the same batches minus the estimate of their optimistic bias."""
+    exponents = _batches(axes, correction=1.0)
     axes.set(
         ylabel="|the same, corrected| (nats)",
-        title="6f-corrected: less its estimate from the batch",
+        title="6f-corrected: minus its estimate from the batch",
     )
-    return found
+    return exponents
 
 
 def draw(figure: Figure) -> list[Exponents]:

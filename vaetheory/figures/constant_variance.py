@@ -9,19 +9,14 @@ from numpy.typing import ArrayLike
 
 from vaetheory import decoders
 from vaetheory._validation import Array
-from vaetheory.claims.constant_variance.exact_rates import (
+from vaetheory.claims.constant_variance.constant_metric import (
     curvature_coefficient,
-    exact_coefficient,
-    exact_penalties,
     isometric_coefficient,
-    second_order_penalties,
 )
-from vaetheory.claims.constant_variance.flat_coordinates import (
-    Distorted,
-    FlatScene,
-    Patch,
-    least_penalty,
-)
+from vaetheory.claims.constant_variance.coordinates import Distorted, Patch, least_penalty
+from vaetheory.claims.constant_variance.exact_correction import exact_coefficient
+from vaetheory.claims.constant_variance.flat_coordinates import FlatScene
+from vaetheory.claims.constant_variance.ladders import exact_penalties, second_order_penalties
 from vaetheory.claims.constant_variance.spherical_cap import Cap, dual_bound, least_over_degrees
 from vaetheory.constant_variance import constant_variance_penalty, log_specht_ratio
 from vaetheory.figures._panels import (
@@ -52,8 +47,10 @@ def greatest_panel(axes: Axes) -> Exponents:
     }
     largest = 0.0
     for number, (name, members) in enumerate(laws.items()):
-        found = [constant_variance_penalty(a[:, None], w) for a, w in members]
-        values, errors = ([float(getattr(f, what)) for f in found] for what in ("value", "error"))
+        penalties = [constant_variance_penalty(a[:, None], weights=w) for a, w in members]
+        values, errors = (
+            [float(getattr(f, what)) for f in penalties] for what in ("value", "error")
+        )
         draw_series(axes, number, name, few, values, errors=errors, bars=True)
         largest = max(largest, *errors)
     axes.set(
@@ -100,14 +97,14 @@ def rates_panel(axes: Axes) -> Exponents:
             8,
         ),
     }
-    found: Exponents = {}
+    exponents: Exponents = {}
     for number, (name, (s, values, error, coefficient, power)) in enumerate(cases.items()):
-        found |= draw_series(
+        exponents |= draw_series(
             axes, number, name, s, values,
             law=coefficient * s**power, exponent=power, errors=error,
         )  # fmt: skip
     number = len(cases)
-    found |= draw_series(axes, number, "parabola, 2nd order", scales, second, exponent=0)
+    exponents |= draw_series(axes, number, "parabola, 2nd order", scales, second, exponent=0)
     mark_errors(axes, number, "parabola, 2nd order", scales, more)
     axes.set(
         xlabel="likelihood scale σ (units of x)",
@@ -115,7 +112,7 @@ def rates_panel(axes: Axes) -> Exponents:
         title="5d, 5e-curvature, 5e-isometric, 5e-speed",
     )
     axes.legend(loc="lower right")
-    return found
+    return exponents
 
 
 def coordinates_panel(axes: Axes) -> Exponents:
@@ -130,8 +127,8 @@ def coordinates_panel(axes: Axes) -> Exponents:
     for number, (name, scene) in enumerate(cases.items(), 1):
         decoder = Distorted(scene.flat, scene.bends)
         coarse, fine = (Patch.of(decoder, *scene.rule(n)) for n in (14, 20))
-        found = [least_penalty(coarse, fine, degree) for degree in degrees]
-        values, errors = [one.value for one in found], [one.error for one in found]
+        penalties = [least_penalty(coarse, fine, degree) for degree in degrees]
+        values, errors = [one.value for one in penalties], [one.error for one in penalties]
         _joined(axes, number, f"{name}, distorted", degrees, values)
         mark_errors(axes, number, f"{name}, distorted", degrees, errors)
     cap = Cap(1.0, 2.5, (0.0, 0.0, 0.0))
@@ -153,7 +150,7 @@ def coordinates_panel(axes: Axes) -> Exponents:
 
 
 def _joined(axes: Axes, number: int, name: str, x: ArrayLike, y: ArrayLike) -> None:
-    """Points that a line of their own joins."""
+    """Draw points joined by a line."""
     colour, marker, dash = style_of(number)
     axes.plot(x, y, color=colour, marker=marker, ls=dash, ms=4.5, label=name)
 

@@ -1,4 +1,4 @@
-"""Claims 5 and 6 on the handwritten digits: what constant variances cost there."""
+"""The figure of claims 5 and 6 on the handwritten digits: the cost of constant variances."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 
 from vaetheory._plotting import COLOURS, DASHES, MARKERS
 from vaetheory.bounds import FORMS, bilbo
+from vaetheory.checking.digit_models import digit_hessians
 from vaetheory.claims.bilbo.digits import digit_bounds
-from vaetheory.claims.constant_variance.digits import digit_exact_penalty, digit_hessians
+from vaetheory.claims.constant_variance.digits import digit_exact_penalty
 from vaetheory.constant_variance import constant_variance_penalty
 from vaetheory.figures._panels import Exponents, draw_panels
 
@@ -37,14 +38,14 @@ def spread_panel(axes: Axes) -> Exponents:
 
 def penalty_panel(axes: Axes) -> Exponents:
     """The penalty by order of approximation, and its bounds."""
-    found, exact = constant_variance_penalty(digit_hessians(1.0)[1]), digit_exact_penalty(1.0)
+    penalty, exact = constant_variance_penalty(digit_hessians(1.0)[1]), digit_exact_penalty(1.0)
     bars = {
-        "small variations": float(found.second_order),
+        "small variations": float(penalty.second_order),
         "exact ELBO,\nevery 18th digit": exact.value,
-        "second order": float(found.value),
-        "Specht's bound": float(found.specht_bound),
+        "second order": float(penalty.value),
+        "Specht's bound": float(penalty.specht_bound),
     }
-    errors = [0.0, exact.error, float(found.error), 0.0]
+    errors = [0.0, exact.error, float(penalty.error), 0.0]
     hatches = ("", "", "", "//")
     colours = (COLOURS[1], COLOURS[0], COLOURS[0], "white")
     axes.barh(
@@ -63,21 +64,21 @@ def penalty_panel(axes: Axes) -> Exponents:
 
 def bilbo_panel(axes: Axes) -> Exponents:
     """The forms of BILBO, each below the mean log evidence under its prior."""
-    found = digit_bounds(1.0)
-    bounds = [bilbo(found.terms, found.loc, found.scale, form) for form in FORMS]
+    digits = digit_bounds(1.0)
+    bounds = [bilbo(digits.terms, digits.loc, digits.scale, form=form) for form in FORMS]
     values = np.array([float(b.value) for b in bounds])
-    errors = found.terms_error + found.gauge_error
+    errors = digits.terms_error + digits.gauge_error
     at = np.arange(len(FORMS))
     axes.errorbar(at, values, errors, fmt=MARKERS[0], color=COLOURS[0], label="BILBO")
     axes.errorbar(
-        at, found.evidence, found.evidence_error, fmt=MARKERS[1], color=COLOURS[1],
+        at, digits.evidence, digits.evidence_error, fmt=MARKERS[1], color=COLOURS[1],
         label="mean log evidence under its prior",
     )  # fmt: skip
     for k, value in enumerate(values):
         text = f"{value:.4f}".replace("-", "\N{MINUS SIGN}")
         axes.annotate(text, (k, value), xytext=(0, -16), textcoords="offset points", ha="center")
     axes.set_xticks(at, FORMS)
-    low, high = values.min(), found.evidence.max()
+    low, high = values.min(), digits.evidence.max()
     axes.set(
         xlabel="form of the floating prior",
         ylabel="nats a digit",

@@ -1,4 +1,4 @@
-"""Claim 8: a flow under noise, what its posterior and its data see of it, and c_IMA."""
+"""The figure of claim 8: a flow with noise, its posterior, divergence and IMA contrast."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from matplotlib.figure import Figure
 
 from vaetheory import decoders, flows
 from vaetheory._validation import Array
-from vaetheory.claims.flow_limit.counterexamples import Kinked, kinked_divergence, roughness
+from vaetheory.claims.flow_limit.change_of_variables import half_laplacian
+from vaetheory.claims.flow_limit.diagonal_posteriors import contrast
 from vaetheory.claims.flow_limit.divergence import divergences, mean_square
-from vaetheory.claims.flow_limit.posteriors import (
-    best_posterior,
-    contrast,
-    elbo_coefficient,
-    log_det_coefficient,
-)
+from vaetheory.claims.flow_limit.manifolds import manifold_coefficient
+from vaetheory.claims.flow_limit.posterior_covariance import log_det_coefficient
+from vaetheory.claims.flow_limit.posteriors import best_posterior
+from vaetheory.claims.flow_limit.rough_densities import Kinked, kinked_divergence, roughness
 from vaetheory.claims.flow_limit.scenes import Bend, CouplingLayer, FlowScene, Linear
-from vaetheory.claims.flow_limit.smoothing import half_laplacian, manifold_coefficient
+from vaetheory.claims.flow_limit.stationary_elbo import elbo_coefficient
 from vaetheory.figures._panels import (
     Exponents,
     draw_panels,
@@ -33,7 +32,7 @@ _COUPLINGS = FlowScene(
 
 
 def excess_panel(axes: Axes) -> Exponents:
-    """8a on a cubic and on coupling layers, 8c on a helix; what is left; the naive difference."""
+    """8a on a cubic and on coupling layers, 8c on a helix; remainders; the naive difference."""
     scales = np.geomspace(1e-4, 0.2, 17)
     axes.set(xscale="log", yscale="log")
     exponents: Exponents = {}
@@ -46,21 +45,21 @@ def excess_panel(axes: Axes) -> Exponents:
     )
     lefts = []
     for number, (name, f, z, coefficient) in enumerate(cases):
-        found = flows.smoothed_log_density(f, f.forward(z), scales, latent=z)
+        smoothed = flows.smoothed_log_density(f, f.forward(z), scales, latent=z)
         law = coefficient(f, z) * scales**2
-        left = np.abs(found.excess - law)
+        left = np.abs(smoothed.excess - law)
         exponents |= draw_series(
-            axes, number, name, scales, np.abs(found.excess),
-            law=np.abs(law), exponent=2, errors=found.excess_error,
+            axes, number, name, scales, np.abs(smoothed.excess),
+            law=np.abs(law), exponent=2, errors=smoothed.excess_error,
         )  # fmt: skip
-        excesses.append(found.excess)
-        lefts.append((f"{name}, rest", left, found.excess_error))
+        excesses.append(smoothed.excess)
+        lefts.append((f"{name}, rest", left, smoothed.excess_error))
     for number, (name, left, error) in enumerate(lefts):
         slope = fitted_exponent(scales, left, error)
         exponents[name] = slope, 4
         draw_series(axes, number, name, scales, left, filled=False, legend=fitted(slope, 4))
     f = flows.Cubic(1)
-    # Where the excess is large it is the evidence itself that gives it.
+    # For a large excess the method is the difference itself.
     small = scales[scales < 0.02]
     x = f.forward(np.array([0.5]))
     naive = flows.smoothed_log_density(f, x, small, method="evidence")
@@ -80,20 +79,22 @@ def posterior_panel(axes: Axes) -> Exponents:
     scales = 0.1 / 2.0 ** np.arange(8)
     scene = FlowScene((Linear((1.0,), (0.5,)), Bend("sinh", 1)), (0.5,))
     f, z = scene.flow, scene.latent
-    found = [best_posterior(f, z, float(s)) for s in scales]
+    posteriors = [best_posterior(f, z, float(s)) for s in scales]
     limit = float(flows.flow_log_density(f, f.forward(z)))
-    half = [0.5 * np.linalg.slogdet(q.cov / s**2)[1] for q, s in zip(found, scales, strict=True)]
+    half = [
+        0.5 * np.linalg.slogdet(q.cov / s**2)[1] for q, s in zip(posteriors, scales, strict=True)
+    ]
     rows = (
         (
             "ELBO − log $p_{flow}$ (8b)",
-            np.array([float(q.value) for q in found]) - limit,
-            np.array([float(q.error) for q in found]),
+            np.array([float(q.value) for q in posteriors]) - limit,
+            np.array([float(q.error) for q in posteriors]),
             elbo_coefficient(f, z),
         ),
         (
             "½ log det S/σ² + ½ log det g (8d)",
             np.array(half) + float(f.log_volume(z)),
-            np.array([np.sqrt(float(q.deficit)) for q in found]) + 1e-15,
+            np.array([np.sqrt(float(q.deficit)) for q in posteriors]) + 1e-15,
             log_det_coefficient(f, z),
         ),
     )
@@ -162,7 +163,7 @@ def contrast_panel(axes: Axes) -> Exponents:
             q = best_posterior(f, z, scale, diagonal=diagonal)
             values.append(limit - float(q.value))
             errors[diagonal].append(float(q.error))
-    # Of these columns the contrast is -log sin of their angle, whatever the bend.
+    # The contrast of these columns is -log sin of their angle for any bend.
     line = -np.log(np.sin(np.radians(curve)))
     axes.plot(curve, line, color="black", lw=1, label="$c_{IMA}$, −log sin of the angle")
     axes.plot(angles, predicted, "x", ms=7, color="black", label="$c_{IMA}$ from the Jacobian")

@@ -1,6 +1,6 @@
-"""The figure of claim 11: what the experiment found.
+"""The figure of claim 11: the results of the experiment.
 
-Drawn from `half_network.json`, the results of `benchmarks/half_network.py`, and not computed anew:
+It is drawn from `half_network.json`, the stored results of `benchmarks/half_network.py`, because
 the experiments take hours.
 """
 
@@ -17,9 +17,9 @@ from matplotlib.figure import Figure
 
 from vaetheory._plotting import COLOURS, DASHES, MARKERS, SMALLEST
 from vaetheory.figures._panels import Exponents, draw_panels
-from vaetheory.training import OBJECTIVES, interval, tables
+from vaetheory.training import OBJECTIVES, confidence_interval, tables
 
-#: Below this ELBOs are told and not drawn.
+#: ELBOs below this are written and not drawn.
 _LEAST = -50.0
 _MEASURES = {"elbo": "ELBO", "evidence": "exact evidence"}
 
@@ -42,9 +42,9 @@ def lead_panel(axes: Axes) -> Exponents:
     shown = [(e, m) for e, m in shown if e in stored()]
     for k, (experiment, measure) in enumerate(shown):
         rows = {r.objective: r for r in tables.table(stored()[experiment]["results"])}
-        found = [rows[n].behind[measure] for n in names]
-        mean = np.array([f.mean for f in found])
-        half = np.array([f.mean - f.low for f in found])
+        intervals = [rows[n].behind[measure] for n in names]
+        mean = np.array([f.mean for f in intervals])
+        half = np.array([f.mean - f.low for f in intervals])
         axes.errorbar(
             mean, at + 0.14 * (k - len(shown) / 2 + 0.5), xerr=half, fmt=MARKERS[k],
             color=COLOURS[k], ms=4, lw=1, label=f"{experiment}: {_MEASURES[measure]}",
@@ -69,9 +69,9 @@ def information_panel(axes: Axes) -> Exponents:
     h = np.array([e["information"] for e in results[0]["sweep"]])
     for k, part in enumerate(("test", "validation")):
         values = np.array([[e[part] for e in r["sweep"]] for r in results])
-        found = [interval(v) for v in values.T]
-        mean = np.array([f.mean for f in found])
-        half = np.array([f.high - f.mean for f in found])
+        intervals = [confidence_interval(v) for v in values.T]
+        mean = np.array([f.mean for f in intervals])
+        half = np.array([f.high - f.mean for f in intervals])
         axes.errorbar(
             h * (1 + 0.02 * k), mean, yerr=half, color=COLOURS[k], marker=MARKERS[k],
             ls=DASHES[k], ms=4, lw=1, label=f"{part}, mean of {len(values)} seeds, 95 %",
@@ -105,9 +105,9 @@ def scale_panel(axes: Axes) -> Exponents:
     for k, name in enumerate(OBJECTIVES):
         own = [r for r in rows if r.objective == name]
         scale = np.array([r.scale for r in own])
-        found = [r.measures["elbo"] for r in own]
-        mean = np.array([f.mean for f in found])
-        half = np.array([f.high - f.mean for f in found])
+        intervals = [r.measures["elbo"] for r in own]
+        mean = np.array([f.mean for f in intervals])
+        half = np.array([f.high - f.mean for f in intervals])
         axes.errorbar(
             scale * 1.15 ** (k - 2.5), mean, yerr=half, color=(*COLOURS, "grey")[k],
             marker=(*MARKERS, "P")[k], ls=(*DASHES, (0, (8, 2)))[k], ms=4, lw=1, label=name,

@@ -1,9 +1,9 @@
-"""Figure of claim 4: what each estimator of the Hessian costs, and what the variance carries.
+"""The figure of claim 4: estimators of the Hessian, their variances, and stationary variances.
 
-Deviation of the sampled estimators from the exact smoothed Hessian against the number of draws,
-with the exact standard deviation and the bound that chance exceeds once in 10^9. Variance of one
-draw against the width s, with the leading terms. Hutchinson's bias and its coefficient. S^-1 - I of
-stationary posteriors against the smoothed Hessian.
+Its panels show: the deviation of sampled estimators from the exact smoothed Hessian against the
+number of draws, with the exact standard deviation and the bound that chance exceeds once in 10^9;
+the variance of one draw against the width s, with the leading terms; the bias of Hutchinson's form
+and its coefficient; S^-1 - I of stationary posteriors against the smoothed Hessian.
 """
 
 from __future__ import annotations
@@ -15,23 +15,18 @@ from matplotlib.figure import Figure
 from vaetheory import decoders, likelihoods
 from vaetheory.checking.scenes import ModelScene
 from vaetheory.checking.strategies import Covariance
+from vaetheory.claims.hessian_estimator.estimators import ESTIMATORS, Seen
 from vaetheory.claims.hessian_estimator.hutchinson import DecoderPoint, bias_terms, expected_excess
-from vaetheory.claims.hessian_estimator.sampled import (
-    ESTIMATORS,
-    Sampled,
-    Seen,
-    exact_moments,
-    leading_variance,
-    total_variances,
-)
+from vaetheory.claims.hessian_estimator.sampled import Sampled, exact_moments
 from vaetheory.claims.hessian_estimator.scenes import WrittenDecoder
-from vaetheory.claims.hessian_estimator.smoothed import (
+from vaetheory.claims.hessian_estimator.smooth_functions import (
     LOG_LIKELIHOOD,
     SmoothFunction,
     by_rules,
     flat,
 )
 from vaetheory.claims.hessian_estimator.stationary import TrainedPosterior
+from vaetheory.claims.hessian_estimator.variances import leading_variance, total_variances
 from vaetheory.concentration import LEVEL, mean_deviation
 from vaetheory.figures._panels import (
     BOUND,
@@ -86,14 +81,14 @@ def samples_panel(axes: Axes) -> Exponents:
 def variances_panel(axes: Axes) -> Exponents:
     """4b-variances: the variance of one draw against the posterior width."""
     axes.set(xscale="log", yscale="log")
-    found: Exponents = {}
+    exponents: Exponents = {}
     scales = 1 / 2.0 ** np.arange(1, 8)
     function = _function(1.0)
     variances = total_variances(function, scales)
     for number, (name, (values, errors)) in enumerate(variances.items()):
         coefficient, exponent, _ = leading_variance(function, name)
         law = coefficient * scales**exponent
-        found |= draw_series(
+        exponents |= draw_series(
             axes, number, name, scales, values, law=law, exponent=exponent, errors=errors
         )
     axes.set(
@@ -102,13 +97,13 @@ def variances_panel(axes: Axes) -> Exponents:
         title="4b-variances: estimators of the decoder's Hessian",
     )
     axes.legend(loc="upper right", ncols=2, columnspacing=0.8, handlelength=1.0)
-    return found
+    return exponents
 
 
 def hutchinson_panel(axes: Axes) -> Exponents:
-    """4c: what is left of the form beside the norm of the Jacobian."""
+    """4c: the form minus the squared norm of the Jacobian."""
     axes.set(xscale="log", yscale="log")
-    found: Exponents = {}
+    exponents: Exponents = {}
     scales = 1 / 2.0 ** np.arange(1, 8)
     cases = {
         "tanh": (WrittenDecoder("tanh", (2.0, 1.0), ((1.0,), (0.5,)), (0.0, 0.5)), 1.0),
@@ -124,7 +119,7 @@ def hutchinson_panel(axes: Axes) -> Exponents:
         coefficient = sum(bias_terms(point))
         sign = "" if coefficient > 0 else " (negative)"
         law = np.abs(coefficient) * scales**2
-        found |= draw_series(
+        exponents |= draw_series(
             axes, number, f"{name}{sign}", scales, np.abs(values),
             law=law, exponent=2, errors=errors,
         )  # fmt: skip
@@ -134,7 +129,7 @@ def hutchinson_panel(axes: Axes) -> Exponents:
         title="4c: Hutchinson's form tends to the Jacobian's norm",
     )
     axes.legend()
-    return found
+    return exponents
 
 
 def stationary_panel(axes: Axes) -> Exponents:

@@ -9,21 +9,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vaetheory._validation import Array
-from vaetheory.claims.instability.descent import StepScene, second_moment_step, step_errors
-from vaetheory.claims.instability.joint_curvature import (
-    JointScene,
+from vaetheory.claims.instability.condition_number import condition_coefficient, condition_numbers
+from vaetheory.claims.instability.descent import second_moment_step, step_errors
+from vaetheory.claims.instability.gradient_noise import (
     batch_coefficient,
     batch_spread,
-    condition_coefficient,
-    condition_numbers,
     sampling_spreads,
 )
-from vaetheory.claims.instability.unbounded import (
-    MemoryScene,
-    bounded_counterpart,
-    memory_limit,
-    memory_values,
-)
+from vaetheory.claims.instability.growth import bounded_counterpart
+from vaetheory.claims.instability.joint_scenes import JointScene
+from vaetheory.claims.instability.memorised_data import MemoryScene, memory_limit, memory_values
+from vaetheory.claims.instability.step_scenes import StepScene
 from vaetheory.figures._panels import (
     BOUND,
     Exponents,
@@ -41,7 +37,7 @@ _SCENES = {
     "network": StepScene("network", _CODES, (1.0, 0.5, 1.0, -0.5, 0.0, 0.5), 2, 1.0),
 }
 _FINEST = (1.0, 1 / 16, 1 / 256)
-# The least sigma shown where the ELBO grows.
+# The least sigma in the panel of the growing ELBO.
 _LEAST = 1e-6
 
 
@@ -50,13 +46,13 @@ def step_panel(axes: Axes) -> Exponents:
     axes.set(xscale="log", yscale="log")
     exponents: Exponents = {}
     for number, (name, scene) in enumerate(_SCENES.items()):
-        found = [replace(scene, finest=finest) for finest in _FINEST]
+        scenes = [replace(scene, finest=finest) for finest in _FINEST]
         # A network's optimum is near the parameters that made its data once sigma is small.
-        found = found[1:] if name == "network" else found
-        sigma = np.concatenate([s.scales for s in found])
-        value = np.concatenate([s.measured.value for s in found])
-        errors = np.concatenate([sum(step_errors(s).values(), 0.0) for s in found])
-        exact = np.concatenate([2 / s.curvature[0][:, -1] for s in found])
+        scenes = scenes[1:] if name == "network" else scenes
+        sigma = np.concatenate([s.scales for s in scenes])
+        value = np.concatenate([s.measured.value for s in scenes])
+        errors = np.concatenate([sum(step_errors(s).values(), 0.0) for s in scenes])
+        exact = np.concatenate([2 / s.curvature[0][:, -1] for s in scenes])
         exponents |= draw_series(
             axes, number, name, sigma, value,
             law=second_moment_step(scene) * sigma**2, exponent=2, errors=errors,

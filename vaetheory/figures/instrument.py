@@ -1,4 +1,4 @@
-"""Claim 0: true errors against stated ones."""
+"""The figure of claim 0: true errors against stated ones."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vaetheory import log_evidence
 from vaetheory.claims.instrument.designed import Bump, Designed, Wave, log_mass
-from vaetheory.claims.instrument.evidence import FarLine
 from vaetheory.claims.instrument.expectations import KINDS, Expected, expectations_of
+from vaetheory.claims.instrument.far_lines import FarLine
 from vaetheory.claims.instrument.fifty_digits import Number, off
+from vaetheory.evidence import log_evidence
 from vaetheory.figures._panels import Exponents, draw_bound, draw_panels, draw_series
 
-# Errors below this are drawn at it: what is exact has no place on a logarithmic axis.
+# Smaller errors are drawn at this value because a logarithmic axis has no zero.
 _LEAST = 1e-17
 
 

@@ -1,4 +1,4 @@
-"""Claim 1: what any other decoder, covariance or likelihood parameter loses."""
+"""The figure of claim 1: the loss of any other decoder, covariance or likelihood parameter."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vaetheory import Encoder, OptimalDecoder, likelihoods
+from vaetheory import likelihoods
 from vaetheory._quadrature.gaussian import gaussian_expectation
 from vaetheory._validation import Array
 from vaetheory.checking.lattice import aggregate_expectation
+from vaetheory.encoders import AggregatePosterior
 from vaetheory.figures._panels import Exponents, draw_panels, draw_series
-from vaetheory.optimal_decoder import optimal_parameters
+from vaetheory.optimal_decoder import OptimalDecoder, optimal_parameters
 
 _SIZES = 2.0 ** np.arange(-6, 3)
 _CODES = np.array([[-1.0], [0.0], [0.5], [1.5]])
-_ENCODER = Encoder(_CODES, [0.25])
+_ENCODER = AggregatePosterior(_CODES, scale=0.5)
 
 
 def _loss(X: Array, change: Callable[[Array, Array], Array]) -> tuple[float, float]:

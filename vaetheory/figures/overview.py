@@ -1,4 +1,4 @@
-"""The overview: what the claims look like at a glance."""
+"""The overview figure, with a panel or two for each claim."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from vaetheory.figures.riemannian_likelihood import repeated_panel
 from vaetheory.figures.smooth_decoder import decoder_panel
 from vaetheory.figures.stationary_evidence import digits_panel, gap_panel
 
-# A panel for each claim, by its number; one claim has two.
+# The panels with the numbers of their claims; one claim has two panels.
 _PANELS: tuple[tuple[int, Panel], ...] = (
     (1, mean_panel),
     (2, decoder_panel),
@@ -41,7 +41,7 @@ _PANELS: tuple[tuple[int, Panel], ...] = (
 def draw(figure: Figure) -> list[Exponents]:
     """Draw a panel for every claim, in the order of the theory."""
     figure.set_size_inches(14, 11.4)
-    found = draw_panels(
+    exponents = draw_panels(
         figure,
         *(panel for _, panel in _PANELS),
         rows=3,
@@ -51,11 +51,11 @@ def draw(figure: Figure) -> list[Exponents]:
     for axes, (number, _) in zip(figure.axes, _PANELS, strict=True):
         axes.set_title(f"{number} {names[number]}\n{axes.get_title()}")
         _shorten(axes)
-    return found
+    return exponents
 
 
 def _shorten(axes: Axes) -> None:
-    """One line an entry in the legend, which the key explains."""
+    """Shorten the entries of the legend to one line each; the key explains them."""
     legend = axes.get_legend()
     if legend is None:
         return

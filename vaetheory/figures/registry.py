@@ -1,4 +1,4 @@
-"""Which figures there are, and how they are regenerated."""
+"""The registry of figures, and writing them with their numbers and the manifest."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from vaetheory.figures._finish import finish
 from vaetheory.figures._panels import Exponents
 from vaetheory.figures._plotted import HEADER, panels, table
 
-#: Draws on an empty figure and returns the exponents that each panel fitted.
+#: A function that draws on an empty figure and returns the fitted exponents of each panel.
 Draw = Callable[[Figure], list[Exponents]]
 
 FIGURES: Mapping[str, Draw] = {
@@ -86,7 +86,7 @@ def select(labels: Sequence[str]) -> list[str]:
 
 
 def caption(name: str) -> str:
-    """What a figure shows, in a sentence: the first line of its `draw`.
+    """The caption of a figure: the first line of the docstring of its `draw`.
 
     Examples
     --------
@@ -99,29 +99,29 @@ def caption(name: str) -> str:
 
 
 def regenerate(
-    names: Sequence[str], folder: Path, formats: Sequence[str] = ("png",)
+    names: Sequence[str], folder: Path, *, formats: Sequence[str] = ("png",)
 ) -> Iterator[list[Path]]:
-    """Draw figures anew and write pictures, plotted numbers and the manifest into `folder`.
+    """Draw figures and write pictures, plotted numbers and the manifest into `folder`.
 
     Parameters
     ----------
     names : sequence of str
         Keys of `FIGURES`.
     folder : Path
-        Made if it is not there; what is there is replaced, file by file, each whole or not at all.
+        Created if necessary; existing files are replaced, each atomically.
     formats : sequence of {"png", "svg", "pdf"}
 
     Yields
     ------
     list of Path
-        What was written for each figure: the pictures, then the CSV.
+        The written files of each figure: the pictures, then the CSV.
 
     Raises
     ------
     ValueError
-        At once, if a name or format is not known, or the manifest that is there cannot be read.
+        At once, if a name or format is unknown, or an existing manifest cannot be read.
     OSError
-        If the files cannot be written; those of that figure are then as they were.
+        If the files cannot be written; the old files of that figure then remain.
     """
     for name in names:
         option("figure", name, FIGURES)
@@ -134,7 +134,7 @@ def regenerate(
 def _regenerated(name: str, folder: Path, formats: Sequence[str]) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     paths = [*(folder / f"{name}.{suffix}" for suffix in formats), folder / f"{name}.csv"]
-    # All of a figure's files are whole before one of them takes its place, the manifest last.
+    # All files of a figure are complete before any is renamed; the manifest is renamed last.
     with _plotting.style(), ExitStack() as places:
         manifest = places.enter_context(replacing(folder / MANIFEST))
         drafts = [places.enter_context(replacing(path)) for path in paths]
@@ -143,11 +143,11 @@ def _regenerated(name: str, folder: Path, formats: Sequence[str]) -> list[Path]:
         finish(figure)
         frames = [axes.get_position(original=True) for axes in figure.axes]
         for draft in drafts[:-1]:
-            # A saving moves the panels by a hair: each starts from the same places, so that
-            # a picture does not depend on those saved before it.
+            # Saving moves the panels slightly. Restore their positions, so that a picture does
+            # not depend on the formats saved before it.
             for axes, frame in zip(figure.axes, frames, strict=True):
                 axes.set_position(frame)
-                axes.set_in_layout(True)  # which setting a position ends
+                axes.set_in_layout(True)  # `set_position` turns this off
             _plotting.save(figure, draft)
         _plotting.save_csv(drafts[-1], HEADER, table(figure, exponents))
         hashes = {p.name: hashed(d.read_bytes()) for p, d in zip(paths, drafts, strict=True)}
@@ -158,7 +158,7 @@ def _regenerated(name: str, folder: Path, formats: Sequence[str]) -> list[Path]:
 
 
 def _entered(manifest: Path) -> dict[str, Any]:
-    """What the manifest tells of each figure; nothing where there is none."""
+    """The entries of an existing manifest by figure, or none."""
     if not os.path.lexists(manifest):
         return {}
     try:
@@ -166,14 +166,14 @@ def _entered(manifest: Path) -> dict[str, Any]:
         if not isinstance(known, dict):
             raise ValueError(f"{manifest}: expected the figures' manifest, got another document")
     except ValueError as error:
-        raise ValueError(f"{error}; delete it to begin anew") from None
+        raise ValueError(f"{error}; delete it to start again") from None
     return known
 
 
 def _entry(
     name: str, axes: Sequence[Mapping[str, object]], hashes: Mapping[str, str]
 ) -> dict[str, Any]:
-    """The files of one figure, with their hashes, and its axes."""
+    """The manifest's entry of one figure."""
     return {
         "propositions": [p.label for c in CLAIMS for p in c.propositions if p.figure == name],
         "seed": _plotting.SEED,

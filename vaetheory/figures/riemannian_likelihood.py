@@ -76,9 +76,9 @@ def metrics_panel(axes: Axes) -> Exponents:
 
 
 def divergences_panel(axes: Axes) -> Exponents:
-    """7a: what the second difference of KL is off F by."""
+    """7a: the deviation of the second difference of KL from F."""
     steps = 2.0 ** -np.arange(0.0, 8.0)
-    found: Exponents = {}
+    exponents: Exponents = {}
     axes.set(xscale="log", yscale="log")
     for k, (name, constants) in enumerate(_SHOWN.items()):
         scene = FamilyScene(name, constants, (0.5,))
@@ -96,18 +96,18 @@ def divergences_panel(axes: Axes) -> Exponents:
         value, error, _ = scene.expectation(both)
         excess = np.abs(value / steps**2 / fisher - 1)
         bound = error / steps**2 / fisher
-        # A Gaussian's divergence is quadratic: what is left of it is rounding.
+        # A Gaussian's divergence is quadratic, so only rounding remains.
         seen = excess > bound
         mark_errors(axes, k, name, steps, bound)
         if seen.sum() > 2:
             h, e = steps[seen], excess[seen]
             look = _style(k)
-            found[name] = fitted_exponent(h, e, bound[seen]), 2
+            exponents[name] = fitted_exponent(h, e, bound[seen]), 2
             axes.plot(h, e, ls="", label=name, **look)
             line = e[-1] * (h / h[-1]) ** 2
             name = f"_order h² through the last point: {name}"
             axes.plot(h, line, color=look["color"], lw=1, ls=_LINES[k], label=name)
-    slopes = [slope for slope, _ in found.values()]
+    slopes = [slope for slope, _ in exponents.values()]
     least, most = (fitted(slope, 2) for slope in (min(slopes), max(slopes)))
     axes.plot([], [], color="grey", lw=1, label="order h²")
     axes.set(
@@ -116,11 +116,11 @@ def divergences_panel(axes: Axes) -> Exponents:
         title="7a: the second derivative of KL is F",
     )
     axes.legend(title=least if least == most else f"{least}\nto {most}")
-    return found
+    return exponents
 
 
 def repeated_panel(axes: Axes) -> Exponents:
-    """7c: what the posterior's precision after n observations has beside n g."""
+    """7c: the posterior's precision after n observations minus n g."""
     counts = 16 * 4.0 ** np.arange(6)
     axes.set(xscale="log")
     exponents: Exponents = {}

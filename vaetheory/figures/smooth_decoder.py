@@ -1,4 +1,4 @@
-"""Claim 2: the optimal decoder, how steep it can be, and how far its Taylor series reaches."""
+"""The figure of claim 2: the optimal decoder, its slope, and the radius of its Taylor series."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vaetheory import Encoder, OptimalDecoder
 from vaetheory._validation import Array
+from vaetheory.encoders import AggregatePosterior
 from vaetheory.figures._panels import (
     BOUND,
     Exponents,
@@ -16,11 +16,12 @@ from vaetheory.figures._panels import (
     draw_series,
     style_of,
 )
+from vaetheory.optimal_decoder import OptimalDecoder
 
 
 def two_data(s: float) -> OptimalDecoder:
     """The optimal decoder of two data at +-1, encoded at +-1 with deviation s: tanh(z / s^2)."""
-    return OptimalDecoder([[-1.0], [1.0]], Encoder([[-1.0], [1.0]], [s**2]))
+    return OptimalDecoder([[-1.0], [1.0]], AggregatePosterior([[-1.0], [1.0]], scale=s))
 
 
 def decoder_panel(axes: Axes) -> Exponents:
@@ -55,14 +56,14 @@ def slope_panel(axes: Axes) -> Exponents:
         return np.array([np.abs(f.jacobian(z)).max() for f in decoders])
 
     two = steepest([two_data(s) for s in deviations])
-    five = steepest([OptimalDecoder(locs, Encoder(locs, [s**2])) for s in deviations])
+    five = steepest([OptimalDecoder(locs, AggregatePosterior(locs, scale=s)) for s in deviations])
     draw_bound(axes, "diam X diam m / (4 s²)", deviations, 1 / deviations**2)
-    found: Exponents = {}
+    exponents: Exponents = {}
     gap = float(np.diff(locs[:, 0]).max())
     cases = (("two data", two, 2.0), ("five data", five, gap))
     for number, (name, values, step) in enumerate(cases):
         law = step**2 / (4 * deviations**2)
-        found |= draw_series(axes, number, name, deviations, values, law=law, exponent=-2)
+        exponents |= draw_series(axes, number, name, deviations, values, law=law, exponent=-2)
     axes.set(
         xscale="log",
         yscale="log",
@@ -71,7 +72,7 @@ def slope_panel(axes: Axes) -> Exponents:
         title="2c, 2e: the bound of the slope, sharp for two data",
     )
     axes.legend()
-    return found
+    return exponents
 
 
 def radius_panel(axes: Axes) -> Exponents:
@@ -82,7 +83,7 @@ def radius_panel(axes: Axes) -> Exponents:
     for number, order in enumerate(orders):
         colour, _, dash = style_of(number)
         error = np.abs(_tanh_series(order, shares * radius) - np.tanh(shares * radius))
-        # What is below this is rounding, or exactly zero.
+        # Smaller errors are rounding or exactly zero.
         shown = np.maximum(error, 1e-17)
         axes.semilogy(shares, shown, color=colour, ls=dash, label=f"degree {order}")
     axes.axvline(1.0, color="black", lw=1, label="radius")

@@ -1,4 +1,4 @@
-"""Claim 3: the gap between log evidence and stationary ELBO, by law and on real data."""
+"""The figure of claim 3: the gap between log evidence and stationary ELBO."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from matplotlib.figure import Figure
 
 from vaetheory import decoders
 from vaetheory._plotting import COLOURS
-from vaetheory.checking.digits import digit_gaps
-from vaetheory.claims.stationary_evidence.gap_law import (
-    fold_gaps,
-    measured_gaps,
-    predicted_coefficient,
-)
+from vaetheory.checking.varying_metric import gap_coefficient
+from vaetheory.claims.stationary_evidence.digits import digit_gaps
+from vaetheory.claims.stationary_evidence.fold import fold_gaps
+from vaetheory.claims.stationary_evidence.gap_law import measured_gaps
 from vaetheory.figures._panels import Exponents, draw_panels, draw_series
 
 
@@ -21,17 +19,17 @@ def gap_panel(axes: Axes) -> Exponents:
     """3f on a parabola, 3f-isometric on a helix."""
     scales = 1 / 2.0 ** np.arange(2, 9)
     axes.set(xscale="log", yscale="log")
-    found: Exponents = {}
+    exponents: Exponents = {}
     parabola = decoders.Polynomial([[1], [2]], [[1.0, 0.0], [0.0, 0.5]])
     helix = decoders.Helix(1.0, 1.0)
     at = np.array([1.0])
     cases = (
-        ("parabola, z = 1", parabola, at, predicted_coefficient(parabola, at), 2),
+        ("parabola, z = 1", parabola, at, gap_coefficient(parabola, at), 2),
         ("unit-speed helix", helix, np.array([0.0]), helix.curvature**4 / 48, 4),
     )
     for number, (name, f, z, law, power) in enumerate(cases):
         gaps, errors = measured_gaps(f, z, scales)
-        found |= draw_series(
+        exponents |= draw_series(
             axes, number, name, scales, gaps,
             law=law * scales**power, exponent=power, errors=errors,
         )  # fmt: skip
@@ -41,7 +39,7 @@ def gap_panel(axes: Axes) -> Exponents:
         title="3f, 3f-isometric: the gap law",
     )
     axes.legend(loc="upper left")
-    return found
+    return exponents
 
 
 def fold_panel(axes: Axes) -> Exponents:
@@ -63,10 +61,10 @@ def fold_panel(axes: Axes) -> Exponents:
 
 def digits_panel(axes: Axes) -> Exponents:
     """The gap of each of the 1,797 digits, with its error."""
-    found = digit_gaps(1.0)
-    gaps = found.evidence - found.elbo
+    digits = digit_gaps(1.0)
+    gaps = digits.evidence - digits.elbo
     order = np.argsort(gaps)[::-1]
-    errors = (found.evidence_error + found.elbo_error)[order]
+    errors = (digits.evidence_error + digits.elbo_error)[order]
     gaps = gaps[order]
     rank = np.arange(1, len(gaps) + 1)
     axes.loglog(rank, gaps, color=COLOURS[0], label="gap")

@@ -1,4 +1,4 @@
-"""Normalizing flows and embeddings: invertible decoders, their densities, and noise on them."""
+"""Normalizing flows and embeddings: invertible decoders, their densities, and added noise."""
 
 from vaetheory.flows.affine import Affine, Rotation
 from vaetheory.flows.base import Embedding, Flow

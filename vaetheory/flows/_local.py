@@ -1,4 +1,4 @@
-"""A flow around given latents: its Jacobian there, by two routes, and its Taylor series."""
+"""A flow near given latents: its Jacobian, computed in two ways, and its Taylor series."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vaetheory.jets import taylor
 
 
 class Local:
-    """The rows of a batch at their latents: everything the routes share."""
+    """A flow at the latents of a batch: quantities that several methods use."""
 
     def __init__(self, flow: Embedding, z: Array) -> None:
         self.flow, self.z = flow, z
@@ -22,14 +22,14 @@ class Local:
         if not (size > 0).all():
             raise ValueError("jacobian: expected full rank at the data, got a singular one")
         self.inverse = np.linalg.inv(triangle)
-        # The unit of sigma, a power of two: the series' terms then neither overflow nor vanish.
+        # The unit of sigma is a power of two for which no term of the series over- or underflows.
         self.unit = np.exp2(-np.ceil(np.log2(np.abs(self.inverse).max(axis=(-2, -1)))))
-        # How far two routes to the Jacobian disagree, in the decoder's own metric.
-        apart = (taylor_jacobian(flow, z, self.jacobian) - self.jacobian) @ self.inverse
-        self.slack = np.linalg.norm(apart, axis=(-2, -1))
+        # The difference between two computations of the Jacobian, in the decoder's own metric.
+        difference = (taylor_jacobian(flow, z, self.jacobian) - self.jacobian) @ self.inverse
+        self.slack = np.linalg.norm(difference, axis=(-2, -1))
 
     def directions(self, rows: NDArray[np.intp], v: Array) -> Array:
-        """Directions w = R^-1 v of the nodes v `(M, d)`, `(n, M, d)`."""
+        """Directions w = R^-1 v for nodes v, `(M, d) -> (n, M, d)`."""
         return v @ np.swapaxes(self.inverse[rows], -1, -2)
 
     def coefficients(self, rows: NDArray[np.intp], w: Array, order: int) -> Array:
@@ -38,9 +38,9 @@ class Local:
 
 
 def taylor_jacobian(flow: Embedding, z: Array, other: Array) -> Array:
-    """The Jacobian of f by its Taylor series, `(N, D, d)`; where there is none, the other."""
+    """The Jacobian of f from its Taylor series, `(N, D, d)`; `other` if there is no series."""
     try:
-        found = taylor(flow.forward, z[..., None, :], np.eye(flow.latent_dim), 1)[1]
+        columns = taylor(flow.forward, z[..., None, :], np.eye(flow.latent_dim), 1)[1]
     except TypeError:
         return other
-    return np.swapaxes(found, -1, -2)
+    return np.swapaxes(columns, -1, -2)

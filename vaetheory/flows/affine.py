@@ -1,4 +1,4 @@
-"""Affine maps: full, triangular, diagonal; and rotations."""
+"""Affine flows (full, triangular and diagonal) and rotations."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class Affine(Flow):
     Parameters
     ----------
     weight : array (d, d) or (d,)
-        W; a vector is the diagonal of a diagonal one.
+        W; a vector is the diagonal of a diagonal W.
     bias : array (d,), optional
         b; zero by default.
 
     Attributes
     ----------
     structure : {"diagonal", "lower", "upper", "full"}
-        Found in the zeros of W: a triangle is solved without factoring.
+        Structure of the zeros of W; triangular systems are solved without a factorisation.
 
     Raises
     ------
@@ -47,7 +47,7 @@ class Affine(Flow):
         if w.ndim != 2 or w.shape[0] != w.shape[1] or w.size == 0:
             raise ValueError(f"weight: expected shape (d, d) or (d,), got {np.shape(weight)}")
         squarable("weight", w)
-        # Units do not make a matrix singular: its columns are compared at unit length.
+        # Units do not make a matrix singular, so its columns are compared at unit length.
         length = np.linalg.norm(w, axis=0)
         size = np.linalg.svd(w / np.where(length > 0, length, 1.0), compute_uv=False)
         if not size[-1] > len(w) * EPS * size[0]:
@@ -111,17 +111,17 @@ def rotation_matrix(angles: Iterable[float], dim: int) -> Array:
     >>> rotation_matrix([0.0], 2).tolist()
     [[1.0, 0.0], [0.0, 1.0]]
     """
-    out = np.eye(dim)
+    product = np.eye(dim)
     for i, angle in enumerate(angles):
         turn = np.eye(dim)
         c, s = np.cos(angle), np.sin(angle)
         turn[i : i + 2, i : i + 2] = [[c, -s], [s, c]]
-        out = out @ turn
-    return out
+        product = product @ turn
+    return product
 
 
 class Rotation(Flow):
-    """Rotation f(z) = R z, a product of turns in the planes of neighbouring axes.
+    """Rotation f(z) = R z, a product of rotations in the planes of neighbouring axes.
 
     Parameters
     ----------

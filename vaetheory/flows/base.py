@@ -1,4 +1,4 @@
-"""What a flow is: an invertible smooth map with its volume; and an embedding, where D > d."""
+"""The base classes of embeddings (injective maps) and flows (invertible maps with a volume)."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Embedding(Decoder):
 
     def log_volume(self, z: Array) -> Array:
         """1/2 log det J^T J of `forward` at z, in nats, `(..., d) -> (...)`."""
-        # The triangle of a QR, so that the condition number is that of J and not its square.
+        # By QR, so that the condition number is that of J and not its square.
         triangle = np.linalg.qr(self.jacobian(z), mode="r")
         return log_abs_diagonal(np.asarray(triangle))
 
@@ -79,7 +79,7 @@ class Flow(Embedding):
 
     @property
     def data_dim(self) -> int:  # type: ignore[override]
-        """D, which is d."""
+        """D, which is equal to d."""
         return self.latent_dim
 
     @abstractmethod
@@ -91,7 +91,7 @@ class Flow(Embedding):
 
 
 def log_abs_diagonal(triangle: Array) -> Array:
-    """Sum of log |diagonal|, the log |det| of a triangle, `(..., d, d) -> (...)`."""
+    """Sum of log |diagonal|: the log |det| of a triangular matrix, `(..., d, d) -> (...)`."""
     diagonal = np.abs(np.diagonal(triangle, axis1=-2, axis2=-1))
     if not (diagonal > 0).all():
         raise ValueError("jacobian: expected full rank everywhere, got a singular one")
@@ -99,5 +99,5 @@ def log_abs_diagonal(triangle: Array) -> Array:
 
 
 def zeros(z: Array) -> Array:
-    """Zeros of the leading shape of z, which autograd and jets can follow."""
+    """Zeros with the leading shape of z, in a form that autograd and jets can trace."""
     return anp.sum(0.0 * z, axis=-1)

@@ -1,4 +1,4 @@
-"""Maps one after the other."""
+"""Compositions of flows, embeddings and decoders."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from vaetheory.flows.immersion import Immersion
 
 
 class _Chain(Embedding):
-    """Embeddings one after the other, by the chain rule."""
+    """Composed embeddings, with derivatives by the chain rule."""
 
     parts: tuple[Embedding, ...]
 
     def forward(self, z: Array) -> Array:
-        out = points("z", z, self.latent_dim)
+        point = points("z", z, self.latent_dim)
         for part in self.parts:
-            out = part.forward(out)
-        return out
+            point = part.forward(point)
+        return point
 
     def __call__(self, z: Array) -> Array:
-        out = points("z", z, self.latent_dim)
+        point = points("z", z, self.latent_dim)
         for part in self.parts:
-            out = part(out)
-        return out
+            point = part(point)
+        return point
 
     def inverse(self, x: Array) -> Array:
-        out = points("x", x, self.data_dim)
+        point = points("x", x, self.data_dim)
         for part in reversed(self.parts):
-            out = part.inverse(out)
-        return out
+            point = part.inverse(point)
+        return point
 
     def jacobian(self, z: Array) -> Array:
-        out, point = self.parts[0].jacobian(z), self.parts[0](z)
+        slope, point = self.parts[0].jacobian(z), self.parts[0](z)
         for part in self.parts[1:]:
-            out, point = part.jacobian(point) @ out, part(point)
-        return out
+            slope, point = part.jacobian(point) @ slope, part(point)
+        return slope
 
     def hessian(self, z: Array) -> Array:
         first, *rest = self.parts
@@ -53,17 +53,17 @@ class _Chain(Embedding):
 
 
 class Composition(_Chain, Flow):
-    """Flows one after the other, the first given acting on the latent.
+    """Composition of flows; the first one is applied to the latent.
 
     Parameters
     ----------
     flows : Flow
-        Of one dimension.
+        One or more flows of the same dimension.
 
     Raises
     ------
     ValueError
-        If there is none, one is no flow, or their dimensions differ.
+        If no flow is given, one is not a flow, or their dimensions differ.
 
     Examples
     --------
@@ -94,7 +94,7 @@ class Composition(_Chain, Flow):
 
 
 class ComposedEmbedding(_Chain):
-    """Embeddings one after the other, see `compose`."""
+    """Composition of embeddings, see `compose`."""
 
     def __init__(self, parts: Sequence[Embedding]) -> None:
         self.parts = tuple(parts)
@@ -102,23 +102,23 @@ class ComposedEmbedding(_Chain):
 
 
 def compose(*maps: Decoder) -> Embedding:
-    """Flows, embeddings and decoders one after the other, the first acting on the latent.
+    """Compose flows, embeddings and decoders; the first one is applied to the latent.
 
     Parameters
     ----------
     maps : Flow, Embedding or Decoder
-        Each takes what the one before gives; only the first must know its latent dimension. A
-        decoder becomes an `Immersion`.
+        Each is applied to the output of the previous one; only the first must know its latent
+        dimension. A decoder becomes an `Immersion`.
 
     Returns
     -------
     Embedding
-        A `Composition` where all are flows.
+        A `Composition` if all are flows.
 
     Raises
     ------
     ValueError
-        If there is none, the first is a plain decoder, or neighbours do not fit together.
+        If no map is given, the first is a plain decoder, or neighbours do not fit together.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The cubic z + z^3 / 3."""
+"""The elementwise flow z + z^3 / 3."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vaetheory.flows.elementwise import Elementwise
 class Cubic(Elementwise):
     """The flow f(z) = z + z^3 / 3 on every coordinate.
 
-    With z = 2 sinh(t) it is 2/3 sinh(3 t), which inverts it without cancellation.
+    With z = 2 sinh(t) it is 2/3 sinh(3 t); the inverse uses this to avoid cancellation.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class Cubic(Elementwise):
 
     def solve(self, x: Array) -> Array:
         z = 2 * anp.sinh(anp.arcsinh(1.5 * x) / 3)
-        # One step of Newton takes off what the hyperbolic functions of a large angle lost.
+        # One Newton step removes the rounding errors of hyperbolic functions of large arguments.
         return z - (z * (1 + z * z / 3) - x) / (1 + z * z)
 
     def log_slope(self, z: Array) -> Array:

@@ -1,4 +1,4 @@
-"""The change of variables: densities of flows, their Laplacian, and what a diagonal loses."""
+"""Densities of flows by change of variables, their Laplacian, and the IMA contrast."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def require_embedding(flow: object) -> Embedding:
 
 
 def preimages(flow: Embedding, x: Array, latent: ArrayLike | None = None) -> Array:
-    """Latents z with f(z) = x, checked: `(..., D) -> (..., d)`.
+    """Checked latents z with f(z) = x, `(..., D) -> (..., d)`.
 
     Parameters
     ----------
@@ -32,12 +32,12 @@ def preimages(flow: Embedding, x: Array, latent: ArrayLike | None = None) -> Arr
     x : array (..., D)
         Points of the image.
     latent : array (..., d), optional
-        The latents where they are known; they are only checked.
+        The latents if they are known; they are then only checked.
 
     Raises
     ------
     ValueError
-        If a point is farther from the image than rounding explains.
+        If a point is farther from the image than rounding errors can explain.
     """
     with np.errstate(all="ignore"):
         z = np.asarray(flow.inverse(x) if latent is None else vectors("latent", latent, None))
@@ -65,19 +65,19 @@ def preimages(flow: Embedding, x: Array, latent: ArrayLike | None = None) -> Arr
 
 
 def _length(vectors: Array) -> Array:
-    """Euclidean norms; nothing is squared that could overflow."""
+    """Euclidean norms, without overflow of squares."""
     top = np.abs(vectors).max(axis=-1)
     unit = np.where((top > 0) & np.isfinite(top), top, 1.0)
     return unit * np.linalg.norm(vectors / unit[..., None], axis=-1)
 
 
 def latent_log_density(flow: Embedding, z: Array) -> Array:
-    """Log density of f(z) under the flow, `(..., d) -> (...)`, from the latents."""
+    """Log density of the flow at f(z), computed from the latents, `(..., d) -> (...)`."""
     return standard_log_prob(z) - checked_log_volume(flow, z)
 
 
 def checked_log_volume(flow: Embedding, z: Array) -> Array:
-    """The flow's log volume, which may be the caller's own code: finite and of the right shape."""
+    """The flow's log volume (possibly user code), checked for its shape and finite values."""
     with np.errstate(all="ignore"):
         volume = np.asarray(flow.log_volume(z))
     if volume.shape != z.shape[:-1]:
@@ -95,17 +95,17 @@ def checked_log_volume(flow: Embedding, z: Array) -> Array:
 
 
 def flow_log_density(flow: Embedding, x: ArrayLike, *, latent: ArrayLike | None = None) -> Array:
-    """Log density of data under a flow with the base N(0, I_d), in nats.
+    """Log density of data under a flow with the base distribution N(0, I_d), in nats.
 
     Parameters
     ----------
     flow : Flow or Embedding
-        f. With D > d the density is that on the manifold, with respect to its d-dimensional
-        volume: log N(z0; 0, I) - 1/2 log det J^T J at x = f(z0).
+        f. For D > d it is the density on the manifold with respect to its d-dimensional volume:
+        log N(z0; 0, I) - 1/2 log det J^T J at x = f(z0).
     x : array (..., D)
         The data: points of the image of f.
     latent : array (..., d), optional
-        Their latents, where they are known.
+        The latents of the data, if they are known.
 
     Returns
     -------
@@ -114,7 +114,7 @@ def flow_log_density(flow: Embedding, x: ArrayLike, *, latent: ArrayLike | None 
     Raises
     ------
     ValueError
-        If shapes do not fit, or a datum does not lie on the image, up to rounding.
+        If shapes do not fit, or a datum does not lie on the image up to rounding.
 
     Notes
     -----
@@ -137,9 +137,9 @@ def flow_log_density(flow: Embedding, x: ArrayLike, *, latent: ArrayLike | None 
 
 
 def ima_contrast(flow: Embedding, z: ArrayLike) -> Array:
-    """What a diagonal posterior loses in the limit, sum_k log|d_k f| - 1/2 log det J^T J.
+    """Loss of a diagonal posterior in the limit, sum_k log|d_k f| - 1/2 log det J^T J.
 
-    Not negative; zero iff the columns of the Jacobian are orthogonal.
+    It is not negative, and zero if and only if the columns of the Jacobian are orthogonal.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def ima_contrast(flow: Embedding, z: ArrayLike) -> Array:
     Returns
     -------
     array (...)
-        In nats; to rounding at the condition number of the normalised columns.
+        In nats; the rounding error grows with the condition number of the normalised columns.
 
     Raises
     ------
@@ -178,23 +178,23 @@ def ima_contrast(flow: Embedding, z: ArrayLike) -> Array:
     if not (length > 0).all():
         raise ValueError("jacobian: expected full rank everywhere, got a column of zeros")
     triangle = np.linalg.qr(jacobian / length[..., None, :], mode="r")
-    # -log of a product of sines, each at most one: what rounding puts above one is cut.
+    # It is -log of a product of sines, which rounding must not make greater than one.
     sines = np.minimum(np.abs(np.diagonal(triangle, axis1=-2, axis2=-1)), 1.0)
     if not (sines > 0).all():
         raise ValueError("jacobian: expected full rank everywhere, got a singular one")
-    # A sine within rounding of one is one.
+    # A sine that differs from one by rounding only is set to one.
     near = 1 - sines < gamma(8 * jacobian.shape[-2])
     return np.abs(np.log(np.where(near, 1.0, sines)).sum(axis=-1))
 
 
 def log_det_derivatives(flow: Flow, z: Array, path: tuple[Array, Array]) -> tuple[Array, Array]:
-    """First and second derivative of log |det J| along z + t path[0] + t^2 path[1] at t = 0."""
+    """First and second derivatives of log |det J| along z + t path[0] + t^2 path[1] at t = 0."""
     first, second = path
     try:
         c = push(flow.log_det, Jet(np.stack(np.broadcast_arrays(z, first, second)))).coefficients
         return c[1], 2 * c[2]
     except TypeError:
-        # A log determinant that is no series here: by differences, to some nine digits.
+        # A log determinant without a Taylor series: differences give about nine digits.
         def scalar(point: Array) -> Array:
             return np.asarray(flow.log_det(point))[..., None]
 
@@ -206,9 +206,9 @@ def log_det_derivatives(flow: Flow, z: Array, path: tuple[Array, Array]) -> tupl
 
 
 def laplacian_ratio(flow: Flow, x: ArrayLike) -> Array:
-    """The Laplacian of a flow's density over the density, (Laplacian p / p)(x).
+    """The Laplacian of a flow's density divided by the density, (Laplacian p / p)(x).
 
-    Half of it times sigma^2 is what noise of scale sigma adds to the log density, to first order.
+    To first order, noise of scale sigma adds half of it times sigma^2 to the log density.
 
     Parameters
     ----------
@@ -219,18 +219,18 @@ def laplacian_ratio(flow: Flow, x: ArrayLike) -> Array:
     Returns
     -------
     array (...)
-        One over the square of the unit of x.
+        In units of 1 / x^2.
 
     Raises
     ------
     ValueError
-        If shapes do not fit, or `flow` is no Flow (D > d: `smoothing_coefficients`).
+        If shapes do not fit, or `flow` is no Flow (for D > d see `smoothing_coefficients`).
 
     Notes
     -----
     Source: claim 8a. With l = log p it is the sum of l_ii + l_i^2 over the axes of x. The
-    derivatives of l are taken along the path z(t) with f(z(t)) = x + t e_i, whose first and
-    second order follow from J and the second derivatives of f.
+    derivatives of l are taken along the path z(t) with f(z(t)) = x + t e_i, whose terms of first
+    and second order follow from J and the second derivatives of f.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What flows that act on each coordinate alone have in common."""
+"""The base class of flows that apply one monotone function to every coordinate."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vaetheory.flows.base import Flow
 
 
 class Elementwise(Flow):
-    """A monotone function of one variable on every coordinate.
+    """A flow that applies a monotone function of one variable to every coordinate.
 
     One of your own is a subclass with the five functions of one variable below.
 
@@ -22,8 +22,8 @@ class Elementwise(Flow):
         d.
     """
 
-    #: Latents beyond this, in size, are refused: the output or its square would overflow. As the
-    #: decoder of a model, which is tried at any latent whatever, the flow stops there instead.
+    #: Larger latents raise an error, because the output or its square would overflow. As the
+    #: decoder of a model, which is evaluated at any latent, the flow clips them instead.
     limit = np.inf
 
     def __init__(self, latent_dim: int) -> None:

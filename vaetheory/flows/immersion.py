@@ -1,4 +1,4 @@
-"""Decoders as embeddings: what they lack is an inverse on their image."""
+"""Decoders as embeddings, with an inverse on their image."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from vaetheory.decoders.base import Decoder, FunctionDecoder, as_decoder
 from vaetheory.derivatives import Function
 from vaetheory.flows.base import Embedding
 from vaetheory.models import LatentModel
-from vaetheory.modes import posterior_mode
+from vaetheory.modes import highest_modes
 
 _STEPS = 50
 
 
 class Immersion(Embedding):
-    """A decoder R^d -> R^D taken as an embedding.
+    """A decoder R^d -> R^D as an embedding.
 
     Parameters
     ----------
     decoder : Decoder or callable
-        Of full rank and injective; a callable is written with `autograd.numpy`.
+        Injective, with a Jacobian of full rank; a callable must use `autograd.numpy`.
     latent_dim : int
         d.
     inverse : callable, optional
-        `(..., D) -> (..., d)`, the latent of a point of the image. By default the nearest point
-        of the image is searched for: where a decoder is not injective, the preimage found is the
-        one nearest to the origin as a rule.
+        `(..., D) -> (..., d)`, the latent of a point of the image. By default the nearest point of
+        the image is found by a search; if a decoder is not injective, the result is usually the
+        preimage nearest to the origin.
 
     Raises
     ------
@@ -64,7 +64,7 @@ class Immersion(Embedding):
         self._inverse = inverse
 
     def forward(self, z: Array) -> Array:
-        # The function itself, not its wrapper, is what autograd and jets can follow.
+        # autograd and jets can trace the function itself, but not its wrapper.
         if isinstance(self.decoder, FunctionDecoder):
             return self.decoder.function(points("z", z, self.latent_dim))
         return self.decoder(points("z", z, self.latent_dim))
@@ -80,12 +80,12 @@ class Immersion(Embedding):
         if self._inverse is not None:
             return self._inverse(x)
         rows = x.reshape(-1, self.data_dim)
-        found = nearest(self, rows, posterior_mode(self._search, rows))
-        return found.reshape(*x.shape[:-1], self.latent_dim)
+        latents = nearest(self, rows, highest_modes(self._search, rows))
+        return latents.reshape(*x.shape[:-1], self.latent_dim)
 
 
 def nearest(flow: Embedding, x: Array, z: Array) -> Array:
-    """Latents near z `(N, d)` whose images are nearest to x `(N, D)`: Gauss-Newton with halving."""
+    """Latents with images nearest to x `(N, D)`, by damped Gauss-Newton steps from z `(N, d)`."""
     left = x - flow.forward(z)
     distance = np.linalg.norm(left, axis=-1)
     for _ in range(_STEPS):

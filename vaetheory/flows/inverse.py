@@ -1,4 +1,4 @@
-"""A flow run backwards."""
+"""The inverse of a flow, as a flow."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Inverse(Flow):
     Raises
     ------
     ValueError
-        If `flow` is none.
+        If `flow` is no Flow.
 
     Examples
     --------

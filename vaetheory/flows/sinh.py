@@ -1,4 +1,4 @@
-"""The hyperbolic sine."""
+"""The elementwise flow sinh(z)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vaetheory.flows.elementwise import Elementwise
 
 
 class Sinh(Elementwise):
-    """The flow f(z) = sinh(z) on every coordinate; its data have tails heavier than any power's.
+    """The flow f(z) = sinh(z) on every coordinate; its data have log-normal tails.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class Sinh(Elementwise):
         return anp.arcsinh(x)
 
     def log_slope(self, z: Array) -> Array:
-        # log cosh, with all its digits at 0 too.
+        # log cosh in a form that is precise at 0 too.
         return anp.log1p(2 * anp.sinh(z / 2) ** 2)
 
     def slope(self, z: Array) -> Array:

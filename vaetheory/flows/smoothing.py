@@ -1,14 +1,14 @@
-"""A flow's density under Gaussian noise: what sigma > 0 adds to the change of variables.
+"""The density of a flow with Gaussian noise, and its excess over the flow's own density.
 
-log p_sigma(x), p_sigma(x) the integral of N(z; 0, I) N(x; f(z), sigma^2 I) over z, differs from
-the limit by an excess of order sigma^2, which drowns in the rounding of either. Here the excess
-is computed by itself. With J = Q R at x = f(z0) and z = z0 + sigma R^-1 v,
+Let p_sigma(x) be the integral of N(z; 0, I) N(x; f(z), sigma^2 I) over z. log p_sigma(x) differs
+from its limit by an excess of order sigma^2, which may be smaller than the rounding errors of both.
+Here the excess is computed directly. With J = Q R at x = f(z0) and z = z0 + sigma R^-1 v,
 
     exp(excess) = E_{v ~ N(0, I)}[exp(-h(v))],
     h(v) = 1/2 rho . (2 Q v + rho) + sigma z0 . w + 1/2 sigma^2 |w|^2,   w = R^-1 v,
 
-rho the remainder (f(z0 + sigma w) - f(z0)) / sigma - J w. By its Taylor series rho keeps its
-digits where the difference has none left.
+where rho is the remainder (f(z0 + sigma w) - f(z0)) / sigma - J w. Its Taylor series keeps its
+digits where the difference has lost them.
 """
 
 from __future__ import annotations
@@ -37,23 +37,23 @@ LARGEST_DIM = 4
 # Powers of sigma^2 in the series, and of t in the Taylor polynomials of the decoder.
 _TERMS = 5
 _TAYLOR = 12
-# Coefficients that can be asked for: the rule that averages them has as many nodes an axis.
+# Most terms of the series, by dimension: the nodes per axis of the quadrature grow with them.
 _MOST_TERMS = {1: 40, 2: 20, 3: 8, 4: 5}
-# Nodes that the quadrature may take, by dimension: a few lattices, in four dimensions none.
+# Most nodes of the quadrature, by dimension: enough for a few lattices (none in four dimensions).
 _MOST_NODES = {1: 1000, 2: 6000, 3: 60_000, 4: 10_000}
-# Nodes times outputs that are held at a time.
+# Nodes times outputs in memory at a time.
 _CHUNK = 2**18
 
 
 @dataclass(frozen=True, eq=False)
 class SmoothedDensity(ByValue):
-    """Log densities of a flow under noise, each as its limit and an excess.
+    """Log densities of a flow with noise, each as the sum of a limit and an excess.
 
     Attributes
     ----------
     value : array (...)
-        log p_sigma(x) in nats: the sum of the two next. With D > d the limit holds the divergent
-        -(D - d)/2 log(2 pi sigma^2).
+        log p_sigma(x) in nats, `limit` plus `excess`. For D > d the limit includes the divergent
+        term -(D - d)/2 log(2 pi sigma^2).
     error : array (...)
         Estimate of the error of `value`.
     limit : array (...)
@@ -61,12 +61,12 @@ class SmoothedDensity(ByValue):
     excess : array (...)
         log p_sigma(x) - limit, computed without cancellation.
     excess_error : array (...)
-        Estimate of the error of `excess`, absolute.
+        Estimate of the absolute error of `excess`.
     status : array of str (...)
         `"reached"` where `excess_error` is at most `rtol` times the size of the terms of the
         excess.
     method : array of str (...)
-        What gave the excess: "series", "quadrature" or "evidence".
+        The method that gave the excess: "series", "quadrature" or "evidence".
     """
 
     value: Array
@@ -79,19 +79,19 @@ class SmoothedDensity(ByValue):
 
     @property
     def reached(self) -> NDArray[np.bool_]:
-        """Where the tolerance was reached."""
+        """True where the tolerance was reached."""
         return np.asarray(self.status == REACHED)
 
 
 def _series(local: Local, terms: int) -> tuple[Array, Array]:
     """Coefficients of (sigma / unit)^2, ^4, ... of the excess, `(N, terms)`, and their rounding.
 
-    The coefficient of sigma^2k in E[exp(-h)] is a polynomial of degree 6 k in v, of which the
-    Gauss-Hermite rule makes no error.
+    The coefficient of sigma^2k in E[exp(-h)] is the mean of a polynomial of degree 6 k in v, for
+    which the Gauss-Hermite rule is exact.
     """
     dim, D = local.flow.latent_dim, local.flow.data_dim
     nodes, weights = hermite_rule(3 * terms + 1, dim)
-    # The rule is even, and so is what is averaged: one node of each pair is enough.
+    # The rule is even and so is the integrand, so that one node of each pair is enough.
     half = _half(nodes)
     nodes, weights = nodes[half], weights[half] * np.where((nodes[half] == 0).all(-1), 1.0, 2.0)
     order = 2 * terms
@@ -116,14 +116,14 @@ def _series(local: Local, terms: int) -> tuple[Array, Array]:
         size[2] += square
         mean = exp(Jet(-h)).coefficients @ weights
         majorant = exp(Jet(size)).coefficients @ weights
-        # Only even powers remain: the odd ones are odd in v.
+        # Odd powers have mean zero, because they are odd in v.
         mean[1::2] = 0.0
         majorant[1::2] = 0.0
         values.append(log(Jet(mean)).coefficients[2::2].T)
         # The majorant of -log(1 - s) bounds that of log(1 + s).
         majorant[1:] *= -1
         sizes.append(-log(Jet(majorant)).coefficients[2::2].T)
-    # Coefficient k is of degree 6 k in what the Jacobian's disagreement blurs.
+    # Coefficient k has degree 6 k in the quantity that the uncertainty of the Jacobian affects.
     off = gamma(64) + 6 * np.arange(1, terms + 1) * local.slack[:, None]
     return np.concatenate(values), off * np.concatenate(sizes)
 
@@ -142,7 +142,7 @@ def _chunks(count: int, size: int) -> list[NDArray[np.intp]]:
 def smoothing_coefficients(
     flow: Embedding, x: ArrayLike, *, terms: int = 2, latent: ArrayLike | None = None
 ) -> Array:
-    """Coefficients of sigma^2, sigma^4, ... in log p_sigma(x) - its limit, `(..., terms)`.
+    """Coefficients of sigma^2, sigma^4, ... in log p_sigma(x) minus its limit, `(..., terms)`.
 
     Parameters
     ----------
@@ -150,9 +150,9 @@ def smoothing_coefficients(
     x : array (..., D)
         Points of the image.
     terms : int
-        How many powers.
+        Number of powers.
     latent : array (..., d), optional
-        Their latents, where they are known.
+        The latents of x, if they are known.
 
     Returns
     -------
@@ -162,12 +162,12 @@ def smoothing_coefficients(
     Raises
     ------
     ValueError
-        As `smoothed_log_density`, and if the flow's `forward` has no Taylor series here.
+        As `smoothed_log_density`, and if the flow's `forward` has no Taylor series (`jets.push`).
 
     Notes
     -----
     Source: claims 8a and 8c. The first is 1/2 Laplacian p / p on the manifold, plus
-    ``1/4 |II|^2 - 1/8 |H|^2``, II its second fundamental form and H the trace of it.
+    ``1/4 |II|^2 - 1/8 |H|^2``, where II is its second fundamental form and H the trace of II.
 
     Examples
     --------
@@ -222,8 +222,8 @@ def _quadrature(local: Local, scale: Array, rtol: float) -> tuple[Array, Array]:
         return 0.5 * (np.expm1(-up) + np.expm1(-down))
 
     zero, eye = np.zeros_like(local.z), np.broadcast_to(np.eye(dim), (len(local.z), dim, dim))
-    # The integrand is of the size of sigma^2, so its own mean size is the scale of the tolerance.
-    found = gaussian_expectation(
+    # The integrand is of order sigma^2, so the tolerance is relative to its own mean modulus.
+    expected = gaussian_expectation(
         pair, zero, eye, rtol=max(0.1 * rtol, 1e-14), max_nodes=_MOST_NODES[dim]
     )
     nodes, weights = hermite_rule(7, dim)
@@ -232,13 +232,13 @@ def _quadrature(local: Local, scale: Array, rtol: float) -> tuple[Array, Array]:
         v = np.broadcast_to(nodes, (len(rows), *nodes.shape))
         with np.errstate(over="ignore", invalid="ignore"):
             up, down, off = _exponents(local, scale[rows], rows, v, order)
-            # Of degree 6 in what the Jacobian's disagreement blurs, as in the series.
+            # Degree 6 in the quantity that the Jacobian's uncertainty affects, as in the series.
             size = np.abs(up + down) / 2 + (up - down) ** 2 / 4
             off = off + 6 * local.slack[rows, None] * size
             noise[rows] = (np.exp(-up) * off) @ weights
     with np.errstate(invalid="ignore", divide="ignore"):
-        value = np.log1p(found.value)
-        error = (found.error + noise) / (1 + found.value)
+        value = np.log1p(expected.value)
+        error = (expected.error + noise) / (1 + expected.value)
     bad = ~np.isfinite(value) | ~np.isfinite(error)
     return np.where(bad, 0.0, value), np.where(bad, np.inf, error)
 
@@ -246,7 +246,7 @@ def _quadrature(local: Local, scale: Array, rtol: float) -> tuple[Array, Array]:
 def _exponents(
     local: Local, scale: Array, rows: NDArray[np.intp], v: Array, order: int
 ) -> tuple[Array, Array, Array]:
-    """h(v) and h(-v) of the nodes v `(n, M, d)`, and what rounding and truncation do to them."""
+    """h(v) and h(-v) at the nodes v `(n, M, d)`, and their rounding and truncation errors."""
     s = scale[:, None]
     z, image = local.z[rows, None], local.image[rows, None]
     w = np.einsum("nij,nmj->nmi", local.inverse[rows], v)
@@ -254,7 +254,7 @@ def _exponents(
     even = 0.5 * s**2 * (w**2).sum(axis=-1)
     odd = s * (z * w).sum(axis=-1)
     reach = np.linalg.norm(image, axis=-1) + np.linalg.norm(straight, axis=-1)
-    # The difference loses what f rounds, magnified by 1 / sigma.
+    # The rounding errors of f enter the difference divided by sigma.
     speed = np.linalg.norm(local.jacobian[rows], axis=(-2, -1))[:, None]
     plain_off = 8 * EPS / s * (reach + speed * np.linalg.norm(z, axis=-1))
     plain_off = plain_off + local.slack[rows, None] * np.linalg.norm(v, axis=-1)
@@ -267,7 +267,7 @@ def _exponents(
         powers = np.arange(2, order + 1).reshape(-1, 1, 1, 1)
         c = local.coefficients(rows, w, order)[2:] * s[..., None] ** (powers - 1)
         size = np.linalg.norm(c, axis=-1)
-        # What is cut off is like the last terms, as long as they fall.
+        # The truncation error is about as large as the last terms, as long as they decrease.
         last = size[-1] + size[-2]
         falls = np.maximum(size[-1], size[-2]) <= 0.5 * np.maximum(size[-3], size[-4])
         left = np.where(falls, 2 * last, np.inf) + 16 * EPS * size.sum(axis=0)
@@ -293,11 +293,11 @@ def smoothed_log_density(
     rtol: float = 1e-9,
     latent: ArrayLike | None = None,
 ) -> SmoothedDensity:
-    """Log density of flow data with Gaussian noise, log p_sigma(x), and its excess over the limit.
+    """Log density of a flow with Gaussian noise, log p_sigma(x), and its excess over the limit.
 
     p_sigma(x) is the evidence of the `LatentModel` whose decoder is the flow and whose likelihood
-    is N(f(z), sigma^2 I). As sigma -> 0 it becomes the flow's density; the difference keeps its
-    relative digits, at sigma = 1e-4 too.
+    is N(f(z), sigma^2 I). As sigma -> 0 it tends to the flow's density; the difference keeps a
+    small relative error, even at sigma = 1e-4.
 
     Parameters
     ----------
@@ -309,14 +309,14 @@ def smoothed_log_density(
         sigma, broadcast against the leading axes of x.
     method : {"auto", "series", "quadrature", "evidence"}
         "series" is the asymptotic series in sigma^2; "quadrature" integrates the ratio around the
-        latent of x; "evidence" is the exact log evidence less the limit, without digits where the
-        excess is below rounding. "auto" takes the series where its last term is small enough, else
-        quadrature, and holds both against the exact evidence, which sees the whole latent space:
-        where they contradict it, the evidence is taken.
+        latent of x; "evidence" is the exact log evidence minus the limit, which has no digits if
+        the excess is below rounding. "auto" takes the series if its last term is small enough, else
+        quadrature, and compares both with the exact evidence, which covers the whole latent space:
+        if they contradict it, the evidence is taken.
     rtol : float
         Tolerance of the excess, relative to the size of its terms.
     latent : array (..., d), optional
-        The latents of x, where they are known.
+        The latents of x, if they are known.
 
     Returns
     -------
@@ -335,8 +335,8 @@ def smoothed_log_density(
     Examples
     --------
     >>> from vaetheory.flows import Affine, smoothed_log_density
-    >>> found = smoothed_log_density(Affine([1.0]), [[0.0], [2.0]], 1e-4)
-    >>> [f"{v:.12e}" for v in found.excess]  # (x^2 s / (1 + s) - log1p(s)) / 2, s = sigma^2
+    >>> density = smoothed_log_density(Affine([1.0]), [[0.0], [2.0]], 1e-4)
+    >>> [f"{v:.12e}" for v in density.excess]  # (x^2 s / (1 + s) - log1p(s)) / 2, s = sigma^2
     ['-4.999999975000e-09', '1.499999982500e-08']
     """
     flow = require_embedding(flow)
@@ -356,7 +356,7 @@ def smoothed_log_density(
             f"scale: expected a shape that broadcasts against {z.shape[:-1]}, got {sigma.shape}"
         ) from None
     limit, rounding = _limits(flow, z)
-    # Every datum once; the scales are what is repeated.
+    # Each datum is kept once; a row is a pair of a datum's index and a scale.
     index = np.broadcast_to(np.arange(limit.size).reshape(limit.shape), shape).ravel()
     rows = _Rows(flow, z.reshape(-1, flow.latent_dim), index, np.broadcast_to(sigma, shape).ravel())
     flat = limit.ravel()[index] - 0.5 * (flow.data_dim - flow.latent_dim) * (
@@ -370,19 +370,19 @@ def smoothed_log_density(
 
 
 def _limits(flow: Embedding, z: Array) -> tuple[Array, Array]:
-    """The limit at the latents, and an estimate of its rounding."""
+    """The limit at the latents, and an estimate of its rounding error."""
     limit, local = np.asarray(latent_log_density(flow, z)), Local(flow, z)
     condition = np.linalg.cond(local.jacobian)
     size = (z**2).sum(axis=-1) + np.abs(limit) + np.abs(np.log(condition)) + condition
     rounding = gamma(16 * flow.data_dim) * size
-    # A flow gives its log determinant itself; an embedding's is that of its Jacobian.
+    # A flow computes its log determinant itself; that of an embedding comes from its Jacobian.
     if not isinstance(flow, Flow):
         rounding = rounding + np.sqrt(flow.latent_dim) * local.slack
     return limit, rounding
 
 
-class _Found:
-    """What one route found of each row: excess, error, size of its terms, and its name."""
+class _Excess:
+    """The excess of each row by one method: value, error, size of its terms, and method."""
 
     def __init__(self, value: Array, error: Array, size: Array, name: str) -> None:
         self.value, self.error, self.size = value, error, size
@@ -393,7 +393,7 @@ class _Found:
         return np.asarray(self.error <= rtol * self.size)
 
     def improve(self, rows: NDArray[np.intp], value: Array, error: Array) -> None:
-        """Take what the quadrature found of some rows, where it is better."""
+        """Take the quadrature's values for some rows where their errors are smaller."""
         better = error < self.error[rows]
         at = rows[better]
         self.value[at], self.error[at] = value[better], error[better]
@@ -401,7 +401,7 @@ class _Found:
 
 
 class _Rows:
-    """Data and scales as rows: which datum each row has, and its scale."""
+    """Pairs of a datum and a scale, as rows."""
 
     def __init__(self, flow: Embedding, z: Array, index: NDArray[np.intp], scale: Array) -> None:
         self.flow, self.z, self.index, self.scale = flow, z, index, scale
@@ -411,8 +411,8 @@ class _Rows:
     ) -> tuple[Array, Array, Array, NDArray[np.str_]]:
         """Excess, its error, the size of its terms, and the method of each row."""
         count = len(self.scale)
-        local = _Found(np.zeros(count), np.full(count, np.inf), np.zeros(count), "series")
-        exact = _Found(np.zeros(count), np.full(count, np.inf), np.zeros(count), "evidence")
+        local = _Excess(np.zeros(count), np.full(count, np.inf), np.zeros(count), "series")
+        exact = _Excess(np.zeros(count), np.full(count, np.inf), np.zeros(count), "evidence")
         if method in ("auto", "series"):
             try:
                 local = self._by_series()
@@ -422,17 +422,17 @@ class _Rows:
         if method in ("auto", "evidence"):
             exact = self._by_evidence(limit, rounding)
         if method in ("auto", "quadrature"):
-            # The dearest route is for what the two others leave open, or the evidence just reaches:
-            # of a difference few digits are left.
+            # The most expensive method is for rows that the others do not reach, or that only the
+            # evidence reaches with little margin, because its difference has few digits.
             waiting = np.flatnonzero(~(local.reached(rtol) | exact.reached(0.1 * rtol)))
             if len(waiting):
                 at = Local(self.flow, self.z[self.index[waiting]])
                 local.improve(waiting, *_quadrature(at, self.scale[waiting], rtol))
-        # Where they contradict each other there is mass that is not near z0. Both figures are
-        # estimates: hence the factor 3.
-        apart = np.abs(exact.value - local.value)
+        # If they contradict each other there is mass far from z0. Both errors are estimates, hence
+        # the factor 3.
+        difference = np.abs(exact.value - local.value)
         with np.errstate(invalid="ignore"):
-            taken = (apart > 3 * (exact.error + local.error)) | (exact.error < local.error)
+            taken = (difference > 3 * (exact.error + local.error)) | (exact.error < local.error)
         pairs = (
             (exact.value, local.value),
             (exact.error, local.error),
@@ -442,33 +442,33 @@ class _Rows:
         excess, error, size, names = (np.where(taken, a, b) for a, b in pairs)
         return excess, error, size, names
 
-    def _by_series(self) -> _Found:
+    def _by_series(self) -> _Excess:
         local = Local(self.flow, self.z)
         coefficients, blurred = _series(local, _TERMS)
         with np.errstate(over="ignore", invalid="ignore"):
             ratio = self.scale / local.unit[self.index]
             powers = ratio[:, None] ** (2 * np.arange(1, _TERMS + 1))
             terms = coefficients[self.index] * powers
-            # An asymptotic series is off by its last terms, and more where they hardly fall.
+            # The error of an asymptotic series is about its last terms; more if they hardly fall.
             size = np.abs(terms) + np.finfo(float).tiny
             left = size[:, -1] + size[:, -2] * (size[:, 1:] / size[:, :-1]).max(axis=-1)
             error = left + (blurred[self.index] * powers).sum(axis=-1)
             value = terms.sum(axis=-1)
-        # Far beyond where it is of use its terms overflow.
+        # For scales that are far too large for the series its terms overflow.
         bad = ~np.isfinite(value) | ~np.isfinite(error)
         value, error = np.where(bad, 0.0, value), np.where(bad, np.inf, error)
-        return _Found(value, error, np.where(bad, 0.0, size.sum(axis=-1)), "series")
+        return _Excess(value, error, np.where(bad, 0.0, size.sum(axis=-1)), "series")
 
-    def _by_evidence(self, limit: Array, rounding: Array) -> _Found:
+    def _by_evidence(self, limit: Array, rounding: Array) -> _Excess:
         value, error = np.empty((2, len(self.scale)))
         image = np.asarray(self.flow.forward(self.z))[self.index]
         for sigma in np.unique(self.scale):
             rows = self.scale == sigma
             likelihood = likelihoods.Gaussian(scale=float(sigma))
             model = LatentModel(self.flow, likelihood, self.flow.latent_dim)
-            found = log_evidence(model, image[rows], rtol=1e-12)
-            value[rows], error[rows] = found.value - limit[rows], found.error
-        # Noise that float64 does not resolve beside the data tells nothing.
+            evidence = log_evidence(model, image[rows], rtol=1e-12)
+            value[rows], error[rows] = evidence.value - limit[rows], evidence.error
+        # No digit is known if the noise is below the rounding of the data.
         blind = self.scale < 8 * EPS * np.linalg.norm(image, axis=-1)
         error = np.where(blind, np.inf, error + rounding)
-        return _Found(value, error, np.abs(value), "evidence")
+        return _Excess(value, error, np.abs(value), "evidence")

@@ -1,4 +1,4 @@
-"""A non-linear triangular map: each coordinate scaled and shifted by those before it."""
+"""An autoregressive flow: the previous coordinates determine scale and shift of each coordinate."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from vaetheory.flows.coupling import LARGEST_LOG_SCALE
 
 
 class Triangular(Flow):
-    """The autoregressive flow x_j = exp(s_j) z_j + t_j, s and t functions of z_1 .. z_(j-1).
+    """The autoregressive flow x_j = exp(s_j) z_j + t_j; s_j and t_j depend on z_1 .. z_(j-1).
 
-    With one hidden unit a coordinate, h = tanh(W z + b), W strictly lower triangular: s = a h,
-    entry by entry, and t = B h, B lower triangular.
+    There is one hidden unit per coordinate, h = tanh(W z + b) with a strictly lower triangular W.
+    The log scales are s = a h (entry by entry), the shifts t = B h with a lower triangular B.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ class Triangular(Flow):
         return anp.sum(self.log_scale * self._hidden(z), axis=-1)
 
     def _derivatives(self, z: Array) -> tuple[Array, Array, Array, Array, Array]:
-        """Latents, exp(s), h, and the first two derivatives of h over the rows of W."""
+        """Latents, exp(s), h, and the first two derivatives of tanh at W z + b."""
         h = self._hidden(z)
         slope = 1 - h**2
         return points("z", z, self.latent_dim), np.exp(self.log_scale * h), h, slope, -2 * h * slope

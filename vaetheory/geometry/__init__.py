@@ -1,14 +1,9 @@
 """Riemannian geometry of decoders: metrics, curvature, geodesics and arc length.
 
-Wherever a function asks for a `metric` it takes a `LatentModel` (its pull-back metric), a
-`Decoder` (the metric J^T J), or a callable `(..., d) -> (..., d, d)`; see `as_metric`.
+A parameter `metric` can be a `LatentModel` (its pull-back metric), a `Decoder` (the metric J^T J),
+or a callable `(..., d) -> (..., d, d)`; see `as_metric`.
 """
 
-from vaetheory.geometry.arc_length import (
-    ArcLengthParametrisation,
-    arc_length,
-    arc_length_parametrisation,
-)
 from vaetheory.geometry.curvature import (
     christoffel_symbols,
     gaussian_curvature,
@@ -23,6 +18,11 @@ from vaetheory.geometry.information import (
     decoder_hessian,
     fisher_information,
     pullback_metric,
+)
+from vaetheory.geometry.lengths import (
+    ArcLengthParametrisation,
+    arc_length,
+    arc_length_parametrisation,
 )
 from vaetheory.geometry.metric import FunctionMetric, Metric, PullbackMetric, as_metric
 

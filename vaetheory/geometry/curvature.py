@@ -1,4 +1,4 @@
-"""Christoffel symbols and the curvatures of a metric.
+"""Christoffel symbols and curvatures of a metric.
 
 Sign and order of indices: R^a_bcd = d_c Gamma^a_db - d_d Gamma^a_cb + Gamma^a_ce Gamma^e_db
 - Gamma^a_de Gamma^e_cb, so that the unit sphere has sectional curvature +1.
@@ -22,7 +22,7 @@ def _at(metric: object, z: ArrayLike) -> tuple[Metric, Array]:
 
 
 def _evaluated(metric: object, z: ArrayLike, rule: Callable[[Metric, Array], Array]) -> Array:
-    """What a rule gives of a field at points, refused where it overflows."""
+    """Apply a rule to a metric field at points; raise a ValueError if the result overflows."""
     field, points = _at(metric, z)
     with np.errstate(all="ignore"):
         return representable("z", rule(field, points), "symbols and curvatures")
@@ -34,11 +34,11 @@ def christoffel_symbols(metric: object, z: ArrayLike) -> Array:
     Parameters
     ----------
     metric : Metric, LatentModel, Decoder or callable
-        What `as_metric` takes. In closed form for models and decoders; by autograd, exact up to
-        rounding, for a callable `(..., d) -> (..., d, d)` written with `autograd.numpy`; by
-        differences, to some eleven digits, for any other callable.
+        Any argument of `as_metric`. The symbols are in closed form for models and decoders; by
+        autograd, exact up to rounding, for a callable `(..., d) -> (..., d, d)` written with
+        `autograd.numpy`; by differences, to about eleven digits, for any other callable.
     z : array (..., d)
-        The points.
+        Points.
 
     Returns
     -------
@@ -48,8 +48,8 @@ def christoffel_symbols(metric: object, z: ArrayLike) -> Array:
     Raises
     ------
     ValueError
-        If the shapes do not fit, or the metric is not symmetric positive definite at a point,
-        which is named.
+        If the shapes do not fit, or the metric is not symmetric positive definite at a point (the
+        error names it).
 
     Examples
     --------
@@ -73,7 +73,7 @@ def riemann_curvature(metric: object, z: ArrayLike) -> Array:
     Parameters
     ----------
     metric : Metric, LatentModel, Decoder or callable
-        As for `christoffel_symbols`; differences give some nine digits.
+        As for `christoffel_symbols`; differences give about nine digits.
     z : array (..., d)
 
     Returns
@@ -88,14 +88,14 @@ def riemann_curvature(metric: object, z: ArrayLike) -> Array:
 
     Notes
     -----
-    Source: claim 5f: a metric is constant in some coordinates iff this vanishes. Of a callable it
-    is a difference of terms of the size of g'' and g'^2 / g, and off by the rounding of these: at
-    a distance e from the pole of polar coordinates the curvature loses two digits for each digit
-    of e. A model or a decoder loses none, for its curvature is a product and no difference.
+    Source: claim 5f: a metric is constant in some coordinates if and only if this vanishes. For a
+    callable it is a difference of terms of the size of g'' and g'^2 / g, with their rounding
+    errors: at a distance e from the pole of polar coordinates the curvature loses two digits for
+    each digit of e. For a model or a decoder it loses none, because it is no such difference.
 
     Examples
     --------
-    Rolling a sheet up does not curve it, denting it does:
+    A rolled sheet has no curvature, a dented one has:
 
     >>> from vaetheory import decoders
     >>> cylinder = decoders.Sine([1, 1, 1e3], [[1, 0], [1, 0], [0, 1e-3]], [0, 1.5, 0])
@@ -121,9 +121,9 @@ def ricci_curvature(metric: object, z: ArrayLike) -> Array:
 
 
 def scalar_curvature(metric: object, z: ArrayLike) -> Array:
-    """Scalar curvature g^bd R_bd, `(...)`: twice the Gaussian curvature of a surface.
+    """Scalar curvature g^bd R_bd, `(...)`: for a surface, twice the Gaussian curvature.
 
-    Parameters and errors as for `riemann_curvature`.
+    Parameters and errors are those of `riemann_curvature`.
     """
 
     def traced(field: Metric, points: Array) -> Array:
@@ -133,7 +133,7 @@ def scalar_curvature(metric: object, z: ArrayLike) -> Array:
 
 
 def sectional_curvature(metric: object, z: ArrayLike, u: ArrayLike, v: ArrayLike) -> Array:
-    """Sectional curvature of the plane that `u` and `v` span at each point.
+    """Sectional curvature of the plane spanned by `u` and `v` at each point.
 
     K = R_abcd u^a v^b u^c v^d / (g(u, u) g(v, v) - g(u, v)^2).
 
@@ -143,7 +143,7 @@ def sectional_curvature(metric: object, z: ArrayLike, u: ArrayLike, v: ArrayLike
         As for `riemann_curvature`.
     z : array (..., d)
     u, v : array (..., d) or (d,)
-        Tangent vectors, one a point, or one for all points.
+        Tangent vectors, one per point, or one for all points.
 
     Returns
     -------
@@ -168,8 +168,8 @@ def sectional_curvature(metric: object, z: ArrayLike, u: ArrayLike, v: ArrayLike
         if vector.ndim > 1:
             same_leading(name, vector, "z", points)
     with np.errstate(all="ignore"):
-        found = _sectional(field, points, first, second)
-    return representable("z, u and v", found, "curvatures")
+        curvature = _sectional(field, points, first, second)
+    return representable("z, u and v", curvature, "curvatures")
 
 
 def _sectional(field: Metric, points: Array, first: Array, second: Array) -> Array:
@@ -183,7 +183,7 @@ def _sectional(field: Metric, points: Array, first: Array, second: Array) -> Arr
     first, second = (
         v / np.sqrt(product(v, v))[..., None] for v in (_scaled(first), _scaled(second))
     )
-    # What of v is orthogonal to u: so nothing cancels in the area they span.
+    # The part of v that is orthogonal to u, so that nothing cancels in the area.
     across = second - product(first, second)[..., None] * first
     area = product(across, across)
     if (area <= (8 * d * ULP) ** 2).any():
@@ -197,14 +197,14 @@ def _sectional(field: Metric, points: Array, first: Array, second: Array) -> Arr
 
 
 def _scaled(vectors: Array) -> Array:
-    """Vectors whose greatest entry is one in size: of any other length the square may be lost."""
+    """Vectors scaled to a greatest modulus of one, so that squares do not over- or underflow."""
     return vectors / np.abs(vectors).max(axis=-1, keepdims=True)
 
 
 def gaussian_curvature(metric: object, z: ArrayLike) -> Array:
     """Gaussian curvature R_0101 / det g of a surface, `(...)`.
 
-    Parameters and errors as for `riemann_curvature`; d must be 2.
+    Parameters and errors are those of `riemann_curvature`; d must be 2.
 
     Examples
     --------

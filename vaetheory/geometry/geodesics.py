@@ -1,4 +1,4 @@
-"""Geodesics from a point and a velocity, and between two points, by SciPy's solvers."""
+"""Geodesics from a point with a velocity, and between two points, by SciPy's solvers."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.integrate import solve_bvp, solve_ivp
-from scipy.optimize import root
 
 from vaetheory._validation import (
     LARGEST_DIMENSION,
@@ -21,13 +19,13 @@ from vaetheory._validation import (
 from vaetheory._value_equality import ByValue
 from vaetheory.geometry.metric import Metric, as_metric
 
-# SciPy's floor is a hundred units of rounding.
+# SciPy's least tolerance is a hundred rounding units.
 _TIGHTEST = 3e-14
-#: Evaluations of a metric after which a geodesic is given up.
+#: Most evaluations of a metric for a geodesic.
 _MOST_CALLS = 20_000
-#: A relative drift of the speed beyond which a geodesic was lost.
+#: Greatest relative drift of the speed of a valid geodesic.
 _LOST = 1e-3
-#: Nodes of a boundary-value problem; steps of its end point, and the least of them.
+#: Most nodes of a boundary-value problem; most steps of its end point, and their least size.
 _NODES, _STEPS, _SMALLEST_STEP = 200, 40, 1e-3
 
 
@@ -40,10 +38,10 @@ class Geodesic(ByValue):
     t : array (T,)
         The times.
     z, velocity : arrays (..., T, d)
-        Where the geodesics are, and their velocities.
+        Positions and velocities of the geodesics.
     error : array (...)
-        Estimate of the greatest error of `z` in any coordinate: its change when the solver's
-        tolerance is made a hundred times tighter. A bound it is not.
+        Estimate (not a bound) of the greatest error of `z` in any coordinate: its change when the
+        solver's tolerance is a hundred times tighter.
     speed_drift : array (...)
         Greatest relative change of the speed sqrt(g(velocity, velocity)), which an exact
         geodesic conserves.
@@ -71,11 +69,11 @@ def _solve(metric: Metric, z: Array, velocity: Array, t: Array, rtol: float) -> 
         calls += 1
         if calls > _MOST_CALLS:
             raise ValueError(
-                f"geodesic: expected one that goes on to t = {t[-1]:g}, but {_MOST_CALLS} "
-                f"evaluations of the metric led to t = {time:g} only"
+                f"geodesic: expected one that continues to t = {t[-1]:g}, but {_MOST_CALLS} "
+                f"evaluations of the metric reached only t = {time:g}"
             )
         position, speed = state.reshape(shape)
-        # A path that leaves float64 ends as one that could not be followed.
+        # If a path overflows, the solver fails and raises an error below.
         with np.errstate(all="ignore"):
             turn = np.einsum("mabc,mb,mc->ma", metric.christoffel(position), speed, speed)
         return np.stack([speed, -turn]).ravel()
@@ -84,13 +82,15 @@ def _solve(metric: Metric, z: Array, velocity: Array, t: Array, rtol: float) -> 
     if t[-1] == 0:
         states = np.repeat(start[:, None], len(t), axis=1)
     else:
+        from scipy.integrate import solve_ivp
+
         with np.errstate(all="ignore"):
             solution = solve_ivp(
                 slope, (0.0, t[-1]), start, method="DOP853", t_eval=t, rtol=rtol, atol=rtol
             )
         if not solution.success:
             raise ValueError(
-                f"geodesic: expected one that goes on to t = {t[-1]:g}, but it could be followed "
+                f"geodesic: expected one that continues to t = {t[-1]:g}, but it could be followed "
                 f"only to t = {solution.t[-1] if len(solution.t) else 0.0:g} ({solution.message})"
             )
         states = solution.y
@@ -106,14 +106,14 @@ def geodesic(
     Parameters
     ----------
     metric : Metric, LatentModel, Decoder or callable
-        What `as_metric` takes.
+        Any argument of `as_metric`.
     z, velocity : arrays (..., d)
         Points and velocities, with the same leading axes.
     t : array (T,)
         Increasing times, none of them negative.
     rtol : float
-        Tolerance of SciPy's DOP853, relative and absolute; what is returned was computed with
-        one a hundred times tighter (at least 3e-14).
+        Relative and absolute tolerance of SciPy's DOP853; the returned geodesic is computed with a
+        tolerance a hundred times tighter (at least 3e-14).
 
     Returns
     -------
@@ -122,12 +122,12 @@ def geodesic(
     Raises
     ------
     ValueError
-        If the shapes do not fit, the times are not increasing, or a geodesic reaches a point
-        where the metric is not positive definite, or was lost: its speed moved by a thousandth.
+        If the shapes do not fit, the times are not increasing, a geodesic reaches a point where
+        the metric is not positive definite, or its speed changes by more than a thousandth.
 
     Examples
     --------
-    In the hyperbolic half-plane upright lines are geodesics, with y = exp(t):
+    In the hyperbolic half-plane vertical lines are geodesics, with y = exp(t):
 
     >>> import autograd.numpy as anp
     >>> hyperbolic = lambda z: anp.eye(2) / z[..., 1:, None] ** 2
@@ -154,8 +154,8 @@ def geodesic(
     if not (drift <= _LOST).all():
         bad = int(np.nanargmax(np.where(np.isnan(drift), np.inf, drift).max(axis=1)))
         raise ValueError(
-            "geodesic: expected one that float64 can follow, but the speed, which it conserves, "
-            f"moved by {np.nanmax(drift[bad]):.3g} of itself, from z = {flat[bad].tolist()} with "
+            "geodesic: expected one that float64 can follow, but its speed, which is conserved, "
+            f"changed by {np.nanmax(drift[bad]):.3g} of itself, from z = {flat[bad].tolist()} with "
             f"velocity {flat_speeds[bad].tolist()}"
         )
     shape = points.shape[:-1]
@@ -171,9 +171,11 @@ def geodesic(
 def _initial_velocity(metric: Metric, first: Array, last: Array) -> Array:
     """Initial velocity of a geodesic from `first` to `last` in unit time, by SciPy's solve_bvp.
 
-    The end point moves from `first` to `last` along a straight line, in steps as large as the
-    solver, begun at the geodesic before, can follow; often one is enough.
+    The end point moves from `first` to `last` along a straight line. Each step is as large as the
+    solver can follow, starting from the previous geodesic; often one step is enough.
     """
+    from scipy.integrate import solve_bvp
+
     d = len(first)
 
     def slope(_: Array, state: Array) -> Array:
@@ -197,13 +199,13 @@ def _initial_velocity(metric: Metric, first: Array, last: Array) -> Array:
 
         try:
             with np.errstate(all="ignore"):
-                found = solve_bvp(slope, ends, mesh, guess, tol=1e-3, max_nodes=_NODES)
-            solved, message = found.success, found.message
+                solution = solve_bvp(slope, ends, mesh, guess, tol=1e-3, max_nodes=_NODES)
+            solved, message = solution.success, solution.message
         except ValueError as error:
-            # On the way the solver tried a point where there is no metric.
+            # The solver has tried a point without a metric.
             solved, message = False, str(error)
         if solved:
-            done, state = share, found.sol(mesh)
+            done, state = share, solution.sol(mesh)
             step *= 2
             continue
         step /= 4
@@ -212,24 +214,24 @@ def _initial_velocity(metric: Metric, first: Array, last: Array) -> Array:
     if done < 1:
         raise ValueError(
             f"geodesic_between: expected a geodesic from {first.tolist()} to {last.tolist()}, "
-            f"found none beyond {(first + done * (last - first)).tolist()} ({message})"
+            f"got none beyond {(first + done * (last - first)).tolist()} ({message})"
         )
     return state[d:, 0]
 
 
 @dataclass(frozen=True, eq=False)
 class GeodesicSegment(ByValue):
-    """A geodesic between two points, run through in unit time.
+    """A geodesic between two points, from time 0 to 1.
 
     Attributes
     ----------
     velocity : array (d,)
         Initial velocity.
     length : float
-        Its length, sqrt(g(velocity, velocity)).
+        Length of the segment, sqrt(g(velocity, velocity)).
     error : float
-        Estimate of the error of `length`: the end point's miss and the solver's error, measured
-        in the metric, plus the drift of the speed.
+        Estimate of the error of `length`: the distance by which the end point is missed and the
+        solver's error, measured in the metric, plus the drift of the speed.
     path : Geodesic
         The segment at equally spaced times from 0 to 1.
     """
@@ -243,16 +245,16 @@ class GeodesicSegment(ByValue):
 def geodesic_between(
     metric: object, start: ArrayLike, end: ArrayLike, *, points: int = 33, rtol: float = 1e-11
 ) -> GeodesicSegment:
-    """A geodesic from `start` to `end`: the one that continues the straight line of coordinates.
+    """A geodesic from `start` to `end`, found by continuation along the straight line between them.
 
-    SciPy's boundary-value solver finds it, moving the end point out in steps where it must, and
-    shooting with its initial velocity refines it. Any geodesic is stationary in length; where there
-    are several, this one need not be the shortest.
+    SciPy's boundary-value solver finds it, with the end point moved in steps if necessary; shooting
+    with its initial velocity makes it precise. The length of any geodesic is stationary; if there
+    are several geodesics, this one need not be the shortest.
 
     Parameters
     ----------
     metric : Metric, LatentModel, Decoder or callable
-        What `as_metric` takes.
+        Any argument of `as_metric`.
     start, end : arrays (d,)
         Two different points.
     points : int
@@ -267,8 +269,8 @@ def geodesic_between(
     Raises
     ------
     ValueError
-        If the shapes do not fit, the points are equal, no geodesic was found, or the metric is
-        not positive definite on the way.
+        If the shapes do not fit, the points are equal, no geodesic was found, or the metric is not
+        positive definite on the path.
 
     Examples
     --------
@@ -292,6 +294,8 @@ def geodesic_between(
     field = as_metric(metric, d)
     times = np.linspace(0.0, 1.0, points)
 
+    from scipy.optimize import root
+
     towards = _initial_velocity(field, first, last)
 
     def miss(velocity: Array) -> Array:
@@ -301,7 +305,7 @@ def geodesic_between(
     aimed = root(miss, towards, options={"xtol": 1e-13})
     velocity = aimed.x
     path = geodesic(field, first, velocity, times, rtol=rtol)
-    # In the metric at the end, as the length is.
+    # Measured in the metric at the end, like the length.
     left = np.abs(path.z[-1] - last) + path.error
     missed = float(_speed(field, last, left))
     length = float(_speed(field, first, velocity))

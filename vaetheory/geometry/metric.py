@@ -1,4 +1,4 @@
-"""Metrics as fields over the latent space, with their connection and curvature."""
+"""Metrics as functions on the latent space, with their Christoffel symbols and curvature."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from vaetheory.likelihoods import Gaussian
 from vaetheory.models import LatentModel, require_model
 from vaetheory.rounding import ULP
 
-# What a function that is not written for autograd raises when it is traced.
+# Errors that a function not written for autograd may raise when it is traced.
 _UNTRACEABLE = (TypeError, ValueError, AttributeError, IndexError, KeyError, RuntimeError)
 
 
@@ -43,7 +43,7 @@ def require_definite(g: Array, points: Array) -> None:
     bad = ~(diagonal > 0).all(axis=-1)
     if bad.any():
         _refuse(points, bad, f"got a diagonal of {diagonal[bad][0].tolist()}")
-    # Units of the coordinates are no matter: what counts is the matrix of unit diagonal.
+    # The matrix is scaled to unit diagonal, so that the units of the coordinates do not matter.
     root = np.sqrt(diagonal)
     least = np.linalg.eigvalsh(g / root[..., :, None] / root[..., None, :])[..., 0]
     bad = least <= 4 * g.shape[-1] * ULP
@@ -61,11 +61,11 @@ def raised(g: Array, lowered: Array) -> Array:
 
 
 class Metric(ABC):
-    """A Riemannian metric as a field over the latent space."""
+    """A Riemannian metric on the latent space."""
 
     @abstractmethod
     def __call__(self, z: ArrayLike) -> Array:
-        """The metric g_ab, `(..., d) -> (..., d, d)`; positive definite, or a ValueError."""
+        """The metric g_ab, `(..., d) -> (..., d, d)`; a ValueError if not positive definite."""
 
     @abstractmethod
     def christoffel(self, z: ArrayLike) -> Array:
@@ -73,7 +73,7 @@ class Metric(ABC):
 
     @abstractmethod
     def curvature(self, z: ArrayLike) -> Array:
-        """Riemann tensor R_abcd with all its indices down, `(..., d, d, d, d)`."""
+        """Riemann tensor R_abcd with all indices lowered, `(..., d, d, d, d)`."""
 
 
 class FunctionMetric(Metric):
@@ -82,10 +82,10 @@ class FunctionMetric(Metric):
     Parameters
     ----------
     function : callable
-        `(..., d) -> (..., d, d)`, row by row, symmetric and positive definite. Written with
-        `autograd.numpy` its derivatives are exact up to rounding; a function that autograd cannot
-        trace is differentiated by extrapolated central differences, to some eleven digits in the
-        connection and nine in the curvature where it is smooth on the scale of one.
+        `(..., d) -> (..., d, d)`, row by row, symmetric and positive definite. If it is written
+        with `autograd.numpy`, its derivatives are exact up to rounding. Otherwise it is
+        differentiated by extrapolated central differences: if it is smooth on the scale of one,
+        the Christoffel symbols have about eleven digits and the curvature has nine.
 
     Examples
     --------
@@ -102,7 +102,7 @@ class FunctionMetric(Metric):
     def __call__(self, z: ArrayLike) -> Array:
         points = vectors("z", z, None)
         d = points.shape[-1]
-        # At the edge of its domain a function may divide by nought: that is refused below.
+        # A function may divide by zero at the edge of its domain; this is checked below.
         with np.errstate(all="ignore"):
             g = as_output(self.function(points), "metric")
         if g.dtype.kind not in "biuf" or g.shape != (*points.shape, d):
@@ -121,16 +121,16 @@ class FunctionMetric(Metric):
         require_definite(g, points)
         return g
 
-    def _forgiving(self, z: Array) -> Array:
-        """The function at points some of which may be outside its domain: NaN there."""
+    def _with_nan(self, z: Array) -> Array:
+        """The function at points, with NaN at points outside its domain."""
         try:
             return np.asarray(self._flat(z), dtype=float)
         except ValueError:
             d = z.shape[-1]
-            rows = [self._alone(row) for row in z.reshape(-1, 1, d)]
+            rows = [self._row_with_nan(row) for row in z.reshape(-1, 1, d)]
             return np.concatenate(rows).reshape(*z.shape[:-1], d * d)
 
-    def _alone(self, row: Array) -> Array:
+    def _row_with_nan(self, row: Array) -> Array:
         try:
             return np.asarray(self._flat(row), dtype=float)
         except ValueError:
@@ -139,23 +139,25 @@ class FunctionMetric(Metric):
     def _flat(self, z: Any) -> Any:
         g = self.function(z)
         if isinstance(g, np.ndarray) and g.dtype == object:
-            raise TypeError("autograd's tracers in an array of NumPy's")
+            raise TypeError("got tracers of autograd in a NumPy array")
         *leading, d = np.shape(z)
         return anp.reshape(g, (*leading, d * d))
 
     def _differentiate(self, name: str, z: Array) -> Array:
-        """Derivatives of g_ab along the last axes."""
+        """Derivatives of g_ab; the last axes are those of differentiation."""
         d = z.shape[-1]
         try:
-            out = getattr(derivatives, name)(self._flat, z)
+            slopes = getattr(derivatives, name)(self._flat, z)
         except _UNTRACEABLE:
-            out = getattr(differences, name)(self._forgiving, z)
-        if not np.isfinite(out).all():
-            bad = ~np.isfinite(out).reshape(*z.shape[:-1], -1).all(axis=-1)
+            slopes = getattr(differences, name)(self._with_nan, z)
+        if not np.isfinite(slopes).all():
+            bad = ~np.isfinite(slopes).reshape(*z.shape[:-1], -1).all(axis=-1)
             where = z[bad].reshape(-1, d)[0].tolist()
-            raise ValueError(f"metric: expected to be smooth at z = {where}, got no derivative")
-        out = out.reshape(*z.shape, *(d,) * (out.ndim - z.ndim + 1))
-        return (out + np.swapaxes(out, z.ndim - 1, z.ndim)) / 2
+            raise ValueError(
+                f"metric: expected a smooth metric at z = {where}, got one without a derivative"
+            )
+        slopes = slopes.reshape(*z.shape, *(d,) * (slopes.ndim - z.ndim + 1))
+        return (slopes + np.swapaxes(slopes, z.ndim - 1, z.ndim)) / 2
 
     def _lowered(self, slope: Array) -> Array:
         """Gamma_abc = 1/2 (d_c g_ab + d_b g_ac - d_a g_bc) from slope[a, b, c] = d_c g_ab."""
@@ -174,7 +176,7 @@ class FunctionMetric(Metric):
         bc_ad = np.einsum("...bcad->...abcd", second)
         linear = 0.5 * (ad_bc + bc_ad)
         linear = linear - np.swapaxes(linear, -1, -2)
-        # In an orthonormal frame, in which the symmetries of the tensor hold to the last digit.
+        # In an orthonormal frame the symmetries of the tensor hold to the last digit.
         scale = np.sqrt(np.einsum("...ii->...i", g))
         root = np.linalg.cholesky(g / scale[..., :, None] / scale[..., None, :])
         flat = lowered.reshape(*points.shape, -1) / scale[..., None]
@@ -184,20 +186,20 @@ class FunctionMetric(Metric):
 
 
 class PullbackMetric(Metric):
-    """The pull-back metric of a latent model, its geometry in closed form.
+    """The pull-back metric of a latent model, with its geometry in closed form.
 
     Parameters
     ----------
     model : LatentModel
-        With a Gaussian or categorical likelihood, or one of independent dimensions.
+        With a Gaussian or categorical likelihood, or one with independent dimensions.
 
     Notes
     -----
-    Such a family's own metric is flat, or that of a sphere, so the decoder is a surface in a space
-    of constant curvature k, with tangents V_a and second derivatives W_bc in that space: Gamma^a_bc
-    are the coefficients of W_bc along the tangents, and what is left of it, N_bc, gives Gauss's
+    The own metric of such a family is flat, or that of a sphere, so the decoder is a surface in a
+    space of constant curvature k, with tangents V_a and second derivatives W_bc in that space.
+    Gamma^a_bc are the coefficients of W_bc along the tangents. The remainder N_bc gives the Gauss
     equation R_abcd = N_ac . N_bd - N_ad . N_bc + k (g_ac g_bd - g_ad g_bc). No third derivative is
-    needed, and all is exact up to rounding if the decoder's own two derivatives are.
+    needed, and the result is exact up to rounding if the decoder's two derivatives are exact.
 
     Examples
     --------
@@ -212,7 +214,7 @@ class PullbackMetric(Metric):
         if not isinstance(model.likelihood, IMMERSED):
             raise ValueError(
                 "likelihood: expected one with an isometric immersion in a flat space, got "
-                f"{type(model.likelihood).__name__}; `as_metric` takes any"
+                f"{type(model.likelihood).__name__}; `as_metric` accepts any model"
             )
         self.model = model
 
@@ -223,7 +225,7 @@ class PullbackMetric(Metric):
         return g
 
     def _frame(self, z: ArrayLike) -> tuple[Array, Array, Array]:
-        """Orthonormal tangents Q, R with V = Q R, and the second derivatives W `(..., D, d^2)`."""
+        """Orthonormal tangents Q, the R of V = Q R, and second derivatives W `(..., D, d^2)`."""
         model, points = self.model, vectors("z", z, self.model.latent_dim)
         params, jacobian = model.decode(points), model.decoder.jacobian(points)
         tangents = immersed_jacobian(model.likelihood, params, jacobian)
@@ -251,14 +253,14 @@ class PullbackMetric(Metric):
         likelihood = self.model.likelihood
         k = ambient_curvature(likelihood)
         metric = np.swapaxes(r, -1, -2) @ r
-        out = k * _area(metric, metric)
-        # A surface that fills the space is not bent in it: what is left would be rounding.
+        tensor = k * _area(metric, metric)
+        # A surface that fills the space is not bent in it: the remainder would be rounding errors.
         if q.shape[-2] - (k > 0) > q.shape[-1]:
             normal = second - q @ (np.swapaxes(q, -1, -2) @ second)
             normal = normal.reshape(*normal.shape[:-1], *r.shape[-2:])
             product = np.einsum("...iac,...ibd->...abcd", normal, normal)
-            out = out + (product - np.swapaxes(product, -1, -2))
-        return out
+            tensor = tensor + (product - np.swapaxes(product, -1, -2))
+        return tensor
 
 
 def _area(one: Array, other: Array) -> Array:
@@ -273,15 +275,15 @@ def as_metric(metric: object, dim: int) -> Metric:
     Parameters
     ----------
     metric : Metric, LatentModel, Decoder or callable
-        A latent model stands for its pull-back metric, a decoder for J^T J, and a callable
-        `(..., d) -> (..., d, d)` for itself, see `FunctionMetric`.
+        A latent model becomes its pull-back metric, a decoder J^T J, and a callable
+        `(..., d) -> (..., d, d)` a `FunctionMetric`.
     dim : int
         d.
 
     Raises
     ------
     ValueError
-        If it is none of these, or a model of another dimension.
+        If it is none of these, or a model with another latent dimension.
     """
     dimension("dim", dim)
     if isinstance(metric, Metric):

@@ -1,4 +1,4 @@
-"""Results as text, JSON, JUnit's XML and one page of HTML; one form a file."""
+"""Results of a run as text, JSON, JUnit XML and an HTML page; one format a file."""
 
 from vaetheory.report.document import (
     as_json,

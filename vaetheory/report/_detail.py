@@ -1,33 +1,33 @@
-"""What a page says of one proposition: its sentence, how well it held, and where."""
+"""The HTML article of one proposition: statement, numbers, instance and wrong versions."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from vaetheory._numbers_as_text import apart, margin
+from vaetheory._numbers_as_text import distinct_texts, margin
 from vaetheory.checking.runner import INCONCLUSIVE, ControlResult
 from vaetheory.report._entries import Entry, ratio
 from vaetheory.report._markup import Markup, anchor, element, joined
 from vaetheory.report._notation import unicode
 from vaetheory.report.mathematics import is_long, lines, mathml
 
-#: What a reader of the wrong versions' table needs to know.
+#: The explanation of the table of wrong versions.
 OVER_BOUND = (
-    "residual over bound says by how many times the wrong version exceeded what the errors of the "
-    "computation allow. It is refuted above 1; the larger, the more surely the check tells it from "
-    "the proposition."
+    "residual over bound is the residual of the wrong version divided by what the errors of the "
+    "computation allow. Above 1 the version is refuted; the larger the number, the more clearly "
+    "the check distinguishes it from the proposition."
 )
 
 
 def verdict(name: str, *, good: bool) -> Markup:
-    """A verdict by sign, word and colour."""
+    """A verdict as sign, word and colour."""
     sign = "✓" if good else "?" if name == INCONCLUSIVE else "✗"
     kind = "good" if good else "open" if name == INCONCLUSIVE else "bad"
     return element("span", element("span", sign, aria_hidden="true"), f" {name}", class_=kind)
 
 
 def resolution(value: float) -> str:
-    """What a proposition's resolution means, as a clause.
+    """The meaning of a proposition's resolution, as a clause.
 
     Examples
     --------
@@ -43,17 +43,17 @@ def resolution(value: float) -> str:
 def article(
     entry: Entry, known: Collection[str], used_by: Iterable[str], figures: Collection[str]
 ) -> Markup:
-    """Everything about one proposition.
+    """The article of one proposition.
 
     Parameters
     ----------
     entry : Entry
     known : collection of str
-        Labels that have a place on the page.
+        Labels of the propositions on the page.
     used_by : iterable of str
-        Labels of what builds on this one.
+        Labels of the propositions that build on this one.
     figures : collection of str
-        Names of the figures that have a place on the page.
+        Names of the figures on the page.
     """
     parts = [
         element(
@@ -72,8 +72,8 @@ def article(
     if entry.message:
         parts.append(element("p", f"Why it is {entry.verdict}: {entry.message}", class_="why"))
     parts.append(_facts(entry, known, used_by, figures))
-    parts += [element("p", f"Found: {finding}") for finding in entry.findings]
-    name = "Worst instance" if entry.confirmed else "The instance, shrunk"
+    parts += [element("p", f"Finding: {finding}") for finding in entry.findings]
+    name = "Worst instance" if entry.confirmed else "Shrunk instance"
     parts.append(_instance(name, str(entry.instance)))
     parts.append(_controls(entry))
     return element("article", *parts, id=anchor(entry.label), data_label=entry.label)
@@ -82,16 +82,16 @@ def article(
 def _facts(
     entry: Entry, known: Collection[str], used_by: Iterable[str], figures: Collection[str]
 ) -> Markup:
-    """Hypotheses, neighbours and numbers, as a list of pairs."""
+    """Hypotheses, related propositions and numbers, as a list of pairs."""
     pairs: list[tuple[str, Markup | str]] = []
     for name, tex in entry.hypotheses:
         pairs.append((f"if: {unicode(name)}", Markup(mathml(tex))))
     if entry.uses:
-        pairs.append(("rests on", _links(entry.uses, known)))
+        pairs.append(("uses", _links(entry.uses, known)))
     builds = list(used_by)
     if builds:
         pairs.append(("used by", _links(builds, known)))
-    residual, bound = apart(entry.residual, entry.bound)
+    residual, bound = distinct_texts(entry.residual, entry.bound)
     worst = f"{residual}, allowed {bound}, margin {margin(entry.margin)}"
     pairs.append(("residual", worst))
     terms = ", ".join(f"{name} {value:.2g}" for name, value in entry.terms.items())
@@ -106,18 +106,18 @@ def _facts(
 
 
 def _fact(name: str, value: Markup | str) -> Markup:
-    """A name and what belongs to it, within reach of the keyboard where it may have to scroll."""
+    """A name and its value; a long formula can be focused by keyboard so that it can scroll."""
     scrolls = value.startswith("<math") and is_long(value)
-    said = element("dd", value, tabindex=0 if scrolls else None)
-    return element("div", element("dt", name), said)
+    description = element("dd", value, tabindex=0 if scrolls else None)
+    return element("div", element("dt", name), description)
 
 
 def _links(labels: Iterable[str], known: Collection[str]) -> Markup:
-    out: list[str | Markup] = []
+    links: list[str | Markup] = []
     for label in labels:
         link = element("a", label, href=f"#{anchor(label)}") if label in known else label
-        out += [", " if out else "", link]
-    return joined(*out)
+        links += [", " if links else "", link]
+    return joined(*links)
 
 
 def _instance(name: str, text: str) -> Markup:
@@ -127,7 +127,7 @@ def _instance(name: str, text: str) -> Markup:
 
 
 def _controls(entry: Entry) -> Markup:
-    """The wrong versions: by how many times each exceeded what was allowed."""
+    """The table of wrong versions, with the residual of each divided by its bound."""
     if not entry.controls:
         return element("p", "No wrong versions.")
 

@@ -1,4 +1,4 @@
-"""What a page shows of each result of a run's JSON."""
+"""Entries of an HTML page: results of a run's JSON, with their statements."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from vaetheory.report.document import result_of
 
 @dataclass(frozen=True)
 class Entry(Result):
-    """A result, read back from JSON, with the sentence that it is about.
+    """A result, read back from JSON, with the statement of its proposition.
 
     Attributes
     ----------
     statement : str
-        TeX; empty where the document is older than statements in it.
+        TeX; empty in documents of versions that did not write statements.
     hypotheses : tuple of (name, TeX)
     uses : tuple of str
     figure : str or None
@@ -33,7 +33,7 @@ class Entry(Result):
 
     @property
     def refuted(self) -> int:
-        """Controls that were refuted."""
+        """The number of refuted controls."""
         return sum(control.refuted for control in self.controls)
 
     @property
@@ -43,7 +43,7 @@ class Entry(Result):
 
 
 def ratio(residual: float, bound: float) -> float:
-    """Residual over bound; nothing over nothing is nothing.
+    """Residual over bound, where 0 / 0 is 0.
 
     Examples
     --------
@@ -56,17 +56,17 @@ def ratio(residual: float, bound: float) -> float:
 
 
 def entries(document: Mapping[str, Any]) -> list[Entry]:
-    """The results of a run's JSON document, in its order."""
+    """The results in a run's JSON document, in the order of the document."""
     return [_entry(result) for result in document["results"]]
 
 
-def _entry(told: Mapping[str, Any]) -> Entry:
-    result, resolution = result_of(told), told.get("resolution")
+def _entry(stored: Mapping[str, Any]) -> Entry:
+    result, resolution = result_of(stored), stored.get("resolution")
     return Entry(
         **{field.name: getattr(result, field.name) for field in fields(result)},
-        statement=str(told.get("statement", "")),
-        hypotheses=tuple((str(name), str(tex)) for name, tex in told.get("hypotheses", ())),
-        uses=tuple(str(used) for used in told.get("uses", ())),
-        figure=told.get("figure"),
+        statement=str(stored.get("statement", "")),
+        hypotheses=tuple((str(name), str(tex)) for name, tex in stored.get("hypotheses", ())),
+        uses=tuple(str(used) for used in stored.get("uses", ())),
+        figure=stored.get("figure"),
         resolution=None if resolution is None else float(resolution),
     )

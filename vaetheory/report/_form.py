@@ -1,4 +1,4 @@
-"""The form of a run's JSON: which keys it has, and of what types."""
+"""The schema of a run's JSON: its keys and their types."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 from vaetheory.checking.claim import KINDS
 from vaetheory.checking.runner import VERDICTS
 
-#: A test of a value; a list of one form, of which there may be many; keys, with `?` where they may
-#: be left out, and `*` for any key.
+#: One of: a test of a value; a list with the form of every item; a mapping from keys to forms,
+#: where a key ending in `?` is optional and `*` stands for any key.
 Form: TypeAlias = "Callable[[Any], bool] | list[Any] | Mapping[str, Any]"
 
 
@@ -18,7 +18,7 @@ def _text(value: Any) -> bool:
 
 
 def _number(value: Any) -> bool:
-    """A number, or the name of one that JSON cannot hold."""
+    """Whether a value is a number or the name of one that JSON cannot represent."""
     if isinstance(value, str):
         return value in ("nan", "inf", "-inf")
     return isinstance(value, float) or (type(value) is int and abs(value) < 2**53)
@@ -54,7 +54,7 @@ _RESULT: Form = {
     "resolution?": _number,
 }
 
-#: What `as_json` writes; older documents have less of it.
+#: The form of what `as_json` writes; older documents lack the optional keys.
 RUN: Form = {
     "results": [_RESULT],
     "claims?": [dict.fromkeys(("label", "title", "source"), _text)],
@@ -65,7 +65,7 @@ RUN: Form = {
 
 
 def check(value: Any, form: Form, name: str = "") -> None:
-    """Raise a ValueError that names the first place where a value is not of a form."""
+    """Raise a ValueError that names the first place where a value does not have the form."""
     if callable(form):
         if not form(value):
             raise ValueError(f"{name}: expected what a run writes there, got {value!r:.80}")
@@ -77,12 +77,12 @@ def check(value: Any, form: Form, name: str = "") -> None:
     else:
         if not isinstance(value, dict):
             raise ValueError(f"{name}: expected a mapping, got {value!r:.80}")
-        wanted = {key.rstrip("?"): inner for key, inner in form.items() if key != "*"}
+        forms = {key.rstrip("?"): inner for key, inner in form.items() if key != "*"}
         missing = [key for key in form if key not in value and key[-1] not in "?*"]
         if missing:
             raise ValueError(f"{name or 'run'}: expected {missing[0]}, got none")
         for key, inner in value.items():
-            found = wanted.get(key, form.get("*"))
-            # A key that nobody knows is passed over: newer versions may write more.
-            if found is not None:
-                check(inner, found, f"{name}.{key}".lstrip("."))
+            inner_form = forms.get(key, form.get("*"))
+            # Unknown keys are ignored because newer versions may write more keys.
+            if inner_form is not None:
+                check(inner, inner_form, f"{name}.{key}".lstrip("."))

@@ -1,6 +1,6 @@
-"""What rests on what: propositions as a layered graph in SVG, a lane a claim.
+"""The graph of dependencies between propositions in SVG, with one lane for each claim.
 
-A proposition stands to the right of all it uses, so every arrow runs to the right.
+A proposition is drawn to the right of all propositions that it uses, so every arrow points right.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ class Node:
     ----------
     label, title : str
     lane : str
-        Its claim.
+        The claim.
     uses : tuple of str
-        Labels of what it rests on; those that are not in the graph are left out.
+        Labels of the propositions that it uses; those outside the graph are left out.
     href : str
-        Where a click leads.
+        The target of the link.
     style : str
-        Class of the node.
+        CSS class of the node.
     """
 
     label: str
@@ -41,12 +41,12 @@ class Node:
 
 
 def depths(nodes: Sequence[Node]) -> dict[str, int]:
-    """How many steps each node rests on: 0 for what rests on nothing in the graph.
+    """The depth of each node: 0 if it uses no node of the graph, else 1 + the greatest it uses.
 
     Raises
     ------
     ValueError
-        If propositions rest on one another in a circle.
+        If the dependencies form a circle.
 
     Examples
     --------
@@ -54,36 +54,36 @@ def depths(nodes: Sequence[Node]) -> dict[str, int]:
     {'a': 0, 'b': 1}
     """
     known = {node.label: node for node in nodes}
-    found: dict[str, int] = {}
+    depth: dict[str, int] = {}
     left = list(known)
     while left:
         ready = [
             label
             for label in left
-            if all(used in found or used not in known for used in known[label].uses)
+            if all(used in depth or used not in known for used in known[label].uses)
         ]
         if not ready:
             raise ValueError(f"uses: expected no circle, got one among {', '.join(left)}")
         for label in ready:
-            below = [found[used] for used in known[label].uses if used in known]
-            found[label] = 1 + max(below, default=-1)
-        left = [label for label in left if label not in found]
-    return {label: found[label] for label in known}
+            below = [depth[used] for used in known[label].uses if used in known]
+            depth[label] = 1 + max(below, default=-1)
+        left = [label for label in left if label not in depth]
+    return {label: depth[label] for label in known}
 
 
 def dependency_graph(nodes: Sequence[Node], *, title: str) -> Markup:
-    """Draw the graph: lanes in the order in which claims first come, arrows from what is used.
+    """Draw the graph: lanes in the order of the claims, arrows from used propositions to users.
 
     Parameters
     ----------
     nodes : sequence of Node
     title : str
-        What a screen reader says of it.
+        The text for screen readers.
 
     Returns
     -------
     Markup
-        An `svg` element without styles of its own: classes `lane`, `edge`, `node`.
+        An `svg` element with the CSS classes `lane`, `edge` and `node` and without styles.
     """
     depth = depths(nodes)
     columns = _columns(nodes, depth)
@@ -93,7 +93,7 @@ def dependency_graph(nodes: Sequence[Node], *, title: str) -> Markup:
     place: dict[str, tuple[float, float]] = {}
     drawn: list[Markup] = []
     top = 0.0
-    # Names of the lanes stand in a column of their own, which no arrow crosses.
+    # The names of the lanes have their own column, which no arrow crosses.
     left = 2 * _PAD + _LETTER * max((len(lane) for lane in lanes), default=0)
     width = left + sum(w + _GAP for w in columns) + _PAD
     for number, (lane, stacks) in enumerate(lanes.items()):

@@ -1,4 +1,4 @@
-"""Residuals against their bounds on a logarithmic axis, as small SVG pictures."""
+"""Small SVG pictures of residuals and their bounds on a logarithmic axis."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from vaetheory._numbers_as_text import apart
+from vaetheory._numbers_as_text import distinct_texts
 from vaetheory.report._markup import Markup, element
 
 _WIDTH, _HEIGHT, _PAD = 220, 22, 8
@@ -19,7 +19,7 @@ class Axis:
     Attributes
     ----------
     low, high : int
-        Powers of ten at its ends.
+        Powers of ten at the two ends.
     """
 
     low: int
@@ -27,7 +27,7 @@ class Axis:
 
     @classmethod
     def around(cls, values: Iterable[float]) -> Axis:
-        """The axis that holds all positive values, with room at either end.
+        """An axis that shows all positive finite values, with a margin at both ends.
 
         Examples
         --------
@@ -40,14 +40,14 @@ class Axis:
         return cls(math.ceil(min(powers)) - 2, math.floor(max(powers)) + 1)
 
     def place(self, value: float) -> float:
-        """Distance of a value from the left; zero stands at the left end, infinity at the right."""
+        """The distance of a value from the left; 0 is at the left end, infinity at the right."""
         if not value > 0:
             return _PAD
         power = min(max(math.log10(value) if value < math.inf else math.inf, self.low), self.high)
         return _PAD + (power - self.low) / (self.high - self.low) * (_WIDTH - 2 * _PAD)
 
     def scale(self) -> Markup:
-        """The axis itself, with its powers of ten."""
+        """A picture of the axis with its powers of ten."""
         step = max(1, math.ceil((self.high - self.low) / 4))
         ticks = [
             element(
@@ -62,7 +62,7 @@ class Axis:
         return _picture("scale of the residuals and bounds, powers of ten", *ticks)
 
     def row(self, residual: float, bound: float) -> Markup:
-        """One residual, a dot, and its bound, the end of a bar that it should stay within."""
+        """A picture of one residual, a dot, and its bound, the end of a bar."""
         middle = _HEIGHT / 2
         end = self.place(bound)
         at = f"{self.place(residual):.1f}"
@@ -79,7 +79,7 @@ class Axis:
             element("path", class_="bound", d=f"M{end:.1f} 2V{_HEIGHT - 2}"),
         ]
         if residual == 0:
-            # Zero has no place on the axis: an arrow points to it.
+            # A logarithmic axis has no zero: draw an arrow.
             left = element("path", class_="zero", d=f"M{_PAD + 6} 6L{_PAD} 11L{_PAD + 6} 16")
             marks.append(left)
         elif math.isfinite(residual) and within:
@@ -87,8 +87,8 @@ class Axis:
         elif not math.isnan(residual):
             cross = f"M{float(at) - 4:.1f} 7l8 8m0 -8l-8 8"
             marks.append(element("path", class_="beyond", d=cross))
-        told = "residual {}, bound {}".format(*apart(residual, bound, digits=2))
-        return _picture(told, *marks)
+        label = "residual {}, bound {}".format(*distinct_texts(residual, bound, digits=2))
+        return _picture(label, *marks)
 
 
 def _picture(label: str, *marks: Markup) -> Markup:

@@ -1,4 +1,4 @@
-"""HTML and SVG put together from elements: whatever is not markup already is escaped."""
+"""Building HTML and SVG from elements; all text that is not `Markup` is escaped."""
 
 from __future__ import annotations
 
@@ -10,40 +10,40 @@ _VOID = frozenset(("meta", "img", "input", "br", "hr", "link"))
 
 
 class Markup(str):
-    """Text that is markup already."""
+    """Text that is already markup and is not escaped."""
 
     __slots__ = ()
 
 
 def element(tag: str, /, *children: str | Markup, **attributes: object) -> Markup:
-    """An element; `True` is an attribute without a value, `None` and `False` are none.
+    """An element; `True` gives an attribute without a value, `None` and `False` give no attribute.
 
-    An underscore at an attribute's end is dropped, others become hyphens.
+    In names of attributes a final underscore is dropped, and the others become hyphens.
 
     Examples
     --------
     >>> element("p", "1 < 2 ", element("b", "&"), class_="sum", hidden=True)
     '<p class="sum" hidden>1 &lt; 2 <b>&amp;</b></p>'
     """
-    said = ""
+    text = ""
     for key, value in attributes.items():
         key = key.rstrip("_").replace("_", "-")
         if value is True:
-            said += f" {key}"
+            text += f" {key}"
         elif value is not None and value is not False:
-            said += f' {key}="{escape(str(value))}"'
+            text += f' {key}="{escape(str(value))}"'
     if tag in _VOID:
-        return Markup(f"<{tag}{said}>")
-    return Markup(f"<{tag}{said}>{joined(*children)}</{tag}>")
+        return Markup(f"<{tag}{text}>")
+    return Markup(f"<{tag}{text}>{joined(*children)}</{tag}>")
 
 
 def joined(*children: str | Markup) -> Markup:
-    """Children one after the other."""
+    """The concatenated children; those that are not markup are escaped."""
     return Markup("".join(c if isinstance(c, Markup) else escape(c) for c in children))
 
 
 def anchor(label: str) -> str:
-    """The id of a proposition's place on a page.
+    """The id of a proposition on a page.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""Notation that is typed in ASCII ("sigma^2", "E[x]") as the characters that readers know.
+"""Translation of ASCII notation ("sigma^2", "E[x]") to Unicode.
 
-Titles stay ASCII in the registry, so that any terminal and any reader of XML can show them; pages
-show them through this.
+Titles are ASCII in the registry, so that every terminal and XML reader can show them; HTML pages
+show them in Unicode.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The JSON document of a run: written, read back, and gone on with."""
+"""The JSON document of a run: written, read back, resumed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vaetheory.checking.claim import Claim, Proposition
 from vaetheory.checking.runner import ControlResult, Result
 from vaetheory.report._form import RUN, check
 
-#: What a result has.
+#: The fields of a result that JSON stores under their own name.
 _FIELDS = tuple(f.name for f in fields(Result) if f.name != "instance")
 
 
@@ -26,19 +26,19 @@ def as_json(
 ) -> dict[str, Any]:
     """The JSON document of a run; numbers that are not finite become strings.
 
-    It has a digest of all the rest of it, without which it is not read back: `documents.sealed`
-    gives another one to a document that is meant to be changed.
+    It contains a digest of its content, and a document with a wrong digest is not read back.
+    `_documents.sealed` makes a new digest after intentional changes.
 
-    Each result carries what a report shows beside it: the proposition's statement and hypotheses
-    in TeX, what it uses, its figure and its resolution.
+    Each result also has what a report shows with it: the proposition's statement and hypotheses in
+    TeX, the propositions that it uses, its figure and its resolution.
 
     Parameters
     ----------
     results : sequence of Result
     profile, seed : str, int
-        Of the run.
+        Those of the run.
     claims : sequence of Claim, optional
-        The registry that was run; `CLAIMS` by default.
+        The registry of the run; `CLAIMS` by default.
 
     Examples
     --------
@@ -68,7 +68,7 @@ def as_json(
 
 
 def _sentence(proposition: Proposition | None) -> dict[str, Any]:
-    """What a reader needs to know of a proposition beside its result."""
+    """What a reader needs to know about a proposition besides its result."""
     if proposition is None:
         return {}
     return {
@@ -81,7 +81,7 @@ def _sentence(proposition: Proposition | None) -> dict[str, Any]:
 
 
 def _finite(value: Any) -> Any:
-    """`value` with every float that JSON cannot hold as its name."""
+    """`value` with the names of floats that JSON cannot represent."""
     if isinstance(value, dict):
         return {k: _finite(v) for k, v in value.items()}
     if isinstance(value, list):
@@ -92,42 +92,41 @@ def _finite(value: Any) -> Any:
 
 
 def read_document(path: Path) -> dict[str, Any]:
-    """The JSON document of an earlier run, as `as_json` made it.
+    """Read the JSON document of an earlier run, made by `as_json`.
 
     Raises
     ------
     ValueError
-        If the file is not a run's JSON, or not as it was written.
+        If the file is not a run's JSON, or was changed after it was written.
     """
     try:
         document = unsealed(str(path), read_json(path))
         check(document, RUN)
     except ValueError as error:
-        told = str(error).removeprefix(f"{path}: ")
-        raise ValueError(f"{path}: expected the JSON of an earlier run: {told}") from None
+        reason = str(error).removeprefix(f"{path}: ")
+        raise ValueError(f"{path}: expected the JSON of an earlier run: {reason}") from None
     return document
 
 
 def read_results(path: Path, *, profile: str, seed: int) -> dict[str, Result]:
-    """The results, by label, of an earlier run of the same kind; instances are their text.
+    """The results, by label, of an earlier run of the same kind; instances are text.
 
     Raises
     ------
     ValueError
-        If the file is not a run's JSON, or of another profile, seed or environment.
+        If the file is not a run's JSON, or has another profile, seed or environment.
     """
     document = read_document(path)
-    came = {key: document[key] for key in ("profile", "seed", "environment")}
     results = [result_of(entry) for entry in document["results"]]
-    wanted = {"profile": profile, "seed": seed, "environment": environment()}
-    for key, value in wanted.items():
-        if came[key] != value:
-            raise ValueError(f"{path}: expected a run of {key} {value}, got {came[key]}")
+    expected = {"profile": profile, "seed": seed, "environment": environment()}
+    for key, value in expected.items():
+        if document[key] != value:
+            raise ValueError(f"{path}: expected a run of {key} {value}, got {document[key]}")
     return {r.label: r for r in results}
 
 
 def result_of(entry: Mapping[str, Any]) -> Result:
-    """The inverse of `Result.as_dict`, but for instances, which stay text."""
+    """The inverse of `Result.as_dict`, except that instances remain text."""
     controls = tuple(
         ControlResult(
             name=str(control["name"]),
@@ -138,7 +137,7 @@ def result_of(entry: Mapping[str, Any]) -> Result:
         )
         for control in entry["controls"]
     )
-    changed = {
+    converted = {
         "residual": float(entry["residual"]),
         "bound": float(entry["bound"]),
         "terms": {str(name): float(value) for name, value in entry["terms"].items()},
@@ -148,13 +147,13 @@ def result_of(entry: Mapping[str, Any]) -> Result:
         "seconds": float(entry["seconds"]),
     }
     for name in ("label", "claim", "title", "kind", "verdict", "message"):
-        changed[name] = str(entry[name])
-    kept = {k: v for k, v in entry.items() if k in _FIELDS}
-    return Result(**(kept | changed))
+        converted[name] = str(entry[name])
+    stored = {k: v for k, v in entry.items() if k in _FIELDS}
+    return Result(**(stored | converted))
 
 
 class Text(str):
-    """An instance that is known by its text only: it is shown as it is."""
+    """An instance of which only the text is known; its repr is that text."""
 
     __slots__ = ()
     __repr__ = str.__str__

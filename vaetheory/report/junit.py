@@ -1,4 +1,4 @@
-"""Results as JUnit's XML, which continuous integration reads."""
+"""Results as JUnit XML, for continuous integration."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from vaetheory._environment import environment
 from vaetheory.checking.runner import Result
 from vaetheory.report.text import Table, details
 
-# XML 1.0 has no way of writing these, not even as references.
+# Characters that XML 1.0 cannot represent, not even as references.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def as_junit(
     results: Sequence[Result], *, profile: str, seed: int, finished: datetime
 ) -> ElementTree.Element:
-    """A test suite a claim, a test case a proposition, a failure for whatever is not confirmed.
+    """A suite for each claim, a case for each proposition, a failure for each unconfirmed one.
 
     Parameters
     ----------
     results : sequence of Result
     profile, seed : str, int
-        Of the run; properties of every suite, with the versions of what it rests on.
+        Those of the run; they are properties of every suite, as are the versions of packages.
     finished : datetime
-        When the run ended.
+        The end of the run.
 
     Returns
     -------
     Element
-        `testsuites`, valid by the schema of Ant, the strictest of those in use, and by Jenkins'.
+        `testsuites`, valid under the schema of Ant, the strictest in use, and that of Jenkins.
 
     Examples
     --------
@@ -65,14 +65,14 @@ def as_junit(
         for result in members:
             _add_case(suite, result)
         table = Table([result.label for result in members])
-        told = [text for r in members for text in (table.row(r), *details(r))]
-        ElementTree.SubElement(suite, "system-out").text = _legal("\n".join(told))
+        output = [text for r in members for text in (table.row(r), *details(r))]
+        ElementTree.SubElement(suite, "system-out").text = _legal("\n".join(output))
         ElementTree.SubElement(suite, "system-err")
     return suites
 
 
 def junit_text(suites: ElementTree.Element) -> str:
-    """The document as text, to be written as UTF-8."""
+    """The document as text, which must be written as UTF-8."""
     ElementTree.indent(suites)
     return ElementTree.tostring(suites, encoding="utf-8", xml_declaration=True).decode()
 
@@ -106,5 +106,5 @@ def _add_case(suite: ElementTree.Element, result: Result) -> None:
 
 
 def _legal(text: str) -> str:
-    """`text` with what XML cannot hold replaced."""
+    """`text` with the characters that XML cannot represent replaced."""
     return _FORBIDDEN.sub("\ufffd", text)

@@ -1,8 +1,8 @@
-r"""TeX as MathML, which browsers show without a network and without scripts.
+r"""Translation of TeX to MathML, which browsers show without network access and scripts.
 
-`latex2mathml` (extra `report`) translates; what it leaves undone is done here: characters that
-HTML would read as tags, commands it does not know, and the alphabets ($\mathbb E$) that browsers
-want as characters of their own. Without the library the TeX itself is shown.
+`latex2mathml` (extra `report`) does most of the translation. This module adds the rest: escaping of
+characters that HTML would read as tags, commands unknown to the library, and alphabets
+($\mathbb E$), for which browsers need the Unicode characters. Without the library pages show TeX.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from html import escape, unescape
 from itertools import pairwise
 from xml.etree import ElementTree
 
-#: Elements of MathML that a formula may have; anything else is refused.
+#: The MathML elements allowed in a formula; a formula with any other is shown as TeX.
 _ELEMENTS = frozenset(
     {
         "math", "mrow", "mi", "mn", "mo", "ms", "mtext", "mspace", "mfrac", "msqrt", "mroot",
@@ -22,13 +22,13 @@ _ELEMENTS = frozenset(
     }
 )  # fmt: skip
 
-#: Commands that the translator does not know, in others that it does.
+#: Commands that the translator does not know, and their replacements.
 _REWRITTEN = (
     (re.compile(r"\\(?:[bB]igg?[lrm]?)\s*(?=\\\|)"), ""),
     (re.compile(r"\\arg(?![a-zA-Z])\s*\\(max|min)(?![a-zA-Z])"), r"\\mathrm{arg}\\,\\\1"),
     (re.compile(r"\\arg(?![a-zA-Z])"), r"\\mathrm{arg}"),
 )
-# Letters as Unicode has them in each alphabet: the first of A-Z, a-z and 0-9, where there are any.
+# Unicode code points of the first of A-Z, a-z and 0-9 in each alphabet, or None.
 _ALPHABETS = {
     "double-struck": (0x1D538, 0x1D552, 0x1D7D8),
     "script": (0x1D49C, 0x1D4B6, None),
@@ -37,7 +37,7 @@ _ALPHABETS = {
     "monospace": (0x1D670, 0x1D68A, 0x1D7F6),
     "sans-serif": (0x1D5A0, 0x1D5BA, 0x1D7E2),
 }
-# Those that Unicode had given a place of their own before.
+# Letters that Unicode has outside these ranges.
 _ELSEWHERE = {
     "double-struck": dict(zip("CHNPQRZ", "ℂℍℕℙℚℝℤ", strict=True)),
     "script": dict(zip("BEFHILMRego", "ℬℰℱℋℐℒℳℛℯℊℴ", strict=True)),
@@ -45,19 +45,19 @@ _ELSEWHERE = {
 }
 
 
-# Characters of a formula that fit on a line of 400 pixels, with room to spare.
+# A formula with at most this many characters fits on a line of 400 pixels.
 _LONG = 24
 
 
 def mathml(tex: str, *, display: bool = False) -> str:
-    r"""A formula as markup for HTML: MathML, or the TeX as code where it cannot be translated.
+    r"""A formula as markup for HTML: MathML, or the TeX as code if it cannot be translated.
 
     Parameters
     ----------
     tex : str
-        Without dollars. Nothing in it can become markup of HTML.
+        Without dollar signs. No part of it can become HTML markup.
     display : bool
-        Whether it stands on a line of its own.
+        Whether the formula is displayed on its own line.
 
     Examples
     --------
@@ -73,7 +73,7 @@ def mathml(tex: str, *, display: bool = False) -> str:
 
 
 def is_long(markup: str) -> bool:
-    """Whether a formula may be wider than a narrow screen, and must scroll by itself there.
+    """Whether a formula may be wider than a narrow screen and must be scrollable.
 
     Examples
     --------
@@ -84,24 +84,24 @@ def is_long(markup: str) -> bool:
 
 
 def lines(tex: str) -> list[str]:
-    r"""A long statement in lines: broken where a `\quad` stands outside all braces.
+    r"""The lines of a long statement, which is broken at each `\quad` outside braces.
 
     Examples
     --------
     >>> lines(r"a = b,\quad \text{if }c \ge \sqrt{d\quad e}")
     ['a = b,', '\\text{if }c \\ge \\sqrt{d\\quad e}']
     """
-    out, depth, start = [], 0, 0
-    for found in re.finditer(r"\\(?:q?quad(?![a-zA-Z])|.)|[{}]", tex):
-        if found[0] in ("\\quad", "\\qquad") and depth == 0:
-            out.append(tex[start : found.start()].strip())
-            start = found.end()
-        depth += {"{": 1, "}": -1}.get(found[0], 0)
-    return [piece for piece in [*out, tex[start:].strip()] if piece]
+    pieces, depth, start = [], 0, 0
+    for token in re.finditer(r"\\(?:q?quad(?![a-zA-Z])|.)|[{}]", tex):
+        if token[0] in ("\\quad", "\\qquad") and depth == 0:
+            pieces.append(tex[start : token.start()].strip())
+            start = token.end()
+        depth += {"{": 1, "}": -1}.get(token[0], 0)
+    return [piece for piece in [*pieces, tex[start:].strip()] if piece]
 
 
 def untranslated(tex: str) -> list[str]:
-    r"""The commands of a formula that would be shown as they are typed, misspelt ones for instance.
+    r"""The commands of a formula, such as misspelt ones, that are not translated.
 
     Examples
     --------
@@ -115,7 +115,7 @@ def untranslated(tex: str) -> list[str]:
 
 
 def parsed(tex: str) -> ElementTree.Element | None:
-    """A formula as a tree of MathML elements; none where it, or the translator, fails."""
+    """A formula as a tree of MathML elements, or None if it cannot be translated."""
     try:
         from latex2mathml.converter import convert_to_element
     except ImportError:
@@ -124,12 +124,12 @@ def parsed(tex: str) -> ElementTree.Element | None:
         tex = pattern.sub(replacement, tex)
     try:
         tree: ElementTree.Element = convert_to_element(tex)
-    except Exception:  # its errors have no base class of their own
+    except Exception:  # the errors of the library have no common base class
         return None
     for element in tree.iter():
         if element.tag not in _ELEMENTS:
             return None
-        # The translator writes its characters as references; serialisation escapes what is left.
+        # The translator writes characters as references; serialisation escapes what needs it.
         element.text = unescape(element.text or "")
     for element in tree.iter():
         _join_names(element)
@@ -140,7 +140,7 @@ def parsed(tex: str) -> ElementTree.Element | None:
 
 
 def _join_names(row: ElementTree.Element) -> None:
-    """Make one name of upright letters that stand side by side, "ELBO" for instance."""
+    """Join adjacent upright letters, as in "ELBO", into one name."""
     last: ElementTree.Element | None = None
     for element in list(row):
         upright = element.tag == "mi" and element.get("mathvariant") == "normal"
@@ -152,7 +152,7 @@ def _join_names(row: ElementTree.Element) -> None:
 
 
 def _set_apart(row: ElementTree.Element) -> None:
-    """Relations are operators, with space around them; functions have space before their letter."""
+    """Make relations operators, which have space around them; put space around functions."""
     children = list(row)
     for element in children:
         text = element.text or ""
@@ -161,23 +161,23 @@ def _set_apart(row: ElementTree.Element) -> None:
     if row.tag not in ("mrow", "math", "mstyle", "mtd"):
         return
     for element, following in pairwise(children):
-        apart = (_is_function(element) and following.tag not in ("mo", "mspace")) or (
+        needs_space = (_is_function(element) and following.tag not in ("mo", "mspace")) or (
             _is_function(following) and element.tag in ("mi", "mn", "msub", "msup", "msubsup")
         )
-        if apart:
+        if needs_space:
             space = ElementTree.Element("mspace", width="0.167em")
             row.insert(list(row).index(following), space)
 
 
 def _is_function(element: ElementTree.Element) -> bool:
-    """Whether an element is log, tanh and the like, or one of these with a script."""
+    """Whether an element is a function such as log or tanh, with or without a script."""
     head = element[0] if element.tag in ("msub", "msup", "msubsup") else element
     name = head.text or ""
     return head.tag in ("mi", "mo") and name.isalpha() and len(name) > 1 and not head.attrib
 
 
 def _spell(element: ElementTree.Element) -> None:
-    """Give the letters of an alphabet the characters they have in Unicode."""
+    """Replace letters of an alphabet by their Unicode characters."""
     alphabet = element.get("mathvariant", "normal")
     if alphabet == "normal":
         return

@@ -1,4 +1,4 @@
-"""One self-contained page of HTML: what a run found, for a reader who did not run it."""
+"""The self-contained HTML page of a run, for readers who did not run it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vaetheory.report._notation import unicode
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure: its bytes, their type ("image/png"), and a sentence that says what is in it."""
+    """A figure: its bytes, their type ("image/png"), and a sentence that describes it."""
 
     data: bytes
     kind: str
@@ -28,14 +28,15 @@ class Picture:
 
 
 _READING = """\
-The residual is how far the two sides of a proposition were apart on the worst instance, or by how
-much an inequality was missed. The bound is computed from named error terms of the computation
-itself, never chosen: a residual beyond its bound refutes. The margin is residual over bound,
-refuted above 1. Next to 1 it is no close shave: a bracket is as tight as can be, or an inequality
-is nearly an equality, and it is shown with all the digits that tell it from 1. Beside each
-proposition stand wrong versions of it (a sign, a factor 2, a missing term); a run confirms a
-proposition only if every one of them was refuted. Confirmed is said of floating point on finitely
-many instances. It is not a proof."""
+The residual is the difference between the two sides of a proposition on the worst instance, or the
+amount by which an inequality was violated. The bound is not chosen: it is computed from named error
+terms of the computation. A residual above its bound refutes the proposition. The margin is the
+residual divided by the bound, so a proposition is refuted if its margin is above 1. A margin just
+below 1 is no reason for doubt: it occurs if a bracket is as tight as possible, or if an inequality
+is nearly an equality. It is shown with enough digits to differ from 1. Each proposition has wrong
+versions (a changed sign, a factor 2, a missing term); a run confirms a proposition only if it
+refutes all of them. A proposition is confirmed in floating point on finitely many instances. That
+is not a proof."""
 
 
 def page(
@@ -46,15 +47,16 @@ def page(
 ) -> str:
     """The page of a run, from its JSON document.
 
-    Nothing in it asks for the network, and its policy forbids it; scripts only sort, filter and
-    switch the theme, and without them everything is there. Whatever the document holds is escaped.
+    The page makes no network requests, and its content security policy forbids them. Scripts only
+    sort, filter and switch the theme; the page is complete without them. All text from the document
+    is escaped.
 
     Parameters
     ----------
     document : mapping
-        As `as_json` made it.
+        The result of `as_json`.
     figures : mapping of str to Picture, optional
-        By the names that the propositions give.
+        Figures by the names that the propositions use.
     title : str
 
     Returns
@@ -74,7 +76,7 @@ def page(
     style, script = _asset("report.css"), _asset("report.js")
     parts = [
         ("results", "Results", _results(run)),
-        ("rests", "What rests on what", _graph(run)),
+        ("rests", "Dependencies", _graph(run)),
         (
             "propositions",
             "The propositions one by one",
@@ -153,8 +155,8 @@ def _banner(run: Sequence[Entry]) -> Markup:
     for entry in bad:
         links += [", " if links else "", element("a", entry.label, href=f"#{anchor(entry.label)}")]
     are = "is" if len(bad) == 1 else "are"
-    told = f"✗ {len(bad)} of {len(run)} propositions {are} not confirmed: "
-    return element("p", told, *links, class_="banner bad")
+    text = f"✗ {len(bad)} of {len(run)} propositions {are} not confirmed: "
+    return element("p", text, *links, class_="banner bad")
 
 
 def _tiles(run: Sequence[Entry], document: Mapping[str, Any]) -> Markup:
@@ -180,7 +182,7 @@ def _theme_button() -> Markup:
 
 
 def _results(run: Sequence[Entry]) -> Markup:
-    """Controls of the table, which need the script, and the table, which does not."""
+    """The table of results, and its filters, which need the script."""
     axis = Axis.around([v for entry in run for v in (entry.residual, entry.bound)])
     headings = (
         ("Label", "order", None),
@@ -192,7 +194,7 @@ def _results(run: Sequence[Entry]) -> Markup:
         ("Instances", "number", None),
         ("Seconds", "number", None),
     )
-    # Roles are said outright: a narrow screen lays the rows out as cards.
+    # Explicit roles, because narrow screens show the rows as cards and lose the implicit roles.
     titles = [
         element(
             "th",
@@ -209,8 +211,8 @@ def _results(run: Sequence[Entry]) -> Markup:
         "table",
         element(
             "caption",
-            "Every proposition of the run. Zero has no place on a logarithmic axis: an arrow "
-            "at the left end stands for it.",
+            "Every proposition of the run. A logarithmic axis has no zero: an arrow at the left "
+            "end stands for it.",
         ),
         element("thead", head, role="rowgroup"),
         element("tbody", *[_row(entry, axis, n) for n, entry in enumerate(run)], role="rowgroup"),
@@ -223,7 +225,7 @@ def _results(run: Sequence[Entry]) -> Markup:
 
 
 def _filters(run: Sequence[Entry]) -> Markup:
-    """Search, verdict, claim and kind; shown by the script."""
+    """The form with search, verdict, claim and kind, which the script makes visible."""
 
     def choice(key: str, name: str, values: Sequence[str]) -> Markup:
         options = [element("option", "all", value="")]
@@ -248,7 +250,7 @@ def _filters(run: Sequence[Entry]) -> Markup:
 
 
 def _row(entry: Entry, axis: Axis, number: int) -> Markup:
-    """One proposition of the table."""
+    """The table row of one proposition."""
     link = element("a", entry.label, href=f"#{anchor(entry.label)}")
     name = joined(
         unicode(entry.title), element("small", f"{entry.claim} · {entry.kind}", class_="of")
@@ -279,7 +281,7 @@ def _row(entry: Entry, axis: Axis, number: int) -> Markup:
 def _cell(
     content: str | Markup, key: object, class_: str | None = None, *, name: str | None = None
 ) -> Markup:
-    """A cell, and what it is sorted by; its name stands before it where there are no columns."""
+    """A table cell with its sort key; on narrow screens, without columns, its name precedes it."""
     return element("td", content, role="cell", class_=class_, data_key=key, data_name=name)
 
 
@@ -295,14 +297,14 @@ def _graph(run: Sequence[Entry]) -> Markup:
         )
         for entry in run
     ]
-    told = element(
+    legend = element(
         "p",
-        "An arrow leads from a proposition to one that builds on it. A dashed frame is one that "
-        "was not confirmed.",
+        "An arrow leads from a proposition to one that builds on it. A dashed frame marks a "
+        "proposition that was not confirmed.",
     )
-    svg = dependency_graph(nodes, title="Which proposition rests on which") if nodes else ""
+    svg = dependency_graph(nodes, title="Dependencies between propositions") if nodes else ""
     return joined(
-        told,
+        legend,
         element("div", svg, class_="scroll", tabindex=0, role="region", aria_label="Dependencies"),
     )
 
@@ -310,43 +312,43 @@ def _graph(run: Sequence[Entry]) -> Markup:
 def _propositions(
     run: Sequence[Entry], document: Mapping[str, Any], figures: Collection[str]
 ) -> Markup:
-    """The propositions, claim by claim."""
+    """The articles of the propositions, claim by claim."""
     claims = {claim["label"]: claim for claim in document.get("claims", [])}
     known = {entry.label for entry in run}
     used_by: dict[str, list[str]] = {}
     for entry in run:
         for used in entry.uses:
             used_by.setdefault(used, []).append(entry.label)
-    out: list[Markup] = []
+    parts: list[Markup] = []
     current = None
     for entry in run:
         if entry.claim != current:
             current = entry.claim
             claim = claims.get(current, {})
-            out.append(element("h3", claim.get("title", current), id=f"claim-{anchor(current)}"))
+            parts.append(element("h3", claim.get("title", current), id=f"claim-{anchor(current)}"))
             if "source" in claim:
-                out.append(element("p", f"Source: {claim['source']}", class_="source"))
-        out.append(_detail.article(entry, known, used_by.get(entry.label, ()), figures))
-    return joined(*out)
+                parts.append(element("p", f"Source: {claim['source']}", class_="source"))
+        parts.append(_detail.article(entry, known, used_by.get(entry.label, ()), figures))
+    return joined(*parts)
 
 
 def _figures(figures: Mapping[str, Picture]) -> Markup:
-    out = []
+    parts = []
     for name, picture in figures.items():
         data = base64.b64encode(picture.data).decode()
         image = element("img", src=f"data:{picture.kind};base64,{data}", alt=picture.caption)
         caption = element("figcaption", element("b", name), f": {picture.caption}")
         box = element("div", image, class_="scroll", tabindex=0, role="region",
                       aria_label=f"Figure {name}")  # fmt: skip
-        out.append(element("figure", box, caption, id=f"figure-{anchor(name)}"))
-    return joined(*out)
+        parts.append(element("figure", box, caption, id=f"figure-{anchor(name)}"))
+    return joined(*parts)
 
 
 def _environment(document: Mapping[str, Any]) -> Markup:
-    told = {"profile": document["profile"], "seed": document["seed"], **document["environment"]}
+    values = {"profile": document["profile"], "seed": document["seed"], **document["environment"]}
     rows = [
         element("tr", element("th", name, scope="row"), element("td", str(value)))
-        for name, value in told.items()
+        for name, value in values.items()
     ]
-    caption = element("caption", "What the results rest on; the same run elsewhere needs these.")
+    caption = element("caption", "What is needed to repeat the run with the same results.")
     return element("table", caption, element("tbody", *rows), class_="plain")

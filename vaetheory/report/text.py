@@ -1,4 +1,4 @@
-"""Results as aligned lines of text, with or without colours."""
+"""Results as aligned lines of text, with or without colour."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from vaetheory.checking.runner import (
     Result,
 )
 
-#: ANSI colours of the verdicts; what is said in colour is said in words as well.
+#: ANSI colours of the verdicts, which are always printed as words too.
 _COLOURS = {CONFIRMED: "32", REFUTED: "1;31", CONTROL_SURVIVED: "1;35", INCONCLUSIVE: "1;33"}
 _GOOD = "32"
 _FAINT = "2"
 
-# A title below this is cut so short that it says nothing; columns make room for it first.
+# Columns are dropped before the title becomes shorter than this.
 _LEAST_TITLE = 20
 
 
 @dataclass(frozen=True)
 class _Column:
-    """A column: its heading, its width, and what a result has there."""
+    """A column: its heading, its width, and a function that returns the text for a result."""
 
     heading: str
     width: int
@@ -37,15 +37,16 @@ class _Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of results that is printed line by line as they come.
+    """A table of results that is printed line by line as results arrive.
 
     Attributes
     ----------
     labels : sequence of str
-        Labels of the propositions that will come: the column is as wide as the longest.
+        Labels of the propositions in the table; their column is as wide as the longest.
     width : int, optional
-        Columns of the terminal. On a narrow one the seconds, the instances and then the numbers
-        give way to the title, and a long title is cut; nothing is cut where no width is given.
+        Columns of the terminal. On a narrow terminal the seconds, the instances and then the other
+        numbers are dropped to make room for the title, and a long title is cut. Without a width
+        nothing is dropped or cut.
     colour : bool
         Whether to print the verdicts in colour.
 
@@ -82,7 +83,7 @@ class Table:
         return "  ".join([*cells, title])
 
     def _columns(self) -> list[_Column]:
-        """The columns that leave the title room, the last to give way first."""
+        """The columns that leave enough room for the title."""
         widest = max([len(label) for label in self.labels] + [len("label")])
         columns = [
             _Column("verdict", len(CONTROL_SURVIVED), lambda r: r.verdict),
@@ -93,10 +94,10 @@ class Table:
             _Column("instances", 9, lambda r: str(r.instances), right=True),
             _Column("seconds", 7, lambda r: f"{r.seconds:.1f}", right=True),
         ]
-        given_way = ["seconds", "instances", "bound", "residual", "refuted"]
-        while given_way and (room := self._room(columns)) is not None and room < _LEAST_TITLE:
-            gone = given_way.pop(0)
-            columns = [column for column in columns if column.heading != gone]
+        optional = ["seconds", "instances", "bound", "residual", "refuted"]
+        while optional and (room := self._room(columns)) is not None and room < _LEAST_TITLE:
+            dropped = optional.pop(0)
+            columns = [column for column in columns if column.heading != dropped]
         return columns
 
     def _room(self, columns: Iterable[_Column]) -> int | None:
@@ -114,7 +115,7 @@ def _refuted(result: Result) -> str:
 
 
 def line(result: Result) -> str:
-    """One line for one proposition, as wide as it comes.
+    """One line for one proposition, without a limit of its width.
 
     Examples
     --------
@@ -126,15 +127,15 @@ def line(result: Result) -> str:
 
 
 def details(result: Result) -> list[str]:
-    """What a reader wants under the line: findings, and for a failure its reason and instance."""
-    out = [f"    found: {finding}" for finding in result.findings]
+    """The lines below a result's line: findings, and the reason and instance of a failure."""
+    texts = [f"    finding: {finding}" for finding in result.findings]
     if not result.confirmed:
-        out += [f"    why: {result.message}", f"    instance: {result.instance!r}"]
-    return out
+        texts += [f"    why: {result.message}", f"    instance: {result.instance!r}"]
+    return texts
 
 
 def summary(results: Sequence[Result]) -> str:
-    """The closing line of a run."""
+    """The last line of a run's output."""
     good = sum(r.confirmed for r in results)
     controls = [c for r in results for c in r.controls]
     refuted = sum(c.refuted for c in controls)

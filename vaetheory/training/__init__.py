@@ -1,17 +1,18 @@
-"""Small VAEs trained by six objectives side by side, and what they are worth on held-out data."""
+"""Training small VAEs with six objectives, and measuring them on held-out data."""
 
+from vaetheory._moved import names_of
 from vaetheory.training import tables
-from vaetheory.training.data import SOURCES, Source, Split, split
+from vaetheory.training.data import SOURCES, Source, Split, split_data
 from vaetheory.training.density import Density
 from vaetheory.training.experiment import Experiment, Task, run_task
 from vaetheory.training.experiment import run as run_experiment
 from vaetheory.training.latent_lattice import lattice_evidence
-from vaetheory.training.measures import Measures, exact_evidence, sampled
+from vaetheory.training.measures import Measures, exact_evidence, sampled_measures
 from vaetheory.training.networks import Network
 from vaetheory.training.objectives import OBJECTIVES, Objective
-from vaetheory.training.reading import read
+from vaetheory.training.reading import read_data
 from vaetheory.training.runs import Run, Settings, density_of, train
-from vaetheory.training.statistics import Interval, interval
+from vaetheory.training.statistics import Interval, confidence_interval
 from vaetheory.training.vae import Units, Vae
 
 __all__ = [
@@ -30,15 +31,23 @@ __all__ = [
     "Task",
     "Units",
     "Vae",
+    "confidence_interval",
     "density_of",
     "exact_evidence",
-    "interval",
     "lattice_evidence",
-    "read",
+    "read_data",
     "run_experiment",
     "run_task",
-    "sampled",
-    "split",
+    "sampled_measures",
+    "split_data",
     "tables",
     "train",
 ]
+
+__getattr__ = names_of(
+    __name__,
+    interval="confidence_interval",
+    read="read_data",
+    sampled="sampled_measures",
+    split="split_data",
+)

@@ -1,4 +1,4 @@
-"""Adam, on one vector of parameters."""
+"""The optimiser Adam on one vector of parameters."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Adam:
         np.multiply(gradient, gradient, out=room)
         room *= 1 - _SECOND
         self.second += room
-        # m / (1 - b1^t) over sqrt(v / (1 - b2^t)) + tiny, with the corrections taken outside.
+        # m / (1 - b1^t) over sqrt(v / (1 - b2^t)) + tiny, both multiplied by sqrt(1 - b2^t).
         size = np.sqrt(1 - _SECOND**self.steps)
         np.sqrt(self.second, out=room)
         room += size * _TINY

@@ -1,4 +1,4 @@
-"""Arrays of numbers from bytes: .npy and IDX, what they promise weighed before it is believed."""
+"""Reading arrays of numbers from .npy and IDX files; sizes are checked before allocation."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from vaetheory._validation import Array
 from vaetheory.training._streams import Stream
 from vaetheory.training.data import LEAST_ROWS
 
-#: A data set has at most so many numbers: 512 MiB of them. MNIST has 55 million.
+#: The most numbers in a data set: 512 MiB. MNIST has 55 million.
 MOST_NUMBERS = 2**26
-#: How a .npy file begins.
+#: The first bytes of a .npy file.
 NPY = b"\x93NUMPY"
 _WHAT = "a .npy array of numbers"
 _LONGEST_HEADER = 2**16
 # The number of axes that all versions of NumPy can hold.
 _MOST_AXES = 32
-# What is converted at a time.
+# Numbers converted at a time.
 _PIECE = 2**18
-#: Types of IDX by their code; big-endian.
+#: Types of IDX by their code, all big-endian.
 _IDX = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
 _ENTRY = re.compile(
@@ -33,14 +33,14 @@ _TYPE = re.compile(r"[<>|=]?[biuf]\d{1,2}")
 
 
 def npy(stream: Stream) -> tuple[Array, bool]:
-    """The numbers of a .npy file, a datum a row, and whether they are bytes.
+    """The numbers of a .npy file, one datum a row, and whether they are bytes.
 
-    Its header is read as the format describes it, and never evaluated.
+    The header is parsed as the format describes it and is never evaluated.
 
     Raises
     ------
     ValueError
-        If it is no array of real numbers, or holds more or fewer than it says.
+        If it is not an array of real numbers, or its size differs from that in its header.
     """
     version = stream.exactly(len(NPY) + 2, _WHAT)[len(NPY) :]
     if version not in (b"\1\0", b"\2\0", b"\3\0"):
@@ -56,19 +56,19 @@ def npy(stream: Stream) -> tuple[Array, bool]:
 
 
 def _header(text: str) -> tuple[np.dtype, bool, tuple[int, ...]]:
-    """Type, order and shape, which is all that a header may say, each once."""
-    refusal = ValueError(f"expected {_WHAT}, got the header {text!r:.160}")
-    found: dict[str, str] = {}
+    """Type, order and shape; a header must give each of them once and nothing else."""
+    error = ValueError(f"expected {_WHAT}, got the header {text!r:.160}")
+    entries: dict[str, str] = {}
     at = 1
     while entry := _ENTRY.match(text, at):
-        if entry["key"] in found:
-            raise refusal
-        found[entry["key"]], at = entry["value"], entry.end()
-    if not text.startswith("{") or text[at:].strip() != "}" or len(found) < 3:
-        raise refusal
-    kind, order, shape = found["descr"], found["fortran_order"], found["shape"]
+        if entry["key"] in entries:
+            raise error
+        entries[entry["key"]], at = entry["value"], entry.end()
+    if not text.startswith("{") or text[at:].strip() != "}" or len(entries) < 3:
+        raise error
+    kind, order, shape = entries["descr"], entries["fortran_order"], entries["shape"]
     if kind[0] not in "'\"" or order not in ("True", "False") or shape[0] != "(":
-        raise refusal
+        raise error
     return _type(kind[1:-1]), order == "True", tuple(int(n) for n in re.findall(r"\d+", shape))
 
 
@@ -77,14 +77,14 @@ def _type(text: str) -> np.dtype:
         if _TYPE.fullmatch(text):
             return np.dtype(text)
     except TypeError:
-        # Not all sizes exist, and some not everywhere.
+        # NumPy does not have every size on every platform.
         pass
     kind = _WHAT if text.endswith("O") else "an array of real numbers"
     raise ValueError(f"expected {kind}, got type {text!r:.80}")
 
 
 def idx(stream: Stream) -> tuple[Array, bool]:
-    """As `npy`, of an IDX file."""
+    """As `npy`, for an IDX file."""
     head = stream.exactly(4, "an IDX file")
     if head[2] not in _IDX:
         raise ValueError(f"expected an IDX file, got the beginning {head!r}")
@@ -95,15 +95,15 @@ def idx(stream: Stream) -> tuple[Array, bool]:
 
 
 def check_shape(shape: Sequence[int]) -> None:
-    """Demand rows of numbers, enough of them, or raise a ValueError."""
-    told = f"got shape {tuple(shape)!s:.160}"
+    """Raise a ValueError unless the shape is that of enough rows of numbers."""
+    got = f"got shape {tuple(shape)!s:.160}"
     if len(shape) < 2:
-        raise ValueError(f"expected an array of at least two axes, a datum a row, {told}")
+        raise ValueError(f"expected an array of at least two axes, one datum a row, {got}")
     if len(shape) > _MOST_AXES:
-        raise ValueError(f"expected an array of at most {_MOST_AXES} axes, {told}")
-    # In Python's integers: a shape may promise more than 64 bits can count.
+        raise ValueError(f"expected an array of at most {_MOST_AXES} axes, {got}")
+    # Python's integers do not overflow, whatever sizes a header states.
     if shape[0] < LEAST_ROWS or math.prod(shape[1:]) == 0:
-        raise ValueError(f"expected at least {LEAST_ROWS} rows of numbers, {told}")
+        raise ValueError(f"expected at least {LEAST_ROWS} rows of numbers, {got}")
 
 
 def _numbers(
@@ -115,27 +115,27 @@ def _numbers(
     *,
     fortran: bool = False,
 ) -> Array:
-    """The rows `(N, D)` of an array that is all the rest of a stream, `used` bytes of which are."""
+    """The rows `(N, D)` of an array that fills the stream after its first `used` bytes."""
     check_shape(shape)
     count = math.prod(shape)
-    wanted = count * kind.itemsize
+    size = count * kind.itemsize
     of = f"of {what} of shape {shape!s:.160} and type {kind.str}"
-    if stream.size is not None and stream.size - used != wanted:
-        raise ValueError(f"expected {wanted} bytes {of}, got {stream.size - used}")
+    if stream.size is not None and stream.size - used != size:
+        raise ValueError(f"expected {size} bytes {of}, got {stream.size - used}")
     if count > MOST_NUMBERS:
         raise ValueError(f"expected at most {MOST_NUMBERS} numbers, got shape {shape!s:.160}")
     X = np.empty((shape[0], count // shape[0]))
     whole = X.reshape(shape)
-    # A view, in the order of the bytes.
+    # A flat view in the order of the bytes.
     flat = whole.T.flat if fortran else whole.reshape(-1)
     for start in range(0, count, _PIECE):
         piece = stream.read(min(_PIECE, count - start) * kind.itemsize)
-        found = np.frombuffer(piece[: len(piece) // kind.itemsize * kind.itemsize], kind)
-        if len(found) < min(_PIECE, count - start):
+        numbers = np.frombuffer(piece[: len(piece) // kind.itemsize * kind.itemsize], kind)
+        if len(numbers) < min(_PIECE, count - start):
             got = start * kind.itemsize + len(piece)
-            raise ValueError(f"expected {wanted} bytes {of}, got {got}")
+            raise ValueError(f"expected {size} bytes {of}, got {got}")
         with np.errstate(over="ignore", invalid="ignore"):
-            flat[start : start + len(found)] = found
+            flat[start : start + len(numbers)] = numbers
     if stream.read(1):
-        raise ValueError(f"expected {wanted} bytes {of}, got more")
+        raise ValueError(f"expected {size} bytes {of}, got more")
     return X

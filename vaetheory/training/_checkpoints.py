@@ -1,4 +1,4 @@
-"""Checkpoints: arrays and a few plain values in one file that tells whether it is whole."""
+"""Checkpoints: arrays and plain values in one file with a hash of its content."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _LARGEST = 2**32
 
 
 def save(path: Path, arrays: Mapping[str, Array], values: Mapping[str, Any]) -> None:
-    """Write a checkpoint, whole or not at all.
+    """Write a checkpoint atomically.
 
     Parameters
     ----------
     path : Path
     arrays : mapping of str to array
     values : mapping
-        What JSON can hold.
+        Values that JSON can hold.
 
     Examples
     --------
@@ -52,7 +52,7 @@ def load(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     Raises
     ------
     ValueError
-        If the file is no checkpoint, or not the one that was written: its hash is inside.
+        If the file is not a checkpoint, or its content does not match its hash.
     """
     ordinary(path, _LARGEST)
     content = path.read_bytes()
@@ -62,7 +62,7 @@ def load(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     if head[len(_MAGIC) :] != hashed(body).encode():
         raise ValueError(
             f"{path}: expected the checkpoint that was written, got {len(body)} bytes with another "
-            "hash: it is damaged; delete it to begin that run anew"
+            "hash: it is damaged; delete it to start this run again"
         )
     try:
         with np.load(io.BytesIO(body), allow_pickle=False) as stored:

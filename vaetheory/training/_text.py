@@ -1,4 +1,4 @@
-"""Rows of numbers from text, converted in pieces of bounded size."""
+"""Reading rows of numbers from text, in pieces of bounded size."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from vaetheory._validation import Array
 from vaetheory.training._arrays import check_shape
 from vaetheory.training._streams import Stream
 
-# Bytes that are converted at a time; a longer line is no row of numbers.
+# Bytes converted at a time, and the most bytes of a line.
 _PIECE = 2**20
 _MARK = b"\xef\xbb\xbf"
-# What numbers and their rows are mostly made of.
+# The characters of most rows of numbers; other rows take the slow path.
 _PLAIN = b"0123456789+-.eE, \n"
 
 
 def comma_separated(stream: Stream) -> Array:
-    """The rows `(N, D)` of comma-separated numbers, after a line of names if there is one.
+    """The rows `(N, D)` of comma-separated numbers; the first line may hold names.
 
-    An entry may stand in quotation marks; empty lines count for nothing.
+    Entries may be in quotation marks, and empty lines are skipped.
 
     Raises
     ------
     ValueError
-        If an entry is no number as a computer writes it, or rows differ in length.
+        If an entry is not a number in the usual notation, or rows differ in length.
     """
     content = stream.everything().removeprefix(_MARK)
     if b"\r" in content:
         content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    found = bytearray()
+    rows = bytearray()
     width = 0
     for number, piece in _pieces(content):
         numbers = _plain(piece, width)
@@ -39,16 +39,16 @@ def comma_separated(stream: Stream) -> Array:
             numbers = _line_by_line(piece, number, width)
         if numbers.size:
             width = numbers.shape[1]
-            found += numbers.tobytes()
+            rows += numbers.tobytes()
     if not width:
         raise ValueError("expected rows of comma-separated numbers, got none")
-    X = np.frombuffer(found).reshape(-1, width)
+    X = np.frombuffer(rows).reshape(-1, width)
     check_shape(X.shape)
     return X
 
 
 def _pieces(content: bytes) -> Iterator[tuple[int, bytes]]:
-    """Whole lines together, and which number the first of them has in the file."""
+    """Pieces of whole lines, each with the line number of its first line."""
     number, start = 1, 0
     while start < len(content):
         end = content.rfind(b"\n", start, start + _PIECE) + 1
@@ -61,7 +61,7 @@ def _pieces(content: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _plain(piece: bytes, width: int) -> Array | None:
-    """Rows of numbers with nothing else in them; none if that is not what these lines are."""
+    """Rows of numbers by a fast conversion, or None if the lines hold anything else."""
     if piece.translate(None, _PLAIN):
         return None
     codes = np.frombuffer(piece, np.uint8)
@@ -71,17 +71,17 @@ def _plain(piece: bytes, width: int) -> Array | None:
     if (commas != count - 1).any():
         return None
     with warnings.catch_warnings():
-        # NumPy warns where it stops at something else than a number.
+        # NumPy warns if it stops at something that is not a number.
         warnings.simplefilter("error", DeprecationWarning)
         try:
-            found = np.fromstring(piece[:-1].replace(b"\n", b","), sep=",")
+            numbers = np.fromstring(piece[:-1].replace(b"\n", b","), sep=",")
         except (DeprecationWarning, ValueError):
             return None
-    return found.reshape(-1, count) if found.size == commas.size * count else None
+    return numbers.reshape(-1, count) if numbers.size == commas.size * count else None
 
 
 def _line_by_line(piece: bytes, first: int, width: int) -> Array:
-    """As `_plain`, of lines that may be empty, of names, quoted, or wrong, which is then said."""
+    """As `_plain`, for lines that may be empty, hold names or quoted entries, or be wrong."""
     try:
         lines = piece.decode().split("\n")
     except UnicodeDecodeError as error:
@@ -110,7 +110,7 @@ def _line_by_line(piece: bytes, first: int, width: int) -> Array:
 
 
 def _number(entry: str) -> float:
-    """The number that is written; Python would also take 1_000, and digits of other scripts."""
+    """The number in an entry; 1_000 and digits of other scripts, which Python accepts, are not."""
     entry = entry.strip()
     if len(entry) > 1 and entry[0] == entry[-1] == '"':
         entry = entry[1:-1]

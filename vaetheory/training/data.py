@@ -1,4 +1,4 @@
-"""Data sets of the experiment, dequantised and split by a seed."""
+"""The data sets of the experiment, and their dequantisation and split."""
 
 from __future__ import annotations
 
@@ -21,29 +21,27 @@ from vaetheory._validation import (
 from vaetheory._value_equality import ByValue
 
 _VALIDATION, _TEST = 0.1, 0.2
-#: The networks' ends, see `Units`.
-UNITS = ("pooled", "each", "plain")
-#: Fewer rows could not be split in three.
+#: The fewest rows that can be split in three.
 LEAST_ROWS = 20
-#: How the networks' ends are scaled, see `Units`.
+#: Kinds of affine maps between data and networks, see `Units`.
 UNITS = ("pooled", "each", "plain")
 _PATCH = 8
 
 
 @dataclass(frozen=True, eq=False)
 class Source(ByValue):
-    """A data set as it was measured.
+    """A data set before dequantisation and split.
 
     Attributes
     ----------
     name : str
     X : array (N, D)
     step : float
-        Distance of neighbouring grey values; 0 where the data are continuous. Uniform noise of
-        this width makes grey values continuous: their expected log density plus D log step is a
-        lower bound of the log probability of the grey values.
+        The distance between neighbouring grey values, or 0 if the data are continuous. Uniform
+        noise of this width makes grey values continuous: their expected log density plus D log step
+        is a lower bound of the log probability of the grey values.
     units : str
-        The networks' ends that suit it, see `Units`.
+        The kind of affine maps that suits the data, see `Units`.
     """
 
     name: str
@@ -61,7 +59,7 @@ class Source(ByValue):
 
 @dataclass(frozen=True, eq=False)
 class Split(ByValue):
-    """Training, validation and test data, `(N, D)` each, of which no two share a datum."""
+    """Disjoint training, validation and test data, `(N, D)` each."""
 
     train: Array
     validation: Array
@@ -72,13 +70,13 @@ class Split(ByValue):
             object.__setattr__(self, name, as_array(name, getattr(self, name), ndim=2))
 
     def times(self, factor: float) -> Split:
-        """The same data in other units."""
+        """The same data multiplied by a factor."""
         factor = float(scales("factor", as_array("factor", factor, ndim=0)))
         return Split(self.train * factor, self.validation * factor, self.test * factor)
 
 
-def split(source: Source, seed: int) -> Split:
-    """Dequantise and split at random: 70, 10 and 20 of 100.
+def split_data(source: Source, seed: int) -> Split:
+    """Dequantise and split at random: 70 %, 10 % and 20 %.
 
     Raises
     ------
@@ -87,8 +85,8 @@ def split(source: Source, seed: int) -> Split:
 
     Examples
     --------
-    >>> found = split(Source("line", np.arange(20.0)[:, None]), seed=0)
-    >>> len(found.train), len(found.validation), len(found.test)
+    >>> data = split_data(Source("line", np.arange(20.0)[:, None]), seed=0)
+    >>> len(data.train), len(data.validation), len(data.test)
     (14, 2, 4)
     """
     integer("seed", seed)
@@ -114,27 +112,27 @@ def split(source: Source, seed: int) -> Split:
 
 
 def digits() -> Source:
-    """scikit-learn's 1,797 handwritten digits, 8 x 8, 17 grey values, as numbers in [0, 1)."""
+    """scikit-learn's 1,797 handwritten digits, 8 x 8 pixels of 17 grey values, in [0, 1)."""
     return Source("digits", _datasets().load_digits().data / 17, 1 / 17)
 
 
 def patches() -> Source:
-    """Patches of 8 x 8 of scikit-learn's two photographs: green, 256 grey values, in [0, 1).
+    """8 x 8 patches of scikit-learn's two photographs: green, 256 grey values, in [0, 1).
 
-    Every fourth patch of a grid: no two share a pixel.
+    They are every fourth patch of a grid, so no two share a pixel.
     """
-    found = []
+    patches_of_each = []
     for photograph in _datasets().load_sample_images().images:
         green = np.asarray(photograph, dtype=np.float64)[..., 1]
         rows, columns = (n // _PATCH for n in green.shape)
         cut = green[: rows * _PATCH, : columns * _PATCH]
         cells = cut.reshape(rows, _PATCH, columns, _PATCH).swapaxes(1, 2)
-        found.append(cells.reshape(-1, _PATCH**2)[::4])
-    return Source("patches", np.concatenate(found) / 256, 1 / 256)
+        patches_of_each.append(cells.reshape(-1, _PATCH**2)[::4])
+    return Source("patches", np.concatenate(patches_of_each) / 256, 1 / 256)
 
 
 def breast_cancer() -> Source:
-    """30 measurements of 569 cell samples, in their own units, which differ by 10^5."""
+    """30 measurements of 569 cell samples, in their own units, whose sizes differ by 10^5."""
     return Source("breast-cancer", _datasets().load_breast_cancer().data, units="each")
 
 

@@ -1,4 +1,4 @@
-"""The density model that a trained VAE is: fixed from its training data, then only looked at."""
+"""The density model of a trained VAE, with every parameter fixed from the training data."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from vaetheory.likelihoods import Gaussian
 from vaetheory.models import LatentModel
 from vaetheory.training.vae import TooLargeError, Vae, in_range, rows_of
 
-#: Latents decoded at a time.
+#: The most latents decoded at a time.
 _ROWS = 8192
 
 
 def blocks(count: int, each: int) -> Iterator[slice]:
-    """Slices of `count` data such that `each` latents a datum make a block."""
+    """Slices of `count` data; each slice fits in a block with `each` latents for every datum."""
     step = max(1, _ROWS // each)
     for i in range(0, count, step):
         yield np.s_[i : min(i + step, count)]
@@ -37,20 +37,20 @@ def blocks(count: int, each: int) -> Iterator[slice]:
 
 @dataclass(frozen=True, eq=False)
 class Density(ByValue):
-    """p(x) = E_{N(0, diag v)} N(x; f(z), diag sigma^2), with an encoder q(z|x) to bound it.
+    """p(x) = E_{N(0, diag v)} N(x; f(z), diag sigma^2), with an encoder q(z|x) for lower bounds.
 
-    Whatever the objective left to the batch is fixed from training data, once: the floating prior
-    v_j = E[m_j^2] + s_j^2, and the sigma_i of the profile likelihood or of BAGGINS. Nothing of a
-    held-out datum enters but the datum itself.
+    The quantities that an objective computes from each batch are fixed once from the training data:
+    the floating prior v_j = E[m_j^2] + s_j^2, and the sigma_i of the profile likelihood or of
+    BAGGINS. The density of a held-out datum does not depend on other held-out data.
 
     Attributes
     ----------
     vae : Vae
     params : array (count,)
     prior_scale : array (d,)
-        sqrt(v); ones where the prior is N(0, I).
+        sqrt(v); ones if the prior is N(0, I).
     log_sigma : array (D,) or None
-        None where the decoder gives one for each latent.
+        None if the decoder returns one for each latent.
     """
 
     vae: Vae
@@ -108,13 +108,13 @@ class Density(ByValue):
         return cls(vae, params, prior_scale, log_sigma)
 
     def encode(self, X: Array) -> tuple[Array, Array]:
-        """Posterior means and deviations, `(N, d)` each."""
+        """Posterior means and standard deviations, `(N, d)` each."""
         loc, log_scale = self.vae.encode(self.params, X)
         with np.errstate(over="ignore"):
             return loc, in_range("X", np.exp(log_scale))
 
     def divergence(self, loc: Array, scale: Array) -> Array:
-        """KL( N(loc, scale^2) || prior ) of each datum, `(N,)`, in nats: its rate."""
+        """The rate KL( N(loc, scale^2) || prior ) of each datum, `(N,)`, in nats."""
         loc = rows_of("loc", loc, self.vae.latent_dim)
         scale = rows_of("scale", scale, self.vae.latent_dim)
         same_leading("scale", scale, "loc", loc)
@@ -122,8 +122,8 @@ class Density(ByValue):
             raise ValueError(f"scale: expected positive numbers, got {scale.min():g}")
         with np.errstate(all="ignore"):
             m, s = loc / self.prior_scale, scale / self.prior_scale
-            found = 0.5 * (m**2 + s**2 - 1 - 2 * np.log(s)).sum(axis=-1)
-        return representable("loc and scale", found, "divergences")
+            divergence = 0.5 * (m**2 + s**2 - 1 - 2 * np.log(s)).sum(axis=-1)
+        return representable("loc and scale", divergence, "divergences")
 
     def log_likelihood(self, X: Array, z: Array) -> Array:
         """Log p(x given z) of data `(n, D)` at K latents each `(n, K, d)`: `(n, K)`, in nats.
@@ -131,7 +131,7 @@ class Density(ByValue):
         Raises
         ------
         TooLargeError
-            A FloatingPointError and a ValueError: if a square overflows.
+            If a square overflows; it is both a FloatingPointError and a ValueError.
         """
         X, z = rows_of("X", X, self.vae.data_dim), finite_numbers("z", z)
         if z.ndim != 3 or z.shape[::2] != (len(X), self.vae.latent_dim) or not z.shape[1]:
@@ -147,7 +147,7 @@ class Density(ByValue):
             white = X[:, None] - xhat.reshape(n, k, -1)
             white *= np.exp(-log_sigma).reshape(*((n, k) if log_sigma.ndim == 2 else ()), -1)
             square = np.einsum("nkd,nkd->nk", white, white)
-        # Of which NumPy's error state hears nothing.
+        # NumPy's error state does not cover `einsum`.
         if not np.isfinite(square).all():
             raise TooLargeError(
                 "X and z: expected a log likelihood that fits in float64, got an overflow"
@@ -156,7 +156,7 @@ class Density(ByValue):
         return -0.5 * square - (fixed.reshape(n, k) if log_sigma.ndim == 2 else fixed)
 
     def elbo(self, X: Array, noise: Array) -> Array:
-        """ELBO of each datum, `(N,)`, in nats, from given draws `(K, N, d)`; unbiased."""
+        """An unbiased ELBO of each datum, `(N,)`, in nats, from given draws `(K, N, d)`."""
         loc, scale = self.encode(X)
         noise = finite_numbers("noise", noise)
         if noise.shape[1:] != loc.shape or not len(noise):
@@ -164,19 +164,19 @@ class Density(ByValue):
                 f"noise: expected shape (K, {loc.shape[0]}, {loc.shape[1]}), got {noise.shape}"
             )
         X = rows_of("X", X, self.vae.data_dim)
-        out = np.empty(len(X))
+        expected = np.empty(len(X))
         for rows in blocks(len(X), len(noise)):
             z = loc[rows, None] + scale[rows, None] * np.swapaxes(noise[:, rows], 0, 1)
-            out[rows] = self.log_likelihood(X[rows], z).mean(axis=1)
-        return out - self.divergence(loc, scale)
+            expected[rows] = self.log_likelihood(X[rows], z).mean(axis=1)
+        return expected - self.divergence(loc, scale)
 
     def decoder(self) -> TanhNetwork:
-        """The decoder of a latent N(0, I), in the data's units, as one of the library's.
+        """The decoder as a `TanhNetwork`, for a latent N(0, I) and in the units of the data.
 
         Raises
         ------
         ValueError
-            If the decoder gives variances as well.
+            If the decoder returns variances as well.
         """
         if self.log_sigma is None:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""The experiment of claim 11: all objectives, seeds and scales, on any executor."""
+"""The experiment of claim 11: all objectives, seeds and scales, run on any executor."""
 
 from __future__ import annotations
 
@@ -28,19 +28,25 @@ from vaetheory._validation import (
 )
 from vaetheory._value_equality import ByValue
 from vaetheory.rounding import gamma
-from vaetheory.training.data import Source, Split, split
-from vaetheory.training.measures import EXACT_DIM, UNRESOLVED, Measures, exact_evidence, sampled
+from vaetheory.training.data import Source, Split, split_data
+from vaetheory.training.measures import (
+    EXACT_DIM,
+    UNRESOLVED,
+    Measures,
+    exact_evidence,
+    sampled_measures,
+)
 from vaetheory.training.objectives import OBJECTIVES
 from vaetheory.training.runs import Run, Settings, density_of, train
 
-#: Draws over the training posteriors when the density is fixed, and of the sweep's ELBOs.
+#: Draws from the training posteriors to fix the density, and draws for the ELBOs of the sweep.
 _FIXING, _SWEEP = 8, 100
 _CONTRADICTION = float(np.log(1e9))
 
 
 @dataclass(frozen=True, eq=False)
 class Experiment(ByValue):
-    """What is trained and how it is measured.
+    """An experiment: what is trained, and how it is measured.
 
     Attributes
     ----------
@@ -53,13 +59,13 @@ class Experiment(ByValue):
     objectives : tuple of str
         Keys of `OBJECTIVES`.
     informations : tuple of float
-        Values of BAGGINS' h, of which each seed takes the one of the greatest validation ELBO.
+        Values of BAGGINS' h; each seed uses the one with the greatest validation ELBO.
     scales : tuple of float
-        Factors that the data are multiplied by.
+        Factors by which the data are multiplied.
     draws : int
         K of the importance-weighted bound.
     exact : bool
-        Whether the exact log evidence is computed where the latent has two dimensions.
+        Whether to compute the exact log evidence if the latent has two dimensions.
     first_seed : int
     """
 
@@ -92,14 +98,14 @@ class Experiment(ByValue):
         for name in ("informations", "scales"):
             values = getattr(self, name)
             positive(name, values, max_ndim=1)
-            # Files are named by them.
+            # File names contain these values in six digits.
             if len({f"{value:g}" for value in values}) < len(values):
                 raise ValueError(
                     f"{name}: expected numbers that differ in six digits, got {values}"
                 )
 
     def tasks(self) -> list[Task]:
-        """The independent pieces of work, seed by seed."""
+        """The independent tasks, seed by seed."""
         return [
             Task(self, name, seed, scale)
             for seed in range(self.first_seed, self.first_seed + self.seeds)
@@ -138,28 +144,28 @@ class Task(ByValue):
 
     @property
     def name(self) -> str:
-        """A name for files."""
+        """The name of the task in file names."""
         return f"{self.objective}-seed{self.seed}-scale{self.scale:g}"
 
 
 def run_task(task: Task, folder: str | None = None) -> dict[str, Any]:
-    """Train and measure one task; pure but for checkpoints in `folder`.
+    """Train and measure one task; its only side effects are checkpoints in `folder`.
 
     Returns
     -------
     dict
-        Plain values. Log densities are in nats and in the units of the unscaled data: D log of
-        the scale is added.
+        Plain values. Log densities are in nats and refer to the units of the unscaled data: D times
+        the log of the scale is added.
     """
     require("task", task, Task)
     experiment, settings = task.experiment, task.experiment.settings
-    data = split(experiment.source, task.seed).times(task.scale)
+    data = split_data(experiment.source, task.seed).times(task.scale)
     objective = OBJECTIVES[task.objective]
     swept = objective.likelihood == "baggins"
     shift = data.train.shape[1] * np.log(task.scale)
     test_rng = np.random.default_rng([task.seed, 400])
     noise = test_rng.standard_normal((_SWEEP, len(data.test), settings.latent_dim))
-    found: tuple[Run, Any] | None = None
+    best: tuple[Run, Any] | None = None
     sweep: list[dict[str, Any]] = []
     values = experiment.informations if swept else (0.0,)
     for k, h in enumerate(values):
@@ -168,10 +174,10 @@ def run_task(task: Task, folder: str | None = None) -> dict[str, Any]:
         if folder is not None:
             checkpoint = Path(folder) / f"{task.name}--h{h:g}.ckpt"
 
-        def tell(done: float, k: int = k) -> None:
+        def advance(done: float, k: int = k) -> None:
             report((k + done) / (len(values) + 1))
 
-        run = train(vae, data, settings, seed=task.seed, checkpoint=checkpoint, progress=tell)
+        run = train(vae, data, settings, seed=task.seed, checkpoint=checkpoint, progress=advance)
         density = density_of(vae, run.best, data.train, seed=task.seed, draws=_FIXING)
         entry: dict[str, Any] = {
             "information": h if swept else None,
@@ -182,78 +188,80 @@ def run_task(task: Task, folder: str | None = None) -> dict[str, Any]:
             "ended": run.ended,
         }
         sweep.append(entry)
-        if found is None or run.best_validation > found[0].best_validation:
-            found = run, density
+        if best is None or run.best_validation > best[0].best_validation:
+            best = run, density
             chosen = entry
-    assert found is not None
-    out = {"objective": task.objective, "seed": task.seed, "scale": task.scale, **chosen}
-    del out["test"]
+    assert best is not None
+    result = {"objective": task.objective, "seed": task.seed, "scale": task.scale, **chosen}
+    del result["test"]
     try:
-        measured = _measured(found[1], data, experiment, test_rng)
+        measured = _measured(best[1], data, experiment, test_rng)
     except FloatingPointError as error:
         raise ValueError(f"{task.name}: expected test data like the others, got {error}") from None
-    out["measures"] = _summary(measured, shift)
-    out["sweep"] = sweep if swept else []
-    out["sizes"] = [len(data.train), len(data.validation), len(data.test)]
-    out["outputs"] = list(
+    result["measures"] = _summary(measured, shift)
+    result["sweep"] = sweep if swept else []
+    result["sizes"] = [len(data.train), len(data.validation), len(data.test)]
+    result["outputs"] = list(
         objective.outputs(latent_dim=settings.latent_dim, data_dim=data.train.shape[1])
     )
-    return out
+    return result
 
 
 def _measured(
     density: Any, data: Split, experiment: Experiment, rng: np.random.Generator
 ) -> Measures:
-    found = sampled(density, data.test, draws=experiment.draws, rng=rng)
+    measures = sampled_measures(density, data.test, draws=experiment.draws, rng=rng)
     if not experiment.exact or density.vae.latent_dim != EXACT_DIM:
-        return found
+        return measures
     evidence, error, apart = exact_evidence(density, data.test)
-    # What the draws contradict, but for a chance of 1e-9 (Markov), is no evidence.
-    error = np.where(found.importance > evidence + _CONTRADICTION, np.inf, error)
-    return replace(found, evidence=evidence, evidence_error=error, apart=apart)
+    # The draws contradict the evidence, up to a probability of 1e-9 (Markov): mark it unresolved.
+    error = np.where(measures.importance > evidence + _CONTRADICTION, np.inf, error)
+    return replace(measures, evidence=evidence, evidence_error=error, apart=apart)
 
 
-def _summary(found: Measures, shift: float) -> dict[str, Any]:
+def _summary(measures: Measures, shift: float) -> dict[str, Any]:
     """Means over the test data, with the error of the computation and of the choice of data."""
-    count = len(found.elbo)
+    count = len(measures.elbo)
 
     def of(values: Array, error: Array | None = None, add: float = 0.0) -> dict[str, float]:
-        out = {"mean": float(values.mean()) + add}
-        out["standard_error"] = float(values.std(ddof=1) / np.sqrt(count)) if count > 1 else 0.0
+        entry = {"mean": float(values.mean()) + add}
+        entry["standard_error"] = float(values.std(ddof=1) / np.sqrt(count)) if count > 1 else 0.0
         if error is not None:
-            out["sampling_error"] = float(np.sqrt((error**2).sum()) / count)
-        return out
+            entry["sampling_error"] = float(np.sqrt((error**2).sum()) / count)
+        return entry
 
+    elbo, importance = measures.elbo, measures.importance
     summary: dict[str, Any] = {
-        "elbo": of(found.elbo, found.elbo_error, shift),
-        "importance": of(found.importance, found.importance_error, shift),
-        "rate": of(found.rate),
-        "distortion": of(found.distortion, found.elbo_error, -shift),
-        "median_effective_draws": float(np.median(found.effective)),
+        "elbo": of(elbo, measures.elbo_error, shift),
+        "importance": of(importance, measures.importance_error, shift),
+        "rate": of(measures.rate),
+        "distortion": of(measures.distortion, measures.elbo_error, -shift),
+        "median_effective_draws": float(np.median(measures.effective)),
     }
-    # The bound is of the same draws; the divergence in closed form and rounding let it fall short.
-    short = found.elbo_error + found.importance_error + gamma(20) * np.abs(found.elbo)
+    # The bound uses the same draws as the ELBO. It can still be below the ELBO, by rounding and
+    # because the divergence of the ELBO is in closed form.
+    errors = measures.elbo_error + measures.importance_error + gamma(20) * np.abs(elbo)
     tiny = float(np.finfo(float).tiny)
-    excess = float(((found.elbo - found.importance) / np.maximum(short, tiny)).max())
+    excess = float(((elbo - importance) / np.maximum(errors, tiny)).max())
     summary["elbo_above_importance_in_errors"] = excess
-    if found.evidence is not None and found.evidence_error is not None:
-        open_ones = np.flatnonzero(found.evidence_error > UNRESOLVED)
-        summary["unresolved"] = open_ones.size
-        if open_ones.size:
-            # By their place among the test data.
-            summary["unresolved_data"] = open_ones.tolist()
-            # A mean over the others would be one of other data.
+    evidence, evidence_error = measures.evidence, measures.evidence_error
+    if evidence is not None and evidence_error is not None:
+        unresolved = np.flatnonzero(evidence_error > UNRESOLVED)
+        summary["unresolved"] = unresolved.size
+        if unresolved.size:
+            # Indices into the test data. A mean over the rest would be one of other data.
+            summary["unresolved_data"] = unresolved.tolist()
             return summary
-        summary["evidence"] = of(found.evidence, None, shift)
-        summary["evidence"] |= {"error": float(found.evidence_error.max()), "apart": found.apart}
+        summary["evidence"] = of(evidence, None, shift)
+        summary["evidence"] |= {"error": float(evidence_error.max()), "apart": measures.apart}
         summary["order"] = {
             # By Markov's inequality exp(importance - evidence) exceeds 1 / p with probability p.
-            "importance_above_evidence": float((found.importance - found.evidence).max()),
+            "importance_above_evidence": float((importance - evidence).max()),
             "elbo_above_evidence_in_errors": float(
-                ((found.elbo - found.evidence) / (found.elbo_error + found.evidence_error)).max()
+                ((elbo - evidence) / (measures.elbo_error + evidence_error)).max()
             ),
-            "largest_gap_of_importance": float((found.evidence - found.importance).max()),
-            "mean_gap_of_elbo": float((found.evidence - found.elbo).mean()),
+            "largest_gap_of_importance": float((evidence - importance).max()),
+            "mean_gap_of_elbo": float((evidence - elbo).mean()),
         }
     return summary
 
@@ -271,19 +279,19 @@ def run(
     ----------
     experiment : Experiment
     folder : Path, optional
-        For results and checkpoints, made if it is not there. An interrupted run that is started
-        again with the same folder keeps the tasks that are done and goes on with the others from
-        their checkpoints: its numbers are those of an unbroken run.
+        The folder for results and checkpoints; it is created if necessary. An interrupted run that
+        is started again with the same folder keeps the finished tasks and resumes the others from
+        their checkpoints; its numbers are those of an uninterrupted run.
     executor : concurrent.futures.Executor, optional
-        Where the tasks run; anything with its `submit` will do. By default, here. With `folder`
-        its workers must see that folder.
+        Runs the tasks; any object with the method `submit` works. By default the tasks run in this
+        process. With `folder`, the workers must be able to access that folder.
     progress : callable, optional
-        Called with the fraction of the tasks that is done.
+        Called with the fraction of finished tasks.
 
     Yields
     ------
     dict
-        Of `run_task`.
+        The result of `run_task`.
 
     Raises
     ------
@@ -327,15 +335,15 @@ def run(
 def _prepare(
     experiment: Experiment, tasks: Sequence[Task], folder: Path
 ) -> dict[str, dict[str, Any]]:
-    """Make the folder or find in it what is done."""
+    """Make the folder, or read the finished tasks from it."""
     for name in ("tasks", "checkpoints"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     document = {"experiment": experiment.described(), "environment": environment()}
     settings = folder / "experiment.json"
     if settings.exists():
-        came = _read(settings)
+        stored = _read(settings)
         for key, value in document.items():
-            if came.get(key) != value:
+            if stored.get(key) != value:
                 raise ValueError(
                     f"{settings}: expected the folder of this experiment, got one of another "
                     f"{key}; choose another folder"
@@ -347,16 +355,16 @@ def _prepare(
         path = folder / "tasks" / f"{task.name}.json"
         if path.exists():
             known[task.name] = _read(path)
-            came = {key: known[task.name].get(key) for key in ("objective", "seed", "scale")}
-            if came != {key: getattr(task, key) for key in came}:
-                raise ValueError(f"{path}: expected the result of {task.name}, got one of {came}")
-            # What was killed after it had written the result did not come to this.
+            stored = {key: known[task.name].get(key) for key in ("objective", "seed", "scale")}
+            if stored != {key: getattr(task, key) for key in stored}:
+                raise ValueError(f"{path}: expected the result of {task.name}, got one of {stored}")
+            # A run killed right after writing the result left its checkpoints.
             _forget(task, folder)
     return known
 
 
 def _forget(task: Task, folder: Path) -> None:
-    """Remove the checkpoints of a task that is done."""
+    """Remove the checkpoints of a finished task."""
     for left_over in (folder / "checkpoints").glob(f"{task.name}--*.ckpt"):
         left_over.unlink()
 

@@ -1,8 +1,8 @@
-"""Exact log evidence on lattices of a two-dimensional latent.
+"""Exact log evidence by sums over lattices in a two-dimensional latent space.
 
-A route that shares nothing with `log_evidence`, also for decoders that give variances. A coarse
-lattice finds where the posteriors are; there sums over fine ones converge exponentially in the
-step, the integrand being analytic.
+This method shares no code with `log_evidence` and also handles decoders that return variances. A
+coarse lattice locates the posteriors. There, sums over fine lattices converge exponentially in the
+step because the integrand is analytic.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from vaetheory._validation import Array, fraction, representable, require, squar
 from vaetheory.rounding import gamma
 from vaetheory.training.density import Density
 
-#: Side of a coarse cell, in deviations of the prior, and cells along a tile.
+#: Side of a coarse cell, in standard deviations of the prior, and cells along a tile.
 _COARSE, _TILE = 0.08, 8
-#: Tiles along the square; larger squares are for the data whose posteriors may leave the smaller.
+#: Tiles along the square; a larger square is used if a posterior may leave the smaller one.
 _TILES = (30, 60, 90)
-#: A tile is left out of a datum whose log joints there are this far below its best, in nats.
+#: A tile is skipped for a datum if its log joints there are this far below its maximum, in nats.
 _BELOW = 60.0
-#: Relative difference of lattices below which they converge.
+#: Relative difference of lattices below which they are taken to converge.
 _CONVERGING = 1e-4
-#: Data at a time.
+#: Data in a chunk.
 _DATA = 200
-#: Lattices are halved until they agree, or down to this step.
+#: The step is halved until the lattices agree, but not below this.
 _FINEST = _COARSE / 8
 
 
@@ -34,10 +34,10 @@ class _Tables:
 
     def __init__(self, density: Density, X: Array) -> None:
         self.density = density
-        # The products cancel less about the middle of the data.
+        # Centring the data reduces cancellation in the products.
         self.loc = X.mean(axis=0)
-        away = X - self.loc
-        self.statistics = np.concatenate([away, away**2], axis=1)
+        centred = X - self.loc
+        self.statistics = np.concatenate([centred, centred**2], axis=1)
 
     def _natural(self, nodes: Array) -> tuple[Array, Array]:
         """Natural parameters `(M, 2 D)` and log partitions `(M,)` at nodes `(M, 2)`."""
@@ -61,13 +61,13 @@ class _Tables:
         return joint
 
     def sizes(self, nodes: Array) -> Array:
-        """Size of what is added up for each datum `(N,)` at a node of its own."""
+        """The sum of absolute values of the terms for each datum `(N,)` at its own node."""
         natural, fixed = self._natural(nodes)
         return (np.abs(self.statistics) * np.abs(natural)).sum(axis=1) + np.abs(fixed)
 
 
 def _nodes(tile: Array, step: float, offset: tuple[float, float]) -> Array:
-    """Nodes `(M, 2)` of a lattice within the cells of a tile, by their centres `(C, 2)`."""
+    """Nodes `(M, 2)` of a lattice in the cells of a tile, which has the cell centres `(C, 2)`."""
     side = step * np.arange(round(_COARSE / step)) - _COARSE / 2
     axes = [side + step * o for o in offset]
     inner = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
@@ -82,21 +82,21 @@ def lattice_evidence(density: Density, X: Array, *, rtol: float = 1e-8) -> tuple
     density : Density
     X : array (N, D)
     rtol : float
-        Tolerance of the evidence, relative.
+        Relative tolerance of the evidence.
 
     Returns
     -------
     value, error : arrays (N,)
-        Nats. The error is an estimate: from the differences of four lattices half a step apart
-        along one axis or both, what was left out, and the rounding. It is infinite where a
-        posterior is seen to be too narrow for the coarse lattice to be sure of finding it, or
-        where the encoder knows a better place than the lattices found. A second peak that falls
-        between the nodes and is far from both is not seen: a lattice can only find too little.
+        In nats. The error is an estimate: the differences of four lattices that are shifted by half
+        a step along one axis or both, plus the skipped tiles, plus rounding. It is infinite if
+        a posterior is so narrow that the coarse lattice might miss it, or if the density at the
+        encoder's mean is greater than the lattices found. A further narrow peak between the nodes,
+        far from both, is missed without notice: a lattice can only find too little.
 
     Raises
     ------
     ValueError
-        If the latent has another dimension, or the data do not fit the model.
+        If the latent dimension is not 2, or the data do not fit the model.
 
     Examples
     --------
@@ -132,22 +132,22 @@ def _chunk(
 ) -> tuple[Array, Array, NDArray[np.bool_]]:
     """Value, error, and whether the square may be too small.
 
-    Of so few data that a table of them and of all cells is no burden.
+    The chunk is so small that a table of its data at all cells fits in memory.
     """
     tables, everyone = _Tables(density, X), np.arange(len(X))
-    # The square in tiles of cells, tile by tile.
+    # The cell centres of the square, `(tiles^2, cells of a tile, 2)`.
     side = _COARSE * (np.arange(tiles * _TILE) - (tiles * _TILE - 1) / 2)
     cells = np.stack(np.meshgrid(side, side, indexing="ij"), axis=-1)
     cells = cells.reshape(tiles, _TILE, tiles, _TILE, 2).swapaxes(1, 2).reshape(-1, _TILE**2, 2)
     joints = np.stack([tables(tile, everyone) for tile in cells], axis=1)
     best = joints.max(axis=(1, 2))
     near = (joints > best[:, None, None] - _BELOW).any(axis=2)
-    # What lies in other tiles, and beyond the square.
+    # An estimate of the mass in the skipped tiles and beyond the square.
     shares = _COARSE**2 * np.exp(joints - best[:, None, None])
     left_out = np.where(near, 0.0, shares.sum(axis=2)).sum(axis=1)
     rim = np.abs(cells).max(axis=2) >= side[-1]
     left_out += shares[:, rim].sum(axis=1) / _COARSE
-    # The tables' rounding where a posterior is, twice over.
+    # Twice the rounding error of the tables at the peak of each posterior.
     at = joints.reshape(len(X), -1).argmax(axis=1)
     rounding = 2 * gamma(8 + 2 * X.shape[1]) * tables.sizes(cells.reshape(-1, 2)[at])
     code = density.vae.encode(density.params, X)[0]
@@ -155,7 +155,7 @@ def _chunk(
     known = density.log_likelihood(X, code[:, None])[:, 0]
     known += standard_log_prob(code / density.prior_scale)
     value, error, beyond = np.empty(len(X)), np.full(len(X), np.inf), far.copy()
-    # What the sums are relative to: finer lattices may find more than the coarse one.
+    # Sums are relative to exp(shift), which grows where a finer lattice finds a greater value.
     step, rows, shift = _COARSE, everyone, best.copy()
     while rows.size and step >= _FINEST:
         sums = np.zeros((4, len(X)))
@@ -172,12 +172,12 @@ def _chunk(
         mean = sums[:, rows].mean(axis=0)
         value[rows] = shift[rows] + np.log(mean)
         apart = np.ptp(sums[:, rows], axis=0) / mean
-        # The four together are a lattice of half the step: where sums begin to converge, its error
-        # is about the square.
+        # The four together form a lattice of half the step: once the sums begin to converge, its
+        # error is about the square of their difference.
         unresolved = np.where(apart < _CONVERGING, 1000 * apart**2, 10 * apart)
         outside = 10 * left_out[rows] * np.exp(best[rows] - shift[rows]) / mean
-        # A peak that the coarse lattice all but missed may hide in other tiles as well; one that
-        # the encoder knows and no lattice found lies outside, or between.
+        # If the coarse lattice nearly missed a peak, there may be others in skipped tiles; if the
+        # density at the encoder's mean is greater, a peak lies outside or between the nodes.
         missed = (shift[rows] - best[rows] > _BELOW / 3) | (known[rows] > shift[rows] + 1)
         missed |= far[rows]
         error[rows] = unresolved + outside + np.where(missed, np.inf, 0.0) + rounding[rows]

@@ -1,4 +1,4 @@
-"""What a trained density is worth on held-out data, datum by datum."""
+"""Measures of a trained density on each held-out datum: ELBO, weighted bound, exact evidence."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from vaetheory.evidence import log_evidence
 from vaetheory.training.density import Density, blocks
 from vaetheory.training.latent_lattice import lattice_evidence
 
-#: Latent dimension of which the exact evidence is computed.
+#: The exact evidence is computed for this latent dimension.
 EXACT_DIM = 2
 _RTOL = 1e-6
-#: Data between two that `log_evidence` looks at as well.
+#: `log_evidence` checks one datum out of this many.
 _STRIDE = 10
-#: Evaluations that `log_evidence` may spend on a datum.
+#: The most evaluations of `log_evidence` for a datum.
 _BUDGET = 10_000_000
-#: An evidence that is this uncertain, in nats, is none.
+#: A datum with a greater error of the evidence, in nats, is unresolved.
 UNRESOLVED = 1e-3
 
 
@@ -31,17 +31,19 @@ class Measures(ByValue):
     Attributes
     ----------
     elbo, elbo_error : array (N,)
-        Evidence lower bound, and its standard error: sampled likelihood, divergence in closed form.
+        Evidence lower bound, from a sampled likelihood and a divergence in closed form, and its
+        standard error.
     importance, importance_error : array (N,)
-        Importance-weighted bound of the same draws, and its standard error to first order.
+        Importance-weighted bound from the same draws, and its standard error to first order.
     rate, distortion : array (N,)
         KL(q(z|x) || prior), and minus the expected log likelihood: elbo = -(rate + distortion).
     effective : array (N,)
         Effective number of draws, 1 / sum of squared normalised weights.
     evidence, evidence_error : array (N,) or None
-        Exact log evidence and its error figure, an estimate; None but for 2-d latents.
+        Exact log evidence and an estimate of its error; None unless the latent has two dimensions.
     apart : float or None
-        The largest difference of two routes to it, where both resolve a datum, nats.
+        The largest difference, in nats, between two methods for the evidence on data that both of
+        them resolve.
     """
 
     elbo: Array
@@ -56,7 +58,9 @@ class Measures(ByValue):
     apart: float | None = None
 
 
-def sampled(density: Density, X: Array, *, draws: int, rng: np.random.Generator) -> Measures:
+def sampled_measures(
+    density: Density, X: Array, *, draws: int, rng: np.random.Generator
+) -> Measures:
     """ELBO and importance-weighted bound (Burda et al., arXiv:1509.00519) of each datum.
 
     Parameters
@@ -65,7 +69,7 @@ def sampled(density: Density, X: Array, *, draws: int, rng: np.random.Generator)
     X : array (N, D)
         Held-out data.
     draws : int
-        K, draws from q(z|x) a datum.
+        K, the number of draws from q(z|x) for each datum.
     rng : Generator
 
     Raises
@@ -73,7 +77,7 @@ def sampled(density: Density, X: Array, *, draws: int, rng: np.random.Generator)
     ValueError
         If the data do not fit the model.
     FloatingPointError
-        If a datum is so far out that its log likelihood overflows.
+        If the log likelihood of a datum overflows.
 
     Examples
     --------
@@ -81,8 +85,8 @@ def sampled(density: Density, X: Array, *, draws: int, rng: np.random.Generator)
     >>> X = np.stack([np.arange(40.0), np.arange(40.0) ** 2], axis=-1)
     >>> vae = Settings(hidden=(4,)).model(OBJECTIVES["half"], X, 1.5)
     >>> density = density_of(vae, vae.initial(0), X, seed=0)
-    >>> found = sampled(density, X[:3], draws=500, rng=np.random.default_rng(0))
-    >>> bool((found.importance > found.elbo).all())
+    >>> measures = sampled_measures(density, X[:3], draws=500, rng=np.random.default_rng(0))
+    >>> bool((measures.importance > measures.elbo).all())
     True
     """
     X = require("density", density, Density).vae.checked("X", X)
@@ -90,7 +94,7 @@ def sampled(density: Density, X: Array, *, draws: int, rng: np.random.Generator)
     generator("rng", rng)
     loc, scale = density.encode(X)
     rate = density.divergence(loc, scale)
-    found = np.empty((5, len(X)))
+    columns = np.empty((5, len(X)))
     for rows in blocks(len(X), draws):
         noise = rng.standard_normal((len(X[rows]), draws, loc.shape[1]))
         z = loc[rows, None] + scale[rows, None] * noise
@@ -102,38 +106,38 @@ def sampled(density: Density, X: Array, *, draws: int, rng: np.random.Generator)
         level = logsumexp(weights, axis=1, keepdims=True)
         shares = np.exp(weights - level)
         square = (shares**2).sum(axis=1)
-        found[:, rows] = (
+        columns[:, rows] = (
             likelihood.mean(axis=1),
             likelihood.std(axis=1) / np.sqrt(draws),
             level[:, 0] - np.log(draws),
-            # Relative deviation of the mean weight.
+            # Relative standard error of the mean weight.
             np.sqrt(np.maximum(square - 1 / draws, 0.0)),
             1 / square,
         )
-    expected, error, importance, importance_error, effective = found
+    expected, error, importance, importance_error, effective = columns
     return Measures(
         expected - rate, error, importance, importance_error, rate, -expected, effective
     )
 
 
 def exact_evidence(density: Density, X: Array) -> tuple[Array, Array, float | None]:
-    """Exact log evidence of each datum, 2-d latents, by two routes where there are two.
+    """Exact log evidence of each datum for 2-d latents, by two methods if both apply.
 
     Returns
     -------
     value, error : arrays (N,)
-        On lattices, see `lattice_evidence`. Where the likelihood has fixed variances and lattices
-        do not resolve a datum, or differ from `log_evidence` on one of every tenth datum, all data
-        are by `log_evidence`. The error is an estimate.
+        Computed on lattices, see `lattice_evidence`. If the likelihood has fixed variances,
+        `log_evidence` checks every tenth datum; if the two differ on one of them, or the lattices
+        do not resolve a datum, `log_evidence` computes all data. The error is an estimate.
     apart : float or None
-        Where the likelihood has fixed variances, the largest difference of the two, nats, on the
-        data that lattices take for resolved and that `log_evidence` was asked for.
+        If the likelihood has fixed variances: the largest difference of the two methods, in nats,
+        on the data that `log_evidence` computed and the lattices resolve.
 
     Notes
     -----
-    Both add up a positive integrand and err by what they do not find. Where they differ the
-    greater is the evidence if it is that of `log_evidence`, which looks between the nodes; if it
-    is that of the lattices the error is infinite.
+    Both methods integrate a positive function, and their error is the mass that they miss. If they
+    differ and `log_evidence`, which also looks between the nodes, is greater, it is the evidence;
+    if the lattices are greater, the error is infinite.
     """
     X = require("density", density, Density).vae.checked("X", X)
     value, error = lattice_evidence(density, X, rtol=_RTOL)
@@ -142,13 +146,13 @@ def exact_evidence(density: Density, X: Array) -> tuple[Array, Array, float | No
     model, resolved = density.latent_model(), error <= UNRESOLVED
     rows = np.arange(0, len(X), _STRIDE if resolved.all() else 1)
     while True:
-        found = log_evidence(model, X[rows], rtol=_RTOL, max_nodes=_BUDGET)
-        ahead = (found.value - value[rows])[resolved[rows]]
-        apart = float(np.abs(ahead).max()) if ahead.size else None
+        quadrature = log_evidence(model, X[rows], rtol=_RTOL, max_nodes=_BUDGET)
+        difference = (quadrature.value - value[rows])[resolved[rows]]
+        apart = float(np.abs(difference).max()) if difference.size else None
         if len(rows) == len(X):
             break
         if apart is not None and apart <= UNRESOLVED:
             return value, error, apart
         rows = np.arange(len(X))
-    lost = resolved & (value > found.value + UNRESOLVED)
-    return found.value, np.where(lost, np.inf, found.error), apart
+    missed = resolved & (value > quadrature.value + UNRESOLVED)
+    return quadrature.value, np.where(missed, np.inf, quadrature.error), apart

@@ -1,4 +1,4 @@
-"""Networks of tanh layers whose parameters lie in one vector, with reverse mode by hand."""
+"""Networks of tanh layers with parameters in one vector, and their backpropagation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from vaetheory._validation import Array, dimension, sequence
 from vaetheory.decoders import TanhNetwork
 
-#: Weights (out, in) and biases (out,), a pair a layer: views into one vector.
+#: One pair of weights (out, in) and biases (out,) for each layer: views into one vector.
 Layers = list[tuple[Array, Array]]
 
 
@@ -21,10 +21,10 @@ def widths(name: str, value: object) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Network:
-    """Fully connected layers with tanh between them; the last is affine.
+    """The shape of a network of fully connected layers with tanh between them; the last is affine.
 
-    What it holds is the shape; parameters are vectors `(count,)`, so that an optimiser updates all
-    of them at once and a checkpoint is one array.
+    Parameters are vectors `(count,)`, so that an optimiser updates all of them at once and a
+    checkpoint is one array.
 
     Parameters
     ----------
@@ -61,19 +61,19 @@ class Network:
 
     def layers(self, params: Array) -> Layers:
         """Weights and biases as views into `params`."""
-        out, at = [], 0
+        layers, at = [], 0
         for inputs, outputs in zip(self.sizes, self.sizes[1:], strict=False):
             end = at + inputs * outputs
             weight, bias = params[at:end].reshape(outputs, inputs), params[end : end + outputs]
-            out.append((weight, bias))
+            layers.append((weight, bias))
             at = end + outputs
-        return out
+        return layers
 
     def initial(self, rngs: Sequence[np.random.Generator]) -> Array:
         """Draw initial parameters: weights N(0, 1 / inputs), biases 0.
 
-        A generator a layer: networks that differ in their outputs only begin with the same
-        hidden layers, and with the same first outputs.
+        Each layer has its own generator, so networks that differ only in their number of outputs
+        begin with the same hidden layers and the same first outputs.
         """
         params = np.zeros(self.count)
         for (weight, _), rng in zip(self.layers(params), rngs, strict=True):
@@ -82,32 +82,32 @@ class Network:
 
     def forward(self, layers: Layers, x: Array) -> list[Array]:
         """Input, activations of the hidden layers, output: `(B, .)` each."""
-        out = [x]
+        values = [x]
         for weight, bias in layers[:-1]:
-            sums = out[-1] @ weight.T
+            sums = values[-1] @ weight.T
             sums += bias
-            out.append(np.tanh(sums, out=sums))
+            values.append(np.tanh(sums, out=sums))
         weight, bias = layers[-1]
-        last = out[-1] @ weight.T
+        last = values[-1] @ weight.T
         last += bias
-        out.append(last)
-        return out
+        values.append(last)
+        return values
 
     def backward(
         self, layers: Layers, slopes: Layers, values: list[Array], slope: Array, *, inner: bool
     ) -> Array | None:
-        """Carry the gradient in the output, `(B, outputs)`, back.
+        """Propagate the gradient with respect to the output, `(B, outputs)`, backwards.
 
         Parameters
         ----------
         layers : Layers
         slopes : Layers
-            Where the gradients of the parameters are written.
+            Overwritten with the gradients with respect to the parameters.
         values : list of array
-            What `forward` returned.
+            The result of `forward`.
         slope : array (B, outputs)
         inner : bool
-            Whether the gradient in the input is wanted; returned then.
+            Whether to return the gradient with respect to the input.
         """
         for i in range(len(layers) - 1, -1, -1):
             weight_slope, bias_slope = slopes[i]
@@ -117,7 +117,7 @@ class Network:
                 return None
             slope = slope @ layers[i][0]
             if i > 0:
-                # Where tanh(u) = a its derivative is 1 - a^2.
+                # The derivative of a = tanh(u) is 1 - a^2.
                 square = values[i] * values[i]
                 square *= slope
                 slope -= square

@@ -1,4 +1,4 @@
-"""The objectives set side by side: what each network gives, and what each one maximises."""
+"""The six training objectives: posterior, prior and likelihood of each."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ class Objective:
     ----------
     title : str
     posterior : {"learned", "constant", "unit"}
-        Variances that the encoder gives for each datum, variances s_j^2 that are learned but the
-        same for all data, or s = 1.
+        Variances that the encoder returns for each datum; learned variances s_j^2 that are the
+        same for all data; or s = 1.
     likelihood : {"learned", "one", "profile", "baggins"}
-        Variances that the decoder gives for each latent and data dimension; one learned sigma;
-        the batch-optimal sigma_i^2 = r_i; BAGGINS' sigma_i^2 = r_i + v_i exp(-2h).
+        Variances that the decoder returns for each latent and data dimension; one learned sigma;
+        the batch-optimal sigma_i^2 = r_i; or BAGGINS' sigma_i^2 = r_i + v_i exp(-2h).
     floating : bool
-        Whether the prior floats with the batch: then the objective is BILBO, and the posterior's
-        variances are constant. Else it is N(0, I).
+        Whether the prior floats with the batch. If it does, the objective is BILBO, and the
+        posterior must have constant variances. Otherwise the prior is N(0, I).
 
     Raises
     ------
     ValueError
-        If a part is not known, or the prior floats under variances that are not constant.
+        If a part is unknown, or the prior floats but the posterior variances are learned.
 
     Examples
     --------
@@ -57,7 +57,7 @@ class Objective:
             )
 
     def outputs(self, *, latent_dim: int, data_dim: int) -> tuple[int, int]:
-        """Outputs of the encoder and of the decoder."""
+        """Numbers of outputs of the encoder and of the decoder."""
         encoder = 2 if self.posterior == "learned" else 1
         decoder = 2 if self.likelihood == "learned" else 1
         return encoder * latent_dim, decoder * data_dim

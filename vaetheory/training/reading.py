@@ -1,4 +1,4 @@
-"""Data sets from files: .npy, .npz, CSV, and IDX, the format of MNIST; any of them gzipped."""
+"""Reading data sets from .npy, .npz, CSV and IDX (MNIST) files, gzipped or not."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from vaetheory.training.data import UNITS, Source
 _NAMES = ("X", "x", "data")
 
 
-def read(path: str | os.PathLike[str], *, units: str = "pooled") -> Source:
-    """Read a data set, recognised by its first bytes and not by its name.
+def read_data(path: str | os.PathLike[str], *, units: str = "pooled") -> Source:
+    """Read a data set; the format is recognised by the first bytes of the file, not by its name.
 
-    A datum is a row, and any further axes of it are flattened. Bytes (unsigned, 8 bits) are taken
-    for 256 grey values and become numbers in [0, 1), dequantised by noise; all other numbers are
-    taken as they are.
+    A datum is a row, and its further axes are flattened. Unsigned bytes are taken as 256 grey
+    values; they become numbers in [0, 1) and are dequantised by noise in `split_data`. All other
+    numbers are left as they are.
 
-    What a file promises is weighed before it is believed. A data set has at most 2^26 numbers
+    The sizes stated in a file are checked before they are used. A data set has at most 2^26 numbers
     (512 MiB; MNIST has 55 million), a file at most 2^29 bytes, packed or unpacked, and text at most
-    2^27 bytes with 2^20 a line. What is refused takes at most 768 MiB, whatever the file says, and
-    a data set of the greatest size 1,600 MiB; a file that promises more than it holds, or more than
-    this, is refused without being read.
+    2^27 bytes with at most 2^20 bytes in a line. A rejected file needs at most 768 MiB of memory,
+    and a data set of the greatest size 1,600 MiB. A file that states a size above these limits, or
+    above what it holds, is rejected without being read.
 
     Parameters
     ----------
     path : str or path
-        An array `(N, ...)` as .npy, as the only array or the one named X, x or data of an
-        .npz, as comma-separated numbers with or without a line of names, or as IDX. An ordinary
-        file: no pipe and no device.
+        An array `(N, ...)` as .npy; an .npz with one array, or with one named X, x or data;
+        comma-separated numbers with or without a line of names; or IDX. It must be an ordinary
+        file, not a pipe or a device.
     units : str
-        The networks' ends, see `Units`.
+        The kind of affine maps between data and networks, see `Units`.
 
     Returns
     -------
@@ -45,8 +45,8 @@ def read(path: str | os.PathLike[str], *, units: str = "pooled") -> Source:
     Raises
     ------
     ValueError
-        If the file cannot be opened or read as one of these, has no rows of numbers, fewer than 20
-        rows, or an entry that is not finite. Nothing is unpickled or evaluated.
+        If the file cannot be opened or read as one of these formats, has fewer than 20 rows of
+        numbers, or an entry that is not finite. Nothing is unpickled or evaluated.
 
     Examples
     --------
@@ -55,7 +55,7 @@ def read(path: str | os.PathLike[str], *, units: str = "pooled") -> Source:
     >>> with TemporaryDirectory() as folder:
     ...     path = Path(folder) / "numbers.npy"
     ...     np.save(path, np.arange(60.0).reshape(30, 2))
-    ...     read(path).X.shape
+    ...     read_data(path).X.shape
     (30, 2)
     """
     if not isinstance(path, str | os.PathLike):
@@ -84,7 +84,7 @@ def _array(stream: Stream) -> tuple[Array, bool]:
     if beginning == NPY:
         return npy(stream)
     if beginning[:2] == b"PK":
-        # Its list of files is at its end.
+        # The list of files is at the end of an archive, so the stream must be seekable.
         archive = stream if stream.seekable() else io.BytesIO(stream.everything())
         with member(archive, _NAMES) as array:
             if array.beginning(len(NPY)) != NPY:

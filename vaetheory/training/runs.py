@@ -1,4 +1,4 @@
-"""One training run: minibatches, early stopping, checkpoints."""
+"""A training run: settings, minibatches, early stopping, checkpoints."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from vaetheory.training.networks import widths
 from vaetheory.training.objectives import Objective
 from vaetheory.training.vae import Units, Vae, rows_of
 
-#: Data, and draws of them all together, from which a density is fixed.
+#: The most training data, and the most latent draws in total, used to fix a density.
 _FIXING_ROWS = 16_384
 EARLY, BUDGET, DIVERGED = "stopped early", "budget spent", "diverged"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What a run is trained with, the same for all objectives.
+    """Settings of a run, the same for all objectives.
 
     Attributes
     ----------
@@ -44,19 +44,19 @@ class Settings:
     hidden : tuple of int
         Widths of the hidden layers.
     batch : int
-        Data a step; a training set that is smaller is one batch.
+        Data in a step; a smaller training set is one batch.
     epochs : int
-        Passes through the training data, at most.
+        The most passes through the training data.
     every : int
-        Steps between two looks at the validation data, rounded to epochs.
+        Steps between two evaluations of the validation ELBO, rounded to epochs.
     patience : int
-        Looks without a better one after which the run stops.
+        The run stops after this many evaluations without a new maximum.
     rate : float
         Adam's learning rate.
     units : {"pooled", "each", "plain"}
         See `Units`.
     pooled : bool
-        Whether the variances set by a batch are one for all dimensions.
+        Whether the variances computed from a batch are the same for all dimensions.
 
     Raises
     ------
@@ -90,7 +90,7 @@ class Settings:
         boolean("pooled", self.pooled)
 
     def model(self, objective: Objective, train: Array, information: float) -> Vae:
-        """The VAE of an objective, its units those of the training data."""
+        """The VAE of an objective, with units from the training data."""
         data = data_set("train", train)
         return Vae(
             objective,
@@ -105,7 +105,7 @@ class Settings:
 
 @dataclass(eq=False)
 class Run:
-    """A training run, finished or on its way.
+    """A training run, finished or not.
 
     Attributes
     ----------
@@ -113,12 +113,12 @@ class Run:
         Parameters at the greatest validation ELBO.
     best_epoch : int
     validation : list of float
-        Validation ELBO at each look, nats a datum.
+        Validation ELBO at each evaluation, in nats a datum.
     epoch : int
-        Epochs done.
+        Finished epochs.
     ended : str
-        "stopped early", "budget spent", "diverged" (a number overflowed: `best` is from before),
-        or empty on its way.
+        "stopped early", "budget spent" or "diverged" (a number overflowed; `best` is from before
+        that), or empty if the run is not finished.
     """
 
     best: Array
@@ -138,9 +138,9 @@ def _noise(seed: int, kind: int, shape: tuple[int, ...]) -> Array:
 
 
 def density_of(vae: Vae, params: Array, train: Array, *, seed: int, draws: int = 1) -> Density:
-    """The density model of parameters, with the draws over the training posteriors set by a seed.
+    """The density model for given parameters; a seed sets the draws from the training posteriors.
 
-    Of very large training sets the first 16,384 are used; the split has shuffled them.
+    At most the first 16,384 training data are used; `split` has shuffled them.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def density_of(vae: Vae, params: Array, train: Array, *, seed: int, draws: int =
 
 
 def validation_elbo(vae: Vae, params: Array, data: Split, *, seed: int, draws: int = 8) -> float:
-    """Mean ELBO of the validation data, the same draws at every look; raises as `density_of`."""
+    """Mean validation ELBO, with the same draws every time; raises as `density_of`."""
     noise = _noise(seed, 1, (draws, len(data.validation), vae.latent_dim))
     density = density_of(vae, params, data.train, seed=seed)
     with np.errstate(over="raise", invalid="raise", divide="raise", under="ignore"):
@@ -180,16 +180,16 @@ def train(
     ----------
     vae : Vae
     data : Split
-        Only its training and validation parts are looked at.
+        Only the training and validation parts are used.
     settings : Settings
     seed : int
-        Of the initial parameters, the order of the data and the noise: objectives trained with
-        one seed see the same batches and the same draws.
+        Sets the initial parameters, the order of the data and the noise: objectives trained with
+        the same seed see the same batches and the same draws.
     checkpoint : Path, optional
-        Written at every look; where it is there, the run goes on from it, bit for bit as if it
-        had not been interrupted.
+        A file that is written at every evaluation of the validation ELBO. If it exists, the run
+        resumes from it, with the same result, bit for bit, as an uninterrupted run.
     progress : callable, optional
-        Called with the fraction of the epochs that is done.
+        Called with the fraction of finished epochs.
 
     Returns
     -------
@@ -198,8 +198,8 @@ def train(
     Raises
     ------
     ValueError
-        If the data do not fit the VAE, the networks overflow at once, or the checkpoint is
-        damaged or of another run.
+        If the data do not fit the VAE, the networks overflow at the initial parameters, or the
+        checkpoint is damaged or belongs to another run.
 
     Examples
     --------
@@ -238,13 +238,13 @@ def train(
                     rows = order[i * batch : (i + 1) * batch]
                     adam.step(params, vae.loss_and_gradient(params, data.train[rows], noise)[1])
                 run.epoch += 1
-            found = validation_elbo(vae, params, data, seed=seed)
-            if found > run.best_validation:
+            validation = validation_elbo(vae, params, data, seed=seed)
+            if validation > run.best_validation:
                 run.best[...] = params
                 run.best_epoch = run.epoch
-            run.validation.append(found)
-            looks = len(run.validation) - 1 - int(np.argmax(run.validation))
-            if looks >= settings.patience:
+            run.validation.append(validation)
+            since_best = len(run.validation) - 1 - int(np.argmax(run.validation))
+            if since_best >= settings.patience:
                 run.ended = EARLY
             elif run.epoch >= settings.epochs:
                 run.ended = BUDGET
@@ -262,7 +262,7 @@ def train(
 
 
 def _fingerprint(vae: Vae, data: Split, settings: Settings, seed: int) -> str:
-    """What a checkpoint must have been written for."""
+    """A hash of everything that determines a run; its checkpoint stores it."""
     plain = {
         "objective": asdict(vae.objective),
         "information": vae.information,

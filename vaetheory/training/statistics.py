@@ -1,4 +1,4 @@
-"""Intervals of means over seeds, and of paired differences."""
+"""Confidence intervals of means over seeds and of paired differences."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vaetheory._value_equality import ByValue
 
 @dataclass(frozen=True, eq=False)
 class Interval(ByValue):
-    """A mean over seeds and the interval of its expectation.
+    """A mean over seeds and a confidence interval of its expectation.
 
     Attributes
     ----------
@@ -29,28 +29,32 @@ class Interval(ByValue):
     count: int
 
 
-def interval(values: ArrayLike, *, level: float = 0.95, overlap: float = 0.0) -> Interval:
-    """Student's interval of the expectation of independent values; of one value it is infinite.
+def confidence_interval(
+    values: ArrayLike, *, level: float = 0.95, overlap: float = 0.0
+) -> Interval:
+    """Student's confidence interval of the expectation of independent values.
+
+    The interval of a single value is infinite.
 
     Parameters
     ----------
     values : array (n,)
-        One a seed; of two objectives trained with the same seeds, their differences.
+        One value a seed, or the differences of two objectives trained with the same seeds.
     level : float
     overlap : float
-        Test data over training data where every seed splits one data set anew and the interval is
-        to hold for other data sets of that size: the variance of the mean is then taken as
-        (1 / n + overlap) s^2. With 0 it holds for other seeds and splits of this data set.
+        With 0 the interval holds for other seeds and splits of the same data set. To make it hold
+        for other data sets of the same size, although every seed splits the same data set, set it
+        to the ratio of test to training data: the variance of the mean is (1 / n + overlap) s^2.
 
     Notes
     -----
-    Source of the correction: C. Nadeau and Y. Bengio, Machine Learning 52 (2003), 239-281; it is
-    a heuristic, as any estimate from one data set must be.
+    Source of the correction: C. Nadeau and Y. Bengio, Machine Learning 52 (2003), 239-281. Like any
+    estimate from one data set, it is a heuristic.
 
     Examples
     --------
-    >>> found = interval([1.0, 2.0, 3.0])
-    >>> round(found.mean, 6), round(found.low, 6), round(found.high, 6)
+    >>> mean = confidence_interval([1.0, 2.0, 3.0])
+    >>> round(mean.mean, 6), round(mean.low, 6), round(mean.high, 6)
     (2.0, -0.484138, 4.484138)
     """
     array = as_array("values", values, ndim=1)

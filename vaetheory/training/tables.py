@@ -1,4 +1,4 @@
-"""The results of an experiment as a table: means over seeds, and paired differences."""
+"""Tables of the results of an experiment: means over seeds, and paired differences."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 from vaetheory._validation import require, sequence
 from vaetheory._value_equality import ByValue
 from vaetheory.training.objectives import OBJECTIVES
-from vaetheory.training.statistics import Interval, interval
+from vaetheory.training.statistics import Interval, confidence_interval
 
-#: The objective that the others are compared with.
+#: The objective with which the others are compared.
 REFERENCE = "half"
 MEASURES = ("elbo", "importance", "evidence", "rate", "distortion")
 
@@ -27,14 +27,14 @@ class Row(ByValue):
     objective : str
     scale : float
     outputs : int
-        Of both networks.
+        The number of outputs of both networks.
     measures : mapping of str to Interval
-        Over seeds, of the means over held-out data.
+        Means over seeds of the means over held-out data.
     behind : mapping of str to Interval
         How far it is behind the half-network: the paired difference half - this, over the seeds
         that both have; empty for the half-network.
     elsewhere : mapping of str to Interval
-        The same, widened to hold for other data sets of this size.
+        The same differences with intervals that hold for other data sets of this size.
     """
 
     objective: str
@@ -46,18 +46,18 @@ class Row(ByValue):
 
 
 def _values(results: Iterable[Mapping[str, Any]], measure: str) -> dict[int, float]:
-    """Mean over the held-out data, by seed."""
-    found = {r["seed"]: r["measures"].get(measure) for r in results}
-    return {seed: value["mean"] for seed, value in found.items() if value is not None}
+    """Means over the held-out data, by seed."""
+    entries = {r["seed"]: r["measures"].get(measure) for r in results}
+    return {seed: entry["mean"] for seed, entry in entries.items() if entry is not None}
 
 
 def table(results: Sequence[Mapping[str, Any]]) -> list[Row]:
-    """Rows of an experiment's results, as `experiment.run` yields them; scale by scale.
+    """The rows, scale by scale, for results of an experiment as `experiment.run` yields them.
 
     Raises
     ------
     ValueError
-        If there is none.
+        If there are no results, or one of them is not a result of `run_task`.
 
     Examples
     --------
@@ -95,21 +95,21 @@ def table(results: Sequence[Mapping[str, Any]]) -> list[Row]:
                 values = _values(own, measure)
                 if not values:
                     continue
-                measures[measure] = interval(list(values.values()))
+                measures[measure] = confidence_interval(list(values.values()))
                 others = _values(reference, measure)
                 both = sorted(set(values) & set(others))
                 if name != REFERENCE and both:
-                    apart = np.array([others[s] - values[s] for s in both])
-                    behind[measure] = interval(apart)
-                    elsewhere[measure] = interval(apart, overlap=test / train)
+                    differences = np.array([others[s] - values[s] for s in both])
+                    behind[measure] = confidence_interval(differences)
+                    elsewhere[measure] = confidence_interval(differences, overlap=test / train)
             rows.append(Row(name, scale, sum(own[0]["outputs"]), measures, behind, elsewhere))
     return rows
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """The table in Markdown: mean and half the width of the 95 % interval; nats a datum.
+    """The table in Markdown: mean and half the width of the 95 % interval, in nats a datum.
 
-    Where some seeds have no value of a measure, its cell says how many have.
+    If some seeds have no value of a measure, its cell says how many have one.
     """
     shown = [m for m in MEASURES if any(m in r.measures for r in rows)]
     head = ["objective", "scale", "outputs", *shown]
@@ -118,32 +118,32 @@ def markdown(rows: Sequence[Row]) -> str:
     lines = ["| " + " | ".join(head) + " |", "| --- " * len(head) + "|"]
     for row in rows:
         cells = [row.objective, f"{row.scale:g}", str(row.outputs)]
-        seeds = max((found.count for found in row.measures.values()), default=0)
+        seeds = max((mean.count for mean in row.measures.values()), default=0)
         cells += [_text(row.measures.get(m), seeds) for m in shown]
         cells += [_text(row.behind.get(m), seeds) for m in compared]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _text(found: Interval | None, seeds: int) -> str:
-    if found is None:
+def _text(mean: Interval | None, seeds: int) -> str:
+    if mean is None:
         return ""
-    few = f" ({found.count} of {seeds} seeds)" if found.count < seeds else ""
-    if found.count == 1:
-        return f"{found.mean:.2f}{few}"
-    return f"{found.mean:.2f} ± {(found.high - found.low) / 2:.2f}{few}"
+    few = f" ({mean.count} of {seeds} seeds)" if mean.count < seeds else ""
+    if mean.count == 1:
+        return f"{mean.mean:.2f}{few}"
+    return f"{mean.mean:.2f} ± {(mean.high - mean.low) / 2:.2f}{few}"
 
 
 def plain(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """The rows as plain values, for JSON; an interval of one seed has no ends."""
+    """The rows as plain values for JSON; the ends of an interval of one seed are None."""
 
-    def ends(found: Interval) -> dict[str, Any]:
-        known = found.count > 1
+    def ends(mean: Interval) -> dict[str, Any]:
+        known = mean.count > 1
         return {
-            "mean": found.mean,
-            "low": found.low if known else None,
-            "high": found.high if known else None,
-            "seeds": found.count,
+            "mean": mean.mean,
+            "low": mean.low if known else None,
+            "high": mean.high if known else None,
+            "seeds": mean.count,
         }
 
     return [

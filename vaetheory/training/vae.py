@@ -1,4 +1,4 @@
-"""A variational auto-encoder in training: its parameters, its loss and the loss's gradient."""
+"""A trainable variational auto-encoder: parameters, networks, loss and its gradient."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class TooLargeError(FloatingPointError, ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Units(ByValue):
-    """The fixed affine maps at the data's ends of the networks.
+    """The fixed affine maps between the data and the networks.
 
-    The encoder sees (x - loc) / scale, the decoder's means are loc + scale times its outputs.
-    Objectives are computed on the data themselves, in their own units.
+    The input of the encoder is (x - loc) / scale, and the means of the likelihood are loc + scale
+    times the outputs of the decoder. Objectives are computed in the original units of the data.
 
     Parameters
     ----------
@@ -68,8 +68,8 @@ class Units(ByValue):
         ----------
         X : array (N, D)
         kind : {"pooled", "each", "plain"}
-            The mean of each dimension, and one standard deviation for all of them or one for
-            each; "plain" is no map at all.
+            The mean of each dimension, with one standard deviation for all dimensions or one for
+            each; "plain" is the identity map.
 
         Examples
         --------
@@ -79,10 +79,10 @@ class Units(ByValue):
         X = data_set("X", X)
         if option("kind", kind, UNITS) == "plain":
             return cls(np.zeros(X.shape[1]), np.array(1.0))
-        # Less the first row, so that a common offset costs no digits.
+        # Subtract the first row so that a large common offset costs no digits.
         loc = X[0] + (X - X[0]).mean(axis=0)
         with np.errstate(over="ignore", invalid="ignore"):
-            # Refused below.
+            # `positive` below raises an error for an overflow.
             variance = ((X - loc) ** 2).mean(axis=0)
         scale = np.sqrt(variance.mean() if kind == "pooled" else variance)
         return cls(loc, positive("spread of the training data", scale, max_ndim=1))
@@ -90,7 +90,7 @@ class Units(ByValue):
 
 @dataclass(frozen=True, eq=False)
 class Vae(ByValue):
-    """Encoder, decoder, objective and units; parameters are one vector `(count,)`.
+    """A VAE: encoder, decoder, objective and units; parameters are one vector `(count,)`.
 
     Parameters
     ----------
@@ -100,9 +100,9 @@ class Vae(ByValue):
         Widths of the hidden layers, the same in encoder and decoder.
     units : Units
     information : float
-        BAGGINS' h, nats a dimension.
+        BAGGINS' h, in nats a dimension.
     pooled : bool
-        Whether the batch's variances (profile, BAGGINS) are one for all dimensions.
+        Whether the variances of a batch (profile, BAGGINS) are the same for all dimensions.
     """
 
     objective: Objective
@@ -129,13 +129,13 @@ class Vae(ByValue):
 
     @cached_property
     def encoder(self) -> Network:
-        """The encoder's shape."""
+        """The shape of the encoder."""
         outputs = self.objective.outputs(latent_dim=self.latent_dim, data_dim=self.data_dim)
         return Network((self.data_dim, *self.hidden, outputs[0]))
 
     @cached_property
     def decoder(self) -> Network:
-        """The decoder's shape."""
+        """The shape of the decoder."""
         outputs = self.objective.outputs(latent_dim=self.latent_dim, data_dim=self.data_dim)
         return Network((self.latent_dim, *self.hidden[::-1], outputs[1]))
 
@@ -146,14 +146,14 @@ class Vae(ByValue):
         return self.encoder.count + self.decoder.count + extra
 
     def split(self, params: Array) -> tuple[Array, Array, Array]:
-        """Parameters of the encoder, of the decoder, and those outside the networks: views."""
+        """Views of the parameters of the encoder, of the decoder, and of those outside both."""
         first, second = self.encoder.count, self.encoder.count + self.decoder.count
         return params[:first], params[first:second], params[second:]
 
     def initial(self, seed: int) -> Array:
-        """Initial parameters: every objective begins with the same hidden layers.
+        """Initial parameters; every objective begins with the same hidden layers.
 
-        Log variances and log deviations begin at or around zero, in the data's own units.
+        Log variances and log standard deviations begin at or near zero, in the units of the data.
         """
         integer("seed", seed)
         params = np.zeros(self.count)
@@ -164,7 +164,7 @@ class Vae(ByValue):
         return params
 
     def encode(self, params: Array, X: Array) -> tuple[Array, Array]:
-        """Posterior means and log deviations, `(N, d)` each."""
+        """Posterior means and log standard deviations, `(N, d)` each."""
         params, X = self._parameters(params), rows_of("X", X, self.data_dim)
         inner, _, extra = self.split(params)
         layers = self.encoder.layers(inner)
@@ -181,17 +181,17 @@ class Vae(ByValue):
         return loc, np.broadcast_to(log_scale, loc.shape)
 
     def decode(self, params: Array, z: Array) -> tuple[Array, Array | None]:
-        """Means of the likelihood `(N, D)` and, where the decoder gives them, log deviations."""
+        """Means of the likelihood `(N, D)` and, if the decoder returns them, log deviations."""
         params, z = self._parameters(params), rows_of("z", z, self.latent_dim)
         layers = self.decoder.layers(self.split(params)[1])
         with np.errstate(all="ignore"):
-            out = self.decoder.forward(layers, z)[-1]
-            loc = self.units.loc + self.units.scale * out[:, : self.data_dim]
-        in_range("params and z", out)
+            outputs = self.decoder.forward(layers, z)[-1]
+            loc = self.units.loc + self.units.scale * outputs[:, : self.data_dim]
+        in_range("params and z", outputs)
         in_range("params and z", loc)
         if self.objective.likelihood != "learned":
             return loc, None
-        return loc, out[:, self.data_dim :] / 2
+        return loc, outputs[:, self.data_dim :] / 2
 
     def loss_and_gradient(self, params: Array, X: Array, noise: Array) -> tuple[float, Array]:
         """Minus the objective of a batch, nats a datum, and its gradient.
@@ -211,13 +211,13 @@ class Vae(ByValue):
         Raises
         ------
         TooLargeError
-            A FloatingPointError and a ValueError: if a number overflows.
+            If a number overflows; it is both a FloatingPointError and a ValueError.
 
         Notes
         -----
-        Reverse mode by hand. The terms of a batch are the library's own `bilbo`, `baggins` and
-        `profile_likelihood`, with their gradients in closed form: in the means m / (B v), in the
-        reconstructions (x - xhat) / (B sigma^2).
+        Backpropagation is written out by hand. The terms of a batch are the library's `bilbo`,
+        `baggins` and `profile_likelihood`, with gradients in closed form: m / (B v) with respect to
+        the means, and (x - xhat) / (B sigma^2) with respect to the reconstructions.
         """
         params, X = self._parameters(params), rows_of("X", X, self.data_dim)
         noise = rows_of("noise", noise, self.latent_dim)
@@ -252,7 +252,7 @@ class Vae(ByValue):
             )
             slopes = self.encoder.layers(enc_slope)
             self.encoder.backward(inner, slopes, seen, code_slope, inner=False)
-        # Products of matrices overflow without a word to NumPy's error state.
+        # NumPy's error state does not cover products of matrices.
         if not (np.isfinite(loss) and np.isfinite(gradient).all()):
             raise FloatingPointError("an overflow in the loss or its gradient")
         return loss, gradient
@@ -260,7 +260,7 @@ class Vae(ByValue):
     def _likelihood(
         self, X: Array, out: Array, extra: Array, extra_slope: Array
     ) -> tuple[float, Array]:
-        """Mean log likelihood of a batch, and minus its gradient in the decoder's outputs."""
+        """Mean log likelihood of a batch, and minus its gradient in the outputs of the decoder."""
         size, dim = X.shape
         unit, kind = self.units.scale, self.objective.likelihood
         means = out[:, :dim]
@@ -286,7 +286,7 @@ class Vae(ByValue):
             term = profile_likelihood(X, xhat, pooled=self.pooled)
         else:
             term = baggins(X, xhat, information=self.information, pooled=self.pooled)
-        # In this order the factors keep to the data's range, whatever its scale.
+        # In this order the factors stay within the range of the data, whatever their scale.
         white = residual / term.scale
         white *= -(unit / term.scale) / size
         return float(term.value), white
@@ -301,7 +301,7 @@ class Vae(ByValue):
         noise: Array,
         extra_slope: Array,
     ) -> tuple[float, Array]:
-        """The loss, and its gradient in the encoder's outputs."""
+        """The loss, and its gradient in the outputs of the encoder."""
         size, d = loc.shape
         wide = latent_slope * noise
         wide *= scale
@@ -316,7 +316,7 @@ class Vae(ByValue):
         wide += (square - 1) / size
         mean_slope = latent_slope + loc / size
         if self.objective.posterior == "learned":
-            # The encoder gives log variances: half of the slope in log deviations.
+            # The encoder returns log variances, whose slope is half that of log deviations.
             code_slope = np.concatenate([mean_slope, wide / 2], axis=1)
         else:
             code_slope = mean_slope
@@ -325,10 +325,10 @@ class Vae(ByValue):
         return float(divergence) - term, code_slope
 
     def _parameters(self, params: ArrayLike) -> Array:
-        found = finite_numbers("params", params)
-        if found.shape != (self.count,):
-            raise ValueError(f"params: expected shape ({self.count},), got {found.shape}")
-        return found
+        vector = finite_numbers("params", params)
+        if vector.shape != (self.count,):
+            raise ValueError(f"params: expected shape ({self.count},), got {vector.shape}")
+        return vector
 
     def checked(self, name: str, X: ArrayLike) -> Array:
         """Return `X` as data `(N, D)` of this model, or raise a ValueError."""
@@ -343,7 +343,7 @@ def in_range(name: str, array: Array) -> Array:
 
 
 def rows_of(name: str, value: ArrayLike, size: int) -> Array:
-    """Return `value` as non-empty finite rows `(N, size)`, not copied if it is."""
+    """Return `value` as non-empty finite rows `(N, size)`, without a copy if it is that already."""
     array = finite_numbers(name, value)
     if array.ndim != 2 or array.shape[1] != size or not len(array):
         raise ValueError(

@@ -1,20 +1,22 @@
-"""The certified propositions; neighbours of the claims, but none of them imports FLINT to check."""
+"""The certified propositions by label; checking them does not import FLINT."""
 
+from vaetheory.certify.propositions.baggins import BOUNDED
 from vaetheory.certify.propositions.base import Certified
-from vaetheory.certify.propositions.evidences import EVIDENCE, SPLIT
-from vaetheory.certify.propositions.exactly import (
-    BOUNDED,
-    CONSTANT_VARIANCE,
-    FLOATING_PRIOR,
-    SHARP_SLOPE,
-    SPECHT,
+from vaetheory.certify.propositions.bilbo import FLOATING_PRIOR
+from vaetheory.certify.propositions.constant_variance import CONSTANT_VARIANCE, SPECHT
+from vaetheory.certify.propositions.flow_limit import REMAINDER
+from vaetheory.certify.propositions.optimal_decoder import PYTHAGORAS
+from vaetheory.certify.propositions.smooth_decoder import SHARP_SLOPE
+from vaetheory.certify.propositions.stationary_evidence import (
+    DIAGONAL_GAP,
+    EVIDENCE,
+    FOLD,
+    GAP_RANGE,
+    NO_GAP,
+    POSITIVE_GAP,
+    SPLIT,
+    STATIONARY,
 )
-from vaetheory.certify.propositions.flow_remainder import REMAINDER
-from vaetheory.certify.propositions.gap_range import GAP_RANGE
-from vaetheory.certify.propositions.gaps import FOLD, POSITIVE_GAP
-from vaetheory.certify.propositions.linear import DIAGONAL_GAP, NO_GAP
-from vaetheory.certify.propositions.pythagoras import PYTHAGORAS
-from vaetheory.certify.propositions.stationary_points import STATIONARY
 
 #: By label, in the order of the claims.
 PROPOSITIONS: dict[str, Certified] = {

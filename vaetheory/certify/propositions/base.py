@@ -1,4 +1,4 @@
-"""What a certified proposition is: exact inputs, a proof over any arithmetic, and a sentence."""
+"""Certified propositions: exact inputs, a proof in any arithmetic, and a sentence."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from vaetheory.certify.arithmetic import NotProved
 from vaetheory.certify.enclosure import Enclosure
 from vaetheory.certify.models import Model
 
-#: What is proved: an enclosure, an exact rational number, or a count.
+#: A result of a proof: an enclosure, an exact rational number, or a count.
 Proved: TypeAlias = "Enclosure | Fraction | int"
 Inputs: TypeAlias = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Certified:
-    """A proposition of which single instances are proved.
+    """A proposition whose single instances are proved.
 
     Attributes
     ----------
     label, title : str
-        The label is that of the claim's proposition, with a suffix where there are several.
+        The label is that of the claim's proposition, with a suffix if there are several.
     statement : str
-        What is proved of an instance, in TeX.
+        What is proved about an instance, in TeX.
     keys, hints : tuple of str
-        Names of the inputs and of the witness.
+        The names of the inputs and of the entries of the witness.
     instances : tuple of mapping
-        The default set, inputs as text.
+        The default instances, with inputs as text.
     prepare : callable
-        `prepare(inputs)` finds a witness; it proves nothing and is not run by the checker.
+        `prepare(inputs)` finds a witness; it proves nothing, and the checker does not run it.
     prove : callable
-        `prove(workshop, inputs, witness)` returns what is proved by name, or raises `NotProved`.
-        It is run by prover and checker, each with a workshop of its own.
+        `prove(workshop, inputs, witness)` returns the results by name, or raises `NotProved`.
+        Prover and checker run it, each with its own workshop.
     sentence : callable
-        `sentence(inputs, proved)` says in words what is proved.
+        `sentence(inputs, proved)` states in words what is proved.
     """
 
     label: str
@@ -55,12 +55,12 @@ class Certified:
 
 
 def nothing_to_find(inputs: Inputs) -> dict[str, Any]:
-    """No witness is needed."""
+    """An empty witness, for proofs that need none."""
     return {}
 
 
 def model_of(inputs: Inputs) -> tuple[Model, _exact.Vector]:
-    """The model and the datum among the inputs, checked."""
+    """The model and the datum in the inputs, after checking them."""
     model = Model.from_json(inputs["model"])
     x = _exact.vector("x", inputs["x"])
     model.likelihood.check_data(x)
@@ -78,15 +78,16 @@ def read_domain(value: Any) -> Domain:
     names = ("reach", "shift", "tangent")
     if not isinstance(value, dict) or set(value) != set(names):
         raise ValueError(f"domain: expected {', '.join(names)}, got {value!r:.80}")
-    found = []
+    numbers = []
     for name in names:
         number = _exact.number(f"domain.{name}", value[name])
         if abs(number) > 10**150 or Fraction(float(number)) != number:
             raise ValueError(f"domain.{name}: expected a double, got {value[name]!r:.80}")
-        found.append(float(number))
-    if found[0] <= 0:
-        raise ValueError("domain.reach: expected a positive number")
-    return Domain(found[0], found[1], found[2])
+        numbers.append(float(number))
+    reach, shift, tangent = numbers
+    if reach <= 0:
+        raise ValueError(f"domain.reach: expected a positive number, got {value['reach']!r:.80}")
+    return Domain(reach, shift, tangent)
 
 
 def write_candidate(candidate: Candidate) -> dict[str, Any]:
@@ -100,7 +101,7 @@ def read_candidate(name: str, value: Any, size: int) -> Candidate:
         raise ValueError(f"{name}: expected centre and radius, got {value!r:.80}")
     radius = _exact.vector(f"{name}.radius", value["radius"], size)
     if min(radius) <= 0:
-        raise ValueError(f"{name}.radius: expected positive numbers")
+        raise ValueError(f"{name}.radius: expected positive numbers, got {value['radius']!r:.80}")
     return Candidate(_exact.vector(f"{name}.centre", value["centre"], size), radius)
 
 
@@ -111,7 +112,7 @@ def demand(condition: bool, what: str) -> None:
 
 
 def list_texts(values: Any) -> str:
-    """Exact numbers, one after the other."""
+    """Nested exact numbers as text in parentheses."""
     if isinstance(values, str):
         return values
     return "(" + ", ".join(list_texts(v) for v in values) + ")"

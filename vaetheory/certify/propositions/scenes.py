@@ -1,10 +1,10 @@
-"""Decoders and noises that several default instances share, as text."""
+"""Decoders and scenes, as text, that several default instances share."""
 
 from __future__ import annotations
 
 from typing import Any
 
-#: A network of two tanh units, d = 1 and D = 2.
+#: A network with two tanh units, d = 1 and D = 2.
 TANH = {
     "kind": "tanh-network",
     "weights": [[["1"], ["-0.5"]], [["1", "0.5"], ["0.25", "-1"]]],

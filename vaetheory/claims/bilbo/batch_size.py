@@ -1,7 +1,7 @@
-"""Checks of 6f: a small batch is optimistic, by how much, and what the correction leaves.
+"""Checks of 6f: by how much a small batch is optimistic, and what the correction leaves.
 
 Batches are drawn with replacement from a data set of two or three, so that the expectation over
-all batches is a sum over multinomial counts: nothing is sampled but in `drawn_batches`.
+all batches is a sum over multinomial counts. Only `drawn_batches` samples.
 """
 
 from __future__ import annotations
@@ -17,11 +17,14 @@ from scipy.special import gammaln, logsumexp
 
 from vaetheory._validation import Array
 from vaetheory.bounds import FORMS, bilbo
-from vaetheory.checking.comparison import Comparison
+from vaetheory.checking import Comparison, Proposition, wrong
+from vaetheory.checking.batches import Batch, batches
 from vaetheory.checking.rates import power_law
-from vaetheory.claims.bilbo.scenes import Batch, batches
+from vaetheory.claims.bilbo.scenes import ENCODER
 from vaetheory.concentration import mean_deviation
 from vaetheory.rounding import gamma
+
+_DRAWN = ("batches", r"\text{of } B \text{ data drawn with replacement from a finite data set}")
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ def sampled_batches(draw: DrawFn, *, most: int = 3, least: float = 0.0) -> Sampl
 def moment_forms(weights: Array, batch: Batch, form: str) -> tuple[Array, Array]:
     """Information and optimism times B of batches by the weights `(K, N)` of their data.
 
-    Written with moments and determinants, apart from the library's ratios and singular values.
+    Written with moments and determinants; the library uses ratios and singular values.
     """
     means, variance = batch.means, batch.deviations**2
     centre = weights @ means if form != "diagonal" else np.zeros((len(weights), len(variance)))
@@ -105,13 +108,13 @@ def multinomial(size: int, kinds: int) -> tuple[NDArray[np.intp], Array]:
 
 
 def mean_excess(scene: SampledBatch, size: int, *, correction: float = 0.0) -> tuple[float, float]:
-    """E[BILBO_B] - BILBO_inf, less the mean of a multiple of the correction; and its rounding."""
+    """E[BILBO_B] - BILBO_inf minus a multiple of the mean correction, and its rounding."""
     batch, form = scene.data, scene.form
     counts, p = multinomial(size, len(batch.loc))
     information, optimism = moment_forms(counts / size, batch, form)
     limit = moment_forms(_uniform(batch), batch, form)[0]
     excess = limit - information - correction * optimism / size
-    # Errors of the probabilities weigh differences only; those of the information weigh fully.
+    # Errors of the probabilities multiply differences only; those of the information count fully.
     drift = gamma(100 * gammaln(size + 2)) * float(p @ np.abs(excess))
     condition = 1 + float((np.abs(batch.means).max() / batch.deviations.min()) ** 2)
     rounding = gamma(100) * (float(p @ np.abs(information)) + float(limit[0]) + condition)
@@ -119,11 +122,11 @@ def mean_excess(scene: SampledBatch, size: int, *, correction: float = 0.0) -> t
 
 
 def _library_agrees(scene: SampledBatch, size: int) -> Comparison:
-    """The library on every batch of a small size, against the moments."""
+    """Compare the library with the moments on every batch of a small size."""
     batch, d = scene.data, len(scene.data.scale)
     counts, _ = multinomial(size, len(batch.loc))
     bounds = [
-        bilbo(np.zeros(size), np.repeat(batch.means, c, axis=0), batch.deviations, scene.form)
+        bilbo(np.zeros(size), np.repeat(batch.means, c, axis=0), batch.deviations, form=scene.form)
         for c in counts
     ]
     information, optimism = moment_forms(counts / size, batch, scene.form)
@@ -143,7 +146,7 @@ def _library_agrees(scene: SampledBatch, size: int) -> Comparison:
 
 
 def _ladder(kinds: int) -> NDArray[np.intp]:
-    # Large and few: at small sizes high powers of 1 / B can cancel and hide from the estimate.
+    # Few and large sizes: at small ones high powers of 1 / B can cancel and mislead the estimate.
     return (64 if kinds == 2 else 32) * 4 ** np.arange(3)
 
 
@@ -153,7 +156,7 @@ def optimism_law(
     predicted: Callable[[Batch, str], float] = coefficient,
     exponent: float = 2.0,
 ) -> Comparison:
-    """Exponent (in B^-1/2) and coefficient of the mean excess over all batches."""
+    """Check exponent (in B^-1/2) and coefficient of the mean excess over all batches."""
     sizes = _ladder(len(scene.data.loc))
     excess, errors = np.array([mean_excess(scene, int(b)) for b in sizes]).T
     value = predicted(scene.data, scene.form)
@@ -168,15 +171,73 @@ def optimism_law(
     return Comparison.all_of(law, _library_agrees(scene, 4))
 
 
+OPTIMISM = Proposition(
+    label="6f",
+    title="A small batch is optimistic, in proportion to 1 / B",
+    statement=(
+        r"\mathbb E[\mathrm{BILBO}_B] - \mathrm{BILBO}_\infty = c/B + O(B^{-2}),\quad "
+        r"c = \sum_j\frac{\mathrm{Var}[m_j^2]}{4(s_j^2 + \mathbb E[m_j^2])^2}"
+        r"\text{ (zero-mean diagonal)},\quad "
+        r"c = \tfrac12\mathrm{tr}\,H + \tfrac14\big(\mathbb E[(\xi^\top \hat V^{-1}\xi)^2]"
+        r" - \mathrm{tr}\,H^2\big)\text{ (full)},"
+        r"\ \xi = m - \mathbb E[m],\ H = \hat V^{-1}\mathrm{Cov}[m]"
+    ),
+    hypotheses=(ENCODER, _DRAWN),
+    kind="rate",
+    instances=sampled_batches(),
+    check=optimism_law,
+    controls=wrong(
+        optimism_law,
+        {
+            "1/2 for 1/4": {"predicted": twice_the_coefficient},
+            "pessimistic": {"predicted": pessimistic},
+            "the zero-mean diagonal coefficient for every form": {
+                "predicted": diagonal_coefficient
+            },
+            "1 / sqrt(B)": {"exponent": 1.0},
+        },
+    ),
+    uses=("6a",),
+    figure="bilbo",
+    resolution=0.09,
+)
+
+
 def corrected_is_second_order(scene: SampledBatch, *, correction: float = 1.0) -> Comparison:
-    """B (E[corrected_B] - BILBO_inf) tends to zero, in powers of 1 / B."""
+    """Check that B (E[corrected_B] - BILBO_inf) tends to zero, in powers of 1 / B."""
     sizes = _ladder(len(scene.data.loc))
     excess, errors = np.array([mean_excess(scene, int(b), correction=correction) for b in sizes]).T
-    # Against the size of what was corrected.
+    # The scale is the size of what was corrected.
     law = power_law(excess, errors, 1 / np.sqrt(sizes), exponent=2.0, coefficient=0.0)
     size = coefficient(scene.data, scene.form)
     limit = Comparison(law.residual, law.bound, law.terms, max(size, law.scale))
     return Comparison.all_of(limit, _library_agrees(scene, 3))
+
+
+CORRECTED_OPTIMISM = Proposition(
+    label="6f-corrected",
+    title="The optimism minus its estimate from the batch is of second order",
+    statement=r"B\,(\mathbb E[\mathrm{BILBO}_B - \hat c_B/B] - \mathrm{BILBO}_\infty) \to 0",
+    hypotheses=(
+        ENCODER,
+        _DRAWN,
+        ("plug-in", r"\hat c_B \text{ is } c \text{ with the moments of the batch}"),
+    ),
+    kind="rate",
+    instances=sampled_batches(),
+    check=corrected_is_second_order,
+    controls=wrong(
+        corrected_is_second_order,
+        {
+            "twice the correction": {"correction": 2.0},
+            "the correction added": {"correction": -1.0},
+            "no correction": {"correction": 0.0},
+        },
+    ),
+    uses=("6f",),
+    figure="bilbo",
+    resolution=0.09,
+)
 
 
 # Drawn batches ----------------------------------------------------------------------------------
@@ -201,7 +262,7 @@ def drawn_scenes() -> SearchStrategy[DrawnBatches]:
 def drawn_batches(
     instance: DrawnBatches, *, multiple: float = 1.0, expected_size: int = _SIZE
 ) -> Comparison:
-    """The mean of BILBO over batches drawn at random, against its exact expectation."""
+    """Compare the mean of BILBO over batches drawn at random with its exact expectation."""
     scene, batch = instance.scene, instance.scene.data
     rng = np.random.default_rng(instance.seed)
     drawn = np.bincount(rng.binomial(_SIZE, 0.5, _DRAWS), minlength=_SIZE + 1)
@@ -209,12 +270,15 @@ def drawn_batches(
     values = np.array(
         [
             -bilbo(
-                np.zeros(_SIZE), np.repeat(batch.means, c, axis=0), batch.deviations, scene.form
+                np.zeros(_SIZE),
+                np.repeat(batch.means, c, axis=0),
+                batch.deviations,
+                form=scene.form,
             ).information
             for c in counts
         ]
     )
-    limit = bilbo(np.zeros(2), batch.means, batch.deviations, scene.form).value
+    limit = bilbo(np.zeros(2), batch.means, batch.deviations, form=scene.form).value
     mean = float(drawn @ values) / _DRAWS
     # The central moments of one batch are sums over all of them.
     moments = [p @ (values - p @ values) ** k for k in range(2, 31)]
@@ -226,3 +290,29 @@ def drawn_batches(
         statistics=float(mean_deviation(moments, _DRAWS)),
         rounding=rounding + gamma(100) * (1 + abs(mean) + abs(float(limit))),
     )
+
+
+DRAWN_BATCHES = Proposition(
+    label="6f-drawn",
+    title="Batches drawn at random overshoot by the expected excess",
+    statement=(
+        r"\tfrac1M\sum_{i \le M}\mathrm{BILBO}_{B, i} - \mathrm{BILBO}_\infty"
+        r" = \mathbb E[\mathrm{BILBO}_B] - \mathrm{BILBO}_\infty"
+        r"\text{ within Markov's bound, exceeded with probability } \le 10^{-9}"
+    ),
+    hypotheses=(ENCODER, _DRAWN, ("independence", r"M = 2\cdot 10^6,\ B = 32")),
+    kind="statistical",
+    instances=drawn_scenes(),
+    check=drawn_batches,
+    controls=wrong(
+        drawn_batches,
+        {
+            "twice the excess": {"multiple": 2.0},
+            "pessimistic": {"multiple": -1.0},
+            "batches twice as large": {"expected_size": 64},
+        },
+    ),
+    uses=("6f",),
+    resolution=0.09,
+    examples=4,
+)

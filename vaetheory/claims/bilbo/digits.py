@@ -1,35 +1,32 @@
-"""Claim 6 on real data: the forms of BILBO on digits, beside their exact log evidence."""
+"""Check of 6-digits: the forms of BILBO on digits and their exact log evidence."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 
 import numpy as np
 from hypothesis import strategies as st
 
-from vaetheory import decoders
 from vaetheory._quadrature.gaussian import gaussian_expectation
 from vaetheory._validation import Array
 from vaetheory.bounds import FORMS, bilbo
 from vaetheory.bounds.gaussian_elbo import elbo
-from vaetheory.checking.claim import Control, Proposition
-from vaetheory.checking.comparison import Comparison
+from vaetheory.checking import Comparison, Proposition, wrong
+from vaetheory.checking.batches import rescaled_model, rescaled_posterior
+from vaetheory.checking.digit_models import digit_hessians, digit_model
 from vaetheory.checking.digits import FittedDigits, load
-from vaetheory.claims.constant_variance.digits import digit_hessians, digit_model
 from vaetheory.constant_variance import constant_variance_penalty
-from vaetheory.encoders import Posterior
 from vaetheory.evidence import log_evidence
-from vaetheory.models import LatentModel
 from vaetheory.rounding import gamma
 
-# A batch of every third digit: 599 of them, with the exact evidence of each under three priors.
+# The batch is every third digit, 599 of them; each has its exact evidence under three priors.
 _STRIDE = 3
 
 
 @dataclass(frozen=True)
 class DigitBounds:
-    """What 6-digits compares: a row a form of BILBO, in the order of `FORMS`; nats a digit.
+    """What 6-digits compares, one row for each of `FORMS`, in nats per digit.
 
     `gauge` is the ELBO of the rescaled model, `evidence` its mean log evidence.
     """
@@ -46,7 +43,7 @@ class DigitBounds:
 
 @lru_cache(maxsize=4)
 def digit_bounds(noise: float) -> DigitBounds:
-    """Means at the modes, the best constant deviations; computed once a process."""
+    """Bounds with means at the modes and the best constant deviations; computed once a process."""
     model, X = digit_model(noise), load().images[::_STRIDE]
     loc, hessians = (values[::_STRIDE] for values in digit_hessians(noise))
     scale = np.sqrt(np.diag(constant_variance_penalty(hessians).cov))
@@ -56,16 +53,12 @@ def digit_bounds(noise: float) -> DigitBounds:
     )
     rows = []
     for form in FORMS:
-        prior = bilbo(terms.value, loc, scale, form)
-        root = np.linalg.cholesky(prior.prior_cov)
-        inner = decoders.Reparametrised(model.decoder, root, prior.prior_loc)
-        rescaled = LatentModel(inner, model.likelihood, 2)
-        inverse = np.linalg.inv(root)
-        turned = inverse @ cov[0] @ inverse.T
-        q = Posterior((loc - prior.prior_loc) @ inverse.T, (turned + turned.T) / 2)
+        prior = bilbo(terms.value, loc, scale, form=form)
+        rescaled = rescaled_model(model, prior.prior_loc, prior.prior_cov)
+        q = rescaled_posterior(loc, scale, prior.prior_loc, prior.prior_cov)
         bound, evidence = elbo(rescaled, X, q, rtol=1e-9), log_evidence(rescaled, X, rtol=1e-8)
-        found = (bound.value, bound.error, evidence.value, evidence.error)
-        rows.append([float(v.mean()) for v in found])
+        figures = (bound.value, bound.error, evidence.value, evidence.error)
+        rows.append([float(v.mean()) for v in figures])
     gauge, gauge_error, exact, exact_error = np.array(rows).T
     return DigitBounds(
         terms.value, float(terms.error.mean()), loc, scale, gauge, gauge_error, exact, exact_error
@@ -75,40 +68,42 @@ def digit_bounds(noise: float) -> DigitBounds:
 def digit_forms(
     instance: FittedDigits, *, share: float = 1.0, power: float = 1.0, order: float = 1.0
 ) -> Comparison:
-    """Each form is the rescaled model's ELBO, below its evidence; the forms stand in order."""
-    found = digit_bounds(instance.noise)
-    bounds = [bilbo(found.terms, found.loc, found.scale**power, form) for form in FORMS]
+    """Check each form against ELBO and evidence of the rescaled model, and the forms' order."""
+    exact = digit_bounds(instance.noise)
+    bounds = [bilbo(exact.terms, exact.loc, exact.scale**power, form=form) for form in FORMS]
     information = np.array([share * float(b.information) for b in bounds])
-    values = found.terms.mean() - information
-    size = float(np.abs(found.terms).mean())
+    values = exact.terms.mean() - information
+    size = float(np.abs(exact.terms).mean())
     rounding = gamma(100) * size
-    told = "; ".join(
-        f"{form} {value:.4f} (information {bits:.4f}, evidence {exact:.4f})"
-        for form, value, bits, exact in zip(FORMS, values, information, found.evidence, strict=True)
+    values_by_form = "; ".join(
+        f"{form} {value:.4f} (information {bits:.4f}, evidence {evidence:.4f})"
+        for form, value, bits, evidence in zip(
+            FORMS, values, information, exact.evidence, strict=True
+        )
     )
     return Comparison.all_of(
         Comparison.identity(
             values,
-            found.gauge,
+            exact.gauge,
             scale=size,
-            terms=found.terms_error,
-            elbo=found.gauge_error,
+            terms=exact.terms_error,
+            elbo=exact.gauge_error,
             rounding=rounding,
         ),
         Comparison.at_most(
             values,
-            found.evidence,
+            exact.evidence,
             scale=size,
-            terms=found.terms_error,
-            evidence=found.evidence_error,
+            terms=exact.terms_error,
+            evidence=exact.evidence_error,
             rounding=rounding,
         ),
         Comparison.at_most(0.0, order * np.diff(values), scale=size, rounding=rounding),
-        findings=(f"every third digit, BILBO in nats a digit: {told}",),
+        findings=(f"every third digit, BILBO in nats per digit: {values_by_form}",),
     )
 
 
-BILBO = Proposition(
+FORMS_ON_DIGITS = Proposition(
     label="6-digits",
     title="On 599 digits the forms of BILBO stand in order, below the exact evidence",
     statement=(
@@ -123,10 +118,13 @@ BILBO = Proposition(
     kind="inequality",
     instances=st.just(FittedDigits(1.0)),
     check=digit_forms,
-    controls=(
-        Control("half the information", partial(digit_forms, share=0.5)),
-        Control("variances for deviations", partial(digit_forms, power=2.0)),
-        Control("the forms in reverse", partial(digit_forms, order=-1.0)),
+    controls=wrong(
+        digit_forms,
+        {
+            "half the information": {"share": 0.5},
+            "variances for deviations": {"power": 2.0},
+            "the forms in reverse": {"order": -1.0},
+        },
     ),
     uses=("6b", "6c", "6d"),
     figure="digits",

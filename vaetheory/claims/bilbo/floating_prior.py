@@ -1,4 +1,4 @@
-"""Checks of 6a, 6b and 6c: the prior that a batch floats to, the gauge, and the evidence."""
+"""Checks of 6a, 6b and 6c: the prior fitted to a batch, the rescaled model, and the evidence."""
 
 from __future__ import annotations
 
@@ -9,31 +9,39 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
-from vaetheory import _gaussians, likelihoods
+from vaetheory import _gaussians
 from vaetheory._validation import Array
-from vaetheory.bounds import FORMS, BatchBound, bilbo
+from vaetheory.bounds import FORMS, bilbo
 from vaetheory.bounds.gaussian_elbo import elbo
-from vaetheory.checking import strategies
-from vaetheory.checking.comparison import Comparison
-from vaetheory.checking.lattice import aggregate_expectation, lattice_integral
+from vaetheory.checking import Comparison, Proposition, strategies, wrong
+from vaetheory.checking.batches import (
+    Batch,
+    ModelBatch,
+    batches,
+    expected_log_likelihood,
+    lattice_evidence,
+)
+from vaetheory.checking.lattice import aggregate_expectation
 from vaetheory.checking.strategies import Covariance, Vector
-from vaetheory.claims.bilbo.scenes import Batch, ModelBatch, batches, expected_log_likelihood
+from vaetheory.claims.bilbo.scenes import ENCODER, FLOATING, model_batches
 from vaetheory.evidence import log_evidence
-from vaetheory.modes import posterior_mode
 from vaetheory.rounding import gamma
 
-#: Information of a batch and the prior (loc, cov) it floats to.
+_MODEL = ("a model", r"p(x|z) \text{ a likelihood with parameter } f(z)")
+
+
+#: Information of a batch, and mean and covariance of the prior that is fitted to it.
 Fitted = Callable[[Array, Array, str], tuple[float, Array, Array]]
 
 
 def library(loc: Array, scale: Array, form: str) -> tuple[float, Array, Array]:
-    """The library's own."""
-    found = bilbo(np.zeros(len(loc)), loc, scale, form)
-    return found.information, found.prior_loc, found.prior_cov
+    """Information and prior of the library."""
+    bound = bilbo(np.zeros(len(loc)), loc, scale, form=form)
+    return bound.information, bound.prior_loc, bound.prior_cov
 
 
 def half_posterior_variance(loc: Array, scale: Array, form: str) -> tuple[float, Array, Array]:
-    """A prior that has forgotten half of s^2."""
+    """A prior that lacks half of s^2."""
     information, mean, cov = library(loc, scale, form)
     return information, mean, cov - np.diag(scale**2) / 2
 
@@ -55,7 +63,7 @@ def no_half(loc: Array, scale: Array, form: str) -> tuple[float, Array, Array]:
 
 @dataclass(frozen=True)
 class PriorScene:
-    """A batch, the log likelihoods of its data, and some other prior to hold against the best."""
+    """A batch, the log likelihoods of its data, and some other prior to compare with the best."""
 
     batch: Batch
     log_likelihood: Vector
@@ -63,7 +71,7 @@ class PriorScene:
     prior_cov: Covariance
 
     def other(self, form: str) -> tuple[Array, Array]:
-        """The other prior, brought to the form."""
+        """The other prior, restricted to the form."""
         loc, cov = np.array(self.prior_loc), self.prior_cov.matrix
         if form == "diagonal":
             loc = np.zeros_like(loc)
@@ -74,7 +82,7 @@ class PriorScene:
 def prior_scenes(draw: DrawFn) -> PriorScene:
     """Batches of one to four data in one or two dimensions, and any Gaussian prior."""
     dim = draw(st.sampled_from((1, 1, 2)))
-    # Unlike deviations make a plane lattice long: they are left to the line.
+    # Different deviations make a lattice of two dimensions long: only d = 1 draws them.
     batch = draw(batches(dim) if dim == 1 else batches(dim, reach=2, scales=(1.0, 0.5)))
     return PriorScene(
         batch,
@@ -85,7 +93,7 @@ def prior_scenes(draw: DrawFn) -> PriorScene:
 
 
 def best_prior(scene: PriorScene, *, fitted: Fitted = library, surplus: float = 1.0) -> Comparison:
-    """The batch ELBO as a function of the prior, by lattice: greatest at the floating prior."""
+    """Check by lattice that the batch ELBO is greatest at the floating prior, and by how much."""
     batch, terms = scene.batch, np.array(scene.log_likelihood)
     means, deviations = batch.means, batch.deviations
     entropy = float(_gaussians.entropy(np.diag(deviations**2)))
@@ -103,7 +111,7 @@ def best_prior(scene: PriorScene, *, fitted: Fitted = library, surplus: float = 
         information, loc, cov = fitted(means, deviations, form)
         value = terms.mean() - information
         best, error, size = batch_elbo(loc, cov)
-        # log(1 + m^2 / s^2) is off by a few roundings however large it is; so is its prior.
+        # log(1 + m^2 / s^2) and the prior are off by a few roundings, however large they are.
         rounding = gamma(100 * len(loc)) * size
         parts.append(Comparison.identity(value, best, scale=size, lattice=error, numerics=rounding))
         other_loc, other_cov = scene.other(form)
@@ -118,21 +126,46 @@ def best_prior(scene: PriorScene, *, fitted: Fitted = library, surplus: float = 
     return Comparison.all_of(*parts)
 
 
+BEST_PRIOR = Proposition(
+    label="6a",
+    title="BILBO is the batch ELBO at the best floating prior",
+    statement=(
+        r"\mathbb E_B[\mathrm{ELBO}(\mathcal N(\mu', V'))] = \mathrm{BILBO}"
+        r" - \mathrm{KL}(\mathcal N(\hat\mu, \hat V)\,\|\,\mathcal N(\mu', V')),"
+        r"\quad \hat v_j = \mathbb E_B[m_j^2] + s_j^2 \text{ for the zero-mean form}"
+    ),
+    hypotheses=(ENCODER, FLOATING),
+    kind="identity",
+    instances=prior_scenes(),
+    check=best_prior,
+    controls=wrong(
+        best_prior,
+        {
+            "a prior that forgets half of s^2": {"fitted": half_posterior_variance},
+            "the mean of the logs for the log of the mean": {"fitted": mean_of_logs},
+            "no factor 1/2": {"fitted": no_half},
+            "twice the divergence between the priors": {"surplus": 2.0},
+        },
+    ),
+    examples=10,
+)
+
+
 # 6b ---------------------------------------------------------------------------------------------
 
 
-def gauge(
+def elbo_of_rescaled_model(
     scene: ModelBatch,
     *,
     scaled_decoder: bool = True,
     scaled_posterior: bool = True,
     power: float = 1.0,
 ) -> Comparison:
-    """BILBO, its log likelihoods by lattice, against the N(0, I) ELBO of the rescaled model."""
+    """Compare BILBO, with log likelihoods by lattice, with the ELBO of the rescaled model."""
     likelihood, error = expected_log_likelihood(scene)
     d, parts = len(scene.batch.scale), []
     for form in FORMS:
-        bound = bilbo(likelihood, scene.batch.means, scene.batch.deviations, form)
+        bound = bilbo(likelihood, scene.batch.means, scene.batch.deviations, form=form)
         loc, cov = bound.prior_loc, bound.prior_cov
         model = scene.rescaled(loc, cov) if scaled_decoder else scene.model
         posterior = scene.rescaled_posterior(loc, cov)
@@ -157,64 +190,31 @@ def gauge(
     return Comparison.all_of(*parts)
 
 
+RESCALED_MODEL = Proposition(
+    label="6b",
+    title="BILBO is the ordinary ELBO of a model with rescaled latents",
+    statement=(
+        r"\mathrm{BILBO} = \mathbb E_B[\mathrm{ELBO}_{\mathcal N(0, I)}(f')],"
+        r"\quad f'(z') = f(\hat\mu + \hat L z'),\ \hat L\hat L^\top = \hat V;"
+        r"\text{ zero-mean diagonal: } z' = z/\sqrt{v}"
+    ),
+    hypotheses=(ENCODER, FLOATING, _MODEL),
+    kind="identity",
+    instances=model_batches(),
+    check=elbo_of_rescaled_model,
+    controls=wrong(
+        elbo_of_rescaled_model,
+        {
+            "the decoder not rescaled": {"scaled_decoder": False},
+            "the posterior's deviations not rescaled": {"scaled_posterior": False},
+            "z' = z / v for z / sqrt(v)": {"power": 2.0},
+        },
+    ),
+    uses=("6a",),
+)
+
+
 # 6c ---------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class LatticeEvidence:
-    """Log evidence under a floating prior, and KL(q || posterior), of each datum `(B,)`."""
-
-    value: Array
-    divergence: Array
-    error: Array
-
-
-def lattice_evidence(scene: ModelBatch, bounds: list[BatchBound]) -> list[LatticeEvidence]:
-    """Both by one lattice in the plain frame for all the priors; nothing is rescaled."""
-    batch, count, d = scene.batch, len(scene.X), len(scene.batch.scale)
-    encoder = batch.encoder
-    first = bounds[0]
-    modes = posterior_mode(scene.rescaled(first.prior_loc, first.prior_cov), scene.data)
-    points = first.prior_loc + modes @ np.linalg.cholesky(first.prior_cov).T
-    shift = np.diagonal(scene.log_likelihoods(points))
-
-    def columns(z: Array) -> Array:
-        likelihood = scene.log_likelihoods(z) - shift
-        log_q = encoder.component_log_prob(z)
-        q, out = np.exp(np.maximum(log_q, -700)), []
-        for bound in bounds:
-            log_joint = (
-                likelihood + _gaussians.log_prob(z, bound.prior_loc, bound.prior_cov)[:, None]
-            )
-            terms = q * (log_q - log_joint)
-            out += [np.exp(np.maximum(log_joint, -700)), terms, np.abs(terms)]
-        return np.concatenate(out, axis=-1)
-
-    widths = [9 * np.sqrt(np.diagonal(b.prior_cov)) for b in bounds]
-    lower = np.min([b.prior_loc - w for b, w in zip(bounds, widths, strict=True)], axis=0)
-    upper = np.max([b.prior_loc + w for b, w in zip(bounds, widths, strict=True)], axis=0)
-    lower = np.minimum(lower, (batch.means - 9 * batch.deviations).min(axis=0))
-    upper = np.maximum(upper, (batch.means + 9 * batch.deviations).max(axis=0))
-    value, error = lattice_integral(columns, lower, upper, step=1 / 48 if d == 1 else 1 / 12)
-    peak = (
-        scene.likelihood.log_peak(scene.data.shape[1])
-        if isinstance(scene.likelihood, likelihoods.Gaussian)
-        else 0.0
-    )
-    found = []
-    for v, e in zip(value.reshape(-1, 3, count), error.reshape(-1, 3, count), strict=True):
-        # Nine deviations out there is at most the prior's tail times the greatest likelihood.
-        tail = 2 * d * np.exp(-40.5 + peak - shift)
-        relative = (e[0] + tail) / v[0]
-        size = v[2] + np.abs(np.log(v[0])) + np.abs(shift)
-        found.append(
-            LatticeEvidence(
-                np.log(v[0]) + shift,
-                v[1] + np.log(v[0]),
-                e[1] + relative + gamma(100) * size,
-            )
-        )
-    return found
 
 
 def evidence_bound(
@@ -225,10 +225,10 @@ def evidence_bound(
     divergence: float = 1.0,
     sign: float = 1.0,
 ) -> Comparison:
-    """BILBO below the mean log evidence under its own prior, by exactly the mean divergence."""
+    """Check that BILBO is below the mean log evidence, by exactly the mean divergence."""
     likelihood, lost = expected_log_likelihood(scene)
     d, X = len(scene.batch.scale), scene.data
-    bounds = [bilbo(likelihood, scene.batch.means, scene.batch.deviations, f) for f in FORMS]
+    bounds = [bilbo(likelihood, scene.batch.means, scene.batch.deviations, form=f) for f in FORMS]
     parts = []
     for bound, other in zip(bounds, lattice_evidence(scene, bounds), strict=True):
         loc, cov = bound.prior_loc, bound.prior_cov
@@ -265,3 +265,29 @@ def evidence_bound(
             ),
         ]
     return Comparison.all_of(*parts)
+
+
+EVIDENCE_BOUND = Proposition(
+    label="6c",
+    title="BILBO is a lower bound of the mean log evidence under its floating prior",
+    statement=(
+        r"\mathbb E_B[\log \hat p(x)] - \mathrm{BILBO}"
+        r" = \mathbb E_B[\mathrm{KL}(q(z|x)\,\|\,\hat p(z|x))] \ge 0"
+    ),
+    hypotheses=(ENCODER, FLOATING, _MODEL),
+    kind="inequality",
+    instances=model_batches(),
+    check=evidence_bound,
+    controls=wrong(
+        evidence_bound,
+        {
+            "the evidence under N(0, I)": {"floating": False},
+            "half of the information term": {"information": 0.5},
+            "the divergence of the wrong sign": {"divergence": -1.0},
+            "an upper bound": {"sign": -1.0},
+        },
+    ),
+    uses=("3a", "6a", "6b"),
+    figure="bilbo",
+    examples=8,
+)

@@ -1,6 +1,6 @@
-"""Checks of 6a-gradient: the derivatives of BILBO and of its correction, by the complex step.
+"""Check of 6a-gradient: the derivatives of BILBO and of its correction, by the complex step.
 
-Both are analytic in the means and the deviations; a step of 1e-30 along the imaginary axis gives
+Both are analytic in the means and the deviations. A step of 1e-30 along the imaginary axis gives
 their derivatives to the last digit, from formulas written here with moments and determinants.
 """
 
@@ -17,8 +17,9 @@ from hypothesis.strategies import SearchStrategy
 
 from vaetheory._validation import Array
 from vaetheory.bounds import FORMS, bilbo
-from vaetheory.checking.comparison import Comparison
-from vaetheory.claims.bilbo.scenes import Batch, batches
+from vaetheory.checking import Comparison, Proposition, wrong
+from vaetheory.checking.batches import Batch, batches
+from vaetheory.claims.bilbo.scenes import ENCODER, FINITE
 from vaetheory.rounding import gamma
 
 _STEP = 1e-30
@@ -64,8 +65,8 @@ def complex_step(means: Array, deviations: Array, form: str) -> tuple[Array, Arr
     rows = []
     for unit in np.eye(len(flat)):
         moved = flat + 1j * _STEP * unit
-        found = _terms(moved[: count * dim].reshape(count, dim), moved[count * dim :], form)
-        rows.append([f.imag / _STEP for f in found])
+        terms = _terms(moved[: count * dim].reshape(count, dim), moved[count * dim :], form)
+        rows.append([f.imag / _STEP for f in terms])
     information, optimism = np.array(rows).T
     return information, optimism
 
@@ -95,20 +96,20 @@ def gradients_agree(
     *,
     expected: Callable[[Array, Array, str], tuple[Array, Array]] = complex_step,
 ) -> Comparison:
-    """Autograd through the library's bound against the complex step, in means and deviations."""
+    """Compare autograd through the library's bound with the complex step."""
     means, deviations, form = scene.batch.means, scene.batch.deviations, scene.form
     count, dim = means.shape
 
     def of(field: str) -> Array:
         def value(flat: Any) -> Any:
             loc, scale = flat[: count * dim].reshape(count, dim), flat[count * dim :]
-            return getattr(bilbo(np.zeros(count), loc, scale, form), field)
+            return getattr(bilbo(np.zeros(count), loc, scale, form=form), field)
 
         return np.asarray(grad(value)(np.concatenate([means.ravel(), deviations])))
 
     information, optimism = expected(means, deviations, form)
     value, corrected = of("value"), of("corrected")
-    # A ratio of a mean and a deviation, and the condition of what is inverted, are the largest.
+    # Rounding grows with the ratio of means to deviations and with the condition of the matrices.
     reach = float((np.abs(means) / deviations).max()) + 1
     condition = float(deviations.max() / deviations.min()) ** 2 * reach**2
     size = (1 + reach**2) / float(deviations.min())
@@ -118,3 +119,28 @@ def gradients_agree(
         Comparison.identity(corrected - value, -optimism, scale=size, rounding=rounding),
     ]
     return Comparison.all_of(*parts)
+
+
+GRADIENTS = Proposition(
+    label="6a-gradient",
+    title="Its gradients, and those of its correction, are the derivatives of the formulas",
+    statement=(
+        r"\nabla_{m, s}\,\mathrm{BILBO}_B = -\nabla_{m, s}\,I,\quad "
+        r"\nabla_{m, s}\,(\mathrm{BILBO}_B - \hat c_B/B) = "
+        r"-\nabla_{m, s}\,(I + \hat c_B/B),\quad "
+        r"\hat c_B \text{ as } c \text{ in 6f, with the moments of the batch}"
+    ),
+    hypotheses=(ENCODER, FINITE, ("two or more", r"B \ge 2,\text{ distinct means}")),
+    kind="identity",
+    instances=gradient_scenes(),
+    check=gradients_agree,
+    controls=wrong(
+        gradients_agree,
+        {
+            "the information without its half": {"expected": twice_the_information},
+            "twice the correction": {"expected": twice_the_optimism},
+            "a correction of the other sign": {"expected": other_sign},
+        },
+    ),
+    uses=("6a",),
+)

@@ -1,4 +1,4 @@
-"""Checks of 6d and 6e: the forms of the information term in order, and what they measure."""
+"""Checks of 6d and 6e: the order of the forms of the information term, and what they measure."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from vaetheory import _gaussians
 from vaetheory._quadrature.gaussian import gaussian_expectation
 from vaetheory._validation import Array
 from vaetheory.bounds import FORMS, bilbo
-from vaetheory.checking import strategies
-from vaetheory.checking.comparison import Comparison
+from vaetheory.checking import Comparison, Proposition, strategies, wrong
+from vaetheory.checking.batches import Batch, batches
 from vaetheory.checking.lattice import aggregate_expectation
 from vaetheory.checking.strategies import Covariance, Vector
-from vaetheory.claims.bilbo.scenes import Batch, batches
-from vaetheory.encoders import Encoder
+from vaetheory.claims.bilbo.scenes import ENCODER, FINITE, FLOATING
+from vaetheory.encoders import AggregatePosterior
 from vaetheory.rounding import gamma
 
 # 6d ---------------------------------------------------------------------------------------------
@@ -72,9 +72,9 @@ def forms_in_order(
     correlation: Callable[[Array, Array], float] = hadamard_deficit,
     sign: float = 1.0,
 ) -> Comparison:
-    """Zero-mean diagonal <= centred diagonal <= centred full, and by how much."""
+    """Check that zero-mean diagonal <= centred diagonal <= centred full, and by how much."""
     means, deviations = batch.means, batch.deviations
-    values = [float(bilbo(np.zeros(len(means)), means, deviations, f).value) for f in FORMS]
+    values = [float(bilbo(np.zeros(len(means)), means, deviations, form=f).value) for f in FORMS]
     gains = [centring(means, deviations), correlation(means, deviations)]
     total = np.diag(deviations**2) + np.cov(means.T, bias=True).reshape(2 * [len(deviations)])
     root = np.sqrt(np.diagonal(total))
@@ -88,6 +88,33 @@ def forms_in_order(
     )
 
 
+FORMS_IN_ORDER = Proposition(
+    label="6d",
+    title="The forms in order: each freedom of the prior tightens the bound",
+    statement=(
+        r"\mathrm{BILBO}_{\mathrm{centred}} - \mathrm{BILBO}_{\mathrm{diagonal}}"
+        r" = \tfrac12\sum_j\log\frac{s_j^2 + \mathbb E[m_j^2]}{s_j^2 + \mathrm{Var}[m_j]}"
+        r" \ge 0,\quad "
+        r"\mathrm{BILBO}_{\mathrm{full}} - \mathrm{BILBO}_{\mathrm{centred}}"
+        r" = -\tfrac12\log\det\mathrm{corr}(S + \mathrm{Cov}[m]) \ge 0"
+    ),
+    hypotheses=(ENCODER, FLOATING),
+    kind="inequality",
+    instances=ordered_batches(),
+    check=forms_in_order,
+    controls=wrong(
+        forms_in_order,
+        {
+            "the other order": {"sign": -1.0},
+            "the first order of the logarithm": {"centring": linear_gain},
+            "correlations with twice the posterior variance": {"correlation": doubled_variance},
+        },
+    ),
+    uses=("6a",),
+    figure="bilbo",
+)
+
+
 # 6e ---------------------------------------------------------------------------------------------
 
 
@@ -95,7 +122,7 @@ def forms_in_order(
 def mixtures(draw: DrawFn) -> Batch:
     """Data sets of two to four distinct means in one or two dimensions."""
     dim = draw(st.sampled_from((1, 1, 2)))
-    # Further apart, in deviations, the log responsibilities bend too sharply for Gauss-Hermite.
+    # With means further apart the log responsibilities bend too sharply for Gauss-Hermite.
     reach, scales = (4, (1.0, 0.5, 0.25)) if dim == 1 else (2, (1.0, 0.5))
     return draw(batches(dim, min_size=2, reach=reach, scales=scales, distinct=True))
 
@@ -107,17 +134,17 @@ def information_is_split(
     reverse: bool = False,
     sign: float = 1.0,
 ) -> Comparison:
-    """Information = I_q(x; z) by Gauss-Hermite + KL(q(z) || fitted Gaussian) by lattice."""
+    """Check that information = I_q(x; z) by Gauss-Hermite + KL(q(z) || fitted) by lattice."""
     encoder, count, d = batch.encoder, len(batch.loc), len(batch.scale)
     mutual_value, mutual_error = mutual_information(encoder)
     parts = [
         Comparison.at_most(mutual_value, np.log(count), scale=d, quadrature=mutual_error),
         Comparison.at_most(0.0, mutual_value, scale=d, quadrature=mutual_error),
     ]
-    bounds = {f: bilbo(np.zeros(count), batch.means, batch.deviations, f) for f in FORMS}
+    bounds = {f: bilbo(np.zeros(count), batch.means, batch.deviations, form=f) for f in FORMS}
     for form in FORMS:
         bound = bounds[divergence_form or form]
-        fitted = Encoder(bound.prior_loc[None], bound.prior_cov)
+        fitted = AggregatePosterior(bound.prior_loc[None], cov=bound.prior_cov)
         value, error, size = _divergence(*((fitted, encoder) if reverse else (encoder, fitted)))
         scale = bounds[form].information + size + d
         error += gamma(100 * d) * scale * float(np.linalg.cond(bound.prior_cov))
@@ -135,7 +162,34 @@ def information_is_split(
     return Comparison.all_of(*parts)
 
 
-def mutual_information(encoder: Encoder) -> tuple[float, float]:
+MIXTURE_INFORMATION = Proposition(
+    label="6e",
+    title="The information term is the mutual information and what no Gaussian prior fits",
+    statement=(
+        r"\tfrac12\log\det(I + S^{-1}\mathrm{Cov}[m]) = I_q(x; z)"
+        r" + \mathrm{KL}(q(z)\,\|\,\mathcal N(\hat\mu, \hat V)),\quad "
+        r"\text{and so for each form with its own fitted Gaussian;}\quad \mathrm{KL} > 0"
+    ),
+    hypotheses=(ENCODER, FINITE, ("two or more", r"\text{distinct means } m(x_n)")),
+    kind="identity",
+    instances=mixtures(),
+    check=information_is_split,
+    controls=wrong(
+        information_is_split,
+        {
+            "every form with the full form's Gaussian": {"divergence_form": "full"},
+            "the reverse divergence": {"reverse": True},
+            "the divergence subtracted": {"sign": -1.0},
+            "the mutual information alone": {"sign": 0.0},
+        },
+    ),
+    uses=("6a",),
+    figure="bilbo",
+    examples=10,
+)
+
+
+def mutual_information(encoder: AggregatePosterior) -> tuple[float, float]:
     """I_q(x; z) of a finite data set by Gauss-Hermite and finer rules, and its error."""
     count = len(encoder.loc)
 
@@ -152,13 +206,13 @@ def mutual_information(encoder: Encoder) -> tuple[float, float]:
 
 def mixture_information(batch: Batch) -> tuple[tuple[float, float], tuple[float, float]]:
     """I_q(x; z) and KL(q(z) || the full form's Gaussian), each with its error."""
-    bound = bilbo(np.zeros(len(batch.loc)), batch.means, batch.deviations, "full")
-    fitted = Encoder(bound.prior_loc[None], bound.prior_cov)
+    bound = bilbo(np.zeros(len(batch.loc)), batch.means, batch.deviations, form="full")
+    fitted = AggregatePosterior(bound.prior_loc[None], cov=bound.prior_cov)
     value, error, _ = _divergence(batch.encoder, fitted)
     return mutual_information(batch.encoder), (value, error)
 
 
-def _divergence(one: Encoder, other: Encoder) -> tuple[float, float, float]:
+def _divergence(one: AggregatePosterior, other: AggregatePosterior) -> tuple[float, float, float]:
     """KL between two aggregate posteriors by a lattice over the first, its error and its size."""
     return aggregate_expectation(
         lambda z: one.aggregate_log_prob(z) - other.aggregate_log_prob(z), one
@@ -190,20 +244,20 @@ def linear_sources(draw: DrawFn) -> LinearSource:
 def gaussian_information(
     source: LinearSource, *, form: str = "full", finite: bool = False
 ) -> Comparison:
-    """Where q(z) is Gaussian the information is the mutual information, and the divergence zero."""
+    """Check that for Gaussian q(z) the information is the mutual information, the divergence 0."""
     weight, cov, bias = np.array(source.weight), source.cov.matrix, np.array(source.bias)
     deviations, size = np.array(source.scale), len(source.cov.variances)
     # 2 D data at +-sqrt(D) times the columns of a root have the moments of the whole source.
     root = np.sqrt(size) * np.linalg.cholesky(cov).T
     codes = np.concatenate([root, -root]) @ weight.T + bias
-    bound = bilbo(np.zeros(2 * size), codes, deviations, form)
+    bound = bilbo(np.zeros(2 * size), codes, deviations, form=form)
     code_cov = weight @ cov @ weight.T + np.diag(deviations**2)
     joint = np.block([[cov, cov @ weight.T], [weight @ cov, code_cov]])
     mutual = float(
         _gaussians.entropy(cov) + _gaussians.entropy(code_cov) - _gaussians.entropy(joint)
     )
     if finite:
-        encoder = Encoder(codes, deviations**2)
+        encoder = AggregatePosterior(codes, scale=deviations)
         entropy = float(_gaussians.entropy(np.diag(deviations**2)))
         mixed, *_ = aggregate_expectation(lambda z: -encoder.aggregate_log_prob(z), encoder)
         mutual = mixed - entropy
@@ -216,3 +270,31 @@ def gaussian_information(
         Comparison.identity(bound.information, mutual, scale=scale, rounding=rounding),
         Comparison.identity(divergence, 0.0, scale=scale, rounding=rounding),
     )
+
+
+GAUSSIAN_INFORMATION = Proposition(
+    label="6e-gaussian",
+    title="Where q(z) is Gaussian the full term is the mutual information",
+    statement=(
+        r"x \sim \mathcal N(0, \Sigma),\ m(x) = Wx + b:\quad "
+        r"\tfrac12\log\det(I + S^{-1}W\Sigma W^\top) = I_q(x; z) = H[x] + H[z] - H[x, z],"
+        r"\quad \mathrm{KL}(q(z)\,\|\,\mathcal N(\hat\mu, \hat V)) = 0"
+    ),
+    hypotheses=(
+        ENCODER,
+        ("Gaussian data", r"x \sim \mathcal N(0, \Sigma)"),
+        ("linear encoder", r"m(x) = Wx + b"),
+    ),
+    kind="identity",
+    instances=linear_sources(),
+    check=gaussian_information,
+    controls=wrong(
+        gaussian_information,
+        {
+            "the centred form": {"form": "centred"},
+            "the diagonal form": {"form": "diagonal"},
+            "a finite data set of the same moments": {"finite": True},
+        },
+    ),
+    uses=("6e",),
+)

@@ -1,33 +1,25 @@
-"""Claim 5 on real data: what one posterior variance for all digits costs."""
+"""Check of 5-digits: what one posterior variance for all digits costs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 
 import numpy as np
 from hypothesis import strategies as st
 
-from vaetheory import likelihoods
 from vaetheory._validation import Array
-from vaetheory.checking.claim import Control, Proposition
-from vaetheory.checking.comparison import Comparison
-from vaetheory.checking.digits import fitted_decoder, load
+from vaetheory.checking import Comparison, Proposition, wrong
+from vaetheory.checking.digit_models import digit_hessians, digit_model
+from vaetheory.checking.digits import load
 from vaetheory.checking.strategies import Covariance
 from vaetheory.claims.constant_variance import second_order
 from vaetheory.constant_variance import ExactPenalty, constant_variance_penalty, exact_penalty
 from vaetheory.models import LatentModel
-from vaetheory.modes import posterior_mode
 
-# The exact ELBO is taken on every eighteenth digit: 100 of them.
+# The exact ELBO is computed for every eighteenth digit: 100 of them.
 _STRIDE = 18
-
-
-def digit_model(noise: float) -> LatentModel:
-    """The model fitted to the digits, with its noise scaled by a factor."""
-    decoder, scale = fitted_decoder()
-    return LatentModel(decoder, likelihoods.Gaussian(scale=noise * scale), 2)
 
 
 @dataclass(frozen=True)
@@ -54,14 +46,6 @@ class DigitScene:
 
 
 @lru_cache(maxsize=4)
-def digit_hessians(noise: float) -> tuple[Array, Array]:
-    """Mode of every digit and Hessian of the potential there, computed once a process."""
-    model, X = digit_model(noise), load().images
-    modes = posterior_mode(model, X)
-    return modes, model.potential_derivatives(X, modes)[1]
-
-
-@lru_cache(maxsize=4)
 def digit_exact_penalty(noise: float) -> ExactPenalty:
     """Exact-ELBO penalty of every eighteenth digit."""
     return exact_penalty(digit_model(noise), load().images[::_STRIDE], rtol=1e-7)
@@ -73,32 +57,32 @@ def digit_penalty(
     penalty: Callable[[Array, Array], float] = second_order.second_order_penalty,
     bound: float = 1.0,
 ) -> Comparison:
-    """All digits: second-order penalty by two routes, below its bounds; the exact one beside it."""
+    """Check the second-order penalty by two routes and its bounds, and report the exact one."""
     identity = second_order.penalty_identity(scene, penalty=penalty)
     _, A, _ = scene.modes()
-    found, few = constant_variance_penalty(A), constant_variance_penalty(A[::_STRIDE])
+    whole, few = constant_variance_penalty(A), constant_variance_penalty(A[::_STRIDE])
     exact = digit_exact_penalty(scene.noise)
     values = np.linalg.eigvalsh(A)
-    told = (
+    finding = (
         f"digits: eigenvalues of A from {values.min():.1f} to {values.max():.1f}; one variance for "
-        f"all {len(A)} costs {found.value:.4f} nats to second order (small variations "
-        f"{found.second_order:.4f}, Specht's bound {found.specht_bound:.4f}); for every "
+        f"all {len(A)} costs {whole.value:.4f} nats to second order (small variations "
+        f"{whole.second_order:.4f}, Specht's bound {whole.specht_bound:.4f}); for every "
         f"{_STRIDE}th {few.value:.4f} to second order and {exact.value:.4f} in the exact ELBO"
     )
     return Comparison.all_of(
         identity,
         Comparison.at_most(
-            found.value, bound * found.sharp_bound, scale=found.specht_bound, rounding=found.error
+            whole.value, bound * whole.sharp_bound, scale=whole.specht_bound, rounding=whole.error
         ),
         Comparison.at_most(
-            found.sharp_bound, found.specht_bound, scale=found.specht_bound, rounding=found.error
+            whole.sharp_bound, whole.specht_bound, scale=whole.specht_bound, rounding=whole.error
         ),
         Comparison.at_most(0.0, exact.value, scale=1.0, elbo=exact.error),
-        findings=(told,),
+        findings=(finding,),
     )
 
 
-CONSTANT_VARIANCE = Proposition(
+PENALTY_ON_DIGITS = Proposition(
     label="5-digits",
     title="One posterior variance for 1,797 digits costs 0.3 nats each",
     statement=(
@@ -113,13 +97,13 @@ CONSTANT_VARIANCE = Proposition(
     kind="identity",
     instances=st.just(DigitScene(1.0, Covariance((0.03, 0.025), (30,)))),
     check=digit_penalty,
-    controls=(
-        Control(
-            "log E in place of E log",
-            partial(digit_penalty, penalty=second_order.log_of_mean_determinant),
-        ),
-        Control("no factor 1/2", partial(digit_penalty, penalty=second_order.twice_the_penalty)),
-        Control("a tenth of the bound", partial(digit_penalty, bound=0.1)),
+    controls=wrong(
+        digit_penalty,
+        {
+            "log E in place of E log": {"penalty": second_order.log_of_mean_determinant},
+            "no factor 1/2": {"penalty": second_order.twice_the_penalty},
+            "a tenth of the bound": {"bound": 0.1},
+        },
     ),
     uses=("5a", "5c"),
     resolution=1e-4,

@@ -1,9 +1,4 @@
-"""Checks of 5f: the least penalty that any polynomial change of coordinates leaves.
-
-A reparametrisation of the decoder f is f o psi^-1 with psi a diffeomorphism of the patch; its
-metric at psi(u) is Dpsi^-T g Dpsi^-1. As the likelihood narrows the penalty of a constant variance
-is that of these metrics (5e), averaged over a law on the patch.
-"""
+"""Check of 5f: on curves and flat surfaces the least cost over coordinates tends to zero."""
 
 from __future__ import annotations
 
@@ -13,182 +8,22 @@ from dataclasses import dataclass
 
 import numpy as np
 from hypothesis import strategies as st
-from scipy.optimize import minimize
 
 from vaetheory import decoders
 from vaetheory._validation import Array
-from vaetheory.checking import strategies
-from vaetheory.checking.comparison import Comparison
+from vaetheory.checking import Comparison, Proposition, strategies, wrong
 from vaetheory.checking.strategies import Vector
+from vaetheory.claims.constant_variance.coordinates import (
+    Distorted,
+    Patch,
+    gradients,
+    least_penalty,
+    penalty,
+    reparametrised,
+)
 from vaetheory.constant_variance import constant_variance_penalty, log1pmx
 from vaetheory.decoders import Decoder
 from vaetheory.rounding import gamma
-
-
-@dataclass(frozen=True)
-class Patch:
-    """A rule for a law on a patch of a decoder's latents: nodes, weights of sum 1, metrics."""
-
-    nodes: Array
-    weights: Array
-    metric: Array
-
-    @classmethod
-    def of(cls, decoder: Decoder, nodes: Array, weights: Array) -> Patch:
-        """The patch with the pull-back metric of a decoder."""
-        J = decoder.jacobian(nodes)
-        return cls(nodes, weights / weights.sum(), np.swapaxes(J, -1, -2) @ J)
-
-
-@dataclass(frozen=True)
-class Least:
-    """The least penalty found over the polynomials of a degree, nats; `error` is an estimate.
-
-    `slopes` is Dpsi at the nodes. `slack` is the part of the error that the optimiser left, with
-    rounding, `rule` the part of the quadrature.
-    """
-
-    degree: int
-    value: float
-    slack: float
-    rule: float
-    slopes: Array
-
-    @property
-    def error(self) -> float:
-        """Both parts together."""
-        return self.slack + self.rule
-
-
-def _powers(dim: int, degree: int) -> Array:
-    grid = np.stack(np.meshgrid(*[np.arange(degree + 1)] * dim, indexing="ij"), axis=-1)
-    flat = grid.reshape(-1, dim)
-    total = flat.sum(axis=-1)
-    return flat[(total > 0) & (total <= degree)]
-
-
-def gradients(nodes: Array, degree: int, reach: float) -> Array:
-    """Gradients of all Legendre products of total degree 1 to `degree`, `(M, K, d)`."""
-    dim, powers = nodes.shape[-1], _powers(nodes.shape[-1], degree)
-    values = np.polynomial.legendre.legvander(nodes / reach, degree)
-    slopes = np.stack(
-        [
-            np.polynomial.legendre.legval(
-                nodes / reach, np.polynomial.legendre.legder(np.eye(degree + 1)[k])
-            )
-            / reach
-            for k in range(degree + 1)
-        ],
-        axis=-1,
-    )
-    out = np.ones((len(nodes), len(powers), dim))
-    for axis in range(dim):
-        for j in range(dim):
-            table = slopes if axis == j else values
-            out[:, :, axis] *= table[:, j][:, powers[:, j]]
-    return out
-
-
-def reparametrised(metric: Array, slopes: Array) -> Array:
-    """Metrics Dpsi^-T g Dpsi^-1 in the coordinates psi, `(M, d, d)`."""
-    inverse = np.linalg.inv(slopes)
-    return np.asarray(np.swapaxes(inverse, -1, -2) @ metric @ inverse)
-
-
-def penalty(patch: Patch, slopes: Array) -> tuple[float, float]:
-    """Penalty in the coordinates whose Jacobian at the nodes is `slopes`, with its rounding."""
-    found = constant_variance_penalty(reparametrised(patch.metric, slopes), patch.weights)
-    return float(found.value), float(found.error)
-
-
-def least_penalty(coarse: Patch, fine: Patch, degree: int) -> Least:
-    """Least penalty over polynomial reparametrisations of a degree, from the identity.
-
-    Minimised on the rule of `coarse` and then evaluated on that of `fine` as well.
-    """
-    dim, reach = coarse.nodes.shape[-1], float(np.abs(coarse.nodes).max())
-    basis = gradients(coarse.nodes, degree, reach)
-    # Orthonormal gradients: the optimiser then sees a well-conditioned problem.
-    rooted = np.sqrt(coarse.weights)[:, None, None] * basis
-    flat = np.swapaxes(rooted, 1, 2).reshape(-1, basis.shape[1])
-    mixing = np.linalg.inv(np.linalg.qr(flat)[1])
-    basis = np.einsum("mkd,kl->mld", basis, mixing)
-    log_dets = float(coarse.weights @ np.linalg.slogdet(coarse.metric)[1])
-    eye = np.eye(dim)
-    identity = np.einsum("m,mkj->kj", coarse.weights, basis)
-
-    def objective(flat_coefficients: Array) -> tuple[float, Array]:
-        slopes = np.einsum("ka,mkj->maj", flat_coefficients.reshape(-1, dim), basis)
-        sign, log_det = np.linalg.slogdet(slopes)
-        if (sign <= 0).any():
-            # Folded over: no diffeomorphism, so the line search must turn back.
-            return 1e3, np.zeros_like(flat_coefficients)
-        inverse = np.linalg.inv(slopes)
-        metrics = np.swapaxes(inverse, -1, -2) @ coarse.metric @ inverse
-        mean = np.tensordot(coarse.weights, metrics, axes=1)
-        value = 0.5 * (float(np.linalg.slogdet(mean)[1]) - log_dets) + float(
-            coarse.weights @ log_det
-        )
-        pull = inverse @ (eye - np.linalg.solve(mean, metrics))
-        gradient = np.einsum("m,mja,mkj->ka", coarse.weights, pull, basis)
-        return value, gradient.ravel()
-
-    found = minimize(
-        objective,
-        identity.ravel(),
-        jac=True,
-        method="BFGS",
-        options={"gtol": 1e-10, "maxiter": 500},
-    )
-    coefficients = found.x.reshape(-1, dim)
-    slopes = np.einsum("ka,mkj->maj", coefficients, basis)
-    value, rounding = penalty(coarse, slopes)
-    finer = np.einsum("mkd,kl->mld", gradients(fine.nodes, degree, reach), mixing)
-    again, _ = penalty(fine, np.einsum("ka,mkj->maj", coefficients, finer))
-    # Newton's decrement, with the optimiser's own estimate of the curvature.
-    decrement = abs(float(found.jac @ found.hess_inv @ found.jac))
-    return Least(degree, value, decrement + rounding, abs(again - value), slopes)
-
-
-# Flat surfaces ----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Distorted(Decoder):
-    """f after a change of coordinates chi, each coordinate moved by sines: f(chi(u)).
-
-    In one dimension chi(u) = u + a sin(2 u) / 2; in two, chi(u, v) = (u + a sin v + b sin u,
-    v + c sin u).
-    """
-
-    inner: Decoder
-    bends: Vector
-
-    def __call__(self, z: Array) -> Array:
-        return self.inner(self.chi(z))
-
-    def chi(self, z: Array) -> Array:
-        """The flat coordinates of each point."""
-        if len(self.bends) == 1:
-            return z + 0.5 * self.bends[0] * np.sin(2 * z)
-        a, b, c = self.bends
-        u, v = z[..., 0], z[..., 1]
-        return np.stack([u + a * np.sin(v) + b * np.sin(u), v + c * np.sin(u)], axis=-1)
-
-    def slopes(self, z: Array) -> Array:
-        """Dchi, `(..., d, d)`."""
-        if len(self.bends) == 1:
-            return (1 + self.bends[0] * np.cos(2 * z))[..., None]
-        a, b, c = self.bends
-        u, v = z[..., 0], z[..., 1]
-        rows = ([1 + b * np.cos(u), a * np.cos(v)], [c * np.cos(u), np.ones_like(u)])
-        return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
-
-    def jacobian(self, z: Array) -> Array:
-        return np.asarray(self.inner.jacobian(self.chi(z)) @ self.slopes(z))
-
-    def hessian(self, z: Array) -> Array:
-        raise NotImplementedError("only the metric of a distorted decoder is needed")
 
 
 @dataclass(frozen=True)
@@ -221,7 +56,7 @@ def flat_scenes() -> st.SearchStrategy[FlatScene]:
 
 
 def is_distorted(scene: FlatScene) -> bool:
-    """Whether the coordinates given are not flat already."""
+    """Whether the given coordinates are not flat already."""
     nodes, weights = scene.rule(8)
     patch = Patch.of(Distorted(scene.flat, scene.bends), nodes, weights)
     return penalty(patch, np.broadcast_to(np.eye(nodes.shape[-1]), patch.metric.shape))[0] > 1e-4
@@ -243,14 +78,14 @@ def flat_reaches_zero(
     surface: Callable[[FlatScene], Decoder] = lambda scene: scene.flat,
     transform: Callable[[Array, Array], Array] = reparametrised,
 ) -> Comparison:
-    """The least penalty against what a polynomial near the flat coordinates leaves."""
+    """Compare the least penalty with what a polynomial near the flat coordinates leaves."""
     decoder = Distorted(surface(scene), scene.bends)
     order = 20 if len(scene.bends) == 1 else 12
     coarse, fine = (Patch.of(decoder, *scene.rule(n)) for n in (order, order + 6))
     flat = decoder.slopes(coarse.nodes)
-    exact = constant_variance_penalty(transform(coarse.metric, flat), coarse.weights)
+    exact = constant_variance_penalty(transform(coarse.metric, flat), weights=coarse.weights)
     dim = flat.shape[-1]
-    found = [least_penalty(coarse, fine, degree) for degree in DEGREES[dim]]
+    leasts = [least_penalty(coarse, fine, degree) for degree in DEGREES[dim]]
     left = []
     for degree in DEGREES[dim]:
         basis = gradients(coarse.nodes, degree, 1.0)
@@ -262,30 +97,30 @@ def flat_reaches_zero(
         )
         fit = np.einsum("ka,mkj->maj", near, basis) @ np.linalg.inv(flat)
         left.append(float(coarse.weights @ distances_from_isometry(fit)))
-    undone = found[0].value
+    undone = leasts[0].value
     condition = float(np.linalg.cond(coarse.metric).max())
     parts = [
         Comparison.identity(
             exact.value, 0.0, scale=undone, rounding=exact.error + (gamma(100) * condition) ** 2
         ),
         Comparison.identity(
-            found[-1].value,
+            leasts[-1].value,
             0.0,
             scale=undone,
             distance_from_flat=left[-1],
-            optimiser=found[-1].slack,
-            rule=found[-1].rule,
+            optimiser=leasts[-1].slack,
+            rule=leasts[-1].rule,
         ),
     ]
-    for least, limit in zip(found, left, strict=True):
+    for least, limit in zip(leasts, left, strict=True):
         parts.append(Comparison.at_most(least.value, limit, scale=undone, optimiser=least.slack))
-    for worse, better in itertools.pairwise(found):
+    for worse, better in itertools.pairwise(leasts):
         parts.append(
             Comparison.at_most(better.value, worse.value, scale=undone, optimiser=better.slack)
         )
-    # The two come by routes of their own, from the decoder's metric and from chi.
+    # The two are computed by different routes, from the decoder's metric and from chi.
     sharp = "where coordinates are slightly distorted the bound is nearly attained: margin near 1"
-    findings = (sharp,) if 0.99 * left[-1] < found[-1].value else ()
+    findings = (sharp,) if 0.99 * left[-1] < leasts[-1].value else ()
     return Comparison.all_of(*parts, findings=findings)
 
 
@@ -302,3 +137,34 @@ def transposed(metric: Array, slopes: Array) -> Array:
 def pulled_twice(metric: Array, slopes: Array) -> Array:
     """The metric transformed with the Jacobian for its inverse."""
     return np.asarray(np.swapaxes(slopes, -1, -2) @ metric @ slopes)
+
+
+FLAT_COORDINATES = Proposition(
+    label="5f",
+    title="On curves and flat surfaces the cost tends to zero in flat coordinates",
+    statement=(
+        r"R[g] = 0 \;\Rightarrow\; \min_{\deg\psi\le k} P[f\circ\psi^{-1}]"
+        r" \le \mathbb E\,q\big(D\chi_k\,(D\chi)^{-1}\big) \to 0,\quad "
+        r"g = D\chi^\top D\chi,\ q(s) = \tfrac12(s^{-2} - 1) + \log s"
+    ),
+    hypotheses=(
+        ("the limit sigma -> 0", r"A_n \propto g(z_n)"),
+        ("a continuous law", r"z \sim \text{uniform on the patch}"),
+        ("flat", r"R[g] = 0"),
+    ),
+    kind="inequality",
+    instances=flat_scenes().filter(is_distorted),
+    check=flat_reaches_zero,
+    controls=wrong(
+        flat_reaches_zero,
+        {
+            "a sphere's patch for the flat surface": {"surface": sphere_for_flat},
+            "the Jacobian transposed": {"transform": transposed},
+            "the Jacobian for its inverse": {"transform": pulled_twice},
+        },
+    ),
+    uses=("5e-speed",),
+    figure="constant-variance",
+    resolution=5e-2,
+    examples=10,
+)

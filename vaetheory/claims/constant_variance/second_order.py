@@ -1,4 +1,4 @@
-"""Checks of 5a to 5c: the penalty of a constant variance, its rate, and its greatest value."""
+"""Check of 5a: what a constant variance costs in the second-order ELBO."""
 
 from __future__ import annotations
 
@@ -11,29 +11,24 @@ from hypothesis import assume
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 from numpy.typing import ArrayLike
-from scipy.optimize import minimize_scalar
 
 from vaetheory import likelihoods
 from vaetheory._validation import Array
 from vaetheory.bounds.gaussian_elbo import second_order_elbo
-from vaetheory.checking import strategies
-from vaetheory.checking.comparison import Comparison
-from vaetheory.checking.rates import power_law
+from vaetheory.checking import Comparison, Proposition, strategies, wrong
 from vaetheory.checking.scenes import curves, surfaces
 from vaetheory.checking.strategies import Covariance, Vector
-from vaetheory.constant_variance import constant_variance_penalty, log_specht_ratio
+from vaetheory.constant_variance import constant_variance_penalty
 from vaetheory.decoders import Decoder
 from vaetheory.encoders import Posterior
 from vaetheory.models import LatentModel
 from vaetheory.modes import posterior_mode
 from vaetheory.rounding import gamma
 
-# 5a ---------------------------------------------------------------------------------------------
-
 
 @dataclass(frozen=True)
 class DataScene:
-    """A decoder, a noise, a weighted data set, and a constant covariance that need not be good."""
+    """A decoder, a noise, a weighted data set, and any constant covariance."""
 
     decoder: Decoder
     scale: float
@@ -57,7 +52,7 @@ class DataScene:
 
 @st.composite
 def data_scenes(draw: DrawFn) -> DataScene:
-    """Two to four data that have a Laplace evidence, under decoders of one or two latents."""
+    """Two to four data with positive definite Hessians, under decoders of one or two latents."""
     dim = draw(st.sampled_from((1, 1, 2)))
     X = draw(strategies.data_sets(2, max_size=4))
     scene = DataScene(
@@ -72,7 +67,7 @@ def data_scenes(draw: DrawFn) -> DataScene:
 
 
 class SecondOrderScene(Protocol):
-    """What 5a looks at: a model, its data, and a constant covariance of any quality."""
+    """What 5a needs: a model, its data, and any constant covariance."""
 
     @property
     def model(self) -> LatentModel:
@@ -91,8 +86,8 @@ class SecondOrderScene(Protocol):
 
 
 def second_order_penalty(A: Array, weights: Array) -> float:
-    """The penalty by the formula."""
-    return float(constant_variance_penalty(A, weights).value)
+    """The penalty by the library's formula."""
+    return float(constant_variance_penalty(A, weights=weights).value)
 
 
 def log_of_mean_determinant(A: Array, weights: Array) -> float:
@@ -108,7 +103,7 @@ def twice_the_penalty(A: Array, weights: Array) -> float:
 
 
 def _inverse_mean(A: Array, weights: Array) -> Array:
-    return np.asarray(constant_variance_penalty(A, weights).cov)
+    return np.asarray(constant_variance_penalty(A, weights=weights).cov)
 
 
 def mean_inverse(A: Array, weights: Array) -> Array:
@@ -122,35 +117,39 @@ def penalty_identity(
     penalty: Callable[[Array, Array], float] = second_order_penalty,
     best: Callable[[Array, Array], Array] = _inverse_mean,
 ) -> Comparison:
-    """Second-order ELBOs at their optima, free and constant, against the formula."""
+    """Compare the second-order ELBOs at their optima, free and constant, with the formula."""
     model, X = scene.model, np.array(scene.X)
     modes, A, weights = scene.modes()
     dim = model.latent_dim
 
     def mean_elbo(cov: Array) -> float:
         covs = np.broadcast_to(cov, A.shape)
-        return float(weights @ second_order_elbo(model, X, Posterior(modes, covs)))
+        return float(weights @ second_order_elbo(model, X, Posterior(modes, cov=covs)))
 
     free, constant = mean_elbo(np.linalg.inv(A)), mean_elbo(best(A, weights))
-    found = constant_variance_penalty(A, weights)
-    condition = float(np.linalg.cond(A).max() + np.linalg.cond(found.cov))
+    library = constant_variance_penalty(A, weights=weights)
+    condition = float(np.linalg.cond(A).max() + np.linalg.cond(library.cov))
     heights = np.abs(model.log_joint(X, modes)).max() + np.abs(np.linalg.slogdet(A)[1]).max()
     size = float(heights) + 2 * dim
     rounding = gamma(100 * dim) * condition * size
 
-    # Any other constant covariance loses its divergence from the best on top.
+    # Any other constant covariance loses in addition its divergence from the best one.
     other = scene.other.matrix
     relative = np.tensordot(weights, A, axes=1) @ other
     further = 0.5 * float(np.trace(relative) - dim - np.linalg.slogdet(relative)[1])
 
-    # Zero only where all A are equal: t - log(1 + t) >= t^2 / 2 max(1, 1 + t).
-    root = np.linalg.cholesky(found.cov)
+    # It is zero only where all A are equal: t - log(1 + t) >= t^2 / 2 max(1, 1 + t).
+    root = np.linalg.cholesky(library.cov)
     excess = np.linalg.eigvalsh(root.T @ A @ root) - 1
     least = 0.25 * float(weights @ (excess**2 / np.maximum(1, 1 + excess)).sum(axis=-1))
-    alike = constant_variance_penalty(np.broadcast_to(A[0], A.shape), weights)
+    alike = constant_variance_penalty(np.broadcast_to(A[0], A.shape), weights=weights)
     return Comparison.all_of(
         Comparison.identity(
-            free - constant, penalty(A, weights), scale=size, rounding=rounding, library=found.error
+            free - constant,
+            penalty(A, weights),
+            scale=size,
+            rounding=rounding,
+            library=library.error,
         ),
         Comparison.identity(
             free - mean_elbo(other),
@@ -158,200 +157,35 @@ def penalty_identity(
             scale=size + further,
             rounding=rounding * (1 + further),
         ),
-        Comparison.at_most(least, found.value, scale=size, rounding=rounding, library=found.error),
+        Comparison.at_most(
+            least, library.value, scale=size, rounding=rounding, library=library.error
+        ),
         Comparison.identity(alike.value, 0.0, scale=1.0, rounding=alike.error),
     )
 
 
-# 5b ---------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Variation:
-    """Hessians A_n = mean + t (V_n - their mean), V_n by its entries on and above the diagonal."""
-
-    mean: Covariance
-    entries: tuple[Vector, ...]
-
-    def directions(self) -> Array:
-        """V_n less their mean, `(N, d, d)`."""
-        dim = len(self.mean.variances)
-        out = np.zeros((len(self.entries), dim, dim))
-        upper = np.triu_indices(dim)
-        out[:, upper[0], upper[1]] = out[:, upper[1], upper[0]] = self.entries
-        return out - out.mean(axis=0)
-
-
-@st.composite
-def variations(draw: DrawFn) -> Variation:
-    """Two to four Hessians of up to three dimensions that differ."""
-    dim, count = draw(st.integers(1, 3)), draw(st.integers(2, 4))
-    entries = draw(st.tuples(*[strategies.vectors(dim * (dim + 1) // 2, -3, 3, 1)] * count))
-    assume(len(set(entries)) > 1)
-    return Variation(draw(strategies.covariances(dim, (1.0, 2.0, 0.5, 4.0))), entries)
-
-
-def _whitened(scene: Variation) -> Array:
-    white = np.linalg.inv(np.linalg.cholesky(scene.mean.matrix))
-    return np.asarray(white @ scene.directions() @ white.T)
-
-
-def _quarter_norm(scene: Variation) -> float:
-    return 0.25 * float((_whitened(scene) ** 2).sum(axis=(-2, -1)).mean())
-
-
-def half_norm(scene: Variation) -> float:
-    """A coefficient 1/2."""
-    return 2 * _quarter_norm(scene)
-
-
-def plain_norm(scene: Variation) -> float:
-    """The Frobenius norm of the variation itself, not relative to the mean."""
-    return 0.25 * float((scene.directions() ** 2).sum(axis=(-2, -1)).mean())
-
-
-def small_variations(
-    scene: Variation,
-    *,
-    coefficient: Callable[[Variation], float] = _quarter_norm,
-    exponent: float = 2.0,
-    third: float = -1 / 6,
-) -> Comparison:
-    """Even and odd part of the penalty in the size t of the variation, each on a ladder."""
-    mean, directions, white = scene.mean.matrix, scene.directions(), _whitened(scene)
-    scales = 0.125 / float(np.linalg.norm(white, axis=(-2, -1)).max()) / 2.0 ** np.arange(6)
-    steps = scales[:, None, None, None] * directions
-    up, down = (constant_variance_penalty(mean + s * steps) for s in (1, -1))
-    rounding = gamma(200) * float(np.linalg.cond(mean)) ** 2
-    # The mean plus a step is rounded: so is the variation, to the mean's last digit.
-    blurred = gamma(4) * float(np.linalg.cond(mean)) * np.sqrt(np.maximum(up.value, down.value))
-    errors = up.error + down.error + blurred
-    value = coefficient(scene)
-    parts = [
-        power_law(
-            (up.value + down.value) / 2,
-            errors,
-            scales,
-            exponent=exponent,
-            coefficient=value,
-            rounding=rounding * abs(value),
-        )
-    ]
-    cubes = np.einsum("nij,njk,nki->n", white, white, white)
-    odd, size = third * float(cubes.mean()), float(np.linalg.norm(white, axis=(-2, -1)).max()) ** 3
-    # Where the third cumulant vanishes there is no odd part to measure.
-    if abs(odd) > 1e-3 * size:
-        parts.append(
-            power_law(
-                (up.value - down.value) / 2,
-                errors,
-                scales,
-                exponent=3.0,
-                coefficient=odd,
-                rounding=rounding * size,
-            )
-        )
-    # The library names the leading term itself, at every size of the variation.
-    for found in (up, down):
-        parts.append(
-            Comparison.identity(
-                found.second_order, value * scales**2, scale=abs(value) * scales[0] ** 2,
-                rounding=rounding * (abs(value) + size) * scales**2, blurred=blurred * scales,
-            )
-        )  # fmt: skip
-    return Comparison.all_of(*parts)
-
-
-# 5c ---------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Bounded:
-    """Hessians with eigenvalues in [least, least * ratio], by their spectra and axes; weights."""
-
-    least: float
-    ratio: float
-    hessians: tuple[Covariance, ...]
-    weights: Vector
-
-    @property
-    def matrices(self) -> Array:
-        """The Hessians, `(N, d, d)`; spectra are given as positions in the interval."""
-        matrices = np.array([c.matrix for c in self.hessians])
-        eye = np.eye(matrices.shape[-1])
-        return np.asarray(self.least * (eye + (self.ratio - 1) * matrices))
-
-
-@st.composite
-def bounded(draw: DrawFn) -> Bounded:
-    """Up to four Hessians of up to three dimensions; the ends of the interval are taken."""
-    dim, count = draw(st.integers(1, 3)), draw(st.integers(1, 4))
-    places = strategies.covariances(dim, (0.0, 1.0, 0.5, 0.25))
-    ends = (Covariance((0.0,) * dim, (0,) * (dim - 1)), Covariance((1.0,) * dim, (0,) * (dim - 1)))
-    return Bounded(
-        draw(st.sampled_from((1.0, 1e-6, 1e6))),
-        draw(st.sampled_from((2.0, 10.0, 1.25, 1000.0))),
-        (*ends, *draw(st.tuples(*[places] * count))),
-        draw(st.tuples(*[st.sampled_from((1.0, 3.0, 0.25))] * (count + 2))),
-    )
-
-
-def _log_specht(h: float, dim: int) -> float:
-    return 0.5 * dim * float(log_specht_ratio(h))
-
-
-def specht_of_the_root(h: float, dim: int) -> float:
-    """Specht's ratio of the root of h."""
-    return _log_specht(float(np.sqrt(h)), dim)
-
-
-def equal_weights(h: float, dim: int) -> float:
-    """The two-point law of equal weights, thought to be the worst."""
-    return 0.5 * dim * float(np.log((1 + h) / (2 * np.sqrt(h))))
-
-
-def one_dimension(h: float, dim: int) -> float:
-    """No factor d."""
-    return _log_specht(h, 1)
-
-
-def greatest_penalty(
-    scene: Bounded, *, bound: Callable[[float, int], float] = _log_specht
-) -> Comparison:
-    """Penalties against Specht's bound, and the two-point law that attains it."""
-    matrices, h = scene.matrices, scene.ratio
-    dim = matrices.shape[-1]
-    found = constant_variance_penalty(matrices, np.array(scene.weights))
-    limit = bound(h, dim)
-    rounding = gamma(100 * dim) * (1 + h) * (1 + limit)
-
-    # The worst law has the logarithmic mean of m and M: its weight on m follows.
-    weight = (h - (h - 1) / np.log(h)) / (h - 1)
-    ends = scene.least * np.array([1.0, h])[:, None, None] * np.eye(dim)
-    worst = constant_variance_penalty(ends, [weight, 1 - weight])
-
-    def loss(w: float) -> float:
-        return -float(np.log(w + (1 - w) * h) - (1 - w) * np.log(h))
-
-    # The optimum is flat: an error of 2e-8 in its place costs that squared times log(h)^2.
-    searched = minimize_scalar(loss, bounds=(0.0, 1.0), method="bounded", options={"xatol": 1e-9})
-    return Comparison.all_of(
-        Comparison.at_most(
-            found.value, limit, scale=1 + limit, rounding=rounding, library=found.error
-        ),
-        Comparison.at_most(found.value, found.sharp_bound, scale=1 + limit, rounding=rounding),
-        Comparison.at_most(
-            found.sharp_bound, found.specht_bound, scale=1 + limit, rounding=rounding
-        ),
-        Comparison.identity(
-            worst.value, limit, scale=1 + limit, rounding=rounding, library=worst.error
-        ),
-        # No other weights do worse: a search that knows nothing of Specht.
-        Comparison.identity(
-            -0.5 * dim * searched.fun,
-            limit,
-            scale=1 + limit,
-            search=dim * (2e-8 * np.log(h)) ** 2,
-            rounding=rounding,
-        ),
-    )
+SECOND_ORDER_PENALTY = Proposition(
+    label="5a",
+    title="To second order a constant variance costs 1/2 (log det E[A] - E[log det A])",
+    statement=(
+        r"\max_{S_n}\mathbb E\,\mathrm{ELBO}_2 - \max_S\mathbb E\,\mathrm{ELBO}_2"
+        r" = \tfrac12(\log\det\bar A - \mathbb E\log\det A) \ge 0,\quad S = \bar A^{-1},"
+        r"\quad 0 \text{ iff all } A_n \text{ are equal}"
+    ),
+    hypotheses=(
+        ("modes", r"\nabla U(\hat z_n) = 0,\ A_n \succ 0"),
+        ("fixed expansion", r"U \text{ replaced by its Taylor polynomial at } \hat z_n"),
+    ),
+    kind="identity",
+    instances=data_scenes(),
+    check=penalty_identity,
+    controls=wrong(
+        penalty_identity,
+        {
+            "log E in place of E log": {"penalty": log_of_mean_determinant},
+            "the mean covariance as the best": {"best": mean_inverse},
+            "no factor 1/2": {"penalty": twice_the_penalty},
+        },
+    ),
+    uses=("3e",),
+)

@@ -1,4 +1,4 @@
-"""Checks of 5g: what a constant variance discourages, in the Hessians and in a fitted decoder."""
+"""Checks of 5g: a constant variance makes Hessians more alike, in a fitted decoder too."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from scipy.optimize import minimize_scalar
 from vaetheory import decoders, likelihoods
 from vaetheory._validation import Array
 from vaetheory.bounds.gaussian_elbo import second_order_elbo
-from vaetheory.checking import strategies
-from vaetheory.checking.comparison import Comparison
+from vaetheory.checking import Comparison, Proposition, strategies, wrong
 from vaetheory.checking.rates import extrapolate
 from vaetheory.checking.strategies import Covariance, Vector
 from vaetheory.constant_variance import constant_variance_penalty, mode_hessians
@@ -30,7 +29,7 @@ from vaetheory.rounding import gamma
 
 @dataclass(frozen=True)
 class Moved:
-    """Hessians with weights, of which the first is moved in a direction given by its entries."""
+    """Hessians with weights, and a direction, by its entries, in which the first is moved."""
 
     hessians: tuple[Covariance, ...]
     weights: Vector
@@ -65,14 +64,14 @@ def no_half(A: Array, weights: Array) -> Array:
 
 
 def difference_of_matrices(A: Array, weights: Array) -> Array:
-    """The difference of the matrices in place of that of their inverses."""
+    """The difference of the matrices in place of the difference of their inverses."""
     return 0.5 * weights[0] * (A[0] - np.tensordot(weights, A, axes=1))
 
 
 def penalty_gradient(
     scene: Moved, *, gradient: Callable[[Array, Array], Array] = _gradient
 ) -> Comparison:
-    """Extrapolated central differences of the penalty against the formula."""
+    """Compare extrapolated central differences of the penalty with the formula."""
     A = np.array([c.matrix for c in scene.hessians])
     dim = A.shape[-1]
     weights = np.array(scene.weights) / sum(scene.weights)
@@ -83,8 +82,8 @@ def penalty_gradient(
     step[0] = direction
     scales = np.linalg.eigvalsh(A[0])[0] / 16 / 2.0 ** np.arange(5)
     steps = scales[:, None, None, None] * step
-    up, down = (constant_variance_penalty(A + s * steps, weights) for s in (1, -1))
-    # The Hessians moved by a step are rounded to their own last digit.
+    up, down = (constant_variance_penalty(A + s * steps, weights=weights) for s in (1, -1))
+    # Hessians that are moved by a step are rounded to their last digit.
     blurred = gamma(4) * float(np.linalg.cond(A).max()) * dim
     errors = (up.error + down.error + blurred) / (2 * scales)
     slope, left, noise = extrapolate((up.value - down.value) / (2 * scales), errors)
@@ -100,12 +99,33 @@ def penalty_gradient(
     )
 
 
+PENALTY_GRADIENT = Proposition(
+    label="5g",
+    title="The penalty draws each Hessian towards their mean",
+    statement=r"\frac{\partial P}{\partial A_n} = \frac{w_n}2\big(\bar A^{-1} - A_n^{-1}\big)",
+    hypotheses=(("positive definite", r"A_n \succ 0,\ \textstyle\sum_n w_n = 1"),),
+    kind="identity",
+    instances=moved(),
+    check=penalty_gradient,
+    controls=wrong(
+        penalty_gradient,
+        {
+            "the other sign": {"gradient": other_sign},
+            "no factor 1/2": {"gradient": no_half},
+            "matrices for their inverses": {"gradient": difference_of_matrices},
+        },
+    ),
+    uses=("5a",),
+    resolution=1e-4,
+)
+
+
 # A fitted decoder -------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Family:
-    """Decoders f(z) = W z + theta V z^2, |theta| <= 1, a noise, and data to fit theta to."""
+    """Decoders f(z) = W z + theta V z^2, |theta| <= 1, a noise, and the data to fit."""
 
     linear: Vector
     bend: Vector
@@ -123,16 +143,16 @@ class Family:
         X = np.array(self.X)
         modes = posterior_mode(model, X)
         A = mode_hessians(model, X, modes)
-        found = constant_variance_penalty(A)
-        shared = np.broadcast_to(found.cov, A.shape)
-        free = second_order_elbo(model, X, Posterior(modes, np.linalg.inv(A)))
-        constant = second_order_elbo(model, X, Posterior(modes, shared))
+        penalty = constant_variance_penalty(A)
+        shared = np.broadcast_to(penalty.cov, A.shape)
+        free = second_order_elbo(model, X, Posterior(modes, cov=np.linalg.inv(A)))
+        constant = second_order_elbo(model, X, Posterior(modes, cov=shared))
         size = 2 + float(np.abs(free).max() + np.abs(constant).max())
         return (
             float(free.mean()),
             float(constant.mean()),
-            float(found.value),
-            gamma(200) * size + float(found.error),
+            float(penalty.value),
+            gamma(200) * size + float(penalty.error),
         )
 
 
@@ -151,7 +171,7 @@ def families(draw: DrawFn) -> Family:
 
 
 def fitted(scene: Family, sign: float = 1.0) -> tuple[Array, Array]:
-    """Parameters tried while F and then F - P are maximised, and (F, C, P, rounding) of each."""
+    """All parameters tried to maximise F and then F - P, and (F, C, P, rounding) of each."""
     tried: dict[float, tuple[float, float, float, float]] = {}
 
     def objective(theta: float, constant: bool) -> float:
@@ -178,19 +198,46 @@ def fitted(scene: Family, sign: float = 1.0) -> tuple[Array, Array]:
 def constant_variances_even_out(
     scene: Family, *, swapped: bool = False, sign: float = 1.0
 ) -> Comparison:
-    """The penalty at the decoder fitted with constant variances against that with free ones."""
-    _, found = fitted(scene, sign)
-    free, constant, lost, rounding = found.T
+    """Compare the penalties at the decoders fitted with constant and with free variances."""
+    _, table = fitted(scene, sign)
+    free, constant, lost, rounding = table.T
     at_free, at_constant = int(free.argmax()), int((free - sign * lost).argmax())
     if swapped:
         at_free, at_constant = at_constant, at_free
-    size = 2 + float(np.abs(found[:, :2]).max())
+    size = 2 + float(np.abs(table[:, :2]).max())
     worst = 4 * float(rounding.max())
     gain = lost[at_free] - lost[at_constant]
     gained = free[at_free] - free[at_constant] + constant[at_constant] - constant[at_free]
     return Comparison.all_of(
         Comparison.at_most(lost[at_constant], lost[at_free], scale=size, rounding=worst),
-        # Both objectives gain by having been maximised: so strict where the maximisers differ.
+        # Each maximiser gains in its own objective: the order is strict where they differ.
         Comparison.identity(gain, gained, scale=size, rounding=worst),
         Comparison.at_most(constant[at_free], constant[at_constant], scale=size, rounding=worst),
     )
+
+
+FITTED_DECODER = Proposition(
+    label="5g-fitted",
+    title="The Hessians of a decoder fitted with constant variances vary less",
+    statement=(
+        r"\theta_F \in \arg\max F,\ \theta_C \in \arg\max (F - P) \;\Rightarrow\;"
+        r"P(\theta_C) \le P(\theta_F)"
+    ),
+    hypotheses=(
+        ("free variances", r"F = \max_{S_n}\mathbb E\,\mathrm{ELBO}_2"),
+        ("constant variance", r"F - P = \max_S\mathbb E\,\mathrm{ELBO}_2"),
+        ("global maxima", r"\text{over one and the same set of parameters}"),
+    ),
+    kind="inequality",
+    instances=families(),
+    check=constant_variances_even_out,
+    controls=wrong(
+        constant_variances_even_out,
+        {
+            "the maximisers swapped": {"swapped": True},
+            "the penalty gained instead of lost": {"sign": -1.0},
+        },
+    ),
+    uses=("5a", "5g"),
+    examples=8,
+)

@@ -1,4 +1,4 @@
-"""Checks of 8g: compositions of coupling layers, by the evidence and by autograd's Jacobian."""
+"""Check of 8g: compositions of coupling layers, by the evidence and by autograd's Jacobian."""
 
 from __future__ import annotations
 
@@ -12,25 +12,31 @@ from hypothesis.strategies import DrawFn
 from vaetheory import derivatives, flows
 from vaetheory._gaussians import standard_log_prob
 from vaetheory._validation import Array
-from vaetheory.checking import strategies
-from vaetheory.checking.comparison import Comparison
+from vaetheory.checking import Comparison, Proposition, strategies, wrong
 from vaetheory.checking.rates import extrapolate
-from vaetheory.claims.flow_limit.scenes import CouplingLayer, FlowScene, couplings, scales
-from vaetheory.claims.flow_limit.smoothing import measured, true_limit
+from vaetheory.claims.flow_limit.excess import measured, true_limit
+from vaetheory.claims.flow_limit.scenes import (
+    GAUSSIAN,
+    CouplingLayer,
+    FlowScene,
+    condition_at,
+    couplings,
+    scales,
+)
 from vaetheory.flows import Composition
 from vaetheory.rounding import gamma
 
 
 @dataclass(frozen=True)
 class Couplings:
-    """Coupling layers that pass the one and the other coordinate by turns, and a latent."""
+    """Coupling layers that keep the first and the second coordinate in turn, and a latent."""
 
     layers: tuple[CouplingLayer, ...]
     z: strategies.Vector
 
     @property
     def scene(self) -> FlowScene:
-        """As a flow."""
+        """The same as a flow scene."""
         return FlowScene(self.layers, self.z)
 
 
@@ -49,7 +55,7 @@ def by_autograd(flow: Composition, z: Array) -> float:
 
 
 def added_log_det(flow: Composition, z: Array) -> float:
-    """The log determinant added."""
+    """The log determinant with the wrong sign."""
     return float(standard_log_prob(z) + flow.log_det(z))
 
 
@@ -60,21 +66,20 @@ def last_layer_forgotten(flow: Composition, z: Array) -> float:
 
 
 def every_layer_at_the_latent(flow: Composition, z: Array) -> float:
-    """Each layer's log determinant at the latent, not where the layers before it lead."""
+    """Each layer's log determinant at the latent, not at the image of the layers before it."""
     return float(standard_log_prob(z) - sum(float(layer.log_det(z)) for layer in flow.flows))
 
 
 def coupling_limit(
     instance: Couplings, *, density: Callable[[Composition, Array], float] = by_autograd
 ) -> Comparison:
-    """Inverse, log determinant, and the log evidence as sigma tends to 0."""
+    """Check inverse, log determinant, and the limit of the log evidence as sigma tends to 0."""
     scene = instance.scene
     flow, z = scene.flow, scene.latent
     assert isinstance(flow, Composition)
     x = flow.forward(z)
     size = 1 + float(np.abs(z).max() + np.abs(x).max())
-    condition = float(np.linalg.cond(flow.jacobian(z)))
-    rounding = gamma(200) * condition * size**2
+    rounding = gamma(200) * condition_at(flow, z) * size**2
     wanted = density(flow, z)
     sigma = scales(scene, start=1 / 16, count=4)
     exact, off = measured(scene, sigma, true_limit, method="evidence")
@@ -88,3 +93,31 @@ def coupling_limit(
             limit, wanted, scale=size, expansion=left, numerics=noise, rounding=rounding
         ),
     )
+
+
+COUPLING_LAYERS = Proposition(
+    label="8g",
+    title="Compositions of coupling layers: the log determinants add up along the way",
+    statement=(
+        r"\lim_{\sigma\to0}\log p_\sigma(x) = \log\mathcal N(z_0; 0, I)"
+        r" - \sum_l\log|\det J_l(z_{l-1})|,\quad z_l = f_l(z_{l-1}),"
+        r"\ \log|\det J_l| = \sum_b s_b"
+    ),
+    hypotheses=(
+        GAUSSIAN,
+        ("coupling layers", r"x_a = z_a,\ x_b = e^{s(z_a)} z_b + t(z_a)"),
+    ),
+    kind="identity",
+    instances=coupling_scenes(),
+    check=coupling_limit,
+    controls=wrong(
+        coupling_limit,
+        {
+            "the log determinant added": {"density": added_log_det},
+            "the last layer forgotten": {"density": last_layer_forgotten},
+            "every layer at the latent": {"density": every_layer_at_the_latent},
+        },
+    ),
+    uses=("8a",),
+    examples=5,
+)

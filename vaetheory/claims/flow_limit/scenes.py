@@ -1,4 +1,4 @@
-"""Instances of claim 8: a flow or an embedding out of a few small layers, and a latent."""
+"""Hypotheses and instances that several rooms of claim 8 share: flows of a few small layers."""
 
 from __future__ import annotations
 
@@ -11,11 +11,21 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 from vaetheory import decoders, flows
 from vaetheory._validation import Array
-from vaetheory.checking import strategies
+from vaetheory.checking import strategies, varying_metric
 from vaetheory.checking.strategies import Vector
-from vaetheory.claims.stationary_evidence import gap_law
 from vaetheory.decoders import Decoder
 from vaetheory.flows import Embedding, Flow
+
+GAUSSIAN = ("isotropic Gaussian", r"p(x|z) = \mathcal N(f(z), \sigma^2 I)")
+FLOW = ("a diffeomorphism", r"f: \mathbb R^d \to \mathbb R^d,\ D = d,\ \text{onto}")
+SMOOTH = ("a smooth density", r"f \in C^\infty \text{ near } z_0")
+EMBEDDING = (
+    "an embedding at x",
+    r"g = J^\top J \succ 0,\ x = f(z_0),\ \inf_{|z - z_0| > r}\|f(z) - x\| > 0"
+    r"\text{ for all } r > 0",
+)
+FULL = ("full covariance", r"q = \mathcal N(m, S),\ S \text{ free, stationary}")
+OWN_DATA = ("data of the flow", r"x \sim p_{\mathrm{flow}}")
 
 
 @dataclass(frozen=True)
@@ -63,7 +73,7 @@ class Autoregression:
 
 @dataclass(frozen=True)
 class CouplingLayer:
-    """One coordinate passes; a tanh unit of it gives log scale and shift of the other."""
+    """One coordinate stays; a tanh unit of it gives log scale and shift of the other."""
 
     first: bool
     slope: float
@@ -114,7 +124,7 @@ def linears(dim: int) -> SearchStrategy[Linear]:
 
 
 def couplings(first: SearchStrategy[bool]) -> SearchStrategy[CouplingLayer]:
-    """Coupling layers of two coordinates that do couple them."""
+    """Coupling layers of two coordinates, neither scale nor shift zero."""
     some = strategies.nonzero_fractions(3, 2)
     return st.builds(CouplingLayer, first, some, strategies.fractions(-2, 2, 2), some, some)
 
@@ -159,7 +169,7 @@ class EmbeddedScene:
 
 @st.composite
 def embedded_scenes(draw: DrawFn) -> EmbeddedScene:
-    """Curves and surfaces that are graphs, helices, and a sphere less a point; stretched."""
+    """Graphs, helices and a sphere without a point, after a few layers."""
     dim = draw(st.sampled_from((1, 1, 2)))
     if dim == 1:
         surfaces = st.one_of(
@@ -192,13 +202,18 @@ Scene = FlowScene | EmbeddedScene
 
 
 def scales(scene: Scene, *, start: float = 1 / 32, count: int = 5) -> Array:
-    """Halving scales, the first a fraction of that at which the flow bends around its latent."""
-    scale = gap_law.natural_scale(scene.flow, scene.latent)
+    """Halving scales; the first is a share of the scale at which the flow bends near the latent."""
+    scale = varying_metric.natural_scale(scene.flow, scene.latent)
     return scale * start / 2.0 ** np.arange(count)
 
 
 def tame(scene: Scene) -> Scene:
-    """The scene, where the flow is not so steep, flat or bent that digits are lost."""
-    assume(gap_law.natural_scale(scene.flow, scene.latent) > 1 / 16)
+    """The scene, if the flow is not so steep, flat or bent that digits are lost."""
+    assume(varying_metric.natural_scale(scene.flow, scene.latent) > 1 / 16)
     assume(np.linalg.norm(scene.flow.jacobian(scene.latent)) < 50)
     return scene
+
+
+def condition_at(flow: Embedding, z: Array) -> float:
+    """The condition number of the Jacobian at z."""
+    return float(np.linalg.cond(flow.jacobian(z)))

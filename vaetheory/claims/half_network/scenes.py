@@ -1,4 +1,4 @@
-"""Small training runs for the checks of claim 11: a handful of data, a few hidden units."""
+"""Hypotheses of claim 11, tiny training runs, and the quick version of the experiment."""
 
 from __future__ import annotations
 
@@ -9,7 +9,19 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from vaetheory._validation import Array
-from vaetheory.training import OBJECTIVES, Settings, Split, Vae
+from vaetheory.training import OBJECTIVES, SOURCES, Settings, Source, Split, Vae
+
+HALF = (
+    "half-network",
+    r"\text{the encoder gives } m(x) \text{ only, } s = 1;\ \text{the decoder gives } f(z)"
+    r"\text{ only; objective BILBO + BAGGINS}",
+)
+TINY = (
+    "small runs",
+    r"\text{eight data in two or three dimensions, one hidden layer of three units}",
+)
+ADAM = ("Adam", r"\text{updates that depend on the parameters' gradient only}")
+
 
 #: Number of data, and a prime above it.
 _COUNT, _PRIME = 8, 11
@@ -32,7 +44,7 @@ class TinyRun:
 
     @property
     def settings(self) -> Settings:
-        """Three hidden units, batches of four, looks at every epoch."""
+        """Three hidden units, batches of four, validation at every second epoch."""
         return Settings(
             latent_dim=self.latent_dim,
             hidden=(3,),
@@ -45,7 +57,7 @@ class TinyRun:
         )
 
     def data(self, factor: float = 1.0) -> Split:
-        """The data, times a factor; the first four validate and the others test."""
+        """The data, times a factor; the first four are for validation, the others for the test."""
         index = np.arange(_COUNT)[:, None]
         X = factor * ((index * np.array(self.multipliers)) % _PRIME / 2)
         return Split(X, X[:4], X[4:])
@@ -79,5 +91,15 @@ def tiny_runs(objectives: tuple[str, ...] = tuple(OBJECTIVES)) -> SearchStrategy
 
 
 def pattern(count: int, size: float = 0.5) -> Array:
-    """Numbers in [-size, size] that repeat no other, to stand for parameters or noise."""
+    """Different numbers in [-size, size], in place of parameters or noise."""
     return size * np.cos(1.7 + 2.3 * np.arange(count))
+
+
+def some_digits() -> Source:
+    """Every third digit."""
+    whole = SOURCES["digits"]()
+    return Source(whole.name, whole.X[::3], whole.step, whole.units)
+
+
+#: Settings of the quick version.
+QUICK = Settings(hidden=(32,), batch=64, epochs=30, every=40, patience=4, rate=5e-3)

@@ -13,16 +13,18 @@ from hypothesis.strategies import DrawFn
 
 from vaetheory import derivatives
 from vaetheory._validation import Array
-from vaetheory.checking import strategies
-from vaetheory.checking.comparison import Comparison
+from vaetheory.checking import Comparison, Proposition, strategies, wrong
 from vaetheory.checking.strategies import Covariance, EncodedData, Vector
 from vaetheory.optimal_decoder import OptimalDecoder
 from vaetheory.rounding import gamma
 
+_OPTIMAL = ("the optimal decoder", r"f^*(z) = \mathbb E_{q(x|z)}[x]")
+_GAUSSIAN = ("Gaussian likelihood", r"\mathcal N(f(z), \Lambda),\ \Lambda \succ 0")
+
 
 @dataclass(frozen=True)
 class NoisyPoint:
-    """Data with their encoder, a likelihood covariance, and a point of the latent space."""
+    """Data with their encoder, a covariance of the likelihood, and a latent point."""
 
     scene: EncodedData
     noise: Covariance
@@ -31,7 +33,7 @@ class NoisyPoint:
 
 @st.composite
 def noisy_points(draw: DrawFn) -> NoisyPoint:
-    """One or two latent dimensions, one to three of data; the point may lie far out."""
+    """One or two latent dimensions, one to three data dimensions; the point may lie far out."""
     dim, data_dim = draw(st.integers(1, 2)), draw(st.integers(1, 3))
     scene = draw(strategies.encoded_data(dim, strategies.data_sets(data_dim)))
     noise = draw(strategies.covariances(data_dim, (1.0, 0.25, 4.0)))
@@ -71,7 +73,7 @@ def _weights(scene: EncodedData, z: Array, peak: float) -> Array:
 
 
 def _peak(scene: EncodedData, z: Array) -> float:
-    """The largest exponent at z: taken off so that far out not all terms vanish."""
+    """The largest exponent at z; without it all terms would underflow far out."""
     away = z - scene.encoder.loc
     square = np.einsum("ni,nij,nj->n", away, np.linalg.inv(scene.encoder.cov), away)
     return float((-0.5 * square - 0.5 * np.linalg.slogdet(scene.encoder.cov)[1]).max())
@@ -100,7 +102,7 @@ def _sizes(instance: NoisyPoint, h: Array) -> tuple[float, float]:
     away = z - encoder.loc
     steep = float(np.linalg.norm(inverse, 2, axis=(-2, -1)).max())
     square = np.einsum("ni,nij,nj->n", away, inverse, away)
-    # Weights below exp(-45) of the largest are lost in its rounding, whatever their error.
+    # Weights below exp(-45) of the largest are below its rounding, whatever their error.
     exponents = -0.5 * square - 0.5 * np.linalg.slogdet(encoder.cov)[1]
     alive = exponents > exponents.max() - 45
     scores = np.linalg.norm((inverse @ away[..., None])[..., 0], axis=-1)
@@ -131,7 +133,7 @@ def noise_for_its_inverse(instance: NoisyPoint) -> Array:
 
 
 def transposed_jacobian(instance: NoisyPoint) -> Array:
-    """J* Lambda^-1 J*^T, which has a shape to compare where D = d only."""
+    """J* Lambda^-1 J*^T where D = d; elsewhere the shapes differ, and the metric itself."""
     jacobian = _jacobian(instance)
     if jacobian.shape[0] != jacobian.shape[1]:
         return metric(instance)
@@ -145,7 +147,7 @@ def residual_averages_out(
     weighted: bool = True,
     miss: float = 0.0,
 ) -> Comparison:
-    """E_{q(x|z)}[-Hess_z log p(x|f*(z))] against J*^T Lambda^-1 J*."""
+    """Compare E_{q(x|z)}[-Hess_z log p(x|f*(z))] with J*^T Lambda^-1 J*."""
     h = np.full(len(instance.noise.variances), miss)
     size, relative = _sizes(instance, h)
     return Comparison.identity(
@@ -157,8 +159,29 @@ def residual_averages_out(
     )
 
 
+RESIDUAL_AVERAGES_OUT = Proposition(
+    label="4d",
+    title="At the optimal decoder the Hessian's residual term averages out exactly",
+    statement=r"\mathbb E_{q(x|z)}[-\nabla_z^2\log p(x|f^*(z))] = J^{*\top}\Lambda^{-1}J^*",
+    hypotheses=(_OPTIMAL, _GAUSSIAN),
+    kind="identity",
+    instances=noisy_points(),
+    check=residual_averages_out,
+    controls=wrong(
+        residual_averages_out,
+        {
+            "the data unweighted": {"weighted": False},
+            "a decoder off by 1/2": {"miss": 0.5},
+            "Lambda for its inverse": {"right": noise_for_its_inverse},
+            "the Jacobian transposed": {"right": transposed_jacobian},
+        },
+    ),
+    uses=("1a", "2a"),
+)
+
+
 def residual_remains(instance: Elsewhere, *, factor: float = 1.0) -> Comparison:
-    """At f* + h what is left beside the metric is h^T Lambda^-1 Hess f*."""
+    """At f* + h the average differs from the metric by h^T Lambda^-1 Hess f*."""
     point, h = instance.point, np.array(instance.h)
     scene, z = point.scene, np.array(point.z)
     hessian = OptimalDecoder(scene.data, scene.encoder).hessian(z)
@@ -171,3 +194,22 @@ def residual_remains(instance: Elsewhere, *, factor: float = 1.0) -> Comparison:
         weights=2 * relative * size,
         rounding=gamma(400) * size,
     )
+
+
+RESIDUAL_REMAINS = Proposition(
+    label="4d-elsewhere",
+    title="At any other decoder the residual term does not average out",
+    statement=(
+        r"f = f^* + h:\quad \mathbb E_{q(x|z)}[-\nabla_z^2\log p(x|f(z))]"
+        r" - J^\top\Lambda^{-1}J = \sum_a(\Lambda^{-1}h)_a\nabla^2 f^*_a"
+    ),
+    hypotheses=(("not optimal", r"h \ne 0 \text{ constant}"), _GAUSSIAN),
+    kind="counterexample",
+    instances=elsewhere(),
+    check=residual_remains,
+    controls=wrong(
+        residual_remains,
+        {"it averages out": {"factor": 0.0}, "the residual's sign": {"factor": -1.0}},
+    ),
+    uses=("4d",),
+)

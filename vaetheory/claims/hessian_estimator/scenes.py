@@ -1,6 +1,6 @@
 """Small decoders given twice: by the library, with its derivatives, and as plain formulas.
 
-The formula goes through autograd, so that what is checked shares no derivative with the library.
+Autograd differentiates the formula, so that a check shares no derivative with the library.
 """
 
 from __future__ import annotations

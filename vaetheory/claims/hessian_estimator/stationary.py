@@ -1,4 +1,4 @@
-"""Check of 4e: the covariance of a stationary posterior is the inverse of the smoothed Hessian."""
+"""The check of 4e: the covariance of a stationary posterior inverts the smoothed Hessian."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ from vaetheory._gaussians import log_prob
 from vaetheory._quadrature.result import REACHED
 from vaetheory._validation import Array
 from vaetheory.bounds.stationary import StationaryPosterior, stationary_posterior
-from vaetheory.checking import strategies
-from vaetheory.checking.comparison import Comparison
+from vaetheory.checking import Comparison, Proposition, strategies, wrong
 from vaetheory.checking.strategies import Vector
 from vaetheory.claims.hessian_estimator.scenes import KINDS, WrittenDecoder, written_decoders
-from vaetheory.claims.hessian_estimator.smoothed import by_lattice, flat
+from vaetheory.claims.hessian_estimator.smooth_functions import by_lattice, flat
 from vaetheory.likelihoods import Likelihood
 from vaetheory.models import LatentModel
 from vaetheory.rounding import gamma
@@ -52,7 +51,7 @@ class TrainedPosterior:
 
     @cached_property
     def smoothed_curvature(self) -> tuple[Array, Array]:
-        """E_q[-Hess log p(x|z)] by a lattice in the plain frame, `(d, d)`, and its error."""
+        """E_q[-Hess log p(x|z)] by a lattice along the axes, `(d, d)`, and its error."""
         loc, cov = self.posterior.loc, self.posterior.cov
 
         def columns(z: Array) -> Array:
@@ -99,7 +98,7 @@ def _trained_posteriors(draw: DrawFn) -> TrainedPosterior:
 def trained_posteriors() -> SearchStrategy[TrainedPosterior]:
     """Three families, decoders of one or two latent dimensions, full and diagonal posteriors.
 
-    Only where the climb arrives at a stationary point: the claim is about such points.
+    Only those whose climb arrived at a stationary point: the claim is about such points.
     """
     return _trained_posteriors().filter(lambda t: bool(t.posterior.status == REACHED))
 
@@ -113,7 +112,7 @@ def variance_carries_hessian(
     marginal: bool = False,
     factor: float = 1.0,
 ) -> Comparison:
-    """S (I + E_q[-Hess log p(x|z)]) = I, seen in the posterior's own units; or its diagonal."""
+    """S (I + E_q[-Hess log p(x|z)]) = I in units of the posterior's width, or its diagonal."""
     q = instance.posterior
     dim = len(q.loc)
     curvature, error = instance.smoothed_curvature
@@ -129,7 +128,7 @@ def variance_carries_hessian(
         )
         error = np.diag(np.diag(error))
     root = np.linalg.cholesky(q.cov)
-    # What the ELBO may still gain, e nats, moves the whitened precision by 2 sqrt(e) at most.
+    # If the ELBO can still gain e nats, the whitened precision moves by at most 2 sqrt(e).
     shift = 2 * np.sqrt(float(q.error))
     return Comparison.identity(
         root.T @ precision @ root,
@@ -139,3 +138,34 @@ def variance_carries_hessian(
         lattice=np.abs(root.T) @ error @ np.abs(root),
         rounding=gamma(200) * float(np.linalg.cond(q.cov)) * (1 + np.abs(precision).max()),
     )
+
+
+VARIANCE_CARRIES_HESSIAN = Proposition(
+    label="4e",
+    title="At a stationary point the variance carries the smoothed Hessian, nothing else",
+    statement=(
+        r"S\,(I + \mathbb E_q[-\nabla^2\log p(x|z)]) = I;\quad S \text{ diagonal: }"
+        r" S_{jj}\,(1 + \mathbb E_q[-\partial_j^2\log p(x|z)]) = 1"
+    ),
+    hypotheses=(
+        ("stationary", r"\nabla_{m,S}\mathrm{ELBO} = 0"),
+        ("smooth", r"f \in C^2,\ \text{any likelihood smooth in its parameters}"),
+    ),
+    kind="identity",
+    instances=trained_posteriors(),
+    check=variance_carries_hessian,
+    controls=wrong(
+        variance_carries_hessian,
+        {
+            "no prior precision": {"prior": 0.0},
+            "Gauss-Newton part": {"residual": False},
+            "the Hessian at the mean": {"smoothed": False},
+            "marginal variances for a diagonal S": {"marginal": True},
+            "half the Hessian": {"factor": 0.5},
+        },
+    ),
+    uses=("3b", "4a"),
+    figure="hessian-estimator",
+    resolution=1e-5,
+    examples=12,
+)

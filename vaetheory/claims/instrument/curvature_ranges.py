@@ -1,6 +1,6 @@
-"""Checks of 0g: what families say of the bend of their log densities is true of all parameters.
+"""The check of 0g: the families' bounds of the second derivatives of log densities are true.
 
-The evidence engine bounds what it does not look at by these numbers: too small a bound hides mass.
+The evidence engine uses these bounds where it has no samples: too small a bound hides mass.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from hypothesis.strategies import SearchStrategy
 
 from vaetheory import likelihoods
 from vaetheory._validation import Array
-from vaetheory.checking.comparison import Comparison
+from vaetheory.checking import Comparison, Proposition, wrong
 from vaetheory.checking.strategies import Vector
 from vaetheory.likelihoods.elementwise import ElementwiseLikelihood
 from vaetheory.rounding import gamma
 
-#: Families with bounds: how each is built from its constants, the constants, and its data.
+#: Families with bounds: how to build each from its constants, the constants, and its data.
 FAMILIES: dict[str, tuple[Callable[..., ElementwiseLikelihood], tuple[Vector, ...], Vector]] = {
     "Student-t": (
         lambda dof, scale: likelihoods.StudentT(dof=dof, scale=scale),
@@ -35,13 +35,13 @@ FAMILIES: dict[str, tuple[Callable[..., ElementwiseLikelihood], tuple[Vector, ..
     "Beta": (likelihoods.Beta, ((2.0,), (16.0,), (0.5,), (200.0,)), (0.5, 0.25, 0.99, 1e-6)),
 }
 
-#: Families whose parameter is a place among the data.
+#: Families whose parameter is a location.
 LOCATIONS = ("Student-t", "von Mises")
 
 
 @dataclass(frozen=True)
 class Bends:
-    """For each family, in order, which of its constants; all of its data are looked at."""
+    """For each family, in order, the index of its constants; all of its data are checked."""
 
     constants: tuple[int, ...]
 
@@ -61,16 +61,16 @@ def bends() -> SearchStrategy[Bends]:
 
 
 def bends_are_bounded(scene: Bends, *, shrunk: str = "", factor: float = 0.9) -> Comparison:
-    """Second derivatives over a line of parameters lie between the bounds, which are not idle.
+    """Second derivatives over a line of parameters are within the bounds, which are not loose.
 
-    A bound a hundred times too wide would be true as well, and the search coarse for nothing.
+    A bound that is a hundred times too wide would be true as well, but it would slow the search.
     """
     parts = []
     for name, likelihood, data in scene.members():
         share = factor if name == shrunk else 1.0
         low, high = (share * np.asarray(b) for b in likelihood.curvature_bounds(data))
         width = float(getattr(likelihood, "scale", 1.0))
-        # Densities of locations are centred at their data.
+        # A location family is checked about its data.
         centre = data if name in LOCATIONS else np.zeros_like(data)
         params = centre + width * np.linspace(-12.0, 12.0, 481)
         second, error = _second_derivatives(likelihood, data, params, width)
@@ -88,15 +88,42 @@ def bends_are_bounded(scene: Bends, *, shrunk: str = "", factor: float = 0.9) ->
     return Comparison.all_of(*parts)
 
 
+BENDS_ARE_BOUNDED = Proposition(
+    label="0g",
+    title="The families' bounds of the second derivatives of log densities are true",
+    statement=(
+        r"c_-(x) \le \partial_\theta^2\log p(x|\theta) \le c_+(x)"
+        r"\text{ for all } \theta,\quad \max(|c_-|, |c_+|) \le "
+        r"100\,\max_\theta|\partial_\theta^2\log p|"
+    ),
+    hypotheses=(
+        (
+            "families that are not concave, or not natural",
+            r"\text{Student's } t,\ \text{von Mises, negative binomial, Beta}",
+        ),
+    ),
+    kind="inequality",
+    instances=bends(),
+    check=bends_are_bounded,
+    controls=wrong(
+        bends_are_bounded,
+        {**{f"nine tenths of them ({name})": {"shrunk": name} for name in FAMILIES}},
+    ),
+    resolution=1e-3,
+    examples=8,
+)
+
+
 def _second_derivatives(
     likelihood: ElementwiseLikelihood, data: Array, params: Array, width: float
 ) -> tuple[Array, Array]:
-    """Of log p in its parameter `(N, M)`, by differences, and what they are off by."""
-    found = []
+    """Second derivatives of log p in its parameter `(N, M)`, by differences, and their errors."""
+    estimates = []
     for step in (0.02 * width, 0.04 * width):
         shifts = step * np.arange(-2, 3)
         values = likelihood.log_prob(data[:, None, None], (params[..., None] + shifts)[..., None])
-        found.append(values @ np.array([-1, 16, -30, 16, -1]) / (12 * step**2))
+        estimates.append(values @ np.array([-1, 16, -30, 16, -1]) / (12 * step**2))
     size = 1 + np.abs(values).max(axis=-1)
-    # Of fourth order: the finer of two is off by about a fifteenth of their difference.
-    return found[0], np.abs(found[0] - found[1]) / 5 + gamma(100) * size / (0.02 * width) ** 2
+    # Of fourth order: the error of the finer one is about a fifteenth of their difference.
+    fine, coarse = estimates
+    return fine, np.abs(fine - coarse) / 5 + gamma(100) * size / (0.02 * width) ** 2

@@ -1,8 +1,8 @@
 """Posteriors made to order: a binary datum whose likelihood is any sum of bumps and waves.
 
-With a Bernoulli likelihood, x = 1 and the decoder f = logit m the likelihood of z is m(z) itself,
-whatever m is. So the evidence E[m(z)] is a sum of closed forms, and whatever is hard for an
-integrator can be put into m: narrow modes beside broad ones, modes far out, floors, ripples.
+With a Bernoulli likelihood, x = 1 and the decoder f = logit m, the likelihood of z is m(z) itself,
+for any m. So the evidence E[m(z)] is a sum of closed forms, and m can contain all that is hard for
+an integrator: narrow modes beside broad ones, modes far out, floors, ripples.
 """
 
 from __future__ import annotations
@@ -25,6 +25,17 @@ from vaetheory.claims.instrument import fifty_digits
 from vaetheory.claims.instrument.fifty_digits import Number, minus, number, product, ratio
 from vaetheory.models import LatentModel
 from vaetheory.rounding import gamma
+
+#: Hypotheses of several propositions.
+DESIGNED = (
+    "a posterior made to order",
+    r"p(x = 1|z) = m(z),\ m \text{ a sum of Gaussian bumps and ripples in any shares}",
+)
+SEEN = (
+    "no bump between all samples",
+    r"\text{widths of at least } 2^{-6} (d = 1),\ \tfrac18 (d = 2),\ \tfrac14 (d = 3),"
+    r"\text{ or a needle at a corner of the grid}",
+)
 
 #: Log of the greatest likelihood of a part.
 _TOP = -1.0
@@ -71,26 +82,26 @@ class Designed:
         return strategies.rotation(self.angles, self.dim)
 
     def log_weights(self) -> Array:
-        """Log of the factor of each part, the greatest such that m stays below one, `(K,)`."""
+        """Log of the factor of each part, the greatest for which m stays below one, `(K,)`."""
         weights = np.array([part.log_share - float(log_mass(part)) for part in self.parts])
         return weights - weights.max() + _TOP - np.log(len(weights))
 
     def masses(self) -> list[Number]:
-        """What each part adds to the evidence, to fifty digits: its factor is the float it is."""
+        """The contribution of each part to the evidence, to fifty digits; its factor is a float."""
         return [
             fifty_digits.exp(fifty_digits.total((number(weight), log_mass(part))))
             for weight, part in zip(self.log_weights(), self.parts, strict=True)
         ]
 
     def log_evidence(self) -> tuple[Number, float]:
-        """Log E[m(z)] to fifty digits, and what turned axes lose of it, whose entries are rounded.
+        """Log E[m(z)] to fifty digits, and a bound of what rounded entries of turned axes change.
 
-        Turned coordinates are off by a few roundings of the exponents of the greatest bumps.
+        Turned coordinates have errors of a few roundings of the exponents of the greatest bumps.
         """
         return fifty_digits.log(fifty_digits.total(self.masses())), self.lost()
 
     def lost(self) -> float:
-        """Bound of the relative rounding in m by axes that are not quite orthonormal."""
+        """Bound of the relative rounding in m from axes that are not exactly orthonormal."""
         if not any(self.angles):
             return 0.0
         masses = max(abs(float(log_mass(part))) for part in self.parts)
@@ -153,9 +164,9 @@ def mixtures(draw: DrawFn, dim: int, widths: Sequence[float]) -> Designed:
 
 @st.composite
 def edged(draw: DrawFn) -> Designed:
-    """A bump at six to seven of its widths from a dyadic border, on a floor: its tail is seen last.
+    """A bump on a floor, six to seven widths away from a dyadic border.
 
-    Cells end at dyadic numbers; what the tail holds lies between a border and the first node.
+    Cells end at dyadic numbers; the mass of the tail lies between a border and the first node.
     """
     width = draw(st.sampled_from((0.03, 0.025, 0.02, 0.035)))
     border = draw(st.sampled_from((0.0, 1.0, -1.0, 2.0, 0.5)))
@@ -167,14 +178,14 @@ def edged(draw: DrawFn) -> Designed:
 
 @st.composite
 def needles(draw: DrawFn, dim: int, powers: tuple[int, int]) -> Designed:
-    """A needle on a floor that the search drops: what is dropped is all of the error.
+    """A needle on a floor that the search drops, which causes all of the error.
 
-    The needle stands at a corner of every grid, where it is seen; the first guess of the evidence
-    takes it to be as wide as the prior.
+    The needle stands at a corner of every grid, so that the grid samples it; the first guess of the
+    evidence treats it as if it were as wide as the prior.
     """
     width = 2.0 ** -draw(st.integers(*powers))
     centre = (draw(st.sampled_from((0.0, 1.0, -1.0))),) + (0.0,) * (dim - 1)
-    # The floor's likelihood over the needle's, in nats.
+    # How far the floor's likelihood is below the needle's, in nats.
     depths = (30.0, 28.0, 31.0, 32.0, 33.0) if dim == 1 else (28.0, 27.0, 30.0, 25.0, 32.0)
     depth = draw(st.sampled_from(depths))
     needle, floor = Bump(0.0, centre, (width,) * dim), Wave(0.0, (0.0,) * dim, 0.0)
@@ -184,7 +195,7 @@ def needles(draw: DrawFn, dim: int, powers: tuple[int, int]) -> Designed:
 
 @st.composite
 def outlying(draw: DrawFn, dim: int) -> Designed:
-    """A bump in the middle and one outside of every grid, with a good share of the mass."""
+    """A bump in the middle, and one outside of every grid that has a good share of the mass."""
     far = draw(st.sampled_from((12.0, -11.0, 14.0, 10.0)))
     width = draw(st.sampled_from((0.5, 0.25, 1.0)))
     share = draw(st.sampled_from((0.0, -4.0, -8.0, -12.0)))
@@ -195,9 +206,9 @@ def outlying(draw: DrawFn, dim: int) -> Designed:
 
 @st.composite
 def hidden(draw: DrawFn, dim: int, widths: Sequence[float]) -> Designed:
-    """A narrow bump with a good share of the mass in a posterior that is else broad.
+    """A narrow bump with a good share of the mass in a posterior that is broad otherwise.
 
-    Beyond a line it stands at a corner of the grid, where it is seen.
+    In more than one dimension it stands at a corner of the grid, so that the grid samples it.
     """
     width = draw(st.sampled_from(tuple(widths)))
     centre = draw(strategies.vectors(dim, -8, 8, 4) if dim == 1 else strategies.vectors(dim))

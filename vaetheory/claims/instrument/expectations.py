@@ -1,4 +1,4 @@
-"""Checks of 0d: stated errors of expectations under Gaussians cover the truth."""
+"""The check of 0d: stated errors of expectations under Gaussians cover the truth."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from hypothesis.strategies import SearchStrategy
 from vaetheory._quadrature.gaussian import gaussian_expectation
 from vaetheory._quadrature.result import Integral
 from vaetheory._validation import Array
-from vaetheory.checking.comparison import Comparison
+from vaetheory.checking import Comparison, Proposition, wrong
 from vaetheory.checking.strategies import Vector
-from vaetheory.claims.instrument.evidence import Figure, covered, stated
+from vaetheory.claims.instrument.stated_errors import SHARPER, Figure, covered, stated, thousandth
 from vaetheory.rounding import gamma
 
 
@@ -42,8 +42,8 @@ def _even_moment(power: float) -> tuple[float, float]:
     return moment, moment
 
 
-#: Waves that two rules can take for the same constant, growth that the tails of a lattice miss,
-#: narrow bumps, and polynomials of more degrees than the first rules have.
+#: Waves that two rules can mistake for the same constant, growth in the tails beyond a lattice,
+#: narrow bumps, and polynomials of higher degree than that of the first rules.
 KINDS = {
     "wave": Kind(
         lambda t, k: np.cos(k * t),
@@ -71,9 +71,9 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Expected:
-    """One integrand of each kind, by its parameter, in a dimension; the rest is what may be spent.
+    """One integrand of each kind, by its parameter; the dimension, the budget and the tolerance.
 
-    The integrand depends on the first whitened coordinate alone, which no rule knows.
+    The integrand depends on the first whitened coordinate only, which no rule makes use of.
     """
 
     parameters: Vector
@@ -95,18 +95,18 @@ def expected() -> SearchStrategy[Expected]:
 
 @lru_cache(maxsize=64)
 def expectations_of(scene: Expected) -> Integral:
-    """What the library finds for all of them."""
+    """The library's expectations of all integrands."""
     kinds = tuple(KINDS.values())
-    # Mean and covariance scaled by powers of two, so that the variable is not rounded.
+    # Mean and covariance are powers of two, so that the variable is not rounded.
     loc, spread = np.zeros(scene.dim), 4.0
 
     def integrand(z: Array, rows: Array) -> Array:
         t = z[..., 0] / np.sqrt(spread)
-        out = np.empty(t.shape)
+        integrands = np.empty(t.shape)
         for k, kind in enumerate(kinds):
             chosen = rows == k
-            out[chosen] = kind.function(t[chosen], scene.parameters[k])
-        return out
+            integrands[chosen] = kind.function(t[chosen], scene.parameters[k])
+        return integrands
 
     count = len(kinds)
     return gaussian_expectation(
@@ -119,21 +119,47 @@ def expectations_of(scene: Expected) -> Integral:
 
 
 def expectation_is_covered(scene: Expected, *, figure: Figure = stated) -> Comparison:
-    """Expectations under a Gaussian against their closed forms."""
-    found = expectations_of(scene)
+    """Compare expectations under a Gaussian with their closed forms."""
+    computed = expectations_of(scene)
     parts = []
     for k, kind in enumerate(KINDS.values()):
         truth, size = kind.mean(scene.parameters[k])
-        off, told = abs(float(found.value[k]) - truth), float(figure(found)[k])
-        parts.append(covered(off, told, gamma(16) * abs(truth), size=size))
+        off, claimed = abs(float(computed.value[k]) - truth), float(figure(computed)[k])
+        parts.append(covered(off, claimed, gamma(16) * abs(truth), size=size))
     return Comparison.all_of(*parts)
 
 
-def rounding_alone(found: Integral) -> Array:
-    """The rounding of sums alone."""
-    return gamma(16) * np.maximum(np.abs(found.value), 1.0)
+def rounding_alone(computed: Integral) -> Array:
+    """The rounding of the sums only."""
+    return gamma(16) * np.maximum(np.abs(computed.value), 1.0)
 
 
-def thousandth(found: Integral) -> Array:
-    """A thousandth of the figure."""
-    return found.error / 1000
+EXPECTATION_IS_COVERED = Proposition(
+    label="0d",
+    title="Stated errors of expectations under Gaussians cover the truth",
+    statement=(
+        r"\big|\hat{\mathbb E}[g] - \mathbb E_{\mathcal N(0, 4I)}[g]\big|"
+        r" \le \text{the stated error},\quad g \in \{\cos kt,\ e^{at^2},\ e^{at},\ "
+        r"e^{-(t - 1)^2/2w^2},\ t^k\},\ t = z_1/2"
+    ),
+    hypotheses=(
+        ("up to three dimensions", r"d \le 3"),
+        (
+            "any budget and tolerance",
+            r"40 \text{ nodes or more, } 10^{-12} \text{ to } 10^{-1}",
+        ),
+    ),
+    kind="inequality",
+    instances=expected(),
+    check=expectation_is_covered,
+    controls=wrong(
+        expectation_is_covered,
+        {
+            "the rounding of sums alone": {"figure": rounding_alone},
+            "a thousandth of the figure": {"figure": thousandth},
+        },
+    ),
+    figure="instrument",
+    resolution=SHARPER,
+    examples=40,
+)

@@ -1,4 +1,4 @@
-"""Numbers to fifty digits by the standard library: what references of rounding are made of.
+"""Numbers to fifty digits by the standard library, for references that have no rounding.
 
 Examples
 --------
@@ -18,7 +18,7 @@ PI = Decimal("3.1415926535897932384626433832795028841971693993751")
 
 
 def number(value: float) -> Decimal:
-    """A float as it is: no digit is lost."""
+    """The exact value of a float."""
     return Decimal(float(value))
 
 
@@ -33,36 +33,36 @@ def exp(value: Decimal) -> Decimal:
 
 
 def cos(angle: Decimal) -> Decimal:
-    """Cosine by its Taylor series, of an angle that is brought to a turn first."""
+    """Cosine by its Taylor series, of the angle modulo a turn."""
     turn = product(Decimal(2), PI)
     turns = ratio(angle, turn).to_integral_value()
     square = minus(product(rest := total((angle, minus(product(turns, turn)))), rest))
-    term = out = Decimal(1)
+    term = result = Decimal(1)
     for k in range(1, 40):
         term = ratio(product(term, square), Decimal(2 * k * (2 * k - 1)))
-        out = total((out, term))
-    return out
+        result = total((result, term))
+    return result
 
 
 def minus(value: Decimal) -> Decimal:
-    """Negative; the operator would round to the digits of the caller's context."""
+    """Negative; the operator `-` would round to the digits of the caller's context."""
     return value.copy_negate()
 
 
 def total(values: Iterable[Decimal]) -> Decimal:
     """Sum."""
-    out = Decimal(0)
+    result = Decimal(0)
     for value in values:
-        out = _CONTEXT.add(out, value)
-    return out
+        result = _CONTEXT.add(result, value)
+    return result
 
 
 def product(*values: Decimal) -> Decimal:
     """Product."""
-    out = Decimal(1)
+    result = Decimal(1)
     for value in values:
-        out = _CONTEXT.multiply(out, value)
-    return out
+        result = _CONTEXT.multiply(result, value)
+    return result
 
 
 def ratio(above: Decimal, below: Decimal) -> Decimal:

@@ -1,8 +1,9 @@
-"""Instances of 0a-kink: rectified decoders, whose evidence is two pieces of a normal law."""
+"""The check of 0a-kink: rectified decoders, whose evidence is two pieces of a normal law."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import autograd.numpy as anp
@@ -12,14 +13,24 @@ from hypothesis.strategies import DrawFn
 from scipy.special import log_ndtr
 
 from vaetheory import likelihoods
-from vaetheory.checking import strategies
+from vaetheory._quadrature.result import Integral
+from vaetheory.checking import Comparison, Proposition, strategies, wrong
+from vaetheory.claims.instrument.stated_errors import (
+    SHARPER,
+    Figure,
+    covered,
+    hundredth,
+    last_digit,
+    stated,
+)
+from vaetheory.evidence import log_evidence
 from vaetheory.models import LatentModel
 from vaetheory.rounding import gamma
 
 
 @dataclass(frozen=True)
 class Rectified:
-    """f(z) = max(slope (z - kink), leak slope (z - kink)), a Gaussian of some scale, and x."""
+    """f(z) = max(slope (z - kink), leak slope (z - kink)), the scale of a Gaussian, and x."""
 
     slope: float
     kink: float
@@ -50,17 +61,17 @@ class Rectified:
             level = -0.5 * (np.log(2 * np.pi * variance) + away**2 / variance)
             edge = side * (mean - self.kink) / width
             logs.append(float(level + log_ndtr(edge)))
-            # Far out on the wrong side log_ndtr is -edge^2 / 2, and off by what its argument is.
+            # Far out on the wrong side log_ndtr is -edge^2 / 2, and has the error of its argument.
             steep = max(-edge, 0.0) + np.exp(-0.5 * edge**2)
             sizes.append(1.0 + abs(level) + steep * (abs(mean) + abs(self.kink)) / width)
         value = float(np.logaddexp.reduce(logs))
-        # Each piece counts with its share.
+        # Each piece has the weight of its share.
         return value, gamma(16) * float(np.exp(np.array(logs) - value) @ np.array(sizes))
 
 
 @st.composite
 def rectified(draw: DrawFn) -> Rectified:
-    """Kinks anywhere, next to dyadic numbers among them; leaks from none to a fold."""
+    """Kinks at and beside dyadic numbers; leaks from zero to a fold."""
     place = draw(st.sampled_from((0.25, 0.0, 0.5, 1.0, 0.75)))
     beside = draw(st.sampled_from((0.0, -0.001, 0.0005, 0.013, -0.002)))
     sign = draw(st.sampled_from((1.0, -1.0)))
@@ -71,3 +82,48 @@ def rectified(draw: DrawFn) -> Rectified:
         draw(st.sampled_from((0.125, 1.0, 0.5, 0.25))),
         draw(strategies.fractions(-8, 8, 4)),
     )
+
+
+@lru_cache(maxsize=64)
+def _kinked(scene: Rectified) -> Integral:
+    return log_evidence(scene.model, np.array([scene.x]))
+
+
+def kinks_are_covered(scenes: tuple[Rectified, ...], *, figure: Figure = stated) -> Comparison:
+    """Compare log evidences of rectified decoders with their closed forms."""
+    parts = []
+    for scene in scenes:
+        computed = _kinked(scene)
+        truth, lost = scene.log_evidence()
+        claimed = float(figure(computed))
+        parts.append(
+            covered(abs(float(computed.value) - truth), claimed, lost, size=1 + abs(truth))
+        )
+    return Comparison.all_of(*parts)
+
+
+KINKS_ARE_COVERED = Proposition(
+    label="0a-kink",
+    title="Stated errors of log evidences cover the truth at kinks",
+    statement=(
+        r"\big|\widehat{\log p}(x) - \log p(x)\big| \le \text{the stated error},"
+        r"\quad p(x) = \sum_\pm\mathcal N(x; -w_\pm a, w_\pm^2 + \sigma^2)\,"
+        r"P(\pm(z - a) > 0\,|\,x, w_\pm)"
+    ),
+    hypotheses=(
+        ("a kink", r"f(z) = \max(w(z - a), \lambda w(z - a)),\ d = 1"),
+        ("a Gaussian", r"p(x|z) = \mathcal N(f(z), \sigma^2)"),
+    ),
+    kind="inequality",
+    instances=st.tuples(*[rectified()] * 4),
+    check=kinks_are_covered,
+    controls=wrong(
+        kinks_are_covered,
+        {
+            "the rounding of the value alone": {"figure": last_digit},
+            "a hundredth of the figure": {"figure": hundredth},
+        },
+    ),
+    uses=("0a",),
+    resolution=SHARPER,
+)

@@ -1,8 +1,8 @@
-"""Checks of 0c: by how much shifted lattices disagree covers by how much they are off.
+"""The check of 0c: the disagreement of shifted lattices bounds their error.
 
-Two adversaries. On a line two ripples that the lattices take for constants, at the phases at which
-these hide best, found by the sum of aliases; the second ripple is a quarter of the first. On the
-plane and in space a Gaussian narrower than the frame of its lattices, wherever its centre lies.
+There are two adversaries. On a line, two ripples that alias to constants on the lattices: the
+second ripple is a quarter of the first, and the phases are those that hide the error best. On the
+plane and in space, a Gaussian narrower than the frame of its lattices, for many centres.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from vaetheory._quadrature.shifted_lattices import SHIFTS, Lattices
 from vaetheory._quadrature.tables import table
 from vaetheory._quadrature.whitened_lattice import lattice_rule
 from vaetheory._validation import Array
-from vaetheory.checking.comparison import Comparison
+from vaetheory.checking import Comparison, Proposition, wrong
 from vaetheory.claims.instrument.designed import Designed, Wave
-from vaetheory.claims.instrument.evidence import covered
+from vaetheory.claims.instrument.stated_errors import SHARPER, covered
 from vaetheory.rounding import gamma
 
 _SECOND = 0.25
@@ -38,7 +38,7 @@ _BROAD = 1.5
 
 @dataclass(frozen=True)
 class Ripples:
-    """Steps of the lattices, and how many cycles a step the two ripples have."""
+    """Number of steps of the lattices, and the cycles of the two ripples in a step."""
 
     count: int
     cycles: tuple[int, int]
@@ -55,7 +55,7 @@ class Narrow:
 
 
 def lattices() -> SearchStrategy[Ripples | Narrow]:
-    """Lattices on a line, on the plane and in space, each with what is hard for it."""
+    """Lattices on a line, on the plane and in space, each with an integrand that is hard for it."""
     ripples = st.builds(
         Ripples,
         st.sampled_from((48, 64, 96)),
@@ -71,11 +71,44 @@ def lattices() -> SearchStrategy[Ripples | Narrow]:
 
 
 def disagreement_covers(scene: Ripples | Narrow, *, share: float = 1.0) -> Comparison:
-    """True errors of lattices against what their disagreement says, all centres or the worst."""
+    """Compare true errors of lattices with the errors stated from their disagreement."""
     if isinstance(scene, Ripples):
         off, figure, lost = _ripples(scene)
         return covered(off, share * figure, lost)
     return Comparison.all_of(*[covered(a, share * b, c) for a, b, c in _narrow(scene)])
+
+
+DISAGREEMENT_COVERS = Proposition(
+    label="0c",
+    title="The disagreement of shifted lattices bounds their error",
+    statement=(
+        r"\Big|\frac1L\sum_l Q_l - \int g\Big| \le "
+        r"s_d\,\big(\max_l Q_l - \min_l Q_l\big) + \text{what is outside the core}"
+    ),
+    hypotheses=(
+        (
+            "on a line",
+            r"g \text{ with ripples that lattices take for constants, the second a "
+            r"quarter of the first}",
+        ),
+        (
+            "on the plane, in space",
+            r"g = \mathcal N(c, \tau^2 I),\ \tau \ge \tfrac12,\ c \text{ on a grid}",
+        ),
+    ),
+    kind="inequality",
+    instances=lattices(),
+    check=disagreement_covers,
+    controls=wrong(
+        disagreement_covers,
+        {
+            "a third of the safety factors": {"share": 1 / 3},
+            "the disagreement itself": {"share": 0.1},
+        },
+    ),
+    resolution=SHARPER,
+    examples=30,
+)
 
 
 def _hidden_best(scene: Ripples) -> tuple[float, float]:
@@ -91,7 +124,7 @@ def _hidden_best(scene: Ripples) -> tuple[float, float]:
 
 @lru_cache(maxsize=32)
 def _ripples(scene: Ripples) -> tuple[float, float, float]:
-    """What the mean of the lattices is off by, what is stated, and what the reference loses."""
+    """The true error of the mean of the lattices, the stated error, and that of the reference."""
     # A node of a lattice at -8 + (i + shift) h sees a ripple of c cycles a step at its phase.
     unit = 2 * np.pi * scene.count / (2 * INNER)
     phases = _hidden_best(scene)
@@ -109,14 +142,14 @@ def _ripples(scene: Ripples) -> tuple[float, float, float]:
     truth, lost = designed.log_evidence()
     size = float(part.value[0])
     value = size * float(np.exp(shift[0] - float(truth)))
-    # The prior beyond the box, 1e-15, and the rounding of phases of some hundreds.
+    # The prior beyond the box has mass 1e-15; the phases are some hundreds, and are rounded.
     lost += gamma(64 + 8 * unit * max(scene.cycles) * INNER)
     return abs(value - 1), float(part.error[0, 0]) / size, lost
 
 
 @lru_cache(maxsize=32)
 def _narrow(scene: Narrow) -> list[tuple[float, float, float]]:
-    """The same of a narrow Gaussian, for every centre."""
+    """The same for a narrow Gaussian at every centre."""
     rule = lattice_rule(scene.dim, scene.step, scene.core)
     weights = np.exp(rule.log_weights) / (2 * np.pi * scene.width**2) ** (scene.dim / 2)
     rows = []
@@ -125,7 +158,7 @@ def _narrow(scene: Narrow) -> list[tuple[float, float, float]]:
             np.exp(-0.5 * ((rule.nodes[:, j] - line[:, None]) / scene.width) ** 2)
             for j in range(scene.dim)
         ]
-        # The first axis is finished one centre at a time: memory is that of the others.
+        # One centre of the first axis at a time, to save memory.
         rest: Array = columns[-1]
         for column in columns[-2:0:-1]:
             rest = (column[:, None] * rest).reshape(-1, len(weights))
@@ -139,7 +172,7 @@ def _narrow(scene: Narrow) -> list[tuple[float, float, float]]:
 
 
 def _outside(scene: Narrow) -> list[tuple[float, float, float]]:
-    """The same of broad Gaussians on rings outside the core, where nodes are sparse."""
+    """The same for broad Gaussians on rings outside the core, where nodes are sparse."""
     rule = lattice_rule(2, scene.step, scene.core)
     radius, angle = np.meshgrid(np.linspace(scene.core + 0.5, 11.0, 6), np.linspace(0, np.pi, 25))
     centres = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1).reshape(-1, 2)
@@ -147,5 +180,5 @@ def _outside(scene: Narrow) -> list[tuple[float, float, float]]:
     density = np.exp(rule.log_weights - 0.5 * square) / (2 * np.pi * _BROAD**2)
     value, error = rule.integrate(density)
     lost = gamma(16 + np.log2(len(rule.nodes)))
-    # What a lattice spans ends at twelve: a thousandth of these Gaussians is beyond.
+    # The lattices end at twelve; a thousandth of these Gaussians is beyond.
     return [(abs(v - 1), e, lost) for v, e in zip(value.tolist(), error.tolist(), strict=True)]

@@ -1,4 +1,4 @@
-"""Checks of 0i: stated errors of smoothed densities cover the truth, by each of the methods."""
+"""The check of 0i: stated errors of smoothed densities cover the truth, by each of the methods."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from vaetheory._validation import Array
-from vaetheory.checking.comparison import Comparison
-from vaetheory.claims.instrument.evidence import covered
+from vaetheory.checking import Comparison, Proposition, wrong
 from vaetheory.claims.instrument.fifty_digits import (
     Number,
     log,
@@ -24,10 +23,11 @@ from vaetheory.claims.instrument.fifty_digits import (
     ratio,
     total,
 )
+from vaetheory.claims.instrument.stated_errors import SHARPER, covered
 from vaetheory.flows import Affine, smoothed_log_density
 from vaetheory.flows.smoothing import SmoothedDensity
 
-#: An error figure of a density: of the excess and of the value.
+#: Two error figures of a density, of the excess and of the value.
 Figures = Callable[[SmoothedDensity], tuple[Array, Array]]
 METHODS = ("series", "quadrature", "evidence", "auto")
 
@@ -59,7 +59,7 @@ class NoisyLine:
 
 
 def noisy_lines() -> SearchStrategy[NoisyLine]:
-    """Slopes and data of any size; noise from where rounding is all to where the series ends."""
+    """Slopes and data of any size; noise from tiny to where the series fails."""
     return st.builds(
         NoisyLine,
         st.sampled_from((1.0, 0.3, 1e3, 1e-3)),
@@ -74,31 +74,59 @@ def _smoothed(scene: NoisyLine, method: str) -> SmoothedDensity:
     return smoothed_log_density(Affine([scene.slope]), x, scene.scale, method=method)
 
 
-def both(found: SmoothedDensity) -> tuple[Array, Array]:
-    """The figures as they are stated."""
-    return found.excess_error, found.error
+def both(computed: SmoothedDensity) -> tuple[Array, Array]:
+    """The stated errors."""
+    return computed.excess_error, computed.error
 
 
-def relative(found: SmoothedDensity, *, rtol: float = 1e-12) -> tuple[Array, Array]:
+def relative(computed: SmoothedDensity, *, rtol: float = 1e-12) -> tuple[Array, Array]:
     """A tolerance relative to the excess, whether or not it was reached."""
-    return rtol * np.abs(found.excess), found.error
+    return rtol * np.abs(computed.excess), computed.error
 
 
-def last_digit(found: SmoothedDensity) -> tuple[Array, Array]:
-    """The rounding of the value alone."""
-    return found.excess_error, 1e-16 * np.abs(found.value)
+def last_digit(computed: SmoothedDensity) -> tuple[Array, Array]:
+    """The rounding of the value only."""
+    return computed.excess_error, 1e-16 * np.abs(computed.value)
 
 
 def smoothing_is_covered(scenes: tuple[NoisyLine, ...], *, figures: Figures = both) -> Comparison:
-    """Excess and value by every method against fifty digits."""
+    """Compare excess and value by every method with fifty digits."""
     parts = []
     for scene in scenes:
         excess, value = scene.exact()
         for method in METHODS:
-            found = _smoothed(scene, method)
-            small, great = (float(f) for f in figures(found))
+            computed = _smoothed(scene, method)
+            small, great = (float(f) for f in figures(computed))
             parts += [
-                covered(off(float(found.excess), excess), small, 0.0, size=abs(float(excess))),
-                covered(off(float(found.value), value), great, 0.0, size=1 + abs(float(value))),
+                covered(off(float(computed.excess), excess), small, 0.0, size=abs(float(excess))),
+                covered(off(float(computed.value), value), great, 0.0, size=1 + abs(float(value))),
             ]
     return Comparison.all_of(*parts)
+
+
+SMOOTHING_IS_COVERED = Proposition(
+    label="0i",
+    title="Stated errors of smoothed densities cover the truth, by every method",
+    statement=(
+        r"\big|\hat\epsilon - \epsilon\big|,\ "
+        r"\big|\widehat{\log p_\sigma}(x) - \log p_\sigma(x)\big| \le \text{the stated error},"
+        r"\quad \epsilon = \tfrac12\Big(\frac{z^2 s}{1 + s} - \log(1 + s)\Big),\ "
+        r"s = \sigma^2/w^2"
+    ),
+    hypotheses=(
+        ("a linear flow", r"x = wz,\ d = 1"),
+        ("any noise", r"\sigma/w \text{ from } 10^{-7} \text{ to } 1.5"),
+    ),
+    kind="inequality",
+    instances=st.tuples(*[noisy_lines()] * 2),
+    check=smoothing_is_covered,
+    controls=wrong(
+        smoothing_is_covered,
+        {
+            "the tolerance for the figure": {"figures": relative},
+            "the rounding of the value alone": {"figures": last_digit},
+        },
+    ),
+    uses=("0a", "0d"),
+    resolution=SHARPER,
+)

@@ -1,15 +1,16 @@
-"""Checks of 7b-curvature and 5f-arc: connection and curvature of pull-back metrics, two ways.
+"""The check of 7b-curvature: connection and curvature of pull-back metrics by two routes.
 
-The second way is elementary: a family whose distributions lie isometrically in a Euclidean space,
-by a map y written out here, makes of a surface z -> theta(z) one in that space, Y = y(theta(z)).
-Its metric, connection and curvature are those of classical surface theory, from the derivatives
-of Y along two coordinates by autograd; none of the library's geometry is asked.
+The second route is elementary. If a map y embeds the distributions of a family isometrically in a
+Euclidean space, a surface z -> theta(z) becomes a surface Y = y(theta(z)) in that space. Classical
+surface theory gives its metric, connection and curvature from the derivatives of Y along two
+coordinates, here by autograd, without the library's geometry.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import autograd.numpy as anp
@@ -21,8 +22,7 @@ from hypothesis.strategies import DrawFn
 
 from vaetheory import decoders, geometry, likelihoods
 from vaetheory._validation import Array
-from vaetheory.checking import strategies
-from vaetheory.checking.comparison import Comparison
+from vaetheory.checking import Comparison, Proposition, strategies, wrong
 from vaetheory.checking.strategies import Vector
 from vaetheory.decoders import Decoder
 from vaetheory.likelihoods import Likelihood
@@ -53,7 +53,7 @@ IMMERSIONS: dict[str, tuple[Likelihood, Callable[[Any], Any]]] = {
 
 @dataclass(frozen=True)
 class BentSurface:
-    """A surface theta = sum of monomials u, v, u^2, uv, v^2 (rows), a point, and two directions."""
+    """A surface theta, a sum of u, v, u^2, uv, v^2 (rows), a point, and two directions."""
 
     family: str
     coefficients: tuple[Vector, ...]
@@ -68,7 +68,7 @@ class BentSurface:
 
     @property
     def model(self) -> LatentModel:
-        """The latent model whose metric is looked at."""
+        """The latent model whose metric is checked."""
         return LatentModel(self.decoder, IMMERSIONS[self.family][0], 2)
 
     def immersed(self, z: Any) -> Any:
@@ -95,7 +95,7 @@ class BentSurface:
 
 @st.composite
 def bent_surfaces(draw: DrawFn) -> BentSurface:
-    """Surfaces of three parameters that are immersions at the point, and two directions."""
+    """Surfaces with three parameters that are immersions at the point, and two directions."""
     family = draw(st.sampled_from(tuple(IMMERSIONS)))
     bend = strategies.vectors(3, -2, 2, 2)
     rows = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), draw(bend), draw(bend), draw(bend))
@@ -129,25 +129,25 @@ def gauss(scene: BentSurface, *, sign: float = -1.0, halved: float = 1.0) -> Cla
 
 
 def undivided(scene: BentSurface) -> Classical:
-    """The curvature without the area of the frame."""
-    found = gauss(scene)
+    """The curvature not divided by the squared area of the frame."""
+    right = gauss(scene)
     return Classical(
-        found.metric, found.connection, found.curvature * float(np.linalg.det(found.metric))
+        right.metric, right.connection, right.curvature * float(np.linalg.det(right.metric))
     )
 
 
 def with_normal_connection(scene: BentSurface) -> Classical:
-    """The product of the whole second derivatives in place of their normal parts."""
+    """The curvature from the whole second derivatives in place of their normal parts."""
     second = scene.derivatives()[1]
-    found = gauss(scene)
+    right = gauss(scene)
     product = second[:, 0, 0] @ second[:, 1, 1] - second[:, 0, 1] @ second[:, 0, 1]
-    return Classical(found.metric, found.connection, float(product / np.linalg.det(found.metric)))
+    return Classical(right.metric, right.connection, float(product / np.linalg.det(right.metric)))
 
 
 def curvature_is_intrinsic(
     scene: BentSurface, *, classical: Callable[[BentSurface], Classical] = gauss
 ) -> Comparison:
-    """Every form of the library's curvature, in closed form and from a metric's derivatives."""
+    """Check every curvature of the library, in closed form and from a metric's derivatives."""
     z, u, v = (np.array(t) for t in (scene.z, scene.first, scene.second))
     expected = classical(scene)
     g, K = expected.metric, expected.curvature
@@ -157,7 +157,7 @@ def curvature_is_intrinsic(
     condition = float(np.linalg.cond(g))
     bend = float(np.abs(second).max())
     size = 1 + bend**2 * float(np.trace(g)) / area
-    # Chains of a few hundred operations; solving with g costs its condition number.
+    # A few hundred operations in sequence; a solve with g loses its condition number.
     rounding = gamma(2000) * condition**2 * size
     spread = float(np.abs(g).max())
 
@@ -176,55 +176,39 @@ def curvature_is_intrinsic(
 
     parts = agree(scene.model)
     if scene.family == "Gaussian":
-        # Of scale 1/2: four times the metric of unit scale.
+        # The scale is 1/2: four times the metric of unit scale.
         parts += agree(lambda p: 4 * scene.metric(p))
     return Comparison.all_of(*parts)
 
 
-# 5f-arc -----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Arc:
-    """A curve z -> a z + b z^2 + c z^3 (rows), of unit noise, and a share of it."""
-
-    coefficients: tuple[Vector, ...]
-    share: float
-
-
-@st.composite
-def arcs(draw: DrawFn) -> Arc:
-    """Curves in the plane or in space that never stand still."""
-    dim = draw(st.integers(2, 3))
-    rest = draw(st.tuples(*[strategies.vectors(dim - 1, -2, 2, 2)] * 3))
-    # Along the first axis the speed is 1 + 3 c z^2.
-    along = (1.0, 0.0, draw(st.sampled_from((0.0, 0.5))))
-    rows = tuple((first, *row) for first, row in zip(along, rest, strict=True))
-    assume(any(any(row) for row in rows[1:]))
-    return Arc(rows, draw(st.sampled_from((0.5, 0.25, 0.75, 0.0, 1.0))))
-
-
-def unit_speed(arc: Arc, *, power: int = 2, sign: float = -1.0, bent: float = 1.0) -> Comparison:
-    """By arc length the tangent has length one and the second derivative is the curvature vector.
-
-    f_ss = (f_zz - (f_z . f_zz / |f_z|^2) f_z) / |f_z|^2, from the polynomial itself.
-    """
-    decoder = decoders.Polynomial([[1], [2], [3]], arc.coefficients)
-    by = geometry.arc_length_parametrisation(decoder, -1.0, 1.0)
-    s = np.array([by.lengths[0] + arc.share * (by.lengths[1] - by.lengths[0])])
-    even = by.decoder(decoder)
-    z = by.latent(s)
-    first, second = decoder.jacobian(z)[:, 0], decoder.hessian(z)[:, 0, 0]
-    speed = float(np.linalg.norm(first))
-    along = float(first @ second) / speed**2
-    curvature = bent * (second + sign * along * first) / speed**power
-    found, unit = even.hessian(s)[:, 0, 0], even.jacobian(s)[:, 0]
-    size = 1 + float(np.linalg.norm(second)) * (1 + 1 / speed**2)
-    # The latent is off by the inverse map's rounding, which moves all by the derivatives' own size.
-    third = 6 * float(np.abs(np.array(arc.coefficients)).max())
-    rounding = gamma(200) * size * (1 + third) * (1 + by.lengths[1] - by.lengths[0])
-    return Comparison.all_of(
-        Comparison.identity(unit, first / speed, scale=1.0, rounding=rounding),
-        Comparison.identity(found @ unit, 0.0, scale=size, rounding=rounding),
-        Comparison.identity(found, curvature, scale=size, rounding=rounding),
-    )
+CURVATURE_IS_INTRINSIC = Proposition(
+    label="7b-curvature",
+    title="The curvature of the pull-back metric is Gauss's, of the surface it pulls back",
+    statement=(
+        r"K = \frac{N_{11}\cdot N_{22} - |N_{12}|^2}{\det g},\quad "
+        r"N_{ij} = \partial_i\partial_j Y - \Gamma^k_{ij}\,\partial_k Y,\quad "
+        r"R^a_{bcd} = K(\delta^a_c g_{bd} - \delta^a_d g_{bc}),\quad Y = y\circ f"
+    ),
+    hypotheses=(
+        (
+            "isometric families",
+            r"y(\theta) \in \mathbb R^n,\ Dy^\top Dy = F(\theta)"
+            r"\text{; of a categorical on the sphere of radius 2}",
+        ),
+        ("an immersion", r"g = DY^\top DY \succ 0,\ d = 2"),
+    ),
+    kind="identity",
+    instances=bent_surfaces(),
+    check=curvature_is_intrinsic,
+    controls=wrong(
+        curvature_is_intrinsic,
+        {
+            "the product added": {"classical": partial(gauss, sign=1.0)},
+            "not divided by the area": {"classical": undivided},
+            "second derivatives with their tangential part": {"classical": with_normal_connection},
+            "half the connection": {"classical": partial(gauss, halved=0.5)},
+        },
+    ),
+    uses=("7b",),
+    examples=20,
+)

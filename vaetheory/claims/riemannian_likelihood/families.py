@@ -1,7 +1,7 @@
 """Likelihood families for the checks of claim 7, with sums over their supports.
 
-The sums are trapezoid sums of the density over a map of the support to the line, or plain sums
-over its points: they share nothing with the families' closed forms but the log density.
+The sums are trapezoid sums of the density after a map of the line onto the support, or plain sums
+over its points. They share only the log density with the families' closed forms.
 """
 
 from __future__ import annotations
@@ -21,6 +21,12 @@ from vaetheory.checking.lattice import lattice_integral
 from vaetheory.checking.strategies import Vector
 from vaetheory.likelihoods import Likelihood
 from vaetheory.rounding import gamma
+
+#: The hypothesis of several propositions.
+FULL_FAMILY = (
+    "full exponential family",
+    r"\log p(x|\theta) = T(x)\cdot\phi(\theta) - A(\theta) + h(x)",
+)
 
 Integrand = Callable[[Array], Array]
 Total = Callable[[Integrand], tuple[Array, Array]]
@@ -42,7 +48,7 @@ def _mapped(
 
 
 def _points(x: Array, *, open_end: bool) -> Total:
-    """Sum over the points `(M, D)`; an open end goes on at least geometrically."""
+    """Sum over the points `(M, D)`; beyond an open end the terms fall at least geometrically."""
 
     def total(integrand: Integrand) -> tuple[Array, Array]:
         terms = np.ascontiguousarray(integrand(x).T)
@@ -60,12 +66,12 @@ def _points(x: Array, *, open_end: bool) -> Total:
 
 @dataclass(frozen=True)
 class Family:
-    """How a family is built from a few numbers, what parameters it takes, and its support.
+    """How to build a family from a few numbers, its parameters, and its support.
 
     Attributes
     ----------
     build : callable
-        Constants of the family to the likelihood.
+        Maps the constants of the family to the likelihood.
     constants : strategy of tuples
     params : strategy of tuples
         Parameters of one observation, D numbers.
@@ -75,7 +81,7 @@ class Family:
         One datum; a set of `least` different ones has a finite maximum-likelihood fit.
     least : int
     full : bool
-        Whether it is an exponential family with as many params as statistics.
+        Whether it is an exponential family with as many parameters as statistics.
     from_statistic : callable
         `(likelihood, t) -> x` with T(x) = t; by default T(x) = x.
     """
@@ -111,7 +117,7 @@ def _positive(below: float, above: float) -> Support:
 
 
 def _plane(likelihood: Likelihood, params: Array) -> Total:
-    """The plane of a Gaussian, in its own frame: x = mean + L y."""
+    """The plane in the frame of a Gaussian: x = mean + L y."""
     assert isinstance(likelihood, likelihoods.Gaussian)
     root = np.linalg.cholesky(likelihood.covariance(len(params)))
     volume = float(np.prod(np.diagonal(root)))
@@ -157,7 +163,7 @@ _LOGIT = st.tuples(strategies.fractions(-6, 6, 2))
 
 
 def _over_dispersed(likelihood: Likelihood, params: Array) -> float:
-    """Where the tail of a negative binomial, of ratio m / (m + r), has fallen by a factor e."""
+    """The count at which the tail of a negative binomial has fallen by a factor e."""
     mean = float(np.exp(params[0]))
     return 1 + mean + mean / float(likelihood.shape)  # type: ignore[attr-defined]
 
@@ -221,7 +227,7 @@ FAMILIES: dict[str, Family] = {
     ),
     "Beta": Family(
         lambda c: likelihoods.Beta(concentration=c),
-        # Below these the density at the ends is too high for sums in x.
+        # With smaller constants the density at the ends is too high for these sums.
         st.tuples(st.sampled_from((8.0, 16.0, 32.0))),
         st.tuples(strategies.fractions(-2, 2, 2)),
         _unit,
@@ -297,7 +303,7 @@ class FamilyScene:
             return np.concatenate([values, np.abs(values)], axis=-1)
 
         value, error = FAMILIES[self.family].support(likelihood, params)(weighted)
-        # The log density is a sum of terms up to some hundreds, so exp loses as many units.
+        # The log density is a sum of terms of up to some hundreds, so exp loses as many ULPs.
         rounding = gamma(1000) * value[count:]
         return value[:count], error[:count] + rounding, value[count:]
 

@@ -1,18 +1,15 @@
-"""Checks of 7a: the three forms of the Fisher information, and the divergence itself."""
+"""The check of 7a: score, Hessian and divergence give the same Fisher information."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-from hypothesis import strategies as st
-from hypothesis.strategies import SearchStrategy
 
 from vaetheory._validation import Array
-from vaetheory.checking.comparison import Comparison
+from vaetheory.checking import Comparison, Proposition, wrong
 from vaetheory.checking.rates import extrapolate
-from vaetheory.checking.strategies import Vector
 from vaetheory.claims.riemannian_likelihood.families import FAMILIES, FamilyScene, family_scenes
 from vaetheory.geometry import fisher_information
 from vaetheory.likelihoods import ElementwiseLikelihood, ExponentialFamily
@@ -29,25 +26,25 @@ def closed_form(scene: FamilyScene) -> Array:
 
 
 def twice(scene: FamilyScene) -> Array:
-    """Off by a factor 2."""
+    """Twice the Fisher information."""
     return 2 * closed_form(scene)
 
 
 def doubled_in_one_family(scene: FamilyScene, *, family: str) -> Comparison:
-    """7a with the Fisher information of one family off by a factor 2; of no other."""
+    """The check with twice the Fisher information in one family, and no change in the others."""
     if scene.family != family:
         return Comparison.identity(0.0, 0.0, scale=1.0)
     return fisher_identities(scene, closed=twice)
 
 
 def of_the_mean(scene: FamilyScene) -> Array:
-    """The Fisher information of the mean parameters: where these are not the params, another."""
+    """The Fisher information of the mean parameters, where these are not the params."""
     likelihood = scene.likelihood
     return np.linalg.pinv(closed_form(scene)) if likelihood.natural else closed_form(scene)
 
 
 def second_moment(scene: FamilyScene) -> Array:
-    """E[T T^T] for the covariance of T: the term E[T] E[T]^T is missing."""
+    """E[T T^T] in place of the covariance of T: the term E[T] E[T]^T is missing."""
     likelihood, params = scene.likelihood, np.array(scene.params)
     if not (likelihood.natural and isinstance(likelihood, ExponentialFamily)):
         return closed_form(scene)
@@ -56,7 +53,7 @@ def second_moment(scene: FamilyScene) -> Array:
 
 
 def _directions(dim: int) -> Array:
-    """Unit vectors and their pairwise sums: a quadratic form is known by its values there."""
+    """Unit vectors and their pairwise sums: their values determine a quadratic form."""
     units = np.eye(dim)
     pairs = [units[i] + units[j] for i in range(dim) for j in range(i)]
     return np.concatenate([units, np.reshape(pairs, (-1, dim))])
@@ -105,7 +102,7 @@ def fisher_identities(scene: FamilyScene, *, closed: Closed = closed_form) -> Co
         ),
     ]
     squares = np.repeat(_STEPS**2, len(directions))
-    # The logs of the densities carry rounding of their own size into the divergence.
+    # The divergence has the rounding of the log densities, which is of their own size.
     noise = off[5] + gamma(100) * (1 + sizes[4])
     ladder = (both / squares).reshape(len(_STEPS), -1)
     noises = (noise / squares).reshape(len(_STEPS), -1)
@@ -127,88 +124,52 @@ def fisher_identities(scene: FamilyScene, *, closed: Closed = closed_form) -> Co
 
 
 def _slope(likelihood: ElementwiseLikelihood, params: Array) -> Comparison:
-    """The derivative of log F in its own parameter, which curvatures need, by differences."""
-    found = []
+    """Compare the derivative of log F in its parameter, which curvatures use, with differences."""
+    estimates = []
     for step in (0.01, 0.02):
         shifts = step * np.array([[-2.0], [-1.0], [1.0], [2.0]])
         logs = np.log(likelihood.fisher_diagonal(params + shifts))
-        found.append(np.array([1.0, -8.0, 8.0, -1.0]) @ logs / (12 * step))
-    # Of fourth order: the finer of two is off by about a fifteenth of their difference.
+        estimates.append(np.array([1.0, -8.0, 8.0, -1.0]) @ logs / (12 * step))
+    # Of fourth order: the error of the finer one is about a fifteenth of their difference.
     return Comparison.identity(
         likelihood.fisher_log_slope(params),
-        found[0],
+        estimates[0],
         scale=1.0,
-        differences=np.abs(found[0] - found[1]) / 5,
+        differences=np.abs(estimates[0] - estimates[1]) / 5,
         rounding=gamma(200) / 0.01,
     )
 
 
-# 7a-divergence ----------------------------------------------------------------------------------
-
-Divergence = Callable[[Array, Array], Array]
-#: Families whose divergence has a closed form.
-WITH_DIVERGENCE = tuple(name for name in FAMILIES if name != "Student-t")
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A member of a family, and the parameters of another."""
-
-    scene: FamilyScene
-    other: Vector
-
-
-def pairs() -> SearchStrategy[tuple[Pair, ...]]:
-    """Two members of every family, each two with the same constants: no family is left to luck."""
-    return st.tuples(
-        *[
-            st.builds(Pair, family_scenes((name,)), FAMILIES[name].params).filter(
-                lambda pair: pair.scene.params != pair.other
-            )
-            for name in WITH_DIVERGENCE
-        ]
-    )
-
-
-def divergence_is_mean_ratio(
-    members: tuple[Pair, ...],
-    *,
-    lowered: str = "",
-    reverse: bool = False,
-    to_second_order: bool = False,
-) -> Comparison:
-    """The closed form against the sum of p log(p / p') over each family's support."""
-    parts = []
-    for pair in members:
-        factor = 0.9 if pair.scene.family == lowered else 1.0
-        parts.append(_mean_ratio(pair, factor, reverse, to_second_order))
-    return Comparison.all_of(*parts)
-
-
-def _mean_ratio(pair: Pair, factor: float, reverse: bool, to_second_order: bool) -> Comparison:
-    scene, other = pair.scene, np.array(pair.other)
-    likelihood, params = scene.likelihood, np.array(scene.params)
-    divergence: Divergence = likelihood.kl_divergence  # type: ignore[attr-defined]
-
-    def columns(x: Array) -> Array:
-        here, there = likelihood.log_prob(x, params), likelihood.log_prob(x, other)
-        return np.stack([here - there, here, there, np.ones(len(x))], axis=-1)
-
-    value, error, size = scene.expectation(columns)
-    if to_second_order:
-        away = other - params
-        found = 0.5 * float(away @ closed_form(scene) @ away)
-    elif reverse:
-        found = float(divergence(other, params))
-    else:
-        found = float(divergence(params, other))
-    scale = 1 + float(size[:3].max())
-    found *= factor
-    return Comparison.all_of(
-        # The logs of both densities are rounded at their own size.
-        Comparison.identity(
-            found, value[0], scale=scale, support=error[0], rounding=gamma(500) * scale
+FISHER_IDENTITIES = Proposition(
+    label="7a",
+    title="Score, Hessian and KL give the same Fisher information",
+    statement=(
+        r"F(\theta) = \mathbb E[s s^\top] = -\mathbb E[\nabla^2\log p]"
+        r" = \nabla^2_{\theta'}\mathrm{KL}(p_\theta\|p_{\theta'})\big|_{\theta'=\theta},"
+        r"\quad \mathbb E[s] = 0,\ s = \nabla_\theta\log p(x|\theta)"
+    ),
+    hypotheses=(
+        ("fixed support", r"\{x: p(x|\theta) > 0\}\text{ does not depend on }\theta"),
+        ("smooth", r"\log p(x|\cdot)\in C^2\text{ for almost every } x"),
+        (
+            "dominated",
+            r"\text{derivatives in }\theta\text{ may be taken under the integral}",
         ),
-        Comparison.identity(value[3], 1.0, scale=1.0, support=error[3]),
-        Comparison.at_most(0.0, found, scale=scale, rounding=gamma(100) * scale),
-    )
+    ),
+    kind="identity",
+    instances=family_scenes(),
+    check=fisher_identities,
+    controls=wrong(
+        fisher_identities,
+        {
+            **{
+                f"a factor 2 ({name})": partial(doubled_in_one_family, family=name)
+                for name in FAMILIES
+            },
+            "the information of the mean parameters": {"closed": of_the_mean},
+            "second moment of the statistics for their covariance": {"closed": second_moment},
+        },
+    ),
+    figure="riemannian-likelihood",
+    examples=60,
+)

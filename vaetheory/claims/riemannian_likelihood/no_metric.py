@@ -1,4 +1,4 @@
-"""Checks of 7e: the families that induce no Riemannian metric, and the identity that fails."""
+"""The check of 7e: families that induce no Riemannian metric, and the identity that fails."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from scipy import stats
 
 from vaetheory import decoders, likelihoods
 from vaetheory._validation import Array
-from vaetheory.checking import strategies
-from vaetheory.checking.comparison import Comparison
+from vaetheory.checking import Comparison, Proposition, strategies, wrong
 from vaetheory.geometry import fisher_information
 from vaetheory.likelihoods import Likelihood, NoMetricError
 from vaetheory.models import LatentModel
@@ -33,7 +32,7 @@ class Refused:
 
     @property
     def likelihood(self) -> Likelihood:
-        """The library's family, which can be sampled and evaluated."""
+        """The library's family."""
         if self.family == "Uniform":
             return likelihoods.Uniform()
         return likelihoods.Laplace(scale=self.scale)
@@ -57,7 +56,7 @@ def refused_scenes() -> SearchStrategy[Refused]:
 
 @dataclass(frozen=True)
 class Forms:
-    """E[score], E[score^2] and -E[Hessian] over the support, with one error figure."""
+    """E[score], E[score^2] and -E[Hessian] over the support, and the error of each."""
 
     mean_score: float
     score_form: float
@@ -68,8 +67,8 @@ class Forms:
 def measured_forms(scene: Refused) -> Forms:
     """Differences of the log density, averaged over equally likely cells of the support.
 
-    The scores are constant to either side of the mode, so the only error of the averages is
-    rounding; the cells' middles keep away from the mode and from the end of the support.
+    The score is constant on either side of the mode, so the only error of the averages is
+    rounding; the middles of the cells are away from the mode and from the end of the support.
     """
     middles = (np.arange(_CELLS) + 0.5) / _CELLS
     unit = stats.uniform() if scene.family == "Uniform" else stats.laplace(scale=scene.scale)
@@ -88,7 +87,7 @@ def measured_forms(scene: Refused) -> Forms:
 
 
 def library_refuses(likelihood: Likelihood, failing: str) -> float:
-    """1 if the metric and the model are refused by the name of the identity, else 0."""
+    """1 if metric and model raise an error that names the failing identity, else 0."""
     refusals: tuple[Callable[[], object], ...] = (
         lambda: fisher_information(likelihood, [0.0]),
         lambda: LatentModel(decoders.Affine([[1.0]]), likelihood, 1),
@@ -115,7 +114,7 @@ def a_gaussian(scene: Refused) -> Likelihood:
 
 
 def as_the_score_form(scene: Refused) -> float:
-    """1 / scale^2 for Laplace: what the identity would make of the Hessian form."""
+    """The Hessian form that the identity would give: 1 / scale^2 for Laplace."""
     return 1 / scene.scale**2 if scene.family == "Laplace" else 0.0
 
 
@@ -126,7 +125,7 @@ def metric_is_refused(
     hessian_form: Callable[[Refused], float] = lambda scene: 0.0,
     likelihood: Callable[[Refused], Likelihood] = asked_for,
 ) -> Comparison:
-    """The failing identity, measured, and that the library names it when it refuses the family."""
+    """Measure the identity that fails, and check that the library's error names it."""
     forms = measured_forms(scene)
     uniform = scene.family == "Uniform"
     failing = "E[score] = 0" if uniform else "E[score score^T] = -E[Hessian]"
@@ -139,8 +138,36 @@ def metric_is_refused(
     )
     return Comparison.all_of(
         *[
-            Comparison.identity(found, value, scale=scale, rounding=forms.error)
-            for found, value in parts
+            Comparison.identity(measured, value, scale=scale, rounding=forms.error)
+            for measured, value in parts
         ],
         Comparison.identity(library_refuses(likelihood(scene), failing), 1.0, scale=1.0),
     )
+
+
+METRIC_IS_REFUSED = Proposition(
+    label="7e",
+    title="Uniform and Laplace have no metric: each is refused by the identity that fails",
+    statement=(
+        r"\text{uniform on }(0, e^\theta):\ \mathbb E[s] = -1 \ne 0;\qquad"
+        r"\text{Laplace}:\ \mathbb E[s^2] = 1/b^2 \ne 0 = -\mathbb E[\nabla^2\log p]"
+    ),
+    hypotheses=(
+        (
+            "7a without its hypotheses",
+            r"\text{a support that moves, a density with a kink at its parameter}",
+        ),
+    ),
+    kind="counterexample",
+    instances=refused_scenes(),
+    check=metric_is_refused,
+    controls=wrong(
+        metric_is_refused,
+        {
+            "the mean score of the uniform vanishes": {"mean_score": 0.0},
+            "Laplace's Hessian form is its score form": {"hessian_form": as_the_score_form},
+            "the Gaussian is refused as well": {"likelihood": a_gaussian},
+        },
+    ),
+    uses=("7a",),
+)

@@ -1,4 +1,4 @@
-"""Checks of 7c: the posterior of a datum that is observed again and again."""
+"""The check of 7c: the posterior of a datum that is observed many times."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from numpy.typing import ArrayLike
 from vaetheory import likelihoods
 from vaetheory._validation import Array, as_array
 from vaetheory.bounds.stationary import stationary_posterior
-from vaetheory.checking import strategies
-from vaetheory.checking.comparison import Comparison
+from vaetheory.checking import Comparison, Proposition, strategies, wrong
 from vaetheory.checking.rates import extrapolate, power_law
 from vaetheory.checking.strategies import Vector
+from vaetheory.claims.riemannian_likelihood.families import FULL_FAMILY
 from vaetheory.encoders import Posterior
 from vaetheory.geometry import pullback_metric
 from vaetheory.likelihoods import ExponentialFamily, Likelihood, Support
@@ -30,10 +30,10 @@ from vaetheory.rounding import gamma
 
 
 class Repeated(Likelihood):
-    """n independent observations under the same parameters, told by the mean of their statistics.
+    """n independent observations under the same parameters, given by the mean of their statistics.
 
-    `x` is any vector, in the support or not, with T(x) equal to that mean: all that a likelihood
-    function of an exponential family depends on.
+    `x` is any vector, in the support or not, with T(x) equal to that mean. The likelihood of an
+    exponential family depends on nothing else.
     """
 
     def __init__(self, inner: Likelihood, count: float) -> None:
@@ -41,14 +41,14 @@ class Repeated(Likelihood):
         self.concave = inner.concave
 
     def check_data(self, x: ArrayLike) -> Array:
-        """Any numbers will do."""
+        """Any numbers are accepted."""
         return as_array("x", x, min_ndim=1)
 
     def log_prob(self, x: ArrayLike, params: ArrayLike) -> Array:
-        """Log density of all observations, but for a term without params."""
+        """Log density of all observations, without a term that does not depend on params."""
         if not isinstance(self.inner, ExponentialFamily):
             return self.count * self.inner.log_prob(x, params)
-        # As a function of T: the families' own log densities take x to be in the support.
+        # As a function of T: the families' own log densities require x in the support.
         return self.count * ExponentialFamily.log_prob(self.inner, x, params)
 
     def score(self, x: ArrayLike, params: ArrayLike) -> Array:
@@ -70,16 +70,16 @@ class Repeated(Likelihood):
         return self.count * self.inner.greatest_log_prob(x)
 
     def sample(self, params: ArrayLike, rng: np.random.Generator) -> Array:
-        """Not offered: the observations are known by their mean only."""
-        raise NotImplementedError("Repeated observations are known by their mean only")
+        """Not available: only the mean of the observations is known."""
+        raise NotImplementedError("Repeated: only the mean of the observations is known")
 
 
 def _of_statistics(inner: Likelihood) -> Likelihood:
-    """A copy of a family whose data may be any numbers."""
-    out = copy(inner)
+    """A copy of a family that accepts any numbers as data."""
+    twin = copy(inner)
     anywhere = type(type(inner).__name__, (type(inner),), {"support": Support.REAL})
-    object.__setattr__(out, "__class__", anywhere)
-    return out
+    object.__setattr__(twin, "__class__", anywhere)
+    return twin
 
 
 # Log partitions of one observation in its natural parameter, written for autograd.
@@ -92,7 +92,7 @@ _NATURAL: dict[str, tuple[Callable[[], ExponentialFamily], Callable[[Any], Any]]
 
 @dataclass(frozen=True)
 class RepeatedScene:
-    """A curve of natural parameters z -> slope z + bend z^2 and the point whose datum it is."""
+    """A curve of natural parameters z -> slope z + bend z^2, and the point of its datum."""
 
     family: str
     slope: Vector
@@ -111,12 +111,12 @@ class RepeatedScene:
 
 @st.composite
 def repeated_scenes(draw: DrawFn) -> RepeatedScene:
-    """Curves that are injective and immersions: their first output is linear."""
+    """Injective immersions: their first output is linear."""
     slope = draw(strategies.nonzero_fractions(2)), draw(strategies.fractions(-2, 2, 2))
     bend = 0.0, draw(strategies.fractions(-2, 2, 4))
     z = draw(strategies.fractions(-2, 2, 4))
     scene = RepeatedScene(draw(st.sampled_from(tuple(_NATURAL))), slope, bend, z)
-    # A constant too close to nought has no exponent that could be measured.
+    # If the constant is too close to zero, no exponent can be measured.
     assume(abs(next_order(scene)) > 0.1)
     return scene
 
@@ -131,12 +131,12 @@ def _derivatives(scene: RepeatedScene) -> list[float]:
         params = scene.curve(t)
         return anp.sum(partition(params)) - anp.sum(mean * params)
 
-    out: list[float] = []
+    derivatives: list[float] = []
     function: Callable[[Any], Any] = height
     for _ in range(4):
         function = _summed(grad(function))
-        out.append(float(function(z)))
-    return out
+        derivatives.append(float(function(z)))
+    return derivatives
 
 
 def _summed(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -151,12 +151,12 @@ def next_order(scene: RepeatedScene) -> float:
 
 
 def prior_alone(scene: RepeatedScene) -> float:
-    """The constant that I + n g suggests."""
+    """The constant of I + n g."""
     return 1.0
 
 
 def without_the_shift(scene: RepeatedScene) -> float:
-    """As if the posterior's mean were the maximum-likelihood point."""
+    """The constant if the posterior's mean were the maximum-likelihood point."""
     _, g, _, fourth = _derivatives(scene)
     return 1 + fourth / (2 * g)
 
@@ -172,14 +172,14 @@ def measured_precisions(
     scaled, errors = [], []
     for n in counts:
         model = LatentModel(scene.curve, Repeated(family, n), 1)
-        best: Posterior = Posterior(z, [[1 / (1 + n * g)]])
-        # Twice: the deficit is squared by every step.
+        best: Posterior = Posterior(z, cov=[[1 / (1 + n * g)]])
+        # Two times: each climb squares the deficit.
         for _ in range(2):
-            best = found = stationary_posterior(model, x, start=best, rtol=1e-15)
-        precision = 1 / float(found.cov[0, 0])
+            best = climbed = stationary_posterior(model, x, start=best, rtol=1e-15)
+        precision = 1 / float(climbed.cov[0, 0])
         scaled.append(precision / n)
-        # A precision off by e, relative, leaves e^2 / 4 nats to gain.
-        relative = 2 * np.sqrt(float(found.deficit)) + gamma(200) * (1 + np.abs(params).max())
+        # With a relative error e of the precision, e^2 / 4 nats can still be gained.
+        relative = 2 * np.sqrt(float(climbed.deficit)) + gamma(200) * (1 + np.abs(params).max())
         errors.append(relative * precision / n)
     return np.array(scaled), np.array(errors) + gamma(100) * g, g
 
@@ -192,9 +192,9 @@ def repeated_observations(
     exponent: float = 2.0,
     off: float = 0.0,
 ) -> Comparison:
-    """Stationary precision over n against g, and what it is off by times n against the constant.
+    """Compare the stationary precision over n with g, and n times the difference with the constant.
 
-    `off` moves the datum off the curve of means, for a control.
+    `off` moves the datum away from the curve of means, for a wrong version.
     """
     counts = 256 * 4.0 ** np.arange(5)
     values, errors, g = measured_precisions(scene, counts, off=off)
@@ -213,3 +213,37 @@ def repeated_observations(
             rounding=gamma(1000) * (1 + abs(coefficient)),
         ),
     )
+
+
+REPEATED_OBSERVATIONS = Proposition(
+    label="7c",
+    title="Of n observations that match z0 the posterior precision is n g(z0) + C + O(1/n)",
+    statement=(
+        r"S^{-1} = n\,g(z_0) + C + O(1/n),\quad "
+        r"C = 1 + \ell'''\delta + \tfrac{\ell''''}{2g},\ "
+        r"\delta = -\tfrac1g\big(z_0 + \tfrac{\ell'''}{2g}\big),\ "
+        r"\ell(z) = -\tfrac1n\textstyle\sum_i\log p(x_i|f(z))"
+    ),
+    hypotheses=(
+        FULL_FAMILY,
+        ("matching data", r"\tfrac1n\sum_i T(x_i) = \mathbb E_{p(x|f(z_0))}[T]"),
+        ("embedded curve", r"d = 1,\ f\text{ injective},\ g(z_0) > 0"),
+    ),
+    kind="rate",
+    instances=repeated_scenes(),
+    check=repeated_observations,
+    controls=wrong(
+        repeated_observations,
+        {
+            "I + n g, without the smoothing of the Hessian": {"constant": prior_alone},
+            "the posterior's mean at z0": {"constant": without_the_shift},
+            "2 n g": {"metric": lambda g: 2 * g},
+            "order 1 / sqrt(n)": {"exponent": 1.0},
+            "data that match no point of the curve": {"off": 0.5},
+        },
+    ),
+    uses=("3b", "7a"),
+    figure="riemannian-likelihood",
+    resolution=5e-2,
+    examples=6,
+)

@@ -1,4 +1,4 @@
-"""Checks of 7b: the pull-back metric is a tensor, and definite iff f is an immersion."""
+"""The check of 7b: the pull-back metric is a tensor, and definite iff f is an immersion."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from hypothesis.strategies import DrawFn
 
 from vaetheory import decoders, likelihoods
 from vaetheory._validation import Array
-from vaetheory.checking import strategies
-from vaetheory.checking.comparison import Comparison
+from vaetheory.checking import Comparison, Proposition, strategies, wrong
 from vaetheory.checking.strategies import Vector
 from vaetheory.claims.riemannian_likelihood.families import FAMILIES
 from vaetheory.decoders import Decoder
@@ -36,8 +35,8 @@ def _monomials(z: Any) -> Any:
 class PulledBack:
     """A surface z -> sum of monomials under a family, and a change of coordinates y -> z.
 
-    `coefficients` has one row a monomial (u, v, u^2, u v); `change` are those of the two
-    coordinates of z as functions of y.
+    `coefficients` has a row for each monomial (u, v, u^2, u v); `change` holds the coefficients of
+    the two coordinates of z as functions of y.
     """
 
     family: str
@@ -62,24 +61,24 @@ class PulledBack:
 
     @property
     def coordinates(self) -> Decoder:
-        """The change of coordinates, likewise."""
+        """The change of coordinates, with its derivatives in closed form."""
         return decoders.Polynomial(_MONOMIALS, self.change)
 
     @property
     def composed(self) -> Decoder:
-        """Y -> f(z(y)), differentiated by autograd."""
+        """The decoder y -> f(z(y)), differentiated by autograd."""
         inner, outer = np.array(self.change), np.array(self.coefficients)
         return decoders.FunctionDecoder(lambda y: _monomials(_monomials(y) @ inner) @ outer)
 
 
 @st.composite
 def pulled_back_scenes(draw: DrawFn, names: Sequence[str] = tuple(FAMILIES)) -> PulledBack:
-    """Surfaces of three outputs, among them some that are no immersions."""
+    """Surfaces with three outputs, some of which are no immersions."""
     name = draw(st.sampled_from(tuple(names)))
     row = strategies.vectors(3, -2, 2, 2)
     coefficients = draw(st.tuples(row, row, row, row))
     if draw(st.booleans()):
-        # The second coordinate goes where the first one does: one dimension is lost.
+        # Both coordinates move the outputs alike, so that one dimension is lost.
         coefficients = (coefficients[0], coefficients[0], (0.0,) * 3, (0.0,) * 3)
     bend = draw(st.tuples(*[strategies.fractions(-2, 2, 4)] * 3))
     assume(any(coefficients[0]))
@@ -103,22 +102,17 @@ def one_jacobian(g: Array, change: Array) -> Array:
     return change.T @ g
 
 
-def as_a_scalar(g: Array, change: Array) -> Array:
-    """No law at all."""
-    return g
-
-
 def tensor_law(
     scene: PulledBack, *, law: Callable[[Array, Array], Array] = both_jacobians
 ) -> Comparison:
-    """The metric of f(z(y)) by autograd against that of f carried over by the Jacobian of z(y)."""
+    """Compare the metric of f(z(y)) by autograd with the transformed metric of f."""
     y = np.array(scene.y)
     z, change = scene.coordinates(y), scene.coordinates.jacobian(y)
     model = LatentModel(scene.decoder, scene.likelihood, 2)
     here = pullback_metric(LatentModel(scene.composed, scene.likelihood, 2), y)
     params, jacobian = model.decode(z), np.abs(scene.decoder.jacobian(z))
     fisher = np.abs(fisher_information(scene.likelihood, params))
-    # What the products can round to; F itself moves with the rounding of its parameters.
+    # A bound of the rounding of the products; F also changes with the rounding of its parameters.
     absolute = np.abs(change).T @ jacobian.T @ fisher @ jacobian @ np.abs(change)
     size = float(absolute.max())
     outputs = float((np.abs(_monomials(np.abs(z))) @ np.abs(scene.coefficients)).max())
@@ -131,7 +125,7 @@ def tensor_law(
 
 
 def _into_distributions(likelihood: Likelihood, matrix: Array) -> Array:
-    """Jacobian into the distributions: a categorical does not see what all its logits share."""
+    """Jacobian into the distributions: a categorical does not depend on the mean of its logits."""
     return (
         matrix - matrix.mean(axis=-2, keepdims=True)
         if isinstance(likelihood, Categorical)
@@ -139,8 +133,8 @@ def _into_distributions(likelihood: Likelihood, matrix: Array) -> Array:
     )
 
 
-def definite_iff_immersion(scene: PulledBack, *, power: int = 2, least: int = 0) -> Comparison:
-    """Least eigenvalue of g between those of F times the least squared stretch of the decoder.
+def definite_iff_immersion(scene: PulledBack, *, power: int = 2) -> Comparison:
+    """Bound the least eigenvalue of g by those of F times the least squared stretch of the decoder.
 
     So it is never negative, and positive iff the decoder is an immersion into distributions.
     """
@@ -152,21 +146,55 @@ def definite_iff_immersion(scene: PulledBack, *, power: int = 2, least: int = 0)
     lowest = spectrum[1 if isinstance(likelihood, Categorical) else 0]
     jacobian = _into_distributions(likelihood, scene.decoder.jacobian(z))
     stretch = np.linalg.svd(jacobian, compute_uv=False)
-    found = float(np.linalg.eigvalsh(g)[0])
+    least = float(np.linalg.eigvalsh(g)[0])
     size = float(spectrum[-1] * stretch[0] ** 2)
     rounding = gamma(200) * size
-    low, high = (float(f * stretch[-1] ** power) for f in (lowest, spectrum[-1 - least]))
+    low, high = (float(f * stretch[-1] ** power) for f in (lowest, spectrum[-1]))
     return Comparison.all_of(
-        Comparison.at_most(0.0, found, scale=size, rounding=rounding),
-        Comparison.at_most(low, found, scale=size, rounding=rounding),
-        Comparison.at_most(found, high, scale=size, rounding=rounding),
+        Comparison.at_most(0.0, least, scale=size, rounding=rounding),
+        Comparison.at_most(low, least, scale=size, rounding=rounding),
+        Comparison.at_most(least, high, scale=size, rounding=rounding),
         findings=("a surface that is no immersion has a degenerate metric",)
         if stretch[-1] <= gamma(200) * stretch[0]
         else (),
     )
 
 
-def metric_is_a_tensor(scene: PulledBack, **changes: Any) -> Comparison:
-    """Both halves of 7b; `law`, `power` and `least` are what the controls change."""
-    law = changes.pop("law", both_jacobians)
-    return Comparison.all_of(tensor_law(scene, law=law), definite_iff_immersion(scene, **changes))
+def metric_is_a_tensor(
+    scene: PulledBack, *, law: Callable[[Array, Array], Array] = both_jacobians, power: int = 2
+) -> Comparison:
+    """Both halves of 7b: the law of change of coordinates, and where the metric is definite."""
+    return Comparison.all_of(tensor_law(scene, law=law), definite_iff_immersion(scene, power=power))
+
+
+METRIC_IS_A_TENSOR = Proposition(
+    label="7b",
+    title="The pull-back metric is a tensor, definite where the decoder is an immersion",
+    statement=(
+        r"g_{f\circ\varphi} = D\varphi^\top\, g_f\, D\varphi,\quad "
+        r"\lambda_{\min}(F)\,\sigma_{\min}(J)^2 \le \lambda_{\min}(J^\top F J)"
+        r" \le \lambda_{\max}(F)\,\sigma_{\min}(J)^2"
+    ),
+    hypotheses=(
+        ("smooth coordinates", r"z = \varphi(y)"),
+        (
+            "into distributions",
+            r"J\text{ less what }p(x|\theta)\text{ does not depend on}"
+            r"\text{ (for a categorical, what all logits share)}",
+        ),
+    ),
+    kind="identity",
+    instances=pulled_back_scenes(),
+    check=metric_is_a_tensor,
+    controls=wrong(
+        metric_is_a_tensor,
+        {
+            "the Jacobian transposed": {"law": transposed},
+            "one Jacobian only": {"law": one_jacobian},
+            "definite whatever the decoder": {"power": 0},
+            "the stretch not squared": {"power": 1},
+        },
+    ),
+    uses=("7a",),
+    examples=60,
+)

@@ -1,4 +1,4 @@
-"""The check of 2d: the Taylor series of f* knows the complex zeros of q(z)."""
+"""The check of 2d: complex zeros of q(z) bound the radius of convergence of the series of f*."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from vaetheory._validation import Array
-from vaetheory.checking import strategies
-from vaetheory.checking.comparison import Comparison
+from vaetheory.checking import Comparison, Proposition, strategies, wrong
 from vaetheory.rounding import gamma
 
 
@@ -57,7 +56,7 @@ def _poles(instance: Commensurate) -> tuple[Array, Array, Array]:
 
 @dataclass(frozen=True)
 class _Nearest:
-    """The zeros of q within a circle around the point that no other comes near."""
+    """The zeros of q within a circle around the point, with no other zero near the circle."""
 
     away: Array
     residues: Array
@@ -71,7 +70,7 @@ class _Nearest:
 
 
 def _nearest(instance: Commensurate) -> _Nearest | None:
-    """The nearest zeros, or None where there is no such circle or the nearest is no pole."""
+    """The nearest zeros, or None if there is no such circle or the nearest zero is no pole."""
     zeros, residues, lost = _poles(instance)
     away = zeros - instance.z
     order = np.argsort(np.abs(away))
@@ -81,7 +80,7 @@ def _nearest(instance: Commensurate) -> _Nearest | None:
     if reach[-1] <= 3 * reach[0] or not len(wide):
         return None
     inside = int(wide[0]) + 1
-    # Where the numerator of f* vanishes too there is no pole: see docs/corrections.md.
+    # Where the numerator of f* vanishes as well, there is no pole: see docs/corrections.md.
     first = np.abs(residues[:inside])[reach[:inside] < reach[0] * (1 + 1e-9)].max()
     if first <= 1e-3 * reach[0]:
         return None
@@ -92,17 +91,17 @@ def _nearest(instance: Commensurate) -> _Nearest | None:
 def radius_is_nearest_zero(
     instance: Commensurate, *, distance: float = 1.0, residue: complex = 1.0
 ) -> Comparison:
-    """Taylor coefficients of f* against the pole series of the nearest zeros of q.
+    """Compare the Taylor coefficients of f* with the pole series of the nearest zeros of q.
 
-    Cauchy's estimate bounds what is left: on a circle of radius r around z that has these poles
+    Cauchy's estimate bounds the remainder: on a circle of radius r around z that has these poles
     inside, the k-th coefficient differs from their series by at most max|f*| r^-k.
     """
     k, x, s2 = np.array(instance.codes), np.array(instance.X), instance.variance
-    found = _nearest(instance)
-    if found is None:
+    nearest = _nearest(instance)
+    if nearest is None:
         raise ValueError("the nearest zero of q(z): expected a pole apart from the rest, got none")
-    near, radius = found.near, found.radius
-    weight = np.abs(found.residues) / near
+    near, radius = nearest.near, nearest.radius
+    weight = np.abs(nearest.residues) / near
 
     def decode(points: Array) -> Array:
         logs = np.multiply.outer(points, k / s2) - k**2 / (2 * s2)
@@ -111,7 +110,7 @@ def radius_is_nearest_zero(
 
     turn = np.exp(2j * np.pi * np.arange(2048) / 2048)
     ceiling = 1.01 * np.abs(decode(instance.z + radius * turn)).max()
-    # Far enough out in the series for the remainder to be a thousandth of the poles' part.
+    # Orders so high that the remainder is a thousandth of the poles' part.
     first = np.log(1e3 * max(ceiling / weight.max(), 1.0)) / np.log(radius / near)
     orders = int(np.ceil(first)) + np.arange(4)
     inner = 0.9 * near
@@ -119,10 +118,10 @@ def radius_is_nearest_zero(
     spectrum = (np.fft.fft(samples) / len(turn))[orders]
     scaled = (near / inner) ** orders
     coefficients = spectrum.real * scaled
-    powers = (distance * found.away[:, None] / near) ** -(orders + 1.0) / near
-    series = -(residue * found.residues[:, None] * powers).sum(axis=0).real
-    # A zero off by EPS * lost moves its term by that times the order.
-    moved = (weight * found.lost / near).sum()
+    powers = (distance * nearest.away[:, None] / near) ** -(orders + 1.0) / near
+    series = -(residue * nearest.residues[:, None] * powers).sum(axis=0).real
+    # A zero that is off by EPS * lost moves its term by that times the order.
+    moved = (weight * nearest.lost / near).sum()
     return Comparison.identity(
         coefficients,
         series,
@@ -131,3 +130,32 @@ def radius_is_nearest_zero(
         sampling=gamma(60) * np.abs(samples).max() * scaled,
         zeros=gamma(200) * moved * (orders + 1),
     )
+
+
+RADIUS_IS_NEAREST_ZERO = Proposition(
+    label="2d",
+    title="f* is analytic up to the nearest complex zero of q(z) that is a pole",
+    statement=(
+        r"c_k(z) = -\sum_{|p-z|<r} \frac{R_p}{(p-z)^{k+1}} + O(r^{-k}),"
+        r"\quad q(p) = 0;\quad \text{radius} = \min_p |p - z|"
+    ),
+    hypotheses=(
+        ("constant covariance", r"S(x) = S,\ d = 1"),
+        ("a pole", r"R_p \ne 0 \text{ at the nearest zero}"),
+    ),
+    kind="identity",
+    instances=commensurate_codes(),
+    check=radius_is_nearest_zero,
+    controls=wrong(
+        radius_is_nearest_zero,
+        {
+            "poles twice as far": {"distance": 2.0},
+            "poles a tenth nearer": {"distance": 0.9},
+            "residues of the other sign": {"residue": -1},
+            "entire: no poles": {"residue": 0},
+        },
+    ),
+    uses=("2a",),
+    figure="smooth-decoder",
+    resolution=1e-2,
+)

@@ -1,4 +1,4 @@
-"""Checks of 2e: as the posterior variance vanishes the optimal decoder becomes a step."""
+"""The check of 2e: as the posterior variance vanishes, the optimal decoder becomes a step."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from hypothesis import assume
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
-from vaetheory.checking import strategies
-from vaetheory.checking.comparison import Comparison
-from vaetheory.encoders import Encoder
+from vaetheory.checking import Comparison, Proposition, strategies, wrong
+from vaetheory.encoders import AggregatePosterior
 from vaetheory.optimal_decoder import OptimalDecoder
 from vaetheory.rounding import EPS, gamma
 
@@ -43,7 +42,7 @@ def lines(draw: DrawFn) -> Line:
 def decoder_sharpens(
     instance: Line, *, coefficient: float = 0.25, exponent: float = -2.0, nearest: bool = True
 ) -> Comparison:
-    """As s falls f* tends to the nearest-code step function and its slope grows as s^-2."""
+    """As s falls, f* tends to the datum of the nearest code, and its slope grows as s^-2."""
     x, m = np.array(instance.X), np.array(instance.codes)
     i = instance.gap
     width, jump = m[i + 1] - m[i], x[i + 1] - x[i]
@@ -56,7 +55,7 @@ def decoder_sharpens(
 
     values, slopes = [], []
     for s in _SCALES:
-        f = OptimalDecoder(x[:, None], Encoder(m[:, None], [s**2]))
+        f = OptimalDecoder(x[:, None], AggregatePosterior(m[:, None], scale=s))
         values.append(f([[place]])[0, 0])
         slopes.append(f.jacobian([[middle]])[0, 0, 0])
     slope = np.array(slopes)
@@ -70,7 +69,7 @@ def decoder_sharpens(
         others=diam * (len(m) - 1) * near,
         rounding=rounding * float(np.abs(x).max() + diam),
     )
-    # Data beyond the two neighbours hold this share of the weight, each at most.
+    # Each datum beyond the two neighbours has at most this share of the weight.
     share = np.exp(-others[:, None] / (2 * _SCALES**2)).sum(axis=0) / 2
     leak = 2 * share * diam * np.ptp(m)
     limit = coefficient * jump * width
@@ -91,3 +90,28 @@ def decoder_sharpens(
         rounding=8 * EPS,
     )
     return Comparison.all_of(step, growth, power)
+
+
+DECODER_SHARPENS = Proposition(
+    label="2e",
+    title="As the posterior variance vanishes the decoder becomes a step, with slope s^-2",
+    statement=(
+        r"f^*(z) \to x_{\text{nearest}},\quad s^2 J^*(\text{half-way}) \to"
+        r" \tfrac14 \Delta x\, \Delta m"
+    ),
+    hypotheses=(("constant covariance", r"S = s^2,\ d = 1,\ s \to 0"),),
+    kind="rate",
+    instances=lines(),
+    check=decoder_sharpens,
+    controls=wrong(
+        decoder_sharpens,
+        {
+            "a slope of order 1/s": {"exponent": -1.0},
+            "half for a quarter": {"coefficient": 0.5},
+            "the second nearest code": {"nearest": False},
+        },
+    ),
+    uses=("2a", "2c"),
+    figure="smooth-decoder",
+    resolution=1e-3,
+)

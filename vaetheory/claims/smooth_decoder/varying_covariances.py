@@ -1,4 +1,4 @@
-"""Checks of 2b-varying: second derivatives of the optimal decoder where the covariances differ."""
+"""The check of 2b-varying: second derivatives of the optimal decoder where covariances differ."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from vaetheory._validation import Array
-from vaetheory.checking import strategies
-from vaetheory.checking.comparison import Comparison
+from vaetheory.checking import Comparison, Proposition, strategies, wrong
 from vaetheory.checking.strategies import EncodedData, Vector
 from vaetheory.optimal_decoder import OptimalDecoder
 from vaetheory.rounding import gamma
@@ -35,7 +34,7 @@ def varying_points(draw: DrawFn) -> VaryingPoint:
 
 
 def _moments(scene: EncodedData, z: Array) -> tuple[Array, Array, Array]:
-    """Weights `(N,)`, scores less their mean `(N, d)` and precisions, of a real or complex z."""
+    """Weights `(N,)`, centred scores `(N, d)` and precisions at a real or complex z."""
     precision, away = np.linalg.inv(scene.encoder.cov), scene.encoder.loc - z
     scores = np.einsum("nij,nj->ni", precision, away)
     exponents = -0.5 * np.einsum("ni,ni->n", away, scores)
@@ -46,7 +45,7 @@ def _moments(scene: EncodedData, z: Array) -> tuple[Array, Array, Array]:
 
 
 def _jacobian(scene: EncodedData, z: Array) -> Array:
-    """Cov[x, s] of 2a, analytic in z."""
+    """Cov[x, s] of 2a as an analytic function of z."""
     weights, scores, _ = _moments(scene, z)
     return np.einsum("n,ni,nj->ij", weights, scene.data - weights @ scene.data, scores)
 
@@ -65,14 +64,14 @@ def without_precision(scene: EncodedData, z: Array, *, factor: float = 0.0) -> A
 
 
 def added_precision(scene: EncodedData, z: Array) -> Array:
-    """The precision with the other sign."""
+    """The closed form with the other sign of the precision."""
     return without_precision(scene, z, factor=1.0)
 
 
 def hessian_has_the_precision(
     point: VaryingPoint, *, formula: Callable[[EncodedData, Array], Array] = library
 ) -> Comparison:
-    """The closed form against the complex-step derivative of the Jacobian of 2a."""
+    """Compare the closed form with the complex-step derivative of the Jacobian of 2a."""
     scene, z = point.scene, np.array(point.z)
     step = 1e-30
     columns = [_jacobian(scene, z + 1j * step * e).imag / step for e in np.eye(len(z))]
@@ -89,3 +88,26 @@ def hessian_has_the_precision(
         scale=size,
         rounding=gamma(100 * len(scene.X)) * condition * size * (1 + float(reach.max()) ** 2),
     )
+
+
+HESSIAN_HAS_THE_PRECISION = Proposition(
+    label="2b-varying",
+    title="Where the covariances differ the second derivative has a term of the precision",
+    statement=(
+        r"\partial_i\partial_j f^*(z) = \mathrm{Cov}_{q(x|z)}"
+        r"\big[x,\ \tilde s_i\tilde s_j - (S(x)^{-1})_{ij}\big],\quad "
+        r"\tilde s = s - \mathbb E_{q(x|z)}[s]"
+    ),
+    hypotheses=(("Gaussian encoder", r"q(z|x) = \mathcal N(m(x), S(x))"),),
+    kind="identity",
+    instances=varying_points(),
+    check=hessian_has_the_precision,
+    controls=wrong(
+        hessian_has_the_precision,
+        {
+            "no precision": {"formula": without_precision},
+            "the precision added": {"formula": added_precision},
+        },
+    ),
+    uses=("2a",),
+)

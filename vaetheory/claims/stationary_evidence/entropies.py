@@ -11,8 +11,7 @@ from hypothesis.strategies import DrawFn
 from vaetheory import _gaussians, decoders, likelihoods
 from vaetheory._quadrature.gaussian import gaussian_expectation
 from vaetheory.bounds.gaussian_elbo import elbo
-from vaetheory.checking import strategies
-from vaetheory.checking.comparison import Comparison
+from vaetheory.checking import Comparison, Proposition, strategies, wrong
 from vaetheory.checking.scenes import curves, surfaces
 from vaetheory.decoders import Decoder
 from vaetheory.encoders import Posterior
@@ -30,7 +29,7 @@ class TrainedScene:
 
 @st.composite
 def trained_scenes(draw: DrawFn) -> TrainedScene:
-    """Any decoder, data and encoder; nothing is optimal yet."""
+    """Any decoder, data and encoder, none of them optimal."""
     dim = draw(st.sampled_from((1, 1, 2)))
     decoder = draw(curves() if dim == 1 else surfaces())
     return TrainedScene(decoder, draw(strategies.encoded_data(dim, strategies.data_sets(2))))
@@ -65,7 +64,7 @@ def sum_of_entropies(
             likelihoods.Gaussian(scale=sigma * np.exp(log_sigma)),
             dim,
         )
-        posterior = Posterior(a * encoder.loc, a**2 * encoder.cov)
+        posterior = Posterior(a * encoder.loc, cov=a**2 * encoder.cov)
         bound = elbo(model, X, posterior)
         return float(bound.value.mean()), float(bound.error.mean()), posterior
 
@@ -87,7 +86,7 @@ def sum_of_entropies(
             rounding=gamma(100) * size,
         )
     ]
-    # That the ELBO is stationary there is a statement about the ELBO: differences of it.
+    # The ELBO itself must be stationary there, by its differences.
     step = 2.0**-8
     for axis in np.eye(2):
         slopes = [(at(*(h * axis))[0] - at(*(-h * axis))[0]) / (2 * h) for h in (step, 2 * step)]
@@ -101,3 +100,32 @@ def sum_of_entropies(
             )
         )
     return Comparison.all_of(*parts)
+
+
+SUM_OF_ENTROPIES = Proposition(
+    label="3h",
+    title="Where sigma and the latent scale are stationary the ELBO is a sum of entropies",
+    statement=(
+        r"\mathrm{ELBO} = \tfrac1N\sum_n H[q(z|x_n)] - H[\mathcal N(0, I_d)]"
+        r" - H[\mathcal N(0, \sigma^2 I_D)]"
+    ),
+    hypotheses=(
+        ("isotropic Gaussian", r"p(x|z) = \mathcal N(f(z), \sigma^2 I)"),
+        ("stationary sigma", r"\sigma^2 = \tfrac1{ND}\sum_n\mathbb E_q\|x_n - f(z)\|^2"),
+        ("stationary latent scale", r"\tfrac1N\sum_n\mathbb E_q\|z\|^2 = d"),
+    ),
+    kind="identity",
+    instances=trained_scenes(),
+    check=sum_of_entropies,
+    controls=wrong(
+        sum_of_entropies,
+        {
+            "sigma off by half": {"widen": 1.5},
+            "latents off by half": {"stretch": 1.5},
+            "no prior entropy": {"prior": 0.0},
+            "noise entropy added": {"noise": -1.0},
+        },
+    ),
+    uses=("3b",),
+    resolution=1e-2,
+)

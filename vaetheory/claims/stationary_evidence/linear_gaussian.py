@@ -1,4 +1,4 @@
-"""Checks of 3c and 3d: linear decoders, where everything is known in closed form."""
+"""Checks of 3c and 3d: linear decoders, for which posterior and evidence have closed forms."""
 
 from __future__ import annotations
 
@@ -6,72 +6,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from hypothesis import strategies as st
-from hypothesis.strategies import DrawFn
 from scipy.stats import multivariate_normal
 
-from vaetheory import _gaussians, decoders, likelihoods
+from vaetheory import _gaussians
 from vaetheory._validation import Array
 from vaetheory.bounds.gaussian_elbo import elbo
 from vaetheory.bounds.stationary import stationary_posterior
-from vaetheory.checking import strategies
-from vaetheory.checking.comparison import Comparison
-from vaetheory.checking.strategies import Covariance, Vector
+from vaetheory.checking import Comparison, Proposition, wrong
+from vaetheory.checking.linear_models import LinearScene, linear_scenes
+from vaetheory.checking.strategies import Covariance
 from vaetheory.encoders import Posterior
 from vaetheory.evidence import log_evidence
-from vaetheory.models import LatentModel
 from vaetheory.rounding import gamma
 
-
-@dataclass(frozen=True)
-class LinearScene:
-    """A linear decoder by its singular values, a Gaussian likelihood, a datum, and a start."""
-
-    singular_values: Vector
-    left: tuple[int, ...]
-    right: tuple[int, ...]
-    bias: Vector
-    noise: Covariance
-    x: Vector
-    start: Vector
-
-    @property
-    def weight(self) -> Array:
-        """W = U diag(s) V^T, `(D, d)`."""
-        data_dim, dim = len(self.x), len(self.singular_values)
-        rows = strategies.rotation(self.left, data_dim)[:, :dim]
-        columns = strategies.rotation(self.right, dim)
-        return np.asarray((rows * np.array(self.singular_values)) @ columns.T)
-
-    @property
-    def model(self) -> LatentModel:
-        """The latent model."""
-        decoder = decoders.Affine(self.weight, self.bias)
-        return LatentModel(
-            decoder, likelihoods.Gaussian(cov=self.noise.matrix), len(self.singular_values)
-        )
-
-
-@st.composite
-def linear_scenes(draw: DrawFn) -> LinearScene:
-    """Linear models of up to eight latent dimensions, some nearly singular, some far data."""
-    dim = draw(st.sampled_from((1, 2, 2, 3, 4, 8)))
-    data_dim = dim + draw(st.integers(0, 2))
-    far = draw(st.sampled_from((1.0, 1.0, 20.0)))
-    return LinearScene(
-        draw(st.tuples(*[st.sampled_from((1.0, 2.0, 0.5, 0.0625))] * dim)),
-        draw(strategies.angles(data_dim)),
-        draw(strategies.angles(dim)),
-        draw(strategies.vectors(data_dim)),
-        draw(strategies.covariances(data_dim, (1.0, 0.25, 0.015625))),
-        tuple(far * v for v in draw(strategies.vectors(data_dim))),
-        draw(strategies.vectors(dim)),
-    )
+_GAUSSIAN = ("Gaussian likelihood", r"p(x|z) = \mathcal N(f(z), \Lambda)")
 
 
 @dataclass(frozen=True)
 class ClosedForm:
-    """Posterior and evidence of a linear model, and how far rounding may have moved them."""
+    """Posterior and evidence of a linear model, and bounds of their rounding."""
 
     precision: Array
     loc: Array
@@ -115,7 +68,7 @@ def closed_form(
         value += 0.5 * float(np.linalg.slogdet(total)[1])
     condition = float(max(np.linalg.cond(total), np.linalg.cond(inverse), np.linalg.cond(noise)))
     square = float(away @ np.linalg.solve(total, away))
-    # A solve loses its condition number times the size of what it returns.
+    # A solve loses its condition number times the size of its result.
     lost = gamma(10 * len(away) ** 2) * (condition * (square + len(away)) + abs(value) + 1)
     return ClosedForm(inverse, loc, value, lost, condition)
 
@@ -123,16 +76,16 @@ def closed_form(
 def stationary_is_exact(
     scene: LinearScene, *, closed: Callable[[LinearScene], ClosedForm] = closed_form
 ) -> Comparison:
-    """The stationary posterior found by iteration, and its ELBO, against the closed forms."""
+    """Compare the stationary posterior found by iteration, and its ELBO, with the closed forms."""
     model, x, expected = scene.model, np.array(scene.x), closed(scene)
     dim = model.latent_dim
-    found = stationary_posterior(model, x)
-    other = Posterior(np.array(scene.start), 0.5 * np.eye(dim))
+    default = stationary_posterior(model, x)
+    other = Posterior(np.array(scene.start), cov=0.5 * np.eye(dim))
     elsewhere = stationary_posterior(model, x, start=other)
     evidence_size = abs(expected.log_evidence) + 1
     parts = []
-    for q in (found, elsewhere):
-        # In units of the posterior's own width a deficit of e nats is a shift of sqrt(2 e).
+    for q in (default, elsewhere):
+        # In units of the posterior's width a deficit of e nats is a shift of at most sqrt(2 e).
         shift = np.sqrt(2 * float(q.deficit)) + gamma(50 * dim**2) * expected.condition
         root = np.linalg.cholesky(expected.precision)
         size = 1 + float(np.linalg.norm(root.T @ expected.loc))
@@ -149,7 +102,7 @@ def stationary_is_exact(
                 closed_form=expected.lost,
             ),
         ]
-    # For any Gaussian what the ELBO lacks is its KL to the closed form: no other is stationary.
+    # Any Gaussian loses its KL to the closed form, so that no other is stationary.
     lower = elbo(model, x, other)
     cov = np.linalg.inv(expected.precision)
     divergence = float(_gaussians.kl_divergence(other.loc, other.cov, expected.loc, cov))
@@ -177,12 +130,12 @@ def stationary_is_exact(
 
 
 def without_prior(scene: LinearScene) -> ClosedForm:
-    """The posterior that forgets the prior's precision."""
+    """The posterior without the precision of the prior."""
     return closed_form(scene, precision=_without_prior)
 
 
 def noise_for_its_inverse(scene: LinearScene) -> ClosedForm:
-    """The posterior with Lambda where Lambda^-1 belongs."""
+    """The posterior with Lambda in place of Lambda^-1."""
     return closed_form(scene, precision=_noise_for_its_inverse)
 
 
@@ -192,8 +145,32 @@ def without_log_det(scene: LinearScene) -> ClosedForm:
 
 
 def deviations_for_variances(scene: LinearScene) -> ClosedForm:
-    """The evidence with a root of Lambda where Lambda belongs."""
+    """The evidence with a root of Lambda in place of Lambda."""
     return closed_form(scene, deviations=True)
+
+
+STATIONARY_IS_EXACT = Proposition(
+    label="3c",
+    title="A linear decoder has one stationary point, and there the ELBO is the evidence",
+    statement=(
+        r"S = (I + W^\top\Lambda^{-1}W)^{-1},\ m = S W^\top\Lambda^{-1}(x-b),\quad "
+        r"\mathrm{ELBO} = \log\mathcal N(x; b, WW^\top + \Lambda)"
+    ),
+    hypotheses=(_GAUSSIAN, ("linear decoder", r"f(z) = Wz + b")),
+    kind="identity",
+    instances=linear_scenes(),
+    check=stationary_is_exact,
+    controls=wrong(
+        stationary_is_exact,
+        {
+            "no prior precision": {"closed": without_prior},
+            "Lambda for its inverse": {"closed": noise_for_its_inverse},
+            "no log determinant": {"closed": without_log_det},
+            "standard deviations for variances": {"closed": deviations_for_variances},
+        },
+    ),
+    uses=("3a", "3b"),
+)
 
 
 def _diagonal_gap(precision: Array) -> float:
@@ -204,42 +181,42 @@ def _diagonal_gap(precision: Array) -> float:
 def diagonal_gap(
     scene: LinearScene, *, gap: Callable[[Array], float] = _diagonal_gap
 ) -> Comparison:
-    """Log evidence less the best mean-field ELBO against 1/2 (sum log A_jj - log det A)."""
+    """Compare what the best mean-field ELBO lacks with 1/2 (sum log A_jj - log det A)."""
     model, x, expected = scene.model, np.array(scene.x), closed_form(scene)
-    found = stationary_posterior(model, x, structure="diagonal")
-    measured = expected.log_evidence - float(found.value)
-    # The difference of two evidences carries the rounding of both.
+    best = stationary_posterior(model, x, structure="diagonal")
+    measured = expected.log_evidence - float(best.value)
+    # The difference of two evidences has the rounding of both.
     rounding = gamma(20 * model.latent_dim**2) * expected.condition
     size = abs(expected.log_evidence) + 1
-    numerics = float(found.error) + expected.lost + rounding
-    # Zero only for a diagonal A: by Fischer's inequality each pair of axes costs this much.
+    numerics = float(best.error) + expected.lost + rounding
+    # Zero only if A is diagonal: by Fischer's inequality each pair of axes costs this much.
     roots = np.sqrt(np.diag(expected.precision))
     correlation = expected.precision / np.outer(roots, roots) - np.eye(model.latent_dim)
     pairs = -0.5 * np.log1p(-(np.abs(correlation).max() ** 2))
-    # The stationary point itself: the exact mean, and the inverse of A's diagonal.
-    shift = np.sqrt(2 * float(found.deficit)) + gamma(50 * model.latent_dim**2) * expected.condition
+    # At the stationary point: the exact mean, and the inverse of A's diagonal.
+    shift = np.sqrt(2 * float(best.deficit)) + gamma(50 * model.latent_dim**2) * expected.condition
     reach = 1 + float(np.linalg.norm(roots * expected.loc))
     return Comparison.all_of(
         Comparison.identity(
             measured,
             gap(expected.precision),
             scale=size,
-            elbo=found.error,
+            elbo=best.error,
             closed_form=expected.lost,
             predicted=rounding,
         ),
         Comparison.at_most(pairs, measured, scale=size, numerics=numerics),
         Comparison.identity(
-            roots * found.loc, roots * expected.loc, scale=reach, numerics=shift * reach
+            roots * best.loc, roots * expected.loc, scale=reach, numerics=shift * reach
         ),
         Comparison.identity(
-            np.diag(found.cov) * roots**2, np.ones(len(roots)), scale=1.0, numerics=2 * shift
+            np.diag(best.cov) * roots**2, np.ones(len(roots)), scale=1.0, numerics=2 * shift
         ),
     )
 
 
 def marginal_variances(precision: Array) -> float:
-    """The gap of the posterior that keeps the exact marginal variances: a common mistake."""
+    """The gap of the posterior with the exact marginal variances, a common mistake."""
     cov = np.linalg.inv(precision)
     loc = np.zeros(len(cov))
     return float(_gaussians.kl_divergence(loc, np.diag(np.diag(cov)), loc, cov))
@@ -251,5 +228,32 @@ def twice_the_gap(precision: Array) -> float:
 
 
 def no_gap(precision: Array) -> float:
-    """A mean-field posterior that loses nothing."""
+    """No gap at all."""
     return 0.0
+
+
+DIAGONAL_GAP = Proposition(
+    label="3d",
+    title="A diagonal posterior of a linear decoder loses Hadamard's inequality",
+    statement=(
+        r"\log p(x) - \mathrm{ELBO} = \tfrac12\Big(\sum_j\log A_{jj} - \log\det A\Big),"
+        r"\quad A = I + W^\top\Lambda^{-1}W;\quad 0 \text{ iff } A \text{ is diagonal}"
+    ),
+    hypotheses=(
+        _GAUSSIAN,
+        ("linear decoder", r"f(z) = Wz + b"),
+        ("mean field", r"S \text{ diagonal}"),
+    ),
+    kind="identity",
+    instances=linear_scenes(),
+    check=diagonal_gap,
+    controls=wrong(
+        diagonal_gap,
+        {
+            "exact marginal variances": {"gap": marginal_variances},
+            "no factor 1/2": {"gap": twice_the_gap},
+            "no gap at all": {"gap": no_gap},
+        },
+    ),
+    uses=("3b", "3c"),
+)

@@ -13,7 +13,7 @@
     [...document.querySelectorAll("article[data-label]")].map((a) => [a.id, a])
   );
   const article = (row) => articles.get(row.cells[0].querySelector("a").hash.slice(1));
-  // What a search looks through: the row, its title as it is typed, and all that the page says.
+  // The text that a search covers: the row, its ASCII title, and the proposition's article.
   const words = new Map(
     rows.map((row) => [
       row,
@@ -29,15 +29,15 @@
         pickers.every((p) => !p.value || row.dataset[p.dataset.filter] === p.value) &&
         wanted.every((word) => words.get(row).includes(word));
       row.hidden = !matches;
-      const told = article(row);
-      if (told) told.hidden = !matches;
+      const details = article(row);
+      if (details) details.hidden = !matches;
       count += matches;
     }
     shown.textContent = `${count} of ${rows.length} shown`;
   };
   form.addEventListener("input", filter);
   form.addEventListener("submit", (event) => event.preventDefault());
-  // The values would be reset after the event; rows and values are to change at once.
+  // The browser resets the values after this event, but rows and values must change together.
   form.addEventListener("reset", (event) => {
     event.preventDefault();
     for (const field of [search, ...pickers]) field.value = "";
@@ -94,7 +94,7 @@
     try {
       localStorage.setItem("vaetheory-theme", root.dataset.theme);
     } catch {
-      // A page from a file may have no storage; the choice then lasts as long as the page.
+      // A page opened from a file may have no storage; then the choice lasts until it is closed.
     }
   });
   try {

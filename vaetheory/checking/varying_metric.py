@@ -1,0 +1,78 @@
+"""Decoders whose metric g = J^T J varies over the latent space, and the slope of the metric."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from hypothesis import assume
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn
+
+from vaetheory import decoders
+from vaetheory._validation import Array
+from vaetheory.checking import strategies
+from vaetheory.checking.strategies import Vector
+from vaetheory.decoders import Decoder
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The decoder z -> (W z, a polynomial of z): injective, and an immersion, since W is."""
+
+    stretch: Vector
+    angles: tuple[int, ...]
+    powers: tuple[tuple[int, ...], ...]
+    coefficients: Vector
+    z: Vector
+
+    @property
+    def decoder(self) -> Decoder:
+        """The polynomial decoder, `(d,) -> (d + 1,)`."""
+        dim = len(self.stretch)
+        linear = np.diag(self.stretch) @ strategies.rotation(self.angles, dim)
+        flat = np.hstack([linear.T, np.zeros((dim, 1))])
+        bent = np.hstack([np.zeros((len(self.powers), dim)), np.array(self.coefficients)[:, None]])
+        powers = np.vstack([np.eye(dim), np.array(self.powers)])
+        return decoders.Polynomial(powers, np.vstack([flat, bent]))
+
+
+_MONOMIALS = {1: ((2,), (3,)), 2: ((2, 0), (1, 1), (0, 2), (3, 0), (2, 1))}
+
+
+@st.composite
+def graphs(draw: DrawFn) -> Graph:
+    """Curves and surfaces that are graphs over their latent space, and a point of it."""
+    dim = draw(st.sampled_from((1, 1, 2)))
+    powers = _MONOMIALS[dim]
+    coefficients = draw(strategies.vectors(len(powers), -4, 4, 4))
+    z = draw(strategies.vectors(dim, -2, 2, 2))
+    stretch = draw(st.tuples(*[st.sampled_from((1.0, 2.0, 1.5))] * dim))
+    scene = Graph(stretch, draw(strategies.angles(dim)), powers, coefficients, z)
+    assume(np.abs(scene.decoder.hessian(np.array(z))).max() > 0)
+    return scene
+
+
+def metric_slope(decoder: Decoder, z: Array) -> tuple[Array, Array]:
+    """Return the metric g = J^T J at z and T_ijk = f_i.f_jk + f_j.f_ik + f_k.f_ij."""
+    jacobian, hessian = decoder.jacobian(z), decoder.hessian(z)
+    product = np.einsum("ai,ajk->ijk", jacobian, hessian)
+    slope = product + product.transpose(1, 0, 2) + product.transpose(1, 2, 0)
+    return jacobian.T @ jacobian, slope
+
+
+def _norm(metric: Array, slope: Array) -> float:
+    inverse = np.linalg.inv(metric)
+    return float(np.einsum("ijk,lmn,il,jm,kn->", slope, slope, inverse, inverse, inverse))
+
+
+def gap_coefficient(decoder: Decoder, z: Array) -> float:
+    """The coefficient of sigma^2 in the gap between log evidence and ELBO, ||T||_g^2 / 12."""
+    return _norm(*metric_slope(decoder, z)) / 12
+
+
+def natural_scale(decoder: Decoder, z: Array) -> float:
+    """The sigma below which the posterior is narrow against the prior and the decoder's bend."""
+    least = float(np.linalg.svd(decoder.jacobian(z), compute_uv=False)[-1])
+    bend = float(np.linalg.norm(decoder.hessian(z)))
+    return least * min(1.0, least / max(bend, 1e-3))

@@ -1,0 +1,7 @@
+"""The former path of `vaetheory.checking`."""
+
+from vaetheory._moved import names_of
+
+__getattr__ = names_of(
+    __name__, "vaetheory.checking", "vaetheory.checking.claim", Certificate="Comparison"
+)
