@@ -109,14 +109,14 @@ def _read(q: distributions.Distribution) -> tuple[Array, Array]:
     while isinstance(q, distributions.Independent):
         q = q.base_dist
     kind: Any = q
-    if type(q) is distributions.Normal:
+    if isinstance(q, distributions.Normal):
         loc = vectors("encoder_output.loc", kind.loc, None)
         return loc, _diagonal("std", as_array("encoder_output.scale", kind.scale), loc)
-    if type(q) is distributions.MultivariateNormal:
+    if isinstance(q, distributions.MultivariateNormal):
         loc = vectors("encoder_output.loc", kind.loc, None)
         # The covariance of float32 factors is symmetric only if it is formed here.
         return loc, as_array("encoder_output.scale_tril", kind.scale_tril)
-    if type(q) is distributions.LowRankMultivariateNormal:
+    if isinstance(q, distributions.LowRankMultivariateNormal):
         loc = vectors("encoder_output.loc", kind.loc, None)
         along = as_array("encoder_output.cov_factor", kind.cov_factor)
         own = _diagonal("var", as_array("encoder_output.cov_diag", kind.cov_diag), loc)
