@@ -151,6 +151,23 @@ def test_results_of_forward_that_a_module_keeps_are_copied():
     assert module.kept.grad_fn is not None, "the kept result has lost its graph"
 
 
+def test_what_a_module_keeps_besides_its_weights_is_not_judged():
+    module = torch.nn.Linear(2, 3)
+    module.last_loss = torch.tensor(torch.nan, dtype=torch.bfloat16)
+    module.history = [torch.full((2,), torch.nan)]
+    assert np.isfinite(TorchDecoder(module)(POINTS)).all(), "a kept result was in the way"
+    assert module.last_loss.dtype == torch.bfloat16, "a kept result was converted"
+
+
+def test_the_dimension_of_the_latents_may_be_the_modules_own():
+    module = torch.nn.Linear(2, 3)
+    with pytest.raises(ValueError, match="latent_dim: expected the dimension of z"):
+        LatentModel(module, likelihoods.Gaussian(scale=1.0))
+    module.latent_dim = 2
+    model = LatentModel(module, likelihoods.Gaussian(scale=1.0))
+    assert model.latent_dim == model.decoder.latent_dim == 2, model.latent_dim
+
+
 class Vae(torch.nn.Module):
     """As people write them."""
 

@@ -323,7 +323,7 @@ def test_correlated_posteriors_in_float32_are_symmetric():
 @pytest.mark.parametrize(
     ("output", "spread", "message"),
     [
-        ((LOC, STD), {}, r"got a tuple of 2: say what is what, as in `loc, logvar = encoder\(x\)`"),
+        ((LOC, STD), {}, r"got a tuple of 2: name its parts, as in `loc, logvar = encoder\(x\)`"),
         (LOC, {}, "exactly one of logvar, logstd, std, var with the means, got none"),
         (LOC, {"std": STD, "var": STD}, "got std and var"),
         (LOC, {"std": -STD}, "std: expected positive numbers, got -2"),

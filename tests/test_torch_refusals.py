@@ -81,14 +81,17 @@ def quantised():
 REFUSED = {
     "dropout": (lifted(lambda m, z: m.head(F.dropout(m.lift(z), 0.5))), "it is random"),
     "little dropout": (lifted(lambda m, z: m.head(F.dropout(m.lift(z), 0.01))), "it is random"),
-    "noise": (NoisyVae(), r"it is random .*noise that forward draws\?\); give the part that decod"),
+    "noise": (
+        NoisyVae(),
+        r"it is random .*noise drawn in forward\?\); use only the part that decodes",
+    ),
     "cast at the end": (
         lifted(lambda m, z: m.head(m.lift(z)).float()),
-        r"it casts inside: write x.to\(z.dtype\)",
+        r"it casts inside: replace x.float\(\) by x.to\(z.dtype\)",
     ),
     "cast within": (
         lifted(lambda m, z: m.head(torch.tanh(m.lift(z).float()).to(z.dtype))),
-        r"a cast to torch.float32: it casts inside: write x.to\(z.dtype\) for x.float\(\)",
+        r"a cast to torch.float32: it casts inside: replace x.float\(\) by x.to",
     ),
     "cast to half": (
         lifted(lambda m, z: m.head(torch.tanh(m.lift(z).bfloat16()).double())),
@@ -105,11 +108,11 @@ REFUSED = {
     ),
     "batch statistics": (
         nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3, track_running_stats=False)),
-        r"not to depend on which others .*batch statistics",
+        r"do not depend on the other points .*batch statistics.* a single point raised",
     ),
     "own batch statistics": (
         lifted(lambda m, z: m.head(m.lift(z) - m.lift(z).mean(0))),
-        "batch statistics.*they do depend",
+        "batch statistics.*a single point has other outputs",
     ),
     "batch as a sequence": (
         Called(lambda m, z: m.rnn(z)[0], rnn=nn.GRU(2, 3)),
@@ -121,16 +124,19 @@ REFUSED = {
     "bfloat16": (weightless(torch.bfloat16), "float32 or float64, got torch.bfloat16 in `weight`"),
     "quantised": (quantised(), "float32 or float64, got torch.qint8 in `codes`"),
     "meta": (on_meta(), "got none in `weight`, which is on the device `meta`: load the weights"),
-    "lazy": (nn.LazyLinear(3), "got none yet in `weight`, of a lazy module: call the module once"),
-    "closure": (closing(), "function at `forward` that closes over one.*make that one a submodule"),
-    "kept out": (kept_out(), "function at `function` that closes over one"),
+    "lazy": (nn.LazyLinear(3), "got none yet in `weight` of a lazy module: call the module once"),
+    "closure": (
+        closing(),
+        "function at `forward` that closes over another one.*make the other one a sub",
+    ),
+    "kept out": (kept_out(), "function at `function` that closes over another one"),
     "uncopyable": (uncopyable(), r"expected a module that copy.deepcopy can copy, got TypeError"),
     "wrong latent_dim": (nn.Linear(3, 2), r"of shape \(64, 2\) .*\(is latent_dim right\?\)"),
     "tuple": (
         lifted(lambda m, z: (m.lift(z), z)),
-        r"got a tuple: say what.*call=lambda m, z: m\(z",
+        r"got a tuple: select the .*call=lambda m, z: m\(z",
     ),
-    "dict": (lifted(lambda m, z: {"x": m.lift(z)}), "expected a tensor, got a dict: say what"),
+    "dict": (lifted(lambda m, z: {"x": m.lift(z)}), "expected a tensor, got a dict: select the"),
     "distribution": (
         lifted(lambda m, z: torch.distributions.Normal(m.lift(z), 1.0)),
         "got the distribution Normal: use vaetheory.torch.torch_model",
@@ -202,8 +208,15 @@ def test_functions_over_a_module_are_refused_by_its_name(function):
         ValueError, match=r"decoder: expected a torch\.nn.Module or a method of one"
     ):
         TorchDecoder(function)
-    with pytest.raises(ValueError, match="call: expected a function of the module that it is giv"):
+    with pytest.raises(ValueError, match="call: expected a function of its first argument, a copy"):
         TorchDecoder(NET, call=lambda m, z: function(z))
+
+
+def test_a_function_that_only_gives_values_is_pointed_to_the_module():
+    module = nn.Linear(2, 3).double()
+    message = "expected a function written with autograd.numpy.*give a PyTorch module itself"
+    with pytest.raises(ValueError, match=message):
+        LatentModel(lambda z: module(torch.tensor(z)).detach().numpy(), GAUSSIAN, 2)
 
 
 def test_functions_that_use_a_modules_numbers_still_work():

@@ -48,7 +48,7 @@ def _unwrapped(value: Any) -> Any:
         if isinstance(value, list | tuple) and any(isinstance(v, torch.Tensor) for v in value):
             return [_unwrapped(v) for v in value]
         if isinstance(value, torch.Tensor) and not value.is_complex():
-            # On any device, followed by gradients or not, in any precision.
+            # On any device, with or without gradients, in any precision.
             return value.detach().double().cpu().numpy()
     if type(value).__module__.partition(".")[0] != "pandas" or not hasattr(value, "dtypes"):
         return value
@@ -125,7 +125,7 @@ def vectors(name: str, value: ArrayLike, size: int | None) -> Array:
 
 
 def flattened(name: str, value: ArrayLike, shape: tuple[int, ...] | None) -> ArrayLike:
-    """Return an array `(..., *shape)` as vectors; anything else, and with no shape, as it is."""
+    """Flatten an array `(..., *shape)` to vectors; return any other value unchanged."""
     if shape is None or len(shape) < 2 or _is_traced(value):
         return value
     array = _real(name, value, copy=False)

@@ -1,4 +1,4 @@
-"""Modules of other frameworks, recognised without importing any of these."""
+"""Recognition of modules of other frameworks, without importing these frameworks."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 
 def bridge_of(decoder: object) -> Callable[[Any], Any] | None:
-    """What makes a decoder of a module of another framework, or of a method of one; else None.
+    """The class that wraps a module of another framework, or a method of one, or None.
 
     Examples
     --------
     >>> bridge_of(abs) is None
     True
     """
-    # Whoever has a module has imported its framework.
+    # A module exists only if its framework has been imported.
     torch: Any = sys.modules.get("torch")
     if torch is None:
         return None
@@ -28,7 +28,7 @@ def bridge_of(decoder: object) -> Callable[[Any], Any] | None:
 
 
 def advice_on(function: object) -> str:
-    """What was expected where a function that fails uses a module of another framework."""
+    """Advice for a function that fails and uses a module of another framework, or ""."""
     if "torch" not in sys.modules:
         return ""
     used = importlib.import_module("vaetheory.torch._copies").function_over_modules(function)

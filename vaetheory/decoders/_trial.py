@@ -80,7 +80,7 @@ def _places(dim: int) -> Array:
 
 def _of_the_library(decoder: object) -> bool:
     """Whether a decoder contains no code from outside this package."""
-    if isinstance(decoder, Decoder) and decoder.of_the_caller:
+    if isinstance(decoder, Decoder) and decoder.runs_user_code:
         return False
     if type(decoder).__module__.partition(".")[0] != "vaetheory":
         return False
@@ -111,7 +111,7 @@ def _require_rows(decoder: Decoder, dim: int, name: str) -> None:
     """Raise a ValueError if a point's outputs depend on the other points of its batch."""
     z = np.linspace(-0.5, 0.75, 2 * dim).reshape(2, dim)
     together = double(decoder(z), name)
-    # Each of the two: what runs along the points leaves the first as it is, or the last.
+    # Both points alone: a recurrence along the batch changes only the later or the earlier one.
     alone = np.concatenate([double(decoder(point[None]), name) for point in z])
     if not np.allclose(together, alone, rtol=1e-6, atol=1e-9):
         raise ValueError(
@@ -171,6 +171,6 @@ def _require_traceable(decoder: FunctionDecoder, dim: int, name: str) -> None:
         raise ValueError(
             f"{name}: expected a function written with autograd.numpy, which autograd can trace, "
             f"got {type(error).__name__}: {error} (it cannot trace functions of PyTorch, JAX or "
-            "SciPy, nor a sort of rows: sort by maximum and minimum, or give a Decoder with a "
-            "`jacobian` and a `hessian` of its own)"
+            "SciPy, nor a sort of rows: give a PyTorch module itself, sort by maximum and minimum, "
+            "or give a Decoder with a `jacobian` and a `hessian` of its own)"
         ) from None

@@ -33,18 +33,18 @@ class Decoder(ABC):
     need not be told.
     """
 
-    #: Whether values come from code of the caller's, which is tried before it is believed.
-    of_the_caller: ClassVar[bool] = False
+    #: Whether values come from the user's code, which is tested before it is used.
+    runs_user_code: ClassVar[bool] = False
 
     @property
     def event_shape(self) -> tuple[int, ...] | None:
-        """Shape of one datum where it is more than a vector `(D,)`; its entries are the outputs."""
+        """Shape of one datum if it is not `(D,)`; its entries are the outputs in this order."""
         return None
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         # A user's function may have no finite value far from the data, where it is also evaluated.
-        ours = cls.__module__.partition(".")[0] == "vaetheory" and not cls.of_the_caller
+        ours = cls.__module__.partition(".")[0] == "vaetheory" and not cls.runs_user_code
         read_arguments(cls, _READ, defined=ours, reader=finite_numbers)
         # `log_volume` may call a user's determinant, so NaN is not rejected here.
         read_arguments(cls, {"log_volume": ("z",)}, defined=False, reader=finite_numbers)
@@ -86,7 +86,7 @@ class FunctionDecoder(Decoder):
     [[[1.0]]]
     """
 
-    of_the_caller = True
+    runs_user_code = True
 
     function: derivatives.Function
 
@@ -109,7 +109,7 @@ class FunctionDecoder(Decoder):
 def as_decoder(decoder: object) -> Decoder:
     """Return `decoder` as a `Decoder`, wrapping a plain callable in `FunctionDecoder`.
 
-    A module of another framework, or a method of one, is wrapped by the bridge to it.
+    A module of another framework, or a method of one, is wrapped by the class of its bridge.
     """
     if isinstance(decoder, Decoder):
         return decoder

@@ -60,7 +60,7 @@ class Reparametrised(ByValue, Decoder):
 
     @property
     def event_shape(self) -> tuple[int, ...] | None:
-        """As of the inner decoder."""
+        """Shape of one datum, as for the inner decoder."""
         return self.inner.event_shape
 
     @property

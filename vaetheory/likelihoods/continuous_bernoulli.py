@@ -1,4 +1,4 @@
-"""Data from 0 to 1, the ends included, such as grey values of pixels."""
+"""Data in the closed interval [0, 1], such as grey values of pixels."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from vaetheory._validation import Array
 from vaetheory.likelihoods.elementwise import ElementwiseExponentialFamily, ElementwiseLikelihood
 from vaetheory.likelihoods.supports import Support
 
-#: Params beyond this in size count as this: else the density at the ends has no bound.
+#: Larger params are replaced by this, since otherwise the density at 0 and 1 has no bound.
 _LARGEST = 1e6
-#: Below this size of the params the series are used, which converge below 2 pi.
+#: Series, which converge for params below 2 pi in size, are used up to this size.
 _SMALL = 2.0
 _ORDERS = 2.0 * np.arange(1, 20)
 #: Bernoulli numbers over factorials, B_2k / (2k)!.
@@ -26,10 +26,9 @@ _STEPS = 8
 class ContinuousBernoulli(ElementwiseExponentialFamily):
     """Continuous Bernoulli likelihood of data in [0, 1]; the decoder gives logits.
 
-    The density is that of a Bernoulli variable between its two values, normalised: exp(x t - A),
-    A = log((exp(t) - 1) / t), t the logit. It is what the cross-entropy of grey values becomes
-    when it is a log density. At x = 0 and x = 1 it grows with the size of t without bound, as t
-    itself: t beyond 1e6 in size counts as 1e6.
+    The density is exp(x t - A) with A = log((exp(t) - 1) / t), where t is the logit. It normalises
+    the cross-entropy that is often used as the loss of grey values. At x = 0 and x = 1 it grows
+    without bound with the size of t, which is therefore limited to 1e6.
 
     Examples
     --------
@@ -53,7 +52,7 @@ class ContinuousBernoulli(ElementwiseExponentialFamily):
         return ElementwiseLikelihood.log_prob(self, x, params)
 
     def _log_prob(self, x: Array, params: Array) -> Array:
-        # By the distance from the end where the density is greatest: great params cancel nothing.
+        # The distance from the end with the greatest density avoids cancellation for large params.
         t = _cut(params)
         return -np.abs(t) * np.where(t > 0, 1 - x, x) - _log_width(np.abs(t))
 
@@ -84,7 +83,7 @@ class ContinuousBernoulli(ElementwiseExponentialFamily):
         return np.sign(t) * _variance_slope(np.abs(t)) / _variance(np.abs(t))
 
     def fit(self, x: Array, log_weights: Array) -> Array:
-        # Distances from both ends are summed apart, so that a mean close to 1 keeps its digits.
+        # The distances from 0 and from 1 are summed separately to keep the digits of both.
         weights = np.exp(log_weights)
         return _logit(weights @ x, weights @ (1 - x))
 
@@ -101,7 +100,7 @@ def _cut(params: Array) -> Array:
 
 
 def _series(size: Array, factors: Array, power: int) -> Array:
-    """Sum of B_2k / (2k)! times factors times powers 2k + power of what is small."""
+    """Sum over k of B_2k / (2k)! times `factors` times size^(2k + power), for small sizes."""
     small, first = np.minimum(size, _SMALL), int(power < -2)
     terms = np.polynomial.polynomial.polyval(small**2, (_BERNOULLI * factors)[first:])
     return np.asarray(small ** (2 + power + 2 * first) * terms)
@@ -138,10 +137,10 @@ def _variance_slope(size: Array) -> Array:
 
 
 def _logit(mean: Array, rest: Array) -> Array:
-    """The params of which `mean` is the mean and `rest` is 1 - mean."""
+    """The params with a given mean, where `rest` is 1 - mean."""
     near = np.minimum(mean, rest)
     with np.errstate(all="ignore"):
-        # One over the mean distance is almost linear in the size: Newton's steps meet it soon.
+        # Newton's method for the inverse of the mean distance, which is almost linear in the size.
         size = np.clip(12 * (0.5 - near), 0.0, None)
         for _ in range(_STEPS):
             distance, variance = _mean_distance(size), _variance(size)

@@ -1,8 +1,8 @@
-"""PyTorch modules as decoders and encoders (extra `torch`): their exact evidence, in float64.
+"""PyTorch modules as decoders and encoders (extra `torch`).
 
-A module needs no rewriting: `LatentModel(module, likelihood, latent_dim)` wraps it in a
-`TorchDecoder`, `torch_model` makes the whole model of a decoder that returns a distribution, and
-`posterior_of` reads what an encoder returned. The caller's modules are never called nor changed.
+`LatentModel(module, likelihood, latent_dim)` wraps a module in a `TorchDecoder`. `torch_model`
+makes the model of a decoder that returns a distribution. `posterior_of` converts the output of an
+encoder. The user's modules are never called or changed.
 """
 
 from __future__ import annotations

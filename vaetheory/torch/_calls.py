@@ -1,4 +1,4 @@
-"""Calls of a module that leave nothing behind, and what they must be like."""
+"""Calls of a module without side effects, and the checks of its first call."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from torch.overrides import TorchFunctionMode
 
 from vaetheory.torch._copies import brief
 
-#: A module's part that decodes: `(n, d)` to `(n, ...)`.
+#: How a module decodes: latents `(n, d)` to outputs `(n, ...)`.
 Call = Callable[[torch.Tensor], Any]
 
-#: Points at which a module is tried.
+#: Points of the first call, and the one of them that is also decoded alone.
 _POINTS, _AMID = 64, 31
-#: Share of the greatest output by which a point's outputs may depend on how many are decoded.
+#: Relative difference of outputs that the size of the batch may cause by rounding.
 _ROWS = 1e-9
-#: Attention kernels that have no second derivative: whether each is on, and how it is switched.
+#: Attention kernels without a second derivative: whether each is enabled, and its switch.
 _KERNELS = [
     (
         getattr(torch.backends.cuda, f"{name}_enabled"),
@@ -34,23 +34,23 @@ _KERNELS = [
 
 
 class RefusedError(ValueError):
-    """What a module returned is refused for a reason that is said already."""
+    """An error whose message already gives the reason why a module is rejected."""
 
 
 @dataclass(frozen=True)
 class Tried:
-    """What was found out about a module by calling it."""
+    """Results of the first call of a module."""
 
-    #: d.
+    #: Dimension d of the latents.
     latent_dim: int
     #: Shape of the outputs of one point.
     event_shape: tuple[int, ...]
-    #: Numbers that one point costs: in the largest result on the way, and in all of them.
+    #: Numbers per point in the largest intermediate result, and in all of them together.
     widest: float
     total: float
-    #: Whether it draws random numbers, which do not count.
+    #: Whether it draws random numbers, although its outputs do not depend on them.
     draws: bool
-    #: Whether it calls what has no second derivative in PyTorch, and is written otherwise.
+    #: Whether it calls functions that `_Rewritten` must replace.
     rewritten: bool
 
 
@@ -58,16 +58,16 @@ class Tried:
 def undisturbed(
     device: torch.device, *, follow: bool, draws: bool = True, rewritten: bool = False
 ) -> Iterator[None]:
-    """Set what PyTorch keeps globally as the bridge needs it, and set it back.
+    """Change PyTorch's global settings as the bridge needs them, and restore them afterwards.
 
     Parameters
     ----------
     device : torch.device
-        The random state of this device and of the CPU is kept.
+        The device of the computation; its random state and that of the CPU are restored.
     follow : bool
-        Whether gradients are followed.
+        Whether gradients are recorded.
     draws : bool
-        Whether random states need keeping.
+        Whether random states must be restored.
     rewritten : bool
         Whether functions without a second derivative are replaced.
     """
@@ -80,12 +80,12 @@ def undisturbed(
             devices = [device] if device.type == "cuda" else []
             stack.enter_context(torch.random.fork_rng(devices))
         if device.type == "cuda":
-            # Its recurrent networks have no second derivatives.
+            # The recurrent networks of cuDNN have no second derivatives.
             stack.enter_context(torch.backends.cudnn.flags(enabled=False))
         if rewritten:
             stack.enter_context(_Rewritten())
         try:
-            # Far from all data a scale may underflow: that is for the log density to say.
+            # Far from all data a scale may underflow; there the log density decides, not a check.
             distributions.Distribution.set_default_validate_args(False)
             for enable in on:
                 enable(False)
@@ -97,7 +97,7 @@ def undisturbed(
 
 
 class _Rewritten(TorchFunctionMode):
-    """Functions without a second derivative in PyTorch, by others that have one."""
+    """Replaces functions that have no second derivative in PyTorch by equal ones that have."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
@@ -108,9 +108,9 @@ class _Rewritten(TorchFunctionMode):
 
 
 class _Watch(TorchFunctionMode):
-    """Looks on while a module computes: what it rounds, and how many numbers it makes.
+    """Records casts to lower precision and the sizes of intermediate results.
 
-    It sees the functions of PyTorch that are called, and not what these call.
+    It sees the PyTorch functions that a module calls, and not the functions called by them.
     """
 
     def __init__(self) -> None:
@@ -124,7 +124,7 @@ class _Watch(TorchFunctionMode):
     ) -> Any:
         self.rewritten |= func is functional.hardsigmoid
         out = func(*args, **(kwargs or {}))
-        # What depends on the latents is what is followed.
+        # Tensors that depend on the latents require gradients.
         double = any(t.dtype == torch.float64 and t.requires_grad for t in _tensors(args))
         for made in _tensors(out):
             self.widest = max(self.widest, made.numel())
@@ -144,7 +144,7 @@ def _tensors(value: Any) -> Iterator[torch.Tensor]:
 
 
 def outputs(raw: object, count: int) -> torch.Tensor:
-    """Return what a module gave for `count` points, or say what else was expected."""
+    """Return a module's result for `count` points, or raise a ValueError if it is no tensor."""
     if isinstance(raw, torch.Tensor):
         if raw.dtype == torch.float64 and raw.ndim > 1 and len(raw) == count:
             return raw
@@ -163,25 +163,25 @@ def outputs(raw: object, count: int) -> torch.Tensor:
             "vaetheory.torch.torch_model(module, latent_dim), which reads the likelihood from it"
         )
     raise ValueError(
-        f"decoder: expected a tensor, got a {type(raw).__name__}: say what of it are the "
-        "likelihood's parameters, as in TorchDecoder(module, call=lambda m, z: m(z)[0])"
+        f"decoder: expected a tensor, got a {type(raw).__name__}: select the likelihood's "
+        "parameters, for example by TorchDecoder(module, call=lambda m, z: m(z)[0])"
     )
 
 
 _CASTS = (
-    "it casts inside: write x.to(z.dtype) for x.float(), and give the tensors that forward makes "
+    "it casts inside: replace x.float() by x.to(z.dtype), and create tensors in forward with "
     "dtype=z.dtype"
 )
 
 
 def try_call(call: Call, dim: int, device: torch.device) -> Tried:
-    """Call a module at some points, or say why it is no decoder of `dim` latents.
+    """Call a module at some points and check that it is a decoder of `dim` latents.
 
     Raises
     ------
     ValueError
-        If it fails, returns something else than one float64 tensor, casts to less, is random, or
-        does not work row by row.
+        If it fails, returns anything but one float64 tensor, casts to lower precision, is random,
+        or does not work row by row.
     """
     watch, places = _Watch(), np.random.default_rng(0).normal(size=(_POINTS, dim))
     with undisturbed(device, follow=True):
@@ -193,44 +193,44 @@ def try_call(call: Call, dim: int, device: torch.device) -> Tried:
         again = _called(call, z)
         if watch.rounded:
             raise ValueError(
-                f"decoder: expected a module that computes in torch.float64 once its weights and "
-                f"latents are, got a cast to {watch.rounded}: {_CASTS}"
+                f"decoder: expected a module that computes in torch.float64 when its weights and "
+                f"latents are torch.float64, got a cast to {watch.rounded}: {_CASTS}"
             )
         if not bool(((first == again) | (first.isnan() & again.isnan())).all()):
             raise ValueError(
-                f"decoder: expected the same outputs for the same {_POINTS} latents, got others in "
-                "eval mode: it is random (F.dropout without training=self.training, or noise that "
-                "forward draws?); give the part that decodes, as in TorchDecoder(module, "
-                "call=lambda m, z: m.decode(z))"
+                f"decoder: expected the same outputs for the same {_POINTS} latents, got other "
+                "ones in eval mode: it is random (F.dropout without training=self.training, or "
+                "noise drawn in forward?); use only the part that decodes, for example by "
+                "TorchDecoder(module, call=lambda m, z: m.decode(z))"
             )
         try:
-            # One amid the others, as a layer that takes them for a sequence may go either way.
+            # A point in the middle depends on others in a sequence of either direction.
             alone = outputs(call(z[_AMID : _AMID + 1].clone()), 1)
         except Exception as error:
-            raise ValueError(f"{_APART} one alone raised {told(error)}") from error
+            raise ValueError(f"{_APART} a single point raised {told(error)}") from error
         size = float(first.detach()[_AMID].nan_to_num().abs().sum())
         if alone.shape[1:] != first.shape[1:] or not bool(
             torch.allclose(
                 alone, first[_AMID : _AMID + 1], rtol=0, atol=_ROWS * size, equal_nan=True
             )
         ):
-            raise ValueError(f"{_APART} they do depend on them")
-    # What does nothing still takes its latents and gives its outputs.
+            raise ValueError(f"{_APART} a single point has other outputs")
+    # A module that calls no function still holds its latents and outputs.
     least = z.numel() + first.numel()
     widest, total = (max(n, least) / _POINTS for n in (watch.widest, watch.total))
     return Tried(dim, tuple(first.shape[1:]), widest, total, draws, watch.rewritten)
 
 
 _APART = (
-    "decoder: expected the outputs of a point not to depend on which others are decoded with it "
-    "(batch statistics, as of BatchNorm with track_running_stats=False, or a layer that takes the "
-    "batch for a sequence), but"
+    "decoder: expected outputs that do not depend on the other points of the batch (causes: batch "
+    "statistics, such as BatchNorm with track_running_stats=False, or a layer that takes the batch "
+    "for a sequence), but"
 )
 
 
 def _called(call: Call, z: torch.Tensor) -> torch.Tensor:
     try:
-        # A copy, as a module may overwrite what it is given.
+        # A copy, because a module may overwrite its argument.
         raw = call(z.clone())
     except RefusedError:
         raise
@@ -247,12 +247,12 @@ def told(error: Exception) -> str:
 
 
 def _advice(error: Exception) -> str:
-    """What may help against an error of PyTorch's."""
+    """Advice for some errors of PyTorch."""
     text = str(error).lower()
     if "dtype" in text or "scalar type" in text or "same type" in text:
         return f" ({_CASTS})"
     if "same device" in text:
-        return " (make the tensors of forward on z.device)"
+        return " (create tensors in forward with device=z.device)"
     if "shape" in text or "size" in text:
         return " (is latent_dim right?)"
     return ""

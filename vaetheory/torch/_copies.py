@@ -1,4 +1,4 @@
-"""The copy of a module that is evaluated: float64, in eval mode, apart from the caller's."""
+"""The float64 copy of a module, in eval mode, that is evaluated instead of the user's module."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import Any
 import torch
 from torch import nn
 
-#: Precisions whose numbers are the module's own; others were rounded on the way.
-_WHOLE = (torch.float32, torch.float64, torch.complex64, torch.complex128)
-#: What wraps a module and holds it under another name.
+#: Weights of other types were rounded after training.
+_ACCEPTED = (torch.float32, torch.float64, torch.complex64, torch.complex128)
+#: Wrappers of modules, with the attribute that holds the module.
 _WRAPPERS = {
     "OptimizedModule": "_orig_mod",
     "DataParallel": "module",
     "DistributedDataParallel": "module",
 }
 _BACKWARD_HOOKS = ("_backward_hooks", "_backward_pre_hooks")
-#: Where a module registers what it computes with; its other attributes of its own hold no such.
+#: Attributes of every module that hold tensors, modules and hooks; the others do not matter here.
 _REGISTERED = ("_parameters", "_buffers", "_modules")
 _FORWARD_HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 _OWN = frozenset(vars(nn.Module())) - {*_REGISTERED, *_FORWARD_HOOKS}
@@ -30,36 +30,38 @@ _OWN = frozenset(vars(nn.Module())) - {*_REGISTERED, *_FORWARD_HOOKS}
 @torch.inference_mode(False)
 @torch.no_grad()
 def private_copy(module: nn.Module, device: torch.device) -> nn.Module:
-    """Return a float64 copy in eval mode, without gradients, or say why there can be none.
+    """Return a float64 copy in eval mode, without gradients.
 
     Parameters
     ----------
     module : torch.nn.Module
         It is neither called nor changed.
     device : torch.device
-        Where the copy lives.
+        The device of the copy.
 
     Raises
     ------
     ValueError
-        If the module holds weights that are NaN, of less than single precision, quantised or not
-        there, hooks of the old `weight_norm`, functions that close over other modules, or what
-        cannot be copied.
+        If weights are NaN, in less than single precision, quantised or missing; if the module
+        uses the old `weight_norm` or functions that close over other modules; if it cannot be
+        copied.
     """
     bare = unwrapped(module)
     memo: dict[int, Any] = {}
     for path, value in everything(bare):
-        if isinstance(value, torch.Tensor):
-            _require_numbers(path, value)
-            # Results that forward keeps, such as a KL term, are no leaves: deepcopy refuses them.
+        if isinstance(value, nn.Module):
+            _require_supported(path, value)
+            for name, tensor in _registered(value):
+                _require_numbers(_joined(path, name), tensor)
+        elif isinstance(value, torch.Tensor):
+            # deepcopy rejects tensors with a graph, such as a KL term that forward has stored.
             if value.grad_fn is not None:
                 memo[id(value)] = value.detach().clone()
-        elif isinstance(value, nn.Module):
-            _require_supported(path, value)
         elif function_over_modules(value):
             raise ValueError(
                 f"decoder: expected a module that holds the modules it calls, got a function at "
-                f"`{path}` that closes over one, which cannot be copied: make that one a submodule"
+                f"`{path}` that closes over another one, which cannot be copied with it: make the "
+                "other one a submodule"
             )
     try:
         twin = copy.deepcopy(bare, memo)
@@ -75,16 +77,18 @@ def private_copy(module: nn.Module, device: torch.device) -> nn.Module:
 
 
 def unwrapped(module: nn.Module) -> nn.Module:
-    """The module within what `torch.compile` and `DataParallel` return."""
+    """The module inside the wrappers of `torch.compile` and `DataParallel`."""
     while type(module).__name__ in _WRAPPERS:
         module = getattr(module, _WRAPPERS[type(module).__name__])
     return module
 
 
 def everything(module: nn.Module) -> Iterator[tuple[str, Any]]:
-    """Modules, tensors and functions that a module holds, itself first, each with its path."""
+    """All modules, tensors and functions in a module, itself first, each with its path.
+
+    Also those in lists, dictionaries and plain attributes, which `Module.to` ignores.
+    """
     seen: set[int] = set()
-    # What is kept in a list or as an attribute is not registered, and `Module.to` passes it by.
     left: list[tuple[str, Any]] = [("", module)]
     while left:
         path, value = left.pop()
@@ -102,7 +106,7 @@ def everything(module: nn.Module) -> Iterator[tuple[str, Any]]:
         elif isinstance(value, list | tuple):
             held = list(enumerate(value))
         elif isinstance(value, types.MethodType):
-            # It is copied together with what it is bound to.
+            # deepcopy copies it together with its object.
             left.append((path.rpartition(".")[0], value.__self__))
         elif callable(value):
             yield path, value
@@ -110,7 +114,7 @@ def everything(module: nn.Module) -> Iterator[tuple[str, Any]]:
 
 
 def function_over_modules(function: object) -> str:
-    """The name by which a function refers to a module with weights; "" if it refers to none."""
+    """The name of a module with weights to which a function refers, or "" if there is none."""
     seen: set[int] = set()
     left: list[tuple[str, Any]] = [("", function)]
     while left:
@@ -135,8 +139,11 @@ def function_over_modules(function: object) -> str:
 
 
 def _referred(function: types.FunctionType) -> list[tuple[str, Any]]:
-    """What a function takes from outside of its arguments, by name."""
-    found = [("default", value) for value in function.__defaults__ or ()]
+    """The closure variables, globals and default values that a function uses, by name."""
+    defaults = function.__defaults__ or ()
+    names = function.__code__.co_varnames[: function.__code__.co_argcount]
+    found = list(zip(names[len(names) - len(defaults) :], defaults, strict=True))
+    found += (function.__kwdefaults__ or {}).items()
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         with contextlib.suppress(ValueError):  # not yet assigned
             found.append((name, cell.cell_contents))
@@ -147,22 +154,27 @@ def _referred(function: types.FunctionType) -> list[tuple[str, Any]]:
     return found
 
 
+def _registered(module: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """The parameters and buffers of a module itself."""
+    yield from module.named_parameters(recurse=False)
+    yield from module.named_buffers(recurse=False)
+
+
 def _of_torch(value: Any) -> bool:
     return str(getattr(value, "__module__", "")).partition(".")[0] == "torch"
 
 
 def _joined(path: str, name: object) -> str:
-    # The places where a module registers things are not part of their names.
     if name in _REGISTERED:
         return path
     return f"{path}.{name}" if path else str(name)
 
 
 def _require_numbers(path: str, value: torch.Tensor) -> None:
-    """Demand that a tensor of a module holds whole numbers or at least single precision."""
+    """Raise a ValueError unless a parameter or a buffer can be converted to float64."""
     if isinstance(value, nn.parameter.UninitializedTensorMixin):
         raise ValueError(
-            f"decoder: expected weights, got none yet in `{path}`, of a lazy module: call the "
+            f"decoder: expected weights, got none yet in `{path}` of a lazy module: call the "
             "module once"
         )
     if value.is_meta:
@@ -171,12 +183,12 @@ def _require_numbers(path: str, value: torch.Tensor) -> None:
             "the weights first"
         )
     if value.is_quantized or (
-        (value.is_floating_point() or value.is_complex()) and value.dtype not in _WHOLE
+        (value.is_floating_point() or value.is_complex()) and value.dtype not in _ACCEPTED
     ):
         raise ValueError(
             f"decoder: expected weights in float32 or float64, got {value.dtype} in `{path}`, "
-            "which leaves too few digits for an evidence: give the module before it was rounded, "
-            "or say that the rounded weights are meant by copy.deepcopy(module).float()"
+            "which has too few digits for an evidence: give the module before its weights were "
+            "rounded, or copy.deepcopy(module).float() if you mean the rounded weights"
         )
     numbers = value.detach()
     if bool(torch.isnan(numbers).any()):
@@ -186,7 +198,7 @@ def _require_numbers(path: str, value: torch.Tensor) -> None:
 
 
 def _require_supported(path: str, module: nn.Module) -> None:
-    """Demand that a module within is of a kind that can be copied and converted."""
+    """Raise a ValueError if a module is of a kind that cannot be copied or converted."""
     at = f"`{path}`" if path else "the module"
     if ".quantized" in type(module).__module__ and _of_torch(type(module)):
         raise ValueError(
@@ -204,7 +216,7 @@ def _require_supported(path: str, module: nn.Module) -> None:
 
 
 def _settle(module: nn.Module, device: torch.device) -> None:
-    """Bring one module of the copy to float64 and eval mode, with all that it holds."""
+    """Convert one module of the copy to float64 and eval mode, its plain attributes included."""
 
     def convert(value: torch.Tensor) -> torch.Tensor:
         if value.is_complex():
@@ -224,7 +236,7 @@ def _settle(module: nn.Module, device: torch.device) -> None:
         parameter.requires_grad_(False)
     module._apply(convert).eval()
     for name in _BACKWARD_HOOKS:
-        # They say what is done with gradients of training, and not what the values are.
+        # Backward hooks change gradients, and not the function whose derivatives are wanted.
         vars(module).get(name, {}).clear()
     for name, child in module._modules.items():
         if child is not None:

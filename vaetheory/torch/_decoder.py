@@ -16,18 +16,18 @@ from vaetheory.torch._calls import Call, Tried, outputs, try_call, undisturbed
 from vaetheory.torch._copies import function_over_modules, private_copy
 from vaetheory.torch._networks import tanh_network
 
-#: Numbers that the results of one call on the way may be: memory stays below some 200 MB.
+#: Most numbers in the intermediate results of one call, so that memory stays bounded.
 _NUMBERS = 2**23
-#: How many times as much as values the graph of second derivatives holds.
+#: Numbers in the graph of second derivatives, relative to the results of all functions.
 _GRAPH = 4
 
 
 class TorchDecoder(Decoder):
     """A `torch.nn.Module` as a decoder: values and derivatives in float64.
 
-    The module is copied; the copy is in float64 and in eval mode. The module itself is neither
-    called nor changed, and what is trained later does not count. The weights of a float32 module
-    are kept to the last digit.
+    A copy of the module, in float64 and in eval mode, is evaluated. The module itself is neither
+    called nor changed, and later training has no effect on the decoder. Weights in float32 are
+    converted exactly.
 
     Parameters
     ----------
@@ -35,30 +35,33 @@ class TorchDecoder(Decoder):
         Maps latents `(n, d)` to the likelihood's parameters `(n, ...)`, row by row, as `decoder`
         or `vae.decode` do.
     call : callable, optional
-        `call(module, z)` says how to decode where it is not `module(z)`, such as
-        `lambda m, z: m.decode(z)[0]`. It gets the copy, and must use no other module.
+        `call(module, z)` decodes where `module(z)` does not, for example
+        `lambda m, z: m.decode(z)[0]`. Its first argument is the copy; it must not use another
+        module.
     device : str or torch.device
-        Where the copy is evaluated, the CPU by default, wherever the module is.
+        The device of the copy; the CPU by default, wherever the module is.
 
     Attributes
     ----------
     event_shape : tuple of int or None
-        Shape of the outputs of one latent, known after the first call. `decoder(z)` is
-        `(..., D)`, flattened in this order; data of this shape are read by `LatentModel`.
+        Shape of the outputs of one latent, known after the first call. `decoder(z)` has shape
+        `(..., D)`, in row-major order; a `LatentModel` accepts data of this shape.
+    latent_dim : int or None
+        Dimension d of the latents, known after the first call.
 
     Raises
     ------
     ValueError
-        If the module cannot be copied, or holds weights that are NaN, of half precision or
-        quantised; at the first call, if it is random, casts to less than float64 within, uses
-        statistics of the batch, or returns something else than one tensor. Each error says what
-        to do.
+        If the module cannot be copied, or has weights that are NaN, in half precision or
+        quantised; at the first call, if it is random, casts to lower precision inside, uses
+        statistics of the batch, or returns anything but one tensor. Each error says what to do.
 
     Notes
     -----
-    Derivatives are by reverse mode only (gradients of gradients): nested forward mode is wrong for
-    some layers. A `Sequential` of `Linear` layers with `Tanh` between them is evaluated as the
-    `decoders.TanhNetwork` that it is. Two decoders are equal only if they are the same object.
+    Derivatives use reverse mode only (gradients of gradients), because nested forward mode is wrong
+    for some layers. A `Sequential` of `Linear` layers with `Tanh` between them is evaluated as a
+    `decoders.TanhNetwork`. Two decoders are equal only if they are the same object. Pickling is not
+    supported.
 
     Examples
     --------
@@ -68,7 +71,7 @@ class TorchDecoder(Decoder):
     ((2, 3), (1, 3, 1))
     """
 
-    of_the_caller = True
+    runs_user_code = True
 
     def __init__(
         self,
@@ -83,13 +86,13 @@ class TorchDecoder(Decoder):
     def _settle(self, call: Call, device: torch.device) -> None:
         self._call, self._device = call, device
         self._tried: Tried | None = None
-        # On the CPU the same function is faster by NumPy.
+        # On the CPU NumPy computes the same function faster.
         known = isinstance(call, nn.Module) and device.type == "cpu"
         self._network = tanh_network(call) if known else None
 
     @classmethod
     def around(cls, call: Call, device: torch.device) -> TorchDecoder:
-        """A decoder around a function of tensors that is the library's own."""
+        """A decoder that calls a given function of tensors."""
         made = cls.__new__(cls)
         made._settle(call, device)
         return made
@@ -98,6 +101,11 @@ class TorchDecoder(Decoder):
     def event_shape(self) -> tuple[int, ...] | None:
         """Shape of the outputs of one latent; None before the first call."""
         return None if self._tried is None else self._tried.event_shape
+
+    @property
+    def latent_dim(self) -> int | None:
+        """Dimension d of the latents; None before the first call."""
+        return None if self._tried is None else self._tried.latent_dim
 
     def __call__(self, z: Array) -> Array:
         return self._evaluated("__call__", self._rows, z)
@@ -114,7 +122,7 @@ class TorchDecoder(Decoder):
     def _evaluated(
         self, name: str, function: Callable[..., torch.Tensor], z: Array, *others: Array
     ) -> Array:
-        """A method of a decoder, by a function of tensors `(n, ...)`, a part at a time."""
+        """Evaluate a method by a function of tensors `(n, ...)`, in parts of bounded size."""
         tried, follow = self._try(z.shape[-1]), name != "__call__"
         if self._network is not None:
             found: Array = getattr(self._network, name)(z, *others)
@@ -149,7 +157,7 @@ class TorchDecoder(Decoder):
         return self._tried
 
     def _rows(self, z: torch.Tensor) -> torch.Tensor:
-        # A module may overwrite what it is given.
+        # A module may overwrite its argument.
         out = outputs(self._call(z.clone() if z.requires_grad else z), len(z))
         return out.reshape(len(z), math.prod(out.shape[1:]))
 
@@ -164,7 +172,7 @@ class TorchDecoder(Decoder):
         return torch.stack([_gradient(g[:, j], v) for j in range(z.shape[1])], -1)
 
     def _second(self, z: torch.Tensor) -> torch.Tensor:
-        # Along each latent once more, and still linear in v: no pass an output.
+        # Derivatives along each latent remain linear in v: no pass for each output is needed.
         d = z.shape[1]
         g, v = self._pulled_back(z.requires_grad_())
         along = [_gradient(g[:, j], z) for j in range(d)]
@@ -183,7 +191,7 @@ def _gradient(
     """The gradient of `(out * cotangent).sum()`, zero where nothing depends on `of`."""
     if not out.requires_grad:
         return torch.zeros_like(of)
-    # Of one number: for a vector with its cotangent PyTorch imports SymPy first.
+    # The gradient of one number: with `grad_outputs` PyTorch imports SymPy, which takes a second.
     total = out.sum() if cotangent is None else (out * cotangent).sum()
     (found,) = torch.autograd.grad(total, of, create_graph=True, allow_unused=True)
     return torch.zeros_like(of) if found is None else found
@@ -206,13 +214,13 @@ def double_device(device: str | torch.device) -> torch.device:
 
 
 def calling(module: Any, call: Any, device: torch.device) -> Call:
-    """A copy of a module, with how it decodes."""
+    """The function of tensors by which a copy of a module decodes."""
     owner = getattr(module, "__self__", None)
     if isinstance(owner, nn.Module) and call is None:
         return getattr(private_copy(owner, device), module.__name__)
     if not isinstance(module, nn.Module):
         raise ValueError(
-            "decoder: expected a torch.nn.Module or a method of one, with "
+            "decoder: expected a torch.nn.Module or a method of one, and "
             f"call=lambda module, z: ... if it decodes in another way, got {short(module)}"
         )
     if call is None:
@@ -221,8 +229,8 @@ def calling(module: Any, call: Any, device: torch.device) -> Call:
         raise ValueError(f"call: expected a callable (module, z) -> tensor, got {short(call)}")
     if name := function_over_modules(call):
         raise ValueError(
-            f"call: expected a function of the module that it is given, which is a copy, got one "
-            f"that uses `{name}`: write call=lambda module, z: module.decode(z)"
+            f"call: expected a function of its first argument, a copy of the module, got one that "
+            f"uses `{name}`: write call=lambda module, z: module.decode(z)"
         )
     twin = private_copy(module, device)
     return lambda z: call(twin, z)

@@ -1,4 +1,4 @@
-"""The model of a decoder that returns a distribution: the likelihood is read from it."""
+"""Models of decoders that return a distribution, from which the likelihood is inferred."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from vaetheory.rounding import ULP
 from vaetheory.torch._calls import Call, RefusedError, told, undisturbed
 from vaetheory.torch._decoder import TorchDecoder, calling, double_device
 
-#: Points at which a distribution is looked at, and how far out the second half of them is.
+#: Number of points at which distributions are compared, and the scale of half of them.
 _POINTS, _FAR = 64, 8.0
-#: Relative difference of log densities that is a mistake; PyTorch's own have errors of 1e-7.
+#: Tolerated relative difference of log densities; those of PyTorch have errors of 1e-7.
 _WRONG = 1e-5
 
 
 @dataclass(frozen=True)
 class _Reading:
-    """How a kind of distribution is read."""
+    """How a type of distribution is translated."""
 
     #: The likelihood's parameters `(n, ...)`.
     params: Callable[[Any], torch.Tensor]
-    #: What must be the same for all latents, `(n, ...)` each, by name.
+    #: Quantities that must be the same for all latents, `(n, ...)` each, by name.
     fixed: Callable[[Any], Mapping[str, torch.Tensor]]
-    #: The likelihood of what is fixed.
+    #: The likelihood with these fixed quantities.
     likelihood: Callable[[Mapping[str, Array]], Likelihood]
-    #: How many axes at the end of what is fixed belong together.
+    #: Number of event axes of the distribution itself, 1 for a distribution of vectors.
     joint: int = 0
 
 
 def _one(name: str, value: Array) -> float:
-    """The number that all entries of an array are, or a ValueError."""
+    """The common value of all entries of an array; raise a ValueError if they differ."""
     if not (value == value.flat[0]).all():
         raise ValueError(
             f"likelihood: expected one {name} for all outputs, got {value.min():g}..{value.max():g}"
@@ -48,7 +48,7 @@ def _one(name: str, value: Array) -> float:
 
 
 def _each(value: Array) -> Array | float:
-    """A vector, or the number that all its entries are."""
+    """The entries of an array, as one number if they are all equal."""
     return float(value.flat[0]) if (value == value.flat[0]).all() else value.ravel()
 
 
@@ -126,20 +126,20 @@ def torch_model(
 ) -> LatentModel:
     """The model p(x, z) = N(z; 0, I) p(x given z) of a decoder that returns a distribution.
 
-    The likelihood is read from the `torch.distributions` object, and compared with its own
-    `log_prob` before it is believed. Data of the shape of one draw are read as they are.
+    The likelihood is inferred from the `torch.distributions` object, and its log density is
+    compared with `log_prob` of that object. The model accepts data of the shape of a sample.
 
     Parameters
     ----------
     module : torch.nn.Module or bound method of one
-        Maps latents `(n, d)` to a distribution with one draw a row; as for `TorchDecoder`, it is
-        copied and not touched.
+        Maps latents `(n, d)` to a distribution whose samples have n rows. It is copied, as by
+        `TorchDecoder`, and not changed.
     latent_dim : int
         d.
     call : callable, optional
-        `call(module, z)` returns the distribution, where it is not `module(z)`.
+        `call(module, z)` returns the distribution where `module(z)` does not.
     device : str or torch.device
-        Where the copy is evaluated.
+        The device of the copy.
 
     Returns
     -------
@@ -149,10 +149,10 @@ def torch_model(
     Raises
     ------
     ValueError
-        If the module is refused by `TorchDecoder`, or the distribution is not one of Normal,
+        If `TorchDecoder` rejects the module, or the distribution is not one of Normal,
         MultivariateNormal, LogNormal, StudentT, Bernoulli, ContinuousBernoulli, Poisson,
         Exponential, Gamma, NegativeBinomial, Beta, VonMises and OneHotCategorical, perhaps in
-        `Independent`; if a scale, or what else the likelihood takes as fixed, varies with z.
+        `Independent`; if a scale, or another quantity that the likelihood fixes, varies with z.
 
     Examples
     --------
@@ -189,7 +189,7 @@ def _base(q: distributions.Distribution) -> distributions.Distribution:
 
 
 def _reading(q: object) -> _Reading:
-    """How a distribution is read, or an error that says which can be."""
+    """The translation of a distribution; raise an error if there is none."""
     if isinstance(q, distributions.Distribution):
         for kind in type(_base(q)).__mro__:
             if kind in _READINGS:
@@ -209,13 +209,13 @@ def _params(q: object) -> torch.Tensor:
     if reading.joint and len(base.batch_shape) != 1:
         raise RefusedError(
             f"likelihood: expected one {type(base).__name__} a latent, got batch shape "
-            f"{tuple(base.batch_shape)}: several of them are no likelihood here"
+            f"{tuple(base.batch_shape)}: no likelihood here is a product of several"
         )
     return reading.params(base)
 
 
 def _fixed(name: str, value: torch.Tensor, q: distributions.Distribution) -> Array:
-    """What must not vary with z, as one array, or a ValueError if it does."""
+    """A quantity of the first latent; raise a ValueError if it varies with z."""
     rows = value.detach().cpu().numpy().astype(np.float64)
     one: Array = rows[0]
     off = np.abs(rows - one) > 4 * ULP * np.abs(one)
@@ -225,7 +225,7 @@ def _fixed(name: str, value: torch.Tensor, q: distributions.Distribution) -> Arr
         raise ValueError(
             f"likelihood: expected a {name} of {type(_base(q)).__name__} that is the same for all "
             f"latents, got {among.min():g}..{among.max():g} at {len(rows)} of them: no likelihood "
-            f"here has a {name} that the decoder gives; let the decoder return a fixed one"
+            f"here takes its {name} from the decoder; return a {name} that does not depend on z"
         )
     return one
 
@@ -237,13 +237,13 @@ def _require_the_same_density(
     z: Array,
     rng: np.random.Generator,
 ) -> None:
-    """Demand that the likelihood's log density is that of the distribution itself."""
+    """Raise a ValueError if likelihood and distribution differ in their log densities."""
     params = model.decode(z)
     for row, latent in zip(params, z, strict=True):
         try:
             x = model.likelihood.check_data(model.likelihood.sample(row, rng))
         except ValueError:
-            # Too extreme to draw from; others are not.
+            # Parameters too extreme for samples in float64; the others are compared.
             continue
         shape = model.decoder.event_shape or (-1,)
         q = distribution(torch.tensor(latent[None], device=where))
@@ -252,7 +252,7 @@ def _require_the_same_density(
         except Exception as error:
             raise ValueError(
                 f"likelihood: expected a distribution with a log_prob in torch.float64, got "
-                f"{told(error)}: give the tensors that forward makes dtype=z.dtype"
+                f"{told(error)}: create tensors in forward with dtype=z.dtype"
             ) from error
         ours = float(model.likelihood.log_prob(x, row))
         if not abs(own - ours) <= _WRONG * (1 + abs(ours)):

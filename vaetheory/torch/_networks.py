@@ -1,4 +1,4 @@
-"""Modules that are networks of this library, which evaluates them faster than PyTorch does."""
+"""Modules that are equal to a network of this library, which is evaluated faster."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from torch import nn
 
 from vaetheory.decoders import TanhNetwork
 
-#: Layers that do nothing in eval mode to rows of vectors.
-_IDLE = (nn.Identity, nn.Dropout)
+#: Layers that return their argument in eval mode.
+_IDENTITIES = (nn.Identity, nn.Dropout)
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 
 
 def tanh_network(module: nn.Module) -> TanhNetwork | None:
-    """The network that a `Sequential` of linear layers with tanh between them is; else None.
+    """The network equal to a `Sequential` of linear layers with tanh between them, or None.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ def tanh_network(module: nn.Module) -> TanhNetwork | None:
     """
     layers = list(_layers(module))
     linear, between = layers[::2], layers[1::2]
-    # Exact types: a subclass, as parametrisations make them, may compute anything.
+    # Subclasses, for example of parametrised layers, may compute another function.
     if not len(layers) % 2 or any(type(layer) is not nn.Linear for layer in linear):
         return None
     if any(type(layer) is not nn.Tanh for layer in between):
@@ -38,12 +38,12 @@ def tanh_network(module: nn.Module) -> TanhNetwork | None:
 
 
 def _layers(module: nn.Module) -> Iterator[nn.Module]:
-    """What a `Sequential` calls one after the other; itself, if it is something else."""
+    """The layers of a `Sequential`, nested ones included; any other module itself."""
     if any(vars(module).get(name) for name in _HOOKS) or "forward" in vars(module):
-        # Whatever it is called, it does something else; no layer here has this type.
+        # It may compute another function than its type says: a layer of no known type.
         yield nn.Module()
     elif type(module) is nn.Sequential:
         for part in module:
             yield from _layers(part)
-    elif type(module) not in _IDLE:
+    elif type(module) not in _IDENTITIES:
         yield module

@@ -1,4 +1,4 @@
-"""What an encoder returned, as the posteriors of this library."""
+"""The output of an encoder as a `Posterior`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import distributions
 from vaetheory._validation import Array, as_array, representable, short, vectors
 from vaetheory.encoders import Posterior
 
-#: How to write each spread of an encoder as standard deviations.
+#: Standard deviations from each form of the spread.
 _DEVIATIONS: dict[str, Callable[[Array], Array]] = {
     "logvar": lambda t: np.exp(t / 2),
     "logstd": np.exp,
@@ -28,17 +28,17 @@ def posterior_of(
     std: Any = None,
     var: Any = None,
 ) -> Posterior:
-    """Gaussian posteriors q(z|x) from what a PyTorch encoder returned, one a datum.
+    """Gaussian posteriors q(z|x), one a datum, from the output of a PyTorch encoder.
 
     Parameters
     ----------
     encoder_output : torch.distributions.Distribution or tensor (..., d)
         A `Normal`, `MultivariateNormal` or `LowRankMultivariateNormal`, perhaps in `Independent`;
-        or the means, with exactly one of the keywords. On any device, in any precision; gradients
-        are left behind.
+        or the means, with exactly one of the keywords. Tensors on any device, in any precision,
+        with or without gradients.
     logvar, logstd, std, var : tensor (..., d), optional
-        Logarithms of the variances, of the standard deviations, the standard deviations, or the
-        variances of independent latents; of the shape of the means.
+        The log variances, log standard deviations, standard deviations or variances of
+        independent latents, in the shape of the means.
 
     Returns
     -------
@@ -71,8 +71,8 @@ def posterior_of(
         if isinstance(encoder_output, tuple | list | dict):
             raise ValueError(
                 "encoder_output: expected a distribution or the means, got a "
-                f"{type(encoder_output).__name__} of {len(encoder_output)}: say what is what, as "
-                "in `loc, logvar = encoder(x)` and `posterior_of(loc, logvar=logvar)`"
+                f"{type(encoder_output).__name__} of {len(encoder_output)}: name its parts, as in "
+                "`loc, logvar = encoder(x)` and `posterior_of(loc, logvar=logvar)`"
             )
         if len(given) != 1:
             came = " and ".join(given) or "none"
@@ -89,7 +89,7 @@ def posterior_of(
 
 
 def _diagonal(name: str, value: Array, loc: Array) -> Array:
-    """Standard deviations `(..., d)`, given in one of four ways, as diagonal matrices."""
+    """Standard deviations `(..., d)`, from one of their four forms, as diagonal matrices."""
     if value.shape != loc.shape:
         raise ValueError(f"{name}: expected the shape of the means {loc.shape}, got {value.shape}")
     if name in ("std", "var") and not (value > 0).all():
@@ -114,7 +114,7 @@ def _read(q: distributions.Distribution) -> tuple[Array, Array]:
         return loc, _diagonal("std", as_array("encoder_output.scale", kind.scale), loc)
     if isinstance(q, distributions.MultivariateNormal):
         loc = vectors("encoder_output.loc", kind.loc, None)
-        # The covariance of float32 factors is symmetric only if it is formed here.
+        # In float32 the covariance matrix of the distribution itself is not symmetric enough.
         return loc, as_array("encoder_output.scale_tril", kind.scale_tril)
     if isinstance(q, distributions.LowRankMultivariateNormal):
         loc = vectors("encoder_output.loc", kind.loc, None)
