@@ -53,6 +53,7 @@ MODULES = {
     "vaetheory.constant_variance": "What constant variances cost",
     "vaetheory.torch": "PyTorch",
     "vaetheory.flows": "Flows",
+    "vaetheory.testing": "Laws for families, decoders and flows of your own",
     "vaetheory.jets": "Taylor series of decoders",
     "vaetheory.stability": "Stable steps",
     "vaetheory.training": "Training",

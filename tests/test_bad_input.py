@@ -294,7 +294,7 @@ def test_slopes_and_divergences_ask_for_finite_params(name):
             lambda: family.kl_divergence([0.0], [-np.inf]),
         ]
     if family.no_metric is None:
-        calls.append(lambda: family.information([x], [np.inf], [[1.0]]))
+        calls.append(lambda: family.observed_information([x], [np.inf], [[1.0]]))
     for call in calls:
         with pytest.raises(ValueError, match=r"expected finite numbers, got -?inf"):
             call()

@@ -20,7 +20,6 @@ from vaetheory import AggregatePosterior, OptimalDecoder, decoders, derivatives
 from vaetheory.rounding import gamma
 
 OPERATIONS = 100
-LEADING = [(), (3,), (2, 3)]
 
 
 def quarters(shape, most=8):
@@ -273,106 +272,6 @@ def test_values_and_derivatives_are_those_of_the_map(kind):
     holds()
 
 
-EXAMPLES = {
-    "affine": (decoders.Affine([[1.0, 2.0], [0.0, -1.0], [3.0, 0.5]], [1.0, 0.0, -1.0]), 2, 3),
-    "affine without bias": (decoders.Affine([[1.0, 2.0]]), 2, 1),
-    "polynomial": (decoders.Polynomial([[2, 0], [1, 1]], [[1.0, 0.0, 2.0], [0.5, 1.0, 0.0]]), 2, 3),
-    "circle": (decoders.Circle(2.0), 1, 2),
-    "helix": (decoders.Helix(3.0, 4.0), 1, 3),
-    "one layer": (decoders.TanhNetwork([[[1.0, 2.0]]], [[0.5]]), 2, 1),
-    "two layers": (
-        decoders.TanhNetwork(
-            [[[1.0, 0.5], [-1.0, 2.0], [0.0, 1.0]], [[1.0, 1.0, -2.0]]], [[0.0, 0.1, 0.2], [0.5]]
-        ),
-        2,
-        1,
-    ),
-    "three layers": (
-        decoders.TanhNetwork(
-            [[[1.0], [-0.5]], [[0.5, 1.0], [1.0, -1.0], [0.3, 0.2]], [[1.0, 2.0, 3.0]] * 2],
-            [[0.0, 0.5], [0.1, 0.2, 0.3], [0.0, 1.0]],
-        ),
-        1,
-        2,
-    ),
-    "catenary": (decoders.Catenary(0.75), 1, 2),
-    "cylinder": (decoders.Cylinder(0.75), 2, 3),
-    "flat torus": (decoders.FlatTorus(0.75, 1.5), 2, 4),
-    "sphere patch": (decoders.SpherePatch(1.5), 2, 3),
-    "sine": (decoders.Sine([1.0, 2.0], [[1.0, 2.0], [3.0, 0.0]], [0.5, 0.0]), 2, 2),
-    "sine without phase": (decoders.Sine([1.0], [[1.0]]), 1, 1),
-    "function": (decoders.FunctionDecoder(lambda z: anp.sin(z) * z[..., :1]), 2, 2),
-    "constant function": (decoders.FunctionDecoder(lambda z: anp.ones((*z.shape[:-1], 3))), 2, 3),
-    "linear function": (decoders.FunctionDecoder(lambda z: 2.0 * z), 2, 2),
-    "function by reverse mode": (decoders.FunctionDecoder(erf), 2, 2),
-    "optimal": (
-        OptimalDecoder(
-            [[0.0, 1.0], [1.0, -1.0], [2.0, 0.0]],
-            AggregatePosterior(np.eye(3)[:, :2], cov=np.diag([1.0, 0.5])),
-        ),
-        2,
-        2,
-    ),
-    "optimal, variances that differ": (
-        OptimalDecoder([[0.0], [1.0]], AggregatePosterior([[-1.0], [1.0]], scale=[[1.0], [0.5]])),
-        1,
-        1,
-    ),
-}
-
-
-def everything(decoder, z, weights):
-    return (
-        decoder(z),
-        decoder.jacobian(z),
-        decoder.hessian(z),
-        decoder.weighted_hessian(z, weights),
-    )
-
-
-@pytest.mark.parametrize("leading", LEADING, ids=str)
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_leading_axes_are_kept_and_rows_do_not_meet(name, leading):
-    decoder, d, size = EXAMPLES[name]
-    count = int(np.prod(leading))
-    z = (np.arange(count * d).reshape(*leading, d) - 2) / 3
-    weights = (np.arange(count * size).reshape(*leading, size) - 1) / 2
-    together = everything(decoder, z, weights)
-    tails = [(size,), (size, d), (size, d, d), (d, d)]
-    for part, tail, what in zip(
-        together, tails, ["value", "Jacobian", "Hessian", "weighted Hessian"], strict=True
-    ):
-        assert part.shape == (*leading, *tail), f"{what}: {part.shape}, not {(*leading, *tail)}"
-        assert part.dtype == np.float64, f"{what}: expected float64, got {part.dtype}"
-    for index in np.ndindex(*leading):
-        alone = everything(decoder, z[index], weights[index])
-        for one, all_ in zip(alone, together, strict=True):
-            # A batch may sum in another order than a row: a few roundings of numbers below 100.
-            np.testing.assert_allclose(
-                all_[index], one, rtol=0, atol=100 * gamma(50), err_msg=f"row {index} of the batch"
-            )
-
-
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_hessians_are_symmetric_and_weighted_hessians_are_their_sums(name):
-    decoder, d, size = EXAMPLES[name]
-    z, weights = (
-        np.linspace(-1, 1, 4 * d).reshape(4, d),
-        np.linspace(-2, 1, 4 * size).reshape(4, size),
-    )
-    hessian = decoder.hessian(z)
-    off = np.abs(hessian - np.swapaxes(hessian, -1, -2)).max()
-    assert off <= 100 * gamma(50), f"the Hessian is asymmetric by {off:.3g}"
-    summed = np.einsum("ni,nijk->njk", weights, hessian)
-    np.testing.assert_allclose(
-        decoder.weighted_hessian(z, weights),
-        summed,
-        rtol=0,
-        atol=100 * gamma(50),
-        err_msg="the weighted Hessian is not the weighted sum of Hessians",
-    )
-
-
 FUNCTIONS = {
     "constant": (lambda z: anp.full((*z.shape[:-1], 1), 3.0), lambda z: (0 * z, 0 * z)),
     "constant by arithmetic": (lambda z: 0.0 * z + 1.0, lambda z: (0 * z, 0 * z)),
@@ -467,11 +366,3 @@ def test_surfaces_have_the_metric_they_state():
     assert off <= gamma(40), f"the sphere's metric is off by {off:.3g}"
     off = np.abs(np.linalg.norm(sphere(z), axis=-1) - 1.5).max()
     assert off <= 1.5 * gamma(20), f"not on the sphere by {off:.3g}"
-
-
-@pytest.mark.parametrize("name", [n for n in EXAMPLES if "function" not in n])
-@pytest.mark.parametrize("method", ["__call__", "jacobian", "hessian"])
-def test_a_latent_of_the_wrong_size_is_refused(name, method):
-    decoder, d, _ = EXAMPLES[name]
-    with pytest.raises(ValueError, match="z: expected shape"):
-        getattr(decoder, method)(np.zeros((3, d + 1)))

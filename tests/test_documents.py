@@ -3,6 +3,7 @@
 import dataclasses
 import re
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -40,11 +41,14 @@ def test_there_are_examples():
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=name)
-def test_examples_run_in_order_and_print_what_is_said(path, capsys):
+def test_examples_run_in_order_and_print_what_is_said(path, capsys, monkeypatch):
     for name in FRAMEWORKS:
         if any(f"import {name}" in code for code, _ in EXAMPLES[path]):
             framework(name)
-    space = {"__name__": "example"}
+    # Classes that an example makes are found in its module, as those of a script are.
+    module = types.ModuleType("example")
+    monkeypatch.setitem(sys.modules, "example", module)
+    space = vars(module)
     for number, (code, expected) in enumerate(EXAMPLES[path], 1):
         exec(compile(code, f"{path.name}, example {number}", "exec"), space)
         out = capsys.readouterr().out

@@ -1,5 +1,7 @@
 """The evidence of families that are not concave, or not natural, against brute force."""
 
+from dataclasses import replace
+
 import autograd.numpy as anp
 import numpy as np
 import pytest
@@ -15,7 +17,6 @@ from vaetheory import (
     posterior_expectation,
     stationary_posterior,
 )
-from vaetheory._quadrature.tables import table
 from vaetheory.likelihoods import (
     Beta,
     Exponential,
@@ -239,13 +240,15 @@ BENT = {
 def _excess(family, data, convexity=1.0):
     """Greatest excess of log p over its bound in balls around many parameters."""
     data = np.array(data)
-    bounds = table(family, data)
-    bounds.convexity *= convexity
+    bounds = family.table(data)
     centres = np.linspace(-8.0, 8.0, 321)[:, None]
     log_prob, slope = bounds.dense(centres)
     worst = -np.inf
     for reach in (0.01, 0.1, 0.5, 2.0):
-        upper = bounds.upper(log_prob, slope, np.full(len(centres), reach))
+        radius = np.full(len(centres), reach)
+        known = bounds.curvature(centres, radius)
+        known = replace(known, convexity=convexity * known.convexity)
+        upper = bounds.upper(log_prob, slope, radius, known)
         for share in (-1.0, -0.5, 0.5, 1.0):
             inside = family.log_prob(data[:, None], centres + share * reach)
             worst = max(worst, (inside - upper).max())

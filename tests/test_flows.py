@@ -6,82 +6,12 @@ import pytest
 from flow_cases import STORED, flow
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from instances import FLOWS, NETWORK
 
 from vaetheory import LatentModel, decoders, derivatives, flows, likelihoods, log_evidence
 from vaetheory.checking.lattice import lattice_integral
 from vaetheory.claims.flow_limit.scenes import flow_scenes
 from vaetheory.decoders import TanhNetwork
-
-NETWORK = TanhNetwork([[[1.0], [-0.5]], [[0.5, 0.25], [1.0, -0.75]]], [[0.25, 0.5], [0.0, 0.5]])
-WIDE = TanhNetwork([[[1.0, 0.5]], [[1.0], [0.5]]], [[0.25], [0.0, 0.5]])
-TRIANGULAR = flows.Triangular(
-    [[0, 0, 0], [1, 0, 0], [0.5, -1, 0]],
-    [0.25, -0.5, 0.5],
-    [0.5, 0.75, -1],
-    [[0.5, 0, 0], [0.25, 1, 0], [1, 0, 0.5]],
-)
-FAMILIES = {
-    "full": flows.Affine([[2.0, 0.5], [-1.0, 1.0]], [0.5, -1.0]),
-    "diagonal": flows.Affine([2.0, -0.5]),
-    "lower": flows.Affine([[2.0, 0.0], [3.0, -1.0]]),
-    "upper": flows.Affine([[2.0, 3.0], [0.0, 1.0]]),
-    "rotation": flows.Rotation([0.5, -1.0]),
-    "cubic": flows.Cubic(2),
-    "sinh": flows.Sinh(2),
-    "triangular": TRIANGULAR,
-    "coupling": flows.Coupling([True, False], NETWORK),
-    "second coupling": flows.Coupling(
-        [False, True, False], TanhNetwork([np.ones((4, 1))], [np.ones(4)])
-    ),
-    "wide coupling": flows.Coupling([True, False, True], WIDE),
-    "function coupling": flows.Coupling(
-        [True, False], lambda z: anp.concatenate([anp.sin(z), z**2], axis=-1)
-    ),
-    "inverse cubic": flows.Inverse(flows.Cubic(2)),
-    "inverse coupling": flows.Inverse(flows.Coupling([True, False], NETWORK)),
-    "composition": flows.Composition(
-        flows.Affine([[2.0, 0.5], [-1.0, 1.0]]),
-        flows.Cubic(2),
-        flows.Coupling([True, False], NETWORK),
-    ),
-}
-
-
-def latents(family, count=5, scale=1.0):
-    d = FAMILIES[family].latent_dim
-    return scale * np.random.default_rng(7).normal(size=(count, d))
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_inverse_undoes_forward_and_forward_the_inverse(family):
-    f, z = FAMILIES[family], latents(family)
-    back = f.inverse(f.forward(z))
-    assert np.allclose(back, z, rtol=0, atol=1e-13), f"f^-1(f(z)) is off by {abs(back - z).max()}"
-    there = f.forward(f.inverse(z))
-    assert np.allclose(there, z, rtol=1e-13, atol=1e-13), f"f(f^-1(x)): {abs(there - z).max()}"
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_derivatives_and_log_det_are_autograds(family):
-    f, z = FAMILIES[family], latents(family)
-    J, H = derivatives.jacobian(f.forward, z), derivatives.hessian(f.forward, z)
-    assert np.allclose(f.jacobian(z), J, rtol=1e-12, atol=1e-12), "jacobian"
-    assert np.allclose(f.hessian(z), H, rtol=1e-11, atol=1e-11), "hessian"
-    log_det = np.linalg.slogdet(J)[1]
-    assert np.allclose(f.log_det(z), log_det, rtol=0, atol=1e-13), "log_det of forward"
-    back = np.linalg.slogdet(derivatives.jacobian(f.inverse, f.forward(z)))[1]
-    assert np.allclose(back, -log_det, rtol=0, atol=1e-12), "log det of the inverse"
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_any_leading_axes_row_by_row(family):
-    f, z = FAMILIES[family], latents(family, 6)
-    for name in ("forward", "inverse", "log_det", "jacobian", "hessian"):
-        method = getattr(f, name)
-        together = method(z.reshape(2, 3, -1))
-        alone = np.array([method(row) for row in z])
-        assert together.shape == (2, 3, *alone.shape[1:]), f"{name}: shape {together.shape}"
-        assert np.allclose(together.reshape(alone.shape), alone, rtol=1e-14, atol=1e-14), name
 
 
 @given(flow_scenes(bent=False))
@@ -122,12 +52,12 @@ def test_log_dets_at_small_and_large_latents(z):
 
 
 def test_affine_finds_its_structure():
-    found = {name: FAMILIES[name].structure for name in ("full", "diagonal", "lower", "upper")}
+    found = {name: FLOWS[name].structure for name in ("full", "diagonal", "lower", "upper")}
     assert found == {name: name for name in found}, f"structures {found}"
 
 
 def test_a_density_integrates_to_one():
-    f = flows.Composition(flows.Affine([0.5, 0.5]), FAMILIES["coupling"])
+    f = flows.Composition(flows.Affine([0.5, 0.5]), FLOWS["coupling"])
     value, error = lattice_integral(
         lambda x: np.exp(flows.flow_log_density(f, x))[:, None],
         np.array([-5.0, -8.0]),
@@ -139,7 +69,7 @@ def test_a_density_integrates_to_one():
 
 
 def test_a_flow_is_a_decoder():
-    f = FAMILIES["composition"]
+    f = FLOWS["composition"]
     model = LatentModel(f, likelihoods.Gaussian(scale=1e-3), 2)
     x = f.forward([0.25, -0.5])
     evidence = log_evidence(model, x)

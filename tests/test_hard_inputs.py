@@ -49,10 +49,14 @@ FAMILIES = {
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-@pytest.mark.parametrize("method", ["log_prob", "score", "information", "greatest_log_prob"])
+@pytest.mark.parametrize(
+    "method", ["log_prob", "score", "observed_information", "greatest_log_prob"]
+)
 def test_data_outside_the_support_are_refused_wherever_they_come_in(name, method):
     likelihood, good, bad = FAMILIES[name]
-    arguments = {"information": ([0.5], np.eye(1)), "greatest_log_prob": ()}.get(method, ([0.5],))
+    arguments = {"observed_information": ([0.5], np.eye(1)), "greatest_log_prob": ()}.get(
+        method, ([0.5],)
+    )
     call = getattr(likelihood, method)
     # Integers and lists are data as good as floats.
     assert np.isfinite(call([good], *arguments)).all(), f"{name}.{method} of {good}"
@@ -104,7 +108,7 @@ def test_the_observed_information_of_a_beta_far_out(concentration, logit):
 
         expected = -float(mpmath.diff(log_prob, mpmath.mpf(logit), 2))
     family = likelihoods.Beta(concentration=concentration)
-    found = float(family.information([x], [logit], np.eye(1))[0, 0])
+    found = float(family.observed_information([x], [logit], np.eye(1))[0, 0])
     assert abs(found - expected) <= 1e-11 * abs(expected), f"{found}, expected {expected}"
 
 
@@ -140,7 +144,7 @@ def test_numbers_that_float64_cannot_hold_are_refused():
         with pytest.raises(ValueError, match="at most 1e\\+150 standard deviations"):
             call([[1e300, 0.0]])
     steep = likelihoods.Gamma(shape=2.0)
-    found = steep.information([1e300], [-800.0], np.eye(1))
+    found = steep.observed_information([1e300], [-800.0], np.eye(1))
     assert np.isfinite(found).all(), "the data over their mean overflow"
 
 

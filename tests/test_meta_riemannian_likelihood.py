@@ -47,7 +47,7 @@ def test_a_score_off_by_one_part_in_a_thousand(monkeypatch, name):
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_an_observed_information_off_by_one_part_in_a_thousand(monkeypatch, name):
-    scale_result(monkeypatch, owner(name), "information", 1.001)
+    scale_result(monkeypatch, owner(name), "observed_information", 1.001)
     assert_noticed("7a", bug=f"{name}: -Hessian off by 1e-3", instances=family_scenes((name,)))
 
 

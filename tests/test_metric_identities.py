@@ -107,7 +107,7 @@ def test_families_without_a_metric_are_refused(family, message):
     with pytest.raises(NoMetricError, match=message):
         family.fisher_information(params)
     with pytest.raises(NoMetricError, match=message):
-        family.information(x, params, np.ones((2, 1, 1)))
+        family.observed_information(x, params, np.ones((2, 1, 1)))
     with pytest.raises(NoMetricError, match=message):
         LatentModel(decoders.Affine([[1.0]]), family, 1)
     assert issubclass(NoMetricError, ValueError), "a caller may catch a ValueError"

@@ -271,11 +271,11 @@ def test_a_decoder_in_place_of_a_model_is_refused(function):
 
 
 def test_a_family_the_engine_does_not_know_is_refused():
-    class Unknown(likelihoods.Poisson):
-        natural = False
+    class Unknown(likelihoods.StudentT):
+        curvature_bounds = likelihoods.ElementwiseLikelihood.curvature_bounds
 
-    model = LatentModel(decoders.Affine([[1.0]]), Unknown(), 1)
-    with pytest.raises(ValueError, match="expected a family with curvature_bounds, got Unknown"):
+    model = LatentModel(decoders.Affine([[1.0]]), Unknown(dof=3.0, scale=1.0), 1)
+    with pytest.raises(ValueError, match=r"curvature_range, or a concave one .*, got Unknown"):
         log_evidence(model, [[1.0]])
 
 

@@ -11,7 +11,6 @@ from vaetheory import LatentModel, decoders, likelihoods, log_evidence
 from vaetheory._quadrature import narrow_posteriors
 from vaetheory._quadrature.grid import CELLS, Boxes, inner, level
 from vaetheory._quadrature.shifted_lattices import SAFETY, SHIFTS
-from vaetheory._quadrature.tables import table
 from vaetheory._quadrature.variation import ROUGH, UNSEEN, vary, vary_mesh
 from vaetheory._quadrature.whitened_lattice import basis, lattice_rule
 
@@ -51,7 +50,7 @@ def test_samples_of_a_cell_cover_what_the_decoder_does_in_it(d, folded):
     changes, bends = [], []
     for gain in (0.5, 1.0, 2.0):
         model = _random_model(rng, d, gain=gain, folded=folded)
-        some = table(model.likelihood, np.zeros((1, 6)))
+        some = model.likelihood.table(np.zeros((1, 6)))
         mesh = inner(d, CELLS[d])
         which = rng.choice(len(mesh), min(len(mesh), 200), replace=False)
         boxes = level(d, CELLS[d]).take(which)
@@ -95,7 +94,7 @@ def test_narrow_bumps_in_rough_cells_rise_no_higher_than_is_allowed_for(d):
 
         model = LatentModel(decoder, likelihoods.Gaussian(scale=1.0), d)
         cell = Boxes(np.zeros((1, d)), np.full((1, d), half))
-        v = vary(model, table(model.likelihood, np.zeros((1, 3))), cell)
+        v = vary(model, model.likelihood.table(np.zeros((1, 3))), cell)
         if v.rough[0] > ROUGH[d]:
             values = model.decode(np.concatenate([half * points, top[None]])) - v.centre
             ratios.append(np.linalg.norm(values, axis=-1).max() / v.reach[0])

@@ -13,6 +13,7 @@ from autograd.tracer import isbox
 from numpy.typing import ArrayLike, NDArray
 
 Array: TypeAlias = NDArray[np.floating[Any]]
+Index: TypeAlias = NDArray[np.intp]
 
 
 class Traced:

@@ -68,10 +68,10 @@ class _Frozen(ABCMeta):
 
 
 class ByValue(metaclass=_Frozen):
-    """Mixin: two frozen dataclasses are equal if their types and all fields are equal.
+    """Mixin: two objects are equal if they have the same type and equal values.
 
-    Arrays in the fields are read-only copies. Give the dataclass `eq=False`, so that equality is
-    inherited.
+    What counts are a dataclass's fields, else all attributes; arrays in them are read-only copies.
+    Give a dataclass `eq=False`, so that equality is inherited.
 
     Examples
     --------
@@ -96,7 +96,9 @@ class ByValue(metaclass=_Frozen):
         self._freeze()
 
     def _key(self) -> tuple[Any, ...]:
-        names = [f.name for f in fields(self) if f.compare]  # type: ignore[arg-type]
+        names = sorted(vars(self))
+        if hasattr(self, "__dataclass_fields__"):
+            names = [f.name for f in fields(self) if f.compare]  # type: ignore[arg-type]
         return tuple(_plain(getattr(self, name)) for name in names)
 
     def _typed(self) -> tuple[Any, ...]:

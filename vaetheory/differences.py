@@ -3,18 +3,27 @@
 They are for functions that autograd cannot trace. The error of central differences is a series in
 even powers of the step, so Neville's scheme with halved steps removes one power after the other.
 For each entry the extrapolation with the least estimated error is taken (Ridders's method).
+`slopes` gives differences along one direction with their errors, to test a stated derivative.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from vaetheory._validation import Array
 from vaetheory.rounding import ULP
 
 _STEPS = 2.0 ** -np.arange(3, 14)
+#: Steps of the differences along one direction: each a quarter of the one before.
+_QUARTERED = 4.0 ** -np.arange(2, 14)
+#: A step over which nothing but rounding has third differences.
+_CLOSE = 2.0**-22
+#: Relative error of differences whose agreement with a claim is none by chance.
+_CLEAR = 0.1
 
 
 def _extrapolate(values: Array, noise: Array) -> Array:
@@ -91,3 +100,82 @@ def hessian(function: Callable[[Array], Array], z: Array) -> Array:
         for k in range(j + 1):
             matrices[..., j, k] = matrices[..., k, j] = rows[j][k]
     return matrices
+
+
+@dataclass(frozen=True)
+class Slopes:
+    """Derivatives along a direction by differences over several steps.
+
+    Attributes
+    ----------
+    estimates, errors : arrays (K, ...)
+        One for each step, and an estimate of its error; infinite for steps that are not usable.
+    """
+
+    estimates: Array
+    errors: Array
+
+    def best(self) -> tuple[Array, Array]:
+        """The derivative with the least error, and that error, `(...)` each."""
+        return self._taken(self.errors)
+
+    def against(self, claim: Array, share: float) -> tuple[Array, Array]:
+        """Derivative and error to judge a claim by, `(...)` each.
+
+        The error is infinite (no objection) if the differences for some step agree with the claim
+        to `share` of its size: smaller steps may show the rounding of values.
+        """
+        size = np.abs(claim)
+        with np.errstate(invalid="ignore"):
+            agreed = np.abs(self.estimates - claim) <= share * size
+        agreed &= self.errors <= _CLEAR * size
+        return self._taken(self.errors, agreed.any(axis=0))
+
+    def _taken(self, errors: Array, agreed: ArrayLike = False) -> tuple[Array, Array]:
+        best = errors.argmin(axis=0)[None]
+        error = np.take_along_axis(errors, best, 0)[0]
+        value = np.take_along_axis(self.estimates, best, 0)[0]
+        return value, np.where(agreed, np.inf, error)
+
+
+def slopes(
+    function: Callable[[Array], Array], z: Array, direction: Array, size: ArrayLike = 0.0
+) -> Slopes:
+    """Derivatives of a function along a direction by differences, with error estimates.
+
+    Parameters
+    ----------
+    function : callable
+        Maps `(M, d)` to `(M, ...)`, row by row.
+    z, direction : arrays (d,)
+        The point and the direction.
+    size : array (...), optional
+        A derivative that is to be tested. Steps are not used if a function of that slope would
+        change by more over the step than the values do.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> slope, error = slopes(np.exp, np.zeros(1), np.ones(1)).best()
+    >>> bool(abs(slope[0] - 1) <= error[0] < 1e-8)
+    True
+    """
+    size = np.abs(size)
+    shifts = _QUARTERED[:, None] * direction
+    with np.errstate(all="ignore"):
+        ahead, behind = function(z + shifts), function(z - shifts)
+        steps = _QUARTERED.reshape(-1, *(1,) * (ahead.ndim - 1))
+        quotient = (ahead - behind) / (2 * steps)
+        sizes = np.abs(ahead) + np.abs(behind)
+        # If terms cancel inside the function, only third differences show the rounding errors.
+        third = np.diff(function(z + _CLOSE * np.arange(24.0)[:, None] * direction), n=3, axis=0)
+        rounding = np.sqrt((third**2).mean(axis=0) / 20)
+        noise = 8 * (ULP * (sizes + (1 + np.abs(z).max()) * size) + rounding) / steps
+        finer = (16 * quotient[1:] - quotient[:-1]) / 15
+        change = np.abs(np.diff(finer, axis=0))
+        # Two successive changes must be small, so that one by chance does not count.
+        error = 100 * (np.maximum(change[1:], change[:-1]) + noise[3:])
+        spread = np.abs(ahead - behind).max(axis=0)
+        # Every step is usable for a constant function.
+        error = np.where((steps[:-3] * size <= spread) | (spread == 0), error, np.inf)
+    return Slopes(finer[2:], np.where(np.isfinite(error), error, np.inf))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -285,11 +286,12 @@ def linear_log_evidence(model: LatentModel, X: ArrayLike) -> Integral:
     """
     require_model(model)
     decoder, likelihood = model.decoder, model.likelihood
-    if not isinstance(decoder, Affine) or not isinstance(likelihood, Gaussian):
+    if not (isinstance(decoder, Affine) and likelihood.gaussian):
         raise ValueError(
             "model: expected an Affine decoder and a Gaussian likelihood, got "
             f"{type(decoder).__name__} and {type(likelihood).__name__}"
         )
+    likelihood = cast(Gaussian, likelihood)
     data = model.check_data(X)
     weight = likelihood.whiten(decoder.weight.T).T
     residual = likelihood.whiten(data - decoder.bias)

@@ -17,7 +17,6 @@ from vaetheory.decoders._outputs import as_output
 from vaetheory.decoders._trial import require_decoder
 from vaetheory.derivatives import Function
 from vaetheory.likelihoods import Likelihood, NoMetricError
-from vaetheory.likelihoods._curvature_bounds import require_bounds
 
 # A decoder's outputs are clipped to this size, so that their squares fit in float64.
 _LARGEST = 1e140
@@ -66,9 +65,9 @@ class LatentModel(ByValue):
         If the decoder returns a wrong shape, NaN, another library's tensors or less than double
         precision, is random or does not work row by row, cannot be traced by autograd, or has
         derivatives that visibly differ from those of its values; if its outputs do not fit the
-        likelihood, or the `curvature_bounds` of a user-defined likelihood do not hold; if no
-        `latent_dim` is given and the decoder does not know it. A `NoMetricError` if the likelihood
-        induces no Riemannian metric (claim 7e).
+        likelihood, or the `curvature_bounds` or `curvature_range` of a user-defined likelihood do
+        not hold; if no `latent_dim` is given and the decoder does not know it. A `NoMetricError`
+        if the likelihood induces no Riemannian metric (claim 7e).
 
     Examples
     --------
@@ -110,7 +109,7 @@ class LatentModel(ByValue):
                 f"decoder and likelihood: expected {expected} outputs as the likelihood has, "
                 f"got {self.data_dim}"
             )
-        require_bounds(likelihood, self.data_dim)
+        likelihood.require_bounds(self.data_dim)
 
     def with_likelihood(self, likelihood: Likelihood) -> LatentModel:
         """The model with another likelihood of the same parameters, without testing the decoder.
@@ -211,7 +210,7 @@ class LatentModel(ByValue):
         if X is None:
             metric = self.likelihood.expected_information(params, slopes)
         else:
-            metric = self.likelihood.information(X, params, slopes)
+            metric = self.likelihood.observed_information(X, params, slopes)
         if slopes is jacobian:
             return metric
         return np.where(known, metric, np.where(np.eye(self.latent_dim) > 0, np.inf, 0.0))

@@ -18,7 +18,7 @@ from vaetheory._validation import (
     squarable,
     vectors,
 )
-from vaetheory._value_equality import read_only
+from vaetheory._value_equality import ByValue, read_only
 from vaetheory.decoders import Decoder
 from vaetheory.encoders import AggregatePosterior
 from vaetheory.likelihoods import ExponentialFamily
@@ -27,7 +27,7 @@ from vaetheory.rounding import EPS
 _CHUNK = 2**21
 
 
-class OptimalDecoder(Decoder):
+class OptimalDecoder(ByValue, Decoder):
     """The decoder that maximises the ELBO of a data set for a fixed encoder.
 
     f*(z) = E_{q(x|z)}[x], the mean of the data, each weighted by its posterior density at z. It is
@@ -252,7 +252,7 @@ def optimal_parameters(
     >>> optimal_parameters(X, encoder, likelihoods.Bernoulli(), [[1.0]]).round(12).tolist()
     [[2.0]]
     """
-    if not isinstance(likelihood, ExponentialFamily):
+    if not getattr(likelihood, "exponential", False):
         raise ValueError(
             "likelihood: expected an exponential family, whose best parameters match the mean "
             f"parameters, got {type(likelihood).__name__}"

@@ -11,9 +11,9 @@ from scipy.special import gammaln
 from vaetheory._gaussians import LOG_2PI, standard_log_prob
 from vaetheory._quadrature.frames import Flags
 from vaetheory._quadrature.grid import INNER, Boxes, outer
-from vaetheory._quadrature.tables import Table
 from vaetheory._quadrature.variation import batch, vary, vary_mesh
 from vaetheory._validation import Array
+from vaetheory.likelihoods.table import Table
 from vaetheory.models import LatentModel
 
 #: A pair is dropped this many nats below the tolerance, so that many dropped pairs stay below it.
@@ -122,7 +122,7 @@ def _halved(model: LatentModel, table: Table, boxes: Boxes, reach: Array) -> Ite
 def _outskirt(table: Table, boxes: Boxes, params: Array, reach: Array) -> Outskirt:
     """Bound the mass of all data in some cells, given the parameters at their centres."""
     log_prob, slope = table.dense(params)
-    upper = table.upper(log_prob, slope, reach)
+    upper = table.upper(log_prob, slope, reach, table.curvature(params, reach))
     np.minimum(upper, table.peak[:, None], out=upper)
     upper += log_prior_mass(boxes)
     log_prob += standard_log_prob(boxes.centre)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Index = NDArray[np.intp]
+from vaetheory._validation import Index
 
 #: Bytes; glibc raises the size above which it maps each block separately, up to 32 MiB.
 _MAPPED = (32 << 20) - (1 << 16)

@@ -15,16 +15,15 @@ import numpy as np
 
 from vaetheory._gaussians import standard_log_prob
 from vaetheory._quadrature.beyond_grid import mass_outside
-from vaetheory._quadrature.blocks import Index
 from vaetheory._quadrature.decoder_grid import Grid, probes
 from vaetheory._quadrature.frames import Flags
 from vaetheory._quadrature.grid import level as grid_level
 from vaetheory._quadrature.sharpness import LITTLE, sharp, sharp_mass
 from vaetheory._quadrature.shifted_lattices import MOST_STEPS, Lattices
 from vaetheory._quadrature.sums import Part, Sums
-from vaetheory._quadrature.tables import Table
 from vaetheory._quadrature.task import Task
-from vaetheory._validation import Array
+from vaetheory._validation import Array, Index
+from vaetheory.likelihoods.table import Table
 
 #: The bend (`Grid.bend`) over half a step of the first lattices, and their fewest steps, by
 #: dimension.
@@ -141,7 +140,8 @@ def _first_steps(table: Table, grid: Grid, d: int) -> float:
     """Number of steps for which half of the data are resolved at their best cells."""
     log_prob, slope = table.dense(grid.params)
     top = (log_prob + standard_log_prob(grid_level(d, grid.cells).centre)).argmax(axis=-1)
-    bend = np.broadcast_to(table.bend_of(grid.bend, slope), slope.shape)
+    curvature = table.curvature(grid.params, grid.reach)
+    bend = np.broadcast_to(table.bend_of(grid.bend, slope, curvature), slope.shape)
     return grid.cells * float(np.sqrt(np.median(bend[np.arange(len(top)), top]) / _FIRST_BEND))
 
 
@@ -153,7 +153,9 @@ def _hidden(table: Table, grid: Grid, d: int, count: int, level: Array) -> tuple
     # Bend and curve grow fourfold where the step is doubled, if the cell is smooth.
     finer = (_CLOSER[d] * count / grid.cells) ** 2
     most = np.where(grid.curve > _UNEVEN * grid.reach, min(finer, 1.0), finer)
-    which = np.flatnonzero(sharp(table, grid, table.greatest_slope(grid.params), most))
+    known = table.curvature(grid.params, grid.reach).greatest()
+    slope = table.greatest_slope(grid.params)
+    which = np.flatnonzero(sharp(table, grid, slope, known, most))
     if not len(which):
         return np.zeros(len(level)), 0
     boxes = grid_level(d, grid.cells).take(which)

@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaetheory._gaussians import standard_log_prob
-from vaetheory._quadrature.blocks import Index, blocks
+from vaetheory._quadrature.blocks import blocks
 from vaetheory._quadrature.pairs import MAX_PAIRS, Pairs, TooManyPairs, keep, select, split
 from vaetheory._quadrature.rules import LADDER, TensorRule, tensor_rule
 from vaetheory._quadrature.sums import LEAST, MOST, TAIL, Part, Sums, add_up
 from vaetheory._quadrature.task import Task
-from vaetheory._validation import Array
+from vaetheory._validation import Array, Index
 from vaetheory.rounding import ULP
 
 _LIMIT = 100_000

@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaetheory._gaussians import standard_log_prob
-from vaetheory._quadrature.blocks import Index
 from vaetheory._quadrature.grid import CELLS, MOST_CELLS, Mesh, inner, level
-from vaetheory._quadrature.tables import Table
 from vaetheory._quadrature.variation import SAFETY, batch, kinked, vary_mesh
-from vaetheory._validation import Array
+from vaetheory._validation import Array, Index
+from vaetheory.likelihoods.table import Table
 from vaetheory.models import LatentModel
 
 #: A decoder is wavy in a cell where it departs from a plane by this share of its change; ...

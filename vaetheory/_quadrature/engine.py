@@ -19,9 +19,9 @@ from vaetheory._quadrature.pairs import TooManyPairs
 from vaetheory._quadrature.result import GAVE_UP, NOT_REACHED, REACHED
 from vaetheory._quadrature.rounding_noise import log_joint_noise
 from vaetheory._quadrature.sums import Observable, Sums
-from vaetheory._quadrature.tables import table
 from vaetheory._quadrature.task import Task
 from vaetheory._validation import Array
+from vaetheory.likelihoods.table import Table
 from vaetheory.models import LatentModel
 from vaetheory.rounding import ULP
 
@@ -113,7 +113,7 @@ def run(
     parts: list[Outcome] = []
     # Decoders may overflow far from the data; the clipped values are handled.
     with np.errstate(all="ignore"):
-        grid = sample_grid(model, table(model.likelihood, data[:1]))
+        grid = sample_grid(model, model.likelihood.table(data[:1]))
         chunks = -(-n * len(grid.params) // _CHUNK)
         size = max(1, -(-n // chunks))
         # The chunks still to be done; the next one is last.
@@ -121,7 +121,7 @@ def run(
         while todo:
             rows = todo.pop()
             try:
-                chunk = table(model.likelihood, data[rows])
+                chunk = model.likelihood.table(data[rows])
                 parts.append(_chunk(Task(model, chunk, goal, max_nodes, observable), grid))
             except TooManyPairs:
                 middle = (rows.start + rows.stop) // 2
@@ -143,6 +143,7 @@ def _chunk(task: Task, grid: Grid) -> Outcome:
     done = broad.done
     information = model.gauss_newton(data[done], broad.mode[done])[1]
     noise = log_joint_noise(model, data[done], broad.mode[done], information)
+    noise += _own_noise(model, task.table.take(np.flatnonzero(done)), broad.mode[done])
     sums = broad.sums.take(done)
     gave_up = np.zeros(len(noise), dtype=bool)
     outcome = _outcome(sums, broad.missing[done], noise, task.goal, gave_up)
@@ -165,6 +166,7 @@ def _searched(task: Task, grid: Grid) -> Outcome:
     scan = Scan(task)
     scan.begin(grid)
     noise = log_joint_noise(task.model, data, scan.mode, scan.information)
+    noise += _own_noise(task.model, task.table, scan.mode)
     left = np.ones(len(data), dtype=bool)
     framed: Sums | None = None
     if task.model.latent_dim > 1:
@@ -182,6 +184,13 @@ def _searched(task: Task, grid: Grid) -> Outcome:
     # Where no mass was found, the level is all that is known.
     sums.shift = np.where(nothing, scan.level, sums.shift)
     return _outcome(sums, missing, noise, goal, scan.gave_up | sums.gave_up)
+
+
+def _own_noise(model: LatentModel, table: Table, mode: Array) -> Array:
+    """Rounding of log densities at the modes, after a look whether their bounds hold there."""
+    params = table.restrict(model.decode(mode))
+    table.try_bounds(params)
+    return table.noise(params)
 
 
 def _outcome(

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vaetheory._quadrature.blocks import Index
 from vaetheory._quadrature.grid import Boxes
-from vaetheory._validation import Array
+from vaetheory._validation import Array, Index
 from vaetheory.models import LatentModel
 
 #: Half-width of the box that a frame's lattice covers densely enough, in standard deviations.

@@ -13,14 +13,13 @@ from numpy.typing import NDArray
 
 from vaetheory._gaussians import standard_log_prob
 from vaetheory._quadrature.beyond_grid import beyond, log_prior_mass, outskirts, radius_for
-from vaetheory._quadrature.blocks import Index
 from vaetheory._quadrature.decoder_grid import Grid
 from vaetheory._quadrature.grid import Boxes, level, peaks, pool, spread
 from vaetheory._quadrature.merge_cells import merge
 from vaetheory._quadrature.pairs import MAX_PAIRS, Pairs, TooManyPairs, join, keep, select
 from vaetheory._quadrature.search_state import MAX_BEND, MAX_CURVE, MAX_PRIOR, Search
 from vaetheory._quadrature.variation import offsets
-from vaetheory._validation import Array
+from vaetheory._validation import Array, Index
 from vaetheory.rounding import ULP
 
 #: Levels of the search; a cell's width reaches the resolution of float64 long before.
@@ -106,11 +105,12 @@ class Scan(Search):
         joint = log_prob + standard_log_prob(boxes.centre)
         # How far each pair is from resolved; both grow fourfold on the next coarser level.
         rough = slope * (grid.curve / MAX_CURVE)
-        np.maximum(rough, table.bend_of(grid.bend, slope) / MAX_BEND, out=rough)
+        curvature = table.curvature(grid.params, grid.reach)
+        np.maximum(rough, table.bend_of(grid.bend, slope, curvature) / MAX_BEND, out=rough)
         # Kinked cells are not merged into coarser ones, whose nodes might all miss the kinks.
         rough[:, grid.kinked] = np.maximum(rough[:, grid.kinked], 1.0)
         self._first_modes(joint, rough, boxes)
-        upper = np.minimum(table.upper(log_prob, slope, grid.reach), table.peak[:, None])
+        upper = np.minimum(table.upper(log_prob, slope, grid.reach, curvature), table.peak[:, None])
         del log_prob, slope
         upper += log_prior_mass(boxes)
         upper -= self.level[:, None]

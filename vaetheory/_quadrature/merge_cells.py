@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from vaetheory._quadrature.blocks import Index
 from vaetheory._quadrature.grid import INNER, Boxes
-from vaetheory._validation import Array
+from vaetheory._validation import Array, Index
 
 
 def merge(

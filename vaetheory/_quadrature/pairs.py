@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vaetheory._quadrature.blocks import Index
 from vaetheory._quadrature.grid import Boxes
+from vaetheory._validation import Index
 
 #: Most pairs in memory at once.
 MAX_PAIRS = 3_000_000

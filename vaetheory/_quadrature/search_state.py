@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 
 from vaetheory._gaussians import LOG_2PI, standard_log_prob
 from vaetheory._quadrature.beyond_grid import MARGIN, log_prior_mass
-from vaetheory._quadrature.blocks import Index, blocks
+from vaetheory._quadrature.blocks import blocks
 from vaetheory._quadrature.frames import Slots
 from vaetheory._quadrature.grid import Boxes
 from vaetheory._quadrature.pairs import Pairs, keep, split
-from vaetheory._quadrature.tables import GaussianTable, Table
 from vaetheory._quadrature.tangent_bounds import Parabolas, Planes
 from vaetheory._quadrature.task import Task
 from vaetheory._quadrature.variation import (
@@ -28,7 +27,8 @@ from vaetheory._quadrature.variation import (
     vary,
     worst_axes,
 )
-from vaetheory._validation import Array
+from vaetheory._validation import Array, Index
+from vaetheory.likelihoods.table import Table
 from vaetheory.models import LatentModel
 from vaetheory.modes import climb, log_laplace
 
@@ -180,9 +180,13 @@ class Search:
             who = pairs.datum[b.pairs]
             value, score = self.table.centre(who, params[b.cells])
             slope = np.sqrt(np.einsum("cld,cld->cl", score, score))
-            bound = self.table.upper(value, slope, calm[b.cells, None])
+            reach = calm[b.cells]
+            curvature = self.table.curvature(params[b.cells], reach, who)
+            bound = self.table.upper(value, slope, reach[:, None], curvature)
             bound += _LOST * (np.abs(value) + slope * calm[b.cells, None])
-            upper[b.pairs[b.valid]] = np.minimum(bound, self.table.peak[who])[b.valid]
+            # What overflows leaves the ceiling.
+            bound = np.minimum(np.fmin(bound, curvature.ceiling), self.table.peak[who])
+            upper[b.pairs[b.valid]] = bound[b.valid]
         self.nodes += self.counts(pairs)
         upper += log_prior_mass(pairs.boxes)[pairs.cell] - self.level[pairs.datum]
         return upper, upper > self.threshold
@@ -207,7 +211,7 @@ class Search:
         boxes, count = pairs.boxes, len(pairs.boxes)
         upper, rough = np.empty(len(pairs)), np.zeros(len(pairs))
         parabolas = None
-        if isinstance(self.table, GaussianTable):
+        if self.table.parabolic:
             parabolas = Parabolas.empty(len(pairs), self.model.latent_dim)
         closely |= parabolas is None
         varies = np.empty((count, 2))
@@ -294,7 +298,8 @@ class Search:
             there, who = b.pairs[b.valid], datum[b.pairs]
             value, score = table.centre(who, v.centre[b.cells])
             slope = np.sqrt(np.einsum("cld,cld->cl", score, score))
-            bound = table.upper(value, slope, reach[b.cells, None])
+            curvature = table.curvature(v.centre[b.cells], reach[b.cells], who)
+            bound = table.upper(value, slope, reach[b.cells, None], curvature)
             # Where values are huge, their differences have lost digits.
             lost = _LOST * (np.abs(value) + slope * reach[b.cells, None])
             best = value + prior[b.cells, :1]
@@ -305,17 +310,17 @@ class Search:
                 curve = SAFETY_CURVE * np.abs(linear @ residual[:, 1:].T).max(axis=-1)
                 curve = np.maximum(curve, _ALIGNED * slope * v.curve[b.cells, None])
                 tangent = value + _LINEAR_SAFETY * np.maximum(linear.max(axis=-1), 0) + curve
-                tangent += (table.convexity * reach**2)[b.cells, None]
+                tangent += curvature.convexity * (reach**2)[b.cells, None]
                 # If the samples are rough, the tangent is no bound: they may have missed a peak.
                 tangent[v.rough[b.cells] > ROUGH[d]] = np.inf
-                bound = np.minimum(bound, tangent)
-                wide = table.bend_of(bend[b.cells, None], slope)
+                bound = np.fmin(bound, tangent)
+                wide = table.bend_of(bend[b.cells, None], slope, curvature)
                 rough[there] = np.maximum(curve / MAX_CURVE, wide / MAX_BEND)[b.valid]
                 change = table.change(score, who, v.centre[b.cells], delta)
                 change += prior[b.cells, None, 1:]
                 where[there] = change.argmax(axis=-1)[b.valid] + 1
                 best = value + change.max(axis=-1)
-            bound = np.minimum(bound + lost, table.peak[who])
+            bound = np.minimum(np.fmin(bound + lost, curvature.ceiling), table.peak[who])
             if planes is not None and parabolas is not None:
                 here = planes.look(b.cells, score, who, beyond)
                 here.square[:] -= 2 * lost

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from vaetheory._gaussians import standard_log_prob
-from vaetheory._quadrature.blocks import Index
 from vaetheory._quadrature.grid import INNER
 from vaetheory._quadrature.sums import LEAST, Observable, Part, columns_of
-from vaetheory._quadrature.tables import Table
-from vaetheory._validation import Array
+from vaetheory._validation import Array, Index
+from vaetheory.likelihoods.table import Table
 from vaetheory.models import LatentModel
 from vaetheory.rounding import ULP
 

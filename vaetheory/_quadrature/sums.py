@@ -8,8 +8,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from vaetheory._quadrature.blocks import Index
-from vaetheory._validation import Array
+from vaetheory._validation import Array, Index
 
 #: Functions of the latent whose expectations are wanted, `(..., d) -> (..., K)`.
 Observable = Callable[[Array], Array]

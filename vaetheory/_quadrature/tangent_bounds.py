@@ -9,11 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vaetheory._quadrature.blocks import Index
 from vaetheory._quadrature.frames import REACH, Flags, Frames, Slots
 from vaetheory._quadrature.grid import Boxes
 from vaetheory._quadrature.variation import ROUGH, Variation
-from vaetheory._validation import Array
+from vaetheory._validation import Array, Index
 
 
 class Planes:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from vaetheory._quadrature.blocks import Index
 from vaetheory._quadrature.sums import Observable, columns_of
-from vaetheory._quadrature.tables import Table
+from vaetheory._validation import Index
+from vaetheory.likelihoods.table import Table
 from vaetheory.models import LatentModel
 
 #: With observables the mass left out must be smaller by this factor: they may grow outwards.

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaetheory._quadrature.grid import Boxes, Mesh, corner_bits
-from vaetheory._quadrature.tables import Table
 from vaetheory._validation import Array
+from vaetheory.likelihoods.table import Table
 from vaetheory.models import LatentModel
 from vaetheory.rounding import ULP
 

@@ -18,8 +18,8 @@ from vaetheory._gaussians import standard_log_prob
 from vaetheory._quadrature.frames import Frames
 from vaetheory._quadrature.shifted_lattices import SAFETY, SHIFTS
 from vaetheory._quadrature.sums import LEAST, MOST, TAIL, Observable, Part, columns_of
-from vaetheory._quadrature.tables import Table
 from vaetheory._validation import Array
+from vaetheory.likelihoods.table import Table
 from vaetheory.models import LatentModel
 
 #: Strength a of the map; at 1.7 / a standard deviations the node distance has doubled.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from vaetheory._validation import integer, sequence, short
 Exact: TypeAlias = "str | int | float | Fraction | Decimal"
 Vector: TypeAlias = tuple[Fraction, ...]
 Matrix: TypeAlias = tuple[Vector, ...]
+T = TypeVar("T")
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?|[+-]?\d+/0*[1-9]\d*")
 #: The most digits of a numerator or a denominator. Python converts integers of at most 4,300
@@ -238,3 +239,11 @@ def square_root_free(rows: Matrix) -> tuple[Matrix, Vector]:
             else:
                 lower[i][j] = rest / pivots[j]
     return transpose(lower), tuple(pivots)
+
+
+def namesake(value: object, package: str, classes: Iterable[type[T]]) -> type[T] | None:
+    """The class of that name which stands for the class of a value that a package defines."""
+    own = type(value)
+    if own.__module__ != package and not own.__module__.startswith(f"{package}."):
+        return None
+    return next((c for c in classes if c.__name__ == own.__name__), None)

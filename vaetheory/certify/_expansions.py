@@ -7,11 +7,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import TypeAlias
 
-from vaetheory.certify import decoders
 from vaetheory.certify._exact import Vector
 from vaetheory.certify.arithmetic import Arithmetic, Number
-from vaetheory.certify.likelihoods import Gaussian, Poisson
-from vaetheory.certify.models import Model
 
 Powers: TypeAlias = tuple[int, ...]
 
@@ -65,6 +62,10 @@ class Expansion:
         for k, c in other.exponentials.items():
             self.add_exponential(k, c * factor)
         return self
+
+    def add_coordinate(self, axis: int, c: Number) -> Expansion:
+        """Add c z_j."""
+        return self.add_power(tuple(int(i == axis) for i in range(self.dim)), c)
 
     def squared(self) -> Expansion:
         """The square; `NoClosedForm` where terms of two kinds that are not constant meet."""
@@ -144,83 +145,8 @@ def _moments(F: Arithmetic, m: Number, v: Number, most: int) -> list[Number]:
     return out
 
 
-def outputs(decoder: decoders.Decoder, F: Arithmetic) -> list[Expansion]:
-    """The decoder's outputs as expansions; `NoClosedForm` if it has none."""
-    d = decoder.latent_dim
-    unit = 1 / decoder.length(F) if isinstance(decoder, decoders.Helix) else None
-
-    def new() -> Expansion:
-        return Expansion(F, d, unit)
-
-    def wave(axis: int, radius: Fraction) -> list[Expansion]:
-        w = tuple(Fraction(i == axis) / radius for i in range(d))
-        r, zero = F.exact(radius), F.exact(0)
-        return [new().add_wave(w, r, zero), new().add_wave(w, zero, r)]
-
-    def coordinate(axis: int, factor: Number) -> Expansion:
-        return new().add_power(tuple(int(i == axis) for i in range(d)), factor)
-
-    if isinstance(decoder, decoders.Affine):
-        out = [coordinate(0, F.exact(row[0])) for row in decoder.weight]
-        for e, row, b in zip(out, decoder.weight, decoder.bias, strict=True):
-            e.add_power((0,) * d, F.exact(b))
-            for j in range(1, d):
-                e.add(coordinate(j, F.exact(row[j])), F.exact(1))
-        return out
-    if isinstance(decoder, decoders.Polynomial):
-        out = [new() for _ in decoder.coefficients[0]]
-        for powers, row in zip(decoder.powers, decoder.coefficients, strict=True):
-            for e, c in zip(out, row, strict=True):
-                if c:
-                    e.add_power(powers, F.exact(c))
-        return out
-    if isinstance(decoder, decoders.Circle):
-        return wave(0, decoder.radius)
-    if isinstance(decoder, decoders.Cylinder):
-        return [*wave(0, decoder.radius), coordinate(1, F.exact(1))]
-    if isinstance(decoder, decoders.FlatTorus):
-        return wave(0, decoder.radius) + wave(1, decoder.other_radius)
-    if isinstance(decoder, decoders.Helix):
-        r, zero = F.exact(decoder.radius), F.exact(0)
-        one = (Fraction(1),)
-        rise = coordinate(0, F.exact(decoder.pitch) * new().unit)
-        return [new().add_wave(one, r, zero), new().add_wave(one, zero, r), rise]
-    if isinstance(decoder, decoders.Sine):
-        out = []
-        rows = zip(decoder.amplitude, decoder.frequency, decoder.phase, strict=True)
-        for a, w, p in rows:
-            phase, amplitude = F.exact(p), F.exact(a)
-            out.append(new().add_wave(w, amplitude * F.sin(phase), amplitude * F.cos(phase)))
-        return out
-    if isinstance(decoder, decoders.Sinh):
-        out = []
-        for axis in range(d):
-            k = tuple(decoder.scale * (i == axis) for i in range(d))
-            c = F.exact(1 / (2 * decoder.scale))
-            e = new().add_exponential(k, c)
-            out.append(e.add_exponential(tuple(-t for t in k), -c))
-        return out
-    raise NoClosedForm(type(decoder).__name__)
-
-
-def log_likelihood(model: Model, x: Vector, F: Arithmetic) -> Expansion:
-    """The varying part of log p(x given f(z)) as a function of z."""
-    means = outputs(model.decoder, F)
-    d, unit = model.latent_dim, means[0].unit
-    total = Expansion(F, d, unit)
-    if isinstance(model.likelihood, Gaussian):
-        rows, weights = model.likelihood.squares(len(x))
-        for row, c in zip(rows, weights, strict=True):
-            away = Expansion(F, d, unit)
-            for i, w in row:
-                away.add(means[i], F.exact(w))
-                away.add_power((0,) * d, F.exact(-w * x[i]))
-            total.add(away.squared(), F.exact(-c / 2))
-        return total
-    if isinstance(model.likelihood, Poisson) and isinstance(model.decoder, decoders.Affine):
-        slopes = model.decoder.weight
-        for value, mean, slope, b in zip(x, means, slopes, model.decoder.bias, strict=True):
-            total.add(mean, F.exact(value))
-            total.add_exponential(slope, -F.exp(F.exact(b)))
-        return total
-    raise NoClosedForm(type(model.likelihood).__name__)
+def circle(F: Arithmetic, dim: int, axis: int, radius: Fraction) -> list[Expansion]:
+    """The circle of a radius at unit speed along one latent."""
+    w = tuple(Fraction(i == axis) / radius for i in range(dim))
+    r, zero = F.exact(radius), F.exact(0)
+    return [Expansion(F, dim).add_wave(w, *ab) for ab in ((r, zero), (zero, r))]

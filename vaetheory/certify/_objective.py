@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
-from vaetheory.certify import _expansions
 from vaetheory.certify._cells import integrate
 from vaetheory.certify._exact import Vector
+from vaetheory.certify._expansions import NoClosedForm
 from vaetheory.certify.arithmetic import Arithmetic, NotProved, Number
-from vaetheory.certify.likelihoods import Bernoulli, Gaussian, Poisson
 from vaetheory.certify.models import Model
-
-# The tails of a greater rate's logarithm are beyond what any quadrature here reaches.
-_LARGEST = 10_000
 
 
 class Objective(ABC):
@@ -77,7 +72,7 @@ class ClosedForm(Objective):
 
     def __init__(self, F: Arithmetic, model: Model, x: Vector) -> None:
         super().__init__(F, model.latent_dim)
-        self.expansion = _expansions.log_likelihood(model, x, F)
+        self.expansion = model.likelihood.expansion(F, x, model.decoder)
 
     def expectations(
         self, m: Sequence[Number], v: Sequence[Number], orders: Sequence[tuple[int, ...]]
@@ -125,20 +120,7 @@ class ByQuadrature(Objective):
 
 def log_likelihood(F: Arithmetic, model: Model, x: Vector, z: Number) -> Number:
     """The varying part, analytic where finite, for one latent dimension."""
-    outputs = model.decoder([z], F)
-    if not isinstance(model.likelihood, Bernoulli):
-        return model.likelihood.factors(F, x, outputs)[0]
-    total = F.exact(0)
-    for value, o in zip(x, outputs, strict=True):
-        t = -o if value else o
-        if not F.is_complex(t):
-            total = total - F.softplus(t)
-        elif sum(F.floats(F.real(t))) > 0:
-            # log(1 + e^t) with the exponential of the side that decays.
-            total = total - t - F.log(1 + F.exp(-t))
-        else:
-            total = total - F.log(1 + F.exp(t))
-    return total
+    return model.likelihood.analytic(F, x, model.decoder([z], F))
 
 
 def gaussian_expectation(
@@ -201,41 +183,19 @@ def majorant(model: Model, x: Vector) -> list[Fraction]:
             "decoder: expected one of known growth, or a closed form of the ELBO, got "
             f"{type(model.decoder).__name__} under {kind}"
         )
-    if isinstance(model.likelihood, Bernoulli):
-        # softplus(t) <= 1 + |t|
-        return _plus([Fraction(len(growth))], *growth)
-    if isinstance(model.likelihood, Gaussian):
-        out = [Fraction(0)]
-        for row, c in zip(*model.likelihood.squares(len(x)), strict=True):
-            sizes = [[abs(w) * t for t in growth[i]] for i, w in row]
-            away = _plus([sum((abs(w * x[i]) for i, w in row), Fraction(0))], *sizes)
-            square = [Fraction(0)] * (2 * len(away) - 1)
-            for i, a in enumerate(away):
-                for j, b in enumerate(away):
-                    square[i + j] += a * b * c / 2
-            out = _plus(out, square)
-        return out
-    if isinstance(model.likelihood, Poisson) and not any(t for g in growth for t in g[1:]):
-        if max(g[0] for g in growth) > _LARGEST:
-            raise NotProved(f"the decoder gives more than e^{_LARGEST} for a rate")
-        pairs = zip(x, growth, strict=True)
-        return [sum((t * g[0] + 3 ** math.ceil(g[0]) for t, g in pairs), Fraction(0))]
+    found = model.likelihood.majorant(x, growth)
+    if found is not None:
+        return found
     raise ValueError(
         f"model: expected a bounded decoder under {kind}, got {type(model.decoder).__name__}"
     )
-
-
-def _plus(*polynomials: Sequence[Fraction]) -> list[Fraction]:
-    """The sum of polynomials by their coefficients."""
-    columns = itertools.zip_longest(*polynomials, fillvalue=Fraction(0))
-    return [sum(column, Fraction(0)) for column in columns]
 
 
 def objective(F: Arithmetic, model: Model, x: Vector, bits: int) -> Objective:
     """The ELBO in closed form if it has one, else by quadrature with an aim of 2^-bits."""
     try:
         return ClosedForm(F, model, x)
-    except _expansions.NoClosedForm:
+    except NoClosedForm:
         return ByQuadrature(F, model, x, bits)
 
 

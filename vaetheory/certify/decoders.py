@@ -6,72 +6,36 @@ exact numbers they are.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
-from typing import Any, ClassVar
+from typing import Any
 
-from vaetheory._validation import sequence, short
-from vaetheory.certify import _exact
+from vaetheory._validation import sequence
+from vaetheory.certify import _exact, _expansions
+from vaetheory.certify._decoder import KINDS, Decoder, from_json, of_floats
 from vaetheory.certify._exact import Exact, Matrix, Vector
+from vaetheory.certify._expansions import Expansion
 from vaetheory.certify.arithmetic import Arithmetic, Number
 
-#: By their names in a certificate.
-KINDS: dict[str, type[Decoder]] = {}
-
-
-class Decoder(ABC):
-    """A decoder f: a list of d numbers of any arithmetic to a list of D.
-
-    One of your own is a subclass with `latent_dim` and `__call__(z, F)`, written with `+ - * /` and
-    the functions of the arithmetic F; so it is analytic wherever its values are finite.
-    """
-
-    kind: ClassVar[str] = ""
-    latent_dim: int
-
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        if cls.kind:
-            KINDS[cls.kind] = cls
-
-    @abstractmethod
-    def __call__(self, z: Sequence[Number], F: Arithmetic) -> list[Number]:
-        """Decode over the arithmetic F."""
-
-    def growth(self) -> Sequence[Vector] | None:
-        """Coefficients c an output, |f_i(z)| <= sum_k c_k r^k, r = sum_j |z_j|; None if unknown."""
-        return None
-
-    def after(self, change: Matrix) -> Decoder:
-        """The decoder z -> f(A z) for a matrix A, worked into the parameters if it can be."""
-        return Reparametrised(self, change)
-
-    def as_json(self) -> dict[str, Any]:
-        """Kind and parameters as text."""
-        if not self.kind:
-            raise ValueError(
-                f"decoder: expected a named one to write down, got {type(self).__name__}"
-            )
-        return {"kind": self.kind} | {f.name: self._written(f.name) for f in fields(self)}  # type: ignore[arg-type]
-
-    def _written(self, name: str) -> Any:
-        return _exact.texts(getattr(self, name))
-
-
-def from_json(value: Any) -> Decoder:
-    """The decoder that `as_json` wrote; anything else is a ValueError."""
-    if not isinstance(value, dict) or value.get("kind") not in KINDS:
-        raise ValueError(f"decoder: expected one of {', '.join(KINDS)}, got {short(value)}")
-    cls = KINDS[value["kind"]]
-    names = {f.name for f in fields(cls)}  # type: ignore[arg-type]
-    if set(value) - {"kind"} != names:
-        raise ValueError(
-            f"decoder {cls.kind}: expected {', '.join(sorted(names))}, got "
-            f"{', '.join(sorted(set(value) - {'kind'}))}"
-        )
-    return cls(**{k: v for k, v in value.items() if k != "kind"})
+__all__ = [
+    "KINDS",
+    "Affine",
+    "Catenary",
+    "Circle",
+    "Cylinder",
+    "Decoder",
+    "FlatTorus",
+    "Helix",
+    "Polynomial",
+    "Reparametrised",
+    "Sine",
+    "Sinh",
+    "SpherePatch",
+    "TanhNetwork",
+    "from_json",
+    "of_floats",
+]
 
 
 def _size(rows: Matrix) -> tuple[Fraction, ...]:
@@ -104,6 +68,20 @@ class Affine(Decoder):
 
     def __call__(self, z: Sequence[Number], F: Arithmetic) -> list[Number]:
         return [F.dot(row, z) + F.exact(b) for row, b in zip(self.weight, self.bias, strict=True)]
+
+    def expansion(self, F: Arithmetic) -> list[Expansion]:
+        d = self.latent_dim
+        out = []
+        for row, b in zip(self.weight, self.bias, strict=True):
+            e = Expansion(F, d).add_coordinate(0, F.exact(row[0]))
+            e.add_power((0,) * d, F.exact(b))
+            for j in range(1, d):
+                e.add_coordinate(j, F.exact(row[j]))
+            out.append(e)
+        return out
+
+    def linear(self) -> tuple[Matrix, Vector]:
+        return self.weight, self.bias
 
     def after(self, change: Matrix) -> Decoder:
         return Affine(_exact.product(self.weight, change), self.bias)
@@ -161,6 +139,14 @@ class Polynomial(Decoder):
                     term = F.power(zj, e) * term
             monomials.append(term)
         return [F.dot(column, monomials) for column in zip(*self.coefficients, strict=True)]
+
+    def expansion(self, F: Arithmetic) -> list[Expansion]:
+        out = [Expansion(F, self.latent_dim) for _ in self.coefficients[0]]
+        for powers, row in zip(self.powers, self.coefficients, strict=True):
+            for e, c in zip(out, row, strict=True):
+                if c:
+                    e.add_power(powers, F.exact(c))
+        return out
 
     def after(self, change: Matrix) -> Decoder:
         columns = list(zip(*self.coefficients, strict=True))
@@ -229,6 +215,9 @@ class Circle(_OfNumbers):
     def __call__(self, z: Sequence[Number], F: Arithmetic) -> list[Number]:
         return _circle(self.radius, z[0], F)
 
+    def expansion(self, F: Arithmetic) -> list[Expansion]:
+        return _expansions.circle(F, 1, 0, self.radius)
+
     def growth(self) -> Sequence[Vector]:
         return [(self.radius, Fraction(0))] * 2
 
@@ -253,6 +242,13 @@ class Helix(_OfNumbers):
     def __call__(self, z: Sequence[Number], F: Arithmetic) -> list[Number]:
         r, t = F.exact(self.radius), z[0] / self.length(F)
         return [r * F.cos(t), r * F.sin(t), F.exact(self.pitch) * t]
+
+    def expansion(self, F: Arithmetic) -> list[Expansion]:
+        unit = 1 / self.length(F)
+        r, zero = F.exact(self.radius), F.exact(0)
+        one = (Fraction(1),)
+        waves = [Expansion(F, 1, unit).add_wave(one, *ab) for ab in ((r, zero), (zero, r))]
+        return [*waves, Expansion(F, 1, unit).add_coordinate(0, F.exact(self.pitch) * unit)]
 
     def growth(self) -> Sequence[Vector]:
         return [(self.radius, Fraction(0))] * 2 + [(Fraction(0), Fraction(1))]
@@ -286,6 +282,10 @@ class Cylinder(_OfNumbers):
     def __call__(self, z: Sequence[Number], F: Arithmetic) -> list[Number]:
         return [*_circle(self.radius, z[0], F), z[1]]
 
+    def expansion(self, F: Arithmetic) -> list[Expansion]:
+        height = Expansion(F, 2).add_coordinate(1, F.exact(1))
+        return [*_expansions.circle(F, 2, 0, self.radius), height]
+
     def growth(self) -> Sequence[Vector]:
         return [(self.radius, Fraction(0))] * 2 + [(Fraction(0), Fraction(1))]
 
@@ -301,6 +301,10 @@ class FlatTorus(_OfNumbers):
 
     def __call__(self, z: Sequence[Number], F: Arithmetic) -> list[Number]:
         return _circle(self.radius, z[0], F) + _circle(self.other_radius, z[1], F)
+
+    def expansion(self, F: Arithmetic) -> list[Expansion]:
+        radii = (self.radius, self.other_radius)
+        return [e for j, r in enumerate(radii) for e in _expansions.circle(F, 2, j, r)]
 
     def growth(self) -> Sequence[Vector]:
         return [(r, Fraction(0)) for r in (self.radius, self.other_radius) for _ in range(2)]
@@ -347,6 +351,15 @@ class Sine(Decoder):
         rows = zip(self.amplitude, self.frequency, self.phase, strict=True)
         return [F.exact(a) * F.sin(F.dot(w, z) + F.exact(p)) for a, w, p in rows]
 
+    def expansion(self, F: Arithmetic) -> list[Expansion]:
+        out = []
+        rows = zip(self.amplitude, self.frequency, self.phase, strict=True)
+        for a, w, p in rows:
+            phase, amplitude = F.exact(p), F.exact(a)
+            wave = Expansion(F, self.latent_dim)
+            out.append(wave.add_wave(w, amplitude * F.sin(phase), amplitude * F.cos(phase)))
+        return out
+
     def after(self, change: Matrix) -> Decoder:
         return Sine(self.amplitude, _exact.product(self.frequency, change), self.phase)
 
@@ -359,6 +372,7 @@ class Sinh(Decoder):
     """f_i(z) = sinh(a z_i) / a, which bends away from the straight line; d = D."""
 
     kind = "sinh"
+    has_floats = False
     scale: Fraction
     size: int
 
@@ -376,6 +390,15 @@ class Sinh(Decoder):
     def __call__(self, z: Sequence[Number], F: Arithmetic) -> list[Number]:
         a = F.exact(self.scale)
         return [(F.exp(a * t) - F.exp(-a * t)) / (2 * a) for t in z]
+
+    def expansion(self, F: Arithmetic) -> list[Expansion]:
+        out = []
+        for axis in range(self.size):
+            k = tuple(self.scale * (i == axis) for i in range(self.size))
+            c = F.exact(1 / (2 * self.scale))
+            e = Expansion(F, self.size).add_exponential(k, c)
+            out.append(e.add_exponential(tuple(-t for t in k), -c))
+        return out
 
 
 @dataclass(frozen=True, init=False)
@@ -445,6 +468,10 @@ class Reparametrised(Decoder):
     @property
     def latent_dim(self) -> int:  # type: ignore[override]
         return len(self.weight[0])
+
+    @classmethod
+    def of_floats(cls, decoder: Any) -> Decoder:
+        return cls(of_floats(decoder.inner), decoder.change.weight, decoder.change.bias)
 
     def _written(self, name: str) -> Any:
         return self.inner.as_json() if name == "inner" else super()._written(name)

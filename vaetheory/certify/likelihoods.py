@@ -2,27 +2,52 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from vaetheory._validation import short
 from vaetheory.certify import _exact
 from vaetheory.certify._exact import Matrix, Vector
-from vaetheory.certify.arithmetic import Arithmetic, Number
+from vaetheory.certify._expansions import Expansion, NoClosedForm
+from vaetheory.certify.arithmetic import Arithmetic, NotProved, Number
+from vaetheory.certify.decoders import Decoder
 
 #: Rows of a matrix by the places and values of their entries that are not zero.
 Sparse: TypeAlias = tuple[tuple[tuple[int, Fraction], ...], ...]
 #: Rows of a covariance: the time that exact elimination takes grows with the fourth power of them.
 MOST_ROWS = 40
+# The tails of a greater rate's logarithm are beyond what any quadrature here reaches.
+_LARGEST = 10_000
+#: By their names in a certificate.
+KINDS: dict[str, type[Likelihood]] = {}
 
 
 class Likelihood(ABC):
-    """Log p(x given the decoder's outputs), in nats."""
+    """Log p(x given the decoder's outputs), in nats.
+
+    Each stands for the family of the same name in `vaetheory.likelihoods`, but shares nothing with
+    it: two definitions that are tested against each other are a check.
+    """
+
+    kind: ClassVar[str] = ""
+    #: Names of the parameters that a certificate may give, as sets.
+    parameters: ClassVar[tuple[set[str], ...]] = (set(),)
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if cls.kind:
+            KINDS[cls.kind] = cls
+
+    @classmethod
+    def of_floats(cls, likelihood: Any) -> Likelihood:
+        """The likelihood of the parameters of its namesake in `vaetheory.likelihoods`."""
+        return cls()
 
     @abstractmethod
     def check_data(self, x: Vector) -> None:
@@ -42,26 +67,37 @@ class Likelihood(ABC):
     ) -> tuple[Number, list[Number]]:
         """An exponent and divisors, exp(exponent) / divisors = exp(varying), all analytic."""
 
+    def analytic(self, F: Arithmetic, x: Vector, outputs: Sequence[Number]) -> Number:
+        """The varying part for real or complex outputs, analytic where finite."""
+        return self.factors(F, x, outputs)[0]
+
+    def majorant(self, x: Vector, growth: Sequence[Vector]) -> list[Fraction] | None:
+        """Coefficients c_k with |varying| <= sum_k c_k r^k for outputs of that `Decoder.growth`.
+
+        None where no such bound is known.
+        """
+        return None
+
+    def expansion(self, F: Arithmetic, x: Vector, decoder: Decoder) -> Expansion:
+        """The varying part as a function of the latent; `NoClosedForm` if it has no such form."""
+        raise NoClosedForm(type(self).__name__)
+
     @abstractmethod
     def greatest(self, F: Arithmetic, x: Vector) -> Number:
         """An upper bound of `varying` over all outputs."""
 
-    @abstractmethod
     def as_json(self) -> dict[str, Any]:
         """Kind and parameters as text."""
+        return {"kind": self.kind}
 
 
 def from_json(value: Any) -> Likelihood:
     """The likelihood that `as_json` wrote; anything else is a ValueError."""
-    if value == {"kind": "bernoulli"}:
-        return Bernoulli()
-    if value == {"kind": "poisson"}:
-        return Poisson()
-    if isinstance(value, dict) and value.get("kind") == "gaussian" and len(value) == 2:
-        if "scale" in value:
-            return Gaussian(value["scale"])
-        if "cov" in value:
-            return Gaussian(cov=value["cov"])
+    kind = value.get("kind") if isinstance(value, dict) else None
+    parameters = {k: v for k, v in value.items() if k != "kind"} if kind is not None else {}
+    cls = KINDS.get(kind) if isinstance(kind, str) else None
+    if cls is not None and set(parameters) in cls.parameters:
+        return cls(**parameters)
     raise ValueError(
         f"likelihood: expected gaussian with scale or cov, bernoulli or poisson; got {short(value)}"
     )
@@ -79,8 +115,16 @@ class Gaussian(Likelihood):
         Lambda itself, D <= 40. Exactly one of the two is given.
     """
 
+    kind = "gaussian"
+    parameters = ({"scale"}, {"cov"})
     scale: Fraction | Vector | None
     cov: Matrix | None
+
+    @classmethod
+    def of_floats(cls, likelihood: Any) -> Likelihood:
+        if likelihood.cov is not None:
+            return cls(cov=likelihood.cov)
+        return cls(likelihood.scale)
 
     def __init__(self, scale: Any = None, *, cov: Any = None) -> None:
         if (scale is None) == (cov is None):
@@ -151,13 +195,37 @@ class Gaussian(Likelihood):
     ) -> tuple[Number, list[Number]]:
         return self._exponent(F, x, outputs), []
 
+    def majorant(self, x: Vector, growth: Sequence[Vector]) -> list[Fraction]:
+        out = [Fraction(0)]
+        for row, c in zip(*self.squares(len(x)), strict=True):
+            sizes = [[abs(w) * t for t in growth[i]] for i, w in row]
+            away = _plus([sum((abs(w * x[i]) for i, w in row), Fraction(0))], *sizes)
+            square = [Fraction(0)] * (2 * len(away) - 1)
+            for i, a in enumerate(away):
+                for j, b in enumerate(away):
+                    square[i + j] += a * b * c / 2
+            out = _plus(out, square)
+        return out
+
+    def expansion(self, F: Arithmetic, x: Vector, decoder: Decoder) -> Expansion:
+        means = decoder.expansion(F)
+        d, unit = decoder.latent_dim, means[0].unit
+        total = Expansion(F, d, unit)
+        for row, c in zip(*self.squares(len(x)), strict=True):
+            away = Expansion(F, d, unit)
+            for i, w in row:
+                away.add(means[i], F.exact(w))
+                away.add_power((0,) * d, F.exact(-w * x[i]))
+            total.add(away.squared(), F.exact(-c / 2))
+        return total
+
     def greatest(self, F: Arithmetic, x: Vector) -> Number:
         return F.exact(0)
 
     def as_json(self) -> dict[str, Any]:
         if self.cov is not None:
-            return {"kind": "gaussian", "cov": _exact.texts(self.cov)}
-        return {"kind": "gaussian", "scale": _exact.texts(self.scale)}
+            return {"kind": self.kind, "cov": _exact.texts(self.cov)}
+        return {"kind": self.kind, "scale": _exact.texts(self.scale)}
 
 
 @lru_cache(maxsize=100)
@@ -169,6 +237,8 @@ def _squares_of(cov: Matrix) -> tuple[Sparse, Vector]:
 @dataclass(frozen=True)
 class Bernoulli(Likelihood):
     """Data of zeros and ones; the decoder gives logits."""
+
+    kind = "bernoulli"
 
     def check_data(self, x: Vector) -> None:
         if not set(x) <= {0, 1}:
@@ -190,16 +260,32 @@ class Bernoulli(Likelihood):
     ) -> tuple[Number, list[Number]]:
         return F.exact(0), [1 + F.exp(-o if v else o) for v, o in zip(x, outputs, strict=True)]
 
+    def analytic(self, F: Arithmetic, x: Vector, outputs: Sequence[Number]) -> Number:
+        total = F.exact(0)
+        for value, o in zip(x, outputs, strict=True):
+            t = -o if value else o
+            if not F.is_complex(t):
+                total = total - F.softplus(t)
+            elif sum(F.floats(F.real(t))) > 0:
+                # log(1 + e^t) with the exponential of the side that decays.
+                total = total - t - F.log(1 + F.exp(-t))
+            else:
+                total = total - F.log(1 + F.exp(t))
+        return total
+
+    def majorant(self, x: Vector, growth: Sequence[Vector]) -> list[Fraction]:
+        # softplus(t) <= 1 + |t|
+        return _plus([Fraction(len(growth))], *growth)
+
     def greatest(self, F: Arithmetic, x: Vector) -> Number:
         return F.exact(0)
-
-    def as_json(self) -> dict[str, Any]:
-        return {"kind": "bernoulli"}
 
 
 @dataclass(frozen=True)
 class Poisson(Likelihood):
     """Counts; the decoder gives log rates."""
+
+    kind = "poisson"
 
     def check_data(self, x: Vector) -> None:
         if any(v < 0 or v.denominator != 1 or v > 100_000 for v in x):
@@ -240,6 +326,25 @@ class Poisson(Likelihood):
             out = out + o * F.exact(v) - F.exp(o)
         return out, []
 
+    def majorant(self, x: Vector, growth: Sequence[Vector]) -> list[Fraction] | None:
+        if any(t for g in growth for t in g[1:]):
+            return None
+        if max(g[0] for g in growth) > _LARGEST:
+            raise NotProved(f"the decoder gives more than e^{_LARGEST} for a rate")
+        pairs = zip(x, growth, strict=True)
+        return [sum((t * g[0] + 3 ** math.ceil(g[0]) for t, g in pairs), Fraction(0))]
+
+    def expansion(self, F: Arithmetic, x: Vector, decoder: Decoder) -> Expansion:
+        linear = decoder.linear()
+        if linear is None:
+            raise NoClosedForm(type(self).__name__)
+        means = decoder.expansion(F)
+        total = Expansion(F, decoder.latent_dim, means[0].unit)
+        for value, mean, slope, b in zip(x, means, *linear, strict=True):
+            total.add(mean, F.exact(value))
+            total.add_exponential(slope, -F.exp(F.exact(b)))
+        return total
+
     def greatest(self, F: Arithmetic, x: Vector) -> Number:
         out = F.exact(0)
         for v in x:
@@ -247,5 +352,26 @@ class Poisson(Likelihood):
                 out = out + F.exact(v) * (F.log(F.exact(v)) - 1)
         return out
 
-    def as_json(self) -> dict[str, Any]:
-        return {"kind": "poisson"}
+
+def _plus(*polynomials: Sequence[Fraction]) -> list[Fraction]:
+    """The sum of polynomials by their coefficients."""
+    columns = itertools.zip_longest(*polynomials, fillvalue=Fraction(0))
+    return [sum(column, Fraction(0)) for column in columns]
+
+
+def of_floats(likelihood: Any) -> Likelihood:
+    """The likelihood with the parameters of one of `vaetheory.likelihoods`, taken exactly.
+
+    Raises
+    ------
+    ValueError
+        If it has no namesake here.
+    """
+    cls = _exact.namesake(likelihood, "vaetheory.likelihoods", KINDS.values())
+    if cls is None:
+        names = [k.__name__ for k in KINDS.values()]
+        raise ValueError(
+            f"likelihood: expected {', '.join(names[:-1])} or {names[-1]}, got "
+            f"{type(likelihood).__name__}"
+        )
+    return cls.of_floats(likelihood)

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vaetheory import decoders as float_decoders
-from vaetheory import likelihoods as float_likelihoods
 from vaetheory import models as float_models
 from vaetheory._validation import dimension, short
 from vaetheory.certify import _exact, decoders, likelihoods
@@ -72,7 +70,7 @@ class Model:
             raise ValueError(
                 f"model: expected a certify.Model or a LatentModel, got {type(model).__name__}"
             )
-        return cls(_decoder_of(model.decoder), _likelihood_of(model.likelihood))
+        return cls(decoders.of_floats(model.decoder), likelihoods.of_floats(model.likelihood))
 
     def check_data(self, x: Any, F: Arithmetic) -> Vector:
         """Return one datum as exact numbers, or raise a ValueError."""
@@ -135,45 +133,3 @@ class Model:
         if not isinstance(value, dict) or set(value) != {"decoder", "likelihood"}:
             raise ValueError(f"model: expected decoder and likelihood, got {short(value)}")
         return cls(decoders.from_json(value["decoder"]), likelihoods.from_json(value["likelihood"]))
-
-
-_BY_FIELDS: dict[type[Any], tuple[Any, tuple[str, ...]]] = {
-    float_decoders.Affine: (decoders.Affine, ("weight", "bias")),
-    float_decoders.Polynomial: (decoders.Polynomial, ("powers", "coefficients")),
-    float_decoders.Circle: (decoders.Circle, ("radius",)),
-    float_decoders.Helix: (decoders.Helix, ("radius", "pitch")),
-    float_decoders.Catenary: (decoders.Catenary, ("scale",)),
-    float_decoders.Cylinder: (decoders.Cylinder, ("radius",)),
-    float_decoders.FlatTorus: (decoders.FlatTorus, ("radius", "other_radius")),
-    float_decoders.SpherePatch: (decoders.SpherePatch, ("radius",)),
-    float_decoders.TanhNetwork: (decoders.TanhNetwork, ("weights", "biases")),
-    float_decoders.Sine: (decoders.Sine, ("amplitude", "frequency", "phase")),
-}
-
-
-def _decoder_of(decoder: Any) -> Decoder:
-    if isinstance(decoder, float_decoders.Reparametrised):
-        change = decoder.change
-        return decoders.Reparametrised(_decoder_of(decoder.inner), change.weight, change.bias)
-    if type(decoder) not in _BY_FIELDS:
-        known = ", ".join(t.__name__ for t in _BY_FIELDS)
-        raise ValueError(
-            f"decoder: expected one of {known} or Reparametrised, or a certify.Model with a "
-            f"decoder of your own; got {type(decoder).__name__}"
-        )
-    cls, names = _BY_FIELDS[type(decoder)]
-    return cls(*[getattr(decoder, name) for name in names])
-
-
-def _likelihood_of(likelihood: Any) -> Likelihood:
-    if isinstance(likelihood, float_likelihoods.Gaussian):
-        if likelihood.cov is not None:
-            return likelihoods.Gaussian(cov=likelihood.cov)
-        return likelihoods.Gaussian(likelihood.scale)
-    if type(likelihood) is float_likelihoods.Bernoulli:
-        return likelihoods.Bernoulli()
-    if type(likelihood) is float_likelihoods.Poisson:
-        return likelihoods.Poisson()
-    raise ValueError(
-        "likelihood: expected Gaussian, Bernoulli or Poisson, got " + type(likelihood).__name__
-    )

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
-from vaetheory import _gaussians, decoders, likelihoods
+from vaetheory import _gaussians, decoders
 from vaetheory._validation import Array
 from vaetheory.bounds import BatchBound
 from vaetheory.checking import strategies
@@ -17,7 +17,7 @@ from vaetheory.checking.lattice import lattice_integral
 from vaetheory.checking.strategies import Vector
 from vaetheory.decoders import Decoder
 from vaetheory.encoders import AggregatePosterior, Posterior
-from vaetheory.likelihoods import Likelihood
+from vaetheory.likelihoods import Likelihood, Support
 from vaetheory.models import LatentModel
 from vaetheory.modes import posterior_mode
 from vaetheory.rounding import gamma
@@ -162,11 +162,9 @@ def lattice_evidence(scene: ModelBatch, bounds: list[BatchBound]) -> list[Lattic
     lower = np.minimum(lower, (batch.means - 9 * batch.deviations).min(axis=0))
     upper = np.maximum(upper, (batch.means + 9 * batch.deviations).max(axis=0))
     value, error = lattice_integral(columns, lower, upper, step=1 / 48 if d == 1 else 1 / 12)
-    peak = (
-        scene.likelihood.log_peak(scene.data.shape[1])
-        if isinstance(scene.likelihood, likelihoods.Gaussian)
-        else 0.0
-    )
+    # Probabilities of discrete data are at most one; a Gaussian density has a peak.
+    densities = scene.likelihood.support is Support.REAL
+    peak = scene.likelihood.greatest_log_prob(scene.data).max() if densities else 0.0
     evidences = []
     for v, e in zip(value.reshape(-1, 3, count), error.reshape(-1, 3, count), strict=True):
         # Beyond nine deviations there is at most the prior's tail times the greatest likelihood.

@@ -9,10 +9,11 @@ import numpy as np
 
 from vaetheory import derivatives
 from vaetheory._validation import Array
+from vaetheory._value_equality import ByValue
 from vaetheory.decoders.base import Decoder
 
 
-class Embedding(Decoder):
+class Embedding(ByValue, Decoder):
     """A smooth injective map f from R^d into R^D with a Jacobian of full rank.
 
     One of your own is a subclass with `latent_dim`, `data_dim`, `forward` and `inverse`, written

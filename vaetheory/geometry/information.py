@@ -9,13 +9,7 @@ from numpy.typing import ArrayLike
 
 from vaetheory._validation import Array, representable, require, same_leading, vectors
 from vaetheory._value_equality import ByValue
-from vaetheory.likelihoods import (
-    Categorical,
-    ElementwiseLikelihood,
-    Gaussian,
-    Likelihood,
-    LogNormal,
-)
+from vaetheory.likelihoods import Likelihood
 from vaetheory.models import LatentModel, require_model
 
 
@@ -49,60 +43,6 @@ def fisher_information(likelihood: Likelihood, params: ArrayLike) -> Array:
     require("likelihood", likelihood, Likelihood, "a member of vaetheory.likelihoods")
     found = likelihood.fisher_information(vectors("params", params, likelihood.data_dim))
     return representable("params", found, "informations")
-
-
-#: Families with an isometric immersion in a space of constant curvature, see `immersed_jacobian`.
-IMMERSED = (Gaussian, LogNormal, Categorical, ElementwiseLikelihood)
-
-
-def immersed_jacobian(likelihood: Likelihood, params: Array, jacobian: Array) -> Array:
-    """Jacobian of the decoder in coordinates in which the Fisher metric is the identity.
-
-    The metric of a Gaussian of constant covariance and of a product of one-parameter families is
-    flat, and that of a categorical is a sphere: each has an isometric immersion y of its
-    parameters in a Euclidean space, the variance-stabilising map. Returns the Jacobian of y(f(z)),
-    `(..., D, d)`; a family without a known y is a TypeError.
-    """
-    if isinstance(likelihood, Gaussian):
-        return np.swapaxes(likelihood.whiten(np.swapaxes(jacobian, -1, -2)), -1, -2)
-    if isinstance(likelihood, LogNormal):
-        return jacobian / np.broadcast_to(likelihood.scale, params.shape)[..., None]
-    if isinstance(likelihood, ElementwiseLikelihood):
-        return np.sqrt(likelihood.fisher_diagonal(params))[..., None] * jacobian
-    if isinstance(likelihood, Categorical):
-        p = likelihood.mean(params)
-        return np.sqrt(p)[..., None] * likelihood.centred(p, jacobian)
-    raise TypeError(f"no isometric immersion is known for {type(likelihood).__name__}")
-
-
-def immersed_hessian(
-    likelihood: Likelihood, params: Array, jacobian: Array, hessian: Array
-) -> Array:
-    """Second derivatives of y(f(z)) along the flat space or the sphere that y maps to.
-
-    `(..., D, d, d)`, with y as in `immersed_jacobian`; of a categorical without the part normal to
-    the sphere, which is -g / 2 and would hide the rest where one class is all but certain.
-    """
-    if isinstance(likelihood, Gaussian):
-        return np.moveaxis(likelihood.whiten(np.moveaxis(hessian, -3, -1)), -1, -3)
-    if isinstance(likelihood, LogNormal):
-        return hessian / np.broadcast_to(likelihood.scale, params.shape)[..., None, None]
-    if isinstance(likelihood, ElementwiseLikelihood):
-        products = jacobian[..., :, None] * jacobian[..., None, :]
-        bend = 0.5 * likelihood.fisher_log_slope(params)[..., None, None] * products
-        return np.sqrt(likelihood.fisher_diagonal(params))[..., None, None] * (hessian + bend)
-    if isinstance(likelihood, Categorical):
-        p = likelihood.mean(params)
-        centred = likelihood.centred(p, jacobian)
-        rows = hessian + 0.5 * centred[..., :, None] * centred[..., None, :]
-        flat = rows.reshape(*rows.shape[:-2], -1)
-        return np.sqrt(p)[..., None, None] * likelihood.centred(p, flat).reshape(rows.shape)
-    raise TypeError(f"no isometric immersion is known for {type(likelihood).__name__}")
-
-
-def ambient_curvature(likelihood: Likelihood) -> float:
-    """Sectional curvature of the space of `immersed_jacobian`: 1/4 for a categorical, else 0."""
-    return 0.25 if isinstance(likelihood, Categorical) else 0.0
 
 
 def pullback_metric(model: LatentModel, z: ArrayLike) -> Array:

@@ -15,11 +15,7 @@ from vaetheory._validation import Array, dimension, require_callable, vectors
 from vaetheory.decoders import Decoder
 from vaetheory.decoders._outputs import as_output
 from vaetheory.geometry.information import (
-    IMMERSED,
-    ambient_curvature,
     fisher_pullback,
-    immersed_hessian,
-    immersed_jacobian,
 )
 from vaetheory.likelihoods import Gaussian
 from vaetheory.models import LatentModel, require_model
@@ -211,7 +207,7 @@ class PullbackMetric(Metric):
 
     def __init__(self, model: LatentModel) -> None:
         require_model(model)
-        if not isinstance(model.likelihood, IMMERSED):
+        if model.likelihood.ambient_curvature is None:
             raise ValueError(
                 "likelihood: expected one with an isometric immersion in a flat space, got "
                 f"{type(model.likelihood).__name__}; `as_metric` accepts any model"
@@ -228,7 +224,7 @@ class PullbackMetric(Metric):
         """Orthonormal tangents Q, the R of V = Q R, and second derivatives W `(..., D, d^2)`."""
         model, points = self.model, vectors("z", z, self.model.latent_dim)
         params, jacobian = model.decode(points), model.decoder.jacobian(points)
-        tangents = immersed_jacobian(model.likelihood, params, jacobian)
+        tangents = model.likelihood.immersed_jacobian(params, jacobian)
         norms = np.linalg.norm(tangents, axis=-2)
         bad = ~((norms > 0) & np.isfinite(norms)).all(axis=-1)
         if bad.any():
@@ -240,7 +236,8 @@ class PullbackMetric(Metric):
         if bad.any():
             _refuse(points, bad, f"got {d} tangent vectors that span less than {d} dimensions")
         q, r = np.linalg.qr(unit)
-        second = immersed_hessian(model.likelihood, params, jacobian, model.decoder.hessian(points))
+        hessian = model.decoder.hessian(points)
+        second = model.likelihood.immersed_hessian(params, jacobian, hessian)
         return q, r * norms[..., None, :], second.reshape(*second.shape[:-2], d * d)
 
     def christoffel(self, z: ArrayLike) -> Array:
@@ -250,8 +247,8 @@ class PullbackMetric(Metric):
 
     def curvature(self, z: ArrayLike) -> Array:
         q, r, second = self._frame(z)
-        likelihood = self.model.likelihood
-        k = ambient_curvature(likelihood)
+        k = self.model.likelihood.ambient_curvature
+        assert k is not None
         metric = np.swapaxes(r, -1, -2) @ r
         tensor = k * _area(metric, metric)
         # A surface that fills the space is not bent in it: the remainder would be rounding errors.
@@ -297,7 +294,7 @@ def as_metric(metric: object, dim: int) -> Metric:
                 f"{metric.latent_dim}"
             )
         model = metric
-        if isinstance(model.likelihood, IMMERSED):
+        if model.likelihood.ambient_curvature is not None:
             return PullbackMetric(model)
         return FunctionMetric(lambda z: fisher_pullback(model, z))
     require_callable("metric", metric, "(..., d) -> (..., d, d), a LatentModel or a decoder")

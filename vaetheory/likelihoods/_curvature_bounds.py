@@ -2,99 +2,299 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Protocol
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
 
 from vaetheory._validation import Array
-from vaetheory.likelihoods.base import Likelihood
-from vaetheory.likelihoods.elementwise import ElementwiseLikelihood, NoCurvatureBoundsError
 from vaetheory.rounding import ULP
 
-#: Params around which data are drawn, and distances from them at which bounds are tried.
+#: Params around which data are drawn, how many numbers each, and distances from them at which
+#: bounds are tried.
 _CENTRES = np.linspace(-6.0, 6.0, 7)
+_DRAWS = 8
 _AWAY = 2.0 ** np.arange(-14, 4.01, 1 / 3)
 #: Numbers that are in memory at a time.
 _NUMBERS = 2**18
 #: Share by which a second derivative must pass its bound for that to be no rounding.
 _WRONG = 1e-3
+#: Over shorter intervals of the params bounds must be finite: the search ends with short ones.
+_SHORT = 0.5
+_THERE = "that holds over the interval"
 
 
-def checked_bounds(likelihood: ElementwiseLikelihood, x: Array) -> tuple[Array, Array]:
-    """The bounds of a family for data, finite and of the right shape, or a ValueError."""
-    given = likelihood.curvature_bounds(x)
-    if not isinstance(given, tuple) or len(given) != 2:
-        raise ValueError(
-            f"likelihood: expected curvature_bounds to return low and high, got {given!r:.80}"
-        )
-    arrays = []
-    for bound in given:
-        array = np.asarray(bound)
-        if array.dtype.kind not in "biuf" or array.shape != x.shape:
-            raise ValueError(
-                f"likelihood: expected curvature_bounds of shape {x.shape} for data of that "
-                f"shape, got {array.dtype} of shape {array.shape}"
-            )
-        if not np.isfinite(array).all():
+class NoCurvatureBoundsError(ValueError):
+    """A family does not bound its second derivatives."""
+
+
+class Bounded(Protocol):
+    """What is asked of a family here."""
+
+    #: Whether log p is concave in the params.
+    concave: bool
+
+    def curvature_bounds(self, x: Array) -> tuple[Array, Array]:
+        """Bounds of the second derivatives over all params."""
+
+    def curvature_range(self, x: Array, lower: Array, upper: Array) -> tuple[Array, Array]:
+        """Bounds of the second derivatives over params from `lower` to `upper`."""
+
+    def _log_prob(self, x: Array, params: Array) -> Array:
+        """Log density of each data dimension."""
+
+
+class Tried(Protocol):
+    """What is asked of a family for data to try its bounds at."""
+
+    def check_data(self, x: ArrayLike) -> Array:
+        """The data as an array, if they are in the support."""
+
+    def sample(self, params: ArrayLike, rng: np.random.Generator) -> Array:
+        """One datum a parameter vector."""
+
+
+def checked_bounds(given: Any, shape: tuple[int, ...]) -> tuple[Array, Array]:
+    """The `curvature_bounds` of data of a shape, if they can be that; or a ValueError."""
+    low, high = _pair("curvature_bounds", given, shape, exact=True)
+    for bound in (low, high):
+        if not np.isfinite(bound).all():
             raise ValueError(
                 "likelihood: expected finite curvature_bounds, got "
-                f"{array[~np.isfinite(array)][0]:g}: of a family without bounds there is no "
-                "evidence whose error is known"
+                f"{bound[~np.isfinite(bound)][0]:g}: a family whose second derivatives have no "
+                "bounds over all params gives curvature_range, their bounds over an interval"
             )
-        arrays.append(array.astype(np.float64))
-    low, high = arrays
-    if (low > high).any():
-        raise ValueError(
-            "likelihood: expected curvature_bounds with low <= high, got "
-            f"{low[low > high][0]:g} and {high[low > high][0]:g}"
-        )
+    _require_order("curvature_bounds", low, high)
     return low, high
 
 
-def require_bounds(likelihood: Likelihood, dim: int) -> None:
-    """Raise a ValueError if the curvature bounds of a family are visibly false.
+def checked_range(likelihood: Bounded, x: Array, lower: Array, upper: Array) -> tuple[Array, Array]:
+    """The `curvature_range` of data over intervals, if it can be that; or a ValueError.
+
+    Where a bound overflows it is infinite, and where the log density does it may be NaN as well:
+    then nothing is known.
+    """
+    shape = np.broadcast_shapes(x.shape, lower.shape)
+    low, high = _pair("curvature_range", likelihood.curvature_range(x, lower, upper), shape)
+    undefined = np.isnan(low) | np.isnan(high)
+    if undefined.any():
+        some, a, b = (np.broadcast_to(v, shape)[undefined] for v in (x, lower, upper))
+        known = np.isfinite(likelihood._log_prob(some, a) + likelihood._log_prob(some, b))
+        if known.any():
+            raise ValueError(
+                "likelihood: expected numbers from curvature_range, got NaN at x = "
+                f"{some[known][0]:.6g} for params {a[known][0]:.6g}..{b[known][0]:.6g}"
+            )
+        low, high = np.where(undefined, -np.inf, low), np.where(undefined, np.inf, high)
+    # Over intervals as short as the params' last digits they may cross by rounding.
+    size = np.maximum(np.abs(low), np.abs(high))
+    _require_order("curvature_range", low, high, np.where(np.isfinite(size), _WRONG * size, 0.0))
+    return np.minimum(low, high), np.maximum(low, high)
+
+
+def _pair(
+    name: str, given: Any, shape: tuple[int, ...], *, exact: bool = False
+) -> tuple[Array, Array]:
+    """Both bounds as arrays of a shape, to which those of a `curvature_range` may broadcast."""
+    if not isinstance(given, tuple) or len(given) != 2:
+        raise ValueError(f"likelihood: expected {name} to return low and high, got {given!r:.80}")
+    arrays = []
+    for bound in given:
+        array = np.asarray(bound)
+        fits = array.shape == shape if exact else _broadcasts(array.shape, shape)
+        if array.dtype.kind not in "biuf" or not fits:
+            raise ValueError(
+                f"likelihood: expected {name} of shape {shape} for data of that shape, got "
+                f"{array.dtype} of shape {array.shape}"
+            )
+        arrays.append(np.broadcast_to(array.astype(np.float64), shape))
+    return arrays[0], arrays[1]
+
+
+def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
+    try:
+        return np.broadcast_shapes(shape, to) == to
+    except ValueError:
+        return False
+
+
+def _require_order(name: str, low: Array, high: Array, slack: Array | float = 0.0) -> None:
+    crossed = low > high + slack
+    if crossed.any():
+        raise ValueError(
+            f"likelihood: expected {name} with low <= high, got {low[crossed][0]:g} and "
+            f"{high[crossed][0]:g}"
+        )
+
+
+def trial(likelihood: Tried, dim: int) -> tuple[Array, Array] | None:
+    """Data `(N, D)` of a family, and the params to which they belong; None where there are none.
+
+    They are its samples, or where it has none some numbers of its support.
+    """
+    params = np.tile(_CENTRES, max(1, _DRAWS // dim))[:, None] * np.ones(dim)
+    rng = np.random.default_rng(0)
+    # Nothing else of a model needs samples, so that what they raise is not told here.
+    with np.errstate(all="ignore"), suppress(Exception):
+        return likelihood.check_data(likelihood.sample(params, rng)), params
+    # Each number beside each of the params in turn.
+    count = len(_CENTRES)
+    turns = [np.roll(params[:count], k, axis=0) for k in range(len(params) // count)]
+    others = np.concatenate(turns)
+    positive = np.exp(others)
+    for data in (others, positive, np.floor(positive), expit(others), 1.0 * (others > 0)):
+        with suppress(Exception):
+            return likelihood.check_data(data), params
+    return None
+
+
+def require_bounds(
+    likelihood: Bounded, x: Array, params: Array, *, bounds: bool, intervals: bool
+) -> None:
+    """Raise a ValueError if what a family says of its second derivatives is visibly false.
 
     A second difference of log p is a mean of its second derivatives, so it lies between any true
-    bounds. Tried at samples of the family, up to a distance of 16 from where they were drawn; a
-    family without bounds or without samples passes.
+    bounds. It is tried at data up to a distance of 16 from params.
 
     Parameters
     ----------
-    likelihood : Likelihood
-    dim : int
-        Number of data dimensions.
+    likelihood : ElementwiseLikelihood
+    x, params : arrays (N, D)
+    bounds, intervals : bool
+        Whether the family has `curvature_bounds` and a `curvature_range` of its own.
 
     Examples
     --------
     >>> from vaetheory.likelihoods import Beta
-    >>> require_bounds(Beta(concentration=2.0), 1)
+    >>> x, params = np.array([[0.25]]), np.array([[-1.0]])
+    >>> require_bounds(Beta(concentration=2.0), x, params, bounds=True, intervals=False)
     """
-    if likelihood.natural or not isinstance(likelihood, ElementwiseLikelihood):
-        return
-    centres = np.repeat(_CENTRES[:, None], dim, axis=1)
-    try:
-        x = likelihood.check_data(likelihood.sample(centres, np.random.default_rng(0)))
-    except Exception:
-        # Nothing else of a model needs samples.
-        return
-    try:
-        low, high = checked_bounds(likelihood, x)
-    except NoCurvatureBoundsError:
-        return
-    offsets = np.concatenate([-_AWAY, _AWAY])[:, None, None]
-    size = max(1, _NUMBERS // x.size)
-    for start in range(0, len(offsets), size):
-        away = offsets[start : start + size]
-        step = np.abs(away) / 8
-        at = centres + away
-        with np.errstate(all="ignore"):
-            three = [likelihood._log_prob(x, at + k * step) for k in (-1, 0, 1)]
-            bend = (three[0] - 2 * three[1] + three[2]) / step**2
-            slack = 64 * ULP * np.abs(three).sum(axis=0) / step**2 + _WRONG * np.abs(bend)
-            bad = np.isfinite(bend) & ((bend < low - slack) | (bend > high + slack))
-        if bad.any():
-            k, i, j = (int(n) for n in np.argwhere(bad)[0])
-            raise ValueError(
-                "likelihood: expected curvature_bounds that hold for all params, got "
-                f"{low[i, j]:.6g}..{high[i, j]:.6g} at x = {x[i, j]:.6g}, where the second "
-                f"derivative of log p is {bend[k, i, j]:.6g} on the mean of params "
-                f"{(at - step)[k, i, j]:.6g}..{(at + step)[k, i, j]:.6g}"
+    claims: list[tuple[str, str, Array, Array]] = []
+    if bounds:
+        given = checked_bounds(likelihood.curvature_bounds(x), x.shape)
+        claims.append(("curvature_bounds", "that hold for all params", *given))
+    if likelihood.concave:
+        claims.append(
+            (
+                "concave = True",
+                "of a log density concave in the params",
+                np.full(x.shape, -np.inf),
+                np.zeros(x.shape),
             )
+        )
+    if not claims and not intervals:
+        return
+    size = max(1, _NUMBERS // x.size)
+    # What was seen on either side of the centres so far: it is in all wider intervals.
+    seen = [_Seen.nothing(x.shape) for _ in range(2)]
+    with np.errstate(all="ignore"):
+        for start in range(0, len(_AWAY), size):
+            away = _AWAY[start : start + size, None, None]
+            found = [_second_differences(likelihood, x, params, side * away) for side in (-1, 1)]
+            for some in found:
+                for claim in claims:
+                    some.require(*claim, x)
+                if intervals:
+                    given = checked_range(likelihood, x, some.lower, some.upper)
+                    require_finite(x, some.lower, some.upper, *given, np.isfinite(some.most))
+                    some.require("curvature_range", _THERE, *given, x)
+            if intervals:
+                below, above = (
+                    before.joined(some) for before, some in zip(seen, found, strict=True)
+                )
+                for wide in (below, above, below.around(above)):
+                    given = checked_range(likelihood, x, wide.lower, wide.upper)
+                    wide.require("curvature_range", _THERE, *given, x)
+                seen = [below.take(-1), above.take(-1)]
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """Second derivatives of log p that occur between `lower` and `upper`, arrays `(K, N, D)`.
+
+    The least of them is at most `least`, the greatest at least `most`: less or more than the
+    differences say by what they may be off by.
+    """
+
+    lower: Array
+    upper: Array
+    least: Array
+    most: Array
+
+    @classmethod
+    def nothing(cls, shape: tuple[int, ...]) -> _Seen:
+        return cls(*(np.full(shape, v) for v in (np.inf, -np.inf, np.inf, -np.inf)))
+
+    def joined(self, other: _Seen) -> _Seen:
+        """All that was seen up to each of some intervals, which are further and further away."""
+
+        def so_far(rule: np.ufunc, first: Array, values: Array) -> Array:
+            out: Array = rule.accumulate(np.concatenate([first[None], values]), axis=0)[1:]
+            return out
+
+        return _Seen(
+            so_far(np.minimum, self.lower, other.lower),
+            so_far(np.maximum, self.upper, other.upper),
+            so_far(np.minimum, self.least, other.least),
+            so_far(np.maximum, self.most, other.most),
+        )
+
+    def around(self, other: _Seen) -> _Seen:
+        """All that was seen in intervals below and above."""
+        return _Seen(
+            self.lower, other.upper, np.minimum(self.least, other.least),
+            np.maximum(self.most, other.most),
+        )  # fmt: skip
+
+    def take(self, which: int) -> _Seen:
+        return _Seen(self.lower[which], self.upper[which], self.least[which], self.most[which])
+
+    def require(self, name: str, where: str, low: Array, high: Array, x: Array) -> None:
+        """Raise a ValueError where something that was seen is not between the bounds."""
+        bad = (self.least < low) | (self.most > high)
+        if not bad.any():
+            return
+        shape = bad.shape
+        first = tuple(np.argwhere(bad)[0])
+        at, below, above = (float(np.broadcast_to(v, shape)[first]) for v in (x, low, high))
+        least, most = float(self.least[first]), float(self.most[first])
+        start, end = float(self.lower[first]), float(self.upper[first])
+        raise ValueError(
+            f"likelihood: expected {name} {where}, got {below:.6g}..{above:.6g} at "
+            f"x = {at:.6g}, where the second derivative of log p is "
+            f"{least if least < below else most:.6g} somewhere at params {start:.6g}..{end:.6g}"
+        )
+
+
+def _second_differences(likelihood: Bounded, x: Array, centres: Array, away: Array) -> _Seen:
+    step = np.abs(away) / 8
+    at = centres + away
+    three = [likelihood._log_prob(x, at + k * step) for k in (-1, 0, 1)]
+    bend = (three[0] - 2 * three[1] + three[2]) / step**2
+    # A log density may be rounded by units of one, however small it is.
+    slack = 64 * ULP * (1 + np.abs(three)).sum(axis=0) / step**2 + _WRONG * np.abs(bend)
+    known = np.isfinite(bend) & np.isfinite(slack)
+    return _Seen(
+        at - step, at + step,
+        np.where(known, bend + slack, np.inf), np.where(known, bend - slack, -np.inf),
+    )  # fmt: skip
+
+
+def require_finite(
+    x: Array, lower: Array, upper: Array, low: Array, high: Array, known: NDArray[np.bool_]
+) -> None:
+    """Raise a ValueError where a family has no finite bounds even over a short interval.
+
+    Where its log density is not known they may be infinite.
+    """
+    bad = ~(np.isfinite(low) & np.isfinite(high)) & known & (upper - lower <= _SHORT)
+    if bad.any():
+        first = tuple(np.argwhere(bad)[0])
+        at, a, b = (np.broadcast_to(v, bad.shape)[first] for v in (x, lower, upper))
+        raise ValueError(
+            "likelihood: expected a finite curvature_range over short intervals, got "
+            f"{low[first]:g}..{high[first]:g} at x = {at:.6g} over params {a:.6g}..{b:.6g}"
+        )

@@ -17,7 +17,9 @@ from vaetheory._validation import (
     representable,
     vectors,
 )
+from vaetheory.likelihoods._natural_table import NaturalTable
 from vaetheory.likelihoods.supports import Support
+from vaetheory.likelihoods.table import Table
 
 PairOfArrays: TypeAlias = tuple[Array, Array]
 
@@ -31,6 +33,7 @@ _READ = {
     **dict.fromkeys(
         ("statistics", "log_base", "reduced", "curvature_bounds", "greatest_size"), ("x",)
     ),
+    "curvature_range": ("x", "lower", "upper"),
     **dict.fromkeys(("natural_parameters", "log_partition", "mean"), ("params",)),
     **dict.fromkeys(("fisher_diagonal", "fisher_log_slope"), ("params",)),
     "whiten": ("v",),
@@ -38,7 +41,7 @@ _READ = {
 }
 #: Far from any datum these may overflow, and who looks for modes there goes on.
 _READ_TOO = {
-    **dict.fromkeys(("information", "expected_information"), ("params", "jacobian")),
+    **dict.fromkeys(("observed_information", "expected_information"), ("params", "jacobian")),
     "centred": ("p", "rows"),
     "sample": ("rng",),
 }
@@ -49,6 +52,21 @@ class Likelihood(ABC):
 
     Leading axes of data and parameters broadcast against each other; the last axis must match.
     Log densities are in nats.
+
+    Notes
+    -----
+    To write one of your own, derive from the class that knows most of it:
+
+    - `ElementwiseExponentialFamily` where data dimensions are independent and log p is
+      x params - A(params) + h(x): give A, its mean and variance, and h.
+    - `ElementwiseLikelihood` where data dimensions are independent: give functions of one number.
+    - `ExponentialFamily` or `Likelihood` itself where the dimensions depend on each other: give the
+      abstract methods, and for exact evidence `table`, unless the params are natural.
+
+    Say what the params are (`parameter`), where data can be (`support`), and if it is so that log p
+    is concave in the params (`concave`) or that they are natural (`natural`). The family is then
+    used like those of the package. Its methods get float64 arrays and may overflow in peace; a
+    `LatentModel` tries what it says of its second derivatives.
     """
 
     #: Data dimension where the parameters of the likelihood fix it, else None.
@@ -60,6 +78,16 @@ class Likelihood(ABC):
     concave: bool = False
     #: Where data can be, or None for a family that checks its data itself.
     support: Support | None = None
+    #: What the params are, in the words of an error: "log mean", say.
+    parameter: str = "parameter"
+    #: Whether it is an `ExponentialFamily`, an `ElementwiseLikelihood`.
+    exponential: bool = False
+    elementwise: bool = False
+    #: Whether log p is a parabola of the whitened x - params: a Gaussian of constant covariance.
+    gaussian: bool = False
+    #: Sectional curvature of the space in which the family's distributions are immersed
+    #: isometrically, see `immersed_jacobian`; None where no such immersion is known.
+    ambient_curvature: float | None = None
     #: What fails where the family induces no Riemannian metric, in the words of an error.
     no_metric: str | None = None
 
@@ -88,8 +116,8 @@ class Likelihood(ABC):
     def _at_infinity(self, x: Array, params: Array) -> Array:
         """Limit of the log density as some of the params go to plus or minus infinity."""
         raise ValueError(
-            f"params: expected finite numbers, for {type(self).__name__} has no limit at "
-            f"infinity, got {params[np.isinf(params)][0]:g}"
+            f"params: expected finite numbers ({self.parameter}), for {type(self).__name__} has no "
+            f"limit at infinity, got {params[np.isinf(params)][0]:g}"
         )
 
     def _both(self, params: ArrayLike, other: ArrayLike) -> PairOfArrays:
@@ -149,7 +177,7 @@ class Likelihood(ABC):
         """Gradient of log p(x given params) in the params, `(..., D)`; for finite params."""
 
     @abstractmethod
-    def information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
+    def observed_information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
         """J^T (-d^2 log p / dparams^2) J, the observed information pulled back, `(..., d, d)`."""
 
     @abstractmethod
@@ -160,6 +188,40 @@ class Likelihood(ABC):
         """J^T F J, the Fisher information pulled back, `(..., d, d)`."""
         return np.swapaxes(jacobian, -1, -2) @ self.fisher_information(params) @ jacobian
 
+    def immersed_jacobian(self, params: Array, jacobian: Array) -> Array:
+        """Jacobian of a decoder in coordinates in which the Fisher metric is the identity.
+
+        The metric of a Gaussian of constant covariance and of a product of one-parameter families
+        is flat, and that of a categorical is a sphere: each has an isometric immersion y of its
+        parameters in a Euclidean space, the variance-stabilising map.
+
+        Returns
+        -------
+        array (..., D, d)
+            Jacobian of y(f(z)).
+
+        Raises
+        ------
+        ValueError
+            If no immersion is known: `ambient_curvature` is None.
+        """
+        raise self._no_immersion()
+
+    def immersed_hessian(self, params: Array, jacobian: Array, hessian: Array) -> Array:
+        """Second derivatives of y(f(z)) along the flat space or the sphere that y maps to.
+
+        `(..., D, d, d)`, with y as in `immersed_jacobian`; of a categorical without the part
+        normal to the sphere, which is -g / 2 and would hide the rest where one class is all but
+        certain.
+        """
+        raise self._no_immersion()
+
+    def _no_immersion(self) -> ValueError:
+        return ValueError(
+            "likelihood: expected one with an isometric immersion in a flat space or a sphere, got "
+            f"{type(self).__name__}"
+        )
+
     @abstractmethod
     def sample(self, params: ArrayLike, rng: np.random.Generator) -> Array:
         """Draw one datum a parameter vector, `(..., D)`."""
@@ -168,8 +230,31 @@ class Likelihood(ABC):
     def greatest_log_prob(self, x: Array) -> Array:
         """Supremum of log p(x given params) over the params, `(...)`, in nats."""
 
+    def require_bounds(self, data_dim: int) -> None:  # noqa: B027 - most families have none
+        """Raise a ValueError if what the family says of its second derivatives is visibly false."""
+
+    def table(self, data: Array) -> Table:
+        """The log densities of data `(N, D)` as the evidence engine wants them.
+
+        Raises
+        ------
+        ValueError
+            If the family has none.
+        """
+        raise ValueError(
+            "likelihood: expected one of the package, one with natural = True (its params are its "
+            "natural parameters and T(x) = x), or an ElementwiseLikelihood that is concave in its "
+            f"params or has curvature_bounds or curvature_range, got {type(self).__name__}"
+        )
+
 
 read_arguments(Likelihood, _READ_TOO, defined=False)
+
+
+def over_batch(out: Array, x: Array, params: Array) -> Array:
+    """Matrices `(..., d, d)` that do not depend on x, with the leading axes of x and params."""
+    leading = np.broadcast_shapes(x.shape[:-1], params.shape[:-1], out.shape[:-2])
+    return np.broadcast_to(out, (*leading, *out.shape[-2:]))
 
 
 class ExponentialFamily(Likelihood):
@@ -179,6 +264,8 @@ class ExponentialFamily(Likelihood):
     measure: so written, a table over many data and many parameters is one matrix product. A curved
     family has more statistics than params: two a data dimension for the von Mises family.
     """
+
+    exponential = True
 
     @abstractmethod
     def statistics(self, x: Array) -> Array:
@@ -229,6 +316,9 @@ class ExponentialFamily(Likelihood):
             - self.log_partition(params)
             + self.log_base(x)
         )
+
+    def table(self, data: Array) -> Table:
+        return NaturalTable(self, data) if self.natural else super().table(data)
 
     def kl_divergence(self, params: ArrayLike, other: ArrayLike) -> Array:
         """KL( p(. given params) || p(. given other) ) in nats, `(...)`, in closed form.

@@ -24,6 +24,7 @@ class Bernoulli(ElementwiseExponentialFamily):
     -0.693147
     """
 
+    parameter = "logit"
     natural = True
     support = Support.BINARY
 

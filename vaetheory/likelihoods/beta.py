@@ -45,6 +45,7 @@ class Beta(ElementwiseExponentialFamily):
     0.0
     """
 
+    parameter = "logit of the mean"
     support = Support.UNIT_INTERVAL
 
     concentration: float

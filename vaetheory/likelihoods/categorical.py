@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from scipy.special import logsumexp, softmax
 
 from vaetheory._validation import Array
-from vaetheory.likelihoods.base import ExponentialFamily
+from vaetheory.likelihoods.base import ExponentialFamily, over_batch
 from vaetheory.likelihoods.special import log_weighted_mean
 from vaetheory.likelihoods.supports import Support
 
@@ -28,7 +28,9 @@ class Categorical(ExponentialFamily):
     -0.693147
     """
 
+    parameter = "logit"
     natural = True
+    ambient_curvature = 0.25
     support = Support.ONE_HOT
 
     def statistics(self, x: Array) -> Array:
@@ -82,16 +84,25 @@ class Categorical(ExponentialFamily):
         away = rows - np.take_along_axis(rows, top, axis=-2)
         return away - p[..., None, :] @ away
 
-    def information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
+    def observed_information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
         x, params = self._pair(x, params)
-        out = self.expected_information(params, jacobian)
-        leading = np.broadcast_shapes(x.shape[:-1], out.shape[:-2])
-        return np.broadcast_to(out, (*leading, *out.shape[-2:]))
+        return over_batch(self.expected_information(params, jacobian), x, params)
 
     def expected_information(self, params: Array, jacobian: Array) -> Array:
         p = self.mean(params)
         centred = self.centred(p, jacobian)
         return np.swapaxes(centred, -1, -2) @ (p[..., None] * centred)
+
+    def immersed_jacobian(self, params: Array, jacobian: Array) -> Array:
+        p = self.mean(params)
+        return np.sqrt(p)[..., None] * self.centred(p, jacobian)
+
+    def immersed_hessian(self, params: Array, jacobian: Array, hessian: Array) -> Array:
+        p = self.mean(params)
+        centred = self.centred(p, jacobian)
+        rows = hessian + 0.5 * centred[..., :, None] * centred[..., None, :]
+        flat = rows.reshape(*rows.shape[:-2], -1)
+        return np.sqrt(p)[..., None, None] * self.centred(p, flat).reshape(rows.shape)
 
     def fisher_information(self, params: ArrayLike) -> Array:
         p = self.mean(self._vectors(params))

@@ -9,10 +9,11 @@ from numpy.typing import ArrayLike
 from scipy.special import gammaln, xlogy
 
 from vaetheory._gaussians import LOG_2PI
-from vaetheory._validation import Array, exponential, positive
+from vaetheory._validation import Array, Index, exponential, positive
 from vaetheory.likelihoods.elementwise import ElementwiseExponentialFamily, ElementwiseLikelihood
 from vaetheory.likelihoods.special import log_weighted_mean, stirling_remainder
 from vaetheory.likelihoods.supports import Support
+from vaetheory.likelihoods.table import Curvature, Table
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Gamma(ElementwiseExponentialFamily):
     -1.0
     """
 
+    parameter = "log mean"
     concave = True
     support = Support.POSITIVE
 
@@ -85,6 +87,9 @@ class Gamma(ElementwiseExponentialFamily):
     def _fisher_log_slope(self, params: Array) -> Array:
         return np.zeros_like(params)
 
+    def table(self, data: Array) -> Table:
+        return GammaTable(self, data)
+
     def fit(self, x: Array, log_weights: Array) -> Array:
         return log_weighted_mean(x, log_weights)
 
@@ -92,3 +97,39 @@ class Gamma(ElementwiseExponentialFamily):
         """Draw one datum a parameter vector; what would round to 0 is moved just inside."""
         mean = self.mean(self._vectors(params))
         return np.maximum(rng.gamma(self.shape, mean / self.shape), np.finfo(np.float64).tiny)
+
+
+class GammaTable(Table):
+    """Log p = -a (params + x exp(-params)) + h(x), params the log means."""
+
+    likelihood: Gamma
+
+    def restrict(self, params: Array) -> Array:
+        return np.clip(params, -300.0, 1e30)
+
+    def dense(self, params: Array) -> tuple[Array, Array]:
+        a, inverse = self.likelihood.shape, np.exp(-params)
+        ratio = self.data @ inverse.T
+        log_prob = -a * (params.sum(axis=-1) + ratio) + self.likelihood.log_base(self.data)[:, None]
+        slope = self.data**2 @ (inverse**2).T - 2 * ratio + self.data.shape[-1]
+        return np.minimum(log_prob, self.peak[:, None]), a * np.sqrt(np.maximum(slope, 0))
+
+    def centre(self, datum: Index, point: Array) -> tuple[Array, Array]:
+        a, away = self.likelihood.shape, np.log(self.data[datum]) - point[:, None]
+        slope = np.expm1(np.minimum(away, 300.0))
+        return self.peak[datum] - a * (slope - away).sum(axis=-1), a * slope
+
+    def change(self, score: Array, datum: Index, point: Array, delta: Array) -> Array:
+        a = self.likelihood.shape
+        excess = np.expm1(np.minimum(-delta, 300.0)) + delta
+        out = score @ np.swapaxes(delta, -1, -2)
+        out -= (score + a) @ np.swapaxes(np.maximum(excess, 0), -1, -2)
+        return out
+
+    def bend(self, point: Array, delta: Array) -> Array:
+        out: Array = 0.5 * np.einsum("cmd,cmd->cm", delta, delta).max(axis=-1)
+        return out
+
+    def bend_of(self, bend: Array, slope: Array, curvature: Curvature) -> Array:
+        # The second derivative is a x exp(-params) = score + a.
+        return bend * (self.likelihood.shape + slope)

@@ -9,10 +9,11 @@ from numpy.typing import ArrayLike
 from scipy.linalg import solve_triangular
 
 from vaetheory._gaussians import LOG_2PI
-from vaetheory._validation import Array, covariances, scales, squarable
+from vaetheory._validation import Array, Index, covariances, scales, squarable
 from vaetheory._value_equality import ByValue
-from vaetheory.likelihoods.base import ExponentialFamily
+from vaetheory.likelihoods.base import ExponentialFamily, over_batch
 from vaetheory.likelihoods.supports import Support
+from vaetheory.likelihoods.table import Curvature, Table
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +40,10 @@ class Gaussian(ByValue, ExponentialFamily):
     -0.225791
     """
 
+    parameter = "mean"
     concave = True
+    gaussian = True
+    ambient_curvature = 0.0
     support = Support.REAL
 
     scale: Array | None = None
@@ -135,18 +139,28 @@ class Gaussian(ByValue, ExponentialFamily):
             residual.shape
         )
 
-    def information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
-        return self.expected_information(self._pair(x, params)[1], jacobian)
+    def observed_information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
+        x, params = self._pair(x, params)
+        return over_batch(self.expected_information(params, jacobian), x, params)
 
     def expected_information(self, params: Array, jacobian: Array) -> Array:
         white = self.whiten(np.swapaxes(jacobian, -1, -2))
         return white @ np.swapaxes(white, -1, -2)
+
+    def immersed_jacobian(self, params: Array, jacobian: Array) -> Array:
+        return np.swapaxes(self.whiten(np.swapaxes(jacobian, -1, -2)), -1, -2)
+
+    def immersed_hessian(self, params: Array, jacobian: Array, hessian: Array) -> Array:
+        return np.moveaxis(self.whiten(np.moveaxis(hessian, -3, -1)), -1, -3)
 
     def fisher_information(self, params: ArrayLike) -> Array:
         params = self._vectors(params)
         root = np.swapaxes(self.whiten(np.eye(params.shape[-1])), -1, -2)
         inverse = root.T @ root
         return np.broadcast_to(inverse, (*params.shape, params.shape[-1])).copy()
+
+    def table(self, data: Array) -> Table:
+        return GaussianTable(self, data)
 
     def fit(self, x: Array, log_weights: Array) -> Array:
         return np.exp(log_weights) @ x
@@ -160,3 +174,56 @@ class Gaussian(ByValue, ExponentialFamily):
 
     def _divergence(self, params: Array, other: Array) -> Array:
         return 0.5 * (self.whiten(params - other) ** 2).sum(axis=-1)
+
+
+class GaussianTable(Table):
+    """Gaussian likelihoods: squared residuals in whitened coordinates."""
+
+    likelihood: Gaussian
+    parabolic = True
+
+    def __init__(self, likelihood: Gaussian, data: Array) -> None:
+        super().__init__(likelihood, data)
+        self.constant = likelihood.log_peak(data.shape[-1])
+        self.anchor = data.mean(axis=0)
+        self.white = likelihood.whiten(data - self.anchor)
+        self.square = np.einsum("nd,nd->n", self.white, self.white)
+        if likelihood.cov is not None:
+            self.condition = float(np.linalg.cond(likelihood.cov))
+
+    def coordinates(self, change: Array) -> Array:
+        return self.likelihood.whiten(change)
+
+    def dense(self, params: Array) -> tuple[Array, Array]:
+        points = self.likelihood.whiten(params - self.anchor)
+        norms = np.einsum("md,md->m", points, points)
+        square = self.white @ points.T
+        square *= -2
+        square += self.square[:, None]
+        square += norms
+        # The expanded square has lost digits: shrinking it by that much keeps the bound a bound.
+        square -= 1e-14 * (self.square.max() + norms)
+        np.maximum(square, 0, out=square)
+        return self.constant - 0.5 * square, np.sqrt(square)
+
+    def greatest_slope(self, params: Array) -> Array:
+        points = self.likelihood.whiten(params - self.anchor)
+        return np.sqrt(np.einsum("md,md->m", points, points)) + np.sqrt(self.square.max())
+
+    def centre(self, datum: Index, point: Array) -> tuple[Array, Array]:
+        # x - f is formed before it is divided by the scale, so that its digits are kept.
+        score = self.likelihood.whiten(self.data[datum] - point[:, None])
+        return self.constant - 0.5 * np.einsum("cld,cld->cl", score, score), score
+
+    def change(self, score: Array, datum: Index, point: Array, delta: Array) -> Array:
+        half = 0.5 * np.einsum("cmd,cmd->cm", delta, delta)
+        out = score @ np.swapaxes(delta, -1, -2)
+        out -= half[:, None]
+        return out
+
+    def bend(self, point: Array, delta: Array) -> Array:
+        out: Array = 0.5 * np.einsum("cmd,cmd->cm", delta, delta).max(axis=-1)
+        return out
+
+    def upper(self, log_prob: Array, slope: Array, reach: Array, curvature: Curvature) -> Array:
+        return self.constant - 0.5 * np.maximum(slope - reach, 0) ** 2

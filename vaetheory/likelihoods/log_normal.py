@@ -34,7 +34,9 @@ class LogNormal(ByValue, ExponentialFamily):
     -0.225791
     """
 
+    parameter = "mean of log x"
     concave = True
+    ambient_curvature = 0.0
     support = Support.POSITIVE
 
     scale: Array
@@ -83,12 +85,18 @@ class LogNormal(ByValue, ExponentialFamily):
         x, params = self._pair(x, params)
         return self._gaussian.score(np.log(x), params)
 
-    def information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
+    def observed_information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
         x, params = self._pair(x, params)
-        return self._gaussian.information(np.log(x), params, jacobian)
+        return self._gaussian.observed_information(np.log(x), params, jacobian)
 
     def expected_information(self, params: Array, jacobian: Array) -> Array:
         return self._gaussian.expected_information(params, jacobian)
+
+    def immersed_jacobian(self, params: Array, jacobian: Array) -> Array:
+        return jacobian / np.broadcast_to(self.scale, params.shape)[..., None]
+
+    def immersed_hessian(self, params: Array, jacobian: Array, hessian: Array) -> Array:
+        return hessian / np.broadcast_to(self.scale, params.shape)[..., None, None]
 
     def fisher_information(self, params: ArrayLike) -> Array:
         return self._gaussian.fisher_information(params)

@@ -41,6 +41,7 @@ class NegativeBinomial(ElementwiseExponentialFamily):
     0.125
     """
 
+    parameter = "log mean"
     concave = True
     support = Support.COUNTS
 
@@ -106,6 +107,13 @@ class NegativeBinomial(ElementwiseExponentialFamily):
     def curvature_bounds(self, x: Array) -> tuple[Array, Array]:
         # The second derivative is -(x + r) p (1 - p), p = m / (m + r).
         return -(x + self.shape) / 4, np.zeros_like(x)
+
+    def curvature_range(self, x: Array, lower: Array, upper: Array) -> tuple[Array, Array]:
+        # p (1 - p) is greatest at the logit nearest nought, and least at one of the ends.
+        ends = self._logit(lower), self._logit(upper)
+        most = expit(nearest := np.clip(0.0, *ends)) * expit(-nearest)
+        least = np.minimum(*(expit(t) * expit(-t) for t in ends))
+        return -(x + self.shape) * most, -(x + self.shape) * least
 
     def fit(self, x: Array, log_weights: Array) -> Array:
         return log_weighted_mean(x, log_weights)

@@ -17,12 +17,12 @@ from vaetheory.likelihoods.supports import Support
 class NoMetricLikelihood(ElementwiseLikelihood):
     """A family with a log density, a score and samples, but no Fisher information.
 
-    `information` and `fisher_information` raise a `NoMetricError`. What the pointwise second
-    derivative is where it exists stays in `_information`; `metric_identities` shows which identity
-    fails.
+    `observed_information` and `fisher_information` raise a `NoMetricError`. What the pointwise
+    second derivative is where it exists stays in `_information`; `metric_identities` shows which
+    identity fails.
     """
 
-    def information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> NoReturn:
+    def observed_information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> NoReturn:
         raise NoMetricError(self.no_metric)
 
     def fisher_information(self, params: ArrayLike) -> NoReturn:
@@ -55,6 +55,7 @@ class Uniform(NoMetricLikelihood):
     [0.0, -inf]
     """
 
+    parameter = "log theta"
     support = Support.POSITIVE
     no_metric = (
         "Uniform: E[score] = 0 fails: the support (0, theta) moves with the parameter, and "
@@ -97,6 +98,7 @@ class Laplace(NoMetricLikelihood):
     -2.0
     """
 
+    parameter = "location"
     support = Support.REAL
     no_metric = (
         "Laplace: E[score score^T] = -E[Hessian] fails: the score form is 1/scale^2, the Hessian "

@@ -9,10 +9,12 @@ from numpy.typing import ArrayLike
 from scipy.special import gammaln
 
 from vaetheory._gaussians import LOG_2PI
-from vaetheory._validation import Array, exponential
+from vaetheory._validation import Array, Index, exponential
+from vaetheory.likelihoods._natural_table import NaturalTable
 from vaetheory.likelihoods.elementwise import ElementwiseExponentialFamily
 from vaetheory.likelihoods.special import log_weighted_mean, stirling_remainder
 from vaetheory.likelihoods.supports import Support
+from vaetheory.likelihoods.table import Table
 
 #: Log rates beyond this count as this.
 _LARGEST = 700.0
@@ -31,6 +33,7 @@ class Poisson(ElementwiseExponentialFamily):
     -1.0
     """
 
+    parameter = "log rate"
     natural = True
     support = Support.COUNTS
 
@@ -67,6 +70,9 @@ class Poisson(ElementwiseExponentialFamily):
     def sample(self, params: ArrayLike, rng: np.random.Generator) -> Array:
         return drawn_counts(exponential("params", self._vectors(params)), rng)
 
+    def table(self, data: Array) -> Table:
+        return PoissonTable(self, data)
+
     def _vectors(self, params: ArrayLike) -> Array:
         return self._bounded("params", super()._vectors(params))
 
@@ -95,3 +101,26 @@ def drawn_counts(rates: Array, rng: np.random.Generator) -> Array:
             f"params: expected rates of at most {_MOST:g} to draw from, got {rates.max():g}"
         )
     return rng.poisson(rates).astype(np.float64)
+
+
+class PoissonTable(NaturalTable):
+    """Log p = x . params - sum exp(params) + h(x), params the log rates."""
+
+    def restrict(self, params: Array) -> Array:
+        # Beyond e^300 counts a datum is impossible anyway, and products still fit in float64.
+        return np.clip(params, -1e30, 300.0)
+
+    def centre(self, datum: Index, point: Array) -> tuple[Array, Array]:
+        x, params = self.data[datum], point[:, None]
+        mean = self.likelihood.mean(params)
+        # Below the peak by the deviance: large counts keep their digits.
+        away = params - np.log(np.maximum(x, 1.0))
+        deviance = x * (np.expm1(np.minimum(away, 300.0)) - away)
+        deviance = np.where(x > 0, deviance, mean)
+        return self.peak[datum] - deviance.sum(axis=-1), x - mean
+
+    def _bregman(self, point: Array, delta: Array) -> Array:
+        mean = self.likelihood.mean(point[:, None])
+        out = (mean * (np.expm1(np.minimum(delta, 300.0)) - delta)).sum(axis=-1)
+        positive: Array = np.maximum(out, 0)
+        return positive

@@ -38,6 +38,7 @@ class StudentT(ByValue, ElementwiseLikelihood):
     1.0
     """
 
+    parameter = "location"
     support = Support.REAL
 
     dof: float

@@ -9,13 +9,12 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vaetheory._validation import Array, numbers, representable, squarable, vectors
+from vaetheory._validation import Array, Index, numbers, representable, squarable, vectors
 from vaetheory._value_equality import ByValue
 from vaetheory.likelihoods.base import Likelihood
 from vaetheory.likelihoods.supports import Support
 from vaetheory.rounding import ULP, gamma
 
-Index: TypeAlias = NDArray[np.intp]
 #: Points of the line to points of the support and the derivative of that map.
 Line: TypeAlias = Callable[[Array], tuple[Array, Array]]
 

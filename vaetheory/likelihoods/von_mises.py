@@ -39,6 +39,7 @@ class VonMises(ElementwiseExponentialFamily):
     True
     """
 
+    parameter = "direction"
     support = Support.CIRCLE
 
     concentration: float

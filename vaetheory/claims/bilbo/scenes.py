@@ -9,7 +9,7 @@ from vaetheory import decoders, likelihoods
 from vaetheory.checking import strategies
 from vaetheory.checking.batches import ModelBatch, batches
 from vaetheory.checking.scenes import curves, surfaces
-from vaetheory.likelihoods import Likelihood
+from vaetheory.likelihoods import Likelihood, Support
 
 ENCODER = (
     "constant variances",
@@ -33,13 +33,13 @@ def model_batches(draw: DrawFn) -> ModelBatch:
         )
     )
     maps = curves() if dim == 1 else surfaces()
-    if isinstance(likelihood, likelihoods.Poisson):
+    if likelihood.support is Support.COUNTS:
         # The mean of exp(z^2) under a broad Gaussian is infinite, and the ELBO would be too.
         maps = maps.filter(lambda f: not isinstance(f, decoders.Polynomial))
     entry: SearchStrategy[float] = strategies.fractions(-4, 4, 2)
-    if isinstance(likelihood, likelihoods.Bernoulli):
+    if likelihood.support is Support.BINARY:
         entry = st.sampled_from((0.0, 1.0))
-    elif isinstance(likelihood, likelihoods.Poisson):
+    elif likelihood.support is Support.COUNTS:
         entry = strategies.fractions(0, 5)
     batch = draw(batches(dim, max_size=3, reach=4 if dim == 1 else 2, scales=(1.0, 0.5)))
     X = tuple(draw(st.tuples(entry, entry)) for _ in batch.loc)

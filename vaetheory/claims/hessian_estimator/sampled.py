@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from vaetheory import decoders, likelihoods
+from vaetheory import decoders
 from vaetheory._gaussians import standard_log_prob
 from vaetheory._validation import Array
 from vaetheory.checking import Comparison, Proposition, wrong
@@ -31,6 +31,7 @@ from vaetheory.claims.hessian_estimator.smooth_functions import (
     smooth_functions,
 )
 from vaetheory.concentration import mean_deviation
+from vaetheory.likelihoods import Support
 from vaetheory.rounding import gamma
 
 _DRAWS = {1: 2**19, 2: 2**18}
@@ -58,8 +59,7 @@ def _is_tame(function: SmoothFunction) -> bool:
             return False
     # These are quartics and exponentials of the noise.
     return function.output != LOG_LIKELIHOOD or not (
-        isinstance(scene.likelihood, likelihoods.Poisson)
-        or isinstance(scene.decoder, decoders.Polynomial)
+        scene.likelihood.support is Support.COUNTS or isinstance(scene.decoder, decoders.Polynomial)
     )
 
 

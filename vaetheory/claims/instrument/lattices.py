@@ -16,7 +16,6 @@ from hypothesis.strategies import SearchStrategy
 
 from vaetheory._quadrature.grid import INNER
 from vaetheory._quadrature.shifted_lattices import SHIFTS, Lattices
-from vaetheory._quadrature.tables import table
 from vaetheory._quadrature.whitened_lattice import lattice_rule
 from vaetheory._validation import Array
 from vaetheory.checking import Comparison, Proposition, wrong
@@ -137,7 +136,7 @@ def _ripples(scene: Ripples) -> tuple[float, float, float]:
     designed = Designed(waves)
     model = designed.model
     part, shift, _ = Lattices.over(1, scene.count).integrate(
-        model, table(model.likelihood, np.ones((1, 1))), None
+        model, model.likelihood.table(np.ones((1, 1))), None
     )
     truth, lost = designed.log_evidence()
     size = float(part.value[0])

@@ -55,7 +55,7 @@ def curved_metric(scene: CurvedPair) -> float:
 def information_at_the_mode(scene: CurvedPair) -> float:
     """The observed information of a datum at the parameter itself."""
     family = FAMILIES[scene.family].build(*scene.constants)
-    return float(family.information(np.zeros(1), np.zeros(1), np.eye(1))[0, 0])
+    return float(family.observed_information(np.zeros(1), np.zeros(1), np.eye(1))[0, 0])
 
 
 def curved_average(

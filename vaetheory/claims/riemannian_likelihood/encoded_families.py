@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from hypothesis import strategies as st
@@ -31,9 +32,7 @@ class EncodedFamily:
     @property
     def likelihood(self) -> ExponentialFamily:
         """The likelihood."""
-        built = FAMILIES[self.family].build(*self.constants)
-        assert isinstance(built, ExponentialFamily)
-        return built
+        return cast(ExponentialFamily, FAMILIES[self.family].build(*self.constants))
 
     @property
     def weights(self) -> Array:

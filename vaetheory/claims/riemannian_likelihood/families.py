@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from hypothesis import strategies as st
@@ -118,8 +119,8 @@ def _positive(below: float, above: float) -> Support:
 
 def _plane(likelihood: Likelihood, params: Array) -> Total:
     """The plane in the frame of a Gaussian: x = mean + L y."""
-    assert isinstance(likelihood, likelihoods.Gaussian)
-    root = np.linalg.cholesky(likelihood.covariance(len(params)))
+    gaussian = cast(likelihoods.Gaussian, likelihood)
+    root = np.linalg.cholesky(gaussian.covariance(len(params)))
     volume = float(np.prod(np.diagonal(root)))
     box = np.full(len(params), 9.5)
 

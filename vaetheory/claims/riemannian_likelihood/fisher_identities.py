@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import cast
 
 import numpy as np
 
@@ -46,9 +47,9 @@ def of_the_mean(scene: FamilyScene) -> Array:
 def second_moment(scene: FamilyScene) -> Array:
     """E[T T^T] in place of the covariance of T: the term E[T] E[T]^T is missing."""
     likelihood, params = scene.likelihood, np.array(scene.params)
-    if not (likelihood.natural and isinstance(likelihood, ExponentialFamily)):
+    if not (likelihood.natural and likelihood.exponential):
         return closed_form(scene)
-    mean = likelihood.mean(params)
+    mean = cast(ExponentialFamily, likelihood).mean(params)
     return closed_form(scene) + np.outer(mean, mean)
 
 
@@ -68,7 +69,7 @@ def fisher_identities(scene: FamilyScene, *, closed: Closed = closed_form) -> Co
 
     def columns(x: Array) -> Array:
         score = likelihood.score(x, params)
-        information = likelihood.information(x, params, np.eye(dim))
+        information = likelihood.observed_information(x, params, np.eye(dim))
         information = np.broadcast_to(information, (len(x), dim, dim))
         log_prob = likelihood.log_prob(x, params)
         # KL(theta || theta + h u) + KL(theta || theta - h u), before the sum over x.
@@ -118,8 +119,8 @@ def fisher_identities(scene: FamilyScene, *, closed: Closed = closed_form) -> Co
                 rounding=float(np.abs(u) @ own @ np.abs(u)),
             )
         )
-    if isinstance(likelihood, ElementwiseLikelihood):
-        parts.append(_slope(likelihood, params))
+    if likelihood.elementwise:
+        parts.append(_slope(cast(ElementwiseLikelihood, likelihood), params))
     return Comparison.all_of(*parts)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from hypothesis import strategies as st
@@ -66,8 +67,7 @@ def constant_variance(
     where the Hessian is A = I + g. No other variance loses less.
     """
     z = np.array(scene.z)[:, None]
-    family = FAMILIES[scene.family].build(*scene.constants)
-    assert isinstance(family, ExponentialFamily)
+    family = cast(ExponentialFamily, FAMILIES[scene.family].build(*scene.constants))
     model = LatentModel(scene.decoder, Repeated(family, 1.0), 1)
     one = LatentModel(scene.decoder, family, 1)
     precision = prior + pullback_metric(one, z)[:, 0, 0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import autograd.numpy as anp
 import numpy as np
@@ -46,20 +46,23 @@ class Repeated(Likelihood):
 
     def log_prob(self, x: ArrayLike, params: ArrayLike) -> Array:
         """Log density of all observations, without a term that does not depend on params."""
-        if not isinstance(self.inner, ExponentialFamily):
+        if not self.inner.exponential:
             return self.count * self.inner.log_prob(x, params)
         # As a function of T: the families' own log densities require x in the support.
-        return self.count * ExponentialFamily.log_prob(self.inner, x, params)
+        return self.count * ExponentialFamily.log_prob(
+            cast(ExponentialFamily, self.inner), x, params
+        )
 
     def score(self, x: ArrayLike, params: ArrayLike) -> Array:
         """Score of all observations."""
-        if isinstance(self.inner, ExponentialFamily) and self.inner.natural:
-            return self.count * (np.asarray(x) - self.inner.mean(np.asarray(params)))
+        if self.inner.exponential and self.inner.natural:
+            mean = cast(ExponentialFamily, self.inner).mean(np.asarray(params))
+            return self.count * (np.asarray(x) - mean)
         return self.count * self.inner.score(x, params)
 
-    def information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
+    def observed_information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
         """Observed information of all observations."""
-        return self.count * self.inner.information(x, params, jacobian)
+        return self.count * self.inner.observed_information(x, params, jacobian)
 
     def fisher_information(self, params: ArrayLike) -> Array:
         """Fisher information of all observations."""

@@ -19,7 +19,7 @@ from vaetheory.checking.strategies import Vector
 from vaetheory.claims.riemannian_likelihood.families import FAMILIES
 from vaetheory.decoders import Decoder
 from vaetheory.geometry import fisher_information, pullback_metric
-from vaetheory.likelihoods import Categorical, Likelihood
+from vaetheory.likelihoods import Likelihood, Support
 from vaetheory.models import LatentModel
 from vaetheory.rounding import gamma
 
@@ -128,7 +128,7 @@ def _into_distributions(likelihood: Likelihood, matrix: Array) -> Array:
     """Jacobian into the distributions: a categorical does not depend on the mean of its logits."""
     return (
         matrix - matrix.mean(axis=-2, keepdims=True)
-        if isinstance(likelihood, Categorical)
+        if likelihood.support is Support.ONE_HOT
         else matrix
     )
 
@@ -143,7 +143,7 @@ def definite_iff_immersion(scene: PulledBack, *, power: int = 2) -> Comparison:
     g = pullback_metric(model, z)
     spectrum = np.linalg.eigvalsh(fisher_information(likelihood, model.decode(z)))
     # A categorical's F has the null direction that `_into_distributions` takes away.
-    lowest = spectrum[1 if isinstance(likelihood, Categorical) else 0]
+    lowest = spectrum[1 if likelihood.support is Support.ONE_HOT else 0]
     jacobian = _into_distributions(likelihood, scene.decoder.jacobian(z))
     stretch = np.linalg.svd(jacobian, compute_uv=False)
     least = float(np.linalg.eigvalsh(g)[0])

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any
+from typing import Any, cast
 
 from vaetheory.certify import _exact
 from vaetheory.certify._exact import Matrix, Vector
 from vaetheory.certify._workshop import Workshop
 from vaetheory.certify.arithmetic import Arithmetic, Number
-from vaetheory.certify.decoders import Affine
 from vaetheory.certify.likelihoods import Gaussian
 from vaetheory.certify.propositions.base import (
     Certified,
@@ -30,14 +29,15 @@ class _Linear:
 
     def __init__(self, inputs: Inputs) -> None:
         model, x = model_of(inputs)
-        if not isinstance(model.decoder, Affine) or not isinstance(model.likelihood, Gaussian):
+        linear = model.decoder.linear()
+        if linear is None or model.likelihood.kind != "gaussian":
             raise ValueError("model: expected an affine decoder and a Gaussian likelihood")
-        self.W, self.noise = model.decoder.weight, model.likelihood.covariance(len(x))
+        (self.W, bias), self.noise = linear, cast(Gaussian, model.likelihood).covariance(len(x))
         if len(self.W) != len(x):
             raise ValueError(f"x: expected {len(self.W)} entries, got {len(x)}")
         self.d, self.D = model.latent_dim, len(x)
         self.precision = _exact.inverse(self.noise)
-        self.away = tuple(a - b for a, b in zip(x, model.decoder.bias, strict=True))
+        self.away = tuple(a - b for a, b in zip(x, bias, strict=True))
         back = _exact.product(_exact.transpose(self.W), self.precision)
         self.metric = _exact.product(back, self.W)
         self.A = _add(_exact.identity(self.d), self.metric)

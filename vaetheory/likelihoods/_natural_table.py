@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 
-from vaetheory._quadrature.blocks import Index
-from vaetheory._quadrature.tables.base import Table
-from vaetheory._validation import Array
-from vaetheory.likelihoods import ExponentialFamily, Poisson
+from vaetheory._validation import Array, Index
+from vaetheory.likelihoods.table import Density, Table
+
+
+class NaturalDensity(Density, Protocol):
+    """What the table asks of a family whose params are natural, with T(x) = x."""
+
+    def mean(self, params: Array) -> Array:
+        """Mean parameters E[T], `(..., D)`."""
+
+    def log_partition(self, params: Array) -> Array:
+        """Log partition A, `(...)`."""
+
+    def log_base(self, x: Array) -> Array:
+        """Log base measure h(x), `(...)`."""
 
 
 class NaturalTable(Table):
-    """Families whose parameters are natural: log p = T(x) . params - A(params) + h(x)."""
+    """Families whose parameters are natural: log p = x . params - A(params) + h(x)."""
 
-    likelihood: ExponentialFamily
+    likelihood: NaturalDensity
 
-    def __init__(self, likelihood: ExponentialFamily, data: Array) -> None:
+    def __init__(self, likelihood: NaturalDensity, data: Array) -> None:
         super().__init__(likelihood, data)
         self.base = likelihood.log_base(data)
         self.square = (data**2).sum(axis=-1)
-
-    def restrict(self, params: Array) -> Array:
-        if isinstance(self.likelihood, Poisson):
-            # Beyond e^300 counts a datum is impossible anyway, and products still fit in float64.
-            return np.clip(params, -1e30, 300.0)
-        return params
 
     def dense(self, params: Array) -> tuple[Array, Array]:
         mean = self.likelihood.mean(params)
@@ -41,23 +48,14 @@ class NaturalTable(Table):
     def centre(self, datum: Index, point: Array) -> tuple[Array, Array]:
         x, params = self.data[datum], point[:, None]
         score = x - self.likelihood.mean(params)
-        if not isinstance(self.likelihood, Poisson):
-            return self.likelihood.log_prob(x, params), score
-        # Below the peak by the deviance: large counts keep their digits.
-        away = params - np.log(np.maximum(x, 1.0))
-        deviance = x * (np.expm1(np.minimum(away, 300.0)) - away)
-        deviance = np.where(x > 0, deviance, self.likelihood.mean(params))
-        return self.peak[datum] - deviance.sum(axis=-1), score
+        return self.likelihood.log_prob(x, params), score
 
     def _bregman(self, point: Array, delta: Array) -> Array:
         """A(point + delta) - A(point) - mean . delta, `(C, M)`, never negative."""
         centre = point[:, None]
         mean = self.likelihood.mean(centre)
-        if isinstance(self.likelihood, Poisson):
-            out = (mean * (np.expm1(np.minimum(delta, 300.0)) - delta)).sum(axis=-1)
-        else:
-            far = self.likelihood.log_partition(centre + delta)
-            out = far - self.likelihood.log_partition(centre) - (mean * delta).sum(axis=-1)
+        far = self.likelihood.log_partition(centre + delta)
+        out = far - self.likelihood.log_partition(centre) - (mean * delta).sum(axis=-1)
         positive: Array = np.maximum(out, 0)
         return positive
 

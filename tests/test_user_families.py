@@ -1,0 +1,233 @@
+"""Families written outside the package are full citizens: evidence, metric, posteriors."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from user_families import FAMILIES, Logistic, Weibull, ZeroInflatedPoisson
+
+from vaetheory import (
+    LatentModel,
+    Posterior,
+    decoders,
+    differences,
+    elbo,
+    log_evidence,
+    posterior_expectation,
+    stationary_posterior,
+)
+from vaetheory.geometry import decoder_hessian, fisher_information, pullback_metric
+from vaetheory.likelihoods import ElementwiseLikelihood, metric_identities
+from vaetheory.modes import posterior_mode
+
+REFERENCE = json.loads((Path(__file__).parent / "reference" / "user_families.json").read_text())
+CASES = {case["name"]: case for case in REFERENCE["cases"]}
+
+
+def _model(case):
+    family = FAMILIES[case["family"]](float(case["constant"]))
+    decoder = decoders.Polynomial(case["exponents"], np.array(case["coefficients"], dtype=float))
+    return LatentModel(decoder, family, len(case["exponents"][0]))
+
+
+def _unbounded(family):
+    """The family without what it says of its second derivatives: it is concave, and that is all."""
+    given = {"curvature_bounds", "curvature_range"} & set(vars(type(family)))
+    inherited = {name: getattr(ElementwiseLikelihood, name) for name in given}
+    made = type(f"Plain{type(family).__name__}", (type(family),), inherited)
+    return made(*vars(family).values())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_evidence_is_that_of_thirty_digits(name):
+    case = CASES[name]
+    model, exact = _model(case), float(case["log_evidence"])
+    x = np.array(case["x"], dtype=float)
+    families = [model.likelihood]
+    if model.likelihood.concave:
+        families.append(_unbounded(model.likelihood))
+    for family in families:
+        found = log_evidence(model.with_likelihood(family), x)
+        off = abs(float(found.value) - exact)
+        assert off <= found.error, f"{name}, {family}: off by {off:.3g}, stated {found.error:.3g}"
+        # Terms of a million cancel in the naive density of great counts, and the error says so.
+        assert found.error <= (1e-8 if case["x"] in (["100000.0"], ["1000000.0"]) else 1e-10), (
+            f"{name}, {family}: an error of {found.error:.3g}"
+        )
+
+
+def test_a_datum_has_the_same_evidence_in_any_company():
+    X = np.array([[0.0], [3.0], [1e4], [0.0]])
+    for family in (ZeroInflatedPoisson(0.01), Logistic(0.125), Weibull(8.0)):
+        model = LatentModel(decoders.Affine([[2.0]], [1.0]), family, 1)
+        data = X if family.concave is False or isinstance(family, Logistic) else X + 0.5
+        together = log_evidence(model, data)
+        alone = [log_evidence(model, x) for x in data]
+        off = np.abs(together.value - [float(found.value) for found in alone])
+        allowed = together.error + [float(found.error) for found in alone]
+        assert (off <= allowed).all(), f"{family}: {off} of {allowed} allowed"
+
+
+MODELS = {
+    "logistic": (Logistic(0.5), [[0.3, -1.0], [4.0, 2.0]]),
+    "Weibull": (Weibull(3.0), [[0.3, 1.0], [4.0, 20.0]]),
+    "zero-inflated Poisson": (ZeroInflatedPoisson(0.125), [[0.0, 3.0], [0.0, 0.0]]),
+}
+
+
+#: With what they say of their second derivatives, and the concave ones without.
+ROADS = [(name, plain) for name in MODELS for plain in (False, MODELS[name][0].concave)]
+ROADS = list(dict.fromkeys(ROADS))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_fisher_information_is_that_of_sums_over_the_support(name):
+    family, _ = MODELS[name]
+    for t in (-1.0, 0.5, 2.0):
+        found = metric_identities(family, [t])
+        assert not found.failures, f"{name} at {t}: {found.failures}"
+        off = abs(fisher_information(family, [t])[0, 0] - found.score_form[0, 0])
+        assert off <= 1e-6 * found.score_form[0, 0], f"{name} at {t}: off by {off:.3g}"
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_metric_and_hessian_are_those_of_differences(name):
+    family, X = MODELS[name]
+    decoder = decoders.Polynomial([[1, 0], [0, 1], [1, 1]], [[1.0, 0.5], [-0.5, 1.0], [0.0, 0.5]])
+    model, z = LatentModel(decoder, family, 2), np.array([0.25, -0.5])
+    jacobian = decoder.jacobian(z)
+    expected = jacobian.T @ fisher_information(family, decoder(z)) @ jacobian
+    assert np.allclose(pullback_metric(model, z), expected, rtol=1e-12), f"{name}: another metric"
+    for x in np.array(X):
+        found = decoder_hessian(model, x, z).full
+        direct = differences.hessian(lambda v, x=x: -model.log_likelihood(x, v)[..., None], z)[0]
+        size = 1 + np.abs(found).max()
+        assert np.abs(found - direct).max() <= 1e-5 * size, f"{name}: {found} and {direct}"
+
+
+@pytest.mark.parametrize(("name", "plain"), ROADS)
+def test_posteriors_and_bounds_agree_with_sums(name, plain):
+    family, X = MODELS[name]
+    family = _unbounded(family) if plain else family
+    model, X = LatentModel(decoders.Affine([[1.0], [0.5]], [0.0, 1.0]), family, 1), np.array(X)
+    exact = log_evidence(model, X)
+    z = np.arange(-12.0, 12.0, 2.0**-9)[:, None]
+    joint = model.log_joint(X[:, None], z)
+    weights = np.exp(joint - joint.max(axis=-1, keepdims=True))
+    direct = np.log(weights.sum(axis=-1) * 2.0**-9) + joint.max(axis=-1)
+    assert (np.abs(exact.value - direct) <= exact.error + 1e-12).all(), f"{name}: {exact} {direct}"
+    moments = posterior_expectation(model, X, lambda z: z[..., 0])
+    mean = (weights @ z[:, 0]) / weights.sum(axis=-1)
+    assert (np.abs(moments.value - mean) <= moments.error + 1e-12).all(), f"{name}: mean {mean}"
+    fitted = stationary_posterior(model, X)
+    bound = elbo(model, X, fitted)
+    gap = exact.value - bound.value
+    assert (gap >= -(exact.error + bound.error)).all(), f"{name}: an ELBO above the evidence: {gap}"
+    assert (gap < 0.1).all(), f"{name}: the best Gaussian is {gap} nats off"
+    worse = elbo(model, X, Posterior(fitted.loc + 0.1, fitted.cov))
+    assert (worse.value < bound.value).all(), f"{name}: a better mean than the stationary one"
+    mode = posterior_mode(model, X)
+    off = np.abs(mode[:, 0] - z[joint.argmax(axis=-1), 0])
+    assert (off <= 2.0**-9).all(), f"{name}: modes {mode[:, 0]} are off by {off}"
+
+
+@pytest.mark.parametrize(("name", "plain"), ROADS)
+def test_no_log_density_exceeds_its_bound(name, plain):
+    family, X = MODELS[name]
+    X = np.array(X).reshape(-1, 1)
+    table = (_unbounded(family) if plain else family).table(X)
+    centres = np.linspace(-6.0, 6.0, 121)[:, None]
+    log_prob, slope = table.dense(centres)
+    for reach in (0.01, 0.1, 0.5, 2.0):
+        radius = np.full(len(centres), reach)
+        upper = table.upper(log_prob, slope, radius, table.curvature(centres, radius))
+        for share in (-1.0, -0.5, 0.5, 1.0):
+            inside = family.log_prob(X[:, None], centres + share * reach)
+            size = 1 + np.abs(log_prob) + slope * reach
+            worst = ((inside - upper) / size).max()
+            assert worst <= 1e-13, f"{name}: log p exceeds its bound by {worst:.3g} of its size"
+
+
+def _with_range(rule, kind=ZeroInflatedPoisson):
+    """A family whose range is made by a rule from the true one."""
+
+    class Own(kind):
+        def curvature_range(self, x, lower, upper):
+            return rule(self, x, lower, upper)
+
+    return Own
+
+
+def _ends(family, x, lower, upper):
+    """True of a monotone second derivative only."""
+    ends = -family._information(x, lower), -family._information(x, upper)
+    return np.minimum(*ends), np.maximum(*ends)
+
+
+def _true(family, x, lower, upper):
+    return ZeroInflatedPoisson.curvature_range(family, x, lower, upper)
+
+
+def _scaled(share_low, share_high):
+    def rule(family, x, lower, upper):
+        low, high = _true(family, x, lower, upper)
+        high = np.where(high > 0, share_high, 1.0) * high
+        return np.minimum(np.where(low < 0, share_low, 1.0) * low, high), high
+
+    return rule
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        (
+            lambda s, x, a, b: (-np.inf + 0 * (x + a), np.inf + 0 * (x + a)),
+            "a finite curvature_range",
+        ),
+        (lambda s, x, a, b: (np.nan * (x + a), 0 * (x + a)), "curvature_range, got NaN"),
+        (lambda s, x, a, b: _true(s, x, a, b)[::-1], "low <= high"),
+        (lambda s, x, a, b: None, "to return low and high"),
+        (lambda s, x, a, b: (-np.ones(3), np.ones(3)), "curvature_range of shape"),
+        (lambda s, x, a, b: (-1e3 + 0 * (x + a), 0 * (x + a)), "curvature_range that holds"),
+        (_ends, "curvature_range that holds"),
+        (_scaled(0.9, 1.0), "curvature_range that holds"),
+        (_scaled(1.0, 0.9), "curvature_range that holds"),
+    ],
+)
+@pytest.mark.parametrize("sampled", [True, False])
+def test_false_ranges_are_refused(rule, message, sampled):
+    kind = _with_range(rule)
+
+    class Unsampled(kind):
+        def sample(self, params, rng):
+            raise NotImplementedError
+
+    with pytest.raises(ValueError, match=message):
+        LatentModel(decoders.Affine([[1.0]]), (kind if sampled else Unsampled)(0.125), 1)
+
+
+def test_what_is_false_of_the_data_alone_is_refused_when_they_come():
+    def small(family, x, lower, upper):
+        low, high = _true(family, x, lower, upper)
+        return np.minimum(np.where(x > 1e6, 0.5, 1.0) * low, high), high
+
+    model = LatentModel(decoders.Affine([[1.0]], [14.0]), _with_range(small)(0.125), 1)
+    with pytest.raises(ValueError, match="curvature_range that holds"):
+        log_evidence(model, [[2e6]])
+
+
+def test_a_family_that_is_not_concave_and_says_so_is_refused():
+    class Own(ZeroInflatedPoisson):
+        concave = True
+
+    with pytest.raises(ValueError, match="concave = True of a log density concave in the params"):
+        LatentModel(decoders.Affine([[1.0]]), Own(0.125), 1)
+
+
+def test_a_family_of_which_nothing_is_known_is_refused_by_the_engine_alone():
+    family = _unbounded(ZeroInflatedPoisson(0.125))
+    model, x = LatentModel(decoders.Affine([[1.0]]), family, 1), np.array([[2.0]])
+    with pytest.raises(ValueError, match=r"or a concave one \(concave = True\), got PlainZero"):
+        log_evidence(model, x)
+    assert np.isfinite(stationary_posterior(model, x).value).all(), "a posterior needs no bounds"

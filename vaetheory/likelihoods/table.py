@@ -1,0 +1,192 @@
+"""What a table of log likelihoods over many data and many latents is.
+
+A table works in coordinates of the parameter space in which its bounds are simplest: whitened for
+a Gaussian, the parameters themselves for the other families. Where log p is concave in them it is
+below its tangents; elsewhere it exceeds them by no more than its greatest second derivative
+allows. All bounds rest on that.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from vaetheory._validation import Array, Index
+from vaetheory.rounding import ULP
+
+
+class Density(Protocol):
+    """What every table asks of a family."""
+
+    def greatest_log_prob(self, x: Array) -> Array:
+        """Supremum of log p(x given params) over the params, `(...)`, in nats."""
+
+    def log_prob(self, x: ArrayLike, params: ArrayLike) -> Array:
+        """Log density in nats, `(...)`."""
+
+    def score(self, x: ArrayLike, params: ArrayLike) -> Array:
+        """Gradient of the log density in the params, `(..., D)`."""
+
+
+@dataclass(frozen=True)
+class Curvature:
+    """What is known of log p in balls around parameters, of some data: arrays `(N, C)` or `(C, L)`.
+
+    Attributes
+    ----------
+    convexity : array or float
+        Bound of half its second derivative along any line: nought where it is concave.
+    steepest : array or float
+        Bound of the modulus of its second derivatives.
+    ceiling : array or float
+        Bound of log p itself, nats; infinite where there is no other than its greatest value.
+    """
+
+    convexity: Array | float = 0.0
+    steepest: Array | float = 1.0
+    ceiling: Array | float = np.inf
+
+    def greatest(self) -> Curvature:
+        """What holds for all data: the arrays `(N, C)` as `(C,)`."""
+        all_of = (self.convexity, self.steepest, self.ceiling)
+        return Curvature(*(np.max(np.atleast_1d(v), axis=0) for v in all_of))
+
+
+#: Of log p that is concave, and whose bend the table itself knows.
+CONCAVE = Curvature()
+
+
+class Table(ABC):
+    """log p(x_n given params) for a fixed data set `(N, D)` and any parameters."""
+
+    def __init__(self, likelihood: Density, data: Array) -> None:
+        self.likelihood = likelihood
+        self.data = data
+        #: Greatest value log p(x_n given params) can take, (N,), nats.
+        self.peak = likelihood.greatest_log_prob(data)
+
+    #: Condition number of the map to the coordinates; rounding errors grow by it.
+    condition = 1.0
+    #: Whether log p is a parabola of curvature one in the coordinates, and the score the residual.
+    parabolic = False
+
+    def take(self, which: Index) -> Table:
+        """The table of some of the data."""
+        return type(self)(self.likelihood, self.data[which])
+
+    def restrict(self, params: Array) -> Array:
+        """Cut parameters where every datum is impossible and products would overflow."""
+        return params
+
+    def coordinates(self, change: Array) -> Array:
+        """Differences of parameters in the table's coordinates, `(..., D)`."""
+        return change
+
+    @abstractmethod
+    def dense(self, params: Array) -> tuple[Array, Array]:
+        """Values of log p at parameters `(M, D)` and the norm of its gradient: two arrays `(N, M)`.
+
+        Good for bounds only: nothing is centred.
+        """
+
+    def greatest_slope(self, params: Array) -> Array:
+        """Bound of the slopes of log p at parameters `(M, D)`, over all data, `(M,)`."""
+        out: Array = self.dense(params)[1].max(axis=0)
+        return out
+
+    @abstractmethod
+    def centre(self, datum: Index, point: Array) -> tuple[Array, Array]:
+        """Values of log p at the centres of cells, and its gradient there.
+
+        Parameters
+        ----------
+        datum : array of int (C, L)
+        point : array (C, D)
+
+        Returns
+        -------
+        log_prob : array (C, L)
+        score : array (C, L, D)
+        """
+
+    @abstractmethod
+    def change(self, score: Array, datum: Index, point: Array, delta: Array) -> Array:
+        """Change of log p from `point` to `point + delta`, `(C, L, D), (C, M, D) -> (C, L, M)`."""
+
+    @abstractmethod
+    def bend(self, point: Array, delta: Array) -> Array:
+        """What `bend_of` needs to know of `delta`, `(C, M, D)`, at `point`: `(C,)`.
+
+        It grows like a square of `delta`, and is the same for all data.
+        """
+
+    def bend_of(self, bend: Array, slope: Array, curvature: Curvature) -> Array:
+        """Greatest gap of pairs `(..., C)` between log p and its tangent over some `delta`.
+
+        Parameters
+        ----------
+        bend : array (..., C)
+            See `bend`.
+        slope : array (..., C)
+            Of log p at the points.
+        curvature : Curvature
+            Of balls which hold the deltas.
+        """
+        return bend
+
+    def rounding(self, log_prob: Array, datum: Index, offset: Array, shift: Array) -> Array:
+        """Relative rounding of integrals of p around points where log p is `log_prob`.
+
+        Parameters
+        ----------
+        log_prob : array (...)
+        datum : array of int (...)
+        offset : array (...)
+            Log joint there less `shift`.
+        shift : array (...)
+            What log joints are taken relative to, nats.
+        """
+        # What matters to the sum is within some tens of nats of the best.
+        lost = self.condition * 2 * np.abs(log_prob - self.peak[datum])
+        lost += np.abs(offset) + 24 + np.abs(shift)
+        return ULP * lost
+
+    def try_bounds(self, params: Array) -> None:  # noqa: B027 - most tables rest on none
+        """Raise a ValueError if bounds that the family gives are false of the data, near params.
+
+        Parameters
+        ----------
+        params : array (N, D)
+            One parameter vector a datum.
+        """
+
+    def noise(self, params: Array) -> Array:
+        """Rounding of log p that `rounding` does not know of, `(N,)`, nats: a standard deviation.
+
+        Parameters
+        ----------
+        params : array (N, D)
+            One parameter vector a datum.
+        """
+        return np.zeros(len(self.data))
+
+    def curvature(self, params: Array, reach: Array, datum: Index | None = None) -> Curvature:
+        """What is known of log p in balls around parameters.
+
+        Parameters
+        ----------
+        params : array (C, D)
+        reach : array (C,)
+            Radii of the balls.
+        datum : array of int (C, L), optional
+            Which data are asked about: by default all, `(N, C)`.
+        """
+        return CONCAVE
+
+    def upper(self, log_prob: Array, slope: Array, reach: Array, curvature: Curvature) -> Array:
+        """Bound of log p in a ball of radius `reach` from its value and slope at the centre."""
+        return log_prob + (slope + curvature.convexity * reach) * reach
