@@ -111,9 +111,11 @@ def test_data_outside_are_refused(x, came):
         FAMILY.log_prob(np.array([x]), np.zeros(1))
 
 
-def test_infinite_params_count_as_the_greatest():
+def test_params_beyond_the_greatest_count_as_the_greatest():
     x = np.array([1.0, 0.0])
-    assert FAMILY.log_prob(x, np.array([np.inf, -np.inf])) == FAMILY.log_prob(x, [1e6, -1e6])
+    assert FAMILY.log_prob(x, np.array([1e9, -1e9])) == FAMILY.log_prob(x, [1e6, -1e6])
+    with pytest.raises(ValueError, match="ContinuousBernoulli has no limit at infinity"):
+        FAMILY.log_prob(x, np.array([np.inf, -np.inf]))
 
 
 def dense(model, X):

@@ -12,6 +12,7 @@ torch = framework("torch")
 from torch_cases import KINKED, SMOOTH, Called  # noqa: E402
 
 from vaetheory import LatentModel, decoders, likelihoods, log_evidence  # noqa: E402
+from vaetheory.testing import check_decoder  # noqa: E402
 from vaetheory.torch import TorchDecoder  # noqa: E402
 
 LAYERS = {**SMOOTH, **KINKED}
@@ -80,6 +81,11 @@ def test_values_are_those_of_the_module(name):
 def test_every_layer_makes_a_model(name):
     model = LatentModel(made(name), likelihoods.Gaussian(scale=0.5), 2)
     assert isinstance(model.decoder, TorchDecoder), "the module was not recognised"
+
+
+@pytest.mark.parametrize("name", ["LayerNorm", "ConvTranspose2d", "BatchNorm1d", "tied", "ReLU"])
+def test_the_laws_of_decoders_hold(name):
+    check_decoder(TorchDecoder(made(name)), 2)
 
 
 def state(module):

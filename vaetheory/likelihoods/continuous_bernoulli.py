@@ -56,9 +56,6 @@ class ContinuousBernoulli(ElementwiseExponentialFamily):
         t = _cut(params)
         return -np.abs(t) * np.where(t > 0, 1 - x, x) - _log_width(np.abs(t))
 
-    def _limit(self, x: Array, params: Array) -> Array:
-        return self._log_prob(x, params)
-
     def _greatest_log_prob(self, x: Array) -> Array:
         return self._log_prob(x, _logit(x, 1 - x))
 
@@ -86,6 +83,13 @@ class ContinuousBernoulli(ElementwiseExponentialFamily):
         # The distances from 0 and from 1 are summed separately to keep the digits of both.
         weights = np.exp(log_weights)
         return _logit(weights @ x, weights @ (1 - x))
+
+    def _divergence(self, params: Array, other: Array) -> Array:
+        # In terms of the distance from the end with the greatest density, as `_log_prob`.
+        first, second = _cut(params), _cut(other)
+        size, along = np.abs(first), np.where(first < 0, -second, second)
+        rest = np.maximum(-along, 0.0) + _log_width(np.abs(along)) - _log_width(size)
+        return np.asarray((_mean_distance(size) * (along - size) + rest).sum(axis=-1))
 
     def sample(self, params: ArrayLike, rng: np.random.Generator) -> Array:
         t = _cut(self._vectors(params))

@@ -97,6 +97,10 @@ class TorchDecoder(Decoder):
         made._settle(call, device)
         return made
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> TorchDecoder:
+        # Nothing in a decoder changes, and its equality is by identity.
+        return self
+
     @property
     def event_shape(self) -> tuple[int, ...] | None:
         """Shape of the outputs of one latent; None before the first call."""
