@@ -43,6 +43,7 @@ KINDS = {
 MODULES = {
     "vaetheory": "Models, evidences, bounds and verification",
     "vaetheory.likelihoods": "Likelihoods",
+    "vaetheory.likelihoods.table": "Tables of log likelihoods for the evidence engine",
     "vaetheory.decoders": "Decoders",
     "vaetheory.geometry": "Geometry",
     "vaetheory.encoders": "Gaussian posteriors",

@@ -154,7 +154,8 @@ def test_wavy_decoders_of_every_frequency(d, phase):
     x, loc = 0.5, np.full((len(deviations), d), 0.25)
     cov = np.ones((len(deviations), d)) * deviations[:, None] ** 2
     cov[:, 1:] = 0.01
-    result = elbo(model, np.full((len(deviations), 1), x), Posterior(loc, cov=cov))
+    posterior = Posterior(loc, cov=cov[:, :, None] * np.eye(d))
+    result = elbo(model, np.full((len(deviations), 1), x), posterior)
     angle, spread = loc.sum(axis=1) + phase, cov.sum(axis=1)
     first = np.sin(angle) * np.exp(-spread / 2)
     second = 0.5 - 0.5 * np.cos(2 * angle) * np.exp(-2 * spread)

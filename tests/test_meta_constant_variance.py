@@ -117,8 +117,8 @@ def test_a_metric_transformed_the_wrong_way(monkeypatch):
 def test_a_penalty_that_is_slightly_too_large(monkeypatch):
     original = coordinates.constant_variance_penalty
 
-    def larger(*arguments):
-        found = original(*arguments)
+    def larger(*arguments, **keywords):
+        found = original(*arguments, **keywords)
         return dataclasses.replace(found, value=1.0001 * found.value)
 
     monkeypatch.setattr(coordinates, "constant_variance_penalty", larger)

@@ -79,13 +79,13 @@ def test_a_likelihood_in_fixed_units(monkeypatch):
 
 @pytest.mark.usefixtures("fresh")
 def test_importance_weights_without_their_number(monkeypatch):
-    original = measures.sampled
+    original = measures.sampled_measures
 
     def summed(density, X, *, draws, rng):
         found = original(density, X, draws=draws, rng=rng)
         return dataclasses.replace(found, importance=found.importance + np.log(draws))
 
-    monkeypatch.setattr(held_out_bounds, "sampled", summed)
+    monkeypatch.setattr(held_out_bounds, "sampled_measures", summed)
     assert_noticed("11d", bug="a sum of weights for their mean", examples=1)
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from user_families import FAMILIES, Logistic, Weibull, ZeroInflatedPoisson
 
 from vaetheory import (
@@ -18,7 +20,7 @@ from vaetheory import (
     stationary_posterior,
 )
 from vaetheory.geometry import decoder_hessian, fisher_information, pullback_metric
-from vaetheory.likelihoods import ElementwiseLikelihood, metric_identities
+from vaetheory.likelihoods import ElementwiseLikelihood, NegativeBinomial, metric_identities
 from vaetheory.modes import posterior_mode
 
 REFERENCE = json.loads((Path(__file__).parent / "reference" / "user_families.json").read_text())
@@ -72,7 +74,7 @@ def test_a_datum_has_the_same_evidence_in_any_company():
 MODELS = {
     "logistic": (Logistic(0.5), [[0.3, -1.0], [4.0, 2.0]]),
     "Weibull": (Weibull(3.0), [[0.3, 1.0], [4.0, 20.0]]),
-    "zero-inflated Poisson": (ZeroInflatedPoisson(0.125), [[0.0, 3.0], [0.0, 0.0]]),
+    (ZIP := "zero-inflated Poisson"): (ZeroInflatedPoisson(0.125), [[0.0, 3.0], [0.0, 0.0]]),
 }
 
 
@@ -147,6 +149,29 @@ def test_no_log_density_exceeds_its_bound(name, plain):
             size = 1 + np.abs(log_prob) + slope * reach
             worst = ((inside - upper) / size).max()
             assert worst <= 1e-13, f"{name}: log p exceeds its bound by {worst:.3g} of its size"
+
+
+@given(
+    st.sampled_from((NegativeBinomial(0.5), NegativeBinomial(64.0), Weibull(2.0), MODELS[ZIP][0])),
+    st.sampled_from((0.0, 1.0, 40.0)),
+    st.integers(-40, 40).map(lambda k: k / 8),
+    st.integers(0, 12).map(lambda k: 2.0 ** (4 - k)),
+)
+def test_ranges_hold_and_close_in(family, x, lower, width):
+    x, params = (
+        np.array([x + (family.support.name == "POSITIVE")]),
+        lower + width * np.linspace(0, 1, 65),
+    )
+    second = -family._information(x, params)
+    low, high = (float(b[0]) for b in family.curvature_range(x, params[:1], params[-1:]))
+    size = 1e-12 * np.abs(second).max()
+    assert low - size <= second.min(), f"second derivative {second.min()} below {low}"
+    assert second.max() <= high + size, f"second derivative {second.max()} above {high}"
+    # They are the closer the shorter the interval is: no worse than terms each by themselves.
+    spread = (1 + x[0] + np.exp(2 * min(params[-1], 4.0)) + np.abs(second).max()) * np.expm1(
+        2 * width
+    )
+    assert high - low <= 8 * spread, f"{low}..{high} for {second.min()}..{second.max()}"
 
 
 def _with_range(rule, kind=ZeroInflatedPoisson):

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         report,
         rounding,
         stability,
+        testing,
         training,
     )
     from vaetheory.bounds.batch_information import bilbo
@@ -95,6 +96,7 @@ __all__ = [
     "specht_ratio",
     "stability",
     "stationary_posterior",
+    "testing",
     "training",
     "verify",
 ]

@@ -12,6 +12,7 @@ from vaetheory._validation import Array
 from vaetheory.likelihoods.base import ExponentialFamily, Likelihood, NoMetricError
 from vaetheory.likelihoods.elementwise import ElementwiseLikelihood
 from vaetheory.rounding import gamma
+from vaetheory.testing._likelihoods import LAWS, Family, has_metric
 from vaetheory.testing._statements import (
     NotApplicable,
     Violation,
@@ -19,7 +20,6 @@ from vaetheory.testing._statements import (
     require_close,
     rounding_of,
 )
-from vaetheory.testing.likelihoods import LAWS, Family, has_metric
 
 #: Steps over which log densities are tried for concavity, and how far from the params.
 _STEPS = 2.0 ** np.arange(-8, 5)

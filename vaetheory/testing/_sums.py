@@ -16,6 +16,7 @@ from vaetheory.likelihoods.identities import MetricIdentities, metric_identities
 from vaetheory.likelihoods.summation import SupportRule, support_rule
 from vaetheory.likelihoods.supports import Support
 from vaetheory.rounding import gamma
+from vaetheory.testing._likelihoods import LAWS, Family, has_metric
 from vaetheory.testing._statements import (
     NotApplicable,
     Violation,
@@ -24,7 +25,6 @@ from vaetheory.testing._statements import (
     require_slope,
     rounding_of,
 )
-from vaetheory.testing.likelihoods import LAWS, Family, has_metric
 
 #: Parameter vectors at which sums are taken.
 _PLACES = 2

@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike
 from vaetheory.decoders.base import Decoder
 from vaetheory.flows.base import Embedding
 from vaetheory.likelihoods.base import Likelihood
+from vaetheory.testing import _decoders, _flows, _likelihoods
 from vaetheory.testing import _stated as _stated  # these two add laws to those of likelihoods
 from vaetheory.testing import _sums as _sums
-from vaetheory.testing import decoders, flows, likelihoods
 from vaetheory.testing.laws import ExpectedFailures, Laws, Outcome, Subject, parameters, seed_of
 
 
@@ -79,8 +79,8 @@ def check_likelihood(
     ...     print([failure.law for failure in error.failures])
     ['score']
     """
-    subject = likelihoods.read_family(family, params, x, data_dim, seed=seed_of(rng))
-    return likelihoods.LAWS.run(subject, expected_failures, strict)
+    subject = _likelihoods.read_family(family, params, x, data_dim, seed=seed_of(rng))
+    return _likelihoods.LAWS.run(subject, expected_failures, strict)
 
 
 def check_decoder(
@@ -113,8 +113,8 @@ def check_decoder(
     >>> [outcome.law for outcome in outcomes if outcome.status != "passed"]
     ['pickling']
     """
-    subject = decoders.read_decoder(decoder, latent_dim, z, seed=seed_of(rng))
-    return decoders.LAWS.run(subject, expected_failures, strict)
+    subject = _decoders.read_decoder(decoder, latent_dim, z, seed=seed_of(rng))
+    return _decoders.LAWS.run(subject, expected_failures, strict)
 
 
 def check_flow(
@@ -142,8 +142,8 @@ def check_flow(
     >>> {outcome.status for outcome in outcomes}
     {'passed'}
     """
-    subject = flows.read_flow(flow, z, seed=seed_of(rng))
-    return flows.LAWS.run(subject, expected_failures, strict)
+    subject = _flows.read_flow(flow, z, seed=seed_of(rng))
+    return _flows.LAWS.run(subject, expected_failures, strict)
 
 
 def parametrize_with_checks(
@@ -207,7 +207,7 @@ def _subject(instance: object, options: Mapping[str, Any]) -> tuple[Laws, Subjec
         )
     values = [given.get(name) for name in known]
     if isinstance(instance, Likelihood):
-        return likelihoods.LAWS, likelihoods.read_family(instance, *values, seed=seed)
+        return _likelihoods.LAWS, _likelihoods.read_family(instance, *values, seed=seed)
     if isinstance(instance, Embedding):
-        return flows.LAWS, flows.read_flow(instance, *values, seed=seed)
-    return decoders.LAWS, decoders.read_decoder(instance, *values, seed=seed)
+        return _flows.LAWS, _flows.read_flow(instance, *values, seed=seed)
+    return _decoders.LAWS, _decoders.read_decoder(instance, *values, seed=seed)

@@ -24,6 +24,7 @@ from vaetheory.checking.batches import (
 from vaetheory.checking.lattice import aggregate_expectation
 from vaetheory.checking.strategies import Covariance, Vector
 from vaetheory.claims.bilbo.scenes import ENCODER, FLOATING, model_batches
+from vaetheory.encoders import Posterior
 from vaetheory.evidence import log_evidence
 from vaetheory.rounding import gamma
 
@@ -170,7 +171,7 @@ def elbo_of_rescaled_model(
         model = scene.rescaled(loc, cov) if scaled_decoder else scene.model
         posterior = scene.rescaled_posterior(loc, cov)
         if not scaled_posterior:
-            posterior = type(posterior)(posterior.loc, scene.batch.deviations**2)
+            posterior = Posterior(posterior.loc, scale=scene.batch.deviations)
         if power != 1.0:
             values, axes = np.linalg.eigh(cov)
             model = scene.rescaled(loc, (axes * values**power) @ axes.T)

@@ -13,7 +13,7 @@ from vaetheory._validation import Array
 from vaetheory.differences import slopes
 from vaetheory.flows.base import Embedding, Flow
 from vaetheory.rounding import gamma
-from vaetheory.testing import decoders
+from vaetheory.testing import _decoders
 from vaetheory.testing._statements import (
     NotApplicable,
     Violation,
@@ -23,14 +23,14 @@ from vaetheory.testing._statements import (
 )
 from vaetheory.testing.laws import Laws
 
-LAWS = Laws(decoders.LAWS)
+LAWS = Laws(_decoders.LAWS)
 
 #: A log determinant that differences know only so well says nothing, in nats.
 _VAGUE = 1e-3
 
 
 @dataclass
-class Flowed(decoders.Decoded):
+class Flowed(_decoders.Decoded):
     """A flow or an embedding with the latents on which its laws are tried."""
 
     @property
@@ -39,15 +39,17 @@ class Flowed(decoders.Decoded):
         return self.instance.forward
 
     @cached_property
-    def maps(self) -> list[decoders.Map]:
+    def maps(self) -> list[_decoders.Map]:
         """The methods of a decoder and those of a flow."""
         f = self.instance
         return [
             *super().maps,
-            decoders.Map("forward", f.forward, (len(self.weights),)),
-            decoders.Map("log_volume", f.log_volume, ()),
-            *([decoders.Map("log_det", f.log_det, ())] if isinstance(f, Flow) else []),
-            decoders.Map("inverse(forward)", lambda z: f.inverse(f.forward(z)), (self.latent_dim,)),
+            _decoders.Map("forward", f.forward, (len(self.weights),)),
+            _decoders.Map("log_volume", f.log_volume, ()),
+            *([_decoders.Map("log_det", f.log_det, ())] if isinstance(f, Flow) else []),
+            _decoders.Map(
+                "inverse(forward)", lambda z: f.inverse(f.forward(z)), (self.latent_dim,)
+            ),
         ]
 
     @cached_property
@@ -71,7 +73,7 @@ def read_flow(flow: object, z: object, *, seed: int) -> Flowed:
         raise ValueError(
             f"flow: expected a vaetheory.flows.Flow or Embedding, got {type(flow).__name__}"
         )
-    return Flowed(flow, seed, {}, flow.latent_dim, decoders.latents(z, flow.latent_dim))
+    return Flowed(flow, seed, {}, flow.latent_dim, _decoders.latents(z, flow.latent_dim))
 
 
 @LAWS.add("rows")
