@@ -115,6 +115,31 @@ def test_documented_modules_are_attributes():
     assert done.stdout.split() == [f"vaetheory.{name}" for name in MODULES], "other modules"
 
 
+#: Each thread loads all names in an order of its own.
+THREADS = """
+import random, sys, threading, vaetheory
+sys.setswitchinterval(1e-5)
+together, errors = threading.Barrier(12), []
+def load(seed):
+    names = random.Random(seed).sample(vaetheory.__all__, len(vaetheory.__all__))
+    together.wait()
+    try:
+        [getattr(vaetheory, name) for name in names]
+    except BaseException as error:
+        errors.append(error)
+threads = [threading.Thread(target=load, args=(seed,), daemon=True) for seed in range(12)]
+[thread.start() for thread in threads]
+[thread.join(60) for thread in threads]
+assert not errors, errors
+assert not any(thread.is_alive() for thread in threads), "threads wait for each other"
+"""
+
+
+def test_threads_may_load_names_at_the_same_time():
+    done = subprocess.run([sys.executable, "-c", THREADS], capture_output=True, text=True)
+    assert done.returncode == 0, f"an import failed: {done.stderr}"
+
+
 def test_all_names_are_listed_and_others_are_refused():
     assert set(vaetheory._HOMES) <= set(vaetheory.__all__), "a name is not in __all__"
     assert set(vaetheory.__all__) <= set(dir(vaetheory)), "dir() lacks names"

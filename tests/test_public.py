@@ -10,6 +10,7 @@ from pathlib import Path
 from pkgutil import iter_modules, walk_packages
 from types import ModuleType
 
+import numpy as np
 import pytest
 from frameworks import FRAMEWORKS
 
@@ -132,6 +133,42 @@ def test_a_former_name_says_what_it_is_called_now(former):
         assert getattr(import_module(home), present) is found, f"{place} is something else"
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         import_module(former).nothing  # noqa: B018
+
+
+@pytest.mark.parametrize("former", FORMER)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_former_path_gives_all_its_names_to_a_star(former):
+    names = {}
+    exec(f"from {former} import *", names)
+    missing = {*FORMER[former]} - {*names}
+    assert not missing, f"from {former} import * lacks {missing}"
+    assert "names_of" not in names, "the star brings what the former module is made with"
+
+
+def test_the_former_name_of_the_observed_information():
+    given = [[1.0, 2.0]], [[0.1, 0.2]], np.ones((1, 2, 1))
+    family = vaetheory.likelihoods.Poisson()
+    with pytest.warns(DeprecationWarning, match="is observed_information now") as caught:
+        found = family.information(*given)
+    assert caught[0].filename == __file__, f"the warning points at {caught[0].filename}"
+    expected = family.observed_information(*given)
+    assert (found == expected).all(), f"{found}, expected {expected}"
+
+
+@pytest.mark.parametrize(
+    ("made", "parameters"),
+    [
+        (vaetheory.Posterior, ["loc", "spread", "cov", "scale", "scale_tril"]),
+        (vaetheory.OptimalDecoder, ["X", "encoder"]),
+        (vaetheory.LatentModel, ["decoder", "likelihood", "latent_dim"]),
+        (vaetheory.flows.Affine, ["weight", "bias"]),
+        (vaetheory.likelihoods.Poisson, []),
+    ],
+    ids=lambda v: getattr(v, "__name__", ""),
+)
+def test_the_signature_of_a_class_is_that_of_its_arguments(made, parameters):
+    found = list(inspect.signature(made).parameters)
+    assert found == parameters, f"help({made.__name__}) shows the arguments {found}"
 
 
 def test_a_former_path_can_be_imported_from():

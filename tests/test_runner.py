@@ -231,3 +231,62 @@ def test_the_old_name_of_a_comparison_works_and_warns():
 
     with pytest.warns(DeprecationWarning, match=r"vaetheory.checking.Comparison"):
         assert claim.Certificate is Comparison, "the old name is of something else"
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"label": 99}, "label: expected a str, got int 99"),
+        ({"check": None}, "proposition 0a: check: expected a callable instance -> Comparison"),
+        ({"instances": [1, 2]}, "instances: expected a Hypothesis strategy, got list"),
+        ({"controls": THE_CUBE}, "controls: expected a list or a tuple, got Control"),
+        ({"controls": (cube_is_nonnegative,)}, "controls: expected objects of class Control"),
+        ({"controls": {"the cube": {}}}, "controls: expected a list or a tuple, got dict"),
+        ({"examples": 0}, "examples: expected an integer of at least 1, got int 0"),
+        # Nothing exceeds NaN: every comparison would be sharp enough.
+        ({"resolution": float("nan")}, "resolution: expected finite numbers, got nan"),
+        ({"resolution": 0.0}, "resolution: expected positive numbers, got 0.0"),
+        ({"resolution": "sharp"}, "resolution: expected an array of real numbers, got str"),
+    ],
+    ids=lambda v: next(iter(v)) if isinstance(v, dict) else "",
+)
+def test_a_proposition_says_what_it_expects(changed, message):
+    with pytest.raises(ValueError, match=message):
+        toy(**changed)
+
+
+def test_a_control_and_a_claim_say_what_they_expect():
+    with pytest.raises(ValueError, match="control 'a': expected a callable instance"):
+        Control("a", 3)
+    with pytest.raises(ValueError, match="claim toy: propositions: expected a list or a tuple"):
+        Claim("toy", "Toys", "here", toy())
+    with pytest.raises(ValueError, match="claim toy: propositions: expected objects of class Prop"):
+        Claim("toy", "Toys", "here", (THE_CUBE,))
+
+
+@pytest.mark.parametrize("claims", [Claim("toy", "Toys", "here", (toy(),)), [toy()], "toy", 3])
+def test_a_registry_is_a_sequence_of_claims(claims):
+    with pytest.raises(ValueError, match="claims: expected"):
+        verify(claims=claims)
+
+
+def test_labels_that_are_none():
+    with pytest.raises(ValueError, match="labels: expected a label or several labels, got int 3"):
+        verify(3)
+
+
+@pytest.mark.parametrize("found", [True, None, 0.0])
+def test_a_check_that_returns_no_comparison_ends_the_run(found):
+    with pytest.raises(TypeError, match="its check: expected a Comparison"):
+        run_proposition(toy(lambda k: found))
+    with pytest.raises(TypeError, match="control 'number': expected a Comparison"):
+        run_proposition(toy(controls=(Control("number", lambda k: found),)))
+
+
+def test_the_instance_is_no_keyword_of_a_wrong_version():
+    with pytest.raises(ValueError, match=r"expected keywords of the check \(\), got 'k'"):
+        wrong(square_is_nonnegative, {"another instance": {"k": 2}})
+    with pytest.raises(ValueError, match="check: expected a callable instance -> Comparison"):
+        wrong(3, {})
+    with pytest.raises(ValueError, match="versions: expected a mapping of names"):
+        wrong(square_is_nonnegative, [("twice", {})])

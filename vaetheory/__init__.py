@@ -6,6 +6,8 @@ Each name is loaded when it is first asked for: `import vaetheory` loads neither
 from __future__ import annotations
 
 import importlib
+import sys
+import threading
 from typing import TYPE_CHECKING
 
 #: The one place where the version is written: the package's metadata take it from here.
@@ -124,13 +126,33 @@ _HOMES = {
     "verify": "vaetheory.claims.verify",
 }
 
+_LOADING = threading.RLock()
+
 
 def __getattr__(name: str) -> object:
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    if name in __all__:
-        return importlib.import_module(f"vaetheory.{name}")
-    raise AttributeError(f"module 'vaetheory' has no attribute {name!r}")
+    if name not in __all__:
+        raise AttributeError(f"module 'vaetheory' has no attribute {name!r}")
+    home = _HOMES.get(name, f"vaetheory.{name}")
+    if _importing():
+        module = importlib.import_module(home)
+    else:
+        # Two threads that load different modules at once may each wait for a module of the other,
+        # and then Python ends one of the imports with an error.
+        with _LOADING:
+            module = importlib.import_module(home)
+    return getattr(module, name) if name in _HOMES else module
+
+
+def _importing() -> bool:
+    """Whether this thread is importing a module of the package, and must not wait for others."""
+    frame = sys._getframe(1)
+    while True:
+        body = frame.f_code.co_name == "<module>"
+        if body and str(frame.f_globals.get("__name__")).startswith("vaetheory."):
+            return True
+        if frame.f_back is None:
+            return False
+        frame = frame.f_back
 
 
 def __dir__() -> list[str]:

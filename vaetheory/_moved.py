@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 
@@ -22,6 +23,10 @@ def names_of(former: str, *homes: str, **renamed: str) -> Callable[[str], Any]:
     """
 
     def __getattr__(name: str) -> Any:
+        if name == "__all__" and homes:
+            # What `from ... import *` is to bring.
+            every = [listed for home in homes for listed in _public(import_module(home))]
+            return sorted({*every, *renamed})
         present = renamed.get(name, name)
         # Python and its tools ask every module for names of the form __name__.
         for home in () if name.startswith("__") else homes or (former,):
@@ -37,3 +42,13 @@ def names_of(former: str, *homes: str, **renamed: str) -> Callable[[str], Any]:
         raise AttributeError(f"module {former!r} has no attribute {name!r}")
 
     return __getattr__
+
+
+def _public(module: ModuleType) -> list[str]:
+    """The names that a module lists, or else defines."""
+    defined = [
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__
+    ]
+    return list(vars(module).get("__all__", defined))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABCMeta
 from collections.abc import Mapping
 from dataclasses import fields
+from inspect import Signature, signature
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,14 @@ class _Frozen(ABCMeta):
         instance = super().__call__(*args, **kwargs)
         instance._freeze()
         return instance
+
+    @property
+    def __signature__(cls) -> Signature:
+        # The arguments of `__init__`, where `inspect` would show those of `__call__`.
+        made = signature(cls.__init__)  # type: ignore[misc]
+        return made.replace(
+            parameters=list(made.parameters.values())[1:], return_annotation=Signature.empty
+        )
 
 
 class ByValue(metaclass=_Frozen):

@@ -12,12 +12,15 @@ from typing import Any
 
 from hypothesis.strategies import SearchStrategy
 
-from vaetheory._validation import integer, option
+from vaetheory._validation import integer, option, positive, require, require_callable, sequence
 from vaetheory.checking.comparison import Comparison
 
 KINDS = ("identity", "inequality", "rate", "statistical", "counterexample")
 
 Check = Callable[[Any], Comparison]
+
+#: What a check is a map of, in the words of an error.
+_MAPS = "instance -> Comparison"
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,10 @@ class Control:
 
     name: str
     check: Check
+
+    def __post_init__(self) -> None:
+        require("name", self.name, str)
+        require_callable(f"control {self.name!r:.80}", self.check, _MAPS)
 
 
 def wrong(check: Callable[..., Comparison], versions: Mapping[str, Any]) -> tuple[Control, ...]:
@@ -54,7 +61,8 @@ def wrong(check: Callable[..., Comparison], versions: Mapping[str, Any]) -> tupl
     Raises
     ------
     ValueError
-        If a version changes nothing, or a keyword that the check does not have.
+        If the check is not callable, or a version changes nothing, or a keyword that the check
+        does not have.
 
     Examples
     --------
@@ -63,6 +71,8 @@ def wrong(check: Callable[..., Comparison], versions: Mapping[str, Any]) -> tupl
     >>> [control.name for control in wrong(square_is_product, {"twice": {"factor": 2}})]
     ['twice']
     """
+    require_callable("check", check, _MAPS)
+    require("versions", versions, Mapping, "a mapping of names to changed keywords")
     return tuple(Control(name, _changed(check, name, change)) for name, change in versions.items())
 
 
@@ -76,12 +86,13 @@ def _changed(check: Callable[..., Comparison], name: str, change: Any) -> Check:
         raise ValueError(
             f"wrong version {name!r}: expected the keywords that it changes, got {change!r:.80}"
         )
-    known = inspect.signature(check).parameters
+    # The first parameter is the instance.
+    known = dict(list(inspect.signature(check).parameters.items())[1:])
     for keyword, value in change.items():
         if keyword not in known:
             raise ValueError(
                 f"wrong version {name!r}: expected keywords of the check "
-                f"({', '.join(list(known)[1:])}), got {keyword!r}"
+                f"({', '.join(known)}), got {keyword!r}"
             )
         if value is known[keyword].default:
             raise ValueError(
@@ -135,10 +146,17 @@ class Proposition:
     examples: int = 20
 
     def __post_init__(self) -> None:
+        where = f"proposition {require('label', self.label, str):.80}"
         option("kind", self.kind, KINDS)
+        require(f"{where}: instances", self.instances, SearchStrategy, "a Hypothesis strategy")
+        require_callable(f"{where}: check", self.check, _MAPS)
+        for control in sequence(f"{where}: controls", self.controls):
+            require(f"{where}: controls", control, Control, "objects of class Control")
+        integer(f"{where}: examples", self.examples, low=1)
+        positive(f"{where}: resolution", self.resolution)
         names = [c.name for c in self.controls]
         if len(set(names)) != len(names):
-            raise ValueError(f"proposition {self.label}: expected controls of different names")
+            raise ValueError(f"{where}: expected controls of different names")
 
 
 @dataclass(frozen=True)
@@ -168,17 +186,20 @@ class Claim:
     number: int | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
+        where = f"claim {require('label', self.label, str):.80}"
+        for p in sequence(f"{where}: propositions", self.propositions):
+            require(f"{where}: propositions", p, Proposition, "objects of class Proposition")
         labels = [p.label for p in self.propositions]
         if len(set(labels)) != len(labels):
-            raise ValueError(f"claim {self.label}: expected different labels, got {labels}")
+            raise ValueError(f"{where}: expected different labels, got {labels}")
         if self.number is None:
             return
         integer("number", self.number)
         for label in labels:
             if not re.match(rf"{self.number}(?!\d)", label):
                 raise ValueError(
-                    f"claim {self.label}: expected labels that begin with its number, "
-                    f"{self.number}, got {label!r:.80}"
+                    f"{where}: expected labels that begin with its number, {self.number}, "
+                    f"got {label!r:.80}"
                 )
 
 

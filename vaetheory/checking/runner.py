@@ -16,8 +16,8 @@ from hypothesis.errors import Unsatisfiable
 
 from vaetheory._numbers_as_text import distinct_texts
 from vaetheory._profiles import PROFILES
-from vaetheory._validation import known_label, option
-from vaetheory.checking.claim import Claim, Proposition
+from vaetheory._validation import known_label, option, require, short
+from vaetheory.checking.claim import Check, Claim, Proposition
 from vaetheory.checking.comparison import Comparison
 
 CONFIRMED = "confirmed"
@@ -182,6 +182,17 @@ class _Examined:
     message: str
 
 
+def _compared(check: Check, instance: Any, what: str) -> Comparison:
+    """What a check finds, or a TypeError, which ends the run, if it returns something else."""
+    comparison = check(instance)
+    if not isinstance(comparison, Comparison):
+        raise TypeError(
+            f"{what}: expected a Comparison (Comparison.identity, Comparison.at_most), got "
+            f"{short(comparison)}"
+        )
+    return comparison
+
+
 class _Trial:
     """One run of one proposition: what the instances drawn so far have shown."""
 
@@ -238,7 +249,7 @@ class _Trial:
     def _examine(self, instance: Any) -> _Examined:
         resolution = self.proposition.resolution
         try:
-            comparison = self.proposition.check(instance)
+            comparison = _compared(self.proposition.check, instance, "its check")
         except _FAILURES as error:
             message = f"the check raised {type(error).__name__}: {error}"
             return _Examined(instance, INCONCLUSIVE, None, message)
@@ -250,7 +261,7 @@ class _Trial:
             if control.name in self.refuted:
                 continue
             try:
-                comparison = control.check(instance)
+                comparison = _compared(control.check, instance, f"control {control.name!r}")
             except _FAILURES:
                 # A wrong formula may have no value here; another instance must refute it.
                 continue
@@ -373,11 +384,14 @@ def select(
     Raises
     ------
     ValueError
-        If a label is neither a claim nor a proposition.
+        If a label is neither a claim nor a proposition, or an entry of `claims` is no `Claim`.
     """
+    require("claims", claims, Iterable, "a sequence of claims")
+    claims = [require("claims", claim, Claim, "objects of class Claim") for claim in claims]
     everything = [(c, p) for c in claims for p in c.propositions]
     if labels is None:
         return everything
+    require("labels", labels, Iterable, "a label or several labels")
     asked = [labels] if isinstance(labels, str) else list(labels)
     known = [c.label for c in claims] + [p.label for _, p in everything]
     for label in asked:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TypeAlias
@@ -179,6 +180,16 @@ class Likelihood(ABC):
     @abstractmethod
     def observed_information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
         """J^T (-d^2 log p / dparams^2) J, the observed information pulled back, `(..., d, d)`."""
+
+    def information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
+        """Former name of `observed_information`; it goes away in the next release."""
+        warnings.warn(
+            "Likelihood.information is observed_information now; the former name goes away in the "
+            "next release",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return self.observed_information(x, params, jacobian)
 
     @abstractmethod
     def fisher_information(self, params: ArrayLike) -> Array:
