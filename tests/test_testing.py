@@ -1,5 +1,9 @@
 """The laws themselves: correct instances of users pass for any seed, false ones by name do not."""
 
+import doctest
+import inspect
+import sys
+import types
 import unittest
 
 import autograd.numpy as anp
@@ -8,7 +12,7 @@ import pytest
 from false_instances import FALSE_DECODERS, FALSE_FAMILIES, FALSE_FLOWS, Bowl, Shear
 from user_families import Logistic, Weibull, ZeroInflatedPoisson
 
-from vaetheory import decoders, likelihoods
+from vaetheory import decoders, flows, likelihoods
 from vaetheory.testing import (
     LawError,
     check_decoder,
@@ -224,3 +228,25 @@ def test_expected_failures_are_marked_and_checks_raise():
 @parametrize_with_checks([FALSE_FAMILIES[0][0]], expected_failures={"score": "off by a thousandth"})
 def test_pytest_sees_expected_failures(instance, check):
     check(instance)
+
+
+EXAMPLES = {
+    "Logistic": (likelihoods.ElementwiseLikelihood, check_likelihood, (0.5,), {}),
+    "UnitGaussian": (likelihoods.ElementwiseExponentialFamily, check_likelihood, (), {}),
+    "Parabola": (decoders.Decoder, check_decoder, (0.5,), {"latent_dim": 1}),
+    "Shear": (flows.Flow, check_flow, (), {}),
+    "Stretch": (flows.Elementwise, check_flow, (2, 0.5), {}),
+}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_examples_of_the_base_classes_keep_the_laws(name, monkeypatch):
+    base, check, constants, options = EXAMPLES[name]
+    module = types.ModuleType("example_of_a_base_class")
+    # Its classes are found there, as those of a file are, so that instances can be pickled.
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    for example in doctest.DocTestParser().get_examples(inspect.getdoc(base)):
+        if not example.want:
+            exec(example.source, vars(module))
+    outcomes = check(getattr(module, name)(*constants), **options)
+    assert len(outcomes) >= 10, f"only {len(outcomes)} laws were tried on {name}"
