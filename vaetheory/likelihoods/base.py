@@ -229,7 +229,7 @@ class Likelihood(ABC):
 
     @abstractmethod
     def sample(self, params: ArrayLike, rng: np.random.Generator) -> Array:
-        """Draw one datum a parameter vector, `(..., D)`."""
+        """Draw one datum per parameter vector, `(..., D)`."""
 
     @abstractmethod
     def greatest_log_prob(self, x: Array) -> Array:

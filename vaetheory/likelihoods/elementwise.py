@@ -1,4 +1,4 @@
-"""Likelihoods with independent data dimensions: everything is a function of one number."""
+"""Base classes of likelihoods with independent data dimensions, from functions of one number."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class ElementwiseLikelihood(Likelihood):
         """Expectation of `_information`."""
 
     def _fisher_log_slope(self, params: Array) -> Array:
-        """Derivative of log `_fisher` in the params; by differences where a family has no other."""
+        """Derivative of log `_fisher` in the params; by default computed by differences."""
         slopes = differences.jacobian(lambda t: np.log(self._fisher(t)), params)
         return np.einsum("...ii->...i", slopes)
 
@@ -132,13 +132,13 @@ class ElementwiseLikelihood(Likelihood):
         Returns
         -------
         low, high : arrays (..., D)
-            Finite; the evidence engine needs them of families that are not concave in the params
-            and have no `curvature_range` of their own.
+            Finite. The evidence engine needs them for families that are not concave in the params
+            and do not define `curvature_range`.
 
         Raises
         ------
         ValueError
-            If the family gives none.
+            If the family does not define them.
         """
         raise NoCurvatureBoundsError(
             "likelihood: expected a family with curvature_bounds or curvature_range, or a concave "
@@ -148,10 +148,10 @@ class ElementwiseLikelihood(Likelihood):
     def curvature_range(self, x: Array, lower: Array, upper: Array) -> tuple[Array, Array]:
         """Bounds of d^2 log p / dparams^2 over params from `lower` to `upper`, `(..., D)`.
 
-        For families whose second derivatives have no bounds over all params, or whose
-        `curvature_bounds` are far too wide for most of them. The closer they are the less the
-        evidence costs, and they must close in on the second derivative as the interval shrinks to
-        a point. Where they overflow they may be infinite.
+        This is for families whose second derivatives have no bounds over all params, or whose
+        `curvature_bounds` are far too wide at most params. Closer bounds make the evidence cheaper.
+        As the interval shrinks to a point, the bounds must tend to the second derivative. Bounds
+        that overflow may be infinite.
 
         Parameters
         ----------
@@ -166,13 +166,13 @@ class ElementwiseLikelihood(Likelihood):
         Raises
         ------
         ValueError
-            If the family gives neither.
+            If the family defines neither.
         """
         return self.curvature_bounds(x)
 
     @classmethod
     def _has_own(cls, method: str) -> bool:
-        # Unwrapped: each class that gives a method has its arguments read.
+        # Unwrapped, because each class wraps its methods to check their arguments.
         own, inherited = (unwrap(getattr(c, method)) for c in (cls, ElementwiseLikelihood))
         return own is not inherited
 
@@ -182,7 +182,7 @@ class ElementwiseLikelihood(Likelihood):
             self.require_bounds_at(*found)
 
     def require_bounds_at(self, x: Array, params: Array) -> None:
-        """As `require_bounds`, at data `(N, D)` and up to a distance of 16 from params `(N, D)`."""
+        """The same as `require_bounds`, at data `(N, D)` up to 16 away from params `(N, D)`."""
         bounds, intervals = map(self._has_own, ("curvature_bounds", "curvature_range"))
         require_bounds(self, x, params, bounds=bounds, intervals=intervals)
 
@@ -205,14 +205,14 @@ class ElementwiseLikelihood(Likelihood):
         return np.where(infinite, self._limit(x, params), inner).sum(axis=-1)
 
     def _limit(self, x: Array, params: Array) -> Array:
-        """Limit of `_log_prob` at infinite params; what is returned for others does not count."""
+        """Limit of `_log_prob` at infinite params; values at finite params are ignored."""
         return super()._at_infinity(x, params)
 
     def greatest_log_prob(self, x: Array) -> Array:
         return self._greatest_log_prob(self.check_data(x)).sum(axis=-1)
 
     def greatest_size(self, x: Array) -> Array:
-        """What the greatest log densities of the data dimensions add up to in modulus, `(...)`."""
+        """Sum over the data dimensions of the moduli of the greatest log densities, `(...)`."""
         return np.abs(self._greatest_log_prob(x)).sum(axis=-1)
 
     def score(self, x: ArrayLike, params: ArrayLike) -> Array:
@@ -248,7 +248,7 @@ def _pulled_back(diagonal: Array, jacobian: Array) -> Array:
 class ElementwiseExponentialFamily(ElementwiseLikelihood, ExponentialFamily):
     """An exponential family with independent data dimensions.
 
-    Unless it says otherwise T(x) = x and the params are natural.
+    By default T(x) = x and `natural_parameters` are the params.
 
     Notes
     -----
@@ -328,7 +328,7 @@ class ElementwiseExponentialFamily(ElementwiseLikelihood, ExponentialFamily):
         return NaturalTable(self, data) if self.natural else ElementwiseLikelihood.table(self, data)
 
     def log_prob(self, x: ArrayLike, params: ArrayLike) -> Array:
-        # Sums of each part, and not parts of each dimension: one matrix product in a table.
+        # Each part is summed over the dimensions first, so that a table is one matrix product.
         return ExponentialFamily.log_prob(self, x, params)
 
     def _log_prob(self, x: Array, params: Array) -> Array:
