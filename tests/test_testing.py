@@ -98,7 +98,7 @@ def test_an_expected_failure_is_one():
     (score,) = (outcome for outcome in outcomes if outcome.law == "score")
     assert (score.status, score.reason) == ("xfailed", "off by a thousandth"), f"{score}"
     below = {o.law: o.message for o in outcomes if o.status == "skipped"}
-    assert below["fisher_information"] == "it rests on score, which fails", f"{below}"
+    assert below["fisher_information"] == "it depends on score, which fails", f"{below}"
 
 
 def test_what_holds_although_it_should_fail_is_said():
@@ -180,7 +180,7 @@ def test_what_cannot_be_judged_is_skipped_with_the_reason():
     outcomes = {o.law: o for o in check_likelihood(likelihoods.Gaussian(scale=[1.0] * 4))}
     assert "has too many terms" in outcomes["density"].message, f"{outcomes['density']}"
     outcomes = {o.law: o for o in check_likelihood(likelihoods.Uniform())}
-    assert "not sharp" in outcomes["density"].message, f"{outcomes['density']}"
+    assert "not accurate" in outcomes["density"].message, f"{outcomes['density']}"
 
 
 class Broken(Logistic):
@@ -218,10 +218,10 @@ def test_expected_failures_are_marked_and_checks_raise():
     assert mark.kwargs["strict"], "a law that holds although it should fail would pass"
     with pytest.raises(LawError, match="score: expected"):
         cases["score"].values[1](family)
-    with pytest.raises(unittest.SkipTest, match="it rests on score"):
+    with pytest.raises(unittest.SkipTest, match="it depends on score"):
         cases["fisher_information"].values[1](family)
     cases["density"].values[1](family)
-    with pytest.raises(ValueError, match=r"instance: expected .* of which this check was made"):
+    with pytest.raises(ValueError, match=r"instance: expected .* for which this check was made"):
         cases["density"].values[1](Logistic(1.0))
 
 
