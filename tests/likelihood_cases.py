@@ -16,6 +16,7 @@ from vaetheory.likelihoods import (
     Bernoulli,
     Beta,
     Categorical,
+    ContinuousBernoulli,
     Exponential,
     Gamma,
     Gaussian,
@@ -27,6 +28,10 @@ from vaetheory.likelihoods import (
 )
 
 OPERATIONS = 200
+
+#: Gauss's rule on [0, 1], which integrates exp(t x) to the last digit for |t| of a few units.
+_LEGENDRE, _WEIGHTS = np.polynomial.legendre.leggauss(30)
+UNIT_NODES, UNIT_WEIGHTS = (1 + _LEGENDRE) / 2, _WEIGHTS / 2
 
 
 def integers(shape, low, high):
@@ -61,6 +66,7 @@ DRAWN = {
     LogNormal: (lambda size: SCALES.map(LogNormal), (1, 12, 4)),
     VonMises: (lambda size: st.sampled_from([0.5, 2.0, 20.0]).map(VonMises), (-8, 8, 2)),
     Beta: (lambda size: st.sampled_from([12.0, 40.0]).map(Beta), (1, 11, 12)),
+    ContinuousBernoulli: (lambda size: st.just(ContinuousBernoulli()), (0, 12, 12)),
     StudentT: (
         lambda size: st.builds(StudentT, st.sampled_from([1.0, 2.5, 30.0]), SCALES),
         (-8, 8, 2),
@@ -129,6 +135,22 @@ def terms(family, x, params):
     return (parts + np.abs(family.log_partition(params)) + inside) * size_of_params
 
 
+class TiltedUniform:
+    """The density exp(t x) / its integral on [0, 1], with the methods of SciPy's distributions."""
+
+    dist = None
+
+    def __init__(self, t):
+        self.t = np.asarray(t, dtype=np.float64)[..., None]
+
+    def logpdf(self, x):
+        return x * self.t[..., 0] - np.log(np.exp(self.t * UNIT_NODES) @ UNIT_WEIGHTS)
+
+    def expect(self, function, **options):
+        density = np.exp(self.t * UNIT_NODES)
+        return (density * function(UNIT_NODES)) @ UNIT_WEIGHTS / (density @ UNIT_WEIGHTS)
+
+
 #: SciPy's distribution of each data dimension, given the family and its parameters.
 SCIPY_LAWS = {
     Gaussian: lambda f, t: stats.norm(t, f.scale),
@@ -141,6 +163,7 @@ SCIPY_LAWS = {
     StudentT: lambda f, t: stats.t(f.dof, t, f.scale),
     VonMises: lambda f, t: stats.vonmises(f.concentration, t),
     Beta: lambda f, t: stats.beta(f.concentration * expit(t), f.concentration * expit(-t)),
+    ContinuousBernoulli: lambda f, t: TiltedUniform(t),
 }
 
 
@@ -190,6 +213,11 @@ def second_writing(family, x):
         Bernoulli: lambda t: anp.sum(anp.logaddexp(0.0, t), -1, keepdims=True),
         Poisson: lambda t: anp.sum(anp.exp(t), -1, keepdims=True),
         Categorical: lambda t: autograd_logsumexp(t, axis=-1, keepdims=True),
+        ContinuousBernoulli: lambda t: anp.sum(
+            autograd_logsumexp(t[..., None] * UNIT_NODES + np.log(UNIT_WEIGHTS), axis=-1),
+            -1,
+            keepdims=True,
+        ),
     }[type(family)]
     return lambda t: anp.sum(x * t, -1, keepdims=True) - log_partition(t)
 
@@ -234,6 +262,8 @@ def support(family, params):
             u = np.arange(max(t - 50 / alpha - 2, -45.0), min(t + 50 / beta + 2, 36.0), 0.1)
             points = expit(u)
             weight = 0.1 * expit(u) * expit(-u)
+        elif isinstance(family, ContinuousBernoulli):
+            points, weight = UNIT_NODES, UNIT_WEIGHTS
         elif isinstance(family, Poisson):
             # Rates are at most e^2: 1 / 60! times that to the 60 is 1e-30.
             points, weight = np.arange(60.0), np.ones(60)
