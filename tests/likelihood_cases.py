@@ -49,25 +49,39 @@ def gaussian(draw, size):
     return Gaussian(cov=factor @ factor.T / 4 + np.eye(size) / 4)
 
 
+SHAPES, SCALES = (st.sampled_from(values) for values in ([0.5, 1.0, 2.5, 12.0], [0.5, 1.0, 3.0]))
+
+#: By type: the strategy of a family with parameters of a given size, and its data, which are
+#: integers from the first to the second number, divided by the third.
+DRAWN = {
+    Gaussian: (gaussian, (-8, 8, 2)),
+    Bernoulli: (lambda size: st.just(Bernoulli()), (0, 1, 1)),
+    Poisson: (lambda size: st.just(Poisson()), (0, 9, 1)),
+    Gamma: (lambda size: SHAPES.map(Gamma), (1, 12, 4)),
+    Exponential: (lambda size: st.just(Exponential()), (1, 12, 4)),
+    NegativeBinomial: (
+        lambda size: st.sampled_from([1.0, 2.5, 12.0]).map(NegativeBinomial),
+        (0, 9, 1),
+    ),
+    LogNormal: (lambda size: SCALES.map(LogNormal), (1, 12, 4)),
+    VonMises: (lambda size: st.sampled_from([0.5, 2.0, 20.0]).map(VonMises), (-8, 8, 2)),
+    Beta: (lambda size: st.sampled_from([12.0, 40.0]).map(Beta), (1, 11, 12)),
+    ContinuousBernoulli: (lambda size: st.just(ContinuousBernoulli()), (0, 12, 12)),
+    StudentT: (
+        lambda size: st.builds(StudentT, st.sampled_from([1.0, 2.5, 30.0]), SCALES),
+        (-8, 8, 2),
+    ),
+}
+
+
 def families(size, exponential=False):
     """Every family with parameters of `size` entries (a categorical one has at least two)."""
-    shapes = st.sampled_from([0.5, 1.0, 2.5, 12.0])
-    scales = st.sampled_from([0.5, 1.0, 3.0])
-    plain = [
-        gaussian(size),
-        st.just(Bernoulli()),
-        st.just(Poisson()),
-        shapes.map(Gamma),
-        st.just(Exponential()),
-        st.sampled_from([1.0, 2.5, 12.0]).map(NegativeBinomial),
-        scales.map(LogNormal),
-        st.sampled_from([0.5, 2.0, 20.0]).map(VonMises),
-        st.sampled_from([12.0, 40.0]).map(Beta),
-        st.just(ContinuousBernoulli()),
+    drawn = [
+        strategy(size)
+        for family, (strategy, _) in DRAWN.items()
+        if family.exponential or not exponential
     ]
-    if not exponential:
-        plain.append(st.builds(StudentT, st.sampled_from([1.0, 2.5, 30.0]), scales))
-    return st.one_of(*plain, st.just(Categorical())) if size > 1 else st.one_of(*plain)
+    return st.one_of(*drawn, *([st.just(Categorical())] if size > 1 else []))
 
 
 @st.composite
@@ -80,19 +94,7 @@ def instances(draw, most=3, count=None, exponential=False):
     if isinstance(family, Categorical):
         x = np.eye(size)[draw(arrays(np.int64, leading, elements=st.integers(0, size - 1)))]
     else:
-        low, high, scale = {
-            Gaussian: (-8, 8, 2),
-            Bernoulli: (0, 1, 1),
-            Poisson: (0, 9, 1),
-            Gamma: (1, 12, 4),
-            Exponential: (1, 12, 4),
-            NegativeBinomial: (0, 9, 1),
-            LogNormal: (1, 12, 4),
-            StudentT: (-8, 8, 2),
-            VonMises: (-8, 8, 2),
-            Beta: (1, 11, 12),
-            ContinuousBernoulli: (0, 12, 12),
-        }[type(family)]
+        low, high, scale = DRAWN[type(family)][1]
         x = draw(integers((*leading, size), low, high)) / scale
     return family, params, other, x
 
@@ -133,32 +135,50 @@ def terms(family, x, params):
     return (parts + np.abs(family.log_partition(params)) + inside) * size_of_params
 
 
+class TiltedUniform:
+    """The density exp(t x) / its integral on [0, 1], with the methods of SciPy's distributions."""
+
+    dist = None
+
+    def __init__(self, t):
+        self.t = np.asarray(t, dtype=np.float64)[..., None]
+
+    def logpdf(self, x):
+        return x * self.t[..., 0] - np.log(np.exp(self.t * UNIT_NODES) @ UNIT_WEIGHTS)
+
+    def expect(self, function, **options):
+        density = np.exp(self.t * UNIT_NODES)
+        return (density * function(UNIT_NODES)) @ UNIT_WEIGHTS / (density @ UNIT_WEIGHTS)
+
+
+#: SciPy's distribution of each data dimension, given the family and its parameters.
+SCIPY_LAWS = {
+    Gaussian: lambda f, t: stats.norm(t, f.scale),
+    Bernoulli: lambda f, t: stats.bernoulli(expit(t)),
+    Poisson: lambda f, t: stats.poisson(np.exp(t)),
+    Gamma: lambda f, t: stats.gamma(f.shape, scale=np.exp(t) / f.shape),
+    Exponential: lambda f, t: stats.expon(scale=np.exp(t)),
+    NegativeBinomial: lambda f, t: stats.nbinom(f.shape, f.shape / (f.shape + np.exp(t))),
+    LogNormal: lambda f, t: stats.lognorm(f.scale, scale=np.exp(t)),
+    StudentT: lambda f, t: stats.t(f.dof, t, f.scale),
+    VonMises: lambda f, t: stats.vonmises(f.concentration, t),
+    Beta: lambda f, t: stats.beta(f.concentration * expit(t), f.concentration * expit(-t)),
+    ContinuousBernoulli: lambda f, t: TiltedUniform(t),
+}
+
+
+def scipy_law(family, params):
+    """SciPy's distribution of the data dimensions, which are independent."""
+    return SCIPY_LAWS[type(family)](family, params)
+
+
 def scipy_log_prob(family, x, params):
-    if isinstance(family, Gaussian):
-        if family.cov is not None:
-            return stats.multivariate_normal(params, family.cov).logpdf(x)
-        return stats.norm(params, family.scale).logpdf(x).sum()
-    if isinstance(family, Bernoulli):
-        return stats.bernoulli(expit(params)).logpmf(x).sum()
-    if isinstance(family, Poisson):
-        return stats.poisson(np.exp(params)).logpmf(x).sum()
-    if isinstance(family, Gamma):
-        return stats.gamma(family.shape, scale=np.exp(params) / family.shape).logpdf(x).sum()
-    if isinstance(family, NegativeBinomial):
-        r = family.shape
-        return stats.nbinom(r, r / (r + np.exp(params))).logpmf(x).sum()
-    if isinstance(family, LogNormal):
-        return stats.lognorm(family.scale, scale=np.exp(params)).logpdf(x).sum()
-    if isinstance(family, StudentT):
-        return stats.t(family.dof, params, family.scale).logpdf(x).sum()
-    if isinstance(family, VonMises):
-        return stats.vonmises(family.concentration, params).logpdf(x).sum()
-    if isinstance(family, Beta):
-        c = family.concentration
-        return stats.beta(c * expit(params), c * expit(-params)).logpdf(x).sum()
-    if isinstance(family, ContinuousBernoulli):
-        return (x * params - np.log(np.exp(params[:, None] * UNIT_NODES) @ UNIT_WEIGHTS)).sum()
-    return stats.multinomial(1, softmax(params)).logpmf(x)
+    if isinstance(family, Categorical):
+        return stats.multinomial(1, softmax(params)).logpmf(x)
+    if isinstance(family, Gaussian) and family.cov is not None:
+        return stats.multivariate_normal(params, family.cov).logpdf(x)
+    law = scipy_law(family, params)
+    return (law.logpmf if hasattr(law.dist, "pmf") else law.logpdf)(x).sum()
 
 
 def second_writing(family, x):

@@ -51,6 +51,12 @@ DECODERS = [
 ]
 
 
+def test_every_named_decoder_is_compared_with_its_namesake():
+    names = {kind.__name__ for kind in decoders.KINDS.values() if kind.has_floats}
+    missing = names - {type(decoder).__name__ for decoder in DECODERS}
+    assert not missing, f"not among the DECODERS of this file: {missing}"
+
+
 def exact_model(decoder, likelihood, dim):
     return Model.of(LatentModel(decoder, likelihood, dim))
 

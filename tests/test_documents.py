@@ -96,6 +96,8 @@ def test_formulas_can_be_shown(path):
 def test_last_results_are_of_this_registry():
     document = read_document(DOCS / "results.json")
     known = {p.label: p for c in CLAIMS for p in c.propositions}
+    missing = set(known) - {entry.label for entry in entries(document)}
+    assert not missing, f"no results of {missing}: run `vaetheory verify --json docs/results.json`"
     for entry in entries(document):
         assert entry.label in known, f"{entry.label} is not in the registry any more"
         p = known[entry.label]
@@ -117,7 +119,10 @@ def test_page_of_a_claim_says_all_of_it(claim):
             assert f"${tex}$" in page, f"{p.label} lacks a hypothesis"
         for control in p.controls:
             assert generate.plain(control.name) in page, f"{p.label} lacks {control.name}"
-    assert f"{len(claim.propositions)} propositions are confirmed" in page, "how sure is not said"
+    count = len(claim.propositions)
+    assert f"{count} of {count} propositions are confirmed" in page, (
+        "not all are confirmed: `vaetheory verify --json docs/results.json` stores the results"
+    )
     fails = page.split("## Where it fails\n")[1]
     for p in claim.propositions:
         said = f"(#{generate.anchor(p.label)})" in fails

@@ -238,7 +238,7 @@ def test_a_circular_sum_is_a_bessel_function():
         (Poisson(), [20.0], "params: expected a sum of at most"),
         (StudentT(dof=1.0, scale=1.0), [0.0] * 4, "params: expected at most 3 dimensions, got 4"),
         (StudentT(dof=1.0, scale=1.0), [0.0] * 3, "params: expected a rule of at most"),
-        (object(), [0.0], "likelihood: expected a family that says its support"),
+        (object(), [0.0], "likelihood: expected a family with its support"),
     ],
 )
 def test_bad_requests_are_refused(family, params, message):

@@ -104,7 +104,7 @@ def _changed(check: Callable[..., Comparison], name: str, change: Any) -> Check:
 
 @dataclass(frozen=True)
 class Proposition:
-    """One checkable sentence.
+    r"""One checkable sentence.
 
     Attributes
     ----------
@@ -130,6 +130,43 @@ class Proposition:
         The largest bound, relative to the certificate's scale, that still decides anything.
     examples : int
         Instances drawn in the quick profile.
+
+    Notes
+    -----
+    To write one of your own:
+
+    1. Write a strategy for instances with few, small, readable parameters; see
+       `vaetheory.checking.strategies`.
+    2. Write `check(instance, *, keyword=right_value)`. It computes both sides by independent
+       methods and returns a `Comparison`, whose bound is the sum of named error terms.
+    3. Write at least two wrong versions with `wrong(check, {name: {keyword: wrong_value}})`.
+    4. Write the `Proposition` below its check, in the same file.
+    5. Run `verify(claims=[Claim("label", "Title", "source", (proposition,))])`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hypothesis import strategies as st
+    >>> from vaetheory import verify
+    >>> from vaetheory.checking import Claim, Comparison, Proposition, wrong
+    >>> from vaetheory.rounding import gamma
+    >>> def sum_of_squares(n, *, divisor=6):
+    ...     closed = n * (n + 1) * (2 * n + 1) / divisor
+    ...     total = float(np.sum(np.arange(1.0, n + 1) ** 2))
+    ...     return Comparison.identity(closed, total, scale=total, rounding=gamma(n + 4) * total)
+    >>> proposition = Proposition(
+    ...     label="99a",
+    ...     title="The sum of the first squares",
+    ...     statement=r"\sum_{k=1}^n k^2 = n (n + 1) (2n + 1) / 6",
+    ...     hypotheses=(("natural number", r"n \ge 1"),),
+    ...     kind="identity",
+    ...     instances=st.integers(1, 50),
+    ...     check=sum_of_squares,
+    ...     controls=wrong(sum_of_squares, {"a fifth": {"divisor": 5}, "a third": {"divisor": 3}}),
+    ... )
+    >>> (result,) = verify(claims=[Claim("squares", "Squares", "algebra", (proposition,))])
+    >>> result.verdict, [control.refuted for control in result.controls]
+    ('confirmed', [True, True])
     """
 
     label: str
@@ -164,7 +201,8 @@ class Claim:
     """A claim of the source: a title and the propositions that make it precise.
 
     To write one of your own, write each proposition beside its check, as in
-    `vaetheory/claims/smooth_decoder/`, and name them here in order; `verify(claims=[...])` runs it.
+    `vaetheory/claims/smooth_decoder/`, and list the propositions here in order. Then
+    `verify(claims=[...])` runs the claim; `Proposition` has an example.
 
     Attributes
     ----------

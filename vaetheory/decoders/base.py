@@ -27,10 +27,48 @@ _READ = {
 class Decoder(ABC):
     """A smooth map from the latent space to the likelihood's parameters, with its derivatives.
 
-    A decoder of your own is a subclass with `__call__`, `jacobian` and `hessian`; a plain
-    callable written with `autograd.numpy` needs no class, see `FunctionDecoder`. A decoder that
-    knows the dimension of its latents says so in an attribute `latent_dim`; then a `LatentModel`
-    need not be told.
+    A plain callable written with `autograd.numpy` needs no class, see `FunctionDecoder`.
+
+    Notes
+    -----
+    To write one of your own:
+
+    1. Write a subclass, as a frozen dataclass, so that equal instances are equal. If its latents
+       have a fixed dimension, set `latent_dim`; then a `LatentModel` does not ask for it.
+    2. Define `__call__(z)`. Index with `[..., j]` and join along `axis=-1`, so that any leading
+       axes work.
+    3. Define `jacobian(z)` and `hessian(z)` in closed form. The latents by which they differentiate
+       are the last axes.
+    4. Run `vaetheory.testing.check_decoder` on an instance.
+
+    The arguments arrive as float64 arrays of finite numbers. Raise a ValueError if the last axis of
+    `z` has the wrong length.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> import numpy as np
+    >>> from vaetheory import LatentModel, likelihoods, log_evidence
+    >>> from vaetheory.decoders import Decoder
+    >>> @dataclass(frozen=True)
+    ... class Parabola(Decoder):
+    ...     bend: float
+    ...     latent_dim = 1
+    ...
+    ...     def __call__(self, z):
+    ...         if z.shape[-1] != 1:
+    ...             raise ValueError(f"z: expected shape (..., 1), got {z.shape}")
+    ...         return np.concatenate([z, self.bend * z**2], axis=-1)
+    ...
+    ...     def jacobian(self, z):
+    ...         slopes = self(z)[..., :1] * [0.0, 2 * self.bend] + [1.0, 0.0]
+    ...         return slopes[..., None]
+    ...
+    ...     def hessian(self, z):
+    ...         return (0 * self(z) + [0.0, 2 * self.bend])[..., None, None]
+    >>> model = LatentModel(Parabola(0.5), likelihoods.Gaussian(scale=0.1))
+    >>> log_evidence(model, [[1.0, 0.5]]).status.tolist()
+    ['reached']
     """
 
     #: Whether values come from the user's code, which is tested before it is used.

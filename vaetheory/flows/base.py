@@ -16,14 +16,18 @@ from vaetheory.decoders.base import Decoder
 class Embedding(ByValue, Decoder):
     """A smooth injective map f from R^d into R^D with a Jacobian of full rank.
 
-    One of your own is a subclass with `latent_dim`, `data_dim`, `forward` and `inverse`, written
-    with `autograd.numpy`; the derivatives are then autograd's unless you give them. As a
-    `Decoder` it can be that of a `LatentModel`.
+    It is a `Decoder`, so it can be the decoder of a `LatentModel`.
 
     Attributes
     ----------
     latent_dim, data_dim : int
         d and D.
+
+    Notes
+    -----
+    To write one of your own, write a subclass with `latent_dim`, `data_dim`, `forward` and
+    `inverse`. If they are written with `autograd.numpy`, autograd computes the derivatives;
+    otherwise define `jacobian` and `hessian`. Run `vaetheory.testing.check_flow` on an instance.
     """
 
     latent_dim: int
@@ -56,8 +60,18 @@ class Embedding(ByValue, Decoder):
 class Flow(Embedding):
     """A diffeomorphism f of R^d, with its inverse and log determinant.
 
-    One of your own is a subclass with `latent_dim`, `forward`, `inverse` and `log_det`, written
-    with `autograd.numpy`; see `Embedding`.
+    Notes
+    -----
+    To write one of your own:
+
+    1. If the flow is one monotone function of each coordinate, use `vaetheory.flows.Elementwise`.
+       Otherwise write a subclass of this class. Set `latent_dim`, here or in `__init__`.
+    2. Define `forward(z)`, `inverse(x)` and `log_det(z)`, the log of |det J|. Use `autograd.numpy`:
+       then autograd computes `jacobian` and `hessian`. Otherwise define these too.
+    3. Raise a ValueError if the last axis has the wrong length.
+    4. Run `vaetheory.testing.check_flow` on an instance.
+
+    Flows are equal if their types and attributes are.
 
     Examples
     --------
@@ -66,14 +80,22 @@ class Flow(Embedding):
     >>> class Shear(Flow):
     ...     latent_dim = 2
     ...
+    ...     def _pair(self, name, z):
+    ...         if anp.shape(z)[-1] != 2:
+    ...             raise ValueError(f"{name}: expected shape (..., 2), got {anp.shape(z)}")
+    ...         return z[..., :1], z[..., 1:]
+    ...
     ...     def forward(self, z):
-    ...         return anp.concatenate([z[..., :1], z[..., 1:] + z[..., :1] ** 2], axis=-1)
+    ...         first, second = self._pair("z", z)
+    ...         return anp.concatenate([first, second + first**2], axis=-1)
     ...
     ...     def inverse(self, x):
-    ...         return anp.concatenate([x[..., :1], x[..., 1:] - x[..., :1] ** 2], axis=-1)
+    ...         first, second = self._pair("x", x)
+    ...         return anp.concatenate([first, second - first**2], axis=-1)
     ...
     ...     def log_det(self, z):
-    ...         return anp.zeros(anp.shape(z)[:-1])
+    ...         first, _ = self._pair("z", z)
+    ...         return anp.zeros_like(first)[..., 0]
     >>> round(float(flow_log_density(Shear(), [1.0, 1.0])), 6)
     -2.337877
     """

@@ -14,12 +14,52 @@ from vaetheory.flows.base import Flow
 class Elementwise(Flow):
     """A flow that applies a monotone function of one variable to every coordinate.
 
-    One of your own is a subclass with the five functions of one variable below.
-
     Parameters
     ----------
     latent_dim : int
         d.
+
+    Notes
+    -----
+    To write one of your own:
+
+    1. Write a subclass. If it has constants, extend `__init__`, and call `super().__init__`.
+    2. Define five functions of one variable: `value(z)`, its inverse `solve(x)`, its derivative
+       `slope(z)`, the log of that, `log_slope(z)`, and its second derivative `bend(z)`. Write
+       `value`, `solve` and `log_slope` with `autograd.numpy`.
+    3. If the function grows fast, set `limit`, the largest latent for which neither the output nor
+       its square overflows.
+    4. Run `vaetheory.testing.check_flow` on an instance.
+
+    Examples
+    --------
+    >>> import autograd.numpy as anp
+    >>> from vaetheory.flows import Elementwise
+    >>> class Stretch(Elementwise):
+    ...     def __init__(self, latent_dim, factor):
+    ...         super().__init__(latent_dim)
+    ...         self.factor = factor
+    ...
+    ...     def value(self, z):
+    ...         return z + self.factor * anp.arcsinh(z)
+    ...
+    ...     def solve(self, x):
+    ...         z = x
+    ...         for _ in range(60):  # Newton's method, which is monotone on either side
+    ...             z = z - (self.value(z) - x) / self.slope(z)
+    ...         return z
+    ...
+    ...     def slope(self, z):
+    ...         return 1 + self.factor / anp.sqrt(1 + z**2)
+    ...
+    ...     def log_slope(self, z):
+    ...         return anp.log(self.slope(z))
+    ...
+    ...     def bend(self, z):
+    ...         return -self.factor * z / (1 + z**2) ** 1.5
+    >>> flow = Stretch(1, factor=0.5)
+    >>> flow.inverse(flow.forward([2.0])).round(12).tolist()
+    [2.0]
     """
 
     #: Larger latents raise an error, because the output or its square would overflow. As the

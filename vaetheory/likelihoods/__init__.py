@@ -1,7 +1,7 @@
-"""Likelihoods p(x given params): one family a file; the decoder gives the parameters.
+"""Likelihoods p(x given params), one family per file; the decoder outputs the parameters.
 
-A new family is a subclass of `ElementwiseExponentialFamily` or `ElementwiseLikelihood` with
-functions of one number and their derivatives; `Likelihood` says what every family has.
+A new family is a subclass of `ElementwiseExponentialFamily` or `ElementwiseLikelihood` that defines
+functions of one number and their derivatives. The docstrings of these classes list the steps.
 """
 
 from vaetheory.likelihoods.base import ExponentialFamily, Likelihood, NoMetricError

@@ -1,4 +1,4 @@
-"""Whether the bounds that a family gives of its second derivatives can be true."""
+"""Tests of the bounds that a family states for its second derivatives."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from scipy.special import expit
 from vaetheory._validation import Array
 from vaetheory.rounding import ULP
 
-#: Params around which data are drawn, how many numbers each, and distances from them at which
-#: bounds are tried.
+#: Params around which data are drawn, how many numbers are drawn at each, and the distances from
+#: the params at which bounds are tested.
 _CENTRES = np.linspace(-6.0, 6.0, 7)
 _DRAWS = 8
 _AWAY = 2.0 ** np.arange(-14, 4.01, 1 / 3)
-#: Numbers that are in memory at a time.
+#: How many numbers are in memory at a time.
 _NUMBERS = 2**18
-#: Share by which a second derivative must pass its bound for that to be no rounding.
+#: Relative excess over a bound up to which rounding may be the cause.
 _WRONG = 1e-3
-#: Over shorter intervals of the params bounds must be finite: the search ends with short ones.
+#: Over intervals of the params shorter than this, bounds must be finite: the search ends with them.
 _SHORT = 0.5
 _THERE = "that holds over the interval"
 
@@ -32,7 +32,7 @@ class NoCurvatureBoundsError(ValueError):
 
 
 class Bounded(Protocol):
-    """What is asked of a family here."""
+    """The methods of a family whose bounds are tested."""
 
     #: Whether log p is concave in the params.
     concave: bool
@@ -48,17 +48,17 @@ class Bounded(Protocol):
 
 
 class Tried(Protocol):
-    """What is asked of a family for data to try its bounds at."""
+    """The methods of a family that give data at which its bounds are tested."""
 
     def check_data(self, x: ArrayLike) -> Array:
-        """The data as an array, if they are in the support."""
+        """Return the data as an array if they are in the support."""
 
     def sample(self, params: ArrayLike, rng: np.random.Generator) -> Array:
-        """One datum a parameter vector."""
+        """Draw one datum per parameter vector."""
 
 
 def checked_bounds(given: Any, shape: tuple[int, ...]) -> tuple[Array, Array]:
-    """The `curvature_bounds` of data of a shape, if they can be that; or a ValueError."""
+    """Return `curvature_bounds` as arrays of a shape, or raise a ValueError."""
     low, high = _pair("curvature_bounds", given, shape, exact=True)
     for bound in (low, high):
         if not np.isfinite(bound).all():
@@ -72,10 +72,10 @@ def checked_bounds(given: Any, shape: tuple[int, ...]) -> tuple[Array, Array]:
 
 
 def checked_range(likelihood: Bounded, x: Array, lower: Array, upper: Array) -> tuple[Array, Array]:
-    """The `curvature_range` of data over intervals, if it can be that; or a ValueError.
+    """Return the `curvature_range` of data over intervals, or raise a ValueError.
 
-    Where a bound overflows it is infinite, and where the log density does it may be NaN as well:
-    then nothing is known.
+    A bound that overflows is infinite. If the log density overflows, a bound may also be NaN, which
+    means that nothing is known.
     """
     shape = np.broadcast_shapes(x.shape, lower.shape)
     low, high = _pair("curvature_range", likelihood.curvature_range(x, lower, upper), shape)
@@ -89,7 +89,7 @@ def checked_range(likelihood: Bounded, x: Array, lower: Array, upper: Array) -> 
                 f"{some[known][0]:.6g} for params {a[known][0]:.6g}..{b[known][0]:.6g}"
             )
         low, high = np.where(undefined, -np.inf, low), np.where(undefined, np.inf, high)
-    # Over intervals as short as the params' last digits they may cross by rounding.
+    # Over intervals as short as the last digits of the params, rounding can make them cross.
     size = np.maximum(np.abs(low), np.abs(high))
     _require_order("curvature_range", low, high, np.where(np.isfinite(size), _WRONG * size, 0.0))
     return np.minimum(low, high), np.maximum(low, high)
@@ -98,7 +98,7 @@ def checked_range(likelihood: Bounded, x: Array, lower: Array, upper: Array) -> 
 def _pair(
     name: str, given: Any, shape: tuple[int, ...], *, exact: bool = False
 ) -> tuple[Array, Array]:
-    """Both bounds as arrays of a shape, to which those of a `curvature_range` may broadcast."""
+    """Both bounds as arrays of a shape; those of a `curvature_range` may need broadcasting."""
     if not isinstance(given, tuple) or len(given) != 2:
         raise ValueError(f"likelihood: expected {name} to return low and high, got {given!r:.80}")
     arrays = []
@@ -131,16 +131,16 @@ def _require_order(name: str, low: Array, high: Array, slack: Array | float = 0.
 
 
 def trial(likelihood: Tried, dim: int) -> tuple[Array, Array] | None:
-    """Data `(N, D)` of a family, and the params to which they belong; None where there are none.
+    """Data `(N, D)` of a family and the params to which they belong, or None.
 
-    They are its samples, or where it has none some numbers of its support.
+    The data are samples of the family, or numbers in its support if sampling fails.
     """
     params = np.tile(_CENTRES, max(1, _DRAWS // dim))[:, None] * np.ones(dim)
     rng = np.random.default_rng(0)
-    # Nothing else of a model needs samples, so that what they raise is not told here.
+    # Nothing else in a model needs samples, so errors of `sample` are ignored here.
     with np.errstate(all="ignore"), suppress(Exception):
         return likelihood.check_data(likelihood.sample(params, rng)), params
-    # Each number beside each of the params in turn.
+    # Combine each number with each of the params in turn.
     count = len(_CENTRES)
     turns = [np.roll(params[:count], k, axis=0) for k in range(len(params) // count)]
     others = np.concatenate(turns)
@@ -154,10 +154,10 @@ def trial(likelihood: Tried, dim: int) -> tuple[Array, Array] | None:
 def require_bounds(
     likelihood: Bounded, x: Array, params: Array, *, bounds: bool, intervals: bool
 ) -> None:
-    """Raise a ValueError if what a family says of its second derivatives is visibly false.
+    """Raise a ValueError if second differences contradict the bounds that a family states.
 
     A second difference of log p is a mean of its second derivatives, so it lies between any true
-    bounds. It is tried at data up to a distance of 16 from params.
+    bounds. The differences are taken at the given data, up to a distance of 16 from the params.
 
     Parameters
     ----------
@@ -188,7 +188,7 @@ def require_bounds(
     if not claims and not intervals:
         return
     size = max(1, _NUMBERS // x.size)
-    # What was seen on either side of the centres so far: it is in all wider intervals.
+    # The extremes so far on either side of the centres; every wider interval contains them.
     seen = [_Seen.nothing(x.shape) for _ in range(2)]
     with np.errstate(all="ignore"):
         for start in range(0, len(_AWAY), size):
@@ -215,8 +215,8 @@ def require_bounds(
 class _Seen:
     """Second derivatives of log p that occur between `lower` and `upper`, arrays `(K, N, D)`.
 
-    The least of them is at most `least`, the greatest at least `most`: less or more than the
-    differences say by what they may be off by.
+    The smallest of them is at most `least`, and the greatest is at least `most`. These are the
+    differences, moved outwards by their possible errors.
     """
 
     lower: Array
@@ -229,7 +229,7 @@ class _Seen:
         return cls(*(np.full(shape, v) for v in (np.inf, -np.inf, np.inf, -np.inf)))
 
     def joined(self, other: _Seen) -> _Seen:
-        """All that was seen up to each of some intervals, which are further and further away."""
+        """The extremes up to each of several intervals, which lie further and further away."""
 
         def so_far(rule: np.ufunc, first: Array, values: Array) -> Array:
             out: Array = rule.accumulate(np.concatenate([first[None], values]), axis=0)[1:]
@@ -243,7 +243,7 @@ class _Seen:
         )
 
     def around(self, other: _Seen) -> _Seen:
-        """All that was seen in intervals below and above."""
+        """The extremes of an interval below and an interval above together."""
         return _Seen(
             self.lower, other.upper, np.minimum(self.least, other.least),
             np.maximum(self.most, other.most),
@@ -253,7 +253,7 @@ class _Seen:
         return _Seen(self.lower[which], self.upper[which], self.least[which], self.most[which])
 
     def require(self, name: str, where: str, low: Array, high: Array, x: Array) -> None:
-        """Raise a ValueError where something that was seen is not between the bounds."""
+        """Raise a ValueError if an extreme is not between the bounds."""
         bad = (self.least < low) | (self.most > high)
         if not bad.any():
             return
@@ -274,7 +274,7 @@ def _second_differences(likelihood: Bounded, x: Array, centres: Array, away: Arr
     at = centres + away
     three = [likelihood._log_prob(x, at + k * step) for k in (-1, 0, 1)]
     bend = (three[0] - 2 * three[1] + three[2]) / step**2
-    # A log density may be rounded by units of one, however small it is.
+    # The rounding error of a log density can be that of the number 1, even if it is small.
     slack = 64 * ULP * (1 + np.abs(three)).sum(axis=0) / step**2 + _WRONG * np.abs(bend)
     known = np.isfinite(bend) & np.isfinite(slack)
     return _Seen(
@@ -286,9 +286,9 @@ def _second_differences(likelihood: Bounded, x: Array, centres: Array, away: Arr
 def require_finite(
     x: Array, lower: Array, upper: Array, low: Array, high: Array, known: NDArray[np.bool_]
 ) -> None:
-    """Raise a ValueError where a family has no finite bounds even over a short interval.
+    """Raise a ValueError if a family has no finite bounds even over a short interval.
 
-    Where its log density is not known they may be infinite.
+    If its log density is not known there, the bounds may be infinite.
     """
     bad = ~(np.isfinite(low) & np.isfinite(high)) & known & (upper - lower <= _SHORT)
     if bad.any():

@@ -1,4 +1,4 @@
-"""Any likelihood of independent data dimensions whose second derivatives have known bounds."""
+"""Tables of likelihoods with independent data dimensions, from bounds of second derivatives."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from vaetheory.likelihoods._curvature_bounds import checked_bounds, checked_rang
 from vaetheory.likelihoods.table import Curvature, Density, Table
 from vaetheory.rounding import ULP
 
-#: Numbers of a block.
+#: How many numbers a block has.
 _LIMIT = 500_000
-#: Units in the last place that the log density of one entry may be off by, relative to 1 + itself.
+#: Largest rounding error of the log density of one entry, in units in the last place of 1 + itself.
 _OPERATIONS = 4.0
-#: Params are asked about no farther out than this; data with so low a log density are impossible.
+#: Largest params that are considered; data with a log density this low count as impossible.
 _FAR, _IMPOSSIBLE = 1e140, -1e30
-#: Where second derivatives are greater the squares of scores may overflow.
+#: If second derivatives exceed this, the squares of scores may overflow.
 _WILD = 1e140
-#: Data at which bounds are tried, and numbers of them.
+#: How many data the bounds are tested at, and how many numbers these have in total.
 _TRIED, _TRIED_NUMBERS = 8, 512
 
 
 class BoundedDensity(Density, Protocol):
-    """What the tables ask of a family of independent data dimensions."""
+    """The methods of a family with independent data dimensions that the tables call."""
 
     #: Whether log p is concave in the params.
     concave: bool
 
     def greatest_size(self, x: Array) -> Array:
-        """What the greatest log densities of the dimensions add up to in modulus, `(...)`."""
+        """Sum over the dimensions of the moduli of the greatest log densities, `(...)`."""
 
     def curvature_bounds(self, x: Array) -> tuple[Array, Array]:
         """Bounds of the second derivatives over all params, `(..., D)`."""
@@ -41,7 +41,7 @@ class BoundedDensity(Density, Protocol):
         """Bounds of the second derivatives over params from `lower` to `upper`, `(..., D)`."""
 
     def require_bounds_at(self, x: Array, params: Array) -> None:
-        """Raise a ValueError if any of this is visibly false near params."""
+        """Raise a ValueError if second differences near params contradict any of this."""
 
     def _log_prob(self, x: Array, params: Array) -> Array:
         """Log density of each data dimension."""
@@ -87,14 +87,14 @@ class ElementwiseTable(Table):
         return out
 
     def bend_of(self, bend: Array, slope: Array, curvature: Curvature) -> Array:
-        # Where nothing changes there is no gap, however steep log p may be.
+        # If nothing changes there is no gap, however steep log p is.
         return np.where(bend > 0, bend * curvature.steepest, 0.0)
 
     def rounding(self, log_prob: Array, datum: Index, offset: Array, shift: Array) -> Array:
         return super().rounding(log_prob, datum, offset, shift) + self._entries(log_prob, datum)
 
     def _entries(self, log_prob: Array, datum: Index | slice) -> Array:
-        # Log densities are summed up, not differences of them.
+        # The summands are log densities, not differences of them.
         entries = self.magnitude[datum] + np.abs(log_prob - self.peak[datum])
         entries += self.data.shape[-1]
         return _OPERATIONS * ULP * entries
@@ -105,8 +105,8 @@ class ElementwiseTable(Table):
         self.likelihood.require_bounds_at(self.data[some], params[some])
 
     def noise(self, params: Array) -> Array:
-        # Third differences in steps so tiny that nothing but rounding is left in them. The steps
-        # are powers of two, so that the params themselves are hardly rounded.
+        # Third differences with steps so tiny that they contain only rounding. The steps are powers
+        # of two, so that the params themselves are hardly rounded.
         step = 64 * np.spacing(1 + np.abs(params))
         values = np.stack(
             [self.likelihood.log_prob(self.data, params + k * step) for k in range(7)]
@@ -119,7 +119,7 @@ class ElementwiseTable(Table):
 
     def upper(self, log_prob: Array, slope: Array, reach: Array, curvature: Curvature) -> Array:
         bound = super().upper(log_prob, slope, reach, curvature)
-        # Where numbers overflow nothing is known but the ceiling.
+        # If numbers overflow, only the ceiling is known.
         return np.minimum(np.where(np.isnan(bound), np.inf, bound), curvature.ceiling)
 
 
@@ -139,7 +139,7 @@ class GloballyBoundedTable(ElementwiseTable):
 
 
 class _ByIntervals(ElementwiseTable):
-    """Families of whom something is known over each interval of the params."""
+    """Families with known bounds over each interval of the params."""
 
     def curvature(self, params: Array, reach: Array, datum: Index | None = None) -> Curvature:
         lower = np.maximum(params - reach[:, None], -_FAR)
@@ -176,7 +176,7 @@ class LocallyBoundedTable(_ByIntervals):
             there = tuple(wild.T)
             x, lower, upper = (np.broadcast_to(v, high.shape)[there] for v in (x, lower, upper))
             ends = [self.likelihood._log_prob(x, end) for end in (lower, upper)]
-            # NaN, which says nothing, is passed on by the maximum.
+            # The maximum is NaN, which means unknown, if one of the ends is NaN.
             best = np.max(ends, axis=0)
             known = np.isfinite(best) & (np.min(ends, axis=0) > _IMPOSSIBLE)
             require_finite(x, lower, upper, low[there], high[there], known)
@@ -186,9 +186,10 @@ class LocallyBoundedTable(_ByIntervals):
 
 
 class ConcaveTable(_ByIntervals):
-    """Families that are concave in the params, of whom nothing else is known.
+    """Families that are concave in the params and state no bounds.
 
-    They are below their tangents, by no more than at the ends of an interval.
+    Log p is below its tangents, and over an interval its distance from the tangent at the centre is
+    greatest at one of the ends.
     """
 
     def _curvature(self, x: Array, lower: Array, upper: Array) -> Curvature:
@@ -200,7 +201,7 @@ class ConcaveTable(_ByIntervals):
         steepest = np.where(half > 0, 2 * np.maximum(gap, 0.0) / half**2, 0.0)
         impossible = np.max([value, *ends], axis=0) < _IMPOSSIBLE
         ceiling = np.where(impossible.any(axis=-1), _IMPOSSIBLE, np.inf)
-        # Where numbers overflow nothing is known.
+        # If numbers overflow, nothing is known.
         steepest = np.where(np.isnan(gap), np.inf, steepest)
         return Curvature(np.zeros(ceiling.shape), steepest.max(axis=-1), ceiling)
 

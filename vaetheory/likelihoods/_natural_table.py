@@ -1,4 +1,4 @@
-"""Families whose parameters are natural: one matrix product a table."""
+"""Tables of families whose parameters are natural: one matrix product per table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vaetheory.likelihoods.table import Density, Table
 
 
 class NaturalDensity(Density, Protocol):
-    """What the table asks of a family whose params are natural, with T(x) = x."""
+    """The methods of a family with natural params and T(x) = x that the table calls."""
 
     def mean(self, params: Array) -> Array:
         """Mean parameters E[T], `(..., D)`."""

@@ -1,4 +1,4 @@
-"""What every likelihood has, and what only exponential families have."""
+"""The base classes of likelihoods and of exponential families."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from vaetheory._validation import (
     Array,
     aligned,
     finite,
+    finite_numbers,
     representable,
     vectors,
 )
@@ -29,7 +30,7 @@ class NoMetricError(ValueError):
     """A family has no Fisher information metric: the message names the identity that fails."""
 
 
-#: Methods whose arguments are read here; the others read theirs themselves.
+#: Methods whose arguments are converted and checked here; the other methods do so themselves.
 _READ = {
     **dict.fromkeys(
         ("statistics", "log_base", "reduced", "curvature_bounds", "greatest_size"), ("x",)
@@ -40,12 +41,13 @@ _READ = {
     "whiten": ("v",),
     "fit": ("x", "log_weights"),
 }
-#: Far from any datum these may overflow, and who looks for modes there goes on.
+#: The results of these may overflow far from any datum; a search for modes goes on from there.
 _READ_TOO = {
     **dict.fromkeys(("observed_information", "expected_information"), ("params", "jacobian")),
     "centred": ("p", "rows"),
-    "sample": ("rng",),
 }
+#: Samples of params that are not finite mean nothing.
+_DRAWN = {"sample": ("params", "rng")}
 
 
 class Likelihood(ABC):
@@ -56,21 +58,23 @@ class Likelihood(ABC):
 
     Notes
     -----
-    To write one of your own, derive from the class that knows most of it:
+    To write one of your own, choose the base class that does the most for you:
 
-    - `ElementwiseExponentialFamily` where data dimensions are independent and log p is
-      x params - A(params) + h(x): give A, its mean and variance, and h.
-    - `ElementwiseLikelihood` where data dimensions are independent: give functions of one number.
-    - `ExponentialFamily` or `Likelihood` itself where the dimensions depend on each other: give the
-      abstract methods, and for exact evidence `table`, unless the params are natural.
+    - `ElementwiseExponentialFamily`, if data dimensions are independent and log p is
+      x params - A(params) + h(x): define A, its derivatives, and h.
+    - `ElementwiseLikelihood`, if data dimensions are independent: define functions of one number.
+    - `ExponentialFamily` or `Likelihood`, if data dimensions depend on each other: define the
+      abstract methods, and `table` for exact evidence, unless the params are natural.
 
-    Say what the params are (`parameter`), where data can be (`support`), and if it is so that log p
-    is concave in the params (`concave`) or that they are natural (`natural`). The family is then
-    used like those of the package. Its methods get float64 arrays and may overflow in peace; a
-    `LatentModel` tries what it says of its second derivatives.
+    Set `parameter`, which says what the params are, and `support`, which says where data can be. If
+    they hold, also set `concave` (log p is concave in the params) and `natural` (the params are the
+    natural parameters and T(x) = x). The docstring of each base class lists the steps. Then the
+    family works like those of the package. Its methods receive float64 arrays; overflow in them
+    raises no warning. A `LatentModel` tests what the family states about its second derivatives,
+    and `vaetheory.testing.check_likelihood` tests all the rest.
     """
 
-    #: Data dimension where the parameters of the likelihood fix it, else None.
+    #: Data dimension if the constants of the likelihood fix it, else None.
     data_dim: int | None = None
     #: Whether the params are the natural parameters and T(x) = x: then `score` is x - mean and the
     #: log density is concave in the params.
@@ -81,15 +85,15 @@ class Likelihood(ABC):
     support: Support | None = None
     #: What the params are, in the words of an error: "log mean", say.
     parameter: str = "parameter"
-    #: Whether it is an `ExponentialFamily`, an `ElementwiseLikelihood`.
+    #: Whether it is an `ExponentialFamily`, and whether it is an `ElementwiseLikelihood`.
     exponential: bool = False
     elementwise: bool = False
     #: Whether log p is a parabola of the whitened x - params: a Gaussian of constant covariance.
     gaussian: bool = False
     #: Sectional curvature of the space in which the family's distributions are immersed
-    #: isometrically, see `immersed_jacobian`; None where no such immersion is known.
+    #: isometrically, see `immersed_jacobian`; None if no such immersion is known.
     ambient_curvature: float | None = None
-    #: What fails where the family induces no Riemannian metric, in the words of an error.
+    #: For a family that induces no Riemannian metric: what fails, in the words of an error.
     no_metric: str | None = None
 
     def __init_subclass__(cls) -> None:
@@ -98,6 +102,7 @@ class Likelihood(ABC):
         cls.concave = cls.concave or cls.natural
         read_arguments(cls, _READ, defined=True)
         read_arguments(cls, _READ_TOO, defined=False)
+        read_arguments(cls, _DRAWN, defined=False, reader=finite_numbers)
 
     def _pair(self, x: ArrayLike, params: ArrayLike) -> PairOfArrays:
         """Return data of the support and finite params as arrays of the same size, or raise."""
@@ -145,7 +150,7 @@ class Likelihood(ABC):
         return array if self.support is None else self.support.check(array, type(self).__name__)
 
     def reduced(self, x: Array) -> tuple[Likelihood, Array, Array]:
-        """A simpler likelihood and its data that say the same of the params.
+        """A simpler likelihood and data that give the same information about the params.
 
         Parameters
         ----------
@@ -156,7 +161,7 @@ class Likelihood(ABC):
         likelihood : Likelihood
         data : array (..., D)
         offset : array (...)
-            log p(x given params) less the simpler likelihood's log density of `data`, nats.
+            log p(x given params) minus the simpler likelihood's log density of `data`, in nats.
         """
         return self, x, np.zeros(x.shape[:-1])
 
@@ -164,13 +169,13 @@ class Likelihood(ABC):
     def log_prob(self, x: ArrayLike, params: ArrayLike) -> Array:
         """Log density in nats, `(...)`; leading axes broadcast.
 
-        At infinite params it is the limit.
+        At infinite params this is the limit.
 
         Raises
         ------
         ValueError
-            If a datum is outside the support, a parameter is NaN, or infinite where there is no
-            limit, or the shapes do not fit.
+            If a datum is outside the support, a parameter is NaN, a parameter is infinite and there
+            is no limit, or the shapes do not fit.
         """
 
     @abstractmethod
@@ -221,8 +226,8 @@ class Likelihood(ABC):
     def immersed_hessian(self, params: Array, jacobian: Array, hessian: Array) -> Array:
         """Second derivatives of y(f(z)) along the flat space or the sphere that y maps to.
 
-        `(..., D, d, d)`, with y as in `immersed_jacobian`; of a categorical without the part
-        normal to the sphere, which is -g / 2 and would hide the rest where one class is all but
+        `(..., D, d, d)`, with y as in `immersed_jacobian`; for a categorical without the part
+        normal to the sphere, which is -g / 2 and would hide the rest if one class is almost
         certain.
         """
         raise self._no_immersion()
@@ -235,22 +240,22 @@ class Likelihood(ABC):
 
     @abstractmethod
     def sample(self, params: ArrayLike, rng: np.random.Generator) -> Array:
-        """Draw one datum a parameter vector, `(..., D)`."""
+        """Draw one datum per parameter vector, `(..., D)`."""
 
     @abstractmethod
     def greatest_log_prob(self, x: Array) -> Array:
         """Supremum of log p(x given params) over the params, `(...)`, in nats."""
 
     def require_bounds(self, data_dim: int) -> None:  # noqa: B027 - most families have none
-        """Raise a ValueError if what the family says of its second derivatives is visibly false."""
+        """Raise a ValueError if what the family states about its second derivatives is false."""
 
     def table(self, data: Array) -> Table:
-        """The log densities of data `(N, D)` as the evidence engine wants them.
+        """The log densities of data `(N, D)` in the form that the evidence engine needs.
 
         Raises
         ------
         ValueError
-            If the family has none.
+            If the family has no such table.
         """
         raise ValueError(
             "likelihood: expected one of the package, one with natural = True (its params are its "
@@ -271,9 +276,16 @@ def over_batch(out: Array, x: Array, params: Array) -> Array:
 class ExponentialFamily(Likelihood):
     """A likelihood log p = T(x) . phi(params) - A(params) + h(x).
 
-    T are the sufficient statistics, phi the natural parameters, A the log partition and h the base
-    measure: so written, a table over many data and many parameters is one matrix product. A curved
-    family has more statistics than params: two a data dimension for the von Mises family.
+    T are the sufficient statistics, phi the natural parameters, A the log partition and h the log
+    base measure. In this form a table over many data and many parameters is one matrix product. A
+    curved family has more statistics than params: two per data dimension for the von Mises family.
+
+    Notes
+    -----
+    To write one of your own: if the data dimensions are independent, write an
+    `ElementwiseExponentialFamily`. Otherwise define the abstract methods of this class and of
+    `Likelihood`; `vaetheory/likelihoods/categorical.py` is an example. If the params are natural,
+    set `natural = True`: then `table` is defined for you.
     """
 
     exponential = True
@@ -300,7 +312,7 @@ class ExponentialFamily(Likelihood):
 
     @abstractmethod
     def fit(self, x: Array, log_weights: Array) -> Array:
-        """Parameters of the greatest weighted log likelihood.
+        """Parameters that maximise the weighted log likelihood.
 
         They match the mean parameters, as far as a curved family can.
 
@@ -309,12 +321,12 @@ class ExponentialFamily(Likelihood):
         x : array (N, D)
             The data.
         log_weights : array (..., N)
-            Normalised log weights; in the log domain so that small ones keep their digits.
+            Normalised log weights; as logarithms, small weights keep their digits.
 
         Returns
         -------
         array (..., D)
-            Infinite where all the weight is on the boundary of the support.
+            Infinite if all the weight is on the boundary of the support.
         """
 
     def log_prob(self, x: ArrayLike, params: ArrayLike) -> Array:

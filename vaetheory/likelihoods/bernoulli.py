@@ -50,7 +50,7 @@ class Bernoulli(ElementwiseExponentialFamily):
         return expit(params)
 
     def _score(self, x: Array, params: Array) -> Array:
-        # x - mean, without the cancellation of a certain outcome.
+        # x - mean, written so that nothing cancels if the outcome is almost certain.
         sign = 2 * x - 1
         return sign * expit(-sign * params)
 
@@ -64,7 +64,7 @@ class Bernoulli(ElementwiseExponentialFamily):
         return -np.tanh(params / 2)
 
     def fit(self, x: Array, log_weights: Array) -> Array:
-        # Ones and zeros are summed apart: 1 - mean would lose the digits of a mean close to 1.
+        # Ones and zeros have separate sums: 1 - mean loses digits if the mean is close to 1.
         spread = log_weights[..., :, None]
         with np.errstate(divide="ignore"):
             ones = logsumexp(spread + np.log(x), axis=-2)

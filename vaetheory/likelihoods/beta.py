@@ -60,18 +60,18 @@ class Beta(ElementwiseExponentialFamily):
         return self.concentration * expit(params)
 
     def _shapes(self, params: Array) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-        """Alpha and beta, each with its logarithm, which does not underflow."""
+        """Alpha and beta, each with its logarithm; the logarithms do not underflow."""
         c, sides = self.concentration, (params, -params)
         alpha, beta = ((c * expit(t), np.log(c) - np.logaddexp(0.0, -t)) for t in sides)
         return alpha, beta
 
     def _log_width(self, params: Array) -> Array:
-        """Log of the normalising constant, less the entropy of the mean: -log B - c H(p)."""
+        """Log of the normalising constant minus c times the mean's entropy: -log B - c H(p)."""
         total = np.asarray(self.concentration)
         out = stirling_remainder(total) - 0.5 * np.log(total) - 0.5 * LOG_2PI
         for a, log_a in self._shapes(params):
             half = 0.5 * log_a - stirling_remainder(np.maximum(a, _TINY))
-            # log Gamma(a) = -log a to the last digit where a is tiny.
+            # If a is tiny, log Gamma(a) = -log a to the last digit.
             out = out + np.where(a > _TINY, half, log_a + 0.5 * LOG_2PI)
         return np.asarray(out)
 
@@ -86,7 +86,7 @@ class Beta(ElementwiseExponentialFamily):
         return ElementwiseLikelihood.log_prob(self, x, params)
 
     def _log_prob(self, x: Array, params: Array) -> Array:
-        # Written about the mean, so that a great concentration cancels nothing.
+        # Written relative to the mean, so that nothing cancels if the concentration is large.
         away = bernoulli_divergence(params, self.statistics(x))
         return self._log_width(params) - self.concentration * away - np.log(x) - np.log1p(-x)
 
@@ -102,7 +102,7 @@ class Beta(ElementwiseExponentialFamily):
         return digamma_excess(*alpha) - digamma_excess(*beta)
 
     def mean(self, params: Array) -> Array:
-        # The poles of psi apart: 1 / beta - 1 / alpha.
+        # The poles of psi are a separate term: 1 / beta - 1 / alpha.
         poles = 2 * np.sinh(np.clip(params, -700.0, 700.0)) / self.concentration
         return params + self._mean_shift(params) + poles
 
@@ -135,19 +135,20 @@ class Beta(ElementwiseExponentialFamily):
         return slope / (square * first + p**2 + q**2)
 
     def curvature_bounds(self, x: Array) -> tuple[Array, Array]:
-        # With p the mean, tau = 2 p - 1 and l the logit of x the second derivative is
-        # c p q (tau (t - l) - 1) but for what 1/(2a) < log a - psi(a) < 1/a and
-        # 1/a + 1/(2a^2) < psi'(a) < 1/a + 1/a^2 leave: that is between -9/16 and 1/2.
+        # Let p be the mean, tau = 2 p - 1 and l the logit of x. The second derivative is
+        # c p q (tau (t - l) - 1) plus a remainder. By 1/(2a) < log a - psi(a) < 1/a and
+        # 1/a + 1/(2a^2) < psi'(a) < 1/a + 1/a^2 the remainder is between -9/16 and 1/2.
         tilt = _BEND * np.abs(self.statistics(x))
         c = self.concentration
         return -c * (tilt + 0.25) - 0.5625, c * (tilt + _DIP) + 0.5
 
     def _solve(self, mean: Array) -> Array:
-        """Params of which `mean` is the mean, by Newton's method."""
+        """The params at which the mean parameters are `mean`, by Newton's method."""
         from scipy.optimize import newton
 
         c, target = self.concentration, np.abs(mean)
-        # `mean` is odd, and convex beyond nought: from above Newton's method descends to the root.
+        # `mean` is odd, and convex on the positive numbers. So from above the root, Newton's method
+        # descends to it.
         start = np.minimum(target, np.log(2 * c * target + 4))
 
         def slope(t: Array) -> Array:
@@ -160,14 +161,14 @@ class Beta(ElementwiseExponentialFamily):
         return self._solve(np.exp(log_weights) @ self.statistics(x))
 
     def sample(self, params: ArrayLike, rng: np.random.Generator) -> Array:
-        """Draw one datum a parameter vector; what would round to 0 or 1 is moved just inside."""
+        """Draw one datum per parameter vector; draws that round to 0 or 1 are moved inside."""
         (alpha, _), (beta, _) = self._shapes(self._vectors(params))
         least = np.finfo(np.float64).tiny
         draws = rng.beta(np.maximum(alpha, least), np.maximum(beta, least))
         return np.clip(draws, least, 1 - np.finfo(np.float64).epsneg)
 
     def _divergence(self, params: Array, other: Array) -> Array:
-        # The difference of the means by the rarer side, which has the digits.
+        # The difference of the means is computed from the rarer side, which keeps its digits.
         side = np.where(params > 0, -1.0, 1.0)
         change = side * (expit(side * params) - expit(side * other))
         away = bernoulli_divergence(other, params)

@@ -52,8 +52,8 @@ class Categorical(ExponentialFamily):
         return softmax(params, axis=-1)
 
     def _at_infinity(self, x: Array, params: Array) -> Array:
-        # The classes of greatest logit share the mass; of several infinite ones it is not known
-        # how, and where all are at minus infinity neither.
+        # The classes with the greatest logit share the mass. There is no limit if several logits
+        # are infinite, or if all of them are minus infinity.
         above = params == np.inf
         lost = (above.sum(axis=-1) > 1) | (params == -np.inf).all(axis=-1)
         if lost.any():
@@ -73,9 +73,9 @@ class Categorical(ExponentialFamily):
         return p @ (1 - np.eye(p.shape[-1]))
 
     def centred(self, p: Array, rows: Array) -> Array:
-        """Rows `(..., K, M)` less their mean under the probabilities p `(..., K)`.
+        """Rows `(..., K, M)` minus their mean under the probabilities p `(..., K)`.
 
-        About the likeliest class nothing cancels when that is all but certain.
+        The likeliest class is subtracted first, so that nothing cancels if it is almost certain.
         """
         leading = np.broadcast_shapes(p.shape[:-1], rows.shape[:-2])
         p = np.broadcast_to(p, (*leading, p.shape[-1]))

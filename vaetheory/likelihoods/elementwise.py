@@ -1,4 +1,4 @@
-"""Likelihoods with independent data dimensions: everything is a function of one number."""
+"""Base classes of likelihoods with independent data dimensions, from functions of one number."""
 
 from __future__ import annotations
 
@@ -28,27 +28,30 @@ from vaetheory.likelihoods.table import Table
 class ElementwiseLikelihood(Likelihood):
     """A likelihood with independent data dimensions.
 
-    A family gives functions of one number, which broadcast; the sums over the dimensions and the
-    checks are here.
+    A family defines functions of one number, which broadcast. This class takes the sums over the
+    data dimensions and checks the arguments.
 
     Notes
     -----
     To write one of your own:
 
-    1. Derive from this class, as a frozen dataclass if there are constants. Say what the params are
-       (`parameter`) and where data can be (`support`).
-    2. Give `_log_prob(x, params)`, its derivative `_score` in the params, minus the second
-       derivative, `_information`, its mean `_fisher(params)`, and the greatest log density of a
-       datum over all params, `_greatest_log_prob(x)`. With these there are metrics, ELBOs and
-       stationary posteriors.
-    3. For exact evidence the engine must know how far log p is from its tangents. Say
-       `concave = True` if log p is concave in the params, and it knows enough. Otherwise give
-       `curvature_bounds(x)`, bounds of the second derivative over all params, or, where there are
-       none, `curvature_range(x, lower, upper)`, its bounds for params between two numbers. A
-       concave family may give them too.
-    4. Give `sample(params, rng)`: the laws that the family must obey are tried at its samples.
-    5. Optional: `_limit`, the log density at infinite params; `_fisher_log_slope`, the derivative
-       of log `_fisher`, which is taken by differences otherwise.
+    1. Write a subclass of this class. Make it a frozen dataclass, so that equal instances are
+       equal, with a field for each constant. Set `parameter`, which says what the params are, and
+       `support`, which says where data can be.
+    2. Define `_log_prob(x, params)`; its derivative in the params, `_score(x, params)`; minus its
+       second derivative, `_information(x, params)`; the expectation of that, `_fisher(params)`; and
+       the greatest log density of a datum over all params, `_greatest_log_prob(x)`. These are
+       enough for metrics, ELBOs and stationary posteriors.
+    3. For exact evidence the engine must know how far log p can be from its tangents. If log p is
+       concave in the params, set `concave = True`, which is enough. Otherwise define
+       `curvature_bounds(x)`, bounds of the second derivative over all params. If there are no such
+       bounds, define `curvature_range(x, lower, upper)`, bounds of the second derivative for params
+       between two numbers. A concave family may define them too.
+    4. Define `sample(params, rng)`. The laws are tested on samples.
+    5. Optional: `_limit(x, params)`, the log density at infinite params, and
+       `_fisher_log_slope(params)`, the derivative of log `_fisher`, which otherwise is computed by
+       differences.
+    6. Run `vaetheory.testing.check_likelihood` on an instance.
 
     Examples
     --------
@@ -111,7 +114,7 @@ class ElementwiseLikelihood(Likelihood):
         """Expectation of `_information`."""
 
     def _fisher_log_slope(self, params: Array) -> Array:
-        """Derivative of log `_fisher` in the params; by differences where a family has no other."""
+        """Derivative of log `_fisher` in the params; by default computed by differences."""
         slopes = differences.jacobian(lambda t: np.log(self._fisher(t)), params)
         return np.einsum("...ii->...i", slopes)
 
@@ -129,13 +132,13 @@ class ElementwiseLikelihood(Likelihood):
         Returns
         -------
         low, high : arrays (..., D)
-            Finite; the evidence engine needs them of families that are not concave in the params
-            and have no `curvature_range` of their own.
+            Finite. The evidence engine needs them for families that are not concave in the params
+            and do not define `curvature_range`.
 
         Raises
         ------
         ValueError
-            If the family gives none.
+            If the family does not define them.
         """
         raise NoCurvatureBoundsError(
             "likelihood: expected a family with curvature_bounds or curvature_range, or a concave "
@@ -145,10 +148,10 @@ class ElementwiseLikelihood(Likelihood):
     def curvature_range(self, x: Array, lower: Array, upper: Array) -> tuple[Array, Array]:
         """Bounds of d^2 log p / dparams^2 over params from `lower` to `upper`, `(..., D)`.
 
-        For families whose second derivatives have no bounds over all params, or whose
-        `curvature_bounds` are far too wide for most of them. The closer they are the less the
-        evidence costs, and they must close in on the second derivative as the interval shrinks to
-        a point. Where they overflow they may be infinite.
+        This is for families whose second derivatives have no bounds over all params, or whose
+        `curvature_bounds` are far too wide at most params. Closer bounds make the evidence cheaper.
+        As the interval shrinks to a point, the bounds must tend to the second derivative. Bounds
+        that overflow may be infinite.
 
         Parameters
         ----------
@@ -163,13 +166,13 @@ class ElementwiseLikelihood(Likelihood):
         Raises
         ------
         ValueError
-            If the family gives neither.
+            If the family defines neither.
         """
         return self.curvature_bounds(x)
 
     @classmethod
     def _has_own(cls, method: str) -> bool:
-        # Unwrapped: each class that gives a method has its arguments read.
+        # Unwrapped, because each class wraps its methods to check their arguments.
         own, inherited = (unwrap(getattr(c, method)) for c in (cls, ElementwiseLikelihood))
         return own is not inherited
 
@@ -179,7 +182,7 @@ class ElementwiseLikelihood(Likelihood):
             self.require_bounds_at(*found)
 
     def require_bounds_at(self, x: Array, params: Array) -> None:
-        """As `require_bounds`, at data `(N, D)` and up to a distance of 16 from params `(N, D)`."""
+        """The same as `require_bounds`, at data `(N, D)` up to 16 away from params `(N, D)`."""
         bounds, intervals = map(self._has_own, ("curvature_bounds", "curvature_range"))
         require_bounds(self, x, params, bounds=bounds, intervals=intervals)
 
@@ -202,14 +205,14 @@ class ElementwiseLikelihood(Likelihood):
         return np.where(infinite, self._limit(x, params), inner).sum(axis=-1)
 
     def _limit(self, x: Array, params: Array) -> Array:
-        """Limit of `_log_prob` at infinite params; what is returned for others does not count."""
+        """Limit of `_log_prob` at infinite params; values at finite params are ignored."""
         return super()._at_infinity(x, params)
 
     def greatest_log_prob(self, x: Array) -> Array:
         return self._greatest_log_prob(self.check_data(x)).sum(axis=-1)
 
     def greatest_size(self, x: Array) -> Array:
-        """What the greatest log densities of the data dimensions add up to in modulus, `(...)`."""
+        """Sum over the data dimensions of the moduli of the greatest log densities, `(...)`."""
         return np.abs(self._greatest_log_prob(x)).sum(axis=-1)
 
     def score(self, x: ArrayLike, params: ArrayLike) -> Array:
@@ -245,53 +248,62 @@ def _pulled_back(diagonal: Array, jacobian: Array) -> Array:
 class ElementwiseExponentialFamily(ElementwiseLikelihood, ExponentialFamily):
     """An exponential family with independent data dimensions.
 
-    Unless it says otherwise T(x) = x and the params are natural.
+    By default T(x) = x and `natural_parameters` are the params.
 
     Notes
     -----
-    To write one of your own whose params are natural, say `natural = True` and give
-    `_log_partition`, A; its first derivative, `mean`; its second one as `_information`, `_fisher`;
-    `_log_base`, h; `_greatest_log_prob`, the greatest log density of a datum; `fit`, the params of
-    which a weighted mean of the data is the mean; and `sample`. Such a family is concave in its
-    params, and exact evidence needs nothing else. Of others give what `ElementwiseLikelihood` asks
-    for, `statistics` and `natural_parameters`.
+    To write one of your own whose params are natural:
+
+    1. Write a subclass with `natural = True`, a `parameter` and a `support`; make it a frozen
+       dataclass, so that equal instances are equal.
+    2. Define `_log_partition(params)`, which is A; its first derivative, `mean(params)`; and its
+       second derivative, both as `_fisher(params)` and as `_information(x, params)`.
+    3. Define `_log_base(x)`, which is h, and `_greatest_log_prob(x)`, the greatest log density of a
+       datum over all params.
+    4. Define `fit(x, log_weights)`, the params whose mean is the weighted mean of the data, and
+       `sample(params, rng)`.
+    5. Run `vaetheory.testing.check_likelihood` on an instance.
+
+    Such a family is concave in its params, so exact evidence needs nothing more. If the params are
+    not natural, define everything that `ElementwiseLikelihood` asks for, and in addition
+    `statistics`, `natural_parameters` and the methods of steps 2 to 4.
 
     Examples
     --------
-    Numbers of trials up to the first success, less one; the params are log(1 - probability), which
-    a decoder must keep negative.
+    Gaussian data of variance one; the decoder gives means.
 
+    >>> from dataclasses import dataclass
     >>> import numpy as np
     >>> from vaetheory.likelihoods import ElementwiseExponentialFamily, Support
-    >>> class Geometric(ElementwiseExponentialFamily):
-    ...     natural, parameter, support = True, "log(1 - p)", Support.COUNTS
+    >>> @dataclass(frozen=True)
+    ... class UnitGaussian(ElementwiseExponentialFamily):
+    ...     natural, parameter, support = True, "mean", Support.REAL
     ...
     ...     def _log_partition(self, params):
-    ...         return -np.log(-np.expm1(params))
-    ...
-    ...     def _log_base(self, x):
-    ...         return np.zeros_like(x)
-    ...
-    ...     def _greatest_log_prob(self, x):
-    ...         some = np.maximum(x, 1.0)
-    ...         return np.where(x > 0, -some * np.log1p(1 / some) - np.log1p(some), 0.0)
+    ...         return params**2 / 2
     ...
     ...     def mean(self, params):
-    ...         return 1 / np.expm1(-params)
+    ...         return params
     ...
     ...     def _fisher(self, params):
-    ...         return self.mean(params) * (1 + self.mean(params))
+    ...         return np.ones_like(params)
     ...
     ...     def _information(self, x, params):
-    ...         return self._fisher(params) + 0 * x
+    ...         return np.ones(np.broadcast_shapes(x.shape, params.shape))
+    ...
+    ...     def _log_base(self, x):
+    ...         return -(x**2 + np.log(2 * np.pi)) / 2
+    ...
+    ...     def _greatest_log_prob(self, x):
+    ...         return np.full_like(x, -np.log(2 * np.pi) / 2)
     ...
     ...     def fit(self, x, log_weights):
-    ...         return -np.log1p(1 / (np.exp(log_weights) @ x))
+    ...         return np.exp(log_weights) @ x
     ...
     ...     def sample(self, params, rng):
-    ...         return rng.geometric(-np.expm1(params)) - 1.0
-    >>> round(float(np.exp(Geometric().log_prob([2.0], np.log([0.5])))), 12)
-    0.125
+    ...         return rng.normal(params)
+    >>> round(float(UnitGaussian().log_prob([1.0], [0.0])), 6)
+    -1.418939
     """
 
     @abstractmethod
@@ -316,7 +328,7 @@ class ElementwiseExponentialFamily(ElementwiseLikelihood, ExponentialFamily):
         return NaturalTable(self, data) if self.natural else ElementwiseLikelihood.table(self, data)
 
     def log_prob(self, x: ArrayLike, params: ArrayLike) -> Array:
-        # Sums of each part, and not parts of each dimension: one matrix product in a table.
+        # Each part is summed over the dimensions first, so that a table is one matrix product.
         return ExponentialFamily.log_prob(self, x, params)
 
     def _log_prob(self, x: Array, params: Array) -> Array:

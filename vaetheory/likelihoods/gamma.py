@@ -54,7 +54,7 @@ class Gamma(ElementwiseExponentialFamily):
         return xlogy(a - 1, x) + a * np.log(a) - gammaln(a)
 
     def _peak(self, x: Array) -> Array:
-        """Log density at the mean x, a log a - a - log Gamma(a) - log x."""
+        """Log density if the mean is x: a log a - a - log Gamma(a) - log x."""
         a = np.asarray(self.shape)
         return 0.5 * (np.log(a) - LOG_2PI) - stirling_remainder(a) - np.log(x)
 
@@ -62,7 +62,7 @@ class Gamma(ElementwiseExponentialFamily):
         return ElementwiseLikelihood.log_prob(self, x, params)
 
     def _log_prob(self, x: Array, params: Array) -> Array:
-        # Below its greatest value by the deviance: a great shape cancels nothing.
+        # The greatest value minus the deviance, so that nothing cancels if the shape is large.
         away = np.log(x) - params
         return self._peak(x) - self.shape * (np.expm1(np.minimum(away, 700.0)) - away)
 
@@ -94,7 +94,7 @@ class Gamma(ElementwiseExponentialFamily):
         return log_weighted_mean(x, log_weights)
 
     def sample(self, params: ArrayLike, rng: np.random.Generator) -> Array:
-        """Draw one datum a parameter vector; what would round to 0 is moved just inside."""
+        """Draw one datum per parameter vector; draws that would round to 0 are moved inside."""
         mean = self.mean(self._vectors(params))
         return np.maximum(rng.gamma(self.shape, mean / self.shape), np.finfo(np.float64).tiny)
 

@@ -116,7 +116,7 @@ class Gaussian(ByValue, ExponentialFamily):
         return self._density(x, params, self._by_difference)
 
     def _by_difference(self, x: Array, params: Array) -> Array:
-        # The difference is formed first: the expanded square loses digits when scale is small.
+        # The difference is computed first: the expanded square loses digits if the scale is small.
         return -0.5 * (self.whiten(x - params) ** 2).sum(axis=-1) + self.log_peak(x.shape[-1])
 
     def _at_infinity(self, x: Array, params: Array) -> Array:
@@ -201,7 +201,7 @@ class GaussianTable(Table):
         square *= -2
         square += self.square[:, None]
         square += norms
-        # The expanded square has lost digits: shrinking it by that much keeps the bound a bound.
+        # The expanded square has lost digits; subtracting that error keeps the bound valid.
         square -= 1e-14 * (self.square.max() + norms)
         np.maximum(square, 0, out=square)
         return self.constant - 0.5 * square, np.sqrt(square)
@@ -211,7 +211,7 @@ class GaussianTable(Table):
         return np.sqrt(np.einsum("md,md->m", points, points)) + np.sqrt(self.square.max())
 
     def centre(self, datum: Index, point: Array) -> tuple[Array, Array]:
-        # x - f is formed before it is divided by the scale, so that its digits are kept.
+        # x - f is computed before the division by the scale, so that it keeps its digits.
         score = self.likelihood.whiten(self.data[datum] - point[:, None])
         return self.constant - 0.5 * np.einsum("cld,cld->cl", score, score), score
 

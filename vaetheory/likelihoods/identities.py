@@ -1,4 +1,4 @@
-"""Whether a family induces a metric: Fisher's identities by sums over its support."""
+"""Fisher's identities by sums over the support: they show whether a family has a metric."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from vaetheory.rounding import ULP
 
 #: Step of the differences of scores, in units of the root of the Fisher information.
 _STEP = 2e-3
-#: An identity fails where it is off by more than this many times the estimated error.
+#: An identity fails if its two sides differ by more than this many times the estimated error.
 _SURE = 3.0
-#: Where differences of two widths disagree by this share there is a kink, and no Hessian.
+#: If differences of two widths disagree by this share, there is a kink and no Hessian.
 _KINK = 0.1
 
 
@@ -34,7 +34,7 @@ class MetricIdentities(ByValue):
     score_form, hessian_form : arrays (D, D)
         E[score score^T] and -E[Hessian].
     mass_error, score_error, score_form_error, hessian_form_error : float and arrays
-        Estimates of what the sums over the support and the differences are off by.
+        Estimates of the errors of the sums over the support and of the differences.
     """
 
     mass: float
@@ -71,14 +71,14 @@ def _short(value: Array) -> str:
 def metric_identities(likelihood: Likelihood, params: ArrayLike) -> MetricIdentities:
     """Both sides of Fisher's identities of a family, by sums over its support.
 
-    Where they hold the Fisher information is a Riemannian metric on the parameters; where one
-    fails the family has none. Only `log_prob`, `score`, `sample` and `support` of the family are
-    used: the Hessian is that of differences of the score.
+    If they hold, the Fisher information is a Riemannian metric on the parameters; if one fails, the
+    family has no metric. Only `log_prob`, `score`, `sample` and `support` of the family are used.
+    The Hessian is computed from differences of the score.
 
     Parameters
     ----------
     likelihood : Likelihood
-        Any family that says its support, also one of your own.
+        Any family with a `support`, also one of your own.
     params : array (D,)
         One parameter vector; D at most 3, unless the support is finite.
 
@@ -129,7 +129,7 @@ def metric_identities(likelihood: Likelihood, params: ArrayLike) -> MetricIdenti
         fine, wide = np.where(kink, 0.0, fine), np.where(kink, 0.0, wide)
         hessian[i], hessian_error[i] = rule.expectation(log_prob, -fine)
         hessian_error[i] += rule.expectation(log_prob, kink * unit[i] * unit)[0]
-        # The wide differences are off by sixteen times as much.
+        # The error of the wide differences is sixteen times as large.
         hessian_error[i] += np.abs(rule.expectation(log_prob, fine - wide)[0])
         size_of_score = rule.expectation(log_prob, np.abs(score))[0] + unit
         moved = ULP * (1 + np.abs(centre[i])) / step[i]
@@ -152,6 +152,6 @@ def metric_identities(likelihood: Likelihood, params: ArrayLike) -> MetricIdenti
 
 
 def _score(likelihood: Likelihood, rule: SupportRule, log_prob: Array, params: Array) -> Array:
-    """Scores at the points of the rule; nought where the density is, and there is no score."""
+    """Scores at the points of the rule; zero where the density is zero and there is no score."""
     score = likelihood.score(rule.points, params)
     return np.where((log_prob > -np.inf)[:, None], score, 0.0)

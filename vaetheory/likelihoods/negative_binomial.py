@@ -31,7 +31,7 @@ class NegativeBinomial(ElementwiseExponentialFamily):
     Parameters
     ----------
     shape : float
-        r > 0; a great one gives the Poisson distribution.
+        r > 0; a large r gives almost the Poisson distribution.
 
     Examples
     --------
@@ -67,7 +67,7 @@ class NegativeBinomial(ElementwiseExponentialFamily):
         return np.where(x > 0, log_gamma_ratio(r, x) + x * np.log(r) - factorial, 0.0)
 
     def _greatest_log_prob(self, x: Array) -> Array:
-        """Log density of each count where it is the mean, which is nought where x is."""
+        """Log density of each count if the mean is that count; it is zero if x is zero."""
         some, r = np.maximum(x, 1.0), np.asarray(self.shape)
         remainder = stirling_remainder(r + some) - stirling_remainder(r) - stirling_remainder(some)
         at_mean = remainder - 0.5 * (LOG_2PI + np.log(some) + np.log1p(some / r))
@@ -77,7 +77,7 @@ class NegativeBinomial(ElementwiseExponentialFamily):
         return ElementwiseLikelihood.log_prob(self, x, params)
 
     def _log_prob(self, x: Array, params: Array) -> Array:
-        # Below the greatest by the deviance: neither large counts nor a great shape cancel.
+        # The greatest value minus the deviance: nothing cancels if counts or shape are large.
         logit = self._logit(params)
         own = self._logit(np.log(np.maximum(x, 1.0)))
         deviance = (x + self.shape) * bernoulli_divergence(own, logit)
@@ -96,7 +96,7 @@ class NegativeBinomial(ElementwiseExponentialFamily):
         return (1 + x / self.shape) * self._fisher(params) * expit(-self._logit(params))
 
     def _fisher(self, params: Array) -> Array:
-        # m r / (m + r), written so that neither a tiny nor a huge m is lost.
+        # m r / (m + r), written so that a tiny or huge m loses no digits.
         logit = self._logit(params)
         small = np.exp(np.minimum(params, 700.0)) * expit(-logit)
         return np.where(logit < 0, small, self.shape * expit(logit))
@@ -109,7 +109,7 @@ class NegativeBinomial(ElementwiseExponentialFamily):
         return -(x + self.shape) / 4, np.zeros_like(x)
 
     def curvature_range(self, x: Array, lower: Array, upper: Array) -> tuple[Array, Array]:
-        # p (1 - p) is greatest at the logit nearest nought, and least at one of the ends.
+        # p (1 - p) is greatest at the logit nearest zero, and smallest at one of the ends.
         ends = self._logit(lower), self._logit(upper)
         most = expit(nearest := np.clip(0.0, *ends)) * expit(-nearest)
         least = np.minimum(*(expit(t) * expit(-t) for t in ends))

@@ -17,8 +17,8 @@ from vaetheory.likelihoods.supports import Support
 class NoMetricLikelihood(ElementwiseLikelihood):
     """A family with a log density, a score and samples, but no Fisher information.
 
-    `observed_information` and `fisher_information` raise a `NoMetricError`. What the pointwise
-    second derivative is where it exists stays in `_information`; `metric_identities` shows which
+    `observed_information` and `fisher_information` raise a `NoMetricError`. `_information` still
+    gives the pointwise second derivative, wherever it exists. `metric_identities` shows which
     identity fails.
     """
 
@@ -70,12 +70,12 @@ class Uniform(NoMetricLikelihood):
         return np.full(np.broadcast_shapes(x.shape, params.shape), -1.0)
 
     def _greatest_log_prob(self, x: Array) -> Array:
-        # In the limit of theta down to x.
+        # The limit as theta tends to x from above.
         return -np.log(x)
 
     def sample(self, params: ArrayLike, rng: np.random.Generator) -> Array:
         log_theta = self._vectors(params)
-        # (0, 1], less its end: a draw of 1 is one in 2^53.
+        # The open interval (0, 1): one draw in 2^53 would be 1.
         return np.exp(log_theta) * np.minimum(1 - rng.random(log_theta.shape), 1 - 2.0**-53)
 
 

@@ -16,9 +16,9 @@ from vaetheory.likelihoods.special import log_weighted_mean, stirling_remainder
 from vaetheory.likelihoods.supports import Support
 from vaetheory.likelihoods.table import Table
 
-#: Log rates beyond this count as this.
+#: Larger log rates are treated as this one.
 _LARGEST = 700.0
-#: Of greater rates NumPy draws no counts.
+#: NumPy cannot draw counts with greater rates.
 _MOST = 9e18
 
 
@@ -47,7 +47,7 @@ class Poisson(ElementwiseExponentialFamily):
         return no_counts(x, params)
 
     def _greatest_log_prob(self, x: Array) -> Array:
-        # At the rate x: x log x - x - log x!, which is nought where x is.
+        # At the rate x: x log x - x - log x!, which is zero if x is zero.
         some = np.maximum(x, 1.0)
         at_rate = -0.5 * (LOG_2PI + np.log(some)) - stirling_remainder(some)
         return np.where(x > 0, at_rate, 0.0)
@@ -81,7 +81,7 @@ class Poisson(ElementwiseExponentialFamily):
         return self._bounded("params", first), self._bounded("other", second)
 
     def _bounded(self, name: str, rates: Array) -> Array:
-        # `mean` and what follows from it stop at exp(700), for the sake of decoders far out.
+        # `mean` and its consequences stop at exp(700), since decoders are evaluated far out.
         if (rates > _LARGEST).any():
             raise ValueError(
                 f"{name}: expected log rates of at most {_LARGEST:g} (Poisson), got {rates.max():g}"
@@ -95,7 +95,7 @@ def no_counts(x: Array, params: Array) -> Array:
 
 
 def drawn_counts(rates: Array, rng: np.random.Generator) -> Array:
-    """Poisson counts of these rates, or a ValueError where they do not fit in 64 bits."""
+    """Poisson counts with these rates; a ValueError if they do not fit in 64 bits."""
     if rates.max() > _MOST:
         raise ValueError(
             f"params: expected rates of at most {_MOST:g} to draw from, got {rates.max():g}"
@@ -107,13 +107,13 @@ class PoissonTable(NaturalTable):
     """Log p = x . params - sum exp(params) + h(x), params the log rates."""
 
     def restrict(self, params: Array) -> Array:
-        # Beyond e^300 counts a datum is impossible anyway, and products still fit in float64.
+        # At rates above e^300 every datum is impossible; below, products still fit in float64.
         return np.clip(params, -1e30, 300.0)
 
     def centre(self, datum: Index, point: Array) -> tuple[Array, Array]:
         x, params = self.data[datum], point[:, None]
         mean = self.likelihood.mean(params)
-        # Below the peak by the deviance: large counts keep their digits.
+        # The peak minus the deviance, so that large counts keep their digits.
         away = params - np.log(np.maximum(x, 1.0))
         deviance = x * (np.expm1(np.minimum(away, 300.0)) - away)
         deviance = np.where(x > 0, deviance, mean)

@@ -54,7 +54,7 @@ def log_gamma_ratio(a: Array, x: Array) -> Array:
 
 
 def digamma_excess(a: Array, log_a: Array) -> Array:
-    """Psi(1 + a) - log a, with all digits for large a; `log_a` may be below what `a` can hold.
+    """Psi(1 + a) - log a, with all digits for large a; `a` itself may underflow, `log_a` not.
 
     Examples
     --------
@@ -78,7 +78,8 @@ def bernoulli_divergence(logit: Array, other: Array) -> Array:
     >>> round(float(bernoulli_divergence(np.array(0.0), np.array(1e-6))) * 8e12, 6)
     1.0
     """
-    # The rarer outcome has probability m; log(1 + m expm1(-v)) + m v, v the change of its logit.
+    # log(1 + m expm1(-v)) + m v, with m the probability of the rarer outcome and v the change of
+    # its logit.
     sign = np.where(logit > 0, -1.0, 1.0)
     m = expit(-np.abs(logit))
     v = sign * (logit - other)
@@ -90,7 +91,7 @@ def bernoulli_divergence(logit: Array, other: Array) -> Array:
 
 
 def log_weighted_mean(x: Array, log_weights: Array) -> Array:
-    """Log of the weighted means of data `(N, D)`, `(..., D)`; minus infinity where all are nought.
+    """Log of the weighted means of data `(N, D)`, `(..., D)`; minus infinity if all data are zero.
 
     Examples
     --------

@@ -19,9 +19,9 @@ from vaetheory.likelihoods.supports import Support
 class StudentT(ByValue, ElementwiseLikelihood):
     """Student's t likelihood of real data; the decoder gives locations.
 
-    It is no exponential family: it has no mean parameters and no fit in closed form, and its
-    divergences have no closed form either. The Fisher information is (dof + 1) / (dof + 3) /
-    scale^2 at every location.
+    This is not an exponential family: there are no mean parameters, and neither the fit nor the
+    divergence has a closed form. The Fisher information is (dof + 1) / (dof + 3) / scale^2 at every
+    location.
 
     Parameters
     ----------
@@ -69,7 +69,8 @@ class StudentT(ByValue, ElementwiseLikelihood):
 
     def _log_prob(self, x: Array, params: Array) -> Array:
         w, _, cosine = self._tangent(x, params)
-        # log(1 + w^2), of which the square would overflow or the logarithm of a cosine be rounded.
+        # log(1 + w^2). For large w the square would overflow; for small w the logarithm of the
+        # cosine would lose digits.
         near = np.log1p(np.minimum(np.abs(w), 1.0) ** 2)
         excess = np.where(np.abs(w) < 1, near, -2 * np.log(cosine))
         return self._peak() - 0.5 * (self.dof + 1) * excess

@@ -1,4 +1,4 @@
-"""Sums over the support of a family, by nothing but its log density and its samples."""
+"""Sums over the support of a family that use only its log density and its samples."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from vaetheory.likelihoods.base import Likelihood
 from vaetheory.likelihoods.supports import Support
 from vaetheory.rounding import ULP, gamma
 
-#: Points of the line to points of the support and the derivative of that map.
+#: Maps points of the line to points of the support and the derivative of that map.
 Line: TypeAlias = Callable[[Array], tuple[Array, Array]]
 
-#: Step of the trapezoid rules by number of axes that are summed together.
+#: Step of the trapezoid rules, by the number of axes that are summed together.
 _STEP = {1: 1 / 24, 2: 1 / 12, 3: 1 / 6}
-#: Sublattices of these strides show the error.
+#: The error is estimated from sublattices with these strides.
 _STRIDES = (2, 3)
-#: Nats below the greatest term at which the terms of a sum end.
+#: A sum ends at terms that are this many nats below the greatest one.
 _DEPTH = 50.0
-#: A tail may be so many times the geometric one; so many deviations of noise are allowed for.
+#: How many times larger than the geometric one a tail can be; allowed deviations of noise.
 _TAIL, _DEVIATIONS = 4.0, 4.0
-#: Draws that show where a distribution lies.
+#: How many draws locate a distribution.
 _DRAWS = 2_000
-#: Points of a rule.
+#: Largest number of points of a rule.
 _MOST = 2_000_000
-#: Dimensions of the finite supports.
+#: Largest dimensions of the finite supports.
 _MOST_FINITE = {Support.ONE_HOT: 1_000, Support.BINARY: 20}
 _UNIT_INTERVALS = (Support.UNIT_INTERVAL, Support.CLOSED_UNIT_INTERVAL)
 #: The greatest logarithm of a number, and the greatest logit of a number that is not rounded to 1.
@@ -45,14 +45,14 @@ class SupportRule(ByValue):
     ----------
     points : array (M, D)
     weights : array (M,)
-        Integrals of functions of x are sums over the points times these; one for sums.
+        An integral of a function of x is the sum of these times the values; for sums they are 1.
     place : array of int (M, k)
-        Positions of the points on the lattice of a trapezoid rule; k = 0 where it is a sum.
+        Positions of the points on the lattice of a trapezoid rule; k = 0 for a sum.
     ends : array of int (E, 2)
         The last point in each open direction, and the one before it.
     noise : array (M,)
-        Rounding noise of the family's log density at the points, as it shows when the parameters
-        move by some units in the last place.
+        Rounding noise of the family's log density at the points, measured by moving the parameters
+        by some units in the last place.
     """
 
     points: Array
@@ -73,8 +73,8 @@ class SupportRule(ByValue):
         Returns
         -------
         value, error : arrays (K,)
-            The error is an estimate: what the sublattices of the rule differ by, what a geometric
-            tail goes on to add beyond the last points, and the rounding of nodes and terms.
+            The error is an estimate: the sum of the differences between sublattices of the rule, of
+            a geometric tail beyond the last points, and of the rounding of nodes and terms.
         """
         log_prob, values = numbers("log_prob", log_prob), numbers("values", values)
         count = len(self.points)
@@ -102,13 +102,13 @@ class SupportRule(ByValue):
         if len(self.ends):
             last, before = np.abs(terms[self.ends[:, 0]]), np.abs(terms[self.ends[:, 1]])
             ratio = last / np.maximum(before, 1e-300)
-            # Terms that do not fall have no bound; nought stays nought.
+            # Terms that do not decrease have no bound; zero terms stay zero.
             rest = np.where(ratio < 1, last * ratio / np.maximum(1 - ratio, 1e-300), np.inf)
             spread = spread + _TAIL * np.where(last > 0, rest, 0.0).sum(axis=0)
         size = 1 + np.abs(np.maximum(log_prob, -1e3))
         lost = (gamma(64) * size + _DEVIATIONS * self.noise)[:, None] * np.abs(terms)
         if axes == 1:
-            # A node of the lattice is rounded before the density is taken there.
+            # The density is evaluated at a rounded node of the lattice.
             slope = np.abs(np.gradient(density, axis=0))
             gap = np.maximum(np.abs(np.gradient(self.points[:, 0])), 1e-300)
             shift = np.minimum(ULP * np.abs(self.points[:, 0]) / gap, 1.0)
@@ -117,7 +117,7 @@ class SupportRule(ByValue):
 
 
 def _line(support: Support, draws: Array) -> tuple[Line, float]:
-    """Map of the line to the support around some draws, with its derivative; and its reach."""
+    """A map of the line to the support around some draws, with its derivative and its reach."""
     if support is Support.CIRCLE:
         middle = np.angle(np.exp(1j * draws).mean())
         spread = np.tan(np.angle(np.exp(1j * (draws - middle))) / 2)
@@ -164,9 +164,9 @@ def _deviation(x: Array) -> float:
 def support_rule(likelihood: Likelihood, params: ArrayLike) -> SupportRule:
     """Return a rule that sums over the support of one observation's distribution.
 
-    It is a plain sum over counts and finite sets, and else a trapezoid rule after a map of the
-    support to the line, whose tails it sees until the density is negligible. It is placed by
-    some draws of `likelihood.sample` and uses nothing but them and `log_prob`.
+    For counts and finite sets it is a plain sum. Otherwise it is a trapezoid rule after a map of
+    the support to the line, and it covers the tails until the density is negligible. It is located
+    by draws of `likelihood.sample`, and otherwise uses only `log_prob`.
 
     Parameters
     ----------
@@ -182,12 +182,12 @@ def support_rule(likelihood: Likelihood, params: ArrayLike) -> SupportRule:
     Raises
     ------
     ValueError
-        If the family does not tell its support, `params` are not one vector, or the sum would
-        have too many points.
+        If the family has no `support`, `params` are not one vector, or the sum would have too many
+        points.
 
     Notes
     -----
-    Source: claim 7a, whose second route to the Fisher information this is.
+    Source: claim 7a. This is its second method for the Fisher information.
 
     Examples
     --------
@@ -205,7 +205,7 @@ def support_rule(likelihood: Likelihood, params: ArrayLike) -> SupportRule:
     support = getattr(likelihood, "support", None)
     if not isinstance(support, Support):
         raise ValueError(
-            "likelihood: expected a family that says its support (an attribute of the type "
+            "likelihood: expected a family with its support (an attribute `support` of the type "
             f"Support), got {type(likelihood).__name__}"
         )
     size = len(centre)
@@ -225,7 +225,7 @@ def support_rule(likelihood: Likelihood, params: ArrayLike) -> SupportRule:
 
 
 def _open(likelihood: Likelihood, centre: Array, support: Support) -> SupportRule:
-    """A rule for an infinite support, placed where some draws lie."""
+    """A rule for an infinite support, located by some draws."""
     size = len(centre)
     if size > max(_STEP):
         raise ValueError(f"params: expected at most {max(_STEP)} dimensions, got {size}")
@@ -237,7 +237,7 @@ def _open(likelihood: Likelihood, centre: Array, support: Support) -> SupportRul
 
 
 def _noise(likelihood: Likelihood, points: Array, centre: Array) -> Array:
-    """Third differences of the log density in tiny steps of the params: nothing but rounding."""
+    """Third differences of the log density for tiny steps of the params, which are rounding."""
     step = 64 * ULP * (1 + np.abs(centre))
     values = np.stack([likelihood.log_prob(points, centre + k * step) for k in range(7)])
     with np.errstate(invalid="ignore"):
@@ -256,12 +256,12 @@ def _sum(points: Array, ends: Index = _NO_ENDS) -> SupportRule:
 
 
 def _product(axes: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """All combinations of the entries of some vectors, one a row."""
+    """All combinations of the entries of some vectors, one per row."""
     return np.stack([g.ravel() for g in np.meshgrid(*axes, indexing="ij")], axis=-1)
 
 
 def _window(log_terms: Array) -> slice:
-    """Where the terms of a sum are not negligible, one more to either side."""
+    """The range in which the terms of a sum are not negligible, with one more on either side."""
     top = log_terms.max()
     inside = np.flatnonzero(log_terms > top - _DEPTH)
     if not np.isfinite(top) or not inside.size:
@@ -305,7 +305,7 @@ def _lattice(likelihood: Likelihood, centre: Array, draws: Array, support: Suppo
     size = len(centre)
     step, axes, origin = _STEP[size], np.eye(size), np.zeros(size)
     if support is Support.REAL and size > 1:
-        # Dimensions may depend on each other: in these axes they are about uncorrelated.
+        # Dimensions may depend on each other; in these axes they are almost uncorrelated.
         low, middle, high = np.quantile(draws, [0.25, 0.5, 0.75], axis=0)
         bulk = np.clip(draws, low - 3 * (high - low), high + 3 * (high - low))
         axes, origin = np.linalg.cholesky(np.cov(bulk.T)), middle

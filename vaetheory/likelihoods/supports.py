@@ -1,4 +1,4 @@
-"""Where data can be: the supports of the families, by name."""
+"""The supports of the families: sets in which data can lie, by name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vaetheory._validation import Array
 
 
 class Support(Enum):
-    """A set of data vectors; the value says what its entries are, in the words of an error."""
+    """A set of data vectors; its value describes the entries in error messages."""
 
     REAL = "real numbers"
     POSITIVE = "positive numbers"
@@ -22,7 +22,7 @@ class Support(Enum):
     ONE_HOT = "one-hot vectors"
 
     def outside(self, x: Array) -> Array:
-        """The entries of finite `x` outside the support (vectors, for one-hot ones)."""
+        """The entries of finite `x` outside the support; for one-hot vectors, whole vectors."""
         if self is Support.POSITIVE:
             return x[x <= 0]
         if self is Support.UNIT_INTERVAL:
@@ -40,7 +40,7 @@ class Support(Enum):
         return x[:0]
 
     def check(self, x: Array, family: str) -> Array:
-        """Return `x`, or raise a ValueError that names what is outside the support."""
+        """Return `x`, or raise a ValueError that shows an entry outside the support."""
         outside = self.outside(x)
         if len(outside):
             came = f"{outside[0]:g}" if outside.ndim == 1 else f"{outside[0].tolist()}"

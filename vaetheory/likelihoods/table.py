@@ -1,9 +1,9 @@
-"""What a table of log likelihoods over many data and many latents is.
+"""The base class of tables of log likelihoods over many data and many latents.
 
-A table works in coordinates of the parameter space in which its bounds are simplest: whitened for
-a Gaussian, the parameters themselves for the other families. Where log p is concave in them it is
-below its tangents; elsewhere it exceeds them by no more than its greatest second derivative
-allows. All bounds rest on that.
+A table uses the coordinates of the parameter space in which its bounds are simplest: whitened ones
+for a Gaussian, the parameters themselves for the other families. If log p is concave in them, it
+lies below its tangents; otherwise its greatest second derivative bounds how far it can exceed them.
+All bounds follow from this.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from vaetheory.rounding import ULP
 
 
 class Density(Protocol):
-    """What every table asks of a family."""
+    """The methods of a family that every table calls."""
 
     def greatest_log_prob(self, x: Array) -> Array:
         """Supremum of log p(x given params) over the params, `(...)`, in nats."""
@@ -34,16 +34,16 @@ class Density(Protocol):
 
 @dataclass(frozen=True)
 class Curvature:
-    """What is known of log p in balls around parameters, of some data: arrays `(N, C)` or `(C, L)`.
+    """Bounds of log p in balls around parameters, for some data: arrays `(N, C)` or `(C, L)`.
 
     Attributes
     ----------
     convexity : array or float
-        Bound of half its second derivative along any line: nought where it is concave.
+        Bound of half its second derivative along any line: zero if it is concave.
     steepest : array or float
         Bound of the modulus of its second derivatives.
     ceiling : array or float
-        Bound of log p itself, nats; infinite where there is no other than its greatest value.
+        Bound of log p itself, in nats; infinite if only its greatest value is known.
     """
 
     convexity: Array | float = 0.0
@@ -51,12 +51,12 @@ class Curvature:
     ceiling: Array | float = np.inf
 
     def greatest(self) -> Curvature:
-        """What holds for all data: the arrays `(N, C)` as `(C,)`."""
+        """Bounds that hold for all data: the arrays `(N, C)` as `(C,)`."""
         all_of = (self.convexity, self.steepest, self.ceiling)
         return Curvature(*(np.max(np.atleast_1d(v), axis=0) for v in all_of))
 
 
-#: Of log p that is concave, and whose bend the table itself knows.
+#: For a log p that is concave and whose bend the table itself knows.
 CONCAVE = Curvature()
 
 
@@ -66,20 +66,21 @@ class Table(ABC):
     def __init__(self, likelihood: Density, data: Array) -> None:
         self.likelihood = likelihood
         self.data = data
-        #: Greatest value log p(x_n given params) can take, (N,), nats.
+        #: Greatest value of log p(x_n given params) over the params, (N,), in nats.
         self.peak = likelihood.greatest_log_prob(data)
 
-    #: Condition number of the map to the coordinates; rounding errors grow by it.
+    #: Condition number of the map to the coordinates: the factor by which rounding errors grow.
     condition = 1.0
-    #: Whether log p is a parabola of curvature one in the coordinates, and the score the residual.
+    #: Whether log p is a parabola of curvature one in the coordinates, so that the score is the
+    #: residual.
     parabolic = False
 
     def take(self, which: Index) -> Table:
-        """The table of some of the data."""
+        """Return the table of some of the data."""
         return type(self)(self.likelihood, self.data[which])
 
     def restrict(self, params: Array) -> Array:
-        """Cut parameters where every datum is impossible and products would overflow."""
+        """Clip parameters so far out that every datum is impossible and products would overflow."""
         return params
 
     def coordinates(self, change: Array) -> Array:
@@ -90,7 +91,7 @@ class Table(ABC):
     def dense(self, params: Array) -> tuple[Array, Array]:
         """Values of log p at parameters `(M, D)` and the norm of its gradient: two arrays `(N, M)`.
 
-        Good for bounds only: nothing is centred.
+        They are accurate enough for bounds only, because nothing is centred.
         """
 
     def greatest_slope(self, params: Array) -> Array:
@@ -119,9 +120,9 @@ class Table(ABC):
 
     @abstractmethod
     def bend(self, point: Array, delta: Array) -> Array:
-        """What `bend_of` needs to know of `delta`, `(C, M, D)`, at `point`: `(C,)`.
+        """A measure of `delta`, `(C, M, D)`, at `point` for `bend_of`: `(C,)`.
 
-        It grows like a square of `delta`, and is the same for all data.
+        It is quadratic in `delta`, and the same for all data.
         """
 
     def bend_of(self, bend: Array, slope: Array, curvature: Curvature) -> Array:
@@ -132,9 +133,9 @@ class Table(ABC):
         bend : array (..., C)
             See `bend`.
         slope : array (..., C)
-            Of log p at the points.
+            The slope of log p at the points.
         curvature : Curvature
-            Of balls which hold the deltas.
+            The curvature in balls that contain the deltas.
         """
         return bend
 
@@ -146,17 +147,17 @@ class Table(ABC):
         log_prob : array (...)
         datum : array of int (...)
         offset : array (...)
-            Log joint there less `shift`.
+            Log joint there minus `shift`.
         shift : array (...)
-            What log joints are taken relative to, nats.
+            The reference value that is subtracted from log joints, in nats.
         """
-        # What matters to the sum is within some tens of nats of the best.
+        # Only terms within some tens of nats of the greatest matter to the sum.
         lost = self.condition * 2 * np.abs(log_prob - self.peak[datum])
         lost += np.abs(offset) + 24 + np.abs(shift)
         return ULP * lost
 
     def try_bounds(self, params: Array) -> None:  # noqa: B027 - most tables rest on none
-        """Raise a ValueError if bounds that the family gives are false of the data, near params.
+        """Raise a ValueError if the bounds of the family are false for the data near params.
 
         Parameters
         ----------
@@ -165,7 +166,7 @@ class Table(ABC):
         """
 
     def noise(self, params: Array) -> Array:
-        """Rounding of log p that `rounding` does not know of, `(N,)`, nats: a standard deviation.
+        """Rounding of log p that `rounding` does not include, `(N,)`: a standard deviation in nats.
 
         Parameters
         ----------
@@ -175,7 +176,7 @@ class Table(ABC):
         return np.zeros(len(self.data))
 
     def curvature(self, params: Array, reach: Array, datum: Index | None = None) -> Curvature:
-        """What is known of log p in balls around parameters.
+        """Bounds of log p in balls around parameters.
 
         Parameters
         ----------
@@ -183,7 +184,7 @@ class Table(ABC):
         reach : array (C,)
             Radii of the balls.
         datum : array of int (C, L), optional
-            Which data are asked about: by default all, `(N, C)`.
+            Indices of the data; by default all, and the result is `(N, C)`.
         """
         return CONCAVE
 

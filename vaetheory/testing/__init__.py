@@ -1,8 +1,8 @@
-"""Laws that a likelihood, a decoder or a flow must keep, for those of your own too.
+"""Laws that every likelihood, decoder and flow must satisfy, also one of your own.
 
-Each law has a name and says what was expected and what came when it fails. `check_likelihood`,
-`check_decoder` and `check_flow` run all laws of an instance; `parametrize_with_checks` makes each a
-test of pytest's.
+Each law has a name. If it fails, it says what was expected and what came. `check_likelihood`,
+`check_decoder` and `check_flow` run all laws of an instance; `parametrize_with_checks` turns each
+law into a pytest test.
 """
 
 from vaetheory.testing.checks import (

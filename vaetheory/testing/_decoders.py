@@ -34,9 +34,9 @@ from vaetheory.testing.laws import Laws, Subject
 
 LAWS = Laws()
 
-#: Latents that are drawn.
+#: How many latents are drawn.
 _LATENTS = 5
-#: Beyond this the prior's density is nought in float64, and nothing asks for the decoder.
+#: Beyond this the prior's density is zero in float64, and the decoder is never evaluated.
 _FAR = 38.5
 
 
@@ -51,7 +51,7 @@ class Map:
 
 @dataclass
 class Decoded(Subject):
-    """A decoder with the latents on which its laws are tried."""
+    """A decoder with the latents at which its laws are tested."""
 
     latent_dim: int = 1
     given: Array | None = None
@@ -70,13 +70,13 @@ class Decoded(Subject):
 
     @property
     def function(self) -> Callable[[Any], Any]:
-        """What autograd is to follow."""
+        """The function that autograd differentiates."""
         f = self.instance
         return f.function if isinstance(f, FunctionDecoder) else f
 
     @cached_property
     def maps(self) -> list[Map]:
-        """The methods of every decoder; a flow adds its own."""
+        """The methods of every decoder; a flow has more."""
         f, d = self.instance, self.latent_dim
         size = len(self.weights)
         return [
@@ -91,7 +91,7 @@ class Decoded(Subject):
         return np.asarray(self.instance.weighted_hessian(z, weights.copy()))
 
     def again(self, instance: Any) -> Decoded:
-        """The same of another instance."""
+        """The same latents with another instance."""
         return type(self)(instance, self.seed, {}, self.latent_dim, self.z)
 
 
@@ -102,19 +102,19 @@ def read_decoder(decoder: object, latent_dim: object, z: object, *, seed: int) -
 
 
 def latents(z: object, dim: int) -> Array | None:
-    """Latents `(M, d)` that a caller gives, or None."""
+    """The caller's latents `(M, d)`, or None."""
     return None if z is None else vectors("z", z, dim).reshape(-1, dim)  # type: ignore[arg-type]
 
 
 @LAWS.add()
 def inputs(s: Decoded) -> None:
-    """The latents that a method is given are not changed."""
+    """Methods do not change the latents that they receive."""
     for method in s.maps:
         z = s.z.copy()
         method.call(z)
         if not np.array_equal(z, s.z):
             raise Violation(
-                f"expected {method.name} to leave z as it is, got {s.z.tolist()} changed to "
+                f"expected {method.name} to leave z unchanged, got {s.z.tolist()} changed to "
                 f"{z.tolist()}"
             )
 
@@ -153,7 +153,7 @@ def _try(trial: Callable[..., None], *args: Any) -> None:
 
 @LAWS.add("purity")
 def types(s: Decoded) -> None:
-    """Results are float64, whatever numbers came, and not rounded to less on the way."""
+    """Results are float64 for any type of number, and nothing is rounded to less on the way."""
     for method in s.maps:
         z32 = s.z.astype(np.float32)
         for kind, z in (
@@ -235,7 +235,7 @@ def weighted_hessian(s: Decoded) -> None:
 
 @LAWS.add("hessian", when=lambda f: isinstance(f, FunctionDecoder | Embedding))
 def autograd(s: Decoded) -> None:
-    """The derivatives are autograd's, where autograd can follow the map."""
+    """The derivatives equal those of autograd, if autograd can differentiate the map."""
     for name in ("jacobian", "hessian"):
         own = getattr(s.instance, name)
         try:
@@ -243,17 +243,17 @@ def autograd(s: Decoded) -> None:
         except Exception as error:
             if isinstance(s.instance, FunctionDecoder):
                 raise Violation(
-                    "expected a function written with autograd.numpy, which autograd can follow, "
+                    "expected a function that autograd can differentiate (use autograd.numpy), "
                     f"got {type(error).__name__}: {' '.join(str(error).split())}"
                 ) from None
-            raise NotApplicable("autograd cannot follow it") from None
+            raise NotApplicable("autograd cannot differentiate it") from None
         other = rounding_of(partial(getattr(derivatives, name), s.function), s.z)
         require_close(f"{name} by autograd", own(s.z.copy()), found, rounding_of(own, s.z) + other)
 
 
 @LAWS.add("types")
 def far_latents(s: Decoded) -> None:
-    """As far out as the prior reaches the outputs are numbers, or a ValueError says why not."""
+    """As far out as the prior reaches, the outputs are finite or a ValueError is raised."""
     units = np.concatenate([np.eye(s.latent_dim), -np.eye(s.latent_dim), s.z / np.abs(s.z).max()])
     for method in s.maps:
         for z in _FAR * units:

@@ -1,4 +1,4 @@
-"""Laws of a flow or an embedding: those of a decoder, its inverse and its volume."""
+"""Laws of a flow or an embedding: those of a decoder, and those of its inverse and volume."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from vaetheory.testing.laws import Laws
 
 LAWS = Laws(_decoders.LAWS)
 
-#: A log determinant that differences know only so well says nothing, in nats.
+#: If differences know a log determinant less well than this, in nats, the law is skipped.
 _VAGUE = 1e-3
 
 
 @dataclass
 class Flowed(_decoders.Decoded):
-    """A flow or an embedding with the latents on which its laws are tried."""
+    """A flow or an embedding with the latents at which its laws are tested."""
 
     @property
     def function(self) -> Callable[[Any], Any]:
-        """What autograd is to follow."""
+        """The function that autograd differentiates."""
         return self.instance.forward
 
     @cached_property
@@ -78,7 +78,7 @@ def read_flow(flow: object, z: object, *, seed: int) -> Flowed:
 
 @LAWS.add("rows")
 def decodes(s: Flowed) -> None:
-    """As a decoder the flow is its forward map."""
+    """As a decoder, the flow is its forward map."""
     bound = rounding_of(s.instance.forward, s.z)
     require_close(
         "the flow as a decoder", s.instance(s.z.copy()), s.instance.forward(s.z.copy()), bound
@@ -89,23 +89,23 @@ def decodes(s: Flowed) -> None:
 
 @LAWS.add("rows")
 def inverse(s: Flowed) -> None:
-    """The inverse undoes the forward map, to what the rounding of either explains."""
+    """The inverse undoes the forward map up to the rounding of both."""
     f, z = s.instance, s.z
     x = np.asarray(f.forward(z.copy()))
     given = x.copy()
     back = np.asarray(f.inverse(given))
     if not np.array_equal(given, x):
-        raise Violation(f"expected inverse to leave x as it is, got {given.tolist()}")
+        raise Violation(f"expected inverse to leave x unchanged, got {given.tolist()}")
     jacobian, error = s.slopes
     if not (error < 0.1 * np.abs(jacobian).max(axis=(-2, -1), keepdims=True)).all():
-        raise NotApplicable("differences do not see how well conditioned the flow is")
+        raise NotApplicable("differences cannot determine the condition number of the flow")
     condition = np.abs(np.linalg.pinv(jacobian))
     bound = (condition @ rounding_of(f.forward, z)[..., None])[..., 0]
     bound = bound + rounding_of(f.inverse, x)
     require_close("the inverse of forward(z)", back, z, bound)
     if not isinstance(f, Flow):
         return
-    # Another point: each coordinate of another row.
+    # Other points: each coordinate comes from another row.
     other = np.stack([np.roll(column, j) for j, column in enumerate(x.T)], axis=-1)
     latent = np.asarray(f.inverse(other.copy()))
     steep = np.abs(np.asarray(f.jacobian(latent.copy())))
@@ -116,15 +116,15 @@ def inverse(s: Flowed) -> None:
 
 @LAWS.add("rows")
 def log_det(s: Flowed) -> None:
-    """The log volume, of a flow also log_det, is that of its Jacobian by differences."""
+    """The log volume, and log_det of a flow, agree with the Jacobian by differences."""
     jacobian, error = s.slopes
     triangle = np.linalg.qr(jacobian, mode="r")
     volume = np.log(np.abs(np.diagonal(triangle, axis1=-2, axis2=-1))).sum(axis=-1)
-    # d log det J = tr(J^+ dJ); twice that for what is of second order.
+    # d log det J = tr(J^+ dJ); the factor 2 includes the second order.
     lost = 2 * (np.abs(np.linalg.pinv(jacobian)) * np.swapaxes(error, -1, -2)).sum(axis=(-2, -1))
     clear = lost < _VAGUE
     if not clear.any():
-        raise NotApplicable("differences do not see the volume of the flow")
+        raise NotApplicable("differences cannot determine the volume of the flow")
     bound = np.where(clear, lost, np.inf)
     bound = bound + gamma(64) * (1 + np.abs(volume) + np.linalg.cond(jacobian))
     names = ("log_det", "log_volume") if isinstance(s.instance, Flow) else ("log_volume",)
@@ -135,7 +135,7 @@ def log_det(s: Flowed) -> None:
 
 @LAWS.add("inputs")
 def data_dim(s: Flowed) -> None:
-    """Points of another size are refused by the inverse."""
+    """The inverse refuses points of another size."""
     x = np.asarray(s.instance.forward(s.z[0].copy()))
     longer = np.concatenate([x, x[:1]])
     require_refusal(

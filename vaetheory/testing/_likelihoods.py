@@ -1,4 +1,4 @@
-"""What a likelihood is tried on, and its first laws: shapes, types, refusals, derivatives."""
+"""The data and params of the laws of a likelihood, and laws of shapes, types and derivatives."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from vaetheory.testing.laws import Laws, Subject
 
 LAWS = Laws()
 
-#: Parameter vectors that are drawn, and data of each.
+#: How many parameter vectors are drawn, and how many data for each.
 _PARAMS, _DATA = 4, 3
 #: Data outside a support.
 _OUTSIDE = {
@@ -43,13 +43,13 @@ _OUTSIDE = {
 
 
 def has_metric(family: Likelihood) -> bool:
-    """Whether a family says that it has a Fisher information."""
+    """Whether a family states that it has a Fisher information."""
     return family.no_metric is None
 
 
 @dataclass(frozen=True)
 class Method:
-    """A method of a family: what it takes, and the last axes of its result."""
+    """A method of a family: its arguments, and the last axes of its result."""
 
     name: str
     takes: str
@@ -59,7 +59,7 @@ class Method:
 
 @dataclass
 class Family(Subject):
-    """A family with the params and data on which its laws are tried."""
+    """A family with the params and data at which its laws are tested."""
 
     given_params: Array | None = None
     given_data: Array | None = None
@@ -74,7 +74,7 @@ class Family(Subject):
 
     @cached_property
     def x(self) -> Array:
-        """Data `(N, D)`: those given, samples, or points of the support where samples fail."""
+        """Data `(N, D)`: the given ones, samples, or points of the support if sampling fails."""
         if self.given_data is not None:
             return self.given_data
         rng = self.stream("x")
@@ -96,16 +96,16 @@ class Family(Subject):
             Support.ONE_HOT: np.eye(self.size)[normal.argmax(axis=-1)],
         }
         if self.instance.support not in of:
-            raise NotApplicable("there are no data to try it on: the samples fail, and x= is none")
+            raise NotApplicable("there are no data: sampling fails, and x= is not given")
         return of[self.instance.support]
 
     def observed(self, x: Array, params: Array, jacobian: Array) -> Array:
-        """The observed information, by the name that it has."""
+        """The observed information."""
         return np.asarray(self.instance.observed_information(x, params, jacobian))
 
     @cached_property
     def methods(self) -> list[Method]:
-        """Methods that all families have, and those of an exponential one."""
+        """The methods of every family, and those of an exponential family."""
         f, size = self.instance, self.params.shape[-1]
         found = [
             Method("log_prob", "xt", f.log_prob, ()),
@@ -135,7 +135,7 @@ class Family(Subject):
         return found
 
     def call(self, method: Method, x: Any, params: Any) -> Any:
-        """Call a method with those of the two that it takes."""
+        """Call a method with its arguments: x, params or both."""
         return method.call(*{"xt": (x, params), "x": (x,), "t": (params,)}[method.takes])
 
 
@@ -171,14 +171,14 @@ def read_family(
 
 @LAWS.add()
 def inputs(s: Family) -> None:
-    """The arrays that a method is given are not changed."""
+    """Methods do not change the arrays that they receive."""
     for method in s.methods:
         given = s.x[:2].copy(), s.params[:2].copy()
         s.call(method, *given)
         for name, now, before in zip(("x", "params"), given, (s.x[:2], s.params[:2]), strict=True):
             if not np.array_equal(now, before):
                 raise Violation(
-                    f"expected {method.name} to leave {name} as it is, got {before.tolist()} "
+                    f"expected {method.name} to leave {name} unchanged, got {before.tolist()} "
                     f"changed to {now.tolist()}"
                 )
 
@@ -227,13 +227,13 @@ def rows(s: Family) -> None:
 
 @LAWS.add("inputs")
 def types(s: Family) -> None:
-    """Results are float64, whatever numbers came."""
+    """Results are float64 for any type of number."""
     x32: Array = s.x[:2].astype(np.float32)
     t32 = s.params[:2].astype(np.float32)
     try:
         s.instance.check_data(x32)
     except ValueError:
-        # Single precision rounds the data out of the support.
+        # Rounding to single precision moved the data out of the support.
         x32 = s.x[:2]
     whole = np.round(s.params[:2]).astype(np.int64)
     kinds = {"float32": (x32, t32), "integer": (s.x[:2].copy(), whole)}

@@ -1,4 +1,4 @@
-"""Laws of what a likelihood states of itself: flags, bounds, suprema, limits."""
+"""Laws about what a likelihood states: flags, bounds, suprema, limits."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from vaetheory.testing._statements import (
     rounding_of,
 )
 
-#: Steps over which log densities are tried for concavity, and how far from the params.
+#: Steps over which the concavity of log densities is tested.
 _STEPS = 2.0 ** np.arange(-8, 5)
-#: Searches for the greatest log density: first offsets, refinements, points of each.
+#: The search for the greatest log density: first offsets, refinements, points of each refinement.
 _OFFSETS = np.concatenate([[0.0], 2.0 ** np.arange(-20, 31), -(2.0 ** np.arange(-20, 31))])
 _REFINEMENTS, _POINTS = 30, 17
-#: Share of its size to which the supremum must be approached.
+#: Relative distance up to which log_prob must come near the supremum.
 _CLOSE = 1e-6
-#: What these say of bounds is said of any family.
+#: Bounds that these classes define are defaults, not statements of a family.
 _BASES = (Likelihood, ExponentialFamily, ElementwiseLikelihood)
 #: Params on the way to infinity.
 _NEARER, _FARTHER = 32.0, 1024.0
@@ -36,10 +36,10 @@ _NEARER, _FARTHER = 32.0, 1024.0
 
 @LAWS.add("rows", when=lambda f: f.concave)
 def concave(s: Family) -> None:
-    """A family that calls itself concave has concave log densities."""
+    """A family with concave = True has concave log densities."""
     along = direction(s.params.shape[-1])
     for t in s.params:
-        # A chord of three log densities lies below, unless rounding lifts it.
+        # The second difference of three log densities is at most zero, up to rounding.
         centre = t + (np.array([-8.0, -1.0, 0.0, 1.0, 8.0])[:, None, None] * along)
         step = _STEPS[:, None] * along
         three = [
@@ -61,7 +61,7 @@ def concave(s: Family) -> None:
 
 @LAWS.add("score", when=lambda f: f.natural)
 def natural(s: Family) -> None:
-    """The params of a family that calls itself natural are: its score is x less a mean."""
+    """The score of a family with natural = True is x minus a function of the params."""
     for t in s.params:
         found = s.instance.score(s.x.copy(), t.copy())
         slack = rounding_of(lambda p: s.instance.score(s.x.copy(), p), np.tile(t, (len(s.x), 1)))
@@ -75,7 +75,7 @@ def natural(s: Family) -> None:
 
 
 def _bounded(f: Likelihood) -> bool:
-    """Whether a family states bounds of its second derivatives that are its own."""
+    """Whether a family itself states bounds of its second derivatives."""
     methods = ("require_bounds", "curvature_bounds", "curvature_range")
     return not f.natural and any(
         getattr(type(f), name, None) not in [getattr(base, name, None) for base in _BASES]
@@ -127,7 +127,7 @@ def greatest_log_prob(s: Family) -> None:
 
 
 def _polished(f: Likelihood, x: Array, best: Array) -> Array:
-    """Where the dimensions depend on each other, climb from there together."""
+    """If the dimensions depend on each other, maximise over all of them from there."""
     if f.elementwise or x.shape[-1] == 1:
         return best
     from scipy.optimize import minimize
@@ -148,7 +148,7 @@ def _polished(f: Likelihood, x: Array, best: Array) -> Array:
 
 @LAWS.add("inputs", when=lambda f: not has_metric(f))
 def no_metric(s: Family) -> None:
-    """A family without a metric refuses to give one."""
+    """The information of a family without a metric raises a NoMetricError."""
     eye = np.eye(s.params.shape[-1])
     calls: dict[str, Callable[[], Any]] = {
         "fisher_information": partial(s.instance.fisher_information, s.params.copy()),
@@ -160,14 +160,14 @@ def no_metric(s: Family) -> None:
         except NoMetricError:
             continue
         raise Violation(
-            f"expected {name} to raise a NoMetricError, for the family says '"
+            f"expected {name} to raise a NoMetricError, because the family states '"
             f"{s.instance.no_metric}', got {np.shape(found)}"
         )
 
 
 @LAWS.add("rows")
 def limits(s: Family) -> None:
-    """At infinite params the log density is its limit, or a ValueError says that there is none."""
+    """At infinite params the log density is its limit, or a ValueError is raised."""
     f, seen = s.instance, False
     for sign in (-1.0, 1.0):
         for j in range(s.params.shape[-1]):
@@ -197,7 +197,7 @@ def limits(s: Family) -> None:
 
 @LAWS.add("rows")
 def reduced(s: Family) -> None:
-    """The simpler likelihood says the same of the params, up to the offset."""
+    """The simpler likelihood has the same log density, up to the offset."""
     simpler, data, offset = s.instance.reduced(s.x.copy())
     for t in s.params:
         many = np.tile(t, (len(s.x), 1))

@@ -1,4 +1,4 @@
-"""What laws of all kinds state: values that agree within their rounding, derivatives, refusals."""
+"""Statements that all laws use: values agree up to rounding, derivatives, refusals."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from vaetheory._validation import Array, short
 from vaetheory.differences import slopes
 from vaetheory.rounding import ULP, gamma
 
-#: Roundings that evaluations of the same numbers in another order may differ by.
+#: How many roundings evaluations of the same numbers in another order may differ by.
 _OPERATIONS = 256
-#: Units in the last place by which arguments are moved to see how values are rounded.
+#: Units in the last place by which arguments are moved to measure the rounding of values.
 _MOVES = (-101.0, -47.0, -11.0, -3.0, -1.0, 1.0, 3.0, 11.0, 47.0, 101.0)
-#: What is allowed over the greatest change that was seen.
+#: Allowed multiple of the greatest change that was measured.
 _ALLOWED = 64.0
-#: Relative error of a derivative that is refused wherever differences are clear enough: a tenth of
-#: the least mistake that is sure to be seen.
+#: Relative error of a derivative that is refused if differences are accurate enough: a tenth of the
+#: smallest mistake that is certainly detected.
 _WRONG = 1e-4
 
 
@@ -32,10 +32,10 @@ class NotApplicable(Exception):
 
 
 def rounding_of(function: Callable[[Array], ArrayLike], z: Array) -> Array:
-    """By how much two evaluations of a function at the same points may differ, `(...)`.
+    """How much two evaluations of a function at the same points may differ, `(...)`.
 
-    That is the change of its values as the arguments move by some units in the last place, with
-    room, and some roundings of the greatest value.
+    This is a multiple of the change of its values when the arguments move by some units in the last
+    place, plus some roundings of the greatest value.
     """
     here = np.asarray(function(z.copy()), dtype=np.float64)
     unit = ULP * np.maximum(np.abs(z), 1.0)
@@ -46,12 +46,12 @@ def rounding_of(function: Callable[[Array], ArrayLike], z: Array) -> Array:
 
 
 def require_close(what: str, came: ArrayLike, expected: ArrayLike, bound: ArrayLike) -> None:
-    """Raise a `Violation` if two arrays of one shape differ by more than a bound."""
+    """Raise a `Violation` if two arrays differ in shape, or by more than a bound."""
     came, expected = np.asarray(came, dtype=np.float64), np.asarray(expected, dtype=np.float64)
     if came.shape != expected.shape:
         raise Violation(f"expected {what} of shape {expected.shape}, got {came.shape}")
     off = np.abs(came - expected)
-    # Infinities of one sign agree, as do two results that are not numbers.
+    # Infinities of the same sign agree, and so do two NaNs.
     bad = ~((off <= bound) | (came == expected) | (np.isnan(came) & np.isnan(expected)))
     if bad.any():
         at = tuple(int(i) for i in np.argwhere(bad)[0])
@@ -59,7 +59,7 @@ def require_close(what: str, came: ArrayLike, expected: ArrayLike, bound: ArrayL
         most = np.broadcast_to(np.asarray(bound, dtype=np.float64), off.shape)[at]
         raise Violation(
             f"expected {what} to be {expected[at]:.9g}{where}, got {came[at]:.9g}: it is off by "
-            f"{off[at]:.3g}, and {most:.3g} is explained"
+            f"{off[at]:.3g}, and at most {most:.3g} is allowed"
         )
 
 
@@ -77,7 +77,7 @@ def require_refusal(what: str, call: Callable[[], object]) -> None:
 
 
 def copy_of(what: str, instance: Any, make: Callable[[Any], Any]) -> Any:
-    """A copy of an instance, or a `Violation` that says why there is none."""
+    """Return a copy of an instance, or raise a `Violation` that says why there is none."""
     try:
         return make(instance)
     except Exception as error:
@@ -87,7 +87,7 @@ def copy_of(what: str, instance: Any, make: Callable[[Any], Any]) -> Any:
 
 
 def require_value(instance: Any, copies: Mapping[str, Any]) -> None:
-    """Raise a `Violation` unless an instance equals its copies, hashes as they do, and no other."""
+    """Raise a `Violation` unless an instance equals its copies, with equal hashes, and no other."""
     for what, twin in copies.items():
         if not bool(twin == instance) or not bool(instance == twin):
             raise Violation(f"expected an instance equal to its {what}, got unequal ones")
@@ -98,7 +98,7 @@ def require_value(instance: Any, copies: Mapping[str, Any]) -> None:
 
 
 def direction(size: int) -> Array:
-    """No simple ratio of two entries, so that mistakes do not cancel."""
+    """A vector with no simple ratio of two entries, so that mistakes do not cancel."""
     return np.sqrt(np.arange(2.0, size + 2)) % 1.0 + 0.3
 
 
@@ -110,7 +110,7 @@ def require_slope(
     where: Callable[[tuple[int, ...]], str],
     rounding: Array | float = 0.0,
 ) -> bool:
-    """Raise a `Violation` if a derivative is not that of a function along the usual direction.
+    """Raise a `Violation` if a derivative along `direction(d)` differs from the differences.
 
     Parameters
     ----------
@@ -119,17 +119,17 @@ def require_slope(
         Maps `(M, d)` to `(M, ...)`.
     z : array (d,)
     claimed : array (...)
-        The derivative along `direction(d)` that is to be judged.
+        The derivative along `direction(d)` that is tested.
     where : callable
-        Says of an index what it stands for.
+        Maps an index to the words of the error for its place.
     rounding : array (...), optional
-        By how much `claimed` is rounded.
+        The rounding error of `claimed`.
 
     Returns
     -------
     bool
-        Whether differences see some derivative clearly enough for a mistake of one part in a
-        thousand to be refused.
+        Whether the differences of some entry are accurate enough to refuse a mistake of one part
+        in a thousand.
     """
     found = slopes(function, z, direction(len(z)))
     slope, error = found.against(claimed, _WRONG)
@@ -147,6 +147,6 @@ def require_slope(
 
 
 def clear(seen: Iterable[bool]) -> None:
-    """Say that a law tells nothing unless some of its comparisons were clear."""
+    """Raise `NotApplicable` unless some of the comparisons of a law were accurate enough."""
     if not any(seen):
-        raise NotApplicable("differences do not see the derivatives clearly at any of the points")
+        raise NotApplicable("differences are not accurate enough at any of the points")

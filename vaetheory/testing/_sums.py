@@ -28,15 +28,15 @@ from vaetheory.testing._statements import (
 
 #: Parameter vectors at which sums are taken.
 _PLACES = 2
-#: Dimensions over which sums without end are taken, if they have not too many terms.
+#: Largest dimension of sums over an infinite support, if they do not have too many terms.
 _MOST = 3
-#: What a sum may be off by, in its own estimates of that.
+#: Allowed error of a sum, as a multiple of its own estimate.
 _SURE = 3.0
-#: A sum that knows its value only so well says nothing, relative to its size.
+#: If the relative error of a sum is larger than this, the law is skipped.
 _VAGUE = 5e-4
 #: The same of the integral of a density, which may have kinks.
 _MASS = 1e-2
-#: Draws whose law is judged, and the level of the judgement for one family.
+#: How many draws are tested, and the level of the test for one family.
 _DRAWS, _LEVEL = 20_000, 1e-6
 #: Data of a weighted fit, and the steps away from it that are tried.
 _FITTED, _AWAY = 16, 2.0 ** -np.arange(1.0, 16.0)
@@ -51,16 +51,16 @@ class Place:
     log_prob: Array
 
     def expectation(self, values: Array) -> tuple[Array, Array]:
-        """E[values] and what it may be off by, `(K,)` of `(M, K)`."""
+        """E[values] and its allowed error, `(M, K) -> (K,)`."""
         value, error = self.rule.expectation(self.log_prob, values)
         return value, _SURE * error
 
 
 def _vectors(s: Family) -> Array:
-    """Parameter vectors of few enough dimensions."""
+    """Parameter vectors that have few enough dimensions."""
     if s.instance.elementwise and s.instance.data_dim is None:
         return s.params.reshape(-1, 1)[:: s.params.shape[-1] + 1][:_PLACES]
-    # A sum over several dimensions that have no end takes a second or so.
+    # A sum over several infinite dimensions takes about a second.
     finite = s.instance.support in (Support.ONE_HOT, Support.BINARY)
     return s.params[: _PLACES if finite or s.params.shape[-1] == 1 else 1]
 
@@ -104,7 +104,7 @@ def _require_sum(
     extra: Any = 0.0,
     vague: float = _VAGUE,
 ) -> bool:
-    """Raise a `Violation` unless what a family states is a sum; return whether the sum is sharp."""
+    """Raise a `Violation` if a value differs from a sum; return whether the sum is accurate."""
     value, error = summed
     require_close(
         f"{what} at params = {t.tolist()}, by a sum over the support,", came, value, error + extra
@@ -114,12 +114,12 @@ def _require_sum(
 
 def _sharp(seen: list[bool]) -> None:
     if not any(seen):
-        raise NotApplicable("the sums over the support are not sharp; try other params")
+        raise NotApplicable("the sums over the support are not accurate enough; try other params")
 
 
 @LAWS.add("inputs")
 def draws(s: Family) -> None:
-    """A sample is one datum of the support a parameter vector, by the given generator."""
+    """A sample is one datum of the support per parameter vector, drawn by the given generator."""
     params = np.broadcast_to(s.params, (3, *s.params.shape)).copy()
     before, state = params.copy(), _global_state()
     rng, twin = s.stream("draws"), s.stream("draws")
@@ -133,13 +133,13 @@ def draws(s: Family) -> None:
             f"expected samples in the support, got some that are refused: {error}"
         ) from None
     if not np.array_equal(params, before):
-        raise Violation("expected sample to leave params as they are, got them changed")
+        raise Violation("expected sample to leave params unchanged, got other params")
     if not np.array_equal(s.instance.sample(before, twin), x):
-        raise Violation("expected the same samples of the same seed, got others")
+        raise Violation("expected the same samples for the same seed, got others")
     if rng.bit_generator.state == s.stream("draws").bit_generator.state:
-        raise Violation("expected samples drawn from the given generator, got it as it was")
+        raise Violation("expected samples drawn from the given generator, got one in its old state")
     if _global_state() != state:
-        raise Violation("expected NumPy's global generator left alone, got it changed")
+        raise Violation("expected NumPy's global generator unchanged, got another state")
 
 
 def _global_state() -> str:
@@ -163,7 +163,7 @@ def density(s: Family) -> None:
 
 @LAWS.add("density")
 def samples(s: Family) -> None:
-    """Samples have the law of the density."""
+    """Samples have the distribution of the density."""
     for place in _places(s):
         t, rng = place.params, s.stream("samples")
         functions = _waves(s.instance.support, s.instance.sample(np.tile(t, (2000, 1)), rng))
@@ -177,14 +177,14 @@ def samples(s: Family) -> None:
         if (off > noise + error).any():
             k = int((off - error).argmax())
             raise Violation(
-                f"expected samples with the law of the density, got {_DRAWS} at params = "
+                f"expected samples with the distribution of the density, got {_DRAWS} at params = "
                 f"{t.tolist()} whose mean of a wave is {found.mean(axis=0)[k]:.4g}, while the "
                 f"density's is {value[k]:.4g}: chance explains {noise:.2g} at level {_LEVEL:g}"
             )
 
 
 def _waves(support: Support, draws: Array) -> Callable[[Array], Array]:
-    """Cosines and sines of the data, in units of how some draws are spread."""
+    """Cosines and sines of the data, in units of the spread of some draws."""
 
     def inner(x: Array) -> Array:
         if support is Support.POSITIVE:
@@ -194,7 +194,7 @@ def _waves(support: Support, draws: Array) -> Callable[[Array], Array]:
     low, middle, high = np.quantile(inner(draws), [0.25, 0.5, 0.75], axis=0)
     spread = np.where(high > low, (high - low) / 1.35, 1.0)
     if support is Support.CIRCLE:
-        # Whole numbers of waves in a turn.
+        # A whole number of waves per turn.
         middle = np.angle(np.exp(1j * draws).mean(axis=0))
         spread = np.abs(np.angle(np.exp(1j * (draws - middle)))).mean(axis=0)
         spread = 1 / np.maximum(np.round(1 / np.maximum(spread, 1e-15)), 1.0)
@@ -213,7 +213,7 @@ def _waves(support: Support, draws: Array) -> Callable[[Array], Array]:
 
 @LAWS.add("density", "score")
 def expected_score(s: Family) -> None:
-    """The score has mean nought."""
+    """The score has mean zero."""
     if not s.instance.no_metric:
         for t, found in _identities(s):
             unit = np.sqrt(np.abs(np.diagonal(found.score_form)))
@@ -226,8 +226,8 @@ def expected_score(s: Family) -> None:
         return
     if all(found.failures == () for _, found in _identities(s)):
         raise Violation(
-            f"expected an identity of Fisher's to fail, for the family says "
-            f"'{s.instance.no_metric}', got none that does"
+            f"expected one of Fisher's identities to fail, because the family states "
+            f"'{s.instance.no_metric}', got none that fails"
         )
 
 
@@ -262,7 +262,7 @@ def fisher_information(s: Family) -> None:
 
 @LAWS.add("fisher_information", when=lambda f: has_metric(f) and f.elementwise)
 def fisher_diagonal(s: Family) -> None:
-    """The diagonal of the Fisher information, and the slope of its logarithm, go with it."""
+    """The diagonal of the Fisher information and the slope of its logarithm are correct."""
     for t in s.params:
         diagonal = s.instance.fisher_diagonal(t.copy())
         whole = s.instance.fisher_information(t.copy())
@@ -353,7 +353,7 @@ def mean(s: Family) -> None:
 
 @LAWS.add("density", when=_exponential)
 def divergence(s: Family) -> None:
-    """The divergence is the mean of the log ratio, and nought from itself."""
+    """The divergence is the mean of the log ratio, and zero from params to themselves."""
     f, seen = s.instance, []
     for place in _places(s):
         t = place.params
@@ -361,7 +361,7 @@ def divergence(s: Family) -> None:
         ratio = place.log_prob - f.log_prob(place.rule.points, other.copy())
         kept = np.where(place.log_prob > -np.inf, ratio, 0.0)
         value, error = place.expectation(kept[:, None])
-        # Of the difference of the logarithms the rounding of either is left.
+        # The difference of the logarithms has the rounding of both.
         points = place.rule.points
         lost = np.add(
             *(
@@ -384,7 +384,7 @@ def divergence(s: Family) -> None:
 
 @LAWS.add("draws", "rows", when=_exponential)
 def fit(s: Family) -> None:
-    """No params are likelier than the fitted ones."""
+    """No params have a greater likelihood than the fitted ones."""
     f, rng = s.instance, s.stream("fit")
     data = f.sample(np.repeat(s.params, _FITTED, axis=0), rng)
     weights = rng.uniform(0.5, 1.5, len(data))
@@ -394,7 +394,7 @@ def fit(s: Family) -> None:
         raise Violation(f"expected fitted params of shape {data.shape[1:]}, got {fitted.shape}")
     if np.isnan(fitted).any():
         raise Violation(f"expected fitted params, got {fitted.tolist()}")
-    # Where all the weight is on an edge of the support, 40 is as good as infinite.
+    # If all the weight is on an edge of the support, 40 stands for infinity.
     best = np.clip(fitted, -40.0, 40.0) if np.isinf(fitted).any() else fitted
     units = np.concatenate([np.eye(len(best)), rng.uniform(-1, 1, (4, len(best)))])
     steps = np.concatenate([_AWAY[:, None, None] * units, -_AWAY[:, None, None] * units])
@@ -407,6 +407,6 @@ def fit(s: Family) -> None:
     if (height > top + slack).any():
         at = np.unravel_index(height.argmax(), height.shape)
         raise Violation(
-            f"expected no params likelier than the fitted {fitted.tolist()}, got "
-            f"{tried[at].tolist()}, likelier by {height[at] - top:.3g} nats a datum"
+            f"expected no params of greater likelihood than the fitted {fitted.tolist()}, got "
+            f"{tried[at].tolist()}, greater by {height[at] - top:.3g} nats per datum"
         )

@@ -1,4 +1,4 @@
-"""Check a family, a decoder or a flow; and hand the checks to pytest, one a law."""
+"""Check a family, a decoder or a flow, or make a pytest test of each law."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vaetheory.decoders.base import Decoder
 from vaetheory.flows.base import Embedding
 from vaetheory.likelihoods.base import Likelihood
 from vaetheory.testing import _decoders, _flows, _likelihoods
-from vaetheory.testing import _stated as _stated  # these two add laws to those of likelihoods
+from vaetheory.testing import _stated as _stated  # these two add laws of likelihoods
 from vaetheory.testing import _sums as _sums
 from vaetheory.testing.laws import ExpectedFailures, Laws, Outcome, Subject, parameters, seed_of
 
@@ -26,41 +26,43 @@ def check_likelihood(
     expected_failures: ExpectedFailures | None = None,
     strict: bool = True,
 ) -> tuple[Outcome, ...]:
-    """Check that a likelihood is what it says: its density, derivatives, bounds and samples.
+    """Check that a likelihood is correct: its density, derivatives, bounds and samples.
 
-    Derivatives are judged by differences, means by sums over the support, samples by Hoeffding's
-    inequality; each with the error that is computed for it. A relative mistake of one part in a
-    thousand in a derivative is refused, and a law that cannot see so much is skipped and says so.
+    Derivatives are compared with differences, means with sums over the support, and samples with
+    the density by Hoeffding's inequality, each with its computed error. A relative mistake of one
+    part in a thousand in a derivative is refused. A law that cannot detect such a mistake is
+    skipped, with the reason.
 
     Parameters
     ----------
     family : Likelihood
     params : array (M, D), optional
-        Where the family is tried; by default four draws of N(0, I).
+        The params at which the family is tested; by default four draws of N(0, I).
     x : array (N, D), optional
         Data of the support; by default three samples of the family at each of the params.
     data_dim : int, optional
-        D where neither the family nor the other arguments fix it; 2 by default, 3 for one-hot
+        D, if neither the family nor the other arguments fix it; by default 2, or 3 for one-hot
         vectors.
     rng : int or numpy.random.Generator
-        Seed of all draws; a fixed one by default. Correct samples are refused with a probability of
-        at most one in a million.
+        Seed of all draws; a fixed one by default. The probability that correct samples are refused
+        is at most one in a million.
     expected_failures : mapping of str to str, optional
-        Names of laws that are known to fail, with the reasons.
+        Names of laws that are known to fail, each with the reason.
     strict : bool
         Whether a law that holds although it is expected to fail is a failure too.
 
     Returns
     -------
     tuple of Outcome
-        One a law: passed, skipped or failed as expected.
+        One per law: passed, skipped or failed as expected.
 
     Raises
     ------
     LawError
-        If laws fail; it names each, with what was expected and what came at which x and params.
+        If laws fail. It names each of them and says what was expected and what came, and at which
+        x and params.
     ValueError
-        If an argument is no such thing, or `expected_failures` names no law.
+        If an argument has the wrong type or shape, or `expected_failures` names an unknown law.
 
     Examples
     --------
@@ -92,18 +94,18 @@ def check_decoder(
     expected_failures: ExpectedFailures | None = None,
     strict: bool = True,
 ) -> tuple[Outcome, ...]:
-    """Check that a decoder works row by row and carries its own derivatives.
+    """Check that a decoder works row by row and that its derivatives are correct.
 
     Parameters
     ----------
     decoder : Decoder or callable
-        A callable is written with `autograd.numpy`.
+        A callable must be written with `autograd.numpy`.
     latent_dim : int
         d.
     z : array (M, d), optional
         Where it is tried; by default five draws of N(0, I).
     rng, expected_failures, strict
-        As for `check_likelihood`, which says also what is returned and raised.
+        The same as for `check_likelihood`, and so are the result and the errors.
 
     Examples
     --------
@@ -133,7 +135,7 @@ def check_flow(
     z : array (M, d), optional
         Where it is tried; by default five draws of N(0, I).
     rng, expected_failures, strict
-        As for `check_likelihood`, which says also what is returned and raised.
+        The same as for `check_likelihood`, and so are the result and the errors.
 
     Examples
     --------
@@ -152,19 +154,19 @@ def parametrize_with_checks(
     expected_failures: ExpectedFailures | Callable[[Any], ExpectedFailures | None] | None = None,
     strict: bool = True,
 ) -> Any:
-    """Parametrise a test of pytest's over instances and their laws.
+    """Parametrise a pytest test over instances and their laws.
 
-    The test takes `instance` and `check`. A law that is expected to fail becomes an `xfail` with
-    its reason, one that says nothing about an instance is skipped with its reason.
+    The arguments of the test are `instance` and `check`. A law that is expected to fail becomes an
+    `xfail` with its reason. A law that does not apply to an instance is skipped with its reason.
 
     Parameters
     ----------
     instances : iterable or mapping
-        Likelihoods, decoders and flows; a mapping gives the names that the tests bear. A pair
-        `(instance, options)` passes keywords of `check_likelihood`, `check_decoder` or `check_flow`
-        on: a decoder that is no flow needs its `latent_dim`.
+        Likelihoods, decoders and flows; the keys of a mapping become the names of the tests. A
+        pair `(instance, options)` passes keywords to `check_likelihood`, `check_decoder` or
+        `check_flow`. A decoder that is not a flow needs its `latent_dim`.
     expected_failures : mapping or callable, optional
-        Names of laws with reasons; or a callable that gives them for an instance.
+        Names of laws with reasons; or a callable that returns them for an instance.
     strict : bool
         Whether a law that holds although it is expected to fail is a failure.
 
@@ -175,7 +177,7 @@ def parametrize_with_checks(
     Raises
     ------
     ValueError
-        As the checks.
+        In the same cases as the checks.
 
     Examples
     --------
@@ -192,7 +194,7 @@ def parametrize_with_checks(
 
 
 def _subject(instance: object, options: Mapping[str, Any]) -> tuple[Laws, Subject]:
-    """The laws of an instance, and what they are tried on."""
+    """The laws of an instance, and its subject."""
     given = dict(options)
     seed = seed_of(given.pop("rng", 0))
     known: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What a law is; how laws are run, expected to fail, and handed to pytest."""
+"""Laws, their outcomes, expected failures, and the cases for pytest."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ ExpectedFailures: TypeAlias = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one law.
+    """The outcome of one law.
 
     Attributes
     ----------
     law : str
         Its name.
     status : str
-        ``"passed"``, ``"failed"``, ``"skipped"`` where the law says nothing about the instance or
-        rests on a law that fails, ``"xfailed"`` where it fails as expected, ``"xpassed"`` where it
+        ``"passed"``; ``"failed"``; ``"skipped"`` if the law does not apply to the instance or
+        depends on a law that fails; ``"xfailed"`` if it fails as expected; ``"xpassed"`` if it
         holds although it is expected to fail.
     message : str
         What was expected and what came, or why the law was skipped; empty for a law that holds.
@@ -68,13 +68,13 @@ class LawError(AssertionError):
 
 @dataclass
 class Subject:
-    """An instance with what its laws are tried on, and the outcomes so far.
+    """An instance with the points at which its laws are tested, and the outcomes so far.
 
     Attributes
     ----------
     instance : object
     seed : int
-        Of all random draws; each law has a stream of its own.
+        The seed of all random draws; each purpose has a stream of its own.
     """
 
     instance: Any
@@ -82,7 +82,7 @@ class Subject:
     outcomes: dict[str, Outcome] = field(default_factory=dict)
 
     def stream(self, name: str) -> np.random.Generator:
-        """The random numbers of one purpose, the same whichever other laws are run."""
+        """The random numbers for one purpose; they do not depend on which laws are run."""
         return np.random.default_rng([self.seed, zlib.crc32(name.encode())])
 
 
@@ -90,7 +90,7 @@ Check: TypeAlias = Callable[[Any], None]
 
 
 def always(instance: object) -> bool:
-    """It is a law of every instance."""
+    """Return True: the law applies to every instance."""
     return True
 
 
@@ -104,11 +104,11 @@ class Law:
     statement : str
         What is true, in a sentence.
     check : callable
-        Takes a `Subject` and raises a `Violation` if it is not.
+        Takes a `Subject` and raises a `Violation` if it is false.
     rests_on : tuple of str
-        Laws without which this one says nothing.
+        Laws that must hold for this one to mean anything.
     when : callable
-        Whether it is a law of an instance.
+        Whether the law applies to an instance.
     """
 
     name: str
@@ -119,18 +119,18 @@ class Law:
 
 
 class Laws:
-    """Laws in order, by name; `add` is a decorator."""
+    """An ordered collection of laws by name; `add` is a decorator."""
 
     def __init__(self, laws: Iterable[Law] = ()) -> None:
         self._laws = {law.name: law for law in laws}
 
     def add(self, *rests_on: str, when: Callable[[Any], bool] = always) -> Callable[[Check], Check]:
-        """Add the decorated function as the law of its name; its docstring says what is true."""
+        """Add the decorated function as a law with its name; its docstring is the statement."""
 
         def adding(check: Check) -> Check:
             name = check.__name__
             missing = [other for other in rests_on if other not in self._laws]
-            assert not missing, f"{name} rests on {missing}, which come later"
+            assert not missing, f"{name} depends on {missing}, which come later"
             words = " ".join((check.__doc__ or "").split()).rstrip(".")
             statement = words if words[1:2].isupper() else words[:1].lower() + words[1:]
             self._laws[name] = Law(name, statement, check, rests_on, when)
@@ -142,7 +142,7 @@ class Laws:
         return iter(self._laws.values())
 
     def of(self, instance: object) -> list[Law]:
-        """The laws of an instance."""
+        """The laws that apply to an instance."""
         return [law for law in self if law.when(instance)]
 
     def expected(self, given: ExpectedFailures | None) -> dict[str, str]:
@@ -168,7 +168,7 @@ class Laws:
         return dict(given)
 
     def outcome(self, subject: Subject, law: Law) -> Outcome:
-        """What becomes of one law, and first of those that it rests on."""
+        """The outcome of one law, after the laws that it depends on."""
         if law.name not in subject.outcomes:
             subject.outcomes[law.name] = self._tried(subject, law)
         return subject.outcomes[law.name]
@@ -179,11 +179,11 @@ class Laws:
                 continue
             below = self.outcome(subject, self._laws[name])
             if below.status == "failed":
-                return Outcome(law.name, "skipped", f"it rests on {name}, which fails")
-            if below.message.startswith("it rests on"):
+                return Outcome(law.name, "skipped", f"it depends on {name}, which fails")
+            if below.message.startswith("it depends on"):
                 return Outcome(law.name, "skipped", below.message)
         try:
-            # What an instance warns of is its own affair, even where warnings are errors.
+            # Warnings from an instance are ignored, even if pytest turns warnings into errors.
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("ignore")
                 law.check(subject)
@@ -199,7 +199,7 @@ class Laws:
     def run(
         self, subject: Subject, expected_failures: ExpectedFailures | None, strict: bool
     ) -> tuple[Outcome, ...]:
-        """Run all laws of a subject; raise a `LawError` if some fail that are not expected to."""
+        """Run all laws of a subject; raise a `LawError` if some fail unexpectedly."""
         reasons, laws = self.expected(expected_failures), self.of(subject.instance)
         outcomes = [_judged(self.outcome(subject, law), reasons) for law in laws]
         bad = ("failed", "xpassed") if strict else ("failed",)
@@ -218,14 +218,14 @@ def _judged(outcome: Outcome, reasons: Mapping[str, str]) -> Outcome:
 
 
 def _name(instance: object) -> str:
-    """An instance in the words of an error."""
+    """A short text for an instance, for error messages."""
     if type(instance).__repr__ is object.__repr__:
         return type(instance).__name__
     return short(instance).removeprefix(f"{type(instance).__name__} ")
 
 
 def seed_of(rng: object) -> int:
-    """The seed that an integer, or a generator of NumPy's, gives."""
+    """The seed from an integer or from a NumPy generator."""
     if isinstance(rng, np.random.Generator):
         return int(rng.integers(2**63))
     if isinstance(rng, int | np.integer) and not isinstance(rng, bool) and rng >= 0:
@@ -240,17 +240,17 @@ def seed_of(rng: object) -> int:
 
 @dataclass
 class BoundLaw:
-    """A law of one instance, to be called with it."""
+    """A law of one instance; call it with that instance."""
 
     laws: Laws
     law: Law
     subject: Subject
 
     def __call__(self, instance: object) -> None:
-        """Raise a `LawError` if the law fails, unittest's SkipTest if it says nothing."""
+        """Raise a `LawError` if the law fails, or unittest's SkipTest if it does not apply."""
         if instance is not self.subject.instance:
             raise ValueError(
-                f"instance: expected {_name(self.subject.instance)}, of which this check was "
+                f"instance: expected {_name(self.subject.instance)}, for which this check was "
                 f"made, got {_name(instance)}"
             )
         outcome = self.laws.outcome(self.subject, self.law)
@@ -260,7 +260,7 @@ class BoundLaw:
             raise unittest.SkipTest(outcome.message)
 
 
-#: One subject with its laws of an instance and its options.
+#: Maps an instance and its options to the laws and the subject.
 Subjects: TypeAlias = Callable[[object, Mapping[str, Any]], tuple[Laws, Subject]]
 
 

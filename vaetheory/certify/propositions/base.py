@@ -22,7 +22,7 @@ Inputs: TypeAlias = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Certified:
-    """A proposition whose single instances are proved.
+    r"""A proposition whose single instances are proved.
 
     Attributes
     ----------
@@ -41,6 +41,51 @@ class Certified:
         Prover and checker run it, each with its own workshop.
     sentence : callable
         `sentence(inputs, proved)` states in words what is proved.
+
+    Notes
+    -----
+    To write one of your own:
+
+    1. Choose a label and the inputs (`keys`), and write down default instances. Numbers are text,
+       "0.1" or "1/3", so that they are exact.
+    2. Write `prove(workshop, inputs, witness)`. Read the inputs with `vaetheory.certify._exact`.
+       Decide what is rational with `demand(condition, what)`. For everything else write
+       `attempt(F, bits)` with the arithmetic F, and call `workshop.enclose(attempt, radius)`.
+       Return the results by name.
+    3. If the proof needs a number that must be searched for, write `prepare(inputs)`, which returns
+       it by name as text, and list its name in `hints`; `prove` must then prove that it is right.
+       Otherwise use `nothing_to_find`.
+    4. Write `sentence(inputs, proved)`.
+    5. List the proposition in `vaetheory/certify/propositions/__init__.py`.
+
+    Examples
+    --------
+    The geometric mean of two numbers is below their arithmetic mean.
+
+    >>> from fractions import Fraction
+    >>> from vaetheory.certify import _exact
+    >>> from vaetheory.certify._checker import Checker
+    >>> from vaetheory.certify.propositions.base import Certified, demand, nothing_to_find
+    >>> def means(workshop, inputs, witness):
+    ...     a, b = (_exact.positive(name, inputs[name]) for name in ("a", "b"))
+    ...     demand(a != b, "the numbers differ")
+    ...     root = workshop.enclose(lambda F, bits: F.sqrt(F.exact(a * b)), Fraction(1, 10**20))
+    ...     demand(root.upper < (a + b) / 2, "the geometric mean is below the arithmetic one")
+    ...     return {"geometric": root, "arithmetic": (a + b) / 2}
+    >>> MEANS = Certified(
+    ...     label="99a",
+    ...     title="The inequality of the means",
+    ...     statement=r"\sqrt{ab} < (a + b) / 2",
+    ...     keys=("a", "b"),
+    ...     hints=(),
+    ...     instances=({"a": "1", "b": "2"},),
+    ...     prepare=nothing_to_find,
+    ...     prove=means,
+    ...     sentence=lambda i, p: f"The mean of {i['a']} and {i['b']} is {p['arithmetic']}.",
+    ... )
+    >>> proved = MEANS.prove(Checker(), MEANS.instances[0], {})
+    >>> MEANS.sentence(MEANS.instances[0], proved)
+    'The mean of 1 and 2 is 3/2.'
     """
 
     label: str

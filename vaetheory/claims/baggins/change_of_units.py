@@ -1,4 +1,4 @@
-"""Check of 10c: what a change of units does to the term and to its gradient."""
+"""Check of 10c: how a change of units changes the term and its gradient."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ScaledScene:
 
 @st.composite
 def scaled_scenes(draw: DrawFn) -> ScaledScene:
-    """Factors from 1e-6 to 1e6, one for all where the dimensions are pooled."""
+    """Factors from 1e-6 to 1e6, the same for all dimensions if they are pooled."""
     fit = draw(fit_scenes(levels=(1.0, 0.5, 0.0, 2.0, 4.0)))
     dim = len(fit.x[0])
     powers = draw(st.tuples(*[st.integers(-6, 6)] * dim))

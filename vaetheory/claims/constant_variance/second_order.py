@@ -1,4 +1,4 @@
-"""Check of 5a: what a constant variance costs in the second-order ELBO."""
+"""Check of 5a: the loss of the second-order ELBO from a constant variance."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def data_scenes(draw: DrawFn) -> DataScene:
 
 
 class SecondOrderScene(Protocol):
-    """What 5a needs: a model, its data, and any constant covariance."""
+    """An instance of 5a: a model, its data, and any constant covariance."""
 
     @property
     def model(self) -> LatentModel:

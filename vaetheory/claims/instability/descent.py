@@ -50,7 +50,7 @@ def least_curvature(scene: StepScene) -> float:
 
 
 def step_errors(scene: StepScene) -> dict[str, Array]:
-    """Causes why the measured step may differ from 2 / lambda_max, each with a bound `(L,)`."""
+    """Reasons why the measured step may differ from 2 / lambda_max, each with a bound `(L,)`."""
     step = scene.measured
     values, vectors = scene.curvature
     curvature = values[:, -1]

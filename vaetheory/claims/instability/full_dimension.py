@@ -22,7 +22,7 @@ from vaetheory.rounding import gamma
 
 @dataclass(frozen=True)
 class FullScene:
-    """As many latent as data dimensions: centred data of a given covariance, a linear decoder."""
+    """Centred data of a given covariance and a linear decoder, with as many latent dimensions."""
 
     cov: Covariance
     weight: tuple[Vector, ...]

@@ -47,10 +47,11 @@ def averaged_hessian(
 ) -> Comparison:
     """Compare E_{q(x|z)}[-Hess_z log p(x|z)] at the optimal parameters with J^T F J.
 
-    The left side is computed by `decoder_hessian`, with an arbitrary second derivative of the
-    decoder, since it must not matter, and by differences of the weighted log likelihood along the
-    true decoder. The right side is computed by `pullback_metric` and as J_mu^T Cov(T)^-1 J_mu, the
-    same metric in the mean parameters, with J_mu in closed form and Cov(T) over the support.
+    The left side is computed twice: by `decoder_hessian` with an arbitrary second derivative of the
+    decoder, on which the result must not depend, and by differences of the weighted log likelihood
+    along the true decoder. The right side is computed by `pullback_metric` and as
+    J_mu^T Cov(T)^-1 J_mu, the same metric in the mean parameters, with J_mu in closed form and
+    Cov(T) over the support.
     """
     likelihood, X, z = scene.likelihood, scene.data.data, np.array(scene.z)
     encoder, w = scene.data.encoder, weights(scene)

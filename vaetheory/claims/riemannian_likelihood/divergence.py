@@ -20,7 +20,7 @@ Divergence = Callable[[Array, Array], Array]
 
 
 #: Families whose divergence has a closed form.
-WITH_DIVERGENCE = tuple(name for name in FAMILIES if name != "Student-t")
+WITH_DIVERGENCE = tuple(name for name, family in FAMILIES.items() if family.divergence)
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,8 @@ class Family:
     least : int
     full : bool
         Whether it is an exponential family with as many parameters as statistics.
+    divergence : bool
+        Whether the family has its divergence in closed form, `kl_divergence`.
     from_statistic : callable
         `(likelihood, t) -> x` with T(x) = t; by default T(x) = x.
     """
@@ -94,6 +96,7 @@ class Family:
     data: SearchStrategy[Vector]
     least: int = 2
     full: bool = True
+    divergence: bool = True
     from_statistic: Callable[[Likelihood, Array], Array] = lambda likelihood, t: t
 
 
@@ -264,6 +267,7 @@ FAMILIES: dict[str, Family] = {
         _line(lambda t: float(t.scale), 42.0),  # type: ignore[attr-defined]
         _REAL,
         full=False,
+        divergence=False,
     ),
     "von Mises": Family(
         lambda k: likelihoods.VonMises(concentration=k),

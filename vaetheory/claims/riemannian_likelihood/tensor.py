@@ -73,7 +73,7 @@ class PulledBack:
 
 @st.composite
 def pulled_back_scenes(draw: DrawFn, names: Sequence[str] = tuple(FAMILIES)) -> PulledBack:
-    """Surfaces with three outputs, some of which are no immersions."""
+    """Surfaces with three outputs, some of which are not immersions."""
     name = draw(st.sampled_from(tuple(names)))
     row = strategies.vectors(3, -2, 2, 2)
     coefficients = draw(st.tuples(row, row, row, row))

@@ -76,7 +76,7 @@ def closed_form(
 def stationary_is_exact(
     scene: LinearScene, *, closed: Callable[[LinearScene], ClosedForm] = closed_form
 ) -> Comparison:
-    """Compare the stationary posterior found by iteration, and its ELBO, with the closed forms."""
+    """Compare the stationary posterior by iteration, and its ELBO, with the closed forms."""
     model, x, expected = scene.model, np.array(scene.x), closed(scene)
     dim = model.latent_dim
     default = stationary_posterior(model, x)
@@ -181,7 +181,7 @@ def _diagonal_gap(precision: Array) -> float:
 def diagonal_gap(
     scene: LinearScene, *, gap: Callable[[Array], float] = _diagonal_gap
 ) -> Comparison:
-    """Compare what the best mean-field ELBO lacks with 1/2 (sum log A_jj - log det A)."""
+    """Compare the loss of the best mean-field ELBO with 1/2 (sum log A_jj - log det A)."""
     model, x, expected = scene.model, np.array(scene.x), closed_form(scene)
     best = stationary_posterior(model, x, structure="diagonal")
     measured = expected.log_evidence - float(best.value)
