@@ -138,16 +138,14 @@ class GloballyBoundedTable(ElementwiseTable):
         return Curvature(self.convexity[datum], self.steepest[datum])
 
 
-class _ByIntervals(ElementwiseTable):
-    """Families of whom something is known over each interval of the params."""
+class CellwiseTable(ElementwiseTable):
+    """Families of whose curvature something is known in each ball of the params."""
 
     def curvature(self, params: Array, reach: Array, datum: Index | None = None) -> Curvature:
-        lower = np.maximum(params - reach[:, None], -_FAR)
-        upper = np.minimum(params + reach[:, None], _FAR)
         if datum is not None:
-            return self._curvature(self.data[datum], lower[:, None], upper[:, None])
+            return self._curvature(self.data[datum], params[:, None], reach[:, None, None])
         found = [
-            self._curvature(self.data[:, None], lower[part], upper[part])
+            self._curvature(self.data[:, None], params[part], reach[part, None])
             for part in _slices(len(params), self.data.size)
         ]
         return Curvature(
@@ -157,14 +155,20 @@ class _ByIntervals(ElementwiseTable):
         )
 
     @abstractmethod
-    def _curvature(self, x: Array, lower: Array, upper: Array) -> Curvature:
-        """Curvature over params from `lower` to `upper`, `(..., D)`."""
+    def _curvature(self, x: Array, params: Array, reach: Array) -> Curvature:
+        """Curvature of data in balls around params, `(..., D)` each; `reach` broadcasts."""
 
 
-class LocallyBoundedTable(_ByIntervals):
+def _interval(params: Array, reach: Array) -> tuple[Array, Array]:
+    """Ends of the intervals in which the params of each dimension lie."""
+    return np.maximum(params - reach, -_FAR), np.minimum(params + reach, _FAR)
+
+
+class LocallyBoundedTable(CellwiseTable):
     """Families whose second derivatives are bounded over intervals of the params."""
 
-    def _curvature(self, x: Array, lower: Array, upper: Array) -> Curvature:
+    def _curvature(self, x: Array, params: Array, reach: Array) -> Curvature:
+        lower, upper = _interval(params, reach)
         low, high = checked_range(self.likelihood, x, lower, upper)
         steepest = np.maximum(np.abs(low), np.abs(high))
         convexity = np.zeros_like(high) if self.likelihood.concave else np.maximum(high, 0.0)
@@ -185,13 +189,14 @@ class LocallyBoundedTable(_ByIntervals):
         return Curvature(0.5 * convexity.max(axis=-1), steepest.max(axis=-1), ceiling)
 
 
-class ConcaveTable(_ByIntervals):
+class ConcaveTable(CellwiseTable):
     """Families that are concave in the params, of whom nothing else is known.
 
     They are below their tangents, by no more than at the ends of an interval.
     """
 
-    def _curvature(self, x: Array, lower: Array, upper: Array) -> Curvature:
+    def _curvature(self, x: Array, params: Array, reach: Array) -> Curvature:
+        lower, upper = _interval(params, reach)
         centre, half = 0.5 * (lower + upper), 0.5 * (upper - lower)
         value, slope = self.likelihood._log_prob(x, centre), self.likelihood._score(x, centre)
         ends = [self.likelihood._log_prob(x, end) for end in (lower, upper)]

@@ -41,7 +41,8 @@ class Curvature:
     convexity : array or float
         Bound of half its second derivative along any line: nought where it is concave.
     steepest : array or float
-        Bound of the modulus of its second derivatives.
+        Bound of the modulus of its second derivatives, relative to those of the convex function
+        whose gap is the table's `bend`.
     ceiling : array or float
         Bound of log p itself, nats; infinite where there is no other than its greatest value.
     """
