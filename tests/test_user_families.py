@@ -20,7 +20,7 @@ from vaetheory import (
     stationary_posterior,
 )
 from vaetheory.geometry import decoder_hessian, fisher_information, pullback_metric
-from vaetheory.likelihoods import ElementwiseLikelihood, NegativeBinomial, metric_identities
+from vaetheory.likelihoods import ElementwiseLikelihood, metric_identities
 from vaetheory.modes import posterior_mode
 
 REFERENCE = json.loads((Path(__file__).parent / "reference" / "user_families.json").read_text())
@@ -152,7 +152,7 @@ def test_no_log_density_exceeds_its_bound(name, plain):
 
 
 @given(
-    st.sampled_from((NegativeBinomial(0.5), NegativeBinomial(64.0), Weibull(2.0), MODELS[ZIP][0])),
+    st.sampled_from((Weibull(2.0), Weibull(0.5), MODELS[ZIP][0])),
     st.sampled_from((0.0, 1.0, 40.0)),
     st.integers(-40, 40).map(lambda k: k / 8),
     st.integers(0, 12).map(lambda k: 2.0 ** (4 - k)),
