@@ -161,7 +161,18 @@ class CellwiseTable(ElementwiseTable):
 
 def _interval(params: Array, reach: Array) -> tuple[Array, Array]:
     """Ends of the intervals in which the params of each dimension lie."""
-    return np.maximum(params - reach, -_FAR), np.minimum(params + reach, _FAR)
+    return np.clip(params - reach, -_FAR, _FAR), np.clip(params + reach, -_FAR, _FAR)
+
+
+def _impossible(likelihood: BoundedDensity, x: Array, lower: Array, upper: Array) -> Array:
+    """Where a datum is impossible at both ends of an interval, and its mode not between them.
+
+    The scores at both ends have the same sign. Where log p is concave its mode is then outside.
+    """
+    best = np.maximum(likelihood._log_prob(x, lower), likelihood._log_prob(x, upper))
+    one_way = likelihood._score(x, lower) * np.sign(likelihood._score(x, upper)) > 0
+    out: Array = (best < _IMPOSSIBLE) & one_way
+    return out
 
 
 class LocallyBoundedTable(CellwiseTable):
@@ -184,7 +195,7 @@ class LocallyBoundedTable(CellwiseTable):
             best = np.max(ends, axis=0)
             known = np.isfinite(best) & (np.min(ends, axis=0) > _IMPOSSIBLE)
             require_finite(x, lower, upper, low[there], high[there], known)
-            impossible = (best < _IMPOSSIBLE) & overflown[there]
+            impossible = _impossible(self.likelihood, x, lower, upper) & overflown[there]
             ceiling[there] = np.where(impossible.any(axis=-1), _IMPOSSIBLE, np.inf)
         return Curvature(0.5 * convexity.max(axis=-1), steepest.max(axis=-1), ceiling)
 
@@ -203,8 +214,13 @@ class ConcaveTable(CellwiseTable):
         gaps = [value + side * slope * half - end for side, end in zip((-1, 1), ends, strict=True)]
         gap = np.max(gaps, axis=0)
         steepest = np.where(half > 0, 2 * np.maximum(gap, 0.0) / half**2, 0.0)
-        impossible = np.max([value, *ends], axis=0) < _IMPOSSIBLE
-        ceiling = np.where(impossible.any(axis=-1), _IMPOSSIBLE, np.inf)
+        ceiling = np.full(gap.shape[:-1], np.inf)
+        far = np.argwhere((np.max(ends, axis=0) < _IMPOSSIBLE).any(axis=-1))
+        if len(far):
+            there = tuple(far.T)
+            x, lower, upper = (np.broadcast_to(v, gap.shape)[there] for v in (x, lower, upper))
+            impossible = _impossible(self.likelihood, x, lower, upper)
+            ceiling[there] = np.where(impossible.any(axis=-1), _IMPOSSIBLE, np.inf)
         # Where numbers overflow nothing is known.
         steepest = np.where(np.isnan(gap), np.inf, steepest)
         return Curvature(np.zeros(ceiling.shape), steepest.max(axis=-1), ceiling)
