@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vaetheory._validation import Array, Index
 from vaetheory.likelihoods._curvature_bounds import checked_bounds, checked_range, require_finite
@@ -51,7 +52,7 @@ class BoundedDensity(Density, Protocol):
 
 
 class ElementwiseTable(Table):
-    """Families that are not concave: entry by entry, bounded by their second derivatives."""
+    """Families whose params are not natural: entry by entry, with bounds of the curvature."""
 
     likelihood: BoundedDensity
 
@@ -164,14 +165,16 @@ def _interval(params: Array, reach: Array) -> tuple[Array, Array]:
     return np.clip(params - reach, -_FAR, _FAR), np.clip(params + reach, -_FAR, _FAR)
 
 
-def _impossible(likelihood: BoundedDensity, x: Array, lower: Array, upper: Array) -> Array:
+def _impossible(
+    likelihood: BoundedDensity, x: Array, lower: Array, upper: Array
+) -> NDArray[np.bool_]:
     """Where a datum is impossible at both ends of an interval, and its mode not between them.
 
     The scores at both ends have the same sign. Where log p is concave its mode is then outside.
     """
     best = np.maximum(likelihood._log_prob(x, lower), likelihood._log_prob(x, upper))
     one_way = likelihood._score(x, lower) * np.sign(likelihood._score(x, upper)) > 0
-    out: Array = (best < _IMPOSSIBLE) & one_way
+    out: NDArray[np.bool_] = (best < _IMPOSSIBLE) & one_way
     return out
 
 

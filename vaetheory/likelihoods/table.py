@@ -122,7 +122,7 @@ class Table(ABC):
     def bend(self, point: Array, delta: Array) -> Array:
         """What `bend_of` needs to know of `delta`, `(C, M, D)`, at `point`: `(C,)`.
 
-        It grows like a square of `delta`, and is the same for all data.
+        For small `delta` it grows like a square of it, and it is the same for all data.
         """
 
     def bend_of(self, bend: Array, slope: Array, curvature: Curvature) -> Array:
