@@ -5,6 +5,8 @@ from dataclasses import replace
 import autograd.numpy as anp
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from mpmath import mp, mpf
 from scipy.special import logsumexp
 
@@ -269,6 +271,56 @@ def test_tangents_alone_are_no_bound(case):
     assert excess > 0.01, "without its second derivative the bound is broken, and is to be seen so"
     # The bounds are attained: they could not be a tenth lower.
     assert _excess(family, data, convexity=0.9) > 0, "the bound of the curvature is too cautious"
+
+
+EVERY_TABLE = {
+    **EVERY,
+    "Poisson": (Poisson(), [2.0, 1.0]),
+    "clumped counts": (NegativeBinomial(shape=0.05), [2.0, 100.0]),
+    "gamma": (Gamma(shape=0.1), [1.5, 0.8]),
+    "Gaussian": (Gaussian(cov=[[2.0, 0.5], [0.5, 1.0]]), [1.5, 0.8]),
+}
+EIGHTHS = st.integers(-32, 32).map(lambda k: k / 8)
+
+
+@given(
+    st.sampled_from(sorted(EVERY_TABLE)), st.tuples(EIGHTHS, EIGHTHS), st.tuples(EIGHTHS, EIGHTHS)
+)
+def test_no_log_density_leaves_its_tangent_by_more_than_its_bend(case, centre, delta):
+    family, x = EVERY_TABLE[case]
+    # The simpler likelihood of a log-normal is the one that has a table.
+    family, data, _ = family.reduced(np.array([x]))
+    bounds, centre, delta = family.table(data), np.array([centre]), np.array([[delta]])
+    score = family.score(data, centre)
+    gap = family.log_prob(data, centre) + score @ delta[0, 0]
+    gap = gap - family.log_prob(data, centre + delta[0])
+    log_prob, in_coordinates = bounds.centre(np.zeros((1, 1), dtype=np.intp), centre)
+    slope = np.linalg.norm(in_coordinates, axis=-1)
+    known = bounds.curvature(centre, np.linalg.norm(delta[0], axis=-1), np.zeros((1, 1), np.intp))
+    bend = bounds.bend(centre, bounds.coordinates(delta))
+    most = bounds.bend_of(bend[:, None], slope, known)
+    size = np.abs(log_prob).sum() + np.abs(score * delta[0]).sum() + np.abs(gap).sum() + 1
+    excess = (gap - most).max()
+    assert excess <= 1e-13 * size, f"log p leaves its tangent by {gap}, more than {most}"
+
+
+def test_a_great_shape_costs_what_the_poisson_family_does():
+    X, cost = np.array([[3.0, 9.0], [0.0, 40.0], [7.0, 2.0]]), {}
+    for family in (Poisson(), NegativeBinomial(shape=1e3), NegativeBinomial(shape=50.0)):
+        model = LatentModel(lambda z: 1.0 + 1.5 * surface(z), family, 2)
+        cost[str(family)] = log_evidence(model, X).nodes
+    least, most = min(cost.values()), max(cost.values())
+    assert most <= 1.5 * least, f"evaluations {cost}, which should be about the same"
+
+
+@pytest.mark.parametrize("family", [NegativeBinomial(shape=0.5), NegativeBinomial(shape=50.0)])
+def test_counts_have_the_same_evidence_in_any_order(family):
+    X = np.array([[0.0, 0.0], [3000.0, 2.0], [7.0, 40.0]])
+    model = LatentModel(lambda z: 2.0 + 1.5 * surface(z), family, 2)
+    forth, back = log_evidence(model, X), log_evidence(model, X[::-1])
+    off = np.abs(forth.value - back.value[::-1])
+    assert (off <= forth.error + back.error[::-1]).all(), f"evidences change by {off}"
+    assert forth.nodes == back.nodes, f"{forth.nodes} evaluations, reversed {back.nodes}"
 
 
 def test_posterior_of_wrong_shape_is_refused_as_ever():

@@ -22,7 +22,7 @@ from vaetheory._quadrature.sharpness import LITTLE, sharp, sharp_mass
 from vaetheory._quadrature.shifted_lattices import MOST_STEPS, Lattices
 from vaetheory._quadrature.sums import Part, Sums
 from vaetheory._quadrature.task import Task
-from vaetheory._validation import Array, Index
+from vaetheory._validation import Array
 from vaetheory.likelihoods.table import Table
 
 #: The bend (`Grid.bend`) over half a step of the first lattices, and their fewest steps, by
@@ -89,7 +89,7 @@ def integrate_broad(task: Task, grid: Grid, *, rtol: float, ignored: float) -> B
     for _ in range(_ATTEMPTS):
         if not count <= MOST_STEPS[d]:
             break
-        here = _rows_of(table, rows)
+        here = table.take(rows)
         lattices = Lattices.over(d, int(np.ceil(count)))
         if (nodes[rows] + len(lattices.z) > task.max_nodes).any():
             break
@@ -113,12 +113,12 @@ def integrate_broad(task: Task, grid: Grid, *, rtol: float, ignored: float) -> B
         return None
     log_integral = shift + np.log(np.where(done, part.value, 1.0))
     which = np.flatnonzero(done)
-    outside, cells = mass_outside(model, _rows_of(table, which), log_integral[which], ignored)
+    outside, cells = mass_outside(model, table.take(which), log_integral[which], ignored)
     dropped[which] = outside
     nodes[which] += cells
     for count in np.unique(steps[which]):
         here = which[steps[which] == count]
-        hidden, cells = _hidden(_rows_of(table, here), grid, d, int(count), log_integral[here])
+        hidden, cells = _hidden(table.take(here), grid, d, int(count), log_integral[here])
         nodes[here] += cells
         # A cell may hold one node more along each axis than its width suggests.
         several = (1 + grid.cells / count) ** d
@@ -129,11 +129,6 @@ def integrate_broad(task: Task, grid: Grid, *, rtol: float, ignored: float) -> B
     sums.add(part, np.arange(n), done)
     done &= dropped <= LITTLE * ignored
     return Broad(sums, dropped, mode, done) if done.any() else None
-
-
-def _rows_of(table: Table, rows: Index) -> Table:
-    """The table of some data, in order; of all data the same table, without a copy."""
-    return table if len(rows) == len(table.data) else table.take(rows)
 
 
 def _first_steps(table: Table, grid: Grid, d: int) -> float:

@@ -9,7 +9,12 @@ from typing import Protocol
 import numpy as np
 
 from vaetheory._validation import Array, Index
-from vaetheory.likelihoods._curvature_bounds import checked_bounds, checked_range, require_finite
+from vaetheory.likelihoods._curvature_bounds import (
+    IMPOSSIBLE,
+    checked_bounds,
+    checked_range,
+    require_finite,
+)
 from vaetheory.likelihoods.table import Curvature, Density, Table
 from vaetheory.rounding import ULP
 
@@ -17,10 +22,12 @@ from vaetheory.rounding import ULP
 _LIMIT = 500_000
 #: Largest rounding error of the log density of one entry, in units in the last place of 1 + itself.
 _OPERATIONS = 4.0
-#: Largest params that are considered; data with a log density this low count as impossible.
-_FAR, _IMPOSSIBLE = 1e140, -1e30
+#: Largest params that are considered.
+_FAR = 1e140
 #: If second derivatives exceed this, the squares of scores may overflow.
 _WILD = 1e140
+#: A steeper slope belongs to a log density that has overflown.
+_GREAT = 1e100
 #: How many data the bounds are tested at, and how many numbers these have in total.
 _TRIED, _TRIED_NUMBERS = 8, 512
 
@@ -51,7 +58,7 @@ class BoundedDensity(Density, Protocol):
 
 
 class ElementwiseTable(Table):
-    """Families that are not concave: entry by entry, bounded by their second derivatives."""
+    """Families whose params are not natural: entry by entry, with bounds of the curvature."""
 
     likelihood: BoundedDensity
 
@@ -138,16 +145,14 @@ class GloballyBoundedTable(ElementwiseTable):
         return Curvature(self.convexity[datum], self.steepest[datum])
 
 
-class _ByIntervals(ElementwiseTable):
-    """Families with known bounds over each interval of the params."""
+class CellwiseTable(ElementwiseTable):
+    """Families for which bounds of the curvature are known in each ball of the params."""
 
     def curvature(self, params: Array, reach: Array, datum: Index | None = None) -> Curvature:
-        lower = np.maximum(params - reach[:, None], -_FAR)
-        upper = np.minimum(params + reach[:, None], _FAR)
         if datum is not None:
-            return self._curvature(self.data[datum], lower[:, None], upper[:, None])
+            return self._curvature(self.data[datum], params[:, None], reach[:, None, None])
         found = [
-            self._curvature(self.data[:, None], lower[part], upper[part])
+            self._curvature(self.data[:, None], params[part], reach[part, None])
             for part in _slices(len(params), self.data.size)
         ]
         return Curvature(
@@ -157,50 +162,77 @@ class _ByIntervals(ElementwiseTable):
         )
 
     @abstractmethod
-    def _curvature(self, x: Array, lower: Array, upper: Array) -> Curvature:
-        """Curvature over params from `lower` to `upper`, `(..., D)`."""
+    def _curvature(self, x: Array, params: Array, reach: Array) -> Curvature:
+        """Curvature of data in balls around params, `(..., D)` each; `reach` broadcasts."""
+
+    def _ceiling(self, x: Array, lower: Array, upper: Array, convexity: Array) -> Array:
+        """Bound of log p over params from `lower` to `upper`, `(...)`, from its values at the ends.
+
+        A datum that is impossible at both ends may be likely between them, so that the values alone
+        are no bound. From either end log p rises by no more than its slope and the greatest second
+        derivative allow.
+        """
+        bound = np.full(x.shape, np.inf)
+        for end, inwards in ((lower, upper - lower), (upper, lower - upper)):
+            value, slope = self.likelihood._log_prob(x, end), self.likelihood._score(x, end)
+            rise = np.maximum(slope * inwards, 0.0) + 0.5 * convexity * inwards**2
+            highest = value + rise + 8 * ULP * (np.abs(value) + rise)
+            # A log density of -inf with a great slope is an overflow; otherwise it is an underflow.
+            overflown = (np.abs(slope) > _GREAT) & (rise < _WILD)
+            highest = np.where(value > -np.inf, highest, np.where(overflown, -np.inf, np.inf))
+            # NaN means unknown.
+            bound = np.fmin(bound, highest)
+        ceiling = bound.sum(axis=-1)
+        return np.where((bound < IMPOSSIBLE).any(axis=-1), IMPOSSIBLE, ceiling)
 
 
-class LocallyBoundedTable(_ByIntervals):
+def _interval(params: Array, reach: Array) -> tuple[Array, Array]:
+    """Ends of the intervals in which the params of each dimension lie."""
+    return np.clip(params - reach, -_FAR, _FAR), np.clip(params + reach, -_FAR, _FAR)
+
+
+class LocallyBoundedTable(CellwiseTable):
     """Families whose second derivatives are bounded over intervals of the params."""
 
-    def _curvature(self, x: Array, lower: Array, upper: Array) -> Curvature:
+    def _curvature(self, x: Array, params: Array, reach: Array) -> Curvature:
+        lower, upper = _interval(params, reach)
         low, high = checked_range(self.likelihood, x, lower, upper)
         steepest = np.maximum(np.abs(low), np.abs(high))
         convexity = np.zeros_like(high) if self.likelihood.concave else np.maximum(high, 0.0)
         ceiling = np.full(high.shape[:-1], np.inf)
-        overflown = ~(steepest < _WILD)
-        wild = np.argwhere(overflown.any(axis=-1))
+        wild = np.argwhere(~(steepest < _WILD).all(axis=-1))
         if len(wild):
-            # Params so far from a datum that its log density overflows at both ends.
+            # The params are so far from a datum that its log density overflows.
             there = tuple(wild.T)
             x, lower, upper = (np.broadcast_to(v, high.shape)[there] for v in (x, lower, upper))
             ends = [self.likelihood._log_prob(x, end) for end in (lower, upper)]
-            # The maximum is NaN, which means unknown, if one of the ends is NaN.
-            best = np.max(ends, axis=0)
-            known = np.isfinite(best) & (np.min(ends, axis=0) > _IMPOSSIBLE)
+            known = np.isfinite(ends).all(axis=0) & (np.min(ends, axis=0) > IMPOSSIBLE)
             require_finite(x, lower, upper, low[there], high[there], known)
-            impossible = (best < _IMPOSSIBLE) & overflown[there]
-            ceiling[there] = np.where(impossible.any(axis=-1), _IMPOSSIBLE, np.inf)
+            ceiling[there] = self._ceiling(x, lower, upper, convexity[there])
         return Curvature(0.5 * convexity.max(axis=-1), steepest.max(axis=-1), ceiling)
 
 
-class ConcaveTable(_ByIntervals):
+class ConcaveTable(CellwiseTable):
     """Families that are concave in the params and state no bounds.
 
     Log p is below its tangents, and over an interval its distance from the tangent at the centre is
     greatest at one of the ends.
     """
 
-    def _curvature(self, x: Array, lower: Array, upper: Array) -> Curvature:
+    def _curvature(self, x: Array, params: Array, reach: Array) -> Curvature:
+        lower, upper = _interval(params, reach)
         centre, half = 0.5 * (lower + upper), 0.5 * (upper - lower)
         value, slope = self.likelihood._log_prob(x, centre), self.likelihood._score(x, centre)
         ends = [self.likelihood._log_prob(x, end) for end in (lower, upper)]
         gaps = [value + side * slope * half - end for side, end in zip((-1, 1), ends, strict=True)]
         gap = np.max(gaps, axis=0)
         steepest = np.where(half > 0, 2 * np.maximum(gap, 0.0) / half**2, 0.0)
-        impossible = np.max([value, *ends], axis=0) < _IMPOSSIBLE
-        ceiling = np.where(impossible.any(axis=-1), _IMPOSSIBLE, np.inf)
+        ceiling = np.full(gap.shape[:-1], np.inf)
+        wild = np.argwhere((~np.isfinite(gap) | (value < IMPOSSIBLE)).any(axis=-1))
+        if len(wild):
+            there = tuple(wild.T)
+            x, lower, upper = (np.broadcast_to(v, gap.shape)[there] for v in (x, lower, upper))
+            ceiling[there] = self._ceiling(x, lower, upper, np.zeros(x.shape))
         # If numbers overflow, nothing is known.
         steepest = np.where(np.isnan(gap), np.inf, steepest)
         return Curvature(np.zeros(ceiling.shape), steepest.max(axis=-1), ceiling)

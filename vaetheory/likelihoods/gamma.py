@@ -119,17 +119,20 @@ class GammaTable(Table):
         slope = np.expm1(np.minimum(away, 300.0))
         return self.peak[datum] - a * (slope - away).sum(axis=-1), a * slope
 
+    def _excess(self, delta: Array) -> Array:
+        """Excess exp(-delta) - 1 + delta of each data dimension, never negative."""
+        positive: Array = np.maximum(np.expm1(np.minimum(-delta, 300.0)) + delta, 0)
+        return positive
+
     def change(self, score: Array, datum: Index, point: Array, delta: Array) -> Array:
-        a = self.likelihood.shape
-        excess = np.expm1(np.minimum(-delta, 300.0)) + delta
         out = score @ np.swapaxes(delta, -1, -2)
-        out -= (score + a) @ np.swapaxes(np.maximum(excess, 0), -1, -2)
+        out -= (score + self.likelihood.shape) @ np.swapaxes(self._excess(delta), -1, -2)
         return out
 
     def bend(self, point: Array, delta: Array) -> Array:
-        out: Array = 0.5 * np.einsum("cmd,cmd->cm", delta, delta).max(axis=-1)
+        out: Array = self._excess(delta).sum(axis=-1).max(axis=-1)
         return out
 
     def bend_of(self, bend: Array, slope: Array, curvature: Curvature) -> Array:
-        # The second derivative is a x exp(-params) = score + a.
+        # Log p leaves its tangent by (score + a) excess, summed; score + a = a x exp(-params).
         return bend * (self.likelihood.shape + slope)

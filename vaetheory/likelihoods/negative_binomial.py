@@ -10,6 +10,7 @@ from scipy.special import expit
 
 from vaetheory._gaussians import LOG_2PI
 from vaetheory._validation import Array, exponential, positive
+from vaetheory.likelihoods._elementwise_table import CellwiseTable
 from vaetheory.likelihoods.elementwise import ElementwiseExponentialFamily, ElementwiseLikelihood
 from vaetheory.likelihoods.poisson import drawn_counts, no_counts
 from vaetheory.likelihoods.special import (
@@ -19,6 +20,10 @@ from vaetheory.likelihoods.special import (
     stirling_remainder,
 )
 from vaetheory.likelihoods.supports import Support
+from vaetheory.likelihoods.table import Curvature, Table
+
+#: Logits of means beyond this weigh as this; every weight is as good a bound.
+_LARGEST = 300.0
 
 
 @dataclass(frozen=True)
@@ -108,12 +113,8 @@ class NegativeBinomial(ElementwiseExponentialFamily):
         # The second derivative is -(x + r) p (1 - p), p = m / (m + r).
         return -(x + self.shape) / 4, np.zeros_like(x)
 
-    def curvature_range(self, x: Array, lower: Array, upper: Array) -> tuple[Array, Array]:
-        # p (1 - p) is greatest at the logit nearest zero, and smallest at one of the ends.
-        ends = self._logit(lower), self._logit(upper)
-        most = expit(nearest := np.clip(0.0, *ends)) * expit(-nearest)
-        least = np.minimum(*(expit(t) * expit(-t) for t in ends))
-        return -(x + self.shape) * most, -(x + self.shape) * least
+    def table(self, data: Array) -> Table:
+        return NegativeBinomialTable(self, data)
 
     def fit(self, x: Array, log_weights: Array) -> Array:
         return log_weighted_mean(x, log_weights)
@@ -125,3 +126,28 @@ class NegativeBinomial(ElementwiseExponentialFamily):
     def _divergence(self, params: Array, other: Array) -> Array:
         divergence = bernoulli_divergence(self._logit(params), self._logit(other))
         return ((self.mean(params) + self.shape) * divergence).sum(axis=-1)
+
+
+class NegativeBinomialTable(CellwiseTable):
+    """Log p leaves its tangent by (x + r) KL(p || p'), p and p' the shares of the mean in m + r.
+
+    The sum over the dimensions is at most the greatest (x + r) / (m + r) times the sum of
+    (m + r) KL(p || p'), which is the same for all data. Close to the mode the first is about one.
+    """
+
+    likelihood: NegativeBinomial
+
+    def bend(self, point: Array, delta: Array) -> Array:
+        logit = self.likelihood._logit(point)
+        gap = bernoulli_divergence(logit[:, None], logit[:, None] + delta)
+        out: Array = (self._weight(point)[:, None] * np.maximum(gap, 0.0)).sum(axis=-1).max(axis=-1)
+        return out
+
+    def _weight(self, params: Array) -> Array:
+        """Mean plus shape, m + r, of each data dimension."""
+        r = self.likelihood.shape
+        return r + r * np.exp(np.minimum(self.likelihood._logit(params), _LARGEST))
+
+    def _curvature(self, x: Array, params: Array, reach: Array) -> Curvature:
+        steepest = ((x + self.likelihood.shape) / self._weight(params)).max(axis=-1)
+        return Curvature(np.zeros_like(steepest), steepest, np.full_like(steepest, np.inf))

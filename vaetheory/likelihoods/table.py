@@ -41,7 +41,8 @@ class Curvature:
     convexity : array or float
         Bound of half its second derivative along any line: zero if it is concave.
     steepest : array or float
-        Bound of the modulus of its second derivatives.
+        Bound of the modulus of its second derivatives, relative to those of the convex function
+        whose gap is the table's `bend`.
     ceiling : array or float
         Bound of log p itself, in nats; infinite if only its greatest value is known.
     """
@@ -76,7 +77,9 @@ class Table(ABC):
     parabolic = False
 
     def take(self, which: Index) -> Table:
-        """Return the table of some of the data."""
+        """Return the table of some of the data; of all of them in order, the same table."""
+        if np.array_equal(which, np.arange(len(self.data))):
+            return self
         return type(self)(self.likelihood, self.data[which])
 
     def restrict(self, params: Array) -> Array:
@@ -122,7 +125,7 @@ class Table(ABC):
     def bend(self, point: Array, delta: Array) -> Array:
         """A measure of `delta`, `(C, M, D)`, at `point` for `bend_of`: `(C,)`.
 
-        It is quadratic in `delta`, and the same for all data.
+        It is quadratic in small `delta`, and the same for all data.
         """
 
     def bend_of(self, bend: Array, slope: Array, curvature: Curvature) -> Array:
