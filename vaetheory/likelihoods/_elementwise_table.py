@@ -21,6 +21,8 @@ _OPERATIONS = 4.0
 _FAR, _IMPOSSIBLE = 1e140, -1e30
 #: Where second derivatives are greater the squares of scores may overflow.
 _WILD = 1e140
+#: A slope from here on goes with a log density that has overflown.
+_GREAT = 1e100
 #: Data at which bounds are tried, and numbers of them.
 _TRIED, _TRIED_NUMBERS = 8, 512
 
@@ -160,6 +162,25 @@ class _ByIntervals(ElementwiseTable):
     def _curvature(self, x: Array, lower: Array, upper: Array) -> Curvature:
         """Curvature over params from `lower` to `upper`, `(..., D)`."""
 
+    def _ceiling(self, x: Array, lower: Array, upper: Array, convexity: Array) -> Array:
+        """Bound of log p over params from `lower` to `upper`, `(...)`, from what it is at the ends.
+
+        Between two ends where a datum is impossible it may be likely, so that values alone say
+        nothing. From either end log p rises no more than its slope and second derivative allow.
+        """
+        bound = np.full(x.shape, np.inf)
+        for end, inwards in ((lower, upper - lower), (upper, lower - upper)):
+            value, slope = self.likelihood._log_prob(x, end), self.likelihood._score(x, end)
+            rise = np.maximum(slope * inwards, 0.0) + 0.5 * convexity * inwards**2
+            found = value + rise + 8 * ULP * (np.abs(value) + rise)
+            # A log density that overflows has a great slope; with any other it was underflow.
+            overflown = (np.abs(slope) > _GREAT) & (rise < _WILD)
+            found = np.where(value > -np.inf, found, np.where(overflown, -np.inf, np.inf))
+            # Of NaN nothing is known.
+            bound = np.fmin(bound, found)
+        ceiling = bound.sum(axis=-1)
+        return np.where((bound < _IMPOSSIBLE).any(axis=-1), _IMPOSSIBLE, ceiling)
+
 
 class LocallyBoundedTable(_ByIntervals):
     """Families whose second derivatives are bounded over intervals of the params."""
@@ -169,19 +190,15 @@ class LocallyBoundedTable(_ByIntervals):
         steepest = np.maximum(np.abs(low), np.abs(high))
         convexity = np.zeros_like(high) if self.likelihood.concave else np.maximum(high, 0.0)
         ceiling = np.full(high.shape[:-1], np.inf)
-        overflown = ~(steepest < _WILD)
-        wild = np.argwhere(overflown.any(axis=-1))
+        wild = np.argwhere(~(steepest < _WILD).all(axis=-1))
         if len(wild):
-            # Params so far from a datum that its log density overflows at both ends.
+            # Params so far from a datum that its log density overflows.
             there = tuple(wild.T)
             x, lower, upper = (np.broadcast_to(v, high.shape)[there] for v in (x, lower, upper))
             ends = [self.likelihood._log_prob(x, end) for end in (lower, upper)]
-            # NaN, which says nothing, is passed on by the maximum.
-            best = np.max(ends, axis=0)
-            known = np.isfinite(best) & (np.min(ends, axis=0) > _IMPOSSIBLE)
+            known = np.isfinite(ends).all(axis=0) & (np.min(ends, axis=0) > _IMPOSSIBLE)
             require_finite(x, lower, upper, low[there], high[there], known)
-            impossible = (best < _IMPOSSIBLE) & overflown[there]
-            ceiling[there] = np.where(impossible.any(axis=-1), _IMPOSSIBLE, np.inf)
+            ceiling[there] = self._ceiling(x, lower, upper, convexity[there])
         return Curvature(0.5 * convexity.max(axis=-1), steepest.max(axis=-1), ceiling)
 
 
@@ -198,8 +215,12 @@ class ConcaveTable(_ByIntervals):
         gaps = [value + side * slope * half - end for side, end in zip((-1, 1), ends, strict=True)]
         gap = np.max(gaps, axis=0)
         steepest = np.where(half > 0, 2 * np.maximum(gap, 0.0) / half**2, 0.0)
-        impossible = np.max([value, *ends], axis=0) < _IMPOSSIBLE
-        ceiling = np.where(impossible.any(axis=-1), _IMPOSSIBLE, np.inf)
+        ceiling = np.full(gap.shape[:-1], np.inf)
+        wild = np.argwhere((~np.isfinite(gap) | (value < _IMPOSSIBLE)).any(axis=-1))
+        if len(wild):
+            there = tuple(wild.T)
+            x, lower, upper = (np.broadcast_to(v, gap.shape)[there] for v in (x, lower, upper))
+            ceiling[there] = self._ceiling(x, lower, upper, np.zeros(x.shape))
         # Where numbers overflow nothing is known.
         steepest = np.where(np.isnan(gap), np.inf, steepest)
         return Curvature(np.zeros(ceiling.shape), steepest.max(axis=-1), ceiling)
