@@ -97,6 +97,21 @@ def test_a_datum_impossible_at_both_ends_of_a_cell_may_be_likely_inside(kind, x)
     assert off <= 1e-9, f"off by {off:.3g}: a peak is missing"
 
 
+def test_second_derivatives_may_overflow_where_data_are_impossible():
+    # At a log density of -1e299 a second derivative in units of the scale has overflown.
+    for family in (Cosh(1e-6), CoshByIntervals(1e-6)):
+        model = LatentModel(decoders.Affine([[1e-6]]), family, 1)
+        found, exact = (
+            log_evidence(m, [[x]])
+            for m, x in (
+                (model, 1e-6),
+                (LatentModel(decoders.Affine([[1.0]]), type(family)(1.0), 1), 1.0),
+            )
+        )
+        off = abs(float(found.value[0]) - float(exact.value[0]) - 6 * np.log(10))
+        assert off <= found.error[0] + exact.error[0], f"{family}: {found} and {exact}"
+
+
 def test_a_datum_has_the_same_evidence_in_any_company():
     X = np.array([[0.0], [3.0], [1e4], [0.0]])
     for family in (ZeroInflatedPoisson(0.01), Logistic(0.125), Weibull(8.0)):

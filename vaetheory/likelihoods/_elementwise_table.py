@@ -9,7 +9,12 @@ from typing import Protocol
 import numpy as np
 
 from vaetheory._validation import Array, Index
-from vaetheory.likelihoods._curvature_bounds import checked_bounds, checked_range, require_finite
+from vaetheory.likelihoods._curvature_bounds import (
+    IMPOSSIBLE,
+    checked_bounds,
+    checked_range,
+    require_finite,
+)
 from vaetheory.likelihoods.table import Curvature, Density, Table
 from vaetheory.rounding import ULP
 
@@ -17,8 +22,8 @@ from vaetheory.rounding import ULP
 _LIMIT = 500_000
 #: Units in the last place that the log density of one entry may be off by, relative to 1 + itself.
 _OPERATIONS = 4.0
-#: Params are asked about no farther out than this; data with so low a log density are impossible.
-_FAR, _IMPOSSIBLE = 1e140, -1e30
+#: Params are asked about no farther out than this.
+_FAR = 1e140
 #: Where second derivatives are greater the squares of scores may overflow.
 _WILD = 1e140
 #: A slope from here on goes with a log density that has overflown.
@@ -179,7 +184,7 @@ class _ByIntervals(ElementwiseTable):
             # Of NaN nothing is known.
             bound = np.fmin(bound, found)
         ceiling = bound.sum(axis=-1)
-        return np.where((bound < _IMPOSSIBLE).any(axis=-1), _IMPOSSIBLE, ceiling)
+        return np.where((bound < IMPOSSIBLE).any(axis=-1), IMPOSSIBLE, ceiling)
 
 
 class LocallyBoundedTable(_ByIntervals):
@@ -196,7 +201,7 @@ class LocallyBoundedTable(_ByIntervals):
             there = tuple(wild.T)
             x, lower, upper = (np.broadcast_to(v, high.shape)[there] for v in (x, lower, upper))
             ends = [self.likelihood._log_prob(x, end) for end in (lower, upper)]
-            known = np.isfinite(ends).all(axis=0) & (np.min(ends, axis=0) > _IMPOSSIBLE)
+            known = np.isfinite(ends).all(axis=0) & (np.min(ends, axis=0) > IMPOSSIBLE)
             require_finite(x, lower, upper, low[there], high[there], known)
             ceiling[there] = self._ceiling(x, lower, upper, convexity[there])
         return Curvature(0.5 * convexity.max(axis=-1), steepest.max(axis=-1), ceiling)
@@ -216,7 +221,7 @@ class ConcaveTable(_ByIntervals):
         gap = np.max(gaps, axis=0)
         steepest = np.where(half > 0, 2 * np.maximum(gap, 0.0) / half**2, 0.0)
         ceiling = np.full(gap.shape[:-1], np.inf)
-        wild = np.argwhere((~np.isfinite(gap) | (value < _IMPOSSIBLE)).any(axis=-1))
+        wild = np.argwhere((~np.isfinite(gap) | (value < IMPOSSIBLE)).any(axis=-1))
         if len(wild):
             there = tuple(wild.T)
             x, lower, upper = (np.broadcast_to(v, gap.shape)[there] for v in (x, lower, upper))
