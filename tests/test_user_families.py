@@ -3,11 +3,13 @@
 import json
 from pathlib import Path
 
+import autograd.numpy as anp
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from user_families import FAMILIES, Logistic, Weibull, ZeroInflatedPoisson
+from scipy.optimize import brentq
+from user_families import FAMILIES, Cosh, Logistic, Weibull, ZeroInflatedPoisson
 
 from vaetheory import (
     LatentModel,
@@ -57,6 +59,57 @@ def test_evidence_is_that_of_thirty_digits(name):
         assert found.error <= (1e-8 if case["x"] in (["100000.0"], ["1000000.0"]) else 1e-10), (
             f"{name}, {family}: an error of {found.error:.3g}"
         )
+
+
+class CoshByIntervals(Cosh):
+    """The same, with the bounds of its second derivatives over intervals."""
+
+    def curvature_range(self, x, lower, upper):
+        near = np.clip(x, lower, upper)
+        far = np.where(x - lower > upper - x, lower, upper)
+        return -self._information(x, far), -self._information(x, near)
+
+
+def _wave(z):
+    return 0.1 + 0.5 * z + anp.sin(7 * z)
+
+
+@pytest.mark.parametrize("kind", [Cosh, CoshByIntervals])
+@pytest.mark.parametrize("x", [0.7137, 0.0123])
+def test_a_datum_impossible_at_both_ends_of_a_cell_may_be_likely_inside(kind, x):
+    family = kind(scale=1e-3)
+    found = log_evidence(LatentModel(_wave, family, 1), [[x]])
+    # Each crossing of the datum has a peak: it falls off doubly exponentially, so that a sum of
+    # equal steps is exact.
+    z = np.linspace(-8.0, 8.0, 2**14 + 1)
+    falls = (_wave(z) - x)[1:] * (_wave(z) - x)[:-1] < 0
+    roots = [brentq(lambda v: _wave(v) - x, z[k], z[k + 1]) for k in np.flatnonzero(falls)]
+    total = 0.0
+    for root in roots:
+        step = family.scale / abs(0.5 + 7 * np.cos(7 * root)) / 64
+        near = root + step * np.arange(-400, 401)[:, None]
+        joint = family.log_prob([x], _wave(near)) - near[:, 0] ** 2 / 2
+        total += step * np.exp(joint).sum() / np.sqrt(2 * np.pi)
+    off = abs(float(found.value[0]) - np.log(total))
+    assert len(roots) > 2, f"expected several peaks, got {len(roots)}"
+    assert off <= found.error[0] + 1e-12, f"off by {off:.3g}, stated {found.error[0]:.3g}"
+    # The error may be large, but the mass of every peak is in the value.
+    assert off <= 1e-9, f"off by {off:.3g}: a peak is missing"
+
+
+def test_second_derivatives_may_overflow_where_data_are_impossible():
+    # At a log density of -1e299 a second derivative in units of the scale has overflown.
+    for family in (Cosh(1e-6), CoshByIntervals(1e-6)):
+        model = LatentModel(decoders.Affine([[1e-6]]), family, 1)
+        found, exact = (
+            log_evidence(m, [[x]])
+            for m, x in (
+                (model, 1e-6),
+                (LatentModel(decoders.Affine([[1.0]]), type(family)(1.0), 1), 1.0),
+            )
+        )
+        off = abs(float(found.value[0]) - float(exact.value[0]) - 6 * np.log(10))
+        assert off <= found.error[0] + exact.error[0], f"{family}: {found} and {exact}"
 
 
 def test_a_datum_has_the_same_evidence_in_any_company():

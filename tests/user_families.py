@@ -7,7 +7,7 @@ all params; that of the other two has none: they give `curvature_range` instead.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit, gammaln
+from scipy.special import expit, gammaln, k0, k1
 
 from vaetheory.likelihoods import ElementwiseLikelihood, Support
 
@@ -150,6 +150,38 @@ class ZeroInflatedPoisson(ElementwiseLikelihood):
         rate = self._rate(self._vectors(params))
         counts = rng.poisson(np.minimum(rate, 1e18)).astype(np.float64)
         return np.where(rng.random(rate.shape) < self.weight, 0.0, counts)
+
+
+@dataclass(frozen=True)
+class Cosh(ElementwiseLikelihood):
+    """Density proportional to exp(-cosh((x - params) / scale)): it overflows on either side."""
+
+    parameter = "location"
+    concave = True
+    support = Support.REAL
+
+    scale: float
+
+    def _log_prob(self, x, params):
+        return -np.cosh((x - params) / self.scale) - np.log(2 * self.scale * k0(1.0))
+
+    def _greatest_log_prob(self, x):
+        return np.full_like(x, -1 - np.log(2 * self.scale * k0(1.0)))
+
+    def _score(self, x, params):
+        return np.sinh((x - params) / self.scale) / self.scale
+
+    def _information(self, x, params):
+        return np.cosh((x - params) / self.scale) / self.scale**2
+
+    def _fisher(self, params):
+        return np.full_like(params, k1(1.0) / k0(1.0) / self.scale**2)
+
+    def sample(self, params, rng):
+        # The inverse of the distribution function, on a fine grid.
+        params, u = self._vectors(params), np.linspace(-8.0, 8.0, 2**17 + 1)
+        below = np.cumsum(np.exp(-np.cosh(u)))
+        return params + self.scale * np.interp(rng.random(params.shape), below / below[-1], u)
 
 
 #: By the names that the reference values use; one constant each.

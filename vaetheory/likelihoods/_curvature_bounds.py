@@ -24,6 +24,8 @@ _NUMBERS = 2**18
 _WRONG = 1e-3
 #: Over intervals of the params shorter than this, bounds must be finite: the search ends with them.
 _SHORT = 0.5
+#: Data with so low a log density are impossible: there second derivatives may overflow first.
+IMPOSSIBLE = -1e30
 _THERE = "that holds over the interval"
 
 
@@ -276,7 +278,7 @@ def _second_differences(likelihood: Bounded, x: Array, centres: Array, away: Arr
     bend = (three[0] - 2 * three[1] + three[2]) / step**2
     # The rounding error of a log density can be that of the number 1, even if it is small.
     slack = 64 * ULP * (1 + np.abs(three)).sum(axis=0) / step**2 + _WRONG * np.abs(bend)
-    known = np.isfinite(bend) & np.isfinite(slack)
+    known = np.isfinite(bend) & np.isfinite(slack) & (np.min(three, axis=0) > IMPOSSIBLE)
     return _Seen(
         at - step, at + step,
         np.where(known, bend + slack, np.inf), np.where(known, bend - slack, -np.inf),
