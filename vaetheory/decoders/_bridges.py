@@ -29,8 +29,11 @@ def bridge_of(decoder: object) -> Callable[[Any], Any] | None:
 
 def advice_on(function: object) -> str:
     """Advice for a function that fails and uses a module of another framework, or ""."""
-    if "torch" not in sys.modules:
+    torch: Any = sys.modules.get("torch")
+    if torch is None:
         return ""
+    if isinstance(function, type) and issubclass(function, torch.nn.Module):
+        return f"expected a module, and not the class {function.__name__}: make one of it"
     used = importlib.import_module("vaetheory.torch._copies").function_over_modules(function)
     if not used:
         return ""
