@@ -2,9 +2,13 @@
 
 import subprocess
 import sys
+import types
 
+import numpy as np
 import pytest
 from frameworks import FRAMEWORKS, framework
+
+from vaetheory import LatentModel, likelihoods
 
 #: Python whose imports of a framework fail as where it is not installed.
 WITHOUT = """
@@ -67,3 +71,11 @@ def test_what_is_required_and_missing_fails(monkeypatch):
         framework("no_such_framework")
     with pytest.raises(pytest.skip.Exception, match=r"pip install '\.\[no_such_other\]'"):
         framework("no_such_other")
+
+
+@pytest.mark.parametrize("name", ["torch", "torch.nn"])
+def test_a_folder_called_torch_is_not_taken_for_pytorch(monkeypatch, name):
+    monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    model = LatentModel(lambda z: z**2, likelihoods.Gaussian(scale=0.5), 2)
+    z = np.array([1.0, 2.0])
+    assert (model.decode(z) == z**2).all(), "a model without PyTorch has other values"

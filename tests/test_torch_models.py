@@ -231,6 +231,15 @@ def test_what_no_likelihood_here_has_is_refused_by_name(distribution, message):
     assert str(caught.value).startswith(("likelihood: expected", "decoder: expected")), caught.value
 
 
+def test_a_scale_that_varies_in_a_small_region_is_refused_there():
+    def decode(m, z):
+        return over(td.Normal(m(z), 0.5 + 5 * torch.exp(-(((z - 0.8123) / 0.004) ** 2))))
+
+    torch.manual_seed(0)
+    with pytest.raises(ValueError, match=r"expected a scale of Normal that is the same .*0\.5\.\."):
+        torch_model(network(), 1, call=decode).decode(np.array([[0.8123]]))
+
+
 class Tempered(td.Normal):
     """A subclass with another density."""
 

@@ -20,6 +20,15 @@ from vaetheory.torch import TorchDecoder  # noqa: E402
 GAUSSIAN = likelihoods.Gaussian(scale=0.5)
 
 
+class Speechless(Exception):
+    def __str__(self):
+        raise RuntimeError("no message")
+
+
+def fail(error):
+    raise error
+
+
 def lifted(function):
     return Called(function, lift=nn.Linear(2, 6), head=nn.Linear(6, 3))
 
@@ -80,6 +89,20 @@ def quantised():
 
 REFUSED = {
     "dropout": (lifted(lambda m, z: m.head(F.dropout(m.lift(z), 0.5))), "it is random"),
+    "rare dropout": (
+        lifted(lambda m, z: m.head(F.dropout(m.lift(z), 1e-6))),
+        "got F.dropout that is on in eval mode: it is random; write training=self.training",
+    ),
+    "sparse": (lifted(lambda m, z: m.lift(z).to_sparse()), "got a nested or sparse one: return"),
+    "error without a message": (
+        lifted(lambda m, z: fail(Speechless())),
+        "got Speechless: an error without a message",
+    ),
+    "no second derivative": (
+        lifted(lambda m, z: torch.cdist(m.lift(z)[:, None], m.head.weight[None])[:, 0]),
+        r"differentiate twice, got NotImplementedError: .*cdist_backward.*: replace the function",
+    ),
+    "class": (nn.Bilinear, "expected a module, and not the class Bilinear: make one of it"),
     "little dropout": (lifted(lambda m, z: m.head(F.dropout(m.lift(z), 0.01))), "it is random"),
     "noise": (
         NoisyVae(),
@@ -189,9 +212,32 @@ def through_another(z):
     return over_a_global(z)
 
 
+class Holder:
+    """An object around a module, without being one."""
+
+    def __init__(self):
+        self.parts = {"net": NET}
+
+    def __call__(self, z):
+        return self.parts["net"](z)
+
+    def decode(self, z):
+        return self.parts["net"](z)
+
+    @classmethod
+    def shared(cls, z):
+        return NET(z)
+
+
 @pytest.mark.parametrize(
     "function",
     [
+        Holder(),
+        Holder().decode,
+        Holder.shared,
+        functools.wraps(NET.forward)(lambda z: NET(z)),
+        functools.lru_cache(over_a_global),
+        torch.no_grad()(over_a_global),
         lambda z: NET(z),
         over_a_global,
         through_another,
@@ -199,7 +245,20 @@ def through_another(z):
         lambda z: [NET(row) for row in z],
         lambda z, net=NET: net(z),
     ],
-    ids=["lambda", "function", "nested", "partial", "comprehension", "default"],
+    ids=[
+        "object",
+        "method",
+        "class method",
+        "wraps",
+        "cache",
+        "no_grad",
+        "lambda",
+        "function",
+        "nested",
+        "partial",
+        "comprehension",
+        "default",
+    ],
 )
 def test_functions_over_a_module_are_refused_by_its_name(function):
     with pytest.raises(ValueError, match="not a function over the PyTorch module `"):

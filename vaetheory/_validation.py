@@ -45,10 +45,11 @@ def _masked(value: object, depth: int = 0) -> int:
 
 def _unwrapped(value: Any) -> Any:
     """Convert tensors of PyTorch, and pandas objects with nullable numbers, to float64 arrays."""
-    if (torch := sys.modules.get("torch")) is not None:
-        if isinstance(value, list | tuple) and any(isinstance(v, torch.Tensor) for v in value):
+    # A folder called torch, or a broken installation, is a module without tensors.
+    if (tensor := getattr(sys.modules.get("torch"), "Tensor", None)) is not None:
+        if isinstance(value, list | tuple) and any(isinstance(v, tensor) for v in value):
             return [_unwrapped(v) for v in value]
-        if isinstance(value, torch.Tensor) and not value.is_complex():
+        if isinstance(value, tensor) and not value.is_complex():
             # On any device, with or without gradients, in any precision.
             return value.detach().double().cpu().numpy()
     if type(value).__module__.partition(".")[0] != "pandas" or not hasattr(value, "dtypes"):

@@ -8,6 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 
+def _torch_module() -> Any:
+    """The class `torch.nn.Module`; None if PyTorch has not been imported, or is broken."""
+    # A module exists only if its framework has been imported.
+    return getattr(sys.modules.get("torch.nn"), "Module", None)
+
+
 def bridge_of(decoder: object) -> Callable[[Any], Any] | None:
     """The class that wraps a module of another framework, or a method of one, or None.
 
@@ -16,21 +22,21 @@ def bridge_of(decoder: object) -> Callable[[Any], Any] | None:
     >>> bridge_of(abs) is None
     True
     """
-    # A module exists only if its framework has been imported.
-    torch: Any = sys.modules.get("torch")
-    if torch is None:
+    module = _torch_module()
+    if module is None:
         return None
-    if isinstance(decoder, torch.nn.Module) or isinstance(
-        getattr(decoder, "__self__", None), torch.nn.Module
-    ):
+    if isinstance(decoder, module) or isinstance(getattr(decoder, "__self__", None), module):
         return importlib.import_module("vaetheory.torch").TorchDecoder
     return None
 
 
 def advice_on(function: object) -> str:
     """Advice for a function that fails and uses a module of another framework, or ""."""
-    if "torch" not in sys.modules:
+    module = _torch_module()
+    if module is None:
         return ""
+    if isinstance(function, type) and issubclass(function, module):
+        return f"expected a module, and not the class {function.__name__}: make one of it"
     used = importlib.import_module("vaetheory.torch._copies").function_over_modules(function)
     if not used:
         return ""

@@ -13,7 +13,7 @@ from torch import distributions
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from vaetheory.torch._copies import brief
+from vaetheory.torch._copies import brief, message
 
 #: How a module decodes: latents `(n, d)` to outputs `(n, ...)`.
 Call = Callable[[torch.Tensor], Any]
@@ -22,6 +22,15 @@ Call = Callable[[torch.Tensor], Any]
 _POINTS, _AMID = 64, 31
 #: Relative difference of outputs that the size of the batch may cause by rounding.
 _ROWS = 1e-9
+#: Functions that are random if `training` is true, however rarely.
+_DROPOUTS = (
+    functional.dropout,
+    functional.dropout1d,
+    functional.dropout2d,
+    functional.dropout3d,
+    functional.alpha_dropout,
+    functional.feature_alpha_dropout,
+)
 #: Attention kernels without a second derivative: whether each is enabled, and its switch.
 _KERNELS = [
     (
@@ -118,11 +127,15 @@ class _Watch(TorchFunctionMode):
         self.rounded: str | None = None
         self.widest = self.total = 0
         self.rewritten = False
+        self.random: str | None = None
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         self.rewritten |= func is functional.hardsigmoid
+        settings = kwargs or {}
+        if func in _DROPOUTS and settings.get("training", True) and settings.get("p", 0.5) > 0:
+            self.random = func.__name__
         out = func(*args, **(kwargs or {}))
         # Tensors that depend on the latents require gradients.
         double = any(t.dtype == torch.float64 and t.requires_grad for t in _tensors(args))
@@ -146,6 +159,11 @@ def _tensors(value: Any) -> Iterator[torch.Tensor]:
 def outputs(raw: object, count: int) -> torch.Tensor:
     """Return a module's result for `count` points, or raise a ValueError if it is no tensor."""
     if isinstance(raw, torch.Tensor):
+        if raw.is_nested or raw.layout != torch.strided:
+            raise ValueError(
+                "decoder: expected a dense tensor, got a nested or sparse one: return x.to_dense() "
+                "or a padded tensor"
+            )
         if raw.dtype == torch.float64 and raw.ndim > 1 and len(raw) == count:
             return raw
         if raw.dtype != torch.float64:
@@ -180,8 +198,8 @@ def try_call(call: Call, dim: int, device: torch.device) -> Tried:
     Raises
     ------
     ValueError
-        If it fails, returns anything but one float64 tensor, casts to lower precision, is random,
-        or does not work row by row.
+        If it fails, returns anything but one float64 tensor, casts to lower precision, is random
+        (dropout that is always on included), or does not work row by row.
     """
     watch, places = _Watch(), np.random.default_rng(0).normal(size=(_POINTS, dim))
     with undisturbed(device, follow=True):
@@ -195,6 +213,12 @@ def try_call(call: Call, dim: int, device: torch.device) -> Tried:
             raise ValueError(
                 f"decoder: expected a module that computes in torch.float64 when its weights and "
                 f"latents are torch.float64, got a cast to {watch.rounded}: {_CASTS}"
+            )
+        if watch.random:
+            raise ValueError(
+                f"decoder: expected the same outputs for the same latents, got F.{watch.random} "
+                "that is on in eval mode: it is random; write training=self.training, or use only "
+                "the part that decodes"
             )
         if not bool(((first == again) | (first.isnan() & again.isnan())).all()):
             raise ValueError(
@@ -248,7 +272,7 @@ def told(error: Exception) -> str:
 
 def _advice(error: Exception) -> str:
     """Advice for some errors of PyTorch."""
-    text = str(error).lower()
+    text = message(error).lower()
     if "dtype" in text or "scalar type" in text or "same type" in text:
         return f" ({_CASTS})"
     if "same device" in text:

@@ -132,9 +132,21 @@ def function_over_modules(function: object) -> str:
             held = [value.func, *value.args, *value.keywords.values()]
             left += [(getattr(v, "__name__", type(v).__name__), v) for v in held]
         elif isinstance(value, types.MethodType):
-            left.append((value.__name__, value.__self__))
-        elif isinstance(value, types.FunctionType) and not _of_torch(value):
-            left += _referred(value)
+            owner = value.__self__
+            left.append((value.__name__, owner))
+            if not isinstance(owner, nn.Module):
+                left.append((value.__name__, value.__func__))
+                left += getattr(owner, "__dict__", {}).items()
+        elif isinstance(value, types.FunctionType):
+            # functools.wraps gives a function the `__module__` of another one.
+            home = str(value.__globals__.get("__name__")).partition(".")[0]
+            if home != "torch" or not _of_torch(value):
+                left += _referred(value)
+        elif callable(value) and not isinstance(value, type) and not _of_torch(type(value)):
+            # An object with __call__, or the cache around a function.
+            left += getattr(value, "__dict__", {}).items()
+        elif isinstance(value, list | tuple | dict) and not name.startswith("__"):
+            left += ((name, v) for v in (value.values() if isinstance(value, dict) else value))
     return ""
 
 
@@ -245,7 +257,15 @@ def _settle(module: nn.Module, device: torch.device) -> None:
         vars(module)[name] = converted(vars(module)[name])
 
 
+def message(error: Exception) -> str:
+    """The message of an error in one line."""
+    try:
+        return " ".join(str(error).split())
+    except Exception:
+        return "an error without a message"
+
+
 def brief(error: Exception) -> str:
     """The message of an error of PyTorch's in one line of bounded length."""
-    text = " ".join(str(error).split())
+    text = message(error)
     return text if len(text) <= 200 else text[:197] + "..."

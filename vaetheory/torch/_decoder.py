@@ -12,7 +12,7 @@ from torch import nn
 
 from vaetheory._validation import Array, short
 from vaetheory.decoders import Decoder
-from vaetheory.torch._calls import Call, Tried, outputs, try_call, undisturbed
+from vaetheory.torch._calls import Call, Tried, outputs, told, try_call, undisturbed
 from vaetheory.torch._copies import function_over_modules, private_copy
 from vaetheory.torch._networks import tanh_network
 
@@ -20,6 +20,12 @@ from vaetheory.torch._networks import tanh_network
 _NUMBERS = 2**23
 #: Numbers in the graph of second derivatives, relative to the results of all functions.
 _GRAPH = 4
+#: Failures of values, and of derivatives.
+_FAILED = (
+    "decoder: expected a module that decodes every latent, got {} at some of them",
+    "decoder: expected a module that PyTorch can differentiate twice, got {}: replace the function "
+    "that fails by one with second derivatives (checkpoints need use_reentrant=False)",
+)
 
 
 class TorchDecoder(Decoder):
@@ -141,7 +147,12 @@ class TorchDecoder(Decoder):
 
         def part(start: int) -> Array:
             some = (torch.tensor(row[start : start + step], device=self._device) for row in rows)
-            return function(*some).detach().cpu().numpy()
+            try:
+                return function(*some).detach().cpu().numpy()
+            except ValueError:
+                raise
+            except Exception as error:
+                raise ValueError(_FAILED[follow].format(told(error))) from error
 
         count = len(rows[0])
         with undisturbed(self._device, follow=follow, draws=tried.draws, rewritten=tried.rewritten):

@@ -168,15 +168,27 @@ def torch_model(
     d = dimension("latent_dim", latent_dim)
     where = double_device(device)
     distribution = calling(module, call, where)
-    decoder = TorchDecoder.around(lambda z: _params(distribution(z)), where)
+    known: dict[str, torch.Tensor] = {}
+
+    def params(z: torch.Tensor) -> torch.Tensor:
+        # A quantity may vary only where none of the first points is.
+        q = distribution(z)
+        now = _reading(q).fixed(_base(q)) if known else {}
+        for name, first in known.items():
+            value = now[name].detach()
+            if not torch.equal(value, first.expand_as(value)):
+                _fixed(name, torch.cat([first, value]), q)
+        return _params(q)
+
+    decoder = TorchDecoder.around(params, where)
     rng = np.random.default_rng(0)
     z = rng.normal(size=(_POINTS, d)) * np.where(np.arange(_POINTS) % 2, 1.0, _FAR)[:, None]
     decoder(z)
     with undisturbed(where, follow=False):
         q = distribution(torch.tensor(z, device=where))
-        fixed = {
-            name: _fixed(name, value, q) for name, value in _reading(q).fixed(_base(q)).items()
-        }
+        read = _reading(q).fixed(_base(q))
+        fixed = {name: _fixed(name, value, q) for name, value in read.items()}
+        known |= {name: value[:1].clone() for name, value in read.items()}
         model = LatentModel(decoder, _reading(q).likelihood(fixed), d)
         _require_the_same_density(model, distribution, where, z[1::2], rng)
     return model
