@@ -89,16 +89,21 @@ class _Tensors:
     """
 
     checked = False
-    xp: Any
 
-    def __init__(self, dtype: Any, double: bool) -> None:
-        self.dtype = dtype
+    def __init__(self, xp: Any, dtype: Any, double: bool, **place: Any) -> None:
+        self.xp, self.dtype, self.place = xp, dtype, place
         self.huge = 1e100 if double else 1e15
         # The exponents of normal numbers whose inverses are normal.
         self.most = 1022 if double else 126
 
     def carry(self, value: Any, plain: Any) -> Any:
         return plain
+
+    def zeros(self, *shape: int) -> Any:
+        return self.xp.zeros(shape, dtype=self.dtype, **self.place)
+
+    def ones(self, *shape: int) -> Any:
+        return self.xp.ones(shape, dtype=self.dtype, **self.place)
 
     def weighted_sum(self, weights: Any, x: Any) -> Any:
         # No product of matrices: under autocast it would be rounded to half precision.
@@ -116,7 +121,8 @@ class _Tensors:
 
     def half_log_det(self, rows: Any) -> tuple[Any, Any]:
         """1/2 log det(I + rows^T rows), `(n, d) -> ()`, and Q of (rows; I) = Q R, `(n + d, d)`."""
-        q, r = self.xp.linalg.qr(self.xp.concatenate([rows, self.eye(rows.shape[1])]))
+        below = self.xp.eye(rows.shape[1], dtype=self.dtype, **self.place)
+        q, r = self.xp.linalg.qr(self.xp.concatenate([rows, below]))
         return self.xp.sum(self.xp.log(self.xp.abs(self.xp.diagonal(r)))), q
 
 
@@ -126,9 +132,9 @@ class Torch(_Tensors):
     name = "PyTorch"
 
     def __init__(self, dtype: Any, device: Any) -> None:
-        self.xp = sys.modules["torch"]
+        torch = sys.modules["torch"]
         self.device = device
-        super().__init__(dtype, dtype == self.xp.float64)
+        super().__init__(torch, dtype, dtype == torch.float64, device=device)
 
     @classmethod
     def of(cls, values: list[Any]) -> Torch:
@@ -153,15 +159,6 @@ class Torch(_Tensors):
 
     def frozen(self, x: Any) -> Any:
         return x.detach()
-
-    def zeros(self, *shape: int) -> Any:
-        return self.xp.zeros(shape, dtype=self.dtype, device=self.device)
-
-    def ones(self, *shape: int) -> Any:
-        return self.xp.ones(shape, dtype=self.dtype, device=self.device)
-
-    def eye(self, size: int) -> Any:
-        return self.xp.eye(size, dtype=self.dtype, device=self.device)
 
     def gram(self, x: Any) -> Any:
         with self.xp.autocast(x.device.type, enabled=False):
@@ -188,9 +185,8 @@ class Jax(_Tensors):
     name = "JAX"
 
     def __init__(self, dtype: Any) -> None:
-        self.xp = sys.modules["jax.numpy"]
         self.lax = sys.modules["jax.lax"]
-        super().__init__(dtype, dtype == np.float64)
+        super().__init__(sys.modules["jax.numpy"], dtype, dtype == np.float64)
 
     @classmethod
     def of(cls, values: list[Any]) -> Jax:
@@ -210,15 +206,6 @@ class Jax(_Tensors):
 
     def frozen(self, x: Any) -> Any:
         return self.lax.stop_gradient(x)
-
-    def zeros(self, *shape: int) -> Any:
-        return self.xp.zeros(shape, dtype=self.dtype)
-
-    def ones(self, *shape: int) -> Any:
-        return self.xp.ones(shape, dtype=self.dtype)
-
-    def eye(self, size: int) -> Any:
-        return self.xp.eye(size, dtype=self.dtype)
 
     def gram(self, x: Any) -> Any:
         return self.xp.matmul(x.T, x, precision="highest")
