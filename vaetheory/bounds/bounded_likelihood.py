@@ -286,13 +286,15 @@ def _information(f: Any, information: Any, dim: int, pooled: bool) -> Any:
         expected = "a number for pooled dimensions" if pooled else f"a number or ({dim},)"
         raise ValueError(f"information: expected {expected}; got shape {tuple(presumed.shape)}")
     # Plain numbers are checked in every framework.
-    known = presumed if f.checked else information
-    if f.checked or isinstance(information, int | float):
-        least, most = np.min(known), np.max(known)
-        if not 0 <= least <= most <= _MOST:
-            raise ValueError(
-                f"information: expected numbers from 0 to {_MOST:g} nats, got {least:g}..{most:g}"
-            )
+    least, most = 0.0, _MOST
+    if f.checked:
+        least, most = presumed.min(), presumed.max()
+    elif isinstance(information, int | float):
+        least = most = information
+    if not 0 <= least <= most <= _MOST:
+        raise ValueError(
+            f"information: expected numbers from 0 to {_MOST:g} nats, got {least:g}..{most:g}"
+        )
     return f.carry(information, presumed) * f.ones(1 if pooled else dim)
 
 
@@ -356,7 +358,7 @@ def _term(
     xp = f.xp
     size, dim = shape
     log_scale = _all(0.5 * xp.log(variance) + power * _LOG2, dim)
-    counted = _all(varies, dim)
+    counted = varies * f.ones(dim)
     value = -0.5 * xp.sum(counted) * (1 + LOG_2PI) - xp.sum(xp.where(counted > 0, log_scale, 0.0))
     log_scale = xp.where(counted > 0, log_scale, np.nan)
     if f.checked:
