@@ -41,6 +41,13 @@ def test_there_are_examples():
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=name)
 def test_examples_run_in_order_and_print_what_is_said(path, capsys, monkeypatch):
+    for extra in ("torch", "jax"):
+        if any(
+            re.search(rf"^(import|from) {extra}\b", code, re.MULTILINE)
+            for code, _ in EXAMPLES[path]
+        ):
+            reason = f"the page needs {extra}: pip install '.[{extra}]'"
+            pytest.importorskip(extra, reason=reason)
     # Classes that an example makes are found in its module, as those of a script are.
     module = types.ModuleType("example")
     monkeypatch.setitem(sys.modules, "example", module)

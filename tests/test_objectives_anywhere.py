@@ -139,11 +139,14 @@ def gradients(f, arguments):
     return autograd.grad(lambda a: f(*a))([np.asarray(a) for a in arguments])
 
 
-@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize(
+    ("framework", "dtype"),
+    [(f, d) for f in ("torch", "jax") for d in TOLERANCES]
+    + [(f"{f} compiled", d) for f in ("torch", "jax") for d in ("float64", "bfloat16")],
+    indirect=["framework"],
+)
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_values_and_gradients_are_those_of_numpy(framework, name, dtype):
-    if framework.compiled and dtype in ("float32", "float16"):
-        pytest.skip("the compilers are tested in two of the four precisions")
     f, plain, attributes = OBJECTIVES[name]
     given = [framework.array(a, dtype) for a in plain]
     # What the rounded inputs deserve.
