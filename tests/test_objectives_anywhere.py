@@ -389,6 +389,38 @@ def test_tensors_of_two_frameworks_are_refused():
         autograd.grad(lambda s: bilbo(torch.array(TERMS), MEANS, s).value)(1.0)
 
 
+def test_tensors_of_two_devices_and_sparse_ones_are_refused():
+    made = Torch()
+    x = made.array(DATA)
+    with pytest.raises(ValueError, match="xhat: expected a tensor on cpu, got one on meta"):
+        baggins(x, x.to("meta"), information=1.0)
+    with pytest.raises(ValueError, match=r"loc: expected a dense tensor, got torch\.sparse"):
+        bilbo(0.0, x.to_sparse(), 1.0)
+
+
+def test_compiled_code_takes_batches_of_any_size():
+    made = Torch()
+
+    def loss(x, xhat):
+        return -bilbo(baggins(x, xhat, information=1.0).value, xhat, 1.0, form="full").value
+
+    made.torch.compiler.reset()
+    compiled = made.torch.compile(loss, fullgraph=True, backend="aot_eager", dynamic=True)
+    for size in (5, 7, SIZE):
+        got = compiled(made.array(DATA[:size]), made.array(FITS[:size]))
+        assert_close(made.numpy(got), loss(DATA[:size], FITS[:size]), 1e-12, f"loss of {size} data")
+
+
+@pytest.mark.parametrize("name", ["bilbo diagonal", "bilbo centred", "bilbo full", "baggins"])
+def test_second_derivatives_are_those_of_numpy(name):
+    made = Jax()
+    f, plain, _ = OBJECTIVES[name]
+    with made.jax.enable_x64(True):
+        bend = made.jax.hessian(lambda a: f(plain[0], a, plain[2]).value)(made.array(plain[1]))
+    expected = autograd.hessian(lambda a: f(plain[0], a, plain[2]).value)(plain[1])
+    assert_close(made.numpy(bend), expected, 1e-11, f"second derivatives of {name}")
+
+
 def test_half_precision_inside_autocast_is_not_felt():
     made = Torch()
     given = [made.array(a, "float32") for a in (TERMS, MEANS, SCALE)]

@@ -144,13 +144,21 @@ class Torch(_Tensors):
         floating = [v.dtype for v in values if v.dtype.is_floating_point]
         for each in floating or [torch.get_default_dtype()]:
             dtype = torch.float64 if each == torch.float64 else dtype
-        return cls(dtype, values[0].device)
+        # A number may be on another device than arrays are.
+        arrays = [v for v in values if v.ndim] or values
+        return cls(dtype, arrays[0].device)
 
     def read(self, name: str, value: Any) -> Any:
         if isinstance(value, self.xp.Tensor):
             if value.dtype.is_complex:
                 raise ValueError(f"{name}: expected real numbers, got {value.dtype}")
-            return value.to(dtype=self.dtype)
+            if value.layout != self.xp.strided:
+                raise ValueError(f"{name}: expected a dense tensor, got {value.layout}")
+            if value.ndim and value.device != self.device:
+                raise ValueError(
+                    f"{name}: expected a tensor on {self.device}, got one on {value.device}"
+                )
+            return value.to(device=self.device, dtype=self.dtype)
         if isinstance(value, int | float):
             return self.xp.full((), value, dtype=self.dtype, device=self.device)
         # The compiler traces NumPy's arrays as tensors, and cannot trace checks of their values.
