@@ -94,8 +94,8 @@ def test_residuals_with_a_floor(monkeypatch, label):
     # The absolute epsilon of much code: not free of scale, and it flattens what is left.
     original = BAGGINS._term
 
-    def floored(variance, power, shape):
-        return original(variance + 1e-8 * 4.0**-power, power, shape)
+    def floored(variance, power, *rest):
+        return original(variance + 1e-8 * 4.0**-power, power, *rest)
 
     monkeypatch.setattr(BAGGINS, "_term", floored)
     assert_caught(label, "an absolute floor of 1e-8")
@@ -105,8 +105,8 @@ def test_residuals_with_a_floor(monkeypatch, label):
 def test_a_value_of_standard_deviations(monkeypatch, label):
     original = BAGGINS._term
 
-    def doubled(variance, power, shape):
-        value, log_scale, size, scale = original(variance, power, shape)
+    def doubled(*arguments):
+        value, log_scale, size, scale = original(*arguments)
         return 2 * value, log_scale, size, scale
 
     monkeypatch.setattr(BAGGINS, "_term", doubled)

@@ -323,7 +323,7 @@ def test_training_with_it_raises_it():
         (([0.0], [[1.0], [2.0]], [1.0]), r"one of each per datum, got shapes \(1,\) and \(2, 1\)"),
         (([], np.zeros((0, 2)), [1.0, 1.0]), r"loc: expected a non-empty data set"),
         (([0.0], np.zeros((1, 0)), []), r"loc: expected a non-empty data set"),
-        (([[0.0]], [[1.0]], [1.0]), "log_likelihood: expected 1 axes"),
+        (([[0.0]], [[1.0]], [1.0]), "log_likelihood: expected a number or one a datum"),
         (([0.0], [1.0], [1.0]), r"loc: expected a non-empty data set of shape \(N, D\), got \(1,"),
         (([0.0], [[1.0, 2.0]], [1.0]), r"scale: expected a number or shape \(2,\) for loc of"),
         (([0.0], [[1.0, 2.0]], np.ones((2, 2))), "scale: expected a number or a vector"),

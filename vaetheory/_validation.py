@@ -151,12 +151,17 @@ def points(name: str, value: ArrayLike, size: int, *, limit: float = np.inf) -> 
 def data_set(name: str, value: ArrayLike) -> Array:
     """Return `value` as a non-empty `(N, D)` array."""
     array = as_array(name, value)
-    if array.ndim != 2 or 0 in array.shape:
-        raise ValueError(
-            f"{name}: expected a non-empty data set of shape (N, D), got {array.shape}"
-            f"{_flattened(array.shape, math.prod(array.shape[1:]))}"
-        )
+    shape_of_data(name, array.shape)
     return array
+
+
+def shape_of_data(name: str, shape: tuple[int, ...]) -> None:
+    """Raise unless `shape` is that of a non-empty `(N, D)` array."""
+    if len(shape) != 2 or 0 in shape:
+        raise ValueError(
+            f"{name}: expected a non-empty data set of shape (N, D), got {shape}"
+            f"{_flattened(shape, math.prod(shape[1:]))}"
+        )
 
 
 def matrix(name: str, value: ArrayLike) -> Array:
@@ -180,7 +185,8 @@ def same_shape(name: str, array: Array, other_name: str, other: Array) -> None:
     """Raise a ValueError unless an array has the shape of another."""
     if array.shape != other.shape:
         raise ValueError(
-            f"{name}: expected shape {other.shape} to go with {other_name}, got {array.shape}"
+            f"{name}: expected shape {tuple(other.shape)} to go with {other_name}, "
+            f"got {tuple(array.shape)}"
         )
 
 

@@ -1,14 +1,16 @@
 """Lower bounds of the log evidence, and training objectives that are computed from a batch.
 
 Quadrature gives the ELBO of any Gaussian posterior, and the posteriors at which it is stationary.
-BILBO, BAGGINS and the profile likelihood are written with `autograd.numpy`, so that models can be
-trained with them; the checks of inputs look at the plain values.
+BILBO, BAGGINS and the profile likelihood take NumPy arrays, those that `autograd` traces, PyTorch
+tensors and JAX arrays, so that models can be trained with them. Values are checked for the first
+two; what the others compile may not depend on values.
 """
 
-from vaetheory.bounds.batch_information import FORMS, BatchBound, bilbo
+from vaetheory.bounds.batch_information import FORMS, BatchBound, TensorBatchBound, bilbo
 from vaetheory.bounds.bounded_likelihood import (
     BoundedLikelihood,
     ProfileLikelihood,
+    TensorLikelihood,
     baggins,
     profile_likelihood,
 )
@@ -21,6 +23,8 @@ __all__ = [
     "BoundedLikelihood",
     "ProfileLikelihood",
     "StationaryPosterior",
+    "TensorBatchBound",
+    "TensorLikelihood",
     "baggins",
     "bilbo",
     "elbo",

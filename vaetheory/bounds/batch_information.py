@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import autograd.numpy as anp
 import numpy as np
@@ -12,14 +13,11 @@ from numpy.typing import ArrayLike
 from scipy.linalg import qr, solve_triangular, svdvals
 
 from vaetheory._by_position import also_by_position
-from vaetheory._validation import Array, as_array, data_set, option, scales, squarable
+from vaetheory._validation import Array, option, scales, shape_of_data, squarable
 from vaetheory._value_equality import ByValue
-from vaetheory.bounds._tracing import traced, value_of
+from vaetheory.bounds._frameworks import framework
 
 FORMS = ("diagonal", "centred", "full")
-
-# For larger ratios the 1 in log(1 + ratio^2) is lost in rounding.
-_HUGE = 1e100
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +77,33 @@ class BatchBound(ByValue):
         return self.value - self.optimism
 
 
+class TensorBatchBound(NamedTuple):
+    """The Batch Information Lower Bound of a batch of PyTorch tensors or JAX arrays.
+
+    A named tuple of tensors, so that the frameworks' transformations can return it.
+
+    Attributes
+    ----------
+    value, information, information_per_dim, prior_loc, prior_cov, size
+        As those of `BatchBound`.
+    optimism : tensor
+        As that of `BatchBound`; NaN for a batch of one.
+    """
+
+    value: Any
+    information: Any
+    information_per_dim: Any
+    prior_loc: Any
+    prior_cov: Any
+    size: int
+    optimism: Any
+
+    @property
+    def corrected(self) -> Any:
+        """`value` minus `optimism`, in nats per datum."""
+        return self.value - self.optimism
+
+
 @also_by_position("form")
 def bilbo(
     log_likelihood: ArrayLike, loc: ArrayLike, scale: ArrayLike, *, form: str = "diagonal"
@@ -91,8 +116,9 @@ def bilbo(
 
     Parameters
     ----------
-    log_likelihood : array (B,)
-        Expected log likelihood E_q[log p(x|z)] of each datum in nats, or a sample of it.
+    log_likelihood : array (B,) or number
+        Expected log likelihood E_q[log p(x|z)] of each datum in nats, or a sample of it; or its
+        mean over the batch, such as the value of `baggins`.
     loc : array (B, d)
         Posterior means m(x).
     scale : array (d,) or number
@@ -110,16 +136,27 @@ def bilbo(
     -------
     BatchBound
         In nats per datum. The information of a batch of one is zero unless the form is "diagonal".
+        For PyTorch tensors and JAX arrays it is a named tuple of tensors with the same attributes,
+        `TensorBatchBound`.
 
     Raises
     ------
     ValueError
         If shapes do not fit, the batch is empty, an entry is not finite, a scale is not positive
-        or below 1e-150, or a log likelihood, a mean or a scale is beyond 1e150.
+        or below 1e-150, or a log likelihood, a mean or a scale is beyond 1e150. For PyTorch and JAX
+        only shapes, and what is given as plain numbers, are checked: no exception depends on the
+        value of a tensor, and NaN goes in and comes out.
 
     Notes
     -----
-    Source: claims 6a, 6d and 6f. The result is exact up to rounding: a small information keeps its
+    Source: claims 6a, 6d and 6f.
+
+    The arrays may be PyTorch tensors or JAX arrays, also under `torch.compile`, `jax.jit` and
+    `vmap`; NumPy arrays and numbers may go with them. Half precisions are widened to float32. The
+    result then has the precision of their dtype: for the full form an information below its
+    rounding unit is lost, and in float32 `prior_cov` and `optimism` need means below 1e19.
+
+    For NumPy arrays the result is exact up to rounding: a small information keeps its
     digits, and a large one does not overflow. `autograd` can differentiate it with respect to all
     three arrays, in reverse and forward mode; for the full form `value` twice, `corrected` once.
 
@@ -135,70 +172,113 @@ def bilbo(
     """
     option("form", form, FORMS)
     terms, means, deviations = _checked(log_likelihood, loc, scale)
+    f = framework(means, deviations)
+    xp = f.xp
     size, d = means.shape
     if form == "diagonal":
-        prior_loc, away = np.zeros(d), means
+        prior_loc, away = f.zeros(d), means
     else:
         # Subtracting the first row gives a constant batch zero spread, however its mean is rounded.
-        first = value_of(means)[0]
+        first = f.frozen(means)[0]
         shifted = means - first
-        prior_loc, away = first + anp.mean(shifted, axis=0), shifted - anp.mean(shifted, axis=0)
-    unit = value_of(deviations)
+        prior_loc = first + xp.mean(shifted, axis=0)
+        away = shifted - xp.mean(shifted, axis=0)
+    unit = f.frozen(deviations)
     ratio = (away / unit) / (deviations / unit)
     if form == "full":
         per_dim, information = None, _half_log_det(ratio)
-        prior_cov = anp.dot(away.T, away) / size + anp.diag(deviations**2)
+        prior_cov = f.gram(away) / size + f.diagonal_matrix(deviations**2)
         optimism = _full_optimism(ratio)
     else:
         per_dim = _half_log1p_mean_square(ratio)
-        information = anp.sum(per_dim)
-        variance = anp.mean(away**2, axis=0) + deviations**2
-        prior_cov = anp.diag(variance)
-        optimism = _diagonal_optimism(away / anp.sqrt(variance), centred=form == "centred")
-    value = anp.mean(terms) - information
-    return BatchBound(value, information, per_dim, prior_loc, prior_cov, size, optimism)
+        information = xp.sum(per_dim)
+        variance = xp.mean(away**2, axis=0) + deviations**2
+        prior_cov = f.diagonal_matrix(variance)
+        optimism = _diagonal_optimism(away / xp.sqrt(variance), centred=form == "centred")
+    value = (xp.mean(terms) if terms.ndim else terms) - information
+    if f.checked:
+        return BatchBound(value, information, per_dim, prior_loc, prior_cov, size, optimism)
+    if size < 2:
+        optimism = optimism + math.nan
+    bound: Any = TensorBatchBound(value, information, per_dim, prior_loc, prior_cov, size, optimism)
+    return bound
 
 
 def _checked(log_likelihood: Any, loc: Any, scale: Any) -> tuple[Any, Any, Any]:
-    """The three inputs as float64 arrays or tracers of them, their values and shapes checked."""
-    means = data_set("loc", value_of(loc))
-    terms = as_array("log_likelihood", value_of(log_likelihood), ndim=1)
-    if len(terms) != len(means):
+    """The three inputs as arrays or tensors of one dtype, their shapes (and values) checked."""
+    f = framework(log_likelihood, loc, scale)
+    means = f.read("loc", loc)
+    shape_of_data("loc", tuple(means.shape))
+    size, d = means.shape
+    terms = f.read("log_likelihood", log_likelihood)
+    if terms.ndim > 1:
+        raise ValueError(
+            "log_likelihood: expected a number or one a datum, got an array of shape "
+            f"{tuple(terms.shape)}"
+        )
+    if terms.ndim and len(terms) != size:
         raise ValueError(
             "log_likelihood and loc: expected one of each per datum, got shapes "
-            f"{terms.shape} and {means.shape}"
+            f"{tuple(terms.shape)} and {tuple(means.shape)}"
         )
-    deviations = scales("scale", value_of(scale))
-    if deviations.shape not in ((), (means.shape[1],)):
+    deviations = f.read("scale", scale)
+    if f.checked:
+        scales("scale", deviations)
+    elif isinstance(scale, int | float) and not scale > 0:
+        raise ValueError(f"scale: expected positive numbers, got {scale}")
+    if tuple(deviations.shape) not in ((), (d,)):
         raise ValueError(
-            f"scale: expected a number or shape ({means.shape[1]},) for loc of shape "
-            f"{means.shape}, got {deviations.shape}"
+            f"scale: expected a number or shape ({d},) for loc of shape "
+            f"{tuple(means.shape)}, got {tuple(deviations.shape)}"
         )
-    # Within these limits no ratio of a mean and a scale, no square and no sum overflows.
-    squarable("loc", means)
-    squarable("log_likelihood", terms)
+    if f.checked:
+        # Within these limits no ratio of a mean and a scale, no square and no sum overflows.
+        squarable("loc", means)
+        squarable("log_likelihood", terms)
     return (
-        traced(log_likelihood, terms),
-        traced(loc, means),
-        traced(scale, deviations) * np.ones(means.shape[1]),
+        f.carry(log_likelihood, terms),
+        f.carry(loc, means),
+        f.carry(scale, deviations) * f.ones(d),
     )
 
 
 def _half_log1p_mean_square(ratio: Any) -> Any:
     """1/2 log(1 + mean of squares) of each column, `(B, d) -> (d,)`, without overflow."""
-    top = np.abs(value_of(ratio)).max(axis=0)
-    huge = top > _HUGE
-    unit = np.where(huge, top, 1.0)
-    square = anp.mean((ratio / unit) ** 2, axis=0)
-    large = 0.5 * anp.log(anp.where(huge, square, 1.0)) + np.log(unit)
-    return anp.where(huge, large, 0.5 * anp.log1p(anp.where(huge, 0.0, square)))
+    f = framework(ratio)
+    xp = f.xp
+    top = f.largest(ratio)
+    huge = top > f.huge
+    unit = xp.where(huge, top, 1.0)
+    square = xp.mean((ratio / unit) ** 2, axis=0)
+    large = 0.5 * xp.log(xp.where(huge, square, 1.0)) + xp.log(unit)
+    return xp.where(huge, large, 0.5 * xp.log1p(xp.where(huge, 0.0, square)))
 
 
 def _diagonal_optimism(white: Any, *, centred: bool) -> Any:
     """Sum_j Var(w_j^2) / (4 B), plus the bias of centred moments; w has prior variance one."""
-    square = anp.mean(white**2, axis=0)
-    total = anp.sum(anp.mean((white**2 - square) ** 2, axis=0)) / 4
-    return (total + (anp.sum(square) / 2 if centred else 0.0)) / len(white)
+    xp = framework(white).xp
+    square = xp.mean(white**2, axis=0)
+    total = xp.sum(xp.mean((white**2 - square) ** 2, axis=0)) / 4
+    return (total + (xp.sum(square) / 2 if centred else 0.0)) / len(white)
+
+
+def _contrasts(ratio: Any) -> Any:
+    """B - 1 rows with the Gram matrix of B centred rows over B, `(B, d) -> (B - 1, d)`."""
+    root = math.sqrt(len(ratio))
+    unit = ratio / root
+    return unit[1:] - _share(len(ratio)) * unit[1:].sum(axis=0) + unit[0] / root
+
+
+def _of_contrasts(top: Any) -> Any:
+    """The centred rows that have these contrasts, over sqrt(B), `(B - 1, d) -> (B, d)`."""
+    size = len(top) + 1
+    total = top.sum(axis=0)
+    first = total[None] / math.sqrt(size)
+    return framework(top).xp.concatenate([first, top - _share(size) * total])
+
+
+def _share(size: int) -> float:
+    return 1 / (size - math.sqrt(size)) if size > 1 else 0.0
 
 
 @dataclass(frozen=True)
@@ -231,26 +311,21 @@ class _Factor:
         decomposition is precise for each row relative to that row.
         """
         size, d = ratio.shape
-        root = np.sqrt(size)
-        share = 1 / (size - root) if size > 1 else 0.0
-        unit = ratio / root
-        rows = unit[1:] - share * unit[1:].sum(axis=0) + unit[0] / root
+        rows = _contrasts(ratio)
         stack = np.concatenate([rows, np.eye(d)])
         order = np.argsort(-np.abs(stack).max(axis=1), kind="stable")
         q, r, pivots = qr(stack[order], mode="economic", pivoting=True)
         q[order] = q.copy()
         inverse_root = np.empty((d, d))
         inverse_root[pivots] = solve_triangular(r, np.eye(d))
-        # Transform from contrasts back to data.
-        top = q[: size - 1]
-        total = top.sum(axis=0)
-        spread = np.concatenate([total[None] / root, top - share * total])
+        spread = _of_contrasts(q[: size - 1])
         if np.abs(rows).max(initial=0.0) <= 1:
             # If all of Y is small, singular values give log det with a small relative error.
             half = float(0.5 * np.log1p(svdvals(rows) ** 2).sum()) if rows.size else 0.0
         else:
             half = float(np.log(np.abs(np.diagonal(r))).sum())
-        return cls(half, spread, spread @ inverse_root.T / root, inverse_root @ inverse_root.T)
+        slope = spread @ inverse_root.T / np.sqrt(size)
+        return cls(half, spread, slope, inverse_root @ inverse_root.T)
 
     def project(self, x: Any) -> Any:
         """Y M^-1 Y^T x / B."""
@@ -263,31 +338,25 @@ class _Factor:
 
 
 @primitive  # type: ignore[untyped-decorator]
-def _half_log_det(ratio: Any) -> Any:
-    """1/2 log det(I + ratio^T ratio / B), `(B, d) -> ()`."""
+def _exact_half_log_det(ratio: Any) -> Any:
     return _Factor.of(ratio).half_log_det
 
 
 @primitive  # type: ignore[untyped-decorator]
-def _half_log_det_gradient(ratio: Any) -> Any:
+def _exact_half_log_det_gradient(ratio: Any) -> Any:
     return _Factor.of(ratio).slope
 
 
-defvjp(_half_log_det_gradient, lambda ans, y: _Factor.of(y).bend)
-defjvp(_half_log_det_gradient, lambda g, ans, y: _Factor.of(y).bend(g))
+defvjp(_exact_half_log_det_gradient, lambda ans, y: _Factor.of(y).bend)
+defjvp(_exact_half_log_det_gradient, lambda g, ans, y: _Factor.of(y).bend(g))
 
 
 @primitive  # type: ignore[untyped-decorator]
-def _full_optimism(ratio: Any) -> Any:
-    """(tr H / 2 + sum_b B H_bb^2 / 4 - tr H^2 / 4) / B, with H = Y (B I + Y^T Y)^-1 Y^T."""
-    root = _Factor.of(ratio).root
-    size = len(ratio)
-    leverage = (root**2).sum(axis=1)
-    squared = ((root.T @ root) ** 2).sum()
-    return leverage.sum() / (2 * size) + ((leverage**2).sum() - squared / size) / 4
+def _exact_full_optimism(ratio: Any) -> Any:
+    return _optimism_of(_Factor.of(ratio).root)
 
 
-def _full_optimism_gradient(ratio: Any) -> Any:
+def _exact_full_optimism_gradient(ratio: Any) -> Any:
     # dH = (I - H) dY slope^T + its transpose.
     factor = _Factor.of(ratio)
     slope, leverage = factor.slope, (factor.root**2).sum(axis=1)
@@ -296,8 +365,30 @@ def _full_optimism_gradient(ratio: Any) -> Any:
 
 
 for _function, _gradient in (
-    (_half_log_det, _half_log_det_gradient),
-    (_full_optimism, _full_optimism_gradient),
+    (_exact_half_log_det, _exact_half_log_det_gradient),
+    (_exact_full_optimism, _exact_full_optimism_gradient),
 ):
     defvjp(_function, lambda ans, y, slope=_gradient: lambda g: g * slope(y))
     defjvp(_function, lambda g, ans, y, slope=_gradient: anp.sum(g * slope(y)))
+
+
+def _half_log_det(ratio: Any) -> Any:
+    """1/2 log det(I + ratio^T ratio / B), `(B, d) -> ()`."""
+    f = framework(ratio)
+    return _exact_half_log_det(ratio) if f.checked else f.half_log_det(_contrasts(ratio))[0]
+
+
+def _full_optimism(ratio: Any) -> Any:
+    """(tr H / 2 + sum_b B H_bb^2 / 4 - tr H^2 / 4) / B, with H = Y (B I + Y^T Y)^-1 Y^T."""
+    f = framework(ratio)
+    if f.checked:
+        return _exact_full_optimism(ratio)
+    return _optimism_of(_of_contrasts(f.half_log_det(_contrasts(ratio))[1][: len(ratio) - 1]))
+
+
+def _optimism_of(root: Any) -> Any:
+    """The optimism for H = root root^T."""
+    size = len(root)
+    leverage = (root**2).sum(axis=1)
+    squared = (framework(root).gram(root) ** 2).sum()
+    return leverage.sum() / (2 * size) + ((leverage**2).sum() - squared / size) / 4

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-import autograd.numpy as anp
 import numpy as np
 from numpy.typing import ArrayLike
 
 from vaetheory._gaussians import LOG_2PI
-from vaetheory._validation import Array, as_array, boolean, data_set, same_shape, weights_of
+from vaetheory._validation import Array, boolean, same_shape, shape_of_data, weights_of
 from vaetheory._value_equality import ByValue
-from vaetheory.bounds._tracing import traced, value_of
+from vaetheory.bounds._frameworks import framework, value_of
 
 # Differences of entries up to this size do not overflow.
 _LARGEST = 1e300
@@ -74,6 +73,28 @@ class BoundedLikelihood(ProfileLikelihood):
     information: Array
 
 
+class TensorLikelihood(NamedTuple):
+    """`baggins` or `profile_likelihood` of a batch of PyTorch tensors or JAX arrays.
+
+    A named tuple of tensors, so that the frameworks' transformations can return it.
+
+    Attributes
+    ----------
+    value, log_scale, size, scale
+        As those of `ProfileLikelihood`, with log scale and scale NaN for a column that counts for
+        nothing, and scale 0 below the range of the dtype.
+    information : tensor (D,) or None
+        As that of `BoundedLikelihood`, 0 for a column that counts for nothing; None for the profile
+        likelihood.
+    """
+
+    value: Any
+    log_scale: Any
+    size: int
+    scale: Any
+    information: Any = None
+
+
 def baggins(
     x: ArrayLike,
     xhat: ArrayLike,
@@ -107,14 +128,16 @@ def baggins(
     Returns
     -------
     BoundedLikelihood
-        `value` in nats per datum.
+        `value` in nats per datum. For PyTorch tensors and JAX arrays it is a named tuple of tensors
+        with the same attributes, `TensorLikelihood`.
 
     Raises
     ------
     ValueError
         If shapes do not fit, an entry is not finite or beyond 1e300 in size, the information or
         a weight is negative, or the data have no spread: a batch of one, or a constant column
-        (if pooled: only constant columns).
+        (if pooled: only constant columns). For PyTorch and JAX only shapes, and what is given as
+        plain numbers, are checked: no exception depends on the value of a tensor.
 
     Notes
     -----
@@ -122,6 +145,12 @@ def baggins(
     data: moments are centred, and no square overflows or underflows. Moments are divided by B.
     `autograd` can differentiate the result with respect to all three arrays, in reverse and forward
     mode and more than once; the gradient with respect to xhat is (x - xhat) / (B sigma^2).
+
+    The arrays may be PyTorch tensors or JAX arrays, also under `torch.compile`, `jax.jit` and
+    `vmap`; NumPy arrays and numbers may go with them. Half precisions are widened to float32, and
+    weights are not differentiated. In each batch of pictures some pixels are constant: pool the
+    dimensions. Otherwise a column of tensors that is constant in the batch counts for nothing: it
+    adds neither to the value nor to the gradient, and the decoder learns nothing about it.
 
     Examples
     --------
@@ -134,17 +163,26 @@ def baggins(
     [[-0.2], [0.2]]
     """
     boolean("pooled", pooled)
-    data, fits, shares = _batch(x, xhat, weights)
-    presumed = _information(information, data.shape[1], pooled)
+    f = framework(x, xhat, information, weights)
+    xp = f.xp
+    data, fits, shares = _batch(f, x, xhat, weights)
+    dim = data.shape[1]
+    presumed = _information(f, information, dim, pooled)
     away, spread_power = _spread(data, shares, pooled)
-    spread, residual = _moment(away, shares, pooled), data - fits
+    # NumPy's data vary here; a constant column of tensors gets any spread and counts for nothing.
+    varies = spread_power > -np.inf
+    spread_power = xp.where(varies, spread_power, 0.0)
+    spread, residual = xp.where(varies, _moment(away, shares, pooled), 1.0), data - fits
     # The unit of sigma is a power of two: the larger of the residuals' and the presumed noise's.
-    noise_power = np.floor(spread_power - value_of(presumed) / _LOG2)
-    power = np.maximum(_power(residual, pooled), noise_power)
-    noise = spread * anp.exp(2 * ((spread_power - power) * _LOG2 - presumed))
-    variance = _moment(_times_power(residual, -power), shares, pooled) + noise
-    aggregate = 0.5 * (anp.log(spread) - anp.log(variance)) + (spread_power - power) * _LOG2
-    return BoundedLikelihood(*_term(variance, power, data.shape), _all(aggregate, data.shape[1]))
+    noise_power = xp.floor(spread_power - f.frozen(presumed) / _LOG2)
+    power = xp.maximum(_power(residual, pooled), noise_power)
+    noise = spread * xp.exp(2 * ((spread_power - power) * _LOG2 - presumed))
+    variance = _moment(f.times_power(residual, -power), shares, pooled) + noise
+    aggregate = 0.5 * (xp.log(spread) - xp.log(variance)) + (spread_power - power) * _LOG2
+    aggregate = _all(xp.where(varies, aggregate, 0.0), dim)
+    term = _term(variance, power, data.shape, varies)
+    bound: Any = TensorLikelihood(*term, aggregate)
+    return BoundedLikelihood(*term, aggregate) if f.checked else bound
 
 
 def profile_likelihood(
@@ -170,12 +208,13 @@ def profile_likelihood(
     Returns
     -------
     ProfileLikelihood
-        `value` in nats per datum.
+        `value` in nats per datum; for tensors a `TensorLikelihood`.
 
     Raises
     ------
     ValueError
         As `baggins`, and if a dimension is fitted exactly, because the likelihood is then infinite.
+        For tensors the value is infinite then, and the gradient is NaN.
 
     Notes
     -----
@@ -188,24 +227,32 @@ def profile_likelihood(
     ([1.0], -1.418939)
     """
     boolean("pooled", pooled)
-    data, fits, shares = _batch(x, xhat, weights)
+    f = framework(x, xhat, weights)
+    data, fits, shares = _batch(f, x, xhat, weights)
     residual = data - fits
     power = _power(residual, pooled)
-    perfect = np.isneginf(power)
-    if perfect.any():
+    perfect = power == -np.inf
+    if f.checked and perfect.any():
         where = "" if pooled else f" of column {int(perfect.argmax())}"
         raise ValueError(
             f"xhat: expected residuals, got a perfect fit{where}, where the profile likelihood "
             "is infinite; baggins is bounded"
         )
-    variance = _moment(_times_power(residual, -power), shares, pooled)
-    return ProfileLikelihood(*_term(variance, power, data.shape))
+    power = f.xp.where(perfect, 0.0, power)
+    variance = _moment(f.times_power(residual, -power), shares, pooled)
+    term = _term(variance, power, data.shape, perfect | True)
+    likelihood: Any = TensorLikelihood(*term)
+    return ProfileLikelihood(*term) if f.checked else likelihood
 
 
-def _batch(x: Any, xhat: Any, weights: Any) -> tuple[Any, Any, Array]:
+def _batch(f: Any, x: Any, xhat: Any, weights: Any) -> tuple[Any, Any, Any]:
     """Data, reconstructions (arrays or tracers) and weights; data of weight 0 are left out."""
-    data, fits = data_set("x", value_of(x)), data_set("xhat", value_of(xhat))
+    data, fits = f.read("x", x), f.read("xhat", xhat)
+    shape_of_data("x", tuple(data.shape))
+    shape_of_data("xhat", tuple(fits.shape))
     same_shape("xhat", fits, "x", data)
+    if not f.checked:
+        return _unchecked_batch(f, data, fits, weights)
     for name, array in (("x", data), ("xhat", fits)):
         largest = np.abs(array).max()
         if largest > _LARGEST:
@@ -214,70 +261,106 @@ def _batch(x: Any, xhat: Any, weights: Any) -> tuple[Any, Any, Array]:
             )
     shares = weights_of("weights", weights, len(data))
     kept = shares > 0
-    data, fits = traced(x, data), traced(xhat, fits)
+    data, fits = f.carry(x, data), f.carry(xhat, fits)
     return (data, fits, shares) if kept.all() else (data[kept], fits[kept], shares[kept])
 
 
-def _information(information: Any, dim: int, pooled: bool) -> Any:
+def _unchecked_batch(f: Any, data: Any, fits: Any, weights: Any) -> tuple[Any, Any, Any]:
+    """As `_batch` for tensors: a datum of weight 0 gets the values of one that counts."""
+    if weights is None:
+        return data, fits, None
+    shares = f.frozen(f.read("weights", weights))
+    if tuple(shares.shape) != (len(data),):
+        raise ValueError(f"weights: expected shape ({len(data)},), got {tuple(shares.shape)}")
+    shares = shares / f.xp.max(shares)
+    shares = shares / f.xp.sum(shares)
+    ignored = (shares == 0)[:, None]
+    data = f.xp.where(ignored, f.row_of_largest(shares, data), data)
+    return data, f.xp.where(ignored, data, fits), shares
+
+
+def _information(f: Any, information: Any, dim: int, pooled: bool) -> Any:
     """The checked presumed information, `(D,)`, or `(1,)` if pooled."""
-    presumed = as_array("information", value_of(information))
-    if presumed.shape not in ((), *([] if pooled else [(dim,)])):
+    presumed = f.read("information", information)
+    if tuple(presumed.shape) not in ((), *([] if pooled else [(dim,)])):
         expected = "a number for pooled dimensions" if pooled else f"a number or ({dim},)"
-        raise ValueError(f"information: expected {expected}; got shape {presumed.shape}")
-    if presumed.min() < 0 or presumed.max() > _MOST:
+        raise ValueError(f"information: expected {expected}; got shape {tuple(presumed.shape)}")
+    # Plain numbers are checked in every framework.
+    least, most = 0.0, _MOST
+    if f.checked:
+        least, most = presumed.min(), presumed.max()
+    elif isinstance(information, int | float):
+        least = most = information
+    if not 0 <= least <= most <= _MOST:
         raise ValueError(
-            f"information: expected numbers from 0 to {_MOST:g} nats, got "
-            f"{presumed.min():g}..{presumed.max():g}"
+            f"information: expected numbers from 0 to {_MOST:g} nats, got {least:g}..{most:g}"
         )
-    return traced(information, presumed) * np.ones(1 if pooled else dim)
+    return f.carry(information, presumed) * f.ones(1 if pooled else dim)
 
 
-def _moment(array: Any, weights: Array, pooled: bool) -> Any:
+def _moment(array: Any, weights: Any, pooled: bool) -> Any:
     """Mean square of each column, `(D,)`, or of all of them, `(1,)`."""
-    square = anp.dot(weights, array**2)
-    return anp.mean(square, keepdims=True) if pooled else square
+    square = _mean(array**2, weights)
+    return framework(array).xp.mean(square, axis=0, keepdims=True) if pooled else square
 
 
-def _power(array: Any, pooled: bool) -> Array:
+def _mean(array: Any, weights: Any) -> Any:
+    """Weighted mean of the rows; with equal weights if `weights` is None."""
+    f = framework(array)
+    return f.xp.mean(array, axis=0) if weights is None else f.weighted_sum(weights, array)
+
+
+def _power(array: Any, pooled: bool) -> Any:
     """Least n with 2^n above the moduli of each column, `(D,)`, or of all; -inf for zeros."""
-    top = np.abs(value_of(array)).max(axis=None if pooled else 0, keepdims=pooled).ravel()
-    return np.where(top > 0, np.frexp(top)[1].astype(float), -np.inf)
+    f = framework(array)
+    top = f.largest(array, None if pooled else 0)
+    return f.xp.where(top == 0, -np.inf, f.exponent(top))
 
 
-def _times_power(x: Any, power: Array) -> Any:
-    """The product x 2^power in two steps, so that no factor overflows if the product does not."""
-    half = np.floor(power / 2)
-    for part in (half, power - half):
-        x = x * np.exp2(np.clip(part, -1074, 1023))
-    return x
+def _spread(data: Any, weights: Any, pooled: bool) -> tuple[Any, Any]:
+    """Deviations from the mean in units of a power of two, and that power.
 
-
-def _spread(data: Any, weights: Array, pooled: bool) -> tuple[Any, Array]:
-    """Deviations from the mean in units of a power of two, and that power; zeros are rejected."""
+    Zeros are rejected in NumPy; in other frameworks their power is -inf.
+    """
+    f = framework(data)
+    if len(data) == 1:
+        raise _constant("a batch of one, which has no spread to set the scale")
     # Subtracting the first row gives a constant column zero spread, however its mean is rounded.
-    shifted = data - value_of(data)[0]
+    shifted = data - f.frozen(data)[0]
     power = _power(shifted, pooled)
-    if np.isneginf(power).any():
-        if len(shifted) == 1:
-            came = "a batch of one, which has no spread to set the scale"
-        elif pooled:
-            came = f"{len(shifted)} times the same datum"
-        else:
-            column = int(np.isneginf(power).argmax())
-            came = f"a constant column {column}; leave it out, or pool the dimensions"
-        raise ValueError(f"x: expected data that vary over the batch, got {came}")
-    scaled = _times_power(shifted, -power)
-    return scaled - anp.dot(weights, scaled), power
+    zero = power == -np.inf
+    if f.checked and zero.any():
+        if pooled:
+            raise _constant(f"{len(shifted)} times the same datum")
+        column = int(zero.argmax())
+        raise _constant(f"a constant column {column}; leave it out, or pool the dimensions")
+    scaled = f.times_power(shifted, f.xp.where(zero, 0.0, -power))
+    return scaled - _mean(scaled, weights), power
+
+
+def _constant(came: str) -> ValueError:
+    return ValueError(f"x: expected data that vary over the batch, got {came}")
 
 
 def _all(numbers: Any, dim: int) -> Any:
     """One number for each dimension, also if they are pooled."""
-    return numbers * np.ones(dim)
+    return numbers * framework(numbers).ones(dim)
 
 
-def _term(variance: Any, power: Array, shape: tuple[int, int]) -> tuple[Any, Any, int, Any]:
-    """Value, log scale, size and scale, from variances in units of 4^power."""
+def _term(
+    variance: Any, power: Any, shape: tuple[int, int], varies: Any
+) -> tuple[Any, Any, int, Any]:
+    """Value, log scale, size and scale, from variances in units of 4^power.
+
+    What does not vary counts for nothing.
+    """
+    f = framework(variance)
+    xp = f.xp
     size, dim = shape
-    log_scale = _all(0.5 * anp.log(variance) + power * _LOG2, dim)
-    value = -0.5 * dim * (1 + LOG_2PI) - anp.sum(log_scale)
-    return value, log_scale, size, _all(_times_power(anp.sqrt(variance), power), dim)
+    log_scale = _all(0.5 * xp.log(variance) + power * _LOG2, dim)
+    counted = varies * f.ones(dim)
+    value = -0.5 * xp.sum(counted) * (1 + LOG_2PI) - xp.sum(xp.where(counted > 0, log_scale, 0.0))
+    log_scale = xp.where(counted > 0, log_scale, np.nan)
+    if f.checked:
+        return value, log_scale, size, _all(f.times_power(xp.sqrt(variance), power), dim)
+    return value, log_scale, size, xp.exp(log_scale)
