@@ -31,6 +31,7 @@ templates_path = ["_templates"]
 
 default_role = "code"  # single backticks in docstrings
 autosummary_generate = True
+autodoc_mock_imports = generate.missing_frameworks()
 autodoc_typehints = "none"  # the docstrings state types and shapes
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False

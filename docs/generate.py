@@ -10,6 +10,7 @@ import re
 import shutil
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
@@ -51,6 +52,7 @@ MODULES = {
     "vaetheory.optimal_decoder": "The optimal decoder",
     "vaetheory.hessian_estimators": "Estimators of a decoder's Hessian",
     "vaetheory.constant_variance": "What constant variances cost",
+    "vaetheory.torch": "PyTorch",
     "vaetheory.flows": "Flows",
     "vaetheory.testing": "Laws for families, decoders and flows of your own",
     "vaetheory.jets": "Taylor series of decoders",
@@ -360,12 +362,28 @@ def public(module: ModuleType) -> list[str]:
     return sorted(kept, key=lambda name: (not inspect.isclass(getattr(module, name)), name))
 
 
+def missing_frameworks() -> list[str]:
+    """Frameworks that are not here, of which the reference has the bridges all the same."""
+    return [name for name in ("torch",) if find_spec(name) is None]
+
+
+def imported(name: str) -> ModuleType:
+    """A module, with stand-ins for the frameworks that are missing."""
+    missing = missing_frameworks()
+    if name.rpartition(".")[2] not in missing:
+        return import_module(name)
+    from sphinx.ext.autodoc.mock import mock
+
+    with mock(missing):
+        return import_module(name)
+
+
 def reference_page() -> str:
     """Every public name, under the module from which it should be imported."""
     parts = ["# Reference", "Errors are `ValueError`s that say what was expected and what came."]
     seen: set[int] = set()
     for name, title in MODULES.items():
-        module = import_module(name)
+        module = imported(name)
         fresh = []
         for n in public(module):
             # Of two names of one thing the first is shown.

@@ -70,6 +70,18 @@ def test_dropout_never_passes_by_chance(together, seed):
         LatentModel(dropout(0.5, together=together, seed=seed), GAUSSIAN, 1)
 
 
+@pytest.mark.parametrize("along", [lambda z: z, lambda z: z[::-1]], ids=["forward", "backward"])
+def test_what_runs_along_the_points_is_found(along):
+    # As a recurrent network does that takes the batch for a sequence: one end is as if alone.
+    def decode(z):
+        if z.ndim != 2:
+            return anp.tanh(z)
+        return along(anp.cumsum(along(anp.tanh(z)), axis=0))
+
+    with pytest.raises(ValueError, match="expected to work row by row"):
+        LatentModel(decode, GAUSSIAN, 1)
+
+
 def test_little_dropout_in_rows_is_found_too():
     # Of 192 outputs computed twice none differs with a chance of (1 - 0.1 * 0.95)^192 < 1e-8.
     for seed in range(10):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any, TypeAlias, cast
@@ -43,7 +44,13 @@ def _masked(value: object, depth: int = 0) -> int:
 
 
 def _unwrapped(value: Any) -> Any:
-    """Convert pandas objects with nullable numbers, which NumPy reads as objects, to float64."""
+    """Convert tensors of PyTorch, and pandas objects with nullable numbers, to float64 arrays."""
+    if (torch := sys.modules.get("torch")) is not None:
+        if isinstance(value, list | tuple) and any(isinstance(v, torch.Tensor) for v in value):
+            return [_unwrapped(v) for v in value]
+        if isinstance(value, torch.Tensor) and not value.is_complex():
+            # On any device, with or without gradients, in any precision.
+            return value.detach().double().cpu().numpy()
     if type(value).__module__.partition(".")[0] != "pandas" or not hasattr(value, "dtypes"):
         return value
     kinds = list(value.dtypes) if np.ndim(value) == 2 else [value.dtypes]
@@ -116,6 +123,16 @@ def vectors(name: str, value: ArrayLike, size: int | None) -> Array:
     if array.size == 0:
         raise ValueError(f"{name}: expected at least one vector, got an empty array {array.shape}")
     return array
+
+
+def flattened(name: str, value: ArrayLike, shape: tuple[int, ...] | None) -> ArrayLike:
+    """Flatten an array `(..., *shape)` to vectors; return any other value unchanged."""
+    if shape is None or len(shape) < 2 or _is_traced(value):
+        return value
+    array = _real(name, value, copy=False)
+    if array.shape[array.ndim - len(shape) :] != shape or array.ndim < len(shape):
+        return value
+    return array.reshape(*array.shape[: array.ndim - len(shape)], math.prod(shape))
 
 
 def points(name: str, value: ArrayLike, size: int, *, limit: float = np.inf) -> Array:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from vaetheory._arguments import read_arguments
 from vaetheory._gaussians import standard_log_prob
-from vaetheory._validation import Array, dimension, require, vectors
+from vaetheory._validation import Array, dimension, flattened, require, vectors
 from vaetheory._value_equality import ByValue
 from vaetheory.decoders import Decoder, as_decoder
 from vaetheory.decoders._outputs import as_output
@@ -126,8 +126,13 @@ class LatentModel(ByValue):
         return made
 
     def check_data(self, X: ArrayLike) -> Array:
-        """Return `X` as an array `(..., D)` in the support of the likelihood, or raise."""
-        return self.likelihood.check_data(vectors("X", X, self.data_dim))
+        """Return `X` as an array `(..., D)` in the support of the likelihood, or raise.
+
+        Where the decoder has an `event_shape`, data `(..., *event_shape)` are flattened.
+        """
+        return self.likelihood.check_data(
+            vectors("X", flattened("X", X, self.decoder.event_shape), self.data_dim)
+        )
 
     def decode(self, z: Array) -> Array:
         """f(z), `(..., d) -> (..., D)`, with the decoder's shape and NaNs checked."""

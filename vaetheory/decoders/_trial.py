@@ -10,6 +10,7 @@ import numpy as np
 from vaetheory._numbers_as_text import distinct_texts
 from vaetheory._validation import Array
 from vaetheory.decoders._agreement import require_derivatives
+from vaetheory.decoders._bridges import advice_on
 from vaetheory.decoders._outputs import double, single
 from vaetheory.decoders.base import Decoder, FunctionDecoder
 
@@ -45,7 +46,12 @@ def require_decoder(decoder: Decoder, dim: int, name: str = "decoder") -> int:
     2
     """
     # Two points detect a decoder that returns shape (D,) for every batch.
-    probe = double(decoder(np.zeros((2, dim))), name)
+    try:
+        probe = double(decoder(np.zeros((2, dim))), name)
+    except Exception as error:
+        if isinstance(decoder, FunctionDecoder) and (advice := advice_on(decoder.function)):
+            raise ValueError(f"{name}: {advice}, got {type(error).__name__}: {error}") from error
+        raise
     if probe.ndim != 2 or len(probe) != 2 or probe.shape[1] == 0:
         raise ValueError(
             f"{name}: expected to map shape (2, {dim}) to (2, D), got shape {probe.shape}"
@@ -74,7 +80,7 @@ def _places(dim: int) -> Array:
 
 def _of_the_library(decoder: object) -> bool:
     """Whether a decoder contains no code from outside this package."""
-    if isinstance(decoder, FunctionDecoder):
+    if isinstance(decoder, Decoder) and decoder.runs_user_code:
         return False
     if type(decoder).__module__.partition(".")[0] != "vaetheory":
         return False
@@ -104,7 +110,9 @@ def _require_axes(decoder: Decoder, dim: int, size: int, name: str) -> None:
 def _require_rows(decoder: Decoder, dim: int, name: str) -> None:
     """Raise a ValueError if a point's outputs depend on the other points of its batch."""
     z = np.linspace(-0.5, 0.75, 2 * dim).reshape(2, dim)
-    together, alone = double(decoder(z), name)[0], double(decoder(z[:1]), name)[0]
+    together = double(decoder(z), name)
+    # Both points alone: a recurrence along the batch changes only the later or the earlier one.
+    alone = np.concatenate([double(decoder(point[None]), name) for point in z])
     if not np.allclose(together, alone, rtol=1e-6, atol=1e-9):
         raise ValueError(
             f"{name}: expected to work row by row, got another value for a point when a "
@@ -163,6 +171,6 @@ def _require_traceable(decoder: FunctionDecoder, dim: int, name: str) -> None:
         raise ValueError(
             f"{name}: expected a function written with autograd.numpy, which autograd can trace, "
             f"got {type(error).__name__}: {error} (it cannot trace functions of PyTorch, JAX or "
-            "SciPy, nor a sort of rows: sort by maximum and minimum, or give a Decoder with a "
-            "`jacobian` and a `hessian` of its own)"
+            "SciPy, nor a sort of rows: give a PyTorch module itself, sort by maximum and minimum, "
+            "or give a Decoder with a `jacobian` and a `hessian` of its own)"
         ) from None

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 
 from vaetheory import derivatives
 from vaetheory._arguments import read_arguments
 from vaetheory._validation import Array, finite_numbers, require_callable
+from vaetheory.decoders._bridges import bridge_of
 from vaetheory.decoders._outputs import as_output
 
 #: The arguments that are converted and checked before a decoder's method is called.
@@ -32,12 +33,18 @@ class Decoder(ABC):
     need not be told.
     """
 
+    #: Whether values come from the user's code, which is tested before it is used.
+    runs_user_code: ClassVar[bool] = False
+
+    @property
+    def event_shape(self) -> tuple[int, ...] | None:
+        """Shape of one datum if it is not `(D,)`; its entries are the outputs in this order."""
+        return None
+
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         # A user's function may have no finite value far from the data, where it is also evaluated.
-        ours = cls.__module__.partition(".")[0] == "vaetheory" and "function" not in vars(cls).get(
-            "__annotations__", {}
-        )
+        ours = cls.__module__.partition(".")[0] == "vaetheory" and not cls.runs_user_code
         read_arguments(cls, _READ, defined=ours, reader=finite_numbers)
         # `log_volume` may call a user's determinant, so NaN is not rejected here.
         read_arguments(cls, {"log_volume": ("z",)}, defined=False, reader=finite_numbers)
@@ -79,6 +86,8 @@ class FunctionDecoder(Decoder):
     [[[1.0]]]
     """
 
+    runs_user_code = True
+
     function: derivatives.Function
 
     def __post_init__(self) -> None:
@@ -98,8 +107,13 @@ class FunctionDecoder(Decoder):
 
 
 def as_decoder(decoder: object) -> Decoder:
-    """Return `decoder` as a `Decoder`, wrapping a plain callable in `FunctionDecoder`."""
+    """Return `decoder` as a `Decoder`, wrapping a plain callable in `FunctionDecoder`.
+
+    A module of another framework, or a method of one, is wrapped by the class of its bridge.
+    """
     if isinstance(decoder, Decoder):
         return decoder
+    if bridge := bridge_of(decoder):
+        return cast(Decoder, bridge(decoder))
     require_callable("decoder", decoder, "(..., d) -> (..., D) or a vaetheory decoder")
     return FunctionDecoder(cast(derivatives.Function, decoder))

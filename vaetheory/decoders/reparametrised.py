@@ -59,6 +59,11 @@ class Reparametrised(ByValue, Decoder):
         object.__setattr__(self, "change", Affine(weight, bias))
 
     @property
+    def event_shape(self) -> tuple[int, ...] | None:
+        """Shape of one datum, as for the inner decoder."""
+        return self.inner.event_shape
+
+    @property
     def latent_dim(self) -> int:
         """Dimension d of the latent space."""
         return self.change.latent_dim

@@ -8,6 +8,7 @@ from vaetheory.likelihoods.base import ExponentialFamily, Likelihood, NoMetricEr
 from vaetheory.likelihoods.bernoulli import Bernoulli
 from vaetheory.likelihoods.beta import Beta
 from vaetheory.likelihoods.categorical import Categorical
+from vaetheory.likelihoods.continuous_bernoulli import ContinuousBernoulli
 from vaetheory.likelihoods.elementwise import ElementwiseExponentialFamily, ElementwiseLikelihood
 from vaetheory.likelihoods.exponential import Exponential
 from vaetheory.likelihoods.gamma import Gamma
@@ -27,6 +28,7 @@ __all__ = [
     "Bernoulli",
     "Beta",
     "Categorical",
+    "ContinuousBernoulli",
     "ElementwiseExponentialFamily",
     "ElementwiseLikelihood",
     "Exponential",

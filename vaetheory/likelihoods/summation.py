@@ -32,6 +32,7 @@ _DRAWS = 2_000
 _MOST = 2_000_000
 #: Dimensions of the finite supports.
 _MOST_FINITE = {Support.ONE_HOT: 1_000, Support.BINARY: 20}
+_UNIT_INTERVALS = (Support.UNIT_INTERVAL, Support.CLOSED_UNIT_INTERVAL)
 #: The greatest logarithm of a number, and the greatest logit of a number that is not rounded to 1.
 _LARGEST, _LOGIT = 700.0, 36.0
 
@@ -130,7 +131,7 @@ def _line(support: Support, draws: Array) -> tuple[Line, float]:
     if support is Support.POSITIVE:
         inner = np.log(draws)
     else:
-        inner = np.log(draws) - np.log1p(-draws) if support is Support.UNIT_INTERVAL else draws
+        inner = np.log(draws) - np.log1p(-draws) if support in _UNIT_INTERVALS else draws
     centre, scale = float(np.median(inner)), _deviation(inner)
     if not (np.isfinite(centre) and np.isfinite(scale)):
         raise ValueError(
@@ -142,7 +143,7 @@ def _line(support: Support, draws: Array) -> tuple[Line, float]:
         u, slope = centre + scale * np.sinh(w), scale * np.cosh(w)
         if support is Support.REAL:
             return u, slope
-        most = _LOGIT if support is Support.UNIT_INTERVAL else _LARGEST
+        most = _LOGIT if support in _UNIT_INTERVALS else _LARGEST
         kept = np.clip(u, -_LARGEST, most)
         slope = np.where(kept == u, slope, 0.0)
         if support is Support.POSITIVE:

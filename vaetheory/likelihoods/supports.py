@@ -15,6 +15,7 @@ class Support(Enum):
     REAL = "real numbers"
     POSITIVE = "positive numbers"
     UNIT_INTERVAL = "numbers inside (0, 1)"
+    CLOSED_UNIT_INTERVAL = "numbers in [0, 1]"
     CIRCLE = "angles"
     COUNTS = "counts 0, 1, 2, ..."
     BINARY = "zeros and ones"
@@ -26,6 +27,8 @@ class Support(Enum):
             return x[x <= 0]
         if self is Support.UNIT_INTERVAL:
             return x[(x <= 0) | (x >= 1)]
+        if self is Support.CLOSED_UNIT_INTERVAL:
+            return x[(x < 0) | (x > 1)]
         if self is Support.COUNTS:
             return x[(x < 0) | (x != np.round(x))]
         if self is Support.BINARY:

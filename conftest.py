@@ -1,0 +1,7 @@
+"""What is not collected: doctests of bridges to frameworks that are not here."""
+
+import importlib.util
+
+collect_ignore = [
+    f"vaetheory/{name}" for name in ("torch",) if importlib.util.find_spec(name) is None
+]

@@ -1,0 +1,22 @@
+"""Frameworks that need not be here: their tests are skipped, or fail where they are required."""
+
+import importlib
+import importlib.util
+import os
+
+import pytest
+
+FRAMEWORKS = ("torch",)
+
+
+def framework(name):
+    """Import a framework, or skip the tests that need it.
+
+    Those that `VAETHEORY_REQUIRE` names, separated by commas, must be here.
+    """
+    if importlib.util.find_spec(name) is not None:
+        return importlib.import_module(name)
+    reason = f"{name} is not here: pip install '.[{name}]'"
+    if name in os.environ.get("VAETHEORY_REQUIRE", "").split(","):
+        pytest.fail(f"VAETHEORY_REQUIRE names it, but {reason}", pytrace=False)
+    return pytest.skip(reason, allow_module_level=True)

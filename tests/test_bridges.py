@@ -1,0 +1,69 @@
+"""Bridges to frameworks that need not be here: nothing of them is loaded before it is asked for."""
+
+import subprocess
+import sys
+
+import pytest
+from frameworks import FRAMEWORKS, framework
+
+#: Python whose imports of a framework fail as where it is not installed.
+WITHOUT = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "{name}":
+            raise ModuleNotFoundError(f"No module named '{name}'", name="{name}")
+
+sys.meta_path.insert(0, Missing())
+"""
+
+
+def run(code):
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout.strip(), done.stderr.strip()
+
+
+@pytest.mark.parametrize("name", FRAMEWORKS)
+def test_the_package_loads_no_framework(name):
+    code, out, err = run(
+        "import sys, numpy as np, vaetheory\n"
+        "from vaetheory import LatentModel, likelihoods, log_evidence\n"
+        "import autograd.numpy as anp\n"
+        "model = LatentModel(lambda z: anp.tanh(z), likelihoods.Gaussian(scale=0.5), 1)\n"
+        "log_evidence(model, np.zeros((2, 1)))\n"
+        f"print('{name}' in sys.modules, 'vaetheory.{name}' in sys.modules)"
+    )
+    assert code == 0, err
+    assert out == "False False", f"loaded: {out}"
+
+
+@pytest.mark.parametrize("name", FRAMEWORKS)
+def test_what_is_missing_is_said_in_one_sentence(name):
+    code, _, err = run(WITHOUT.format(name=name) + f"import vaetheory.{name}")
+    assert code != 0, "imported without its framework"
+    last = err.splitlines()[-1]
+    assert last.startswith(f"ImportError: vaetheory.{name} needs "), last
+    assert last.endswith(f": pip install 'vaetheory[{name}]'"), last
+    assert "During handling" not in err, "two errors where one is enough"
+
+
+@pytest.mark.parametrize("name", FRAMEWORKS)
+def test_a_bridge_imports_nothing_heavy_besides(name):
+    framework(name)
+    code, out, err = run(
+        f"import sys, {name}\nbefore = set(sys.modules)\nimport vaetheory.{name}\n"
+        "print({n.partition('.')[0] for n in set(sys.modules) - before} & {'sympy', 'matplotlib'})"
+    )
+    assert code == 0, err
+    assert out in ("set()", "{'matplotlib'}"), f"loaded: {out}"
+
+
+def test_what_is_required_and_missing_fails(monkeypatch):
+    monkeypatch.setenv("VAETHEORY_REQUIRE", "nothing,no_such_framework")
+    with pytest.raises(pytest.fail.Exception, match="VAETHEORY_REQUIRE names it"):
+        framework("no_such_framework")
+    with pytest.raises(pytest.skip.Exception, match=r"pip install '\.\[no_such_other\]'"):
+        framework("no_such_other")

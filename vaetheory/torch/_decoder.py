@@ -1,0 +1,240 @@
+"""A PyTorch module as a decoder with derivatives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from vaetheory._validation import Array, short
+from vaetheory.decoders import Decoder
+from vaetheory.torch._calls import Call, Tried, outputs, try_call, undisturbed
+from vaetheory.torch._copies import function_over_modules, private_copy
+from vaetheory.torch._networks import tanh_network
+
+#: Most numbers in the intermediate results of one call, so that memory stays bounded.
+_NUMBERS = 2**23
+#: Numbers in the graph of second derivatives, relative to the results of all functions.
+_GRAPH = 4
+
+
+class TorchDecoder(Decoder):
+    """A `torch.nn.Module` as a decoder: values and derivatives in float64.
+
+    A copy of the module, in float64 and in eval mode, is evaluated. The module itself is neither
+    called nor changed, and later training has no effect on the decoder. Weights in float32 are
+    converted exactly.
+
+    Parameters
+    ----------
+    module : torch.nn.Module or bound method of one
+        Maps latents `(n, d)` to the likelihood's parameters `(n, ...)`, row by row, as `decoder`
+        or `vae.decode` do.
+    call : callable, optional
+        `call(module, z)` decodes where `module(z)` does not, for example
+        `lambda m, z: m.decode(z)[0]`. Its first argument is the copy; it must not use another
+        module.
+    device : str or torch.device
+        The device of the copy; the CPU by default, wherever the module is.
+
+    Attributes
+    ----------
+    event_shape : tuple of int or None
+        Shape of the outputs of one latent, known after the first call. `decoder(z)` has shape
+        `(..., D)`, in row-major order; a `LatentModel` accepts data of this shape.
+    latent_dim : int or None
+        Dimension d of the latents, known after the first call.
+
+    Raises
+    ------
+    ValueError
+        If the module cannot be copied, or has weights that are NaN, in half precision or
+        quantised; at the first call, if it is random, casts to lower precision inside, uses
+        statistics of the batch, or returns anything but one tensor. Each error says what to do.
+
+    Notes
+    -----
+    Derivatives use reverse mode only (gradients of gradients), because nested forward mode is wrong
+    for some layers. A `Sequential` of `Linear` layers with `Tanh` between them is evaluated as a
+    `decoders.TanhNetwork`. Two decoders are equal only if they are the same object. Pickling is not
+    supported.
+
+    Examples
+    --------
+    >>> import torch
+    >>> decoder = TorchDecoder(torch.nn.Linear(1, 3))
+    >>> decoder([[0.0], [1.0]]).shape, decoder.jacobian([[0.0]]).shape
+    ((2, 3), (1, 3, 1))
+    """
+
+    runs_user_code = True
+
+    def __init__(
+        self,
+        module: nn.Module | Callable[..., Any],
+        call: Callable[[Any, torch.Tensor], Any] | None = None,
+        *,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        where = double_device(device)
+        self._settle(calling(module, call, where), where)
+
+    def _settle(self, call: Call, device: torch.device) -> None:
+        self._call, self._device = call, device
+        self._tried: Tried | None = None
+        # On the CPU NumPy computes the same function faster.
+        known = isinstance(call, nn.Module) and device.type == "cpu"
+        self._network = tanh_network(call) if known else None
+
+    @classmethod
+    def around(cls, call: Call, device: torch.device) -> TorchDecoder:
+        """A decoder that calls a given function of tensors."""
+        made = cls.__new__(cls)
+        made._settle(call, device)
+        return made
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> TorchDecoder:
+        # Nothing in a decoder changes, and its equality is by identity.
+        return self
+
+    @property
+    def event_shape(self) -> tuple[int, ...] | None:
+        """Shape of the outputs of one latent; None before the first call."""
+        return None if self._tried is None else self._tried.event_shape
+
+    @property
+    def latent_dim(self) -> int | None:
+        """Dimension d of the latents; None before the first call."""
+        return None if self._tried is None else self._tried.latent_dim
+
+    def __call__(self, z: Array) -> Array:
+        return self._evaluated("__call__", self._rows, z)
+
+    def jacobian(self, z: Array) -> Array:
+        return self._evaluated("jacobian", self._first, z)
+
+    def hessian(self, z: Array) -> Array:
+        return self._evaluated("hessian", self._second, z)
+
+    def weighted_hessian(self, z: Array, weights: Array) -> Array:
+        return self._evaluated("weighted_hessian", self._weighted, z, weights)
+
+    def _evaluated(
+        self, name: str, function: Callable[..., torch.Tensor], z: Array, *others: Array
+    ) -> Array:
+        """Evaluate a method by a function of tensors `(n, ...)`, in parts of bounded size."""
+        tried, follow = self._try(z.shape[-1]), name != "__call__"
+        if self._network is not None:
+            found: Array = getattr(self._network, name)(z, *others)
+            return found
+        lead = np.broadcast_shapes(z.shape[:-1], *(other.shape[:-1] for other in others))
+        rows = [
+            np.broadcast_to(array, (*lead, array.shape[-1])).reshape(-1, array.shape[-1])
+            for array in (z, *others)
+        ]
+        most = _NUMBERS / (_GRAPH * tried.total if follow else tried.widest)
+        step = max(1, int(most))
+
+        def part(start: int) -> Array:
+            some = (torch.tensor(row[start : start + step], device=self._device) for row in rows)
+            return function(*some).detach().cpu().numpy()
+
+        count = len(rows[0])
+        with undisturbed(self._device, follow=follow, draws=tried.draws, rewritten=tried.rewritten):
+            whole = part(0)
+            if count > step:
+                first, whole = whole, np.empty((count, *whole.shape[1:]))
+                whole[:step] = first
+                for start in range(step, count, step):
+                    whole[start : start + step] = part(start)
+        return whole.reshape(*lead, *whole.shape[1:])
+
+    def _try(self, dim: int) -> Tried:
+        if self._tried is None:
+            self._tried = try_call(self._call, dim, self._device)
+        if self._tried.latent_dim != dim:
+            raise ValueError(f"z: expected shape (..., {self._tried.latent_dim}), got (..., {dim})")
+        return self._tried
+
+    def _rows(self, z: torch.Tensor) -> torch.Tensor:
+        # A module may overwrite its argument.
+        out = outputs(self._call(z.clone() if z.requires_grad else z), len(z))
+        return out.reshape(len(z), math.prod(out.shape[1:]))
+
+    def _pulled_back(self, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """J^T v `(n, d)` as a function of v `(n, D)`, in which it is linear, and v."""
+        out = self._rows(y)
+        v = torch.zeros_like(out, requires_grad=True)
+        return _gradient(out, y, v), v
+
+    def _first(self, z: torch.Tensor) -> torch.Tensor:
+        g, v = self._pulled_back(z.requires_grad_())
+        return torch.stack([_gradient(g[:, j], v) for j in range(z.shape[1])], -1)
+
+    def _second(self, z: torch.Tensor) -> torch.Tensor:
+        # Derivatives along each latent remain linear in v: no pass for each output is needed.
+        d = z.shape[1]
+        g, v = self._pulled_back(z.requires_grad_())
+        along = [_gradient(g[:, j], z) for j in range(d)]
+        rows = [torch.stack([_gradient(along[j][:, k], v) for k in range(d)], -1) for j in range(d)]
+        return _symmetric(torch.stack(rows, -2))
+
+    def _weighted(self, z: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        y = z.requires_grad_()
+        g = _gradient(self._rows(y), y, weights)
+        return _symmetric(torch.stack([_gradient(g[:, j], y) for j in range(z.shape[1])], -2))
+
+
+def _gradient(
+    out: torch.Tensor, of: torch.Tensor, cotangent: torch.Tensor | None = None
+) -> torch.Tensor:
+    """The gradient of `(out * cotangent).sum()`, zero where nothing depends on `of`."""
+    if not out.requires_grad:
+        return torch.zeros_like(of)
+    # The gradient of one number: with `grad_outputs` PyTorch imports SymPy, which takes a second.
+    total = out.sum() if cotangent is None else (out * cotangent).sum()
+    (found,) = torch.autograd.grad(total, of, create_graph=True, allow_unused=True)
+    return torch.zeros_like(of) if found is None else found
+
+
+def _symmetric(matrices: torch.Tensor) -> torch.Tensor:
+    return (matrices + matrices.transpose(-1, -2)) / 2
+
+
+def double_device(device: str | torch.device) -> torch.device:
+    """Return a device, or raise a ValueError if it does not compute in float64 here."""
+    try:
+        where = torch.device(device)
+        torch.zeros(1, dtype=torch.float64, device=where).cpu()
+    except Exception as error:
+        raise ValueError(
+            f"device: expected one that is here and computes in float64, got {device!r}"
+        ) from error
+    return where
+
+
+def calling(module: Any, call: Any, device: torch.device) -> Call:
+    """The function of tensors by which a copy of a module decodes."""
+    owner = getattr(module, "__self__", None)
+    if isinstance(owner, nn.Module) and call is None:
+        return getattr(private_copy(owner, device), module.__name__)
+    if not isinstance(module, nn.Module):
+        raise ValueError(
+            "decoder: expected a torch.nn.Module or a method of one, and "
+            f"call=lambda module, z: ... if it decodes in another way, got {short(module)}"
+        )
+    if call is None:
+        return private_copy(module, device)
+    if not callable(call):
+        raise ValueError(f"call: expected a callable (module, z) -> tensor, got {short(call)}")
+    if name := function_over_modules(call):
+        raise ValueError(
+            f"call: expected a function of its first argument, a copy of the module, got one that "
+            f"uses `{name}`: write call=lambda module, z: module.decode(z)"
+        )
+    twin = private_copy(module, device)
+    return lambda z: call(twin, z)
