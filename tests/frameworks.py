@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-FRAMEWORKS = ("torch",)
+FRAMEWORKS = ("torch", "jax")
 
 
 def framework(name):
