@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
@@ -18,9 +18,9 @@ from vaetheory.jax._settings import device_of, double_precision
 from vaetheory.jax._trial import Tried, outputs, require_rows, trace
 
 #: Numbers of rows for which functions are compiled.
-_SIZES = (1024, 256, 64, 16)
-#: Part of a batch that may be padding.
-_PADDING = 0.25
+_SIZES = (64, 128, 256, 512, 1024)
+#: What a call costs besides its rows, as a number of rows.
+_CALL = 32
 #: Most numbers in the intermediate results of one call, so that memory stays bounded.
 _NUMBERS = 2**24
 
@@ -139,8 +139,7 @@ class JaxDecoder(Decoder):
     def _in_parts(self, name: str, rows: list[Array], tried: Tried) -> Array:
         most = _NUMBERS / tried.total / (1 if name == "__call__" else rows[0].shape[1] ** 2)
         count, done, parts = len(rows[0]), 0, []
-        while not parts or done < count:
-            size = _size(count - done, most)
+        for size in _sizes(count, most):
             some = [_padded(row[done : done + size], size) for row in rows]
             if name not in self._compiled:
                 self._compiled[name] = self._function(name, some)
@@ -185,13 +184,27 @@ class JaxDecoder(Decoder):
         ) from errors[0]
 
 
-def _size(count: int, most: float) -> int:
-    """How many rows to compute next if `count` are left: one of few sizes."""
-    sizes = [size for size in _SIZES if size <= most] or [_SIZES[-1]]
-    for size in sizes:
-        if count >= (1 - _PADDING) * size:
-            return size
-    return sizes[-1]
+def _sizes(count: int, most: float) -> Iterator[int]:
+    """The sizes of parts of `count` rows, with fewer rows than the last size as its padding."""
+    allowed = tuple(size for size in _SIZES if size <= most) or _SIZES[:1]
+    for _ in range(count // allowed[-1] - 1):
+        yield allowed[-1]
+        count -= allowed[-1]
+    while True:
+        size = -_cheapest(count, allowed)[1]
+        yield size
+        count -= size
+        if count <= 0:
+            return
+
+
+@lru_cache(maxsize=4096)
+def _cheapest(count: int, allowed: tuple[int, ...]) -> tuple[int, int]:
+    """The least cost of `count` rows, in rows, and minus the size of their first part."""
+    return min(
+        (size + _CALL + (_cheapest(count - size, allowed)[0] if count > size else 0), -size)
+        for size in allowed
+    )
 
 
 def _padded(rows: Array, size: int) -> Array:
