@@ -7,6 +7,14 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+#: Classes of modules, by library and name, and the class that wraps them.
+_MODULES = (
+    ("torch.nn", "Module", "vaetheory.torch", "TorchDecoder"),
+    ("flax.linen", "Module", "vaetheory.jax", "JaxDecoder"),
+    ("flax.nnx", "Module", "vaetheory.jax", "JaxDecoder"),
+    ("equinox", "Module", "vaetheory.jax", "JaxDecoder"),
+)
+
 
 def bridge_of(decoder: object) -> Callable[[Any], Any] | None:
     """The class that wraps a module of another framework, or a method of one, or None.
@@ -16,14 +24,12 @@ def bridge_of(decoder: object) -> Callable[[Any], Any] | None:
     >>> bridge_of(abs) is None
     True
     """
-    # A module exists only if its framework has been imported.
-    torch: Any = sys.modules.get("torch")
-    if torch is None:
-        return None
-    if isinstance(decoder, torch.nn.Module) or isinstance(
-        getattr(decoder, "__self__", None), torch.nn.Module
-    ):
-        return importlib.import_module("vaetheory.torch").TorchDecoder
+    owner = getattr(decoder, "__self__", None)
+    for library, name, bridge, wrapper in _MODULES:
+        # A module exists only if its library has been imported.
+        kind: Any = getattr(sys.modules.get(library), name, ())
+        if isinstance(decoder, kind) or isinstance(owner, kind):
+            return getattr(importlib.import_module(bridge), wrapper)
     return None
 
 

@@ -14,24 +14,30 @@ else:
     from jax.experimental import enable_x64 as _enable_x64
 
 
+#: Settings, of which users change some for debugging, with the values that the bridge needs.
+_SETTINGS: dict[str, tuple[Any, Any]] = {
+    "jax_enable_x64": (_enable_x64, True),
+    "jax_numpy_dtype_promotion": (jax.numpy_dtype_promotion, "standard"),
+    "jax_debug_nans": (jax.debug_nans, False),
+    "jax_debug_infs": (jax.debug_infs, False),
+    "jax_disable_jit": (jax.disable_jit, False),
+    "jax_transfer_guard_host_to_device": (jax.transfer_guard_host_to_device, None),
+    "jax_transfer_guard_device_to_host": (jax.transfer_guard_device_to_host, None),
+}
+
+
 @contextmanager
 def double_precision(device: jax.Device) -> Iterator[None]:
     """Compute in 64 bits on a device; the settings of the process stay as they are.
 
-    Settings that the user has changed for debugging are as by default: far from the data a
-    decoder may overflow, which is no error.
+    Far from the data a decoder may overflow, which is no error.
     """
     with ExitStack() as stack:
-        for setting in (
-            _enable_x64(True),
-            jax.default_device(device),
-            jax.numpy_dtype_promotion("standard"),
-            jax.transfer_guard("allow"),
-            jax.debug_nans(False),
-            jax.debug_infs(False),
-            jax.disable_jit(False),
-        ):
-            stack.enter_context(setting)
+        stack.enter_context(jax.default_device(device))
+        for name, (setting, value) in _SETTINGS.items():
+            # Entering a setting takes longer than reading it.
+            if getattr(jax.config, name) != value:
+                stack.enter_context(setting("allow" if value is None else value))
         yield
 
 
