@@ -58,9 +58,7 @@ def own_reverse(x):
     return jnp.exp(-(x**2))
 
 
-own_reverse.defvjp(
-    lambda x: (jnp.exp(-(x**2)), x), lambda x, g: (-2 * x * jnp.exp(-(x**2)) * g,)
-)
+own_reverse.defvjp(lambda x: (jnp.exp(-(x**2)), x), lambda x, g: (-2 * x * jnp.exp(-(x**2)) * g,))
 
 
 def attended(params, z):
@@ -72,9 +70,7 @@ def attended(params, z):
 def convolved(params, z):
     image = (z @ params["a"]).reshape(-1, 2, 2, 2)
     kernel = params["c"][:, :4].reshape(4, 2, 2, 2)
-    return jax.lax.conv_transpose(
-        jnp.tanh(image), kernel.transpose(2, 3, 1, 0), (2, 2), "VALID"
-    )
+    return jax.lax.conv_transpose(jnp.tanh(image), kernel.transpose(2, 3, 1, 0), (2, 2), "VALID")
 
 
 #: Functions of `(params, z)`.

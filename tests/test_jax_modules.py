@@ -5,8 +5,8 @@ import pytest
 from frameworks import framework
 
 jax = framework("jax")
-pytest.importorskip("flax", reason="flax is not here: pip install flax")
-eqx = pytest.importorskip("equinox", reason="equinox is not here: pip install equinox")
+framework("flax")
+eqx = framework("equinox")
 
 import jax.numpy as jnp  # noqa: E402
 from flax import linen, nnx  # noqa: E402

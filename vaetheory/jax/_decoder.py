@@ -24,6 +24,7 @@ _CALL = 32
 #: Most numbers in the intermediate results of one call, so that memory stays bounded.
 _NUMBERS = 2**24
 
+
 class JaxDecoder(Decoder):
     """A function or a module of JAX as a decoder: values and derivatives in float64.
 

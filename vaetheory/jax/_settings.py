@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import jax
 
-if hasattr(jax, "enable_x64"):
-    _enable_x64: Any = jax.enable_x64
-else:
-    from jax.experimental import enable_x64 as _enable_x64
+#: In older releases it is elsewhere.
+_enable_x64: Any = getattr(jax, "enable_x64", None)
+if _enable_x64 is None:
+    _enable_x64 = importlib.import_module("jax.experimental").enable_x64
 
 
 #: Settings, of which users change some for debugging, with the values that the bridge needs.

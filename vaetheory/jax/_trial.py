@@ -132,7 +132,7 @@ def _traced(call: Call, arrays: list[Any], z: Array) -> Any:
 def _advice(error: Exception) -> str:
     """Advice for some errors of JAX and of the libraries on it."""
     kind, text = type(error).__name__, str(error).lower()
-    if "prng" in text or "rng" in kind.lower() or "key" in text and "dropout" in text:
+    if "prng" in text or "rng" in kind.lower() or ("key" in text and "dropout" in text):
         return " (it needs random numbers: use deterministic=True or train=False)"
     if kind == "ModifyScopeVariableError":
         return " (use train=False, so that no statistics are updated)"
