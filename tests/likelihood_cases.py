@@ -16,6 +16,7 @@ from vaetheory.likelihoods import (
     Bernoulli,
     Beta,
     Categorical,
+    ContinuousBernoulli,
     Exponential,
     Gamma,
     Gaussian,
@@ -27,6 +28,10 @@ from vaetheory.likelihoods import (
 )
 
 OPERATIONS = 200
+
+#: Gauss's rule on [0, 1], which integrates exp(t x) to the last digit for |t| of a few units.
+_LEGENDRE, _WEIGHTS = np.polynomial.legendre.leggauss(30)
+UNIT_NODES, UNIT_WEIGHTS = (1 + _LEGENDRE) / 2, _WEIGHTS / 2
 
 
 def integers(shape, low, high):
@@ -58,6 +63,7 @@ def families(size, exponential=False):
         scales.map(LogNormal),
         st.sampled_from([0.5, 2.0, 20.0]).map(VonMises),
         st.sampled_from([12.0, 40.0]).map(Beta),
+        st.just(ContinuousBernoulli()),
     ]
     if not exponential:
         plain.append(st.builds(StudentT, st.sampled_from([1.0, 2.5, 30.0]), scales))
@@ -85,6 +91,7 @@ def instances(draw, most=3, count=None, exponential=False):
             StudentT: (-8, 8, 2),
             VonMises: (-8, 8, 2),
             Beta: (1, 11, 12),
+            ContinuousBernoulli: (0, 12, 12),
         }[type(family)]
         x = draw(integers((*leading, size), low, high)) / scale
     return family, params, other, x
@@ -149,6 +156,8 @@ def scipy_log_prob(family, x, params):
     if isinstance(family, Beta):
         c = family.concentration
         return stats.beta(c * expit(params), c * expit(-params)).logpdf(x).sum()
+    if isinstance(family, ContinuousBernoulli):
+        return (x * params - np.log(np.exp(params[:, None] * UNIT_NODES) @ UNIT_WEIGHTS)).sum()
     return stats.multinomial(1, softmax(params)).logpmf(x)
 
 
@@ -184,6 +193,11 @@ def second_writing(family, x):
         Bernoulli: lambda t: anp.sum(anp.logaddexp(0.0, t), -1, keepdims=True),
         Poisson: lambda t: anp.sum(anp.exp(t), -1, keepdims=True),
         Categorical: lambda t: autograd_logsumexp(t, axis=-1, keepdims=True),
+        ContinuousBernoulli: lambda t: anp.sum(
+            autograd_logsumexp(t[..., None] * UNIT_NODES + np.log(UNIT_WEIGHTS), axis=-1),
+            -1,
+            keepdims=True,
+        ),
     }[type(family)]
     return lambda t: anp.sum(x * t, -1, keepdims=True) - log_partition(t)
 
@@ -228,6 +242,8 @@ def support(family, params):
             u = np.arange(max(t - 50 / alpha - 2, -45.0), min(t + 50 / beta + 2, 36.0), 0.1)
             points = expit(u)
             weight = 0.1 * expit(u) * expit(-u)
+        elif isinstance(family, ContinuousBernoulli):
+            points, weight = UNIT_NODES, UNIT_WEIGHTS
         elif isinstance(family, Poisson):
             # Rates are at most e^2: 1 / 60! times that to the 60 is 1e-30.
             points, weight = np.arange(60.0), np.ones(60)
