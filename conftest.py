@@ -3,5 +3,5 @@
 import importlib.util
 
 collect_ignore = [
-    f"vaetheory/{name}" for name in ("torch",) if importlib.util.find_spec(name) is None
+    f"vaetheory/{name}" for name in ("torch", "jax") if importlib.util.find_spec(name) is None
 ]

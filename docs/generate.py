@@ -53,6 +53,7 @@ MODULES = {
     "vaetheory.hessian_estimators": "Estimators of a decoder's Hessian",
     "vaetheory.constant_variance": "What constant variances cost",
     "vaetheory.torch": "PyTorch",
+    "vaetheory.jax": "JAX",
     "vaetheory.flows": "Flows",
     "vaetheory.testing": "Laws for families, decoders and flows of your own",
     "vaetheory.jets": "Taylor series of decoders",
@@ -364,7 +365,7 @@ def public(module: ModuleType) -> list[str]:
 
 def missing_frameworks() -> list[str]:
     """Frameworks that are not here, of which the reference has the bridges all the same."""
-    return [name for name in ("torch",) if find_spec(name) is None]
+    return [name for name in ("torch", "jax") if find_spec(name) is None]
 
 
 def imported(name: str) -> ModuleType:

@@ -6,7 +6,9 @@ import os
 
 import pytest
 
-FRAMEWORKS = ("torch",)
+FRAMEWORKS = ("torch", "jax")
+#: Libraries on them, each with the extra that installs it.
+LIBRARIES = {"flax": "jax-test", "optax": "jax-test", "equinox": "jax-test"}
 
 
 def framework(name):
@@ -16,7 +18,7 @@ def framework(name):
     """
     if importlib.util.find_spec(name) is not None:
         return importlib.import_module(name)
-    reason = f"{name} is not here: pip install '.[{name}]'"
+    reason = f"{name} is not here: pip install '.[{LIBRARIES.get(name, name)}]'"
     if name in os.environ.get("VAETHEORY_REQUIRE", "").split(","):
         pytest.fail(f"VAETHEORY_REQUIRE names it, but {reason}", pytrace=False)
     return pytest.skip(reason, allow_module_level=True)

@@ -7,7 +7,7 @@ import types
 from pathlib import Path
 
 import pytest
-from frameworks import FRAMEWORKS, framework
+from frameworks import FRAMEWORKS, LIBRARIES, framework
 
 from vaetheory import CLAIMS
 from vaetheory.report import read_document
@@ -42,7 +42,7 @@ def test_there_are_examples():
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=name)
 def test_examples_run_in_order_and_print_what_is_said(path, capsys, monkeypatch):
-    for name in FRAMEWORKS:
+    for name in (*FRAMEWORKS, *LIBRARIES):
         if any(f"import {name}" in code for code, _ in EXAMPLES[path]):
             framework(name)
     # Classes that an example makes are found in its module, as those of a script are.

@@ -40,7 +40,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("constant_variance", "evidence"),
     ("flows",),
     ("concentration",),
-    ("torch", "training"),
+    ("jax", "torch", "training"),
     ("certify",),
     # What checks: a claim of one's own, a family of one's own.
     ("checking", "testing"),
@@ -55,9 +55,9 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 )
 LEVELS = {name: level for level, names in enumerate(FLOORS) for name in names}
 
-#: A bridge to another framework: the module that recognises objects of that framework imports it
-#: by its name.
-BRIDGES = {"vaetheory.decoders._bridges": "torch"}
+#: Bridges to other frameworks: the module that recognises objects of these frameworks imports them
+#: by their names.
+BRIDGES = {"vaetheory.decoders._bridges": ("torch", "jax")}
 
 #: Where checks that several claims share may stand.
 SHARED = "vaetheory.checking."
@@ -121,7 +121,7 @@ def imports(name: str, modules: Mapping[str, Path]) -> set[str]:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and "." in node.value:
             names.add(node.value)
     names = (names & set(modules)) - {name}
-    return {other for other in names if unit(other, modules) != BRIDGES.get(name)}
+    return {other for other in names if unit(other, modules) not in BRIDGES.get(name, ())}
 
 
 def loaded_with(start: Iterable[str], modules: Mapping[str, Path]) -> set[str]:

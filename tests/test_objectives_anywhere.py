@@ -5,9 +5,9 @@ import subprocess
 import sys
 
 import autograd
+import frameworks
 import numpy as np
 import pytest
-from frameworks import framework
 
 from vaetheory.bounds import FORMS, baggins, bilbo, profile_likelihood
 
@@ -55,7 +55,7 @@ class Torch:
     """PyTorch, eager or compiled."""
 
     def __init__(self, *, compiled=False):
-        self.torch = framework("torch")
+        self.torch = frameworks.framework("torch")
         self.compiled = compiled
 
     def array(self, values, dtype="float64"):
@@ -82,7 +82,7 @@ class Jax:
     """JAX, as it runs or compiled."""
 
     def __init__(self, *, compiled=False):
-        self.jax = framework("jax")
+        self.jax = frameworks.framework("jax")
         self.compiled = compiled
 
     def array(self, values, dtype="float64"):

@@ -68,7 +68,7 @@ def _real(name: str, value: ArrayLike, *, copy: bool) -> Array:
         )
     try:
         array = np.asarray(_unwrapped(value))
-        if array.dtype.kind not in "biuf":
+        if array.dtype.kind not in "biuf" and not _of_extension(array.dtype):
             raise TypeError
         # A number of another type that is too large becomes infinite; later checks reject it.
         with np.errstate(over="ignore"):
@@ -76,6 +76,11 @@ def _real(name: str, value: ArrayLike, *, copy: bool) -> Array:
     except Exception:
         # An object's own conversion may raise any error: it is no array of numbers then.
         raise ValueError(f"{name}: expected an array of real numbers, got {short(value)}") from None
+
+
+def _of_extension(dtype: np.dtype[Any]) -> bool:
+    """Whether numbers are of a type such as bfloat16, by which JAX extends NumPy."""
+    return dtype.kind == "V" and dtype.type.__module__.partition(".")[0] == "ml_dtypes"
 
 
 def _flattened(shape: tuple[int, ...], size: int | None) -> str:

@@ -7,6 +7,14 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+#: Classes of modules, by library and name, and the class that wraps them.
+_MODULES = (
+    ("torch.nn", "Module", "vaetheory.torch", "TorchDecoder"),
+    ("flax.linen", "Module", "vaetheory.jax", "JaxDecoder"),
+    ("flax.nnx", "Module", "vaetheory.jax", "JaxDecoder"),
+    ("equinox", "Module", "vaetheory.jax", "JaxDecoder"),
+)
+
 
 def _torch_module() -> Any:
     """The class `torch.nn.Module`; None if PyTorch has not been imported, or is broken."""
@@ -22,11 +30,12 @@ def bridge_of(decoder: object) -> Callable[[Any], Any] | None:
     >>> bridge_of(abs) is None
     True
     """
-    module = _torch_module()
-    if module is None:
-        return None
-    if isinstance(decoder, module) or isinstance(getattr(decoder, "__self__", None), module):
-        return importlib.import_module("vaetheory.torch").TorchDecoder
+    owner = getattr(decoder, "__self__", None)
+    for library, name, bridge, wrapper in _MODULES:
+        # A module exists only if its library has been imported; a broken library has no class.
+        kind: Any = getattr(sys.modules.get(library), name, ())
+        if isinstance(decoder, kind) or isinstance(owner, kind):
+            return getattr(importlib.import_module(bridge), wrapper)
     return None
 
 

@@ -13,6 +13,10 @@ _HINT = (
     "write it with autograd.numpy, or give a Decoder whose `__call__`, `jacobian` and `hessian` "
     "return float64 arrays"
 )
+_HINT_ON_JAX = (
+    "give vaetheory.jax.JaxDecoder(function), or JaxDecoder(function, params) for a function of "
+    "(params, z)"
+)
 
 
 def as_output(raw: object, name: str = "decoder") -> NDArray[Any]:
@@ -29,9 +33,11 @@ def as_output(raw: object, name: str = "decoder") -> NDArray[Any]:
         raise ValueError(f"{name}: expected arrays without masked entries, got {short(raw)}")
     known = isinstance(raw, np.ndarray | np.generic | list | tuple | int | float)
     if not known and (hasattr(raw, "__array__") or hasattr(raw, "detach")):
-        kind = f"{type(raw).__module__.partition('.')[0]}.{type(raw).__name__}"
+        library = type(raw).__module__.partition(".")[0]
+        hint = _HINT_ON_JAX if library.startswith("jax") else _HINT
         raise ValueError(
-            f"{name}: expected NumPy arrays, got a {kind}, which autograd cannot trace: {_HINT}"
+            f"{name}: expected NumPy arrays, got a {library}.{type(raw).__name__}, which autograd "
+            f"cannot trace: {hint}"
         )
     try:
         return np.asarray(raw)

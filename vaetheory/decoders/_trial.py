@@ -171,6 +171,7 @@ def _require_traceable(decoder: FunctionDecoder, dim: int, name: str) -> None:
         raise ValueError(
             f"{name}: expected a function written with autograd.numpy, which autograd can trace, "
             f"got {type(error).__name__}: {error} (it cannot trace functions of PyTorch, JAX or "
-            "SciPy, nor a sort of rows: give a PyTorch module itself, sort by maximum and minimum, "
-            "or give a Decoder with a `jacobian` and a `hessian` of its own)"
+            "SciPy, nor a sort of rows: give a PyTorch module itself, "
+            "vaetheory.jax.JaxDecoder of a function of JAX, sort by maximum and minimum, or give a "
+            "Decoder with a `jacobian` and a `hessian` of its own)"
         ) from None
