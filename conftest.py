@@ -1,7 +1,10 @@
-"""What is not collected: doctests of bridges to frameworks that are not here."""
+"""Files that are not collected for doctests: bridges to frameworks that are not installed."""
 
 import importlib.util
 
 collect_ignore = [
-    f"vaetheory/{name}" for name in ("torch", "jax") if importlib.util.find_spec(name) is None
+    path
+    for name in ("torch", "jax")
+    if importlib.util.find_spec(name) is None
+    for path in (f"vaetheory/{name}", f"tests/{name}_cases.py")
 ]
