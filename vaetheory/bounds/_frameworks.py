@@ -242,7 +242,10 @@ def _is_torch(value: Any) -> bool:
 
 def _is_jax(value: Any) -> bool:
     jax = sys.modules.get("jax")
-    return jax is not None and isinstance(value, jax.Array)
+    # torch.compile cannot trace a test of its own tensors and arrays against JAX's class.
+    if jax is None or isinstance(value, np.ndarray) or _is_torch(value):
+        return False
+    return isinstance(value, jax.Array)
 
 
 def framework(*values: Any) -> Any:

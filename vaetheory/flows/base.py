@@ -67,7 +67,7 @@ class Flow(Embedding):
     1. If the flow is one monotone function of each coordinate, use `vaetheory.flows.Elementwise`.
        Otherwise write a subclass of this class. Set `latent_dim`, here or in `__init__`.
     2. Define `forward(z)`, `inverse(x)` and `log_det(z)`, the log of the modulus of det J. Use
-       `autograd.numpy`: then autograd computes `jacobian` and `hessian`. Otherwise define these too.
+       `autograd.numpy`: then autograd computes `jacobian` and `hessian`. Otherwise define them.
     3. Raise a ValueError if the last axis has the wrong length.
     4. Run `vaetheory.testing.check_flow` on an instance.
 
