@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from vaetheory._validation import Array, boolean
-from vaetheory.decoders import Decoder
+from vaetheory.decoders._bridged import BridgedDecoder, as_rows
 from vaetheory.jax._derivatives import WAYS
 from vaetheory.jax._functions import brief, module_type, reading
 from vaetheory.jax._settings import device_of, double_precision
@@ -25,11 +25,11 @@ _CALL = 32
 _NUMBERS = 2**24
 
 
-class JaxDecoder(Decoder):
+class JaxDecoder(BridgedDecoder[Tried]):
     """A function or a module of JAX as a decoder: values and derivatives in float64.
 
     The parameters are copied, in float64; numbers in float32 are converted exactly. JAX's global
-    setting `jax_enable_x64` stays as it is. The function is compiled for at most four sizes of
+    setting `jax_enable_x64` stays as it is. The function is compiled for at most five sizes of
     batches.
 
     Parameters
@@ -79,8 +79,6 @@ class JaxDecoder(Decoder):
     ((2, 3), [[[1.0], [1.0], [1.0]]])
     """
 
-    runs_user_code = True
-
     def __init__(
         self,
         fn: Callable[..., Any],
@@ -96,22 +94,7 @@ class JaxDecoder(Decoder):
         with double_precision(self._device):
             self._call, arrays = reading(fn, params)
             self._arrays = jax.device_put(arrays, self._device)
-        self._tried: Tried | None = None
         self._compiled: dict[str, Callable[..., Any]] = {}
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> JaxDecoder:
-        # Nothing in a decoder changes, and its equality is by identity.
-        return self
-
-    @property
-    def event_shape(self) -> tuple[int, ...] | None:
-        """Shape of the outputs of one latent; None before the first call."""
-        return None if self._tried is None else self._tried.event_shape
-
-    @property
-    def latent_dim(self) -> int | None:
-        """Dimension d of the latents; None before the first call."""
-        return None if self._tried is None else self._tried.latent_dim
 
     def __call__(self, z: Array) -> Array:
         return self._evaluated("__call__", z)
@@ -127,11 +110,7 @@ class JaxDecoder(Decoder):
 
     def _evaluated(self, name: str, z: Array, *others: Array) -> Array:
         """Evaluate a method in parts of the sizes for which it is compiled."""
-        lead = np.broadcast_shapes(z.shape[:-1], *(other.shape[:-1] for other in others))
-        rows = [
-            np.broadcast_to(array, (*lead, array.shape[-1])).reshape(-1, array.shape[-1])
-            for array in (z, *others)
-        ]
+        lead, rows = as_rows(z, *others)
         with double_precision(self._device):
             tried = self._try(z.shape[-1])
             whole = self._in_parts(name, rows, tried)
@@ -148,14 +127,10 @@ class JaxDecoder(Decoder):
             done += size
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    def _try(self, dim: int) -> Tried:
-        if self._tried is None:
-            tried = trace(self._rows, self._arrays, dim)
-            require_rows(lambda z: self._in_parts("__call__", [z], tried), dim)
-            self._tried = tried
-        if self._tried.latent_dim != dim:
-            raise ValueError(f"z: expected shape (..., {self._tried.latent_dim}), got (..., {dim})")
-        return self._tried
+    def _try_first(self, dim: int) -> Tried:
+        tried = trace(self._rows, self._arrays, dim)
+        require_rows(lambda z: self._in_parts("__call__", [z], tried), dim)
+        return tried
 
     def _rows(self, arrays: list[Any], z: Any) -> jax.Array:
         """The outputs, `(n, d) -> (n, ...)`."""

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from vaetheory._validation import Array, short
-from vaetheory.decoders import Decoder
+from vaetheory.decoders._bridged import BridgedDecoder, as_rows
 from vaetheory.torch._calls import Call, Tried, outputs, told, try_call, undisturbed
 from vaetheory.torch._copies import function_over_modules, private_copy
 from vaetheory.torch._networks import tanh_network
@@ -28,7 +28,7 @@ _FAILED = (
 )
 
 
-class TorchDecoder(Decoder):
+class TorchDecoder(BridgedDecoder[Tried]):
     """A `torch.nn.Module` as a decoder: values and derivatives in float64.
 
     A copy of the module, in float64 and in eval mode, is evaluated. The module itself is neither
@@ -77,8 +77,6 @@ class TorchDecoder(Decoder):
     ((2, 3), (1, 3, 1))
     """
 
-    runs_user_code = True
-
     def __init__(
         self,
         module: nn.Module | Callable[..., Any],
@@ -91,7 +89,6 @@ class TorchDecoder(Decoder):
 
     def _settle(self, call: Call, device: torch.device) -> None:
         self._call, self._device = call, device
-        self._tried: Tried | None = None
         # On the CPU NumPy computes the same function faster.
         known = isinstance(call, nn.Module) and device.type == "cpu"
         self._network = tanh_network(call) if known else None
@@ -102,20 +99,6 @@ class TorchDecoder(Decoder):
         made = cls.__new__(cls)
         made._settle(call, device)
         return made
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> TorchDecoder:
-        # Nothing in a decoder changes, and its equality is by identity.
-        return self
-
-    @property
-    def event_shape(self) -> tuple[int, ...] | None:
-        """Shape of the outputs of one latent; None before the first call."""
-        return None if self._tried is None else self._tried.event_shape
-
-    @property
-    def latent_dim(self) -> int | None:
-        """Dimension d of the latents; None before the first call."""
-        return None if self._tried is None else self._tried.latent_dim
 
     def __call__(self, z: Array) -> Array:
         return self._evaluated("__call__", self._rows, z)
@@ -137,11 +120,7 @@ class TorchDecoder(Decoder):
         if self._network is not None:
             found: Array = getattr(self._network, name)(z, *others)
             return found
-        lead = np.broadcast_shapes(z.shape[:-1], *(other.shape[:-1] for other in others))
-        rows = [
-            np.broadcast_to(array, (*lead, array.shape[-1])).reshape(-1, array.shape[-1])
-            for array in (z, *others)
-        ]
+        lead, rows = as_rows(z, *others)
         most = _NUMBERS / (_GRAPH * tried.total if follow else tried.widest)
         step = max(1, int(most))
 
@@ -164,12 +143,8 @@ class TorchDecoder(Decoder):
                     whole[start : start + step] = part(start)
         return whole.reshape(*lead, *whole.shape[1:])
 
-    def _try(self, dim: int) -> Tried:
-        if self._tried is None:
-            self._tried = try_call(self._call, dim, self._device)
-        if self._tried.latent_dim != dim:
-            raise ValueError(f"z: expected shape (..., {self._tried.latent_dim}), got (..., {dim})")
-        return self._tried
+    def _try_first(self, dim: int) -> Tried:
+        return try_call(self._call, dim, self._device)
 
     def _rows(self, z: torch.Tensor) -> torch.Tensor:
         # A module may overwrite its argument.
