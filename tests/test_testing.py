@@ -9,7 +9,8 @@ import unittest
 import autograd.numpy as anp
 import numpy as np
 import pytest
-from false_instances import FALSE_DECODERS, FALSE_FAMILIES, FALSE_FLOWS, Bowl, Shear
+from false_families import FALSE_FAMILIES
+from false_maps import FALSE_DECODERS, FALSE_FLOWS, Bowl, Shear
 from user_families import Logistic, Weibull, ZeroInflatedPoisson
 
 from vaetheory import decoders, flows, likelihoods
