@@ -227,7 +227,7 @@ def test_labels_begin_with_the_number_of_their_claim():
 
 
 def test_the_old_name_of_a_comparison_works_and_warns():
-    from vaetheory.checking import claim
+    from vaetheory.claims import claim
 
     with pytest.warns(DeprecationWarning, match=r"vaetheory.checking.Comparison"):
         assert claim.Certificate is Comparison, "the old name is of something else"

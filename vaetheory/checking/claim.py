@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import re
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -239,15 +238,3 @@ class Claim:
                     f"{where}: expected labels that begin with its number, {self.number}, "
                     f"got {label!r:.80}"
                 )
-
-
-def __getattr__(name: str) -> Any:
-    if name == "Certificate":
-        warnings.warn(
-            "vaetheory.checking.claim.Certificate is vaetheory.checking.Comparison now; the old "
-            "name goes with the next release",
-            DeprecationWarning,
-            stacklevel=2,
-        )
-        return Comparison
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
