@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,8 +16,8 @@ from hypothesis.errors import Unsatisfiable
 
 from vaetheory._numbers_as_text import distinct_texts
 from vaetheory._profiles import PROFILES
-from vaetheory._validation import known_label, option, require, short
-from vaetheory.checking.claim import Check, Claim, Proposition
+from vaetheory._validation import option, short
+from vaetheory.checking.claim import Check, Proposition
 from vaetheory.checking.comparison import Comparison
 
 CONFIRMED = "confirmed"
@@ -68,6 +68,7 @@ class Result:
     message : str
         Why the verdict is not `confirmed`; empty where it is.
     seconds : float
+        CPU seconds of the process while it ran, over all threads.
     """
 
     label: str
@@ -345,7 +346,7 @@ def run_proposition(
         `refuted` and `inconclusive` carry the shrunk instance. A check that raises is
         `inconclusive`, with the exception in the message.
     """
-    started = time.perf_counter()
+    started = time.process_time()
     examples = proposition.examples * PROFILES[option("profile", profile, PROFILES)]
     digest = hashlib.sha256(f"{seed}:{proposition.label}".encode()).digest()
     first = int.from_bytes(digest[:8], "big")
@@ -356,7 +357,7 @@ def run_proposition(
         _draw(proposition, trial.find_undecided, examples=examples, seed=first, shrink=shrink)
     if trial.ending is None and not trial.all_controls_refuted:
         _draw(proposition, trial.hunt, examples=_HUNT * examples, seed=first + 1, shrink=False)
-    return trial.result(claim, time.perf_counter() - started)
+    return trial.result(claim, time.process_time() - started)
 
 
 def _explain(comparison: Comparison, resolution: float) -> str:
@@ -374,26 +375,3 @@ def _explain(comparison: Comparison, resolution: float) -> str:
                 f"the resolution {resolution:.3g}"
             )
     return ""
-
-
-def select(
-    labels: str | Iterable[str] | None, claims: Sequence[Claim]
-) -> list[tuple[Claim, Proposition]]:
-    """The propositions that `labels` name, in the order of the registry.
-
-    Raises
-    ------
-    ValueError
-        If a label is neither a claim nor a proposition, or an entry of `claims` is no `Claim`.
-    """
-    require("claims", claims, Iterable, "a sequence of claims")
-    claims = [require("claims", claim, Claim, "objects of class Claim") for claim in claims]
-    everything = [(c, p) for c in claims for p in c.propositions]
-    if labels is None:
-        return everything
-    require("labels", labels, Iterable, "a label or several labels")
-    asked = [labels] if isinstance(labels, str) else list(labels)
-    known = [c.label for c in claims] + [p.label for _, p in everything]
-    for label in asked:
-        known_label(label, known)
-    return [(c, p) for c, p in everything if c.label in asked or p.label in asked]

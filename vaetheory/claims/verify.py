@@ -9,15 +9,18 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from vaetheory._by_position import also_by_position
 from vaetheory._profiles import PROFILES
 from vaetheory._validation import integer, option
+from vaetheory.checking import _sources
+from vaetheory.checking._selection import select
 from vaetheory.checking.claim import Claim, Proposition
-from vaetheory.checking.runner import Result, run_proposition, select
+from vaetheory.checking.runner import Result, run_proposition
 from vaetheory.claims import CLAIMS
 
 
-def _run_by_label(label: str, profile: str, seed: int) -> Result:
-    """Run a proposition of the registry: what is sent to another process is its name."""
-    ((claim, proposition),) = select(label, CLAIMS)
-    return run_proposition(proposition, claim=claim.label, profile=profile, seed=seed)
+def _run_by_label(source: str | None, claim: str, label: str, profile: str, seed: int) -> Result:
+    """Run a proposition of the registry or of a file: another process is sent only its name."""
+    claims = CLAIMS if source is None else _sources.load(source).claims
+    (proposition,) = (p for c, p in select(claim, claims) if p.label == label)
+    return run_proposition(proposition, claim=claim, profile=profile, seed=seed)
 
 
 @also_by_position("profile", "seed")
@@ -27,23 +30,25 @@ def verify(
     profile: str = "quick",
     seed: int = 0,
     executor: Executor | None = None,
-    claims: Sequence[Claim] | None = None,
+    claims: Sequence[Claim] | str | None = None,
 ) -> Iterator[Result]:
-    """Check propositions, yielding one `Result` each, in the order of the registry.
+    """Check propositions, yielding one `Result` each, in the order in which they are named.
 
     Parameters
     ----------
     labels : str or iterable of str, optional
-        Claims ("stationary-evidence") or propositions ("3f"); everything by default.
+        Claims ("stationary-evidence", or its number "3") and propositions ("3f"); by default
+        everything in the order of the registry.
     profile : {"quick", "standard", "thorough"}
         How many instances are drawn for each proposition.
     seed : int
         Determines the instances, whatever the executor or the number of processes.
     executor : concurrent.futures.Executor, optional
         Where the propositions run; anything with its `submit` will do. By default, here.
-    claims : sequence of Claim, optional
-        A registry of your own; `CLAIMS` by default. With an executor of processes its
-        propositions must be picklable, which Hypothesis strategies seldom are.
+    claims : sequence of Claim or str, optional
+        A registry of your own; `CLAIMS` by default. A text names a file or an object of a module,
+        as on the command line: "my_claims.py", "package.module:CLAIMS". With an executor of
+        processes use a text, because Hypothesis strategies can seldom be pickled.
 
     Yields
     ------
@@ -63,15 +68,18 @@ def verify(
     """
     option("profile", profile, PROFILES)
     integer("seed", seed)
-    chosen = select(labels, CLAIMS if claims is None else claims)
+    source = claims if isinstance(claims, str) else None
+    registry = _sources.load(source).claims if isinstance(claims, str) else claims
+    chosen = select(labels, CLAIMS if registry is None else registry)
     if executor is None:
         return (run_proposition(p, claim=c.label, profile=profile, seed=seed) for c, p in chosen)
-    if claims is not None and isinstance(executor, ProcessPoolExecutor):
+    by_name = registry is None or source is not None
+    if not by_name and isinstance(executor, ProcessPoolExecutor):
         _require_picklable(chosen)
     # The long ones stand last in their claims: begun first, they do not keep all the rest waiting.
     futures: list[Future[Result]] = [
-        executor.submit(_run_by_label, p.label, profile, seed)
-        if claims is None
+        executor.submit(_run_by_label, source, c.label, p.label, profile, seed)
+        if by_name
         else executor.submit(run_proposition, p, claim=c.label, profile=profile, seed=seed)
         for c, p in reversed(chosen)
     ]
@@ -86,8 +94,8 @@ def _require_picklable(chosen: Iterable[tuple[Claim, Proposition]]) -> None:
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             raise ValueError(
                 "claims: expected propositions that can be pickled, for an executor of processes, "
-                f"but {proposition.label} cannot ({error}); Hypothesis strategies seldom can: use "
-                "an executor of threads"
+                f"but {proposition.label} cannot ({error}); Hypothesis strategies seldom can: name "
+                "their file, claims='FILE.py', or use an executor of threads"
             ) from None
 
 

@@ -11,11 +11,11 @@ from typing import NoReturn, TextIO
 
 from vaetheory import __version__
 from vaetheory._numbers_as_text import plain
-from vaetheory.cli import check_certificate, experiment, figures, listing, report, verify
+from vaetheory.cli import check_certificate, experiment, figures, listing, new, report, verify
 
 #: Each module has `add(commands)`, which declares its options and sets `run`, the function to call.
 #: What the work needs is imported by `run`, so that `--help` loads neither NumPy nor the claims.
-COMMANDS = (listing, verify, figures, report, check_certificate, experiment)
+COMMANDS = (listing, verify, figures, report, new, check_certificate, experiment)
 
 # The exit status that a shell reports for a program ended by SIGPIPE.
 _SIGPIPE = 128 + 13
@@ -34,7 +34,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="vaetheory", description="Executable theorems about variational auto-encoders."
     )
     parser.add_argument("--version", action="version", version=f"vaetheory {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True)
+    parser.set_defaults(run=lambda options: parser.print_help())
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for command in COMMANDS:
         command.add(commands)
     return parser
@@ -74,7 +75,7 @@ def _answer(arguments: Sequence[str] | None) -> int:
     """Parse the arguments, run the command, and print any error on one line."""
     options = _parser().parse_args(arguments)
     try:
-        return options.run(options)
+        return options.run(options) or 0
     except BrokenPipeError:
         raise
     except (ValueError, OSError) as error:

@@ -8,8 +8,12 @@ says so when it has not been done.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vaetheory.checking.claim import Claim
 
 #: The stored index.
 INDEX = Path(__file__).parent.parent / "claims" / "index.json"
@@ -25,6 +29,11 @@ def current() -> list[dict[str, Any]]:
     """The claims and their propositions, from the registry itself."""
     from vaetheory.claims import CLAIMS
 
+    return described(CLAIMS)
+
+
+def described(claims: Iterable[Claim]) -> list[dict[str, Any]]:
+    """Claims and their propositions as plain data."""
     return [
         {
             "label": claim.label,
@@ -45,7 +54,7 @@ def current() -> list[dict[str, Any]]:
                 for p in claim.propositions
             ],
         }
-        for claim in CLAIMS
+        for claim in claims
     ]
 
 

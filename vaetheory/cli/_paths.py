@@ -35,14 +35,17 @@ def writable(option: str, name: str | None) -> Path | None:
     Raises
     ------
     ValueError
-        If its folder does not exist or cannot be written to, or the name belongs to something that
-        is not a file.
+        If its folder does not exist or cannot be written to, the name belongs to something that
+        is not a file, or to Python code.
     """
     if not name:
         return None
     path = Path(name)
     if path == STANDARD:
         return STANDARD
+    if path.suffix == ".py":
+        # `--json claims.py` is a slip, and would lose the claims.
+        raise ValueError(f"{option}: expected a file for results, got {path}, a Python file")
     folder = path.resolve().parent
     if not folder.is_dir():
         raise ValueError(f"{option}: expected a folder that exists, got {path}")

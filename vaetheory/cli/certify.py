@@ -32,10 +32,11 @@ def run(options: argparse.Namespace) -> int:
     for name in ("json", "junit", "resume"):
         if getattr(options, name):
             raise ValueError(f"--{name}: expected no --certify with it, got --certify")
+    from vaetheory.checking._selection import canonical
     from vaetheory.claims import CLAIMS
 
     pairs = [(claim.label, p.label) for claim in CLAIMS for p in claim.propositions]
-    labels = _runner.select(options.labels, pairs)
+    labels = _runner.select(canonical(options.labels, CLAIMS), pairs)
     place = folder("--out", options.out or "certificates")
     done = good = 0
     seconds = 0.0

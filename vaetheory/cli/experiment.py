@@ -23,7 +23,7 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "experiment", help="train half-networks beside ordinary VAEs and measure both"
     )
-    parser.add_argument("name", choices=["half-network"])
+    parser.add_argument("name", choices=["half-network"], help="the experiment to run")
     parser.add_argument(
         "--data", default="digits", metavar="DATA",
         help="digits, patches, breast-cancer, or a file: .npy, .npz, .csv, IDX (digits)",

@@ -6,14 +6,18 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from vaetheory.cli import _progress
+from vaetheory.cli import _asked, _progress
 from vaetheory.cli._paths import folder
 
 
 def add(commands: Any) -> None:
     """Declare the command."""
     parser = commands.add_parser("figures", help="draw the proof-check figures")
-    parser.add_argument("labels", nargs="*", metavar="LABEL", help="a claim, proposition or figure")
+    parser.add_argument(
+        "labels", nargs="*", metavar="CLAIM",
+        help="FILE.py or package.module:NAME with figures of your own (FIGURES), then labels of "
+        "claims, propositions and figures; all figures by default",
+    )  # fmt: skip
     parser.add_argument(
         "--out", default="figures", metavar="DIR", help="folder for the figures (figures)"
     )
@@ -29,8 +33,19 @@ def run(options: argparse.Namespace) -> int:
     # Matplotlib takes longer to import than everything else.
     from vaetheory.figures import registry
 
-    names = registry.select(options.labels)
-    drawing = registry.regenerate(names, Path(options.out), formats=options.format.split(","))
+    asked = _asked.asked(options.labels)
+    drawn = {**registry.FIGURES} if asked.book else {}
+    drawn.update(asked.figures)
+    names = registry.select(asked.labels, drawn, asked.claims)
+    if not names:
+        raise ValueError(
+            f"{options.labels[0]}: expected FIGURES, a mapping of names to functions that draw, "
+            "got none"
+        )
+    drawing = registry.regenerate(
+        names, Path(options.out), formats=options.format.split(","), figures=drawn,
+        claims=asked.claims,
+    )  # fmt: skip
     folder("--out", options.out)
     for number, name in enumerate(names):
         _progress.show(f"{number}/{len(names)}: {name}")

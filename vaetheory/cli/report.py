@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from vaetheory.cli import _progress, verify
+from vaetheory.cli import _asked, _progress, verify
 from vaetheory.cli._paths import STANDARD, table_goes_to, writable, write
 
 if TYPE_CHECKING:
@@ -24,7 +24,9 @@ def add(commands: Any) -> None:
         "a new run, to which the options of `verify` apply.",
     )
     parser.add_argument(
-        "--results", metavar="FILE", help="the JSON of a run; by default a new run is made"
+        "--results",
+        metavar="FILE",
+        help="the JSON of a run; by default a new run is made",
     )
     parser.add_argument(
         "--out", default="report.html", metavar="FILE", help="the page (report.html)"
@@ -39,6 +41,7 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the page; the exit status is 0 only if every proposition on it is confirmed."""
+    from vaetheory.checking._sources import is_source
     from vaetheory.report import read_document
     from vaetheory.report._entries import entries
     from vaetheory.report.page import page
@@ -47,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
     if target is None:
         raise ValueError("--out: expected a file, got no name")
     shown = table_goes_to(options.out, options.json, options.junit)
-    if options.results and (options.labels or options.resume):
+    if options.results and (options.resume or not all(map(is_source, options.labels))):
         raise ValueError("--results: expected no labels and no --resume with it, got some")
     with TemporaryDirectory() as folder:
         if options.results:
@@ -71,22 +74,27 @@ def run(options: argparse.Namespace) -> int:
         if not options.no_figures:
             named = [entry.figure for entry in shown_entries if entry.figure]
             drawn = Path(options.figures) if options.figures else None
-            pictures = _pictures(list(dict.fromkeys(named)), drawn, Path(folder))
+            pictures = _pictures(named, options.labels, drawn, Path(folder))
     write(target, page(document, pictures))
     if target != STANDARD:
         print(target, file=shown)
     return 0 if shown_entries and all(entry.confirmed for entry in shown_entries) else 1
 
 
-def _pictures(named: Sequence[str], drawn: Path | None, folder: Path) -> dict[str, Picture]:
-    """The overview and the figures that results name."""
+def _pictures(
+    named: Sequence[str], labels: Sequence[str], drawn: Path | None, folder: Path
+) -> dict[str, Picture]:
+    """The figures that results name, after the overview of the theorem book."""
     # Matplotlib takes longer to import than everything else.
     from vaetheory.figures import registry
     from vaetheory.report.page import Picture
 
-    known = [name for name in registry.FIGURES if name in named or name == "overview"]
+    asked = _asked.asked(labels)
+    figures = {**registry.FIGURES, **asked.figures}
+    of_the_book = any(name in registry.FIGURES for name in named)
+    known = [name for name in figures if name in named or (name == "overview" and of_the_book)]
     if drawn is None:
-        drawing = registry.regenerate(known, folder)
+        drawing = registry.regenerate(known, folder, figures=figures, claims=asked.claims)
         for number, name in enumerate(known):
             _progress.show(f"figure {number}/{len(known)}: {name}")
             next(drawing)
@@ -96,5 +104,5 @@ def _pictures(named: Sequence[str], drawn: Path | None, folder: Path) -> dict[st
         path = (drawn or folder) / f"{name}.png"
         if not path.is_file():
             raise ValueError(f"--figures: expected a folder with {path.name}, got no file {path}")
-        pictures[name] = Picture(path.read_bytes(), "image/png", registry.caption(name))
+        pictures[name] = Picture(path.read_bytes(), "image/png", registry.caption(name, figures))
     return pictures

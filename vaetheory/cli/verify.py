@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from vaetheory._files import json_text
 from vaetheory._profiles import PROFILES
 from vaetheory._progress import listening
-from vaetheory.cli import _colours, _progress, certify
+from vaetheory.cli import _asked, _colours, _progress, certify
 from vaetheory.cli._jobs import processes
 from vaetheory.cli._paths import STANDARD, table_goes_to, writable, write
 
@@ -31,7 +31,7 @@ def add(commands: Any) -> None:
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments that select and describe a run."""
-    parser.add_argument("labels", nargs="*", metavar="LABEL", help="a claim or a proposition")
+    _asked.declare(parser)
     parser.add_argument(
         "--profile", choices=list(PROFILES), default="quick",
         help="how many instances to draw (quick)",
@@ -66,9 +66,6 @@ def run(options: argparse.Namespace, shown: TextIO | None = None) -> int:
     By default that is standard output, or standard error if an output file is `-`.
     """
     from vaetheory import report
-    from vaetheory.checking.runner import select
-    from vaetheory.claims import CLAIMS
-    from vaetheory.claims.verify import verify
     from vaetheory.report.junit import as_junit, junit_text
     from vaetheory.report.text import Table
 
@@ -77,23 +74,25 @@ def run(options: argparse.Namespace, shown: TextIO | None = None) -> int:
     if options.resume and target in (None, STANDARD):
         raise ValueError("--resume: expected --json FILE with the run to resume, got none")
     shown = shown or table_goes_to(options.json, options.junit)
-    labels = [p.label for _, p in select(options.labels or None, CLAIMS)]
+    asked = _asked.asked(options.labels)
+    chosen = asked.chosen()
+    labels = [p.label for _, p in chosen]
     known: dict[str, Result] = {}
     if target and options.resume and target.exists():
-        known = _known(target, options)
-    left = [label for label in labels if label not in known]
+        known = _known(target, options, asked)
+    left = [(claim, p) for claim, p in chosen if p.label not in known]
     results: list[Result] = []
     table = Table(labels, width=_colours.width(shown), colour=_colours.wanted(shown))
-    order = {p.label: i for i, (_, p) in enumerate(select(None, CLAIMS))}
-    with processes(options.jobs) as executor:
-        running = verify(left, profile=options.profile, seed=options.seed, executor=executor)
+    with processes(options.jobs) as executor, _progress.visible():
+        running = asked.verified(
+            left, profile=options.profile, seed=options.seed, executor=executor
+        )
+        print(table.heading(), file=shown, flush=True)
         for number, label in enumerate(labels):
             _progress.show(f"{number}/{len(labels)}: {label}")
             with listening(_share(f"{number}/{len(labels)}: {label}")):
                 results.append(known[label] if label in known else next(running))
             _progress.show("")
-            if not number:
-                print(table.heading(), file=shown)
             print(table.row(results[-1]), file=shown)
             for text in report.details(results[-1]):
                 print(text, file=shown)
@@ -101,8 +100,9 @@ def run(options: argparse.Namespace, shown: TextIO | None = None) -> int:
             if target and (target != STANDARD or number + 1 == len(labels)):
                 # Written after each result, so that an interrupted run can be resumed.
                 kept = results + [r for x, r in known.items() if x not in labels[: number + 1]]
-                kept.sort(key=lambda r: order[r.label])
-                document = report.as_json(kept, profile=options.profile, seed=options.seed)
+                document = report.as_json(
+                    kept, profile=options.profile, seed=options.seed, claims=asked.claims
+                )
                 write(target, json_text(document))
     if junit_target:
         now = datetime.now(timezone.utc)
@@ -112,14 +112,13 @@ def run(options: argparse.Namespace, shown: TextIO | None = None) -> int:
     return 0 if all(r.confirmed for r in results) else 1
 
 
-def _known(path: Path, options: argparse.Namespace) -> dict[str, Result]:
+def _known(path: Path, options: argparse.Namespace, asked: _asked.Asked) -> dict[str, Result]:
     """The results of an earlier run, after checking that their propositions have not changed."""
     from vaetheory import report
-    from vaetheory.checking.runner import select
-    from vaetheory.claims import CLAIMS
+    from vaetheory.checking._selection import select
 
     earlier = report.read_results(path, profile=options.profile, seed=options.seed)
-    registry = {p.label: (c.label, p) for c, p in select(None, CLAIMS)}
+    registry = {p.label: (c.label, p) for c, p in select(None, asked.claims)}
     for label, result in earlier.items():
         claim, p = registry.get(label, ("", None))
         controls = [] if p is None else [control.name for control in p.controls]

@@ -17,6 +17,8 @@ from vaetheory._documents import hashed, read_json
 from vaetheory._environment import environment
 from vaetheory._files import json_text, replacing
 from vaetheory._validation import known_label, option
+from vaetheory.checking import _selection
+from vaetheory.checking.claim import Claim
 from vaetheory.claims import CLAIMS
 from vaetheory.figures import (
     baggins,
@@ -38,8 +40,8 @@ from vaetheory.figures._finish import finish
 from vaetheory.figures._panels import Exponents
 from vaetheory.figures._plotted import HEADER, panels, table
 
-#: A function that draws on an empty figure and returns the fitted exponents of each panel.
-Draw = Callable[[Figure], list[Exponents]]
+#: A function that draws on an empty figure and returns the fitted exponents of each panel, if any.
+Draw = Callable[[Figure], "list[Exponents] | None"]
 
 FIGURES: Mapping[str, Draw] = {
     "overview": overview.draw,
@@ -60,8 +62,12 @@ FIGURES: Mapping[str, Draw] = {
 MANIFEST = "manifest.json"
 
 
-def select(labels: Sequence[str]) -> list[str]:
-    """Names of the figures of claims, propositions or figures; of all for none, in order.
+def select(
+    labels: Sequence[str],
+    figures: Mapping[str, Draw] = FIGURES,
+    claims: Sequence[Claim] = CLAIMS,
+) -> list[str]:
+    """Names of the figures of claims, propositions or figures, as asked; of all for no label.
 
     Raises
     ------
@@ -73,19 +79,23 @@ def select(labels: Sequence[str]) -> list[str]:
     >>> select(["3f"])
     ['stationary-evidence']
     """
-    shown = {p.label: p.figure for c in CLAIMS for p in c.propositions}
-    known = [*FIGURES, *shown]
-    what = "a claim, a proposition or a figure"
-    wanted = set()
-    for label in labels:
-        name = label if label in FIGURES else shown[known_label(label, known, what=what)]
-        if name is None:
-            raise ValueError(f"label: expected a proposition that a figure shows, got {label!r}")
-        wanted.add(name)
-    return [name for name in FIGURES if name in wanted or not labels]
+    shown: dict[str, list[str | None]] = {name: [name] for name in figures}
+    for claim in claims:
+        for label in (claim.label, *(p.label for p in claim.propositions)):
+            shown.setdefault(label, [p.figure for _, p in _selection.select(label, claims)])
+    wanted: dict[str, None] = {}
+    for label in _selection.canonical(labels, claims):
+        what = "a claim, a proposition or a figure"
+        names = [name for name in shown[known_label(label, shown, what=what)] if name in figures]
+        if not names:
+            raise ValueError(
+                f"label: expected a claim or a proposition that a figure shows, got {label!r:.80}"
+            )
+        wanted.update(dict.fromkeys(name for name in names if name))
+    return list(wanted if labels else figures)
 
 
-def caption(name: str) -> str:
+def caption(name: str, figures: Mapping[str, Draw] = FIGURES) -> str:
     """The caption of a figure: the first line of the docstring of its `draw`.
 
     Examples
@@ -93,23 +103,32 @@ def caption(name: str) -> str:
     >>> caption("smooth-decoder")
     'The decoder, its steepest slope, and the reach of its Taylor series.'
     """
-    text = inspect.getdoc(FIGURES[option("figure", name, FIGURES)]) or name
+    text = inspect.getdoc(figures[option("figure", name, figures)]) or name
     sentence = text.splitlines()[0].removeprefix("Draw ")
     return sentence[:1].upper() + sentence[1:]
 
 
 def regenerate(
-    names: Sequence[str], folder: Path, *, formats: Sequence[str] = ("png",)
+    names: Sequence[str],
+    folder: Path,
+    *,
+    formats: Sequence[str] = ("png",),
+    figures: Mapping[str, Draw] = FIGURES,
+    claims: Sequence[Claim] = CLAIMS,
 ) -> Iterator[list[Path]]:
     """Draw figures and write pictures, plotted numbers and the manifest into `folder`.
 
     Parameters
     ----------
     names : sequence of str
-        Keys of `FIGURES`.
+        Keys of `figures`.
     folder : Path
         Created if necessary; existing files are replaced, each atomically.
     formats : sequence of {"png", "svg", "pdf"}
+    figures : mapping of str to callable
+        The functions that draw; those of the theorem book by default.
+    claims : sequence of Claim
+        The claims whose propositions the figures show.
 
     Yields
     ------
@@ -124,14 +143,17 @@ def regenerate(
         If the files cannot be written; the old files of that figure then remain.
     """
     for name in names:
-        option("figure", name, FIGURES)
+        option("figure", name, figures)
     for suffix in formats:
         option("format", suffix, _plotting.FORMATS)
     _entered(folder / MANIFEST)
-    return (_regenerated(name, folder, formats) for name in names)
+    shown = {n: [p.label for c in claims for p in c.propositions if p.figure == n] for n in names}
+    return (_regenerated(n, figures[n], shown[n], folder, formats) for n in names)
 
 
-def _regenerated(name: str, folder: Path, formats: Sequence[str]) -> list[Path]:
+def _regenerated(
+    name: str, draw: Draw, shown: list[str], folder: Path, formats: Sequence[str]
+) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     paths = [*(folder / f"{name}.{suffix}" for suffix in formats), folder / f"{name}.csv"]
     # All files of a figure are complete before any is renamed; the manifest is renamed last.
@@ -139,7 +161,7 @@ def _regenerated(name: str, folder: Path, formats: Sequence[str]) -> list[Path]:
         manifest = places.enter_context(replacing(folder / MANIFEST))
         drafts = [places.enter_context(replacing(path)) for path in paths]
         figure = Figure(figsize=_plotting.SIZE, layout="constrained")
-        exponents = FIGURES[name](figure)
+        exponents = draw(figure) or [{} for _ in figure.axes]
         finish(figure)
         frames = [axes.get_position(original=True) for axes in figure.axes]
         for draft in drafts[:-1]:
@@ -151,9 +173,9 @@ def _regenerated(name: str, folder: Path, formats: Sequence[str]) -> list[Path]:
             _plotting.save(figure, draft)
         _plotting.save_csv(drafts[-1], HEADER, table(figure, exponents))
         hashes = {p.name: hashed(d.read_bytes()) for p, d in zip(paths, drafts, strict=True)}
-        known = _entered(folder / MANIFEST) | {name: _entry(name, panels(figure), hashes)}
-        document = {"figures": {n: known[n] for n in FIGURES if n in known}}
-        manifest.write_text(json_text(document), encoding="utf-8")
+        known = _entered(folder / MANIFEST) | {name: _entry(shown, panels(figure), hashes)}
+        order = [n for n in FIGURES if n in known] + [n for n in known if n not in FIGURES]
+        manifest.write_text(json_text({"figures": {n: known[n] for n in order}}), encoding="utf-8")
     return paths
 
 
@@ -171,11 +193,11 @@ def _entered(manifest: Path) -> dict[str, Any]:
 
 
 def _entry(
-    name: str, axes: Sequence[Mapping[str, object]], hashes: Mapping[str, str]
+    shown: Sequence[str], axes: Sequence[Mapping[str, object]], hashes: Mapping[str, str]
 ) -> dict[str, Any]:
     """The manifest's entry of one figure."""
     return {
-        "propositions": [p.label for c in CLAIMS for p in c.propositions if p.figure == name],
+        "propositions": list(shown),
         "seed": _plotting.SEED,
         "panels": axes,
         "sha256": hashes,
