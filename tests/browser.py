@@ -3,6 +3,7 @@
 import shutil
 
 import pytest
+from frameworks import framework
 
 
 def open_browser(profile, *, width=1300, height=900, dark=False, scripts=True):
@@ -17,7 +18,9 @@ def open_browser(profile, *, width=1300, height=900, dark=False, scripts=True):
     dark, scripts : bool
         The reader's colour scheme, and whether scripts run.
     """
-    webdriver = pytest.importorskip("selenium.webdriver", reason="no selenium (extra `browser`)")
+    framework("selenium")
+    from selenium import webdriver
+
     found = [shutil.which("chromium") or shutil.which("chromium-browser")]
     found += [shutil.which("chromedriver")]
     if not all(found):

@@ -1,4 +1,4 @@
-"""Frameworks that need not be here: their tests are skipped, or fail where they are required."""
+"""Libraries that need not be here: their tests are skipped, or fail where they are required."""
 
 import importlib
 import importlib.util
@@ -8,11 +8,17 @@ import pytest
 
 FRAMEWORKS = ("torch", "jax")
 #: Libraries on them, each with the extra that installs it.
-LIBRARIES = {"flax": "jax-test", "optax": "jax-test", "equinox": "jax-test"}
+LIBRARIES = {
+    **dict.fromkeys(("flax", "optax", "equinox"), "jax-test"),
+    "zuko": "flows-test",
+    "sphinx": "docs",
+    "latex2mathml": "report",
+    "selenium": "browser",
+}
 
 
 def framework(name):
-    """Import a framework, or skip the tests that need it.
+    """Import a framework or another library, or skip the tests that need it.
 
     Those that `VAETHEORY_REQUIRE` names, separated by commas, must be here.
     """

@@ -85,7 +85,7 @@ def test_contributing_names_files_that_exist():
 
 @pytest.mark.parametrize("path", WRITTEN, ids=name)
 def test_formulas_can_be_shown(path):
-    pytest.importorskip("latex2mathml", reason="formulas need the extra `report`")
+    framework("latex2mathml")
     text = re.sub(r"```.*?```|`[^`]*`", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
     for block, inline in re.findall(r"\$\$(.+?)\$\$|\$(?![\s\d])([^$]+?)\$", text, re.DOTALL):
         tex = block or inline
@@ -167,7 +167,7 @@ def test_every_proposition_has_a_derivation(claim):
 
 
 def test_numbers_stay_whole_and_code_stays_as_it_is():
-    pytest.importorskip("sphinx", reason="the pages need the extra `docs`")
+    framework("sphinx")
     from unbroken import unbroken
 
     row, code = "| half | 42.49 ± 1.33 |", "tolerance = 1e-12  # ± 1"

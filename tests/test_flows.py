@@ -4,6 +4,7 @@ import autograd.numpy as anp
 import numpy as np
 import pytest
 from flow_cases import STORED, flow
+from frameworks import framework
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from instances import FLOWS, NETWORK
@@ -207,8 +208,7 @@ def test_bad_input_gets_a_clear_error(make, message):
 @given(st.integers(0, 2**16))
 @settings(max_examples=5)
 def test_couplings_agree_with_zuko(seed):
-    torch = pytest.importorskip("torch", reason="PyTorch is not here: pip install '.[flows-test]'")
-    zuko = pytest.importorskip("zuko", reason="zuko is not here: pip install '.[flows-test]'")
+    torch, zuko = framework("torch"), framework("zuko")
     torch.manual_seed(seed)
     layers, ours = [], []
     for first in (True, False, True):
