@@ -103,6 +103,14 @@ class Decoder(ABC):
         """Second derivatives of `weights . f`, `(..., d), (..., D) -> (..., d, d)`."""
         return np.einsum("...i,...ijk->...jk", weights, self.hessian(z))
 
+    def piecewise_linear(self) -> Decoder | None:
+        """The decoder as a `PiecewiseLinear`, if it is affine on each of finitely many regions.
+
+        Exact evidences are computed from its layers. None, the default, means that the decoder is
+        not of this kind or does not know it.
+        """
+        return None
+
 
 read_arguments(Decoder, _READ, defined=False, reader=finite_numbers)
 
