@@ -155,8 +155,10 @@ class PiecewiseLinear(ByValue, Decoder):
         return h, slopes
 
 
-def as_piecewise_linear(decoder: Decoder) -> PiecewiseLinear | None:
+def as_piecewise_linear(decoder: Decoder, hook: str = "piecewise_linear") -> PiecewiseLinear | None:
     """A decoder's own layers if it is piecewise linear, with their type checked; else None.
+
+    With `hook="kinks"`, the layers between whose kinks it is smooth.
 
     Examples
     --------
@@ -166,5 +168,5 @@ def as_piecewise_linear(decoder: Decoder) -> PiecewiseLinear | None:
     >>> len(as_piecewise_linear(Affine([[2.0]])).layers)
     1
     """
-    made = decoder.piecewise_linear()
-    return None if made is None else require("piecewise_linear()", made, PiecewiseLinear)
+    made = getattr(decoder, hook)()
+    return None if made is None else require(f"{hook}()", made, PiecewiseLinear)
