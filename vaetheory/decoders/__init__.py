@@ -1,6 +1,6 @@
 """Decoders with their derivatives, and a wrapper for any callable."""
 
-from vaetheory.decoders.base import Decoder, FunctionDecoder, as_decoder
+from vaetheory.decoders.base import Decoder, FunctionDecoder, LastLayer, as_decoder
 from vaetheory.decoders.curves import Catenary, Circle, Helix
 from vaetheory.decoders.layers import ElementwisePieces, LinearMap
 from vaetheory.decoders.networks import Sine, TanhNetwork
@@ -19,6 +19,7 @@ __all__ = [
     "FlatTorus",
     "FunctionDecoder",
     "Helix",
+    "LastLayer",
     "LinearMap",
     "PiecewiseLinear",
     "Polynomial",
