@@ -65,8 +65,14 @@ class _Samples:
 class Between(Search):
     """A search over triangles."""
 
-    def begin(self) -> float:
-        """Find a mode of each datum, and return the radius outside which the mass is negligible."""
+    def begin(self, level_of: Array | None = None) -> float:
+        """Find a mode of each datum, and return the radius outside which the mass is negligible.
+
+        Parameters
+        ----------
+        level_of : array (N,), optional
+            Log evidences found before, nats. The level of a mode at a kink may be too high.
+        """
         model, table = self.model, self.table
         boxes = level(2, CELLS[2])
         log_prob, _ = table.dense(table.restrict(model.decode(boxes.centre)))
@@ -74,6 +80,8 @@ class Between(Search):
         self.best[:] = -np.inf
         top = (log_prob + standard_log_prob(boxes.centre)).argmax(axis=-1)
         self.climb(np.arange(len(top)), boxes.centre[top])
+        if level_of is not None:
+            self.level[:] = level_of
         # As in the search on a grid: such log joints say nothing about the evidence.
         self.gave_up |= ~(ULP * (table.peak - self.level) < _UNREADABLE)
         rows = np.flatnonzero(~self.gave_up)

@@ -140,15 +140,21 @@ def _bisect(pairs: Pairs, again: NDArray[np.bool_], axes: NDArray[np.bool_]) -> 
 
 def _acceptable(datum: Index, error: Array, allowed: Array) -> NDArray[np.bool_]:
     """Mark the smallest errors of each datum, as many as have an allowed sum."""
-    order = np.lexsort((error, datum))
-    total = np.cumsum(error[order])
+    # In units of what is allowed, and no greater than decides: errors of one datum that are far
+    # greater than those of the others would round the sums of the others away.
+    most = allowed[datum]
+    share = np.where(error <= 0, 0.0, np.inf)
+    np.divide(error, most, out=share, where=(error > 0) & (most > 0))
+    share = np.minimum(np.nan_to_num(share, nan=np.inf), 2.0)
+    order = np.lexsort((share, datum))
+    total = np.cumsum(share[order])
     who = datum[order]
     first = np.r_[True, who[1:] != who[:-1]]
-    before = (total - error[order])[first]
+    before = (total - share[order])[first]
     total -= before[np.cumsum(first) - 1]
     accepted = np.empty(len(datum), dtype=bool)
-    accepted[order] = total <= allowed[who]
-    return accepted
+    accepted[order] = total <= 1
+    return accepted & (most >= 0)
 
 
 def _evaluate(task: Task, pairs: Pairs, sums: Sums, rule: TensorRule, noise: Array) -> Part:

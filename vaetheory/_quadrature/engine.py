@@ -193,10 +193,10 @@ def _searched(task: Task, grid: Grid) -> Outcome:
     return _of_search(scan, sums, noise)
 
 
-def _between(task: Task, plane: Plane) -> Outcome | None:
+def _between(task: Task, plane: Plane, level_of: Array | None = None) -> Outcome | None:
     """Search and integrate on triangles between kinks; None if there are too many triangles."""
     scan = Between(task)
-    radius = scan.begin()
+    radius = scan.begin(level_of)
     triangles = plane.triangles(radius)
     if triangles is None:
         return None
@@ -206,7 +206,19 @@ def _between(task: Task, plane: Plane) -> Outcome | None:
     sums = integrate(
         task, pairs, scan.best, rtol=0.4 * task.goal, noise=noise, nodes=scan.nodes, ladder=LADDER
     )
-    return _of_search(scan, sums, noise)
+    outcome = _of_search(scan, sums, noise)
+    # Where too much was dropped, because the level was too high, once more with the right one.
+    again = np.flatnonzero((outcome.missing > 0.4 * task.ignored) & np.isfinite(outcome.value))
+    again = again[~outcome.gave_up[again]]
+    if level_of is not None or not len(again):
+        return outcome
+    second = _between(task.take(again), plane, outcome.value[again])
+    if second is None:
+        return outcome
+    second.sums.nodes += outcome.sums.nodes[again]
+    rest = np.setdiff1d(np.arange(len(outcome.value)), again)
+    order = np.argsort(np.concatenate([rest, again]))
+    return Outcome.joined([outcome.take(rest), second]).take(order)
 
 
 def _of_search(scan: Search, sums: Sums, noise: Array) -> Outcome:
