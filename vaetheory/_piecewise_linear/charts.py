@@ -57,7 +57,7 @@ class Charts:
         """The charts of several sets of pieces."""
         return cls(
             *(
-                np.concatenate([getattr(p, name) for p in parts], axis=name == "slope")
+                np.concatenate([getattr(p, name) for p in parts], axis=int(name == "slope"))
                 for name in cls.__dataclass_fields__
             )
         )
@@ -117,7 +117,12 @@ class Charts:
         at = residual.copy()
         for i, slope in enumerate(self.slope):
             at -= slope[k] * w[:, i, None]
-        return at, self.centre[k] + np.einsum("mij,mj->mi", self.turn[k], w)
+        return at, self.latents(k, w)
+
+    def latents(self, k: Index, w: Array) -> Array:
+        """Latents `(M, d)` at places `w` of pieces."""
+        z: Array = self.centre[k] + np.einsum("mij,mj->mi", self.turn[k], w)
+        return z
 
     def noise(self, residual: Array, w: Array, k: Index) -> Array:
         """Standard deviation of the rounding of the log joint, `(M,)`, given residuals there."""
