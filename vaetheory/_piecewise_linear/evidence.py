@@ -43,7 +43,13 @@ class Evidences:
 
 
 def run(
-    model: LatentModel, data: Array, *, rtol: float, most: int, progress: Progress | None = None
+    model: LatentModel,
+    data: Array,
+    *,
+    rtol: float,
+    most: int,
+    progress: Progress | None = None,
+    affine: bool = True,
 ) -> Evidences:
     """Integrate the joint density of each datum `(N, D)` over at most `most` pieces.
 
@@ -51,9 +57,9 @@ def run(
     ------
     DoesNotApply
         If the model is not piecewise linear and Gaussian, of at most two latents and with few
-        enough pieces.
+        enough pieces; without `affine` also if it has no kinks.
     """
-    found = prepared(model, most)
+    found = prepared(model, most, affine)
     share = _SHARE * min(rtol, _COARSEST)
     block = max(1, _NUMBERS // max(model.data_dim, *found.network.last.weight.shape))
     parts = []

@@ -66,8 +66,11 @@ class Network:
         return z
 
 
-def layers_of(model: LatentModel) -> PiecewiseLinear:
-    """The layers of a model that can be integrated by pieces, or `DoesNotApply`."""
+def layers_of(model: LatentModel, affine: bool) -> PiecewiseLinear:
+    """The layers of a model that can be integrated by pieces, or `DoesNotApply`.
+
+    A decoder without kinks is meant only if `affine`.
+    """
     if type(model.likelihood) is not Gaussian:
         raise DoesNotApply(
             "expected a Gaussian likelihood with a fixed scale or covariance, "
@@ -83,12 +86,9 @@ def layers_of(model: LatentModel) -> PiecewiseLinear:
             "expected a decoder that knows its linear layers (`piecewise_linear()` gives a "
             f"PiecewiseLinear), got {type(model.decoder).__name__}"
         )
+    if not affine and not any(isinstance(layer, ElementwisePieces) for layer in written.layers):
+        raise DoesNotApply("expected a decoder with kinks, got an affine one")
     return written
-
-
-def has_kinks(written: PiecewiseLinear) -> bool:
-    """Whether a map is more than affine."""
-    return any(isinstance(layer, ElementwisePieces) for layer in written.layers)
 
 
 def network_of(model: LatentModel, written: PiecewiseLinear) -> Network:

@@ -8,6 +8,7 @@ from vaetheory._piecewise_linear.limits import Budget
 from vaetheory._piecewise_linear.line import LinePieces
 from vaetheory._piecewise_linear.network import Network, layers_of, network_of
 from vaetheory._piecewise_linear.plane import PlanePieces
+from vaetheory.decoders.piecewise_linear import PiecewiseLinear
 from vaetheory.models import LatentModel
 
 
@@ -43,11 +44,11 @@ class Prepared:
 _KEPT: dict[int, tuple[weakref.ref[LatentModel], Prepared]] = {}
 
 
-def prepared(model: LatentModel, most: int) -> Prepared:
+def prepared(model: LatentModel, most: int, affine: bool) -> Prepared:
     """The pieces of a model, at most `most`; `DoesNotApply` if it is not integrated by pieces."""
-    written, key = layers_of(model), id(model)
+    written, key = layers_of(model, affine), id(model)
     kept = _KEPT.get(key)
-    if kept is not None and kept[0]() is model and _same(kept[1], model, written):
+    if kept is not None and kept[0]() is model and _same(kept[1], written):
         kept[1].budget = Budget.of(kept[1].network.outputs, most)
         kept[1].budget.require(len(kept[1].pieces))
         return kept[1]
@@ -57,6 +58,6 @@ def prepared(model: LatentModel, most: int) -> Prepared:
     return made
 
 
-def _same(kept: Prepared, model: LatentModel, written: object) -> bool:
+def _same(kept: Prepared, written: PiecewiseLinear) -> bool:
     # A decoder of the user may have changed.
     return kept.network.written is written or kept.network.written == written
