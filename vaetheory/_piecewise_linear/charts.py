@@ -29,8 +29,8 @@ class Charts:
         R h at the centre.
     slope : array (d, K, r)
         Derivatives of R h by w; each of at most unit length.
-    turn : array (K, d, d)
-        Orthogonal columns of at most unit length.
+    turn, back : array (K, d, d)
+        A matrix of at most unit norm, and its inverse.
     log_volume : array (K,)
         Log determinant of `turn`.
     value_noise, slope_noise : array (K, r)
@@ -44,6 +44,7 @@ class Charts:
     value: Array
     slope: Array
     turn: Array
+    back: Array
     log_volume: Array
     value_noise: Array
     slope_noise: Array
@@ -57,7 +58,7 @@ class Charts:
         """The charts of several sets of pieces."""
         return cls(
             *(
-                np.concatenate([getattr(p, name) for p in parts], axis=name == "slope")
+                np.concatenate([getattr(p, name) for p in parts], axis=int(name == "slope"))
                 for name in cls.__dataclass_fields__
             )
         )
@@ -70,6 +71,7 @@ class Charts:
             self.value,
             _rotated(self.slope, angle),
             self.turn @ rotation,
+            np.swapaxes(rotation, -1, -2) @ self.back,
             self.log_volume,
             self.value_noise,
             self.slope_noise,
@@ -78,9 +80,7 @@ class Charts:
 
     def whitened(self, points: Array) -> Array:
         """Coordinates w of points `(K, P, d)` of each piece."""
-        # The columns of `turn` are orthogonal, so that its inverse is its transpose, scaled.
-        square = (self.turn**2).sum(axis=-2)
-        return ((points - self.centre[:, None]) @ self.turn) / square[:, None]
+        return np.asarray((points - self.centre[:, None]) @ np.swapaxes(self.back, -1, -2))
 
     def bounds(self, data: Array, low: Array, high: Array, log_size: Array) -> Array:
         """Upper bounds of log masses, `(N, K)`, given boxes `(K, d)` that contain the pieces.
@@ -117,7 +117,12 @@ class Charts:
         at = residual.copy()
         for i, slope in enumerate(self.slope):
             at -= slope[k] * w[:, i, None]
-        return at, self.centre[k] + np.einsum("mij,mj->mi", self.turn[k], w)
+        return at, self.latents(k, w)
+
+    def latents(self, k: Index, w: Array) -> Array:
+        """Latents `(M, d)` at places `w` of pieces."""
+        z: Array = self.centre[k] + np.einsum("mij,mj->mi", self.turn[k], w)
+        return z
 
     def noise(self, residual: Array, w: Array, k: Index) -> Array:
         """Standard deviation of the rounding of the log joint, `(M,)`, given residuals there."""
@@ -150,6 +155,7 @@ def charts_of(expansion: Expansion, centre: Array) -> Charts:
         expansion.value,
         slope / root.T[..., None],
         turn / root[:, None, :],
+        root[:, :, None] * np.swapaxes(turn, -1, -2),
         -np.log(root).sum(axis=-1),
         expansion.value_noise,
         noise,

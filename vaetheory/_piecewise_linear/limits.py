@@ -1,16 +1,18 @@
-"""How many pieces are too many."""
+"""Reasons why evidences are not computed by pieces, and how many pieces are too many."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vaetheory._piecewise_linear.problem import DoesNotApply
-
 #: Pieces, and numbers of their affine maps (pieces times outputs after the reduction).
 MOST_PIECES, MOST_NUMBERS = 200_000, 20_000_000
 
 
-@dataclass
+class DoesNotApply(Exception):
+    """A model is not integrated by pieces; the text is what was expected and what came."""
+
+
+@dataclass(frozen=True)
 class Budget:
     """A limit of the number of pieces.
 
@@ -23,11 +25,15 @@ class Budget:
     limit: int
 
     @classmethod
-    def of(cls, outputs: int) -> Budget:
+    def of(cls, outputs: int, most: int) -> Budget:
         """The budget of a decoder with as many outputs after the reduction."""
-        return cls(min(MOST_PIECES, MOST_NUMBERS // outputs))
+        return cls(min(MOST_PIECES, MOST_NUMBERS // outputs, most))
+
+    def without(self, spent: int) -> Budget:
+        """What is left for others."""
+        return Budget(self.limit - spent)
 
     def require(self, pieces: int) -> None:
         """Raise `DoesNotApply` if there are more pieces than the limit."""
         if pieces > self.limit:
-            raise DoesNotApply(f"a decoder of at most {self.limit} linear pieces, got more")
+            raise DoesNotApply("expected a decoder with fewer linear pieces, got more than allowed")

@@ -8,8 +8,8 @@ from vaetheory._piecewise_linear.charts import charts_of
 from vaetheory._piecewise_linear.expansion import expand
 from vaetheory._piecewise_linear.intervals import edges_of_pieces, inner_points
 from vaetheory._piecewise_linear.limits import Budget
+from vaetheory._piecewise_linear.network import Network
 from vaetheory._piecewise_linear.pieces import Masses, Peaks, Pieces
-from vaetheory._piecewise_linear.problem import Problem
 from vaetheory._piecewise_linear.tails import falling
 from vaetheory._validation import Array, Index
 from vaetheory.rounding import ULP
@@ -18,14 +18,14 @@ from vaetheory.rounding import ULP
 class LinePieces(Pieces):
     """The intervals between neighbouring kinks, from minus to plus infinity."""
 
-    def __init__(self, problem: Problem, budget: Budget) -> None:
-        edges = edges_of_pieces(problem.hidden, budget)
+    def __init__(self, network: Network, budget: Budget) -> None:
+        edges = edges_of_pieces(network.hidden, budget)
         centre = inner_points(edges)[:, None]
-        self.charts = charts_of(expand(problem.layers, centre), centre)
+        self.charts = charts_of(expand(network.layers, centre), centre)
         # On an edge, the decoder itself is evaluated, so that both neighbours have one value there.
         self._edges = edges
         self._at_edge = expand(
-            problem.layers, np.where(np.isfinite(edges), edges, 0)[:, None]
+            network.layers, np.where(np.isfinite(edges), edges, 0)[:, None]
         ).value
         whitened = self.charts.stretch[:, None] * (np.stack([edges[:-1], edges[1:]], 1) - centre)
         self.low, self.high = whitened[:, :1], whitened[:, 1:]

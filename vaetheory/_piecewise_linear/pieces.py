@@ -36,7 +36,7 @@ class Peaks:
     gradient: Array
     depth: Array
 
-    def take(self, which: Index) -> Peaks:
+    def take(self, which: Index | slice) -> Peaks:
         """Some of the pairs."""
         return Peaks(*(getattr(self, f.name)[which] for f in fields(self)))
 

@@ -8,10 +8,10 @@ from scipy.special import log_ndtr
 from vaetheory._piecewise_linear.charts import Charts, charts_of
 from vaetheory._piecewise_linear.expansion import expand
 from vaetheory._piecewise_linear.limits import Budget
+from vaetheory._piecewise_linear.network import Network
 from vaetheory._piecewise_linear.pieces import Masses, Peaks, Pieces
 from vaetheory._piecewise_linear.polygon_mass import masses
 from vaetheory._piecewise_linear.polygons import Polygons
-from vaetheory._piecewise_linear.problem import Problem
 from vaetheory._piecewise_linear.subdivision import ring, subdivided
 from vaetheory._validation import Array, Index
 from vaetheory.rounding import EPS, ULP
@@ -49,16 +49,16 @@ class PlanePieces(Pieces):
             self.log_size = np.log(np.maximum(greatest, 0.0))
 
     @classmethod
-    def start(cls, problem: Problem, budget: Budget) -> PlanePieces:
+    def start(cls, network: Network, budget: Budget) -> PlanePieces:
         """The pieces in the innermost square."""
-        return cls._of_ring(problem, budget, 0.0, _FIRST)
+        return cls._of_ring(network, budget, 0.0, _FIRST)
 
-    def larger(self, problem: Problem, budget: Budget) -> PlanePieces | None:
+    def larger(self, network: Network, budget: Budget) -> PlanePieces | None:
         """These pieces and those around them, in a larger square; None if it is the greatest."""
         outer = _GROWTH * self.radius
         if outer > _GREATEST:
             return None
-        around = self._of_ring(problem, Budget(budget.limit - len(self)), self.radius, outer)
+        around = self._of_ring(network, budget.without(len(self)), self.radius, outer)
         return PlanePieces(
             Charts.joined([self.charts, around.charts]),
             Polygons.joined([self._polygons, around._polygons]),
@@ -67,13 +67,13 @@ class PlanePieces(Pieces):
         )
 
     @classmethod
-    def _of_ring(cls, problem: Problem, budget: Budget, inner: float, outer: float) -> PlanePieces:
-        found = subdivided(problem.hidden, ring(inner, outer), budget)
+    def _of_ring(cls, network: Network, budget: Budget, inner: float, outer: float) -> PlanePieces:
+        found = subdivided(network.hidden, ring(inner, outer), budget)
         charts, polygons, rounding = [], [], []
         for i in range(0, len(found), _BLOCK):
             block = found.take(np.s_[i : i + _BLOCK])
             centre = block.middle()
-            chart = charts_of(expand(problem.layers, centre), centre)
+            chart = charts_of(expand(network.layers, centre), centre)
             corners = chart.whitened(block.corners)
             # Axes along the polygon, so that its box is small.
             x, y = corners[..., 0], corners[..., 1]

@@ -91,8 +91,8 @@ class Polygons:
     ) -> Polygons:
         """Corners that are kept, and points on edges, in their order."""
         k, p = keep.shape
-        real = np.arange(p) < self.count[:, None]
-        there = np.stack([keep & real, cross], axis=-1).reshape(k, 2 * p)
+        real: NDArray[np.bool_] = np.arange(p) < self.count[:, None]
+        there: NDArray[np.bool_] = np.stack([keep & real, cross], axis=-1).reshape(k, 2 * p)
         all_points = np.stack([self.corners, points], axis=2).reshape(k, 2 * p, 2)
         count = there.sum(axis=1)
         order = np.argsort(~there, axis=1, kind="stable")[:, : max(1, int(count.max(initial=1)))]

@@ -88,8 +88,8 @@ def _cut(
         some, parent = pieces.take(which), pieces.parent[which]
         side = np.einsum("kpi,ki->kp", some.corners, slope[parent, unit])
         side += (offset[parent, unit] - thresholds[unit, k])[:, None]
-        cut, tolerance = _on_both_sides(side)
-        cut = np.flatnonzero(cut)
+        both, tolerance = _on_both_sides(side)
+        cut = np.flatnonzero(both)
         budget.require(others + len(pieces) + len(cut))
         chosen = some.take(cut)
         side = side[cut, : chosen.corners.shape[1]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -29,7 +29,7 @@ class Totals:
         Estimate of the relative error by rounding, one standard deviation.
     pairs : array of int (N,)
         Number of pieces of which the mass was computed.
-    peak : array (N,)
+    peak : array of int (N,)
         The piece with the greatest mass.
     place : array (N, d)
         The place of its peak, in the coordinates of its chart.
@@ -41,6 +41,11 @@ class Totals:
     pairs: Index
     peak: Index
     place: Array
+
+    @classmethod
+    def joined(cls, parts: list[Totals]) -> Totals:
+        """The integrals of several sets of data."""
+        return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
 
 
 def _by_datum(n: Index, values: Array, size: int) -> Array:
@@ -59,7 +64,7 @@ def _peaks(pieces: Pieces, data: Array, n: Index, k: Index) -> Peaks:
 
 
 def lower_bounds(pieces: Pieces, data: Array, bounds: Array, share: float) -> Array:
-    """Lower bounds of the log total mass, `(N,)`, from the pieces with the greatest upper bounds."""
+    """Lower bounds of the log totals, `(N,)`, from the pieces with the greatest upper bounds."""
     size, count = bounds.shape
     level, many = np.full(size, -np.inf), min(_FIRST, count)
     while True:
@@ -75,7 +80,7 @@ def lower_bounds(pieces: Pieces, data: Array, bounds: Array, share: float) -> Ar
         many = min(_MORE * many, count)
 
 
-def _threshold(level: Array, share: float, count: int) -> Array:
+def _threshold(level: Array, share: float, count: int | Index) -> Array:
     """Pieces of lower log mass are together at most `share` of a total of log `level`."""
     return level + np.log(share) - np.log(count)
 
@@ -108,7 +113,7 @@ def integrate(pieces: Pieces, data: Array, bounds: Array, level: Array, share: f
     n, k, peaks = n[keep], k[keep], peaks.take(np.flatnonzero(keep))
     step = max(1, _BLOCK // max(data.shape[1], 256))
     blocks = [np.s_[i : i + step] for i in range(0, len(n), step)]
-    parts = [pieces.masses(data[n[b]], k[b], peaks.take(np.r_[b])) for b in blocks]
+    parts = [pieces.masses(data[n[b]], k[b], peaks.take(b)) for b in blocks]
     masses = Masses(
         *(np.concatenate([getattr(p, f) for p in parts]) for f in ("factor", "bound", "rounding"))
     )
