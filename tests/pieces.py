@@ -69,7 +69,9 @@ def line_log_evidence(layers, x, *, scale=None, cov=None, digits=50):
         data = exact(x)
         size = len(data)
         if cov is None:
-            scales = [mpf(float(s)) for s in (scale if getattr(scale, "ndim", 0) else [scale] * size)]
+            scales = [
+                mpf(float(s)) for s in (scale if getattr(scale, "ndim", 0) else [scale] * size)
+            ]
             precision = mp.diag([1 / s**2 for s in scales])
             log_det = 2 * sum(mp.log(s) for s in scales)
         else:

@@ -33,12 +33,11 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     # The definitions: families, decoders, encoders, models.
     ("_jet_arithmetic", "decoders", "encoders", "likelihoods"),
     ("_reduction",),
-    ("_piecewise_linear",),
     ("jets", "models", "optimal_decoder", "stability"),
     ("geometry", "modes"),
     # Numbers of a model: integrals, bounds, evidence.
-    ("_quadrature",),
     ("_piecewise_linear",),
+    ("_quadrature",),
     ("bounds", "hessian_estimators"),
     ("constant_variance", "evidence"),
     ("flows",),

@@ -209,7 +209,7 @@ def _evaluate(task: Task, pairs: Pairs, sums: Sums, rule: TensorRule, noise: Arr
                 # A kink of the weight counts in proportion to the observable, and a kink of the
                 # observable in proportion to the weight.
                 ends, most = rule.ends(column), rule.most(modulus)
-                off = [
+                off: list[Array] = [
                     u * m + top * np.maximum(e - _COLUMN_NOISE * m, 0.0)
                     for u, m, top, e in zip(unlike, most, tops, ends, strict=True)
                 ]

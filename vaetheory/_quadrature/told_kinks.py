@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from vaetheory._piecewise_linear.intervals import edges_of_pieces
-from vaetheory._piecewise_linear.limits import MOST_PIECES, Budget
-from vaetheory._piecewise_linear.problem import DoesNotApply
+from vaetheory._piecewise_linear.limits import MOST_PIECES, Budget, DoesNotApply
 from vaetheory._piecewise_linear.subdivision import ring, subdivided
 from vaetheory._quadrature.triangles import Triangles
 from vaetheory._validation import Array
