@@ -22,6 +22,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "_by_position",
         "_environment",
         "_files",
+        "_kept",
         "_moved",
         "_numbers_as_text",
         "_plotting",

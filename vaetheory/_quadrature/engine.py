@@ -22,7 +22,7 @@ from vaetheory._quadrature.rounding_noise import log_joint_noise
 from vaetheory._quadrature.search_state import Search
 from vaetheory._quadrature.sums import Observable, Sums
 from vaetheory._quadrature.task import Task
-from vaetheory._quadrature.told_kinks import Plane, kinks_on_the_line
+from vaetheory._quadrature.told_kinks import Plane, kinks_on_the_line, plane_between_kinks
 from vaetheory._validation import Array
 from vaetheory.likelihoods.table import Table
 from vaetheory.models import LatentModel
@@ -111,7 +111,7 @@ def run(
     """Integrate the joint density of each datum `(N, D)` over the latent, chunk by chunk."""
     keep_freed_memory()
     n = len(data)
-    breaks, plane = kinks_on_the_line(model), Plane.of(model)
+    breaks, plane = kinks_on_the_line(model), plane_between_kinks(model)
     reduced = model.reduced(data)
     model, data = reduced.model, reduced.data
     # Convergence is exponential: digits beyond a coarse tolerance cost little, and error

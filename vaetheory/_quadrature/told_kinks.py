@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from vaetheory._kept import Kept
 from vaetheory._piecewise_linear.intervals import edges_of_pieces
 from vaetheory._piecewise_linear.limits import MOST_PIECES, Budget, DoesNotApply
 from vaetheory._piecewise_linear.subdivision import ring, subdivided
 from vaetheory._quadrature.triangles import Triangles
 from vaetheory._validation import Array
 from vaetheory.decoders import ElementwisePieces, PiecewiseLinear
-from vaetheory.decoders.piecewise_linear import as_piecewise_linear
+from vaetheory.decoders.piecewise_linear import Layer, as_piecewise_linear
 from vaetheory.models import LatentModel
 
 #: How much wider than asked the square is that is divided: later data may ask for more, and there
@@ -18,14 +21,79 @@ from vaetheory.models import LatentModel
 _WIDER = 1.5
 
 
-def _layers(model: LatentModel, dim: int) -> PiecewiseLinear | None:
+class Line:
+    """The line of latents with the kinks of some layers.
+
+    Attributes
+    ----------
+    told : PiecewiseLinear
+    breaks : array (K,) or None
+        The kinks, sorted; None if they are too many.
+    """
+
+    def __init__(self, told: PiecewiseLinear) -> None:
+        self.told = told
+        self.breaks: Array | None = None
+        try:
+            self.breaks = edges_of_pieces(_bent(told), Budget(MOST_PIECES))[1:-1]
+        except DoesNotApply:
+            pass
+
+
+class Plane:
+    """The plane of latents, divided into triangles by the kinks of some layers.
+
+    Attributes
+    ----------
+    told : PiecewiseLinear
+    """
+
+    def __init__(self, told: PiecewiseLinear) -> None:
+        self.told = told
+        self._half = 0.0
+        self._triangles: Triangles | None = None
+
+    def triangles(self, radius: float) -> Triangles | None:
+        """Triangles that cover a disk, and perhaps more; None if they are too many."""
+        if radius > self._half:
+            self._half = _WIDER * radius
+            start = ring(0.0, self._half)
+            try:
+                found = subdivided(_bent(self.told), start, Budget(MOST_PIECES))
+            except DoesNotApply:
+                # In a larger disk there are not fewer.
+                self._half, self._triangles = np.inf, None
+                return None
+            # Fans around the first corners; a polygon repeats its last one.
+            whole, count = found.corners, found.count
+            fans = [whole[:, [0, i, i + 1]][count > i + 1] for i in range(1, whole.shape[1] - 1)]
+            self._triangles = Triangles.of(np.concatenate(fans))
+        return self._triangles
+
+
+_LINES: Kept[Line] = Kept()
+_PLANES: Kept[Plane] = Kept()
+
+
+def _bent(told: PiecewiseLinear) -> Sequence[Layer]:
+    """The layers up to the last one with kinks."""
+    bent = [i for i, layer in enumerate(told.layers) if isinstance(layer, ElementwisePieces)]
+    return told.layers[: bent[-1] + 1]
+
+
+def _told(model: LatentModel, dim: int) -> PiecewiseLinear | None:
     """The layers that tell the kinks of a decoder of `dim` latents."""
     if model.latent_dim != dim:
         return None
-    layers = as_piecewise_linear(model.decoder, "kinks")
-    if layers is None or not any(isinstance(one, ElementwisePieces) for one in layers.layers):
+    told = as_piecewise_linear(model.decoder, "kinks")
+    if told is None or not any(isinstance(layer, ElementwisePieces) for layer in told.layers):
         return None
-    return layers
+    return told
+
+
+def _still(told: PiecewiseLinear, kept: Line | Plane) -> bool:
+    # A decoder of the user may have changed.
+    return kept.told is told or kept.told == told
 
 
 def kinks_on_the_line(model: LatentModel) -> Array | None:
@@ -39,47 +107,15 @@ def kinks_on_the_line(model: LatentModel) -> Array | None:
     >>> kinks_on_the_line(LatentModel(relus, likelihoods.Bernoulli())).tolist()
     [-0.5, 0.0]
     """
-    layers = _layers(model, 1)
-    if layers is None:
+    told = _told(model, 1)
+    if told is None:
         return None
-    try:
-        return edges_of_pieces(layers.layers, Budget(MOST_PIECES))[1:-1]
-    except DoesNotApply:
+    return _LINES.of(model, lambda: Line(told), lambda kept: _still(told, kept)).breaks
+
+
+def plane_between_kinks(model: LatentModel) -> Plane | None:
+    """The plane of a decoder of two latents; None if it does not tell its kinks."""
+    told = _told(model, 2)
+    if told is None:
         return None
-
-
-class Plane:
-    """The plane of latents, divided into triangles by the kinks of a decoder.
-
-    Parameters
-    ----------
-    layers : PiecewiseLinear
-        They tell the kinks.
-    """
-
-    def __init__(self, layers: PiecewiseLinear) -> None:
-        self._layers = layers.layers
-        self._half = 0.0
-        self._triangles: Triangles | None = None
-
-    @classmethod
-    def of(cls, model: LatentModel) -> Plane | None:
-        """The plane of a decoder of two latents; None if it does not tell its kinks."""
-        layers = _layers(model, 2)
-        return None if layers is None else cls(layers)
-
-    def triangles(self, radius: float) -> Triangles | None:
-        """Triangles that cover a disk, and perhaps more; None if they are too many."""
-        if radius > self._half:
-            self._half = _WIDER * radius
-            try:
-                found = subdivided(self._layers, ring(0.0, self._half), Budget(MOST_PIECES))
-            except DoesNotApply:
-                # In a larger disk there are not fewer.
-                self._half, self._triangles = np.inf, None
-                return None
-            # Fans around the first corners; a polygon repeats its last one.
-            whole, count = found.corners, found.count
-            fans = [whole[:, [0, i, i + 1]][count > i + 1] for i in range(1, whole.shape[1] - 1)]
-            self._triangles = Triangles.of(np.concatenate(fans))
-        return self._triangles
+    return _PLANES.of(model, lambda: Plane(told), lambda kept: _still(told, kept))
