@@ -12,6 +12,7 @@ from vaetheory._piecewise_linear import evidence as by_pieces
 from vaetheory._piecewise_linear.limits import DoesNotApply
 from vaetheory._progress import Progress
 from vaetheory._quadrature import alternatives, engine
+from vaetheory._quadrature.noticed_kinks import KinksWarning
 from vaetheory._quadrature.result import NOT_REACHED, REACHED, Integral
 from vaetheory._validation import Array, fraction, integer, option, require_callable
 from vaetheory.bounds.gaussian_elbo import elbo
@@ -24,6 +25,7 @@ from vaetheory.rounding import ULP
 
 __all__ = [
     "Integral",
+    "KinksWarning",
     "linear_log_evidence",
     "log_evidence",
     "posterior_expectation",

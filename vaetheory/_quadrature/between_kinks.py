@@ -147,7 +147,7 @@ class Between(Search):
         return self.drop(upper) & ~self.gave_up[:, None]
 
     def _divide(self, pairs: Pairs, seen: _Samples, done: list[Pairs], todo: list[Pairs]) -> None:
-        """Bound pairs; put those that are resolved into `done`, and the halves of others into `todo`."""
+        """Bound pairs; those that are resolved go to `done`, and the halves of others to `todo`."""
         upper, rough = self._bounds(pairs, seen)
         alive = upper > self.threshold
         cells = pairs.boxes

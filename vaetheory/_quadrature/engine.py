@@ -16,6 +16,7 @@ from vaetheory._quadrature.decoder_grid import Grid, sample_grid
 from vaetheory._quadrature.grid import CELLS, level
 from vaetheory._quadrature.grid_search import Scan
 from vaetheory._quadrature.narrow_posteriors import integrate_frames
+from vaetheory._quadrature.noticed_kinks import notice
 from vaetheory._quadrature.pairs import TooManyPairs
 from vaetheory._quadrature.result import GAVE_UP, NOT_REACHED, REACHED
 from vaetheory._quadrature.rounding_noise import log_joint_noise
@@ -32,6 +33,8 @@ from vaetheory.rounding import ULP
 _CHUNK = 1_200_000
 _COARSEST = 1e-9
 _CLAIMED = 0.05
+#: The same where kinks were noticed.
+_COARSEST_AT_KINKS = 1e-3
 #: The sum over the nodes may be wrong by this many standard deviations of the rounding noise.
 _DEVIATIONS = 3.0
 LARGEST_DIM = max(CELLS)
@@ -129,7 +132,7 @@ def run(
             rows = todo.pop()
             try:
                 chunk = model.likelihood.table(data[rows])
-                task = Task(model, chunk, goal, max_nodes, observable)
+                task = Task(model, chunk, goal, max_nodes, observable, rtol)
                 between = plane and _between(task, plane)
                 parts.append(between or _chunk(task, grid))
             except TooManyPairs:
@@ -185,9 +188,11 @@ def _searched(task: Task, grid: Grid) -> Outcome:
         framed, dropped, done = integrate_frames(scan, rtol=0.5 * goal, noise=noise)
         scan.dropped += np.where(done, dropped, 0.0)
         left = ~done
-    sums = integrate(
-        task, scan.pairs(left), scan.best, rtol=0.4 * goal, noise=noise, nodes=scan.nodes
-    )
+    spent = 0.4 * goal
+    if task.model.latent_dim > 1 and left.any() and notice(task.model):
+        # Beside kinks on a plane a digit costs ten times the evaluations: no more than is asked.
+        spent = max(spent, 0.4 * min(task.asked, _COARSEST_AT_KINKS))
+    sums = integrate(task, scan.pairs(left), scan.best, rtol=spent, noise=noise, nodes=scan.nodes)
     if framed is not None:
         sums.put(~left, framed)
     return _of_search(scan, sums, noise)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -34,10 +35,8 @@ class Line:
     def __init__(self, told: PiecewiseLinear) -> None:
         self.told = told
         self.breaks: Array | None = None
-        try:
+        with contextlib.suppress(DoesNotApply):
             self.breaks = edges_of_pieces(_bent(told), Budget(MOST_PIECES))[1:-1]
-        except DoesNotApply:
-            pass
 
 
 class Plane:
