@@ -22,6 +22,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "_by_position",
         "_environment",
         "_files",
+        "_kept",
         "_moved",
         "_numbers_as_text",
         "_plotting",
@@ -32,9 +33,11 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("_arguments", "_documents", "_gaussians", "_progress", "derivatives", "differences"),
     # The definitions: families, decoders, encoders, models.
     ("_jet_arithmetic", "decoders", "encoders", "likelihoods"),
+    ("_reduction",),
     ("jets", "models", "optimal_decoder", "stability"),
     ("geometry", "modes"),
     # Numbers of a model: integrals, bounds, evidence.
+    ("_piecewise_linear",),
     ("_quadrature",),
     ("bounds", "hessian_estimators"),
     ("constant_variance", "evidence"),

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaetheory._progress import Progress, report
+from vaetheory._quadrature.between_kinks import LADDER, Between
 from vaetheory._quadrature.blocks import keep_freed_memory
 from vaetheory._quadrature.broad_posteriors import integrate_broad
 from vaetheory._quadrature.cells import integrate
@@ -15,11 +16,14 @@ from vaetheory._quadrature.decoder_grid import Grid, sample_grid
 from vaetheory._quadrature.grid import CELLS, level
 from vaetheory._quadrature.grid_search import Scan
 from vaetheory._quadrature.narrow_posteriors import integrate_frames
+from vaetheory._quadrature.noticed_kinks import notice
 from vaetheory._quadrature.pairs import TooManyPairs
 from vaetheory._quadrature.result import GAVE_UP, NOT_REACHED, REACHED
 from vaetheory._quadrature.rounding_noise import log_joint_noise
+from vaetheory._quadrature.search_state import Search
 from vaetheory._quadrature.sums import Observable, Sums
 from vaetheory._quadrature.task import Task
+from vaetheory._quadrature.told_kinks import Plane, kinks_on_the_line, plane_between_kinks
 from vaetheory._validation import Array
 from vaetheory.likelihoods.table import Table
 from vaetheory.models import LatentModel
@@ -29,6 +33,8 @@ from vaetheory.rounding import ULP
 _CHUNK = 1_200_000
 _COARSEST = 1e-9
 _CLAIMED = 0.05
+#: The same where kinks were noticed.
+_COARSEST_AT_KINKS = 1e-3
 #: The sum over the nodes may be wrong by this many standard deviations of the rounding noise.
 _DEVIATIONS = 3.0
 LARGEST_DIM = max(CELLS)
@@ -52,6 +58,8 @@ class Outcome:
         Rounding noise of the log joint, three standard deviations, nats.
     gave_up : array of bool (N,)
         True where the budget was spent.
+    mode : array (N, d)
+        The highest point found of each posterior.
     """
 
     value: Array
@@ -60,6 +68,7 @@ class Outcome:
     missing: Array
     noise: Array
     gave_up: NDArray[np.bool_]
+    mode: Array
 
     @classmethod
     def joined(cls, parts: list[Outcome]) -> Outcome:
@@ -71,13 +80,14 @@ class Outcome:
             np.concatenate([p.missing for p in parts]),
             np.concatenate([p.noise for p in parts]),
             np.concatenate([p.gave_up for p in parts]),
+            np.concatenate([p.mode for p in parts]),
         )
 
     def take(self, which: NDArray[np.intp]) -> Outcome:
         """The outcomes of some data."""
         return Outcome(
             self.value[which], self.error[which], self.sums.take(which), self.missing[which],
-            self.noise[which], self.gave_up[which],
+            self.noise[which], self.gave_up[which], self.mode[which],
         )  # fmt: skip
 
     @property
@@ -104,16 +114,16 @@ def run(
     """Integrate the joint density of each datum `(N, D)` over the latent, chunk by chunk."""
     keep_freed_memory()
     n = len(data)
-    likelihood, data, offset = model.likelihood.reduced(data)
-    if likelihood is not model.likelihood:
-        model = model.with_likelihood(likelihood)
+    breaks, plane = kinks_on_the_line(model), plane_between_kinks(model)
+    reduced = model.reduced(data)
+    model, data = reduced.model, reduced.data
     # Convergence is exponential: digits beyond a coarse tolerance cost little, and error
     # estimates of well-resolved integrands cannot be right by chance.
     goal = min(rtol, _COARSEST)
     parts: list[Outcome] = []
     # Decoders may overflow far from the data; the clipped values are handled.
     with np.errstate(all="ignore"):
-        grid = sample_grid(model, model.likelihood.table(data[:1]))
+        grid = sample_grid(model, model.likelihood.table(data[:1]), breaks)
         chunks = -(-n * len(grid.params) // _CHUNK)
         size = max(1, -(-n // chunks))
         # The chunks still to be done; the next one is last.
@@ -122,21 +132,26 @@ def run(
             rows = todo.pop()
             try:
                 chunk = model.likelihood.table(data[rows])
-                parts.append(_chunk(Task(model, chunk, goal, max_nodes, observable), grid))
+                task = Task(model, chunk, goal, max_nodes, observable, rtol)
+                between = plane and _between(task, plane)
+                parts.append(between or _chunk(task, grid))
             except TooManyPairs:
                 middle = (rows.start + rows.stop) // 2
                 todo += [np.s_[middle : rows.stop], np.s_[rows.start : middle]]
                 continue
             report(rows.stop / n, progress)
     outcome = Outcome.joined(parts)
-    return replace(
-        outcome, value=outcome.value + offset, error=outcome.error + ULP * np.abs(offset)
-    )
+    value, rounded = outcome.value + reduced.offset, reduced.rounding(outcome.mode[:, None])[:, 0]
+    error = outcome.error + reduced.error + rounded + ULP * np.abs(value)
+    return replace(outcome, value=value, error=error, noise=outcome.noise + rounded)
 
 
 def _chunk(task: Task, grid: Grid) -> Outcome:
     """Integrate broad posteriors by lattices over the whole grid, then the others."""
     model, data = task.model, task.table.data
+    if len(grid.breaks):
+        # Lattices over kinks would be compared in vain.
+        return _searched(task, grid)
     broad = integrate_broad(task, grid, rtol=0.4 * task.goal, ignored=0.4 * task.ignored)
     if broad is None:
         return _searched(task, grid)
@@ -146,7 +161,7 @@ def _chunk(task: Task, grid: Grid) -> Outcome:
     noise += _own_noise(model, task.table.take(np.flatnonzero(done)), broad.mode[done])
     sums = broad.sums.take(done)
     gave_up = np.zeros(len(noise), dtype=bool)
-    outcome = _outcome(sums, broad.missing[done], noise, task.goal, gave_up)
+    outcome = _outcome(sums, broad.missing[done], noise, task.goal, gave_up, broad.mode[done])
     if done.all():
         return outcome
     rest = _searched(task.take(np.flatnonzero(~done)), grid)
@@ -173,17 +188,53 @@ def _searched(task: Task, grid: Grid) -> Outcome:
         framed, dropped, done = integrate_frames(scan, rtol=0.5 * goal, noise=noise)
         scan.dropped += np.where(done, dropped, 0.0)
         left = ~done
-    sums = integrate(
-        task, scan.pairs(left), scan.best, rtol=0.4 * goal, noise=noise, nodes=scan.nodes
-    )
+    spent = 0.4 * goal
+    if task.model.latent_dim > 1 and left.any() and notice(task.model):
+        # Beside kinks on a plane a digit costs ten times the evaluations: no more than is asked.
+        spent = max(spent, 0.4 * min(task.asked, _COARSEST_AT_KINKS))
+    sums = integrate(task, scan.pairs(left), scan.best, rtol=spent, noise=noise, nodes=scan.nodes)
     if framed is not None:
         sums.put(~left, framed)
+    return _of_search(scan, sums, noise)
+
+
+def _between(task: Task, plane: Plane, level_of: Array | None = None) -> Outcome | None:
+    """Search and integrate on triangles between kinks; None if there are too many triangles."""
+    scan = Between(task)
+    radius = scan.begin(level_of)
+    triangles = plane.triangles(radius)
+    if triangles is None:
+        return None
+    pairs = scan.pairs(triangles, radius)
+    noise = log_joint_noise(task.model, task.table.data, scan.mode, scan.information)
+    noise += _own_noise(task.model, task.table, scan.mode)
+    sums = integrate(
+        task, pairs, scan.best, rtol=0.4 * task.goal, noise=noise, nodes=scan.nodes, ladder=LADDER
+    )
+    outcome = _of_search(scan, sums, noise)
+    # Where too much was dropped, because the level was too high, once more with the right one.
+    again = np.flatnonzero((outcome.missing > 0.4 * task.ignored) & np.isfinite(outcome.value))
+    again = again[~outcome.gave_up[again]]
+    if level_of is not None or not len(again):
+        return outcome
+    second = _between(task.take(again), plane, outcome.value[again])
+    if second is None:
+        return outcome
+    second.sums.nodes += outcome.sums.nodes[again]
+    rest = np.setdiff1d(np.arange(len(outcome.value)), again)
+    order = np.argsort(np.concatenate([rest, again]))
+    return Outcome.joined([outcome.take(rest), second]).take(order)
+
+
+def _of_search(scan: Search, sums: Sums, noise: Array) -> Outcome:
+    """The outcome of a search after which the cells have been integrated."""
     nothing = sums.total <= 0
     missing = scan.dropped * np.exp(np.minimum(scan.level - sums.shift, 700.0))
     missing = missing / np.where(nothing, 1.0, sums.total)
     # Where no mass was found, the level is all that is known.
     sums.shift = np.where(nothing, scan.level, sums.shift)
-    return _outcome(sums, missing, noise, goal, scan.gave_up | sums.gave_up)
+    gave_up = scan.gave_up | sums.gave_up
+    return _outcome(sums, missing, noise, scan.task.goal, gave_up, scan.mode)
 
 
 def _own_noise(model: LatentModel, table: Table, mode: Array) -> Array:
@@ -194,7 +245,12 @@ def _own_noise(model: LatentModel, table: Table, mode: Array) -> Array:
 
 
 def _outcome(
-    sums: Sums, missing: Array, noise: Array, goal: float, gave_up: NDArray[np.bool_]
+    sums: Sums,
+    missing: Array,
+    noise: Array,
+    goal: float,
+    gave_up: NDArray[np.bool_],
+    mode: Array,
 ) -> Outcome:
     """Compute log evidences and their error figures from integrals."""
     nothing = sums.total <= 0
@@ -209,4 +265,4 @@ def _outcome(
     error = np.maximum(high, low) + ULP * np.abs(value)
     known = np.isfinite(value) & np.isfinite(off + missing) & ~nothing
     error = np.where(known, error, np.inf)
-    return Outcome(value, error, sums, missing, noise, gave_up)
+    return Outcome(value, error, sums, missing, noise, gave_up, mode)

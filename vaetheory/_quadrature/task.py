@@ -28,6 +28,8 @@ class Task:
         Evaluations of the integrand that one datum may cost.
     observable : callable, optional
         Functions whose expectations are wanted as well, `(..., d) -> (..., K)`.
+    asked : float
+        The tolerance that the user asked for; `goal` may be smaller.
     """
 
     model: LatentModel
@@ -35,6 +37,7 @@ class Task:
     goal: float
     max_nodes: int
     observable: Observable | None = None
+    asked: float = 0.0
 
     @property
     def ignored(self) -> float:

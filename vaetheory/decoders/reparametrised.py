@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike
 from vaetheory import derivatives
 from vaetheory._validation import Array
 from vaetheory._value_equality import ByValue
-from vaetheory.decoders.base import Decoder, as_decoder
+from vaetheory.decoders.base import Decoder, LastLayer, as_decoder
+from vaetheory.decoders.piecewise_linear import PiecewiseLinear, as_piecewise_linear
 from vaetheory.decoders.polynomials import Affine
 
 
@@ -68,6 +69,13 @@ class Reparametrised(ByValue, Decoder):
         """Dimension d of the latent space."""
         return self.change.latent_dim
 
+    def last_layer(self) -> LastLayer | None:
+        inner = self.inner.last_layer()
+        if inner is None:
+            return None
+        hidden = Reparametrised(inner.hidden, self.change.weight, self.change.bias)
+        return LastLayer(hidden, inner.weight, inner.bias)
+
     def __call__(self, z: ArrayLike) -> Array:
         return self.inner(self.change(z))
 
@@ -79,6 +87,16 @@ class Reparametrised(ByValue, Decoder):
 
     def weighted_hessian(self, z: Array, weights: Array) -> Array:
         return self._turned(self.inner.weighted_hessian(self.change(z), weights))
+
+    def piecewise_linear(self) -> PiecewiseLinear | None:
+        return self._layers("piecewise_linear")
+
+    def kinks(self) -> PiecewiseLinear | None:
+        return self._layers("kinks")
+
+    def _layers(self, hook: str) -> PiecewiseLinear | None:
+        inner = as_piecewise_linear(self.inner, hook)
+        return inner and PiecewiseLinear([self.change, *inner.layers])
 
     def _turned(self, second: Array) -> Array:
         return np.asarray(self.change.weight.T @ second @ self.change.weight)
