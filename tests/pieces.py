@@ -1,4 +1,9 @@
-"""Evidences of piecewise linear decoders by other roads: 40 digits on the line, quadrature on the plane."""
+"""Evidences of piecewise linear decoders on the line, to many digits.
+
+The kinks are found again, in exact arithmetic.
+"""
+
+from itertools import pairwise
 
 from mpmath import mp, mpf
 
@@ -34,7 +39,7 @@ def _pieces_of(layers):
                 if a != 0 and low < (t - b) / a < high
             }
             edges = [low, *sorted(cuts), high]
-            for start, end in zip(edges[:-1], edges[1:], strict=True):
+            for start, end in pairwise(edges):
                 inside = _between(start, end)
                 a, b = [], []
                 for u in range(units):
@@ -69,7 +74,9 @@ def line_log_evidence(layers, x, *, scale=None, cov=None, digits=50):
         data = exact(x)
         size = len(data)
         if cov is None:
-            scales = [mpf(float(s)) for s in (scale if getattr(scale, "ndim", 0) else [scale] * size)]
+            scales = [
+                mpf(float(s)) for s in (scale if getattr(scale, "ndim", 0) else [scale] * size)
+            ]
             precision = mp.diag([1 / s**2 for s in scales])
             log_det = 2 * sum(mp.log(s) for s in scales)
         else:
