@@ -233,14 +233,14 @@ class _Moments:
 
 
 def _points(X: Array, loc: Array, root: Array, rule: Rule) -> Iterator[tuple[slice, Array, Array]]:
-    """Yield slices of the flattened means `(n N, d)`, with data and nodes of their posteriors."""
+    """Yield slices of the flattened means `(n N, d)`, data `(m, 1, D)`, and nodes `(m, M, d)`."""
     x_all, m_all = X.reshape(-1, X.shape[-1]), loc.reshape(-1, loc.shape[-1])
     roots = np.repeat(root, loc.shape[1], axis=0)
     size = max(1, _CHUNK // len(rule.nodes))
     for i in range(0, len(m_all), size):
         rows = slice(i, i + size)
         z = m_all[rows, None] + rule.nodes @ np.swapaxes(roots[rows], -1, -2)
-        yield rows, np.broadcast_to(x_all[rows, None], (*z.shape[:-1], X.shape[-1])), z
+        yield rows, x_all[rows, None], z
 
 
 def _moments(model: LatentModel, X: Array, loc: Array, root: Array, rule: Rule) -> _Moments:
