@@ -1,12 +1,12 @@
-"""What the reduction of the last affine layer saves, and what it costs where there is little to save.
+"""What the reduction of a last affine layer saves.
 
     OPENBLAS_NUM_THREADS=1 python benchmarks/last_layer.py [--against PATH]
 
-Tanh networks d-32-D with Gaussian noise and data drawn from them. Each case is computed in turn with
-the reduction, with a decoder that hides its last layer and, with `--against`, by another checkout of
-this library, in a process of its own. Seconds are those of the processor, the least of some rounds.
-A line gives them, their ratios to the first, how far the values differ relative to the stated errors,
-and whether all data have the same status.
+Tanh networks d-32-D with Gaussian noise and data drawn from them. Each case is computed in turn
+with the reduction, with a decoder that hides its last layer and, with `--against`, by another
+checkout of this library, in a process of its own. Seconds are those of the processor, the least of
+some rounds. A line gives them, the ratios of the other roads, how far the values differ relative to
+the stated errors, the ratio of these errors, and whether all data have the same status.
 """
 
 from __future__ import annotations
@@ -118,7 +118,8 @@ class Process:
 
     def run(self, case: Case) -> dict[str, Any]:
         """As `Case.run`."""
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(asdict(case)) + "\n")
         self._process.stdin.flush()
         answer: dict[str, Any] = json.loads(self._process.stdout.readline())

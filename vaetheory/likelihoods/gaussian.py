@@ -48,6 +48,8 @@ class Gaussian(ByValue, ExponentialFamily):
 
     scale: Array | None = None
     cov: Array | None = None
+    # Whether data are whitened already.
+    _unit = False
 
     def __init__(self, scale: ArrayLike | None = None, *, cov: ArrayLike | None = None) -> None:
         if (scale is None) == (cov is None):
