@@ -1,13 +1,32 @@
-"""Evidences of piecewise linear decoders on the line, to many digits.
+"""Piecewise linear networks, and their evidences on the line to many digits.
 
 The kinks are found again, in exact arithmetic.
 """
 
 from itertools import pairwise
 
+import numpy as np
+from hypothesis import strategies as st
 from mpmath import mp, mpf
 
 from vaetheory.decoders import LinearMap
+
+#: Names of activations.
+ACTIVATIONS = ("absolute", "hard_tanh", "leaky_relu", "relu")
+
+
+@st.composite
+def networks(draw, dim=None):
+    """Weights, biases and the name of an activation."""
+    d = draw(st.integers(1, 3)) if dim is None else dim
+    sizes = [d, *draw(st.lists(st.integers(1, 4), min_size=0, max_size=3)), draw(st.integers(1, 3))]
+    number = st.integers(-4, 4).map(lambda n: n / 2)
+    weights, biases = [], []
+    for before, after in pairwise(sizes):
+        row = st.lists(number, min_size=before, max_size=before)
+        weights.append(np.array(draw(st.lists(row, min_size=after, max_size=after))))
+        biases.append(np.array(draw(st.lists(number, min_size=after, max_size=after))))
+    return weights, biases, draw(st.sampled_from(ACTIVATIONS))
 
 
 def exact(values):
