@@ -230,8 +230,8 @@ def test_the_proved_error_of_a_rule_holds_for_the_integrands_it_is_for(n):
 
     def integrand(u, slope, bend, start):
         # A linear function times exp(-l - m^2 / 2), with l and m at the limits of the theorem.
-        l, m = 2 * mpf(reach) * slope * u, start + 2 * mpf(reach) * bend * u
-        return (1 + u) * mp.exp(-l - m**2 / 2)
+        line, m = 2 * mpf(reach) * slope * u, start + 2 * mpf(reach) * bend * u
+        return (1 + u) * mp.exp(-line - m**2 / 2)
 
     with mp.workdps(40):
         rule = gauss_rule(nodes)

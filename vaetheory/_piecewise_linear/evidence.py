@@ -60,11 +60,12 @@ def run(
         If the model is not piecewise linear and Gaussian, of at most two latents and with few
         enough pieces; without `affine` also if it has no kinks.
     """
-    found = prepared(model, most, affine)
     share = _SHARE * min(rtol, _COARSEST)
-    block = max(1, _NUMBERS // max(model.data_dim, *found.network.last.weight.shape))
     parts = []
+    # Numbers that overflow are seen in the values.
     with np.errstate(all="ignore"):
+        found = prepared(model, most, affine)
+        block = max(1, _NUMBERS // max(model.data_dim, *found.network.last.weight.shape))
         for i in range(0, len(data), block):
 
             def part_done(done: int, start: int = i) -> None:

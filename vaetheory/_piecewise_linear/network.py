@@ -99,7 +99,10 @@ def network_of(model: LatentModel, written: PiecewiseLinear) -> Network:
     if not isinstance(last, LinearMap):
         hidden, last = list(written.layers), LinearMap(np.eye(model.data_dim))
     whitened = WhitenedLayer(last.weight, last.bias, cast(Gaussian, model.likelihood))
-    return Network(written, model.latent_dim, tuple(hidden), whitened)
+    network = Network(written, model.latent_dim, tuple(hidden), whitened)
+    # Weights without squares are refused before they are used.
+    network.reduce(np.zeros((1, model.data_dim)))
+    return network
 
 
 def _require_same(model: LatentModel, written: PiecewiseLinear) -> None:
