@@ -106,9 +106,10 @@ def agreeing_last_layer(decoder: Decoder, dim: int) -> LastLayer | None:
         next(i for i, c in enumerate(kind.__mro__) if name in vars(c))
         for name in ("__call__", "last_layer")
     )
-    if values < hook or (layer := decoder.last_layer()) is None:
+    changed = values < hook and not _of_the_package(kind.__mro__[values])
+    if changed or (layer := decoder.last_layer()) is None:
         return None
-    if kind.__module__.partition(".")[0] == "vaetheory":
+    if _of_the_package(kind):
         return layer
     rng = np.random.default_rng(0)
     z = np.concatenate([s * rng.normal(size=(_POINTS, dim)) for s in _SPREADS])
@@ -120,6 +121,10 @@ def agreeing_last_layer(decoder: Decoder, dim: int) -> LastLayer | None:
         off = np.abs(hidden @ layer.weight.T + layer.bias - out)
     known = np.isfinite(size)
     return layer if (off[known] <= _ROUNDING * size[known]).all() else None
+
+
+def _of_the_package(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] == "vaetheory"
 
 
 def _greatest(array: Array) -> float:

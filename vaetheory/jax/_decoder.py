@@ -107,12 +107,9 @@ class JaxDecoder(BridgedDecoder[Tried]):
         made._call, made._arrays, made._compiled = call, arrays, {}
         return made
 
-    def last_layer(self) -> LastLayer | None:
-        if self._tried is None:
-            # The dimension of the latents is known after the first call.
-            return None
+    def _find_last_layer(self, tried: Tried) -> LastLayer | None:
         with double_precision(self._device):
-            found = find_last_layer(self._flat, self._arrays, self._tried.latent_dim)
+            found = find_last_layer(self._flat, self._arrays, tried.latent_dim)
         if found is None:
             return None
         hidden = JaxDecoder.around(found.hidden, self._arrays, self._device)

@@ -53,7 +53,6 @@ class _Step:
             invars=[equation.invars[i] for i in self._places],
             outvars=list(equation.outvars),
             eqns=[equation],
-            debug_info=None,
         )
 
     def __call__(self, values: Sequence[Any]) -> list[Any]:

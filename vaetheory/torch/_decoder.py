@@ -103,13 +103,10 @@ class TorchDecoder(BridgedDecoder[Tried]):
         made._settle(call, device)
         return made
 
-    def last_layer(self) -> LastLayer | None:
+    def _find_last_layer(self, tried: Tried) -> LastLayer | None:
         if self._network is not None:
             return self._network.last_layer()
-        if self._tried is None:
-            # The dimension of the latents is known after the first call.
-            return None
-        found = find_last_layer(self._call, self._tried.latent_dim, self._device)
+        found = find_last_layer(self._call, tried.latent_dim, self._device)
         if found is None:
             return None
         hidden = TorchDecoder.around(found.hidden, self._device)
