@@ -148,7 +148,7 @@ def stationary_posterior(
     if start is None:
         flat = data.reshape(-1, model.data_dim)
         loc = highest_modes(model, flat)
-        _, hessian, safe = model.potential_derivatives(flat, loc)
+        _, hessian, safe = model.search_derivatives(flat, loc)
         precision = _definite(hessian, safe)
     else:
         flat, loc, cov = flatten(model, data, start, "start")

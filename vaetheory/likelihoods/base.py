@@ -43,7 +43,9 @@ _READ = {
 }
 #: The results of these may overflow far from any datum; a search for modes goes on from there.
 _READ_TOO = {
-    **dict.fromkeys(("observed_information", "expected_information"), ("params", "jacobian")),
+    **dict.fromkeys(
+        ("observed_information", "expected_information", "score_form"), ("params", "jacobian")
+    ),
     "centred": ("p", "rows"),
 }
 #: Samples of params that are not finite mean nothing.
@@ -95,6 +97,8 @@ class Likelihood(ABC):
     ambient_curvature: float | None = None
     #: For a family that induces no Riemannian metric: what fails, in the words of an error.
     no_metric: str | None = None
+    #: Whether the support is the same for all params; otherwise a `LatentModel` refuses the family.
+    fixed_support: bool = True
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -203,6 +207,13 @@ class Likelihood(ABC):
     def expected_information(self, params: Array, jacobian: Array) -> Array:
         """J^T F J, the Fisher information pulled back, `(..., d, d)`."""
         return np.swapaxes(jacobian, -1, -2) @ self.fisher_information(params) @ jacobian
+
+    def score_form(self, params: Array, jacobian: Array) -> Array:
+        """J^T E[score score^T] J, `(..., d, d)`, by which searches for modes scale their steps.
+
+        Where the family has a metric it is `expected_information`.
+        """
+        return self.expected_information(params, jacobian)
 
     def immersed_jacobian(self, params: Array, jacobian: Array) -> Array:
         """Jacobian of a decoder in coordinates in which the Fisher metric is the identity.
