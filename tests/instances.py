@@ -89,6 +89,24 @@ def error_function(z):
 
 
 #: Each with its latent and its data dimension.
+RELU_NETWORK = decoders.PiecewiseLinear.network(
+    [
+        [[1.0, 0.5], [-0.5, 1.0], [0.0, 0.0]],
+        [[1.0, -1.0, 2.0], [0.5, 1.0, -1.0]],
+        [[1.0, 2.0], [-1.0, 0.5]],
+    ],
+    [[0.25, -0.5, 1.0], [0.0, 0.5], [1.0, 0.0]],
+)
+UNITS_OF_THEIR_OWN = decoders.PiecewiseLinear(
+    [
+        decoders.LinearMap([[1.0], [2.0]]),
+        decoders.ElementwisePieces.hard_tanh(-0.5, 1.0),
+        decoders.LinearMap([[1.0, 0.5], [-1.0, 1.0], [0.0, 1.0]], [0.25, 0.0, -0.5]),
+        decoders.ElementwisePieces.leaky_relu([0.25, -1.0, 0.0]),
+        decoders.LinearMap([[1.0, -1.0, 0.5], [0.0, 0.5, 1.0]]),
+    ]
+)
+
 DECODERS = {
     "affine": (decoders.Affine([[1.0, 2.0], [0.0, -1.0], [3.0, 0.5]], [1.0, 0.0, -1.0]), 2, 3),
     "affine without bias": (decoders.Affine([[1.0, 2.0]]), 2, 1),
@@ -105,6 +123,18 @@ DECODERS = {
     "sine": (decoders.Sine([1.0, 2.0], [[1.0, 2.0], [3.0, 0.0]], [0.5, 0.0]), 2, 2),
     "sine without phase": (decoders.Sine([1.0], [[1.0]]), 1, 1),
     "reparametrised": (decoders.Reparametrised(decoders.Circle(1.0), [[2.0, 1.0]], [0.5]), 2, 2),
+    "ReLU network": (RELU_NETWORK, 2, 2),
+    "hard tanh and units of their own": (UNITS_OF_THEIR_OWN, 1, 2),
+    "reparametrised ReLU network": (
+        decoders.Reparametrised(RELU_NETWORK, [[1.0], [-0.5]], [0.25, 0.5]),
+        1,
+        2,
+    ),
+    "last layer": (
+        decoders.LastLayer(decoders.Circle(1.0), [[2.0, 0.0], [0.0, 3.0], [1.0, 1.0]], [0.5] * 3),
+        1,
+        3,
+    ),
     "function": (decoders.FunctionDecoder(sine), 2, 2),
     "constant function": (decoders.FunctionDecoder(ones), 2, 3),
     "linear function": (decoders.FunctionDecoder(twice), 2, 2),

@@ -1,8 +1,10 @@
 """Decoders with their derivatives, and a wrapper for any callable."""
 
-from vaetheory.decoders.base import Decoder, FunctionDecoder, as_decoder
+from vaetheory.decoders.base import Decoder, FunctionDecoder, LastLayer, as_decoder
 from vaetheory.decoders.curves import Catenary, Circle, Helix
+from vaetheory.decoders.layers import ElementwisePieces, LinearMap
 from vaetheory.decoders.networks import Sine, TanhNetwork
+from vaetheory.decoders.piecewise_linear import PiecewiseLinear
 from vaetheory.decoders.polynomials import Affine, Polynomial
 from vaetheory.decoders.reparametrised import Reparametrised
 from vaetheory.decoders.surfaces import Cylinder, FlatTorus, SpherePatch
@@ -13,9 +15,13 @@ __all__ = [
     "Circle",
     "Cylinder",
     "Decoder",
+    "ElementwisePieces",
     "FlatTorus",
     "FunctionDecoder",
     "Helix",
+    "LastLayer",
+    "LinearMap",
+    "PiecewiseLinear",
     "Polynomial",
     "Reparametrised",
     "Sine",

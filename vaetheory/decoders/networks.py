@@ -10,9 +10,10 @@ import autograd.numpy as anp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vaetheory._validation import Array, as_array, matrix, points, sequence, vectors
+from vaetheory._validation import Array, as_array, matrix, points, vectors
 from vaetheory._value_equality import ByValue
 from vaetheory.decoders.base import Decoder
+from vaetheory.decoders.layers import fitting_layers
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,19 +43,7 @@ class TanhNetwork(ByValue, Decoder):
     biases: tuple[Array, ...]
 
     def __init__(self, weights: Sequence[ArrayLike], biases: Sequence[ArrayLike]) -> None:
-        given, offsets = sequence("weights", weights), sequence("biases", biases)
-        ws = tuple(matrix(f"weights[{i}]", w) for i, w in enumerate(given))
-        bs = tuple(as_array(f"biases[{i}]", b, ndim=1) for i, b in enumerate(offsets))
-        if not ws or len(ws) != len(bs):
-            raise ValueError(
-                f"weights and biases: expected one of each per layer, got {len(ws)} and {len(bs)}"
-            )
-        for i, (w, b) in enumerate(zip(ws, bs, strict=True)):
-            if len(b) != len(w) or (i and w.shape[1] != len(ws[i - 1])):
-                raise ValueError(
-                    f"layer {i}: expected a weight (out, in) and a bias (out,) that fit the layer "
-                    f"before, got shapes {w.shape} and {b.shape}"
-                )
+        ws, bs = fitting_layers(weights, biases)
         object.__setattr__(self, "weights", ws)
         object.__setattr__(self, "biases", bs)
 

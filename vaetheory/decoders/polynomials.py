@@ -10,13 +10,15 @@ from numpy.typing import ArrayLike
 from vaetheory._validation import Array, matrix, vectors
 from vaetheory._value_equality import ByValue
 from vaetheory.decoders.base import Decoder
+from vaetheory.decoders.layers import LinearMap
+from vaetheory.decoders.piecewise_linear import PiecewiseLinear
 
 #: Except for -1, 0 and 1, larger powers of almost all numbers underflow or overflow.
 _LARGEST_POWER = 10**6
 
 
-@dataclass(frozen=True, eq=False)
-class Affine(ByValue, Decoder):
+@dataclass(frozen=True, eq=False, init=False)
+class Affine(LinearMap, Decoder):
     """Affine decoder f(z) = W z + b.
 
     Parameters
@@ -37,17 +39,6 @@ class Affine(ByValue, Decoder):
     [[6.0, 1.0]]
     """
 
-    weight: Array
-    bias: Array
-
-    def __init__(self, weight: ArrayLike, bias: ArrayLike | None = None) -> None:
-        w = matrix("weight", weight)
-        b = np.zeros(len(w)) if bias is None else vectors("bias", bias, len(w))
-        if b.ndim != 1:
-            raise ValueError(f"bias: expected shape ({len(w)},), got {b.shape}")
-        object.__setattr__(self, "weight", w)
-        object.__setattr__(self, "bias", b)
-
     @property
     def latent_dim(self) -> int:
         """Dimension d of the latent space."""
@@ -67,6 +58,9 @@ class Affine(ByValue, Decoder):
     def weighted_hessian(self, z: Array, weights: Array) -> Array:
         points = vectors("z", z, self.weight.shape[1])
         return np.zeros((*points.shape, points.shape[-1]))
+
+    def piecewise_linear(self) -> PiecewiseLinear:
+        return PiecewiseLinear([self])
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from vaetheory import derivatives
 from vaetheory._validation import Array
 from vaetheory._value_equality import ByValue
 from vaetheory.decoders.base import Decoder, as_decoder
+from vaetheory.decoders.piecewise_linear import PiecewiseLinear, as_piecewise_linear
 from vaetheory.decoders.polynomials import Affine
 
 
@@ -79,6 +80,10 @@ class Reparametrised(ByValue, Decoder):
 
     def weighted_hessian(self, z: Array, weights: Array) -> Array:
         return self._turned(self.inner.weighted_hessian(self.change(z), weights))
+
+    def piecewise_linear(self) -> PiecewiseLinear | None:
+        inner = as_piecewise_linear(self.inner)
+        return inner and PiecewiseLinear([self.change, *inner.layers])
 
     def _turned(self, second: Array) -> Array:
         return np.asarray(self.change.weight.T @ second @ self.change.weight)
