@@ -1,4 +1,4 @@
-"""The outputs of encoders of JAX as posteriors: arrays, and distributions by the names of classes."""
+"""Outputs of encoders of JAX as posteriors: arrays, and distributions by names of classes."""
 
 import numpy as np
 import pytest
