@@ -8,7 +8,7 @@ import pytest
 
 FRAMEWORKS = ("torch", "jax")
 #: Libraries on them, each with the extra that installs it.
-LIBRARIES = {"flax": "jax-test", "optax": "jax-test", "equinox": "jax-test"}
+LIBRARIES = {"sklearn": "data", "flax": "jax-test", "optax": "jax-test", "equinox": "jax-test"}
 
 
 def framework(name):

@@ -37,6 +37,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("geometry", "modes"),
     # Numbers of a model: integrals, bounds, evidence.
     ("_quadrature",),
+    ("_piecewise_linear",),
     ("bounds", "hessian_estimators"),
     ("constant_variance", "evidence"),
     ("flows",),

@@ -82,10 +82,8 @@ class Reduction:
         return np.where(np.isfinite(off), off, np.inf)
 
 
-def reduce_last_layer(
-    weight: Array, bias: Array, likelihood: Gaussian, data: Array
-) -> Reduction | None:
-    """Reduce data of a decoder f(z) = W h(z) + b with Gaussian noise.
+class WhitenedLayer:
+    """A last layer f(z) = W h(z) + b with Gaussian noise, factored as V W = Q R.
 
     Parameters
     ----------
@@ -95,20 +93,94 @@ def reduce_last_layer(
         b.
     likelihood : Gaussian
         With a scale or a covariance.
-    data : array (N, D)
 
-    Returns
-    -------
-    Reduction or None
-        With K = min(D, H) rows, or fewer if W has columns of zeros; if D <= H, the rows of W are
-        only whitened. None where whitened numbers have no squares in float64.
+    Attributes
+    ----------
+    weight : array (K, H)
+        R. K = min(D, H), or less if W has columns of zeros; if D <= H, W is only whitened.
 
     Notes
     -----
     Rows are sorted by size and columns are pivoted. Then rounding errors are small relative to each
     row, so that rows of very different scales keep their digits (A. J. Cox and N. J. Higham,
-    *Stability of Householder QR factorization for weighted least squares problems*, 1998). The rest
-    is projected twice, so that it keeps its digits where it is small.
+    *Stability of Householder QR factorization for weighted least squares problems*, 1998).
+    """
+
+    def __init__(self, weight: Array, bias: Array, likelihood: Gaussian) -> None:
+        self._bias, self._likelihood = bias, likelihood
+        with np.errstate(all="ignore"):
+            self._white = likelihood.whiten(weight.T).T
+        self._fits = bool(np.abs(self._white).max(initial=0.0) <= _LARGEST)
+        self._q, self.weight = _factors(self._white if self._fits else weight)
+        unit = self._q.T @ self._q - np.eye(self._q.shape[1])
+        condition = 1.0 if likelihood.cov is None else float(np.linalg.cond(likelihood.cov))
+        self._whitening = condition * gamma(4)
+        self._skew = float(np.linalg.norm(unit))
+        self._along = self._q.T @ self._white - self.weight
+        self._along_noise = EPS * np.linalg.norm(self.weight, axis=0)
+
+    def reduce(self, data: Array) -> Reduction | None:
+        """Reduce data `(N, D)`; None where whitened numbers have no squares in float64.
+
+        The rest is projected twice, so that it keeps its digits where it is small.
+        """
+        with np.errstate(all="ignore"):
+            size = np.abs(self._likelihood.whiten(data - self._bias)).max(initial=0.0)
+        if not (self._fits and size <= _LARGEST):
+            return None
+        count = len(self._q)
+        step = max(1, _BLOCK // count)
+        parts = [self._projected(data[i : i + step]) for i in range(0, max(len(data), 1), step)]
+        along, across, across_noise, noise, square, off = (
+            np.concatenate(arrays) for arrays in zip(*parts, strict=True)
+        )
+        peak, terms = self._likelihood.log_peak(count), np.log2(count)
+        error = gamma(8 + terms) * abs(peak) + (gamma(4 + terms) + self._whitening) * square + off
+        return Reduction(
+            self.weight,
+            along,
+            peak - 0.5 * square,
+            error,
+            across,
+            across_noise,
+            self._along,
+            self._along_noise,
+            self._whitening + self._skew,
+            noise,
+        )
+
+    def _projected(self, data: Array) -> tuple[Array, ...]:
+        """The parts of some data along and across the columns of Q, with their rounding."""
+        q, centred = self._q, data - self._bias
+        white = self._likelihood.whiten(centred)
+        size = white**2
+        if self._likelihood.cov is not None:
+            size = centred**2 @ self._likelihood.whiten(np.eye(len(q))) ** 2
+        if q.shape[0] == q.shape[1]:
+            nothing = np.zeros((len(data), self.weight.shape[1]))
+            noise = EPS * np.sqrt(2 * size.max(axis=-1))
+            return white, nothing, nothing, noise, *np.zeros((2, len(data)))
+        along = white @ q
+        rest = white - along @ q.T
+        step = rest @ q
+        along += step
+        rest -= step @ q.T
+        square = np.einsum("ni,ni->n", rest, rest)
+        # Of x - b and its whitening, and of the product with Q, whose partial sums are rounded.
+        noise = EPS**2 * (2 * size + 0.5 * q.shape[1] * (along**2 @ q.T**2))
+        across_noise = EPS * np.sqrt((rest**2) @ (2 * self._white**2))
+        off = _DEVIATIONS * np.sqrt((rest**2 * noise).sum(axis=-1))
+        most = np.sqrt(noise.max(axis=-1))
+        return along, rest @ self._white, across_noise, most, square, off
+
+
+def reduce_last_layer(
+    weight: Array, bias: Array, likelihood: Gaussian, data: Array
+) -> Reduction | None:
+    """Reduce data `(N, D)` of a decoder f(z) = W h(z) + b with Gaussian noise.
+
+    Parameters are those of `WhitenedLayer`; the result is None where whitened numbers have no
+    squares in float64.
 
     Examples
     --------
@@ -120,38 +192,10 @@ def reduce_last_layer(
     >>> found.offset.round(9).tolist()
     [-1.837877066]
     """
-    with np.errstate(all="ignore"):
-        white = likelihood.whiten(weight.T).T
-        sizes = np.abs(likelihood.whiten(data - bias)).max(initial=0.0)
-    if not max(np.abs(white).max(initial=0.0), sizes) <= _LARGEST:
-        return None
-    q, r = _orthonormal(white)
-    parts = [
-        _projected(likelihood, white, q, data[i : i + step] - bias)
-        for step in [max(1, _BLOCK // len(weight))]
-        for i in range(0, max(len(data), 1), step)
-    ]
-    along, across, across_noise, noise, square, off = (
-        np.concatenate(arrays) for arrays in zip(*parts, strict=True)
-    )
-    peak, terms = likelihood.log_peak(len(weight)), np.log2(len(weight))
-    condition = 1.0 if likelihood.cov is None else float(np.linalg.cond(likelihood.cov))
-    whitening = condition * gamma(4)
-    return Reduction(
-        r,
-        along,
-        peak - 0.5 * square,
-        gamma(8 + terms) * abs(peak) + (gamma(4 + terms) + whitening) * square + off,
-        across,
-        across_noise,
-        q.T @ white - r,
-        EPS * np.linalg.norm(r, axis=0),
-        whitening + float(np.linalg.norm(q.T @ q - np.eye(q.shape[1]))),
-        noise,
-    )
+    return WhitenedLayer(weight, bias, likelihood).reduce(data)
 
 
-def _orthonormal(matrix: Array) -> tuple[Array, Array]:
+def _factors(matrix: Array) -> tuple[Array, Array]:
     """Q `(D, K)` with orthonormal columns and R `(K, H)` with Q R = matrix."""
     if len(matrix) <= matrix.shape[1]:
         return np.eye(len(matrix)), matrix
@@ -162,27 +206,3 @@ def _orthonormal(matrix: Array) -> tuple[Array, Array]:
     # Columns of zeros come last and leave rows of zeros, of which one is kept if there is no other.
     kept = max(1, int((np.abs(r).max(axis=1) > 0).sum()))
     return np.ascontiguousarray(q[:, :kept]), np.ascontiguousarray(r[:kept])
-
-
-def _projected(likelihood: Gaussian, white: Array, q: Array, centred: Array) -> tuple[Array, ...]:
-    """The parts of data `x - b`, `(n, D)`, along and across Q, with their rounding."""
-    data = likelihood.whiten(centred)
-    size = data**2
-    if likelihood.cov is not None:
-        size = centred**2 @ likelihood.whiten(np.eye(len(white))) ** 2
-    if q.shape[0] == q.shape[1]:
-        nothing = np.zeros((len(data), white.shape[1]))
-        noise = EPS * np.sqrt(2 * size.max(axis=1))
-        return data, nothing, nothing, noise, *np.zeros((2, len(data)))
-    along = data @ q
-    rest = data - along @ q.T
-    step = rest @ q
-    along += step
-    rest -= step @ q.T
-    square = np.einsum("ni,ni->n", rest, rest)
-    # Of x - b and its whitening, and of the product with Q, whose partial sums are rounded.
-    noise = EPS**2 * (2 * size + 0.5 * q.shape[1] * (along**2 @ q.T**2))
-    across_noise = EPS * np.sqrt((rest**2) @ (2 * white**2))
-    off = _DEVIATIONS * np.sqrt((rest**2 * noise).sum(axis=-1))
-    most = np.sqrt(noise.max(axis=-1))
-    return along, rest @ white, across_noise, most, square, off

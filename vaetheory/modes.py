@@ -169,11 +169,13 @@ def posterior_mode(model: LatentModel, X: ArrayLike) -> Array:
 
 def highest_modes(model: LatentModel, X: Array) -> Array:
     """`posterior_mode` of data that have been checked, `(N, D) -> (N, d)`."""
+    reduced = model.reduced(X)
+    model = reduced.model
     # A decoder may overflow far from the data; the clipped values are handled.
     with np.errstate(over="ignore", invalid="ignore"):
-        starts = _starts(model, X)
+        starts = _starts(model, reduced.data)
         count, tries, dim = starts.shape
-        repeated = np.repeat(X, tries, axis=0)
+        repeated = np.repeat(reduced.data, tries, axis=0)
         z, height, _ = climb(model, repeated, starts.reshape(-1, dim), polish=True)
     best = height.reshape(count, tries).argmax(axis=-1)
     return z.reshape(starts.shape)[np.arange(count), best]

@@ -14,7 +14,7 @@ from vaetheory._quadrature.result import NOT_REACHED, REACHED
 from vaetheory._validation import Array, fraction, option
 from vaetheory.bounds.gaussian_elbo import elbo, flatten
 from vaetheory.encoders import Posterior
-from vaetheory.models import LatentModel, require_model
+from vaetheory.models import LatentModel, ReducedModel, require_model
 from vaetheory.modes import highest_modes
 from vaetheory.rounding import EPS
 
@@ -145,24 +145,24 @@ def stationary_posterior(
     require_model(model)
     data = model.check_data(X)
     shape, d = data.shape[:-1], model.latent_dim
+    whole = data.reshape(-1, model.data_dim)
+    reduced = model.reduced(whole)
     if start is None:
-        flat = data.reshape(-1, model.data_dim)
-        loc = highest_modes(model, flat)
-        _, hessian, safe = model.search_derivatives(flat, loc)
+        loc = highest_modes(reduced.model, reduced.data)
+        _, hessian, safe = reduced.model.search_derivatives(reduced.data, loc)
         precision = _definite(hessian, safe)
     else:
-        flat, loc, cov = flatten(model, data, start, "start")
+        _, loc, cov = flatten(model, data, start, "start")
         precision = np.linalg.inv(cov)
     if structure == "diagonal":
         precision = _diagonal(precision)
     # Each set of data shares a covariance; without sharing, a set is a single datum.
     size = shape[-1] if structure == "shared" and shape else 1
-    sets = flat.reshape(-1, size, model.data_dim)
     precision = precision.reshape(-1, size, d, d).mean(axis=1)
     # The ascent works in place; the copy protects the given start.
     means = loc.reshape(-1, size, d).copy()
-    ascent = _Ascent(model, sets, means, precision, structure == "diagonal")
-    iterations, rows = 0, np.arange(len(sets))
+    ascent = _Ascent(reduced, means, precision, structure == "diagonal")
+    iterations, rows = 0, np.arange(len(means))
     for rule in _rules(d):
         if len(rows):
             steps, rows = ascent.run(rows, rule, rtol)
@@ -171,7 +171,7 @@ def stationary_posterior(
     loc, cov = ascent.loc.reshape(-1, d), np.repeat(root @ np.swapaxes(root, -1, -2), size, axis=0)
     # The deficit, and the uncertainty of the last rule about it: their square roots add.
     ascent_deficit = (np.sqrt(ascent.deficit) + np.sqrt(ascent.unknown)) ** 2
-    bound = elbo(model, flat, Posterior(loc, cov=cov), rtol=max(rtol, 1e-12))
+    bound = elbo(model, whole, Posterior(loc, cov=cov), rtol=max(rtol, 1e-12))
     reached = ascent_deficit <= rtol * (1 + np.abs(bound.value.reshape(-1, size)).mean(axis=-1))
     # Rows that the last rule still moved are not confirmed by a finer rule.
     reached[rows] = False
@@ -295,12 +295,13 @@ class _Ascent:
     A row is a set of N data with one precision `(d, d)` and one mean per datum, `(N, d)`.
     """
 
-    def __init__(
-        self, model: LatentModel, X: Array, loc: Array, precision: Array, diagonal: bool
-    ) -> None:
-        self.model, self.X, self.diagonal = model, X, diagonal
+    def __init__(self, reduced: ReducedModel, loc: Array, precision: Array, diagonal: bool) -> None:
+        self.model, self.diagonal = reduced.model, diagonal
+        self.X = reduced.data.reshape(*loc.shape[:2], -1)
+        # The tolerance is relative to the ELBO of the model as it was given.
+        self.offset = reduced.offset.reshape(loc.shape[:2]).mean(axis=-1)
         self.loc, self.precision = loc, precision
-        self.deficit, self.unknown = np.full((2, len(X)), np.inf)
+        self.deficit, self.unknown = np.full((2, len(loc)), np.inf)
         # Anderson mixing measures residuals in units of the first posterior's width.
         self._unit = np.linalg.cholesky(precision)
         self._inverse_unit = np.linalg.inv(self._unit)
@@ -332,7 +333,7 @@ class _Ascent:
         back = np.linalg.inv(root)
         target = np.swapaxes(back, -1, -2) @ of_mean @ back
         return (
-            moments.height.mean(axis=-1),
+            moments.height.mean(axis=-1) + self.offset[rows],
             loc + np.einsum("nij,nkj->nki", root, shift),
             (target + np.swapaxes(target, -1, -2)) / 2,
             gain,

@@ -179,7 +179,7 @@ class LastLayer(ByValue, Decoder):
         return _affine(as_output(self.hidden(z)), self.weight) + self.bias
 
     def jacobian(self, z: Array) -> Array:
-        return np.asarray(self.weight @ self.hidden.jacobian(z))
+        return apply_columns(self.weight, self.hidden.jacobian(z))
 
     def hessian(self, z: Array) -> Array:
         return np.einsum("ab,...bjk->...ajk", self.weight, self.hidden.hessian(z))
@@ -189,6 +189,11 @@ class LastLayer(ByValue, Decoder):
 
     def last_layer(self) -> LastLayer:
         return self
+
+
+def apply_columns(matrix: Array, columns: Array) -> Array:
+    """`matrix @ columns` for a stack of columns, as one product of two matrices."""
+    return np.swapaxes(np.tensordot(columns, matrix, axes=(-2, 1)), -1, -2)
 
 
 def _affine(hidden: Array, weight: Array) -> Array:

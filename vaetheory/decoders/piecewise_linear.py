@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from vaetheory._validation import Array, option, points, require, sequence, short
 from vaetheory._value_equality import ByValue
-from vaetheory.decoders.base import Decoder
+from vaetheory.decoders.base import Decoder, LastLayer
 from vaetheory.decoders.layers import ACTIVATIONS, ElementwisePieces, LinearMap, fitting_layers
 
 Layer: TypeAlias = LinearMap | ElementwisePieces
@@ -122,6 +122,14 @@ class PiecewiseLinear(ByValue, Decoder):
     def piecewise_linear(self) -> PiecewiseLinear:
         return self
 
+    def last_layer(self) -> LastLayer | None:
+        *hidden, last = self.layers
+        if not isinstance(last, LinearMap):
+            return None
+        if not any(isinstance(layer, LinearMap) for layer in hidden):
+            hidden = [LinearMap(np.eye(self.latent_dim)), *hidden]
+        return LastLayer(PiecewiseLinear(hidden), last.weight, last.bias)
+
     def __call__(self, z: ArrayLike) -> Array:
         return self._forward(points("z", z, self.latent_dim))[0]
 
@@ -166,5 +174,9 @@ def as_piecewise_linear(decoder: Decoder) -> PiecewiseLinear | None:
     >>> len(as_piecewise_linear(Affine([[2.0]])).layers)
     1
     """
+    if isinstance(decoder, LastLayer):
+        hidden = as_piecewise_linear(decoder.hidden)
+        last = LinearMap(decoder.weight, decoder.bias)
+        return hidden and PiecewiseLinear([*hidden.layers, last])
     made = decoder.piecewise_linear()
     return None if made is None else require("piecewise_linear()", made, PiecewiseLinear)

@@ -1,0 +1,39 @@
+"""Reasons why evidences are not computed by pieces, and how many pieces are too many."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+#: Pieces, and numbers of their affine maps (pieces times outputs after the reduction).
+MOST_PIECES, MOST_NUMBERS = 200_000, 20_000_000
+
+
+class DoesNotApply(Exception):
+    """A model is not integrated by pieces; the text is what was expected and what came."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A limit of the number of pieces.
+
+    Attributes
+    ----------
+    limit : int
+        Greatest number of pieces.
+    """
+
+    limit: int
+
+    @classmethod
+    def of(cls, outputs: int, most: int) -> Budget:
+        """The budget of a decoder with as many outputs after the reduction."""
+        return cls(min(MOST_PIECES, MOST_NUMBERS // outputs, most))
+
+    def without(self, spent: int) -> Budget:
+        """What is left for others."""
+        return Budget(self.limit - spent)
+
+    def require(self, pieces: int) -> None:
+        """Raise `DoesNotApply` if there are more pieces than the limit."""
+        if pieces > self.limit:
+            raise DoesNotApply("expected a decoder with fewer linear pieces, got more than allowed")
