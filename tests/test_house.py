@@ -22,6 +22,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "_by_position",
         "_environment",
         "_files",
+        "_kept",
         "_moved",
         "_numbers_as_text",
         "_plotting",
@@ -36,8 +37,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("_encoder_outputs", "jets", "models", "optimal_decoder", "stability"),
     ("geometry", "modes"),
     # Numbers of a model: integrals, bounds, evidence.
-    ("_quadrature",),
     ("_piecewise_linear",),
+    ("_quadrature",),
     ("bounds", "hessian_estimators"),
     ("constant_variance", "evidence"),
     ("flows",),

@@ -27,7 +27,14 @@ _DONE = -1
 
 
 def integrate(
-    task: Task, pairs: Pairs, shift: Array, *, rtol: float, noise: Array, nodes: Index
+    task: Task,
+    pairs: Pairs,
+    shift: Array,
+    *,
+    rtol: float,
+    noise: Array,
+    nodes: Index,
+    ladder: tuple[int, ...] | None = None,
 ) -> Sums:
     """Sum the integrals of exp(log joint) over each datum's cells, bisecting where needed.
 
@@ -44,10 +51,13 @@ def integrate(
         Rounding noise of the log joint, nats: a smaller error cannot be detected.
     nodes : array of int (N,)
         Evaluations already made.
+    ladder : tuple of int, optional
+        Numbers of nodes per axis of the rules; those of the dimension by default.
     """
     n, d = len(shift), task.model.latent_dim
+    ladder = ladder or LADDER[d]
     sums = Sums.empty(shift, nodes, task.columns)
-    rules = [tensor_rule(d, count) for count in LADDER[d]]
+    rules = [tensor_rule(d, count) for count in ladder]
     sizes = np.array([len(rule.weights) + 1 for rule in rules])
     # Data whose cells cost more than the budget are not started and have no value.
     sums.gave_up = nodes + sizes[0] * np.bincount(pairs.datum, minlength=n) > task.max_nodes
@@ -87,7 +97,7 @@ def integrate(
             if last and depth == _DEEPEST - 1:
                 accept[:] = True
             wanted = allowed / np.maximum(np.bincount(batch.datum[~accept], minlength=n), 1)
-            following = _next_rung(i, worst / wanted[batch.datum], d)
+            following = _next_rung(i, worst / wanted[batch.datum], ladder)
             rung[now] = np.where(accept, _DONE, following)
             # Only the axes with most of the error are halved.
             axes[now] = error >= 0.2 * error.max(axis=-1, keepdims=True, initial=0.0)
@@ -105,9 +115,8 @@ def integrate(
     return sums
 
 
-def _next_rung(rung: int, excess: Array, d: int) -> Index:
+def _next_rung(rung: int, excess: Array, ladder: tuple[int, ...]) -> Index:
     """The rung of the ladder to try next where the error is `excess` times the allowed error."""
-    ladder = np.array(LADDER[d])
     digits = np.log10(np.clip(excess, 1.0, 1e300))
     nodes = ladder[rung] + 1 + _NODES_A_DIGIT * digits
     most = max(len(ladder) - 1, rung + 1)
@@ -131,29 +140,37 @@ def _bisect(pairs: Pairs, again: NDArray[np.bool_], axes: NDArray[np.bool_]) -> 
 
 def _acceptable(datum: Index, error: Array, allowed: Array) -> NDArray[np.bool_]:
     """Mark the smallest errors of each datum, as many as have an allowed sum."""
-    order = np.lexsort((error, datum))
-    total = np.cumsum(error[order])
+    # In units of what is allowed, and no greater than decides: errors of one datum that are far
+    # greater than those of the others would round the sums of the others away.
+    most = allowed[datum]
+    share = np.where(error <= 0, 0.0, np.inf)
+    np.divide(error, most, out=share, where=(error > 0) & (most > 0))
+    share = np.minimum(np.nan_to_num(share, nan=np.inf), 2.0)
+    order = np.lexsort((share, datum))
+    total = np.cumsum(share[order])
     who = datum[order]
     first = np.r_[True, who[1:] != who[:-1]]
-    before = (total - error[order])[first]
+    before = (total - share[order])[first]
     total -= before[np.cumsum(first) - 1]
     accepted = np.empty(len(datum), dtype=bool)
-    accepted[order] = total <= allowed[who]
-    return accepted
+    accepted[order] = total <= 1
+    return accepted & (most >= 0)
 
 
 def _evaluate(task: Task, pairs: Pairs, sums: Sums, rule: TensorRule, noise: Array) -> Part:
     """Integrals of each pair, relative to exp(sums.shift); raises that shift where it is low."""
     model, table, observable = task.model, task.table, task.observable
     d, boxes = model.latent_dim, pairs.boxes
-    points = np.concatenate([np.zeros((1, d)), rule.nodes])
+    density = boxes.density(rule.nodes)
     m = len(rule.weights)
     part = Part.empty(len(pairs), sums.size.shape[1], d)
     top = np.empty(len(pairs))
     per_cell = m * (model.data_dim + d)
     for b in blocks(pairs.cell, per_pair=m + model.data_dim, per_cell=per_cell, limit=_LIMIT):
-        centre, half = boxes.centre[b.cells], boxes.half[b.cells]
-        step = half[:, None] * points
+        cells = boxes.take(b.cells)
+        centre = cells.centre
+        # The first of the points is the centre.
+        step = np.concatenate([np.zeros_like(centre)[:, None], cells.steps(rule.nodes)], axis=1)
         params = table.restrict(model.decode(centre[:, None] + step))
         delta = table.coordinates(params[:, 1:] - params[:, :1])
         # The prior is also taken relative to the centre, to keep its digits.
@@ -165,14 +182,18 @@ def _evaluate(task: Task, pairs: Pairs, sums: Sums, rule: TensorRule, noise: Arr
         exponent += prior[:, None]
         exponent += offset[..., None]
         peak = exponent.max(axis=-1)
-        volume = half.prod(axis=-1)[:, None, None]
+        volume = cells.scale()[:, None, None]
         lost = table.rounding(base, datum, offset, sums.shift[datum])
-        unlike = [volume * line for line in rule.unlike(exponent, lost + noise[datum])]
+        unlike: list[Array] = [volume * line for line in rule.unlike(exponent, lost + noise[datum])]
         np.maximum(exponent, LEAST, out=exponent)
         if peak.max() > MOST:
             np.minimum(exponent, MOST, out=exponent)
         np.exp(exponent, out=exponent)
         exponent *= volume
+        if density is not None:
+            exponent *= density
+            for line in unlike:
+                line *= density.max()
         integral, worst = rule.integrate(exponent, unlike)
         there = b.pairs[b.valid]
         part.value[there], part.error[there] = integral[b.valid], worst[b.valid]
@@ -188,7 +209,7 @@ def _evaluate(task: Task, pairs: Pairs, sums: Sums, rule: TensorRule, noise: Arr
                 # A kink of the weight counts in proportion to the observable, and a kink of the
                 # observable in proportion to the weight.
                 ends, most = rule.ends(column), rule.most(modulus)
-                off = [
+                off: list[Array] = [
                     u * m + top * np.maximum(e - _COLUMN_NOISE * m, 0.0)
                     for u, m, top, e in zip(unlike, most, tops, ends, strict=True)
                 ]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vaetheory._gaussians import standard_log_prob
-from vaetheory._quadrature.grid import CELLS, MOST_CELLS, Mesh, inner, level
+from vaetheory._quadrature.grid import CELLS, INNER, MOST_CELLS, Mesh, inner, level
 from vaetheory._quadrature.variation import SAFETY, batch, kinked, vary_mesh
 from vaetheory._validation import Array, Index
 from vaetheory.likelihoods.table import Table
@@ -41,6 +41,8 @@ class Grid:
         See `Variation` and `Table.bend`.
     kinked : array of bool (C,)
         Cells of a line (d = 1) that are not merged into coarser cells, see `variation.kinked`.
+    breaks : array (K,)
+        Where the decoder says that its kinks are, on a line; sorted. Cells are cut there.
     """
 
     cells: int
@@ -50,12 +52,13 @@ class Grid:
     bend: Array
     rough: Array
     kinked: NDArray[np.bool_]
+    breaks: Array
 
     def take(self, which: Index) -> Grid:
         """Some of the cells; the attribute `cells` does not change."""
         return Grid(
             self.cells, self.params[which], self.reach[which], self.curve[which],
-            self.bend[which], self.rough[which], self.kinked[which],
+            self.bend[which], self.rough[which], self.kinked[which], self.breaks,
         )  # fmt: skip
 
 
@@ -73,11 +76,34 @@ def _sample(model: LatentModel, table: Table, mesh: Mesh, cells: int) -> Grid:
             bent = kinked(v.delta, sizes)
         parts.append((v.centre, v.reach, v.curve, bend, v.rough, bent))
     params, reach, curve, bend, rough, bent = (np.concatenate(p) for p in zip(*parts, strict=True))
-    return Grid(cells, params, reach, curve, bend, rough, bent.astype(bool))
+    return Grid(cells, params, reach, curve, bend, rough, bent.astype(bool), np.empty(0))
 
 
-def sample_grid(model: LatentModel, table: Table) -> Grid:
-    """Sample the decoder on a grid that is fine enough for it to look smooth."""
+def _told(grid: Grid, model: LatentModel, table: Table, breaks: Array) -> Grid:
+    """The same grid with the kinks of which the decoder tells; they are samples of their cells."""
+    cell = np.floor((breaks + INNER) * (grid.cells / (2 * INNER))).astype(np.intp)
+    inside = (cell >= 0) & (cell < grid.cells)
+    cell, reach, kinked = cell[inside], grid.reach.copy(), grid.kinked.copy()
+    kinked[cell] = True
+    step = batch(model)
+    for i in range(0, len(cell), step):
+        here = cell[i : i + step]
+        params = table.restrict(model.decode(breaks[inside][i : i + step, None]))
+        change = table.coordinates(params - grid.params[here])
+        np.maximum.at(reach, here, SAFETY * np.sqrt(np.einsum("kd,kd->k", change, change)))
+    return replace(grid, reach=reach, kinked=kinked, breaks=breaks)
+
+
+def sample_grid(model: LatentModel, table: Table, breaks: Array | None = None) -> Grid:
+    """Sample the decoder on a grid that is fine enough for it to look smooth.
+
+    Parameters
+    ----------
+    model : LatentModel
+    table : Table
+    breaks : array (K,), optional
+        Where the decoder says that its kinks are, if its latents are on a line; sorted.
+    """
     d = model.latent_dim
     cells = CELLS[d]
     weight = np.exp(standard_log_prob(level(d, cells).centre))
@@ -86,6 +112,6 @@ def sample_grid(model: LatentModel, table: Table) -> Grid:
         # Cells in which the decoder is far from a plane and its change is not small.
         wavy = (grid.rough > _WAVY) & (grid.reach > 1)
         if cells == MOST_CELLS[d] or weight @ wavy <= _WAVY_SHARE * weight.sum():
-            return grid
+            return grid if breaks is None else _told(grid, model, table, breaks)
         cells *= 2
         weight = np.exp(standard_log_prob(level(d, cells).centre))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaetheory._progress import Progress, report
+from vaetheory._quadrature.between_kinks import LADDER, Between
 from vaetheory._quadrature.blocks import keep_freed_memory
 from vaetheory._quadrature.broad_posteriors import integrate_broad
 from vaetheory._quadrature.cells import integrate
@@ -18,8 +19,10 @@ from vaetheory._quadrature.narrow_posteriors import integrate_frames
 from vaetheory._quadrature.pairs import TooManyPairs
 from vaetheory._quadrature.result import GAVE_UP, NOT_REACHED, REACHED
 from vaetheory._quadrature.rounding_noise import log_joint_noise
+from vaetheory._quadrature.search_state import Search
 from vaetheory._quadrature.sums import Observable, Sums
 from vaetheory._quadrature.task import Task
+from vaetheory._quadrature.told_kinks import Plane, kinks_on_the_line, plane_between_kinks
 from vaetheory._validation import Array
 from vaetheory.likelihoods.table import Table
 from vaetheory.models import LatentModel
@@ -108,6 +111,7 @@ def run(
     """Integrate the joint density of each datum `(N, D)` over the latent, chunk by chunk."""
     keep_freed_memory()
     n = len(data)
+    breaks, plane = kinks_on_the_line(model), plane_between_kinks(model)
     reduced = model.reduced(data)
     model, data = reduced.model, reduced.data
     # Convergence is exponential: digits beyond a coarse tolerance cost little, and error
@@ -116,7 +120,7 @@ def run(
     parts: list[Outcome] = []
     # Decoders may overflow far from the data; the clipped values are handled.
     with np.errstate(all="ignore"):
-        grid = sample_grid(model, model.likelihood.table(data[:1]))
+        grid = sample_grid(model, model.likelihood.table(data[:1]), breaks)
         chunks = -(-n * len(grid.params) // _CHUNK)
         size = max(1, -(-n // chunks))
         # The chunks still to be done; the next one is last.
@@ -125,7 +129,9 @@ def run(
             rows = todo.pop()
             try:
                 chunk = model.likelihood.table(data[rows])
-                parts.append(_chunk(Task(model, chunk, goal, max_nodes, observable), grid))
+                task = Task(model, chunk, goal, max_nodes, observable)
+                between = plane and _between(task, plane)
+                parts.append(between or _chunk(task, grid))
             except TooManyPairs:
                 middle = (rows.start + rows.stop) // 2
                 todo += [np.s_[middle : rows.stop], np.s_[rows.start : middle]]
@@ -140,6 +146,9 @@ def run(
 def _chunk(task: Task, grid: Grid) -> Outcome:
     """Integrate broad posteriors by lattices over the whole grid, then the others."""
     model, data = task.model, task.table.data
+    if len(grid.breaks):
+        # Lattices over kinks would be compared in vain.
+        return _searched(task, grid)
     broad = integrate_broad(task, grid, rtol=0.4 * task.goal, ignored=0.4 * task.ignored)
     if broad is None:
         return _searched(task, grid)
@@ -181,12 +190,46 @@ def _searched(task: Task, grid: Grid) -> Outcome:
     )
     if framed is not None:
         sums.put(~left, framed)
+    return _of_search(scan, sums, noise)
+
+
+def _between(task: Task, plane: Plane, level_of: Array | None = None) -> Outcome | None:
+    """Search and integrate on triangles between kinks; None if there are too many triangles."""
+    scan = Between(task)
+    radius = scan.begin(level_of)
+    triangles = plane.triangles(radius)
+    if triangles is None:
+        return None
+    pairs = scan.pairs(triangles, radius)
+    noise = log_joint_noise(task.model, task.table.data, scan.mode, scan.information)
+    noise += _own_noise(task.model, task.table, scan.mode)
+    sums = integrate(
+        task, pairs, scan.best, rtol=0.4 * task.goal, noise=noise, nodes=scan.nodes, ladder=LADDER
+    )
+    outcome = _of_search(scan, sums, noise)
+    # Where too much was dropped, because the level was too high, once more with the right one.
+    again = np.flatnonzero((outcome.missing > 0.4 * task.ignored) & np.isfinite(outcome.value))
+    again = again[~outcome.gave_up[again]]
+    if level_of is not None or not len(again):
+        return outcome
+    second = _between(task.take(again), plane, outcome.value[again])
+    if second is None:
+        return outcome
+    second.sums.nodes += outcome.sums.nodes[again]
+    rest = np.setdiff1d(np.arange(len(outcome.value)), again)
+    order = np.argsort(np.concatenate([rest, again]))
+    return Outcome.joined([outcome.take(rest), second]).take(order)
+
+
+def _of_search(scan: Search, sums: Sums, noise: Array) -> Outcome:
+    """The outcome of a search after which the cells have been integrated."""
     nothing = sums.total <= 0
     missing = scan.dropped * np.exp(np.minimum(scan.level - sums.shift, 700.0))
     missing = missing / np.where(nothing, 1.0, sums.total)
     # Where no mass was found, the level is all that is known.
     sums.shift = np.where(nothing, scan.level, sums.shift)
-    return _outcome(sums, missing, noise, goal, scan.gave_up | sums.gave_up, scan.mode)
+    gave_up = scan.gave_up | sums.gave_up
+    return _outcome(sums, missing, noise, scan.task.goal, gave_up, scan.mode)
 
 
 def _own_noise(model: LatentModel, table: Table, mode: Array) -> Array:

@@ -55,6 +55,24 @@ class Boxes:
         half = np.where(axes, self.half / 2, self.half)[parent]
         return Boxes(self.centre[parent] + sign * half, half), parent
 
+    @classmethod
+    def joined(cls, parts: list[Boxes]) -> Boxes:
+        """The cells of several lists."""
+        return Boxes(*(np.concatenate([getattr(p, n) for p in parts]) for n in ("centre", "half")))
+
+    def steps(self, places: Array) -> Array:
+        """From the centres to the images of places `(K, d)` in the cube [-1, 1]^d, `(C, K, d)`."""
+        return self.half[:, None] * places
+
+    def scale(self) -> Array:
+        """Volume of each cell relative to that of the cube, `(C,)`."""
+        volume: Array = self.half.prod(axis=-1)
+        return volume
+
+    def density(self, places: Array) -> Array | None:
+        """Volume of the cells around places relative to its mean, `(K,)`; None if it is one."""
+        return None
+
     def log_volume(self) -> Array:
         """Log volume of each cell, `(C,)`."""
         volume: Array = np.log(2 * self.half).sum(axis=-1)

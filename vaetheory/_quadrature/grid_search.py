@@ -16,7 +16,7 @@ from vaetheory._quadrature.beyond_grid import beyond, log_prior_mass, outskirts,
 from vaetheory._quadrature.decoder_grid import Grid
 from vaetheory._quadrature.grid import Boxes, level, peaks, pool, spread
 from vaetheory._quadrature.merge_cells import merge
-from vaetheory._quadrature.pairs import MAX_PAIRS, Pairs, TooManyPairs, join, keep, select
+from vaetheory._quadrature.pairs import MAX_PAIRS, Pairs, TooManyPairs, cut, join, keep, select
 from vaetheory._quadrature.search_state import MAX_BEND, MAX_CURVE, MAX_PRIOR, Search
 from vaetheory._quadrature.variation import offsets
 from vaetheory._validation import Array, Index
@@ -73,8 +73,11 @@ class Scan(Search):
         *coarse, fine = self._pyramid(alive)
         if d > 1:
             return self._refine(join([*coarse, fine, far], d))
+        fine = join([fine, far], d)
+        if len(self.grid.breaks):
+            fine = cut(fine, self.grid.breaks)
         # On a line, testing cells for a merge costs more than the few merged cells would save.
-        return join([*coarse, self._refine(join([fine, far], d), merging=False)], d)
+        return join([*coarse, self._refine(fine, merging=False)], d)
 
     def grid_centres(self) -> Array:
         """Centres of the grid's cells, `(C, d)`."""
@@ -86,16 +89,6 @@ class Scan(Search):
         cell, datum = np.nonzero((self.alive & which[:, None]).T)
         near = select(level(d, self.grid.cells), cell, datum)[0]
         return join([near, keep(self.outside, which[self.outside.datum])[0]], d)
-
-    def _drop(self, upper: Array) -> NDArray[np.bool_]:
-        """Add the dropped pairs of an array `(N, C)` to `dropped`; return a mask of the others."""
-        alive: NDArray[np.bool_] = upper > self.threshold
-        # Most pairs lie far below the threshold: they are bounded by it, not exponentiated.
-        near = ~alive & (upper > self.threshold - 20)
-        datum, cell = np.nonzero(near)
-        self.dropped += np.bincount(datum, np.exp(upper[datum, cell]), minlength=len(upper))
-        self.dropped += upper.shape[1] * np.exp(self.threshold - 20)
-        return alive
 
     def _inner(self, grid: Grid) -> None:
         d, table = self.model.latent_dim, self.table
@@ -114,7 +107,7 @@ class Scan(Search):
         del log_prob, slope
         upper += log_prior_mass(boxes)
         upper -= self.level[:, None]
-        self.grid, self.alive, self.rough = grid, self._drop(upper), rough
+        self.grid, self.alive, self.rough = grid, self.drop(upper), rough
         if d > 1:
             self.summits = self._summits(joint)
 
@@ -172,7 +165,7 @@ class Scan(Search):
             better = np.flatnonzero(~self.gave_up & (outskirt.joint.max(axis=-1) > self.best + 1))
             if len(better):
                 self.climb(better, outskirt.boxes.centre[outskirt.joint[better].argmax(axis=-1)])
-            alive = self._drop(outskirt.upper - self.level[:, None]) & ~self.gave_up[:, None]
+            alive = self.drop(outskirt.upper - self.level[:, None]) & ~self.gave_up[:, None]
             cell, datum = np.nonzero(alive.T)
             parts.append(select(outskirt.boxes, cell, datum)[0])
         return join(parts, self.model.latent_dim)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaetheory._quadrature.grid import Boxes
-from vaetheory._validation import Index
+from vaetheory._validation import Array, Index
 
 #: Most pairs in memory at once.
 MAX_PAIRS = 3_000_000
@@ -37,10 +37,7 @@ def join(parts: list[Pairs], d: int) -> Pairs:
         return Pairs(Boxes(np.empty((0, d)), np.empty((0, d))), empty, empty)
     first = np.cumsum([0, *(len(p.boxes) for p in parts[:-1])])
     return Pairs(
-        Boxes(
-            np.concatenate([p.boxes.centre for p in parts]),
-            np.concatenate([p.boxes.half for p in parts]),
-        ),
+        parts[0].boxes.joined([p.boxes for p in parts]),
         np.concatenate([p.cell + i for p, i in zip(parts, first, strict=True)]),
         np.concatenate([p.datum for p in parts]),
     )
@@ -64,8 +61,15 @@ def split(pairs: Pairs, axes: NDArray[np.bool_]) -> tuple[Pairs, Index, Index]:
 
     The parent of each new cell and the original of each new pair are returned as well.
     """
-    boxes, parent = pairs.boxes.halved(axes)
-    count = np.bincount(parent, minlength=len(axes))
+    return divide(pairs, *pairs.boxes.halved(axes))
+
+
+def divide(pairs: Pairs, boxes: Boxes, parent: Index) -> tuple[Pairs, Index, Index]:
+    """Replace each cell by its parts `boxes`, of which `parent` tells the cells, sorted.
+
+    The result is that of `split`.
+    """
+    count = np.bincount(parent, minlength=len(pairs.boxes))
     first = np.cumsum(count) - count
     copies = count[pairs.cell]
     source = np.repeat(np.arange(len(pairs)), copies)
@@ -74,3 +78,19 @@ def split(pairs: Pairs, axes: NDArray[np.bool_]) -> tuple[Pairs, Index, Index]:
     order = np.argsort(cell, kind="stable")
     source = source[order]
     return Pairs(boxes, cell[order], pairs.datum[source]), parent, source
+
+
+def cut(pairs: Pairs, places: Array) -> Pairs:
+    """Cut the cells of a line at some sorted places."""
+    low = (pairs.boxes.centre - pairs.boxes.half)[:, 0]
+    high = (pairs.boxes.centre + pairs.boxes.half)[:, 0]
+    first = np.searchsorted(places, low, side="right")
+    count = np.maximum(np.searchsorted(places, high, side="left") - first, 0) + 1
+    parent = np.repeat(np.arange(len(low)), count)
+    number = np.arange(len(parent)) - np.repeat(np.cumsum(count) - count, count)
+    at = first[parent] + number
+    left = np.where(number == 0, low[parent], places[np.maximum(at - 1, 0)])
+    last = number == count[parent] - 1
+    right = np.where(last, high[parent], places[np.minimum(at, len(places) - 1)])
+    boxes = Boxes((left + right)[:, None] / 2, (right - left)[:, None] / 2)
+    return divide(pairs, boxes, parent)[0]

@@ -148,6 +148,16 @@ class Search:
         lost = np.exp(np.minimum(upper[gone], 700.0))
         dropped += np.bincount(pairs.datum[gone], lost, minlength=len(dropped))
 
+    def drop(self, upper: Array) -> NDArray[np.bool_]:
+        """Add the dropped pairs of an array `(N, C)` to `dropped`; return a mask of the others."""
+        alive: NDArray[np.bool_] = upper > self.threshold
+        # Most pairs lie far below the threshold: they are bounded by it, not exponentiated.
+        near = ~alive & (upper > self.threshold - 20)
+        datum, cell = np.nonzero(near)
+        self.dropped += np.bincount(datum, np.exp(upper[datum, cell]), minlength=len(upper))
+        self.dropped += upper.shape[1] * np.exp(self.threshold - 20)
+        return alive
+
     def counts(self, pairs: Pairs, weights: Index | None = None) -> Index:
         """Number of pairs for each datum, or the sum of their weights."""
         sums = np.bincount(pairs.datum, weights, minlength=len(self.best))

@@ -113,6 +113,15 @@ class Decoder(ABC):
         """
         return None
 
+    def kinks(self) -> Decoder | None:
+        """A `PiecewiseLinear` between whose kinks the decoder is smooth.
+
+        It may be the layers before a final function that is smooth. Integrals over one or two
+        latents end their cells at its kinks. None means that the decoder is smooth or does not
+        know where its kinks are; by default it is `piecewise_linear()`.
+        """
+        return self.piecewise_linear()
+
     def last_layer(self) -> LastLayer | None:
         """The same decoder as an affine map of a hidden layer, or None if it is not known as one.
 

@@ -163,8 +163,10 @@ class PiecewiseLinear(ByValue, Decoder):
         return h, slopes
 
 
-def as_piecewise_linear(decoder: Decoder) -> PiecewiseLinear | None:
+def as_piecewise_linear(decoder: Decoder, hook: str = "piecewise_linear") -> PiecewiseLinear | None:
     """A decoder's own layers if it is piecewise linear, with their type checked; else None.
+
+    With `hook="kinks"`, the layers between whose kinks it is smooth.
 
     Examples
     --------
@@ -175,8 +177,8 @@ def as_piecewise_linear(decoder: Decoder) -> PiecewiseLinear | None:
     1
     """
     if isinstance(decoder, LastLayer):
-        hidden = as_piecewise_linear(decoder.hidden)
+        hidden = as_piecewise_linear(decoder.hidden, hook)
         last = LinearMap(decoder.weight, decoder.bias)
         return hidden and PiecewiseLinear([*hidden.layers, last])
-    made = decoder.piecewise_linear()
-    return None if made is None else require("piecewise_linear()", made, PiecewiseLinear)
+    made = getattr(decoder, hook)()
+    return None if made is None else require(f"{hook}()", made, PiecewiseLinear)

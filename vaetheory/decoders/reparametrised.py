@@ -89,7 +89,13 @@ class Reparametrised(ByValue, Decoder):
         return self._turned(self.inner.weighted_hessian(self.change(z), weights))
 
     def piecewise_linear(self) -> PiecewiseLinear | None:
-        inner = as_piecewise_linear(self.inner)
+        return self._layers("piecewise_linear")
+
+    def kinks(self) -> PiecewiseLinear | None:
+        return self._layers("kinks")
+
+    def _layers(self, hook: str) -> PiecewiseLinear | None:
+        inner = as_piecewise_linear(self.inner, hook)
         return inner and PiecewiseLinear([self.change, *inner.layers])
 
     def _turned(self, second: Array) -> Array:

@@ -113,6 +113,12 @@ def everything(module: nn.Module) -> Iterator[tuple[str, Any]]:
         left += [(_joined(path, name), part) for name, part in reversed(held)]
 
 
+def hooked(module: nn.Module) -> bool:
+    """Whether a module may compute another function than its type says: it has hooks of its own."""
+    held = vars(module)
+    return any(held.get(name) for name in _FORWARD_HOOKS) or "forward" in held
+
+
 def function_over_modules(function: object) -> str:
     """The name of a module with weights to which a function refers, or "" if there is none."""
     seen: set[int] = set()

@@ -11,10 +11,12 @@ import torch
 from torch import nn
 
 from vaetheory._validation import Array, short
+from vaetheory.decoders import PiecewiseLinear
 from vaetheory.decoders._bridged import BridgedDecoder, as_rows
 from vaetheory.torch._calls import Call, Tried, outputs, told, try_call, undisturbed
 from vaetheory.torch._copies import function_over_modules, private_copy
 from vaetheory.torch._networks import tanh_network
+from vaetheory.torch._piecewise import found_layers
 
 #: Most numbers in the intermediate results of one call, so that memory stays bounded.
 _NUMBERS = 2**23
@@ -69,6 +71,13 @@ class TorchDecoder(BridgedDecoder[Tried]):
     `decoders.TanhNetwork`. Two decoders are equal only if they are the same object. Pickling is not
     supported.
 
+    After the first call, `piecewise_linear()` gives a module of affine layers (convolutions, norms
+    in eval mode, pooling by means and the like) and ReLU or other straight pieces as a
+    `decoders.PiecewiseLinear`, and `kinks()` the layers before a smooth end. `torch.fx` records the
+    module's operations, shortcuts around layers included, and the layers are compared with the
+    module's outputs. The result is None for modules with hooks, with operations that are not known
+    to be affine, straight or smooth, and for what `torch.fx` cannot record.
+
     Examples
     --------
     >>> import torch
@@ -92,6 +101,7 @@ class TorchDecoder(BridgedDecoder[Tried]):
         # On the CPU NumPy computes the same function faster.
         known = isinstance(call, nn.Module) and device.type == "cpu"
         self._network = tanh_network(call) if known else None
+        self._found: dict[bool, PiecewiseLinear | None] = {}
 
     @classmethod
     def around(cls, call: Call, device: torch.device) -> TorchDecoder:
@@ -111,6 +121,27 @@ class TorchDecoder(BridgedDecoder[Tried]):
 
     def weighted_hessian(self, z: Array, weights: Array) -> Array:
         return self._evaluated("weighted_hessian", self._weighted, z, weights)
+
+    def piecewise_linear(self) -> PiecewiseLinear | None:
+        return self._layers(smooth=False)
+
+    def kinks(self) -> PiecewiseLinear | None:
+        return self.piecewise_linear() or self._layers(smooth=True)
+
+    def _layers(self, *, smooth: bool) -> PiecewiseLinear | None:
+        # The first call tells the dimension.
+        if self._tried is None or not isinstance(self._call, nn.Module):
+            return None
+        if smooth not in self._found:
+            with undisturbed(self._device, follow=False):
+                self._found[smooth] = found_layers(
+                    self._call, self._tried.latent_dim, self._device, self._outputs, smooth=smooth
+                )
+        return self._found[smooth]
+
+    def _outputs(self, z: Array) -> Array:
+        """The module's own outputs, `(n, d) -> (n, D)`."""
+        return self._rows(torch.tensor(z, device=self._device)).cpu().numpy()
 
     def _evaluated(
         self, name: str, function: Callable[..., torch.Tensor], z: Array, *others: Array
@@ -203,11 +234,24 @@ def double_device(device: str | torch.device) -> torch.device:
     return where
 
 
+class Calling(nn.Module):
+    """A function of a module and latents as a module."""
+
+    def __init__(self, module: nn.Module, function: Callable[[Any, torch.Tensor], Any]) -> None:
+        super().__init__()
+        self.module, self.function = module, function
+        self.eval()
+
+    def forward(self, z: torch.Tensor) -> Any:
+        return self.function(self.module, z)
+
+
 def calling(module: Any, call: Any, device: torch.device) -> Call:
     """The function of tensors by which a copy of a module decodes."""
     owner = getattr(module, "__self__", None)
     if isinstance(owner, nn.Module) and call is None:
-        return getattr(private_copy(owner, device), module.__name__)
+        name = module.__name__
+        return Calling(private_copy(owner, device), lambda twin, z: getattr(twin, name)(z))
     if not isinstance(module, nn.Module):
         raise ValueError(
             "decoder: expected a torch.nn.Module or a method of one, and "
@@ -222,5 +266,4 @@ def calling(module: Any, call: Any, device: torch.device) -> Call:
             f"call: expected a function of its first argument, a copy of the module, got one that "
             f"uses `{name}`: write call=lambda module, z: module.decode(z)"
         )
-    twin = private_copy(module, device)
-    return lambda z: call(twin, z)
+    return Calling(private_copy(module, device), call)

@@ -8,10 +8,10 @@ import numpy as np
 from torch import nn
 
 from vaetheory.decoders import TanhNetwork
+from vaetheory.torch._copies import hooked
 
 #: Layers that return their argument in eval mode.
 _IDENTITIES = (nn.Identity, nn.Dropout)
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 
 
 def tanh_network(module: nn.Module) -> TanhNetwork | None:
@@ -39,7 +39,7 @@ def tanh_network(module: nn.Module) -> TanhNetwork | None:
 
 def _layers(module: nn.Module) -> Iterator[nn.Module]:
     """The layers of a `Sequential`, nested ones included; any other module itself."""
-    if any(vars(module).get(name) for name in _HOOKS) or "forward" in vars(module):
+    if hooked(module):
         # It may compute another function than its type says: a layer of no known type.
         yield nn.Module()
     elif type(module) is nn.Sequential:
