@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vaetheory._arguments import read_arguments
+from vaetheory._arguments import protect_arguments, read_arguments
 from vaetheory._validation import (
     Array,
     aligned,
@@ -104,6 +104,7 @@ class Likelihood(ABC):
         super().__init_subclass__()
         # A log partition is convex in the natural parameters.
         cls.concave = cls.concave or cls.natural
+        protect_arguments(cls)
         read_arguments(cls, _READ, defined=True)
         read_arguments(cls, _READ_TOO, defined=False)
         read_arguments(cls, _DRAWN, defined=False, reader=finite_numbers)
