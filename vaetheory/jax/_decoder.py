@@ -15,7 +15,7 @@ from vaetheory.decoders._bridged import BridgedDecoder, as_rows
 from vaetheory.jax._derivatives import WAYS
 from vaetheory.jax._functions import brief, module_type, reading
 from vaetheory.jax._settings import device_of, double_precision
-from vaetheory.jax._trial import Tried, outputs, require_rows, trace
+from vaetheory.jax._trial import Tried, outputs, require_rows, require_unchanged, trace
 
 #: Numbers of rows for which functions are compiled.
 _SIZES = (64, 128, 256, 512, 1024)
@@ -68,8 +68,9 @@ class JaxDecoder(BridgedDecoder[Tried]):
     -----
     Jacobians and Hessians use forward mode, weighted Hessians forward over reverse mode; where a
     function has no derivatives of that mode, the other one is used. Arrays that `fn` does not take
-    from `params` are constants. Two decoders are equal only if they are the same object. Pickling
-    is not supported.
+    from `params` are constants: if they change, a later call raises a ValueError. A module of
+    flax.nnx is mutable, so that `fn` must take it from `params`. Two decoders are equal only if
+    they are the same object. Pickling is not supported.
 
     Examples
     --------
@@ -95,6 +96,8 @@ class JaxDecoder(BridgedDecoder[Tried]):
             self._call, arrays = reading(fn, params)
             self._arrays = jax.device_put(arrays, self._device)
         self._compiled: dict[str, Callable[..., Any]] = {}
+        # The first trace has this size.
+        self._traced = {("__call__", _SIZES[0])}
 
     def __call__(self, z: Array) -> Array:
         return self._evaluated("__call__", z)
@@ -121,6 +124,9 @@ class JaxDecoder(BridgedDecoder[Tried]):
         count, done, parts = len(rows[0]), 0, []
         for size in _sizes(count, most):
             some = [_padded(row[done : done + size], size) for row in rows]
+            if (name, size) not in self._traced:
+                require_unchanged(self._rows, self._arrays, tried)
+                self._traced.add((name, size))
             if name not in self._compiled:
                 self._compiled[name] = self._function(name, some)
             parts.append(np.asarray(self._compiled[name](self._arrays, *some))[: count - done])
