@@ -234,7 +234,7 @@ class FlowHoldingALambda(Shear):
 
 FALSE_FLOWS = [
     (InverseOff(), {"inverse"}),
-    (InverseChangingItsInput(), {"inverse"}),
+    (InverseChangingItsInput(), {"inputs"}),
     (InverseOfAnySize(), {"data_dim"}),
     (LogDetOff(), {"log_det"}),
     (LogDetOfTheInverse(), {"log_det"}),

@@ -10,6 +10,7 @@ FRAMEWORKS = ("torch", "jax")
 #: Libraries on them, each with the extra that installs it.
 LIBRARIES = {
     **dict.fromkeys(("flax", "optax", "equinox"), "jax-test"),
+    "sklearn": "data",
     "zuko": "flows-test",
     "sphinx": "docs",
     "latex2mathml": "report",

@@ -34,7 +34,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     # The definitions: families, decoders, encoders, models.
     ("_jet_arithmetic", "decoders", "encoders", "likelihoods"),
     ("_reduction",),
-    ("jets", "models", "optimal_decoder", "stability"),
+    ("_encoder_outputs", "jets", "models", "optimal_decoder", "stability"),
     ("geometry", "modes"),
     # Numbers of a model: integrals, bounds, evidence.
     ("_piecewise_linear",),

@@ -1,5 +1,7 @@
 """Modules of flax and equinox as decoders, and functions of JAX that are refused."""
 
+import functools
+
 import numpy as np
 import pytest
 from frameworks import framework
@@ -223,3 +225,49 @@ def test_another_latent_dimension_is_refused():
     decoder([[0.0, 0.0]])
     with pytest.raises(ValueError, match=r"z: expected shape \(\.\.\., 2\), got \(\.\.\., 1\)"):
         decoder([[0.0]])
+
+
+HELD = Nnx()
+
+
+def by_default(z, module=HELD):
+    return module(z)
+
+
+@pytest.mark.parametrize(
+    ("fn", "name"),
+    [
+        (lambda z: HELD(z), "HELD"),
+        (by_default, "default 0"),
+        (functools.partial(lambda module, z: module(z), HELD), "0"),
+        (lambda z, kept=(HELD,): kept[0](z), "default 0"),
+    ],
+)
+def test_functions_around_a_module_of_nnx_are_refused(fn, name):
+    with pytest.raises(ValueError, match=f"uses the module `{name}` of flax.nnx.*JaxDec"):
+        JaxDecoder(fn)
+
+
+@pytest.mark.parametrize("kind", ["array of NumPy", "array of JAX", "equinox"])
+def test_a_function_that_changes_is_refused(kind):
+    weight = np.ones((2, 4))
+    held = {"array of NumPy": weight, "array of JAX": jnp.array(weight), "equinox": Equinox()}
+    state = {"of": held[kind]}
+
+    def decode(z):
+        return jax.vmap(state["of"])(z) if kind == "equinox" else z @ state["of"]
+
+    if kind == "equinox":
+        state["of"] = eqx.nn.inference_mode(state["of"])
+    made = JaxDecoder(decode)
+    before = made(POINTS)
+    assert np.array_equal(made(np.tile(POINTS, (40, 1)))[:3], before), "another size, other outputs"
+    if kind == "array of NumPy":
+        weight[0] = 7.0
+    elif kind == "array of JAX":
+        state["of"] = 2 * state["of"]
+    else:
+        state["of"] = eqx.tree_at(lambda m: m.last.bias, state["of"], jnp.full(4, 3.0))
+    for call in (lambda: made(np.tile(POINTS, (200, 1))), lambda: made.jacobian(POINTS)):
+        with pytest.raises(ValueError, match="expected a function that stays the same, got other"):
+            call()

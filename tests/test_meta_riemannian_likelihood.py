@@ -9,6 +9,7 @@ from vaetheory.claims.riemannian_likelihood.families import FAMILIES, family_sce
 from vaetheory.decoders import FunctionDecoder
 from vaetheory.likelihoods import (
     Categorical,
+    ContinuousBernoulli,
     ElementwiseLikelihood,
     Gaussian,
     Laplace,
@@ -135,6 +136,12 @@ def test_a_density_without_its_normaliser(monkeypatch):
             owner(name), "log_prob", lambda self, x, p, f=original: f(self, x, p) + 0.01
         )
     assert_noticed("7a", bug="not normalised", instances=family_scenes(("Gamma", "Categorical")))
+
+
+@pytest.mark.parametrize("method", ["fisher_information", "score", "observed_information"])
+def test_a_continuous_bernoulli_that_is_off(monkeypatch, method):
+    scale_result(monkeypatch, ContinuousBernoulli, method, 1.001)
+    assert_noticed("7a-continuous", bug=f"{method} of the continuous Bernoulli off by 1e-3")
 
 
 @pytest.mark.parametrize("family", [Uniform, Laplace])

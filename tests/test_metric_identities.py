@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from vaetheory import LatentModel, decoders
+from vaetheory.geometry import pullback_metric
 from vaetheory.likelihoods import (
     Bernoulli,
     Beta,
@@ -109,7 +110,7 @@ def test_families_without_a_metric_are_refused(family, message):
     with pytest.raises(NoMetricError, match=message):
         family.observed_information(x, params, np.ones((2, 1, 1)))
     with pytest.raises(NoMetricError, match=message):
-        LatentModel(decoders.Affine([[1.0]]), family, 1)
+        pullback_metric(LatentModel(decoders.Affine([[1.0]]), family, 1), [0.0])
     assert issubclass(NoMetricError, ValueError), "a caller may catch a ValueError"
 
 

@@ -119,6 +119,24 @@ def test_evidences_are_those_of_pytorchs_log_densities(name):
     assert_right(model, X, brute_force(distribution, module, X), likelihood)
 
 
+def test_laplace_is_read_with_its_kinks():
+    def distribution(m, z):
+        return over(td.Laplace(m(z), 0.3))
+
+    module = network()
+    X = drawn(distribution, module)
+    model = torch_model(module, 1, call=distribution)
+    assert model.likelihood == likelihoods.Laplace(0.3), f"read as {model.likelihood}"
+    found = log_evidence(model, X)
+    # At kinks the error of a trapezoidal rule falls with the square of its step only.
+    steps = [brute_force(distribution, module, X, step=STEP / 2**k) for k in (3, 4)]
+    allowed = 4 * np.abs(steps[1] - steps[0]) + found.error
+    off = np.abs(found.value - steps[1])
+    assert found.reached.all(), f"status {found.status}"
+    assert (off <= allowed).all(), f"off by {off}, allowed {allowed}"
+    assert allowed.max() < 1e-7, f"the dense rule is worth only {allowed.max():.2g}"
+
+
 def test_von_mises_is_read_as_far_as_pytorch_knows_its_density():
     def distribution(m, z):
         return over(td.VonMises(m(z), 2.0))

@@ -14,8 +14,8 @@ from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 from torch_cases import Called  # noqa: E402
 
-from vaetheory import LatentModel, likelihoods  # noqa: E402
-from vaetheory.torch import TorchDecoder  # noqa: E402
+from vaetheory import LatentModel, evaluation_model, likelihoods  # noqa: E402
+from vaetheory.torch import TorchDecoder, torch_model  # noqa: E402
 
 GAUSSIAN = likelihoods.Gaussian(scale=0.5)
 
@@ -210,6 +210,131 @@ def test_each_is_refused_with_what_to_do(name):
     text = str(caught.value)
     assert text.startswith("decoder: expected "), text
     assert "\n" not in text, "more than a sentence"
+
+
+def spread(module, z):
+    return torch.distributions.Independent(torch.distributions.Normal(module(z), 0.5), 1)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "dropout", "rare dropout", "noise", "NaN", "infinite", "float16", "meta", "closure",
+        "cast within", "batch statistics", "detached", "wrong latent_dim",
+    ],
+)  # fmt: skip
+def test_each_is_refused_by_what_is_built_on_it(name):
+    module, message = REFUSED[name]
+    with pytest.raises(ValueError, match=message):
+        torch_model(module, 2, call=spread)
+    with pytest.raises(ValueError, match=message):
+        evaluation_model(module, np.ones((2, 3)), np.eye(2), information=1.0)
+
+
+class Counting(nn.Module):
+    """A module that has other outputs after some calls, by a number that it keeps somewhere."""
+
+    def __init__(self, kept, count):
+        super().__init__()
+        self.net, self.count = nn.Linear(2, 3), count
+        for name, value in kept.items():
+            if isinstance(value, torch.Tensor):
+                self.register_buffer(name, value)
+            else:
+                setattr(self, name, value)
+
+    def forward(self, z):
+        return self.net(z) + (self.count(self) > 1000)
+
+
+class Settings:
+    def __init__(self):
+        self.calls = 0
+
+
+def raised(module):
+    module.calls = module.calls + 1
+    return module.calls
+
+
+def raised_in_place(module):
+    module.calls += 1
+    return module.calls
+
+
+def raised_within(module):
+    module.kept["calls"][0] += 1
+    return module.kept["calls"][0]
+
+
+def raised_elsewhere(module):
+    module.settings.calls += 1
+    return module.settings.calls
+
+
+def raised_array(module):
+    module.calls[0] += 1
+    return module.calls[0]
+
+
+@pytest.mark.parametrize(
+    ("kept", "count", "path"),
+    [
+        ({"calls": 0}, raised, "calls"),
+        ({"calls": 0.5}, raised, "calls"),
+        ({"calls": torch.tensor(0)}, raised_in_place, "calls"),
+        ({"calls": torch.tensor(0.0)}, raised_in_place, "calls"),
+        ({"calls": np.zeros(1)}, raised_array, "calls.0|calls"),
+        ({"kept": {"calls": [0]}}, raised_within, "kept.calls.0"),
+        ({"settings": Settings()}, raised_elsewhere, "settings.calls"),
+    ],
+)
+def test_a_module_that_counts_its_calls_is_refused(kept, count, path):
+    message = f"does not change, got `({path})` .*change it only where self.training is true"
+    for use in (
+        lambda: LatentModel(Counting(copy.deepcopy(kept), count), GAUSSIAN, 2),
+        lambda: torch_model(Counting(copy.deepcopy(kept), count), 2, call=spread),
+    ):
+        with pytest.raises(ValueError, match=message):
+            use()
+    nested = nn.Sequential(nn.Linear(2, 2), nn.Tanh(), Counting(copy.deepcopy(kept), count))
+    with pytest.raises(ValueError, match=f"got `2.({path})`"):
+        LatentModel(nested, GAUSSIAN, 2)
+
+
+def test_a_count_in_a_closure_is_refused():
+    calls = 0
+
+    def decode(module, z):
+        nonlocal calls
+        calls += 1
+        return module(z) + (calls > 1000)
+
+    with pytest.raises(ValueError, match=r"got `function\.calls` that is another"):
+        LatentModel(TorchDecoder(nn.Linear(2, 3), call=decode), GAUSSIAN, 2)
+
+
+class Remembering(nn.Module):
+    """A module that keeps what does not change its outputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.net, self.norm = nn.Linear(2, 3), nn.BatchNorm1d(3)
+        self.history, self.memo, self.last, self.latest = [], {}, None, torch.zeros(3)
+
+    def forward(self, z):
+        if self.training:
+            raise AssertionError("it is evaluated in eval mode")
+        out = self.norm(self.net(z))
+        self.last, self.latest = out.mean(), out.detach().mean(0)
+        self.history.append(len(z))
+        self.memo.setdefault(len(z), torch.arange(len(z)))
+        return out
+
+
+def test_a_module_that_keeps_activations_is_none_of_these():
+    model = LatentModel(Remembering(), GAUSSIAN, 2)
+    assert model.data_dim == 3, f"{model.data_dim} outputs"
 
 
 def test_the_old_weight_norm_is_refused_by_name():

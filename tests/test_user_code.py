@@ -3,6 +3,7 @@
 import autograd.numpy as anp
 import numpy as np
 import pytest
+from user_families import Logistic
 
 from vaetheory import LatentModel, decoders, flows, likelihoods, log_evidence, posterior_expectation
 
@@ -234,3 +235,79 @@ def test_networks_of_any_size_of_weight_are_taken(seed):
         lambda z: act(z @ w + b[0]) @ v + offset, likelihoods.Gaussian(scale=0.5), 2
     )
     assert model.data_dim == 8, "an ordinary network is taken"
+
+
+class Moving(Logistic):
+    """It moves its params in place, as a user may who saves memory."""
+
+    def _log_prob(self, x, params):
+        params -= 0.25
+        return super()._log_prob(x, params)
+
+
+class MovingData(Logistic):
+    def _score(self, x, params):
+        np.subtract(x, params, out=x)
+        return np.tanh(x / (2 * self.scale)) / self.scale
+
+
+class MovingLatents(decoders.Decoder):
+    def __call__(self, z):
+        z *= 2
+        return np.tanh(z)
+
+    def jacobian(self, z):
+        return 2 * (1 - np.tanh(2 * z) ** 2)[..., None]
+
+    def hessian(self, z):
+        return (-8 * np.tanh(2 * z) * (1 - np.tanh(2 * z) ** 2))[..., None, None]
+
+
+def moving(z):
+    z += 1
+    return anp.tanh(z)
+
+
+IN_PLACE = "expected arguments that stay as they are, got a change in place: write x = x"
+
+
+@pytest.mark.parametrize(
+    ("use", "name"),
+    [
+        (lambda: LatentModel(decoders.Affine([[1.0]]), Moving(0.5), 1), "Moving._log_prob"),
+        (
+            lambda: log_evidence(LatentModel(decoders.Affine([[1.0]]), MovingData(0.5), 1), [[1]]),
+            "MovingData._score",
+        ),
+        (lambda: LatentModel(MovingLatents(), GAUSSIAN, 1), "MovingLatents.__call__"),
+        (lambda: LatentModel(moving, GAUSSIAN, 1), "decoder"),
+        (
+            lambda: posterior_expectation(
+                LatentModel(decoders.Affine([[1.0]]), GAUSSIAN),
+                [[1.0]],
+                lambda z: moving(z)[..., 0],
+            ),
+            "h",
+        ),
+    ],
+)
+def test_what_changes_its_arguments_is_refused(use, name):
+    with pytest.raises(ValueError, match=f"^{name}: {IN_PLACE}"):
+        use()
+
+
+def test_users_arrays_stay_writeable_and_unchanged():
+    z, x = np.zeros((2, 1)), np.ones((2, 1))
+    family = Moving(0.5)
+    with pytest.raises(ValueError, match=IN_PLACE):
+        family.log_prob(x, z)
+    assert x.flags.writeable and z.flags.writeable, "an array of the caller is frozen"  # noqa: PT018
+    assert (z == 0).all(), f"the params were moved to {z.tolist()}"
+
+
+def test_a_function_may_return_its_argument():
+    same = LatentModel(lambda z: z, GAUSSIAN, 2)
+    affine = LatentModel(decoders.Affine(np.eye(2)), GAUSSIAN)
+    one, other = (log_evidence(m, [[0.3, -1.0]]) for m in (same, affine))
+    assert abs(one.value - other.value)[0] <= (one.error + other.error)[0], "another evidence"
+    assert same.decode(np.zeros((1, 2))).flags.writeable, "an output that cannot be changed"

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         testing,
         training,
     )
+    from vaetheory.bounds.after_training import evaluation_model
     from vaetheory.bounds.batch_information import bilbo
     from vaetheory.bounds.bounded_likelihood import baggins
     from vaetheory.bounds.gaussian_elbo import elbo
@@ -79,6 +80,7 @@ __all__ = [
     "differences",
     "elbo",
     "encoders",
+    "evaluation_model",
     "evidence",
     "exact_penalty",
     "figures",
@@ -115,6 +117,7 @@ _HOMES = {
     "bilbo": "vaetheory.bounds.batch_information",
     "constant_variance_penalty": "vaetheory.constant_variance",
     "elbo": "vaetheory.bounds.gaussian_elbo",
+    "evaluation_model": "vaetheory.bounds.after_training",
     "exact_penalty": "vaetheory.constant_variance",
     "log_evidence": "vaetheory.evidence",
     "log_specht_ratio": "vaetheory.constant_variance",

@@ -120,3 +120,54 @@ def _require_fit(read: Mapping[str, Any]) -> None:
                 f"weights: expected the leading axes of z, got shapes {shapes['weights']} and "
                 f"{shapes['z']}"
             ) from None
+
+
+def protect_arguments(cls: type) -> None:
+    """Give the methods of a user's class arrays that they cannot change.
+
+    Those are wrapped that override a method of a class of this package, whoever calls them: an
+    array that a method changes in place may be the data, or the params of other data.
+    """
+    if _ours(cls):
+        return
+    known = {name for base in cls.__mro__ if _ours(base) for name in vars(base)}
+    for name, method in list(vars(cls).items()):
+        special = name.startswith("__") and name != "__call__"
+        if inspect.isfunction(method) and name in known and not special:
+            setattr(cls, name, protected(method, f"{cls.__name__}.{name}"))
+
+
+def protected(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """A function whose arguments are read-only views of the arrays it is given."""
+
+    @functools.wraps(function)
+    def protecting(*args: Any, **kwargs: Any) -> Any:
+        try:
+            result = function(
+                *(_view(value) for value in args), **{k: _view(v) for k, v in kwargs.items()}
+            )
+        except ValueError as error:
+            if "read-only" not in str(error):
+                raise
+            raise ValueError(
+                f"{name}: expected arguments that stay as they are, got a change in place: write "
+                "x = x + 1 and not x += 1, or change np.array(x), a copy"
+            ) from error
+        # What is returned as it came may be changed by the caller.
+        if isinstance(result, np.ndarray) and not result.flags.writeable:
+            return result.copy()
+        return result
+
+    return protecting
+
+
+def _view(value: Any) -> Any:
+    if type(value) is not np.ndarray or not value.flags.writeable:
+        return value
+    view = value.view()
+    view.flags.writeable = False
+    return view
+
+
+def _ours(cls: type) -> bool:
+    return cls.__module__.partition(".")[0] == "vaetheory"

@@ -8,6 +8,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import ArrayLike
 
+from vaetheory._arguments import protected
 from vaetheory._piecewise_linear import evidence as by_pieces
 from vaetheory._piecewise_linear.limits import DoesNotApply
 from vaetheory._progress import Progress
@@ -208,6 +209,7 @@ def posterior_expectation(
     rows, shape = data.reshape(-1, data.shape[-1]), data.shape[:-1]
     d = model.latent_dim
     require_callable("h", h, "(..., d) -> (...) or (..., d) -> (..., K)")
+    h = protected(h, "h")
     probe = double(h(np.zeros((2, 3, d))), "h").shape
     if probe[:2] != (2, 3) or len(probe) > 3 or 0 in probe:
         raise ValueError(

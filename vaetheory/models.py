@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import cast
 
 import numpy as np
@@ -101,7 +101,7 @@ class LatentModel(ByValue):
         derivatives that visibly differ from those of its values; if its outputs do not fit the
         likelihood, or the `curvature_bounds` or `curvature_range` of a user-defined likelihood do
         not hold; if no `latent_dim` is given and the decoder does not know it. A `NoMetricError`
-        if the likelihood induces no Riemannian metric (claim 7e).
+        if the support of the likelihood moves with its parameters (claim 7e).
 
     Examples
     --------
@@ -128,7 +128,7 @@ class LatentModel(ByValue):
                 "likelihood: expected a member of vaetheory.likelihoods, "
                 f"got {type(likelihood).__name__}"
             )
-        if likelihood.no_metric is not None:
+        if likelihood.no_metric is not None and not likelihood.fixed_support:
             raise NoMetricError(likelihood.no_metric)
         for name, value in (
             ("decoder", made),
@@ -262,7 +262,9 @@ class LatentModel(ByValue):
         gauss_newton : array (..., d, d)
             The Hessian without its last term.
         """
-        gradient, gauss_newton, score = self._first_order(X, z)
+        params, jacobian = self.decode(z), self.decoder.jacobian(z)
+        gradient, score = self._gradient(X, params, jacobian)
+        gauss_newton = self.pulled_back(params, jacobian, X)
         return gradient, gauss_newton - self.decoder.weighted_hessian(z, score), gauss_newton
 
     def potential_derivatives(self, X: Array, z: Array) -> tuple[Array, Array, Array]:
@@ -276,39 +278,60 @@ class LatentModel(ByValue):
         gauss_newton : array (..., d, d)
             A without the second derivatives of the decoder; if log p is not concave, the Fisher
             information replaces the observed information. It is always positive definite.
+
+        Raises
+        ------
+        NoMetricError
+            If the likelihood has no metric: its log density has no second derivatives.
         """
         gradient, hessian, gauss_newton = self.likelihood_derivatives(X, z)
         unit = np.eye(self.latent_dim)
-        return gradient + z, hessian + unit, self._definite(z, gauss_newton) + unit
+        if not self.likelihood.concave:
+            gauss_newton = self.pulled_back(self.decode(z), self.decoder.jacobian(z))
+        return gradient + z, hessian + unit, gauss_newton + unit
 
     def gauss_newton(self, X: Array, z: Array) -> tuple[Array, Array]:
-        """`gradient` and `gauss_newton` of `potential_derivatives`, without the Hessian."""
-        gradient, gauss_newton, _ = self._first_order(X, z)
-        return gradient + z, self._definite(z, gauss_newton) + np.eye(self.latent_dim)
+        """`gradient` and `gauss_newton` of `potential_derivatives`, without the Hessian.
 
-    def _definite(self, z: Array, gauss_newton: Array) -> Array:
-        if self.likelihood.concave:
-            return gauss_newton
-        return self.pulled_back(self.decode(z), self.decoder.jacobian(z))
+        For a likelihood without a metric the score form of the Fisher information takes its place.
+        """
+        params, jacobian = self.decode(z), self.decoder.jacobian(z)
+        gradient, _ = self._gradient(X, params, jacobian)
+        if self.likelihood.no_metric is not None:
+            information = self._pulled(jacobian, partial(self.likelihood.score_form, params))
+        else:
+            information = self.pulled_back(params, jacobian, X if self.likelihood.concave else None)
+        return gradient + z, information + np.eye(self.latent_dim)
+
+    def search_derivatives(self, X: Array, z: Array) -> tuple[Array, Array, Array]:
+        """As `potential_derivatives`, to scale steps and lattices: for any likelihood.
+
+        For one without a metric, whose log density has kinks, both matrices are `gauss_newton`.
+        """
+        if self.likelihood.no_metric is None:
+            return self.potential_derivatives(X, z)
+        gradient, safe = self.gauss_newton(X, z)
+        return gradient, safe, safe
 
     def pulled_back(self, params: Array, jacobian: Array, X: Array | None = None) -> Array:
         """The pulled-back Fisher or (given X) observed information; infinite where J is."""
+        if X is None:
+            return self._pulled(jacobian, partial(self.likelihood.expected_information, params))
+        return self._pulled(jacobian, partial(self.likelihood.observed_information, X, params))
+
+    def _pulled(self, jacobian: Array, information: Callable[[Array], Array]) -> Array:
         known = np.isfinite(jacobian).all(axis=(-2, -1), keepdims=True)
         # Far from the origin a decoder's derivative may overflow.
         slopes = jacobian if known.all() else np.where(known, jacobian, 0.0)
-        if X is None:
-            metric = self.likelihood.expected_information(params, slopes)
-        else:
-            metric = self.likelihood.observed_information(X, params, slopes)
+        metric = information(slopes)
         if slopes is jacobian:
             return metric
         return np.where(known, metric, np.where(np.eye(self.latent_dim) > 0, np.inf, 0.0))
 
-    def _first_order(self, X: Array, z: Array) -> tuple[Array, Array, Array]:
-        params, jacobian = self.decode(z), self.decoder.jacobian(z)
+    def _gradient(self, X: Array, params: Array, jacobian: Array) -> tuple[Array, Array]:
+        """The gradient in z of -log p(x given z), and the score of the likelihood."""
         score = self.likelihood.score(X, params)
-        gradient = -np.einsum("...i,...ij->...j", score, jacobian)
-        return gradient, self.pulled_back(params, jacobian, X), score
+        return -np.einsum("...i,...ij->...j", score, jacobian), score
 
 
 read_arguments(

@@ -8,7 +8,7 @@ from scipy.special import ndtri
 
 from vaetheory._gaussians import LOG_2PI
 from vaetheory._validation import Array
-from vaetheory.likelihoods import Likelihood
+from vaetheory.likelihoods import Likelihood, NoMetricError
 from vaetheory.models import LatentModel, require_model
 
 _SCAN = 1024
@@ -71,7 +71,7 @@ def climb(
 def _derivatives(model: LatentModel, X: Array, z: Array, polish: bool) -> tuple[Array, Array]:
     if not polish:
         return _finite(*model.gauss_newton(X, z))
-    gradient, hessian, safe = model.potential_derivatives(X, z)
+    gradient, hessian, safe = model.search_derivatives(X, z)
     gradient, hessian = _finite(gradient, hessian)
     indefinite = np.linalg.eigvalsh(hessian)[..., 0] <= 0
     return gradient, _finite(gradient, np.where(indefinite[:, None, None], safe, hessian))[1]
@@ -156,7 +156,9 @@ def posterior_mode(model: LatentModel, X: ArrayLike) -> Array:
     Raises
     ------
     ValueError
-        If the data do not fit the model or are outside the likelihood's support.
+        If the data do not fit the model or are outside the likelihood's support. A `NoMetricError`
+        for a likelihood without a metric: the modes are at kinks of log p, and Newton's steps may
+        end elsewhere.
 
     Examples
     --------
@@ -166,6 +168,8 @@ def posterior_mode(model: LatentModel, X: ArrayLike) -> Array:
     [1.0]
     """
     require_model(model)
+    if (reason := model.likelihood.no_metric) is not None:
+        raise NoMetricError(f"{reason}; the modes are at kinks of log p, which this does not find")
     data = model.check_data(X)
     modes = highest_modes(model, data.reshape(-1, model.data_dim))
     return modes.reshape(*data.shape[:-1], model.latent_dim)

@@ -62,7 +62,7 @@ class Frames:
 
 def frames_at(model: LatentModel, data: Array, owner: Index, centre: Array) -> Frames:
     """Return frames at points `(F, d)`, from the Hessian of -log p(x, z) where it is definite."""
-    _, hessian, safe = model.potential_derivatives(data[owner], centre)
+    _, hessian, safe = model.search_derivatives(data[owner], centre)
     hessian = np.where(np.isfinite(hessian), hessian, 0.0)
     values, vectors = np.linalg.eigh(hessian)
     bad = values[:, 0] <= 0.05 * np.abs(values[:, -1])

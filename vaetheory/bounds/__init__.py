@@ -3,9 +3,11 @@
 Quadrature gives the ELBO of any Gaussian posterior, and the posteriors at which it is stationary.
 BILBO, BAGGINS and the profile likelihood take NumPy arrays, those that `autograd` traces, PyTorch
 tensors and JAX arrays, so that models can be trained with them. Values are checked for the first
-two; what the others compile may not depend on values.
+two; what the others compile may not depend on values. `evaluation_model` fixes what they compute
+from each batch, from the training set.
 """
 
+from vaetheory.bounds.after_training import EvaluationModel, evaluation_model
 from vaetheory.bounds.batch_information import FORMS, BatchBound, TensorBatchBound, bilbo
 from vaetheory.bounds.bounded_likelihood import (
     BoundedLikelihood,
@@ -21,6 +23,7 @@ __all__ = [
     "FORMS",
     "BatchBound",
     "BoundedLikelihood",
+    "EvaluationModel",
     "ProfileLikelihood",
     "StationaryPosterior",
     "TensorBatchBound",
@@ -28,6 +31,7 @@ __all__ = [
     "baggins",
     "bilbo",
     "elbo",
+    "evaluation_model",
     "profile_likelihood",
     "second_order_elbo",
     "stationary_posterior",

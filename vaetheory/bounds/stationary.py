@@ -148,7 +148,7 @@ def stationary_posterior(
     reduced = model.reduced(whole)
     if start is None:
         loc = highest_modes(reduced.model, reduced.data)
-        _, hessian, safe = reduced.model.potential_derivatives(reduced.data, loc)
+        _, hessian, safe = reduced.model.search_derivatives(reduced.data, loc)
         precision = _definite(hessian, safe)
     else:
         _, loc, cov = flatten(model, data, start, "start")

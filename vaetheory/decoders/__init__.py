@@ -7,6 +7,7 @@ from vaetheory.decoders.networks import Sine, TanhNetwork
 from vaetheory.decoders.piecewise_linear import PiecewiseLinear
 from vaetheory.decoders.polynomials import Affine, Polynomial
 from vaetheory.decoders.reparametrised import Reparametrised
+from vaetheory.decoders.scikit_learn import from_mlp
 from vaetheory.decoders.surfaces import Cylinder, FlatTorus, SpherePatch
 
 __all__ = [
@@ -28,4 +29,5 @@ __all__ = [
     "SpherePatch",
     "TanhNetwork",
     "as_decoder",
+    "from_mlp",
 ]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vaetheory import derivatives
-from vaetheory._arguments import read_arguments
+from vaetheory._arguments import protect_arguments, protected, read_arguments
 from vaetheory._validation import Array, as_array, finite_numbers, matrix, require_callable
 from vaetheory._value_equality import ByValue
 from vaetheory.decoders._bridges import bridge_of
@@ -84,6 +84,7 @@ class Decoder(ABC):
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         # A user's function may have no finite value far from the data, where it is also evaluated.
+        protect_arguments(cls)
         ours = cls.__module__.partition(".")[0] == "vaetheory" and not cls.runs_user_code
         read_arguments(cls, _READ, defined=ours, reader=finite_numbers)
         # `log_volume` may call a user's determinant, so NaN is not rejected here.
@@ -239,7 +240,7 @@ class FunctionDecoder(Decoder):
         require_callable("function", self.function, "(..., d) -> (..., D)")
 
     def __call__(self, z: Array) -> Array:
-        return as_output(self.function(z))
+        return as_output(protected(self.function, "decoder")(z))
 
     def jacobian(self, z: Array) -> Array:
         return derivatives.jacobian(self.function, z)

@@ -17,7 +17,7 @@ from vaetheory.jax._derivatives import WAYS
 from vaetheory.jax._functions import Call, brief, module_type, reading
 from vaetheory.jax._last_layer import find_last_layer
 from vaetheory.jax._settings import device_of, double_precision
-from vaetheory.jax._trial import Tried, outputs, require_rows, trace
+from vaetheory.jax._trial import Tried, outputs, require_rows, require_unchanged, trace
 
 #: Numbers of rows for which functions are compiled.
 _SIZES = (64, 128, 256, 512, 1024)
@@ -71,8 +71,9 @@ class JaxDecoder(BridgedDecoder[Tried]):
     Jacobians and Hessians use forward mode, weighted Hessians forward over reverse mode; where a
     function has no derivatives of that mode, the other one is used. If the outputs are an affine
     map of a hidden layer, `last_layer` finds it in the trace of the function. Arrays that `fn` does
-    not take from `params` are constants. Two decoders are equal only if they are the same object.
-    Pickling is not supported.
+    not take from `params` are constants: if they change, a later call raises a ValueError. A module
+    of flax.nnx is mutable, so that `fn` must take it from `params`. Two decoders are equal only if
+    they are the same object. Pickling is not supported.
 
     Examples
     --------
@@ -98,6 +99,8 @@ class JaxDecoder(BridgedDecoder[Tried]):
             self._call, arrays = reading(fn, params)
             self._arrays = jax.device_put(arrays, self._device)
         self._compiled: dict[str, Callable[..., Any]] = {}
+        # The first trace has this size.
+        self._traced = {("__call__", _SIZES[0])}
 
     @classmethod
     def around(cls, call: Call, arrays: list[Any], device: jax.Device) -> JaxDecoder:
@@ -105,6 +108,7 @@ class JaxDecoder(BridgedDecoder[Tried]):
         made = cls.__new__(cls)
         made._device, made._batched = device, True
         made._call, made._arrays, made._compiled = call, arrays, {}
+        made._traced = {("__call__", _SIZES[0])}
         return made
 
     def _find_last_layer(self, tried: Tried) -> LastLayer | None:
@@ -140,6 +144,9 @@ class JaxDecoder(BridgedDecoder[Tried]):
         count, done, parts = len(rows[0]), 0, []
         for size in _sizes(count, most):
             some = [_padded(row[done : done + size], size) for row in rows]
+            if (name, size) not in self._traced:
+                require_unchanged(self._rows, self._arrays, tried)
+                self._traced.add((name, size))
             if name not in self._compiled:
                 self._compiled[name] = self._function(name, some)
             parts.append(np.asarray(self._compiled[name](self._arrays, *some))[: count - done])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -67,11 +69,37 @@ def reading(fn: Any, params: Any) -> tuple[Call, list[Any]]:
             f"params: expected None with a module that holds its weights, got {short(params)}: "
             "use JaxDecoder(module), or JaxDecoder(lambda params, z: ..., params)"
         )
+    if name := _mutable_module(fn):
+        raise ValueError(
+            f"decoder: expected a function of its params, got one that uses the module `{name}` of "
+            "flax.nnx, which is in training mode or may change: write "
+            "JaxDecoder(lambda module, z: ..., module)"
+        )
     if params is None:
         return lambda arrays, z: fn(z), []
     if isinstance(params, nnx):
         return _of_nnx(fn, params)
     return _of_tree(fn, params)
+
+
+def _mutable_module(fn: Any) -> str:
+    """The name of a module of flax.nnx that a function refers to, or "" if there is none."""
+    nnx = module_type("flax.nnx")
+    held: dict[str, Any] = {}
+    while isinstance(fn, functools.partial):
+        held |= {str(i): value for i, value in enumerate(fn.args)} | fn.keywords
+        fn = fn.func
+    fn = inspect.unwrap(fn)
+    if inspect.isfunction(fn) or inspect.ismethod(fn):
+        seen = inspect.getclosurevars(fn)
+        held |= {**seen.globals, **seen.nonlocals}
+        held |= {f"default {i}": value for i, value in enumerate(fn.__defaults__ or ())}
+    parts = [
+        (name, part)
+        for name, value in held.items()
+        for part in jax.tree.leaves(value, is_leaf=lambda v: isinstance(v, nnx))
+    ]
+    return next((name for name, part in parts if isinstance(part, nnx)), "")
 
 
 def _of_linen(fn: Any, params: Any) -> tuple[Call, list[Any]]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -30,12 +31,19 @@ def constants(program: Any) -> list[Any]:
     return found
 
 
-def same_constants(one: Any, other: Any) -> bool:
+def kept(constants: list[Any]) -> list[Any]:
+    """Copies of numbers in a trace, which may be arrays of the user's own."""
+    return [
+        c if jnp.issubdtype(getattr(c, "dtype", np.float64), jax.dtypes.extended) else np.array(c)
+        for c in constants
+    ]
+
+
+def same_constants(one: list[Any], other: list[Any]) -> bool:
     """Whether two traces of a function contain the same numbers."""
-    pairs = constants(one), constants(other)
-    return len(pairs[0]) == len(pairs[1]) and all(
+    return len(one) == len(other) and all(
         a is b or np.array_equal(np.asarray(a), np.asarray(b), equal_nan=_has_nan(a))
-        for a, b in zip(*pairs, strict=True)
+        for a, b in zip(one, other, strict=True)
     )
 
 

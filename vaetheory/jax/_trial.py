@@ -12,7 +12,7 @@ import numpy as np
 
 from vaetheory._validation import Array
 from vaetheory.jax._functions import Call, brief
-from vaetheory.jax._programs import draws, numbers, rounded, same_constants
+from vaetheory.jax._programs import constants, draws, kept, numbers, rounded, same_constants
 
 #: Points of the first call, and the one of them that is also decoded alone.
 _POINTS, _AMID = 64, 31
@@ -34,6 +34,8 @@ class Tried:
     event_shape: tuple[int, ...]
     #: Numbers per point in all intermediate results together.
     total: float
+    #: Numbers in the trace that are not parameters.
+    constants: tuple[Any, ...]
 
 
 def outputs(raw: object, lead: tuple[int, ...]) -> jax.Array:
@@ -84,7 +86,8 @@ def trace(call: Call, arrays: list[Any], dim: int) -> Tried:
     z = _places(dim)
     # The numbers in a second trace are others if NumPy draws them.
     program, other = (_traced(call, arrays, z) for _ in range(2))
-    if draws(program) or not same_constants(program, other):
+    first = kept(constants(program))
+    if draws(program) or not same_constants(first, constants(other)):
         raise ValueError(_RANDOM)
     followed = [False] * len(arrays) + [True]
     if kind := rounded(program, followed):
@@ -94,7 +97,21 @@ def trace(call: Call, arrays: list[Any], dim: int) -> Tried:
         )
     [out] = program.out_avals
     total = (numbers(program) + z.size) / _POINTS
-    return Tried(dim, tuple(out.shape[1:]), total)
+    return Tried(dim, tuple(out.shape[1:]), total, tuple(first))
+
+
+def require_unchanged(call: Call, arrays: list[Any], tried: Tried) -> None:
+    """Raise a ValueError if a function contains other numbers than at its first trace.
+
+    It is traced again for every size of batch, and what it takes from elsewhere may have changed.
+    """
+    now = constants(_traced(call, arrays, _places(tried.latent_dim)))
+    if not same_constants(list(tried.constants), now):
+        raise ValueError(
+            "decoder: expected a function that stays the same, got other numbers in it than at its "
+            "first call: it uses arrays or modules that are not in params and have changed; give "
+            "them as params, or make a new decoder"
+        )
 
 
 def require_rows(decode: Callable[[Array], Array], dim: int) -> None:

@@ -276,8 +276,11 @@ def _second_differences(likelihood: Bounded, x: Array, centres: Array, away: Arr
     at = centres + away
     three = [likelihood._log_prob(x, at + k * step) for k in (-1, 0, 1)]
     bend = (three[0] - 2 * three[1] + three[2]) / step**2
-    # The rounding error of a log density can be that of the number 1, even if it is small.
-    slack = 64 * ULP * (1 + np.abs(three)).sum(axis=0) / step**2 + _WRONG * np.abs(bend)
+    # The rounding error of a log density can be that of the number 1, even if it is small; and that
+    # of a param, or of its distance from a datum, times the slope.
+    slope = np.abs(np.diff(three, axis=0)).max(axis=0) / step
+    lost = (1 + np.abs(three)).sum(axis=0) + slope * (np.abs(at) + np.abs(x))
+    slack = 64 * ULP * lost / step**2 + _WRONG * np.abs(bend)
     known = np.isfinite(bend) & np.isfinite(slack) & (np.min(three, axis=0) > IMPOSSIBLE)
     return _Seen(
         at - step, at + step,

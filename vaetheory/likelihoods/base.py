@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vaetheory._arguments import read_arguments
+from vaetheory._arguments import protect_arguments, read_arguments
 from vaetheory._validation import (
     Array,
     aligned,
@@ -43,7 +43,9 @@ _READ = {
 }
 #: The results of these may overflow far from any datum; a search for modes goes on from there.
 _READ_TOO = {
-    **dict.fromkeys(("observed_information", "expected_information"), ("params", "jacobian")),
+    **dict.fromkeys(
+        ("observed_information", "expected_information", "score_form"), ("params", "jacobian")
+    ),
     "centred": ("p", "rows"),
 }
 #: Samples of params that are not finite mean nothing.
@@ -95,11 +97,14 @@ class Likelihood(ABC):
     ambient_curvature: float | None = None
     #: For a family that induces no Riemannian metric: what fails, in the words of an error.
     no_metric: str | None = None
+    #: Whether the support is the same for all params; otherwise a `LatentModel` refuses the family.
+    fixed_support: bool = True
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         # A log partition is convex in the natural parameters.
         cls.concave = cls.concave or cls.natural
+        protect_arguments(cls)
         read_arguments(cls, _READ, defined=True)
         read_arguments(cls, _READ_TOO, defined=False)
         read_arguments(cls, _DRAWN, defined=False, reader=finite_numbers)
@@ -203,6 +208,13 @@ class Likelihood(ABC):
     def expected_information(self, params: Array, jacobian: Array) -> Array:
         """J^T F J, the Fisher information pulled back, `(..., d, d)`."""
         return np.swapaxes(jacobian, -1, -2) @ self.fisher_information(params) @ jacobian
+
+    def score_form(self, params: Array, jacobian: Array) -> Array:
+        """J^T E[score score^T] J, `(..., d, d)`, by which searches for modes scale their steps.
+
+        Where the family has a metric it is `expected_information`.
+        """
+        return self.expected_information(params, jacobian)
 
     def immersed_jacobian(self, params: Array, jacobian: Array) -> Array:
         """Jacobian of a decoder in coordinates in which the Fisher metric is the identity.

@@ -1,4 +1,9 @@
-"""Families that induce no metric on their parameters: Fisher's identities fail for them."""
+"""Families that induce no metric on their parameters: Fisher's identities fail for them.
+
+Evidences, ELBOs and stationary posteriors need no metric, and Laplace has them. What needs one
+raises a `NoMetricError`. The support of the uniform family moves with its parameter; it has no
+model.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +51,7 @@ class Uniform(NoMetricLikelihood):
     """Uniform likelihood on (0, theta); the parameter is log theta.
 
     E[score] is -1 and not 0: the end of the support moves with the parameter, so differentiation
-    and integration do not commute. There is no Fisher information.
+    and integration do not commute. There is no Fisher information, and a `LatentModel` refuses it.
 
     Examples
     --------
@@ -55,7 +60,7 @@ class Uniform(NoMetricLikelihood):
     [0.0, -inf]
     """
 
-    parameter = "log theta"
+    parameter, fixed_support = "log theta", False
     support = Support.POSITIVE
     no_metric = (
         "Uniform: E[score] = 0 fails: the support (0, theta) moves with the parameter, and "
@@ -83,8 +88,12 @@ class Uniform(NoMetricLikelihood):
 class Laplace(NoMetricLikelihood):
     """Laplace likelihood of real data with a fixed scale; the decoder gives locations.
 
+    Its log density is minus the L1 loss over the scale, up to a constant.
     E[score score^T] is 1 / scale^2, but the log density is piecewise linear in the location, so
     -E[Hessian] is 0: the two forms of the Fisher information differ, and there is no metric.
+    `log_evidence`, `posterior_expectation`, `elbo` and `stationary_posterior` need none. What needs
+    one (`vaetheory.geometry`, `second_order_elbo`) raises a `NoMetricError`, and so does
+    `posterior_mode`, whose modes would lie at kinks.
 
     Parameters
     ----------
@@ -96,9 +105,16 @@ class Laplace(NoMetricLikelihood):
     >>> import numpy as np
     >>> round(float(Laplace(scale=0.5).log_prob(np.ones(1), np.zeros(1))), 12)
     -2.0
+
+    The evidence of f(z) = z, a convolution in closed form:
+
+    >>> from vaetheory import LatentModel, decoders, log_evidence
+    >>> model = LatentModel(decoders.Affine([[1.0]]), Laplace(scale=0.5))
+    >>> log_evidence(model, [[1.0]]).value.round(9).tolist()
+    [-1.535384747]
     """
 
-    parameter = "location"
+    parameter, concave = "location", True
     support = Support.REAL
     no_metric = (
         "Laplace: E[score score^T] = -E[Hessian] fails: the score form is 1/scale^2, the Hessian "
@@ -114,6 +130,9 @@ class Laplace(NoMetricLikelihood):
 
     def _score(self, x: Array, params: Array) -> Array:
         return np.sign(x - params) / self.scale
+
+    def score_form(self, params: Array, jacobian: Array) -> Array:
+        return np.swapaxes(jacobian, -1, -2) @ jacobian / self.scale**2
 
     def _greatest_log_prob(self, x: Array) -> Array:
         return np.full_like(x, -np.log(2 * self.scale))

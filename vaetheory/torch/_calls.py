@@ -14,6 +14,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from vaetheory.torch._copies import brief, message
+from vaetheory.torch._state import changed, state_of
 
 #: How a module decodes: latents `(n, d)` to outputs `(n, ...)`.
 Call = Callable[[torch.Tensor], Any]
@@ -208,6 +209,7 @@ def try_call(call: Call, dim: int, device: torch.device) -> Tried:
         with watch:
             first = _called(call, z.requires_grad_())
         draws = not torch.equal(before, torch.get_rng_state())
+        kept = state_of(call)
         again = _called(call, z)
         if watch.rounded:
             raise ValueError(
@@ -226,6 +228,12 @@ def try_call(call: Call, dim: int, device: torch.device) -> Tried:
                 "ones in eval mode: it is random (F.dropout without training=self.training, or "
                 "noise drawn in forward?); use only the part that decodes, for example by "
                 "TorchDecoder(module, call=lambda m, z: m.decode(z))"
+            )
+        if path := changed(kept, state_of(call)):
+            raise ValueError(
+                f"decoder: expected a module that a call in eval mode does not change, got "
+                f"`{path}` that is another number after the second call of the same latents: a "
+                "later call may have other outputs; change it only where self.training is true"
             )
         try:
             # A point in the middle depends on others in a sequence of either direction.

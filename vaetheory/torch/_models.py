@@ -150,9 +150,10 @@ def torch_model(
     ------
     ValueError
         If `TorchDecoder` rejects the module, or the distribution is not one of Normal,
-        MultivariateNormal, LogNormal, StudentT, Bernoulli, ContinuousBernoulli, Poisson,
-        Exponential, Gamma, NegativeBinomial, Beta, VonMises and OneHotCategorical, perhaps in
-        `Independent`; if a scale, or another quantity that the likelihood fixes, varies with z.
+        MultivariateNormal, LogNormal, Laplace, StudentT, Bernoulli, ContinuousBernoulli,
+        Poisson, Exponential, Gamma, NegativeBinomial, Beta, VonMises and OneHotCategorical,
+        perhaps in `Independent`; if a scale, or another quantity that the likelihood fixes, varies
+        with z.
 
     Examples
     --------

@@ -18,7 +18,8 @@ from vaetheory._validation import (
     scales,
 )
 from vaetheory._value_equality import ByValue
-from vaetheory.bounds import baggins, bilbo, profile_likelihood
+from vaetheory.bounds import bilbo
+from vaetheory.bounds.after_training import fitted_likelihood
 from vaetheory.decoders import TanhNetwork
 from vaetheory.likelihoods import Gaussian
 from vaetheory.models import LatentModel
@@ -97,14 +98,11 @@ class Density(ByValue):
             log_sigma = np.full(vae.data_dim, vae.split(params)[2][-1])
         elif objective.likelihood != "learned":
             scale = np.exp(log_scale)
-            draws = [vae.decode(params, loc + scale * e)[0] for e in noise]
-            xhat, repeated = np.concatenate(draws), np.tile(X, (len(noise), 1))
-            if objective.likelihood == "profile":
-                log_sigma = profile_likelihood(repeated, xhat, pooled=vae.pooled).log_scale
-            else:
-                log_sigma = baggins(
-                    repeated, xhat, information=vae.information, pooled=vae.pooled
-                ).log_scale
+            draws = (vae.decode(params, loc + scale * e)[0] for e in noise)
+            information = vae.information if objective.likelihood == "baggins" else None
+            log_sigma = fitted_likelihood(
+                X, draws, information=information, pooled=vae.pooled
+            ).log_scale
         return cls(vae, params, prior_scale, log_sigma)
 
     def encode(self, X: Array) -> tuple[Array, Array]:

@@ -4,6 +4,7 @@ from vaetheory.checking import Claim
 from vaetheory.claims.riemannian_likelihood import (
     averaged_hessian,
     bent_surfaces,
+    continuous_bernoulli,
     curved_families,
     divergence,
     evidence,
@@ -22,6 +23,7 @@ CLAIM = Claim(
     source="arXiv:1912.10309, abstract; our derivation",
     propositions=(
         fisher_identities.FISHER_IDENTITIES,
+        continuous_bernoulli.CONTINUOUS_BERNOULLI,
         divergence.DIVERGENCE_IS_MEAN_RATIO,
         tensor.METRIC_IS_A_TENSOR,
         bent_surfaces.CURVATURE_IS_INTRINSIC,

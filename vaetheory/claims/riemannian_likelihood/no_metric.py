@@ -13,7 +13,7 @@ from scipy import stats
 from vaetheory import decoders, likelihoods
 from vaetheory._validation import Array
 from vaetheory.checking import Comparison, Proposition, strategies, wrong
-from vaetheory.geometry import fisher_information
+from vaetheory.geometry import fisher_information, pullback_metric
 from vaetheory.likelihoods import Likelihood, NoMetricError
 from vaetheory.models import LatentModel
 from vaetheory.rounding import gamma
@@ -87,10 +87,10 @@ def measured_forms(scene: Refused) -> Forms:
 
 
 def library_refuses(likelihood: Likelihood, failing: str) -> float:
-    """1 if metric and model raise an error that names the failing identity, else 0."""
+    """1 if Fisher and pull-back metric raise an error that names the failing identity, else 0."""
     refusals: tuple[Callable[[], object], ...] = (
         lambda: fisher_information(likelihood, [0.0]),
-        lambda: LatentModel(decoders.Affine([[1.0]]), likelihood, 1),
+        lambda: pullback_metric(LatentModel(decoders.Affine([[1.0]]), likelihood, 1), [0.0]),
     )
     for attempt in refusals:
         try:
