@@ -14,6 +14,7 @@ from vaetheory._validation import Array
 from vaetheory.bounds import BatchBound
 from vaetheory.checking import strategies
 from vaetheory.checking.lattice import lattice_integral
+from vaetheory.checking.once import once
 from vaetheory.checking.strategies import Vector
 from vaetheory.decoders import Decoder
 from vaetheory.encoders import AggregatePosterior, Posterior
@@ -108,6 +109,7 @@ class ModelBatch:
         return self.likelihood.log_prob(self.data, self.decoder(z)[:, None])
 
 
+@once
 def expected_log_likelihood(scene: ModelBatch) -> tuple[Array, Array]:
     """E_q[log p(x|z)] of each datum `(B,)` by a lattice in the original latents; and its error."""
     batch, count = scene.batch, len(scene.X)
@@ -135,6 +137,7 @@ class LatticeEvidence:
     error: Array
 
 
+@once
 def lattice_evidence(scene: ModelBatch, bounds: list[BatchBound]) -> list[LatticeEvidence]:
     """Evidence and divergence under every prior, by one lattice in the original latents."""
     batch, count, d = scene.batch, len(scene.X), len(scene.batch.scale)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from vaetheory import decoders, likelihoods
 from vaetheory._validation import Array
 from vaetheory.bounds.stationary import stationary_posterior
-from vaetheory.checking import Comparison, Proposition, strategies, wrong
+from vaetheory.checking import Comparison, Proposition, once, strategies, wrong
 from vaetheory.checking.rates import extrapolate
 from vaetheory.claims.stationary_evidence.gap_law import LADDER
 from vaetheory.encoders import Posterior
@@ -30,6 +30,7 @@ def folds() -> st.SearchStrategy[Fold]:
     return st.builds(Fold, strategies.nonzero_fractions(8, 4))
 
 
+@once
 def fold_gaps(z0: float, scales: Array) -> tuple[Array, Array]:
     """Log evidence minus the best Gaussian's ELBO, of x = z0^2 under f = z^2, and the errors."""
     decoder, z = decoders.Polynomial([[2]], [[1.0]]), np.array([z0])
