@@ -26,6 +26,8 @@ def _is_traced(value: object) -> bool:
 
 #: Largest number whose square is sure to fit in float64.
 SQUARABLE = 1e150
+#: Products of longer vectors are not left to BLAS.
+_LONG = 8192
 _FLOAT = np.dtype(np.float64)
 #: Largest integer of 64 bits, and the largest dimension for which arrays fit in memory.
 LARGEST_INTEGER, LARGEST_DIMENSION = 2**63 - 1, 10**6
@@ -77,8 +79,10 @@ def all_within(array: Array, limit: float = SQUARABLE) -> bool:
     (True, False)
     """
     flat = array.ravel(order="K")
-    # `vdot` does not warn of an overflow. A comparison with NaN is false.
-    return bool(np.vdot(flat, flat) <= limit * limit)
+    # Neither warns of an overflow. BLAS may share a long product out among threads, which spin.
+    square = np.vdot(flat, flat) if flat.size <= _LONG else np.einsum("i,i", flat, flat)
+    # A comparison with NaN is false.
+    return bool(square <= limit * limit)
 
 
 def _real(name: str, value: ArrayLike, *, copy: bool) -> Array:

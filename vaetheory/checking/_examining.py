@@ -32,7 +32,8 @@ class _FixedRandomness:
     """
 
     def __init__(self) -> None:
-        self._lock, self._inside, self._found = Lock(), 0, (random.getstate(), {})
+        self._lock, self._inside = Lock(), 0
+        self._found: tuple[Any, Any] = (None, None)
 
     def __enter__(self) -> None:
         # A check of the user's may draw from them, and has to draw the same alone and together.
