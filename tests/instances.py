@@ -105,6 +105,11 @@ DECODERS = {
     "sine": (decoders.Sine([1.0, 2.0], [[1.0, 2.0], [3.0, 0.0]], [0.5, 0.0]), 2, 2),
     "sine without phase": (decoders.Sine([1.0], [[1.0]]), 1, 1),
     "reparametrised": (decoders.Reparametrised(decoders.Circle(1.0), [[2.0, 1.0]], [0.5]), 2, 2),
+    "last layer": (
+        decoders.LastLayer(decoders.Circle(1.0), [[2.0, 0.0], [0.0, 3.0], [1.0, 1.0]], [0.5] * 3),
+        1,
+        3,
+    ),
     "function": (decoders.FunctionDecoder(sine), 2, 2),
     "constant function": (decoders.FunctionDecoder(ones), 2, 3),
     "linear function": (decoders.FunctionDecoder(twice), 2, 2),

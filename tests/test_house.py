@@ -33,6 +33,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("_progress", "derivatives", "differences"),
     # The definitions: families, decoders, encoders, models.
     ("_jet_arithmetic", "decoders", "encoders", "likelihoods"),
+    ("_reduction",),
     ("jets", "models", "optimal_decoder", "stability"),
     ("geometry", "modes"),
     # Numbers of a model: integrals, bounds, evidence.

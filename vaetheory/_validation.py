@@ -28,7 +28,6 @@ def _is_traced(value: object) -> bool:
 SQUARABLE = 1e150
 #: Products of longer vectors are not left to BLAS.
 _LONG = 8192
-_FLOAT = np.dtype(np.float64)
 #: Largest integer of 64 bits, and the largest dimension for which arrays fit in memory.
 LARGEST_INTEGER, LARGEST_DIMENSION = 2**63 - 1, 10**6
 
@@ -62,11 +61,6 @@ def _unwrapped(value: Any) -> Any:
     return value.to_numpy(dtype=np.float64) if numeric else value
 
 
-def _is_plain(value: object) -> bool:
-    """Whether a value is a float64 array, which needs no conversion."""
-    return type(value) is np.ndarray and value.dtype is _FLOAT
-
-
 def all_within(array: Array, limit: float = SQUARABLE) -> bool:
     """Whether all entries are certainly at most `limit` in size: no NaN, none infinite.
 
@@ -87,9 +81,8 @@ def all_within(array: Array, limit: float = SQUARABLE) -> bool:
 
 def _real(name: str, value: ArrayLike, *, copy: bool) -> Array:
     """Return `value` as a float64 array of any shape."""
-    if _is_plain(value):
-        array = cast(Array, value)
-        return array.copy(order="K") if copy else array
+    if type(value) is np.ndarray and value.dtype == np.float64:
+        return value.copy(order="K") if copy else value
     if type(value) is not np.ndarray and (hidden := _masked(value)):
         raise ValueError(
             f"{name}: expected numbers, got an array with {hidden} masked "
@@ -259,7 +252,7 @@ def numbers(name: str, value: ArrayLike) -> Array:
 
     An array of that kind is not copied. Tracers of autograd and power series are not checked.
     """
-    if not _is_plain(value) and (isbox(value) or _is_traced(value)):
+    if type(value) is not np.ndarray and (isbox(value) or _is_traced(value)):
         return cast(Array, value)
     array = _with_axes(name, value)
     if not all_within(array) and np.isnan(array).any():
@@ -269,7 +262,7 @@ def numbers(name: str, value: ArrayLike) -> Array:
 
 def finite_numbers(name: str, value: ArrayLike) -> Array:
     """As `numbers`, with finite entries."""
-    if not _is_plain(value) and (isbox(value) or _is_traced(value)):
+    if type(value) is not np.ndarray and (isbox(value) or _is_traced(value)):
         return cast(Array, value)
     return finite(name, _with_axes(name, value))
 

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
+from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from vaetheory._arguments import read_arguments
-from vaetheory._gaussians import standard_log_prob
+from vaetheory._gaussians import LOG_2PI, standard_log_prob
+from vaetheory._reduction import WhitenedLayer
 from vaetheory._validation import Array, all_within, dimension, flattened, require, vectors
 from vaetheory._value_equality import ByValue
-from vaetheory.decoders import Decoder, as_decoder
+from vaetheory.decoders import Decoder, LastLayer, as_decoder
 from vaetheory.decoders._outputs import as_output
 from vaetheory.decoders._trial import require_decoder
 from vaetheory.derivatives import Function
-from vaetheory.likelihoods import Likelihood, NoMetricError
+from vaetheory.likelihoods import Gaussian, Likelihood, NoMetricError
+from vaetheory.rounding import ULP
+
+#: Rounding of the log density at latents `(N, M, d)`, in nats.
+Rounding = Callable[[Array], Array]
 
 # A decoder's outputs are clipped to this size, so that their squares fit in float64.
 _LARGEST = 1e140
@@ -38,6 +46,31 @@ def _dimension(decoder: object, given: int | None) -> int:
             f"own, got none with a {type(decoder).__name__}"
         )
     return dimension("decoder.latent_dim", known)
+
+
+@dataclass(frozen=True)
+class ReducedModel:
+    """A model and data that say the same of the latents as another model and its data.
+
+    Attributes
+    ----------
+    model : LatentModel
+        With fewer outputs, or a simpler likelihood.
+    data : array (N, K)
+        Its data.
+    offset : array (N,)
+        log p(x given z) of the other model minus that of this one, in nats.
+    error : array (N,)
+        Error figure of `offset`: rounding, in nats.
+    rounding : callable
+        Estimates how far the log density at latents `(N, M, d)` is rounded in addition, `(N, M)`.
+    """
+
+    model: LatentModel
+    data: Array
+    offset: Array
+    error: Array
+    rounding: Rounding
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -121,9 +154,65 @@ class LatentModel(ByValue):
         >>> model.with_likelihood(likelihoods.Gaussian(scale=0.1)).decoder == model.decoder
         True
         """
+        return self._with(likelihood=likelihood)
+
+    def _with(self, **changed: object) -> LatentModel:
         made = copy.copy(self)
-        object.__setattr__(made, "likelihood", likelihood)
+        vars(made).pop("_last_layer", None)
+        for name, value in changed.items():
+            object.__setattr__(made, name, value)
         return made
+
+    @cached_property
+    def _last_layer(self) -> tuple[LatentModel, WhitenedLayer] | None:
+        """The model with the last layer's outputs reduced, and how to reduce its data.
+
+        None if there is nothing to reduce.
+        """
+        likelihood = self.likelihood
+        if type(likelihood) is not Gaussian or self.data_dim == 1:
+            return None
+        layer = self.decoder.last_layer()
+        if layer is None or len(layer.weight) <= layer.weight.shape[1]:
+            return None
+        white = WhitenedLayer(layer.weight, layer.bias, likelihood)
+        smaller = self._with(
+            decoder=LastLayer(layer.hidden, white.weight),
+            likelihood=Gaussian(scale=1.0),
+            data_dim=len(white.weight),
+        )
+        return smaller, white
+
+    def reduced(self, X: Array) -> ReducedModel:
+        """A simpler model of the same latents, for data `(N, D)` that have been checked.
+
+        The likelihood is replaced by a simpler one (`Likelihood.reduced`). If it is Gaussian and
+        the decoder ends in an affine layer (`Decoder.last_layer`), its D outputs are replaced by as
+        many as the hidden layer has, exactly: the part of the residual that no output of the layer
+        can reach does not depend on z. Evidences, ELBOs and posteriors use this by themselves.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from vaetheory import decoders, likelihoods
+        >>> model = LatentModel(decoders.Affine(np.ones((784, 2))), likelihoods.Gaussian(scale=0.5))
+        >>> model.reduced(np.zeros((3, 784))).data.shape
+        (3, 2)
+        """
+        likelihood, data, offset = self.likelihood.reduced(X)
+        model = self if likelihood is self.likelihood else self.with_likelihood(likelihood)
+        error = ULP * np.abs(offset)
+        if (found := model._last_layer) is None or (small := found[1].reduce(data)) is None:
+            return ReducedModel(model, data, offset, error, lambda z: np.zeros(z.shape[:-1]))
+        unit = 0.5 * len(small.weight) * LOG_2PI
+        hidden = cast(LastLayer, found[0].decoder).hidden
+        return ReducedModel(
+            found[0],
+            small.data,
+            offset + small.offset + unit,
+            error + small.error + ULP * unit,
+            lambda z: small.rounding(as_output(hidden(z)), model.latent_dim),
+        )
 
     def check_data(self, X: ArrayLike) -> Array:
         """Return `X` as an array `(..., D)` in the support of the likelihood, or raise.

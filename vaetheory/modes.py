@@ -8,6 +8,7 @@ from scipy.special import ndtri
 
 from vaetheory._gaussians import LOG_2PI
 from vaetheory._validation import Array
+from vaetheory.likelihoods import Likelihood
 from vaetheory.models import LatentModel, require_model
 
 _SCAN = 1024
@@ -120,10 +121,18 @@ def _starts(model: LatentModel, X: Array) -> Array:
     best = np.empty((len(X), _STARTS, model.latent_dim))
     size = max(1, _CHUNK // params.size)
     for i in range(0, len(X), size):
-        table = model.likelihood.log_prob(X[i : i + size, None], params) + log_prior
+        table = _heights(model.likelihood, X[i : i + size], params) + log_prior
         top = np.argpartition(-table, _STARTS - 1, axis=-1)[:, :_STARTS]
         best[i : i + size] = points[top]
     return best
+
+
+def _heights(likelihood: Likelihood, X: Array, params: Array) -> Array:
+    """The log densities of all pairs, `(N, M)`, to rounding of the greatest of them."""
+    if likelihood.gaussian or likelihood.natural:
+        # As one product of two matrices.
+        return likelihood.table(X).dense(params)[0]
+    return likelihood.log_prob(X[:, None], params)
 
 
 def posterior_mode(model: LatentModel, X: ArrayLike) -> Array:
@@ -164,11 +173,13 @@ def posterior_mode(model: LatentModel, X: ArrayLike) -> Array:
 
 def highest_modes(model: LatentModel, X: Array) -> Array:
     """`posterior_mode` of data that have been checked, `(N, D) -> (N, d)`."""
+    reduced = model.reduced(X)
+    model = reduced.model
     # A decoder may overflow far from the data; the clipped values are handled.
     with np.errstate(over="ignore", invalid="ignore"):
-        starts = _starts(model, X)
+        starts = _starts(model, reduced.data)
         count, tries, dim = starts.shape
-        repeated = np.repeat(X, tries, axis=0)
+        repeated = np.repeat(reduced.data, tries, axis=0)
         z, height, _ = climb(model, repeated, starts.reshape(-1, dim), polish=True)
     best = height.reshape(count, tries).argmax(axis=-1)
     return z.reshape(starts.shape)[np.arange(count), best]

@@ -184,21 +184,26 @@ def log_evidence(
         the importance weights, or the error stated by `cubature`. If there is a kink or a jump,
         or a mode other than the one found, each method can be "reached" and wrong.
     """
+    reduced = model.reduced(data)
+    model, data = reduced.model, reduced.data
     n = len(data)
     value, error = np.empty(n), np.empty(n)
+    modes = np.empty((n, model.latent_dim))
     spent, short = 0, False
     size = max(1, _BLOCK // (10 * model.data_dim))
     with np.errstate(all="ignore"):
         for i in range(0, n, size):
             rows = np.s_[i : min(i + size, n)]
             batch = data[rows]
-            modes = highest_modes(model, batch)
-            frames = frames_at(model, batch, np.arange(len(batch)), modes)
+            modes[rows] = highest_modes(model, batch)
+            frames = frames_at(model, batch, np.arange(len(batch)), modes[rows])
             value[rows], error[rows], nodes, gave_up = _RULES[method](
                 model, batch, frames, rtol, max_nodes
             )
             spent, short = spent + nodes * len(batch), short or gave_up
             report(rows.stop / n, progress)
+    value += reduced.offset
+    error += reduced.error + reduced.rounding(modes[:, None])[:, 0]
     error = np.where(np.isfinite(value), error + 1e-15 * np.abs(value), np.inf)
     status = np.where(error <= rtol, REACHED, GAVE_UP if short else NOT_REACHED)
     return Integral(value, error, status, spent)

@@ -52,6 +52,8 @@ class Outcome:
         Rounding noise of the log joint, three standard deviations, nats.
     gave_up : array of bool (N,)
         True where the budget was spent.
+    mode : array (N, d)
+        The highest point found of each posterior.
     """
 
     value: Array
@@ -60,6 +62,7 @@ class Outcome:
     missing: Array
     noise: Array
     gave_up: NDArray[np.bool_]
+    mode: Array
 
     @classmethod
     def joined(cls, parts: list[Outcome]) -> Outcome:
@@ -71,13 +74,14 @@ class Outcome:
             np.concatenate([p.missing for p in parts]),
             np.concatenate([p.noise for p in parts]),
             np.concatenate([p.gave_up for p in parts]),
+            np.concatenate([p.mode for p in parts]),
         )
 
     def take(self, which: NDArray[np.intp]) -> Outcome:
         """The outcomes of some data."""
         return Outcome(
             self.value[which], self.error[which], self.sums.take(which), self.missing[which],
-            self.noise[which], self.gave_up[which],
+            self.noise[which], self.gave_up[which], self.mode[which],
         )  # fmt: skip
 
     @property
@@ -104,9 +108,8 @@ def run(
     """Integrate the joint density of each datum `(N, D)` over the latent, chunk by chunk."""
     keep_freed_memory()
     n = len(data)
-    likelihood, data, offset = model.likelihood.reduced(data)
-    if likelihood is not model.likelihood:
-        model = model.with_likelihood(likelihood)
+    reduced = model.reduced(data)
+    model, data = reduced.model, reduced.data
     # Convergence is exponential: digits beyond a coarse tolerance cost little, and error
     # estimates of well-resolved integrands cannot be right by chance.
     goal = min(rtol, _COARSEST)
@@ -129,9 +132,9 @@ def run(
                 continue
             report(rows.stop / n, progress)
     outcome = Outcome.joined(parts)
-    return replace(
-        outcome, value=outcome.value + offset, error=outcome.error + ULP * np.abs(offset)
-    )
+    value, rounded = outcome.value + reduced.offset, reduced.rounding(outcome.mode[:, None])[:, 0]
+    error = outcome.error + reduced.error + rounded + ULP * np.abs(value)
+    return replace(outcome, value=value, error=error, noise=outcome.noise + rounded)
 
 
 def _chunk(task: Task, grid: Grid) -> Outcome:
@@ -146,7 +149,7 @@ def _chunk(task: Task, grid: Grid) -> Outcome:
     noise += _own_noise(model, task.table.take(np.flatnonzero(done)), broad.mode[done])
     sums = broad.sums.take(done)
     gave_up = np.zeros(len(noise), dtype=bool)
-    outcome = _outcome(sums, broad.missing[done], noise, task.goal, gave_up)
+    outcome = _outcome(sums, broad.missing[done], noise, task.goal, gave_up, broad.mode[done])
     if done.all():
         return outcome
     rest = _searched(task.take(np.flatnonzero(~done)), grid)
@@ -183,7 +186,7 @@ def _searched(task: Task, grid: Grid) -> Outcome:
     missing = missing / np.where(nothing, 1.0, sums.total)
     # Where no mass was found, the level is all that is known.
     sums.shift = np.where(nothing, scan.level, sums.shift)
-    return _outcome(sums, missing, noise, goal, scan.gave_up | sums.gave_up)
+    return _outcome(sums, missing, noise, goal, scan.gave_up | sums.gave_up, scan.mode)
 
 
 def _own_noise(model: LatentModel, table: Table, mode: Array) -> Array:
@@ -194,7 +197,12 @@ def _own_noise(model: LatentModel, table: Table, mode: Array) -> Array:
 
 
 def _outcome(
-    sums: Sums, missing: Array, noise: Array, goal: float, gave_up: NDArray[np.bool_]
+    sums: Sums,
+    missing: Array,
+    noise: Array,
+    goal: float,
+    gave_up: NDArray[np.bool_],
+    mode: Array,
 ) -> Outcome:
     """Compute log evidences and their error figures from integrals."""
     nothing = sums.total <= 0
@@ -209,4 +217,4 @@ def _outcome(
     error = np.maximum(high, low) + ULP * np.abs(value)
     known = np.isfinite(value) & np.isfinite(off + missing) & ~nothing
     error = np.where(known, error, np.inf)
-    return Outcome(value, error, sums, missing, noise, gave_up)
+    return Outcome(value, error, sums, missing, noise, gave_up, mode)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from vaetheory import _gaussians
 from vaetheory._quadrature.gaussian import gaussian_expectation, hermite_rule
 from vaetheory._quadrature.result import Integral
 from vaetheory._validation import Array, fraction, same_leading
 from vaetheory.encoders import Posterior
-from vaetheory.models import LatentModel, require_model
+from vaetheory.models import LatentModel, ReducedModel, require_model
 from vaetheory.rounding import gamma
 
 
@@ -35,15 +35,18 @@ def flatten(
     )
 
 
-def _rounding(model: LatentModel, X: Array, loc: Array, cov: Array) -> Array:
+def _rounding(reduced: ReducedModel, loc: Array, cov: Array) -> Array:
     """Rounding error of the integrand: of the decoder's outputs, times the score, and of sums."""
+    model, X = reduced.model, reduced.data
     nodes, weights = hermite_rule(2, model.latent_dim)
     z = loc[:, None] + nodes @ np.swapaxes(np.linalg.cholesky(cov), -1, -2)
     params = model.decode(z)
     score = np.abs(model.likelihood.score(X[:, None], params))
     carried = (score * (np.abs(params) + np.abs(X[:, None]))).sum(axis=-1)
     summed = np.abs(model.likelihood.log_prob(X[:, None], params))
-    return gamma(8) * (carried @ weights) + gamma(8 + model.data_dim) * (summed @ weights)
+    own = gamma(8) * (carried @ weights) + gamma(8 + model.data_dim) * (summed @ weights)
+    error: Array = own + reduced.rounding(z) @ weights + reduced.error
+    return error
 
 
 def elbo(
@@ -93,16 +96,20 @@ def elbo(
     fraction("rtol", rtol, low=1e-15, high=0.1)
     data, loc, cov = flatten(model, X, posterior)
     shape = posterior.loc.shape[:-1]
-    expected = gaussian_expectation(
-        lambda z, rows: model.log_likelihood(data[rows, None], z), loc, cov, rtol=rtol
-    )
+    reduced = model.reduced(data)
+
+    def log_likelihood(z: Array, rows: NDArray[np.intp]) -> Array:
+        found = reduced.model.log_likelihood(reduced.data[rows, None], z)
+        return found + reduced.offset[rows, None]
+
+    expected = gaussian_expectation(log_likelihood, loc, cov, rtol=rtol)
     d = model.latent_dim
     divergence = _gaussians.kl_divergence(loc, cov, np.zeros(d), np.eye(d))
     # Each term of the divergence is about as large as the divergence plus a few nats per dimension.
     # A nearly singular S loses digits in its determinant, usually the root of the worst case.
     scaled = np.einsum("nii,nii->n", cov, np.linalg.inv(cov))
     condition = np.abs(_gaussians.log_det(cov)) + np.abs(divergence) + 2 * d + 20 * np.sqrt(scaled)
-    error = expected.error + _rounding(model, data, loc, cov) + gamma(10 * d) * condition
+    error = expected.error + _rounding(reduced, loc, cov) + gamma(10 * d) * condition
     value = expected.value - divergence
     return Integral(
         value.reshape(shape), error.reshape(shape), expected.status.reshape(shape), expected.nodes

@@ -1,6 +1,6 @@
 """Decoders with their derivatives, and a wrapper for any callable."""
 
-from vaetheory.decoders.base import Decoder, FunctionDecoder, as_decoder
+from vaetheory.decoders.base import Decoder, FunctionDecoder, LastLayer, as_decoder
 from vaetheory.decoders.curves import Catenary, Circle, Helix
 from vaetheory.decoders.networks import Sine, TanhNetwork
 from vaetheory.decoders.polynomials import Affine, Polynomial
@@ -16,6 +16,7 @@ __all__ = [
     "FlatTorus",
     "FunctionDecoder",
     "Helix",
+    "LastLayer",
     "Polynomial",
     "Reparametrised",
     "Sine",

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import ClassVar, cast
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from vaetheory import derivatives
 from vaetheory._arguments import read_arguments
-from vaetheory._validation import Array, finite_numbers, require_callable
+from vaetheory._validation import Array, as_array, finite_numbers, matrix, require_callable
+from vaetheory._value_equality import ByValue
 from vaetheory.decoders._bridges import bridge_of
 from vaetheory.decoders._outputs import as_output
 
@@ -103,8 +105,96 @@ class Decoder(ABC):
         """Second derivatives of `weights . f`, `(..., d), (..., D) -> (..., d, d)`."""
         return np.einsum("...i,...ijk->...jk", weights, self.hessian(z))
 
+    def last_layer(self) -> LastLayer | None:
+        """The same decoder as an affine map of a hidden layer, or None if it is not known as one.
+
+        With Gaussian noise the evidence then depends on as many outputs as the hidden layer has,
+        however many data dimensions there are: it becomes much cheaper. A decoder of your own
+        whose last step is affine may return its `LastLayer`; it must have the same values up to
+        rounding.
+        """
+        return None
+
 
 read_arguments(Decoder, _READ, defined=False, reader=finite_numbers)
+
+
+@dataclass(frozen=True, eq=False, init=False)
+class LastLayer(ByValue, Decoder):
+    """A decoder that ends in an affine layer, f(z) = W h(z) + b.
+
+    Parameters
+    ----------
+    hidden : callable or Decoder
+        h, `(..., d) -> (..., H)`.
+    weight : array (D, H)
+        W.
+    bias : array (D,), optional
+        b; zero by default.
+
+    Raises
+    ------
+    ValueError
+        If the shapes of W and b do not fit together or an entry is not finite.
+
+    Examples
+    --------
+    >>> from vaetheory.decoders import Circle
+    >>> f = LastLayer(Circle(1.0), [[2.0, 0.0], [0.0, 3.0], [1.0, 1.0]])
+    >>> f([[0.0]]).tolist(), f.jacobian([[0.0]]).tolist()
+    ([[2.0, 0.0, 1.0]], [[[0.0], [3.0], [1.0]]])
+    """
+
+    hidden: Decoder
+    weight: Array
+    bias: Array
+
+    def __init__(
+        self,
+        hidden: Decoder | derivatives.Function,
+        weight: ArrayLike,
+        bias: ArrayLike | None = None,
+    ) -> None:
+        w = matrix("weight", weight)
+        b = np.zeros(len(w)) if bias is None else as_array("bias", bias, ndim=1)
+        if len(b) != len(w):
+            raise ValueError(f"bias: expected shape ({len(w)},), got {b.shape}")
+        for name, value in (("hidden", as_decoder(hidden)), ("weight", w), ("bias", b)):
+            object.__setattr__(self, name, value)
+
+    @property
+    def latent_dim(self) -> int | None:
+        """Dimension d of the latent space, if the hidden layer knows it."""
+        return getattr(self.hidden, "latent_dim", None)
+
+    def __call__(self, z: Array) -> Array:
+        return _affine(as_output(self.hidden(z)), self.weight) + self.bias
+
+    def jacobian(self, z: Array) -> Array:
+        return apply_columns(self.weight, self.hidden.jacobian(z))
+
+    def hessian(self, z: Array) -> Array:
+        return np.einsum("ab,...bjk->...ajk", self.weight, self.hidden.hessian(z))
+
+    def weighted_hessian(self, z: Array, weights: Array) -> Array:
+        return self.hidden.weighted_hessian(z, weights @ self.weight)
+
+    def last_layer(self) -> LastLayer:
+        return self
+
+
+def apply_columns(matrix: Array, columns: Array) -> Array:
+    """`matrix @ columns` for a stack of columns, as one product of two matrices."""
+    return np.swapaxes(np.tensordot(columns, matrix, axes=(-2, 1)), -1, -2)
+
+
+def _affine(hidden: Array, weight: Array) -> Array:
+    """`weight @ h`; an infinite h gives infinite outputs where a weight of zero makes them NaN."""
+    out: Array = hidden @ weight.T
+    if np.isnan(out).any():
+        unknown = np.isnan(hidden).any(axis=-1, keepdims=True)
+        out = np.where(np.isnan(out) & ~unknown, np.inf, out)
+    return out
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,70 @@ from numpy.typing import ArrayLike
 
 from vaetheory._validation import Array, as_array, matrix, points, sequence, vectors
 from vaetheory._value_equality import ByValue
-from vaetheory.decoders.base import Decoder
+from vaetheory.decoders.base import Decoder, LastLayer, apply_columns
+
+
+@dataclass(frozen=True, eq=False)
+class _TanhLayers(ByValue, Decoder):
+    """The hidden layers of a network with tanh; without layers the identity."""
+
+    weights: tuple[Array, ...]
+    biases: tuple[Array, ...]
+    latent_dim: int
+
+    def activations(self, z: ArrayLike) -> list[Array]:
+        """Activations of the layers, the latent first."""
+        layers = [points("z", z, self.latent_dim)]
+        for w, b in zip(self.weights, self.biases, strict=True):
+            layers.append(anp.tanh(layers[-1] @ w.T + b))
+        return layers
+
+    def _slopes(self, layers: list[Array]) -> list[tuple[Array, Array]]:
+        """Jacobians of each layer's input sums and of its outputs; the latent itself is first."""
+        d = layers[0].shape[-1]
+        identity: Array = np.broadcast_to(np.eye(d), (*layers[0].shape, d))
+        slopes: list[tuple[Array, Array]] = [(identity, identity)]
+        for w, a in zip(self.weights, layers[1:], strict=True):
+            # The Jacobian of the first layer's sums is constant: its weight.
+            inner = apply_columns(w, slopes[-1][1]) if len(slopes) > 1 else w
+            slopes.append((inner, (1 - a**2)[..., None] * inner))
+        return slopes
+
+    def __call__(self, z: ArrayLike) -> Array:
+        return self.activations(z)[-1]
+
+    def jacobian(self, z: Array) -> Array:
+        return self._slopes(self.activations(z))[-1][1]
+
+    def hessian(self, z: Array) -> Array:
+        layers = self.activations(z)
+        d = layers[0].shape[-1]
+        second = np.zeros((*layers[0].shape, d, d))
+        for w, a, (inner, _) in zip(
+            self.weights, layers[1:], self._slopes(layers)[1:], strict=True
+        ):
+            slope = 1 - a**2
+            carried = np.einsum("ab,...bjk->...ajk", w, second)
+            bend = (-2 * a * slope)[..., None, None] * inner[..., :, None] * inner[..., None, :]
+            second = bend + slope[..., None, None] * carried
+        return second
+
+    def weighted_hessian(self, z: Array, weights: Array) -> Array:
+        # Reverse mode, so that no (H, d, d) stack is formed.
+        layers = self.activations(z)
+        slopes = self._slopes(layers)
+        total = np.zeros((*layers[0].shape, layers[0].shape[-1]))
+        adjoint = weights
+        for i in range(len(layers) - 1, 0, -1):
+            a, (inner, _) = layers[i], slopes[i]
+            bend = adjoint * -2 * a * (1 - a**2)
+            if i == 1:
+                outer = inner[:, :, None] * inner[:, None, :]
+                total = total + np.tensordot(bend, outer, axes=(-1, 0))
+            else:
+                total = total + np.swapaxes(inner, -1, -2) @ (bend[..., None] * inner)
+            adjoint = (adjoint * (1 - a**2)) @ self.weights[i - 1]
+        return total
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,64 +126,24 @@ class TanhNetwork(ByValue, Decoder):
         """Dimension d of the latent space."""
         return int(self.weights[0].shape[1])
 
-    def _hidden(self, z: ArrayLike) -> list[Array]:
-        """Activations of the hidden layers, the latent first."""
-        layers = [points("z", z, self.weights[0].shape[1])]
-        for w, b in zip(self.weights[:-1], self.biases[:-1], strict=True):
-            layers.append(anp.tanh(layers[-1] @ w.T + b))
-        return layers
+    @cached_property
+    def _hidden(self) -> _TanhLayers:
+        return _TanhLayers(self.weights[:-1], self.biases[:-1], self.latent_dim)
+
+    def last_layer(self) -> LastLayer:
+        return LastLayer(self._hidden, self.weights[-1], self.biases[-1])
 
     def __call__(self, z: ArrayLike) -> Array:
-        return self._hidden(z)[-1] @ self.weights[-1].T + self.biases[-1]
+        return self._hidden.activations(z)[-1] @ self.weights[-1].T + self.biases[-1]
 
     def jacobian(self, z: Array) -> Array:
-        return _apply(self.weights[-1], self._slopes(self._hidden(z))[-1][1])
-
-    def _slopes(self, layers: list[Array]) -> list[tuple[Array, Array]]:
-        """Jacobians of each layer's input sums and of its outputs; the latent itself is first."""
-        d = layers[0].shape[-1]
-        identity: Array = np.broadcast_to(np.eye(d), (*layers[0].shape, d))
-        slopes: list[tuple[Array, Array]] = [(identity, identity)]
-        for w, a in zip(self.weights[:-1], layers[1:], strict=True):
-            # The Jacobian of the first layer's sums is constant: its weight.
-            inner = _apply(w, slopes[-1][1]) if len(slopes) > 1 else w
-            slopes.append((inner, (1 - a**2)[..., None] * inner))
-        return slopes
+        return apply_columns(self.weights[-1], self._hidden.jacobian(z))
 
     def hessian(self, z: Array) -> Array:
-        layers = self._hidden(z)
-        d = layers[0].shape[-1]
-        second = np.zeros((*layers[0].shape, d, d))
-        for w, a, (inner, _) in zip(
-            self.weights[:-1], layers[1:], self._slopes(layers)[1:], strict=True
-        ):
-            slope = 1 - a**2
-            carried = np.einsum("ab,...bjk->...ajk", w, second)
-            bend = (-2 * a * slope)[..., None, None] * inner[..., :, None] * inner[..., None, :]
-            second = bend + slope[..., None, None] * carried
-        return np.einsum("ab,...bjk->...ajk", self.weights[-1], second)
+        return np.einsum("ab,...bjk->...ajk", self.weights[-1], self._hidden.hessian(z))
 
     def weighted_hessian(self, z: Array, weights: Array) -> Array:
-        # Reverse mode, so that no (D, d, d) stack is formed.
-        layers = self._hidden(z)
-        slopes = self._slopes(layers)
-        total = np.zeros((*layers[0].shape, layers[0].shape[-1]))
-        adjoint = weights @ self.weights[-1]
-        for i in range(len(layers) - 1, 0, -1):
-            a, (inner, _) = layers[i], slopes[i]
-            bend = adjoint * -2 * a * (1 - a**2)
-            if i == 1:
-                outer = inner[:, :, None] * inner[:, None, :]
-                total = total + np.tensordot(bend, outer, axes=(-1, 0))
-            else:
-                total = total + np.swapaxes(inner, -1, -2) @ (bend[..., None] * inner)
-            adjoint = (adjoint * (1 - a**2)) @ self.weights[i - 1]
-        return total
-
-
-def _apply(matrix: Array, columns: Array) -> Array:
-    """`matrix @ columns` for a stack of columns, as one product of two matrices."""
-    return np.swapaxes(np.tensordot(columns, matrix, axes=(-2, 1)), -1, -2)
+        return self._hidden.weighted_hessian(z, weights @ self.weights[-1])
 
 
 @dataclass(frozen=True, eq=False)

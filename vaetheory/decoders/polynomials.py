@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from vaetheory._validation import Array, matrix, vectors
 from vaetheory._value_equality import ByValue
-from vaetheory.decoders.base import Decoder
+from vaetheory.decoders.base import Decoder, LastLayer
 
 #: Powers up to this one are computed by multiplication.
 _BY_MULTIPLICATION = 16
@@ -56,6 +56,9 @@ class Affine(ByValue, Decoder):
     def latent_dim(self) -> int:
         """Dimension d of the latent space."""
         return int(self.weight.shape[1])
+
+    def last_layer(self) -> LastLayer:
+        return LastLayer(Affine(np.eye(self.latent_dim)), self.weight, self.bias)
 
     def __call__(self, z: ArrayLike) -> Array:
         return vectors("z", z, self.weight.shape[1]) @ self.weight.T + self.bias
@@ -121,6 +124,9 @@ class Polynomial(ByValue, Decoder):
     def latent_dim(self) -> int:
         """Dimension d of the latent space."""
         return int(self.powers.shape[1])
+
+    def last_layer(self) -> LastLayer:
+        return LastLayer(Polynomial(self.powers, np.eye(len(self.powers))), self.coefficients.T)
 
     def _derivative(self, z: ArrayLike, *axes: int) -> Array:
         """Partial derivative along `axes`, `(..., D)`."""

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from vaetheory import derivatives
 from vaetheory._validation import Array
 from vaetheory._value_equality import ByValue
-from vaetheory.decoders.base import Decoder, as_decoder
+from vaetheory.decoders.base import Decoder, LastLayer, as_decoder
 from vaetheory.decoders.polynomials import Affine
 
 
@@ -67,6 +67,13 @@ class Reparametrised(ByValue, Decoder):
     def latent_dim(self) -> int:
         """Dimension d of the latent space."""
         return self.change.latent_dim
+
+    def last_layer(self) -> LastLayer | None:
+        inner = self.inner.last_layer()
+        if inner is None:
+            return None
+        hidden = Reparametrised(inner.hidden, self.change.weight, self.change.bias)
+        return LastLayer(hidden, inner.weight, inner.bias)
 
     def __call__(self, z: ArrayLike) -> Array:
         return self.inner(self.change(z))
