@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from hypothesis import strategies as st
@@ -91,7 +92,7 @@ class ModelBatch:
         """The data `(B, D)`."""
         return np.array(self.X)
 
-    @property
+    @cached_property
     def model(self) -> LatentModel:
         """The model under the prior N(0, I)."""
         return LatentModel(self.decoder, self.likelihood, len(self.batch.scale))
