@@ -69,9 +69,8 @@ def require_decoder(decoder: Decoder, dim: int, name: str = "decoder") -> int:
         _require_the_same(decoder, z, name)
         _require_double(decoder, z[0], name)
     _require_rows(decoder, dim, name)
-    if isinstance(decoder, FunctionDecoder):
-        _require_traceable(decoder, dim, name)
-    require_derivatives(decoder, _places(dim)[0], name)
+    traced = _traced(decoder, z[:1], name) if isinstance(decoder, FunctionDecoder) else None
+    require_derivatives(decoder, z[0], name, traced)
     return size
 
 
@@ -164,12 +163,11 @@ def _require_double(decoder: Decoder, z: Array, name: str) -> None:
         )
 
 
-def _require_traceable(decoder: FunctionDecoder, dim: int, name: str) -> None:
-    """Raise a ValueError if autograd cannot trace a function."""
+def _traced(decoder: FunctionDecoder, z: Array, name: str) -> tuple[Array, Array]:
+    """Jacobian and Hessian of a function, or a ValueError if autograd cannot trace it."""
     try:
         with np.errstate(all="ignore"):
-            decoder.jacobian(_places(dim)[:1])
-            decoder.hessian(_places(dim)[:1])
+            return decoder.jacobian(z), decoder.hessian(z)
     except Exception as error:
         raise ValueError(
             f"{name}: expected a function written with autograd.numpy, which autograd can trace, "
