@@ -47,7 +47,7 @@ def _lattice(offset: float) -> Array:
 
 
 def _log_sums(left: Array, right: Array, fixed: Array) -> Array:
-    """log sum_m exp(left_n . right_m + fixed_m) for each row n of `left`, block by block."""
+    """Log sum_m exp(left_n . right_m + fixed_m) for each row n of `left`, block by block."""
     # Rows whose greatest terms are near each other come together: other blocks can be left out.
     order = (left @ right[::64].T + fixed[::64]).argmax(axis=-1).argsort()
     sums = np.empty(len(left))
