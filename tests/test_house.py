@@ -30,7 +30,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ),
     ("_validation",),
     ("_value_equality", "rounding"),
-    ("_arguments", "_documents", "_gaussians", "_progress", "derivatives", "differences"),
+    ("_arguments", "_documents", "_gaussians", "_log_sums"),
+    ("_progress", "derivatives", "differences"),
     # The definitions: families, decoders, encoders, models.
     ("_jet_arithmetic", "decoders", "encoders", "likelihoods"),
     ("_reduction",),

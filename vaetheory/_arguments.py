@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from vaetheory._validation import finite_numbers, generator, numbers
+from vaetheory._validation import all_within, finite_numbers, generator, numbers
 
 #: A function of an argument's name and value that returns the checked value.
 Reader: TypeAlias = Callable[[str, Any], Any]
@@ -77,7 +77,7 @@ def _reading(
                 "weights: expected one for each output of the decoder, got shape "
                 f"{read['weights'].shape}"
             ) from error
-        if defined and isinstance(result, np.ndarray | np.floating) and np.isnan(result).any():
+        if defined and isinstance(result, np.ndarray | np.floating) and _has_nan(result):
             raise ValueError(
                 f"{' and '.join(read)}: expected numbers at which "
                 f"{type(args[0]).__name__}.{method.__name__} has a value in the range of float64, "
@@ -88,12 +88,20 @@ def _reading(
     return reading
 
 
+def _has_nan(result: Any) -> bool:
+    if type(result) is np.ndarray and result.dtype == np.float64 and all_within(result):
+        return False
+    return bool(np.isnan(result).any())
+
+
 def _range(array: Any) -> str:
     return f"{np.min(array):g}..{np.max(array):g}"
 
 
 def _require_fit(read: Mapping[str, Any]) -> None:
     """Raise a ValueError if the shapes of arguments do not fit each other."""
+    if len(read) < 2:
+        return
     shapes = {name: np.shape(value) for name, value in read.items()}
     if "params" in shapes and "jacobian" in shapes:
         size, shape = shapes["params"][-1], shapes["jacobian"]

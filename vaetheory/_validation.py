@@ -26,6 +26,8 @@ def _is_traced(value: object) -> bool:
 
 #: Largest number whose square is sure to fit in float64.
 SQUARABLE = 1e150
+#: Products of longer vectors BLAS may share out among threads, which then spin.
+_LONG = 8192
 #: Largest integer of 64 bits, and the largest dimension for which arrays fit in memory.
 LARGEST_INTEGER, LARGEST_DIMENSION = 2**63 - 1, 10**6
 
@@ -59,10 +61,28 @@ def _unwrapped(value: Any) -> Any:
     return value.to_numpy(dtype=np.float64) if numeric else value
 
 
+def all_within(array: Array, limit: float = SQUARABLE) -> bool:
+    """Whether all entries are certainly at most `limit` in size: no NaN, none infinite.
+
+    The sum of the squares shows it in one pass, in a tenth of the time of a maximum of a short
+    array. False if the sum exceeds `limit` squared; then an entry need not.
+
+    Examples
+    --------
+    >>> all_within(np.array([1.0, -2.0])), all_within(np.array([1.0, np.nan]))
+    (True, False)
+    """
+    if array.size > _LONG:
+        return bool(array.min() >= -limit and array.max() <= limit)
+    flat = array.ravel(order="K")
+    # `vdot` does not warn of an overflow. A comparison with NaN is false.
+    return bool(np.vdot(flat, flat) <= limit * limit)
+
+
 def _real(name: str, value: ArrayLike, *, copy: bool) -> Array:
     """Return `value` as a float64 array of any shape."""
     if type(value) is np.ndarray and value.dtype == np.float64:
-        return value.copy() if copy else value
+        return value.copy(order="K") if copy else value
     if type(value) is not np.ndarray and (hidden := _masked(value)):
         raise ValueError(
             f"{name}: expected numbers, got an array with {hidden} masked "
@@ -108,6 +128,8 @@ def as_array(name: str, value: ArrayLike, *, ndim: int | None = None, min_ndim: 
 
 def finite(name: str, array: Array) -> Array:
     """Return `array`, or raise if an entry of it is not finite."""
+    if all_within(array):
+        return array
     good = np.isfinite(array)
     if not good.all():
         where = tuple(int(i) for i in np.unravel_index(good.argmin(), array.shape))
@@ -213,13 +235,14 @@ def aligned(
             f"{both}: expected at least one vector of each, got shapes {a.shape} and {b.shape}"
         )
     try:
-        np.broadcast_shapes(a.shape, b.shape)
+        if a.shape != b.shape and a.ndim > 1 and b.ndim > 1:
+            np.broadcast_shapes(a.shape, b.shape)
     except ValueError:
         raise ValueError(
             f"{both}: expected leading axes that broadcast, got shapes {a.shape} and {b.shape}"
         ) from None
     for name, array in zip(names, (a, b), strict=True):
-        if np.isnan(array).any():
+        if not all_within(array) and np.isnan(array).any():
             raise ValueError(f"{name}: expected numbers, got NaN")
     return a, b
 
@@ -232,7 +255,7 @@ def numbers(name: str, value: ArrayLike) -> Array:
     if type(value) is not np.ndarray and (isbox(value) or _is_traced(value)):
         return cast(Array, value)
     array = _with_axes(name, value)
-    if np.isnan(array).any():
+    if not all_within(array) and np.isnan(array).any():
         raise ValueError(f"{name}: expected numbers, got NaN")
     return array
 
@@ -285,6 +308,8 @@ def scales(name: str, value: ArrayLike, *, max_ndim: int = 1) -> Array:
 
 def squarable(name: str, array: Array, unit: str = "") -> Array:
     """Return `array`, or raise if the square of an entry would not fit in float64."""
+    if all_within(array):
+        return array
     most = float(np.abs(array).max(initial=0.0))
     if most > SQUARABLE:
         raise ValueError(
@@ -295,7 +320,7 @@ def squarable(name: str, array: Array, unit: str = "") -> Array:
 
 def representable(name: str, array: Array, what: str) -> Array:
     """Return `array`, which contains the `what` of `name`, or raise if it overflowed."""
-    if not np.isfinite(array).all():
+    if not all_within(array) and not np.isfinite(array).all():
         raise ValueError(f"{name}: expected {what} that fit in float64, got an overflow")
     return array
 

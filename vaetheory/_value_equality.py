@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """A hashable replacement: shape, type and bytes for an array; NaN is equal to NaN."""
     if isinstance(value, np.ndarray):
         if value.dtype.kind == "f":
@@ -21,9 +21,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and value != value:
         return "nan"
     if isinstance(value, tuple | list):
-        return tuple(_plain(v) for v in value)
+        return tuple(plain(v) for v in value)
     if isinstance(value, Mapping):
-        return frozenset((k, _plain(v)) for k, v in value.items())
+        return frozenset((k, plain(v)) for k, v in value.items())
     try:
         hash(value)
     except TypeError:
@@ -108,7 +108,7 @@ class ByValue(metaclass=_Frozen):
         names = sorted(vars(self))
         if hasattr(self, "__dataclass_fields__"):
             names = [f.name for f in fields(self) if f.compare]  # type: ignore[arg-type]
-        return tuple(_plain(getattr(self, name)) for name in names)
+        return tuple(plain(getattr(self, name)) for name in names)
 
     def _typed(self) -> tuple[Any, ...]:
         return type(self), self._key()

@@ -163,12 +163,15 @@ def slopes(
     size = np.abs(size)
     shifts = _QUARTERED[:, None] * direction
     with np.errstate(all="ignore"):
-        ahead, behind = function(z + shifts), function(z - shifts)
+        # All points in one call, which costs little more than each of three.
+        close = _CLOSE * np.arange(24.0)[:, None] * direction
+        values = function(np.concatenate([z + shifts, z - shifts, z + close]))
+        ahead, behind, near = np.split(values, [len(shifts), 2 * len(shifts)])
         steps = _QUARTERED.reshape(-1, *(1,) * (ahead.ndim - 1))
         quotient = (ahead - behind) / (2 * steps)
         sizes = np.abs(ahead) + np.abs(behind)
         # If terms cancel inside the function, only third differences show the rounding errors.
-        third = np.diff(function(z + _CLOSE * np.arange(24.0)[:, None] * direction), n=3, axis=0)
+        third = np.diff(near, n=3, axis=0)
         rounding = np.sqrt((third**2).mean(axis=0) / 20)
         noise = 8 * (ULP * (sizes + (1 + np.abs(z).max()) * size) + rounding) / steps
         finer = (16 * quotient[1:] - quotient[:-1]) / 15

@@ -5,12 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import logsumexp
 
 from vaetheory import _gaussians
+from vaetheory._log_sums import log_sum_exp
 from vaetheory._validation import (
     Array,
     as_array,
@@ -273,26 +274,41 @@ class AggregatePosterior(Posterior):
         # Where all are infinite none is known to be the greatest.
         return representable("z", found, "log densities of all components")
 
+    @cached_property
+    def _white(self) -> Array:
+        """L^(-1) with cov = L L^T: one matrix `(d, d)` if all data share it, else `(N, d, d)`."""
+        return np.linalg.inv(np.linalg.cholesky(self.cov[0] if self.shared else self.cov))
+
+    @cached_property
+    def _log_det(self) -> Array:
+        return _gaussians.log_det(self.cov)
+
     def _component_log_prob(self, points: Array) -> Array:
-        if self.shared:
+        # The data are the first axis in memory, so that sums over a few of them are fast.
+        lead = (slice(None), *(None,) * (points.ndim - 1))
+        away = np.moveaxis(points, -1, 0)
+        if self._white.ndim == 2:
             # One whitening serves all pairs; the differences are formed after it.
-            white = np.linalg.inv(np.linalg.cholesky(self.cov[0]))
-            y = (points @ white.T)[..., None, :] - self.loc @ white.T
-            square = (y**2).sum(axis=-1)
+            away = np.moveaxis(points @ self._white.T, -1, 0)
+            codes = (self.loc @ self._white.T).T
+            y = [a - c[lead] for a, c in zip(away, codes, strict=True)]
         else:
-            white = np.linalg.inv(np.linalg.cholesky(self.cov))
-            y = np.einsum("nij,...nj->...ni", white, points[..., None, :] - self.loc)
-            square = (y**2).sum(axis=-1)
-        return -0.5 * (square + self.latent_dim * _gaussians.LOG_2PI + _gaussians.log_det(self.cov))
+            differences = [a - c[lead] for a, c in zip(away, self.loc.T, strict=True)]
+            y = [
+                sum(self._white[:, i, j][lead] * differences[j] for j in range(i + 1))
+                for i in range(self.latent_dim)
+            ]
+        square = sum(each**2 for each in y) + self.latent_dim * _gaussians.LOG_2PI
+        return np.moveaxis(-0.5 * (square + self._log_det[lead]), 0, -1)
 
     def aggregate_log_prob(self, z: ArrayLike) -> Array:
         """Log density of the aggregate posterior q(z), the mean of q(z|x_n), `(...)`, in nats."""
-        return logsumexp(self.component_log_prob(z), axis=-1) - np.log(len(self.loc))
+        return log_sum_exp(self.component_log_prob(z)) - np.log(len(self.loc))
 
     def log_responsibilities(self, z: ArrayLike) -> Array:
         """Log q(x_n|z): log weight of each datum among those who encode near z, `(..., N)`."""
         components = self.component_log_prob(z)
-        return components - logsumexp(components, axis=-1, keepdims=True)
+        return components - log_sum_exp(components)[..., None]
 
     def responsibilities(self, z: ArrayLike) -> Array:
         """q(x_n|z): weight of each datum among those who encode near z, `(..., N)`; sums to 1."""

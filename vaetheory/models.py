@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from vaetheory._arguments import read_arguments
 from vaetheory._gaussians import LOG_2PI, standard_log_prob
 from vaetheory._reduction import WhitenedLayer
-from vaetheory._validation import Array, dimension, flattened, require, vectors
+from vaetheory._validation import Array, all_within, dimension, flattened, require, vectors
 from vaetheory._value_equality import ByValue
 from vaetheory.decoders import Decoder, LastLayer, as_decoder
 from vaetheory.decoders._agreement import agreeing_last_layer
@@ -235,8 +235,7 @@ class LatentModel(ByValue):
                 f"decoder: expected shape {expected} for z of shape {np.shape(z)}, "
                 f"got {params.shape}"
             )
-        # A comparison with NaN is false, so the usual case takes two passes and no copy.
-        if params.size and not (params.min() >= -_LARGEST and params.max() <= _LARGEST):
+        if params.size and not all_within(params, _LARGEST):
             if np.isnan(params).any():
                 bad = np.isnan(params).any(axis=-1)
                 raise ValueError(f"decoder: expected numbers, got NaN at z = {z[bad][0].tolist()}")

@@ -5,5 +5,7 @@ Nothing here knows the claims of `vaetheory.claims`; a claim of your own needs o
 
 from vaetheory.checking.claim import Claim, Control, Proposition, wrong
 from vaetheory.checking.comparison import Comparison
+from vaetheory.checking.once import once
+from vaetheory.checking.together import together
 
-__all__ = ["Claim", "Comparison", "Control", "Proposition", "wrong"]
+__all__ = ["Claim", "Comparison", "Control", "Proposition", "once", "together", "wrong"]

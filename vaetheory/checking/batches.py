@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from vaetheory._validation import Array
 from vaetheory.bounds import BatchBound
 from vaetheory.checking import strategies
 from vaetheory.checking.lattice import lattice_integral
+from vaetheory.checking.once import once
 from vaetheory.checking.strategies import Vector
 from vaetheory.decoders import Decoder
 from vaetheory.encoders import AggregatePosterior, Posterior
@@ -90,7 +92,7 @@ class ModelBatch:
         """The data `(B, D)`."""
         return np.array(self.X)
 
-    @property
+    @cached_property
     def model(self) -> LatentModel:
         """The model under the prior N(0, I)."""
         return LatentModel(self.decoder, self.likelihood, len(self.batch.scale))
@@ -108,6 +110,7 @@ class ModelBatch:
         return self.likelihood.log_prob(self.data, self.decoder(z)[:, None])
 
 
+@once
 def expected_log_likelihood(scene: ModelBatch) -> tuple[Array, Array]:
     """E_q[log p(x|z)] of each datum `(B,)` by a lattice in the original latents; and its error."""
     batch, count = scene.batch, len(scene.X)
@@ -135,6 +138,7 @@ class LatticeEvidence:
     error: Array
 
 
+@once
 def lattice_evidence(scene: ModelBatch, bounds: list[BatchBound]) -> list[LatticeEvidence]:
     """Evidence and divergence under every prior, by one lattice in the original latents."""
     batch, count, d = scene.batch, len(scene.X), len(scene.batch.scale)

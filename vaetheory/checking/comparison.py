@@ -78,6 +78,42 @@ class Comparison:
         return cls._worst_entry(excess, scale, terms)
 
     @classmethod
+    def identities(
+        cls, left: ArrayLike, right: ArrayLike, *, scale: ArrayLike, **terms: ArrayLike
+    ) -> list[Comparison]:
+        """As `identity` for each instance along the first axis, for a check made by `together`.
+
+        Each argument broadcasts to the shape of `left - right`, whose first axis is kept.
+
+        Examples
+        --------
+        >>> found = Comparison.identities([1.0, 2.0], [1.0, 2.5], scale=2.0, rounding=[0.1, 0.2])
+        >>> [(c.residual, c.bound) for c in found]
+        [(0.0, 0.1), (0.5, 0.2)]
+        """
+        difference = np.abs(np.asarray(left, float) - np.asarray(right, float))
+        return cls._worst_entries(difference, scale, terms)
+
+    @classmethod
+    def each_at_most(
+        cls, left: ArrayLike, right: ArrayLike, *, scale: ArrayLike, **terms: ArrayLike
+    ) -> list[Comparison]:
+        """As `at_most` for each instance along the first axis, for a check made by `together`."""
+        excess = np.maximum(np.asarray(left, float) - np.asarray(right, float), 0.0)
+        return cls._worst_entries(excess, scale, terms)
+
+    @classmethod
+    def _worst_entries(
+        cls, residual: np.ndarray, scale: ArrayLike, terms: Mapping[str, ArrayLike]
+    ) -> list[Comparison]:
+        sizes = np.broadcast_to(scale, residual.shape)
+        named = {k: np.broadcast_to(v, residual.shape) for k, v in terms.items()}
+        return [
+            cls._worst_entry(one, sizes[i], {k: v[i] for k, v in named.items()})
+            for i, one in enumerate(residual)
+        ]
+
+    @classmethod
     def _worst_entry(
         cls, residual: np.ndarray, scale: ArrayLike, terms: Mapping[str, ArrayLike]
     ) -> Comparison:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from hypothesis import strategies as st
@@ -35,7 +36,7 @@ class LinearScene:
         columns = strategies.rotation(self.right, dim)
         return np.asarray((rows * np.array(self.singular_values)) @ columns.T)
 
-    @property
+    @cached_property
     def model(self) -> LatentModel:
         """The latent model."""
         decoder = decoders.Affine(self.weight, self.bias)

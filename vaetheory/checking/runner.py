@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,13 +12,15 @@ from typing import Any
 import hypothesis
 import numpy as np
 from hypothesis import HealthCheck, Phase, Verbosity, settings
-from hypothesis.errors import Unsatisfiable
+from hypothesis.errors import HypothesisException, Unsatisfiable
 
 from vaetheory._numbers_as_text import distinct_texts
 from vaetheory._profiles import PROFILES
-from vaetheory._validation import option, short
-from vaetheory.checking.claim import Check, Proposition
+from vaetheory._validation import option
+from vaetheory.checking._examining import compared, examined_together, found_at
+from vaetheory.checking.claim import Control, Proposition
 from vaetheory.checking.comparison import Comparison
+from vaetheory.checking.once import kept_results
 
 CONFIRMED = "confirmed"
 REFUTED = "refuted"
@@ -31,6 +33,9 @@ _FAILURES = (ArithmeticError, ValueError, RuntimeError, np.linalg.LinAlgError, W
 
 # A control that no instance of the run refuted is hunted this much longer.
 _HUNT = 20
+
+# The most instances that a check is given at a time.
+_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -167,7 +172,8 @@ def _draw(
     )
     @hypothesis.given(proposition.instances)
     def search(instance: Any) -> None:
-        body(instance)
+        with kept_results():
+            body(instance)
 
     with suppress(_Stop, Unsatisfiable):
         search()
@@ -183,15 +189,24 @@ class _Examined:
     message: str
 
 
-def _compared(check: Check, instance: Any, what: str) -> Comparison:
-    """What a check finds, or a TypeError, which ends the run, if it returns something else."""
-    comparison = check(instance)
-    if not isinstance(comparison, Comparison):
-        raise TypeError(
-            f"{what}: expected a Comparison (Comparison.identity, Comparison.at_most), got "
-            f"{short(comparison)}"
-        )
-    return comparison
+def _raised(instance: Any, error: BaseException) -> _Examined:
+    """An instance on which the check raised an error."""
+    message = f"the check raised {type(error).__name__}: {error}"
+    return _Examined(instance, INCONCLUSIVE, None, message)
+
+
+class _OneAtATime(Exception):
+    """Raised where instances that were drawn must be examined again, one at a time.
+
+    Attributes
+    ----------
+    doubt : _Examined or None
+        The instance that is not confirmed, if one is known.
+    """
+
+    def __init__(self, doubt: _Examined | None = None) -> None:
+        super().__init__()
+        self.doubt = doubt
 
 
 class _Trial:
@@ -214,6 +229,33 @@ class _Trial:
     def all_controls_refuted(self) -> bool:
         return len(self.refuted) == len(self.proposition.controls)
 
+    def confirm(self, instances: Sequence[Any]) -> None:
+        """Examine instances that were drawn, many at a time, and try the controls on them.
+
+        Raises
+        ------
+        _OneAtATime
+            If one of them is not confirmed.
+        """
+        size = 1 if examined_together(self.proposition.check) is None else _AT_ONCE
+        for start in range(0, len(instances), size):
+            some = instances[start : start + size]
+            with kept_results():
+                try:
+                    for instance, found in found_at(self.proposition.check, some):
+                        examined = self._judged(instance, compared(found, "its check"))
+                        if examined.verdict != CONFIRMED:
+                            raise _OneAtATime(examined)
+                        self._confirmed(examined)
+                except HypothesisException:
+                    # The check itself draws, assumes or notes something, which it can do only
+                    # while Hypothesis calls it.
+                    raise _OneAtATime from None
+                except _FAILURES as error:
+                    raise _OneAtATime(_raised(some[0], error)) from None
+                for control in self.proposition.controls:
+                    self._try_on(control, some)
+
     def refute(self, instance: Any) -> None:
         """Examine an instance; stop at one that refutes the proposition."""
         examined = self._examine(instance)
@@ -223,15 +265,11 @@ class _Trial:
         if self.ending is not None:
             # Hypothesis is shrinking an instance that refutes: these do not count.
             return
-        self.count += 1
-        if examined.verdict == INCONCLUSIVE or examined.comparison is None:
+        if examined.verdict == INCONCLUSIVE:
+            self.count += 1
             self.undecided = True
             return
-        margin = examined.comparison.margin
-        best = self.worst.comparison if self.worst else None
-        if best is None or margin >= best.margin:
-            self.worst = examined
-        self.findings.update(dict.fromkeys(examined.comparison.findings))
+        self._confirmed(examined)
         self._try_controls(instance)
 
     def find_undecided(self, instance: Any) -> None:
@@ -248,31 +286,64 @@ class _Trial:
             raise _Stop
 
     def _examine(self, instance: Any) -> _Examined:
-        resolution = self.proposition.resolution
         try:
-            comparison = _compared(self.proposition.check, instance, "its check")
+            comparison = compared(self.proposition.check(instance), "its check")
         except _FAILURES as error:
-            message = f"the check raised {type(error).__name__}: {error}"
-            return _Examined(instance, INCONCLUSIVE, None, message)
+            return _raised(instance, error)
+        return self._judged(instance, comparison)
+
+    def _judged(self, instance: Any, comparison: Comparison) -> _Examined:
+        resolution = self.proposition.resolution
         verdict = judge(comparison, resolution)
         return _Examined(instance, verdict, comparison, _explain(comparison, resolution))
+
+    def _confirmed(self, examined: _Examined) -> None:
+        """Count an instance that confirms."""
+        self.count += 1
+        comparison, best = examined.comparison, self.worst.comparison if self.worst else None
+        assert comparison is not None
+        if best is None or comparison.margin >= best.margin:
+            self.worst = examined
+        self.findings.update(dict.fromkeys(comparison.findings))
 
     def _try_controls(self, instance: Any) -> None:
         for control in self.proposition.controls:
             if control.name in self.refuted:
                 continue
+            # A wrong formula may have no value here; another instance must refute it.
+            with suppress(*_FAILURES):
+                self._tried(control, instance, control.check(instance))
+
+    def _try_on(self, control: Control, instances: Sequence[Any]) -> None:
+        """Try a control on more and more of the instances, until one refutes it."""
+        start, size = 0, 1
+        while start < len(instances) and control.name not in self.refuted:
+            some = instances[start : start + size]
             try:
-                comparison = _compared(control.check, instance, f"control {control.name!r}")
+                for instance, found in found_at(control.check, some):
+                    self._tried(control, instance, found)
+                    if control.name in self.refuted:
+                        break
+            except HypothesisException:
+                raise _OneAtATime from None
             except _FAILURES:
-                # A wrong formula may have no value here; another instance must refute it.
-                continue
-            refuted = judge(comparison, float("inf")) == REFUTED
-            result = ControlResult(
-                control.name, refuted, comparison.residual, comparison.bound, instance
-            )
-            self.latest[control.name] = result
-            if refuted:
-                self.refuted[control.name] = result
+                # A wrong formula may have no value at one of them; the others must be tried.
+                for instance in some if len(some) > 1 else ():
+                    with suppress(*_FAILURES):
+                        self._tried(control, instance, control.check(instance))
+            start, size = start + size, min(2 * size, _AT_ONCE)
+
+    def _tried(self, control: Control, instance: Any, found: object) -> None:
+        """Keep what a control found at an instance."""
+        if control.name in self.refuted:
+            return
+        comparison = compared(found, f"control {control.name!r}")
+        refuted = judge(comparison, float("inf")) == REFUTED
+        self.latest[control.name] = ControlResult(
+            control.name, refuted, comparison.residual, comparison.bound, instance
+        )
+        if refuted:
+            self.refuted[control.name] = self.latest[control.name]
 
     def result(self, claim: str, seconds: float) -> Result:
         """The result of the trial, with the instance that decides its verdict."""
@@ -345,19 +416,39 @@ def run_proposition(
     Result
         `refuted` and `inconclusive` carry the shrunk instance. A check that raises is
         `inconclusive`, with the exception in the message.
+
+    Notes
+    -----
+    The instances are drawn first and examined afterwards; checks made by `together` examine them
+    all at once. Only if one of them is not confirmed are they drawn again and examined one at a
+    time, to find a small counterexample.
     """
     started = time.process_time()
     examples = proposition.examples * PROFILES[option("profile", profile, PROFILES)]
     digest = hashlib.sha256(f"{seed}:{proposition.label}".encode()).digest()
     first = int.from_bytes(digest[:8], "big")
-    trial = _Trial(proposition)
-    _draw(proposition, trial.refute, examples=examples, seed=first, shrink=shrink)
-    if trial.ending is None and trial.undecided:
-        # Only when nothing is refuted is it worth shrinking what could not be decided.
-        _draw(proposition, trial.find_undecided, examples=examples, seed=first, shrink=shrink)
-    if trial.ending is None and not trial.all_controls_refuted:
-        _draw(proposition, trial.hunt, examples=_HUNT * examples, seed=first + 1, shrink=False)
+    trial = _run(proposition, examples, first, shrink)
     return trial.result(claim, time.process_time() - started)
+
+
+def _run(proposition: Proposition, examples: int, seed: int, shrink: bool) -> _Trial:
+    """Examine the instances of a seed, together or one at a time."""
+    trial, drawn = _Trial(proposition), list[Any]()
+    _draw(proposition, drawn.append, examples=examples, seed=seed, shrink=False)
+    try:
+        trial.confirm(drawn)
+    except _OneAtATime as failed:
+        trial = _Trial(proposition)
+        _draw(proposition, trial.refute, examples=examples, seed=seed, shrink=shrink)
+        if trial.ending is None and trial.undecided:
+            # Only when nothing is refuted is it worth shrinking what could not be decided.
+            _draw(proposition, trial.find_undecided, examples=examples, seed=seed, shrink=shrink)
+        if trial.ending is None and failed.doubt is not None:
+            message = f"it was confirmed alone, but not with others: {failed.doubt.message}"
+            trial.ending = replace(failed.doubt, verdict=INCONCLUSIVE, message=message)
+    if trial.ending is None and not trial.all_controls_refuted:
+        _draw(proposition, trial.hunt, examples=_HUNT * examples, seed=seed + 1, shrink=False)
+    return trial
 
 
 def _explain(comparison: Comparison, resolution: float) -> str:

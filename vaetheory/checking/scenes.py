@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from hypothesis import assume
@@ -29,7 +30,7 @@ class ModelScene:
     loc: Vector
     cov: Covariance
 
-    @property
+    @cached_property
     def model(self) -> LatentModel:
         """The latent model."""
         return LatentModel(self.decoder, self.likelihood, len(self.loc))

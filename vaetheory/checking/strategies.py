@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from hypothesis import strategies as st
@@ -21,17 +22,20 @@ from vaetheory.flows.affine import rotation_matrix
 Vector = tuple[float, ...]
 
 
+@cache
 def fractions(low: int, high: int, denominator: int = 1) -> SearchStrategy[float]:
     """Numbers k / denominator with low <= k <= high."""
     return st.integers(low, high).map(lambda k: k / denominator)
 
 
+@cache
 def nonzero_fractions(high: int, denominator: int = 1) -> SearchStrategy[float]:
     """Numbers +-k / denominator with 1 <= k <= high."""
     sign = st.sampled_from((1.0, -1.0))
     return st.builds(lambda k, s: s * k / denominator, st.integers(1, high), sign)
 
 
+@cache
 def vectors(dim: int, low: int = -4, high: int = 4, denominator: int = 2) -> SearchStrategy[Vector]:
     """Vectors of `dim` fractions."""
     return st.tuples(*[fractions(low, high, denominator)] * dim)
@@ -56,11 +60,13 @@ class Covariance:
         return (turn * np.array(self.variances)) @ turn.T
 
 
+@cache
 def angles(dim: int) -> SearchStrategy[tuple[int, ...]]:
     """Rotation angles in degrees, one for each pair of neighbouring axes."""
     return st.tuples(*[st.sampled_from((0, 30, 45, 60, 90))] * (dim - 1))
 
 
+@cache
 def covariances(
     dim: int, variances: Sequence[float] = (1.0, 0.5, 0.25, 2.0)
 ) -> SearchStrategy[Covariance]:
@@ -107,6 +113,7 @@ def encoded_data(
     return EncodedData(X, loc, draw(st.tuples(*[covariances(dim, variances)] * count)))
 
 
+@cache
 def data_sets(
     data_dim: int, min_size: int = 2, max_size: int = 5, *, distinct: bool = True
 ) -> SearchStrategy[tuple[Vector, ...]]:

@@ -19,7 +19,12 @@ _POINTS, _SPREADS = 64, (1.0, 8.0)
 _ROUNDING = 1e-12
 
 
-def require_derivatives(decoder: Decoder, z: Array, name: str = "decoder") -> None:
+def require_derivatives(
+    decoder: Decoder,
+    z: Array,
+    name: str = "decoder",
+    known: tuple[Array, Array] | None = None,
+) -> None:
     """Raise a ValueError if `jacobian` or `hessian` are not the derivatives of the decoder.
 
     They are compared along one direction with extrapolated central differences. An error is raised
@@ -33,6 +38,8 @@ def require_derivatives(decoder: Decoder, z: Array, name: str = "decoder") -> No
         The point.
     name : str
         Name of the decoder in error messages.
+    known : tuple of array, optional
+        `jacobian` and `hessian` at the one point, where they are known already.
 
     Examples
     --------
@@ -44,8 +51,8 @@ def require_derivatives(decoder: Decoder, z: Array, name: str = "decoder") -> No
     # No two entries have a simple ratio, which could hide a mistake in a periodic decoder.
     direction = np.sqrt(np.arange(2.0, d + 2)) % 1.0 + 0.3
     point = z[None]
-    first = double(decoder.jacobian(point), f"{name}.jacobian")
-    second = double(decoder.hessian(point), f"{name}.hessian")
+    jacobian, hessian = known or (decoder.jacobian(point), decoder.hessian(point))
+    first, second = double(jacobian, f"{name}.jacobian"), double(hessian, f"{name}.hessian")
     size = np.shape(decoder(point))[-1]
     for kind, array, shape in (
         ("jacobian", first, (1, size, d)),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
+from functools import cached_property, reduce
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,6 +15,8 @@ from vaetheory.decoders.base import Decoder, LastLayer
 from vaetheory.decoders.layers import LinearMap
 from vaetheory.decoders.piecewise_linear import PiecewiseLinear
 
+#: Powers up to this one are computed by multiplication.
+_BY_MULTIPLICATION = 16
 #: Except for -1, 0 and 1, larger powers of almost all numbers underflow or overflow.
 _LARGEST_POWER = 10**6
 
@@ -121,14 +125,19 @@ class Polynomial(ByValue, Decoder):
     def _derivative(self, z: ArrayLike, *axes: int) -> Array:
         """Partial derivative along `axes`, `(..., D)`."""
         z = vectors("z", z, self.powers.shape[1])
-        powers, factor = self.powers.copy(), np.ones(len(self.powers))
-        for axis in axes:
-            factor = factor * powers[:, axis]
-            powers[:, axis] = np.maximum(powers[:, axis] - 1, 0)
-        monomials = factor
-        for j in range(z.shape[-1]):
-            monomials = monomials * z[..., j, None] ** powers[:, j]
-        return monomials @ self.coefficients
+        if axes not in self._known:
+            powers, factor = self.powers.copy(), np.ones(len(self.powers))
+            for axis in axes:
+                factor = factor * powers[:, axis]
+                powers[:, axis] = np.maximum(powers[:, axis] - 1, 0)
+            self._known[axes] = powers, factor[:, None] * self.coefficients
+        powers, coefficients = self._known[axes]
+        return _monomials(z, powers) @ coefficients
+
+    @cached_property
+    def _known(self) -> dict[tuple[int, ...], tuple[Array, Array]]:
+        """Powers and coefficients of the partial derivatives that were asked for."""
+        return {}
 
     def __call__(self, z: ArrayLike) -> Array:
         return self._derivative(z)
@@ -137,6 +146,30 @@ class Polynomial(ByValue, Decoder):
         return np.stack([self._derivative(z, j) for j in range(self.powers.shape[1])], axis=-1)
 
     def hessian(self, z: Array) -> Array:
-        axes = range(self.powers.shape[1])
-        rows = [np.stack([self._derivative(z, j, k) for k in axes], axis=-1) for j in axes]
-        return np.stack(rows, axis=-2)
+        d = self.powers.shape[1]
+        second = {(j, k): self._derivative(z, k, j) for j in range(d) for k in range(j + 1)}
+        entries = [second[max(j, k), min(j, k)] for j in range(d) for k in range(d)]
+        return np.stack(entries, axis=-1).reshape(*entries[0].shape, d, d)
+
+
+def _monomials(z: Array, powers: Array) -> Array:
+    """The products of powers `(K, d)` of the coordinates of z, `(..., d) -> (..., K)`."""
+    if type(z) is not np.ndarray or powers.max() > _BY_MULTIPLICATION:
+        return reduce(operator.mul, (z[..., j, None] ** p for j, p in enumerate(powers.T)))
+    # By multiplication, with the monomials as the first axis in memory: a hundredth of the time of
+    # `**` for thousands of points.
+    coordinates = np.ascontiguousarray(np.moveaxis(z, -1, 0))
+    tables = []
+    for coordinate, most in zip(coordinates, powers.max(axis=0), strict=True):
+        table = [np.ones_like(coordinate), coordinate]
+        for _ in range(1, most):
+            table.append(table[-1] * coordinate)
+        tables.append(table)
+    products = np.empty((len(powers), *z.shape[:-1]))
+    for i, row in enumerate(powers):
+        product = products[i, ...]
+        product[...] = tables[0][row[0]]
+        for table, power in zip(tables[1:], row[1:], strict=True):
+            if power:
+                product *= table[power]
+    return np.moveaxis(products, 0, -1)

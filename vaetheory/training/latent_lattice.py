@@ -7,6 +7,8 @@ step because the integrand is analytic.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,6 +25,8 @@ _TILES = (30, 60, 90)
 _BELOW = 60.0
 #: Relative difference of lattices below which they are taken to converge.
 _CONVERGING = 1e-4
+#: Tiles that are decoded together at the coarse step.
+_TOGETHER = 100
 #: Data in a chunk.
 _DATA = 200
 #: The step is halved until the lattices agree, but not below this.
@@ -53,12 +57,26 @@ class _Tables:
         fixed -= log_sigma.sum(axis=1) + 0.5 * LOG_2PI * log_sigma.shape[1]
         return natural, fixed
 
-    def __call__(self, nodes: Array, rows: NDArray[np.intp]) -> Array:
-        """Log joints `(len(rows), M)` at nodes `(M, 2)`."""
+    def each(self, tiles: Array) -> Iterator[Callable[[NDArray[np.intp]], Array]]:
+        """For each tile of nodes `(T, M, 2)` a function of rows: log joints `(len(rows), M)`.
+
+        All tiles are decoded at once.
+        """
+        nodes = tiles.reshape(-1, 2)
         natural, fixed = self._natural(nodes)
-        joint = self.statistics[rows] @ natural.T
-        joint += fixed + standard_log_prob(nodes)
-        return joint
+        fixed += standard_log_prob(nodes)
+        for weights, constant in zip(
+            natural.reshape(*tiles.shape[:2], -1), fixed.reshape(tiles.shape[:2]), strict=True
+        ):
+
+            def joint(
+                rows: NDArray[np.intp], weights: Array = weights, constant: Array = constant
+            ) -> Array:
+                table = self.statistics[rows] @ weights.T
+                table += constant
+                return table
+
+            yield joint
 
     def sizes(self, nodes: Array) -> Array:
         """The sum of absolute values of the terms for each datum `(N,)` at its own node."""
@@ -66,12 +84,12 @@ class _Tables:
         return (np.abs(self.statistics) * np.abs(natural)).sum(axis=1) + np.abs(fixed)
 
 
-def _nodes(tile: Array, step: float, offset: tuple[float, float]) -> Array:
-    """Nodes `(M, 2)` of a lattice in the cells of a tile, which has the cell centres `(C, 2)`."""
+def _nodes(tiles: Array, step: float, offset: tuple[float, float]) -> Array:
+    """Nodes `(T, M, 2)` of a lattice in the cells of tiles with the cell centres `(T, C, 2)`."""
     side = step * np.arange(round(_COARSE / step)) - _COARSE / 2
     axes = [side + step * o for o in offset]
     inner = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
-    return (tile[:, None] + inner).reshape(-1, 2)
+    return (tiles[:, :, None] + inner).reshape(len(tiles), -1, 2)
 
 
 def lattice_evidence(density: Density, X: Array, *, rtol: float = 1e-8) -> tuple[Array, Array]:
@@ -139,7 +157,14 @@ def _chunk(
     side = _COARSE * (np.arange(tiles * _TILE) - (tiles * _TILE - 1) / 2)
     cells = np.stack(np.meshgrid(side, side, indexing="ij"), axis=-1)
     cells = cells.reshape(tiles, _TILE, tiles, _TILE, 2).swapaxes(1, 2).reshape(-1, _TILE**2, 2)
-    joints = np.stack([tables(tile, everyone) for tile in cells], axis=1)
+    joints = np.stack(
+        [
+            joint(everyone)
+            for i in range(0, len(cells), _TOGETHER)
+            for joint in tables.each(cells[i : i + _TOGETHER])
+        ],
+        axis=1,
+    )
     best = joints.max(axis=(1, 2))
     near = (joints > best[:, None, None] - _BELOW).any(axis=2)
     # An estimate of the mass in the skipped tiles and beyond the square.
@@ -159,16 +184,20 @@ def _chunk(
     step, rows, shift = _COARSE, everyone, best.copy()
     while rows.size and step >= _FINEST:
         sums = np.zeros((4, len(X)))
-        for tile in np.flatnonzero(near[rows].any(axis=0)):
-            some = rows[near[rows, tile]]
+        wanted = np.flatnonzero(near[rows].any(axis=0))
+        size = max(1, int(_TOGETHER * (step / _COARSE) ** 2))
+        for chosen in np.split(wanted, range(size, len(wanted), size)):
             for k in range(4):
-                joint = tables(_nodes(cells[tile], step, (k // 2 / 2, k % 2 / 2)), some)
-                higher = np.maximum(shift[some], joint.max(axis=1))
-                sums[:, some] *= np.exp(shift[some] - higher)
-                shift[some] = higher
-                joint -= higher[:, None]
-                np.maximum(joint, -2 * _BELOW, out=joint)
-                sums[k, some] += step**2 * np.exp(joint, out=joint).sum(axis=1)
+                nodes = _nodes(cells[chosen], step, (k // 2 / 2, k % 2 / 2))
+                for tile, joint_at in zip(chosen, tables.each(nodes), strict=True):
+                    some = rows[near[rows, tile]]
+                    joint = joint_at(some)
+                    higher = np.maximum(shift[some], joint.max(axis=1))
+                    sums[:, some] *= np.exp(shift[some] - higher)
+                    shift[some] = higher
+                    joint -= higher[:, None]
+                    np.maximum(joint, -2 * _BELOW, out=joint)
+                    sums[k, some] += step**2 * np.exp(joint, out=joint).sum(axis=1)
         mean = sums[:, rows].mean(axis=0)
         value[rows] = shift[rows] + np.log(mean)
         apart = np.ptp(sums[:, rows], axis=0) / mean

@@ -17,7 +17,7 @@ from scipy.special import gammaln, logsumexp
 
 from vaetheory._validation import Array
 from vaetheory.bounds import FORMS, bilbo
-from vaetheory.checking import Comparison, Proposition, wrong
+from vaetheory.checking import Comparison, Proposition, once, wrong
 from vaetheory.checking.batches import Batch, batches
 from vaetheory.checking.rates import power_law
 from vaetheory.claims.bilbo.scenes import ENCODER
@@ -107,6 +107,7 @@ def multinomial(size: int, kinds: int) -> tuple[NDArray[np.intp], Array]:
     return counts, np.exp(log_p - logsumexp(log_p))
 
 
+@once
 def mean_excess(scene: SampledBatch, size: int, *, correction: float = 0.0) -> tuple[float, float]:
     """E[BILBO_B] - BILBO_inf minus a multiple of the mean correction, and its rounding."""
     batch, form = scene.data, scene.form
@@ -121,6 +122,7 @@ def mean_excess(scene: SampledBatch, size: int, *, correction: float = 0.0) -> t
     return float(p @ excess), drift + rounding
 
 
+@once
 def _library_agrees(scene: SampledBatch, size: int) -> Comparison:
     """Compare the library with the moments on every batch of a small size."""
     batch, d = scene.data, len(scene.data.scale)
@@ -259,10 +261,9 @@ def drawn_scenes() -> SearchStrategy[DrawnBatches]:
     return st.builds(DrawnBatches, sampled_batches(most=2, least=0.15), st.integers(0, 99))
 
 
-def drawn_batches(
-    instance: DrawnBatches, *, multiple: float = 1.0, expected_size: int = _SIZE
-) -> Comparison:
-    """Compare the mean of BILBO over batches drawn at random with its exact expectation."""
+@once
+def _drawn_mean(instance: DrawnBatches) -> tuple[float, float]:
+    """The mean of BILBO over the drawn batches, and how far it may be from its expectation."""
     scene, batch = instance.scene, instance.scene.data
     rng = np.random.default_rng(instance.seed)
     drawn = np.bincount(rng.binomial(_SIZE, 0.5, _DRAWS), minlength=_SIZE + 1)
@@ -278,16 +279,24 @@ def drawn_batches(
             for c in counts
         ]
     )
-    limit = bilbo(np.zeros(2), batch.means, batch.deviations, form=scene.form).value
-    mean = float(drawn @ values) / _DRAWS
     # The central moments of one batch are sums over all of them.
     moments = [p @ (values - p @ values) ** k for k in range(2, 31)]
+    return float(drawn @ values) / _DRAWS, float(mean_deviation(moments, _DRAWS))
+
+
+def drawn_batches(
+    instance: DrawnBatches, *, multiple: float = 1.0, expected_size: int = _SIZE
+) -> Comparison:
+    """Compare the mean of BILBO over batches drawn at random with its exact expectation."""
+    scene, batch = instance.scene, instance.scene.data
+    mean, statistics = _drawn_mean(instance)
+    limit = bilbo(np.zeros(2), batch.means, batch.deviations, form=scene.form).value
     expected, rounding = mean_excess(scene, expected_size)
     return Comparison.identity(
         mean - limit,
         multiple * expected,
         scale=coefficient(batch, scene.form) / _SIZE,
-        statistics=float(mean_deviation(moments, _DRAWS)),
+        statistics=statistics,
         rounding=rounding + gamma(100) * (1 + abs(mean) + abs(float(limit))),
     )
 

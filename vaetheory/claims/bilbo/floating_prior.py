@@ -13,7 +13,7 @@ from vaetheory import _gaussians
 from vaetheory._validation import Array
 from vaetheory.bounds import FORMS, bilbo
 from vaetheory.bounds.gaussian_elbo import elbo
-from vaetheory.checking import Comparison, Proposition, strategies, wrong
+from vaetheory.checking import Comparison, Proposition, once, strategies, wrong
 from vaetheory.checking.batches import (
     Batch,
     ModelBatch,
@@ -25,7 +25,7 @@ from vaetheory.checking.lattice import aggregate_expectation
 from vaetheory.checking.strategies import Covariance, Vector
 from vaetheory.claims.bilbo.scenes import ENCODER, FLOATING, model_batches
 from vaetheory.encoders import Posterior
-from vaetheory.evidence import log_evidence
+from vaetheory.evidence import Integral, log_evidence
 from vaetheory.rounding import gamma
 
 _MODEL = ("a model", r"p(x|z) \text{ a likelihood with parameter } f(z)")
@@ -93,30 +93,32 @@ def prior_scenes(draw: DrawFn) -> PriorScene:
     )
 
 
+@once
+def _batch_elbo(scene: PriorScene, loc: Array, cov: Array) -> tuple[float, float, float]:
+    """Mean ELBO of the batch under the prior N(loc, cov), its error and its size."""
+    terms, deviations = np.array(scene.log_likelihood), scene.batch.deviations
+    entropy = float(_gaussians.entropy(np.diag(deviations**2)))
+    cross, error, size = aggregate_expectation(
+        lambda z: -_gaussians.log_prob(z, loc, cov), scene.batch.encoder
+    )
+    size = size + np.abs(terms).max() + abs(entropy) + len(deviations)
+    return terms.mean() - (cross - entropy), error, size
+
+
 def best_prior(scene: PriorScene, *, fitted: Fitted = library, surplus: float = 1.0) -> Comparison:
     """Check by lattice that the batch ELBO is greatest at the floating prior, and by how much."""
     batch, terms = scene.batch, np.array(scene.log_likelihood)
     means, deviations = batch.means, batch.deviations
-    entropy = float(_gaussians.entropy(np.diag(deviations**2)))
-
-    def batch_elbo(loc: Array, cov: Array) -> tuple[float, float, float]:
-        """Mean ELBO of the batch under the prior N(loc, cov), its error and its size."""
-        cross, error, size = aggregate_expectation(
-            lambda z: -_gaussians.log_prob(z, loc, cov), batch.encoder
-        )
-        size = size + np.abs(terms).max() + abs(entropy) + len(deviations)
-        return terms.mean() - (cross - entropy), error, size
-
     parts = []
     for form in FORMS:
         information, loc, cov = fitted(means, deviations, form)
         value = terms.mean() - information
-        best, error, size = batch_elbo(loc, cov)
+        best, error, size = _batch_elbo(scene, loc, cov)
         # log(1 + m^2 / s^2) and the prior are off by a few roundings, however large they are.
         rounding = gamma(100 * len(loc)) * size
         parts.append(Comparison.identity(value, best, scale=size, lattice=error, numerics=rounding))
         other_loc, other_cov = scene.other(form)
-        lower, error, size = batch_elbo(other_loc, other_cov)
+        lower, error, size = _batch_elbo(scene, other_loc, other_cov)
         deficit = float(_gaussians.kl_divergence(loc, cov, other_loc, other_cov))
         rounding = gamma(100 * len(loc)) * (size + deficit) * np.linalg.cond(other_cov)
         parts.append(
@@ -218,6 +220,12 @@ RESCALED_MODEL = Proposition(
 # 6c ---------------------------------------------------------------------------------------------
 
 
+@once
+def _evidence(scene: ModelBatch, loc: Array, cov: Array) -> Integral:
+    """Log evidence of the batch under the prior N(loc, cov)."""
+    return log_evidence(scene.rescaled(loc, cov), scene.data)
+
+
 def evidence_bound(
     scene: ModelBatch,
     *,
@@ -233,7 +241,7 @@ def evidence_bound(
     parts = []
     for bound, other in zip(bounds, lattice_evidence(scene, bounds), strict=True):
         loc, cov = bound.prior_loc, bound.prior_cov
-        evidence = log_evidence(scene.rescaled(loc, cov) if floating else scene.model, X)
+        evidence = _evidence(scene, loc, cov) if floating else log_evidence(scene.model, X)
         value = float(likelihood.mean() - information * bound.information)
         size = float(np.abs(likelihood).mean() + np.abs(evidence.value).mean() + d)
         rounding = gamma(100 * d) * float(np.linalg.cond(cov)) * size

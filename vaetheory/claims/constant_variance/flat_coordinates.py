@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from vaetheory import decoders
 from vaetheory._validation import Array
-from vaetheory.checking import Comparison, Proposition, strategies, wrong
+from vaetheory.checking import Comparison, Proposition, once, strategies, wrong
 from vaetheory.checking.strategies import Vector
 from vaetheory.claims.constant_variance.coordinates import (
     Distorted,
+    Least,
     Patch,
     gradients,
     least_penalty,
@@ -72,6 +73,15 @@ def distances_from_isometry(slopes: Array) -> Array:
     return -0.5 * log1pmx(excess).sum(axis=-1)
 
 
+@once
+def _least_penalties(scene: FlatScene, decoder: Distorted) -> tuple[Patch, list[Least]]:
+    """The patch of a decoder, and the least penalty of each degree."""
+    order = 20 if len(scene.bends) == 1 else 12
+    coarse, fine = (Patch.of(decoder, *scene.rule(n)) for n in (order, order + 6))
+    degrees = DEGREES[coarse.nodes.shape[-1]]
+    return coarse, [least_penalty(coarse, fine, degree) for degree in degrees]
+
+
 def flat_reaches_zero(
     scene: FlatScene,
     *,
@@ -80,12 +90,10 @@ def flat_reaches_zero(
 ) -> Comparison:
     """Compare the least penalty with what a polynomial near the flat coordinates leaves."""
     decoder = Distorted(surface(scene), scene.bends)
-    order = 20 if len(scene.bends) == 1 else 12
-    coarse, fine = (Patch.of(decoder, *scene.rule(n)) for n in (order, order + 6))
+    coarse, leasts = _least_penalties(scene, decoder)
     flat = decoder.slopes(coarse.nodes)
     exact = constant_variance_penalty(transform(coarse.metric, flat), weights=coarse.weights)
     dim = flat.shape[-1]
-    leasts = [least_penalty(coarse, fine, degree) for degree in DEGREES[dim]]
     left = []
     for degree in DEGREES[dim]:
         basis = gradients(coarse.nodes, degree, 1.0)

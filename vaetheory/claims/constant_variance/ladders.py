@@ -6,6 +6,7 @@ import numpy as np
 
 from vaetheory import likelihoods
 from vaetheory._validation import Array
+from vaetheory.checking import once
 from vaetheory.constant_variance import constant_variance_penalty, exact_penalty, mode_hessians
 from vaetheory.decoders import Decoder
 from vaetheory.encoders import Posterior
@@ -20,6 +21,7 @@ def second_order_penalties(decoder: Decoder, Z: Array, scales: Array) -> tuple[A
     return np.array([v for v, _ in penalties]), np.array([e for _, e in penalties])
 
 
+@once
 def _second_order(decoder: Decoder, Z: Array, scale: float) -> tuple[float, float]:
     model = LatentModel(decoder, likelihoods.Gaussian(scale=scale), Z.shape[-1])
     X = decoder(Z)
@@ -34,6 +36,7 @@ def _second_order(decoder: Decoder, Z: Array, scale: float) -> tuple[float, floa
     return float(penalty.value), float(penalty.error) + last + blurred
 
 
+@once
 def exact_penalties(decoder: Decoder, Z: Array, scales: Array) -> tuple[Array, Array]:
     """Exact-ELBO penalty of the data f(z_n) for each sigma, on the branch near z_n, and errors."""
     J, X = decoder.jacobian(Z), decoder(Z)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import ArrayLike
 from vaetheory import likelihoods
 from vaetheory._validation import Array
 from vaetheory.bounds.gaussian_elbo import second_order_elbo
-from vaetheory.checking import Comparison, Proposition, strategies, wrong
+from vaetheory.checking import Comparison, Proposition, once, strategies, wrong
 from vaetheory.checking.scenes import curves, surfaces
 from vaetheory.checking.strategies import Covariance, Vector
 from vaetheory.constant_variance import constant_variance_penalty
@@ -36,12 +37,13 @@ class DataScene:
     weights: Vector
     other: Covariance
 
-    @property
+    @cached_property
     def model(self) -> LatentModel:
         """The latent model."""
         dim = len(self.other.variances)
         return LatentModel(self.decoder, likelihoods.Gaussian(scale=self.scale), dim)
 
+    @once
     def modes(self) -> tuple[Array, Array, Array]:
         """Modes, Hessians there, and normalised weights."""
         model, X = self.model, np.array(self.X)

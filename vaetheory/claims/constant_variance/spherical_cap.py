@@ -31,7 +31,7 @@ from scipy.optimize import minimize, nnls
 
 from vaetheory import decoders
 from vaetheory._validation import Array
-from vaetheory.checking import Comparison, Proposition, strategies, wrong
+from vaetheory.checking import Comparison, Proposition, once, strategies, wrong
 from vaetheory.checking.rates import power_law
 from vaetheory.checking.strategies import Vector
 from vaetheory.claims.constant_variance.coordinates import (
@@ -96,6 +96,7 @@ def radial_map(angle: float) -> Radial:
 
 
 @lru_cache(maxsize=64)
+@once
 def dual_bound(angle: float, stretch: float) -> tuple[float, float]:
     """The lower bound for maps that stretch at most `stretch`, in nats, and its error.
 
@@ -189,6 +190,7 @@ def caps() -> st.SearchStrategy[Cap]:
 CAP_DEGREES = (1, 3, 5, 7)
 
 
+@once
 def least_over_degrees(
     cap: Cap, decoder: Decoder, degrees: tuple[int, ...] = CAP_DEGREES
 ) -> tuple[list[Least], Patch]:

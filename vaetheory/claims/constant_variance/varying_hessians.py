@@ -14,7 +14,7 @@ from scipy.optimize import minimize_scalar
 from vaetheory import decoders, likelihoods
 from vaetheory._validation import Array
 from vaetheory.bounds.gaussian_elbo import second_order_elbo
-from vaetheory.checking import Comparison, Proposition, strategies, wrong
+from vaetheory.checking import Comparison, Proposition, once, strategies, wrong
 from vaetheory.checking.rates import extrapolate
 from vaetheory.checking.strategies import Covariance, Vector
 from vaetheory.constant_variance import constant_variance_penalty, mode_hessians
@@ -137,6 +137,7 @@ class Family:
         bend = [theta * v for v in self.bend]
         return decoders.Polynomial([[1], [2]], [self.linear, bend])
 
+    @once
     def objectives(self, theta: float) -> tuple[float, float, float, float]:
         """F with free variances, C with the best constant one, the penalty P, and rounding."""
         model = LatentModel(self.decoder(theta), likelihoods.Gaussian(scale=self.scale), 1)

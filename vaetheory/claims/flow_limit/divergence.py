@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from vaetheory import flows, likelihoods
 from vaetheory._gaussians import standard_log_prob
 from vaetheory._validation import Array
-from vaetheory.bounds.stationary import stationary_posterior
-from vaetheory.checking import Comparison, Proposition, varying_metric, wrong
+from vaetheory.bounds.stationary import StationaryPosterior, stationary_posterior
+from vaetheory.checking import Comparison, Proposition, once, varying_metric, wrong
 from vaetheory.checking.rates import power_law
 from vaetheory.claims.flow_limit.change_of_variables import score
 from vaetheory.claims.flow_limit.excess import FINEST
@@ -74,6 +74,7 @@ def _bulk_scale(flow: Flow) -> float:
     )
 
 
+@once
 def divergences(flow: Flow, sigma: Array, method: str) -> tuple[Array, Array]:
     """KL(p_flow || p_sigma) for each sigma, and its error.
 
@@ -178,6 +179,15 @@ def half_gap(flow: Flow, z: Array) -> float:
     return varying_metric.gap_coefficient(flow, z) / 2
 
 
+@once
+def _best(flow: Flow, z: Array, sigma: float) -> StationaryPosterior:
+    """The stationary posteriors of the data f(z)."""
+    model = LatentModel(flow, likelihoods.Gaussian(scale=sigma), 1)
+    precision = (flow.jacobian(z)[:, 0, 0] / sigma) ** 2 + 1
+    start = Posterior(z, cov=1 / precision[:, None, None])
+    return stationary_posterior(model, flow.forward(z), start=start)
+
+
 def mean_elbo(
     scene: FlowScene,
     *,
@@ -189,7 +199,6 @@ def mean_elbo(
     flow, z = scene.flow, _nodes()
     X = flow.forward(z)
     limit = flows.flow_log_density(flow, X, latent=z)
-    slopes = flow.jacobian(z)[:, 0, 0]
     sigma = _bulk_scale(flow) / 16 / 2.0 ** np.arange(4)
     # On average the excess of 8a is of order sigma^4; on a lattice that holds approximately.
     smoothing, blurred = _average(flows.laplacian_ratio(flow, X) / 2, z)
@@ -197,9 +206,7 @@ def mean_elbo(
     lost, error = _average(np.array([coefficient(flow, point) for point in z]), z)
     short, errors = [], []
     for s in sigma:
-        model = LatentModel(flow, likelihoods.Gaussian(scale=float(s)), 1)
-        precision = (slopes / s) ** 2 + 1
-        q = stationary_posterior(model, X, start=Posterior(z, cov=1 / precision[:, None, None]))
+        q = _best(flow, z, float(s))
         short.append(_average(limit - q.value, z)[0] - entropy)
         off = q.error + gamma(64) * (np.abs(limit) + z[:, 0] ** 2)
         errors.append(_average(off, z)[0] + (smoothing + error) * s**2)

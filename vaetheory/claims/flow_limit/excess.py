@@ -14,7 +14,7 @@ import numpy as np
 from vaetheory import flows
 from vaetheory._gaussians import LOG_2PI
 from vaetheory._validation import Array
-from vaetheory.checking import Comparison
+from vaetheory.checking import Comparison, once
 from vaetheory.checking.rates import power_law
 from vaetheory.claims.flow_limit.scenes import Scene, condition_at, scales
 from vaetheory.flows import Embedding
@@ -50,12 +50,19 @@ def measured(
 ) -> tuple[Array, Array]:
     """Log p_sigma minus a limit, and its error; nothing cancels where the limit is the true one."""
     flow, z = scene.flow, scene.latent
+    excess, error = _smoothed(scene, sigma, method)
+    # The limits are subtracted first: added to them the excess would lose its digits.
+    shift = true_limit(flow, z, sigma) - limit(flow, z, sigma)
+    return excess + shift, error
+
+
+@once
+def _smoothed(scene: Scene, sigma: Array, method: str) -> tuple[Array, Array]:
+    flow, z = scene.flow, scene.latent
     density = flows.smoothed_log_density(
         flow, flow.forward(z), sigma, method=method, rtol=1e-11, latent=z
     )
-    # The limits are subtracted first: added to them the excess would lose its digits.
-    shift = true_limit(flow, z, sigma) - limit(flow, z, sigma)
-    return density.excess + shift, density.excess_error
+    return density.excess, density.excess_error
 
 
 def excess_law(

@@ -9,6 +9,7 @@ from hypothesis.strategies import SearchStrategy
 from vaetheory import likelihoods
 from vaetheory._validation import Array
 from vaetheory.bounds.stationary import StationaryPosterior, stationary_posterior
+from vaetheory.checking import once
 from vaetheory.claims.flow_limit.scenes import Scene, embedded_scenes, flow_scenes
 from vaetheory.encoders import Posterior
 from vaetheory.flows import Embedding
@@ -20,6 +21,7 @@ def any_scenes() -> SearchStrategy[Scene]:
     return st.one_of(flow_scenes(), embedded_scenes())
 
 
+@once
 def best_posterior(
     flow: Embedding, z: Array, sigma: float, *, diagonal: bool = False
 ) -> StationaryPosterior:

@@ -18,7 +18,7 @@ from scipy.special import log_ndtr, ndtr
 from vaetheory import likelihoods
 from vaetheory._gaussians import LOG_2PI
 from vaetheory._validation import Array
-from vaetheory.checking import Comparison, Proposition, wrong
+from vaetheory.checking import Comparison, Proposition, once, wrong
 from vaetheory.checking.rates import extrapolate, power_law
 from vaetheory.claims.flow_limit.divergence import expm1_less_argument
 from vaetheory.claims.flow_limit.scenes import GAUSSIAN, OWN_DATA
@@ -96,18 +96,22 @@ def side_above(f: Kinked) -> float:
     return float(np.log(f.sides[1]))
 
 
+@once
+def _evidences_at_the_jump(f: Kinked) -> tuple[Array, Array]:
+    """Log p_sigma(0) for a ladder of sigma, and its errors."""
+    evidences = [
+        log_evidence(LatentModel(f, likelihoods.Gaussian(scale=float(s)), 1), np.zeros(1))
+        for s in 0.25 / 2.0 ** np.arange(5)
+    ]
+    values = np.array([float(r.value) for r in evidences])
+    return values, np.array([float(r.error) for r in evidences])
+
+
 def limit_at_the_jump(
     f: Kinked, *, limit: Callable[[Kinked], float] = arithmetic_mean
 ) -> Comparison:
     """Check that log p_sigma(0) tends to the log of the mean of the density's two sides."""
-    sigma = 0.25 / 2.0 ** np.arange(5)
-    evidences = [
-        log_evidence(LatentModel(f, likelihoods.Gaussian(scale=float(s)), 1), np.zeros(1))
-        for s in sigma
-    ]
-    values = np.array([float(r.value) for r in evidences])
-    errors = np.array([float(r.error) for r in evidences])
-    measured, left, noise = extrapolate(values, errors)
+    measured, left, noise = extrapolate(*_evidences_at_the_jump(f))
     return Comparison.identity(measured, limit(f), scale=1.0, expansion=left, numerics=noise)
 
 
@@ -146,6 +150,7 @@ def _panels(edges: Array, order: int) -> tuple[Array, Array]:
     return nodes.reshape(*edges.shape[:-1], -1), (half * w).reshape(*edges.shape[:-1], -1)
 
 
+@once
 def kinked_divergence(f: Kinked, sigma: float, order: int) -> float:
     """KL(p || p_sigma) by Gauss-Legendre panels that end at the kink, in units of sigma."""
     near = np.linspace(-12, 12, 25)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from vaetheory._validation import Array
-from vaetheory.checking import Comparison, Proposition, wrong
+from vaetheory.checking import Comparison, Proposition, once, wrong
 from vaetheory.claims.hessian_estimator.smooth_functions import (
     SMOOTH,
     SmoothFunction,
@@ -48,6 +48,22 @@ def derivative_in_covariance(
     right = factor * np.einsum("kij,ij->k", along, hessian.reshape(dim, dim))
     right_error = factor * np.einsum("kij,ij->k", directions, error.reshape(dim, dim))
 
+    value, lost, swing = _by_complex_step(instance)
+    return Comparison.identity(
+        value,
+        right,
+        scale=np.abs(hessian).max() + swing,
+        lattice=lost,
+        quadrature=right_error,
+        rounding=gamma(200) * swing * (1 + float(np.linalg.cond(cov))),
+    )
+
+
+@once
+def _by_complex_step(instance: SmoothFunction) -> tuple[Array, Array, float]:
+    """Derivatives of E_{N(m, S)}[g] along the directions, their errors, and the size of terms."""
+    loc, cov = instance.loc, instance.cov
+    directions = _directions(len(loc))
     # Only the density is differentiated, by a complex step, which loses no digits.
     step = 1e-30
     moved = cov + 1j * step * directions
@@ -66,14 +82,7 @@ def derivative_in_covariance(
 
     value, lost = by_lattice(columns, loc, cov)
     swing = float(np.linalg.norm(np.linalg.inv(cov), 2)) * (1 + abs(centre) + float(value[-1]))
-    return Comparison.identity(
-        value[:-1],
-        right,
-        scale=np.abs(hessian).max() + swing,
-        lattice=lost[:-1],
-        quadrature=right_error,
-        rounding=gamma(200) * swing * (1 + float(np.linalg.cond(cov))),
-    )
+    return value[:-1], lost[:-1], swing
 
 
 DERIVATIVE_IN_COVARIANCE = Proposition(

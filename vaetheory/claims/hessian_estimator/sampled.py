@@ -12,7 +12,7 @@ from hypothesis.strategies import SearchStrategy
 from vaetheory import decoders
 from vaetheory._gaussians import standard_log_prob
 from vaetheory._validation import Array
-from vaetheory.checking import Comparison, Proposition, wrong
+from vaetheory.checking import Comparison, Proposition, once, wrong
 from vaetheory.checking.lattice import lattice_integral
 from vaetheory.claims.hessian_estimator.estimators import (
     ESTIMATORS,
@@ -90,6 +90,7 @@ class Moments:
     square: Array
 
 
+@once
 def exact_moments(instance: Sampled, estimator: Estimator, mean: Array) -> Moments:
     """Moments of one draw by a lattice over the noise."""
     function = instance.function
@@ -126,6 +127,25 @@ def _powers(x: Array, order: int) -> Array:
     return np.multiply.accumulate(np.repeat(x[..., None], order, axis=-1), axis=-1)[..., 1:]
 
 
+@once
+def _expected(function: SmoothFunction) -> tuple[Array, Array]:
+    """The expected Hessian, its entries on and below the diagonal, and their errors."""
+    dim = len(function.loc)
+    found = by_rules(lambda z: flat(function.hessians(z)), function.loc, function.cov)
+    hessian, error = (_lower(v.reshape(dim, dim)) for v in found)
+    return hessian, error
+
+
+@once
+def _sample(instance: Sampled) -> tuple[Array, Seen]:
+    """The noise of all draws, and what is seen of the function."""
+    function = instance.function
+    root = np.linalg.cholesky(function.cov)
+    rng = np.random.default_rng(instance.seed)
+    noise = rng.standard_normal((_DRAWS[len(root)], len(root)))
+    return noise, Seen.at(function, function.loc + noise @ root.T)
+
+
 def sampled_estimators(
     instance: Sampled, *, replaced: str = "", by: Estimator | None = None, term: float = 1.0
 ) -> Comparison:
@@ -134,10 +154,8 @@ def sampled_estimators(
     root = np.linalg.cholesky(function.cov)
     dim = len(root)
     count = _DRAWS[dim]
-    hessian, doubt = by_rules(lambda z: flat(function.hessians(z)), function.loc, function.cov)
-    mean, mean_error = (_lower(v.reshape(dim, dim)) for v in (hessian, doubt))
-    noise = np.random.default_rng(instance.seed).standard_normal((count, dim))
-    seen = Seen.at(function, function.loc + noise @ root.T)
+    mean, mean_error = _expected(function)
+    noise, seen = _sample(instance)
     centre = float(function.values(function.loc[None])[0])
     largest = 1 + abs(centre) + float(np.abs(seen.values).max())
     inverse = float(np.linalg.norm(np.linalg.inv(function.cov), 2))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from vaetheory._validation import Array
-from vaetheory.checking import Comparison, Proposition, wrong
+from vaetheory.checking import Comparison, Proposition, once, wrong
 from vaetheory.claims.hessian_estimator.smooth_functions import (
     SAMPLE,
     SMOOTH,
@@ -66,6 +66,25 @@ def transposed_root_draw(values: Array, gradients: Array, noise: Array, root: Ar
     return (draws + np.swapaxes(draws, -1, -2)) / 2
 
 
+@once
+def _by_lattice(instance: SmoothFunction) -> tuple[Array, Array]:
+    """E[Hess g], E[S^-1 (z - m) grad g^T] and E|g| with their errors."""
+    loc, cov = instance.loc, instance.cov
+    inverse = np.linalg.inv(cov)
+
+    def columns(z: Array) -> Array:
+        away = z - loc
+        scores = away @ inverse
+        density = np.exp(instance.scene.posterior.log_prob(z))[:, None]
+        by_gradient = scores[:, :, None] * instance.gradients(z)[:, None, :]
+        sizes = np.abs(instance.values(z))[:, None]
+        return density * np.concatenate(
+            [flat(instance.hessians(z)), flat(by_gradient), sizes], axis=-1
+        )
+
+    return by_lattice(columns, loc, cov)
+
+
 def stein_identities(
     instance: SmoothFunction, *, stein: Draw = stein_draw, price: Draw = price_draw
 ) -> Comparison:
@@ -86,17 +105,7 @@ def stein_identities(
 
     estimates, errors = by_rules(entries, loc, cov)
 
-    def columns(z: Array) -> Array:
-        away = z - loc
-        scores = away @ inverse
-        density = np.exp(instance.scene.posterior.log_prob(z))[:, None]
-        by_gradient = scores[:, :, None] * instance.gradients(z)[:, None, :]
-        sizes = np.abs(instance.values(z))[:, None]
-        return density * np.concatenate(
-            [flat(instance.hessians(z)), flat(by_gradient), sizes], axis=-1
-        )
-
-    value, lost = by_lattice(columns, loc, cov)
+    value, lost = _by_lattice(instance)
     hessian, by_gradient = value[: dim * dim], value[dim * dim : -1]
     # Values and gradients times the precision cancel, so that their rounding has its size.
     swing = float(np.linalg.norm(inverse, 2)) * (1 + float(value[-1]))

@@ -8,7 +8,7 @@ import numpy as np
 
 from vaetheory._quadrature.gaussian import gaussian_expectation
 from vaetheory._validation import Array
-from vaetheory.checking import Comparison, Proposition, wrong
+from vaetheory.checking import Comparison, Proposition, once, wrong
 from vaetheory.checking.rates import extrapolate, leading_coefficient, power_law, settled
 from vaetheory.claims.hessian_estimator.estimators import ESTIMATORS, Seen
 from vaetheory.claims.hessian_estimator.smooth_functions import (
@@ -22,6 +22,7 @@ from vaetheory.rounding import gamma
 SCALES = 1 / 32 / 2.0 ** np.arange(4)
 
 
+@once
 def total_variances(
     function: SmoothFunction, scales: Array = SCALES
 ) -> dict[str, tuple[Array, Array]]:
@@ -61,6 +62,7 @@ def total_variances(
     )
 
 
+@once
 def leading_variance(function: SmoothFunction, name: str) -> tuple[float, float, float]:
     """Coefficient and exponent of s of the total variance as s -> 0, and the error."""
     at = function.loc[None]

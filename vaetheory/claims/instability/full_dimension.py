@@ -11,7 +11,7 @@ from hypothesis.strategies import DrawFn
 from vaetheory import _gaussians, decoders, likelihoods
 from vaetheory._validation import Array
 from vaetheory.bounds.gaussian_elbo import elbo
-from vaetheory.checking import Comparison, Proposition, strategies, wrong
+from vaetheory.checking import Comparison, Proposition, once, strategies, wrong
 from vaetheory.checking.strategies import Covariance, Vector
 from vaetheory.claims.instability.growth import LADDER
 from vaetheory.claims.instability.hypotheses import GAUSSIAN
@@ -77,6 +77,7 @@ def full_is_bounded(scene: FullScene, *, slope: float = 0.0, correlated: bool = 
     return Comparison.all_of(*parts)
 
 
+@once
 def _linear_elbo(
     weight: Array, scale: float, X: Array, posterior: Posterior
 ) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from vaetheory._gaussians import LOG_2PI
 from vaetheory._quadrature.gaussian import hermite_rule
 from vaetheory._validation import Array
 from vaetheory.bounds.gaussian_elbo import elbo
-from vaetheory.checking import Comparison, Proposition, strategies, wrong
+from vaetheory.checking import Comparison, Proposition, once, strategies, wrong
 from vaetheory.checking.strategies import Vector
 from vaetheory.claims.instability.growth import LADDER, counterpart_is_bounded, growth
 from vaetheory.claims.instability.hypotheses import GAUSSIAN
@@ -55,6 +55,7 @@ def memory_scenes(draw: DrawFn) -> MemoryScene:
     return MemoryScene(x, draw(st.sampled_from((1, 2, 3))), coarsest)
 
 
+@once
 def memory_values(scene: MemoryScene) -> tuple[Array, Array, Array, list[Posterior]]:
     """Sigma, the best ELBO over one posterior deviation, its error, and the posteriors."""
     k, size = scene.flatness, float(np.linalg.norm(scene.x))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from vaetheory._validation import Array
-from vaetheory.checking import Comparison, Proposition, wrong
+from vaetheory.checking import Comparison, Proposition, once, wrong
 from vaetheory.checking.strategies import Vector
 from vaetheory.claims.riemannian_likelihood.families import FAMILIES, FamilyScene, family_scenes
 from vaetheory.claims.riemannian_likelihood.fisher_identities import closed_form
@@ -58,16 +58,24 @@ def divergence_is_mean_ratio(
     return Comparison.all_of(*parts)
 
 
-def _mean_ratio(pair: Pair, factor: float, reverse: bool, to_second_order: bool) -> Comparison:
+@once
+def _expectations(pair: Pair) -> tuple[Array, Array, Array]:
+    """Expectations of the log ratio, both log densities and 1, their errors, and their sizes."""
     scene, other = pair.scene, np.array(pair.other)
     likelihood, params = scene.likelihood, np.array(scene.params)
-    divergence: Divergence = likelihood.kl_divergence  # type: ignore[attr-defined]
 
     def columns(x: Array) -> Array:
         here, there = likelihood.log_prob(x, params), likelihood.log_prob(x, other)
         return np.stack([here - there, here, there, np.ones(len(x))], axis=-1)
 
-    value, error, size = scene.expectation(columns)
+    return scene.expectation(columns)
+
+
+def _mean_ratio(pair: Pair, factor: float, reverse: bool, to_second_order: bool) -> Comparison:
+    scene, other = pair.scene, np.array(pair.other)
+    likelihood, params = scene.likelihood, np.array(scene.params)
+    divergence: Divergence = likelihood.kl_divergence  # type: ignore[attr-defined]
+    value, error, size = _expectations(pair)
     if to_second_order:
         away = other - params
         closed = 0.5 * float(away @ closed_form(scene) @ away)

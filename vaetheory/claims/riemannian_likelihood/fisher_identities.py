@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 
 from vaetheory._validation import Array
-from vaetheory.checking import Comparison, Proposition, wrong
+from vaetheory.checking import Comparison, Proposition, once, wrong
 from vaetheory.checking.rates import extrapolate
 from vaetheory.claims.riemannian_likelihood.families import FAMILIES, FamilyScene, family_scenes
 from vaetheory.geometry import fisher_information
@@ -60,8 +60,9 @@ def _directions(dim: int) -> Array:
     return np.concatenate([units, np.reshape(pairs, (-1, dim))])
 
 
-def fisher_identities(scene: FamilyScene, *, closed: Closed = closed_form) -> Comparison:
-    """Closed form, E[score score^T], -E[Hessian] and the second derivative of KL agree."""
+@once
+def _expectations(scene: FamilyScene) -> tuple[Array, Array, Array]:
+    """Expectations over x of all that the identities compare, their errors, and their sizes."""
     likelihood, params = scene.likelihood, np.array(scene.params)
     dim = len(params)
     directions = _directions(dim)
@@ -73,18 +74,24 @@ def fisher_identities(scene: FamilyScene, *, closed: Closed = closed_form) -> Co
         information = np.broadcast_to(information, (len(x), dim, dim))
         log_prob = likelihood.log_prob(x, params)
         # KL(theta || theta + h u) + KL(theta || theta - h u), before the sum over x.
-        both = [
-            2 * log_prob - likelihood.log_prob(x, params + h) - likelihood.log_prob(x, params - h)
-            for h in shifts
-        ]
+        ahead, back = (likelihood.log_prob(x[:, None], params + s * shifts) for s in (1, -1))
+        both = 2 * log_prob[:, None] - ahead - back
         outer = score[:, :, None] * score[:, None, :]
         parts = [np.ones((len(x), 1)), score, outer.reshape(len(x), -1)]
         return np.concatenate(
-            [*parts, information.reshape(len(x), -1), log_prob[:, None], np.stack(both, axis=-1)],
+            [*parts, information.reshape(len(x), -1), log_prob[:, None], both],
             axis=-1,
         )
 
-    value, error, size = scene.expectation(columns)
+    return scene.expectation(columns)
+
+
+def fisher_identities(scene: FamilyScene, *, closed: Closed = closed_form) -> Comparison:
+    """Closed form, E[score score^T], -E[Hessian] and the second derivative of KL agree."""
+    likelihood, params = scene.likelihood, np.array(scene.params)
+    dim = len(params)
+    directions = _directions(dim)
+    value, error, size = _expectations(scene)
     cuts = np.cumsum([1, dim, dim * dim, dim * dim, 1])
     one, score, outer, information, _, both = np.split(value, cuts)
     off = np.split(error, cuts)

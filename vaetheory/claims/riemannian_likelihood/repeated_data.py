@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from vaetheory import likelihoods
 from vaetheory._validation import Array, as_array
 from vaetheory.bounds.stationary import stationary_posterior
-from vaetheory.checking import Comparison, Proposition, strategies, wrong
+from vaetheory.checking import Comparison, Proposition, once, strategies, wrong
 from vaetheory.checking.rates import extrapolate, power_law
 from vaetheory.checking.strategies import Vector
 from vaetheory.claims.riemannian_likelihood.families import FULL_FAMILY
@@ -164,6 +164,7 @@ def without_the_shift(scene: RepeatedScene) -> float:
     return 1 + fourth / (2 * g)
 
 
+@once
 def measured_precisions(
     scene: RepeatedScene, counts: Array, *, off: float = 0.0
 ) -> tuple[Array, Array, float]:

@@ -27,8 +27,7 @@ _MONOMIALS = np.array([[1, 0], [0, 1], [2, 0], [1, 1]])
 
 
 def _monomials(z: Any) -> Any:
-    u, v = z[..., 0], z[..., 1]
-    return anp.stack([u, v, u * u, u * v], axis=-1)
+    return anp.concatenate([z, z[..., :1] * z], axis=-1)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from vaetheory import decoders, likelihoods
 from vaetheory._validation import Array
 from vaetheory.bounds.stationary import stationary_posterior
-from vaetheory.checking import Comparison, Proposition, strategies, wrong
+from vaetheory.checking import Comparison, Proposition, once, strategies, wrong
 from vaetheory.checking.rates import extrapolate
 from vaetheory.claims.stationary_evidence.gap_law import LADDER
 from vaetheory.encoders import Posterior
@@ -30,6 +30,7 @@ def folds() -> st.SearchStrategy[Fold]:
     return st.builds(Fold, strategies.nonzero_fractions(8, 4))
 
 
+@once
 def fold_gaps(z0: float, scales: Array) -> tuple[Array, Array]:
     """Log evidence minus the best Gaussian's ELBO, of x = z0^2 under f = z^2, and the errors."""
     decoder, z = decoders.Polynomial([[2]], [[1.0]]), np.array([z0])
@@ -40,11 +41,11 @@ def fold_gaps(z0: float, scales: Array) -> tuple[Array, Array]:
         evidence = log_evidence(model, x, rtol=1e-13)
         # A start at each of the two modes, and a broad one over both.
         narrow, broad = np.abs(scale / (2 * z)), np.abs(z)
-        starts = [(z, narrow), (-z, narrow), (0 * z, broad)]
-        tried = [stationary_posterior(model, x, start=Posterior(m, scale=s)) for m, s in starts]
-        best = max(tried, key=lambda q: float(q.value))
-        gaps.append(float(evidence.value) - float(best.value))
-        errors.append(float(evidence.error) + float(best.error))
+        start = Posterior([z, -z, 0 * z], scale=np.array([narrow, narrow, broad]))
+        tried = stationary_posterior(model, np.tile(x, (3, 1)), start=start)
+        best = int(tried.value.argmax())
+        gaps.append(float(evidence.value) - float(tried.value[best]))
+        errors.append(float(evidence.error) + float(tried.error[best]))
     return np.array(gaps), np.array(errors)
 
 

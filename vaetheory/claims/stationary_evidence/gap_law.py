@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from vaetheory import decoders, likelihoods
 from vaetheory._validation import Array
 from vaetheory.bounds.stationary import stationary_posterior
-from vaetheory.checking import Comparison, Proposition, strategies, wrong
+from vaetheory.checking import Comparison, Proposition, once, strategies, wrong
 from vaetheory.checking.rates import power_law
 from vaetheory.checking.varying_metric import (
     Graph,
@@ -52,6 +52,7 @@ def normal_part(decoder: Decoder, z: Array) -> float:
     return float(np.einsum("aij,akl,ik,jl->", normal, normal, inverse, inverse)) / 12
 
 
+@once
 def measured_gaps(decoder: Decoder, z: Array, scales: Array) -> tuple[Array, Array]:
     """Log evidence minus stationary ELBO of x = f(z) for each sigma, and the errors."""
     x = decoder(z)
