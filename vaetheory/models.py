@@ -57,7 +57,10 @@ class LatentModel(ByValue):
     Attributes
     ----------
     data_dim : int
-        D, the number of outputs of the decoder at the origin.
+        D, the size of a datum.
+    param_dim : int
+        The number of outputs of the decoder: D, or 2 D if the likelihood takes two parameters for
+        each data dimension.
 
     Raises
     ------
@@ -83,6 +86,7 @@ class LatentModel(ByValue):
     likelihood: Likelihood
     latent_dim: int
     data_dim: int
+    param_dim: int
 
     def __init__(
         self, decoder: Decoder | Function, likelihood: Likelihood, latent_dim: int | None = None
@@ -102,13 +106,14 @@ class LatentModel(ByValue):
             ("latent_dim", d),
         ):
             object.__setattr__(self, name, value)
-        object.__setattr__(self, "data_dim", require_decoder(self.decoder, d))
-        expected = self.likelihood.data_dim
-        if expected is not None and expected != self.data_dim:
+        object.__setattr__(self, "param_dim", require_decoder(self.decoder, d))
+        expected = likelihood.param_dim
+        if expected is not None and expected != self.param_dim:
             raise ValueError(
                 f"decoder and likelihood: expected {expected} outputs as the likelihood has, "
-                f"got {self.data_dim}"
+                f"got {self.param_dim}"
             )
+        object.__setattr__(self, "data_dim", likelihood.data_dim_of(self.param_dim))
         likelihood.require_bounds(self.data_dim)
 
     def with_likelihood(self, likelihood: Likelihood) -> LatentModel:
@@ -135,12 +140,12 @@ class LatentModel(ByValue):
         )
 
     def decode(self, z: Array) -> Array:
-        """f(z), `(..., d) -> (..., D)`, with the decoder's shape and NaNs checked."""
+        """f(z), `(..., d) -> (..., P)`; shape, NaNs and the likelihood's limits are checked."""
         raw = as_output(self.decoder(z))
         if raw.dtype.kind not in "biuf":
             raise ValueError(f"decoder: expected real numbers, got an array of {raw.dtype}")
         params = raw.astype(np.float64, copy=False)
-        expected = (*np.shape(z)[:-1], self.data_dim)
+        expected = (*np.shape(z)[:-1], self.param_dim)
         if params.shape != expected:
             raise ValueError(
                 f"decoder: expected shape {expected} for z of shape {np.shape(z)}, "
@@ -151,7 +156,10 @@ class LatentModel(ByValue):
             if np.isnan(params).any():
                 bad = np.isnan(params).any(axis=-1)
                 raise ValueError(f"decoder: expected numbers, got NaN at z = {z[bad][0].tolist()}")
-            return np.clip(params, -_LARGEST, _LARGEST)
+            params = np.clip(params, -_LARGEST, _LARGEST)
+        if (found := self.likelihood.excluded(params)) is not None:
+            where = z[found.where][0].tolist()
+            raise ValueError(f"decoder: expected {found.expected} at z = {where}")
         return params
 
     def log_likelihood(self, X: Array, z: Array) -> Array:
@@ -185,32 +193,40 @@ class LatentModel(ByValue):
         hessian : array (..., d, d)
             A = I + the Hessian of -log p(x given z).
         gauss_newton : array (..., d, d)
-            A without the second derivatives of the decoder; if log p is not concave, the Fisher
-            information replaces the observed information. It is always positive definite.
+            A without the second derivatives of the decoder; if log p is not concave, the
+            likelihood's `definite_information` replaces the observed information: for most families
+            the Fisher information. It is always positive definite.
         """
         gradient, hessian, gauss_newton = self.likelihood_derivatives(X, z)
         unit = np.eye(self.latent_dim)
-        return gradient + z, hessian + unit, self._definite(z, gauss_newton) + unit
+        return gradient + z, hessian + unit, self._definite(X, z, gauss_newton) + unit
 
     def gauss_newton(self, X: Array, z: Array) -> tuple[Array, Array]:
         """`gradient` and `gauss_newton` of `potential_derivatives`, without the Hessian."""
         gradient, gauss_newton, _ = self._first_order(X, z)
-        return gradient + z, self._definite(z, gauss_newton) + np.eye(self.latent_dim)
+        return gradient + z, self._definite(X, z, gauss_newton) + np.eye(self.latent_dim)
 
-    def _definite(self, z: Array, gauss_newton: Array) -> Array:
+    def _definite(self, X: Array, z: Array, gauss_newton: Array) -> Array:
         if self.likelihood.concave:
             return gauss_newton
-        return self.pulled_back(self.decode(z), self.decoder.jacobian(z))
+        return self.pulled_back(self.decode(z), self.decoder.jacobian(z), X, definite=True)
 
-    def pulled_back(self, params: Array, jacobian: Array, X: Array | None = None) -> Array:
-        """The pulled-back Fisher or (given X) observed information; infinite where J is."""
+    def pulled_back(
+        self, params: Array, jacobian: Array, X: Array | None = None, *, definite: bool = False
+    ) -> Array:
+        """The pulled-back Fisher or (given X) observed information; infinite where J is.
+
+        With `definite` it is the likelihood's positive semidefinite form of the latter.
+        """
         known = np.isfinite(jacobian).all(axis=(-2, -1), keepdims=True)
         # Far from the origin a decoder's derivative may overflow.
         slopes = jacobian if known.all() else np.where(known, jacobian, 0.0)
         if X is None:
             metric = self.likelihood.expected_information(params, slopes)
         else:
-            metric = self.likelihood.observed_information(X, params, slopes)
+            likelihood = self.likelihood
+            of = likelihood.definite_information if definite else likelihood.observed_information
+            metric = of(X, params, slopes)
         if slopes is jacobian:
             return metric
         return np.where(known, metric, np.where(np.eye(self.latent_dim) > 0, np.inf, 0.0))

@@ -150,12 +150,12 @@ def _evaluate(task: Task, pairs: Pairs, sums: Sums, rule: TensorRule, noise: Arr
     m = len(rule.weights)
     part = Part.empty(len(pairs), sums.size.shape[1], d)
     top = np.empty(len(pairs))
-    per_cell = m * (model.data_dim + d)
-    for b in blocks(pairs.cell, per_pair=m + model.data_dim, per_cell=per_cell, limit=_LIMIT):
+    per_cell = m * (model.param_dim + d)
+    for b in blocks(pairs.cell, per_pair=m + model.param_dim, per_cell=per_cell, limit=_LIMIT):
         centre, half = boxes.centre[b.cells], boxes.half[b.cells]
         step = half[:, None] * points
         params = table.restrict(model.decode(centre[:, None] + step))
-        delta = table.coordinates(params[:, 1:] - params[:, :1])
+        delta = table.changes(params[:, 1:], params[:, :1])
         # The prior is also taken relative to the centre, to keep its digits.
         prior = -(step[:, 1:] * (centre[:, None] + 0.5 * step[:, 1:])).sum(axis=-1)
         datum = pairs.datum[b.pairs]

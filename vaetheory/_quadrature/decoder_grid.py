@@ -39,6 +39,8 @@ class Grid:
         Likelihood parameters at the centres.
     reach, curve, bend, rough : array (C,)
         See `Variation` and `Table.bend`.
+    lift, sag : array (C,)
+        See `FieldVariation`.
     kinked : array of bool (C,)
         Cells of a line (d = 1) that are not merged into coarser cells, see `variation.kinked`.
     """
@@ -49,13 +51,16 @@ class Grid:
     curve: Array
     bend: Array
     rough: Array
+    lift: Array
+    sag: Array
     kinked: NDArray[np.bool_]
 
     def take(self, which: Index) -> Grid:
         """Some of the cells; the attribute `cells` does not change."""
         return Grid(
             self.cells, self.params[which], self.reach[which], self.curve[which],
-            self.bend[which], self.rough[which], self.kinked[which],
+            self.bend[which], self.rough[which], self.lift[which], self.sag[which],
+            self.kinked[which],
         )  # fmt: skip
 
 
@@ -69,11 +74,11 @@ def _sample(model: LatentModel, table: Table, mesh: Mesh, cells: int) -> Grid:
         bent = np.zeros(len(bend), dtype=bool)
         if model.latent_dim == 1:
             # Differences are rounded in proportion to the coordinates themselves.
-            sizes = np.abs(table.coordinates(v.centre)).max(axis=-1)
-            bent = kinked(v.delta, sizes)
-        parts.append((v.centre, v.reach, v.curve, bend, v.rough, bent))
-    params, reach, curve, bend, rough, bent = (np.concatenate(p) for p in zip(*parts, strict=True))
-    return Grid(cells, params, reach, curve, bend, rough, bent.astype(bool))
+            bent = kinked(v.delta, table.sizes(v.centre))
+        field = v.field
+        parts.append((v.centre, v.reach, v.curve, bend, v.rough, field.lift, field.sag, bent))
+    *sampled, bent = (np.concatenate(p) for p in zip(*parts, strict=True))
+    return Grid(cells, *sampled, bent.astype(bool))
 
 
 def sample_grid(model: LatentModel, table: Table) -> Grid:

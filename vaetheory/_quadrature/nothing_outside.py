@@ -49,7 +49,7 @@ def exclude(scan: Scan, slots: Slots, which: Flags) -> tuple[Array, Flags]:
 
     pairs = scan.survivors(which)
     pairs = keep(pairs, outside(pairs))[0]
-    calm: Array = np.zeros(len(pairs.boxes))
+    calm: Array = np.zeros((len(pairs.boxes), 2))
     for depth in range(_DEEPEST):
         if not len(pairs):
             return dropped, shown

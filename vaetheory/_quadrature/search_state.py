@@ -13,8 +13,9 @@ from vaetheory._quadrature.blocks import blocks
 from vaetheory._quadrature.frames import Slots
 from vaetheory._quadrature.grid import Boxes
 from vaetheory._quadrature.pairs import Pairs, keep, split
-from vaetheory._quadrature.tangent_bounds import Parabolas, Planes
+from vaetheory._quadrature.tangent_bounds import PairArrays, Parabolas, Planes
 from vaetheory._quadrature.task import Task
+from vaetheory._quadrature.tilted_planes import TiltedParabolas, TiltedPlanes, vary_pairs
 from vaetheory._quadrature.variation import (
     ROUGH,
     SAFETY,
@@ -62,8 +63,8 @@ class Look:
         True where that mass is too large to be dropped.
     rough : array (P,)
         At most one where the pair is resolved; it grows fourfold when the width doubles.
-    varies : array (C, 2)
-        Reach and curve of each cell, see `Variation`.
+    varies : array (C, 4)
+        Reach and curve of each cell, see `Variation`; swing and sag of its field.
     axes : array of bool (C, d)
         The axes along which a cell is to be halved.
     parabolas : Parabolas, optional
@@ -159,8 +160,8 @@ class Search:
         Parameters
         ----------
         pairs : Pairs
-        calm : array (C,)
-            Variation of the decoder in the cells, as predicted by their parents.
+        calm : array (C, 2)
+            Reach and swing of the decoder in the cells, as predicted by their parents.
 
         Returns
         -------
@@ -169,8 +170,8 @@ class Search:
         alive : array of bool (P,)
         """
         upper = np.empty(len(pairs))
-        params = np.empty((len(pairs.boxes), self.model.data_dim))
-        step = max(1, _LIMIT // self.model.data_dim)
+        params = np.empty((len(pairs.boxes), self.model.param_dim))
+        step = max(1, _LIMIT // self.model.param_dim)
         for i in range(0, len(params), step):
             centre = pairs.boxes.centre[i : i + step]
             params[i : i + step] = self.table.restrict(self.model.decode(centre))
@@ -180,10 +181,10 @@ class Search:
             who = pairs.datum[b.pairs]
             value, score = self.table.centre(who, params[b.cells])
             slope = np.sqrt(np.einsum("cld,cld->cl", score, score))
-            reach = calm[b.cells]
-            curvature = self.table.curvature(params[b.cells], reach, who)
+            reach, swing = calm[b.cells].T
+            curvature = self.table.bounds(params[b.cells], reach, swing, who)
             bound = self.table.upper(value, slope, reach[:, None], curvature)
-            bound += _LOST * (np.abs(value) + slope * calm[b.cells, None])
+            bound += _LOST * (np.abs(value) + slope * reach[:, None])
             # What overflows leaves the ceiling.
             bound = np.minimum(np.fmin(bound, curvature.ceiling), self.table.peak[who])
             upper[b.pairs[b.valid]] = bound[b.valid]
@@ -199,8 +200,9 @@ class Search:
         Parameters
         ----------
         pairs : Pairs
-        calm : array (C,)
-            Variation of the decoder in each cell as predicted by its parent; zero without parent.
+        calm : array (C, 2)
+            Reach and swing of the decoder in each cell as predicted by its parent; zero without
+            parent.
         beyond : Slots, optional
             Frames of the data: mass inside them does not count.
         closely : bool
@@ -212,23 +214,26 @@ class Search:
         upper, rough = np.empty(len(pairs)), np.zeros(len(pairs))
         parabolas = None
         if self.table.parabolic:
-            parabolas = Parabolas.empty(len(pairs), self.model.latent_dim)
+            kind = TiltedParabolas if self.table.field else Parabolas
+            parabolas = kind.empty(len(pairs), self.model.latent_dim)
         closely |= parabolas is None
-        varies = np.empty((count, 2))
-        reach, curve = varies.T
+        varies = np.empty((count, 4))
+        reach, curve, swing, sag = varies.T
         axes = np.empty((count, self.model.latent_dim), dtype=bool)
         step = batch(self.model)
         for i in range(0, count, step):
             cells = boxes.take(np.s_[i : i + step])
             v = vary(self.model, self.table, cells)
             # A function that grows by orders of magnitude may really vary little in one half.
-            inherited = np.minimum(_INHERITED * calm[i : i + step], _TRUSTED * v.reach)
+            inherited = np.minimum(_INHERITED * calm[i : i + step, 0], _TRUSTED * v.reach)
             reach[i : i + step] = np.maximum(v.reach, inherited)
+            inherited = np.minimum(_INHERITED * calm[i : i + step, 1], _TRUSTED * v.field.swing)
+            swing[i : i + step] = np.maximum(v.field.swing, inherited)
             axes[i : i + step] = worst_axes(v, cells)
-            curve[i : i + step] = v.curve
+            curve[i : i + step], sag[i : i + step] = v.curve, v.field.sag
             lo, hi = np.searchsorted(pairs.cell, [i, i + step])
             self._pairs_of(
-                v, cells, reach[i : i + step], pairs.cell[lo:hi] - i, pairs.datum[lo:hi],
+                v, cells, varies[i : i + step], pairs.cell[lo:hi] - i, pairs.datum[lo:hi],
                 upper[lo:hi], rough[lo:hi], parabolas and parabolas.take(np.s_[lo:hi]), beyond,
                 closely,
             )  # fmt: skip
@@ -261,7 +266,9 @@ class Search:
         above = (kept.boxes.centre > centre[parent])[kept.cell].T
         chosen = np.where(above, parabolas.halves[:, 1], parabolas.halves[:, 0])
         chosen = np.where(axes[parent][kept.cell].T, chosen, parabolas.whole())
-        upper = parabolas.upper(chosen) + self.table.peak[kept.datum] - self.level[kept.datum]
+        # Tilted parabolas are bounds by themselves, the others up to the greatest log density.
+        constant = 0.0 if self.table.field else self.table.peak[kept.datum]
+        upper = parabolas.upper(chosen) + constant - self.level[kept.datum]
         constant = 0.5 * self.model.latent_dim * LOG_2PI
         upper += (kept.boxes.log_volume() - constant)[kept.cell]
         gone = upper <= self.threshold
@@ -273,7 +280,7 @@ class Search:
         self,
         v: Variation,
         boxes: Boxes,
-        reach: Array,
+        varies: Array,
         cell: Index,
         datum: Index,
         upper: Array,
@@ -284,35 +291,45 @@ class Search:
     ) -> None:
         """Fill in `upper`, `rough` and `parabolas` for some cells, and climb from better points."""
         table, d = self.table, self.model.latent_dim
+        reach, _, swing, _ = varies.T
+        # Variations inherited from the parent count for everything that is seen in the part.
+        lift = v.field.lift + swing - v.field.swing
+        more = np.maximum(1.0, reach / np.maximum(v.reach, 1e-300))
         points = boxes.centre[:, None] + boxes.half[:, None] * np.r_[np.zeros((1, d)), offsets(d)]
         prior = standard_log_prob(points)
         bend = SAFETY**2 * table.bend(v.centre, v.delta)
         # A variation inherited from the parent also enlarges the bend.
-        bend = bend * np.maximum(1.0, reach / np.maximum(v.reach, 1e-300)) ** 2
+        bend = bend * more**2
+        rugged = v.rough > ROUGH[d]
         seen, where = np.empty(len(cell)), np.zeros(len(cell), dtype=np.intp)
-        k, size = points.shape[1], self.model.data_dim
-        planes = None if parabolas is None else Planes(v, boxes, reach)
+        k, size = points.shape[1], self.model.param_dim
+        planes = None if parabolas is None or table.field else Planes(v, boxes, reach)
+        tilted = TiltedPlanes(table, v, boxes, swing - v.field.swing) if table.field else None
         least = 0.5 * boxes.least_square()
         residual = misfit_matrix(d)
         for b in blocks(cell, per_pair=2 * k + 2 * size, per_cell=k * size, limit=_LIMIT):
             there, who = b.pairs[b.valid], datum[b.pairs]
             value, score = table.centre(who, v.centre[b.cells])
             slope = np.sqrt(np.einsum("cld,cld->cl", score, score))
-            curvature = table.curvature(v.centre[b.cells], reach[b.cells], who)
-            bound = table.upper(value, slope, reach[b.cells, None], curvature)
+            curvature = table.bounds(v.centre[b.cells], reach[b.cells], lift[b.cells], who)
+            far, bent, uneven = reach[b.cells, None], v.curve[b.cells, None], rugged[b.cells, None]
+            if table.field:
+                own = vary_pairs(table, d, v.delta[b.cells], score, more[b.cells])
+                far, bent, uneven = own.reach, own.curve, uneven | own.rough
+            bound = table.upper(value, slope, far, curvature)
             # Where values are huge, their differences have lost digits.
-            lost = _LOST * (np.abs(value) + slope * reach[b.cells, None])
+            lost = _LOST * (np.abs(value) + slope * far)
             best = value + prior[b.cells, :1]
             if closely:
                 delta = v.delta[b.cells]
-                linear = score @ np.swapaxes(delta, -1, -2)
+                linear = table.linear(score, delta)
                 # In many dimensions most of the decoder's curvature is orthogonal to the score.
                 curve = SAFETY_CURVE * np.abs(linear @ residual[:, 1:].T).max(axis=-1)
-                curve = np.maximum(curve, _ALIGNED * slope * v.curve[b.cells, None])
+                curve = np.maximum(curve, _ALIGNED * slope * bent)
                 tangent = value + _LINEAR_SAFETY * np.maximum(linear.max(axis=-1), 0) + curve
                 tangent += curvature.convexity * (reach**2)[b.cells, None]
                 # If the samples are rough, the tangent is no bound: they may have missed a peak.
-                tangent[v.rough[b.cells] > ROUGH[d]] = np.inf
+                tangent[np.broadcast_to(uneven, tangent.shape)] = np.inf
                 bound = np.fmin(bound, tangent)
                 wide = table.bend_of(bend[b.cells, None], slope, curvature)
                 rough[there] = np.maximum(curve / MAX_CURVE, wide / MAX_BEND)[b.valid]
@@ -321,10 +338,15 @@ class Search:
                 where[there] = change.argmax(axis=-1)[b.valid] + 1
                 best = value + change.max(axis=-1)
             bound = np.minimum(np.fmin(bound + lost, curvature.ceiling), table.peak[who])
-            if planes is not None and parabolas is not None:
-                here = planes.look(b.cells, score, who, beyond)
+            if planes is not None or tilted is not None:
+                here: PairArrays
+                if tilted is not None:
+                    here = tilted.look(b.cells, score, who, own, beyond)
+                else:
+                    here = planes.look(b.cells, score, who, beyond)
                 here.square[:] -= 2 * lost
-                flat = table.peak[who] + least[b.cells, None] + here.upper()
+                constant = 0.0 if table.field else table.peak[who]
+                flat = constant + least[b.cells, None] + here.upper()
                 bound = np.minimum(bound, flat + lost)
                 parabolas.put(there, here, b.valid)
             upper[there] = bound[b.valid]

@@ -88,6 +88,44 @@ def misfit_matrix(d: int) -> Array:
 
 
 @dataclass(frozen=True)
+class FieldVariation:
+    """Variation in C cells of the summand of log p that is the same for all data, see `Table.field`.
+
+    Attributes
+    ----------
+    lift : array (C,)
+        Estimate of its greatest rise above the centre.
+    swing : array (C,)
+        Estimate of its greatest change in either direction: a part of the cell may rise by what the
+        whole falls.
+    sag : array (C,)
+        Estimate of its greatest deviation from a linear map.
+    tilt : array (C, d + 1)
+        Linear fit to the changes: its value at the centre, and its slopes from centre to border.
+    """
+
+    lift: Array
+    swing: Array
+    sag: Array
+    tilt: Array
+
+    @classmethod
+    def none(cls, count: int, d: int) -> FieldVariation:
+        """That of families without such a summand: zeros."""
+        zeros = np.zeros(count)
+        return cls(zeros, zeros, zeros, np.zeros((count, d + 1)))
+
+    @classmethod
+    def of(cls, rise: Array, d: int, unseen: Array) -> FieldVariation:
+        """From changes `(C, K + 1)` at the centre and the samples, `unseen` times larger between."""
+        inverse, residual = _fit(d)
+        sag = SAFETY_CURVE * np.abs(rise @ residual.T).max(axis=-1)
+        lift = SAFETY * np.maximum(rise.max(axis=-1), 0) + sag
+        swing = SAFETY * np.abs(rise).max(axis=-1) + sag
+        return cls(unseen * lift, unseen * swing, unseen * sag, rise @ inverse.T)
+
+
+@dataclass(frozen=True)
 class Variation:
     """Variation of a decoder in C cells, estimated from samples.
 
@@ -105,6 +143,9 @@ class Variation:
         Linear fit to the changes: its value at the centre, and its slopes from centre to border.
     rough : array (C,)
         Greatest distance from the linear fit, as a share of the greatest change.
+    along : array (C, d)
+        Squared lengths of the slopes of the fit.
+    field : FieldVariation
     """
 
     centre: Array
@@ -113,20 +154,32 @@ class Variation:
     curve: Array
     plane: Array
     rough: Array
+    along: Array
+    field: FieldVariation
 
 
 def _measure(table: Table, params: Array, d: int) -> Variation:
     """Variation from the parameters `(C, K + 1, D)` at the centres and the samples."""
     centre = params[:, 0]
-    delta = table.coordinates(params - centre[:, None])
+    delta = table.changes(params, centre[:, None])
     inverse, residual = _fit(d)
-    misfit = np.sqrt(np.einsum("ckd,ckd->ck", r := residual @ delta, r).max(axis=-1))
-    change = np.sqrt(np.einsum("ckd,ckd->ck", delta, delta).max(axis=-1))
+    misfit = table.length(centre, residual @ delta).max(axis=-1)
+    change = table.length(centre, delta).max(axis=-1)
     # Samples that do not lie on a plane say less about the decoder between them.
     rough = misfit / np.maximum(change, 1e-300)
     reach = SAFETY * change + SAFETY_CURVE * misfit
-    reach = np.where(rough > ROUGH[d], UNSEEN * reach, reach)
-    return Variation(centre, delta[:, 1:], reach, SAFETY_CURVE * misfit, inverse @ delta, rough)
+    unseen = np.where(rough > ROUGH[d], UNSEEN, 1.0)
+    plane = inverse @ delta
+    along = np.einsum("cid,cid->ci", plane[:, 1:], plane[:, 1:])
+    field = FieldVariation.none(len(centre), d)
+    if table.field:
+        field = FieldVariation.of(table.rise(delta), d, unseen)
+        # A slope of the field counts as that of a residual of the typical length.
+        typical = np.sqrt(max(centre.shape[-1] // 2, 1))
+        along = table.length(centre, plane[:, 1:]) ** 2 + (field.tilt[:, 1:] / typical) ** 2
+    return Variation(
+        centre, delta[:, 1:], unseen * reach, SAFETY_CURVE * misfit, plane, rough, along, field
+    )
 
 
 def vary(model: LatentModel, table: Table, boxes: Boxes) -> Variation:
@@ -144,7 +197,7 @@ def vary_mesh(model: LatentModel, table: Table, mesh: Mesh) -> Variation:
     many = which.shape[1]
     inside = np.concatenate([np.zeros((1, d)), offsets(d)[many:]])
     inside = boxes.centre[:, None] + boxes.half[:, None] * inside
-    params = np.empty((len(mesh), len(offsets(d)) + 1, model.data_dim))
+    params = np.empty((len(mesh), len(offsets(d)) + 1, model.param_dim))
     outputs = table.restrict(model.decode(inside))
     params[:, 0], params[:, many + 1 :] = outputs[:, 0], outputs[:, 1:]
     params[:, 1 : many + 1] = table.restrict(model.decode(points))[which]
@@ -152,26 +205,25 @@ def vary_mesh(model: LatentModel, table: Table, mesh: Mesh) -> Variation:
 
 
 def calmer(varies: Array, axes: NDArray[np.bool_]) -> Array:
-    """Return the variation of a part of a cell around its own centre: half, plus the curvature.
+    """Return reach and swing of a part of a cell around its own centre: half, plus the curvature.
 
     If the cell is not halved along every axis, a part may vary by as much as the whole.
 
     Parameters
     ----------
-    varies : array (C, 2)
-        Reach and curve of the cells.
+    varies : array (C, 4)
+        Reach and curve of the cells, and swing and sag of the field.
     axes : array of bool (C, d)
         The axes along which they are halved.
     """
-    reach, curve = varies.T
-    part: Array = np.where(axes.all(axis=-1), 0.5, 1.0) * (reach - curve) + curve
-    return part
+    reach, curve, swing, sag = varies.T
+    share = np.where(axes.all(axis=-1), 0.5, 1.0)
+    return np.stack([share * (reach - curve) + curve, share * (swing - sag) + sag], axis=-1)
 
 
 def worst_axes(v: Variation, boxes: Boxes) -> NDArray[np.bool_]:
     """Axes along which a cell varies at least half as much as along its worst axis."""
-    slopes = v.plane[:, 1:]
-    change = np.sqrt(np.einsum("cid,cid->ci", slopes, slopes) + boxes.half**2)
+    change = np.sqrt(v.along + boxes.half**2)
     # Slopes smaller than the residuals of the fit are unreliable: a narrow cell might be halved
     # along its narrow side again and again. There the long axes are halved instead.
     unsure = v.curve > change.max(axis=-1)
@@ -182,5 +234,5 @@ def worst_axes(v: Variation, boxes: Boxes) -> NDArray[np.bool_]:
 
 def batch(model: LatentModel) -> int:
     """Number of cells whose samples fit in a block of memory."""
-    per_cell = (len(offsets(model.latent_dim)) + 1) * (model.data_dim + model.latent_dim)
+    per_cell = (len(offsets(model.latent_dim)) + 1) * (model.param_dim + model.latent_dim)
     return max(1, _NUMBERS // (3 * per_cell))

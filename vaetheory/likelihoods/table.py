@@ -75,6 +75,9 @@ class Table(ABC):
     #: Whether log p is a parabola of curvature one in the coordinates, so that the score is the
     #: residual.
     parabolic = False
+    #: Whether log p has a summand that is the same for all data, a field over the latent space, and
+    #: residuals whose slopes depend on the datum: then the methods from `rise` on are defined.
+    field = False
 
     def take(self, which: Index) -> Table:
         """Return the table of some of the data; of all of them in order, the same table."""
@@ -89,6 +92,22 @@ class Table(ABC):
     def coordinates(self, change: Array) -> Array:
         """Differences of parameters in the table's coordinates, `(..., D)`."""
         return change
+
+    def changes(self, params: Array, start: Array) -> Array:
+        """Changes from one point to another in the coordinates, `(..., D), (..., D) -> (..., D)`.
+
+        Leading axes broadcast.
+        """
+        return self.coordinates(params - start)
+
+    def length(self, point: Array, delta: Array) -> Array:
+        """Lengths of changes from points, `(C, D), (C, M, D) -> (C, M)`, for every datum."""
+        return np.sqrt(np.einsum("cmd,cmd->cm", delta, delta))
+
+    def sizes(self, point: Array) -> Array:
+        """Greatest coordinate of points `(C, D)`: changes are rounded in proportion to it."""
+        greatest: Array = np.abs(self.coordinates(point)).max(axis=-1)
+        return greatest
 
     @abstractmethod
     def dense(self, params: Array) -> tuple[Array, Array]:
@@ -191,6 +210,44 @@ class Table(ABC):
         """
         return CONCAVE
 
+    def bounds(
+        self, params: Array, reach: Array, lift: Array, datum: Index | None = None
+    ) -> Curvature:
+        """As `curvature`, in balls in which the field rises by at most `lift`, `(C,)`."""
+        return self.curvature(params, reach, datum)
+
     def upper(self, log_prob: Array, slope: Array, reach: Array, curvature: Curvature) -> Array:
         """Bound of log p in a ball of radius `reach` from its value and slope at the centre."""
         return log_prob + (slope + curvature.convexity * reach) * reach
+
+    # Tables with a field ----------------------------------------------------------------------
+
+    def rise(self, delta: Array) -> Array:
+        """Rise of the field along changes, `(..., D) -> (...)`."""
+        raise NotImplementedError
+
+    def top(self, point: Array) -> Array:
+        """Greatest log p of any datum at points, `(C, D) -> (C,)`: the field, and a constant."""
+        raise NotImplementedError
+
+    def linear(self, score: Array, delta: Array) -> Array:
+        """Bound of the rise of log p that is linear in `delta`, `(C, L, D), (C, M, D) -> (C, L, M)`."""
+        return score @ np.swapaxes(delta, -1, -2)
+
+    def lengths(self, score: Array, delta: Array) -> Array:
+        """Lengths of the changes of each datum's own residual, `(C, L, D), (C, M, D) -> (C, L, M)`."""
+        raise NotImplementedError
+
+    def slopes(self, score: Array, plane: Array) -> tuple[Array, Array]:
+        """Products of the changes S_i of residuals along the rows of a plane `(C, k, D)`.
+
+        Residuals change by -S_i.
+
+        Returns
+        -------
+        products : array (C, L, k, k)
+            S_i . S_j of each datum.
+        along : array (C, L, k)
+            The residual times S_i.
+        """
+        raise NotImplementedError
