@@ -155,13 +155,12 @@ def _evaluate(task: Task, pairs: Pairs, sums: Sums, rule: TensorRule, noise: Arr
         centre, half = boxes.centre[b.cells], boxes.half[b.cells]
         step = half[:, None] * points
         params = table.restrict(model.decode(centre[:, None] + step))
-        delta = table.changes(params[:, 1:], params[:, :1])
         # The prior is also taken relative to the centre, to keep its digits.
         prior = -(step[:, 1:] * (centre[:, None] + 0.5 * step[:, 1:])).sum(axis=-1)
         datum = pairs.datum[b.pairs]
         base, score = table.centre(datum, params[:, 0])
         offset = base + standard_log_prob(centre)[:, None] - sums.shift[datum]
-        exponent = table.change(score, datum, params[:, 0], delta)
+        exponent = table.change_to(score, datum, params[:, 0], params[:, 1:])
         exponent += prior[:, None]
         exponent += offset[..., None]
         peak = exponent.max(axis=-1)

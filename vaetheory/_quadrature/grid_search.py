@@ -17,7 +17,8 @@ from vaetheory._quadrature.decoder_grid import Grid
 from vaetheory._quadrature.grid import Boxes, level, peaks, pool, spread
 from vaetheory._quadrature.merge_cells import merge
 from vaetheory._quadrature.pairs import MAX_PAIRS, Pairs, TooManyPairs, join, keep, select
-from vaetheory._quadrature.search_state import MAX_BEND, MAX_CURVE, MAX_PRIOR, Search
+from vaetheory._quadrature.resolution import MAX_BEND, MAX_CURVE, MAX_PRIOR
+from vaetheory._quadrature.search_state import Search
 from vaetheory._quadrature.variation import offsets
 from vaetheory._validation import Array, Index
 from vaetheory.rounding import ULP

@@ -13,9 +13,19 @@ from vaetheory._quadrature.blocks import blocks
 from vaetheory._quadrature.frames import Slots
 from vaetheory._quadrature.grid import Boxes
 from vaetheory._quadrature.pairs import Pairs, keep, split
+from vaetheory._quadrature.resolution import (
+    ALIGNED,
+    INHERITED,
+    LINEAR_SAFETY,
+    LOST,
+    MAX_BEND,
+    MAX_CURVE,
+    MAX_PRIOR,
+    TRUSTED,
+)
 from vaetheory._quadrature.tangent_bounds import PairArrays, Parabolas, Planes
 from vaetheory._quadrature.task import Task
-from vaetheory._quadrature.tilted_planes import TiltedParabolas, TiltedPlanes, vary_pairs
+from vaetheory._quadrature.tilted_bounds import TiltedParabolas, look_at_cells
 from vaetheory._quadrature.variation import (
     ROUGH,
     SAFETY,
@@ -33,21 +43,6 @@ from vaetheory.likelihoods.table import Table
 from vaetheory.models import LatentModel
 from vaetheory.modes import climb, log_laplace
 
-#: A pair is resolved if, within the cell, log p departs from its tangent by at most this
-#: (a standard Gaussian does so 6 standard deviations away), ...
-MAX_BEND = 18.0
-#: ... the decoder's curvature changes log p by at most this, ...
-MAX_CURVE = 10.0
-#: ... and the log prior departs from its tangent by at most this; all in nats.
-MAX_PRIOR = 12.0
-#: A cell's variation is assumed to be at least this share of what its parent predicts, ...
-_INHERITED = 0.5
-#: ... but no more than this many times its own estimate.
-_TRUSTED = 8.0
-_LINEAR_SAFETY = 1.25
-#: At least this share of the decoder's curvature is assumed to lie along the score.
-_ALIGNED = 0.1
-_LOST = 1e-14
 _LIMIT = 300_000
 
 
@@ -67,7 +62,7 @@ class Look:
         Reach and curve of each cell, see `Variation`; swing and sag of its field.
     axes : array of bool (C, d)
         The axes along which a cell is to be halved.
-    parabolas : Parabolas, optional
+    parabolas : PairArrays, optional
     """
 
     upper: Array
@@ -75,7 +70,7 @@ class Look:
     rough: Array
     varies: Array
     axes: NDArray[np.bool_]
-    parabolas: Parabolas | None
+    parabolas: PairArrays | None
 
 
 @dataclass
@@ -184,7 +179,7 @@ class Search:
             reach, swing = calm[b.cells].T
             curvature = self.table.bounds(params[b.cells], reach, swing, who)
             bound = self.table.upper(value, slope, reach[:, None], curvature)
-            bound += _LOST * (np.abs(value) + slope * reach[:, None])
+            bound += LOST * (np.abs(value) + slope * reach[:, None])
             # What overflows leaves the ceiling.
             bound = np.minimum(np.fmin(bound, curvature.ceiling), self.table.peak[who])
             upper[b.pairs[b.valid]] = bound[b.valid]
@@ -212,30 +207,38 @@ class Search:
         """
         boxes, count = pairs.boxes, len(pairs.boxes)
         upper, rough = np.empty(len(pairs)), np.zeros(len(pairs))
-        parabolas = None
+        parabolas: PairArrays | None = None
         if self.table.parabolic:
             kind = TiltedParabolas if self.table.field else Parabolas
             parabolas = kind.empty(len(pairs), self.model.latent_dim)
         closely |= parabolas is None
-        varies = np.empty((count, 4))
-        reach, curve, swing, sag = varies.T
+        varies = np.zeros((count, 4))
+        reach, curve = varies.T[:2]
         axes = np.empty((count, self.model.latent_dim), dtype=bool)
         step = batch(self.model)
         for i in range(0, count, step):
             cells = boxes.take(np.s_[i : i + step])
+            lo, hi = np.searchsorted(pairs.cell, [i, i + step])
+            here = parabolas and parabolas.take(np.s_[lo:hi])
+            cell, datum = pairs.cell[lo:hi] - i, pairs.datum[lo:hi]
+            if isinstance(here, TiltedParabolas):
+                seen = look_at_cells(
+                    self.model, self.table, cells, calm[i : i + step], cell, datum, beyond, closely
+                )
+                varies[i : i + step], axes[i : i + step] = seen.varies, seen.axes
+                upper[lo:hi], rough[lo:hi] = seen.upper, seen.rough
+                here.put(np.arange(hi - lo), seen.parabolas, np.s_[:])
+                self._climb_from_better(seen.best, seen.where, seen.points, cell, datum)
+                continue
             v = vary(self.model, self.table, cells)
             # A function that grows by orders of magnitude may really vary little in one half.
-            inherited = np.minimum(_INHERITED * calm[i : i + step, 0], _TRUSTED * v.reach)
+            inherited = np.minimum(INHERITED * calm[i : i + step, 0], TRUSTED * v.reach)
             reach[i : i + step] = np.maximum(v.reach, inherited)
-            inherited = np.minimum(_INHERITED * calm[i : i + step, 1], _TRUSTED * v.field.swing)
-            swing[i : i + step] = np.maximum(v.field.swing, inherited)
             axes[i : i + step] = worst_axes(v, cells)
-            curve[i : i + step], sag[i : i + step] = v.curve, v.field.sag
-            lo, hi = np.searchsorted(pairs.cell, [i, i + step])
+            curve[i : i + step] = v.curve
             self._pairs_of(
-                v, cells, varies[i : i + step], pairs.cell[lo:hi] - i, pairs.datum[lo:hi],
-                upper[lo:hi], rough[lo:hi], parabolas and parabolas.take(np.s_[lo:hi]), beyond,
-                closely,
+                v, cells, reach[i : i + step], cell, datum, upper[lo:hi], rough[lo:hi],
+                here, beyond, closely,
             )  # fmt: skip
         each = len(offsets(self.model.latent_dim)) + 1 if closely else 1
         self.nodes += each * self.counts(pairs)
@@ -267,8 +270,8 @@ class Search:
         chosen = np.where(above, parabolas.halves[:, 1], parabolas.halves[:, 0])
         chosen = np.where(axes[parent][kept.cell].T, chosen, parabolas.whole())
         # Tilted parabolas are bounds by themselves, the others up to the greatest log density.
-        constant = 0.0 if self.table.field else self.table.peak[kept.datum]
-        upper = parabolas.upper(chosen) + constant - self.level[kept.datum]
+        peak = 0.0 if self.table.field else self.table.peak[kept.datum]
+        upper = parabolas.upper(chosen) + peak - self.level[kept.datum]
         constant = 0.5 * self.model.latent_dim * LOG_2PI
         upper += (kept.boxes.log_volume() - constant)[kept.cell]
         gone = upper <= self.threshold
@@ -280,7 +283,7 @@ class Search:
         self,
         v: Variation,
         boxes: Boxes,
-        varies: Array,
+        reach: Array,
         cell: Index,
         datum: Index,
         upper: Array,
@@ -291,45 +294,35 @@ class Search:
     ) -> None:
         """Fill in `upper`, `rough` and `parabolas` for some cells, and climb from better points."""
         table, d = self.table, self.model.latent_dim
-        reach, _, swing, _ = varies.T
-        # Variations inherited from the parent count for everything that is seen in the part.
-        lift = v.field.lift + swing - v.field.swing
-        more = np.maximum(1.0, reach / np.maximum(v.reach, 1e-300))
         points = boxes.centre[:, None] + boxes.half[:, None] * np.r_[np.zeros((1, d)), offsets(d)]
         prior = standard_log_prob(points)
         bend = SAFETY**2 * table.bend(v.centre, v.delta)
         # A variation inherited from the parent also enlarges the bend.
-        bend = bend * more**2
-        rugged = v.rough > ROUGH[d]
+        bend = bend * np.maximum(1.0, reach / np.maximum(v.reach, 1e-300)) ** 2
         seen, where = np.empty(len(cell)), np.zeros(len(cell), dtype=np.intp)
         k, size = points.shape[1], self.model.param_dim
-        planes = None if parabolas is None or table.field else Planes(v, boxes, reach)
-        tilted = TiltedPlanes(table, v, boxes, swing - v.field.swing) if table.field else None
+        planes = None if parabolas is None else Planes(v, boxes, reach)
         least = 0.5 * boxes.least_square()
         residual = misfit_matrix(d)
         for b in blocks(cell, per_pair=2 * k + 2 * size, per_cell=k * size, limit=_LIMIT):
             there, who = b.pairs[b.valid], datum[b.pairs]
             value, score = table.centre(who, v.centre[b.cells])
             slope = np.sqrt(np.einsum("cld,cld->cl", score, score))
-            curvature = table.bounds(v.centre[b.cells], reach[b.cells], lift[b.cells], who)
-            far, bent, uneven = reach[b.cells, None], v.curve[b.cells, None], rugged[b.cells, None]
-            if table.field:
-                own = vary_pairs(table, d, v.delta[b.cells], score, more[b.cells])
-                far, bent, uneven = own.reach, own.curve, uneven | own.rough
-            bound = table.upper(value, slope, far, curvature)
+            curvature = table.curvature(v.centre[b.cells], reach[b.cells], who)
+            bound = table.upper(value, slope, reach[b.cells, None], curvature)
             # Where values are huge, their differences have lost digits.
-            lost = _LOST * (np.abs(value) + slope * far)
+            lost = LOST * (np.abs(value) + slope * reach[b.cells, None])
             best = value + prior[b.cells, :1]
             if closely:
                 delta = v.delta[b.cells]
-                linear = table.linear(score, delta)
+                linear = score @ np.swapaxes(delta, -1, -2)
                 # In many dimensions most of the decoder's curvature is orthogonal to the score.
                 curve = SAFETY_CURVE * np.abs(linear @ residual[:, 1:].T).max(axis=-1)
-                curve = np.maximum(curve, _ALIGNED * slope * bent)
-                tangent = value + _LINEAR_SAFETY * np.maximum(linear.max(axis=-1), 0) + curve
+                curve = np.maximum(curve, ALIGNED * slope * v.curve[b.cells, None])
+                tangent = value + LINEAR_SAFETY * np.maximum(linear.max(axis=-1), 0) + curve
                 tangent += curvature.convexity * (reach**2)[b.cells, None]
                 # If the samples are rough, the tangent is no bound: they may have missed a peak.
-                tangent[np.broadcast_to(uneven, tangent.shape)] = np.inf
+                tangent[v.rough[b.cells] > ROUGH[d]] = np.inf
                 bound = np.fmin(bound, tangent)
                 wide = table.bend_of(bend[b.cells, None], slope, curvature)
                 rough[there] = np.maximum(curve / MAX_CURVE, wide / MAX_BEND)[b.valid]
@@ -338,19 +331,23 @@ class Search:
                 where[there] = change.argmax(axis=-1)[b.valid] + 1
                 best = value + change.max(axis=-1)
             bound = np.minimum(np.fmin(bound + lost, curvature.ceiling), table.peak[who])
-            if planes is not None or tilted is not None:
-                here: PairArrays
-                if tilted is not None:
-                    here = tilted.look(b.cells, score, who, own, beyond)
-                else:
-                    here = planes.look(b.cells, score, who, beyond)
+            if planes is not None and parabolas is not None:
+                here = planes.look(b.cells, score, who, beyond)
                 here.square[:] -= 2 * lost
-                constant = 0.0 if table.field else table.peak[who]
-                flat = constant + least[b.cells, None] + here.upper()
+                flat = table.peak[who] + least[b.cells, None] + here.upper()
                 bound = np.minimum(bound, flat + lost)
                 parabolas.put(there, here, b.valid)
             upper[there] = bound[b.valid]
             seen[there] = (best - lost)[b.valid]
+        self._climb_from_better(seen, where, points, cell, datum)
+
+    def _climb_from_better(
+        self, seen: Array, where: Index, points: Array, cell: Index, datum: Index
+    ) -> None:
+        """Climb from points of cells `(C, K + 1, d)` that are better than the best so far.
+
+        `seen` is the greatest log joint of each pair, and `where` the point at which it is.
+        """
         better = np.flatnonzero(seen > self.best[datum] + 1)
         if len(better):
             better = better[np.argsort(seen[better], kind="stable")]

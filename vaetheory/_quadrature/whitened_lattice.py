@@ -154,8 +154,7 @@ def lattice_sum(
         for j in range(0, m, piece):
             step = batch.steps(rule.nodes[j : j + piece])
             params = table.restrict(model.decode(batch.centre[:, None] + step))
-            delta = table.changes(params, start[:, None])
-            exponent = table.change(score, who, start, delta)[:, 0]
+            exponent = table.change_to(score, who, start, params)[:, 0]
             # The prior is also taken relative to the centre, to keep its digits.
             exponent -= np.einsum("fmd,fmd->fm", step, batch.centre[:, None] + 0.5 * step)
             block[:, j : j + piece] = exponent

@@ -8,12 +8,14 @@ import numpy as np
 
 from vaetheory._gaussians import LOG_2PI
 from vaetheory._validation import Array, Index
-from vaetheory.likelihoods.table import Curvature, Density, Table
+from vaetheory.likelihoods.table import Curvature, Density, Responses, Table
 
 #: Larger logarithms of ratios of scales would overflow; the density there is zero.
 _MOST = 300.0
 #: Digits that an expanded square loses, relative to the terms that cancel.
 _LOST = 1e-14
+#: For more data than this, changes are computed by matrix products.
+_SEVERAL = 2
 
 
 class MeanScaleDensity(Density, Protocol):
@@ -89,8 +91,11 @@ class MeanScaleTable(Table):
         mean, log_scale = self._split(point[:, None])
         c, t = self._changed(delta)
         inverse = np.exp(-log_scale)
-        size = np.abs(c + (mean - self.middle) * inverse * t)
-        size += self.half * inverse * np.abs(t)
+        size = t * ((mean - self.middle) * inverse)
+        size += c
+        if self.half.any():
+            np.abs(size, out=size)
+            size += np.abs(t) * (self.half * inverse)
         return np.sqrt(np.einsum("cmd,cmd->cm", size, size))
 
     def _changed(self, delta: Array) -> tuple[Array, Array]:
@@ -137,37 +142,57 @@ class MeanScaleTable(Table):
         out += (delta[..., -1] - 0.5 * np.einsum("cmd,cmd->cm", c, c))[:, None]
         return out
 
-    def linear(self, score: Array, delta: Array) -> Array:
-        c, t = self._changed(delta)
-        out = score @ _transposed(c)
-        out -= (score * score) @ _transposed(t)
-        out += delta[:, None, :, -1]
-        return out
+    def change_to(self, score: Array, datum: Index, point: Array, params: Array) -> Array:
+        if score.shape[1] > _SEVERAL:
+            return super().change_to(score, datum, point, params)
+        # For one or two data it is cheaper to begin anew than to compute the change.
+        mean, log_scale = self._split(params)
+        inverse = np.negative(log_scale)
+        rise = inverse.sum(axis=-1) + self._split(point)[1].sum(axis=-1)[:, None]
+        np.exp(inverse, out=inverse)
+        residual = self.data[datum][:, :, None] - mean[:, None]
+        residual *= inverse[:, None]
+        square = np.einsum("clmd,clmd->clm", residual, residual)
+        square -= np.einsum("cld,cld->cl", score, score)[..., None]
+        square *= -0.5
+        square += rise[:, None]
+        return square
 
-    def lengths(self, score: Array, delta: Array) -> Array:
-        c, t = self._changed(delta)
-        square = (score * score) @ _transposed(t * t)
-        square -= score @ _transposed(2 * c * t)
-        square += np.einsum("cmd,cmd->cm", c, c)[:, None]
-        return np.sqrt(np.maximum(square, 0))
+    def responses(self, datum: Index, params: Array) -> Responses:
+        if datum.shape[1] > _SEVERAL:
+            return self._responses_of_many(datum, params)
+        mean, log_scale = self._split(params)
+        residual = self.data[datum][:, :, None] - mean[:, None]
+        residual *= np.exp(-log_scale)[:, None]
+        centre, change = residual[:, :, 0], residual[:, :, 1:]
+        square = np.einsum("cld,cld->cl", centre, centre)
+        change -= centre[:, :, None]
+        along = (change @ centre[..., None])[..., 0]
+        value = self.top(params[:, 0])[:, None] - 0.5 * square
+        return Responses(value, square, along, change @ _transposed(change))
 
-    def slopes(self, score: Array, plane: Array) -> tuple[Array, Array]:
-        c, t = self._changed(plane)
-        k = plane.shape[1]
-        i, j = np.triu_indices(k)
-        square = score * score
-        products = square @ _transposed(t[:, i] * t[:, j])
-        products -= score @ _transposed(c[:, i] * t[:, j] + t[:, i] * c[:, j])
-        products += np.einsum("cpd,cpd->cp", c[:, i], c[:, j])[:, None]
-        full = np.empty((*score.shape[:2], k, k))
-        full[..., i, j] = products
-        full[..., j, i] = products
-        return full, score @ _transposed(c) - square @ _transposed(t)
+    def _responses_of_many(self, datum: Index, params: Array) -> Responses:
+        value, score = self.centre(datum, params[:, 0])
+        c, t = self._changed(self.changes(params[:, 1:], params[:, :1]))
+        squares, count = score * score, t.shape[1]
+        i, j = np.triu_indices(count)
+        # The residuals change by r t - c.
+        flat = squares @ _transposed(t[:, i] * t[:, j])
+        flat -= score @ _transposed(c[:, i] * t[:, j] + t[:, i] * c[:, j])
+        flat += np.einsum("ckd,ckd->ck", c[:, i], c[:, j])[:, None]
+        products = np.empty((*datum.shape, count, count))
+        products[..., i, j] = flat
+        products[..., j, i] = flat
+        along = squares @ _transposed(t) - score @ _transposed(c)
+        return Responses(value, np.einsum("cld->cl", squares), along, products)
+
+    def gap(self, delta: Array) -> Array:
+        t = self._changed(delta)[1]
+        gap: Array = np.maximum(t.sum(axis=-1) - delta[..., -1], 0).max(axis=-1)
+        return gap
 
     def bend(self, point: Array, delta: Array) -> Array:
-        t = self._changed(delta)[1]
-        gap = np.maximum(t.sum(axis=-1) - delta[..., -1], 0)
-        bend: Array = (0.5 * self.length(point, delta) ** 2 + gap).max(axis=-1)
+        bend: Array = 0.5 * self.length(point, delta).max(axis=-1) ** 2 + self.gap(delta)
         return bend
 
     def bounds(

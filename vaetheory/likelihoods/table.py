@@ -57,6 +57,28 @@ class Curvature:
         return Curvature(*(np.max(np.atleast_1d(v), axis=0) for v in all_of))
 
 
+@dataclass(frozen=True)
+class Responses:
+    """Residuals r of data at the centres of cells, and their changes dr to K samples.
+
+    Attributes
+    ----------
+    value : array (C, L)
+        Log p at the centres.
+    square : array (C, L)
+        |r|^2.
+    along : array (C, L, K)
+        r . dr.
+    products : array (C, L, K, K)
+        dr . dr' for all pairs of samples.
+    """
+
+    value: Array
+    square: Array
+    along: Array
+    products: Array
+
+
 #: For a log p that is concave and whose bend the table itself knows.
 CONCAVE = Curvature()
 
@@ -76,7 +98,8 @@ class Table(ABC):
     #: residual.
     parabolic = False
     #: Whether log p has a summand that is the same for all data, a field over the latent space, and
-    #: residuals whose slopes depend on the datum: then the methods from `rise` on are defined.
+    #: a parabola of residuals whose slopes depend on the datum: then `rise`, `gap`, `top` and
+    #: `responses` are defined.
     field = False
 
     def take(self, which: Index) -> Table:
@@ -139,6 +162,10 @@ class Table(ABC):
     @abstractmethod
     def change(self, score: Array, datum: Index, point: Array, delta: Array) -> Array:
         """Change of log p from `point` to `point + delta`, `(C, L, D), (C, M, D) -> (C, L, M)`."""
+
+    def change_to(self, score: Array, datum: Index, point: Array, params: Array) -> Array:
+        """Change of log p from `point` to `params`, `(C, D), (C, M, D) -> (C, L, M)`."""
+        return self.change(score, datum, point, self.changes(params, point[:, None]))
 
     @abstractmethod
     def bend(self, point: Array, delta: Array) -> Array:
@@ -226,28 +253,20 @@ class Table(ABC):
         """Rise of the field along changes, `(..., D) -> (...)`."""
         raise NotImplementedError
 
+    def gap(self, delta: Array) -> Array:
+        """Greatest distance of the field from its tangent, `(C, M, D) -> (C,)`."""
+        raise NotImplementedError
+
     def top(self, point: Array) -> Array:
         """Greatest log p of any datum at points, `(C, D) -> (C,)`: the field, and a constant."""
         raise NotImplementedError
 
-    def linear(self, score: Array, delta: Array) -> Array:
-        """Bound of the rise of log p that is linear in `delta`, `(C, L, D), (C, M, D) -> (C, L, M)`."""
-        return score @ np.swapaxes(delta, -1, -2)
+    def responses(self, datum: Index, params: Array) -> Responses:
+        """Residuals at points `(C, D)` and their changes to others: `params` is `(C, K + 1, D)`.
 
-    def lengths(self, score: Array, delta: Array) -> Array:
-        """Lengths of the changes of each datum's own residual, `(C, L, D), (C, M, D) -> (C, L, M)`."""
-        raise NotImplementedError
-
-    def slopes(self, score: Array, plane: Array) -> tuple[Array, Array]:
-        """Products of the changes S_i of residuals along the rows of a plane `(C, k, D)`.
-
-        Residuals change by -S_i.
-
-        Returns
-        -------
-        products : array (C, L, k, k)
-            S_i . S_j of each datum.
-        along : array (C, L, k)
-            The residual times S_i.
+        Parameters
+        ----------
+        datum : array of int (C, L)
+        params : array (C, K + 1, D)
         """
         raise NotImplementedError
