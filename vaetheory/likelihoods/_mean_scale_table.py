@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import numpy as np
 
 from vaetheory._gaussians import LOG_2PI
@@ -18,12 +16,6 @@ _LOST = 1e-14
 _SEVERAL = 2
 
 
-class MeanScaleDensity(Density, Protocol):
-    """The family of the table."""
-
-    least_log_scale: Array
-
-
 class MeanScaleTable(Table):
     """log p = constant + L(z) - |r|^2 / 2 with the residual r = (x - m) / s and L = -sum log s.
 
@@ -36,22 +28,20 @@ class MeanScaleTable(Table):
 
     Parameters
     ----------
-    likelihood : MeanScaleDensity
+    likelihood : Density
+        A `GaussianMeanScale`.
     data : array (N, D)
     low, high : array (D,)
         Least and greatest data of all data for which bounds must hold, at least those of `data`.
     """
 
-    likelihood: MeanScaleDensity
     parabolic = True
     field = True
 
-    def __init__(self, likelihood: MeanScaleDensity, data: Array, low: Array, high: Array) -> None:
+    def __init__(self, likelihood: Density, data: Array, low: Array, high: Array) -> None:
         super().__init__(likelihood, data)
         size = data.shape[-1]
         self.constant = -0.5 * size * LOG_2PI
-        floor = np.broadcast_to(likelihood.least_log_scale, size).sum()
-        self.peak = np.full(len(data), self.constant - floor)
         self.low, self.high = low, high
         self.middle, self.half = 0.5 * (low + high), 0.5 * (high - low)
         self._centred = data - self.middle

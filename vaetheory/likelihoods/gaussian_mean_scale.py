@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vaetheory._gaussians import LOG_2PI
+from vaetheory._numbers_as_text import distinct_texts
 from vaetheory._validation import Array, representable, scales, squarable
 from vaetheory._value_equality import ByValue
 from vaetheory.likelihoods._mean_scale_table import MeanScaleTable
@@ -92,11 +93,11 @@ class GaussianMeanScale(ByValue, ExponentialFamily):
             return None
         at = tuple(np.argwhere(below)[0])
         least = float(np.broadcast_to(self.least_scale, below.shape)[at])
+        least_log, came = distinct_texts(float(np.log(least)), float(log_scale[at]))
         return Excluded(
             below.any(axis=-1),
-            f"log scales of at least log({least:g}) = {np.log(least):.6g}, the floor least_scale "
-            f"of {type(self).__name__} (clamp the decoder's log scales to it, or choose a lower "
-            f"one), got {log_scale[at]:.6g} in dimension {at[-1]}",
+            f"log scales of at least {least_log}, the logarithm of least_scale = {least:g} (clamp "
+            f"the log scales to it, or choose a smaller floor), got {came} in dimension {at[-1]}",
         )
 
     def typical_params(self, normal: Array) -> Array:
@@ -181,7 +182,7 @@ class GaussianMeanScale(ByValue, ExponentialFamily):
 
     def greatest_log_prob(self, x: Array) -> Array:
         data = self.check_data(x)
-        floor = np.broadcast_to(np.log(self.least_scale), data.shape[-1]).sum()
+        floor = np.broadcast_to(self.least_log_scale, data.shape[-1]).sum()
         return np.full(data.shape[:-1], -floor - 0.5 * LOG_2PI * data.shape[-1])
 
     def reduced(self, x: Array) -> tuple[Likelihood, Array, Array]:
