@@ -9,6 +9,7 @@ from vaetheory.claims.riemannian_likelihood import (
     evidence,
     fisher_identities,
     mean_matching,
+    means_and_scales,
     no_metric,
     penalty,
     repeated_data,
@@ -23,6 +24,7 @@ CLAIM = Claim(
     propositions=(
         fisher_identities.FISHER_IDENTITIES,
         divergence.DIVERGENCE_IS_MEAN_RATIO,
+        means_and_scales.MEANS_AND_SCALES,
         tensor.METRIC_IS_A_TENSOR,
         bent_surfaces.CURVATURE_IS_INTRINSIC,
         repeated_data.REPEATED_OBSERVATIONS,

@@ -280,6 +280,26 @@ FAMILIES: dict[str, Family] = {
 }
 
 
+def _about_the_mean(likelihood: Likelihood, params: Array) -> Total:
+    """The real line about the mean, in units of the scale."""
+    mean, scale = params[0], np.exp(params[1])
+    return _mapped(
+        lambda t: mean + scale * np.sinh(t), lambda t: scale * np.cosh(t), -5.0, 5.0
+    )
+
+
+#: Families with two parameters of a data dimension, which have a proposition of their own.
+OF_TWO_PARAMETERS: dict[str, Family] = {
+    "Gaussian, mean and scale": Family(
+        lambda: likelihoods.GaussianMeanScale(least_scale=2.0**-10),
+        _NONE,
+        st.tuples(strategies.fractions(-4, 4, 2), strategies.fractions(-8, 8, 4)),
+        _about_the_mean,
+        _REAL,
+    ),
+}
+
+
 @dataclass(frozen=True)
 class FamilyScene:
     """A member of a family: its constants, and the parameters of one observation."""
@@ -291,7 +311,11 @@ class FamilyScene:
     @property
     def likelihood(self) -> Likelihood:
         """The likelihood."""
-        return FAMILIES[self.family].build(*self.constants)
+        return self._family.build(*self.constants)
+
+    @property
+    def _family(self) -> Family:
+        return (FAMILIES | OF_TWO_PARAMETERS)[self.family]
 
     def expectation(self, h: Integrand) -> tuple[Array, Array, Array]:
         """E[h(x)] over the family's support, the estimate of its error, and E|h|.
@@ -307,7 +331,7 @@ class FamilyScene:
             count = values.shape[-1]
             return np.concatenate([values, np.abs(values)], axis=-1)
 
-        value, error = FAMILIES[self.family].support(likelihood, params)(weighted)
+        value, error = self._family.support(likelihood, params)(weighted)
         # The log density is a sum of terms of up to some hundreds, so exp loses as many ULPs.
         rounding = gamma(1000) * value[count:]
         return value[:count], error[:count] + rounding, value[count:]
@@ -317,7 +341,7 @@ def family_scenes(names: Sequence[str] = tuple(FAMILIES)) -> SearchStrategy[Fami
     """Members of the named families."""
 
     def members(name: str) -> SearchStrategy[FamilyScene]:
-        family = FAMILIES[name]
+        family = (FAMILIES | OF_TWO_PARAMETERS)[name]
         return st.builds(FamilyScene, st.just(name), family.constants, family.params)
 
     return st.sampled_from(tuple(names)).flatmap(members)
