@@ -133,11 +133,23 @@ class LatentModel(ByValue):
     def check_data(self, X: ArrayLike) -> Array:
         """Return `X` as an array `(..., D)` in the support of the likelihood, or raise.
 
-        Where the decoder has an `event_shape`, data `(..., *event_shape)` are flattened.
+        Where the model has a `data_shape`, data `(..., *data_shape)` are flattened.
         """
         return self.likelihood.check_data(
-            vectors("X", flattened("X", X, self.decoder.event_shape), self.data_dim)
+            vectors("X", flattened("X", X, self.data_shape), self.data_dim)
         )
+
+    @property
+    def data_shape(self) -> tuple[int, ...] | None:
+        """Shape of a datum, if the decoder has an `event_shape`.
+
+        It is that of the outputs, or if the likelihood takes two parameters for each data
+        dimension, that of one half of them along their first axis, as of `(2 C, H, W)`.
+        """
+        shape, each = self.decoder.event_shape, self.likelihood.params_each
+        if shape is None or each == 1:
+            return shape
+        return (shape[0] // each, *shape[1:]) if shape[0] % each == 0 else None
 
     def decode(self, z: Array) -> Array:
         """f(z), `(..., d) -> (..., P)`; shape, NaNs and the likelihood's limits are checked."""
