@@ -207,8 +207,12 @@ def second_writing(family, x):
         return lambda t: -0.5 * anp.sum(anp.dot(t - x, precision) * (t - x), -1, keepdims=True)
     if isinstance(family, GaussianMeanScale):
         d = len(x)
-        return lambda t: -anp.sum(
-            0.5 * (x - t[..., :d]) ** 2 * anp.exp(-2 * t[..., d:]) + t[..., d:], -1, keepdims=True
+        return lambda t: (
+            -anp.sum(
+                0.5 * (x - t[..., :d]) ** 2 * anp.exp(-2 * t[..., d:]) + t[..., d:],
+                -1,
+                keepdims=True,
+            )
         )
     if isinstance(family, Gamma):
         a = family.shape

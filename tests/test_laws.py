@@ -65,7 +65,10 @@ def test_every_class_of_a_package_has_an_instance(package, base, instances):
         ("SCIPY_LAWS of tests/likelihood_cases.py", set(SCIPY_LAWS) | {likelihoods.Categorical}),
         (
             "FAMILIES of claim 7",
-            {type(f.build(*find(f.constants, lambda _: True))) for f in (FAMILIES | OF_TWO_PARAMETERS).values()}
+            {
+                type(f.build(*find(f.constants, lambda _: True)))
+                for f in (FAMILIES | OF_TWO_PARAMETERS).values()
+            }
             | NOT_IN_CLAIM_7,
         ),
     ],

@@ -65,7 +65,9 @@ def nodes(decoder, x, d, count):
     """Nodes of a rule over the box that holds all but exp(-55) of the peak, and their spacing."""
     low, high = np.full(d, -14.0), np.full(d, 14.0)
     for _ in range(8):
-        axes = [np.linspace(a, b, {1: 401, 2: 61, 3: 31}[d]) for a, b in zip(low, high, strict=True)]
+        axes = [
+            np.linspace(a, b, {1: 401, 2: 61, 3: 31}[d]) for a, b in zip(low, high, strict=True)
+        ]
         z = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, d)
         height = log_joint(decoder, x, z)
         step = np.array([axis[1] - axis[0] for axis in axes])
@@ -246,16 +248,21 @@ def test_derivatives_of_the_potential_are_those_of_the_log_joint():
     gradient, hessian, safe = model.potential_derivatives(x, z)
     h = 1e-4
     units = h * np.eye(2)
-    by_differences = np.array([
-        (log_joint(decoder, x, (z - u)[None])[0] - log_joint(decoder, x, (z + u)[None])[0]) / (2 * h)
-        for u in units
-    ])
+    by_differences = np.array(
+        [
+            (log_joint(decoder, x, (z - u)[None])[0] - log_joint(decoder, x, (z + u)[None])[0])
+            / (2 * h)
+            for u in units
+        ]
+    )
     assert np.allclose(gradient, by_differences, rtol=1e-5), f"{gradient}, not {by_differences}"
-    columns = np.array([
-        (model.potential_derivatives(x, z + u)[0] - model.potential_derivatives(x, z - u)[0])
-        / (2 * h)
-        for u in units
-    ])
+    columns = np.array(
+        [
+            (model.potential_derivatives(x, z + u)[0] - model.potential_derivatives(x, z - u)[0])
+            / (2 * h)
+            for u in units
+        ]
+    )
     assert np.allclose(hessian, columns, rtol=1e-5), f"{hessian}, not {columns}"
     assert (np.linalg.eigvalsh(safe) > 0).all(), "the definite form is not definite"
 
@@ -341,10 +348,14 @@ def test_a_decoder_below_the_floor_is_refused_where_it_is():
 def test_params_below_the_floor_are_refused(method):
     family = likelihoods.GaussianMeanScale(least_scale=[0.5, 0.1])
     below = np.array([0.0, 0.0, np.log(0.6), np.log(0.05)])
-    with pytest.raises(ValueError, match=r"params: expected log scales of at least -2\.3.* dimension 1"):
+    with pytest.raises(
+        ValueError, match=r"params: expected log scales of at least -2\.3.* dimension 1"
+    ):
         getattr(family, method)(np.zeros(2), below)
     at = np.array([0.0, 0.0, np.log(0.5), np.log(0.1)])
-    assert np.isfinite(getattr(family, method)(np.zeros(2), at)).all(), "the floor itself is allowed"
+    assert np.isfinite(getattr(family, method)(np.zeros(2), at)).all(), (
+        "the floor itself is allowed"
+    )
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,9 @@ def test_moments_over_the_support(instance):
     score = family.score(points, params)
     outer = score[:, :, None] * score[:, None, :]
     eye = np.broadcast_to(np.eye(size), (len(points), size, size))
-    observed = family.observed_information(points, np.broadcast_to(params, (len(points), size)), eye)
+    observed = family.observed_information(
+        points, np.broadcast_to(params, (len(points), size)), eye
+    )
     ratio = family.log_prob(points, params) - family.log_prob(points, other)
     scale = terms(family, points, params) + terms(family, points, other)
     statements = {
@@ -178,7 +180,9 @@ def test_fit_matches_mean_parameters_and_is_the_greatest(instance, counts, data)
     assert (off <= bound).all(), f"mean parameters {family.mean(fitted)}, data have {moments}"
     steps = data.draw(integers(len(fitted), -4, 4), label="step") / 16
     if isinstance(family, GaussianMeanScale):
-        floor = np.r_[np.full(x.shape[1], -np.inf), np.log(family.least_scale) + np.zeros_like(x[0])]
+        floor = np.r_[
+            np.full(x.shape[1], -np.inf), np.log(family.least_scale) + np.zeros_like(x[0])
+        ]
         steps = np.maximum(steps, np.minimum(floor - fitted, 0.0))
     finite = np.where(np.isfinite(fitted), fitted, np.sign(fitted) * 40)
     best, worse = (

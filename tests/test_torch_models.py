@@ -398,9 +398,7 @@ def test_scales_that_vary_are_learned_scales(shape):
     module = Learned(1, shape)
     X = drawn(learned_scales, module)
     model = torch_model(module, 1, least_scale=FLOOR)
-    assert_right(
-        model, X, brute_force(learned_scales, module, X), likelihoods.GaussianMeanScale
-    )
+    assert_right(model, X, brute_force(learned_scales, module, X), likelihoods.GaussianMeanScale)
     assert model.data_shape == shape, f"data of shape {model.data_shape}, not {shape}"
     one = log_evidence(model, X[:1])
     assert one.value.shape == (1,), f"one image is a batch of one, got shape {one.value.shape}"

@@ -108,9 +108,7 @@ def mass_outside(model: LatentModel, table: Table, level: Array, rtol: float) ->
     return mass, cells
 
 
-def _halved(
-    model: LatentModel, table: Table, whole: Outskirt, which: Flags
-) -> Iterator[Outskirt]:
+def _halved(model: LatentModel, table: Table, whole: Outskirt, which: Flags) -> Iterator[Outskirt]:
     """Halve some cells along every axis and sample their parts."""
     boxes = whole.boxes.take(which)
     boxes, parent = boxes.halved(np.ones(boxes.half.shape, dtype=bool))
@@ -124,9 +122,7 @@ def _halved(
         yield _outskirt(table, boxes.take(now), v, calm, lift)
 
 
-def _outskirt(
-    table: Table, boxes: Boxes, v: Variation, reach: Array, lift: Array
-) -> Outskirt:
+def _outskirt(table: Table, boxes: Boxes, v: Variation, reach: Array, lift: Array) -> Outskirt:
     """Bound the mass of all data in some cells, given the variation in them."""
     log_prob, slope = table.dense(v.centre)
     upper = table.upper(log_prob, slope, reach, table.bounds(v.centre, reach, lift))

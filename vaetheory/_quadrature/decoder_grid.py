@@ -77,8 +77,9 @@ def _sample(model: LatentModel, table: Table, mesh: Mesh, cells: int) -> Grid:
             bent = kinked(v.delta, table.sizes(v.centre))
         field = v.field
         parts.append((v.centre, v.reach, v.curve, bend, v.rough, field.lift, field.sag, bent))
-    *sampled, bent = (np.concatenate(p) for p in zip(*parts, strict=True))
-    return Grid(cells, *sampled, bent.astype(bool))
+    arrays = [np.concatenate(p) for p in zip(*parts, strict=True)]
+    params, reach, curve, bend, rough, lift, sag, bent = arrays
+    return Grid(cells, params, reach, curve, bend, rough, lift, sag, bent.astype(bool))
 
 
 def sample_grid(model: LatentModel, table: Table) -> Grid:

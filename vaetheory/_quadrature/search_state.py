@@ -219,7 +219,7 @@ class Search:
         for i in range(0, count, step):
             cells = boxes.take(np.s_[i : i + step])
             lo, hi = np.searchsorted(pairs.cell, [i, i + step])
-            here = parabolas and parabolas.take(np.s_[lo:hi])
+            here = None if parabolas is None else parabolas.take(np.s_[lo:hi])
             cell, datum = pairs.cell[lo:hi] - i, pairs.datum[lo:hi]
             if isinstance(here, TiltedParabolas):
                 seen = look_at_cells(
@@ -227,9 +227,10 @@ class Search:
                 )
                 varies[i : i + step], axes[i : i + step] = seen.varies, seen.axes
                 upper[lo:hi], rough[lo:hi] = seen.upper, seen.rough
-                here.put(np.arange(hi - lo), seen.parabolas, np.s_[:])
+                here.put(np.arange(hi - lo), seen.parabolas, np.ones(hi - lo, dtype=bool))
                 self._climb_from_better(seen.best, seen.where, seen.points, cell, datum)
                 continue
+            assert here is None or isinstance(here, Parabolas)
             v = vary(self.model, self.table, cells)
             # A function that grows by orders of magnitude may really vary little in one half.
             inherited = np.minimum(INHERITED * calm[i : i + step, 0], TRUSTED * v.reach)

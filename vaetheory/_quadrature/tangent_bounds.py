@@ -5,6 +5,7 @@ On a plane, the log of a Gaussian density is a parabola.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -108,7 +109,7 @@ def way_out(frames: Frames, number: Index, place: Array, half: Array, inverse: A
 
 
 @dataclass(frozen=True)
-class PairArrays:
+class PairArrays(ABC):
     """Parabolas that bound log p(x, z) in (cell, datum) pairs; the last axes of all arrays.
 
     Attributes
@@ -134,6 +135,16 @@ class PairArrays:
         """The parabolas of some pairs."""
         return type(self)(**{name: array[..., which] for name, array in vars(self).items()})
 
+    @abstractmethod
+    def upper(self, along: Array | None = None) -> Array:
+        """Bound log p(x, z), up to a constant, in the cells or in parts of them.
+
+        Parameters
+        ----------
+        along : array (d, ...), optional
+            How much larger |a|^2 is in the part, by axis; that of the whole cell by default.
+        """
+
     def whole(self) -> Array:
         """How much larger |a|^2 is in the cell than on the whole plane, by axis, `(d, ...)`."""
         return np.minimum(self.halves[:, 0], self.halves[:, 1])
@@ -157,13 +168,6 @@ class Parabolas(PairArrays):
         return cls(np.empty(count), np.empty((d, 2, count)), np.empty(count), np.empty(count))
 
     def upper(self, along: Array | None = None) -> Array:
-        """Bound log p(x, z), up to a constant, in the cells or in parts of them.
-
-        Parameters
-        ----------
-        along : array (d, ...), optional
-            How much larger |a|^2 is in the part, by axis; that of the whole cell by default.
-        """
         along = self.whole() if along is None else along
         away = np.maximum(along.max(axis=0), self.outside)
         length = np.sqrt(np.maximum(self.square + away, 0)) - self.curve

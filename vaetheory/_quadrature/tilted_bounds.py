@@ -73,7 +73,6 @@ class TiltedParabolas(PairArrays):
         return cls(square, np.empty((d, 2, count)), outside, left, top)
 
     def upper(self, along: Array | None = None) -> Array:
-        """Bound log p(x, z) in the cells or in parts of them, see `Parabolas.upper`."""
         along = self.whole() if along is None else along
         away = np.maximum(along.max(axis=0), self.outside)
         bound = self.top - 0.5 * self.left * (self.square + away)
@@ -316,7 +315,7 @@ def _times(matrices: Array, vectors: Array) -> Array:
 def _inverse(matrices: Array) -> Array:
     """Inverses of symmetric matrices, by the formula where they have two rows."""
     if matrices.shape[-1] != 2:
-        sound = np.isfinite(matrices).all(axis=(-2, -1))[:, None, None]
+        sound = np.isfinite(matrices).all(axis=(-2, -1), keepdims=True)
         inverse: Array = np.linalg.inv(np.where(sound, matrices, np.eye(matrices.shape[-1])))
         return np.where(sound, inverse, np.nan)
     a, b, c = matrices[:, 0, 0], matrices[:, 0, 1], matrices[:, 1, 1]

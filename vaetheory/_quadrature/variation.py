@@ -94,7 +94,7 @@ def plane_matrix(d: int) -> Array:
 
 @dataclass(frozen=True)
 class FieldVariation:
-    """Variation in C cells of the summand of log p that is the same for all data, see `Table.field`.
+    """Variation in C cells of the summand of log p that all data share, see `Table.field`.
 
     Attributes
     ----------
@@ -122,7 +122,7 @@ class FieldVariation:
 
     @classmethod
     def of(cls, rise: Array, d: int, unseen: Array) -> FieldVariation:
-        """From changes `(C, K + 1)` at the centre and the samples, `unseen` times larger between."""
+        """From changes `(C, K + 1)` to the points; between them they are `unseen` times larger."""
         residual = misfit_matrix(d)
         sag = SAFETY_CURVE * np.abs(rise @ residual.T).max(axis=-1)
         lift = SAFETY * np.maximum(rise.max(axis=-1), 0) + sag

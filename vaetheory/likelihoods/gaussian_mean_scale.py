@@ -95,7 +95,7 @@ class GaussianMeanScale(ByValue, ExponentialFamily):
         least = float(np.broadcast_to(self.least_scale, below.shape)[at])
         least_log, came = distinct_texts(float(np.log(least)), float(log_scale[at]))
         return Excluded(
-            below.any(axis=-1),
+            np.asarray(below.any(axis=-1)),
             f"log scales of at least {least_log}, the logarithm of least_scale = {least:g} (clamp "
             f"the log scales to it, or choose a smaller floor), got {came} in dimension {at[-1]}",
         )
@@ -187,8 +187,10 @@ class GaussianMeanScale(ByValue, ExponentialFamily):
 
     def reduced(self, x: Array) -> tuple[Likelihood, Array, Array]:
         rows = x.reshape(-1, x.shape[-1])
-        return _Ranged(self.least_scale, rows.min(axis=0), rows.max(axis=0)), x, np.zeros(
-            x.shape[:-1]
+        return (
+            _Ranged(self.least_scale, rows.min(axis=0), rows.max(axis=0)),
+            x,
+            np.zeros(x.shape[:-1]),
         )
 
     def table(self, data: Array) -> Table:

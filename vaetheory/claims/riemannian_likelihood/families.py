@@ -283,9 +283,7 @@ FAMILIES: dict[str, Family] = {
 def _about_the_mean(likelihood: Likelihood, params: Array) -> Total:
     """The real line about the mean, in units of the scale."""
     mean, scale = params[0], np.exp(params[1])
-    return _mapped(
-        lambda t: mean + scale * np.sinh(t), lambda t: scale * np.cosh(t), -5.0, 5.0
-    )
+    return _mapped(lambda t: mean + scale * np.sinh(t), lambda t: scale * np.cosh(t), -5.0, 5.0)
 
 
 #: Families with two parameters of a data dimension, which have a proposition of their own.
