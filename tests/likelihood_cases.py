@@ -20,6 +20,7 @@ from vaetheory.likelihoods import (
     Exponential,
     Gamma,
     Gaussian,
+    GaussianMeanScale,
     LogNormal,
     NegativeBinomial,
     Poisson,
@@ -49,12 +50,22 @@ def gaussian(draw, size):
     return Gaussian(cov=factor @ factor.T / 4 + np.eye(size) / 4)
 
 
+#: A floor below all scales that are drawn.
+FLOOR = 0.125
+
+
 SHAPES, SCALES = (st.sampled_from(values) for values in ([0.5, 1.0, 2.5, 12.0], [0.5, 1.0, 3.0]))
 
 #: By type: the strategy of a family with parameters of a given size, and its data, which are
 #: integers from the first to the second number, divided by the third.
 DRAWN = {
     Gaussian: (gaussian, (-8, 8, 2)),
+    GaussianMeanScale: (
+        lambda size: st.builds(
+            GaussianMeanScale, st.sampled_from([FLOOR, [FLOOR / 2**k for k in range(size)]])
+        ),
+        (-8, 8, 2),
+    ),
     Bernoulli: (lambda size: st.just(Bernoulli()), (0, 1, 1)),
     Poisson: (lambda size: st.just(Poisson()), (0, 9, 1)),
     Gamma: (lambda size: SHAPES.map(Gamma), (1, 12, 4)),
@@ -86,11 +97,12 @@ def families(size, exponential=False):
 
 @st.composite
 def instances(draw, most=3, count=None, exponential=False):
-    """A family, its parameters, other parameters, and data in its support: `(..., D)` each."""
+    """A family, its parameters, other parameters `(..., P)`, and data in its support `(..., D)`."""
     size = draw(st.integers(1, most))
     family = draw(families(size, exponential))
     leading = () if count is None else (count,)
-    params, other = (draw(integers((*leading, size), -8, 8)) / 4 for _ in range(2))
+    shape = (*leading, size * family.params_each)
+    params, other = (draw(integers(shape, -8, 8)) / 4 for _ in range(2))
     if isinstance(family, Categorical):
         x = np.eye(size)[draw(arrays(np.int64, leading, elements=st.integers(0, size - 1)))]
     else:
@@ -107,6 +119,10 @@ def terms(family, x, params):
         condition = np.linalg.cond(cov)
         square = ((x - params) ** 2).sum(-1) / np.linalg.eigvalsh(cov)[0]
         return condition * (square + size * 2 + np.abs(np.log(np.linalg.eigvalsh(cov))).sum())
+    if isinstance(family, GaussianMeanScale):
+        mean, log_scale = np.split(params, 2, axis=-1)
+        square = (np.abs(x) + np.abs(mean)) ** 2 * np.exp(-2 * log_scale)
+        return (2 + np.abs(log_scale) + square * (1 + np.abs(log_scale))).sum(-1)
     if isinstance(family, LogNormal):
         logs = np.log(x)
         square = (np.abs(logs) + np.abs(params)) ** 2 / family.scale**2
@@ -154,6 +170,9 @@ class TiltedUniform:
 #: SciPy's distribution of each data dimension, given the family and its parameters.
 SCIPY_LAWS = {
     Gaussian: lambda f, t: stats.norm(t, f.scale),
+    GaussianMeanScale: lambda f, t: stats.norm(
+        *np.split(t, 2, axis=-1)[:1], np.exp(np.split(t, 2, axis=-1)[1])
+    ),
     Bernoulli: lambda f, t: stats.bernoulli(expit(t)),
     Poisson: lambda f, t: stats.poisson(np.exp(t)),
     Gamma: lambda f, t: stats.gamma(f.shape, scale=np.exp(t) / f.shape),
@@ -186,6 +205,15 @@ def second_writing(family, x):
     if isinstance(family, Gaussian):
         precision = np.linalg.inv(family.covariance(len(x)))
         return lambda t: -0.5 * anp.sum(anp.dot(t - x, precision) * (t - x), -1, keepdims=True)
+    if isinstance(family, GaussianMeanScale):
+        d = len(x)
+        return lambda t: (
+            -anp.sum(
+                0.5 * (x - t[..., :d]) ** 2 * anp.exp(-2 * t[..., d:]) + t[..., d:],
+                -1,
+                keepdims=True,
+            )
+        )
     if isinstance(family, Gamma):
         a = family.shape
         return lambda t: -a * anp.sum(t + x * anp.exp(-t), -1, keepdims=True)
@@ -233,6 +261,11 @@ def support(family, params):
         chol = np.linalg.cholesky(family.covariance(size))
         grid = np.stack(np.meshgrid(*[t] * size, indexing="ij"), -1).reshape(-1, size)
         return params + grid @ chol.T, np.full(len(grid), 0.5**size * np.prod(np.diag(chol)))
+    if isinstance(family, GaussianMeanScale):
+        mean, scale = params[: size // 2], np.exp(params[size // 2 :])
+        t = np.arange(-22, 23) / 2
+        grid = np.stack(np.meshgrid(*[t] * len(mean), indexing="ij"), -1).reshape(-1, len(mean))
+        return mean + grid * scale, np.full(len(grid), 0.5 ** len(mean) * scale.prod())
     axes, weights = [], []
     for t in params:
         if isinstance(family, Bernoulli):

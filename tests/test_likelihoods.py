@@ -30,6 +30,7 @@ from vaetheory.likelihoods import (
     ExponentialFamily,
     Gamma,
     Gaussian,
+    GaussianMeanScale,
     Laplace,
     LogNormal,
     NegativeBinomial,
@@ -72,12 +73,14 @@ def test_the_exponential_family_form_is_the_log_density(instance):
 @given(instances(), st.data())
 def test_score_and_information_are_derivatives_of_the_log_density(instance, data):
     family, params, _, x = instance
-    size, d = len(x), data.draw(st.integers(1, 2), label="d")
+    size, d = len(params), data.draw(st.integers(1, 2), label="d")
     jacobian = data.draw(integers((size, d), -3, 3), label="jacobian")
     function = second_writing(family, x)
     bound = gamma(OPERATIONS) * terms(family, x, params)
     if isinstance(family, Gaussian):
         bound /= min(1.0, np.linalg.eigvalsh(family.covariance(size))[0])
+    if isinstance(family, GaussianMeanScale):
+        bound *= 1 + 4 * np.exp(-2 * params[len(x) :].min())
     score, oracle = family.score(x, params), derivatives.jacobian(function, params)[0]
     off = np.abs(score - oracle).max()
     assert off <= bound, f"the score is off by {off:.3g}, rounding explains {bound:.3g}"
@@ -101,7 +104,9 @@ def test_moments_over_the_support(instance):
     score = family.score(points, params)
     outer = score[:, :, None] * score[:, None, :]
     eye = np.broadcast_to(np.eye(size), (len(points), size, size))
-    observed = family.observed_information(points, np.broadcast_to(params, points.shape), eye)
+    observed = family.observed_information(
+        points, np.broadcast_to(params, (len(points), size)), eye
+    )
     ratio = family.log_prob(points, params) - family.log_prob(points, other)
     scale = terms(family, points, params) + terms(family, points, other)
     statements = {
@@ -159,6 +164,9 @@ def test_fit_matches_mean_parameters_and_is_the_greatest(instance, counts, data)
     weights = np.array(counts) / sum(counts)
     fitted = family.fit(x, np.log(weights))
     moments = weights @ family.statistics(x)
+    if isinstance(family, GaussianMeanScale):
+        mean, square = np.split(moments, 2)
+        moments = np.r_[mean, mean**2 + np.maximum(square - mean**2, family.least_scale**2)]
     off = np.abs(family.mean(fitted) - moments)
     # Of a logit, the mean moves by at most a quarter of the logit's own rounding.
     bound = gamma(OPERATIONS) * (1 + np.abs(family.statistics(x)).max())
@@ -170,7 +178,12 @@ def test_fit_matches_mean_parameters_and_is_the_greatest(instance, counts, data)
         off = weights @ family.score(x, np.broadcast_to(fitted, x.shape))
         bound = bound * family.concentration
     assert (off <= bound).all(), f"mean parameters {family.mean(fitted)}, data have {moments}"
-    steps = data.draw(integers(x.shape[1], -4, 4), label="step") / 16
+    steps = data.draw(integers(len(fitted), -4, 4), label="step") / 16
+    if isinstance(family, GaussianMeanScale):
+        floor = np.r_[
+            np.full(x.shape[1], -np.inf), np.log(family.least_scale) + np.zeros_like(x[0])
+        ]
+        steps = np.maximum(steps, np.minimum(floor - fitted, 0.0))
     finite = np.where(np.isfinite(fitted), fitted, np.sign(fitted) * 40)
     best, worse = (
         weights @ family.log_prob(x, t) for t in (finite, np.where(steps, finite + steps, finite))

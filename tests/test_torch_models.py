@@ -384,3 +384,86 @@ def test_the_elbo_of_a_vae_is_below_its_evidence():
 def test_the_decoder_of_a_model_is_one_of_pytorchs():
     model = torch_model(network(), 1, call=READ["Normal"][0])
     assert isinstance(model.decoder, TorchDecoder), type(model.decoder)
+
+
+# Scales from the decoder ------------------------------------------------------------------------
+
+FLOOR = 0.05
+
+
+class Learned(nn.Module):
+    """Means and scales of images, with a floor of the scales."""
+
+    def __init__(self, d, shape=(1, 2, 3), floor=FLOOR):
+        super().__init__()
+        torch.manual_seed(3)
+        self.shape, self.floor = shape, floor
+        size = 2 * int(np.prod(shape))
+        self.net = nn.Sequential(nn.Linear(d, 8), nn.Tanh(), nn.Linear(8, size))
+
+    def forward(self, z):
+        loc, raw = self.net(z).reshape(-1, 2, *self.shape).unbind(1)
+        scale = self.floor + nn.functional.softplus(raw - 1)
+        return td.Independent(td.Normal(loc, scale), len(self.shape))
+
+
+def learned_scales(m, z):
+    return m(z)
+
+
+@pytest.mark.parametrize("shape", [(6,), (1, 2, 3), (2, 3)])
+def test_scales_that_vary_are_learned_scales(shape):
+    module = Learned(1, shape)
+    X = drawn(learned_scales, module)
+    model = torch_model(module, 1, least_scale=FLOOR)
+    assert_right(model, X, brute_force(learned_scales, module, X), likelihoods.GaussianMeanScale)
+    assert model.data_shape == shape, f"data of shape {model.data_shape}, not {shape}"
+    one = log_evidence(model, X[:1])
+    assert one.value.shape == (1,), f"one image is a batch of one, got shape {one.value.shape}"
+
+
+def test_a_fixed_scale_may_be_read_as_a_learned_one():
+    def distribution(m, z):
+        return over(td.Normal(m(z), 0.3))
+
+    module = network()
+    X = drawn(distribution, module)
+    fixed = log_evidence(torch_model(module, 1, call=distribution), X)
+    learned = log_evidence(torch_model(module, 1, call=distribution, least_scale=0.1), X)
+    off = np.abs(fixed.value - learned.value)
+    assert (off <= fixed.error + learned.error).all(), f"off by {off}"
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: torch_model(Learned(1), 1),
+            r"expected a scale of Normal that is the same .* clamp them to a floor and give it as "
+            "least_scale=",
+        ),
+        (
+            lambda: torch_model(Learned(1), 1, least_scale=0.5),
+            r"decoder: expected log scales of at least -0.693, the logarithm of least_scale = 0.5",
+        ),
+        (
+            lambda: torch_model(
+                network(), 1, call=lambda m, z: over(td.Laplace(m(z), 0.3)), least_scale=0.1
+            ),
+            "least_scale: expected a decoder that returns a Normal, .*got Laplace",
+        ),
+        (
+            lambda: torch_model(Learned(1), 1, least_scale=0.0),
+            "least_scale: expected positive numbers, got 0.0",
+        ),
+        (
+            lambda: LatentModel(network(size=5), likelihoods.GaussianMeanScale(0.1), 1),
+            r"expected 2 numbers \(mean and log scale\) for each data dimension of "
+            "GaussianMeanScale, got 5 in all",
+        ),
+    ],
+    ids=["no floor", "below the floor", "not a Normal", "floor zero", "odd outputs"],
+)
+def test_learned_scales_without_a_floor_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

@@ -220,23 +220,32 @@ def same_shape(name: str, array: Array, other_name: str, other: Array) -> None:
 
 
 def aligned(
-    first: ArrayLike, second: ArrayLike, names: tuple[str, str] = ("x", "params")
+    first: ArrayLike,
+    second: ArrayLike,
+    names: tuple[str, str] = ("x", "params"),
+    *,
+    each: int = 1,
 ) -> tuple[Array, Array]:
-    """Return two arrays without NaN of vectors of the same size; leading axes may broadcast."""
+    """Return two arrays without NaN of vectors of the same size; leading axes may broadcast.
+
+    The vectors of the second array are `each` times as long as those of the first.
+    """
     a, b = (_real(n, v, copy=False) for n, v in zip(names, (first, second), strict=True))
     both = " and ".join(names)
-    if a.ndim == 0 or b.ndim == 0 or a.shape[-1] != b.shape[-1]:
+    if a.ndim == 0 or b.ndim == 0 or each * a.shape[-1] != b.shape[-1]:
+        sizes = "of the same size" if each == 1 else f"(..., D) and (..., {each} D)"
         raise ValueError(
-            f"{both}: expected vectors of the same size, got shapes {a.shape} and {b.shape}"
-            f"{_flattened(a.shape, b.shape[-1]) if b.ndim else ''}"
+            f"{both}: expected vectors {sizes}, got shapes {a.shape} and {b.shape}"
+            f"{_flattened(a.shape, b.shape[-1] // each) if b.ndim else ''}"
         )
     if a.size == 0 or b.size == 0:
         raise ValueError(
             f"{both}: expected at least one vector of each, got shapes {a.shape} and {b.shape}"
         )
     try:
-        if a.shape != b.shape and a.ndim > 1 and b.ndim > 1:
-            np.broadcast_shapes(a.shape, b.shape)
+        lead, other = a.shape[:-1], b.shape[:-1]
+        if lead != other and lead and other:
+            np.broadcast_shapes(lead, other)
     except ValueError:
         raise ValueError(
             f"{both}: expected leading axes that broadcast, got shapes {a.shape} and {b.shape}"

@@ -91,7 +91,10 @@ class LatentModel(ByValue):
     Attributes
     ----------
     data_dim : int
-        D, the number of outputs of the decoder at the origin.
+        D, the size of a datum.
+    param_dim : int
+        The number of outputs of the decoder: D, or 2 D if the likelihood takes two parameters for
+        each data dimension.
 
     Raises
     ------
@@ -117,6 +120,7 @@ class LatentModel(ByValue):
     likelihood: Likelihood
     latent_dim: int
     data_dim: int
+    param_dim: int
 
     def __init__(
         self, decoder: Decoder | Function, likelihood: Likelihood, latent_dim: int | None = None
@@ -136,13 +140,14 @@ class LatentModel(ByValue):
             ("latent_dim", d),
         ):
             object.__setattr__(self, name, value)
-        object.__setattr__(self, "data_dim", require_decoder(self.decoder, d))
-        expected = self.likelihood.data_dim
-        if expected is not None and expected != self.data_dim:
+        object.__setattr__(self, "param_dim", require_decoder(self.decoder, d))
+        expected = likelihood.param_dim
+        if expected is not None and expected != self.param_dim:
             raise ValueError(
                 f"decoder and likelihood: expected {expected} outputs as the likelihood has, "
-                f"got {self.data_dim}"
+                f"got {self.param_dim}"
             )
+        object.__setattr__(self, "data_dim", likelihood.data_dim_of(self.param_dim))
         likelihood.require_bounds(self.data_dim)
 
     def with_likelihood(self, likelihood: Likelihood) -> LatentModel:
@@ -180,6 +185,7 @@ class LatentModel(ByValue):
             decoder=LastLayer(layer.hidden, white.weight),
             likelihood=Gaussian(scale=1.0),
             data_dim=len(white.weight),
+            param_dim=len(white.weight),
         )
         return smaller, white
 
@@ -217,19 +223,31 @@ class LatentModel(ByValue):
     def check_data(self, X: ArrayLike) -> Array:
         """Return `X` as an array `(..., D)` in the support of the likelihood, or raise.
 
-        Where the decoder has an `event_shape`, data `(..., *event_shape)` are flattened.
+        Where the model has a `data_shape`, data `(..., *data_shape)` are flattened.
         """
         return self.likelihood.check_data(
-            vectors("X", flattened("X", X, self.decoder.event_shape), self.data_dim)
+            vectors("X", flattened("X", X, self.data_shape), self.data_dim)
         )
 
+    @property
+    def data_shape(self) -> tuple[int, ...] | None:
+        """Shape of a datum, if the decoder has an `event_shape`.
+
+        It is that of the outputs, or if the likelihood takes two parameters for each data
+        dimension, that of one half of them along their first axis, as of `(2 C, H, W)`.
+        """
+        shape, each = self.decoder.event_shape, self.likelihood.params_each
+        if shape is None or each == 1:
+            return shape
+        return (shape[0] // each, *shape[1:]) if shape[0] % each == 0 else None
+
     def decode(self, z: Array) -> Array:
-        """f(z), `(..., d) -> (..., D)`, with the decoder's shape and NaNs checked."""
+        """f(z), `(..., d) -> (..., P)`; shape, NaNs and the likelihood's limits are checked."""
         raw = as_output(self.decoder(z))
         if raw.dtype.kind not in "biuf":
             raise ValueError(f"decoder: expected real numbers, got an array of {raw.dtype}")
         params = raw.astype(np.float64, copy=False)
-        expected = (*np.shape(z)[:-1], self.data_dim)
+        expected = (*np.shape(z)[:-1], self.param_dim)
         if params.shape != expected:
             raise ValueError(
                 f"decoder: expected shape {expected} for z of shape {np.shape(z)}, "
@@ -239,7 +257,10 @@ class LatentModel(ByValue):
             if np.isnan(params).any():
                 bad = np.isnan(params).any(axis=-1)
                 raise ValueError(f"decoder: expected numbers, got NaN at z = {z[bad][0].tolist()}")
-            return np.clip(params, -_LARGEST, _LARGEST)
+            params = np.clip(params, -_LARGEST, _LARGEST)
+        if (found := self.likelihood.excluded(params)) is not None:
+            where = z[found.where][0].tolist()
+            raise ValueError(f"decoder: expected {found.expected} at z = {where}")
         return params
 
     def log_likelihood(self, X: Array, z: Array) -> Array:
@@ -275,8 +296,9 @@ class LatentModel(ByValue):
         hessian : array (..., d, d)
             A = I + the Hessian of -log p(x given z).
         gauss_newton : array (..., d, d)
-            A without the second derivatives of the decoder; if log p is not concave, the Fisher
-            information replaces the observed information. It is always positive definite.
+            A without the second derivatives of the decoder, and with the likelihood's
+            `definite_information` in place of the observed information. It is always positive
+            definite.
 
         Raises
         ------
@@ -286,21 +308,17 @@ class LatentModel(ByValue):
         gradient, hessian, gauss_newton = self.likelihood_derivatives(X, z)
         unit = np.eye(self.latent_dim)
         if not self.likelihood.concave:
-            gauss_newton = self.pulled_back(self.decode(z), self.decoder.jacobian(z))
+            gauss_newton = self._definite(X, self.decode(z), self.decoder.jacobian(z))
         return gradient + z, hessian + unit, gauss_newton + unit
 
     def gauss_newton(self, X: Array, z: Array) -> tuple[Array, Array]:
         """`gradient` and `gauss_newton` of `potential_derivatives`, without the Hessian.
 
-        For a likelihood without a metric the score form of the Fisher information takes its place.
+        Likelihoods without a metric have them as well.
         """
         params, jacobian = self.decode(z), self.decoder.jacobian(z)
         gradient, _ = self._gradient(X, params, jacobian)
-        if self.likelihood.no_metric is not None:
-            information = self._pulled(jacobian, partial(self.likelihood.score_form, params))
-        else:
-            information = self.pulled_back(params, jacobian, X if self.likelihood.concave else None)
-        return gradient + z, information + np.eye(self.latent_dim)
+        return gradient + z, self._definite(X, params, jacobian) + np.eye(self.latent_dim)
 
     def search_derivatives(self, X: Array, z: Array) -> tuple[Array, Array, Array]:
         """As `potential_derivatives`, to scale steps and lattices: for any likelihood.
@@ -311,6 +329,9 @@ class LatentModel(ByValue):
             return self.potential_derivatives(X, z)
         gradient, safe = self.gauss_newton(X, z)
         return gradient, safe, safe
+
+    def _definite(self, X: Array, params: Array, jacobian: Array) -> Array:
+        return self._pulled(jacobian, partial(self.likelihood.definite_information, X, params))
 
     def pulled_back(self, params: Array, jacobian: Array, X: Array | None = None) -> Array:
         """The pulled-back Fisher or (given X) observed information; infinite where J is."""

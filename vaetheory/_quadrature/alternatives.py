@@ -31,7 +31,7 @@ _BLOCK = 400_000
 def _log_weights(model: LatentModel, data: Array, frames: Frames, nodes: Array) -> Array:
     """Log joint at whitened nodes `(M, d)` of each frame plus the frame's log volume, `(N, M)`."""
     logs = np.empty((len(data), len(nodes)))
-    rows = max(1, _BLOCK // model.data_dim)
+    rows = max(1, _BLOCK // model.param_dim)
     step = max(1, rows // len(nodes))
     volume = frames.log_volume()
     for i in range(0, len(data), step):
@@ -190,7 +190,7 @@ def log_evidence(
     value, error = np.empty(n), np.empty(n)
     modes = np.empty((n, model.latent_dim))
     spent, short = 0, False
-    size = max(1, _BLOCK // (10 * model.data_dim))
+    size = max(1, _BLOCK // (10 * model.param_dim))
     with np.errstate(all="ignore"):
         for i in range(0, n, size):
             rows = np.s_[i : min(i + size, n)]

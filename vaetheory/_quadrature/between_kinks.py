@@ -16,7 +16,8 @@ from vaetheory._quadrature.beyond_grid import beyond, log_prior_mass, radius_for
 from vaetheory._quadrature.blocks import blocks
 from vaetheory._quadrature.grid import CELLS, level
 from vaetheory._quadrature.pairs import MAX_PAIRS, Pairs, TooManyPairs, join, keep, select, split
-from vaetheory._quadrature.search_state import MAX_BEND, MAX_CURVE, MAX_PRIOR, Search
+from vaetheory._quadrature.resolution import MAX_BEND, MAX_CURVE, MAX_PRIOR
+from vaetheory._quadrature.search_state import Search
 from vaetheory._quadrature.triangles import Triangles
 from vaetheory._quadrature.variation import SAFETY, SAFETY_CURVE
 from vaetheory._validation import Array, Index
@@ -122,7 +123,7 @@ class Between(Search):
         return join(done, 2)
 
     def _step(self) -> int:
-        return max(1, _NUMBERS // (14 * (self.model.data_dim + 2)))
+        return max(1, _NUMBERS // (14 * (self.model.param_dim + 2)))
 
     def _sample(self, cells: Triangles) -> _Samples:
         corners = cells.corners
@@ -173,7 +174,7 @@ class Between(Search):
         table, cells = self.table, pairs.boxes
         assert isinstance(cells, Triangles)
         upper, rough = np.empty(len(pairs)), np.empty(len(pairs))
-        size = self.model.data_dim
+        size = self.model.param_dim
         away = cells.corners - cells.centre[:, None]
         bend = SAFETY**2 * table.bend(seen.centre, seen.corners)
         # The prior lies below its tangent plane as well.

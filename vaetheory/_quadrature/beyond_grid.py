@@ -11,7 +11,7 @@ from scipy.special import gammaln
 from vaetheory._gaussians import LOG_2PI, standard_log_prob
 from vaetheory._quadrature.frames import Flags
 from vaetheory._quadrature.grid import INNER, Boxes, outer
-from vaetheory._quadrature.variation import batch, vary, vary_mesh
+from vaetheory._quadrature.variation import Variation, batch, vary, vary_mesh
 from vaetheory._validation import Array
 from vaetheory.likelihoods.table import Table
 from vaetheory.models import LatentModel
@@ -54,14 +54,15 @@ class Outskirt:
     Attributes
     ----------
     boxes : Boxes
-    reach : array (C,)
-        See `Variation`.
+    reach, swing : array (C,)
+        See `Variation` and `FieldVariation`.
     joint, upper : array (N, C)
         Log joint at the centres; log of a bound of the mass.
     """
 
     boxes: Boxes
     reach: Array
+    swing: Array
     joint: Array
     upper: Array
 
@@ -74,7 +75,7 @@ def outskirts(model: LatentModel, table: Table, radius: float) -> Iterator[Outsk
         cells = mesh.take(np.s_[i : i + step])
         boxes = cells.boxes()
         v = vary_mesh(model, table, cells)
-        yield _outskirt(table, boxes, v.centre, v.reach)
+        yield _outskirt(table, boxes, v, v.reach, v.field.lift)
 
 
 def mass_outside(model: LatentModel, table: Table, level: Array, rtol: float) -> tuple[Array, int]:
@@ -102,28 +103,30 @@ def mass_outside(model: LatentModel, table: Table, level: Array, rtol: float) ->
             much &= (depth < _HALVED) & (much.sum() <= _CELLS)
             mass += bound[:, ~much].sum(axis=-1)
             if much.any():
-                finer += _halved(model, table, outskirt.boxes.take(much), outskirt.reach[much])
+                finer += _halved(model, table, outskirt, much)
         current = finer
     return mass, cells
 
 
-def _halved(model: LatentModel, table: Table, boxes: Boxes, reach: Array) -> Iterator[Outskirt]:
-    """Halve cells along every axis and sample their parts; `reach` is that of the cells."""
+def _halved(model: LatentModel, table: Table, whole: Outskirt, which: Flags) -> Iterator[Outskirt]:
+    """Halve some cells along every axis and sample their parts."""
+    boxes = whole.boxes.take(which)
     boxes, parent = boxes.halved(np.ones(boxes.half.shape, dtype=bool))
     # As in the search, a part inherits some of its parent's variation.
-    inherited = 0.25 * reach[parent]
+    inherited, swing = 0.25 * whole.reach[which][parent], 0.25 * whole.swing[which][parent]
     for i in range(0, len(boxes), batch(model)):
         now = np.s_[i : i + batch(model)]
         v = vary(model, table, boxes.take(now))
         calm = np.maximum(v.reach, np.minimum(inherited[now], 8.0 * v.reach))
-        yield _outskirt(table, boxes.take(now), v.centre, calm)
+        lift = np.maximum(v.field.lift, np.minimum(swing[now], 8.0 * v.field.lift))
+        yield _outskirt(table, boxes.take(now), v, calm, lift)
 
 
-def _outskirt(table: Table, boxes: Boxes, params: Array, reach: Array) -> Outskirt:
-    """Bound the mass of all data in some cells, given the parameters at their centres."""
-    log_prob, slope = table.dense(params)
-    upper = table.upper(log_prob, slope, reach, table.curvature(params, reach))
+def _outskirt(table: Table, boxes: Boxes, v: Variation, reach: Array, lift: Array) -> Outskirt:
+    """Bound the mass of all data in some cells, given the variation in them."""
+    log_prob, slope = table.dense(v.centre)
+    upper = table.upper(log_prob, slope, reach, table.bounds(v.centre, reach, lift))
     np.minimum(upper, table.peak[:, None], out=upper)
     upper += log_prior_mass(boxes)
     log_prob += standard_log_prob(boxes.centre)
-    return Outskirt(boxes, reach, log_prob, upper)
+    return Outskirt(boxes, reach, v.field.swing, log_prob, upper)

@@ -135,7 +135,7 @@ def _first_steps(table: Table, grid: Grid, d: int) -> float:
     """Number of steps for which half of the data are resolved at their best cells."""
     log_prob, slope = table.dense(grid.params)
     top = (log_prob + standard_log_prob(grid_level(d, grid.cells).centre)).argmax(axis=-1)
-    curvature = table.curvature(grid.params, grid.reach)
+    curvature = table.bounds(grid.params, grid.reach, grid.lift)
     bend = np.broadcast_to(table.bend_of(grid.bend, slope, curvature), slope.shape)
     return grid.cells * float(np.sqrt(np.median(bend[np.arange(len(top)), top]) / _FIRST_BEND))
 
@@ -148,7 +148,7 @@ def _hidden(table: Table, grid: Grid, d: int, count: int, level: Array) -> tuple
     # Bend and curve grow fourfold where the step is doubled, if the cell is smooth.
     finer = (_CLOSER[d] * count / grid.cells) ** 2
     most = np.where(grid.curve > _UNEVEN * grid.reach, min(finer, 1.0), finer)
-    known = table.curvature(grid.params, grid.reach).greatest()
+    known = table.bounds(grid.params, grid.reach, grid.lift).greatest()
     slope = table.greatest_slope(grid.params)
     which = np.flatnonzero(sharp(table, grid, slope, known, most))
     if not len(which):

@@ -165,20 +165,19 @@ def _evaluate(task: Task, pairs: Pairs, sums: Sums, rule: TensorRule, noise: Arr
     m = len(rule.weights)
     part = Part.empty(len(pairs), sums.size.shape[1], d)
     top = np.empty(len(pairs))
-    per_cell = m * (model.data_dim + d)
-    for b in blocks(pairs.cell, per_pair=m + model.data_dim, per_cell=per_cell, limit=_LIMIT):
+    per_cell = m * (model.param_dim + d)
+    for b in blocks(pairs.cell, per_pair=m + model.param_dim, per_cell=per_cell, limit=_LIMIT):
         cells = boxes.take(b.cells)
         centre = cells.centre
         # The first of the points is the centre.
         step = np.concatenate([np.zeros_like(centre)[:, None], cells.steps(rule.nodes)], axis=1)
         params = table.restrict(model.decode(centre[:, None] + step))
-        delta = table.coordinates(params[:, 1:] - params[:, :1])
         # The prior is also taken relative to the centre, to keep its digits.
         prior = -(step[:, 1:] * (centre[:, None] + 0.5 * step[:, 1:])).sum(axis=-1)
         datum = pairs.datum[b.pairs]
         base, score = table.centre(datum, params[:, 0])
         offset = base + standard_log_prob(centre)[:, None] - sums.shift[datum]
-        exponent = table.change(score, datum, params[:, 0], delta)
+        exponent = table.change_to(score, datum, params[:, 0], params[:, 1:])
         exponent += prior[:, None]
         exponent += offset[..., None]
         peak = exponent.max(axis=-1)

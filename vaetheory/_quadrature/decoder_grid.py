@@ -39,6 +39,8 @@ class Grid:
         Likelihood parameters at the centres.
     reach, curve, bend, rough : array (C,)
         See `Variation` and `Table.bend`.
+    lift, sag : array (C,)
+        See `FieldVariation`.
     kinked : array of bool (C,)
         Cells of a line (d = 1) that are not merged into coarser cells, see `variation.kinked`.
     breaks : array (K,)
@@ -51,6 +53,8 @@ class Grid:
     curve: Array
     bend: Array
     rough: Array
+    lift: Array
+    sag: Array
     kinked: NDArray[np.bool_]
     breaks: Array
 
@@ -58,7 +62,8 @@ class Grid:
         """Some of the cells; the attribute `cells` does not change."""
         return Grid(
             self.cells, self.params[which], self.reach[which], self.curve[which],
-            self.bend[which], self.rough[which], self.kinked[which], self.breaks,
+            self.bend[which], self.rough[which], self.lift[which], self.sag[which],
+            self.kinked[which], self.breaks,
         )  # fmt: skip
 
 
@@ -72,11 +77,12 @@ def _sample(model: LatentModel, table: Table, mesh: Mesh, cells: int) -> Grid:
         bent = np.zeros(len(bend), dtype=bool)
         if model.latent_dim == 1:
             # Differences are rounded in proportion to the coordinates themselves.
-            sizes = np.abs(table.coordinates(v.centre)).max(axis=-1)
-            bent = kinked(v.delta, sizes)
-        parts.append((v.centre, v.reach, v.curve, bend, v.rough, bent))
-    params, reach, curve, bend, rough, bent = (np.concatenate(p) for p in zip(*parts, strict=True))
-    return Grid(cells, params, reach, curve, bend, rough, bent.astype(bool), np.empty(0))
+            bent = kinked(v.delta, table.sizes(v.centre))
+        field = v.field
+        parts.append((v.centre, v.reach, v.curve, bend, v.rough, field.lift, field.sag, bent))
+    arrays = [np.concatenate(p) for p in zip(*parts, strict=True)]
+    params, reach, curve, bend, rough, lift, sag, bent = arrays
+    return Grid(cells, params, reach, curve, bend, rough, lift, sag, bent.astype(bool), np.empty(0))
 
 
 def _told(grid: Grid, model: LatentModel, table: Table, breaks: Array) -> Grid:
@@ -84,14 +90,19 @@ def _told(grid: Grid, model: LatentModel, table: Table, breaks: Array) -> Grid:
     cell = np.floor((breaks + INNER) * (grid.cells / (2 * INNER))).astype(np.intp)
     inside = (cell >= 0) & (cell < grid.cells)
     cell, reach, kinked = cell[inside], grid.reach.copy(), grid.kinked.copy()
+    lift = grid.lift.copy()
     kinked[cell] = True
     step = batch(model)
     for i in range(0, len(cell), step):
         here = cell[i : i + step]
         params = table.restrict(model.decode(breaks[inside][i : i + step, None]))
-        change = table.coordinates(params - grid.params[here])
-        np.maximum.at(reach, here, SAFETY * np.sqrt(np.einsum("kd,kd->k", change, change)))
-    return replace(grid, reach=reach, kinked=kinked, breaks=breaks)
+        change = table.changes(params, grid.params[here])
+        length = table.length(grid.params[here], change[:, None])[:, 0]
+        np.maximum.at(reach, here, SAFETY * length)
+        if table.field:
+            rise = SAFETY * np.maximum(table.rise(change), 0)
+            np.maximum.at(lift, here, rise + grid.sag[here])
+    return replace(grid, reach=reach, lift=lift, kinked=kinked, breaks=breaks)
 
 
 def sample_grid(model: LatentModel, table: Table, breaks: Array | None = None) -> Grid:

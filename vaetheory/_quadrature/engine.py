@@ -123,7 +123,11 @@ def run(
     parts: list[Outcome] = []
     # Decoders may overflow far from the data; the clipped values are handled.
     with np.errstate(all="ignore"):
-        grid = sample_grid(model, model.likelihood.table(data[:1]), breaks)
+        sample = model.likelihood.table(data[:1])
+        if sample.field:
+            # The bounds on triangles know no field.
+            plane = None
+        grid = sample_grid(model, sample, breaks)
         chunks = -(-n * len(grid.params) // _CHUNK)
         size = max(1, -(-n // chunks))
         # The chunks still to be done; the next one is last.

@@ -17,7 +17,8 @@ from vaetheory._quadrature.decoder_grid import Grid
 from vaetheory._quadrature.grid import Boxes, level, peaks, pool, spread
 from vaetheory._quadrature.merge_cells import merge
 from vaetheory._quadrature.pairs import MAX_PAIRS, Pairs, TooManyPairs, cut, join, keep, select
-from vaetheory._quadrature.search_state import MAX_BEND, MAX_CURVE, MAX_PRIOR, Search
+from vaetheory._quadrature.resolution import MAX_BEND, MAX_CURVE, MAX_PRIOR
+from vaetheory._quadrature.search_state import Search
 from vaetheory._quadrature.variation import offsets
 from vaetheory._validation import Array, Index
 from vaetheory.rounding import ULP
@@ -98,7 +99,9 @@ class Scan(Search):
         joint = log_prob + standard_log_prob(boxes.centre)
         # How far each pair is from resolved; both grow fourfold on the next coarser level.
         rough = slope * (grid.curve / MAX_CURVE)
-        curvature = table.curvature(grid.params, grid.reach)
+        if table.field:
+            rough += grid.sag / MAX_CURVE
+        curvature = table.bounds(grid.params, grid.reach, grid.lift)
         np.maximum(rough, table.bend_of(grid.bend, slope, curvature) / MAX_BEND, out=rough)
         # Kinked cells are not merged into coarser ones, whose nodes might all miss the kinks.
         rough[:, grid.kinked] = np.maximum(rough[:, grid.kinked], 1.0)
@@ -173,7 +176,7 @@ class Scan(Search):
     def _refine(self, pairs: Pairs, *, merging: bool = True) -> Pairs:
         """Branch and bound until every pair is dropped or resolved."""
         d = self.model.latent_dim
-        calm: Array = np.zeros(len(pairs.boxes))
+        calm: Array = np.zeros((len(pairs.boxes), 2))
         done: list[Pairs] = []
         for depth in range(_DEEPEST):
             if not len(pairs):

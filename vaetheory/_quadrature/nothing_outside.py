@@ -14,6 +14,10 @@ MOST = {2: 1_500, 3: 60_000, 4: 100_000}
 #: From this level on, the pairs of a datum become fewer from level to level, or are at most this
 #: many per frame, unless there is mass at the border of a frame: that search would take too long.
 _LEVELS, _FEW = 5, 16
+#: If the scales vary, the search goes on for this many times more pairs, and more levels, and ends
+#: when the rest is at most this share of what may be left out. (Searches of the other families
+#: would end earlier by this rule as well, with errors that differ in their third digit.)
+_PATIENCE, _MORE_LEVELS, _REST = 4, 3, 0.05
 _DEEPEST = 40
 
 
@@ -40,6 +44,9 @@ def exclude(scan: Scan, slots: Slots, which: Flags) -> tuple[Array, Flags]:
     dropped, shown = np.zeros(len(which)), which.copy()
     best, spent = scan.best.copy(), scan.nodes.copy()
     frames = (slots.number >= 0).sum(axis=-1)
+    most, levels = MOST[d], _LEVELS
+    if scan.table.field:
+        most, levels = _PATIENCE * most, levels + _MORE_LEVELS
     before = np.zeros(len(which), dtype=np.intp)
 
     def outside(pairs: Pairs) -> Flags:
@@ -49,7 +56,7 @@ def exclude(scan: Scan, slots: Slots, which: Flags) -> tuple[Array, Flags]:
 
     pairs = scan.survivors(which)
     pairs = keep(pairs, outside(pairs))[0]
-    calm: Array = np.zeros(len(pairs.boxes))
+    calm: Array = np.zeros((len(pairs.boxes), 2))
     for depth in range(_DEEPEST):
         if not len(pairs):
             return dropped, shown
@@ -57,15 +64,19 @@ def exclude(scan: Scan, slots: Slots, which: Flags) -> tuple[Array, Flags]:
             raise TooManyPairs
         # The cost is tested before the pairs are examined.
         count = scan.counts(pairs)
-        shown &= scan.nodes - spent + count <= MOST[d] * frames
-        shown &= (depth < _LEVELS) | (count <= np.maximum(before, _FEW * frames))
+        shown &= scan.nodes - spent + count <= most * frames
+        shown &= (depth < levels) | (count <= np.maximum(before, _FEW * frames))
         before = count
         pairs, used = keep(pairs, shown[pairs.datum])
         look = scan.examine(pairs, calm[used], slots, closely=False)
-        scan.account(dropped, pairs, look.upper, ~look.alive)
+        alive = look.alive
+        if scan.table.field:
+            rest = np.bincount(pairs.datum, np.exp(np.minimum(look.upper, 0.0)) * alive, len(which))
+            alive = alive & ~(rest <= _REST * scan.task.ignored)[pairs.datum]
+        scan.account(dropped, pairs, look.upper, ~alive)
         # A better point elsewhere shows that the frames are wrong for this posterior.
         shown &= scan.best <= best
-        pairs, calm = scan.parts(pairs, look, look.alive & shown[pairs.datum], dropped)
+        pairs, calm = scan.parts(pairs, look, alive & shown[pairs.datum], dropped)
         pairs, used = keep(pairs, outside(pairs))
         calm = calm[used]
         if not len(pairs):

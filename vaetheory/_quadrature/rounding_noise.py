@@ -42,8 +42,8 @@ def log_joint_noise(model: LatentModel, data: Array, mode: Array, information: A
     places: Array
     places, which = np.unique(np.concatenate([typical, line], axis=-1), axis=0, return_inverse=True)
     which = which.reshape(-1)
-    start, error = (np.empty((len(places), model.data_dim)) for _ in range(2))
-    step = max(1, _BLOCK // (_POINTS * model.data_dim))
+    start, error = (np.empty((len(places), model.param_dim)) for _ in range(2))
+    step = max(1, _BLOCK // (_POINTS * model.param_dim))
     for i in range(0, len(places), step):
         rows = np.s_[i : i + step]
         points = (

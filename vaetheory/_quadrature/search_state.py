@@ -13,8 +13,19 @@ from vaetheory._quadrature.blocks import blocks
 from vaetheory._quadrature.frames import Slots
 from vaetheory._quadrature.grid import Boxes
 from vaetheory._quadrature.pairs import Pairs, keep, split
-from vaetheory._quadrature.tangent_bounds import Parabolas, Planes
+from vaetheory._quadrature.resolution import (
+    ALIGNED,
+    INHERITED,
+    LINEAR_SAFETY,
+    LOST,
+    MAX_BEND,
+    MAX_CURVE,
+    MAX_PRIOR,
+    TRUSTED,
+)
+from vaetheory._quadrature.tangent_bounds import PairArrays, Parabolas, Planes
 from vaetheory._quadrature.task import Task
+from vaetheory._quadrature.tilted_bounds import TiltedParabolas, look_at_cells
 from vaetheory._quadrature.variation import (
     ROUGH,
     SAFETY,
@@ -32,21 +43,6 @@ from vaetheory.likelihoods.table import Table
 from vaetheory.models import LatentModel
 from vaetheory.modes import climb, log_laplace
 
-#: A pair is resolved if, within the cell, log p departs from its tangent by at most this
-#: (a standard Gaussian does so 6 standard deviations away), ...
-MAX_BEND = 18.0
-#: ... the decoder's curvature changes log p by at most this, ...
-MAX_CURVE = 10.0
-#: ... and the log prior departs from its tangent by at most this; all in nats.
-MAX_PRIOR = 12.0
-#: A cell's variation is assumed to be at least this share of what its parent predicts, ...
-_INHERITED = 0.5
-#: ... but no more than this many times its own estimate.
-_TRUSTED = 8.0
-_LINEAR_SAFETY = 1.25
-#: At least this share of the decoder's curvature is assumed to lie along the score.
-_ALIGNED = 0.1
-_LOST = 1e-14
 _LIMIT = 300_000
 
 
@@ -62,11 +58,11 @@ class Look:
         True where that mass is too large to be dropped.
     rough : array (P,)
         At most one where the pair is resolved; it grows fourfold when the width doubles.
-    varies : array (C, 2)
-        Reach and curve of each cell, see `Variation`.
+    varies : array (C, 4)
+        Reach and curve of each cell, see `Variation`; swing and sag of its field.
     axes : array of bool (C, d)
         The axes along which a cell is to be halved.
-    parabolas : Parabolas, optional
+    parabolas : PairArrays, optional
     """
 
     upper: Array
@@ -74,7 +70,7 @@ class Look:
     rough: Array
     varies: Array
     axes: NDArray[np.bool_]
-    parabolas: Parabolas | None
+    parabolas: PairArrays | None
 
 
 @dataclass
@@ -169,8 +165,8 @@ class Search:
         Parameters
         ----------
         pairs : Pairs
-        calm : array (C,)
-            Variation of the decoder in the cells, as predicted by their parents.
+        calm : array (C, 2)
+            Reach and swing of the decoder in the cells, as predicted by their parents.
 
         Returns
         -------
@@ -179,8 +175,8 @@ class Search:
         alive : array of bool (P,)
         """
         upper = np.empty(len(pairs))
-        params = np.empty((len(pairs.boxes), self.model.data_dim))
-        step = max(1, _LIMIT // self.model.data_dim)
+        params = np.empty((len(pairs.boxes), self.model.param_dim))
+        step = max(1, _LIMIT // self.model.param_dim)
         for i in range(0, len(params), step):
             centre = pairs.boxes.centre[i : i + step]
             params[i : i + step] = self.table.restrict(self.model.decode(centre))
@@ -190,10 +186,10 @@ class Search:
             who = pairs.datum[b.pairs]
             value, score = self.table.centre(who, params[b.cells])
             slope = np.sqrt(np.einsum("cld,cld->cl", score, score))
-            reach = calm[b.cells]
-            curvature = self.table.curvature(params[b.cells], reach, who)
+            reach, swing = calm[b.cells].T
+            curvature = self.table.bounds(params[b.cells], reach, swing, who)
             bound = self.table.upper(value, slope, reach[:, None], curvature)
-            bound += _LOST * (np.abs(value) + slope * calm[b.cells, None])
+            bound += LOST * (np.abs(value) + slope * reach[:, None])
             # What overflows leaves the ceiling.
             bound = np.minimum(np.fmin(bound, curvature.ceiling), self.table.peak[who])
             upper[b.pairs[b.valid]] = bound[b.valid]
@@ -209,8 +205,9 @@ class Search:
         Parameters
         ----------
         pairs : Pairs
-        calm : array (C,)
-            Variation of the decoder in each cell as predicted by its parent; zero without parent.
+        calm : array (C, 2)
+            Reach and swing of the decoder in each cell as predicted by its parent; zero without
+            parent.
         beyond : Slots, optional
             Frames of the data: mass inside them does not count.
         closely : bool
@@ -220,27 +217,39 @@ class Search:
         """
         boxes, count = pairs.boxes, len(pairs.boxes)
         upper, rough = np.empty(len(pairs)), np.zeros(len(pairs))
-        parabolas = None
+        parabolas: PairArrays | None = None
         if self.table.parabolic:
-            parabolas = Parabolas.empty(len(pairs), self.model.latent_dim)
+            kind = TiltedParabolas if self.table.field else Parabolas
+            parabolas = kind.empty(len(pairs), self.model.latent_dim)
         closely |= parabolas is None
-        varies = np.empty((count, 2))
-        reach, curve = varies.T
+        varies = np.zeros((count, 4))
+        reach, curve = varies.T[:2]
         axes = np.empty((count, self.model.latent_dim), dtype=bool)
         step = batch(self.model)
         for i in range(0, count, step):
             cells = boxes.take(np.s_[i : i + step])
+            lo, hi = np.searchsorted(pairs.cell, [i, i + step])
+            here = None if parabolas is None else parabolas.take(np.s_[lo:hi])
+            cell, datum = pairs.cell[lo:hi] - i, pairs.datum[lo:hi]
+            if isinstance(here, TiltedParabolas):
+                seen = look_at_cells(
+                    self.model, self.table, cells, calm[i : i + step], cell, datum, beyond, closely
+                )
+                varies[i : i + step], axes[i : i + step] = seen.varies, seen.axes
+                upper[lo:hi], rough[lo:hi] = seen.upper, seen.rough
+                here.put(np.arange(hi - lo), seen.parabolas, np.ones(hi - lo, dtype=bool))
+                self._climb_from_better(seen.best, seen.where, seen.points, cell, datum)
+                continue
+            assert here is None or isinstance(here, Parabolas)
             v = vary(self.model, self.table, cells)
             # A function that grows by orders of magnitude may really vary little in one half.
-            inherited = np.minimum(_INHERITED * calm[i : i + step], _TRUSTED * v.reach)
+            inherited = np.minimum(INHERITED * calm[i : i + step, 0], TRUSTED * v.reach)
             reach[i : i + step] = np.maximum(v.reach, inherited)
             axes[i : i + step] = worst_axes(v, cells)
             curve[i : i + step] = v.curve
-            lo, hi = np.searchsorted(pairs.cell, [i, i + step])
             self._pairs_of(
-                v, cells, reach[i : i + step], pairs.cell[lo:hi] - i, pairs.datum[lo:hi],
-                upper[lo:hi], rough[lo:hi], parabolas and parabolas.take(np.s_[lo:hi]), beyond,
-                closely,
+                v, cells, reach[i : i + step], cell, datum, upper[lo:hi], rough[lo:hi],
+                here, beyond, closely,
             )  # fmt: skip
         each = len(offsets(self.model.latent_dim)) + 1 if closely else 1
         self.nodes += each * self.counts(pairs)
@@ -271,7 +280,9 @@ class Search:
         above = (kept.boxes.centre > centre[parent])[kept.cell].T
         chosen = np.where(above, parabolas.halves[:, 1], parabolas.halves[:, 0])
         chosen = np.where(axes[parent][kept.cell].T, chosen, parabolas.whole())
-        upper = parabolas.upper(chosen) + self.table.peak[kept.datum] - self.level[kept.datum]
+        # Tilted parabolas are bounds by themselves, the others up to the greatest log density.
+        peak = 0.0 if self.table.field else self.table.peak[kept.datum]
+        upper = parabolas.upper(chosen) + peak - self.level[kept.datum]
         constant = 0.5 * self.model.latent_dim * LOG_2PI
         upper += (kept.boxes.log_volume() - constant)[kept.cell]
         gone = upper <= self.threshold
@@ -300,7 +311,7 @@ class Search:
         # A variation inherited from the parent also enlarges the bend.
         bend = bend * np.maximum(1.0, reach / np.maximum(v.reach, 1e-300)) ** 2
         seen, where = np.empty(len(cell)), np.zeros(len(cell), dtype=np.intp)
-        k, size = points.shape[1], self.model.data_dim
+        k, size = points.shape[1], self.model.param_dim
         planes = None if parabolas is None else Planes(v, boxes, reach)
         least = 0.5 * boxes.least_square()
         residual = misfit_matrix(d)
@@ -311,15 +322,15 @@ class Search:
             curvature = table.curvature(v.centre[b.cells], reach[b.cells], who)
             bound = table.upper(value, slope, reach[b.cells, None], curvature)
             # Where values are huge, their differences have lost digits.
-            lost = _LOST * (np.abs(value) + slope * reach[b.cells, None])
+            lost = LOST * (np.abs(value) + slope * reach[b.cells, None])
             best = value + prior[b.cells, :1]
             if closely:
                 delta = v.delta[b.cells]
                 linear = score @ np.swapaxes(delta, -1, -2)
                 # In many dimensions most of the decoder's curvature is orthogonal to the score.
                 curve = SAFETY_CURVE * np.abs(linear @ residual[:, 1:].T).max(axis=-1)
-                curve = np.maximum(curve, _ALIGNED * slope * v.curve[b.cells, None])
-                tangent = value + _LINEAR_SAFETY * np.maximum(linear.max(axis=-1), 0) + curve
+                curve = np.maximum(curve, ALIGNED * slope * v.curve[b.cells, None])
+                tangent = value + LINEAR_SAFETY * np.maximum(linear.max(axis=-1), 0) + curve
                 tangent += curvature.convexity * (reach**2)[b.cells, None]
                 # If the samples are rough, the tangent is no bound: they may have missed a peak.
                 tangent[v.rough[b.cells] > ROUGH[d]] = np.inf
@@ -339,6 +350,15 @@ class Search:
                 parabolas.put(there, here, b.valid)
             upper[there] = bound[b.valid]
             seen[there] = (best - lost)[b.valid]
+        self._climb_from_better(seen, where, points, cell, datum)
+
+    def _climb_from_better(
+        self, seen: Array, where: Index, points: Array, cell: Index, datum: Index
+    ) -> None:
+        """Climb from points of cells `(C, K + 1, d)` that are better than the best so far.
+
+        `seen` is the greatest log joint of each pair, and `where` the point at which it is.
+        """
         better = np.flatnonzero(seen > self.best[datum] + 1)
         if len(better):
             better = better[np.argsort(seen[better], kind="stable")]

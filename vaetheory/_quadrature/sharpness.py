@@ -32,7 +32,10 @@ def sharp(table: Table, cells: Grid, slope: Array, curvature: Curvature, most: A
     most : array (..., C)
     """
     bend = table.bend_of(cells.bend, slope, curvature) / _MAX_BEND
-    bent: Flags = ~(np.maximum(bend, slope * cells.curve / _MAX_CURVE) <= most)
+    curve = slope * cells.curve / _MAX_CURVE
+    if table.field:
+        curve = curve + cells.sag / _MAX_CURVE
+    bent: Flags = ~(np.maximum(bend, curve) <= most)
     # A kinked cell is not resolved by nodes that are farther apart than its width.
     return bent | cells.kinked
 
@@ -43,7 +46,7 @@ def sharp_mass(table: Table, cells: Grid, boxes: Boxes, level: Array, most: Arra
     The mass is relative to exp(level).
     """
     log_prob, slope = table.dense(cells.params)
-    known = table.curvature(cells.params, cells.reach)
+    known = table.bounds(cells.params, cells.reach, cells.lift)
     upper = np.minimum(table.upper(log_prob, slope, cells.reach, known), table.peak[:, None])
     upper += log_prior_mass(boxes) - level[:, None]
     return np.where(

@@ -129,11 +129,11 @@ class Lattices:
         base, score = table.centre(everyone, point)
         totals = _Totals.empty(n, d, columns_of(observable, d))
         log_volume = d * np.log(2 * INNER / self.count)
-        size = max(_NODES, _LIMIT // max(n, model.data_dim))
+        size = max(_NODES, _LIMIT // max(n, model.param_dim))
         for i in range(0, len(self.z), size):
             z = self.z[i : i + size]
-            delta = table.coordinates(table.restrict(model.decode(z)) - point)[None]
-            away = np.sqrt(np.einsum("cmd,cmd->m", delta, delta))
+            delta = table.changes(table.restrict(model.decode(z)), point)[None]
+            away = table.length(point, delta)[0]
             weights = standard_log_prob(z) + log_volume
             lattice = np.eye(m)[self.lattice[i : i + size]]
             columns = np.empty((len(z), 0)) if observable is None else observable(z)
@@ -154,5 +154,8 @@ class Lattices:
         slope = np.sqrt(np.einsum("ld,ld->l", score[0], score[0]))
         lost = table.rounding(base[0], everyone[0], totals.peak, shift)
         product = 2 * slope * (totals.away + _MATTERS) + np.abs(totals.peak)
+        if table.field:
+            # Squares of changes are sums of terms that cancel, too.
+            product += 2 * (slope + totals.away) ** 2
         part.rounding[:] = part.value * (lost + 2 * ULP * table.condition * product)
         return part, shift, totals.mode

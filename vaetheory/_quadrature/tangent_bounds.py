@@ -5,7 +5,9 @@ On a plane, the log of a Gaussian density is a parabola.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -13,6 +15,8 @@ from vaetheory._quadrature.frames import REACH, Flags, Frames, Slots
 from vaetheory._quadrature.grid import Boxes
 from vaetheory._quadrature.variation import ROUGH, Variation
 from vaetheory._validation import Array, Index
+
+_Pairs = TypeVar("_Pairs", bound="PairArrays")
 
 
 class Planes:
@@ -79,14 +83,14 @@ class Planes:
         if beyond is not None:
             place = centre[:, None] + half[:, None] * best
             for column in beyond.number[datum].transpose(2, 0, 1):
-                left = _way_out(beyond.frames, column, place, half, inverse)
+                left = way_out(beyond.frames, column, place, half, inverse)
                 outside = np.where(column >= 0, np.maximum(outside, left), outside)
         return Parabolas(
             square, halves, outside, np.broadcast_to(self.curve[cells, None], square.shape)
         )
 
 
-def _way_out(frames: Frames, number: Index, place: Array, half: Array, inverse: Array) -> Array:
+def way_out(frames: Frames, number: Index, place: Array, half: Array, inverse: Array) -> Array:
     """How much |a|^2 grows from its minimum at `place` (C, L, d) to the border of a frame."""
     d, many = half.shape[1], number.shape[1]
     # One long array per component, because operations along axes of length two or three are slow.
@@ -105,8 +109,8 @@ def _way_out(frames: Frames, number: Index, place: Array, half: Array, inverse: 
 
 
 @dataclass(frozen=True)
-class Parabolas:
-    """Parabolas -|a|^2 / 2 that bound log p(x, z), up to a constant, in (cell, datum) pairs.
+class PairArrays(ABC):
+    """Parabolas that bound log p(x, z) in (cell, datum) pairs; the last axes of all arrays.
 
     Attributes
     ----------
@@ -116,35 +120,22 @@ class Parabolas:
         How much larger it is in the lower and in the upper half of the cell along each axis.
     outside : array (...)
         How much larger it is outside the frames.
-    curve : array (...)
-        Greatest distance of a from its plane.
     """
 
     square: Array
     halves: Array
     outside: Array
-    curve: Array
 
-    @classmethod
-    def empty(cls, count: int, d: int) -> Parabolas:
-        """Uninitialised arrays for some pairs."""
-        return cls(np.empty(count), np.empty((d, 2, count)), np.empty(count), np.empty(count))
-
-    def put(self, there: Index, other: Parabolas, which: Flags) -> None:
+    def put(self, there: Index, other: PairArrays, which: Flags) -> None:
         """Overwrite the parabolas of some pairs with those of another object."""
-        self.square[there], self.halves[..., there] = other.square[which], other.halves[..., which]
-        self.outside[there], self.curve[there] = other.outside[which], other.curve[which]
+        for name, array in vars(self).items():
+            array[..., there] = getattr(other, name)[..., which]
 
-    def take(self, which: Index | Flags | slice) -> Parabolas:
+    def take(self: _Pairs, which: Index | Flags | slice) -> _Pairs:
         """The parabolas of some pairs."""
-        return Parabolas(
-            self.square[which], self.halves[..., which], self.outside[which], self.curve[which]
-        )
+        return type(self)(**{name: array[..., which] for name, array in vars(self).items()})
 
-    def whole(self) -> Array:
-        """How much larger |a|^2 is in the cell than on the whole plane, by axis, `(d, ...)`."""
-        return np.minimum(self.halves[:, 0], self.halves[:, 1])
-
+    @abstractmethod
     def upper(self, along: Array | None = None) -> Array:
         """Bound log p(x, z), up to a constant, in the cells or in parts of them.
 
@@ -153,6 +144,30 @@ class Parabolas:
         along : array (d, ...), optional
             How much larger |a|^2 is in the part, by axis; that of the whole cell by default.
         """
+
+    def whole(self) -> Array:
+        """How much larger |a|^2 is in the cell than on the whole plane, by axis, `(d, ...)`."""
+        return np.minimum(self.halves[:, 0], self.halves[:, 1])
+
+
+@dataclass(frozen=True)
+class Parabolas(PairArrays):
+    """Parabolas -|a|^2 / 2 that bound log p(x, z), up to a constant, in (cell, datum) pairs.
+
+    Attributes
+    ----------
+    curve : array (...)
+        Greatest distance of a from its plane.
+    """
+
+    curve: Array
+
+    @classmethod
+    def empty(cls, count: int, d: int) -> Parabolas:
+        """Uninitialised arrays for some pairs."""
+        return cls(np.empty(count), np.empty((d, 2, count)), np.empty(count), np.empty(count))
+
+    def upper(self, along: Array | None = None) -> Array:
         along = self.whole() if along is None else along
         away = np.maximum(along.max(axis=0), self.outside)
         length = np.sqrt(np.maximum(self.square + away, 0)) - self.curve

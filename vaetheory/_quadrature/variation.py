@@ -6,7 +6,7 @@ They have safety factors but are no bounds: an interval bound would need the dec
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +87,49 @@ def misfit_matrix(d: int) -> Array:
     return _fit(d)[1]
 
 
+def plane_matrix(d: int) -> Array:
+    """Matrix that maps these values to a linear fit: its value at the centre, and its slopes."""
+    return _fit(d)[0]
+
+
+@dataclass(frozen=True)
+class FieldVariation:
+    """Variation in C cells of the summand of log p that all data share, see `Table.field`.
+
+    Attributes
+    ----------
+    lift : array (C,)
+        Estimate of its greatest rise above the centre.
+    swing : array (C,)
+        Estimate of its greatest change in either direction: a part of the cell may rise by what the
+        whole falls.
+    sag : array (C,)
+        Estimate of its greatest deviation from a linear map.
+    tilt : array (C, d + 1)
+        Linear fit to the changes: its value at the centre, and its slopes from centre to border.
+    """
+
+    lift: Array
+    swing: Array
+    sag: Array
+    tilt: Array
+
+    @classmethod
+    def none(cls, count: int, d: int) -> FieldVariation:
+        """That of families without such a summand: zeros."""
+        zeros = np.zeros(count)
+        return cls(zeros, zeros, zeros, np.zeros((count, d + 1)))
+
+    @classmethod
+    def of(cls, rise: Array, d: int, unseen: Array) -> FieldVariation:
+        """From changes `(C, K + 1)` to the points; between them they are `unseen` times larger."""
+        residual = misfit_matrix(d)
+        sag = SAFETY_CURVE * np.abs(rise @ residual.T).max(axis=-1)
+        lift = SAFETY * np.maximum(rise.max(axis=-1), 0) + sag
+        swing = SAFETY * np.abs(rise).max(axis=-1) + sag
+        return cls(unseen * lift, unseen * swing, unseen * sag, rise @ plane_matrix(d).T)
+
+
 @dataclass(frozen=True)
 class Variation:
     """Variation of a decoder in C cells, estimated from samples.
@@ -95,46 +138,65 @@ class Variation:
     ----------
     centre : array (C, D)
         Parameters at the centres.
-    delta : array (C, K, D)
-        Changes from the centre to the samples, in the table's coordinates.
+    changes : array (C, K + 1, D)
+        Changes from the centre to itself and to the samples, in the table's coordinates.
     reach : array (C,)
         Estimate of the greatest change of the coordinates within the cell.
     curve : array (C,)
         Estimate of the greatest deviation from a linear map.
-    plane : array (C, d + 1, D)
-        Linear fit to the changes: its value at the centre, and its slopes from centre to border.
     rough : array (C,)
         Greatest distance from the linear fit, as a share of the greatest change.
+    field : FieldVariation
     """
 
     centre: Array
-    delta: Array
+    changes: Array
     reach: Array
     curve: Array
-    plane: Array
     rough: Array
+    field: FieldVariation
+
+    @property
+    def delta(self) -> Array:
+        """Changes from the centre to the samples, `(C, K, D)`."""
+        return self.changes[:, 1:]
+
+    @cached_property
+    def plane(self) -> Array:
+        """Linear fit to the changes, `(C, d + 1, D)`.
+
+        The rows are its value at the centre, and its slopes from centre to border.
+        """
+        return np.asarray(plane_matrix(self.field.tilt.shape[1] - 1) @ self.changes)
 
 
 def _measure(table: Table, params: Array, d: int) -> Variation:
     """Variation from the parameters `(C, K + 1, D)` at the centres and the samples."""
     centre = params[:, 0]
-    delta = table.coordinates(params - centre[:, None])
-    inverse, residual = _fit(d)
-    misfit = np.sqrt(np.einsum("ckd,ckd->ck", r := residual @ delta, r).max(axis=-1))
-    change = np.sqrt(np.einsum("ckd,ckd->ck", delta, delta).max(axis=-1))
+    delta = table.changes(params, centre[:, None])
+    residual = misfit_matrix(d)
+    misfit = table.length(centre, residual @ delta).max(axis=-1)
+    change = table.length(centre, delta).max(axis=-1)
     # Samples that do not lie on a plane say less about the decoder between them.
     rough = misfit / np.maximum(change, 1e-300)
     reach = SAFETY * change + SAFETY_CURVE * misfit
-    reach = np.where(rough > ROUGH[d], UNSEEN * reach, reach)
-    return Variation(centre, delta[:, 1:], reach, SAFETY_CURVE * misfit, inverse @ delta, rough)
+    unseen = np.where(rough > ROUGH[d], UNSEEN, 1.0)
+    field = FieldVariation.none(len(centre), d)
+    if table.field:
+        field = FieldVariation.of(table.rise(delta), d, unseen)
+    return Variation(centre, delta, unseen * reach, SAFETY_CURVE * misfit, rough, field)
+
+
+def sample_cells(model: LatentModel, table: Table, boxes: Boxes) -> Array:
+    """Parameters at the centre and at the samples of each cell, `(C, K + 1, D)`."""
+    points = np.concatenate([np.zeros((1, model.latent_dim)), offsets(model.latent_dim)])
+    z = boxes.centre[:, None] + boxes.half[:, None] * points
+    return table.restrict(model.decode(z))
 
 
 def vary(model: LatentModel, table: Table, boxes: Boxes) -> Variation:
     """Sample the decoder in each cell; the memory used is that of arrays `(C, K, D)`."""
-    d = model.latent_dim
-    points = np.concatenate([np.zeros((1, d)), offsets(d)])
-    z = boxes.centre[:, None] + boxes.half[:, None] * points
-    return _measure(table, table.restrict(model.decode(z)), d)
+    return _measure(table, sample_cells(model, table, boxes), model.latent_dim)
 
 
 def vary_mesh(model: LatentModel, table: Table, mesh: Mesh) -> Variation:
@@ -144,7 +206,7 @@ def vary_mesh(model: LatentModel, table: Table, mesh: Mesh) -> Variation:
     many = which.shape[1]
     inside = np.concatenate([np.zeros((1, d)), offsets(d)[many:]])
     inside = boxes.centre[:, None] + boxes.half[:, None] * inside
-    params = np.empty((len(mesh), len(offsets(d)) + 1, model.data_dim))
+    params = np.empty((len(mesh), len(offsets(d)) + 1, model.param_dim))
     outputs = table.restrict(model.decode(inside))
     params[:, 0], params[:, many + 1 :] = outputs[:, 0], outputs[:, 1:]
     params[:, 1 : many + 1] = table.restrict(model.decode(points))[which]
@@ -152,29 +214,34 @@ def vary_mesh(model: LatentModel, table: Table, mesh: Mesh) -> Variation:
 
 
 def calmer(varies: Array, axes: NDArray[np.bool_]) -> Array:
-    """Return the variation of a part of a cell around its own centre: half, plus the curvature.
+    """Return reach and swing of a part of a cell around its own centre: half, plus the curvature.
 
     If the cell is not halved along every axis, a part may vary by as much as the whole.
 
     Parameters
     ----------
-    varies : array (C, 2)
-        Reach and curve of the cells.
+    varies : array (C, 4)
+        Reach and curve of the cells, and swing and sag of the field.
     axes : array of bool (C, d)
         The axes along which they are halved.
     """
-    reach, curve = varies.T
-    part: Array = np.where(axes.all(axis=-1), 0.5, 1.0) * (reach - curve) + curve
-    return part
+    reach, curve, swing, sag = varies.T
+    share = np.where(axes.all(axis=-1), 0.5, 1.0)
+    return np.stack([share * (reach - curve) + curve, share * (swing - sag) + sag], axis=-1)
 
 
 def worst_axes(v: Variation, boxes: Boxes) -> NDArray[np.bool_]:
     """Axes along which a cell varies at least half as much as along its worst axis."""
     slopes = v.plane[:, 1:]
     change = np.sqrt(np.einsum("cid,cid->ci", slopes, slopes) + boxes.half**2)
+    return axes_to_halve(change, v.curve, boxes)
+
+
+def axes_to_halve(change: Array, curve: Array, boxes: Boxes) -> NDArray[np.bool_]:
+    """As `worst_axes`, given the changes along each axis `(C, d)` and the curves `(C,)`."""
     # Slopes smaller than the residuals of the fit are unreliable: a narrow cell might be halved
     # along its narrow side again and again. There the long axes are halved instead.
-    unsure = v.curve > change.max(axis=-1)
+    unsure = curve > change.max(axis=-1)
     change = np.where(unsure[:, None], boxes.half, change)
     chosen: NDArray[np.bool_] = change >= 0.5 * change.max(axis=-1, keepdims=True)
     return chosen
@@ -182,5 +249,5 @@ def worst_axes(v: Variation, boxes: Boxes) -> NDArray[np.bool_]:
 
 def batch(model: LatentModel) -> int:
     """Number of cells whose samples fit in a block of memory."""
-    per_cell = (len(offsets(model.latent_dim)) + 1) * (model.data_dim + model.latent_dim)
+    per_cell = (len(offsets(model.latent_dim)) + 1) * (model.param_dim + model.latent_dim)
     return max(1, _NUMBERS // (3 * per_cell))

@@ -141,7 +141,7 @@ def lattice_sum(
     part = Part.empty(count, wanted, 1)
     value = np.empty((min(count, max(1, _LIMIT // m)), m))
     log_volume = frames.log_volume()
-    rows = max(1, _LIMIT // model.data_dim)
+    rows = max(1, _LIMIT // model.param_dim)
     for i in range(0, count, max(1, len(value))):
         now = np.s_[i : min(i + len(value), count)]
         batch = frames.take(now)
@@ -154,8 +154,7 @@ def lattice_sum(
         for j in range(0, m, piece):
             step = batch.steps(rule.nodes[j : j + piece])
             params = table.restrict(model.decode(batch.centre[:, None] + step))
-            delta = table.coordinates(params - start[:, None])
-            exponent = table.change(score, who, start, delta)[:, 0]
+            exponent = table.change_to(score, who, start, params)[:, 0]
             # The prior is also taken relative to the centre, to keep its digits.
             exponent -= np.einsum("fmd,fmd->fm", step, batch.centre[:, None] + 0.5 * step)
             block[:, j : j + piece] = exponent

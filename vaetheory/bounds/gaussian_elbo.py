@@ -42,7 +42,11 @@ def _rounding(reduced: ReducedModel, loc: Array, cov: Array) -> Array:
     z = loc[:, None] + nodes @ np.swapaxes(np.linalg.cholesky(cov), -1, -2)
     params = model.decode(z)
     score = np.abs(model.likelihood.score(X[:, None], params))
-    carried = (score * (np.abs(params) + np.abs(X[:, None]))).sum(axis=-1)
+    size = np.abs(X[:, None])
+    if (each := model.likelihood.params_each) > 1:
+        # Of a scale the exponential is rounded as well, whatever the size of its logarithm.
+        size = 1 + np.tile(size, each)
+    carried = (score * (np.abs(params) + size)).sum(axis=-1)
     summed = np.abs(model.likelihood.log_prob(X[:, None], params))
     own = gamma(8) * (carried @ weights) + gamma(8 + model.data_dim) * (summed @ weights)
     error: Array = own + reduced.rounding(z) @ weights + reduced.error

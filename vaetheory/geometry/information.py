@@ -41,7 +41,7 @@ def fisher_information(likelihood: Likelihood, params: ArrayLike) -> Array:
     [[0.25]]
     """
     require("likelihood", likelihood, Likelihood, "a member of vaetheory.likelihoods")
-    found = likelihood.fisher_information(vectors("params", params, likelihood.data_dim))
+    found = likelihood.fisher_information(vectors("params", params, likelihood.param_dim))
     return representable("params", found, "informations")
 
 

@@ -13,6 +13,7 @@ from vaetheory.likelihoods.elementwise import ElementwiseExponentialFamily, Elem
 from vaetheory.likelihoods.exponential import Exponential
 from vaetheory.likelihoods.gamma import Gamma
 from vaetheory.likelihoods.gaussian import Gaussian
+from vaetheory.likelihoods.gaussian_mean_scale import GaussianMeanScale
 from vaetheory.likelihoods.identities import MetricIdentities, metric_identities
 from vaetheory.likelihoods.log_normal import LogNormal
 from vaetheory.likelihoods.negative_binomial import NegativeBinomial
@@ -35,6 +36,7 @@ __all__ = [
     "ExponentialFamily",
     "Gamma",
     "Gaussian",
+    "GaussianMeanScale",
     "Laplace",
     "Likelihood",
     "LogNormal",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from vaetheory._arguments import protect_arguments, read_arguments
 from vaetheory._validation import (
@@ -24,6 +24,21 @@ from vaetheory.likelihoods.supports import Support
 from vaetheory.likelihoods.table import Table
 
 PairOfArrays: TypeAlias = tuple[Array, Array]
+
+
+class Excluded(NamedTuple):
+    """Parameter vectors outside the parameter space of a family.
+
+    Attributes
+    ----------
+    where : array of bool (...)
+        Which of them.
+    expected : str
+        What is expected and what came, in the words of an error.
+    """
+
+    where: NDArray[np.bool_]
+    expected: str
 
 
 class NoMetricError(ValueError):
@@ -44,7 +59,8 @@ _READ = {
 #: The results of these may overflow far from any datum; a search for modes goes on from there.
 _READ_TOO = {
     **dict.fromkeys(
-        ("observed_information", "expected_information", "score_form"), ("params", "jacobian")
+        ("observed_information", "expected_information", "definite_information"),
+        ("params", "jacobian"),
     ),
     "centred": ("p", "rows"),
 }
@@ -53,7 +69,10 @@ _DRAWN = {"sample": ("params", "rng")}
 
 
 class Likelihood(ABC):
-    """A parametric density p(x given params) of data `(..., D)` and parameters `(..., D)`.
+    """A parametric density p(x given params) of data `(..., D)` and parameters `(..., P)`.
+
+    P is D times `params_each`, the number of parameters of a data dimension, which is one unless
+    a family says otherwise.
 
     Leading axes of data and parameters broadcast against each other; the last axis must match.
     Log densities are in nats.
@@ -78,6 +97,8 @@ class Likelihood(ABC):
 
     #: Data dimension if the constants of the likelihood fix it, else None.
     data_dim: int | None = None
+    #: Number of parameters of each data dimension.
+    params_each: int = 1
     #: Whether the params are the natural parameters and T(x) = x: then `score` is x - mean and the
     #: log density is concave in the params.
     natural: bool = False
@@ -111,15 +132,15 @@ class Likelihood(ABC):
 
     def _pair(self, x: ArrayLike, params: ArrayLike) -> PairOfArrays:
         """Return data of the support and finite params as arrays of the same size, or raise."""
-        data, vector = self._sided(x, params, ("x", "params"))
-        return self.check_data(data), finite("params", vector)
+        data, vector = self._sided(x, params)
+        return self.check_data(data), self._inside(finite("params", vector))
 
     def _density(
         self, x: ArrayLike, params: ArrayLike, rule: Callable[[Array, Array], Array]
     ) -> Array:
         """Log density by a rule for finite params; at infinite ones its limit, or a ValueError."""
-        data, vector = self._sided(x, params, ("x", "params"))
-        data = self.check_data(data)
+        data, vector = self._sided(x, params)
+        data, vector = self.check_data(data), self._inside(vector)
         chosen = self._at_infinity if np.isinf(vector).any() else rule
         with np.errstate(all="ignore"):
             return chosen(data, vector)
@@ -133,21 +154,58 @@ class Likelihood(ABC):
 
     def _both(self, params: ArrayLike, other: ArrayLike) -> PairOfArrays:
         """Return both as arrays of finite vectors of the right size, or raise a ValueError."""
-        first, second = self._sided(params, other, ("params", "other"))
-        return finite("params", first), finite("other", second)
+        first, second = aligned(params, other, ("params", "other"))
+        self._require_size("params and other", first, self.param_dim)
+        return self._inside(finite("params", first)), self._inside(finite("other", second), "other")
 
-    def _sided(self, one: ArrayLike, other: ArrayLike, names: tuple[str, str]) -> PairOfArrays:
-        """Return both as arrays of vectors of the right size, or raise a ValueError."""
-        first, second = aligned(one, other, names)
-        if self.data_dim is not None and first.shape[-1] != self.data_dim:
-            raise ValueError(
-                f"{' and '.join(names)}: expected shape (..., {self.data_dim}), got {first.shape}"
-            )
-        return first, second
+    def _sided(self, x: ArrayLike, params: ArrayLike) -> PairOfArrays:
+        """Return data and params as arrays of vectors of the right sizes, or raise a ValueError."""
+        data, vector = aligned(x, params, each=self.params_each)
+        self._require_size("x and params" if self.params_each == 1 else "x", data, self.data_dim)
+        return data, vector
+
+    @staticmethod
+    def _require_size(name: str, array: Array, size: int | None) -> None:
+        if size is not None and array.shape[-1] != size:
+            raise ValueError(f"{name}: expected shape (..., {size}), got {array.shape}")
 
     def _vectors(self, params: ArrayLike) -> Array:
         """Return `params` as an array of vectors of the right size, or raise a ValueError."""
-        return vectors("params", params, self.data_dim)
+        array = vectors("params", params, self.param_dim)
+        self.data_dim_of(array.shape[-1], "params")
+        return self._inside(array)
+
+    def data_dim_of(self, param_dim: int, name: str = "decoder and likelihood") -> int:
+        """D, the number of data dimensions that have `param_dim` parameters, or a ValueError."""
+        if param_dim % self.params_each:
+            raise ValueError(
+                f"{name}: expected {self.params_each} numbers ({self.parameter}) for each data "
+                f"dimension of {type(self).__name__}, got {param_dim} in all"
+            )
+        return param_dim // self.params_each
+
+    def _inside(self, params: Array, name: str = "params") -> Array:
+        """Return params of the parameter space, or raise a ValueError."""
+        if (found := self.excluded(params)) is not None:
+            raise ValueError(f"{name}: expected {found.expected}")
+        return params
+
+    @property
+    def param_dim(self) -> int | None:
+        """Number P of parameters if the constants of the likelihood fix it, else None."""
+        return None if self.data_dim is None else self.params_each * self.data_dim
+
+    def excluded(self, params: Array) -> Excluded | None:
+        """The vectors of params `(..., P)` that are outside the parameter space, or None.
+
+        By default every finite vector is a parameter. A model calls this with all outputs of its
+        decoder, and raises a ValueError if some are excluded.
+        """
+        return None
+
+    def typical_params(self, normal: Array) -> Array:
+        """Params `(..., P)` well inside the parameter space, made of standard normal numbers."""
+        return normal
 
     def check_data(self, x: ArrayLike) -> Array:
         """Return `x` as an array, or raise a ValueError if it is outside the support."""
@@ -185,7 +243,7 @@ class Likelihood(ABC):
 
     @abstractmethod
     def score(self, x: ArrayLike, params: ArrayLike) -> Array:
-        """Gradient of log p(x given params) in the params, `(..., D)`; for finite params."""
+        """Gradient of log p(x given params) in the params, `(..., P)`; for finite params."""
 
     @abstractmethod
     def observed_information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
@@ -201,20 +259,23 @@ class Likelihood(ABC):
         )
         return self.observed_information(x, params, jacobian)
 
+    def definite_information(self, x: Array, params: Array, jacobian: Array) -> Array:
+        """A positive semidefinite matrix near `observed_information`, `(..., d, d)`.
+
+        Searches for modes scale their steps by it. By default it is the observed information if
+        log p is concave, and otherwise the expected one.
+        """
+        if self.concave:
+            return self.observed_information(x, params, jacobian)
+        return self.expected_information(params, jacobian)
+
     @abstractmethod
     def fisher_information(self, params: ArrayLike) -> Array:
-        """Fisher information in the params, `(..., D, D)`."""
+        """Fisher information in the params, `(..., P, P)`."""
 
     def expected_information(self, params: Array, jacobian: Array) -> Array:
         """J^T F J, the Fisher information pulled back, `(..., d, d)`."""
         return np.swapaxes(jacobian, -1, -2) @ self.fisher_information(params) @ jacobian
-
-    def score_form(self, params: Array, jacobian: Array) -> Array:
-        """J^T E[score score^T] J, `(..., d, d)`, by which searches for modes scale their steps.
-
-        Where the family has a metric it is `expected_information`.
-        """
-        return self.expected_information(params, jacobian)
 
     def immersed_jacobian(self, params: Array, jacobian: Array) -> Array:
         """Jacobian of a decoder in coordinates in which the Fisher metric is the identity.

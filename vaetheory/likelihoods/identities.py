@@ -80,7 +80,7 @@ def metric_identities(likelihood: Likelihood, params: ArrayLike) -> MetricIdenti
     likelihood : Likelihood
         Any family with a `support`, also one of your own.
     params : array (D,)
-        One parameter vector; D at most 3, unless the support is finite.
+        One parameter vector of at most 3 data dimensions, unless the support is finite.
 
     Returns
     -------
@@ -105,7 +105,7 @@ def metric_identities(likelihood: Likelihood, params: ArrayLike) -> MetricIdenti
     ('E[score score^T] = -E[Hessian] fails: the score form is [[4]], the Hessian form [[0]]',)
     """
     require("likelihood", likelihood, Likelihood, "a member of vaetheory.likelihoods")
-    centre = vectors("params", params, likelihood.data_dim)
+    centre = vectors("params", params, likelihood.param_dim)
     rule = support_rule(likelihood, centre)
     log_prob = likelihood.log_prob(rule.points, centre)
     mass, mass_error = rule.expectation(log_prob, np.ones((len(rule.points), 1)))

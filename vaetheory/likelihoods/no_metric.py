@@ -131,7 +131,8 @@ class Laplace(NoMetricLikelihood):
     def _score(self, x: Array, params: Array) -> Array:
         return np.sign(x - params) / self.scale
 
-    def score_form(self, params: Array, jacobian: Array) -> Array:
+    def definite_information(self, x: Array, params: Array, jacobian: Array) -> Array:
+        # The score form of the Fisher information: the Hessian form vanishes.
         return np.swapaxes(jacobian, -1, -2) @ jacobian / self.scale**2
 
     def _greatest_log_prob(self, x: Array) -> Array:

@@ -208,7 +208,7 @@ def support_rule(likelihood: Likelihood, params: ArrayLike) -> SupportRule:
             "likelihood: expected a family with its support (an attribute `support` of the type "
             f"Support), got {type(likelihood).__name__}"
         )
-    size = len(centre)
+    size = likelihood.data_dim_of(len(centre), "params")
     if support in (Support.ONE_HOT, Support.BINARY) and size > _MOST_FINITE[support]:
         raise ValueError(
             f"params: expected at most {_MOST_FINITE[support]} dimensions of {support.value}, "
@@ -226,7 +226,7 @@ def support_rule(likelihood: Likelihood, params: ArrayLike) -> SupportRule:
 
 def _open(likelihood: Likelihood, centre: Array, support: Support) -> SupportRule:
     """A rule for an infinite support, located by some draws."""
-    size = len(centre)
+    size = likelihood.data_dim_of(len(centre))
     if size > max(_STEP):
         raise ValueError(f"params: expected at most {max(_STEP)} dimensions, got {size}")
     draws = likelihood.sample(np.tile(centre, (_DRAWS, 1)), np.random.default_rng(0))
@@ -274,7 +274,7 @@ def _window(log_terms: Array) -> slice:
 
 def _counts(likelihood: Likelihood, centre: Array, draws: Array) -> SupportRule:
     axes = []
-    for j in range(len(centre)):
+    for j in range(draws.shape[-1]):
         most = 64 + 4 * int(draws[:, j].max())
         while True:
             if most > _MOST:
@@ -302,7 +302,7 @@ def _along(likelihood: Likelihood, centre: Array, middle: Array, j: int, x: Arra
 
 
 def _lattice(likelihood: Likelihood, centre: Array, draws: Array, support: Support) -> SupportRule:
-    size = len(centre)
+    size = draws.shape[-1]
     step, axes, origin = _STEP[size], np.eye(size), np.zeros(size)
     if support is Support.REAL and size > 1:
         # Dimensions may depend on each other; in these axes they are almost uncorrelated.

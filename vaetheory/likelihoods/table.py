@@ -57,6 +57,28 @@ class Curvature:
         return Curvature(*(np.max(np.atleast_1d(v), axis=0) for v in all_of))
 
 
+@dataclass(frozen=True)
+class Responses:
+    """Residuals r of data at the centres of cells, and their changes dr to K samples.
+
+    Attributes
+    ----------
+    value : array (C, L)
+        Log p at the centres.
+    square : array (C, L)
+        |r|^2.
+    along : array (C, L, K)
+        r . dr.
+    products : array (C, L, K, K)
+        dr . dr' for all pairs of samples.
+    """
+
+    value: Array
+    square: Array
+    along: Array
+    products: Array
+
+
 #: For a log p that is concave and whose bend the table itself knows.
 CONCAVE = Curvature()
 
@@ -75,6 +97,10 @@ class Table(ABC):
     #: Whether log p is a parabola of curvature one in the coordinates, so that the score is the
     #: residual.
     parabolic = False
+    #: Whether log p has a summand that is the same for all data, a field over the latent space, and
+    #: a parabola of residuals whose slopes depend on the datum: then `rise`, `gap`, `top` and
+    #: `responses` are defined.
+    field = False
 
     def take(self, which: Index) -> Table:
         """Return the table of some of the data; of all of them in order, the same table."""
@@ -89,6 +115,22 @@ class Table(ABC):
     def coordinates(self, change: Array) -> Array:
         """Differences of parameters in the table's coordinates, `(..., D)`."""
         return change
+
+    def changes(self, params: Array, start: Array) -> Array:
+        """Changes from one point to another in the coordinates, `(..., D), (..., D) -> (..., D)`.
+
+        Leading axes broadcast.
+        """
+        return self.coordinates(params - start)
+
+    def length(self, point: Array, delta: Array) -> Array:
+        """Lengths of changes from points, `(C, D), (C, M, D) -> (C, M)`, for every datum."""
+        return np.sqrt(np.einsum("cmd,cmd->cm", delta, delta))
+
+    def sizes(self, point: Array) -> Array:
+        """Greatest coordinate of points `(C, D)`: changes are rounded in proportion to it."""
+        greatest: Array = np.abs(self.coordinates(point)).max(axis=-1)
+        return greatest
 
     @abstractmethod
     def dense(self, params: Array) -> tuple[Array, Array]:
@@ -120,6 +162,10 @@ class Table(ABC):
     @abstractmethod
     def change(self, score: Array, datum: Index, point: Array, delta: Array) -> Array:
         """Change of log p from `point` to `point + delta`, `(C, L, D), (C, M, D) -> (C, L, M)`."""
+
+    def change_to(self, score: Array, datum: Index, point: Array, params: Array) -> Array:
+        """Change of log p from `point` to `params`, `(C, D), (C, M, D) -> (C, L, M)`."""
+        return self.change(score, datum, point, self.changes(params, point[:, None]))
 
     @abstractmethod
     def bend(self, point: Array, delta: Array) -> Array:
@@ -191,6 +237,36 @@ class Table(ABC):
         """
         return CONCAVE
 
+    def bounds(
+        self, params: Array, reach: Array, lift: Array, datum: Index | None = None
+    ) -> Curvature:
+        """As `curvature`, in balls in which the field rises by at most `lift`, `(C,)`."""
+        return self.curvature(params, reach, datum)
+
     def upper(self, log_prob: Array, slope: Array, reach: Array, curvature: Curvature) -> Array:
         """Bound of log p in a ball of radius `reach` from its value and slope at the centre."""
         return log_prob + (slope + curvature.convexity * reach) * reach
+
+    # Tables with a field ----------------------------------------------------------------------
+
+    def rise(self, delta: Array) -> Array:
+        """Rise of the field along changes, `(..., D) -> (...)`."""
+        raise NotImplementedError
+
+    def gap(self, delta: Array) -> Array:
+        """Greatest distance of the field from its tangent, `(C, M, D) -> (C,)`."""
+        raise NotImplementedError
+
+    def top(self, point: Array) -> Array:
+        """Greatest log p of any datum at points, `(C, D) -> (C,)`: the field, and a constant."""
+        raise NotImplementedError
+
+    def responses(self, datum: Index, params: Array) -> Responses:
+        """Residuals at points `(C, D)` and their changes to others: `params` is `(C, K + 1, D)`.
+
+        Parameters
+        ----------
+        datum : array of int (C, L)
+        params : array (C, K + 1, D)
+        """
+        raise NotImplementedError

@@ -67,10 +67,11 @@ class Family(Subject):
 
     @cached_property
     def params(self) -> Array:
-        """Parameter vectors `(M, D)`."""
+        """Parameter vectors `(M, P)`."""
         if self.given_params is not None:
             return self.given_params
-        return self.stream("params").standard_normal((_PARAMS, self.size))
+        shape = _PARAMS, self.size * self.instance.params_each
+        return self.instance.typical_params(self.stream("params").standard_normal(shape))
 
     @cached_property
     def x(self) -> Array:
@@ -81,7 +82,7 @@ class Family(Subject):
         try:
             params = np.repeat(self.params, _DATA, axis=0)
             draws = np.array(self.instance.sample(params, rng), dtype=np.float64)
-            return self.instance.check_data(draws.reshape(params.shape))
+            return self.instance.check_data(draws.reshape(len(params), self.size))
         except Exception:
             return self._anything(rng.standard_normal((_PARAMS * _DATA, self.size)))
 
@@ -98,6 +99,16 @@ class Family(Subject):
         if self.instance.support not in of:
             raise NotApplicable("there are no data: sampling fails, and x= is not given")
         return of[self.instance.support]
+
+    def heights(self, x: Array, params: Array) -> Array:
+        """Log densities, minus infinity where the params are outside the parameter space."""
+        out = self.instance.excluded(params)
+        if out is None:
+            return np.asarray(self.instance.log_prob(x, params))
+        inside = self.instance.typical_params(np.zeros(params.shape))
+        inside = np.where(out.where[..., None], inside, params)
+        log_prob = np.asarray(self.instance.log_prob(x, inside))
+        return np.where(np.broadcast_to(out.where, log_prob.shape), -np.inf, log_prob)
 
     def observed(self, x: Array, params: Array, jacobian: Array) -> Array:
         """The observed information."""
@@ -154,11 +165,13 @@ def read_family(
             raise ValueError(f"data_dim: expected {size}, the family's own, got {asked}")
         size = asked
     rows: list[Array | None] = []
-    for name, value in (("params", params), ("x", x)):
-        array = None if value is None else vectors(name, value, size)  # type: ignore[arg-type]
-        if array is not None:
+    for name, value, each in (("params", params, family.params_each), ("x", x, 1)):
+        array = None
+        if value is not None:
+            wanted = None if size is None else each * size
+            array = vectors(name, value, wanted)  # type: ignore[arg-type]
             array = array.reshape(-1, array.shape[-1])
-            size = array.shape[-1]
+            size = family.data_dim_of(array.shape[-1], name) if each > 1 else array.shape[-1]
         rows.append(array)
     if rows[1] is not None:
         rows[1] = family.check_data(rows[1])
@@ -306,7 +319,8 @@ def pickling(s: Family) -> None:
     )
     other = Family(twin, s.seed, {}, s.params, s.x, s.size)
     for mine, its in zip(s.methods, other.methods, strict=True):
-        came, wanted = (f.call(m, s.x.copy(), s.x * 0) for f, m in ((other, its), (s, mine)))
+        zeros = s.instance.typical_params(np.zeros((len(s.x), s.params.shape[-1])))
+        came, wanted = (f.call(m, s.x.copy(), zeros.copy()) for f, m in ((other, its), (s, mine)))
         require_close(f"{mine.name} of a pickled copy", came, wanted, 0.0)
 
 

@@ -100,20 +100,21 @@ def greatest_log_prob(s: Family) -> None:
     f, x = s.instance, s.x
     best = np.repeat(s.params, -(-len(x) // len(s.params)), axis=0)[: len(x)]
     width = np.inf
-    for refinement in range(_REFINEMENTS + 1):
+    # If a dimension has several params, the best value of one depends on the others.
+    for refinement in [*range(_REFINEMENTS + 1)] * f.params_each:
         offsets = _OFFSETS if refinement == 0 else np.linspace(-width, width, _POINTS)
         gaps = []
-        for j in range(x.shape[-1]):
-            tried = best[:, None] + offsets[:, None] * np.eye(x.shape[-1])[j]
-            height = np.asarray(f.log_prob(x[:, None].copy(), tried.copy()))
+        for j in range(best.shape[-1]):
+            tried = best[:, None] + offsets[:, None] * np.eye(best.shape[-1])[j]
+            height = s.heights(x[:, None].copy(), tried.copy())
             chosen = np.where(np.isnan(height), -np.inf, height).argmax(axis=1)
             best = np.take_along_axis(tried, chosen[:, None, None], 1)[:, 0]
             gaps.append(np.abs(offsets[chosen]).max())
         width = max(max(gaps), 2.0**-20) if refinement == 0 else width / 4
-    best = _polished(f, x, best)
+    best = _polished(s, x, best)
     came = np.asarray(f.log_prob(x.copy(), best.copy()))
     stated = np.asarray(f.greatest_log_prob(x.copy()))
-    slack = rounding_of(lambda t: f.log_prob(x.copy(), t), best) + gamma(64) * np.abs(stated)
+    slack = rounding_of(lambda t: s.heights(x.copy(), t), best) + gamma(64) * np.abs(stated)
     for bad, what in (
         (~(came <= stated + slack), "no log_prob above"),
         (stated - came > slack + _CLOSE * (1 + np.abs(stated)), "params whose log_prob comes near"),
@@ -126,22 +127,22 @@ def greatest_log_prob(s: Family) -> None:
             )
 
 
-def _polished(f: Likelihood, x: Array, best: Array) -> Array:
-    """If the dimensions depend on each other, maximise over all of them from there."""
-    if f.elementwise or x.shape[-1] == 1:
+def _polished(s: Family, x: Array, best: Array) -> Array:
+    """If the params depend on each other, maximise over all of them from there."""
+    if s.instance.elementwise or best.shape[-1] == 1:
         return best
     from scipy.optimize import minimize
 
     found = best.copy()
     for i, (datum, start) in enumerate(zip(x, best, strict=True)):
         end = minimize(
-            lambda t, x: -float(f.log_prob(x.copy(), t.copy())),
+            lambda t, x: -float(s.heights(x.copy(), t.copy())),
             start,
             args=(datum,),
             method="BFGS",
             options={"maxiter": 100},
         ).x
-        if np.isfinite(end).all() and f.log_prob(datum, end) > f.log_prob(datum, start):
+        if np.isfinite(end).all() and s.heights(datum, end) > s.heights(datum, start):
             found[i] = end
     return found
 

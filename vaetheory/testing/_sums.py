@@ -62,7 +62,7 @@ def _vectors(s: Family) -> Array:
         return s.params.reshape(-1, 1)[:: s.params.shape[-1] + 1][:_PLACES]
     # A sum over several infinite dimensions takes about a second.
     finite = s.instance.support in (Support.ONE_HOT, Support.BINARY)
-    return s.params[: _PLACES if finite or s.params.shape[-1] == 1 else 1]
+    return s.params[: _PLACES if finite or s.size == 1 else 1]
 
 
 def _places(s: Family) -> Iterator[Place]:
@@ -84,8 +84,9 @@ def _summable(s: Family, t: Array) -> None:
     support = s.instance.support
     if not isinstance(support, Support):
         raise NotApplicable("the family states no support to sum over")
-    if len(t) > {Support.ONE_HOT: 100, Support.BINARY: 10}.get(support, _MOST):
-        raise NotApplicable(f"a sum over {len(t)} dimensions has too many terms")
+    size = s.instance.data_dim_of(len(t))
+    if size > {Support.ONE_HOT: 100, Support.BINARY: 10}.get(support, _MOST):
+        raise NotApplicable(f"a sum over {size} dimensions has too many terms")
 
 
 def _identities(s: Family) -> Iterator[tuple[Array, MetricIdentities]]:
@@ -124,8 +125,9 @@ def draws(s: Family) -> None:
     before, state = params.copy(), _global_state()
     rng, twin = s.stream("draws"), s.stream("draws")
     x = np.asarray(s.instance.sample(params, rng))
-    if x.shape != params.shape:
-        raise Violation(f"expected samples of shape {params.shape}, got {x.shape}")
+    shape = (*params.shape[:-1], s.instance.data_dim_of(params.shape[-1]))
+    if x.shape != shape:
+        raise Violation(f"expected samples of shape {shape}, got {x.shape}")
     try:
         s.instance.check_data(x.copy())
     except ValueError as error:
@@ -242,7 +244,7 @@ def fisher_information(s: Family) -> None:
         seen.append(
             _require_sum("the Fisher information, E[score score^T],", t, fisher, square, extra)
         )
-        at = np.broadcast_to(t, place.rule.points.shape)
+        at = np.broadcast_to(t, (len(place.rule.points), size))
         observed = s.observed(place.rule.points, at, np.eye(size)).reshape(-1, size**2)
         kept = np.where((place.log_prob > -np.inf)[:, None], observed, 0.0)
         value, error = place.expectation(kept)
@@ -390,8 +392,8 @@ def fit(s: Family) -> None:
     weights = rng.uniform(0.5, 1.5, len(data))
     weights = weights / weights.sum()
     fitted = np.asarray(f.fit(data.copy(), np.log(weights)))
-    if fitted.shape != data.shape[1:]:
-        raise Violation(f"expected fitted params of shape {data.shape[1:]}, got {fitted.shape}")
+    if fitted.shape != s.params.shape[1:]:
+        raise Violation(f"expected fitted params of shape {s.params.shape[1:]}, got {fitted.shape}")
     if np.isnan(fitted).any():
         raise Violation(f"expected fitted params, got {fitted.tolist()}")
     # If all the weight is on an edge of the support, 40 stands for infinity.
@@ -399,7 +401,7 @@ def fit(s: Family) -> None:
     units = np.concatenate([np.eye(len(best)), rng.uniform(-1, 1, (4, len(best)))])
     steps = np.concatenate([_AWAY[:, None, None] * units, -_AWAY[:, None, None] * units])
     tried = best + np.where(np.isinf(fitted), 0.0, steps)
-    height = f.log_prob(data.copy(), tried[:, :, None].copy()) @ weights
+    height = s.heights(data.copy(), tried[:, :, None].copy()) @ weights
     top = f.log_prob(data.copy(), best.copy()) @ weights
     slack = weights @ rounding_of(
         lambda t: f.log_prob(data.copy(), t), np.tile(best, (len(data), 1))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import distributions, nn
 
 from vaetheory import likelihoods
@@ -117,12 +118,19 @@ _READINGS: dict[type, _Reading] = {
 }
 
 
+def _means_and_log_scales(q: Any) -> torch.Tensor:
+    """The means, then the log scales, along the first axis of an event."""
+    loc, scale = torch.broadcast_tensors(q.loc, q.scale)
+    return torch.cat([part[:, None] if part.ndim == 1 else part for part in (loc, scale.log())], 1)
+
+
 def torch_model(
     module: nn.Module | Callable[..., Any],
     latent_dim: int,
     *,
     call: Callable[[Any, torch.Tensor], Any] | None = None,
     device: str | torch.device = "cpu",
+    least_scale: ArrayLike | None = None,
 ) -> LatentModel:
     """The model p(x, z) = N(z; 0, I) p(x given z) of a decoder that returns a distribution.
 
@@ -140,6 +148,9 @@ def torch_model(
         `call(module, z)` returns the distribution where `module(z)` does not.
     device : str or torch.device
         The device of the copy.
+    least_scale : float or array (D,), optional
+        Floor of the scales of a Normal whose scales the decoder gives: the likelihood is then
+        `likelihoods.GaussianMeanScale(least_scale)`. The decoder must keep to it, see there.
 
     Returns
     -------
@@ -150,10 +161,11 @@ def torch_model(
     ------
     ValueError
         If `TorchDecoder` rejects the module, or the distribution is not one of Normal,
-        MultivariateNormal, LogNormal, Laplace, StudentT, Bernoulli, ContinuousBernoulli,
-        Poisson, Exponential, Gamma, NegativeBinomial, Beta, VonMises and OneHotCategorical,
-        perhaps in `Independent`; if a scale, or another quantity that the likelihood fixes, varies
-        with z.
+        MultivariateNormal, LogNormal, Laplace, StudentT, Bernoulli, ContinuousBernoulli, Poisson,
+        Exponential, Gamma, NegativeBinomial, Beta, VonMises and OneHotCategorical, perhaps in
+        `Independent`; if a scale, or another quantity that the likelihood fixes, varies with z
+        (for a Normal without `least_scale`); if a scale is below `least_scale`, or that is given
+        for another distribution.
 
     Examples
     --------
@@ -170,10 +182,13 @@ def torch_model(
     where = double_device(device)
     distribution = calling(module, call, where)
     known: dict[str, torch.Tensor] = {}
+    learned = None if least_scale is None else likelihoods.GaussianMeanScale(least_scale)
 
     def params(z: torch.Tensor) -> torch.Tensor:
         # A quantity may vary only where none of the first points is.
         q = distribution(z)
+        if learned is not None:
+            return _means_and_log_scales(_normal(q))
         now = _reading(q).fixed(_base(q)) if known else {}
         for name, first in known.items():
             value = now[name].detach()
@@ -187,10 +202,13 @@ def torch_model(
     decoder(z)
     with undisturbed(where, follow=False):
         q = distribution(torch.tensor(z, device=where))
-        read = _reading(q).fixed(_base(q))
-        fixed = {name: _fixed(name, value, q) for name, value in read.items()}
-        known |= {name: value[:1].clone() for name, value in read.items()}
-        model = LatentModel(decoder, _reading(q).likelihood(fixed), d)
+        likelihood: Likelihood | None = learned
+        if likelihood is None:
+            read = _reading(q).fixed(_base(q))
+            fixed = {name: _fixed(name, value, q) for name, value in read.items()}
+            known |= {name: value[:1].clone() for name, value in read.items()}
+            likelihood = _reading(q).likelihood(fixed)
+        model = LatentModel(decoder, likelihood, d)
         _require_the_same_density(model, distribution, where, z[1::2], rng)
     return model
 
@@ -199,6 +217,16 @@ def _base(q: distributions.Distribution) -> distributions.Distribution:
     while isinstance(q, distributions.Independent):
         q = q.base_dist
     return q
+
+
+def _normal(q: object) -> distributions.Normal:
+    """The Normal of a distribution; raise an error if it is another one."""
+    if isinstance(q, distributions.Distribution) and type(_base(q)) is distributions.Normal:
+        return _base(q)
+    came = type(_base(q)).__name__ if isinstance(q, distributions.Distribution) else short(q)
+    raise RefusedError(
+        f"least_scale: expected a decoder that returns a Normal, whose scales it limits, got {came}"
+    )
 
 
 def _reading(q: object) -> _Reading:
@@ -235,10 +263,18 @@ def _fixed(name: str, value: torch.Tensor, q: distributions.Distribution) -> Arr
     if off.any():
         at = int(np.argwhere(off.reshape(len(rows), -1))[0][1])
         among = rows.reshape(len(rows), -1)[:, at]
+        advice = (
+            f"no likelihood here takes its {name} from the decoder; return a {name} that does not "
+            "depend on z"
+        )
+        if type(_base(q)) is distributions.Normal:
+            advice = (
+                "for scales from the decoder, clamp them to a floor and give it as least_scale= "
+                "(without a floor the likelihood has no maximum)"
+            )
         raise ValueError(
             f"likelihood: expected a {name} of {type(_base(q)).__name__} that is the same for all "
-            f"latents, got {among.min():g}..{among.max():g} at {len(rows)} of them: no likelihood "
-            f"here takes its {name} from the decoder; return a {name} that does not depend on z"
+            f"latents, got {among.min():g}..{among.max():g} at {len(rows)} of them: {advice}"
         )
     return one
 
@@ -258,7 +294,7 @@ def _require_the_same_density(
         except ValueError:
             # Parameters too extreme for samples in float64; the others are compared.
             continue
-        shape = model.decoder.event_shape or (-1,)
+        shape = model.data_shape or (-1,)
         q = distribution(torch.tensor(latent[None], device=where))
         try:
             own = float(q.log_prob(torch.tensor(x, device=where).reshape(1, *shape)).sum())

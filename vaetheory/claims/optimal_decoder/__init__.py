@@ -1,7 +1,12 @@
 """Claim 1: the ELBO-optimal decoder has a closed form."""
 
 from vaetheory.checking import Claim
-from vaetheory.claims.optimal_decoder import exponential_families, free_covariance, pythagoras
+from vaetheory.claims.optimal_decoder import (
+    exponential_families,
+    free_covariance,
+    means_and_scales,
+    pythagoras,
+)
 
 CLAIM = Claim(
     number=1,
@@ -11,6 +16,7 @@ CLAIM = Claim(
     propositions=(
         pythagoras.PYTHAGORAS,
         free_covariance.COVARIANCE_IS_CONDITIONAL,
+        means_and_scales.MEANS_AND_SCALES,
         exponential_families.MEANS_MATCH,
     ),
 )

@@ -291,6 +291,24 @@ LATER: dict[str, Family] = {
 }
 
 
+def _about_the_mean(likelihood: Likelihood, params: Array) -> Total:
+    """The real line about the mean, in units of the scale."""
+    mean, scale = params[0], np.exp(params[1])
+    return _mapped(lambda t: mean + scale * np.sinh(t), lambda t: scale * np.cosh(t), -5.0, 5.0)
+
+
+#: Families with two parameters of a data dimension, which have a proposition of their own.
+OF_TWO_PARAMETERS: dict[str, Family] = {
+    "Gaussian, mean and scale": Family(
+        lambda: likelihoods.GaussianMeanScale(least_scale=2.0**-10),
+        _NONE,
+        st.tuples(strategies.fractions(-4, 4, 2), strategies.fractions(-8, 8, 4)),
+        _about_the_mean,
+        _REAL,
+    ),
+}
+
+
 @dataclass(frozen=True)
 class FamilyScene:
     """A member of a family: its constants, and the parameters of one observation."""
@@ -325,7 +343,7 @@ class FamilyScene:
 
 
 def _named(name: str) -> Family:
-    return FAMILIES[name] if name in FAMILIES else LATER[name]
+    return (FAMILIES | LATER | OF_TWO_PARAMETERS)[name]
 
 
 def family_scenes(names: Sequence[str] = tuple(FAMILIES)) -> SearchStrategy[FamilyScene]:
