@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from mpmath import mp, mpf
 from scipy.optimize import minimize
@@ -77,6 +77,7 @@ def off(found, true):
     st.sampled_from([1e-3, 0.03, 0.3, 1.0, 10.0]),
     st.sampled_from([0.0, 1.0, 30.0]),
 )
+@settings(max_examples=40)
 @example(0, 1, 1e-3, 0.0)
 @example(1, 64, 1e-3, 30.0)
 def test_evidences_and_means_of_lines(seed, size, scale, away):

@@ -7,6 +7,7 @@ from noticing import assert_noticed, bend_by_gauss_newton, count_prior, scale_re
 
 from vaetheory.claims.riemannian_likelihood.families import FAMILIES, family_scenes
 from vaetheory.decoders import FunctionDecoder
+from vaetheory.geometry import PullbackMetric
 from vaetheory.likelihoods import (
     Categorical,
     ContinuousBernoulli,
@@ -136,6 +137,11 @@ def test_a_density_without_its_normaliser(monkeypatch):
             owner(name), "log_prob", lambda self, x, p, f=original: f(self, x, p) + 0.01
         )
     assert_noticed("7a", bug="not normalised", instances=family_scenes(("Gamma", "Categorical")))
+
+
+def test_a_connection_off_by_one_part_in_a_thousand(monkeypatch):
+    scale_result(monkeypatch, PullbackMetric, "christoffel", 1.001)
+    assert_noticed("7b-geodesics", bug="Christoffel symbols off by 1e-3")
 
 
 @pytest.mark.parametrize("method", ["fisher_information", "score", "observed_information"])
