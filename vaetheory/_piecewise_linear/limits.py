@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NoReturn
 
 #: Pieces, and numbers of their affine maps (pieces times outputs after the reduction).
 MOST_PIECES, MOST_NUMBERS = 200_000, 20_000_000
@@ -29,11 +30,11 @@ class Budget:
         """The budget of a decoder with as many outputs after the reduction."""
         return cls(min(MOST_PIECES, MOST_NUMBERS // outputs, most))
 
-    def without(self, spent: int) -> Budget:
-        """What is left for others."""
-        return Budget(self.limit - spent)
-
     def require(self, pieces: int) -> None:
         """Raise `DoesNotApply` if there are more pieces than the limit."""
         if pieces > self.limit:
-            raise DoesNotApply("expected a decoder with fewer linear pieces, got more than allowed")
+            self.refuse()
+
+    def refuse(self) -> NoReturn:
+        """Raise `DoesNotApply` because there are more pieces than the limit."""
+        raise DoesNotApply(f"expected a decoder of at most {self.limit} linear pieces, got more")

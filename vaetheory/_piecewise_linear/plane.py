@@ -58,7 +58,7 @@ class PlanePieces(Pieces):
         outer = _GROWTH * self.radius
         if outer > _GREATEST:
             return None
-        around = self._of_ring(network, budget.without(len(self)), self.radius, outer)
+        around = self._of_ring(network, budget, self.radius, outer, len(self))
         return PlanePieces(
             Charts.joined([self.charts, around.charts]),
             Polygons.joined([self._polygons, around._polygons]),
@@ -67,8 +67,10 @@ class PlanePieces(Pieces):
         )
 
     @classmethod
-    def _of_ring(cls, network: Network, budget: Budget, inner: float, outer: float) -> PlanePieces:
-        found = subdivided(network.hidden, ring(inner, outer), budget)
+    def _of_ring(
+        cls, network: Network, budget: Budget, inner: float, outer: float, others: int = 0
+    ) -> PlanePieces:
+        found = subdivided(network.hidden, ring(inner, outer), budget, others)
         charts, polygons, rounding = [], [], []
         for i in range(0, len(found), _BLOCK):
             block = found.take(np.s_[i : i + _BLOCK])
