@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NoReturn
 
-#: Pieces, and numbers of their affine maps (pieces times outputs after the reduction).
+#: Pieces, and numbers of their affine maps: pieces times outputs after the reduction; on the line,
+#: pieces times units of the widest layer.
 MOST_PIECES, MOST_NUMBERS = 200_000, 20_000_000
 
 
@@ -26,9 +27,9 @@ class Budget:
     limit: int
 
     @classmethod
-    def of(cls, outputs: int, most: int) -> Budget:
-        """The budget of a decoder with as many outputs after the reduction."""
-        return cls(min(MOST_PIECES, MOST_NUMBERS // outputs, most))
+    def of(cls, width: int, most: int) -> Budget:
+        """The budget for maps of `width` numbers each, and at most `most` pieces."""
+        return cls(min(MOST_PIECES, MOST_NUMBERS // width, most))
 
     def require(self, pieces: int) -> None:
         """Raise `DoesNotApply` if there are more pieces than the limit."""

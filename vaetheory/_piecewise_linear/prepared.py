@@ -35,9 +35,11 @@ class Prepared:
 
     def start(self, most: int) -> None:
         """Make the pieces around the origin, unless that is done; `DoesNotApply` above `most`."""
-        self._budget = Budget.of(self.network.outputs, most)
+        line = self.network.latent_dim == 1
+        # On the line, the slopes of all units of a layer are in memory together.
+        self._budget = Budget.of(self.network.width if line else self.network.outputs, most)
         if not hasattr(self, "pieces"):
-            kind = LinePieces if self.network.latent_dim == 1 else PlanePieces.start
+            kind = LinePieces if line else PlanePieces.start
             self.pieces = self._made(lambda: kind(self.network, self._budget))
         self._budget.require(len(self.pieces))
 
