@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaetheory._progress import Progress, report
-from vaetheory._quadrature.between_kinks import LADDER, Between
+from vaetheory._quadrature.between_kinks import LADDER as TRIANGLES
+from vaetheory._quadrature.between_kinks import Between
 from vaetheory._quadrature.blocks import keep_freed_memory
 from vaetheory._quadrature.broad_posteriors import integrate_broad
 from vaetheory._quadrature.cells import integrate
@@ -20,6 +21,7 @@ from vaetheory._quadrature.noticed_kinks import notice
 from vaetheory._quadrature.pairs import TooManyPairs
 from vaetheory._quadrature.result import GAVE_UP, NOT_REACHED, REACHED
 from vaetheory._quadrature.rounding_noise import log_joint_noise
+from vaetheory._quadrature.rules import LADDER
 from vaetheory._quadrature.search_state import Search
 from vaetheory._quadrature.sums import Observable, Sums
 from vaetheory._quadrature.task import Task
@@ -35,6 +37,8 @@ _COARSEST = 1e-9
 _CLAIMED = 0.05
 #: The same where kinks were noticed.
 _COARSEST_AT_KINKS = 1e-3
+#: With this tolerance or a larger one, cells with kinks are halved without trying larger rules.
+_FEW_DIGITS = 1e-6
 #: The sum over the nodes may be wrong by this many standard deviations of the rounding noise.
 _DEVIATIONS = 3.0
 LARGEST_DIM = max(CELLS)
@@ -188,11 +192,16 @@ def _searched(task: Task, grid: Grid) -> Outcome:
         framed, dropped, done = integrate_frames(scan, rtol=0.5 * goal, noise=noise)
         scan.dropped += np.where(done, dropped, 0.0)
         left = ~done
-    spent = 0.4 * goal
+    spent, ladder = 0.4 * goal, None
     if task.model.latent_dim > 1 and left.any() and notice(task.model):
         # Beside kinks on a plane a digit costs ten times the evaluations: no more than is asked.
         spent = max(spent, 0.4 * min(task.asked, _COARSEST_AT_KINKS))
-    sums = integrate(task, scan.pairs(left), scan.best, rtol=spent, noise=noise, nodes=scan.nodes)
+        if task.asked >= _FEW_DIGITS:
+            # More nodes do not resolve a kink: a cell is halved at once.
+            ladder = LADDER[task.model.latent_dim][:1]
+    sums = integrate(
+        task, scan.pairs(left), scan.best, rtol=spent, noise=noise, nodes=scan.nodes, ladder=ladder
+    )
     if framed is not None:
         sums.put(~left, framed)
     return _of_search(scan, sums, noise)
@@ -209,7 +218,13 @@ def _between(task: Task, plane: Plane, level_of: Array | None = None) -> Outcome
     noise = log_joint_noise(task.model, task.table.data, scan.mode, scan.information)
     noise += _own_noise(task.model, task.table, scan.mode)
     sums = integrate(
-        task, pairs, scan.best, rtol=0.4 * task.goal, noise=noise, nodes=scan.nodes, ladder=LADDER
+        task,
+        pairs,
+        scan.best,
+        rtol=0.4 * task.goal,
+        noise=noise,
+        nodes=scan.nodes,
+        ladder=TRIANGLES,
     )
     outcome = _of_search(scan, sums, noise)
     # Where too much was dropped, because the level was too high, once more with the right one.

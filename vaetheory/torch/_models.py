@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import distributions, nn
+from torch import distributions, fx, nn
 
 from vaetheory import likelihoods
 from vaetheory._validation import Array, dimension, short
@@ -168,18 +168,7 @@ def torch_model(
     d = dimension("latent_dim", latent_dim)
     where = double_device(device)
     distribution = calling(module, call, where)
-    known: dict[str, torch.Tensor] = {}
-
-    def params(z: torch.Tensor) -> torch.Tensor:
-        # A quantity may vary only where none of the first points is.
-        q = distribution(z)
-        now = _reading(q).fixed(_base(q)) if known else {}
-        for name, first in known.items():
-            value = now[name].detach()
-            if not torch.equal(value, first.expand_as(value)):
-                _fixed(name, torch.cat([first, value]), q)
-        return _params(q)
-
+    params = _Parameters(distribution)
     decoder = TorchDecoder.around(params, where)
     rng = np.random.default_rng(0)
     z = rng.normal(size=(_POINTS, d)) * np.where(np.arange(_POINTS) % 2, 1.0, _FAR)[:, None]
@@ -188,10 +177,32 @@ def torch_model(
         q = distribution(torch.tensor(z, device=where))
         read = _reading(q).fixed(_base(q))
         fixed = {name: _fixed(name, value, q) for name, value in read.items()}
-        known |= {name: value[:1].clone() for name, value in read.items()}
+        params.known = {name: value[:1].clone() for name, value in read.items()}
         model = LatentModel(decoder, _reading(q).likelihood(fixed), d)
         _require_the_same_density(model, distribution, where, z[1::2], rng)
     return model
+
+
+class _Parameters(nn.Module):
+    """The likelihood's parameters, from the distribution that a module returns."""
+
+    def __init__(self, distribution: Call) -> None:
+        super().__init__()
+        self.distribution = distribution
+        #: Quantities that must be the same for all latents, as they are at the first points.
+        self.known: dict[str, torch.Tensor] = {}
+        self.eval()
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        q = self.distribution(z)
+        # A quantity may vary only where none of the first points is. Symbols have no values.
+        known = {} if isinstance(z, fx.Proxy) else self.known
+        now = _reading(q).fixed(_base(q)) if known else {}
+        for name, first in known.items():
+            value = now[name].detach()
+            if not torch.equal(value, first.expand_as(value)):
+                _fixed(name, torch.cat([first, value]), q)
+        return _params(q)
 
 
 def _base(q: distributions.Distribution) -> distributions.Distribution:
