@@ -26,14 +26,14 @@ def scale_result(monkeypatch, owner, name, factor):
 
 def bend_by_gauss_newton(monkeypatch):
     """Let stationary posteriors take the Gauss-Newton part for the mean Hessian."""
-    original = stationary._moments
+    original = stationary.moments
 
     def without_residual(model, X, loc, root, rule):
         found = original(model, X, loc, root, rule)
-        bend = stationary._gauss_newton(model, X, loc, root, rule)
+        bend = stationary.gauss_newton(model, X, loc, root, rule)
         return dataclasses.replace(found, bend=bend)
 
-    monkeypatch.setattr(stationary, "_moments", without_residual)
+    monkeypatch.setattr(stationary, "moments", without_residual)
 
 
 def count_prior(monkeypatch, times):

@@ -1,8 +1,32 @@
-"""Evidences of piecewise linear decoders by other roads: 40 digits on the line, quadrature on the plane."""
+"""Piecewise linear networks, and their evidences on the line to many digits.
 
+The kinks are found again, in exact arithmetic.
+"""
+
+from itertools import pairwise
+
+import numpy as np
+from hypothesis import strategies as st
 from mpmath import mp, mpf
 
 from vaetheory.decoders import LinearMap
+
+#: Names of activations.
+ACTIVATIONS = ("absolute", "hard_tanh", "leaky_relu", "relu")
+
+
+@st.composite
+def networks(draw, dim=None):
+    """Weights, biases and the name of an activation."""
+    d = draw(st.integers(1, 3)) if dim is None else dim
+    sizes = [d, *draw(st.lists(st.integers(1, 4), min_size=0, max_size=3)), draw(st.integers(1, 3))]
+    number = st.integers(-4, 4).map(lambda n: n / 2)
+    weights, biases = [], []
+    for before, after in pairwise(sizes):
+        row = st.lists(number, min_size=before, max_size=before)
+        weights.append(np.array(draw(st.lists(row, min_size=after, max_size=after))))
+        biases.append(np.array(draw(st.lists(number, min_size=after, max_size=after))))
+    return weights, biases, draw(st.sampled_from(ACTIVATIONS))
 
 
 def exact(values):
@@ -34,7 +58,7 @@ def _pieces_of(layers):
                 if a != 0 and low < (t - b) / a < high
             }
             edges = [low, *sorted(cuts), high]
-            for start, end in zip(edges[:-1], edges[1:], strict=True):
+            for start, end in pairwise(edges):
                 inside = _between(start, end)
                 a, b = [], []
                 for u in range(units):

@@ -1,12 +1,11 @@
 """Decoders that are affine on each of finitely many regions: their layers, values and slopes."""
 
-from itertools import pairwise
-
 import autograd.numpy as anp
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pieces import networks
 
 from vaetheory import decoders, derivatives
 from vaetheory.decoders import Affine, ElementwisePieces, LinearMap, PiecewiseLinear, Reparametrised
@@ -18,20 +17,6 @@ FUNCTIONS = {
     "absolute": np.abs,
     "hard_tanh": lambda x: np.clip(x, -1.0, 1.0),
 }
-
-
-@st.composite
-def networks(draw, dim=None):
-    """Weights, biases and the name of an activation."""
-    d = draw(st.integers(1, 3)) if dim is None else dim
-    sizes = [d, *draw(st.lists(st.integers(1, 4), min_size=0, max_size=3)), draw(st.integers(1, 3))]
-    number = st.integers(-4, 4).map(lambda n: n / 2)
-    weights, biases = [], []
-    for before, after in pairwise(sizes):
-        row = st.lists(number, min_size=before, max_size=before)
-        weights.append(np.array(draw(st.lists(row, min_size=after, max_size=after))))
-        biases.append(np.array(draw(st.lists(number, min_size=after, max_size=after))))
-    return weights, biases, draw(st.sampled_from(sorted(FUNCTIONS)))
 
 
 def places(dim, many=7):

@@ -65,7 +65,8 @@ def _reading(
                 given[place] = read[name] = of(name, given[place])
             elif name in kwargs:
                 kwargs[name] = read[name] = of(name, kwargs[name])
-        _require_fit(read)
+        if len(read) > 1:
+            _require_fit(read)
         try:
             with np.errstate(all="ignore"):
                 result = method(*given, **kwargs)

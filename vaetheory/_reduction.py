@@ -8,6 +8,7 @@ y = Q^T V (x - b), and the rest V (x - b) - Q y does not depend on z.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.linalg import qr
@@ -18,8 +19,8 @@ from vaetheory.rounding import EPS, gamma
 
 #: Rounding errors of sums are taken as this many standard deviations.
 _DEVIATIONS = 3.0
-#: Numbers of a batch of data in whitened coordinates, so that memory stays bounded.
-_BLOCK = 2**21
+#: Numbers of a batch of data in whitened coordinates, so that they stay in the cache.
+_BLOCK = 2**18
 #: Larger numbers have no squares in float64.
 _LARGEST = 1e140
 
@@ -124,15 +125,14 @@ class WhitenedLayer:
 
         The rest is projected twice, so that it keeps its digits where it is small.
         """
-        with np.errstate(all="ignore"):
-            size = np.abs(self._likelihood.whiten(data - self._bias)).max(initial=0.0)
-        if not (self._fits and size <= _LARGEST):
-            return None
         count = len(self._q)
         step = max(1, _BLOCK // count)
-        parts = [self._projected(data[i : i + step]) for i in range(0, max(len(data), 1), step)]
+        with np.errstate(all="ignore"):
+            parts = [self._projected(data[i : i + step]) for i in range(0, max(len(data), 1), step)]
+        if not self._fits or any(part[-1] > _LARGEST for part in parts):
+            return None
         along, across, across_noise, noise, square, off = (
-            np.concatenate(arrays) for arrays in zip(*parts, strict=True)
+            np.concatenate(arrays) for arrays in zip(*(part[:-1] for part in parts), strict=True)
         )
         peak, terms = self._likelihood.log_peak(count), np.log2(count)
         error = gamma(8 + terms) * abs(peak) + (gamma(4 + terms) + self._whitening) * square + off
@@ -149,17 +149,21 @@ class WhitenedLayer:
             noise,
         )
 
-    def _projected(self, data: Array) -> tuple[Array, ...]:
-        """The parts of some data along and across the columns of Q, with their rounding."""
+    def _projected(self, data: Array) -> tuple[Any, ...]:
+        """The parts of some data along and across the columns of Q, with their rounding.
+
+        The last entry is the greatest whitened number.
+        """
         q, centred = self._q, data - self._bias
         white = self._likelihood.whiten(centred)
         size = white**2
+        greatest = np.sqrt(size.max(initial=0.0))
         if self._likelihood.cov is not None:
             size = centred**2 @ self._likelihood.whiten(np.eye(len(q))) ** 2
         if q.shape[0] == q.shape[1]:
             nothing = np.zeros((len(data), self.weight.shape[1]))
             noise = EPS * np.sqrt(2 * size.max(axis=-1))
-            return white, nothing, nothing, noise, *np.zeros((2, len(data)))
+            return white, nothing, nothing, noise, *np.zeros((2, len(data))), greatest
         along = white @ q
         rest = white - along @ q.T
         step = rest @ q
@@ -171,7 +175,7 @@ class WhitenedLayer:
         across_noise = EPS * np.sqrt((rest**2) @ (2 * self._white**2))
         off = _DEVIATIONS * np.sqrt((rest**2 * noise).sum(axis=-1))
         most = np.sqrt(noise.max(axis=-1))
-        return along, rest @ self._white, across_noise, most, square, off
+        return along, rest @ self._white, across_noise, most, square, off, greatest
 
 
 def reduce_last_layer(

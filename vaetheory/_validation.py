@@ -61,6 +61,8 @@ def _unwrapped(value: Any) -> Any:
 
 def _real(name: str, value: ArrayLike, *, copy: bool) -> Array:
     """Return `value` as a float64 array of any shape."""
+    if type(value) is np.ndarray and value.dtype == np.float64:
+        return value.copy() if copy else value
     if type(value) is not np.ndarray and (hidden := _masked(value)):
         raise ValueError(
             f"{name}: expected numbers, got an array with {hidden} masked "
@@ -227,7 +229,7 @@ def numbers(name: str, value: ArrayLike) -> Array:
 
     An array of that kind is not copied. Tracers of autograd and power series are not checked.
     """
-    if isbox(value) or _is_traced(value):
+    if type(value) is not np.ndarray and (isbox(value) or _is_traced(value)):
         return cast(Array, value)
     array = _with_axes(name, value)
     if np.isnan(array).any():
@@ -237,7 +239,7 @@ def numbers(name: str, value: ArrayLike) -> Array:
 
 def finite_numbers(name: str, value: ArrayLike) -> Array:
     """As `numbers`, with finite entries."""
-    if isbox(value) or _is_traced(value):
+    if type(value) is not np.ndarray and (isbox(value) or _is_traced(value)):
         return cast(Array, value)
     return finite(name, _with_axes(name, value))
 

@@ -36,7 +36,7 @@ MAX_NODES = 50_000_000
 #: If h has more than this share of E|h| in the tails of a posterior, the part beyond is unknown.
 _MUCH = 0.01
 PIECES = "piecewise-linear"
-METHODS = ("adaptive", PIECES, *alternatives.METHODS)
+METHODS = ("adaptive", *alternatives.METHODS, PIECES)
 
 
 def _request(

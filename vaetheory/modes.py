@@ -8,6 +8,7 @@ from scipy.special import ndtri
 
 from vaetheory._gaussians import LOG_2PI
 from vaetheory._validation import Array
+from vaetheory.likelihoods import Likelihood
 from vaetheory.models import LatentModel, require_model
 
 _SCAN = 1024
@@ -120,10 +121,18 @@ def _starts(model: LatentModel, X: Array) -> Array:
     best = np.empty((len(X), _STARTS, model.latent_dim))
     size = max(1, _CHUNK // params.size)
     for i in range(0, len(X), size):
-        table = model.likelihood.log_prob(X[i : i + size, None], params) + log_prior
+        table = _heights(model.likelihood, X[i : i + size], params) + log_prior
         top = np.argpartition(-table, _STARTS - 1, axis=-1)[:, :_STARTS]
         best[i : i + size] = points[top]
     return best
+
+
+def _heights(likelihood: Likelihood, X: Array, params: Array) -> Array:
+    """The log densities of all pairs, `(N, M)`, to rounding of the greatest of them."""
+    if likelihood.gaussian or likelihood.natural:
+        # As one product of two matrices.
+        return likelihood.table(X).dense(params)[0]
+    return likelihood.log_prob(X[:, None], params)
 
 
 def posterior_mode(model: LatentModel, X: ArrayLike) -> Array:

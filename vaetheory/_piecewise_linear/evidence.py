@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from vaetheory._gaussians import LOG_2PI
+from vaetheory._piecewise_linear.limits import DoesNotApply
 from vaetheory._piecewise_linear.prepared import Prepared, prepared
 from vaetheory._piecewise_linear.summation import Totals, integrate, lower_bounds
 from vaetheory._progress import Progress, report
@@ -59,22 +60,23 @@ def run(
         If the model is not piecewise linear and Gaussian, of at most two latents and with few
         enough pieces; without `affine` also if it has no kinks.
     """
-    found = prepared(model, most, affine)
     share = _SHARE * min(rtol, _COARSEST)
-    block = max(1, _NUMBERS // max(model.data_dim, *found.network.last.weight.shape))
     parts = []
+    # Numbers that overflow are seen in the values.
     with np.errstate(all="ignore"):
+        found = prepared(model, most, affine)
+        block = max(1, _NUMBERS // max(model.data_dim, *found.network.last.weight.shape))
         for i in range(0, len(data), block):
 
             def part_done(done: int, start: int = i) -> None:
                 report((start + done) / len(data), progress)
 
             parts.append(_block(found, data[i : i + block], share, part_done))
-    return Evidences(
-        np.concatenate([p.value for p in parts]),
-        np.concatenate([p.error for p in parts]),
-        sum(p.pairs for p in parts),
-    )
+    value = np.concatenate([p.value for p in parts])
+    if not np.isfinite(value).all():
+        raise DoesNotApply("expected a log joint in the range of float64, got an overflow")
+    error = np.concatenate([p.error for p in parts])
+    return Evidences(value, error, sum(p.pairs for p in parts))
 
 
 def _block(

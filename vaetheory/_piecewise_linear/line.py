@@ -35,9 +35,9 @@ class LinePieces(Pieces):
 
     def peaks(self, data: Array, k: Index) -> Peaks:
         charts, low, high = self.charts, self.low[k, 0], self.high[k, 0]
-        residual = data - charts.value[k]
+        residual: Array = data - charts.value[k]
         free = charts.gradients(residual, charts.centre[k], k)[:, 0]
-        place = np.clip(free, low, high)
+        place: Array = np.clip(free, low, high)
         residual, z = self._at(data, k, place)
         gradient = charts.gradients(residual, z[:, None], k)[:, 0]
         log_joint = -0.5 * (np.einsum("mr,mr->m", residual, residual) + z**2)

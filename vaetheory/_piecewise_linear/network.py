@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
@@ -71,7 +72,7 @@ def layers_of(model: LatentModel, affine: bool) -> PiecewiseLinear:
 
     A decoder without kinks is meant only if `affine`.
     """
-    if type(model.likelihood) is not Gaussian:
+    if not model.likelihood.gaussian:
         raise DoesNotApply(
             "expected a Gaussian likelihood with a fixed scale or covariance, "
             f"got {type(model.likelihood).__name__}"
@@ -97,9 +98,11 @@ def network_of(model: LatentModel, written: PiecewiseLinear) -> Network:
     *hidden, last = written.layers
     if not isinstance(last, LinearMap):
         hidden, last = list(written.layers), LinearMap(np.eye(model.data_dim))
-    assert isinstance(model.likelihood, Gaussian)
-    whitened = WhitenedLayer(last.weight, last.bias, model.likelihood)
-    return Network(written, model.latent_dim, tuple(hidden), whitened)
+    whitened = WhitenedLayer(last.weight, last.bias, cast(Gaussian, model.likelihood))
+    network = Network(written, model.latent_dim, tuple(hidden), whitened)
+    # Weights without squares are refused before they are used.
+    network.reduce(np.zeros((1, model.data_dim)))
+    return network
 
 
 def _require_same(model: LatentModel, written: PiecewiseLinear) -> None:

@@ -88,11 +88,11 @@ class PlanePieces(Pieces):
 
     def peaks(self, data: Array, k: Index) -> Peaks:
         charts, polygons = self.charts, self._polygons.take(k)
-        residual = data - charts.value[k]
+        residual: Array = data - charts.value[k]
         place, depth = polygons.nearest(charts.gradients(residual, charts.centre[k], k))
         residual, z = charts.moved(residual, place, k)
         gradient = charts.gradients(residual, z, k)
-        log_joint = np.einsum("mr,mr->m", residual, residual)
+        log_joint: Array = np.einsum("mr,mr->m", residual, residual)
         log_joint += np.einsum("mi,mi->m", z, z)
         log_joint *= -0.5
         corners = polygons.corners - place[:, None]

@@ -117,7 +117,7 @@ class Polygons:
         best = size.argmin(axis=1)
         found = np.take_along_axis(points, best[:, None, None], axis=1)[:, 0]
         height = along[..., 0] * ahead[..., 1] - along[..., 1] * ahead[..., 0]
-        inside = (height >= 0).all(axis=1)
+        inside: NDArray[np.bool_] = np.asarray((height >= 0).all(axis=1))
         depth = np.where(real, height / np.sqrt(np.where(real, length, 1.0)), np.inf).min(axis=1)
         return np.where(inside[:, None], target, found), np.where(inside, depth, 0.0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,31 +39,23 @@ def subdivided(layers: Sequence[Layer], start: Polygons, budget: Budget) -> Poly
     """
     done: list[Polygons] = []
     count = len(start)
-    todo = [(0, start, _identity(len(start)), np.zeros((len(start), 2)))]
+    todo = [_Block(start, _identity(len(start)), np.zeros((len(start), 2)))]
     while todo:
-        i, polygons, slope, offset = todo.pop()
-        while i < len(layers):
-            layer = layers[i]
-            i += 1
+        block = todo.pop()
+        while block.layer < len(layers):
+            layer = layers[block.layer]
             if isinstance(layer, LinearMap):
-                slope = layer.weight @ slope
-                offset = offset @ layer.weight.T + layer.bias
+                block = block.mapped(layer)
                 continue
-            before = len(polygons)
-            polygons, parent = _cut(polygons, slope, offset, layer, budget, count - before)
-            count += len(polygons) - before
-            slope, offset = slope[parent], offset[parent]
-            middle = polygons.middle()
-            factor, shift = layer.pieces(np.einsum("kwi,ki->kw", slope, middle) + offset)
-            slope, offset = factor[..., None] * slope, factor * offset + shift
-            if len(polygons) > _TOGETHER:
+            before = len(block.polygons)
+            block = block.cut(layer, budget, count - before)
+            count += len(block.polygons) - before
+            if len(block.polygons) > _TOGETHER:
                 # Depth first, so that few maps are in memory at a time.
-                for j in range(0, len(polygons), _TOGETHER):
-                    some = np.s_[j : j + _TOGETHER]
-                    todo.append((i, polygons.take(some), slope[some].copy(), offset[some].copy()))
+                todo += block.halves()
                 break
         else:
-            done.append(polygons)
+            done.append(block.polygons)
     return Polygons.joined(done)
 
 
@@ -70,31 +63,84 @@ def _identity(k: int) -> Array:
     return np.broadcast_to(np.eye(2), (k, 2, 2))
 
 
-def _cut(
-    polygons: Polygons,
-    slope: Array,
-    offset: Array,
-    layer: ElementwisePieces,
-    budget: Budget,
-    others: int,
-) -> tuple[Polygons, Index]:
-    """Polygons cut where one of the units slope z + offset crosses a threshold; their parents."""
-    crossed = _crossed(polygons, slope, offset, layer)
-    pieces = _Pieces(polygons)
-    thresholds = np.broadcast_to(layer.thresholds, (offset.shape[1], crossed.shape[2]))
-    for unit, k in np.argwhere(crossed.any(axis=0)):
-        # What was cut before has the map of its parent.
-        which = np.flatnonzero(crossed[pieces.parent, unit, k])
-        some, parent = pieces.take(which), pieces.parent[which]
-        side = np.einsum("kpi,ki->kp", some.corners, slope[parent, unit])
-        side += (offset[parent, unit] - thresholds[unit, k])[:, None]
-        both, tolerance = _on_both_sides(side)
-        cut = np.flatnonzero(both)
-        budget.require(others + len(pieces) + len(cut))
-        chosen = some.take(cut)
-        side = side[cut, : chosen.corners.shape[1]]
-        pieces.put(which[cut], *chosen.split(side, tolerance[cut]))
-    return pieces.polygons(), pieces.parent
+@dataclass(frozen=True, eq=False)
+class _Block:
+    """Polygons with the affine maps of the units of one layer on them.
+
+    Attributes
+    ----------
+    polygons : Polygons
+        K of them.
+    slope : array (K, units, 2)
+    offset : array (K, units)
+    layer : int
+        The layer that comes next.
+    unit : int
+        The unit of it by which the polygons are cut next.
+    """
+
+    polygons: Polygons
+    slope: Array
+    offset: Array
+    layer: int = 0
+    unit: int = 0
+
+    def mapped(self, layer: LinearMap) -> _Block:
+        """The block after an affine layer."""
+        slope, offset = layer.weight @ self.slope, self.offset @ layer.weight.T + layer.bias
+        return _Block(self.polygons, slope, offset, self.layer + 1)
+
+    def halves(self) -> list[_Block]:
+        """Two blocks with half of the polygons each."""
+        middle = len(self.polygons) // 2
+        return [
+            replace(
+                self,
+                polygons=self.polygons.take(some),
+                slope=self.slope[some].copy(),
+                offset=self.offset[some].copy(),
+            )
+            for some in (np.s_[:middle], np.s_[middle:])
+        ]
+
+    def cut(self, layer: ElementwisePieces, budget: Budget, others: int) -> _Block:
+        """The polygons cut where a unit slope z + offset crosses a threshold.
+
+        After the last unit the layer is applied. If the polygons become many before that, the block
+        is returned as it is, since it can then be seen anew which units cross which of them.
+        """
+        crossed = _crossed(self.polygons, self.slope, self.offset, layer, self.unit)
+        pieces = _Pieces(self.polygons)
+        thresholds = np.broadcast_to(layer.thresholds, (self.offset.shape[1], crossed.shape[2]))
+        unit = self.unit
+        for unit in (self.unit + np.flatnonzero(crossed.any(axis=(0, 2)))).tolist():
+            if len(pieces) > max(_TOGETHER, 2 * len(self.polygons)):
+                break
+            for k in range(crossed.shape[2]):
+                # What was cut before has the map of its parent.
+                which = np.flatnonzero(crossed[pieces.parent, unit - self.unit, k])
+                some, parent = pieces.take(which), pieces.parent[which]
+                side = np.einsum("kpi,ki->kp", some.corners, self.slope[parent, unit])
+                side += (self.offset[parent, unit] - thresholds[unit, k])[:, None]
+                both, tolerance = _on_both_sides(side)
+                cut = np.flatnonzero(both)
+                budget.require(others + len(pieces) + len(cut))
+                chosen = some.take(cut)
+                side = side[cut, : chosen.corners.shape[1]]
+                pieces.put(which[cut], *chosen.split(side, tolerance[cut]))
+        else:
+            return self._applied(layer, pieces)
+        parent = pieces.parent
+        return _Block(pieces.polygons(), self.slope[parent], self.offset[parent], self.layer, unit)
+
+    def _applied(self, layer: ElementwisePieces, pieces: _Pieces) -> _Block:
+        """The block after a layer by which its polygons have been cut."""
+        polygons, slope, offset = pieces.polygons(), self.slope[pieces.parent], self.offset
+        offset = offset[pieces.parent]
+        values = np.einsum("kwi,ki->kw", slope, polygons.middle()) + offset
+        factor, shift = layer.pieces(values)
+        slope, offset = factor[..., None] * slope, factor * offset + shift
+        return _Block(polygons, slope, offset, self.layer + 1)
 
 
 def _on_both_sides(side: Array, axis: int = 1) -> tuple[NDArray[np.bool_], Array]:
@@ -105,17 +151,19 @@ def _on_both_sides(side: Array, axis: int = 1) -> tuple[NDArray[np.bool_], Array
 
 
 def _crossed(
-    polygons: Polygons, slope: Array, offset: Array, layer: ElementwisePieces
+    polygons: Polygons, slope: Array, offset: Array, layer: ElementwisePieces, first: int
 ) -> NDArray[np.bool_]:
-    """Whether a unit crosses a threshold in a polygon, `(K, units, thresholds)`."""
-    units, count = offset.shape[1], layer.thresholds.shape[-1]
+    """Whether a unit, from the `first` on, crosses a threshold in a polygon, `(K, units, K')`."""
+    thresholds = layer.thresholds[first:] if layer.thresholds.ndim == 2 else layer.thresholds
+    slope, offset = slope[:, first:], offset[:, first:]
+    units, count = offset.shape[1], thresholds.shape[-1]
     crossed = np.empty((len(polygons), units, count), dtype=bool)
-    step = max(1, _NUMBERS // (units * polygons.corners.shape[1]))
+    step = max(1, _NUMBERS // max(1, units * polygons.corners.shape[1]))
     for i in range(0, len(polygons), step):
         rows = np.s_[i : i + step]
         values = polygons.corners[rows] @ np.swapaxes(slope[rows], 1, 2) + offset[rows, None]
         for k in range(count):
-            crossed[rows, :, k] = _on_both_sides(values - layer.thresholds[..., k])[0]
+            crossed[rows, :, k] = _on_both_sides(values - thresholds[..., k])[0]
     return crossed
 
 

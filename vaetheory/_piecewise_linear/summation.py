@@ -99,14 +99,15 @@ def integrate(pieces: Pieces, data: Array, bounds: Array, level: Array, share: f
     share : float
     """
     size, count = bounds.shape
-    keep = bounds > _threshold(level, share, count)[:, None]
+    # What is not a number is kept, so that it is seen in the total.
+    keep = ~(bounds <= _threshold(level, share, count)[:, None])
     dropped = np.exp(np.where(keep, -np.inf, bounds - level[:, None])).sum(axis=1)
     n, k = np.nonzero(keep)
     peaks = _peaks(pieces, data, n, k)
     # The same again with the exact peaks.
     better = np.maximum(level, _by_datum(n, peaks.lower, size))
     number = np.bincount(n, minlength=size)
-    keep = peaks.upper > _threshold(better, share, np.maximum(number, 1))[n]
+    keep = ~(peaks.upper <= _threshold(better, share, np.maximum(number, 1))[n])
     out = ~keep
     left = np.exp(peaks.upper[out] - better[n[out]])
     dropped = dropped * np.exp(level - better) + np.bincount(n[out], left, minlength=size)
@@ -123,7 +124,7 @@ def integrate(pieces: Pieces, data: Array, bounds: Array, level: Array, share: f
     weight = np.exp(log_mass - log_total[n])
     bound = dropped * np.exp(better - log_total)
     bound += np.bincount(n, weight * masses.bound, minlength=size)
-    rounding = np.bincount(n, weight * masses.rounding, minlength=size)
+    rounding = np.bincount(n, weight * masses.rounding, minlength=size).astype(np.float64)
     # The last of a datum's pairs in ascending order is the heaviest.
     order = np.lexsort((weight, n))
     last = order[np.cumsum(np.bincount(n, minlength=size)) - 1]

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vaetheory import _gaussians
 from vaetheory._quadrature.gaussian import LATTICE_DIM, Rule, hermite_rule, lattice_rule
 from vaetheory._quadrature.result import NOT_REACHED, REACHED
 from vaetheory._validation import Array, fraction, option
+from vaetheory.bounds._moments import gauss_newton, moments
 from vaetheory.bounds.gaussian_elbo import elbo, flatten
 from vaetheory.encoders import Posterior
 from vaetheory.models import LatentModel, ReducedModel, require_model
 from vaetheory.modes import highest_modes
-from vaetheory.rounding import EPS
+from vaetheory.rounding import EPS, ULP
 
 _ITERATIONS = 200
 _MEMORY = 6
@@ -24,8 +23,6 @@ _MEMORY = 6
 _PATIENCE = 25
 # A fall of the ELBO by this share of its size may be an error of a coarse rule.
 _ROUGH = 1e-6
-# Nodes evaluated at a time, so that their outputs stay in the cache.
-_CHUNK = 2**12
 # Gauss-Hermite orders by dimension; most nodes of a rule in more dimensions; number of lattices.
 _ORDERS = {1: (12,), 2: (8, 14), 3: (5, 8)}
 _MOST_HERMITE = 2**16
@@ -91,13 +88,15 @@ def stationary_posterior(
     With `structure="shared"` all data of a set have one covariance, and the mean of their ELBOs is
     stationary.
 
-    The method is a fixed-point (natural-gradient) iteration on the stationarity conditions of claim
-    3b with Anderson mixing, and quadrature rules of increasing strength. Stein's identities give
-    the expectations from values of U alone, so that they are also right if the decoder has kinks or
-    jumps. Such posteriors usually end as "not reached", because quadrature converges slowly for
-    them; their errors and deficits say how precise they are (up to three dimensions, as for
-    `elbo`). By default the iteration starts from the highest mode found, with the inverse Hessian
-    there. If the ELBO has several stationary points, the one reached from the start is returned.
+    The method is a fixed-point (natural-gradient) iteration on the stationarity conditions of
+    claim 3b with Anderson mixing, and quadrature rules of increasing strength. Stein's
+    identities give the expectations from values of U alone, so that they are also right if the
+    decoder has kinks or jumps. Such posteriors usually end as "not reached", because quadrature
+    converges slowly for them; their errors and deficits say how precise they are (up to three
+    dimensions, as for `elbo`). Data so far from all outputs of the decoder that the last digit
+    of U is a nat or more keep the start, with an infinite deficit. By default the iteration
+    starts from the highest mode found, with the inverse Hessian there. If the ELBO has several
+    stationary points, the one reached from the start is returned.
 
     Parameters
     ----------
@@ -162,11 +161,17 @@ def stationary_posterior(
     # The ascent works in place; the copy protects the given start.
     means = loc.reshape(-1, size, d).copy()
     ascent = _Ascent(reduced, means, precision, structure == "diagonal")
-    iterations, rows = 0, np.arange(len(means))
-    for rule in _rules(d):
-        if len(rows):
-            steps, rows = ascent.run(rows, rule, rtol)
-            iterations += steps
+    # Where the last digit of the potential is a nat or more, only the start is known.
+    with np.errstate(over="ignore", invalid="ignore"):
+        digit = ULP * np.abs(reduced.model.log_joint(reduced.data, loc))
+        digit += reduced.rounding(loc[:, None])[:, 0]
+        iterations, rows = 0, np.flatnonzero((digit < 1).reshape(-1, size).all(axis=-1))
+    # Far from all outputs of the decoder the potential is rounded to anything, or overflows.
+    with np.errstate(over="ignore", invalid="ignore"):
+        for rule in _rules(d):
+            if len(rows):
+                steps, rows = ascent.run(rows, rule, rtol)
+                iterations += steps
     root = _root(ascent.precision)
     loc, cov = ascent.loc.reshape(-1, d), np.repeat(root @ np.swapaxes(root, -1, -2), size, axis=0)
     # The deficit, and the uncertainty of the last rule about it: their square roots add.
@@ -209,81 +214,6 @@ def _definite(hessian: Array, gauss_newton: Array) -> Array:
     return np.where(indefinite[..., None, None], gauss_newton, hessian)
 
 
-@dataclass(frozen=True)
-class _Moments:
-    """The ELBO of each datum in each set and its derivatives, in whitened coordinates.
-
-    Attributes
-    ----------
-    height : array (n, N)
-        The ELBO.
-    slope : array (n, N, d)
-        E[w U], which is R^T E[grad U] for z = m + R w.
-    bend : array (n, N, d, d)
-        E[(w w^T - I) U], which is R^T E[A] R.
-    slope_error, bend_error : as above
-        Estimates of their errors, from the spread of the lattices; 0 for a single rule.
-    """
-
-    height: Array
-    slope: Array
-    bend: Array
-    slope_error: Array
-    bend_error: Array
-
-
-def _points(X: Array, loc: Array, root: Array, rule: Rule) -> Iterator[tuple[slice, Array, Array]]:
-    """Yield slices of the flattened means `(n N, d)`, with data and nodes of their posteriors."""
-    x_all, m_all = X.reshape(-1, X.shape[-1]), loc.reshape(-1, loc.shape[-1])
-    roots = np.repeat(root, loc.shape[1], axis=0)
-    size = max(1, _CHUNK // len(rule.nodes))
-    for i in range(0, len(m_all), size):
-        rows = slice(i, i + size)
-        z = m_all[rows, None] + rule.nodes @ np.swapaxes(roots[rows], -1, -2)
-        yield rows, np.broadcast_to(x_all[rows, None], (*z.shape[:-1], X.shape[-1])), z
-
-
-def _moments(model: LatentModel, X: Array, loc: Array, root: Array, rule: Rule) -> _Moments:
-    """The ELBO and its derivatives from values of U alone, by Stein's identities.
-
-    These also hold if U has kinks and jumps.
-    """
-    parts, d = len(rule.parts), loc.shape[-1]
-    height = np.empty(loc.shape[0] * loc.shape[1])
-    slope, bend = np.empty((len(height), d, parts)), np.empty((len(height), d, d, parts))
-    for rows, x, z in _points(X, loc, root, rule):
-        potential = -model.log_joint(x, z)
-        mean = (potential @ rule.weights) / parts
-        height[rows] = -mean
-        # U is centred, so that its constant part costs no digits.
-        weighted = (potential - mean[:, None]) * rule.weights
-        for k, part in enumerate(rule.parts):
-            w, u = rule.nodes[part], weighted[:, part]
-            slope[rows, :, k] = u @ w
-            bend[rows, :, :, k] = np.swapaxes(u[..., None] * w, -1, -2) @ w
-            bend[rows, :, :, k] -= u.sum(axis=-1)[:, None, None] * np.eye(d)
-    entropy = 0.5 * d * (1 + _gaussians.LOG_2PI) + np.linalg.slogdet(root)[1]
-    slope, bend = slope.reshape(*loc.shape, parts), bend.reshape(*loc.shape, d, parts)
-    return _Moments(
-        height.reshape(loc.shape[:2]) + entropy[:, None],
-        slope.mean(axis=-1),
-        bend.mean(axis=-1),
-        rule.spread(slope),
-        rule.spread(bend),
-    )
-
-
-def _gauss_newton(model: LatentModel, X: Array, loc: Array, root: Array, rule: Rule) -> Array:
-    """R^T E[G] R with the Gauss-Newton part G of the Hessian, `(n, N, d, d)`: always definite."""
-    sums = np.empty((loc.shape[0] * loc.shape[1], *2 * loc.shape[-1:]))
-    for rows, x, z in _points(X, loc, root, rule):
-        sums[rows] = np.einsum("nmij,m->nij", model.gauss_newton(x, z)[1], rule.weights)
-    across = root[:, None]
-    mean = sums.reshape(*loc.shape, -1) / len(rule.parts)
-    product: Array = np.swapaxes(across, -1, -2) @ mean @ across
-    return product
-
-
 def _root(precision: Array) -> Array:
     """A root R of the covariance, S = R R^T, from the precision: S itself would lose digits."""
     return np.swapaxes(np.linalg.inv(np.linalg.cholesky(precision)), -1, -2)
@@ -313,28 +243,32 @@ class _Ascent:
         precision; the uncertainty is the gain that the errors of slope and bend would make.
         """
         loc, root = self.loc[rows], _root(self.precision[rows])
-        moments = _moments(self.model, self.X[rows], loc, root, rule)
-        of_mean, error = moments.bend.mean(axis=1), moments.bend_error.mean(axis=1)
+        found = moments(self.model, self.X[rows], loc, root, rule)
+        of_mean, error = found.bend.mean(axis=1), found.bend_error.mean(axis=1)
         if self.diagonal:
             of_mean, error = _diagonal(of_mean), _diagonal(error)
         mismatch = of_mean - np.eye(loc.shape[-1])
-        sound = moments.bend
+        sound = found.bend
         if min(np.linalg.eigvalsh(a).min() for a in (sound, of_mean)) <= 0:
-            safe = _gauss_newton(self.model, self.X[rows], loc, root, rule)
+            safe = gauss_newton(self.model, self.X[rows], loc, root, rule)
             mean_safe = safe.mean(axis=1)
             sound = _definite(sound, safe)
             of_mean = _definite(of_mean, _diagonal(mean_safe) if self.diagonal else mean_safe)
-        shift = -np.linalg.solve(sound, moments.slope[..., None])[..., 0]
-        gain = -0.5 * (moments.slope * shift).sum(axis=-1).mean(axis=-1)
+        shift = -np.linalg.solve(sound, found.slope[..., None])[..., 0]
+        gain = -0.5 * (found.slope * shift).sum(axis=-1).mean(axis=-1)
         gain += 0.25 * (mismatch**2).sum(axis=(-2, -1))
         least = np.linalg.eigvalsh(sound)[..., 0]
-        unknown = 0.5 * ((moments.slope_error**2).sum(axis=-1) / least).mean(axis=-1)
+        unknown = 0.5 * ((found.slope_error**2).sum(axis=-1) / least).mean(axis=-1)
         unknown += 0.25 * (error**2).sum(axis=(-2, -1))
         back = np.linalg.inv(root)
         target = np.swapaxes(back, -1, -2) @ of_mean @ back
+        goal = loc + np.einsum("nij,nkj->nki", root, shift)
+        # Where the potential is rounded to anything, a row stays where it is.
+        lost = ~(np.isfinite(target).all(axis=(1, 2)) & np.isfinite(goal).all(axis=(1, 2)))
+        target[lost], goal[lost], unknown[lost] = self.precision[rows][lost], loc[lost], np.inf
         return (
-            moments.height.mean(axis=-1) + self.offset[rows],
-            loc + np.einsum("nij,nkj->nki", root, shift),
+            found.height.mean(axis=-1) + self.offset[rows],
+            goal,
             (target + np.swapaxes(target, -1, -2)) / 2,
             gain,
             unknown,

@@ -48,6 +48,8 @@ class Gaussian(ByValue, ExponentialFamily):
 
     scale: Array | None = None
     cov: Array | None = None
+    # Whether data are whitened already.
+    _unit = False
 
     def __init__(self, scale: ArrayLike | None = None, *, cov: ArrayLike | None = None) -> None:
         if (scale is None) == (cov is None):
@@ -65,6 +67,7 @@ class Gaussian(ByValue, ExponentialFamily):
             value = scales("scale", scale)
             object.__setattr__(self, "scale", value)
             object.__setattr__(self, "data_dim", len(value) if value.ndim else None)
+            object.__setattr__(self, "_unit", value.ndim == 0 and float(value) == 1.0)
 
     def check_data(self, x: ArrayLike) -> Array:
         data = super().check_data(x)
@@ -76,7 +79,7 @@ class Gaussian(ByValue, ExponentialFamily):
         if self.data_dim is not None and v.shape[-1] != self.data_dim:
             raise ValueError(f"Gaussian: expected shape (..., {self.data_dim}), got {v.shape}")
         if self.scale is not None:
-            return v / self.scale
+            return v if self._unit else v / self.scale
         flat = np.reshape(v, (-1, v.shape[-1])).T
         chol: Array = self._chol  # type: ignore[attr-defined]
         return solve_triangular(chol, flat, lower=True, check_finite=False).T.reshape(v.shape)
@@ -117,7 +120,9 @@ class Gaussian(ByValue, ExponentialFamily):
 
     def _by_difference(self, x: Array, params: Array) -> Array:
         # The difference is computed first: the expanded square loses digits if the scale is small.
-        return -0.5 * (self.whiten(x - params) ** 2).sum(axis=-1) + self.log_peak(x.shape[-1])
+        white = self.whiten(x - params)
+        square: Array = np.einsum("...i,...i->...", white, white)
+        return -0.5 * square + self.log_peak(x.shape[-1])
 
     def _at_infinity(self, x: Array, params: Array) -> Array:
         infinite = np.isinf(params)
