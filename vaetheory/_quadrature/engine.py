@@ -14,7 +14,7 @@ from vaetheory._quadrature.blocks import keep_freed_memory
 from vaetheory._quadrature.broad_posteriors import integrate_broad
 from vaetheory._quadrature.cells import integrate
 from vaetheory._quadrature.decoder_grid import Grid, sample_grid
-from vaetheory._quadrature.grid import CELLS, level
+from vaetheory._quadrature.grid import CELLS, INNER, level
 from vaetheory._quadrature.grid_search import Scan
 from vaetheory._quadrature.narrow_posteriors import integrate_frames
 from vaetheory._quadrature.noticed_kinks import notice
@@ -137,7 +137,7 @@ def run(
             try:
                 chunk = model.likelihood.table(data[rows])
                 task = Task(model, chunk, goal, max_nodes, observable, rtol)
-                between = plane and _between(task, plane)
+                between = plane and _between(task, plane, grid)
                 parts.append(between or _chunk(task, grid))
             except TooManyPairs:
                 middle = (rows.start + rows.stop) // 2
@@ -207,14 +207,15 @@ def _searched(task: Task, grid: Grid) -> Outcome:
     return _of_search(scan, sums, noise)
 
 
-def _between(task: Task, plane: Plane, level_of: Array | None = None) -> Outcome | None:
+def _between(task: Task, plane: Plane, grid: Grid, level_of: Array | None = None) -> Outcome | None:
     """Search and integrate on triangles between kinks; None if there are too many triangles."""
     scan = Between(task)
     radius = scan.begin(level_of)
     triangles = plane.triangles(radius)
     if triangles is None:
         return None
-    pairs = scan.pairs(triangles, radius)
+    size = np.inf if plane.straight else 4 * INNER / grid.cells
+    pairs = scan.pairs(triangles, radius, size)
     noise = log_joint_noise(task.model, task.table.data, scan.mode, scan.information)
     noise += _own_noise(task.model, task.table, scan.mode)
     sums = integrate(
@@ -232,7 +233,7 @@ def _between(task: Task, plane: Plane, level_of: Array | None = None) -> Outcome
     again = again[~outcome.gave_up[again]]
     if level_of is not None or not len(again):
         return outcome
-    second = _between(task.take(again), plane, outcome.value[again])
+    second = _between(task.take(again), plane, grid, outcome.value[again])
     if second is None:
         return outcome
     second.sums.nodes += outcome.sums.nodes[again]
