@@ -15,6 +15,8 @@ from vaetheory._quadrature.rules import LADDER, lobatto, tensor_rule
 #: Budgets that keep the suite short; what is not reached with them must say so.
 PLANE = 150_000
 
+pytestmark = pytest.mark.filterwarnings("ignore::vaetheory.evidence.KinksWarning")
+
 
 def distance(value, true):
     with mp.workdps(40):

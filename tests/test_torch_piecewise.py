@@ -10,8 +10,10 @@ from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 from torch_cases import KINKED, SMOOTH  # noqa: E402
 
+from vaetheory import log_evidence  # noqa: E402
+from vaetheory._quadrature.told_kinks import kinks_on_the_line  # noqa: E402
 from vaetheory.decoders import PiecewiseLinear, Reparametrised  # noqa: E402
-from vaetheory.torch import TorchDecoder  # noqa: E402
+from vaetheory.torch import TorchDecoder, torch_model  # noqa: E402
 
 POINTS = 2.0 * np.random.default_rng(5).normal(size=(40, 2))
 #: Those of `KINKED` that have jumps, or kinks where two units are equal.
@@ -232,3 +234,78 @@ def test_nothing_is_known_before_the_first_call():
     assert made.piecewise_linear() is None, "the dimension is not known yet"
     made(POINTS)
     assert made.piecewise_linear() is not None, "it is known after the first call"
+
+
+def line(model, lik, X, radius=9.0):
+    """Log evidences by Gauss panels between kinks, with PyTorch's own densities."""
+    kinks = kinks_on_the_line(model)
+    edges = np.unique(np.concatenate([np.linspace(-radius, radius, 361), kinks]))
+    edges = edges[np.abs(edges) <= radius]
+    nodes, weights = np.polynomial.legendre.leggauss(8)
+    half = np.diff(edges) / 2
+    z = ((edges[:-1] + half)[:, None] + half[:, None] * nodes).ravel()
+    logs = np.log((half[:, None] * weights).ravel()) - 0.5 * z**2 - 0.5 * np.log(2 * np.pi)
+    with torch.no_grad():
+        law = lik(torch.tensor(z[:, None]))
+        logs = logs + np.stack([law.log_prob(x).flatten(1).sum(1).numpy() for x in X])
+    return np.logaddexp.reduce(logs, axis=-1)
+
+
+class Images(nn.Module):
+    """A convolutional decoder of images of 8 x 8 pixels."""
+
+    def __init__(self, end):
+        super().__init__()
+        self.lift = nn.Linear(1, 4 * 16)
+        self.grow = nn.Sequential(
+            nn.ReLU(),
+            nn.ConvTranspose2d(4, 3, 4, 2, 1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(3, 1, 3, 1, 1),
+        )
+        self.end = end
+
+    def forward(self, z):
+        return self.end(self.grow(2 * self.lift(z).view(-1, 4, 4, 4)))
+
+
+LAWS = {
+    "Gaussian": (nn.Identity(), lambda f: torch.distributions.Normal(f, 0.1)),
+    "Gaussian around a sigmoid": (nn.Sigmoid(), lambda f: torch.distributions.Normal(f, 0.1)),
+    "Bernoulli": (nn.Identity(), lambda f: torch.distributions.Bernoulli(logits=f)),
+    "Poisson": (nn.Identity(), lambda f: torch.distributions.Poisson(f.exp())),
+}
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_evidences_of_a_convolutional_relu_decoder(name):
+    torch.manual_seed(0)
+    end, law = LAWS[name]
+    module = Images(end).double()
+    model = torch_model(module, 1, call=lambda m, z: law(m(z)))
+    assert model.decoder.kinks() is not None, "its kinks are not known"
+    with torch.no_grad():
+        X = law(module(torch.randn(3, 1, dtype=torch.float64))).sample()
+    result = log_evidence(model, X)
+    off = np.abs(result.value - line(model, lambda z: law(module(z)), X))
+    assert result.reached.all(), f"{result.status} with {result.error}"
+    assert (off <= result.error + 1e-11).all(), f"off by {off}, stated {result.error}"
+    exact = name == "Gaussian"
+    assert (result.nodes < 2000) == exact, f"{result.nodes} evaluations"
+
+
+@pytest.mark.parametrize("around", [lambda q: q, lambda q: torch.distributions.Independent(q, 1)])
+def test_decoders_that_return_a_distribution_are_read(around):
+    module = changed(lambda m: None)
+    laws = torch.distributions
+    made = {
+        "logits": lambda m, z: around(laws.Bernoulli(logits=m(z))),
+        "a fixed scale": lambda m, z: around(laws.Normal(m(z), 0.1)),
+        "scales as a tensor": lambda m, z: around(laws.Normal(m(z), 0.1 * torch.ones_like(m(z)))),
+    }
+    for name, call in made.items():
+        model = torch_model(module, 2, call=call)
+        assert_the_same(model.decoder.piecewise_linear(), module, name=name)
+    before = laws.Independent.__init__
+    assert torch_model(module, 2, call=made["logits"]).decoder.kinks() is not None, "no kinks"
+    assert laws.Independent.__init__ is before, "PyTorch was changed"

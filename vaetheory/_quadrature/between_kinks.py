@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from vaetheory._gaussians import standard_log_prob
 from vaetheory._quadrature.beyond_grid import beyond, log_prior_mass, radius_for
 from vaetheory._quadrature.blocks import blocks
-from vaetheory._quadrature.grid import CELLS, level
+from vaetheory._quadrature.grid import CELLS, INNER, Boxes, level
 from vaetheory._quadrature.pairs import MAX_PAIRS, Pairs, TooManyPairs, join, keep, select, split
 from vaetheory._quadrature.resolution import MAX_BEND, MAX_CURVE, MAX_PRIOR
 from vaetheory._quadrature.search_state import Search
 from vaetheory._quadrature.triangles import Triangles
-from vaetheory._quadrature.variation import SAFETY, SAFETY_CURVE
+from vaetheory._quadrature.variation import ROUGH, SAFETY, SAFETY_CURVE, UNSEEN
 from vaetheory._validation import Array, Index
 from vaetheory.rounding import ULP
 
@@ -47,6 +47,8 @@ class _Samples:
         How far the middles of the sides are from the means of their ends.
     reach, curve : array (C,)
         Greatest change within a triangle, and greatest distance from an affine map: estimates.
+    rough : array of bool (C,)
+        Where the samples are far from an affine map, so that a tangent is no bound.
     """
 
     centre: Array
@@ -54,6 +56,7 @@ class _Samples:
     misfit: Array
     reach: Array
     curve: Array
+    rough: NDArray[np.bool_]
 
     def longest(self, cells: Triangles) -> Index:
         """The corner opposite to the side along which decoder and latent change most."""
@@ -90,13 +93,23 @@ class Between(Search):
             return 0.0
         return radius_for(table.take(rows), self.level[rows], self.task.ignored)
 
-    def pairs(self, cells: Triangles, radius: float) -> Pairs:
-        """The triangles on which the integrand of each datum is resolved."""
+    def pairs(self, cells: Triangles, radius: float, size: float = np.inf) -> Pairs:
+        """The triangles on which the integrand of each datum is resolved.
+
+        Parameters
+        ----------
+        cells : Triangles
+        radius : float
+            Outside it the mass is negligible.
+        size : float
+            Sides longer than this are halved first: where a decoder is curved between its kinks,
+            a few samples say little about a large triangle.
+        """
         self.dropped += beyond(self.table, self.level, radius, 2)
         inside = np.flatnonzero(cells.least_square() < radius**2)
         self.nodes += len(inside)
         self.gave_up |= self.nodes > self.task.max_nodes
-        cells = cells.take(inside)
+        cells = _no_longer(cells.take(inside), size)
         step = self._step()
         done: list[Pairs] = []
         todo: list[Pairs] = []
@@ -135,8 +148,11 @@ class Between(Search):
         misfit = delta[:, 3:] - 0.5 * (ends[:, [1, 2, 0]] + ends[:, [2, 0, 1]])
         curve = SAFETY_CURVE * np.sqrt(np.einsum("ckd,ckd->ck", misfit, misfit).max(axis=-1))
         reach = np.sqrt(np.einsum("ckd,ckd->ck", delta, delta).max(axis=-1))
-        # In an affine map the corners are farthest from the centre.
-        return _Samples(params[:, 0], ends, misfit, reach + curve, curve)
+        # In an affine map the corners are farthest from the centre. As in the search on a grid,
+        # samples that are not on a plane may have missed a ridge between them.
+        rough = curve > SAFETY_CURVE * ROUGH[2] * reach
+        reach = np.where(rough, UNSEEN * SAFETY * reach, reach) + curve
+        return _Samples(params[:, 0], ends, misfit, reach, curve, rough)
 
     def _first(self, cells: Triangles, seen: _Samples) -> NDArray[np.bool_]:
         """Bound all data in all cells; return which pairs are not dropped, `(N, C)`."""
@@ -191,6 +207,9 @@ class Between(Search):
             curve = np.maximum(curve, 0.1 * slope * seen.curve[c, None])
             bound = value + start[c, None] + linear.max(axis=-1) + curve
             bound += curvature.convexity * (seen.reach[c] ** 2)[:, None]
+            around = table.upper(value, slope, seen.reach[c, None], curvature)
+            around += (start + falls.max(axis=-1))[c, None]
+            bound = np.where(seen.rough[c, None], around, bound)
             bound += _LOST * (np.abs(value) + slope * seen.reach[c, None])
             highest = np.minimum(table.peak[who], curvature.ceiling) - least[c, None]
             highest += standard_log_prob(np.zeros((1, 2)))
@@ -207,5 +226,20 @@ class Between(Search):
 
 def _taken(seen: _Samples, used: NDArray[np.bool_]) -> _Samples:
     return _Samples(
-        seen.centre[used], seen.corners[used], seen.misfit[used], seen.reach[used], seen.curve[used]
-    )
+        seen.centre[used], seen.corners[used], seen.misfit[used], seen.reach[used],
+        seen.curve[used], seen.rough[used],
+    )  # fmt: skip
+
+
+def _no_longer(cells: Triangles, size: float) -> Triangles:
+    """Triangles halved until no side is longer than `size`, or more far from the origin."""
+    done: list[Boxes] = []
+    while len(cells):
+        sides = cells.corners[:, [1, 2, 0]] - cells.corners[:, [2, 0, 1]]
+        length = np.linalg.norm(sides, axis=-1)
+        far = np.sqrt(cells.least_square()) / INNER
+        long = length.max(axis=-1) > size * np.maximum(1.0, far)
+        done.append(cells.take(np.flatnonzero(~long)))
+        rest = cells.take(np.flatnonzero(long)).turned(length[long].argmax(axis=-1))
+        cells = rest.halved(np.tile([False, True], (len(rest), 1)))[0]
+    return Triangles.joined(done) if done else cells

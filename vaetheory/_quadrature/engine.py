@@ -8,18 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaetheory._progress import Progress, report
-from vaetheory._quadrature.between_kinks import LADDER, Between
+from vaetheory._quadrature.between_kinks import LADDER as TRIANGLES
+from vaetheory._quadrature.between_kinks import Between
 from vaetheory._quadrature.blocks import keep_freed_memory
 from vaetheory._quadrature.broad_posteriors import integrate_broad
 from vaetheory._quadrature.cells import integrate
 from vaetheory._quadrature.decoder_grid import Grid, sample_grid
-from vaetheory._quadrature.grid import CELLS, level
+from vaetheory._quadrature.grid import CELLS, INNER, level
 from vaetheory._quadrature.grid_search import Scan
 from vaetheory._quadrature.narrow_posteriors import integrate_frames
 from vaetheory._quadrature.noticed_kinks import notice
 from vaetheory._quadrature.pairs import TooManyPairs
 from vaetheory._quadrature.result import GAVE_UP, NOT_REACHED, REACHED
 from vaetheory._quadrature.rounding_noise import log_joint_noise
+from vaetheory._quadrature.rules import LADDER
 from vaetheory._quadrature.search_state import Search
 from vaetheory._quadrature.sums import Observable, Sums
 from vaetheory._quadrature.task import Task
@@ -35,6 +37,8 @@ _COARSEST = 1e-9
 _CLAIMED = 0.05
 #: The same where kinks were noticed.
 _COARSEST_AT_KINKS = 1e-3
+#: With this tolerance or a larger one, cells with kinks are halved without trying larger rules.
+_FEW_DIGITS = 1e-6
 #: The sum over the nodes may be wrong by this many standard deviations of the rounding noise.
 _DEVIATIONS = 3.0
 LARGEST_DIM = max(CELLS)
@@ -137,7 +141,7 @@ def run(
             try:
                 chunk = model.likelihood.table(data[rows])
                 task = Task(model, chunk, goal, max_nodes, observable, rtol)
-                between = plane and _between(task, plane)
+                between = plane and _between(task, plane, grid)
                 parts.append(between or _chunk(task, grid))
             except TooManyPairs:
                 middle = (rows.start + rows.stop) // 2
@@ -192,28 +196,40 @@ def _searched(task: Task, grid: Grid) -> Outcome:
         framed, dropped, done = integrate_frames(scan, rtol=0.5 * goal, noise=noise)
         scan.dropped += np.where(done, dropped, 0.0)
         left = ~done
-    spent = 0.4 * goal
+    spent, ladder = 0.4 * goal, None
     if task.model.latent_dim > 1 and left.any() and notice(task.model):
         # Beside kinks on a plane a digit costs ten times the evaluations: no more than is asked.
         spent = max(spent, 0.4 * min(task.asked, _COARSEST_AT_KINKS))
-    sums = integrate(task, scan.pairs(left), scan.best, rtol=spent, noise=noise, nodes=scan.nodes)
+        if task.asked >= _FEW_DIGITS:
+            # More nodes do not resolve a kink: a cell is halved at once.
+            ladder = LADDER[task.model.latent_dim][:1]
+    sums = integrate(
+        task, scan.pairs(left), scan.best, rtol=spent, noise=noise, nodes=scan.nodes, ladder=ladder
+    )
     if framed is not None:
         sums.put(~left, framed)
     return _of_search(scan, sums, noise)
 
 
-def _between(task: Task, plane: Plane, level_of: Array | None = None) -> Outcome | None:
+def _between(task: Task, plane: Plane, grid: Grid, level_of: Array | None = None) -> Outcome | None:
     """Search and integrate on triangles between kinks; None if there are too many triangles."""
     scan = Between(task)
     radius = scan.begin(level_of)
     triangles = plane.triangles(radius)
     if triangles is None:
         return None
-    pairs = scan.pairs(triangles, radius)
+    size = np.inf if plane.straight else 4 * INNER / grid.cells
+    pairs = scan.pairs(triangles, radius, size)
     noise = log_joint_noise(task.model, task.table.data, scan.mode, scan.information)
     noise += _own_noise(task.model, task.table, scan.mode)
     sums = integrate(
-        task, pairs, scan.best, rtol=0.4 * task.goal, noise=noise, nodes=scan.nodes, ladder=LADDER
+        task,
+        pairs,
+        scan.best,
+        rtol=0.4 * task.goal,
+        noise=noise,
+        nodes=scan.nodes,
+        ladder=TRIANGLES,
     )
     outcome = _of_search(scan, sums, noise)
     # Where too much was dropped, because the level was too high, once more with the right one.
@@ -221,7 +237,7 @@ def _between(task: Task, plane: Plane, level_of: Array | None = None) -> Outcome
     again = again[~outcome.gave_up[again]]
     if level_of is not None or not len(again):
         return outcome
-    second = _between(task.take(again), plane, outcome.value[again])
+    second = _between(task.take(again), plane, grid, outcome.value[again])
     if second is None:
         return outcome
     second.sums.nodes += outcome.sums.nodes[again]

@@ -13,11 +13,11 @@ from vaetheory.models import LatentModel
 #: Lines, their half-length, points on each, places that are looked at more closely on each.
 _LINES, _LENGTH, _POINTS, _PLACES = 8, 4.0, 129, 4
 #: How much shorter the steps become, and how often.
-_CLOSER, _LOOKS = 32, 2
+_CLOSER, _LOOKS = 32, 3
 #: Powers of the step with which second differences fall: two where a function is smooth, one at a
 #: kink, none at a jump.
 _KINKED = 1.5
-#: Second differences below this share of the outputs are rounding.
+#: Second differences below this share of the greatest output are rounding.
 _ROUNDING = 1e-12
 
 
@@ -50,16 +50,14 @@ def kink(model: LatentModel) -> Array | None:
     before = np.take_along_axis(before, top, axis=-1).ravel()
     z = np.take_along_axis(z, top[..., None], axis=1).reshape(-1, model.latent_dim)
     direction = np.repeat(direction, _PLACES, axis=0)
-    first = before
     for _ in range(_LOOKS):
-        direction = direction / _CLOSER
+        previous, direction = before, direction / _CLOSER
         now, points = _second(model, z, direction, places)
         best = now.argmax(axis=-1)
         rows = np.arange(len(z))
         z, before = points[rows, best], now[rows, best]
-    with np.errstate(all="ignore"):
-        power = np.log(first / before) / np.log(_CLOSER**_LOOKS)
-    seen = np.flatnonzero((power < _KINKED) & (before > 0))
+    # However steep a function is, the last steps are short enough to show whether it is smooth.
+    seen = np.flatnonzero((before > previous / _CLOSER**_KINKED) & (before > 0))
     return z[seen[0]] if len(seen) else None
 
 
@@ -67,10 +65,10 @@ def _second(
     model: LatentModel, centre: Array, direction: Array, places: Array
 ) -> tuple[Array, Array]:
     """Sizes of second differences along lines, and where they are: `(L, P - 2)` and `(..., d)`."""
-    z = centre[:, None] + direction[:, None] * places[:, None]
+    z: Array = centre[:, None] + direction[:, None] * places[:, None]
     params = model.decode(z)
     second = np.abs(np.diff(params, n=2, axis=1))
-    second[second <= _ROUNDING * np.abs(params[:, 1:-1])] = 0.0
+    second[~(second > _ROUNDING * np.abs(params).max())] = 0.0
     return second.max(axis=-1), z[:, 1:-1]
 
 

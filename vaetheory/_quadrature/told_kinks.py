@@ -45,10 +45,12 @@ class Plane:
     Attributes
     ----------
     told : PiecewiseLinear
+    straight : bool
+        Whether the decoder is affine between its kinks.
     """
 
-    def __init__(self, told: PiecewiseLinear) -> None:
-        self.told = told
+    def __init__(self, told: PiecewiseLinear, straight: bool) -> None:
+        self.told, self.straight = told, straight
         self._half = 0.0
         self._triangles: Triangles | None = None
 
@@ -117,4 +119,5 @@ def plane_between_kinks(model: LatentModel) -> Plane | None:
     told = _told(model, 2)
     if told is None:
         return None
-    return _PLANES.of(model, lambda: Plane(told), lambda kept: _still(told, kept))
+    straight = as_piecewise_linear(model.decoder) is not None
+    return _PLANES.of(model, lambda: Plane(told, straight), lambda kept: _still(told, kept))

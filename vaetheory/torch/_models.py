@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from torch import distributions, nn
+from torch import distributions, fx, nn
 
 from vaetheory import likelihoods
 from vaetheory._validation import Array, dimension, short
@@ -181,21 +181,8 @@ def torch_model(
     d = dimension("latent_dim", latent_dim)
     where = double_device(device)
     distribution = calling(module, call, where)
-    known: dict[str, torch.Tensor] = {}
     learned = None if least_scale is None else likelihoods.GaussianMeanScale(least_scale)
-
-    def params(z: torch.Tensor) -> torch.Tensor:
-        # A quantity may vary only where none of the first points is.
-        q = distribution(z)
-        if learned is not None:
-            return _means_and_log_scales(_normal(q))
-        now = _reading(q).fixed(_base(q)) if known else {}
-        for name, first in known.items():
-            value = now[name].detach()
-            if not torch.equal(value, first.expand_as(value)):
-                _fixed(name, torch.cat([first, value]), q)
-        return _params(q)
-
+    params = _Parameters(distribution, learned=learned is not None)
     decoder = TorchDecoder.around(params, where)
     rng = np.random.default_rng(0)
     z = rng.normal(size=(_POINTS, d)) * np.where(np.arange(_POINTS) % 2, 1.0, _FAR)[:, None]
@@ -206,11 +193,35 @@ def torch_model(
         if likelihood is None:
             read = _reading(q).fixed(_base(q))
             fixed = {name: _fixed(name, value, q) for name, value in read.items()}
-            known |= {name: value[:1].clone() for name, value in read.items()}
+            params.known = {name: value[:1].clone() for name, value in read.items()}
             likelihood = _reading(q).likelihood(fixed)
         model = LatentModel(decoder, likelihood, d)
         _require_the_same_density(model, distribution, where, z[1::2], rng)
     return model
+
+
+class _Parameters(nn.Module):
+    """The likelihood's parameters, from the distribution that a module returns."""
+
+    def __init__(self, distribution: Call, *, learned: bool) -> None:
+        super().__init__()
+        self.distribution, self.learned = distribution, learned
+        #: Quantities that must be the same for all latents, as they are at the first points.
+        self.known: dict[str, torch.Tensor] = {}
+        self.eval()
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        q = self.distribution(z)
+        if self.learned:
+            return _means_and_log_scales(_normal(q))
+        # A quantity may vary only where none of the first points is. Symbols have no values.
+        known = {} if isinstance(z, fx.Proxy) else self.known
+        now = _reading(q).fixed(_base(q)) if known else {}
+        for name, first in known.items():
+            value = now[name].detach()
+            if not torch.equal(value, first.expand_as(value)):
+                _fixed(name, torch.cat([first, value]), q)
+        return _params(q)
 
 
 def _base(q: distributions.Distribution) -> distributions.Distribution:

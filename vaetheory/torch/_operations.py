@@ -87,7 +87,11 @@ _AS_LAYERS: dict[Any, tuple[type[nn.Module], tuple[str, ...]]] = {
     **dict.fromkeys((torch.sigmoid, "sigmoid"), (nn.Sigmoid, ())),
     **dict.fromkeys((torch.tanh, "tanh"), (nn.Tanh, ())),
 }
-_SMOOTH_FUNCTIONS = {torch.exp, torch.sin, torch.cos, "exp", "sin", "cos", "square", *_SCALED}
+_SMOOTH_FUNCTIONS = {
+    *(torch.exp, torch.log, torch.sin, torch.cos, torch.square),
+    *("exp", "log", "sin", "cos", "square"),
+    *_SCALED,
+}
 _ABSOLUTE = {torch.abs, abs, operator.abs, "abs"}
 
 

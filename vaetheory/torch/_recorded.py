@@ -6,11 +6,14 @@ import copy
 import functools
 import inspect
 import math
+import operator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
-from torch import fx, nn
+from torch import distributions, fx, nn
 
 from vaetheory._validation import Array
 from vaetheory.torch._copies import hooked
@@ -59,7 +62,9 @@ class Recorded:
         self.device, self.root = device, _alone(module)
         _, *others = inspect.signature(self.root.forward).parameters.values()
         chosen = {p.name: p.default for p in others if p.default is not inspect.Parameter.empty}
-        graph = fx.Tracer().trace(self.root, concrete_args=chosen or None)
+        with _bare_distributions():
+            graph = fx.Tracer().trace(self.root, concrete_args=chosen or None)
+        _without_broadcasts(graph)
         self.nodes = _needed(list(graph.nodes))
         self.start, self.end = self.nodes[0], self.nodes[-1]
         if [node.op for node in self.nodes].count("placeholder") != 1:
@@ -159,6 +164,30 @@ class Recorded:
         if node.op == "call_method":
             return getattr(args[0], function)(*args[1:], **settings)
         return function(*args, **settings)
+
+
+@contextmanager
+def _bare_distributions() -> Iterator[None]:
+    """Let `Independent` hold its distribution without a look at shapes, which are symbols here."""
+    before = distributions.Independent.__init__
+
+    def hold(self: Any, base_distribution: Any, *_: Any, **__: Any) -> None:
+        self.base_dist = base_distribution
+
+    distributions.Independent.__init__ = hold
+    try:
+        yield
+    finally:
+        distributions.Independent.__init__ = before
+
+
+def _without_broadcasts(graph: fx.Graph) -> None:
+    """Use the arguments of broadcasts themselves; a change of shape shows in the outputs."""
+    for node in graph.nodes:
+        if node.target is torch.broadcast_tensors:
+            for user in list(node.users):
+                if user.target is operator.getitem:
+                    user.replace_all_uses_with(node.args[user.args[1]])
 
 
 def _needed(nodes: list[fx.Node]) -> list[fx.Node]:
