@@ -32,6 +32,7 @@ _DROPOUTS = (
     functional.alpha_dropout,
     functional.feature_alpha_dropout,
 )
+_TANH = (torch.tanh, torch.Tensor.tanh)
 #: Attention kernels without a second derivative: whether each is enabled, and its switch.
 _KERNELS = [
     (
@@ -107,13 +108,20 @@ def undisturbed(
 
 
 class _Rewritten(TorchFunctionMode):
-    """Replaces functions that have no second derivative in PyTorch by equal ones that have."""
+    """Replaces functions by equal ones that have a second derivative, or are faster.
+
+    In float64 on the CPU, NumPy's tanh takes a fifth of the time of PyTorch's.
+    """
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         if func is functional.hardsigmoid:
             return functional.relu6(args[0] + 3) / 6
+        if func in _TANH and not kwargs and not torch.is_grad_enabled():
+            [x] = args
+            if x.device.type == "cpu" and x.dtype == torch.float64 and type(x) is torch.Tensor:
+                return torch.from_numpy(np.tanh(np.asarray(x)))
         return func(*args, **(kwargs or {}))
 
 
@@ -133,7 +141,7 @@ class _Watch(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        self.rewritten |= func is functional.hardsigmoid
+        self.rewritten |= func is functional.hardsigmoid or func in _TANH
         settings = kwargs or {}
         if func in _DROPOUTS and settings.get("training", True) and settings.get("p", 0.5) > 0:
             self.random = func.__name__
