@@ -93,7 +93,7 @@ class GaussianMeanScale(ByValue, ExponentialFamily):
             return None
         at = tuple(np.argwhere(below)[0])
         least = float(np.broadcast_to(self.least_scale, below.shape)[at])
-        least_log, came = distinct_texts(float(np.log(least)), float(log_scale[at]))
+        least_log, came = distinct_texts(float(np.log(least)), float(log_scale[at]), digits=6)
         return Excluded(
             np.asarray(below.any(axis=-1)),
             f"log scales of at least {least_log}, the logarithm of least_scale = {least:g} (clamp "
