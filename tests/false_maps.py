@@ -73,6 +73,11 @@ class WeightedHessianOff(Bowl):
         return 1.001 * super().weighted_hessian(z, weights)
 
 
+class LastLayerOff(Bowl):
+    def last_layer(self):
+        return decoders.LastLayer(Bowl(self.a), 1.001 * np.eye(3))
+
+
 class DecoderRandom(Bowl):
     def __call__(self, z):
         return super().__call__(z) + 1e-3 * np.random.default_rng().random()
@@ -127,6 +132,7 @@ FALSE_DECODERS = [
     (HessianOff(), {"hessian"}),
     (HessianAsymmetric(), {"hessian"}),
     (WeightedHessianOff(), {"weighted_hessian"}),
+    (LastLayerOff(), {"last_layer"}),
     (DecoderRandom(), {"purity"}),
     (DecoderMixingRows(), {"rows"}),
     (DecoderChangingItsInput(), {"inputs"}),

@@ -17,6 +17,7 @@ from vaetheory._reduction import WhitenedLayer
 from vaetheory._validation import Array, all_within, dimension, flattened, require, vectors
 from vaetheory._value_equality import ByValue
 from vaetheory.decoders import Decoder, LastLayer, as_decoder
+from vaetheory.decoders._agreement import agreeing_last_layer
 from vaetheory.decoders._outputs import as_output
 from vaetheory.decoders._trial import require_decoder
 from vaetheory.derivatives import Function
@@ -169,13 +170,12 @@ class LatentModel(ByValue):
 
         None if there is nothing to reduce.
         """
-        likelihood = self.likelihood
-        if type(likelihood) is not Gaussian or self.data_dim == 1:
+        if not self.likelihood.gaussian or self.data_dim == 1:
             return None
-        layer = self.decoder.last_layer()
+        layer = agreeing_last_layer(self.decoder, self.latent_dim)
         if layer is None or len(layer.weight) <= layer.weight.shape[1]:
             return None
-        white = WhitenedLayer(layer.weight, layer.bias, likelihood)
+        white = WhitenedLayer(layer.weight, layer.bias, cast(Gaussian, self.likelihood))
         smaller = self._with(
             decoder=LastLayer(layer.hidden, white.weight),
             likelihood=Gaussian(scale=1.0),

@@ -88,14 +88,15 @@ def stationary_posterior(
     With `structure="shared"` all data of a set have one covariance, and the mean of their ELBOs is
     stationary.
 
-    The method is a fixed-point (natural-gradient) iteration on the stationarity conditions of claim
-    3b with Anderson mixing, and quadrature rules of increasing strength. Stein's identities give
-    the expectations from values of U alone, so that they are also right if the decoder has kinks or
-    jumps. Such posteriors usually end as "not reached", because quadrature converges slowly for
-    them; their errors and deficits say how precise they are (up to three dimensions, as for
-    `elbo`). Data so far from all outputs of the decoder that the last digit of U is a nat or more
-    keep the start, with an infinite deficit. By default the iteration starts from the highest mode found, with the inverse Hessian
-    there. If the ELBO has several stationary points, the one reached from the start is returned.
+    The method is a fixed-point (natural-gradient) iteration on the stationarity conditions of
+    claim 3b with Anderson mixing, and quadrature rules of increasing strength. Stein's
+    identities give the expectations from values of U alone, so that they are also right if the
+    decoder has kinks or jumps. Such posteriors usually end as "not reached", because quadrature
+    converges slowly for them; their errors and deficits say how precise they are (up to three
+    dimensions, as for `elbo`). Data so far from all outputs of the decoder that the last digit
+    of U is a nat or more keep the start, with an infinite deficit. By default the iteration
+    starts from the highest mode found, with the inverse Hessian there. If the ELBO has several
+    stationary points, the one reached from the start is returned.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A check that the derivatives of a user-defined decoder are those of its values."""
+"""Checks that the derivatives and the last layer of a decoder are those of its values."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ import numpy as np
 
 from vaetheory._validation import Array
 from vaetheory.decoders._outputs import double
-from vaetheory.decoders.base import Decoder
+from vaetheory.decoders.base import Decoder, LastLayer
 from vaetheory.differences import slopes
 
 #: A larger relative difference is a mistake, not rounding.
 _WRONG = 1e-3
 #: Share of all outputs and derivatives that may be rounding of terms that cancel in a decoder.
 _CANCELLED = 1e-9
+#: Number of latents at which a last layer is compared with its decoder, and scales of their draws.
+_POINTS, _SPREADS = 64, (1.0, 8.0)
+#: Difference, relative to the moduli of all terms, that is rounding.
+_ROUNDING = 1e-12
 
 
 def require_derivatives(
@@ -90,6 +94,44 @@ def require_derivatives(
             f"{name}: expected `weighted_hessian` to be the weighted sum of `hessian`, got "
             f"{weighted[0].tolist()} for {summed.tolist()} at z = {z.tolist()}"
         )
+
+
+def agreeing_last_layer(decoder: Decoder, dim: int) -> LastLayer | None:
+    """The last layer of a decoder of `dim` latents, or None if it has none that can be trusted.
+
+    A class that changes the values of another one must say anew what its last layer is. That of a
+    class outside the package is compared with the decoder at random latents, near and far.
+
+    Examples
+    --------
+    >>> from vaetheory.decoders import Affine
+    >>> agreeing_last_layer(Affine([[1.0], [2.0]]), 1).weight.tolist()
+    [[1.0], [2.0]]
+    """
+    kind = type(decoder)
+    values, hook = (
+        next(i for i, c in enumerate(kind.__mro__) if name in vars(c))
+        for name in ("__call__", "last_layer")
+    )
+    changed = values < hook and not _of_the_package(kind.__mro__[values])
+    if changed or (layer := decoder.last_layer()) is None:
+        return None
+    if _of_the_package(kind):
+        return layer
+    rng = np.random.default_rng(0)
+    z = np.concatenate([s * rng.normal(size=(_POINTS, dim)) for s in _SPREADS])
+    with np.errstate(all="ignore"):
+        out, hidden = (np.asarray(f(z), dtype=float) for f in (decoder, layer.hidden))
+        if out.shape != (len(z), len(layer.weight)):
+            return None
+        size = np.abs(hidden) @ np.abs(layer.weight.T) + np.abs(layer.bias)
+        off = np.abs(hidden @ layer.weight.T + layer.bias - out)
+    known = np.isfinite(size)
+    return layer if (off[known] <= _ROUNDING * size[known]).all() else None
+
+
+def _of_the_package(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] == "vaetheory"
 
 
 def _greatest(array: Array) -> float:

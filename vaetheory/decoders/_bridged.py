@@ -8,7 +8,7 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 
 from vaetheory._validation import Array
-from vaetheory.decoders.base import Decoder
+from vaetheory.decoders.base import Decoder, LastLayer
 
 
 class FirstCall(Protocol):
@@ -34,10 +34,24 @@ class BridgedDecoder(Decoder, Generic[Tried]):
 
     runs_user_code = True
     _tried: Tried | None = None
+    #: The last layer, once it has been looked for.
+    _last: tuple[LastLayer | None] | None = None
 
     @abstractmethod
     def _try_first(self, dim: int) -> Tried:
         """Test the code with latents `(n, dim)`, or raise a ValueError."""
+
+    @abstractmethod
+    def _find_last_layer(self, tried: Tried) -> LastLayer | None:
+        """The decoder as an affine map of a hidden layer, or None if it shows none."""
+
+    def last_layer(self) -> LastLayer | None:
+        if self._last is None:
+            if self._tried is None:
+                # The dimension of the latents is known after the first call.
+                return None
+            self._last = (self._find_last_layer(self._tried),)
+        return self._last[0]
 
     def __deepcopy__(self, memo: dict[int, object]) -> BridgedDecoder[Tried]:
         # Nothing in a decoder changes, and its equality is by identity.

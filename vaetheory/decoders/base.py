@@ -110,8 +110,8 @@ class Decoder(ABC):
 
         With Gaussian noise the evidence then depends on as many outputs as the hidden layer has,
         however many data dimensions there are: it becomes much cheaper. A decoder of your own
-        whose last step is affine may return its `LastLayer`; it must have the same values up to
-        rounding.
+        whose last step is affine may return its `LastLayer`. It is compared with the decoder at
+        some latents, and not used if the values differ by more than rounding.
         """
         return None
 

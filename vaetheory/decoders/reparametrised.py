@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from vaetheory import derivatives
 from vaetheory._validation import Array
 from vaetheory._value_equality import ByValue
+from vaetheory.decoders._agreement import agreeing_last_layer
 from vaetheory.decoders.base import Decoder, LastLayer, as_decoder
 from vaetheory.decoders.polynomials import Affine
 
@@ -69,7 +70,7 @@ class Reparametrised(ByValue, Decoder):
         return self.change.latent_dim
 
     def last_layer(self) -> LastLayer | None:
-        inner = self.inner.last_layer()
+        inner = agreeing_last_layer(self.inner, len(self.change.weight))
         if inner is None:
             return None
         hidden = Reparametrised(inner.hidden, self.change.weight, self.change.bias)

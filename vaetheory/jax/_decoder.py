@@ -11,9 +11,11 @@ import jax
 import numpy as np
 
 from vaetheory._validation import Array, boolean
+from vaetheory.decoders import LastLayer
 from vaetheory.decoders._bridged import BridgedDecoder, as_rows
 from vaetheory.jax._derivatives import WAYS
-from vaetheory.jax._functions import brief, module_type, reading
+from vaetheory.jax._functions import Call, brief, module_type, reading
+from vaetheory.jax._last_layer import find_last_layer
 from vaetheory.jax._settings import device_of, double_precision
 from vaetheory.jax._trial import Tried, outputs, require_rows, trace
 
@@ -67,9 +69,10 @@ class JaxDecoder(BridgedDecoder[Tried]):
     Notes
     -----
     Jacobians and Hessians use forward mode, weighted Hessians forward over reverse mode; where a
-    function has no derivatives of that mode, the other one is used. Arrays that `fn` does not take
-    from `params` are constants. Two decoders are equal only if they are the same object. Pickling
-    is not supported.
+    function has no derivatives of that mode, the other one is used. If the outputs are an affine
+    map of a hidden layer, `last_layer` finds it in the trace of the function. Arrays that `fn` does
+    not take from `params` are constants. Two decoders are equal only if they are the same object.
+    Pickling is not supported.
 
     Examples
     --------
@@ -95,6 +98,22 @@ class JaxDecoder(BridgedDecoder[Tried]):
             self._call, arrays = reading(fn, params)
             self._arrays = jax.device_put(arrays, self._device)
         self._compiled: dict[str, Callable[..., Any]] = {}
+
+    @classmethod
+    def around(cls, call: Call, arrays: list[Any], device: jax.Device) -> JaxDecoder:
+        """A decoder that calls a given function of arrays and latents `(n, d)`."""
+        made = cls.__new__(cls)
+        made._device, made._batched = device, True
+        made._call, made._arrays, made._compiled = call, arrays, {}
+        return made
+
+    def _find_last_layer(self, tried: Tried) -> LastLayer | None:
+        with double_precision(self._device):
+            found = find_last_layer(self._flat, self._arrays, tried.latent_dim)
+        if found is None:
+            return None
+        hidden = JaxDecoder.around(found.hidden, self._arrays, self._device)
+        return LastLayer(hidden, found.weight, found.bias)
 
     def __call__(self, z: Array) -> Array:
         return self._evaluated("__call__", z)
@@ -138,16 +157,18 @@ class JaxDecoder(BridgedDecoder[Tried]):
             return outputs(self._call(arrays, z), z.shape[:1])
         return jax.vmap(lambda point: outputs(self._call(arrays, point), ()))(z)
 
+    def _flat(self, arrays: list[Any], z: Any) -> Any:
+        """The outputs, `(n, d) -> (n, D)`."""
+        out = self._rows(arrays, z)
+        return out.reshape(len(z), math.prod(out.shape[1:]))
+
     def _function(self, name: str, rows: list[Array]) -> Callable[..., Any]:
         """A method as a compiled function of the arrays and of rows."""
-
-        def flat(arrays: list[Any], z: Any) -> Any:
-            out = self._rows(arrays, z)
-            return out.reshape(len(z), math.prod(out.shape[1:]))
-
         errors = []
         for way in WAYS[name]:
-            function = jax.jit(lambda arrays, *rows, way=way: way(partial(flat, arrays), *rows))
+            function = jax.jit(
+                lambda arrays, *rows, way=way: way(partial(self._flat, arrays), *rows)
+            )
             try:
                 # Some modes fail only when they are compiled.
                 function(self._arrays, *rows)

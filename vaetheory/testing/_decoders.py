@@ -15,7 +15,7 @@ from vaetheory import derivatives
 from vaetheory._validation import Array, dimension, vectors
 from vaetheory.decoders import _trial
 from vaetheory.decoders._outputs import double
-from vaetheory.decoders.base import FunctionDecoder, as_decoder
+from vaetheory.decoders.base import Decoder, FunctionDecoder, as_decoder
 from vaetheory.flows.base import Embedding
 from vaetheory.rounding import gamma
 from vaetheory.testing._statements import (
@@ -231,6 +231,16 @@ def weighted_hessian(s: Decoded) -> None:
     most = most + gamma(64) * np.einsum("i,nijk->njk", s.weights, np.abs(second))
     came = s.instance.weighted_hessian(s.z.copy(), np.tile(s.weights, (len(s.z), 1)))
     require_close("weighted_hessian", came, np.einsum("i,nijk->njk", s.weights, second), 4 * most)
+
+
+@LAWS.add("rows", when=lambda f: isinstance(f, Decoder) and f.last_layer() is not None)
+def last_layer(s: Decoded) -> None:
+    """The last layer, applied to the hidden one, has the values of the decoder."""
+    layer = s.instance.last_layer()
+    hidden = np.asarray(layer.hidden(s.z.copy()))
+    size = np.abs(hidden) @ np.abs(layer.weight.T) + np.abs(layer.bias)
+    bound = rounding_of(s.instance, s.z) + gamma(64 + layer.weight.shape[1]) * size
+    require_close("the last layer", layer(s.z.copy()), s.instance(s.z.copy()), bound)
 
 
 @LAWS.add("hessian", when=lambda f: isinstance(f, FunctionDecoder | Embedding))

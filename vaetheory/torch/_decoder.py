@@ -11,9 +11,11 @@ import torch
 from torch import nn
 
 from vaetheory._validation import Array, short
+from vaetheory.decoders import LastLayer
 from vaetheory.decoders._bridged import BridgedDecoder, as_rows
 from vaetheory.torch._calls import Call, Tried, outputs, told, try_call, undisturbed
 from vaetheory.torch._copies import function_over_modules, private_copy
+from vaetheory.torch._last_layer import find_last_layer
 from vaetheory.torch._networks import tanh_network
 
 #: Most numbers in the intermediate results of one call, so that memory stays bounded.
@@ -66,8 +68,9 @@ class TorchDecoder(BridgedDecoder[Tried]):
     -----
     Derivatives use reverse mode only (gradients of gradients), because nested forward mode is wrong
     for some layers. A `Sequential` of `Linear` layers with `Tanh` between them is evaluated as a
-    `decoders.TanhNetwork`. Two decoders are equal only if they are the same object. Pickling is not
-    supported.
+    `decoders.TanhNetwork`. If the outputs are those of a last `torch.nn.functional.linear`, as in
+    most modules that end in a `Linear`, `last_layer` finds it by watching a call. Two decoders are
+    equal only if they are the same object. Pickling is not supported.
 
     Examples
     --------
@@ -99,6 +102,15 @@ class TorchDecoder(BridgedDecoder[Tried]):
         made = cls.__new__(cls)
         made._settle(call, device)
         return made
+
+    def _find_last_layer(self, tried: Tried) -> LastLayer | None:
+        if self._network is not None:
+            return self._network.last_layer()
+        found = find_last_layer(self._call, tried.latent_dim, self._device)
+        if found is None:
+            return None
+        hidden = TorchDecoder.around(found.hidden, self._device)
+        return LastLayer(hidden, found.weight, found.bias)
 
     def __call__(self, z: Array) -> Array:
         return self._evaluated("__call__", self._rows, z)
