@@ -239,7 +239,7 @@ def test_results_that_are_kept_cannot_be_changed():
 
 
 def test_arrays_are_compared_by_their_entries():
-    from vaetheory.checking.once import kept_results
+    from vaetheory.checking._once import kept_results
 
     COUNTED.clear()
     with kept_results():

@@ -18,9 +18,9 @@ from vaetheory._numbers_as_text import distinct_texts
 from vaetheory._profiles import PROFILES
 from vaetheory._validation import option
 from vaetheory.checking._examining import compared, examined_together, found_at
+from vaetheory.checking._once import kept_results
 from vaetheory.checking.claim import Control, Proposition
 from vaetheory.checking.comparison import Comparison
-from vaetheory.checking.once import kept_results
 
 CONFIRMED = "confirmed"
 REFUTED = "refuted"
