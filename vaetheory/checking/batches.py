@@ -42,7 +42,7 @@ class Batch:
         """The standard deviations `(d,)`."""
         return np.array(self.scale)
 
-    @property
+    @cached_property
     def encoder(self) -> AggregatePosterior:
         """The posteriors, and their aggregate."""
         return AggregatePosterior(self.means, scale=self.deviations)
