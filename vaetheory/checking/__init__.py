@@ -3,9 +3,9 @@
 Nothing here knows the claims of `vaetheory.claims`; a claim of your own needs only this package.
 """
 
+from vaetheory.checking._once import once
+from vaetheory.checking._together import together
 from vaetheory.checking.claim import Claim, Control, Proposition, wrong
 from vaetheory.checking.comparison import Comparison
-from vaetheory.checking.once import once
-from vaetheory.checking.together import together
 
 __all__ = ["Claim", "Comparison", "Control", "Proposition", "once", "together", "wrong"]

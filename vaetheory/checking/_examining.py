@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from vaetheory._validation import short
+from vaetheory.checking._together import Many, Together
 from vaetheory.checking.claim import Check
 from vaetheory.checking.comparison import Comparison
-from vaetheory.checking.together import Many, Together
 
 
 def examined_together(check: Callable[[Any], Comparison]) -> Many | None:

@@ -14,8 +14,8 @@ from vaetheory import _gaussians, decoders
 from vaetheory._validation import Array
 from vaetheory.bounds import BatchBound
 from vaetheory.checking import strategies
+from vaetheory.checking._once import once
 from vaetheory.checking.lattice import lattice_integral
-from vaetheory.checking.once import once
 from vaetheory.checking.strategies import Vector
 from vaetheory.decoders import Decoder
 from vaetheory.encoders import AggregatePosterior, Posterior
@@ -42,7 +42,7 @@ class Batch:
         """The standard deviations `(d,)`."""
         return np.array(self.scale)
 
-    @property
+    @cached_property
     def encoder(self) -> AggregatePosterior:
         """The posteriors, and their aggregate."""
         return AggregatePosterior(self.means, scale=self.deviations)

@@ -118,7 +118,8 @@ class Proposition:
     instances : Hypothesis strategy
         Small readable instances, so that a counterexample shrinks to one a person can work out.
     check : callable
-        `check(instance) -> Comparison`.
+        `check(instance) -> Comparison`. A check made by `together` is called once for all instances
+        of a profile.
     controls : tuple of Control
         Wrong versions; each must be refuted.
     uses : tuple of str
@@ -136,23 +137,35 @@ class Proposition:
 
     1. Write a strategy for instances with few, small, readable parameters; see
        `vaetheory.checking.strategies`.
-    2. Write `check(instance, *, keyword=right_value)`. It computes both sides by independent
-       methods and returns a `Comparison`, whose bound is the sum of named error terms.
-    3. Write at least two wrong versions with `wrong(check, {name: {keyword: wrong_value}})`.
-    4. Write the `Proposition` below its check, in the same file.
-    5. Run `verify(claims=[Claim("label", "Title", "source", (proposition,))])`.
+    2. Write `check(instances, *, keyword=right_value)` under the decorator `together`. It computes
+       both sides for all instances by independent methods, on arrays that have the instances as
+       their first axis, and returns a `Comparison` for each, whose bound is the sum of named error
+       terms. If instances do not fit into one array, `together(alike=...)` groups those that do.
+       Where nothing can be shared, because each instance calls a long computation of its own,
+       write `check(instance, *, keyword=right_value)` without the decorator.
+    3. Give what the keywords do not change a function of its own, under the decorator `once`: the
+       wrong versions then do not compute it again.
+    4. Write at least two wrong versions with `wrong(check, {name: {keyword: wrong_value}})`.
+    5. Write the `Proposition` below its check, in the same file.
+    6. Run `verify(claims=[Claim("label", "Title", "source", (proposition,))])`.
 
     Examples
     --------
     >>> import numpy as np
     >>> from hypothesis import strategies as st
     >>> from vaetheory import verify
-    >>> from vaetheory.checking import Claim, Comparison, Proposition, wrong
+    >>> from vaetheory.checking import Claim, Comparison, Proposition, once, together, wrong
     >>> from vaetheory.rounding import gamma
-    >>> def sum_of_squares(n, *, divisor=6):
+    >>> @once
+    ... def totals(instances):
+    ...     squares = np.arange(max(instances) + 1.0) ** 2
+    ...     return np.cumsum(squares)[list(instances)]
+    >>> @together
+    ... def sum_of_squares(instances, *, divisor=6):
+    ...     n, total = np.array(instances, dtype=float), totals(tuple(instances))
     ...     closed = n * (n + 1) * (2 * n + 1) / divisor
-    ...     total = float(np.sum(np.arange(1.0, n + 1) ** 2))
-    ...     return Comparison.identity(closed, total, scale=total, rounding=gamma(n + 4) * total)
+    ...     lost = gamma(n + 4) * total
+    ...     return Comparison.identities(closed, total, scale=total, rounding=lost)
     >>> proposition = Proposition(
     ...     label="99a",
     ...     title="The sum of the first squares",

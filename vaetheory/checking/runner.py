@@ -18,9 +18,9 @@ from vaetheory._numbers_as_text import distinct_texts
 from vaetheory._profiles import PROFILES
 from vaetheory._validation import option
 from vaetheory.checking._examining import compared, examined_together, found_at
+from vaetheory.checking._once import kept_results
 from vaetheory.checking.claim import Control, Proposition
 from vaetheory.checking.comparison import Comparison
-from vaetheory.checking.once import kept_results
 
 CONFIRMED = "confirmed"
 REFUTED = "refuted"
@@ -254,7 +254,8 @@ class _Trial:
                 except _FAILURES as error:
                     raise _OneAtATime(_raised(some[0], error)) from None
                 for control in self.proposition.controls:
-                    self._try_on(control, some)
+                    if control.name not in self.refuted:
+                        self._try_on(control, some)
 
     def refute(self, instance: Any) -> None:
         """Examine an instance; stop at one that refutes the proposition."""
@@ -315,23 +316,19 @@ class _Trial:
                 self._tried(control, instance, control.check(instance))
 
     def _try_on(self, control: Control, instances: Sequence[Any]) -> None:
-        """Try a control on more and more of the instances, until one refutes it."""
-        start, size = 0, 1
-        while start < len(instances) and control.name not in self.refuted:
-            some = instances[start : start + size]
-            try:
-                for instance, found in found_at(control.check, some):
-                    self._tried(control, instance, found)
-                    if control.name in self.refuted:
-                        break
-            except HypothesisException:
-                raise _OneAtATime from None
-            except _FAILURES:
-                # A wrong formula may have no value at one of them; the others must be tried.
-                for instance in some if len(some) > 1 else ():
-                    with suppress(*_FAILURES):
-                        self._tried(control, instance, control.check(instance))
-            start, size = start + size, min(2 * size, _AT_ONCE)
+        """Try a control on instances, together if its check can, until one refutes it."""
+        try:
+            for instance, found in found_at(control.check, instances):
+                self._tried(control, instance, found)
+                if control.name in self.refuted:
+                    return
+        except HypothesisException:
+            raise _OneAtATime from None
+        except _FAILURES:
+            # A wrong formula may have no value at one of them; the others must be tried.
+            for instance in instances if len(instances) > 1 else ():
+                with suppress(*_FAILURES):
+                    self._tried(control, instance, control.check(instance))
 
     def _tried(self, control: Control, instance: Any, found: object) -> None:
         """Keep what a control found at an instance."""

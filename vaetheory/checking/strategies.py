@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 from hypothesis import strategies as st
@@ -87,7 +87,7 @@ class EncodedData:
         """The data, `(N, D)`."""
         return np.array(self.X)
 
-    @property
+    @cached_property
     def encoder(self) -> AggregatePosterior:
         """The encoder of the data."""
         if len(self.covs) == 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from hypothesis import assume
@@ -26,7 +27,7 @@ class Graph:
     coefficients: Vector
     z: Vector
 
-    @property
+    @cached_property
     def decoder(self) -> Decoder:
         """The polynomial decoder, `(d,) -> (d + 1,)`."""
         dim = len(self.stretch)

@@ -9,6 +9,14 @@ from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 
+#: What the libraries behind NumPy and PyTorch read, when they are loaded, for their own threads.
+_THREADS = (
+    "OPENBLAS_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
 #: The most processes; no tested machine has as many cores.
 _MOST = 4096
 
@@ -27,19 +35,30 @@ def _end_with_parent() -> None:
 
 @contextmanager
 def processes(jobs: int) -> Iterator[Executor | None]:
-    """A pool of processes that is shut down on an interruption; None for one job."""
+    """A pool of processes that is shut down on an interruption; None for one job.
+
+    Each process uses one thread for linear algebra, whatever this process and its environment use:
+    the jobs are as many as the cores should serve.
+    """
     if not 1 <= jobs <= _MOST:
         raise ValueError(f"--jobs: expected at least 1 and at most {_MOST}, got {jobs}")
     if jobs == 1:
         yield None
         return
-    # Each process should use one core; its NumPy reads these variables when it is imported.
-    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
+    # New processes, not copies of this one: they load the libraries themselves and read these.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_end_with_parent) as pool:
-        try:
-            yield pool
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        with ProcessPoolExecutor(jobs, mp_context=context, initializer=_end_with_parent) as pool:
+            try:
+                yield pool
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -25,7 +25,7 @@ from vaetheory.claims.baggins.sampled_reconstructions import (
     sampled_excess,
 )
 from vaetheory.claims.baggins.scenes import FitScene
-from vaetheory.claims.baggins.stable_step import FitLadder
+from vaetheory.claims.baggins.stable_step import FitLadder, hessians
 from vaetheory.figures._panels import (
     BOUND,
     Exponents,
@@ -216,7 +216,10 @@ def _ladders(h: float) -> tuple[FitLadder, ...]:
 def _measured(ladders: Sequence[FitLadder], *, bounded: bool) -> tuple[Array, Array]:
     """Largest stable steps and their computed errors."""
     values = [ladder.measured[bounded].value for ladder in ladders]
-    errors = [np.sum(list(ladder.errors(bounded=bounded).values()), axis=0) for ladder in ladders]
+    errors = []
+    for ladder, bends in zip(ladders, hessians(tuple(ladders)), strict=True):
+        causes = ladder.errors(ladder.measured[bounded], bends[bounded])
+        errors.append(np.sum(list(causes.values()), axis=0))
     return np.concatenate(values), np.concatenate(errors)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import autograd.numpy as anp
@@ -15,7 +16,7 @@ from hypothesis.strategies import DrawFn
 
 from vaetheory._validation import Array
 from vaetheory.bounds import baggins, profile_likelihood
-from vaetheory.checking import Comparison, Proposition, strategies, wrong
+from vaetheory.checking import Comparison, Proposition, once, strategies, together, wrong
 from vaetheory.checking.rates import power_law
 from vaetheory.checking.strategies import Vector
 from vaetheory.claims.baggins.scenes import MOMENTS, TERM
@@ -82,28 +83,14 @@ class FitLadder:
         """The greatest eigenvalue of E[(1, z) (1, z)^T]."""
         return float(np.linalg.eigvalsh(self.features.T @ self.features / len(self.codes))[-1])
 
-    def objective(self, theta: Any, *, bounded: bool) -> Any:
-        """Minus the term of each share at parameters `(L, G, 2)`, up to a constant, `(L, G)`."""
-        fits = self.deviation * anp.einsum("bf,lgf->blg", self.features, theta)
-        shape = np.shape(fits)
-        x = np.broadcast_to(self.data[..., None], shape).reshape(len(self.codes), -1)
-        fits = anp.reshape(fits, x.shape)
-        term = (
-            baggins(x, fits, information=self.information)
-            if bounded
-            else profile_likelihood(x, fits)
-        )
-        return anp.reshape(term.log_scale, shape[1:])
-
     @cached_property
     def measured(self) -> dict[bool, StableStep]:
         """The largest stable step for each share, by running descent: bounded or profile."""
-        return {bounded: self._measure(bounded) for bounded in (True, False)}
+        return measured_steps((self,))[0]
 
-    def errors(self, *, bounded: bool) -> dict[str, Array]:
-        """Causes why the measured step may differ from 2 / lambda_max, each with a bound `(L,)`."""
-        step = self.measured[bounded]
-        late = step.overlooked(*np.linalg.eigh(self.hessian(bounded=bounded)))
+    def errors(self, step: StableStep, hessian: Array) -> dict[str, Array]:
+        """Causes why a measured step may differ from 2 / lambda_max, each with a bound `(L,)`."""
+        late = step.overlooked(*np.linalg.eigh(hessian))
         # The term is even about the optimum: a displacement counts squared.
         bent = 4 * _REACH**2 * self.curvature * step.value
         # The optimum is known up to rounding of the data.
@@ -111,25 +98,76 @@ class FitLadder:
         numerics = (gamma(1000) * size / _REACH + bent / step.value) * step.value
         return {"bracket": step.bracket, "finite_runs": late, "neighbourhood": numerics}
 
-    def _measure(self, bounded: bool) -> StableStep:
 
-        def gradient(theta: Array) -> Array:
-            return np.asarray(elementwise_grad(lambda t: self.objective(t, bounded=bounded))(theta))
+class Lanes:
+    """The columns of several ladders, `(C,)`, whose objectives are computed together."""
 
-        return largest_stable_step(
-            gradient, self.optimum, unit=self._unit(bounded), reach=_REACH * self.shares
+    def __init__(self, ladders: Sequence[FitLadder]) -> None:
+        def each(of: Callable[[FitLadder], Any], axis: int = 0) -> Array:
+            return np.concatenate([of(f) for f in ladders], axis=axis)
+
+        self.ladders = ladders
+        lanes = [len(f.shares) for f in ladders]
+        self.ends = np.cumsum(lanes)[:-1]
+        self.features = np.repeat([f.features for f in ladders], lanes, axis=0)
+        self.deviation = np.repeat([f.deviation for f in ladders], lanes)
+        self.information = np.repeat([f.information for f in ladders], lanes)
+        self.data, self.optimum = each(lambda f: f.data, 1), each(lambda f: f.optimum)
+        self.shares = each(lambda f: f.shares)
+
+    def objective(self, theta: Any, *, bounded: bool) -> Any:
+        """Minus the term of each column at parameters `(C, G, 2)`, up to a constant, `(C, G)`."""
+        fits = anp.einsum("cbf,cgf->bcg", self.features, theta) * self.deviation[:, None]
+        shape = np.shape(fits)
+        x = np.broadcast_to(self.data[..., None], shape).reshape(shape[0], -1)
+        fits = anp.reshape(fits, x.shape)
+        levels = np.repeat(self.information, shape[-1])
+        term = baggins(x, fits, information=levels) if bounded else profile_likelihood(x, fits)
+        return anp.reshape(term.log_scale, shape[1:])
+
+    def gradient(self, theta: Array, *, bounded: bool) -> Array:
+        """Gradients of the objectives, `(C, G, 2) -> (C, G, 2)`, by autograd."""
+        return np.asarray(elementwise_grad(lambda t: self.objective(t, bounded=bounded))(theta))
+
+    def split(self, columns: Array) -> list[Array]:
+        """The columns of each ladder, which are the first axis."""
+        return np.split(columns, self.ends)
+
+
+@once
+def measured_steps(ladders: tuple[FitLadder, ...]) -> list[dict[bool, StableStep]]:
+    """The largest stable step for each share of each ladder, by running descent."""
+    lanes = Lanes(ladders)
+    found: list[dict[bool, StableStep]] = [{} for _ in ladders]
+    for bounded in (True, False):
+        unit = lanes.shares**2 + (np.exp(-2 * lanes.information) if bounded else 0.0)
+        step = largest_stable_step(
+            partial(lanes.gradient, bounded=bounded),
+            lanes.optimum,
+            unit=unit,
+            reach=_REACH * lanes.shares,
         )
+        parts = (lanes.split(v) for v in (step.lower, step.upper, step.direction))
+        for one, lower, upper, direction in zip(found, *parts, strict=True):
+            one[bounded] = StableStep(lower, upper, direction, step.steps)
+    return found
 
-    def _unit(self, bounded: bool) -> Array:
-        return self.shares**2 + (np.exp(-2 * self.information) if bounded else 0.0)
 
-    def hessian(self, *, bounded: bool) -> Array:
-        """Hessian of the objective in the parameters at the optimum, `(L, 2, 2)`, by autograd."""
+@once
+def hessians(ladders: tuple[FitLadder, ...]) -> list[dict[bool, Array]]:
+    """Hessians of the objectives in the parameters at the optimum, `(L, 2, 2)`, by autograd."""
+    lanes = Lanes(ladders)
+    found: list[dict[bool, Array]] = [{} for _ in ladders]
+    for bounded in (True, False):
 
-        def column(theta: Any) -> Any:
-            return self.objective(theta[:, None], bounded=bounded)
+        def column(theta: Any, bounded: bool = bounded) -> Any:
+            return lanes.objective(theta[:, None], bounded=bounded)
 
-        return np.asarray(weighted_hessian(column, self.optimum, np.ones((len(self.shares), 1))))
+        ones = np.ones((len(lanes.shares), 1))
+        matrices = np.asarray(weighted_hessian(column, lanes.optimum, ones))
+        for one, part in zip(found, lanes.split(matrices), strict=True):
+            one[bounded] = part
+    return found
 
 
 @st.composite
@@ -151,67 +189,111 @@ def fit_ladders(draw: DrawFn) -> FitLadder:
     return scene
 
 
+@together(alike=lambda scene: len(scene.codes))
 def stable_steps(
-    scene: FitLadder,
+    scenes: Sequence[FitLadder],
     *,
     power: float = 2.0,
     half: float = 1.0,
     profile_exponent: float = 2.0,
     absolute: bool = False,
-) -> Comparison:
+) -> list[Comparison]:
     """Check that the stable step of the term levels off, that of its limit vanishes."""
-    floor, parts = np.exp(-power * scene.information), []
+    ladders = tuple(scenes)
+    return [
+        Comparison.all_of(
+            *_levels_off(scene, steps[True], bends[True], power, half, absolute),
+            *_vanishes(scene, steps[False], bends[False], profile_exponent, half, absolute),
+            uphill,
+        )
+        for scene, steps, bends, uphill in zip(
+            ladders, measured_steps(ladders), hessians(ladders), _never_uphill(ladders), strict=True
+        )
+    ]
+
+
+def _levels_off(
+    scene: FitLadder, step: StableStep, hessian: Array, power: float, half: float, absolute: bool
+) -> list[Comparison]:
+    """The step of the bounded term, which is never below what its curvature's bound gives."""
+    floor = np.exp(-power * scene.information)
+    square, errors = scene.shares**2, scene.errors(step, hessian)
+    least = 2 * floor / scene.curvature
+    return [
+        *_follows(
+            scene, step, hessian, square + (1 + square) * floor, (0.0, floor), half, absolute
+        ),
+        Comparison.at_most(
+            least,
+            step.upper,
+            scale=least,
+            rounding=errors["neighbourhood"] + errors["finite_runs"],
+        ),
+    ]
+
+
+def _vanishes(
+    scene: FitLadder,
+    step: StableStep,
+    hessian: Array,
+    exponent: float,
+    half: float,
+    absolute: bool,
+) -> list[Comparison]:
+    """The step of the profile likelihood."""
+    return _follows(scene, step, hessian, scene.shares**2, (exponent, 1.0), half, absolute)
+
+
+def _follows(
+    scene: FitLadder,
+    step: StableStep,
+    hessian: Array,
+    variance: Array,
+    law: tuple[float, float],
+    half: float,
+    absolute: bool,
+) -> list[Comparison]:
+    """Compare a step with 2 / lambda_max, with the variance, and with a power of the share.
+
+    `variance` is sigma^2 over the line's variance; the residual adds to the spread of the data.
+    """
     units = scene.deviation**2 if absolute else 1.0
-    for bounded in (True, False):
-        step = scene.measured[bounded]
-        # sigma^2 over the line's variance; the residual adds to the spread of the data too.
-        square = scene.shares**2
-        variance = square + (1 + square) * (floor if bounded else 0.0)
-        values = np.linalg.eigvalsh(scene.hessian(bounded=bounded))
-        errors = scene.errors(bounded=bounded)
-        predicted = 2 * half * variance / scene.curvature * units
-        parts += [
-            Comparison.identity(step.value, 2 / values[:, -1], scale=step.value, **errors),
-            Comparison.identity(step.value, predicted, scale=step.value, **errors),
-            power_law(
-                step.value,
-                sum(errors.values(), np.zeros_like(step.value)),
-                scene.shares,
-                exponent=0.0 if bounded else profile_exponent,
-                coefficient=2 * half * (floor if bounded else 1.0) / scene.curvature * units,
-            ),
-        ]
-        if bounded:
-            # The step is never below what the bound of the curvature gives.
-            least = 2 * floor / scene.curvature
-            parts.append(
-                Comparison.at_most(
-                    least,
-                    step.upper,
-                    scale=least,
-                    rounding=errors["neighbourhood"] + errors["finite_runs"],
-                )
-            )
-    parts.append(_never_uphill(scene))
-    return Comparison.all_of(*parts)
+    errors = scene.errors(step, hessian)
+    predicted = 2 * half * variance / scene.curvature * units
+    exponent, coefficient = law
+    return [
+        Comparison.identity(
+            step.value, 2 / np.linalg.eigvalsh(hessian)[:, -1], scale=step.value, **errors
+        ),
+        Comparison.identity(step.value, predicted, scale=step.value, **errors),
+        power_law(
+            step.value,
+            sum(errors.values(), np.zeros_like(step.value)),
+            scene.shares,
+            exponent=exponent,
+            coefficient=2 * half * coefficient / scene.curvature * units,
+        ),
+    ]
 
 
-def _never_uphill(scene: FitLadder, steps: int = 40) -> Comparison:
+@once
+def _never_uphill(ladders: tuple[FitLadder, ...], steps: int = 40) -> list[Comparison]:
     """Check far from the optimum that a step of 2 / (bound of curvature) never lowers the term."""
-    spread = 1 + scene.shares**2
-    eta = (2 * spread * np.exp(-2 * scene.information) / scene.curvature)[:, None, None]
-    theta = scene.optimum[:, None] + np.array([3.0, -2.0])
-
-    def loss(t: Any) -> Any:
-        return scene.objective(t, bounded=True)
-
-    losses = [loss(theta)]
+    lanes = Lanes(ladders)
+    curvature = np.repeat([f.curvature for f in ladders], [len(f.shares) for f in ladders])
+    spread = 1 + lanes.shares**2
+    eta = (2 * spread * np.exp(-2 * lanes.information) / curvature)[:, None, None]
+    theta = lanes.optimum[:, None] + np.array([3.0, -2.0])
+    losses = [lanes.objective(theta, bounded=True)]
     for _ in range(steps):
-        theta = theta - eta * elementwise_grad(loss)(theta)
-        losses.append(loss(theta))
-    rise = np.diff(np.array(losses), axis=0)
-    size = 10 + float(np.abs(losses).max())
-    return Comparison.at_most(rise, 0.0, scale=size, rounding=gamma(1000) * size)
+        theta = theta - eta * lanes.gradient(theta, bounded=True)
+        losses.append(lanes.objective(theta, bounded=True))
+    found = []
+    for column in lanes.split(np.stack(losses, axis=1)):
+        size = 10 + float(np.abs(column).max())
+        rise = np.diff(column, axis=1)
+        found.append(Comparison.at_most(rise, 0.0, scale=size, rounding=gamma(1000) * size))
+    return found
 
 
 STABLE_STEP = Proposition(

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from vaetheory import likelihoods
 from vaetheory._validation import Array
 from vaetheory.bounds.gaussian_elbo import second_order_elbo
-from vaetheory.checking import Comparison, Proposition, once, strategies, wrong
+from vaetheory.checking import Comparison, Proposition, strategies, wrong
 from vaetheory.checking.scenes import curves, surfaces
 from vaetheory.checking.strategies import Covariance, Vector
 from vaetheory.constant_variance import constant_variance_penalty
@@ -43,9 +43,12 @@ class DataScene:
         dim = len(self.other.variances)
         return LatentModel(self.decoder, likelihoods.Gaussian(scale=self.scale), dim)
 
-    @once
     def modes(self) -> tuple[Array, Array, Array]:
         """Modes, Hessians there, and normalised weights."""
+        return self._modes
+
+    @cached_property
+    def _modes(self) -> tuple[Array, Array, Array]:
         model, X = self.model, np.array(self.X)
         modes = posterior_mode(model, X)
         weights = np.array(self.weights)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from hypothesis import strategies as st
@@ -34,7 +35,7 @@ class Couplings:
     layers: tuple[CouplingLayer, ...]
     z: strategies.Vector
 
-    @property
+    @cached_property
     def scene(self) -> FlowScene:
         """The same as a flow scene."""
         return FlowScene(self.layers, self.z)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from hypothesis import assume
@@ -98,7 +99,7 @@ class FlowScene:
     layers: tuple[Layer, ...]
     z: Vector
 
-    @property
+    @cached_property
     def flow(self) -> Flow:
         """The flow."""
         return flows.Composition(*(layer.build() for layer in self.layers))
@@ -156,7 +157,7 @@ class EmbeddedScene:
     surface: Decoder
     z: Vector
 
-    @property
+    @cached_property
     def flow(self) -> Embedding:
         """The embedding."""
         return flows.compose(*(layer.build() for layer in self.layers), self.surface)

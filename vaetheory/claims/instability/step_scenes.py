@@ -38,7 +38,7 @@ class StepScene:
     data_dim: int
     finest: float
 
-    @property
+    @cached_property
     def decoder(self) -> Decoder:
         """The decoder that generates the data."""
         return self.with_parameters(np.array(self.parameters))
@@ -55,7 +55,7 @@ class StepScene:
             return decoders.TanhNetwork([w[:, None], v[:, None]], [c, b])
         return decoders.Polynomial(self._powers, theta.reshape(self.data_dim, -1).T)
 
-    @property
+    @cached_property
     def _powers(self) -> Array:
         if self.kind == "quadratic":
             return np.arange(3.0)[:, None]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import autograd.numpy as anp
@@ -61,12 +61,12 @@ class BentSurface:
     first: Vector
     second: Vector
 
-    @property
+    @cached_property
     def decoder(self) -> Decoder:
         """The surface."""
         return decoders.Polynomial(_MONOMIALS, self.coefficients)
 
-    @property
+    @cached_property
     def model(self) -> LatentModel:
         """The latent model whose metric is checked."""
         return LatentModel(self.decoder, IMMERSIONS[self.family][0], 2)

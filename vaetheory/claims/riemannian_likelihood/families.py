@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import cast
 
 import numpy as np
@@ -317,7 +318,7 @@ class FamilyScene:
     constants: Vector
     params: Vector
 
-    @property
+    @cached_property
     def likelihood(self) -> Likelihood:
         """The likelihood."""
         return _named(self.family).build(*self.constants)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import autograd.numpy as anp
@@ -44,7 +45,7 @@ class PulledBack:
     change: tuple[Vector, ...]
     y: Vector
 
-    @property
+    @cached_property
     def likelihood(self) -> Likelihood:
         """The likelihood, of as many dimensions as the decoder has outputs."""
         if self.family == "Gaussian, diagonal":
@@ -53,12 +54,12 @@ class PulledBack:
             return likelihoods.Gaussian(cov=[[1.0, 0.5, 0.0], [0.5, 2.0, 0.25], [0.0, 0.25, 0.5]])
         return FAMILIES[self.family].build(*self.constants)
 
-    @property
+    @cached_property
     def decoder(self) -> Decoder:
         """The surface, with its derivatives in closed form."""
         return decoders.Polynomial(_MONOMIALS, self.coefficients)
 
-    @property
+    @cached_property
     def coordinates(self) -> Decoder:
         """The change of coordinates, with its derivatives in closed form."""
         return decoders.Polynomial(_MONOMIALS, self.change)
