@@ -14,6 +14,8 @@ from vaetheory._plotting import PANEL, SIZE, SMALLEST
 
 #: The name of the line between a panel and its title.
 REMARK = "remark"
+#: What separates the parts of a remark on one line.
+APART = "\N{NO-BREAK SPACE}· "
 # Points between a panel, the remark, the title and the legend.
 _SPACE = 6.0
 # No line is wrapped to fewer letters.
@@ -72,6 +74,7 @@ def _wrap_heading(figure: Figure, axes: Axes, room: float) -> None:
     for remark in axes.texts:
         if remark.get_gid() == REMARK:
             _wrap(remark, room)
+            remark.set_text(remark.get_text().replace(APART.rstrip() + "\n", "\n"))
             height = remark.get_window_extent().height * 72 / figure.dpi
             x, side = axes.title.get_position()[0], axes.title.get_horizontalalignment()
             axes.set_title(axes.get_title(), x=x, ha=side, pad=height + 1.5 * _SPACE)

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike
 
 from vaetheory._plotting import COLOURS, DASHES, FAINT, MARKERS, SMALLEST
 from vaetheory._validation import Array
-from vaetheory.figures._finish import REMARK
+from vaetheory.figures._finish import APART, REMARK
 
 #: The fitted exponent of a series and the law's, by the name of the series.
 Exponents: TypeAlias = dict[str, tuple[float, float]]
@@ -218,7 +218,7 @@ def draw_panels(figure: Figure, *panels: Panel) -> list[Exponents]:
             axes.legend()
         for remark in axes.texts:
             if remark.get_gid() == REMARK and (size := _size_of_errors(axes)):
-                remark.set_text(f"{remark.get_text()} · {size}")
+                remark.set_text(f"{remark.get_text()}{APART}{size}")
     _draw_key(figure, note=any(exponents))
     return exponents
 

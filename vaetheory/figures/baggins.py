@@ -223,7 +223,7 @@ def _measured(ladders: Sequence[FitLadder], *, bounded: bool) -> tuple[Array, Ar
 
 
 def draw(figure: Figure) -> list[Exponents]:
-    """Draw the bounds below the evidence and of information, curvature and step, and the limits."""
+    """Draw BAGGINS below the evidence, bounded information, curvature and step, and its limits."""
     return draw_panels(
         figure,
         evidence_panel,

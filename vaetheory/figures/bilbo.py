@@ -114,5 +114,5 @@ def corrected_panel(axes: Axes) -> Exponents:
 
 
 def draw(figure: Figure) -> list[Exponents]:
-    """Draw the forms below the evidence, what the term measures, and small batches."""
+    """Draw BILBO below the evidence, what its information term measures, and small batches."""
     return draw_panels(figure, evidence_panel, information_panel, batch_size_panel, corrected_panel)

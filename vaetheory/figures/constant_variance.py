@@ -162,5 +162,5 @@ def _joined(
 
 
 def draw(figure: Figure) -> list[Exponents]:
-    """Draw the bound of the penalty, its rates, and the least penalty over coordinates."""
+    """Draw what one variance for all data costs: bound, rates, and least over coordinates."""
     return draw_panels(figure, greatest_panel, rates_panel, coordinates_panel)

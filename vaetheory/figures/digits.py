@@ -12,6 +12,7 @@ from vaetheory.checking.digit_models import digit_hessians
 from vaetheory.claims.bilbo.digits import digit_bounds
 from vaetheory.claims.constant_variance.digits import digit_exact_penalty
 from vaetheory.constant_variance import constant_variance_penalty
+from vaetheory.figures._finish import APART
 from vaetheory.figures._panels import Exponents, draw_panels, draw_series, errors_within, head
 
 
@@ -60,7 +61,7 @@ def penalty_panel(axes: Axes) -> Exponents:
     )
     head(
         axes,
-        f"5-digits · {errors_within(max(errors))}",
+        f"5-digits{APART}{errors_within(max(errors))}",
         f"One variance for all digits costs {exact.value:.1f} nats, far below Specht's bound",
     )
     return {}
@@ -92,5 +93,5 @@ def bilbo_panel(axes: Axes) -> Exponents:
 
 
 def draw(figure: Figure) -> list[Exponents]:
-    """Draw the spread of the Hessian, the penalty, and the forms of BILBO."""
+    """Draw how the Hessian varies over digits, what one variance costs, and BILBO."""
     return draw_panels(figure, spread_panel, penalty_panel, bilbo_panel)

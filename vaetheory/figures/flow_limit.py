@@ -182,5 +182,5 @@ def contrast_panel(axes: Axes) -> Exponents:
 
 
 def draw(figure: Figure) -> list[Exponents]:
-    """Draw the excess, the posterior, the divergence and the contrast."""
+    """Draw what noise does to a flow: density, posterior, divergence, and diagonal posteriors."""
     return draw_panels(figure, excess_panel, posterior_panel, divergence_panel, contrast_panel)

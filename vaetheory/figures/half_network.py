@@ -145,5 +145,5 @@ def scale_panel(axes: Axes) -> Exponents:
 
 
 def draw(figure: Figure) -> list[Exponents]:
-    """Draw the leads, the effect of h, and the scale."""
+    """Draw the half-network against five objectives, the effect of h, and rescaled data."""
     return draw_panels(figure, lead_panel, information_panel, scale_panel)

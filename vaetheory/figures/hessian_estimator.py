@@ -28,6 +28,7 @@ from vaetheory.claims.hessian_estimator.smooth_functions import (
 from vaetheory.claims.hessian_estimator.stationary import TrainedPosterior
 from vaetheory.claims.hessian_estimator.variances import leading_variance, total_variances
 from vaetheory.concentration import LEVEL, mean_deviation
+from vaetheory.figures._finish import APART
 from vaetheory.figures._panels import (
     BOUND,
     Exponents,
@@ -170,10 +171,10 @@ def stationary_panel(axes: Axes) -> Exponents:
         ylabel="S⁻¹ − 1 at the stationary point (nats/z²)",
     )
     sentence = "The best variance S tells the Hessian averaged over the posterior"
-    head(axes, f"4e · {errors_within(worst, what='differences')}", sentence)
+    head(axes, f"4e{APART}{errors_within(worst, what='differences')}", sentence)
     return {}
 
 
 def draw(figure: Figure) -> list[Exponents]:
-    """Draw samples, variances, Hutchinson's form, and what a stationary variance carries."""
+    """Draw sampled Hessians, their variance, the Jacobian from noise, and the best variance."""
     return draw_panels(figure, samples_panel, variances_panel, hutchinson_panel, stationary_panel)

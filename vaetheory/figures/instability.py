@@ -187,5 +187,5 @@ def growth_panel(axes: Axes) -> Exponents:
 
 
 def draw(figure: Figure) -> list[Exponents]:
-    """Draw the stable step, the joint problem, and the growth of the ELBO."""
+    """Draw the stable step, condition and noise, and the growth of the ELBO, as sigma falls."""
     return draw_panels(figure, step_panel, joint_panel, growth_panel)

@@ -124,5 +124,5 @@ def _family_panel(axes: Axes) -> Exponents:
 
 
 def draw(figure: Figure) -> list[Exponents]:
-    """Draw measured and predicted losses of 1a, 1b and 1c."""
+    """Draw what the ELBO loses with another mean, variance or logit than the optimal ones."""
     return draw_panels(figure, mean_panel, _variance_panel, _family_panel)

@@ -12,5 +12,5 @@ from vaetheory.figures.stationary_evidence import gap_panel
 
 
 def draw(figure: Figure) -> list[Exponents]:
-    """Draw four results: the loss of the ELBO, its growth, the stable step, and half-networks."""
+    """Draw four results: what the ELBO loses, its growth, the stable step, and half-networks."""
     return draw_panels(figure, gap_panel, growth_panel, step_panel, lead_panel)

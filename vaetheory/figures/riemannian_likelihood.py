@@ -143,10 +143,10 @@ def repeated_panel(axes: Axes) -> Exponents:
         xlabel="observations n",
         ylabel="posterior precision − n g (nats/z²)",
     )
-    head(axes, "7c", "The precision after n observations is ng+C, not ng+I")
+    head(axes, "7c", "The precision after n observations is n·g+C, not n·g+I")
     return exponents
 
 
 def draw(figure: Figure) -> list[Exponents]:
-    """Draw the metrics of the families, KL's second derivative, and repeated observations."""
+    """Draw each family's Fisher metric, the KL's second derivative, and many observations."""
     return draw_panels(figure, metrics_panel, divergences_panel, repeated_panel)

@@ -69,7 +69,7 @@ def slope_panel(axes: Axes) -> Exponents:
         xlabel="posterior deviation s (units of z)",
         ylabel="steepest slope of f* (units of x/z)",
     )
-    head(axes, "2c, 2e", "Its slope grows as 1/s², and two data reach the bound")
+    head(axes, "2c, 2e", "Its steepest slope grows as 1/s², and two data reach the bound")
     return exponents
 
 
@@ -92,7 +92,7 @@ def radius_panel(axes: Axes) -> Exponents:
         xlabel="|z| / distance of the nearest zero of q",
         ylabel="error of the polynomial (units of x)",
     )
-    head(axes, "2d", "Its Taylor series converges up to the nearest zero of q, not beyond")
+    head(axes, "2d", "Its Taylor series converges up to the nearest zero of q(z), not beyond")
     return {}
 
 

@@ -82,5 +82,5 @@ def digits_panel(axes: Axes) -> Exponents:
 
 
 def draw(figure: Figure) -> list[Exponents]:
-    """Draw the gap law, the fold that breaks it, and the digits."""
+    """Draw the gap between log evidence and ELBO: its law, a fold, and 1,797 digits."""
     return draw_panels(figure, gap_panel, fold_panel, digits_panel)
