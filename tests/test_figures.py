@@ -309,6 +309,17 @@ def test_the_height_of_a_figure_is_fitted_unless_its_author_chose_one(height):
         assert found == pytest.approx(_plotting.PANEL, abs=0.02), "another height of the panel"
 
 
+@pytest.mark.parametrize("places", ["none", "its own"])
+def test_figures_without_a_grid_or_panels_have_no_strange_height(places):
+    figure = Figure(figsize=_plotting.SIZE)
+    if places == "its own":
+        axes = figure.add_axes((0.1, 0.2, 0.8, 0.6))
+        axes.plot([1, 2], [3, 4])
+        axes.legend([], [])
+    finish(figure)
+    assert figure.get_figheight() == 2 * _plotting.PANEL, "as high as a page"
+
+
 @pytest.mark.parametrize(
     ("scale", "errors", "expected"),
     [

@@ -47,15 +47,15 @@ def finish(figure: Figure) -> None:
         room = _SHARE * axes.get_window_extent().width
         _wrap_heading(figure, axes, room)
         _wrap(axes.xaxis.label, room)
-    _lay_out(figure)
     for axes, legend in zip(figure.axes, legends, strict=True):
         if legend is not None:
             _move_below(figure, axes, legend)
     _lay_out(figure)
+    heights = [axes.get_window_extent().height for axes in figure.axes]
     if tuple(figure.get_size_inches()) == SIZE:
-        _fit_height(figure)
-    for axes in figure.axes:
-        _wrap(axes.yaxis.label, _SHARE * axes.get_window_extent().height)
+        heights = _fit_height(figure, heights)
+    for axes, height in zip(figure.axes, heights, strict=True):
+        _wrap(axes.yaxis.label, _SHARE * height)
     _lay_out(figure)
 
 
@@ -110,7 +110,7 @@ def _move_below(figure: Figure, axes: Axes, legend: Legend) -> None:
         handles = [handle for handle in legend.legend_handles if handle is not None]
     legend.remove()
     outer, frame = axes.get_tightbbox(), axes.get_window_extent()
-    if outer is None:
+    if outer is None or not labels:
         return
     # In inches from the lower left corner of the panel, so that the distance survives any layout.
     across, down = (outer.x0 - frame.x0) / figure.dpi, (outer.y0 - frame.y0) / figure.dpi
@@ -132,12 +132,14 @@ def _move_below(figure: Figure, axes: Axes, legend: Legend) -> None:
             _wrap(text, room - beside)
 
 
-def _fit_height(figure: Figure) -> None:
-    """Give the figure the height with which each of its panels is `PANEL` inches high."""
+def _fit_height(figure: Figure, heights: list[float]) -> list[float]:
+    """Make the panels `PANEL` inches high, by the height of the figure; return their heights."""
     spec = figure.axes[0].get_subplotspec() if figure.axes else None
     if spec is None:
-        return
-    least = min(axes.get_window_extent().height for axes in figure.axes) / figure.dpi
-    rows = spec.get_gridspec().nrows
-    figure.set_figheight(figure.get_figheight() + rows * (PANEL - least))
-    _lay_out(figure)
+        # Panels at places of their own are shares of the figure.
+        share = 2 * PANEL / figure.get_figheight()
+        figure.set_figheight(2 * PANEL)
+        return [share * height for height in heights]
+    missing = PANEL - heights[0] / figure.dpi
+    figure.set_figheight(figure.get_figheight() + spec.get_gridspec().nrows * missing)
+    return [height + missing * figure.dpi for height in heights]
