@@ -403,7 +403,10 @@ def write(rows: list[Row]) -> None:
         figure, axes = plt.subplots(figsize=(8.0, 5.0), layout="constrained")
         names = list(dict.fromkeys(str(row["case"]) for row in rows))
         markers = dict(zip(["vaetheory", *ALTERNATIVES], "oDs^vPX", strict=False))
-        palette = (*_plotting.COLOURS, "#E69F00", "#56B4E9")
+        palette = (
+            _plotting.UNBOUNDED, _plotting.BOUNDED, *_plotting.COLOURS[:2], _plotting.EXACT,
+            *_plotting.COLOURS[2:4],
+        )  # fmt: skip
         colours = dict(zip(markers, palette, strict=False))
         for name, marker in markers.items():
             here = [row for row in rows if row["route"] == name]

@@ -5,20 +5,31 @@ import hashlib
 import json
 import re
 from collections import defaultdict
-from itertools import groupby
+from itertools import combinations, groupby
+from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from matplotlib.text import Annotation, Text
 
 from vaetheory import CLAIMS, _plotting
 from vaetheory.cli import main
-from vaetheory.figures._finish import covered, drawn_points, finish
-from vaetheory.figures._panels import fitted, fitted_exponent
-from vaetheory.figures._plotted import HEADER, table
+from vaetheory.figures import overview
+from vaetheory.figures._finish import finish
+from vaetheory.figures._panels import (
+    ErrorBars,
+    draw_panels,
+    draw_series,
+    fitted,
+    fitted_exponent,
+    head,
+)
+from vaetheory.figures._plotted import HEADER, drawn, table
 from vaetheory.figures.registry import FIGURES, MANIFEST, select
 
+FOLDER = Path(__file__).parents[1] / "figures"
 PROPOSITIONS = [p for c in CLAIMS for p in c.propositions]
 
 
@@ -70,12 +81,27 @@ def drawn_lines(axes):
 def drawn_bars(axes):
     """Middles and half-lengths of every set of error bars, and along which axis they lie."""
     for collection in axes.collections:
+        if isinstance(collection, ErrorBars):
+            middles = collection.points.get_xydata()
+            check_bars(collection, middles)
+            yield middles, collection.errors, collection.along
+            continue
         ends = np.array(collection.get_segments())
         along = int(np.ptp(ends[:, :, 1], axis=1).any())
         yield ends.mean(axis=1), np.diff(ends[:, :, along], axis=1)[:, 0] / 2, "xy"[along]
 
 
-# The figures that show the digits or the ladders of BAGGINS, and the overview of both.
+def check_bars(bars, middles):
+    """Bars of computed errors reach as far as the errors, to the rounding of their ends."""
+    ends = np.array(bars.get_segments())
+    along = "xy".index(bars.along)
+    reach = np.abs(ends[:, :, along] - middles[:, None, along])
+    rounding = 4 * np.finfo(float).eps * np.abs(ends[:, :, along])
+    off = np.abs(reach - bars.errors[:, None]) - rounding
+    assert off.max() <= 0, f"bars of {bars.points.get_label()!r} are off by {off.max()}"
+
+
+# The figures that show the digits or the ladders of BAGGINS.
 SHARED = {"overview", "stationary-evidence", "baggins", "digits"}
 
 
@@ -107,12 +133,13 @@ def test_figure_is_drawn_with_its_numbers(name, tmp_path, capsys, monkeypatch):
     shown = [(axes.get_xscale(), axes.get_yscale()) for axes in figure.axes]
     assert scales == shown, "the manifest has other axes than the figure"
     check_looks(figure)
-    if name == "overview":
-        check_claims(figure)
+    check_filled(figure)
     # Only what the claim calls a rate has an exponent to be fitted.
     if any(p.kind == "rate" and p.figure == name for p in PROPOSITIONS):
         texts = [t.get_text() for t in figure.findobj(Text)]
-        assert any("fitted exponent" in text for text in texts), "a rate without its exponent"
+        found = [text for text in texts if re.search(r"exponent \S+\s\(law", text)]
+        assert found, "a rate without its exponent"
+        assert any("exponent: fitted" in text for text in texts), "not said what an exponent is"
 
 
 def check_table(figure, table):
@@ -158,52 +185,180 @@ def check_table(figure, table):
                 assert number_of in [e.replace("-0.00", "0.00") for e in exact], f"{text}: {exact}"
 
 
+# A sentence has one of these verbs.
+VERBS = {
+    "are", "beats", "becomes", "converges", "costs", "falls", "flatter", "gains", "get", "gets",
+    "grows", "has", "is", "loses", "lose", "measures", "moves", "reach", "remove", "shrinks",
+    "stays", "stops", "tells", "vanishes", "varies",
+}  # fmt: skip
+
+
 def check_looks(figure):
-    """Axes have names, legends stand in their panel and off the data, no letter is too small."""
+    """Sentences as titles, legends off the panels, letters that can be read and do not collide."""
+    figure.draw_without_rendering()
+    frames = [axes.get_window_extent() for axes in figure.axes]
     for axes in figure.axes:
         assert axes.get_xlabel(), f"an axis without a name under {axes.get_title()!r}"
         title = axes.get_title()
-        assert re.search(r"\b\d+[a-z]?\b|\d-digits", title), f"no claim named in {title!r}"
-        if legend := axes.get_legend():
-            hidden = covered(legend, drawn_points(axes))
-            assert hidden < 5, f"the legend of {title!r} covers {hidden} points"
-            frame, box = axes.get_window_extent(), legend.get_window_extent()
-            over = max(frame.x0 - box.x0, box.x1 - frame.x1, frame.y0 - box.y0, box.y1 - frame.y1)
-            assert over < 4, f"the legend of {title!r} is {over} pixels outside its panel"
-    small = {t.get_text() for t in figure.findobj(Text) if t.get_fontsize() < _plotting.SMALLEST}
-    assert not small - {""}, f"too small to read at half size: {small}"
+        words = re.findall(r"[\w']+", title)
+        assert title[0].isupper(), f"no sentence: {title!r}"
+        assert VERBS & set(words), f"no verb in {title!r}"
+        remarks = [t.get_text() for t in axes.texts]
+        assert any(re.match(r"\d+[a-z]?\b|\d-digits", r) for r in remarks), f"no claim: {remarks}"
+        for line in axes.lines:
+            if "BAGGINS" in str(line.get_label()):
+                assert line.get_color() == _plotting.BOUNDED, f"another colour: {line.get_label()}"
+    for legend in figure.findobj(Legend):
+        box = legend.get_window_extent()
+        hidden = [f for f in frames if box.overlaps(f)]
+        assert not hidden, f"a legend in a panel: {[t.get_text() for t in legend.get_texts()]}"
+    scale = 830 / (72 * figure.get_figwidth())
+    texts = list(shown_texts(figure))
+    for text, box in texts:
+        assert scale * text.get_fontsize() > 10, f"{text.get_text()!r} is too small in a README"
+        inside = figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1
+        inside &= figure.bbox.y0 <= box.y0 and box.y1 <= figure.bbox.y1
+        assert inside, f"{text.get_text()!r} leaves the picture: {box}"
+    for (one, first), (other, second) in combinations(texts, 2):
+        assert not first.overlaps(second), f"{one.get_text()!r} and {other.get_text()!r} collide"
 
 
-def check_claims(figure):
-    """Every claim of the theory has a panel of the overview, which names it."""
-    titles = [axes.get_title() for axes in figure.axes]
-    # The last is the instrument, which is no claim of the theory.
-    assert CLAIMS[-1].label == "instrument", f"the last claim is {CLAIMS[-1].label}"
-    for number, claim in enumerate(CLAIMS[:-1], 1):
-        wanted = f"{number} {claim.label}\n{number}"
-        assert any(t.startswith(wanted) for t in titles), f"no panel of {claim.label}: {titles}"
+def shown_texts(figure):
+    """Every text of a figure with its box in pixels, without ticks outside of their panel."""
+    ticks = {}
+    for axes in figure.axes:
+        for number, axis in enumerate((axes.xaxis, axes.yaxis)):
+            for label in axis.get_ticklabels(which="both"):
+                ticks[label] = axes.get_window_extent(), number
+    for text in figure.findobj(Text):
+        if not text.get_visible() or not text.get_text().strip():
+            continue
+        box = text.get_window_extent()
+        if text in ticks:
+            frame, number = ticks[text]
+            middle = (box.min[number] + box.max[number]) / 2
+            if not frame.min[number] - 2 < middle < frame.max[number] + 2:
+                continue
+        yield text, box
 
 
-def test_a_legend_over_the_data_finds_a_free_place():
-    figure = Figure(figsize=(4, 3), layout="constrained")
+def check_filled(figure):
+    """Data fill at least half of the width and the height of each panel."""
+    for axes in figure.axes:
+        frame, places = axes.get_window_extent(), []
+        for one in drawn(axes):
+            if one.part in ("bound", "level", "text") or one.x is None or one.y is None:
+                continue
+            # Bars begin at the axis.
+            x = np.append(one.x, axes.get_xlim()[0]) if one.part == "bars" else one.x
+            y = np.append(one.y, one.y[-1]) if one.part == "bars" else one.y
+            # Intervals on a linear axis are data; short bars of computed errors change nothing.
+            wide = 0 if one.y_error is None or axes.get_yscale() == "log" else one.y_error
+            for way in (-1, 1):
+                places.append(axes.transData.transform(np.column_stack([x, y + way * wide])))
+        found = np.concatenate(places)
+        found = found[((found >= frame.min - 1) & (found <= frame.max + 1)).all(axis=1)]
+        share = np.ptp(found, axis=0) / frame.size
+        assert share.min() >= 0.5, f"data fill {share} of the panel {axes.get_title()!r}"
+
+
+def test_the_overview_shows_four_results_of_four_claims(monkeypatch):
+    shown = []
+    monkeypatch.setattr(overview, "draw_panels", lambda figure, *panels: shown.extend(panels))
+    overview.draw(Figure())
+    modules = {panel.__module__ for panel in shown}
+    assert len(shown) == len(modules) == 4, f"panels {shown}"
+    drawn_by = {draw.__module__ for name, draw in FIGURES.items() if name != "overview"}
+    assert modules <= drawn_by, f"not in a figure of their own: {modules - drawn_by}"
+
+
+def long_legend(names=3):
+    """A figure with a long legend over its data, a long title and a remark."""
+    figure = Figure(figsize=_plotting.SIZE, layout="constrained")
     axes = figure.subplots()
-    axes.plot(np.linspace(0, 1, 50), np.linspace(0, 1, 50), label="rising")
-    # The diagonal and the noise leave no corner.
-    axes.plot(np.linspace(0, 1, 50), np.linspace(1, 0, 50), label="falling, " * 3)
-    axes.plot([0, 1], [0.9, 0.9], label="above")
-    axes.legend(loc="upper left", fontsize=4)
-    figure.draw_without_rendering()
-    assert covered(axes.get_legend(), drawn_points(axes)), "nothing is covered"
+    for k in range(names):
+        axes.plot([0, 1], [k, 1 - k], label=f"line {k}, whose name is long {'and longer' * 6}")
+    head(axes, "99a", "A title is long and " + "goes on " * 30)
+    axes.legend(loc="center")
+    return figure
+
+
+def test_legends_move_off_the_data_and_titles_are_wrapped():
+    figure = long_legend()
     finish(figure)
     figure.draw_without_rendering()
-    hidden = covered(axes.get_legend(), drawn_points(axes))
-    assert hidden < 5, f"the legend still covers {hidden} points"
+    (axes,) = figure.axes
+    legend, frame = axes.get_legend().get_window_extent(), axes.get_window_extent()
+    assert legend.y1 <= axes.xaxis.get_tightbbox().y0, "the legend covers the panel or its ticks"
+    assert legend.x1 <= frame.x1, "the legend is wider than its panel"
+    assert axes.title.get_window_extent().x1 <= frame.x1, "the title is wider than its panel"
+    remark = axes.texts[0].get_window_extent()
+    assert frame.y1 < remark.y0 < remark.y1 < axes.title.get_window_extent().y0, "no order of texts"
+
+
+@pytest.mark.parametrize("height", [None, 7.0])
+def test_the_height_of_a_figure_is_fitted_unless_its_author_chose_one(height):
+    figure = long_legend()
+    if height:
+        figure.set_size_inches(6.0, height)
+    finish(figure)
+    found = figure.axes[0].get_window_extent().height / figure.dpi
+    if height:
+        assert figure.get_figheight() == height, "another height than its author's"
+    else:
+        assert found == pytest.approx(_plotting.PANEL, abs=0.02), "another height of the panel"
+
+
+@pytest.mark.parametrize("places", ["none", "its own"])
+def test_figures_without_a_grid_or_panels_have_no_strange_height(places):
+    figure = Figure(figsize=_plotting.SIZE)
+    if places == "its own":
+        axes = figure.add_axes((0.1, 0.2, 0.8, 0.6))
+        axes.plot([1, 2], [3, 4])
+        axes.legend([], [])
+    finish(figure)
+    assert figure.get_figheight() == 2 * _plotting.PANEL, "as high as a page"
+
+
+@pytest.mark.parametrize(
+    ("scale", "errors", "expected"),
+    [
+        ("log", [1e-13, 0.0], "99a · errors ≤ 1e-12 of the value"),
+        ("log", [1e-13, 0.5], "99a · bars: computed errors"),
+        ("linear", [1e-13, 0.0], "99a · errors ≤ 1e-13"),
+        ("linear", [1e-13, 0.5], "99a · bars: computed errors"),
+        ("linear", None, "99a"),
+    ],
+)
+def test_the_size_of_errors_is_said_or_seen(scale, errors, expected):
+    def panel(axes):
+        axes.set_yscale(scale)
+        draw_series(axes, 0, "points", [1.0, 2.0], [0.1001, 3.0], errors=errors)
+        head(axes, "99a", "A panel is drawn")
+        return {}
+
+    figure = Figure()
+    draw_panels(figure, panel)
+    found = figure.axes[0].texts[0].get_text().replace("\N{NO-BREAK SPACE}", " ")
+    assert found == expected, "another remark"
+
+
+def test_bars_do_not_stretch_the_axis_and_keep_the_digits_of_errors():
+    figure = Figure()
+    axes = figure.subplots()
+    axes.set_yscale("log")
+    draw_series(axes, 0, "points", [1.0, 2.0], [1.0, 2.0], errors=[1e-30, 1.999])
+    low, high = axes.get_ylim()
+    assert low > 0.5, f"the axis begins at {low}, below the points"
+    assert high < 4, f"the axis ends at {high}, above the points"
+    errors = [row[6] for row in table(figure, [{}])]
+    assert errors == ["1e-30", "1.999"], f"errors in the table: {errors}"
 
 
 def test_whatever_is_drawn_is_in_the_table():
     figure = Figure()
     axes = figure.subplots()
-    axes.plot([1, 2, 3], [4, 5, 6], label="a, b\nfitted exponent 1.00 (law 1)")
+    axes.plot([1, 2, 3], [4, 5, 6], label="a, b:\nexponent 1.00 (law 1)")
     axes.plot([1, 2], [3, 4], "o", label="_law: a, b")
     axes.axhline(7.5, label="_level: seven")
     axes.axvline(0.5, label="half")
@@ -261,8 +416,8 @@ def test_an_exponent_is_fitted_where_the_law_holds_and_the_points_are_resolved()
 @pytest.mark.parametrize(
     ("found", "law", "expected"),
     [
-        (-1e-9, 0, "fitted exponent 0.00 (law 0)"),
-        (-1.6667, -5 / 3, "fitted exponent \N{MINUS SIGN}1.67 (law \N{MINUS SIGN}1.67)"),
+        (-1e-9, 0, "exponent 0.00 (law 0)"),
+        (-1.6667, -5 / 3, "exponent \N{MINUS SIGN}1.67 (law \N{MINUS SIGN}1.67)"),
     ],
 )
 def test_exponents_are_written_in_one_form(found, law, expected):
@@ -325,3 +480,68 @@ def test_bad_requests_are_one_line_and_status_two(arguments, expected, capsys):
     assert captured.out == "", "something was drawn before the refusal"
     assert len(captured.err.splitlines()) == 1, f"not one line: {captured.err}"
     assert expected in captured.err, captured.err
+
+
+def written(name):
+    """x, y and errors of what the stored CSV of a figure tells, by panel and by series and part."""
+    found = read_table(FOLDER / f"{name}.csv")
+    return {n: {t["name"]: (t["x"], t["y"], t["x error"]) for t in found[n]} for n in found}
+
+
+def test_the_titles_say_what_the_stored_numbers_say():
+    for number, panel in written("instrument").items():
+        for (series, part), (true, stated, _) in panel.items():
+            assert part != "points" or (stated >= true).all(), f"{number}: {series} off by more"
+    bilbo = written("bilbo")[1]
+    for form in ("diagonal", "centred", "full"):
+        below = bilbo[f"BILBO, {form}", "points"][1] < bilbo[form, "log evidence"][1]
+        assert below.all(), f"BILBO, {form}: above the evidence at {np.flatnonzero(~below)}"
+    fits, information, _, _, curvature, step = written("baggins").values()
+    noisy = fits["log evidence, noisy data", "line"][1]
+    assert (fits["BILBO + BAGGINS", "points"][1] < noisy).all(), "above the evidence"
+    assert (fits["BAGGINS alone", "points"][1] > noisy).any(), "BAGGINS alone is below, too"
+    for (series, part), (_, y, _) in information.items():
+        if part == "points":
+            h = float(series.split(",")[0].removeprefix("h = "))
+            assert y.max() <= h * (1 + 1e-12), f"{series}: {y.max()} is more than h"
+    for (series, part), (_, y, _) in curvature.items():
+        most = curvature[series, "bound"][1].max() if (series, "bound") in curvature else np.inf
+        assert part != "points" or y.max() <= most * (1 + 1e-12), f"{series}: above the bound"
+    for h in ("0.5", "1", "2"):
+        least = step[f"BAGGINS, h = {h}", "points"][1].min()
+        assert least > 0.99 * step[f"h = {h}", "bound"][1].min(), f"h = {h}: the step vanishes"
+    assert step["the best σ instead (9a)", "points"][1].min() < 1e-6, "the step stays"
+    growth = written("instability")[3]
+    most = growth["bound of BAGGINS (10b)", "line"][1].max()
+    for k in (1, 2, 3):
+        assert growth[f"ELBO, k = {k}", "points"][1].max() > most, f"k = {k}: the ELBO is bounded"
+        assert growth[f"k = {k}", "BAGGINS - KL"][1].max() < most, f"k = {k}: not bounded"
+    lead, _, scales = written("half-network").values()
+    for (series, part), (x, y, error) in lead.items():
+        if part == "points":
+            first = np.round(y) == 0
+            assert (x + error)[first].max() < 0, f"{series}: ahead of the ordinary VAE"
+            if "digits" in series:
+                one = np.round(y) == 1
+                assert (x - error)[one].min() > 0, f"{series}: behind one σ"
+    for (series, part), (_, y, _) in scales.items():
+        if part != "level":
+            still = series in ("half-network", "batch-optimal σ")
+            assert (np.ptp(y) < 0.5) == still, f"{series}: differs by {np.ptp(y)} with the scale"
+    worst = written("constant-variance")[1]
+    for (series, part), (x, y, _) in worst.items():
+        bound = np.exp(
+            np.interp(np.log(x), *np.log(worst["Specht's bound ½ log S(h)", "line"][:2]))
+        )
+        assert part != "points" or (y <= bound * (1 + 1e-9)).all(), f"{series}: above the bound"
+
+
+def test_stored_figures_are_those_of_the_manifest():
+    entries = json.loads((FOLDER / MANIFEST).read_text(encoding="utf-8"))["figures"]
+    assert list(entries) == list(FIGURES), f"the manifest has {list(entries)}"
+    named = {path: digest for entry in entries.values() for path, digest in entry["sha256"].items()}
+    stored = {path.name for path in FOLDER.iterdir()} - {MANIFEST}
+    assert stored == set(named), f"files and manifest differ in {stored ^ set(named)}"
+    for path, digest in named.items():
+        found = hashlib.sha256((FOLDER / path).read_bytes()).hexdigest()
+        assert found == digest, f"{path} is not the file of the manifest"

@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Annotation
 
 from vaetheory._validation import Array
-from vaetheory.figures._panels import Exponents
+from vaetheory.figures._panels import ErrorBars, Exponents
 
 #: The columns of a figure's CSV.
 HEADER = (
@@ -38,7 +38,7 @@ class Drawn:
     """The numbers of one artist, `(n,)` each or `None`.
 
     `part` is the role of the artist in its series: points, line, points and line, bars, law, bound,
-    computed error, text or another name. A horizontal line has no `x` and a vertical one no `y`.
+    text or another name. A horizontal line has no `x` and a vertical one no `y`.
     """
 
     series: str
@@ -96,11 +96,12 @@ def drawn(axes: Axes) -> Iterator[Drawn]:
             if not _members(container) & held:
                 yield _errorbars(container)
             held |= _members(container)
+    errors = {id(one.points): one for one in axes.collections if isinstance(one, ErrorBars)}
     for line in axes.get_lines():
         if id(line) not in held and np.size(line.get_xdata()):
-            yield _line(axes, line)
+            yield _line(axes, line, errors.get(id(line)))
     for collection in axes.collections:
-        if id(collection) in held:
+        if id(collection) in held or isinstance(collection, ErrorBars):
             continue
         if not isinstance(collection, PathCollection):
             raise ValueError(f"figure: expected lines, points and bars, got {collection}")
@@ -123,7 +124,7 @@ def _members(container: ErrorbarContainer | None) -> set[int]:
     return {id(artist) for artist in (points, *caps, *bars)}
 
 
-def _line(axes: Axes, line: Line2D) -> Drawn:
+def _line(axes: Axes, line: Line2D, bars: ErrorBars | None) -> Drawn:
     x, y = (np.asarray(line.get_data()[i], float).ravel() for i in range(2))
     series, part = _name(line, _kind(line))
     along, across = line.get_transform().contains_branch_seperately(axes.transData)
@@ -132,7 +133,8 @@ def _line(axes: Axes, line: Line2D) -> Drawn:
         return Drawn(series, part, None, y[:1])
     if not across:
         return Drawn(series, part, x[:1], None)
-    return Drawn(series, part, x, y)
+    errors = {} if bars is None else {f"{bars.along}_error": bars.errors}
+    return Drawn(series, part, x, y, **errors)
 
 
 def _kind(line: Line2D) -> str:
@@ -184,7 +186,7 @@ def _name(artist: Artist | BarContainer | ErrorbarContainer, kind: str) -> tuple
     label = str(artist.get_label())
     if not label.startswith("_"):
         # The second line of a label is the fitted exponent.
-        return _words(label.partition("\n")[0]), kind
+        return _words(label.partition("\n")[0]).removesuffix(":"), kind
     part, colon, series = label[1:].partition(": ")
     if not colon:
         raise ValueError(f"label: expected a name or '_part: series', got {label!r}")

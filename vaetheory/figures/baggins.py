@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from vaetheory import decoders
 from vaetheory._gaussians import LOG_2PI
-from vaetheory._plotting import DASHES, MARKERS
+from vaetheory._plotting import BOUNDED, DASHES, EXACT, MARKERS, UNBOUNDED
 from vaetheory._validation import Array
 from vaetheory.bounds import baggins, profile_likelihood
 from vaetheory.checking.batches import Batch
@@ -32,9 +32,13 @@ from vaetheory.figures._panels import (
     draw_bound,
     draw_panels,
     draw_series,
+    head,
     style_of,
 )
 from vaetheory.rounding import gamma
+
+# The marker and dashes of each presumed information h, the same in all panels.
+_LOOK = {0.0: 4, 0.5: 3, 1.0: 1, 2.0: 2, 4.0: 0}
 
 
 def evidence_panel(axes: Axes) -> Exponents:
@@ -48,17 +52,17 @@ def evidence_panel(axes: Axes) -> Exponents:
     term, value = np.array([f.term for f in bounds]), np.array([f.value for f in bounds])
     error = np.array([f.error for f in bounds])
     most = -0.5 * (1 + LOG_2PI + np.log(np.var(X, axis=0))).sum() + 2 * levels
-    axes.plot(levels, [f.clean for f in bounds], ls=DASHES[1], color="black", label="log evidence")
-    axes.plot(levels, [f.noisy for f in bounds], color="black", label="log evidence, noisy data")
-    draw_series(axes, 0, "BILBO + BAGGINS", levels, value, errors=error)
-    draw_series(axes, 1, "BAGGINS alone", levels, term, errors=error, filled=False)
-    axes.plot(levels, most, color=style_of(1)[0], label="its bound (10b)", **BOUND)
+    axes.plot(levels, [f.clean for f in bounds], ls=DASHES[1], color=EXACT, label="log evidence")
+    axes.plot(levels, [f.noisy for f in bounds], color=EXACT, label="log evidence, noisy data")
+    draw_series(axes, 0, "BILBO + BAGGINS", levels, value, errors=error, colour=BOUNDED)
+    draw_series(axes, 1, "BAGGINS alone", levels, term, errors=error, filled=False, colour=BOUNDED)
+    axes.plot(levels, most, color=BOUNDED, label="its bound (10b)", **BOUND)
     axes.set(
         xlabel="presumed information h (nats a dimension)",
         ylabel="mean over the data (nats a datum)",
-        title=f"10a-evidence, 10b: below the evidence (errors ≤ {error.max():.0e})",
     )
-    axes.legend()
+    sentence = "BILBO + BAGGINS stays below the log evidence; BAGGINS alone need not"
+    head(axes, "10a-evidence, 10b", sentence)
     return {}
 
 
@@ -68,29 +72,28 @@ def information_panel(axes: Axes) -> Exponents:
     shares = np.geomspace(1e-4, 2, 33)
     units = (1e-6, 1.0, 1e6)
     axes.set(xscale="log")
-    for number, h in enumerate((1.0, 2.0, 4.0)):
-        colour, _, dash = style_of(number)
+    for h in (1.0, 2.0, 4.0):
+        dash = style_of(_LOOK[h])[2]
         law = -0.5 * np.log(shares**2 + np.exp(-2 * h))
-        axes.plot(shares, law, color=colour, ls=dash, lw=1, label=f"_law: h = {h:g}")
-        axes.axhline(h, color=colour, label=f"_bound: h = {h:g}", **BOUND)
+        axes.plot(shares, law, color=BOUNDED, ls=dash, lw=1, label=f"_law: h = {h:g}")
+        axes.axhline(h, color=BOUNDED, label=f"_bound: h = {h:g}", **BOUND)
         for k, (marker, unit) in enumerate(zip(MARKERS, units, strict=False)):
             few = shares[k::3]
             information = [
                 float(baggins(unit * x, unit * (x + s), information=h).information[0]) for s in few
             ]
             name = f"_points: h = {h:g}, data in units of {unit:g}"
-            axes.plot(few, information, marker, ms=4.5, color=colour, mfc="none", label=name)
+            axes.plot(few, information, marker, ms=4.5, color=BOUNDED, mfc="none", label=name)
     unbounded = [-float(profile_likelihood(x, x + s).log_scale[0]) for s in shares]
-    axes.plot(shares, unbounded, color="black", label="profile likelihood")
+    axes.plot(shares, unbounded, color=UNBOUNDED, label="profile likelihood")
     for marker, unit in zip(MARKERS, units, strict=False):
-        axes.plot([], [], marker, mfc="none", color="grey", label=f"data in units of {unit:g}")
-    axes.plot([], [], color="grey", label="bounds h = 1, 2, 4", **BOUND)
+        axes.plot([], [], marker, mfc="none", color=BOUNDED, label=f"data times {unit:g}")
+    axes.plot([], [], color=BOUNDED, label="bounds h = 1, 2, 4", **BOUND)
     axes.set(
-        xlabel="residual deviation √(r/v) (a ratio)",
+        xlabel="residual deviation √(r/v) (share of the data's)",
         ylabel="aggregate information (nats a dimension)",
-        title="10b, 10c: never more than h, in any units",
     )
-    axes.legend()
+    head(axes, "10b, 10c", "The information of a dimension is never more than h, in any units")
     return {}
 
 
@@ -110,14 +113,14 @@ def profile_panel(axes: Axes) -> Exponents:
         residual, spread = scene.moments()
         law = 0.5 * (spread / residual).sum() * np.exp(-2 * levels)
         exponents |= draw_series(
-            axes, number, name, np.exp(-levels), excess, law=law, exponent=2, errors=errors
-        )
+            axes, number, name, np.exp(-levels), excess,
+            law=law, exponent=2, errors=errors, colour=BOUNDED,
+        )  # fmt: skip
     axes.set(
         xlabel="presumed noise exp(−h) (shares of the spread)",
         ylabel="profile likelihood − term (nats a datum)",
-        title="10d: the profile likelihood is the limit",
     )
-    axes.legend()
+    head(axes, "10d", "As h grows BAGGINS becomes the likelihood of the best σ (the profile)")
     return exponents
 
 
@@ -126,20 +129,19 @@ def sampled_panel(axes: Axes) -> Exponents:
     axes.set(xscale="log", yscale="log")
     sizes = 4 * 4 ** np.arange(6)
     exponents: Exponents = {}
-    for number, h in enumerate((0.0, 1.0)):
+    for h in (0.0, 1.0):
         scene = SampledScene(0.5, 2.0, h)
         excess, errors = np.array([sampled_excess(scene, int(b)) for b in sizes]).T
         law = sampled_coefficient(scene) / sizes
         exponents |= draw_series(
-            axes, number, f"h = {h:g}", sizes, excess,
-            law=law, exponent=-1, errors=errors, limit=np.inf,
+            axes, _LOOK[h], f"h = {h:g}", sizes, excess,
+            law=law, exponent=-1, errors=errors, limit=np.inf, colour=BOUNDED,
         )  # fmt: skip
     axes.set(
         xlabel="batch size B",
         ylabel="E[sampled term] − term (nats a datum)",
-        title="10a-sampled: sampling is optimistic",
     )
-    axes.legend()
+    head(axes, "10a-sampled", "Sampled reconstructions flatter a batch, in proportion to 1/B")
     return exponents
 
 
@@ -148,7 +150,7 @@ def curvature_panel(axes: Axes) -> Exponents:
     axes.set(xscale="log", yscale="log")
     x, pattern = np.array([[-1.0], [1.0], [-1.0], [1.0]]), np.array([[1.0], [1.0], [-1.0], [-1.0]])
     shares = 10.0 ** np.linspace(-3, 0.5, 15)
-    for number, h in enumerate((0.5, 1.0, 2.0)):
+    for h in (0.5, 1.0, 2.0):
 
         def norm(share: float, h: float = h) -> float:
             def value(fit: Any) -> Any:
@@ -159,18 +161,17 @@ def curvature_panel(axes: Axes) -> Exponents:
 
         law = 1 / (len(x) * (shares**2 + np.exp(-2 * h)))
         draw_series(
-            axes, number, f"h = {h:g}", shares, [norm(s) for s in shares],
-            law=law, errors=gamma(1000) * law,
+            axes, _LOOK[h], f"h = {h:g}", shares, [norm(s) for s in shares],
+            law=law, errors=gamma(1000) * law, colour=BOUNDED,
         )  # fmt: skip
         most = np.full(2, np.exp(2 * h) / len(x))
-        draw_bound(axes, f"h = {h:g}", shares[[0, -1]], most, colour=style_of(number)[0])
-    axes.plot([], [], color="grey", label="bounds exp(2h) / (B v)", **BOUND)
+        draw_bound(axes, f"h = {h:g}", shares[[0, -1]], most, colour=BOUNDED)
+    axes.plot([], [], color=BOUNDED, label="bounds exp(2h) / (B v)", **BOUND)
     axes.set(
-        xlabel="residual deviation √(r/v) (a ratio)",
+        xlabel="residual deviation √(r/v) (share of the data's)",
         ylabel="norm of the Hessian in x̂ (nats per v)",
-        title="10e: the curvature is bounded",
     )
-    axes.legend()
+    head(axes, "10e", "However good the fit, the curvature stays below its bound")
     return {}
 
 
@@ -178,29 +179,30 @@ def step_panel(axes: Axes) -> Exponents:
     """10e-step beside 9a: the stable step as the fit improves."""
     axes.set(xscale="log", yscale="log")
     exponents: Exponents = {}
-    for number, h in enumerate((0.5, 1.0, 2.0)):
+    for h in (0.5, 1.0, 2.0):
         ladders = _ladders(h)
         shares = np.concatenate([ladder.shares for ladder in ladders])
         value, errors = _measured(ladders, bounded=True)
         law = 2 * (shares**2 + (1 + shares**2) * np.exp(-2 * h)) / ladders[0].curvature
         exponents |= draw_series(
-            axes, number, f"BAGGINS, h = {h:g}", shares, value, law=law, exponent=0, errors=errors
-        )
+            axes, _LOOK[h], f"BAGGINS, h = {h:g}", shares, value,
+            law=law, exponent=0, errors=errors, colour=BOUNDED,
+        )  # fmt: skip
         floor = np.full(2, 2 * np.exp(-2 * h) / ladders[0].curvature)
         ends = shares[[-1, 0]]
-        draw_bound(axes, f"h = {h:g}", ends, floor, colour=style_of(number)[0])
+        draw_bound(axes, f"h = {h:g}", ends, floor, colour=BOUNDED)
     value, errors = _measured(ladders, bounded=False)
     law = 2 * shares**2 / ladders[0].curvature
     exponents |= draw_series(
-        axes, 4, "profile (9a)", shares, value,
-        law=law, exponent=2, errors=errors, filled=False,
+        axes, 0, "the best σ instead (9a)", shares, value,
+        law=law, exponent=2, errors=errors, colour=UNBOUNDED,
     )  # fmt: skip
     axes.set(
-        xlabel="residual deviation √(r/v) (a ratio)",
+        xlabel="residual deviation √(r/v) (share of the data's)",
         ylabel="largest stable step η (units of v per nat)",
-        title="10e-step: as the fit improves the step levels off",
     )
-    axes.legend()
+    sentence = "As the fit improves the largest stable step vanishes, but not with BAGGINS"
+    head(axes, "10e-step", sentence)
     return exponents
 
 
@@ -224,8 +226,7 @@ def _measured(ladders: Sequence[FitLadder], *, bounded: bool) -> tuple[Array, Ar
 
 
 def draw(figure: Figure) -> list[Exponents]:
-    """Draw the bounds below the evidence and of information, curvature and step, and the limits."""
-    figure.set_size_inches(13, 9.4)
+    """Draw BAGGINS below the evidence, bounded information, curvature and step, and its limits."""
     return draw_panels(
         figure,
         evidence_panel,
@@ -234,5 +235,4 @@ def draw(figure: Figure) -> list[Exponents]:
         sampled_panel,
         curvature_panel,
         step_panel,
-        rows=2,
     )

@@ -7,12 +7,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vaetheory import decoders, likelihoods
+from vaetheory._plotting import EXACT
 from vaetheory.bounds import FORMS, bilbo
 from vaetheory.checking.batches import Batch, ModelBatch, expected_log_likelihood
 from vaetheory.claims.bilbo.batch_size import SampledBatch, coefficient, mean_excess
 from vaetheory.claims.bilbo.information import mixture_information
 from vaetheory.evidence import log_evidence
-from vaetheory.figures._panels import BOUND, Exponents, draw_panels, draw_series, style_of
+from vaetheory.figures._panels import BOUND, Exponents, draw_panels, draw_series, head, style_of
 
 
 def evidence_panel(axes: Axes) -> Exponents:
@@ -41,14 +42,12 @@ def evidence_panel(axes: Axes) -> Exponents:
         axes.plot(spreads, evidences[form], color=colour, ls=dash, lw=1.5, label=name)
         # The sum of both errors, because the panel shows their order.
         draw_series(axes, number, f"BILBO, {form}", spreads, values[form], errors=errors[form])
-    largest = max(max(e) for e in errors.values())
     axes.plot([], [], color="grey", lw=1.5, label="log evidence, the same prior")
     axes.set(
         xlabel="spread of the codes (a factor)",
         ylabel="mean over the data (nats a datum)",
-        title=f"6c, 6d: BILBO below the evidence (errors ≤ {largest:.0e})",
     )
-    axes.legend()
+    head(axes, "6c, 6d", "BILBO stays below the log evidence, in each of its forms")
     return {}
 
 
@@ -61,19 +60,19 @@ def information_panel(axes: Axes) -> Exponents:
     term = np.array(
         [bilbo([0.0, 0.0], [[-r], [r]], 1.0, form="full").information for r in distances]
     )
-    axes.plot(distances, term, color="black", lw=1, label="information term, ½ log(1 + r²)")
+    axes.plot(distances, term, color=EXACT, lw=1, label="information term, ½ log(1 + r²)")
     draw_series(axes, 0, "I + KL, computed", distances, mutual + divergence, errors=error)
     mutual_error = [f[0][1] for f in parts]
     draw_series(
         axes, 1, "mutual information I(x; z)", distances, mutual, errors=mutual_error, filled=False
     )
-    axes.axhline(np.log(2), color="black", label="its bound, log 2", **BOUND)
+    axes.axhline(np.log(2), color=EXACT, label="its bound, log 2", **BOUND)
     axes.set(
         xlabel="codes at ±r (posterior deviations s)",
         ylabel="information (nats)",
-        title=f"6e: what the term measures (errors ≤ {error.max():.0e})",
     )
-    axes.legend()
+    sentence = "Its information term grows on where the mutual information stops at log 2"
+    head(axes, "6e", sentence)
     return {}
 
 
@@ -95,33 +94,25 @@ def _batches(axes: Axes, *, correction: float) -> Exponents:
             law=None if correction else coefficient(_DATA, form) / _SIZES,
             exponent=-2 if correction else -1, filled=not correction,
         )  # fmt: skip
-    axes.legend()
     return exponents
 
 
 def batch_size_panel(axes: Axes) -> Exponents:
     """6f: batches from three data in the plane, all of them enumerated."""
     exponents = _batches(axes, correction=0.0)
-    axes.set(
-        ylabel="$E[\\mathrm{BILBO}_B] - \\mathrm{BILBO}_\\infty$ (nats)",
-        title="6f: small batches are optimistic",
-    )
+    axes.set_ylabel("$E[\\mathrm{BILBO}_B] - \\mathrm{BILBO}_\\infty$ (nats)")
+    head(axes, "6f", "Small batches are optimistic, in proportion to 1/B")
     return exponents
 
 
 def corrected_panel(axes: Axes) -> Exponents:
     """6f-corrected: the same batches minus the estimate of their optimistic bias."""
     exponents = _batches(axes, correction=1.0)
-    axes.set(
-        ylabel="|the same, corrected| (nats)",
-        title="6f-corrected: minus its estimate from the batch",
-    )
+    axes.set_ylabel("|the same, corrected| (nats)")
+    head(axes, "6f-corrected", "With the correction the optimism falls as 1/B²")
     return exponents
 
 
 def draw(figure: Figure) -> list[Exponents]:
-    """Draw the forms below the evidence, what the term measures, and small batches."""
-    figure.set_size_inches(12, 8)
-    return draw_panels(
-        figure, evidence_panel, information_panel, batch_size_panel, corrected_panel, rows=2
-    )
+    """Draw BILBO below the evidence, what its information term measures, and small batches."""
+    return draw_panels(figure, evidence_panel, information_panel, batch_size_panel, corrected_panel)

@@ -22,9 +22,10 @@ from vaetheory.constant_variance import constant_variance_penalty, log_specht_ra
 from vaetheory.figures._panels import (
     BOUND,
     Exponents,
+    draw_errors,
     draw_panels,
     draw_series,
-    mark_errors,
+    head,
     style_of,
 )
 
@@ -34,7 +35,7 @@ def greatest_panel(axes: Axes) -> Exponents:
     axes.set(xscale="log", yscale="log")
     ratios = np.geomspace(1.05, 1000, 40)
     bound = 0.5 * log_specht_ratio(ratios)
-    axes.plot(ratios, bound, color="black", label="bound ½ log Specht(h)", **BOUND)
+    axes.plot(ratios, bound, color="black", label="Specht's bound ½ log S(h)", **BOUND)
     axes.plot(ratios, np.log(ratios) ** 2 / 16, color="grey", lw=1, label="small h: (log h)² / 16")
     few = ratios[::4]
     worst = (few - (few - 1) / np.log(few)) / (few - 1)
@@ -45,20 +46,17 @@ def greatest_panel(axes: Axes) -> Exponents:
         "two points of equal weights": [(np.array([1.0, h]), [1.0, 1.0]) for h in few],
         "log-uniform": [(np.geomspace(1, h, 200), np.ones(200)) for h in few],
     }
-    largest = 0.0
     for number, (name, members) in enumerate(laws.items()):
         penalties = [constant_variance_penalty(a[:, None], weights=w) for a, w in members]
         values, errors = (
             [float(getattr(f, what)) for f in penalties] for what in ("value", "error")
         )
-        draw_series(axes, number, name, few, values, errors=errors, bars=True)
-        largest = max(largest, *errors)
+        draw_series(axes, number, name, few, values, errors=errors)
     axes.set(
         xlabel="h = M / m, ratio of the Hessian's extremes",
         ylabel="penalty of a constant variance (nats)",
-        title=f"5c: bounded Hessians, no law costs more (d = 1, errors ≤ {largest:.0e})",
     )
-    axes.legend(loc="lower right")
+    head(axes, "5c", "One variance for all costs at most Specht's bound")
     return {}
 
 
@@ -98,20 +96,24 @@ def rates_panel(axes: Axes) -> Exponents:
         ),
     }
     exponents: Exponents = {}
-    for number, (name, (s, values, error, coefficient, power)) in enumerate(cases.items()):
+    numbers = (0, 2, 1)
+    for number, (name, (s, values, error, coefficient, power)) in zip(
+        numbers, cases.items(), strict=True
+    ):
         exponents |= draw_series(
             axes, number, name, s, values,
             law=coefficient * s**power, exponent=power, errors=error,
         )  # fmt: skip
     number = len(cases)
-    exponents |= draw_series(axes, number, "parabola, 2nd order", scales, second, exponent=0)
-    mark_errors(axes, number, "parabola, 2nd order", scales, more)
+    exponents |= draw_series(
+        axes, number, "parabola, 2nd order", scales, second, exponent=0, errors=more
+    )
     axes.set(
         xlabel="likelihood scale σ (units of x)",
         ylabel="penalty (nats)",
-        title="5d, 5e-curvature, 5e-isometric, 5e-speed",
     )
-    axes.legend(loc="lower right")
+    sentence = "The cost stays if the decoder's speed varies, and vanishes if it is constant"
+    head(axes, "5d, 5e-speed, 5e-curvature, 5e-isometric", sentence)
     return exponents
 
 
@@ -129,33 +131,36 @@ def coordinates_panel(axes: Axes) -> Exponents:
         coarse, fine = (Patch.of(decoder, *scene.rule(n)) for n in (14, 20))
         penalties = [least_penalty(coarse, fine, degree) for degree in degrees]
         values, errors = [one.value for one in penalties], [one.error for one in penalties]
-        _joined(axes, number, f"{name}, distorted", degrees, values)
-        mark_errors(axes, number, f"{name}, distorted", degrees, errors)
+        _joined(axes, number, f"{name}, distorted", degrees, values, errors)
     cap = Cap(1.0, 2.5, (0.0, 0.0, 0.0))
     caps, _ = least_over_degrees(cap, decoders.SpherePatch(1.0), degrees)
     values = [one.value for one in caps]
     bound, _ = dual_bound(cap.angle, cap.stretch)
-    _joined(axes, 0, "cap of the sphere, 1 rad", degrees, values)
-    mark_errors(axes, 0, "cap of the sphere, 1 rad", degrees, [one.error for one in caps])
-    label = f"its bound {bound:.4f} nats"
+    _joined(axes, 0, "cap of a sphere", degrees, values, [one.error for one in caps])
+    label = f"bound for the cap, {bound:.4f}"
     axes.axhline(bound, color="black", label=label, **BOUND)
     axes.set(
         xlabel="degree of the reparametrisation",
         ylabel="least penalty found (nats)",
-        title="5f, 5f-sphere: least penalty over coordinates",
         xticks=degrees,
     )
-    axes.legend(loc="lower left")
+    head(
+        axes,
+        "5f, 5f-sphere",
+        "Better coordinates remove the cost on flat surfaces, not on a sphere",
+    )
     return {}
 
 
-def _joined(axes: Axes, number: int, name: str, x: ArrayLike, y: ArrayLike) -> None:
+def _joined(
+    axes: Axes, number: int, name: str, x: ArrayLike, y: ArrayLike, errors: ArrayLike
+) -> None:
     """Draw points joined by a line."""
     colour, marker, dash = style_of(number)
-    axes.plot(x, y, color=colour, marker=marker, ls=dash, ms=4.5, label=name)
+    (line,) = axes.plot(x, y, color=colour, marker=marker, ls=dash, ms=4.5, label=name)
+    draw_errors(axes, line, errors)
 
 
 def draw(figure: Figure) -> list[Exponents]:
-    """Draw the bound of the penalty, its rates, and the least penalty over coordinates."""
-    figure.set_size_inches(12, 6.2)
+    """Draw what one variance for all data costs: bound, rates, and least over coordinates."""
     return draw_panels(figure, greatest_panel, rates_panel, coordinates_panel)

@@ -6,13 +6,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vaetheory._plotting import COLOURS, DASHES, MARKERS
+from vaetheory._plotting import COLOURS, DASHES, EXACT, SMALLEST, UNBOUNDED
 from vaetheory.bounds import FORMS, bilbo
 from vaetheory.checking.digit_models import digit_hessians
 from vaetheory.claims.bilbo.digits import digit_bounds
 from vaetheory.claims.constant_variance.digits import digit_exact_penalty
 from vaetheory.constant_variance import constant_variance_penalty
-from vaetheory.figures._panels import Exponents, draw_panels
+from vaetheory.figures._finish import APART
+from vaetheory.figures._panels import Exponents, draw_panels, draw_series, errors_within, head
 
 
 def spread_panel(axes: Axes) -> Exponents:
@@ -30,9 +31,9 @@ def spread_panel(axes: Axes) -> Exponents:
     axes.set(
         xlabel="share of the 1,797 digits",
         ylabel="eigenvalues of A (nats/z²)",
-        title=f"5-digits: how the Hessian varies, h = {values.max() / values.min():.0f}",
     )
-    axes.legend()
+    ratio = values.max() / values.min()
+    head(axes, "5-digits", f"The curvature of the digits' posteriors varies {ratio:.0f}-fold")
     return {}
 
 
@@ -47,7 +48,7 @@ def penalty_panel(axes: Axes) -> Exponents:
     }
     errors = [0.0, exact.error, float(penalty.error), 0.0]
     hatches = ("", "", "", "//")
-    colours = (COLOURS[1], COLOURS[0], COLOURS[0], "white")
+    colours = (COLOURS[0], UNBOUNDED, UNBOUNDED, "white")
     axes.barh(
         list(bars), list(bars.values()), xerr=errors, color=colours, edgecolor="black",
         hatch=hatches, height=0.6, label="_bars: penalty",
@@ -56,8 +57,12 @@ def penalty_panel(axes: Axes) -> Exponents:
         axes.annotate(f" {value:.3f}", (value, row), va="center")
     axes.set(
         xlabel="penalty of one variance for all (nats a digit)",
-        title=f"5-digits: what it costs (errors ≤ {max(errors):.0e})",
-        xlim=(0, 1.2 * max(bars.values())),
+        xlim=(0, 1.25 * max(bars.values())),
+    )
+    head(
+        axes,
+        f"5-digits{APART}{errors_within(max(errors))}",
+        f"One variance for all digits costs {exact.value:.1f} nats, far below Specht's bound",
     )
     return {}
 
@@ -69,27 +74,24 @@ def bilbo_panel(axes: Axes) -> Exponents:
     values = np.array([float(b.value) for b in bounds])
     errors = digits.terms_error + digits.gauge_error
     at = np.arange(len(FORMS))
-    axes.errorbar(at, values, errors, fmt=MARKERS[0], color=COLOURS[0], label="BILBO")
-    axes.errorbar(
-        at, digits.evidence, digits.evidence_error, fmt=MARKERS[1], color=COLOURS[1],
-        label="mean log evidence under its prior",
+    draw_series(axes, 0, "BILBO", at, values, errors=errors)
+    draw_series(
+        axes, 1, "mean log evidence", at, digits.evidence,
+        errors=digits.evidence_error, colour=EXACT,
     )  # fmt: skip
     for k, value in enumerate(values):
         text = f"{value:.4f}".replace("-", "\N{MINUS SIGN}")
-        axes.annotate(text, (k, value), xytext=(0, -16), textcoords="offset points", ha="center")
+        axes.annotate(
+            text, (k, value), xytext=(0, 8), textcoords="offset points", ha="center",
+            fontsize=SMALLEST,
+        )  # fmt: skip
     axes.set_xticks(at, FORMS)
-    low, high = values.min(), digits.evidence.max()
-    axes.set(
-        xlabel="form of the floating prior",
-        ylabel="nats a digit",
-        title="6-digits: BILBO on every third digit, forms in order",
-        xlim=(-0.5, 2.5),
-        ylim=(low - 0.3 * (high - low), high + 0.6 * (high - low)),
-    )
-    axes.legend(loc="upper left")
+    axes.set(xlabel="form of the floating prior", ylabel="nats a digit", xlim=(-0.5, 2.5))
+    most = max(digits.evidence - values)
+    head(axes, "6-digits", f"BILBO is {most:.2f} nats below the log evidence, whatever its form")
     return {}
 
 
 def draw(figure: Figure) -> list[Exponents]:
-    """Draw the spread of the Hessian, the penalty, and the forms of BILBO."""
+    """Draw how the Hessian varies over digits, what one variance costs, and BILBO."""
     return draw_panels(figure, spread_panel, penalty_panel, bilbo_panel)

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vaetheory import decoders, flows
+from vaetheory._plotting import COLOURS, EXACT, UNBOUNDED
 from vaetheory._validation import Array
 from vaetheory.claims.flow_limit.change_of_variables import half_laplacian
 from vaetheory.claims.flow_limit.diagonal_posteriors import contrast
@@ -23,6 +24,7 @@ from vaetheory.figures._panels import (
     draw_series,
     fitted,
     fitted_exponent,
+    head,
 )
 
 _COUPLINGS = FlowScene(
@@ -68,9 +70,9 @@ def excess_panel(axes: Axes) -> Exponents:
     axes.set(
         xlabel="likelihood scale σ (units of x)",
         ylabel="log $p_σ$ − its limit (nats)",
-        title="8a, 8c: noise on a flow; rest: what the law leaves",
     )
-    axes.legend(ncols=2, loc="upper left")
+    sentence = "Noise moves a flow's log density by the predicted multiple of σ², the rest is σ⁴"
+    head(axes, "8a, 8c", sentence)
     return exponents
 
 
@@ -104,13 +106,13 @@ def posterior_panel(axes: Axes) -> Exponents:
         exponents |= draw_series(
             axes, number, name, scales, np.abs(values),
             law=np.abs(law) * scales**2, exponent=2, errors=errors,
+            colour=(UNBOUNDED, COLOURS[0])[number],
         )  # fmt: skip
     axes.set(
         xlabel="likelihood scale σ (units of x)",
         ylabel="distance from the limit (nats)",
-        title="8b, 8d: the posterior becomes the flow, sinh(z + ½)",
     )
-    axes.legend(loc="upper left")
+    head(axes, "8b, 8d", "The VAE becomes the flow: its ELBO and its variance are off by σ²")
     return exponents
 
 
@@ -139,9 +141,8 @@ def divergence_panel(axes: Axes) -> Exponents:
     axes.set(
         xlabel="likelihood scale σ (units of x)",
         ylabel="KL($p_{flow}$ ‖ $p_σ$) (nats)",
-        title="8e, 8e-rough: what noise costs over the flow's own data",
     )
-    axes.legend(loc="upper left", ncols=2)
+    head(axes, "8e, 8e-rough", "Noise costs σ⁴ on a smooth flow, but σ where its density jumps")
     return exponents
 
 
@@ -165,25 +166,21 @@ def contrast_panel(axes: Axes) -> Exponents:
             errors[diagonal].append(float(q.error))
     # The contrast of these columns is -log sin of their angle for any bend.
     line = -np.log(np.sin(np.radians(curve)))
-    axes.plot(curve, line, color="black", lw=1, label="$c_{IMA}$, −log sin of the angle")
-    axes.plot(angles, predicted, "x", ms=7, color="black", label="$c_{IMA}$ from the Jacobian")
+    axes.plot(curve, line, color=EXACT, lw=1, label="$c_{IMA}$, −log sin of the angle")
+    axes.plot(angles, predicted, "x", ms=7, color=EXACT, label="$c_{IMA}$ from the Jacobian")
     for number, (diagonal, name) in enumerate(((True, "diagonal"), (False, "full"))):
         draw_series(
             axes, number, f"{name} posterior", angles, lost[diagonal], errors=errors[diagonal]
         )
-    largest = max(errors[True] + errors[False])
     axes.set(
         xlabel="angle between the columns of the Jacobian (degrees)",
         ylabel="log $p_{flow}$ − ELBO (nats)",
-        title=f"8f: what a diagonal posterior loses, σ = {scale} (errors ≤ {largest:.0e})",
     )
-    axes.legend()
+    sentence = "A diagonal posterior loses the IMA contrast, a full one nothing"
+    head(axes, f"8f, σ = {scale}", sentence)
     return {}
 
 
 def draw(figure: Figure) -> list[Exponents]:
-    """Draw the excess, the posterior, the divergence and the contrast."""
-    figure.set_size_inches(12, 9.2)
-    return draw_panels(
-        figure, excess_panel, posterior_panel, divergence_panel, contrast_panel, rows=2
-    )
+    """Draw what noise does to a flow: density, posterior, divergence, and diagonal posteriors."""
+    return draw_panels(figure, excess_panel, posterior_panel, divergence_panel, contrast_panel)

@@ -28,12 +28,16 @@ from vaetheory.claims.hessian_estimator.smooth_functions import (
 from vaetheory.claims.hessian_estimator.stationary import TrainedPosterior
 from vaetheory.claims.hessian_estimator.variances import leading_variance, total_variances
 from vaetheory.concentration import LEVEL, mean_deviation
+from vaetheory.figures._finish import APART
 from vaetheory.figures._panels import (
     BOUND,
     Exponents,
     draw_bound,
+    draw_errors,
     draw_panels,
     draw_series,
+    errors_within,
+    head,
     style_of,
 )
 
@@ -67,14 +71,13 @@ def samples_panel(axes: Axes) -> Exponents:
         deviations = deviation / np.sqrt(counts)
         draw_series(axes, number, name, counts, found, law=deviations)
         draw_bound(axes, name, counts, bound, colour=style_of(number)[0])
-    axes.plot([], [], color="grey", lw=1, label="predicted: exact deviation")
-    axes.plot([], [], color="grey", label=f"bound at level {LEVEL:g}", **BOUND)
+    axes.plot([], [], color="grey", lw=1, label="exact standard deviation")
+    axes.plot([], [], color="grey", label=f"bound, exceeded with chance {LEVEL:g}", **BOUND)
     axes.set(
         xlabel="draws n",
         ylabel="|estimate − smoothed Hessian| (nats/z²)",
-        title="4b, 4b-sampled: unbiased, in bounds",
     )
-    axes.legend(loc="upper right", ncols=2)
+    head(axes, "4b, 4b-sampled", "All four sampled estimates of the Hessian are right on average")
     return {}
 
 
@@ -94,9 +97,10 @@ def variances_panel(axes: Axes) -> Exponents:
     axes.set(
         xlabel="posterior width s (units of z)",
         ylabel="variance of one draw (nats²/z⁴)",
-        title="4b-variances: estimators of the decoder's Hessian",
     )
-    axes.legend(loc="upper right", ncols=2, columnspacing=0.8, handlelength=1.0)
+    head(
+        axes, "4b-variances", "All estimates but the Hessians get noisier as the posterior narrows"
+    )
     return exponents
 
 
@@ -125,10 +129,9 @@ def hutchinson_panel(axes: Axes) -> Exponents:
         )  # fmt: skip
     axes.set(
         xlabel="noise scale s (units of z)",
-        ylabel="|E‖f(m + sε) − f(m)‖² / s² − ‖J‖²| (f²/z²)",
-        title="4c: Hutchinson's form tends to the Jacobian's norm",
+        ylabel="|E‖f(m + sε) − f(m)‖²/s² − ‖J‖²| (f²/z²)",
     )
-    axes.legend()
+    head(axes, "4c", "Noise on the code measures the Jacobian, with an error of order s²")
     return exponents
 
 
@@ -152,9 +155,8 @@ def stationary_panel(axes: Axes) -> Exponents:
             errors.append(float(error[0, 0]))
             carried.append(float(1 / posterior.posterior.cov[0, 0] - 1))
             at_mean.append(float(posterior.curvature(posterior.posterior.loc[None])[0, 0, 0]))
-        axes.errorbar(
-            smoothed, carried, xerr=errors, fmt=marker, color=colour, ms=5, lw=1, label=family
-        )
+        (points,) = axes.plot(smoothed, carried, marker, color=colour, ms=5, label=family)
+        draw_errors(axes, points, errors, along="x")
         axes.plot(
             at_mean, carried, marker, color=colour, ms=4, mfc="none", alpha=0.6,
             label=f"_Hessian at the mean: {family}",
@@ -163,19 +165,16 @@ def stationary_panel(axes: Axes) -> Exponents:
         ends += smoothed + carried
     line = [min(ends), max(ends)]
     axes.plot(line, line, color="grey", lw=1, label="equal")
-    axes.plot([], [], "o", color="grey", mfc="none", alpha=0.6, label="at the mean instead")
+    axes.plot([], [], "o", color="grey", mfc="none", alpha=0.6, label="the Hessian at the mean")
     axes.set(
         xlabel="smoothed Hessian $E_q$[−∂² log p(x|z)] (nats/z²)",
         ylabel="S⁻¹ − 1 at the stationary point (nats/z²)",
-        title=f"4e: S carries the smoothed Hessian (differences ≤ {worst:.0e})",
     )
-    axes.legend()
+    sentence = "The best variance S tells the Hessian averaged over the posterior"
+    head(axes, f"4e{APART}{errors_within(worst, what='differences')}", sentence)
     return {}
 
 
 def draw(figure: Figure) -> list[Exponents]:
-    """Draw samples, variances, Hutchinson's form, and what a stationary variance carries."""
-    figure.set_size_inches(12, 8)
-    return draw_panels(
-        figure, samples_panel, variances_panel, hutchinson_panel, stationary_panel, rows=2
-    )
+    """Draw sampled Hessians, their variance, the Jacobian from noise, and the best variance."""
+    return draw_panels(figure, samples_panel, variances_panel, hutchinson_panel, stationary_panel)

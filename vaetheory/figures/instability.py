@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from vaetheory._plotting import BOUNDED, UNBOUNDED
 from vaetheory._validation import Array
 from vaetheory.claims.instability.condition_number import condition_coefficient, condition_numbers
 from vaetheory.claims.instability.descent import second_moment_step, step_errors
@@ -27,6 +28,7 @@ from vaetheory.figures._panels import (
     draw_series,
     fitted,
     fitted_exponent,
+    head,
     style_of,
 )
 
@@ -73,9 +75,8 @@ def step_panel(axes: Axes) -> Exponents:
     axes.set(
         xlabel="likelihood deviation σ (units of x)",
         ylabel="largest stable step η (θ² per nat)",
-        title="9a: descent on the ELBO",
     )
-    axes.legend()
+    head(axes, "9a", "The largest stable step shrinks as σ², a natural gradient's does not")
     return exponents
 
 
@@ -134,9 +135,8 @@ def joint_panel(axes: Axes) -> Exponents:
     axes.set(
         xlabel="likelihood deviation σ (units of x)",
         ylabel="condition number; variance of $\\partial_w$ (nats²/x²)",
-        title="9b: decoder and encoder together",
     )
-    axes.legend()
+    head(axes, "9b, 9b-noise, 9b-batch", "As σ falls training gets worse conditioned and noisier")
     return exponents
 
 
@@ -144,8 +144,7 @@ def growth_panel(axes: Axes) -> Exponents:
     """9c: memorised data, the ELBO without bound and the bounded counterpart."""
     axes.set(xscale="log")
     exponents: Exponents = {}
-    x, worst = (1.0, 0.5), 0.0
-    most = 0.0
+    x, most = (1.0, 0.5), 0.0
     for number, k in enumerate((1, 2, 3)):
         sigma, found, shown, unsure = [], [], [], []
         for coarsest in (4.0, 1 / 4, 1 / 64):
@@ -154,7 +153,6 @@ def growth_panel(axes: Axes) -> Exponents:
             sigma.append(scales)
             found.append(values)
             unsure.append(errors)
-            worst = max(worst, float(errors[scales > _LEAST].max(initial=0.0)))
             X = np.array([x, tuple(-v for v in x)])
             for posterior in posteriors:
                 value, most = bounded_counterpart(scene.decoder, X, posterior)
@@ -169,25 +167,25 @@ def growth_panel(axes: Axes) -> Exponents:
         exponents[name] = fitted_exponent(scales, np.exp(values)), -slope
         draw_series(
             axes, number, name, scales, values, law=law, errors=np.concatenate(unsure)[inside],
-            legend=fitted(exponents[name][0], -slope, what="slope"),
+            legend=fitted(exponents[name][0], -slope, what="slope"), colour=UNBOUNDED,
         )  # fmt: skip
-        colour, marker, _ = style_of(number)
+        marker = style_of(number)[1]
         axes.plot(
-            scales, np.array(shown)[inside], marker, ms=4.5, mfc="none", color=colour,
+            scales, np.array(shown)[inside], marker, ms=4.5, mfc="none", color=BOUNDED,
             label=f"_BAGGINS - KL: {name.removeprefix('ELBO, ')}",
         )  # fmt: skip
-    axes.axhline(most, color="black", label="BAGGINS' bound (10b)", **BOUND)
-    axes.plot([], [], "o", mfc="none", color="grey", label="BAGGINS − KL instead")
+    axes.axhline(most, color=BOUNDED, label="bound of BAGGINS (10b)", **BOUND)
+    axes.plot([], [], "o", mfc="none", color=BOUNDED, label="BAGGINS − KL instead")
     axes.set(
         xlabel="likelihood deviation σ (units of x)",
         ylabel="ELBO, or its counterpart (nats a datum)",
-        title=f"9c-memorised: the ELBO without a bound (errors ≤ {worst:.0e})",
     )
-    axes.legend(title="f − x ∝ (z − code)ᵏ, D = 2")
+    sentence = "As σ falls the ELBO of memorised data grows without bound; BAGGINS does not"
+    head(axes, "9c-memorised", sentence)
+    axes.legend(title="memorised to order k: f − x ∝ (z − code)ᵏ")
     return exponents
 
 
 def draw(figure: Figure) -> list[Exponents]:
-    """Draw the stable step, the joint problem, and the growth of the ELBO."""
-    figure.set_size_inches(12, 6.2)
+    """Draw the stable step, condition and noise, and the growth of the ELBO, as sigma falls."""
     return draw_panels(figure, step_panel, joint_panel, growth_panel)

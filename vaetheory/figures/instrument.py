@@ -8,12 +8,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from vaetheory._plotting import EXACT
 from vaetheory.claims.instrument.designed import Bump, Designed, Wave, log_mass
 from vaetheory.claims.instrument.expectations import KINDS, Expected, expectations_of
 from vaetheory.claims.instrument.far_lines import FarLine
 from vaetheory.claims.instrument.fifty_digits import Number, off
 from vaetheory.evidence import log_evidence
-from vaetheory.figures._panels import Exponents, draw_bound, draw_panels, draw_series
+from vaetheory.figures._panels import BOUND, Exponents, draw_panels, draw_series, head
 
 # Smaller errors are drawn at this value because a logarithmic axis has no zero.
 _LEAST = 1e-17
@@ -32,15 +33,17 @@ def _pairs(found: Sequence[tuple[float, float, Number]]) -> np.ndarray:
     return np.array([row for row in rows if np.isfinite(row[1])]).T
 
 
-def _draw(axes: Axes, series: dict[str, np.ndarray], title: str) -> Exponents:
+def _draw(
+    axes: Axes, series: dict[str, np.ndarray], labels: str, title: str, *, unit: str
+) -> Exponents:
     axes.set(xscale="log", yscale="log")
     for number, (name, pairs) in enumerate(series.items()):
         draw_series(axes, number, name, *pairs, filled=False)
     both = np.concatenate(list(series.values()), axis=1)
     ends = np.array([both.min(), both.max()])
-    draw_bound(axes, "what is stated is true", ends, ends)
-    axes.set(xlabel="true error", ylabel="stated error", title=title)
-    axes.legend(loc="lower right")
+    axes.plot(ends, ends, color=EXACT, label="stated error = true error", **BOUND)
+    axes.set(xlabel=f"true error ({unit})", ylabel=f"stated error ({unit})")
+    head(axes, labels, title)
     return {}
 
 
@@ -67,7 +70,8 @@ def evidence_panel(axes: Axes) -> Exponents:
         "few nodes": _pairs(cut),
         "rounding": _pairs(rounded),
     }
-    return _draw(axes, series, "0a: log evidences (nats)")
+    sentence = "No log evidence is off by more than the error stated with it"
+    return _draw(axes, series, "0a", sentence, unit="nats")
 
 
 def expectation_panel(axes: Axes) -> Exponents:
@@ -83,7 +87,8 @@ def expectation_panel(axes: Axes) -> Exponents:
                 if np.isfinite(found.error[k]):
                     series[name].append((max(away, _LEAST), float(found.error[k]) / size))
     drawn = {name: np.array(pairs).T for name, pairs in series.items() if pairs}
-    return _draw(axes, drawn, "0d: Gaussian expectations (relative to E|g|)")
+    sentence = "No expectation is off by more than the error stated with it"
+    return _draw(axes, drawn, "0d", sentence, unit="relative to E|g|")
 
 
 def draw(figure: Figure) -> list[Exponents]:

@@ -9,11 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vaetheory import likelihoods
+from vaetheory._plotting import UNBOUNDED
 from vaetheory._quadrature.gaussian import gaussian_expectation
 from vaetheory._validation import Array
 from vaetheory.checking.lattice import aggregate_expectation
 from vaetheory.encoders import AggregatePosterior
-from vaetheory.figures._panels import Exponents, draw_panels, draw_series
+from vaetheory.figures._panels import Exponents, draw_panels, draw_series, head
 from vaetheory.optimal_decoder import OptimalDecoder, optimal_parameters
 
 _SIZES = 2.0 ** np.arange(-6, 3)
@@ -32,6 +33,7 @@ def _loss(X: Array, change: Callable[[Array, Array], Array]) -> tuple[float, flo
 def _panel(
     axes: Axes,
     name: str,
+    labels: str,
     title: str,
     losses: Callable[[float], tuple[float, float]],
     law: Callable[[float], tuple[float, float, float]],
@@ -43,11 +45,13 @@ def _panel(
     axes.set(
         xscale="log",
         yscale="log",
-        xlabel=f"size t of the perturbation ({unit})",
+        xlabel=f"size t of the change ({unit})",
         ylabel="loss of the ELBO (nats)",
-        title=title,
     )
-    return draw_series(axes, 0, name, _SIZES, measured, law=predicted, errors=errors, legend="")
+    head(axes, labels, title)
+    return draw_series(
+        axes, 0, name, _SIZES, measured, law=predicted, errors=errors, colour=UNBOUNDED
+    )
 
 
 def mean_panel(axes: Axes) -> Exponents:
@@ -62,8 +66,9 @@ def mean_panel(axes: Axes) -> Exponents:
 
     return _panel(
         axes,
-        "mean off by t sin 2z",
-        "1a: f* + t sin 2z loses ½ E|t sin 2z|²",
+        "mean f* + t sin 2z",
+        "1a",
+        "A decoder that is off the optimum loses half its mean squared distance",
         lambda t: _loss(X, change(t)),
         lambda t: aggregate_expectation(lambda z: 0.5 * (t * np.sin(2 * z[..., 0])) ** 2, _ENCODER),
         unit="units of x",
@@ -85,8 +90,9 @@ def _variance_panel(axes: Axes) -> Exponents:
 
     return _panel(
         axes,
-        "variance (1 + t) times the best",
-        "1b: (1 + t) Λ* loses ½ (log(1 + t) − t / (1 + t))",
+        "variance (1 + t) Λ*",
+        "1b",
+        "A variance 1 + t times the best loses ½(log(1+t)−t/(1+t))",
         lambda t: _loss(X, change(t)),
         lambda t: (0.5 * (np.log1p(t) - t / (1 + t)), 0.0, 0.0),
         unit="shares of Λ*",
@@ -106,8 +112,9 @@ def _family_panel(axes: Axes) -> Exponents:
 
     return _panel(
         axes,
-        "Bernoulli logits off by t",
-        "1c: logits η* + t lose E KL(p* || p)",
+        "logits η* + t",
+        "1c",
+        "Bernoulli logits that are off by t lose their KL from the best",
         lambda t: _loss(X, change(t)),
         lambda t: aggregate_expectation(
             lambda z: family.kl_divergence(best(z), best(z) + t), _ENCODER
@@ -117,5 +124,5 @@ def _family_panel(axes: Axes) -> Exponents:
 
 
 def draw(figure: Figure) -> list[Exponents]:
-    """Draw measured and predicted losses of 1a, 1b and 1c."""
+    """Draw what the ELBO loses with another mean, variance or logit than the optimal ones."""
     return draw_panels(figure, mean_panel, _variance_panel, _family_panel)

@@ -126,7 +126,8 @@ def regenerate(
         Created if necessary; existing files are replaced, each atomically.
     formats : sequence of {"png", "svg", "pdf"}
     figures : mapping of str to callable
-        The functions that draw; those of the theorem book by default.
+        The functions that draw; those of the theorem book by default. Legends are then put below
+        their panels and long texts are wrapped; the height is fitted unless a function sets a size.
     claims : sequence of Claim
         The claims whose propositions the figures show.
 

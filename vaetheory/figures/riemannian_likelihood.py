@@ -8,18 +8,20 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vaetheory._plotting import COLOURS, MARKERS
+from vaetheory._plotting import COLOURS, EXACT, MARKERS
 from vaetheory._validation import Array
 from vaetheory.claims.riemannian_likelihood import repeated_data
 from vaetheory.claims.riemannian_likelihood.families import FamilyScene
 from vaetheory.claims.riemannian_likelihood.fisher_identities import closed_form
 from vaetheory.figures._panels import (
     Exponents,
+    draw_errors,
     draw_panels,
     draw_series,
+    errors_within,
     fitted,
     fitted_exponent,
-    mark_errors,
+    head,
 )
 
 _SHOWN: dict[str, tuple[float, ...]] = {
@@ -46,7 +48,6 @@ def _style(k: int) -> dict[str, Any]:
 def metrics_panel(axes: Axes) -> Exponents:
     """7a: E[score^2] over the support against the closed form."""
     theta = np.linspace(-1.5, 1.5, 9)
-    worst = 0.0
     for k, (name, constants) in enumerate(_SHOWN.items()):
         closed, summed, errors = [], [], []
         for value in theta:
@@ -63,15 +64,13 @@ def metrics_panel(axes: Axes) -> Exponents:
         # In the legend the dashes stand with the marker.
         axes.plot([], [], ls=_LINES[k], label=name, **look)
         axes.plot(theta, closed, color=look["color"], ls=_LINES[k], label=f"_law: {name}")
-        axes.errorbar(theta, summed, errors, ls="", label=f"_points: {name}", **look)
-        worst = max(worst, *errors)
+        (points,) = axes.plot(theta, summed, ls="", label=f"_points: {name}", **look)
+        draw_errors(axes, points, errors)
     axes.set(
         xlabel="parameter θ",
         ylabel="Fisher information (nats/θ²)",
-        title=f"7a: E[score²] and the closed form (errors ≤ {worst:.0e})",
-        ylim=(0, 5),
     )
-    axes.legend(ncols=2, loc="upper left", handlelength=2.6)
+    head(axes, "7a", "The mean squared score is the Fisher metric of each family")
     return {}
 
 
@@ -79,6 +78,7 @@ def divergences_panel(axes: Axes) -> Exponents:
     """7a: the deviation of the second difference of KL from F."""
     steps = 2.0 ** -np.arange(0.0, 8.0)
     exponents: Exponents = {}
+    exact: list[str] = []
     axes.set(xscale="log", yscale="log")
     for k, (name, constants) in enumerate(_SHOWN.items()):
         scene = FamilyScene(name, constants, (0.5,))
@@ -98,12 +98,14 @@ def divergences_panel(axes: Axes) -> Exponents:
         bound = error / steps**2 / fisher
         # A Gaussian's divergence is quadratic, so only rounding remains.
         seen = excess > bound
-        mark_errors(axes, k, name, steps, bound)
-        if seen.sum() > 2:
+        if seen.sum() < 3:
+            exact.append(errors_within(float(bound.max()), what=f"{name}: rest"))
+        else:
             h, e = steps[seen], excess[seen]
             look = _style(k)
             exponents[name] = fitted_exponent(h, e, bound[seen]), 2
-            axes.plot(h, e, ls="", label=name, **look)
+            (points,) = axes.plot(h, e, ls="", label=name, **look)
+            draw_errors(axes, points, bound[seen])
             line = e[-1] * (h / h[-1]) ** 2
             name = f"_order h² through the last point: {name}"
             axes.plot(h, line, color=look["color"], lw=1, ls=_LINES[k], label=name)
@@ -113,9 +115,10 @@ def divergences_panel(axes: Axes) -> Exponents:
     axes.set(
         xlabel="step h (units of θ)",
         ylabel="|(KL(h) + KL(−h)) / (h² F) − 1| (a ratio)",
-        title="7a: the second derivative of KL is F",
     )
-    axes.legend(title=least if least == most else f"{least}\nto {most}")
+    head(axes, "7a", "The second derivative of the KL is the same metric F")
+    range_of_slopes = least if least == most else f"{least}\nto {most}"
+    axes.legend(title="\n".join([range_of_slopes, *exact]))
     return exponents
 
 
@@ -133,19 +136,17 @@ def repeated_panel(axes: Axes) -> Exponents:
         exponents[family] = slope, -1
         draw_series(
             axes, k, family, counts, rest, law=(counts, np.full_like(counts, law)), errors=error,
-            legend=f"rest: {fitted(slope, -1)}",
+            legend=f"rest, {fitted(slope, -1)}",
         )  # fmt: skip
-    axes.axhline(1, color="grey", lw=2.5, alpha=0.5, label="I, as in I + n g")
+    axes.axhline(1, color=EXACT, lw=1, ls="--", label="I, as in I + n g")
     axes.set(
         xlabel="observations n",
         ylabel="posterior precision − n g (nats/z²)",
-        title="7c: the precision tends to n g + C, lines C",
     )
-    axes.legend()
+    head(axes, "7c", "The precision after n observations is n·g+C, not n·g+I")
     return exponents
 
 
 def draw(figure: Figure) -> list[Exponents]:
-    """Draw the metrics of the families, KL's second derivative, and repeated observations."""
-    figure.set_size_inches(12, 5.2)
+    """Draw each family's Fisher metric, the KL's second derivative, and many observations."""
     return draw_panels(figure, metrics_panel, divergences_panel, repeated_panel)

@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 from vaetheory._validation import Array
 from vaetheory.encoders import AggregatePosterior
 from vaetheory.figures._panels import (
-    BOUND,
     Exponents,
     draw_bound,
     draw_panels,
     draw_series,
+    head,
     style_of,
 )
 from vaetheory.optimal_decoder import OptimalDecoder
@@ -36,9 +36,8 @@ def decoder_panel(axes: Axes) -> Exponents:
     axes.set(
         xlabel="latent z (deviations of the prior)",
         ylabel="f*(z) (units of x)",
-        title="2c: the optimal decoder, and a bound of its slope",
     )
-    axes.legend(loc="upper left")
+    head(axes, "2c", "The best decoder is smooth, and its slope has a bound")
     return {}
 
 
@@ -69,9 +68,8 @@ def slope_panel(axes: Axes) -> Exponents:
         yscale="log",
         xlabel="posterior deviation s (units of z)",
         ylabel="steepest slope of f* (units of x/z)",
-        title="2c, 2e: the bound of the slope, sharp for two data",
     )
-    axes.legend()
+    head(axes, "2c, 2e", "Its steepest slope grows as 1/s², and two data reach the bound")
     return exponents
 
 
@@ -88,14 +86,13 @@ def radius_panel(axes: Axes) -> Exponents:
         axes.semilogy(shares, shown, color=colour, ls=dash, label=f"degree {order}")
     axes.axvline(1.0, color="black", lw=1, label="radius")
     rounding = float(np.finfo(float).eps)
-    axes.axhline(rounding, color="grey", label="_level: rounding", **BOUND)
-    axes.plot([], [], color="grey", label="rounding", **BOUND)
+    axes.axhline(rounding, color="grey", lw=1, ls="--", label="_level: rounding")
+    axes.plot([], [], color="grey", lw=1, ls="--", label="rounding")
     axes.set(
         xlabel="|z| / distance of the nearest zero of q",
-        ylabel="error of the Taylor polynomial (units of x)",
-        title="2d: analytic exactly up to the nearest zero of q(z)",
+        ylabel="error of the polynomial (units of x)",
     )
-    axes.legend(ncols=2, columnspacing=1.0)
+    head(axes, "2d", "Its Taylor series converges up to the nearest zero of q(z), not beyond")
     return {}
 
 
