@@ -111,6 +111,12 @@ def log_evidence(
         dimension is above 2, or there are too many pieces (more than 200,000, or 20 million numbers
         in their affine maps).
 
+    Warns
+    -----
+    KinksWarning
+        If there are several latents and the decoder has kinks or jumps of which it does not tell
+        (`Decoder.kinks`), so that most evaluations are spent there.
+
     Examples
     --------
     >>> import numpy as np

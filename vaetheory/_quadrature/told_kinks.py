@@ -87,6 +87,8 @@ def _told(model: LatentModel, dim: int) -> PiecewiseLinear | None:
     if model.latent_dim != dim:
         return None
     told = as_piecewise_linear(model.decoder, "kinks")
+    if told is not None and told.latent_dim != dim:
+        raise ValueError(f"kinks(): expected layers of {dim} latents, got {told.latent_dim}")
     if told is None or not any(isinstance(layer, ElementwisePieces) for layer in told.layers):
         return None
     return told
