@@ -2,10 +2,10 @@
 
     OPENBLAS_NUM_THREADS=1 python benchmarks/learned_scales.py
 
-A tanh network d-H-H-2D gives the means and the log scales of `GaussianMeanScale`. It is compared with
-the same network's means under `Gaussian(scale)`, where the scale is the geometric mean of the scales
-at draws of the prior; the data are those of the first model. Both run in turn in one process on one
-thread; seconds are those of the processor, the least of some rounds.
+A tanh network d-H-H-2D gives the means and the log scales of `GaussianMeanScale`. It is compared
+with the same network's means under `Gaussian(scale)`, where the scale is the geometric mean of the
+scales at draws of the prior; the data are those of the first model. Both run in turn in one process
+on one thread; seconds are those of the processor, the least of some rounds.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from user_families import Logistic, Weibull, ZeroInflatedPoisson
 
-from vaetheory.likelihoods import Gamma, Laplace, Poisson, StudentT, VonMises
+from vaetheory.likelihoods import Gamma, GaussianMeanScale, Laplace, Poisson, StudentT, VonMises
 
 
 class ScoreOffByAThousandth(Logistic):
@@ -284,6 +284,59 @@ class StatisticsOff(Gamma):
         return Gamma(self.shape).log_prob(x, params)
 
 
+class ScaleScoreShifted(GaussianMeanScale):
+    def score(self, x, params):
+        shift = np.repeat([0.0, 1.0], np.shape(x)[-1])
+        return super().score(x, params) + shift
+
+
+class CrossTermHalved(GaussianMeanScale):
+    def observed_information(self, x, params, jacobian):
+        whole = super().observed_information(x, params, jacobian)
+        x, params = self._pair(x, params)
+        residual, of_mean, of_log = self._slopes(x, params, jacobian)
+        mixed = np.swapaxes(of_mean, -1, -2) @ (residual[..., None] * of_log)
+        return whole - mixed - np.swapaxes(mixed, -1, -2)
+
+
+class IndefiniteForm(GaussianMeanScale):
+    def definite_information(self, x, params, jacobian):
+        return self.observed_information(x, params, jacobian)
+
+
+class OneForTheLogScale(GaussianMeanScale):
+    def fisher_information(self, params):
+        whole = super().fisher_information(params)
+        size = whole.shape[-1] // 2
+        return whole - np.diag(np.repeat([0.0, 1.0], size))
+
+
+class GreatestAboveTheFloor(GaussianMeanScale):
+    def greatest_log_prob(self, x):
+        return super().greatest_log_prob(x) - np.log(2.0)
+
+
+class SamplesOfTheVariance(GaussianMeanScale):
+    def sample(self, params, rng):
+        params = np.array(params, dtype=np.float64)
+        size = params.shape[-1] // 2
+        params[..., size:] = np.maximum(2 * params[..., size:], np.log(self.least_scale))
+        return super().sample(params, rng)
+
+
+class SquareWithoutTheMean(GaussianMeanScale):
+    def mean(self, params):
+        mean, log_scale = np.split(params, 2, axis=-1)
+        return np.concatenate([mean, np.exp(2 * log_scale)], axis=-1)
+
+
+class FitOfOneFewer(GaussianMeanScale):
+    def fit(self, x, log_weights):
+        fitted = super().fit(x, log_weights)
+        fitted[..., x.shape[-1] :] += 0.5 * np.log(len(x) / (len(x) - 1))
+        return fitted
+
+
 FALSE_FAMILIES = [
     (ScoreOffByAThousandth(0.5), {"score"}),
     (ScoreOfTheWrongSign(0.5), {"score"}),
@@ -334,4 +387,12 @@ FALSE_FAMILIES = [
     (FitOff(), {"fit"}),
     (FitOfAnAngleOff(2.0), {"fit"}),
     (StatisticsOff(2.0), {"statistics"}),
+    (ScaleScoreShifted(1e-3), {"score"}),
+    (CrossTermHalved(1e-3), {"observed_information"}),
+    (IndefiniteForm(1e-3), {"definite_information"}),
+    (OneForTheLogScale(1e-3), {"fisher_information"}),
+    (GreatestAboveTheFloor(1e-3), {"greatest_log_prob"}),
+    (SamplesOfTheVariance(1e-3), {"samples"}),
+    (SquareWithoutTheMean(1e-3), {"mean"}),
+    (FitOfOneFewer(1e-3), {"fit"}),
 ]

@@ -59,6 +59,29 @@ def concave(s: Family) -> None:
             )
 
 
+def _definite(f: Likelihood) -> bool:
+    """Whether a family itself defines the information that searches for modes use."""
+    own = getattr(type(f), "definite_information", None)
+    return has_metric(f) and own is not Likelihood.definite_information
+
+
+@LAWS.add("observed_information", when=_definite)
+def definite_information(s: Family) -> None:
+    """The definite form of the observed information has no negative eigenvalue."""
+    eye = np.eye(s.params.shape[-1])
+    for t in s.params:
+        params = np.tile(t, (len(s.x), 1))
+        matrix = np.asarray(s.instance.definite_information(s.x.copy(), params, eye))
+        least = np.linalg.eigvalsh(matrix)[..., 0]
+        bad = ~(least >= -gamma(256) * np.abs(matrix).max(axis=(-2, -1)))
+        if bad.any():
+            i = int(bad.argmax())
+            raise Violation(
+                "expected definite_information without negative eigenvalues, got "
+                f"{least[i]:.6g} at x = {s.x[i].tolist()}, params = {t.tolist()}"
+            )
+
+
 @LAWS.add("score", when=lambda f: f.natural)
 def natural(s: Family) -> None:
     """The score of a family with natural = True is x minus a function of the params."""
