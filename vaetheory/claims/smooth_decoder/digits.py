@@ -41,6 +41,13 @@ def _slopes_at_codes(s: float) -> Array:
     return np.linalg.norm(f.jacobian(digits.codes), ord=2, axis=(-2, -1))
 
 
+@lru_cache(maxsize=1)
+def _diameters() -> float:
+    """The greatest distance of two images times that of two codes."""
+    digits = load()
+    return float(pdist(digits.images).max() * pdist(digits.codes).max())
+
+
 def digit_slopes(
     instance: DigitEncoder, *, weighted: bool = True, power: float = -2.0, factor: float = 0.25
 ) -> Comparison:
@@ -48,7 +55,7 @@ def digit_slopes(
     digits, s, z = load(), instance.s, np.array(instance.z)
     encoder = AggregatePosterior(digits.codes, scale=s)
     f = OptimalDecoder(digits.images, encoder)
-    bound = factor * pdist(digits.images).max() * pdist(digits.codes).max() * s**power
+    bound = factor * _diameters() * s**power
     slopes = _slopes_at_codes(s)
 
     def direct(point: Array) -> Array:
