@@ -249,11 +249,15 @@ class _Ascent:
             of_mean, error = _diagonal(of_mean), _diagonal(error)
         mismatch = of_mean - np.eye(loc.shape[-1])
         sound = found.bend
-        if min(np.linalg.eigvalsh(a).min() for a in (sound, of_mean)) <= 0:
-            safe = gauss_newton(self.model, self.X[rows], loc, root, rule)
+        weak = (np.linalg.eigvalsh(sound)[..., 0] <= 0).any(axis=1)
+        weak |= np.linalg.eigvalsh(of_mean)[..., 0] <= 0
+        if weak.any():
+            safe = gauss_newton(self.model, self.X[rows[weak]], loc[weak], root[weak], rule)
             mean_safe = safe.mean(axis=1)
-            sound = _definite(sound, safe)
-            of_mean = _definite(of_mean, _diagonal(mean_safe) if self.diagonal else mean_safe)
+            sound, of_mean = sound.copy(), of_mean.copy()
+            sound[weak] = _definite(sound[weak], safe)
+            mean_safe = _diagonal(mean_safe) if self.diagonal else mean_safe
+            of_mean[weak] = _definite(of_mean[weak], mean_safe)
         shift = -np.linalg.solve(sound, found.slope[..., None])[..., 0]
         gain = -0.5 * (found.slope * shift).sum(axis=-1).mean(axis=-1)
         gain += 0.25 * (mismatch**2).sum(axis=(-2, -1))
