@@ -444,7 +444,8 @@ def test_a_fixed_scale_may_be_read_as_a_learned_one():
         ),
         (
             lambda: torch_model(Learned(1), 1, least_scale=0.5),
-            r"decoder: expected log scales of at least -0.693, the logarithm of least_scale = 0.5",
+            r"decoder: expected log scales of at least -0.693147, the logarithm of least_scale "
+            r"= 0.5",
         ),
         (
             lambda: torch_model(
