@@ -80,10 +80,10 @@ def test_the_number_of_pieces_of_one_layer_is_that_of_an_arrangement_of_lines():
     f = PiecewiseLinear.network([weight, np.ones((1, 12))], [bias, [0.0]])
     pieces = subdivided(f.layers, ring(0.0, 1e5), MANY)
     assert len(pieces) == 1 + 12 + 66, f"12 lines make 79 cells, got {len(pieces)}"
-    with pytest.raises(DoesNotApply, match="fewer linear pieces"):
+    with pytest.raises(DoesNotApply, match=r"at most \d+ linear pieces"):
         subdivided(f.layers, ring(0.0, 1e5), Budget(78))
     line = PiecewiseLinear.network([weight[:, :1], np.ones((1, 12))], [bias, [0.0]])
-    with pytest.raises(DoesNotApply, match="fewer linear pieces"):
+    with pytest.raises(DoesNotApply, match=r"at most \d+ linear pieces"):
         edges_of_pieces(line.layers, Budget(12))
     assert len(edges_of_pieces(line.layers, Budget(13))) == 14, "twelve kinks make 13 intervals"
 

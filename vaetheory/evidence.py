@@ -171,6 +171,8 @@ def posterior_expectation(
 ) -> Integral:
     """Exact posterior expectations E[h(z) given x], with the engine of `log_evidence`.
 
+    Piecewise linear decoders are left to the engine as well: only their evidence has a closed form.
+
     Parameters
     ----------
     model : LatentModel

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from vaetheory._piecewise_linear.expansion import Expansion
+from vaetheory._piecewise_linear.expansion import Expansion, expand
 from vaetheory._validation import Array, Index
+from vaetheory.decoders.layers import LinearMap
+from vaetheory.decoders.piecewise_linear import Layer
 from vaetheory.rounding import EPS, gamma
 
 #: More operations than those of a bound of the log joint, besides its scalar products.
 _OPERATIONS = 24
+#: Points times units of a layer that are expanded together.
+_NUMBERS = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,9 +38,9 @@ class Charts:
         A matrix of at most unit norm, and its inverse.
     log_volume : array (K,)
         Log determinant of `turn`.
-    value_noise, slope_noise : array (K, r)
-        Variances of the rounding errors of the values at the centre, and per unit of z of those
-        that grow with the distance from it.
+    value_noise, slope_noise : array of float32 (K, r)
+        Standard deviations of the rounding errors of the values at the centre, and per unit of z of
+        those that grow with the distance from it.
     stretch : array (K,)
         Greatest change of w per unit of z.
     """
@@ -129,15 +134,23 @@ class Charts:
         step = np.einsum("mij,mj->mi", self.turn[k], w)
         distance = np.einsum("mi,mi->m", step, step)
         square = residual**2
-        variance = np.einsum("mr,mr->m", square, self.value_noise[k])
-        variance += distance * np.einsum("mr,mr->m", square, self.slope_noise[k])
+        variance = np.einsum("mr,mr->m", square, np.square(self.value_noise[k], dtype=float))
+        slopes = np.einsum("mr,mr->m", square, np.square(self.slope_noise[k], dtype=float))
+        variance += distance * slopes
         # Of the residual itself.
         variance += EPS**2 * np.einsum("mr,mr->m", square, square)
         return np.sqrt(variance)
 
 
-def charts_of(expansion: Expansion, centre: Array) -> Charts:
-    """Charts of the pieces around points `(K, d)`."""
+def charts_around(layers: Sequence[Layer], centre: Array) -> Charts:
+    """Charts of the pieces of layers around points `(K, d)`."""
+    widest = max(len(layer.weight) for layer in layers if isinstance(layer, LinearMap))
+    step = max(1, _NUMBERS // widest)
+    blocks = [centre[i : i + step] for i in range(0, len(centre), step)]
+    return Charts.joined([_charts(expand(layers, block), block) for block in blocks])
+
+
+def _charts(expansion: Expansion, centre: Array) -> Charts:
     d = centre.shape[1]
     slope, turn = expansion.slope, np.broadcast_to(np.eye(d), (len(centre), d, d))
     # Twice, since the first turn leaves rounding errors of the size of the longer slope.
@@ -157,8 +170,8 @@ def charts_of(expansion: Expansion, centre: Array) -> Charts:
         turn / root[:, None, :],
         root[:, :, None] * np.swapaxes(turn, -1, -2),
         -np.log(root).sum(axis=-1),
-        expansion.value_noise,
-        noise,
+        np.sqrt(expansion.value_noise).astype(np.float32),
+        np.sqrt(noise).astype(np.float32),
         root.max(axis=-1),
     )
 

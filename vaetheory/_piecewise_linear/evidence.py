@@ -65,7 +65,7 @@ def run(
     # Numbers that overflow are seen in the values.
     with np.errstate(all="ignore"):
         found = prepared(model, most, affine)
-        block = max(1, _NUMBERS // max(model.data_dim, *found.network.last.weight.shape))
+        block = max(1, _NUMBERS // max(model.data_dim, found.network.width))
         for i in range(0, len(data), block):
 
             def part_done(done: int, start: int = i) -> None:

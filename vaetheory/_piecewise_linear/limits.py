@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NoReturn
 
-#: Pieces, and numbers of their affine maps (pieces times outputs after the reduction).
+#: Pieces, and numbers of their affine maps: pieces times outputs after the reduction; on the line,
+#: pieces times units of the widest layer.
 MOST_PIECES, MOST_NUMBERS = 200_000, 20_000_000
 
 
@@ -25,15 +27,15 @@ class Budget:
     limit: int
 
     @classmethod
-    def of(cls, outputs: int, most: int) -> Budget:
-        """The budget of a decoder with as many outputs after the reduction."""
-        return cls(min(MOST_PIECES, MOST_NUMBERS // outputs, most))
-
-    def without(self, spent: int) -> Budget:
-        """What is left for others."""
-        return Budget(self.limit - spent)
+    def of(cls, width: int, most: int) -> Budget:
+        """The budget for maps of `width` numbers each, and at most `most` pieces."""
+        return cls(min(MOST_PIECES, MOST_NUMBERS // width, most))
 
     def require(self, pieces: int) -> None:
         """Raise `DoesNotApply` if there are more pieces than the limit."""
         if pieces > self.limit:
-            raise DoesNotApply("expected a decoder with fewer linear pieces, got more than allowed")
+            self.refuse()
+
+    def refuse(self) -> NoReturn:
+        """Raise `DoesNotApply` because there are more pieces than the limit."""
+        raise DoesNotApply(f"expected a decoder of at most {self.limit} linear pieces, got more")

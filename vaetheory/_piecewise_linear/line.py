@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vaetheory._piecewise_linear.charts import charts_of
-from vaetheory._piecewise_linear.expansion import expand
+from vaetheory._piecewise_linear.charts import charts_around
 from vaetheory._piecewise_linear.intervals import edges_of_pieces, inner_points
 from vaetheory._piecewise_linear.limits import Budget
 from vaetheory._piecewise_linear.network import Network
@@ -21,12 +20,11 @@ class LinePieces(Pieces):
     def __init__(self, network: Network, budget: Budget) -> None:
         edges = edges_of_pieces(network.hidden, budget)
         centre = inner_points(edges)[:, None]
-        self.charts = charts_of(expand(network.layers, centre), centre)
+        self.charts = charts_around(network.layers, centre)
         # On an edge, the decoder itself is evaluated, so that both neighbours have one value there.
         self._edges = edges
-        self._at_edge = expand(
-            network.layers, np.where(np.isfinite(edges), edges, 0)[:, None]
-        ).value
+        finite = np.where(np.isfinite(edges), edges, 0.0)[:, None]
+        self._at_edge = network.at(finite) @ network.last.weight.T
         whitened = self.charts.stretch[:, None] * (np.stack([edges[:-1], edges[1:]], 1) - centre)
         self.low, self.high = whitened[:, :1], whitened[:, 1:]
         width = np.minimum((self.high - self.low)[:, 0], np.sqrt(2 * np.pi))

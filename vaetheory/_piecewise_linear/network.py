@@ -49,6 +49,11 @@ class Network:
         return len(self.last.weight)
 
     @property
+    def width(self) -> int:
+        """The greatest number of units of a layer."""
+        return max(len(layer.weight) for layer in self.layers if isinstance(layer, LinearMap))
+
+    @property
     def layers(self) -> Sequence[Layer]:
         """The layers of R h."""
         return (*self.hidden, LinearMap(self.last.weight))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import log_ndtr
 
-from vaetheory._piecewise_linear.charts import Charts, charts_of
-from vaetheory._piecewise_linear.expansion import expand
+from vaetheory._piecewise_linear.charts import Charts, charts_around
 from vaetheory._piecewise_linear.limits import Budget
 from vaetheory._piecewise_linear.network import Network
 from vaetheory._piecewise_linear.pieces import Masses, Peaks, Pieces
@@ -18,8 +17,6 @@ from vaetheory.rounding import EPS, ULP
 
 #: Half-width of the innermost square, how much greater the next one is, and the greatest.
 _FIRST, _GROWTH, _GREATEST = 8.0, 4.0, 1e15
-#: Pieces that are expanded together.
-_BLOCK = 8192
 
 
 class PlanePieces(Pieces):
@@ -58,7 +55,7 @@ class PlanePieces(Pieces):
         outer = _GROWTH * self.radius
         if outer > _GREATEST:
             return None
-        around = self._of_ring(network, budget.without(len(self)), self.radius, outer)
+        around = self._of_ring(network, budget, self.radius, outer, len(self))
         return PlanePieces(
             Charts.joined([self.charts, around.charts]),
             Polygons.joined([self._polygons, around._polygons]),
@@ -67,24 +64,20 @@ class PlanePieces(Pieces):
         )
 
     @classmethod
-    def _of_ring(cls, network: Network, budget: Budget, inner: float, outer: float) -> PlanePieces:
-        found = subdivided(network.hidden, ring(inner, outer), budget)
-        charts, polygons, rounding = [], [], []
-        for i in range(0, len(found), _BLOCK):
-            block = found.take(np.s_[i : i + _BLOCK])
-            centre = block.middle()
-            chart = charts_of(expand(network.layers, centre), centre)
-            corners = chart.whitened(block.corners)
-            # Axes along the polygon, so that its box is small.
-            x, y = corners[..., 0], corners[..., 1]
-            products = [(a * b).sum(axis=1) for a, b in ((x, y), (x, x), (y, y))]
-            chart = chart.turned(0.5 * np.arctan2(2 * products[0], products[1] - products[2]))
-            charts.append(chart)
-            polygons.append(Polygons(chart.whitened(block.corners), block.count))
-            rounding.append(2 * ULP * chart.stretch * np.abs(block.corners).max(axis=(1, 2)))
-        return cls(
-            Charts.joined(charts), Polygons.joined(polygons), np.concatenate(rounding), outer
-        )
+    def _of_ring(
+        cls, network: Network, budget: Budget, inner: float, outer: float, others: int = 0
+    ) -> PlanePieces:
+        found = subdivided(network.hidden, ring(inner, outer), budget, others)
+        centre = found.middle()
+        charts = charts_around(network.layers, centre)
+        corners = charts.whitened(found.corners)
+        # Axes along the polygon, so that its box is small.
+        x, y = corners[..., 0], corners[..., 1]
+        products = [(a * b).sum(axis=1) for a, b in ((x, y), (x, x), (y, y))]
+        charts = charts.turned(0.5 * np.arctan2(2 * products[0], products[1] - products[2]))
+        polygons = Polygons(charts.whitened(found.corners), found.count)
+        rounding = 2 * ULP * charts.stretch * np.abs(found.corners).max(axis=(1, 2))
+        return cls(charts, polygons, rounding, outer)
 
     def peaks(self, data: Array, k: Index) -> Peaks:
         charts, polygons = self.charts, self._polygons.take(k)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
+from typing import TypeVar
 
-from vaetheory._piecewise_linear.limits import Budget
+from vaetheory._piecewise_linear.limits import Budget, DoesNotApply
 from vaetheory._piecewise_linear.line import LinePieces
 from vaetheory._piecewise_linear.network import Network, layers_of, network_of
 from vaetheory._piecewise_linear.plane import PlanePieces
-from vaetheory.decoders.piecewise_linear import PiecewiseLinear
 from vaetheory.models import LatentModel
+
+Made = TypeVar("Made")
 
 
 class Prepared:
@@ -18,26 +21,48 @@ class Prepared:
     Attributes
     ----------
     network : Network
-    budget : Budget
-        Of the pieces.
     pieces : LinePieces or PlanePieces
         Those around the origin, as far out as they were needed.
     """
 
-    def __init__(self, network: Network, budget: Budget) -> None:
-        self.network, self.budget = network, budget
-        kind = LinePieces if network.latent_dim == 1 else PlanePieces.start
-        self.pieces: LinePieces | PlanePieces = kind(network, budget)
+    pieces: LinePieces | PlanePieces
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self._budget = Budget(0)
+        #: Budgets up to this one have turned out to be too small.
+        self._refused = -1
+
+    def start(self, most: int) -> None:
+        """Make the pieces around the origin, unless that is done; `DoesNotApply` above `most`."""
+        line = self.network.latent_dim == 1
+        # On the line, the slopes of all units of a layer are in memory together.
+        self._budget = Budget.of(self.network.width if line else self.network.outputs, most)
+        if not hasattr(self, "pieces"):
+            kind = LinePieces if line else PlanePieces.start
+            self.pieces = self._made(lambda: kind(self.network, self._budget))
+        self._budget.require(len(self.pieces))
 
     def extend(self) -> bool:
         """Add pieces farther out; False if there are none, or if they are far enough."""
-        if isinstance(self.pieces, LinePieces):
+        pieces = self.pieces
+        if isinstance(pieces, LinePieces):
             return False
-        larger = self.pieces.larger(self.network, self.budget)
+        larger = self._made(lambda: pieces.larger(self.network, self._budget))
         if larger is None:
             return False
         self.pieces = larger
         return True
+
+    def _made(self, make: Callable[[], Made]) -> Made:
+        # Pieces are counted as they are made, which takes a while if there are too many.
+        if self._budget.limit <= self._refused:
+            self._budget.refuse()
+        try:
+            return make()
+        except DoesNotApply:
+            self._refused = self._budget.limit
+            raise
 
 
 #: By the identity of a model; an entry goes with its model.
@@ -47,17 +72,11 @@ _KEPT: dict[int, tuple[weakref.ref[LatentModel], Prepared]] = {}
 def prepared(model: LatentModel, most: int, affine: bool) -> Prepared:
     """The pieces of a model, at most `most`; `DoesNotApply` if it is not integrated by pieces."""
     written, key = layers_of(model, affine), id(model)
-    kept = _KEPT.get(key)
-    if kept is not None and kept[0]() is model and _same(kept[1], written):
-        kept[1].budget = Budget.of(kept[1].network.outputs, most)
-        kept[1].budget.require(len(kept[1].pieces))
-        return kept[1]
-    network = network_of(model, written)
-    made = Prepared(network, Budget.of(network.outputs, most))
-    _KEPT[key] = (weakref.ref(model, lambda _: _KEPT.pop(key, None)), made)
-    return made
-
-
-def _same(kept: Prepared, written: PiecewiseLinear) -> bool:
+    model_of, found = _KEPT.get(key, (None, None))
+    former = found.network.written if found and model_of and model_of() is model else None
     # A decoder of the user may have changed.
-    return kept.network.written is written or kept.network.written == written
+    if found is None or (former is not written and former != written):
+        found = Prepared(network_of(model, written))
+        _KEPT[key] = (weakref.ref(model, lambda _: _KEPT.pop(key, None)), found)
+    found.start(most)
+    return found

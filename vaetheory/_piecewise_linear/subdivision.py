@@ -31,17 +31,19 @@ def ring(inner: float, outer: float) -> Polygons:
     )
 
 
-def subdivided(layers: Sequence[Layer], start: Polygons, budget: Budget) -> Polygons:
+def subdivided(
+    layers: Sequence[Layer], start: Polygons, budget: Budget, others: int = 0
+) -> Polygons:
     """The polygons of `start`, cut by every line at which the slope of the layers changes.
 
     Raises
     ------
     DoesNotApply
-        If there are more than `budget` allows.
+        If they and `others` are more than `budget` allows.
     """
     _require_few_crossings(layers, start, budget)
     done: list[Polygons] = []
-    count = len(start)
+    count = others + len(start)
     todo = [_Block(start, _identity(len(start)), np.zeros((len(start), 2)))]
     while todo:
         block = todo.pop()
