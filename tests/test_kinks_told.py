@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from instances import DECODERS
 
 from vaetheory import LatentModel, likelihoods, log_evidence, posterior_expectation
+from vaetheory._piecewise_linear.limits import Budget, DoesNotApply
+from vaetheory._piecewise_linear.subdivision import ring, subdivided
 from vaetheory._quadrature import engine
 from vaetheory._quadrature.cells import _acceptable
 from vaetheory._quadrature.noticed_kinks import kink
@@ -421,3 +423,24 @@ def test_layers_of_other_latents_are_rejected():
     model = LatentModel(Ended(network(2, 3, 2), told=network(1, 3, 2)), likelihoods.Bernoulli())
     with pytest.raises(ValueError, match=r"kinks\(\): expected layers of 2 latents, got 1"):
         log_evidence(model, [[1.0, 0.0]])
+
+
+def first_layer(units, bias):
+    rng = np.random.default_rng(0)
+    first = LinearMap(rng.normal(size=(units, 2)), bias * rng.normal(size=units))
+    return (first, ACTIVATIONS["relu"], LinearMap(rng.normal(size=(1000, units))))
+
+
+def test_crossings_of_many_lines_are_counted_before_anything_is_cut(monkeypatch):
+    def never(*_):
+        raise AssertionError("cut in spite of it")
+
+    monkeypatch.setattr("vaetheory._piecewise_linear.subdivision._crossed", never)
+    with pytest.raises(DoesNotApply):
+        subdivided(first_layer(1500, 1.0), ring(0.0, 8.0), Budget(200_000))
+
+
+def test_lines_through_one_point_make_few_pieces():
+    found = subdivided(first_layer(80, 0.0), ring(0.0, 8.0), Budget(400))
+    # 80 lines through the centre make 160 sectors, and hardly more by rounding.
+    assert 160 <= len(found) <= 320, f"{len(found)} pieces"

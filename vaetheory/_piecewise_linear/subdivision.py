@@ -16,6 +16,8 @@ from vaetheory.decoders.piecewise_linear import Layer
 
 #: Polygons that are cut together, and numbers of an array of corners times units.
 _TOGETHER, _NUMBERS = 4096, 2_000_000
+#: Lines whose crossings are counted first, and the sine of an angle below which they are parallel.
+_LINES, _PARALLEL = 2000, 1e-6
 
 
 def ring(inner: float, outer: float) -> Polygons:
@@ -39,6 +41,7 @@ def subdivided(
     DoesNotApply
         If they and `others` are more than `budget` allows.
     """
+    _require_few_crossings(layers, start, budget)
     done: list[Polygons] = []
     count = others + len(start)
     todo = [_Block(start, _identity(len(start)), np.zeros((len(start), 2)))]
@@ -59,6 +62,45 @@ def subdivided(
         else:
             done.append(block.polygons)
     return Polygons.joined(done)
+
+
+def _require_few_crossings(layers: Sequence[Layer], start: Polygons, budget: Budget) -> None:
+    """Raise `DoesNotApply` at once if the first layer alone makes too many pieces.
+
+    Each point inside at which lines cross belongs to a piece that has it as an end, and to no other
+    piece in the same way: there are more pieces than such points.
+    """
+    slope, offset = np.eye(2), np.zeros(2)
+    for layer in layers:
+        if isinstance(layer, LinearMap):
+            slope, offset = layer.weight @ slope, layer.weight @ offset + layer.bias
+            continue
+        size = np.hypot(slope[:, 0], slope[:, 1])
+        thresholds = np.broadcast_to(layer.thresholds, (len(size), layer.thresholds.shape[-1]))
+        used = size > 0
+        level = ((thresholds - offset[:, None])[used] / size[used, None]).ravel()
+        x, y = np.repeat(slope[used] / size[used, None], thresholds.shape[1], axis=0)[:_LINES].T
+        level = level[:_LINES]
+        if len(x) * (len(x) - 1) // 2 <= budget.limit:
+            return
+        one, other = np.triu_indices(len(x), 1)
+        area = x[one] * y[other] - y[one] * x[other]
+        cross = np.abs(area) > _PARALLEL
+        one, other, area = one[cross], other[cross], area[cross]
+        place = (level[one] * y[other] - y[one] * level[other]) / area
+        place = place + 1j * (x[one] * level[other] - level[one] * x[other]) / area
+        low, high = start.corners.min(axis=1), start.corners.max(axis=1)
+        inside = np.zeros(len(place), dtype=bool)
+        for a, b in zip(low, high, strict=True):
+            inside |= (
+                (place.real > a[0])
+                & (place.real < b[0])
+                & (place.imag > a[1])
+                & (place.imag < b[1])
+            )
+        # Lines through one point cross there only once.
+        budget.require(len(np.unique(np.round(place[inside], 6))))
+        return
 
 
 def _identity(k: int) -> Array:
