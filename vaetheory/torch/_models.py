@@ -167,7 +167,11 @@ def torch_model(
     """
     d = dimension("latent_dim", latent_dim)
     where = double_device(device)
-    distribution = calling(module, call, where)
+    return model_of_distribution(calling(module, call, where), d, where)
+
+
+def model_of_distribution(distribution: Call, d: int, where: torch.device) -> LatentModel:
+    """The model of a function from latents `(n, d)` to distributions with n rows."""
     known: dict[str, torch.Tensor] = {}
 
     def params(z: torch.Tensor) -> torch.Tensor:
