@@ -1,6 +1,7 @@
 """Small VAEs, right and wrong: each wrong one changes one thing of a right one, and has a name."""
 
 import math
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +22,7 @@ LOG_2PI = math.log(2 * math.pi)
 
 def mlp(*sizes):
     layers = []
-    for a, b in zip(sizes, sizes[1:], strict=False):
+    for a, b in pairwise(sizes):
         layers += [nn.Linear(a, b), nn.Tanh()]
     return nn.Sequential(*layers[:-1])
 
@@ -148,7 +149,7 @@ class Beta(Vae):
         return (nll + 4 * kl).mean()
 
 
-# Right ones ------------------------------------------------------------------------------------------
+# Right ones ---------------------------------------------------------------------------------------
 
 RIGHT = {
     "bernoulli": Vae,
@@ -481,12 +482,20 @@ class Conv(Vae):
     def __init__(self):
         nn.Module.__init__(self)
         self.encoder = nn.Sequential(
-            nn.Conv2d(1, 4, 3, 2, 1), nn.ReLU(), nn.Conv2d(4, 8, 3, 2, 1), nn.ReLU(), nn.Flatten(),
+            nn.Conv2d(1, 4, 3, 2, 1),
+            nn.ReLU(),
+            nn.Conv2d(4, 8, 3, 2, 1),
+            nn.ReLU(),
+            nn.Flatten(),
             nn.Linear(32, 4),
         )
         self.decoder = nn.Sequential(
-            nn.Linear(2, 32), nn.ReLU(), nn.Unflatten(1, (8, 2, 2)),
-            nn.ConvTranspose2d(8, 4, 4, 2, 1), nn.ReLU(), nn.ConvTranspose2d(4, 1, 4, 2, 1),
+            nn.Linear(2, 32),
+            nn.ReLU(),
+            nn.Unflatten(1, (8, 2, 2)),
+            nn.ConvTranspose2d(8, 4, 4, 2, 1),
+            nn.ReLU(),
+            nn.ConvTranspose2d(4, 1, 4, 2, 1),
         )
 
     def encode(self, x):
@@ -566,7 +575,7 @@ class Annealed(Vae):
         return (nll + kl).mean()
 
 
-# Wrong ones ------------------------------------------------------------------------------------------
+# Wrong ones ---------------------------------------------------------------------------------------
 
 #: Each with the code of its finding, and the right version.
 WRONG = {}
@@ -582,16 +591,24 @@ def kl(function):
     return {"kl": lambda self, m, v, z: function(m, v).sum(-1)}
 
 
-wrong("logvar read as logstd", "kl.logvar-as-logstd",
-      **kl(lambda m, v: 0.5 * (m**2 + (2 * v).exp() - 2 * v - 1)))
-wrong("logstd read as logvar", "kl.logstd-as-logvar",
-      **kl(lambda m, v: 0.5 * (m**2 + (v / 2).exp() - v / 2 - 1)))
-wrong("square of the deviation missing", "kl.mixed-terms",
-      **kl(lambda m, v: 0.5 * (m**2 + (v / 2).exp() - v - 1)))
+wrong(
+    "logvar read as logstd",
+    "kl.logvar-as-logstd",
+    **kl(lambda m, v: 0.5 * (m**2 + (2 * v).exp() - 2 * v - 1)),
+)
+wrong(
+    "logstd read as logvar",
+    "kl.logstd-as-logvar",
+    **kl(lambda m, v: 0.5 * (m**2 + (v / 2).exp() - v / 2 - 1)),
+)
+wrong(
+    "square of the deviation missing",
+    "kl.mixed-terms",
+    **kl(lambda m, v: 0.5 * (m**2 + (v / 2).exp() - v - 1)),
+)
 wrong("log term twice", "kl.mixed-terms", **kl(lambda m, v: 0.5 * (m**2 + v.exp() - 2 * v - 1)))
 wrong("log term half", "kl.mixed-terms", **kl(lambda m, v: 0.5 * (m**2 + v.exp() - v / 2 - 1)))
-wrong("sign of the log term", "kl.mixed-terms",
-      **kl(lambda m, v: 0.5 * (m**2 + v.exp() + v - 1)))
+wrong("sign of the log term", "kl.mixed-terms", **kl(lambda m, v: 0.5 * (m**2 + v.exp() + v - 1)))
 wrong("log variance squared", "kl.mixed-terms", **kl(lambda m, v: 0.5 * (m**2 + v**2 - v - 1)))
 wrong("mean not squared", "kl.mixed-terms", **kl(lambda m, v: 0.5 * (m + v.exp() - v - 1)))
 wrong("mean missing", "kl.mixed-terms", **kl(lambda m, v: 0.5 * (v.exp() - v - 1)))
@@ -599,77 +616,168 @@ wrong("only the mean", "kl.variance-terms-missing", **kl(lambda m, v: 0.5 * m**2
 wrong("log term missing", "kl.mixed-terms", **kl(lambda m, v: 0.5 * (m**2 + v.exp() - 1)))
 wrong("no divergence", "kl.missing", **kl(lambda m, v: 0 * m))
 wrong("sign of the divergence", "kl.sign", **kl(lambda m, v: -0.5 * (m**2 + v.exp() - v - 1)))
-wrong("reversed divergence", "kl.reversed",
-      **kl(lambda m, v: 0.5 * ((1 + m**2) * (-v).exp() + v - 1)))
+wrong(
+    "reversed divergence", "kl.reversed", **kl(lambda m, v: 0.5 * ((1 + m**2) * (-v).exp() + v - 1))
+)
 wrong("constant missing", "kl.constant", **kl(lambda m, v: 0.5 * (m**2 + v.exp() - v)))
-wrong("constant of one latent", "kl.constant",
-      kl=lambda self, m, v, z: 0.5 * (m**2 + v.exp() - v).sum(-1) - 0.5)
-wrong("another prior's variance", "kl.prior-scale",
-      kl=lambda self, m, v, z: kl_divergence(
-          Normal(m, (v / 2).exp()), Normal(torch.zeros_like(m), 2.0)).sum(-1))
+wrong(
+    "constant of one latent",
+    "kl.constant",
+    kl=lambda self, m, v, z: 0.5 * (m**2 + v.exp() - v).sum(-1) - 0.5,
+)
+wrong(
+    "another prior's variance",
+    "kl.prior-scale",
+    kl=lambda self, m, v, z: kl_divergence(
+        Normal(m, (v / 2).exp()), Normal(torch.zeros_like(m), 2.0)
+    ).sum(-1),
+)
 wrong("declared prior not used", "kl.standard-prior", Prior, kl=Vae.kl)
-wrong("KL over latents", "weight.kl-mean-over-latents",
-      kl=lambda self, m, v, z: 0.5 * (m**2 + v.exp() - v - 1).mean(-1))
-wrong("KL over pixels", "weight.kl-over-pixels",
-      combine=lambda self, nll, kl: (nll + kl / D).mean())
-wrong("recon over pixels", "weight.recon-mean-over-pixels",
-      nll=lambda self, f, x: F.binary_cross_entropy(f, x, reduction="none").mean(-1))
-wrong("MSE mean with KL sum", "weight.recon-mean-over-pixels", Gauss,
-      nll=lambda self, f, x: ((x - f) ** 2).mean(-1))
-wrong("both means", "weight.dims",
-      nll=lambda self, f, x: F.binary_cross_entropy(f, x, reduction="none").mean(-1),
-      kl=lambda self, m, v, z: 0.5 * (m**2 + v.exp() - v - 1).mean(-1))
-wrong("declared beta not used", "weight.declared-beta", Beta,
-      combine=lambda self, nll, kl: (nll + kl).mean())
+wrong(
+    "KL over latents",
+    "weight.kl-mean-over-latents",
+    kl=lambda self, m, v, z: 0.5 * (m**2 + v.exp() - v - 1).mean(-1),
+)
+wrong(
+    "KL over pixels", "weight.kl-over-pixels", combine=lambda self, nll, kl: (nll + kl / D).mean()
+)
+wrong(
+    "recon over pixels",
+    "weight.recon-mean-over-pixels",
+    nll=lambda self, f, x: F.binary_cross_entropy(f, x, reduction="none").mean(-1),
+)
+wrong(
+    "MSE mean with KL sum",
+    "weight.recon-mean-over-pixels",
+    Gauss,
+    nll=lambda self, f, x: ((x - f) ** 2).mean(-1),
+)
+wrong(
+    "both means",
+    "weight.dims",
+    nll=lambda self, f, x: F.binary_cross_entropy(f, x, reduction="none").mean(-1),
+    kl=lambda self, m, v, z: 0.5 * (m**2 + v.exp() - v - 1).mean(-1),
+)
+wrong(
+    "declared beta not used",
+    "weight.declared-beta",
+    Beta,
+    combine=lambda self, nll, kl: (nll + kl).mean(),
+)
 wrong("KL times 0.1", "weight.kl", combine=lambda self, nll, kl: (nll + 0.1 * kl).mean())
 wrong("KL times 0.00025", "weight.kl", combine=lambda self, nll, kl: (nll + 2.5e-4 * kl).mean())
-wrong("no half of the square", "weight.recon", Gauss,
-      nll=lambda self, f, x: ((x - f) ** 2).sum(-1))
-wrong("deviation 1 for 0.5", "weight.recon", Narrow,
-      nll=lambda self, f, x: (0.5 * (x - f) ** 2 + LOG_2PI / 2).sum(-1))
-wrong("recon summed over the batch", "reduction.batch-mismatch",
-      combine=lambda self, nll, kl: nll.sum() + kl.mean())
-wrong("KL summed over the batch", "reduction.batch-mismatch",
-      combine=lambda self, nll, kl: nll.mean() + kl.sum())
-wrong("KL over the batch twice", "reduction.batch-mismatch",
-      combine=lambda self, nll, kl: nll.mean() + kl.mean() / len(kl))
-wrong("BCE mean over all, KL sum", "reduction.batch-mismatch",
-      nll=lambda self, f, x: F.binary_cross_entropy(f, x),
-      combine=lambda self, nll, kl: nll + kl.sum())
-wrong("sign of the reconstruction", "recon.sign",
-      combine=lambda self, nll, kl: (kl - nll).mean())
+wrong("no half of the square", "weight.recon", Gauss, nll=lambda self, f, x: ((x - f) ** 2).sum(-1))
+wrong(
+    "deviation 1 for 0.5",
+    "weight.recon",
+    Narrow,
+    nll=lambda self, f, x: (0.5 * (x - f) ** 2 + LOG_2PI / 2).sum(-1),
+)
+wrong(
+    "recon summed over the batch",
+    "reduction.batch-mismatch",
+    combine=lambda self, nll, kl: nll.sum() + kl.mean(),
+)
+wrong(
+    "KL summed over the batch",
+    "reduction.batch-mismatch",
+    combine=lambda self, nll, kl: nll.mean() + kl.sum(),
+)
+wrong(
+    "KL over the batch twice",
+    "reduction.batch-mismatch",
+    combine=lambda self, nll, kl: nll.mean() + kl.mean() / len(kl),
+)
+wrong(
+    "BCE mean over all, KL sum",
+    "reduction.batch-mismatch",
+    nll=lambda self, f, x: F.binary_cross_entropy(f, x),
+    combine=lambda self, nll, kl: nll + kl.sum(),
+)
+wrong("sign of the reconstruction", "recon.sign", combine=lambda self, nll, kl: (kl - nll).mean())
 wrong("the ELBO itself", "loss.sign", combine=lambda self, nll, kl: -(nll + kl).mean())
-wrong("no constant", "recon.constant-missing", Narrow,
-      nll=lambda self, f, x: 2 * ((x - f) ** 2).sum(-1))
-wrong("log s missing", "recon.constant-missing", Narrow,
-      nll=lambda self, f, x: (2 * (x - f) ** 2 + LOG_2PI / 2).sum(-1))
-wrong("learned variance, no constant", "recon.constant-missing", Learned,
-      nll=lambda self, f, x: 0.5 * ((x - f[0]) ** 2 * (-f[1]).exp() + f[1]).sum(-1))
-wrong("log scale twice", "recon.log-scale-coefficient", Learned,
-      nll=lambda self, f, x: 0.5 * ((x - f[0]) ** 2 * (-f[1]).exp() + 2 * f[1] + LOG_2PI).sum(-1))
-wrong("log scale a quarter", "recon.log-scale-coefficient", Learned,
-      nll=lambda self, f, x: 0.5 * ((x - f[0]) ** 2 * (-f[1]).exp() + f[1] / 2 + LOG_2PI).sum(-1))
-wrong("variance squared", "recon.std-as-variance", Learned,
-      nll=lambda self, f, x: (0.5 * (x - f[0]) ** 2 * (-2 * f[1]).exp() + f[1] + LOG_2PI / 2).sum(-1))
-wrong("deviation for variance", "recon.variance-as-std", Learned,
-      nll=lambda self, f, x: 0.5 * ((x - f[0]) ** 2 * (-f[1] / 2).exp() + f[1] + LOG_2PI).sum(-1))
-wrong("double sigmoid", "recon.double-sigmoid",
-      nll=lambda self, f, x: F.binary_cross_entropy_with_logits(f, x, reduction="none").sum(-1))
-wrong("MSE for Bernoulli", "recon.other-likelihood",
-      nll=lambda self, f, x: 0.5 * ((x - f) ** 2).sum(-1))
-wrong("L1 for normal", "recon.other-likelihood", Gauss,
-      nll=lambda self, f, x: (x - f).abs().sum(-1))
-wrong("arguments exchanged", "recon.arguments-swapped",
-      nll=lambda self, f, x: F.binary_cross_entropy(x, f, reduction="none").sum(-1))
+wrong(
+    "no constant",
+    "recon.constant-missing",
+    Narrow,
+    nll=lambda self, f, x: 2 * ((x - f) ** 2).sum(-1),
+)
+wrong(
+    "log s missing",
+    "recon.constant-missing",
+    Narrow,
+    nll=lambda self, f, x: (2 * (x - f) ** 2 + LOG_2PI / 2).sum(-1),
+)
+wrong(
+    "learned variance, no constant",
+    "recon.constant-missing",
+    Learned,
+    nll=lambda self, f, x: 0.5 * ((x - f[0]) ** 2 * (-f[1]).exp() + f[1]).sum(-1),
+)
+wrong(
+    "log scale twice",
+    "recon.log-scale-coefficient",
+    Learned,
+    nll=lambda self, f, x: 0.5 * ((x - f[0]) ** 2 * (-f[1]).exp() + 2 * f[1] + LOG_2PI).sum(-1),
+)
+wrong(
+    "log scale a quarter",
+    "recon.log-scale-coefficient",
+    Learned,
+    nll=lambda self, f, x: 0.5 * ((x - f[0]) ** 2 * (-f[1]).exp() + f[1] / 2 + LOG_2PI).sum(-1),
+)
+wrong(
+    "variance squared",
+    "recon.std-as-variance",
+    Learned,
+    nll=lambda self, f, x: (0.5 * (x - f[0]) ** 2 * (-2 * f[1]).exp() + f[1] + LOG_2PI / 2).sum(-1),
+)
+wrong(
+    "deviation for variance",
+    "recon.variance-as-std",
+    Learned,
+    nll=lambda self, f, x: 0.5 * ((x - f[0]) ** 2 * (-f[1] / 2).exp() + f[1] + LOG_2PI).sum(-1),
+)
+wrong(
+    "double sigmoid",
+    "recon.double-sigmoid",
+    nll=lambda self, f, x: F.binary_cross_entropy_with_logits(f, x, reduction="none").sum(-1),
+)
+wrong(
+    "MSE for Bernoulli",
+    "recon.other-likelihood",
+    nll=lambda self, f, x: 0.5 * ((x - f) ** 2).sum(-1),
+)
+wrong(
+    "L1 for normal", "recon.other-likelihood", Gauss, nll=lambda self, f, x: (x - f).abs().sum(-1)
+)
+wrong(
+    "arguments exchanged",
+    "recon.arguments-swapped",
+    nll=lambda self, f, x: F.binary_cross_entropy(x, f, reduction="none").sum(-1),
+)
 wrong("only x log p", "recon.cross-entropy-terms", nll=lambda self, f, x: -(x * f.log()).sum(-1))
-wrong("positive weight", "recon.cross-entropy-terms", Logits,
-      nll=lambda self, f, x: F.binary_cross_entropy_with_logits(
-          f, x, reduction="none", pos_weight=torch.tensor(3.0)).sum(-1))
+wrong(
+    "positive weight",
+    "recon.cross-entropy-terms",
+    Logits,
+    nll=lambda self, f, x: F.binary_cross_entropy_with_logits(
+        f, x, reduction="none", pos_weight=torch.tensor(3.0)
+    ).sum(-1),
+)
 wrong("no reconstruction", "recon.missing", combine=lambda self, nll, kl: kl.mean())
-wrong("Poisson without factorial", "recon.constant-missing", Counts,
-      nll=lambda self, f, x: (f.exp() - x * f).sum(-1))
-wrong("distance not squared", "recon.other-likelihood", Gauss,
-      nll=lambda self, f, x: (x - f).norm(dim=-1))
+wrong(
+    "Poisson without factorial",
+    "recon.constant-missing",
+    Counts,
+    nll=lambda self, f, x: (f.exp() - x * f).sum(-1),
+)
+wrong(
+    "distance not squared",
+    "recon.other-likelihood",
+    Gauss,
+    nll=lambda self, f, x: (x - f).norm(dim=-1),
+)
 wrong("grey values", "data.grey-values", data="unit")
 wrong("tanh for data in [0, 1]", "data.range-mismatch", Signed, data="unit")
 wrong("sigmoid for data in [-1, 1]", "data.range-mismatch", Unit, data="signed")
@@ -678,41 +786,71 @@ wrong("root of the deviation", "noise.sqrt-of-std", std=lambda self, v: (v / 4).
 wrong("noise of 0.01", "noise.scale", noise=lambda self, m: 0.01 * torch.randn_like(m))
 wrong("noise missing", "noise.missing", draw=lambda self, m, v: m)
 wrong("mean decoded", "noise.missing", draw=lambda self, m, v: m + 0 * torch.randn_like(m))
-wrong("constant noise", "noise.constant",
-      draw=lambda self, m, v: m + (v / 2).exp() * 0.01 + 0 * torch.randn_like(m))
-wrong("mean at evaluation", "noise.missing-at-eval",
-      draw=lambda self, m, v: Vae.draw(self, m, v) if self.training else m)
+wrong(
+    "constant noise",
+    "noise.constant",
+    draw=lambda self, m, v: m + (v / 2).exp() * 0.01 + 0 * torch.randn_like(m),
+)
+wrong(
+    "mean at evaluation",
+    "noise.missing-at-eval",
+    draw=lambda self, m, v: Vae.draw(self, m, v) if self.training else m,
+)
 wrong("uniform noise", "noise.uniform", noise=lambda self, m: torch.rand_like(m))
 wrong("one noise for the batch", "noise.shared", noise=lambda self, m: torch.randn(m.shape[-1]))
 wrong("one noise for the latents", "noise.shared", noise=lambda self, m: torch.randn(len(m), 1))
-wrong("a seed inside", "noise.constant",
-      noise=lambda self, m: (torch.manual_seed(0), torch.randn_like(m))[1])
+wrong(
+    "a seed inside",
+    "noise.constant",
+    noise=lambda self, m: (torch.manual_seed(0), torch.randn_like(m))[1],
+)
 wrong("log variance as deviation", "noise.law", std=lambda self, v: v)
 wrong("fixed deviation", "noise.law", std=lambda self, v: torch.ones_like(v))
-wrong("clamped for z only", "encoder.clamp-inconsistent",
-      std=lambda self, v: (v.clamp(-1, 1) / 2).exp())
-wrong("clamped far out for z only", "encoder.clamp-inconsistent",
-      std=lambda self, v: (v.clamp(-10, 10) / 2).exp())
-wrong("clamped far out in the KL only", "encoder.clamp-inconsistent",
-      kl=lambda self, m, v, z: Vae.kl(self, m, v.clamp(-10, 10), z))
+wrong(
+    "clamped for z only",
+    "encoder.clamp-inconsistent",
+    std=lambda self, v: (v.clamp(-1, 1) / 2).exp(),
+)
+wrong(
+    "clamped far out for z only",
+    "encoder.clamp-inconsistent",
+    std=lambda self, v: (v.clamp(-10, 10) / 2).exp(),
+)
+wrong(
+    "clamped far out in the KL only",
+    "encoder.clamp-inconsistent",
+    kl=lambda self, m, v, z: Vae.kl(self, m, v.clamp(-10, 10), z),
+)
 
 
 def squashed(function):
     return {"encode": lambda self, x: function(*Vae.encode(self, x))}
 
 
-wrong("softplus on the log variance", "encoder.logvar-one-sided",
-      **squashed(lambda m, v: (m, F.softplus(v))))
-wrong("ReLU on the log variance", "encoder.logvar-one-sided",
-      **squashed(lambda m, v: (m, F.relu(v))))
+wrong(
+    "softplus on the log variance",
+    "encoder.logvar-one-sided",
+    **squashed(lambda m, v: (m, F.softplus(v))),
+)
+wrong(
+    "ReLU on the log variance", "encoder.logvar-one-sided", **squashed(lambda m, v: (m, F.relu(v)))
+)
 wrong("tanh on the mean", "encoder.mean-bounded", **squashed(lambda m, v: (m.tanh(), v)))
 wrong("sigmoid on the mean", "encoder.mean-bounded", **squashed(lambda m, v: (m.sigmoid(), v)))
 wrong("tanh on both", "encoder.logvar-bounded", **squashed(lambda m, v: (m.tanh(), v.tanh())))
-wrong("detached latents", "gradient.detached", draw=lambda self, m, v: Vae.draw(self, m, v).detach())
-wrong("sample for rsample", "gradient.detached",
-      draw=lambda self, m, v: Normal(m, (v / 2).exp()).sample())
-wrong("detached reconstruction", "gradient.detached",
-      combine=lambda self, nll, kl: (nll.detach() + kl).mean())
+wrong(
+    "detached latents", "gradient.detached", draw=lambda self, m, v: Vae.draw(self, m, v).detach()
+)
+wrong(
+    "sample for rsample",
+    "gradient.detached",
+    draw=lambda self, m, v: Normal(m, (v / 2).exp()).sample(),
+)
+wrong(
+    "detached reconstruction",
+    "gradient.detached",
+    combine=lambda self, nll, kl: (nll.detach() + kl).mean(),
+)
 wrong("no gradient", "gradient.none", combine=lambda self, nll, kl: (nll + kl).mean().detach())
 
 
@@ -722,10 +860,16 @@ def counted(self, nll, kl):
 
 
 wrong("schedule at evaluation", "state.schedule", combine=counted)
-wrong("other weight in training", "weight.modes",
-      combine=lambda self, nll, kl: (nll + (0.00025 if self.training else 1.0) * kl).mean())
-wrong("free bits after the mean", "kl.free-bits-of-the-batch",
-      loss=lambda self, x: free_bits_of_the_batch(self, x))
+wrong(
+    "other weight in training",
+    "weight.modes",
+    combine=lambda self, nll, kl: (nll + (0.00025 if self.training else 1.0) * kl).mean(),
+)
+wrong(
+    "free bits after the mean",
+    "kl.free-bits-of-the-batch",
+    loss=lambda self, x: free_bits_of_the_batch(self, x),
+)
 
 
 def free_bits_of_the_batch(self, x):
@@ -743,15 +887,26 @@ def batch_sigma(self, x):
 
 wrong("deviation of the batch", "outside.coupled", Gauss, loss=batch_sigma)
 wrong("mean of logs", "iwae.mean-of-logs", weigh=lambda self, w, K: -w.mean())
-wrong("log K missing", "iwae.log-k-missing",
-      weigh=lambda self, w, K: -torch.logsumexp(w, 0).mean())
-wrong("softmax of the loss", "iwae.softmax-of-loss",
-      weigh=lambda self, w, K: (torch.softmax(-w, 0) * -w).sum(0).mean())
-wrong("self-normalised", "iwae.self-normalised",
-      weigh=lambda self, w, K: -(torch.softmax(w, 0).detach() * w).sum(0).mean())
+wrong("log K missing", "iwae.log-k-missing", weigh=lambda self, w, K: -torch.logsumexp(w, 0).mean())
+wrong(
+    "softmax of the loss",
+    "iwae.softmax-of-loss",
+    weigh=lambda self, w, K: (torch.softmax(-w, 0) * -w).sum(0).mean(),
+)
+wrong(
+    "self-normalised",
+    "iwae.self-normalised",
+    weigh=lambda self, w, K: -(torch.softmax(w, 0).detach() * w).sum(0).mean(),
+)
 wrong("uniform samples", "sample.prior", sample=lambda self, n: self.decode(torch.rand(n, LATENT)))
-wrong("wide samples", "sample.prior", sample=lambda self, n: self.decode(3 * torch.randn(n, LATENT)))
-wrong("samples of deviation 0", "sample.prior", sample=lambda self, n: self.decode(torch.zeros(n, LATENT)))
+wrong(
+    "wide samples", "sample.prior", sample=lambda self, n: self.decode(3 * torch.randn(n, LATENT))
+)
+wrong(
+    "samples of deviation 0",
+    "sample.prior",
+    sample=lambda self, n: self.decode(torch.zeros(n, LATENT)),
+)
 wrong("levels missing", "bpd.levels", bits=lambda self, x: self.loss(x) / (D * math.log(2)))
 wrong("seven bits", "bpd.levels", bits=lambda self, x: self.loss(x) / (D * math.log(2)) + 7)
 wrong("nats for bits", "bpd.log2-missing", bits=lambda self, x: self.loss(x) / D + 8)
@@ -768,7 +923,7 @@ def negated(self, x):
 wrong("reported divergence negated", "reported.kl-sign", loss=negated, bits=None)
 
 
-# How each is audited -----------------------------------------------------------------------------------
+# How each is audited ------------------------------------------------------------------------------
 
 
 def data_of(made, n=16):

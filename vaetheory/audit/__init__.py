@@ -110,13 +110,14 @@ def audit(
         ("decode", decode, "z -> parameters of the likelihood"),
     ):
         require_callable(name, value, maps)
-    for name, value in (
-        ("sample", sample),
-        ("importance_bound", importance_bound),
-        ("bits_per_dim", bits_per_dim),
-    ):
-        if value is not None:
-            require_callable(name, value, "or None")
+    others = {
+        "sample": sample,
+        "importance_bound": importance_bound,
+        "bits_per_dim": bits_per_dim,
+    }
+    for name, other in others.items():
+        if other is not None:
+            require_callable(name, other, "or None")
     option("posterior", posterior, ("logvar", "logstd", "std", "var"))
     beta = fraction("beta", beta, low=1e-12, high=1e12)
     levels = integer("levels", levels, low=2)
@@ -126,6 +127,7 @@ def audit(
             f"decoder: expected the name of a method or submodule, got {type(decoder).__name__}"
         )
     # PyTorch is loaded only where it is used.
+    import vaetheory.torch  # noqa: F401  # says what to install where it is missing
     from vaetheory.audit import _torch
     from vaetheory.audit._verifications import Requested
 

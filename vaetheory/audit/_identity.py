@@ -255,9 +255,7 @@ def _parts(shot: Shot, form: str) -> Array:
     return np.asarray(each.mean(0) if form == "latent of the batch" else each.sum(-1).mean(0)[None])
 
 
-def _clamped_fits(
-    shots: Shots, parts: Mapping[int, list[Array]], level: float
-) -> dict[int, Fit]:
+def _clamped_fits(shots: Shots, parts: Mapping[int, list[Array]], level: float) -> dict[int, Fit]:
     fits = {}
     for size, those in shots.items():
         kl = np.array([np.maximum(p, level).sum() for p in parts[size]])
@@ -303,6 +301,10 @@ def _penalised(shots: Shots) -> Iterator[Identity]:
         )
         amount = next(iter(found.fits.values()))["penalty"]
         yield Identity(
-            found.form, found.reconstruction, found.fits, found.residual, remark=found.remark,
+            found.form,
+            found.reconstruction,
+            found.fits,
+            found.residual,
+            remark=found.remark,
             amount=amount,
         )

@@ -16,18 +16,18 @@ _SAME = 1e-8
 #: Each form of the K log weights, with its name and what is wrong with it.
 _FORMS = {
     "right": "",
-    "mean-of-logs": "the mean of the log weights and not the log of their mean: it is the ELBO, for "
-    "any K",
+    "mean-of-logs": "the mean of the log weights and not the log of their mean: it is the ELBO, "
+    "for any K",
     "log-k-missing": "the log of the sum of the weights, without log K",
-    "softmax-of-loss": "the mean of the losses with weights softmax(+loss): the worst samples count "
-    "most, and the value is above the single-sample loss",
+    "softmax-of-loss": "the mean of the losses with weights softmax(+loss): the worst samples "
+    "count most, and the value is above the single-sample loss",
     "self-normalised": "the mean of the losses with weights softmax(-loss): its gradient may be "
     "right, but the value is no bound",
 }
 
 
 def log_weights(shot: Shot) -> Array:
-    """log p(x, z) - log q(z given x) of each sample, (K, B)."""
+    """Log p(x, z) - log q(z given x) of each sample, (K, B)."""
     if shot.log_q is not None and shot.log_p is not None:
         return shot.log_p - shot.log_q - shot.decoded.nll
     at = in_units(shot)
@@ -56,9 +56,7 @@ def forms(shot: Shot) -> dict[str, float]:
     }
 
 
-def importance(
-    shots: Sequence[Shot], asked: int, into: Findings, same: float = _SAME
-) -> str:
+def importance(shots: Sequence[Shot], asked: int, into: Findings, same: float = _SAME) -> str:
     """Compare values of an importance bound with its forms; return the name of the form."""
     if len(shots[0].z) != asked:
         into.add(
@@ -134,13 +132,11 @@ def _say(
     )
 
 
-def bits(
-    got: float, nats: float, D: int, levels: int, into: Findings
-) -> None:
+def bits(got: float, nats: float, D: int, levels: int, into: Findings, same: float = _SAME) -> None:
     """Compare bits per dimension with the loss of an example in nats."""
     lv, ln2 = float(np.log2(levels)), float(np.log(2.0))
     should = nats / (D * ln2) + lv
-    if abs(got - should) <= _SAME * (1 + abs(should)):
+    if abs(got - should) <= same * (1 + abs(should)):
         return
     stories = {
         "bpd.levels": [nats / (D * ln2) + a for a in (0.0, lv - 1, lv + 1, -lv, float(levels))],
@@ -161,7 +157,7 @@ def bits(
         (
             c
             for c, values in stories.items()
-            if any(abs(got - a) <= _SAME * (1 + abs(a)) for a in values)
+            if any(abs(got - a) <= same * (1 + abs(a)) for a in values)
         ),
         "bpd.unexplained",
     )

@@ -39,8 +39,8 @@ def silent(shots: Sequence[Shot]) -> bool:
     return all(np.abs(s.z - s.loc).max() <= 1e-10 * (1 + np.abs(s.loc).max()) for s in shots)
 
 
-def right(shots: Sequence[Shot]) -> bool:
-    """Whether the latents are m + exp(v/2) e, or m + L e."""
+def right(shots: Sequence[Shot], slack: float = 1.0) -> bool:
+    """Whether the latents are m + exp(v/2) e, or m + L e; `slack` is for single precision."""
     if any(s.eps is None for s in shots):
         return False
     for s in shots:
@@ -50,13 +50,13 @@ def right(shots: Sequence[Shot]) -> bool:
             if s.factor is None
             else np.einsum("nij,knj->kni", s.factor, s.eps)
         )
-        size = 1e-9 * (np.abs(s.loc).max() + np.abs(off).max() + 1e-300)
+        size = slack * 1e-9 * (np.abs(s.loc).max() + np.abs(off).max() + 1e-300)
         if np.abs(s.z - s.loc - off).max() > size:
             return False
     return True
 
 
-def law(shots: Sequence[Shot], kind: str, into: Findings, at: str) -> None:
+def law(shots: Sequence[Shot], kind: str, into: Findings, at: str, slack: float = 1.0) -> None:
     """Name what is wrong with the law of the latents; `at` says in which mode."""
     if not all(s.gaussian for s in shots) or any(s.eps is None for s in shots):
         return
@@ -79,8 +79,8 @@ def law(shots: Sequence[Shot], kind: str, into: Findings, at: str) -> None:
             f"the noise of the latents is uniform on [0, 1]{at}, and not normal",
             "use randn_like in place of rand_like",
         )
-    if right(shots) or any(s.factor is not None for s in shots):
-        if not right(shots):
+    if right(shots, slack) or any(s.factor is not None for s in shots):
+        if not right(shots, slack):
             into.add(
                 "noise.law",
                 WRONG,
@@ -90,10 +90,10 @@ def law(shots: Sequence[Shot], kind: str, into: Findings, at: str) -> None:
                 "sample with rsample() of the distribution that encode returns",
             )
         return
-    _named(shots, into, at)
+    _named(shots, into, at, slack)
 
 
-def _named(shots: Sequence[Shot], into: Findings, at: str) -> None:
+def _named(shots: Sequence[Shot], into: Findings, at: str, slack: float) -> None:
     s, v = scales(shots)
     if len(s) < 8 or not np.isfinite(s).all() or not np.abs(s).min() > 0:
         into.add(
@@ -107,15 +107,15 @@ def _named(shots: Sequence[Shot], into: Findings, at: str) -> None:
         return
     steady = np.ptp(v) < 1e-9 * (1 + np.abs(v).max())
     found = fit({"v": v, "1": np.ones_like(v)}, np.log(np.abs(s)))
-    close = np.abs(np.log(np.abs(s)) - found["v"] * v - found["1"]).max() < _EXACT
+    close = np.abs(np.log(np.abs(s)) - found["v"] * v - found["1"]).max() < slack * _EXACT
     if steady or (close and found["v"] != 0):
         power, size = (0.5, float(np.exp(np.mean(np.log(np.abs(s)) - v / 2))))
         if not steady:
             power, size = found["v"], float(np.exp(found["1"]))
-        elif np.ptp(np.log(np.abs(s))) > _EXACT:
-            _unlawful(s, v, into, at)
+        elif np.ptp(np.log(np.abs(s))) > slack * _EXACT:
+            _unlawful(s, v, into, at, slack)
             return
-        if abs(power - 1) < _SAME and abs(size - 1) < _SAME:
+        if abs(power - 1) < slack * _SAME and abs(size - 1) < slack * _SAME:
             into.add(
                 "noise.variance-as-std",
                 WRONG,
@@ -124,7 +124,7 @@ def _named(shots: Sequence[Shot], into: Findings, at: str) -> None:
                 f"z = m + exp(v) e{at}: the variance is used as the standard deviation",
                 "write exp(v/2), or declare posterior='logstd'",
             )
-        elif abs(power - 0.25) < _SAME:
+        elif abs(power - 0.25) < slack * _SAME:
             into.add(
                 "noise.sqrt-of-std",
                 WRONG,
@@ -133,7 +133,7 @@ def _named(shots: Sequence[Shot], into: Findings, at: str) -> None:
                 f"z = m + exp(v/4) e{at}: the root of the deviation is used as the deviation",
                 "write exp(v/2) with v the log variance, or exp(l) with l the log deviation",
             )
-        elif abs(power - 0.5) < _SAME and abs(size - 1) > 1e-9:
+        elif abs(power - 0.5) < slack * _SAME and abs(size - 1) > slack * 1e-9:
             into.add(
                 "noise.scale",
                 WRONG,
@@ -143,7 +143,7 @@ def _named(shots: Sequence[Shot], into: Findings, at: str) -> None:
                 "for 1",
                 "draw the noise from N(0, 1)",
             )
-        elif abs(power) < _SAME:
+        elif abs(power) < slack * _SAME:
             _fixed(size, into, at)
         else:
             into.add(
@@ -155,10 +155,10 @@ def _named(shots: Sequence[Shot], into: Findings, at: str) -> None:
                 _FIX,
             )
         return
-    if np.ptp(np.log(np.abs(s))) < _EXACT:
+    if np.ptp(np.log(np.abs(s))) < slack * _EXACT:
         _fixed(float(np.abs(s).mean()), into, at)
         return
-    _unlawful(s, v, into, at)
+    _unlawful(s, v, into, at, slack)
 
 
 def _fixed(size: float, into: Findings, at: str) -> None:
@@ -172,18 +172,18 @@ def _fixed(size: float, into: Findings, at: str) -> None:
     )
 
 
-def _unlawful(s: Array, v: Array, into: Findings, at: str) -> None:
+def _unlawful(s: Array, v: Array, into: Findings, at: str, slack: float) -> None:
     """A scale that is no power of exp(v)."""
     with np.errstate(all="ignore"):
         effective = 2 * np.log(np.abs(s))
-    same = np.abs(effective - v) < _EXACT
+    same = np.abs(effective - v) < slack * _EXACT
     if same.any() and not same.all():
         low, high = float(effective.min()), float(effective.max())
-        if np.abs(effective - np.clip(v, low, high)).max() < _EXACT:
+        if np.abs(effective - np.clip(v, low, high)).max() < slack * _EXACT:
             into.add(
                 "encoder.clamp-inconsistent",
                 WRONG,
-                high if (v > high + _EXACT).any() else low,
+                high if (v > high + slack * _EXACT).any() else low,
                 "the log variance at which that of z is clamped",
                 f"z has the log variance clamped to [{low:.6g}, {high:.6g}]{at}, and the one that "
                 "encode gives is not clamped: the divergence is not that of the distribution that "
@@ -191,7 +191,7 @@ def _unlawful(s: Array, v: Array, into: Findings, at: str) -> None:
                 "clamp once, in encode",
             )
             return
-    if np.abs(s - v).max() < _EXACT * (1 + np.abs(v).max()):
+    if np.abs(s - v).max() < slack * _EXACT * (1 + np.abs(v).max()):
         into.add(
             "noise.law",
             WRONG,

@@ -30,7 +30,7 @@ def outskirts(bench: Any, size: int, identity: Identity, into: Findings) -> None
     wrong = [s for s in far if _off(identity, s) > _OFF]
     bench.moves.home()
     odd = [s for s in far if s.eps is not None and s.factor is None and not _noise.right([s])]
-    if not wrong and odd and "noise.constant" not in into and not into.begins("noise."):
+    if odd and not wrong and not identity.own_variance and not into.begins("noise."):
         # The divergence takes the log variance of encode, and the latents take another.
         _of_latents(odd, into)
     if not wrong:
@@ -131,7 +131,7 @@ def _inconsistent(low: float, high: float, where: str, into: Findings) -> None:
         WRONG,
         high if np.isfinite(high) else low,
         "the log variance at which it is clamped",
-        f"{where} has the log variance clamped to [{low:.6g}, {high:.6g}], and the other terms have "
-        "not: the divergence is not that of the distribution that is sampled",
+        f"{where} has the log variance clamped to [{low:.6g}, {high:.6g}], and the other terms "
+        "have not: the divergence is not that of the distribution that is sampled",
         "clamp once, in encode",
     )

@@ -146,8 +146,16 @@ def _gap(evidence: Any) -> list[str]:
     lines = ["", "Against the exact evidence (means in nats an example):"]
     rows = [["-log p(x)", f"{evidence['negative_log_evidence']:.6g}"]]
     rows += [["the declared loss", f"{evidence['loss']:.6g}"]]
-    rows += [[f"  {part['name']}", f"{part['nats']:.3g}", part["why"]] for part in evidence["gap"]]
+    rows += [[f"  {part['name']}", _gap_text(part), part["why"]] for part in evidence["gap"]]
     return lines + table(rows)
+
+
+def _gap_text(part: Mapping[str, Any]) -> str:
+    """A part of the gap, with its error where that can be seen."""
+    nats, error = part["nats"], part["error"]
+    if not abs(nats) > 2 * error:
+        return f"below {abs(nats) + error:.1g}"
+    return f"{nats:.3g}"
 
 
 def _plain(value: Any) -> Any:

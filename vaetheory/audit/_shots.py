@@ -90,5 +90,3 @@ class Shot:
     def gaussian(self) -> bool:
         """Whether the posterior is a Gaussian."""
         return self.log_q is None
-
-

@@ -9,11 +9,11 @@ WIDTH = 80
 
 
 def table(rows: Sequence[Sequence[str]], *, indent: str = "  ") -> list[str]:
-    """Rows in columns; the last column is wrapped where the lines would be too long.
+    r"""Rows in columns; the last column is wrapped where the lines would be too long.
 
     Examples
     --------
-    >>> print("\\n".join(table([["KL", "1"], ["m^2", "0.5"]])))
+    >>> print("\n".join(table([["KL", "1"], ["m^2", "0.5"]])))
       KL   1
       m^2  0.5
     """

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from vaetheory.audit._findings import BOUND, NOTE, WRONG, Findings
 from vaetheory.audit._identity import Identity
 from vaetheory.audit._reconstruction import normal_constant
+from vaetheory.audit._setting import Reading, Setting
 from vaetheory.audit._shots import LOG_2PI
-
-if TYPE_CHECKING:
-    from vaetheory.audit._reading import Reading, Setting
 
 
 def _near(a: float, b: float) -> bool:
@@ -44,7 +40,7 @@ def constants(found: Reading, identity: Identity, setting: Setting, into: Findin
             off += (found.weight_kl or 0.0) * setting.d / 2
     found.constant = off
     scale = abs(found.weight_r)
-    if abs(off) <= 1e-7 * scale * (1 + abs(expected_constant(setting, 1.0, 1.0))):
+    if abs(off) <= 1e-7 * setting.slack * scale * (1 + abs(expected_constant(setting, 1.0, 1.0))):
         found.constant = 0.0
         return
     if _of_another_scale(found, setting):
@@ -149,10 +145,10 @@ def weights(found: Reading, identity: Identity, setting: Setting, into: Findings
     if r < 0 or kl < 0:
         r, kl = abs(r), abs(kl)
     beta = kl / r
-    if abs(beta - setting.beta) <= 1e-7 * setting.beta + 10 * identity.residual * (
+    if abs(beta - setting.beta) <= 1e-7 * setting.slack * setting.beta + 10 * identity.residual * (
         identity.remark in ("guarded",)
     ):
-        if not _near(r, 1.0) and r > 0:
+        if abs(r - 1) > setting.same and r > 0:
             into.add(
                 "loss.scale",
                 NOTE,

@@ -65,9 +65,7 @@ def audit(
                 decoder=decoder,
                 seed=seed,
             )
-            return run(
-                bench, beta, EXACT if double else _EXACT_SINGLE, checks(asked, evidence_of)
-            )
+            return run(bench, beta, EXACT if double else _EXACT_SINGLE, checks(asked, evidence_of))
 
     try:
         return attempt(double=True)

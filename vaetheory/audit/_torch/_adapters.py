@@ -55,15 +55,20 @@ def encoded(output: Any, posterior: str) -> Encoded:
         q = base(output)
         if isinstance(q, distributions.Normal):
             return Encoded(q.loc, 2 * q.scale.log())
-        if isinstance(q, (distributions.MultivariateNormal, distributions.LowRankMultivariateNormal)):
+        if isinstance(
+            q, (distributions.MultivariateNormal, distributions.LowRankMultivariateNormal)
+        ):
             # The distribution itself computes it, in its own precision.
             return Encoded(q.loc, q.variance.log(), q.scale_tril)
         return Encoded(q.mean, q.variance.log(), other=output)
     if isinstance(output, Mapping):
         named = {k.lower().replace("_", ""): v for k, v in output.items() if isinstance(k, str)}
-        loc = next((named[k] for k in ("mu", "mean", "loc", "zmean", "embedding") if k in named), None)
+        loc = next(
+            (named[k] for k in ("mu", "mean", "loc", "zmean", "embedding") if k in named), None
+        )
         second = next(
-            (named[k] for k in ("logvar", "logcovariance", "zlogvar", posterior) if k in named), None
+            (named[k] for k in ("logvar", "logcovariance", "zlogvar", posterior) if k in named),
+            None,
         )
         if loc is not None and second is not None:
             return Encoded(loc, _LOG_VARIANCES[posterior](second))
@@ -170,8 +175,11 @@ def values(result: Any) -> tuple[tuple[torch.Tensor, ...], dict[str, float]]:
     """The loss in each of its readings, and the other numbers that were returned with it."""
     others: dict[str, float] = {}
     if isinstance(result, Mapping):
-        others = {str(k): float(v.detach().sum()) if isinstance(v, torch.Tensor) else float(v)
-                  for k, v in result.items() if _number(v)}
+        others = {
+            str(k): float(v.detach().sum()) if isinstance(v, torch.Tensor) else float(v)
+            for k, v in result.items()
+            if _number(v)
+        }
         if "loss" not in result:
             raise ValueError(
                 f"loss: expected a mapping with the key 'loss', got the keys {list(result)}"

@@ -86,7 +86,7 @@ class Bench:
         #: The draw that is the noise of the latents, in the last shot.
         self.source: Draw | None = None
 
-    # Running ---------------------------------------------------------------------------------------
+    # Running --------------------------------------------------------------------------------------
 
     def mode(self, training: bool) -> None:
         """Set the training or the eval mode of everything."""
@@ -165,7 +165,7 @@ class Bench:
         found, others = adapters.values(ran.result)
         return tuple(float(v.detach()) for v in found), others
 
-    # One shot --------------------------------------------------------------------------------------
+    # One shot -------------------------------------------------------------------------------------
 
     def posterior_at(self, x: torch.Tensor, draws: Sequence[Draw] = (), seed: int = 0) -> Any:
         """What `encode` gives for data, read."""
@@ -233,7 +233,7 @@ class Bench:
             adapters.joined(parts),
             weights=self.moves.sums(),
             reported=others,
-            **other,  # type: ignore[arg-type]
+            **other,
         )
 
     def _other(
@@ -250,7 +250,8 @@ class Bench:
             try:
                 plain = adapters.base(q)
                 kl = distributions.kl_divergence(
-                    plain, distributions.Normal(prior.loc.reshape(shape), prior.scale.reshape(shape))
+                    plain,
+                    distributions.Normal(prior.loc.reshape(shape), prior.scale.reshape(shape)),
                 )
                 closed = adapters.numpy(kl).reshape(n, -1).sum(-1)
             except NotImplementedError:
@@ -284,13 +285,15 @@ class Bench:
                 f"prior: expected one number or {shape[-1]} latents, got shape {loc.shape}"
             )
         return (
-            np.broadcast_to(loc.reshape(-1) if loc.size == 1 else loc.reshape(-1, shape[-1]), shape),
+            np.broadcast_to(
+                loc.reshape(-1) if loc.size == 1 else loc.reshape(-1, shape[-1]), shape
+            ),
             np.broadcast_to(
                 scale.reshape(-1) if scale.size == 1 else scale.reshape(-1, shape[-1]), shape
             ),
         )
 
-    # Moves -----------------------------------------------------------------------------------------
+    # Moves ----------------------------------------------------------------------------------------
 
     def moved(self, x: torch.Tensor, scale: float, gain: float) -> bool:
         """Move the parameters as far as outputs stay moderate and still vary; whether they do.

@@ -27,11 +27,18 @@ class FullBench(Bench):
     #: Which reading of the loss's result is right.
     entry = 0
 
-    # The batch -------------------------------------------------------------------------------------
+    def latent_dim(self) -> int:
+        """The number of latents of an example."""
+        return self.posterior_at(self.rows(2)).loc[0].numel()
+
+    # The batch ------------------------------------------------------------------------------------
 
     def paired(self, case: Case, index: int) -> Case:
         """The example of an index twice, each time with its own noise."""
         twice = [index, index]
+        for size in (2, 4):
+            if (size, self._training) not in self._templates:
+                self.case(size)
         two, four = (self._templates.get((n, self._training), []) for n in (2, 4))
         draws = []
         for i, draw in enumerate(case.draws):
@@ -39,7 +46,9 @@ class FullBench(Bench):
             if len(two) == len(four) and i < len(two):
                 axes = [
                     a
-                    for a, (m, n) in enumerate(zip(two[i].base.shape, four[i].base.shape, strict=False))
+                    for a, (m, n) in enumerate(
+                        zip(two[i].base.shape, four[i].base.shape, strict=False)
+                    )
                     if n == 2 * m
                 ]
                 if axes:
@@ -49,7 +58,7 @@ class FullBench(Bench):
             draws.append(Draw(draw.name, draw.law, base))
         return Case(case.x[twice], draws, case.seed)
 
-    # Far out ---------------------------------------------------------------------------------------
+    # Far out --------------------------------------------------------------------------------------
 
     def _of_the_encoder(self) -> set[str]:
         """The parameters on which the posterior depends."""
@@ -60,7 +69,9 @@ class FullBench(Bench):
         try:
             ran = self.run(self.encode, self.rows(2 if not self.fixed else len(self.x)), grad=True)
             q = adapters.encoded(ran.result, self.posterior)
-            weights = torch.randn(q.loc.shape, generator=self.generator, dtype=torch.float64).to(q.loc)
+            weights = torch.randn(q.loc.shape, generator=self.generator, dtype=torch.float64).to(
+                q.loc
+            )
             total = (q.loc * weights).sum() + (q.log_variance * weights).sum()
             found = torch.autograd.grad(total, parameters, allow_unused=True)
         finally:
@@ -96,7 +107,7 @@ class FullBench(Bench):
         )
         return shot if finite and not saturated else None
 
-    # Slopes ----------------------------------------------------------------------------------------
+    # Slopes ---------------------------------------------------------------------------------------
 
     def slopes(self, case: Case, directions: dict[str, torch.Tensor]) -> dict[str, float] | None:
         """Autograd's slopes of the loss along a direction of each parameter."""
@@ -144,7 +155,7 @@ class FullBench(Bench):
             self.moves.apply()
             self.stateful = stateful
 
-    # Ranges ----------------------------------------------------------------------------------------
+    # Ranges ---------------------------------------------------------------------------------------
 
     def outputs(self) -> tuple[Array, Array, Array]:
         """Posterior means, log variances, and means of the decoder at latents of width 3."""
@@ -175,7 +186,7 @@ class FullBench(Bench):
             )._cont_bern_log_norm()
         return part, float(log_c.sum()) / len(self.x)
 
-    # Other functions -------------------------------------------------------------------------------
+    # Other functions ------------------------------------------------------------------------------
 
     def of_function(self, function: Callable[..., Any], size: int, *args: Any) -> Shot:
         """A shot of another function of the data than the loss."""

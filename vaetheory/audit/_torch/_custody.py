@@ -29,7 +29,7 @@ _CONTAINERS = (dict, list, set, collections.deque)
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _COMPLEX = {torch.complex64: torch.complex128, torch.complex128: torch.complex128}
 
-Undo = Callable[[], None]
+Undo = Callable[[], object]
 
 
 class Custody:
@@ -49,6 +49,7 @@ class Custody:
         #: Random generators of the user's own.
         self.generators: list[Any] = []
         self._bindings: list[Undo] = []
+        self._gradients: list[Undo] = []
         self._walk([module, *functions])
         self._lent: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
         self._returns: list[Undo] = []
@@ -71,7 +72,7 @@ class Custody:
         if isinstance(value, torch.Tensor):
             self.tensors.append((value, registered or isinstance(value, nn.Parameter)))
             if value.grad is not None and value.is_leaf:
-                self._bindings.append(functools.partial(setattr, value, "grad", value.grad))
+                self._gradients.append(functools.partial(setattr, value, "grad", value.grad))
         elif isinstance(value, nn.Module):
             self.modules.append(value)
             self._note_attributes(value)
@@ -212,9 +213,7 @@ class Custody:
 
     def _give_back(self) -> None:
         # Tensors first: a gradient has the type of its tensor.
-        for undo in self._returns:
-            undo()
-        for undo in self._bindings:
+        for undo in (*self._returns, *self._gradients, *self._bindings):
             undo()
 
     def rewind(self) -> None:
@@ -225,16 +224,13 @@ class Custody:
             with torch.no_grad():
                 private.copy_(saved)
         for undo in self._bindings:
-            # The gradients of the user are in another type now.
-            held = getattr(undo, "args", ())
-            if not (len(held) > 1 and held[1] == "grad"):
-                undo()
+            undo()
 
 
 #: Packages whose objects are not searched.
 _OTHERS = frozenset(
-    ("torch", "numpy", "scipy", "vaetheory", "builtins", "logging", "pytest", "_pytest", "threading")
-    + tuple(n for n in sys.stdlib_module_names if n not in ("types", "__main__"))
+    {"torch", "numpy", "scipy", "vaetheory", "pytest", "_pytest"}
+    | {n for n in sys.stdlib_module_names if n not in ("types", "__main__")}
 )
 
 
@@ -250,7 +246,7 @@ def _lendable(tensor: torch.Tensor, registered: bool) -> bool:
         return False
     if tensor.grad_fn is not None or tensor.is_inference():
         return False
-    if type(tensor) not in (torch.Tensor, nn.Parameter, nn.Buffer if hasattr(nn, "Buffer") else nn.Parameter):
+    if type(tensor) not in (torch.Tensor, nn.Parameter, getattr(nn, "Buffer", nn.Parameter)):
         return False
     return registered or tensor.numel() <= _LARGE
 
@@ -305,7 +301,8 @@ def _settings() -> Undo:
         functools.partial(np.seterr, **np.geterr()),
     ]
     if torch.cuda.is_available() and torch.cuda.is_initialized():
-        states.append(functools.partial(torch.cuda.set_rng_state_all, torch.cuda.get_rng_state_all()))
+        cuda = torch.cuda.get_rng_state_all()
+        states.append(functools.partial(torch.cuda.set_rng_state_all, cuda))
     deterministic = torch.are_deterministic_algorithms_enabled()
     states.append(functools.partial(torch.use_deterministic_algorithms, deterministic))
 

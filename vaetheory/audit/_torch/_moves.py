@@ -59,14 +59,13 @@ class Moves:
 
     def apply(self) -> None:
         """Set the parameters, also after a function has changed them."""
-        with torch.no_grad():
-            for name, parameter in self._all.items():
-                parameter.copy_(self._now[name])
+        # By `.data`: graphs that the user has made before stay usable.
+        for name, parameter in self._all.items():
+            parameter.data.copy_(self._now[name])
 
     def offset(self, name: str, step: torch.Tensor) -> None:
         """Move one parameter from where it is now."""
-        with torch.no_grad():
-            self._all[name].copy_(self._now[name] + step)
+        self._all[name].data.copy_(self._now[name] + step)
 
     def sums(self) -> dict[str, float]:
         """Sums over the parameters, by which a loss may penalise them."""

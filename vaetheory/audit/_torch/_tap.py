@@ -54,9 +54,7 @@ class Tap(TorchDispatchMode):
         #: Whether a draw was asked for that the replay does not have.
         self.missed = False
 
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
         if torch.Tag.nondeterministic_seeded not in func.tags:
@@ -150,7 +148,9 @@ class Watch:
         if self.named is not None:
             self._places = [self.named]
 
-    def search(self, module: nn.Module, decode: Callable[[torch.Tensor], Any], z: torch.Tensor) -> None:
+    def search(
+        self, module: nn.Module, decode: Callable[[torch.Tensor], Any], z: torch.Tensor
+    ) -> None:
         """Find the submodules that get z itself when `decode(z)` is called."""
         places = [(m, "forward") for m in module.modules()]
         with shadowed(places) as calls:
