@@ -20,6 +20,8 @@ from vaetheory.audit import audit  # noqa: E402
 def quickly(monkeypatch):
     """Without the exact evidence, which copies nothing and changes nothing."""
     monkeypatch.setattr("vaetheory.audit._torch.evidence_of", lambda bench: None)
+    monkeypatch.setattr("vaetheory.audit._conduct._SHOTS", 26)
+    monkeypatch.setattr("vaetheory.audit._conduct._FEWER", 22)
 
 
 def snapshot(module):

@@ -313,7 +313,8 @@ class Conduct:
             off,
             "the largest difference of the log variance of z and that of encode(x)",
             f"latents and divergence agree on a variance that encode does not give{at}, such as "
-            "one that is clamped or has a floor: the loss is the ELBO of the distribution sampled from",
+            "one that is clamped or has a floor: the loss is the ELBO of the distribution "
+            "sampled from",
             "return from encode what the loss uses",
         )
 
@@ -356,8 +357,8 @@ class Conduct:
             residual,
             "the part of the loss that no combination of known terms explains",
             f"no combination of the known terms gives this loss{at} (residual {residual:.2g} of "
-            "its spread): it is not the ELBO of the declared model. It may be another objective, or "
-            "`encode`, `decode` and `likelihood` are not what the loss uses",
+            "its spread): it is not the ELBO of the declared model. It may be another objective, "
+            "or `encode`, `decode` and `likelihood` are not what the loss uses",
             "declare what the loss uses; flows, learned priors, hierarchies and adversaries are "
             "outside of what can be recognised",
         )

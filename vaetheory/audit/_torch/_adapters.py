@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -25,6 +25,20 @@ _LOG_VARIANCES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 }
 
 Likelihood = Callable[[Any], Distribution]
+
+#: The families whose parameters are read; of the others only the log density is known.
+_FAMILIES: dict[type, str] = {
+    distributions.Normal: "normal",
+    distributions.Bernoulli: "bernoulli",
+    distributions.Laplace: "laplace",
+    distributions.Poisson: "poisson",
+}
+
+
+def family(p: Distribution) -> str:
+    """The name of the family of a distribution, as in `Decoded`."""
+    kinds = type(base(p)).__mro__
+    return next((_FAMILIES[kind] for kind in kinds if kind in _FAMILIES), "other")
 
 
 @dataclass(frozen=True)
@@ -128,7 +142,7 @@ def distribution(output: Any, likelihood: Likelihood) -> Distribution:
 
 def decoded(p: Distribution, x: torch.Tensor) -> Decoded:
     """The declared likelihood of data (B, ...), with K = 1."""
-    n, q = len(x), base(p)
+    n, q = len(x), cast(Any, base(p))
     shape = (*p.batch_shape, *p.event_shape)
     y = x if tuple(x.shape) == tuple(shape) else x.reshape(shape)
     y = y.to(torch.float64) if y.dtype.is_floating_point else y
@@ -137,28 +151,28 @@ def decoded(p: Distribution, x: torch.Tensor) -> Decoded:
         return numpy(t.expand(shape) if t.dim() <= len(shape) else t).reshape(1, n, -1)
 
     parts: dict[str, Array] = {}
-    family = "other"
-    if isinstance(q, distributions.Normal):
-        family, parts = "normal", {"loc": rows(q.loc), "scale": rows(q.scale)}
+    kind = family(p)
+    if kind == "normal":
+        parts = {"loc": rows(q.loc), "scale": rows(q.scale)}
         parts["mean"] = parts["loc"]
         data = numpy(y).reshape(1, n, -1)
         each = (data - parts["loc"]) ** 2 / (2 * parts["scale"] ** 2) + np.log(parts["scale"])
-        return Decoded(family, each.sum(-1) + each.shape[-1] / 2 * np.log(2 * np.pi), parts)
-    if isinstance(q, distributions.Bernoulli):
+        return Decoded(kind, each.sum(-1) + each.shape[-1] / 2 * np.log(2 * np.pi), parts)
+    if kind == "bernoulli":
         f = rows(q.logits if "logits" in vars(q) else torch.logit(q.probs))
         parts = {"logits": f, "mean": np.exp(-np.logaddexp(0.0, -f))}
         data = numpy(y).reshape(1, n, -1)
-        return Decoded("bernoulli", (np.logaddexp(0.0, f) - data * f).sum(-1), parts)
-    if isinstance(q, distributions.Laplace):
-        family, parts = "laplace", {"loc": rows(q.loc), "scale": rows(q.scale)}
-    if isinstance(q, distributions.Poisson):
-        family, parts = "poisson", {"rate": rows(q.rate)}
+        return Decoded(kind, (np.logaddexp(0.0, f) - data * f).sum(-1), parts)
+    if kind == "laplace":
+        parts = {"loc": rows(q.loc), "scale": rows(q.scale)}
+    if kind == "poisson":
+        parts = {"rate": rows(q.rate)}
     log_prob = p.log_prob(y)
     try:
         parts["mean"] = rows(p.mean)
     except (NotImplementedError, RuntimeError, ValueError):
         parts.pop("mean", None)
-    return Decoded(family, -numpy(log_prob).reshape(1, n, -1).sum(-1), parts)
+    return Decoded(kind, -numpy(log_prob).reshape(1, n, -1).sum(-1), parts)
 
 
 def joined(parts: list[Decoded]) -> Decoded:
