@@ -546,6 +546,44 @@ class Ten(Vae):
     sizes = (D, 10)
 
 
+@right("the mean is decoded as well")
+class MeanToo(Vae):
+    def loss(self, x):
+        m, v = self.encode(x)
+        z = self.draw(m, v)
+        with torch.no_grad():
+            self.shown = self.decode(m)
+        return (self.nll(self.decode(z), x) + self.kl(m, v, z)).mean()
+
+
+@right("a guard of the deviation")
+class GuardedStd(Vae):
+    def std(self, v):
+        return (v / 2).exp() + 1e-6
+
+
+@right("posteriors that begin narrow")
+class Narrowly(Vae):
+    def more(self):
+        with torch.no_grad():
+            self.encoder[2].bias[LATENT:] -= 8
+
+
+@right("a posterior of Laplace")
+class LaplacePosterior(Vae):
+    def encode(self, x):
+        m, v = super().encode(x)
+        return Laplace(m, (v / 2).exp())
+
+    def loss(self, x):
+        q = self.encode(x)
+        z = q.rsample()
+        log_p = Normal(torch.zeros_like(z), 1.0).log_prob(z)
+        return (self.nll(self.decode(z), x) + (q.log_prob(z) - log_p).sum(-1)).mean()
+
+    sample = importance = bits = None
+
+
 @right("a fixed variance of the encoder")
 class Fixed(Vae):
     def encode(self, x):

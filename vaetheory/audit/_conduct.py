@@ -184,6 +184,7 @@ class Conduct:
     def _examine(self, mode: bool) -> Examined:
         bench = self.bench
         best: Examined | None = None
+        several = False
         for selection in bench.selections:
             bench.selection = selection
             shots = {size: self.observe(size, _SHOTS) for size in self.sizes}
@@ -191,7 +192,8 @@ class Conduct:
             found = Examined(identity, Reading(), shots)
             if best is None or (identity.found and not best.identity.found):
                 best = found
-            if identity.found or not self._several_calls(shots):
+            several = several or self._several_calls(shots)
+            if identity.found or not several:
                 break
         assert best is not None
         return self._conclude(best, mode)

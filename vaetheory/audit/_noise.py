@@ -8,13 +8,15 @@ from dataclasses import replace
 import numpy as np
 
 from vaetheory._validation import Array
-from vaetheory.audit._findings import WRONG, Findings
+from vaetheory.audit._findings import NOTE, WRONG, Findings
 from vaetheory.audit._fit import fit
 from vaetheory.audit._shots import Shot
 
 #: Residuals below this share are rounding: the quotient (z - m)/e loses digits where e is small.
 _EXACT = 1e-7
 _SAME = 1e-6
+#: A deviation that is off by less than this share, and in no simple law, has a guard.
+_GUARD = 1e-3
 _FIX = "write z = m + exp(v/2) e, with e from N(0, 1) for each latent and example"
 
 
@@ -105,6 +107,7 @@ def _named(shots: Sequence[Shot], into: Findings, at: str, slack: float) -> None
             _FIX,
         )
         return
+    off = float(np.abs(np.log(np.abs(s)) - v / 2).max())
     steady = np.ptp(v) < 1e-9 * (1 + np.abs(v).max())
     found = fit({"v": v, "1": np.ones_like(v)}, np.log(np.abs(s)))
     close = np.abs(np.log(np.abs(s)) - found["v"] * v - found["1"]).max() < slack * _EXACT
@@ -133,7 +136,9 @@ def _named(shots: Sequence[Shot], into: Findings, at: str, slack: float) -> None
                 f"z = m + exp(v/4) e{at}: the root of the deviation is used as the deviation",
                 "write exp(v/2) with v the log variance, or exp(l) with l the log deviation",
             )
-        elif abs(power - 0.5) < slack * _SAME and abs(size - 1) > slack * 1e-9:
+        elif abs(power - 0.5) < slack * _SAME and abs(size - 1) <= slack * _SAME:
+            return
+        elif abs(power - 0.5) < slack * _SAME:
             into.add(
                 "noise.scale",
                 WRONG,
@@ -157,6 +162,17 @@ def _named(shots: Sequence[Shot], into: Findings, at: str, slack: float) -> None
         return
     if np.ptp(np.log(np.abs(s))) < slack * _EXACT:
         _fixed(float(np.abs(s).mean()), into, at)
+        return
+    if off < _GUARD and (s > 0).all():
+        into.add(
+            "noise.guard",
+            NOTE,
+            off,
+            "the largest |log((z - m)/e) - v/2|",
+            f"the deviation of the latents is exp(v/2) up to a share of {off:.1e}{at}, as a guard "
+            "such as exp(v/2) + 1e-6 leaves it, and the divergence has no such guard",
+            "nothing; or return the guarded variance from encode",
+        )
         return
     _unlawful(s, v, into, at, slack)
 
