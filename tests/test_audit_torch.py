@@ -14,6 +14,7 @@ import audit_zoo as zoo  # noqa: E402
 
 from vaetheory import LatentModel, likelihoods, log_evidence  # noqa: E402
 from vaetheory.audit import Audit, Finding, audit  # noqa: E402
+from vaetheory.testing import check_vae  # noqa: E402
 
 #: Findings that a right loss may have besides notes: what is missing is a constant.
 HARMLESS = {"no constant": {"recon.constant-missing", "iwae.constant"}}
@@ -202,6 +203,13 @@ def test_the_gap_is_that_of_the_model():
     # The mean of the sampled loss, by another road than quadrature.
     off = abs(gap["mean_loss"] - gap["loss"])
     assert off < 6 * gap["mean_loss_standard_error"], f"{gap}"
+
+
+@pytest.mark.usefixtures("quickly")
+def test_a_loss_as_a_test():
+    assert check_vae(**zoo.arguments(zoo.Vae)).beta == pytest.approx(1), "another beta"
+    with pytest.raises(AssertionError, match="no divergence term"):
+        check_vae(**zoo.arguments(zoo.WRONG["no divergence"][1]))
 
 
 def test_the_result_as_json():
