@@ -54,6 +54,7 @@ MODULES = {
     "vaetheory.constant_variance": "What constant variances cost",
     "vaetheory.torch": "PyTorch",
     "vaetheory.jax": "JAX",
+    "vaetheory.audit": "Is this loss the ELBO?",
     "vaetheory.flows": "Flows",
     "vaetheory.testing": "Laws for families, decoders and flows of your own",
     "vaetheory.jets": "Taylor series of decoders",

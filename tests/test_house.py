@@ -45,6 +45,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("flows",),
     ("concentration",),
     ("jax", "torch", "training"),
+    ("audit",),
     ("certify",),
     # What checks: a claim of one's own, a family of one's own.
     ("checking", "testing"),

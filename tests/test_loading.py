@@ -30,7 +30,7 @@ CASES = {
     "list --json": (COMMAND.format(["list", "--json"]), ALL),
     **{
         f"{command} --help": (COMMAND.format([command, "--help"]), ALL)
-        for command in ("verify", "report", "figures", "experiment", "check-certificate")
+        for command in ("verify", "report", "figures", "experiment", "check-certificate", "audit")
     },
     "numerics": (
         "from vaetheory import LatentModel, OptimalDecoder, Posterior, elbo, exact_penalty,"

@@ -42,7 +42,7 @@ CONTENT = (
 )
 
 #: Bridges to frameworks, which are imported by names of their own, and those that cannot be here.
-BRIDGES = {f"vaetheory.{name}": name for name in FRAMEWORKS}
+BRIDGES = {f"vaetheory.{name}": name for name in FRAMEWORKS} | {"vaetheory.audit._torch": "torch"}
 MISSING = tuple(bridge for bridge, name in BRIDGES.items() if find_spec(name) is None)
 DOCUMENTED = [name for name in generate.MODULES if name not in MISSING]
 

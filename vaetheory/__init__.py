@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from vaetheory import (
+        audit,
         bounds,
         certify,
         checking,
@@ -66,6 +67,7 @@ __all__ = [
     "OptimalDecoder",
     "Posterior",
     "__version__",
+    "audit",
     "baggins",
     "bilbo",
     "bounds",

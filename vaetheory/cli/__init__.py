@@ -11,11 +11,20 @@ from typing import NoReturn, TextIO
 
 from vaetheory import __version__
 from vaetheory._numbers_as_text import plain
-from vaetheory.cli import check_certificate, experiment, figures, listing, new, report, verify
+from vaetheory.cli import (
+    audit,
+    check_certificate,
+    experiment,
+    figures,
+    listing,
+    new,
+    report,
+    verify,
+)
 
 #: Each module has `add(commands)`, which declares its options and sets `run`, the function to call.
 #: What the work needs is imported by `run`, so that `--help` loads neither NumPy nor the claims.
-COMMANDS = (listing, verify, figures, report, new, check_certificate, experiment)
+COMMANDS = (listing, verify, figures, report, new, check_certificate, experiment, audit)
 
 # The exit status that a shell reports for a program ended by SIGPIPE.
 _SIGPIPE = 128 + 13

@@ -2,9 +2,10 @@
 
 Each law has a name. If it fails, it says what was expected and what came. `check_likelihood`,
 `check_decoder` and `check_flow` run all laws of an instance; `parametrize_with_checks` turns each
-law into a pytest test.
+law into a pytest test. `check_vae` asserts that the loss of a VAE is its ELBO.
 """
 
+from vaetheory.testing._losses import check_vae
 from vaetheory.testing.checks import (
     check_decoder,
     check_flow,
@@ -19,5 +20,6 @@ __all__ = [
     "check_decoder",
     "check_flow",
     "check_likelihood",
+    "check_vae",
     "parametrize_with_checks",
 ]

@@ -181,6 +181,13 @@ def torch_model(
     d = dimension("latent_dim", latent_dim)
     where = double_device(device)
     distribution = calling(module, call, where)
+    return model_of_distribution(distribution, d, where, least_scale=least_scale)
+
+
+def model_of_distribution(
+    distribution: Call, d: int, where: torch.device, *, least_scale: ArrayLike | None = None
+) -> LatentModel:
+    """The model of a function from latents `(n, d)` to distributions with n rows."""
     learned = None if least_scale is None else likelihoods.GaussianMeanScale(least_scale)
     params = _Parameters(distribution, learned=learned is not None)
     decoder = TorchDecoder.around(params, where)

@@ -1,0 +1,251 @@
+"""The law by which the latents were made from the noise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from vaetheory._validation import Array
+from vaetheory.audit._findings import NOTE, WRONG, Findings
+from vaetheory.audit._fit import fit
+from vaetheory.audit._shots import Shot
+
+#: Residuals below this share are rounding: the quotient (z - m)/e loses digits where e is small.
+_EXACT = 1e-7
+_SAME = 1e-6
+#: A deviation that is off by less than this share, and in no simple law, has a guard.
+_GUARD = 1e-3
+_FIX = "write z = m + exp(v/2) e, with e from N(0, 1) for each latent and example"
+
+
+def scales(shots: Sequence[Shot]) -> tuple[Array, Array]:
+    """The quotients s = (z - m)/e, where e is not small, and the log variances there."""
+    quotients, variances = [], []
+    for shot in shots:
+        if shot.eps is None:
+            continue
+        usable = np.abs(shot.eps) > 0.02
+        with np.errstate(all="ignore"):
+            s = (shot.z - shot.loc) / shot.eps
+        quotients.append(s[usable])
+        variances.append(np.broadcast_to(shot.log_variance, shot.z.shape)[usable])
+    if not quotients:
+        return np.empty(0), np.empty(0)
+    return np.concatenate(quotients), np.concatenate(variances)
+
+
+def silent(shots: Sequence[Shot]) -> bool:
+    """Whether the decoder got the means in all shots."""
+    return all(np.abs(s.z - s.loc).max() <= 1e-10 * (1 + np.abs(s.loc).max()) for s in shots)
+
+
+def right(shots: Sequence[Shot], slack: float = 1.0) -> bool:
+    """Whether the latents are m + exp(v/2) e, or m + L e; `slack` is for single precision."""
+    if any(s.eps is None for s in shots):
+        return False
+    for s in shots:
+        assert s.eps is not None
+        off = (
+            np.exp(s.log_variance / 2) * s.eps
+            if s.factor is None
+            else np.einsum("nij,knj->kni", s.factor, s.eps)
+        )
+        size = slack * 1e-9 * (np.abs(s.loc).max() + np.abs(off).max() + 1e-300)
+        if np.abs(s.z - s.loc - off).max() > size:
+            return False
+    return True
+
+
+def law(shots: Sequence[Shot], kind: str, into: Findings, at: str, slack: float = 1.0) -> None:
+    """Name what is wrong with the law of the latents; `at` says in which mode."""
+    if not all(s.gaussian for s in shots) or any(s.eps is None for s in shots):
+        return
+    if silent(shots):
+        into.add(
+            "noise.missing",
+            WRONG,
+            0.0,
+            "the largest |z - m|",
+            f"the decoder gets the mean{at}, although noise is drawn",
+            _FIX,
+        )
+        return
+    if kind == "uniform":
+        into.add(
+            "noise.uniform",
+            WRONG,
+            0.0,
+            "the excess kurtosis of the noise minus that of N(0, 1) is -1.2; its mean is 1/2",
+            f"the noise of the latents is uniform on [0, 1]{at}, and not normal",
+            "use randn_like in place of rand_like",
+        )
+    if right(shots, slack) or any(s.factor is not None for s in shots):
+        if not right(shots, slack):
+            into.add(
+                "noise.law",
+                WRONG,
+                float("nan"),
+                "z - m over L e, with L the Cholesky factor of the covariance",
+                f"the latents are not m + L e with the covariance that encode gives{at}",
+                "sample with rsample() of the distribution that encode returns",
+            )
+        return
+    _named(shots, into, at, slack)
+
+
+def _named(shots: Sequence[Shot], into: Findings, at: str, slack: float) -> None:
+    s, v = scales(shots)
+    if len(s) < 8 or not np.isfinite(s).all() or not np.abs(s).min() > 0:
+        into.add(
+            "noise.law",
+            WRONG,
+            float("nan"),
+            "(z - m)/e",
+            f"the latents are no function m + s e of the noise that is drawn{at}",
+            _FIX,
+        )
+        return
+    off = float(np.abs(np.log(np.abs(s)) - v / 2).max())
+    steady = np.ptp(v) < 1e-9 * (1 + np.abs(v).max())
+    found = fit({"v": v, "1": np.ones_like(v)}, np.log(np.abs(s)))
+    close = np.abs(np.log(np.abs(s)) - found["v"] * v - found["1"]).max() < slack * _EXACT
+    if steady or (close and found["v"] != 0):
+        power, size = (0.5, float(np.exp(np.mean(np.log(np.abs(s)) - v / 2))))
+        if not steady:
+            power, size = found["v"], float(np.exp(found["1"]))
+        elif np.ptp(np.log(np.abs(s))) > slack * _EXACT:
+            _unlawful(s, v, into, at, slack)
+            return
+        if abs(power - 1) < slack * _SAME and abs(size - 1) < slack * _SAME:
+            into.add(
+                "noise.variance-as-std",
+                WRONG,
+                power,
+                "the slope of log((z - m)/e) in v; right is 1/2",
+                f"z = m + exp(v) e{at}: the variance is used as the standard deviation",
+                "write exp(v/2), or declare posterior='logstd'",
+            )
+        elif abs(power - 0.25) < slack * _SAME:
+            into.add(
+                "noise.sqrt-of-std",
+                WRONG,
+                power,
+                "the slope of log((z - m)/e) in v; right is 1/2",
+                f"z = m + exp(v/4) e{at}: the root of the deviation is used as the deviation",
+                "write exp(v/2) with v the log variance, or exp(l) with l the log deviation",
+            )
+        elif abs(power - 0.5) < slack * _SAME and abs(size - 1) <= slack * _SAME:
+            return
+        elif abs(power - 0.5) < slack * _SAME:
+            into.add(
+                "noise.scale",
+                WRONG,
+                size,
+                "(z - m)/(exp(v/2) e); right is 1",
+                f"the noise has the standard deviation {size:.6g}{at}, and the divergence is that "
+                "for 1",
+                "draw the noise from N(0, 1)",
+            )
+        elif abs(power) < slack * _SAME:
+            _fixed(size, into, at)
+        else:
+            into.add(
+                "noise.law",
+                WRONG,
+                power,
+                "the slope of log((z - m)/e) in v; right is 1/2",
+                f"the latents are m + {size:.6g} exp({power:.6g} v) e{at}; right is exp(v/2)",
+                _FIX,
+            )
+        return
+    if np.ptp(np.log(np.abs(s))) < slack * _EXACT:
+        _fixed(float(np.abs(s).mean()), into, at)
+        return
+    if off < _GUARD and (s > 0).all():
+        into.add(
+            "noise.guard",
+            NOTE,
+            off,
+            "the largest |log((z - m)/e) - v/2|",
+            f"the deviation of the latents is exp(v/2) up to a share of {off:.1e}{at}, as a guard "
+            "such as exp(v/2) + 1e-6 leaves it, and the divergence has no such guard",
+            "nothing; or return the guarded variance from encode",
+        )
+        return
+    _unlawful(s, v, into, at, slack)
+
+
+def _fixed(size: float, into: Findings, at: str) -> None:
+    into.add(
+        "noise.law",
+        WRONG,
+        size,
+        "(z - m)/e, the same for all v",
+        f"the latents have the deviation {size:.6g} whatever the encoder says{at}",
+        _FIX,
+    )
+
+
+def _unlawful(s: Array, v: Array, into: Findings, at: str, slack: float) -> None:
+    """A scale that is no power of exp(v)."""
+    with np.errstate(all="ignore"):
+        effective = 2 * np.log(np.abs(s))
+    same = np.abs(effective - v) < slack * _EXACT
+    if same.any() and not same.all():
+        low, high = float(effective.min()), float(effective.max())
+        if np.abs(effective - np.clip(v, low, high)).max() < slack * _EXACT:
+            into.add(
+                "encoder.clamp-inconsistent",
+                WRONG,
+                high if (v > high + slack * _EXACT).any() else low,
+                "the log variance at which that of z is clamped",
+                f"z has the log variance clamped to [{low:.6g}, {high:.6g}]{at}, and the one that "
+                "encode gives is not clamped: the divergence is not that of the distribution that "
+                "is sampled",
+                "clamp once, in encode",
+            )
+            return
+    if np.abs(s - v).max() < slack * _EXACT * (1 + np.abs(v).max()):
+        into.add(
+            "noise.law",
+            WRONG,
+            1.0,
+            "(z - m)/(v e)",
+            f"the deviation of the latents is v itself{at}: a log variance is used as a deviation",
+            _FIX,
+        )
+        return
+    spread = float(np.exp(np.median(np.log(np.abs(s)) - v / 2)))
+    varies = np.abs(np.log(np.abs(s)) - v / 2).max() > 1
+    constant = varies and (np.sign(s) != np.sign(s[0])).any()
+    into.add(
+        "noise.constant" if constant else "noise.law",
+        WRONG,
+        spread,
+        "the median of |z - m|/(exp(v/2) |e|); right is 1 for each",
+        f"z does not follow the noise that is drawn{at}"
+        if constant
+        else f"the scale of the latents' noise is no power of exp(v){at} (it is {spread:.4g} times "
+        "the right one in the median)",
+        _FIX,
+    )
+
+
+def effective(shots: Sequence[Shot]) -> list[Shot] | None:
+    """The shots with the variances that z really has, if each follows from one sample."""
+    made = []
+    for shot in shots:
+        if shot.eps is None or shot.factor is not None or not shot.gaussian:
+            return None
+        with np.errstate(all="ignore"):
+            s = (shot.z - shot.loc) / shot.eps
+        if not (np.isfinite(s).all() and (s > 0).all()):
+            return None
+        # Of several samples the one whose noise is largest tells it best.
+        at = np.abs(shot.eps).argmax(axis=0)[None]
+        own = np.take_along_axis(s, at, axis=0)[0]
+        v = 2 * np.log(own)
+        made.append(replace(shot, log_variance=v, log_det=v.sum(-1)))
+    return made

@@ -1,0 +1,176 @@
+"""Ranges that encoder, decoder and data have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from vaetheory.audit._findings import BOUND, NOTE, WRONG, Findings
+
+_GAINS = (1.0, 8.0, 60.0)
+_HUGE = 3000.0
+
+
+def ranges(bench: Any, family: str, into: Findings) -> dict[str, tuple[float, float]]:
+    """Ranges of means, log variances and outputs at parameters that are moved far."""
+    loc, log_variance, outputs = _extremes(bench)
+    found = {
+        "posterior means": (float(loc[0]), float(loc[1])),
+        "log variances": (float(log_variance[0]), float(log_variance[1])),
+        "decoder": (float(outputs[0]), float(outputs[1])),
+    }
+    low, high = found["log variances"]
+    if low >= -1e-12 and high > 1:
+        into.add(
+            "encoder.logvar-one-sided",
+            WRONG,
+            low,
+            f"the least log variance at parameters up to {_GAINS[-1]:g} times as large",
+            f"the log variance is never negative (it went from {low:.4g} to {high:.4g}): no "
+            "posterior can be narrower than the prior",
+            "leave the log variance free of softplus, ReLU and exp, or declare posterior='std' or "
+            "'var' if it is one of these",
+        )
+    elif high <= 1e-12 and low < -1:
+        into.add(
+            "encoder.logvar-never-positive",
+            NOTE,
+            high,
+            "the largest log variance",
+            "the log variance is never positive: no posterior is wider than the prior, which none "
+            "needs to be",
+            "nothing",
+        )
+    elif high - low < 1e-12:
+        into.add(
+            "encoder.logvar-constant",
+            NOTE,
+            high,
+            "the log variance",
+            f"the log variance is always {high:.6g}",
+            "nothing, if a fixed variance is meant",
+        )
+    elif high <= 1 + 1e-9 and low >= -1 - 1e-9 and high - low > 1:
+        into.add(
+            "encoder.logvar-bounded",
+            WRONG,
+            high,
+            "the largest |v| at parameters that are moved far",
+            f"the log variance stays in [{low:.4g}, {high:.4g}], as that of a tanh does: no "
+            f"posterior has a deviation below {np.exp(low / 2):.3g}",
+            "leave the log variance free, or clamp it far out",
+        )
+    low, high = found["posterior means"]
+    largest = max(abs(low), abs(high))
+    if largest <= 1 + 1e-9 and high - low > 0.5:
+        into.add(
+            "encoder.mean-bounded",
+            WRONG,
+            largest,
+            f"the largest |m| at parameters up to {_GAINS[-1]:g} times as large",
+            f"the posterior means stay in [{low:.4g}, {high:.4g}], as those of a tanh or a sigmoid "
+            "do, and those of a N(0, 1) prior do not",
+            "leave the last layer of the means without an activation",
+        )
+    elif low >= -1e-12 and high > 3:
+        into.add(
+            "encoder.mean-one-sided",
+            WRONG,
+            low,
+            "the least posterior mean at parameters that are moved far",
+            f"the posterior means are never negative (from {low:.4g} to {high:.4g}), as behind a "
+            "ReLU: half of the latent space is not used",
+            "leave the last layer of the means without an activation",
+        )
+    data = bench.data_range()
+    if family in ("normal", "laplace"):
+        _bounded_decoder(found["decoder"], data, into)
+    _overflow(bench, into)
+    return {**found, "data": data}
+
+
+def _extremes(bench: Any) -> tuple[tuple[float, float], ...]:
+    made: list[list[tuple[float, float]]] = [[], [], []]
+    for gain in _GAINS:
+        for _ in range(5):
+            bench.moves.move(1.0, gain)
+            for of, values in zip(made, bench.outputs(), strict=True):
+                finite = values[np.isfinite(values)]
+                if finite.size:
+                    of.append((float(finite.min()), float(finite.max())))
+    bench.moves.home()
+    return tuple(
+        (min(a for a, _ in of), max(b for _, b in of)) if of else (np.nan, np.nan) for of in made
+    )
+
+
+def _bounded_decoder(
+    decoder: tuple[float, float], data: tuple[float, float], into: Findings
+) -> None:
+    """Data that a squashed decoder cannot reach, or of which it needs only a half."""
+    low, high = decoder
+    known = {(0.0, 1.0): "a sigmoid", (-1.0, 1.0): "a tanh"}
+    for (a, b), name in known.items():
+        width = b - a
+        if not (abs(low - a) < 0.05 * width and abs(high - b) < 0.05 * width):
+            continue
+        if not (low >= a - 1e-9 and high <= b + 1e-9):
+            continue
+        x0, x1 = data
+        outside = x0 < a - 1e-3 or x1 > b + 1e-3
+        half = (a, b) == (-1.0, 1.0) and x0 >= 0 and 0.5 < x1 <= 1 + 1e-9
+        if outside or half:
+            into.add(
+                "data.range-mismatch",
+                WRONG,
+                x0 if x0 < a or half else x1,
+                "the end of the range of the data",
+                f"the decoder's mean lies in [{low:.4g}, {high:.4g}], as that of {name} does, and "
+                f"the data in [{x0:.4g}, {x1:.4g}]: "
+                + (
+                    "some data cannot be reached"
+                    if outside
+                    else "half of the range is not needed; were the data to be scaled to [-1, 1]?"
+                ),
+                "scale the data to the range of the decoder, or leave its last layer free",
+            )
+        return
+
+
+def _overflow(bench: Any, into: Findings) -> None:
+    bad = 0
+    for _ in range(3):
+        bench.moves.move(1.0, _HUGE)
+        try:
+            value = bench.values(bench.case(len(bench.x) if bench.fixed else 4))[0]
+        except (RuntimeError, ValueError, ArithmeticError):
+            value = np.nan
+        bad += not np.isfinite(value)
+    bench.moves.home()
+    if bad:
+        into.add(
+            "numeric.overflow",
+            NOTE,
+            float(bad),
+            f"the number of 3 trials at parameters {_HUGE:g} times as large",
+            "at large parameters the loss is not finite: nothing bounds the log variance",
+            "clamp it far out, in encode, for example to [-20, 10]",
+        )
+
+
+def grey(part: float, nats: float, into: Findings) -> None:
+    """Data between 0 and 1 under a Bernoulli likelihood."""
+    if part > 0:
+        into.add(
+            "data.grey-values",
+            BOUND,
+            nats,
+            "nats an example that the normaliser of the continuous Bernoulli would add to the log "
+            "density at the given parameters",
+            f"{100 * part:.3g} % of the data are neither 0 nor 1, where the Bernoulli is no "
+            "density: the value is no bound of a log density of these data. The normaliser of the "
+            f"continuous Bernoulli would add {nats:.6g} nats an example. Training as such is "
+            "consistent",
+            "draw binary data, use a ContinuousBernoulli, or do not report the value as a bound",
+        )

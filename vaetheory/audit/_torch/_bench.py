@@ -1,0 +1,347 @@
+"""A loss of PyTorch on the bench: evaluated with known noise, at parameters that are moved."""
+
+from __future__ import annotations
+
+import random
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import distributions, nn
+
+from vaetheory._validation import Array, short
+from vaetheory.audit._shots import Decoded, Shot
+from vaetheory.audit._torch import _adapters as adapters
+from vaetheory.audit._torch._custody import Custody
+from vaetheory.audit._torch._latents import latents, noise
+from vaetheory.audit._torch._moves import Moves
+from vaetheory.audit._torch._tap import Draw, Tap, Watch, redrawn, shadowed
+
+#: Outputs are kept below these sizes, where other terms do not drown in rounding.
+_MEANS, _LOG_VARIANCES, _OUTPUTS = 8.0, 5.0, 25.0
+#: Probabilities are kept this far from 0 and 1: libraries clip log 0 differently.
+_PROBABILITY = 1e-7
+
+
+@dataclass
+class Case:
+    """Data and noise of one evaluation."""
+
+    x: torch.Tensor
+    draws: list[Draw]
+    seed: int
+
+
+@dataclass
+class Ran:
+    """What a function has returned, with its draws and the inputs of the decoder."""
+
+    result: Any
+    draws: list[Draw]
+    calls: list[torch.Tensor]
+    missed: bool = False
+
+
+class Bench:
+    """The functions of one user, evaluated under control.
+
+    It must be used while its custody has lent the module.
+    """
+
+    def __init__(
+        self,
+        loss: Callable[..., Any],
+        encode: Callable[..., Any],
+        decode: Callable[..., Any],
+        x: torch.Tensor,
+        *,
+        module: nn.Module,
+        custody: Custody,
+        likelihood: adapters.Likelihood,
+        posterior: str,
+        prior: Any,
+        decoder: str,
+        seed: int,
+    ) -> None:
+        self.loss, self.encode, self.decode = loss, encode, decode
+        self.module, self.custody = module, custody
+        self.likelihood, self.posterior, self.prior = likelihood, posterior, prior
+        self.x = x
+        self.generator = torch.Generator().manual_seed(seed)
+        self.moves = Moves(module, self.generator)
+        self.watch = Watch(module, decoder)
+        #: Whether calls change each other, so that everything is put back before each.
+        self.stateful = False
+        self.selection = "all"
+        #: Whether the latents of the decoder could not be read and are those of the right law.
+        self.assumed = False
+        self._modes = [(m, m.training) for m in custody.modules]
+        self._was_training = module.training
+        self._training = False
+        self._templates: dict[tuple[int, bool], list[Draw]] = {}
+        self._searched = False
+        #: The draw that is the noise of the latents, in the last shot.
+        self.source: Draw | None = None
+
+    # Running --------------------------------------------------------------------------------------
+
+    def mode(self, training: bool) -> None:
+        """Set the training or the eval mode of everything."""
+        self._training = training
+        for m, was in self._modes:
+            m.training = (was or not self._was_training) if training else False
+
+    def run(
+        self,
+        function: Callable[..., Any],
+        *args: Any,
+        draws: Sequence[Draw] | None = None,
+        seed: int = 0,
+        grad: bool = False,
+        start: int | None = None,
+    ) -> Ran:
+        """Call a function of the user, with its draws replaced."""
+        if self.stateful:
+            self.custody.rewind()
+            self.moves.apply()
+        self.mode(self._training)
+        self._seed(seed)
+        given = [a.clone() if isinstance(a, torch.Tensor) else a for a in args]
+        tap = Tap(draws, loosely=start is not None)
+        tap.used = start or 0
+        with (
+            shadowed(self.watch.places) as calls,
+            torch.set_grad_enabled(grad),
+            warnings.catch_warnings(),
+            tap,
+        ):
+            warnings.simplefilter("ignore")
+            result = function(*given)
+        self._used = tap.used
+        return Ran(result, tap.draws, [value for _, value in calls], tap.missed)
+
+    def _seed(self, seed: int) -> None:
+        """Noise that is not PyTorch's comes from here; it is the same for the same seed."""
+        torch.manual_seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002
+        random.seed(seed)
+        for generator in self.custody.generators:
+            if isinstance(generator, torch.Generator):
+                generator.manual_seed(seed + 1)
+            elif isinstance(generator, np.random.Generator):
+                bits = generator.bit_generator
+                bits.state = type(bits)(seed + 2).state
+            elif isinstance(generator, np.random.RandomState):
+                generator.seed((seed + 3) % 2**32)
+            else:
+                generator.seed(seed + 4)
+
+    def integer(self, high: int) -> int:
+        """A random integer below `high`."""
+        return int(torch.randint(high, (1,), generator=self.generator))
+
+    def rows(self, size: int) -> torch.Tensor:
+        """Examples drawn from the user's, whole, so that they stay what they are."""
+        if size == len(self.x):
+            return self.x[torch.randperm(size, generator=self.generator)]
+        return self.x[torch.randint(len(self.x), (size,), generator=self.generator)]
+
+    def case(self, size: int, x: torch.Tensor | None = None) -> Case:
+        """New data and new noise for the loss."""
+        key = (size, self._training)
+        data = self.rows(size) if x is None else x
+        if key not in self._templates:
+            self._templates[key] = self.run(self.loss, data, seed=1).draws
+        return Case(data, redrawn(self._templates[key], self.generator), self.integer(2**31))
+
+    def values(self, case: Case) -> tuple[float, ...]:
+        """The loss of a case, in each of its readings."""
+        return self._values(self.run(self.loss, case.x, draws=case.draws, seed=case.seed))[0]
+
+    def _values(self, ran: Ran) -> tuple[tuple[float, ...], dict[str, float]]:
+        found, others = adapters.values(ran.result)
+        return tuple(float(v.detach()) for v in found), others
+
+    # One shot -------------------------------------------------------------------------------------
+
+    def posterior_at(self, x: torch.Tensor, draws: Sequence[Draw] = (), seed: int = 0) -> Any:
+        """What `encode` gives for data, read."""
+        ran = self.run(self.encode, x, draws=draws, seed=seed, start=0)
+        return adapters.encoded(ran.result, self.posterior)
+
+    def likelihood_at(
+        self, z: torch.Tensor, draws: Sequence[Draw] = (), seed: int = 0, start: int = 0
+    ) -> distributions.Distribution:
+        """The declared likelihood at latents."""
+        ran = self.run(self.decode, z, draws=draws, seed=seed, start=start)
+        return adapters.distribution(ran.result, self.likelihood)
+
+    def shot(self, case: Case) -> Shot:
+        """Evaluate the loss, and all of which it should be a function."""
+        ran = self.run(self.loss, case.x, draws=case.draws, seed=case.seed)
+        values, others = self._values(ran)
+        q = self.posterior_at(case.x, ran.draws, case.seed)
+        after = self._used
+        n = len(case.x)
+        loc = adapters.numpy(q.loc).reshape(n, -1)
+        log_variance = adapters.numpy(q.log_variance).reshape(n, -1)
+        factor = None if q.factor is None else adapters.numpy(q.factor)
+        if not self._searched and not ran.calls:
+            self._searched = True
+            self.watch.search(self.module, self.decode, q.loc)
+            ran = self.run(self.loss, case.x, draws=case.draws, seed=case.seed)
+        z, eps, self.source = latents(ran.calls, ran.draws, loc, self.selection)
+        self.assumed = z is None
+        if z is None:
+            eps, self.source = noise(ran.draws, loc[None] + 1.0, loc)
+            e = np.zeros((1, *loc.shape)) if eps is None else eps
+            off = np.exp(log_variance / 2) * e
+            if factor is not None:
+                off = np.einsum("nij,knj->kni", factor, e)
+            z = loc + off
+        shape = q.loc.shape
+        parts = [
+            adapters.decoded(
+                self.likelihood_at(
+                    torch.as_tensor(one).reshape(shape).to(q.loc), ran.draws, case.seed, after
+                ),
+                case.x,
+            )
+            for one in z
+        ]
+        prior_loc, prior_scale = self.prior_at(loc.shape)
+        log_det = log_variance.sum(-1)
+        if factor is not None:
+            log_det = 2 * np.log(np.einsum("nii->ni", factor)).sum(-1)
+        other: dict[str, Array | None] = {}
+        if q.other is not None:
+            other = self._other(q.other, z, shape)
+        return Shot(
+            values,
+            adapters.numpy(case.x).reshape(n, -1),
+            loc,
+            log_variance,
+            log_det,
+            factor,
+            z,
+            eps,
+            prior_loc,
+            prior_scale,
+            adapters.joined(parts),
+            weights=self.moves.sums(),
+            reported=others,
+            **other,
+        )
+
+    def _other(
+        self, q: distributions.Distribution, z: Array, shape: torch.Size
+    ) -> dict[str, Array | None]:
+        """Log densities of a posterior of another family, and of the prior."""
+        n = shape[0]
+        at = torch.as_tensor(z).reshape(len(z), *shape)
+        loc, scale = self.prior_at((n, z.shape[-1]))
+        prior = distributions.Normal(torch.as_tensor(loc), torch.as_tensor(scale))
+        with torch.no_grad():
+            log_q = adapters.numpy(q.log_prob(at)).reshape(len(z), n, -1).sum(-1)
+            log_p = adapters.numpy(prior.log_prob(torch.as_tensor(z))).sum(-1)
+            try:
+                plain = adapters.base(q)
+                kl = distributions.kl_divergence(
+                    plain,
+                    distributions.Normal(prior.loc.reshape(shape), prior.scale.reshape(shape)),
+                )
+                closed = adapters.numpy(kl).reshape(n, -1).sum(-1)
+            except NotImplementedError:
+                closed = None
+        return {"log_q": log_q, "log_p": log_p, "divergence": closed}
+
+    def prior_at(self, shape: tuple[int, ...]) -> tuple[Array, Array]:
+        """Means and deviations of the declared prior, (B, d)."""
+        prior = self.prior
+        if prior is None:
+            return np.zeros(shape), np.ones(shape)
+        if callable(prior):
+            with torch.no_grad():
+                prior = prior()
+        q = adapters.base(prior) if isinstance(prior, distributions.Distribution) else prior
+        if isinstance(q, distributions.MultivariateNormal):
+            cov = adapters.numpy(q.covariance_matrix)
+            if np.abs(cov - np.eye(cov.shape[-1]) * cov).max() == 0:
+                return (
+                    np.broadcast_to(adapters.numpy(q.loc), shape),
+                    np.broadcast_to(np.sqrt(np.einsum("...ii->...i", cov)), shape),
+                )
+        if not isinstance(q, distributions.Normal):
+            raise ValueError(
+                "prior: expected a torch.distributions.Normal with independent latents, or a "
+                f"function that returns one, got {short(prior)}"
+            )
+        loc, scale = adapters.numpy(q.loc), adapters.numpy(q.scale)
+        if loc.size not in (1, shape[-1], shape[0] * shape[-1]):
+            raise ValueError(
+                f"prior: expected one number or {shape[-1]} latents, got shape {loc.shape}"
+            )
+        return (
+            np.broadcast_to(
+                loc.reshape(-1) if loc.size == 1 else loc.reshape(-1, shape[-1]), shape
+            ),
+            np.broadcast_to(
+                scale.reshape(-1) if scale.size == 1 else scale.reshape(-1, shape[-1]), shape
+            ),
+        )
+
+    # Moves ----------------------------------------------------------------------------------------
+
+    def moved(self, x: torch.Tensor, scale: float, gain: float) -> bool:
+        """Move the parameters as far as outputs stay moderate and still vary; whether they do.
+
+        A deep network multiplies a gain by itself: the gain is adapted until the outputs are
+        neither extreme nor all alike.
+        """
+        for _ in range(12):
+            self.moves.move(scale, gain)
+            size = self._extent(x)
+            if size <= 1:
+                return True
+            gain = 1 + 0.5 * (gain - 1) if gain > 1 else 0.7 * gain
+            scale *= 0.8
+        self.moves.home()
+        return False
+
+    def _extent(self, x: torch.Tensor) -> float:
+        """The outputs at the present parameters, as a share of the largest moderate ones."""
+        q = self.posterior_at(x)
+        wide = 2.5 * (q.log_variance / 2).exp()
+        size = max(
+            float(q.loc.detach().abs().max()) / _MEANS,
+            float(q.log_variance.detach().abs().max()) / _LOG_VARIANCES,
+        )
+        if not np.isfinite(size):
+            return np.inf
+        if size > 1:
+            return size
+        for z in (q.loc, q.loc + wide, q.loc - wide):
+            size = max(size, _outputs(self.likelihood_at(z.detach()), x))
+        return size if np.isfinite(size) else np.inf
+
+
+def _outputs(p: distributions.Distribution, x: torch.Tensor) -> float:
+    q: Any = adapters.base(p)
+    kind = adapters.family(p)
+    if kind == "bernoulli":
+        f = q.logits.detach() if "logits" in vars(q) else torch.logit(q.probs.detach())
+        return float(f.abs().max()) / -float(np.log(_PROBABILITY))
+    if kind == "normal":
+        size = float(q.loc.detach().abs().max()) / _OUTPUTS
+        scale = q.scale.detach()
+        if float(scale.max()) > 3 * float(scale.min()) or scale.requires_grad:
+            size = max(size, float(scale.log().abs().max()) / _LOG_VARIANCES)
+        return size
+    try:
+        found: Decoded = adapters.decoded(p, x)
+    except (ValueError, RuntimeError):
+        return np.inf
+    return float(np.abs(found.nll).max()) / 1e6

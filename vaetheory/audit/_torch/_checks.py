@@ -1,0 +1,220 @@
+"""What else is asked of a bench of PyTorch: slopes, ranges, samples and other values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import distributions
+
+from vaetheory._validation import Array
+from vaetheory.audit._shots import Shot
+from vaetheory.audit._torch import _adapters as adapters
+from vaetheory.audit._torch._bench import Bench, Case
+from vaetheory.audit._torch._latents import SELECTIONS
+from vaetheory.audit._torch._tap import Draw
+
+
+class FullBench(Bench):
+    """A bench with all that the checks ask for."""
+
+    selections = SELECTIONS
+    #: Whether only batches of the given size can be evaluated.
+    fixed = False
+    #: Which reading of the loss's result is right.
+    entry = 0
+
+    def latent_dim(self) -> int:
+        """The number of latents of an example."""
+        return self.posterior_at(self.rows(2)).loc[0].numel()
+
+    # The batch ------------------------------------------------------------------------------------
+
+    def paired(self, case: Case, index: int) -> Case:
+        """The example of an index twice, each time with its own noise."""
+        twice = [index, index]
+        for size in (2, 4):
+            if (size, self._training) not in self._templates:
+                self.case(size)
+        two, four = (self._templates.get((n, self._training), []) for n in (2, 4))
+        draws = []
+        for i, draw in enumerate(case.draws):
+            base = draw.base
+            if len(two) == len(four) and i < len(two):
+                axes = [
+                    a
+                    for a, (m, n) in enumerate(
+                        zip(two[i].base.shape, four[i].base.shape, strict=False)
+                    )
+                    if n == 2 * m
+                ]
+                if axes:
+                    base = _doubled(base, axes[0], index)
+            elif base.dim() and base.shape[0] == 2:
+                base = base[twice]
+            draws.append(Draw(draw.name, draw.law, base))
+        return Case(case.x[twice], draws, case.seed)
+
+    # Far out --------------------------------------------------------------------------------------
+
+    def _of_the_encoder(self) -> set[str]:
+        """The parameters on which the posterior depends."""
+        names, parameters = zip(*self.moves.parameters.items(), strict=True)
+        frozen = [p for p in parameters if not p.requires_grad]
+        for p in frozen:
+            p.requires_grad_(True)
+        try:
+            ran = self.run(self.encode, self.rows(2 if not self.fixed else len(self.x)), grad=True)
+            q = adapters.encoded(ran.result, self.posterior)
+            weights = torch.randn(q.loc.shape, generator=self.generator, dtype=torch.float64).to(
+                q.loc
+            )
+            total = (q.loc * weights).sum() + (q.log_variance * weights).sum()
+            found = torch.autograd.grad(total, parameters, allow_unused=True)
+        finally:
+            for p in frozen:
+                p.requires_grad_(False)
+        return {n for n, g in zip(names, found, strict=True) if g is not None}
+
+    def far(self, size: int, wide: float) -> Shot | None:
+        """A shot whose log variances reach about `wide`, with the decoder nearly flat."""
+        if not hasattr(self, "_encoder_names"):
+            self._encoder_names = self._of_the_encoder()
+        case = self.case(size)
+        gain = 1.0
+        for _ in range(24):
+            self.moves.move(0.4, 1.0)
+            self.moves.scale(
+                {n: gain if n in self._encoder_names else 0.02 for n in self.moves.parameters}
+            )
+            v = self.posterior_at(case.x).log_variance.detach()
+            top = float(v.abs().max())
+            if not np.isfinite(top) or top > 30:
+                gain *= 0.8
+            elif top < 0.7 * wide:
+                gain *= 1.35
+            else:
+                break
+        else:
+            return None
+        shot = self.shot(case)
+        finite = np.isfinite(shot.decoded.nll).all() and np.abs(shot.loc).max() < 1e4
+        saturated = shot.decoded.family == "bernoulli" and (
+            np.abs(shot.decoded.parts["logits"]).max() > 15
+        )
+        return shot if finite and not saturated else None
+
+    # Slopes ---------------------------------------------------------------------------------------
+
+    def slopes(self, case: Case, directions: dict[str, torch.Tensor]) -> dict[str, float] | None:
+        """Autograd's slopes of the loss along a direction of each parameter."""
+        ran = self.run(self.loss, case.x, draws=case.draws, seed=case.seed, grad=True)
+        value = adapters.values(ran.result)[0][self.entry]
+        if not value.requires_grad:
+            return None
+        return self._along(value, directions)
+
+    def _along(self, value: torch.Tensor, directions: dict[str, torch.Tensor]) -> dict[str, float]:
+        names = [n for n in directions if self.moves.parameters[n].requires_grad]
+        inputs = [self.moves.parameters[n] for n in names]
+        found = torch.autograd.grad(value, inputs, allow_unused=True) if inputs else ()
+        made = dict.fromkeys(directions, 0.0)
+        for n, g in zip(names, found, strict=True):
+            if g is not None:
+                made[n] = float((g * directions[n]).sum())
+        return made
+
+    def scores(self, case: Case, directions: dict[str, torch.Tensor]) -> dict[str, float]:
+        """Slopes of the sum of log q(z given x) at latents that are held."""
+        shot = self.shot(case)
+        ran = self.run(self.encode, case.x, draws=case.draws, seed=case.seed, grad=True, start=0)
+        q = adapters.encoded(ran.result, self.posterior)
+        z = torch.as_tensor(shot.z).reshape(len(shot.z), *q.loc.shape).to(q.loc)
+        if q.other is not None:
+            total = q.other.log_prob(z).sum()
+        elif q.factor is not None:
+            total = distributions.MultivariateNormal(q.loc, scale_tril=q.factor).log_prob(z).sum()
+        else:
+            total = distributions.Normal(q.loc, (q.log_variance / 2).exp()).log_prob(z).sum()
+        return self._along(total / len(z), directions)
+
+    def value_at(self, case: Case, directions: dict[str, torch.Tensor], step: float) -> float:
+        """The loss at a step from the present parameters."""
+        stateful, self.stateful = self.stateful, False
+        if stateful:
+            self.custody.rewind()
+        self.moves.apply()
+        for name, direction in directions.items():
+            self.moves.offset(name, step * direction)
+        try:
+            return self.values(case)[self.entry]
+        finally:
+            self.moves.apply()
+            self.stateful = stateful
+
+    # Ranges ---------------------------------------------------------------------------------------
+
+    def outputs(self) -> tuple[Array, Array, Array]:
+        """Posterior means, log variances, and means of the decoder at latents of width 3."""
+        x = self.rows(len(self.x) if self.fixed else 8)
+        q = self.posterior_at(x)
+        z = 3 * torch.randn(q.loc.shape, generator=self.generator, dtype=torch.float64).to(q.loc)
+        ran = self.run(self.decode, z, start=0)
+        try:
+            mean = adapters.numpy(adapters.distribution(ran.result, self.likelihood).mean)
+        except (NotImplementedError, ValueError, RuntimeError):
+            mean = np.array([np.nan])
+        return adapters.numpy(q.loc), adapters.numpy(q.log_variance), mean
+
+    def data_range(self) -> tuple[float, float]:
+        """The range of the given data."""
+        return float(self.x.min()), float(self.x.max())
+
+    def grey(self) -> tuple[float, float]:
+        """The share of data that are neither 0 nor 1, and what a normaliser would add in nats."""
+        x = adapters.numpy(self.x)
+        part = float(((x != 0) & (x != 1)).mean())
+        q = self.posterior_at(self.x)
+        p = adapters.base(self.likelihood_at(q.loc.detach()))
+        f = p.logits.detach() if "logits" in vars(p) else torch.logit(p.probs.detach())
+        with torch.no_grad():
+            log_c = distributions.ContinuousBernoulli(
+                logits=f.double().clamp(-30, 30), validate_args=False
+            )._cont_bern_log_norm()
+        return part, float(log_c.sum()) / len(self.x)
+
+    # Other functions ------------------------------------------------------------------------------
+
+    def of_function(self, function: Callable[..., Any], size: int, *args: Any) -> Shot:
+        """A shot of another function of the data than the loss."""
+        loss, templates = self.loss, self._templates
+        self.loss, self._templates = (lambda x: function(x, *args)), {}
+        try:
+            made = self.shot(self.case(size))
+            return replace(made)
+        finally:
+            self.loss, self._templates = loss, templates
+
+    def same_noise(self, function: Callable[..., Any], size: int) -> tuple[float, float]:
+        """The value of another function and of the loss, with the same data and noise."""
+        case = self.case(size)
+        ran = self.run(function, case.x, draws=case.draws, seed=case.seed)
+        return self._values(ran)[0][0], self.values(case)[self.entry]
+
+    def sampled(self, function: Callable[..., Any], n: int) -> dict[str, Any]:
+        """The draws and the latents of a function that samples."""
+        ran = self.run(function, n, seed=5)
+        z = [adapters.numpy(c).ravel() for c in ran.calls]
+        draws = [(d.law, adapters.numpy(d.base).ravel()) for d in ran.draws]
+        return {"z": z[0] if z else None, "draws": draws}
+
+
+def _doubled(base: torch.Tensor, axis: int, index: int) -> torch.Tensor:
+    """The entries of one of two examples twice, along an axis that may hold several samples."""
+    k = base.shape[axis] // 2
+    at = torch.arange(base.shape[axis]).reshape(k, 2)
+    at[:, 1 - index] = at[:, index]
+    return base.index_select(axis, at.reshape(-1))

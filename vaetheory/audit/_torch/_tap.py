@@ -1,0 +1,224 @@
+"""The noise of a function of PyTorch: seen, kept and given again."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+_NORMAL = frozenset({"randn", "randn_like", "normal_", "normal", "normal_functional"})
+_UNIFORM = frozenset({"rand", "rand_like", "uniform_", "uniform"})
+#: Operations that PyTorch marks as random, of which nothing can be given again.
+_IGNORED = ("_scaled_dot_product", "_flash", "_efficient", "_cudnn", "_fused", "rrelu")
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One random draw: the operation, its law, and its outcome.
+
+    `base` is the outcome in units of its law: standard normal, uniform on [0, 1], or as it came.
+    """
+
+    name: str
+    law: str
+    base: torch.Tensor
+
+    @property
+    def key(self) -> tuple[str, tuple[int, ...]]:
+        """By which a draw is recognised when the function runs again."""
+        return self.law, tuple(self.base.shape)
+
+
+class Tap(TorchDispatchMode):
+    """Record every random draw, and replace those for which a replay is given.
+
+    Parameters
+    ----------
+    replay : sequence of Draw, optional
+        The draws that are given again, in their order.
+    loosely : bool
+        Whether draws of the replay may be skipped, as by a part of the function alone.
+    """
+
+    def __init__(self, replay: Sequence[Draw] | None = None, *, loosely: bool = False) -> None:
+        super().__init__()
+        self.draws: list[Draw] = []
+        self.replay, self.loosely = replay, loosely
+        self.used = 0
+        #: Whether a draw was asked for that the replay does not have.
+        self.missed = False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
+        if torch.Tag.nondeterministic_seeded not in func.tags:
+            return result
+        name = func._schema.name.split("::")[-1]
+        if name.startswith(_IGNORED):
+            return result
+        if name == "native_dropout":
+            self._dropout(args, result)
+            return result
+        if isinstance(result, torch.Tensor):
+            self._drawn(name, args, kwargs, result)
+        return result
+
+    def _dropout(self, args: Any, result: Any) -> None:
+        out, mask = result
+        kept = self._next("bernoulli", tuple(mask.shape))
+        if kept is not None:
+            mask.copy_(kept.base)
+            p = float(args[1])
+            out.copy_(args[0] * mask / (1 - p) if p < 1 else args[0] * 0)
+        self.draws.append(Draw("dropout", "bernoulli", mask.detach().clone()))
+
+    def _drawn(self, name: str, args: Any, kwargs: Any, out: torch.Tensor) -> None:
+        law = "normal" if name in _NORMAL else "uniform" if name in _UNIFORM else name.strip("_")
+        shift, scale = _law(name, args, kwargs)
+        kept = self._next(law, tuple(out.shape))
+        if kept is not None:
+            base = kept.base.to(out.dtype)
+            out.copy_(shift + scale * base if law in ("normal", "uniform") else base)
+        base = out.detach()
+        if law in ("normal", "uniform"):
+            base = (base - shift) / scale if kept is None else kept.base.to(out.dtype)
+        self.draws.append(Draw(name, law, base.clone()))
+
+    def _next(self, law: str, shape: tuple[int, ...]) -> Draw | None:
+        if self.replay is None:
+            return None
+        ahead = range(self.used, len(self.replay) if self.loosely else self.used + 1)
+        for i in ahead:
+            if i < len(self.replay) and self.replay[i].key == (law, shape):
+                self.used = i + 1
+                return self.replay[i]
+        self.missed = True
+        return None
+
+
+def _law(name: str, args: Any, kwargs: Any) -> tuple[Any, Any]:
+    """Shift and scale of a draw."""
+    numbers = (int, float, torch.Tensor)
+    if name in ("normal", "normal_functional", "normal_"):
+        first = 1 if name != "normal" else 0
+        given = list(args[first : first + 2])
+        shift = kwargs.get("mean", given[0] if given else 0.0)
+        scale = kwargs.get("std", given[1] if len(given) > 1 else 1.0)
+        if isinstance(shift, numbers) and isinstance(scale, numbers):
+            return shift, scale
+    if name in ("uniform_", "uniform"):
+        low = kwargs.get("from", args[1] if len(args) > 1 else 0.0)
+        high = kwargs.get("to", args[2] if len(args) > 2 else 1.0)
+        return low, high - low
+    return 0.0, 1.0
+
+
+def redrawn(draws: Sequence[Draw], generator: torch.Generator) -> list[Draw]:
+    """The same draws with other outcomes, where their law is known."""
+    made = []
+    for draw in draws:
+        base = draw.base
+        if draw.law in ("normal", "uniform") and base.dtype.is_floating_point:
+            new = torch.empty(base.shape, dtype=torch.float64)
+            if draw.law == "normal":
+                new.normal_(generator=generator)
+            else:
+                new.uniform_(generator=generator)
+            base = new.to(base)
+        made.append(Draw(draw.name, draw.law, base))
+    return made
+
+
+class Watch:
+    """The inputs of the decoder: an attribute, or the submodules that `decode` calls first.
+
+    Functions are shadowed in the `__dict__` of their module: hooks do not fire where `.forward` is
+    called directly.
+    """
+
+    def __init__(self, module: nn.Module, name: str) -> None:
+        self._places: list[tuple[nn.Module, str]] = []
+        self.named = _place(module, name)
+        if self.named is not None:
+            self._places = [self.named]
+
+    def search(
+        self, module: nn.Module, decode: Callable[[torch.Tensor], Any], z: torch.Tensor
+    ) -> None:
+        """Find the submodules that get z itself when `decode(z)` is called."""
+        places = [(m, "forward") for m in module.modules()]
+        with shadowed(places) as calls:
+            decode(z.clone())
+        got = [
+            owner
+            for owner, value in calls
+            if value.numel() == z.numel() and torch.equal(value.reshape(-1), z.reshape(-1))
+        ]
+        if got:
+            self._places = [(got[0], "forward")]
+
+    @property
+    def places(self) -> list[tuple[nn.Module, str]]:
+        """Where the decoder is watched."""
+        return self._places
+
+
+def _place(module: nn.Module, name: str) -> tuple[nn.Module, str] | None:
+    owner: Any = module
+    *path, last = name.split(".")
+    for part in path:
+        owner = getattr(owner, part, None)
+    found = getattr(owner, last, None)
+    if isinstance(found, nn.Module):
+        return found, "forward"
+    if callable(found) and isinstance(owner, nn.Module):
+        return owner, last
+    return None
+
+
+@contextlib.contextmanager
+def shadowed(
+    places: Sequence[tuple[nn.Module, str]],
+) -> Iterator[list[tuple[nn.Module, torch.Tensor]]]:
+    """Record the first tensor that each function gets, in the order of the calls."""
+    calls: list[tuple[nn.Module, torch.Tensor]] = []
+    before: list[tuple[nn.Module, str, bool, Any]] = []
+
+    def wrapped(owner: nn.Module, inner: Callable[..., Any]) -> Callable[..., Any]:
+        def function(*args: Any, **kwargs: Any) -> Any:
+            for value in (*args, *kwargs.values()):
+                if isinstance(value, torch.Tensor):
+                    calls.append((owner, value.detach().clone()))
+                    break
+            return inner(*args, **kwargs)
+
+        return function
+
+    try:
+        for owner, name in places:
+            inner = getattr(owner, name)
+            before.append((owner, name, name in vars(owner), vars(owner).get(name)))
+            vars(owner)[name] = wrapped(owner, inner)
+        yield calls
+    finally:
+        for owner, name, had, value in reversed(before):
+            if had:
+                vars(owner)[name] = value
+            else:
+                vars(owner).pop(name, None)
+
+
+def compatible(draw: Draw, size: int) -> bool:
+    """Whether a draw may be the noise of latents with `size` entries."""
+    return draw.law != "bernoulli" and draw.base.numel() > 0 and size % draw.base.numel() == 0
+
+
+def entries(shape: Sequence[int]) -> int:
+    """The number of entries of a shape."""
+    return math.prod(shape)
