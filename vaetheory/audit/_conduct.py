@@ -98,10 +98,7 @@ class Conduct:
 
     def _choose_sizes(self) -> None:
         """Sizes of batches that are not the number of latents: no axis is taken for another."""
-        try:
-            d = self.bench.latent_dim()
-        except Exception:  # the error is that of the loss, and raised there
-            return
+        d = self.bench.latent_dim()
         self.facts["latents"] = d
         self.sizes = (3, 5) if d in (2, 4) else (2, 4)
 

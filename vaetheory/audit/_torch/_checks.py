@@ -29,7 +29,7 @@ class FullBench(Bench):
 
     def latent_dim(self) -> int:
         """The number of latents of an example."""
-        return self.posterior_at(self.rows(2)).loc[0].numel()
+        return self.posterior_at(self.x).loc[0].numel()
 
     # The batch ------------------------------------------------------------------------------------
 
