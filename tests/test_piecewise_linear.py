@@ -186,6 +186,7 @@ def test_on_the_plane_quadrature_of_sums_on_lines():
     assert (off <= result.error + 3 * error).all(), f"off by {off}, the quadrature by {error:.3g}"
 
 
+@pytest.mark.filterwarnings("ignore::vaetheory.evidence.KinksWarning")
 def test_on_the_plane_the_engine():
     likelihood = likelihoods.Gaussian(scale=1.0)
     X = GENERIC(np.array([[0.3, -0.4], [1.5, 1.0]])) + 0.2
@@ -344,6 +345,7 @@ DEEP = PiecewiseLinear.network([np.ones((2, 3)), np.ones((1, 2))], [np.zeros(2),
 GAUSSIAN = likelihoods.Gaussian(scale=0.5)
 
 
+@pytest.mark.filterwarnings("ignore::vaetheory.evidence.KinksWarning")
 @pytest.mark.parametrize(
     ("decoder", "likelihood", "message"),
     [

@@ -60,7 +60,7 @@ CONTINUOUS_BERNOULLI = Proposition(
     label="7a-continuous",
     title="The continuous Bernoulli has the variance of its density as its Fisher information",
     statement=(
-        r"p(x|\theta) = \theta e^{\theta x}/(e^\theta - 1),\ 0\le x\le 1:\quad"
+        r"p(x|\theta) = \theta e^{\theta x}/(e^\theta - 1),\ 0\le x\le 1:\quad "
         r"F(\theta) = \mathbb E[s^2] = -\mathbb E[\partial_\theta^2\log p]"
         r" = \frac{1}{\theta^2} - \frac{1}{4\sinh^2(\theta/2)},\quad F(0) = \frac{1}{12}"
     ),
