@@ -90,6 +90,18 @@ def test_on_the_line_to_forty_digits(data):
     require_within(result, [right], f"{f}, {likelihood}, x = {x.tolist()}")
 
 
+@pytest.mark.parametrize("steep", [1e3, 1e5, 1e7, 1e9])
+def test_flat_pieces_beside_steep_ones(steep):
+    # The edges are rounded, and the decoder is steep beyond them.
+    weights = [[[0.7 * steep], [-0.3 * steep]], [[1.1, 0.3], [-0.5, 0.9], [0.25, -1.3]]]
+    biases = [[-0.3 * steep, -0.1 * steep], [0.0, 0.1, 0.2]]
+    f = PiecewiseLinear.network(weights, biases, "hard_tanh")
+    X = f(np.array([[-1.0], [0.1], [0.7]])) + [0.5, -0.25, 0.125]
+    result = exact_sum(f, likelihoods.Gaussian(scale=0.03), X)
+    right = [line_log_evidence(f.layers, x, scale=0.03) for x in X]
+    require_within(result, right, f"slopes of {steep}")
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_on_the_plane_products_of_two_lines_to_forty_digits(data):
