@@ -18,12 +18,14 @@ from vaetheory.rounding import ULP
 class LinePieces(Pieces):
     """The intervals between neighbouring kinks, from minus to plus infinity."""
 
+    resolution = 4 * ULP
+
     def __init__(self, network: Network, budget: Budget) -> None:
         edges = edges_of_pieces(network.hidden, budget)
         centre = inner_points(edges)[:, None]
         self.charts = charts_around(network.layers, centre)
-        # At its ends, the affine map of a piece is evaluated again, since its centre may be far. The
-        # decoder itself may be steep beyond an end, which is rounded.
+        # At its ends, the affine map of a piece is evaluated again, since its centre may be far.
+        # The decoder itself may be steep beyond an end, which is rounded.
         self._ends = tuple(
             (e, continued(network.layers, centre, np.where(np.isfinite(e), e, 0.0)[:, None]))
             for e in (edges[:-1], edges[1:])
