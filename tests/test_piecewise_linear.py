@@ -19,6 +19,7 @@ from vaetheory._piecewise_linear import plane, prepared, summation
 from vaetheory._piecewise_linear.limits import Budget
 from vaetheory._piecewise_linear.line import LinePieces
 from vaetheory._piecewise_linear.network import network_of
+from vaetheory._piecewise_linear.polygons import Polygons
 from vaetheory._piecewise_linear.subdivision import ring, subdivided
 from vaetheory.decoders import (
     Affine,
@@ -88,6 +89,53 @@ def test_on_the_line_to_forty_digits(data):
     result = exact_sum(f, likelihood, x)
     right = line_log_evidence(f.layers, x, **reference)
     require_within(result, [right], f"{f}, {likelihood}, x = {x.tolist()}")
+
+
+@pytest.mark.parametrize("steep", [1e3, 1e5, 1e7, 1e9])
+def test_flat_pieces_beside_steep_ones(steep):
+    # The edges are rounded, and the decoder is steep beyond them.
+    weights = [[[0.7 * steep], [-0.3 * steep]], [[1.1, 0.3], [-0.5, 0.9], [0.25, -1.3]]]
+    biases = [[-0.3 * steep, -0.1 * steep], [0.0, 0.1, 0.2]]
+    f = PiecewiseLinear.network(weights, biases, "hard_tanh")
+    X = f(np.array([[-1.0], [0.1], [0.7]])) + np.array([0.5, -0.25, 0.125])
+    result = exact_sum(f, likelihoods.Gaussian(scale=0.03), X)
+    right = [line_log_evidence(f.layers, x, scale=0.03) for x in X]
+    require_within(result, right, f"slopes of {steep}")
+
+
+def beside(one, other):
+    """Two networks of the line, each of a latent of its own, as one of the plane."""
+    weights = [block_diag(*w) for w in zip(one[0], other[0], strict=True)]
+    biases = [np.concatenate(b) for b in zip(one[1], other[1], strict=True)]
+    return PiecewiseLinear.network(weights, biases, "hard_tanh")
+
+
+@pytest.mark.parametrize("steep", [1e4, 1e6, 1e8, 1e14, 1e20])
+@pytest.mark.parametrize("inside", [0.0, 0.9, 1.0])
+def test_on_the_plane_a_flight_of_steep_steps(steep, inside):
+    # From 1e14 on the step is narrower than the plane's corners can be told apart: a datum in the
+    # middle of the step has all its evidence there, and the error has to say that it may be lost.
+    root = np.sqrt(steep)
+    one = [[[0.25]], [[1.0]], [[1.0], [-0.5]]], [[0.1], [0.0], [0.0, 0.2]]
+    step = [[[root]], [[root]], [[1.3], [-0.7]]], [[-0.3 * root], [0.0], [0.0, 0.1]]
+    f = beside(one, step)
+    x = np.array([0.2, 0.1, 1.3 * inside, 0.1 - 0.7 * inside])
+    with np.errstate(all="ignore"):
+        result = exact_sum(f, likelihoods.Gaussian(scale=0.01), x)
+    lines = [PiecewiseLinear.network(*n, "hard_tanh") for n in (one, step)]
+    parts = zip(lines, (x[:2], x[2:]), strict=True)
+    right = sum(line_log_evidence(line.layers, part, scale=0.01) for line, part in parts)
+    off = abs(result.value - float(right))
+    assert off <= result.error, f"slope {steep}, off by {off}, stated {result.error}"
+    assert steep > 1e8 or result.error < 1e-5, f"slope {steep}, stated {result.error}"
+
+
+@pytest.mark.parametrize("far", [1.0, 1e6, 1e10, 1e12])
+def test_the_nearest_point_of_a_polygon_far_from_the_origin(far):
+    square = np.array([[[far, -8.0], [far + 1.0, -8.0], [far + 1.0, 8.0], [far, 8.0]]])
+    place, depth = Polygons(square, np.array([4])).nearest(np.array([[0.0, 3.0]]))
+    assert place.tolist() == [[far, 3.0]], f"expected the point beside the target, got {place}"
+    assert depth == 0, f"the target is outside, got a depth of {depth}"
 
 
 @settings(max_examples=60, deadline=None)

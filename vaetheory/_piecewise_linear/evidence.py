@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vaetheory._gaussians import LOG_2PI
 from vaetheory._piecewise_linear.limits import DoesNotApply
@@ -20,6 +21,9 @@ from vaetheory.rounding import ULP
 _PAIRS, _NUMBERS = 1_000_000, 4_000_000
 #: Pieces that are left out hold at most this share of the tolerance, and of this tolerance.
 _SHARE, _COARSEST = 1e-3, 1e-9
+#: Nats by which the log joint may rise in a piece that is too narrow to be found, and how far from
+#: the origin such a piece may be if the posterior is nearer.
+_MOST_RISE, _NEAR = 10.0, 8.0
 #: Standard deviations of the rounding error.
 _DEVIATIONS = 3.0
 
@@ -86,11 +90,14 @@ def _block(
     reduction = found.network.reduce(data)
     totals: list[Totals] = []
     hidden: list[Array] = []
+    lost: list[NDArray[np.bool_]] = []
     start = 0
     while start < len(data):
         stop = start + max(1, _PAIRS // len(found.pieces))
         some = _totals(found, reduction.data[start:stop], share)
-        hidden.append(found.network.at(found.pieces.charts.latents(some.peak, some.place)))
+        z = found.pieces.charts.latents(some.peak, some.place)
+        hidden.append(found.network.at(z))
+        lost.append(_lost(found, reduction.data[start:stop], z, hidden[-1]))
         totals.append(some)
         start = min(stop, len(data))
         part_done(start)
@@ -100,9 +107,23 @@ def _block(
     offset = reduction.offset - 0.5 * found.network.latent_dim * LOG_2PI
     value = offset + total.log_total
     error = np.where(off < 1, -np.log1p(-np.minimum(off, 0.999999)), np.inf)
+    error[np.concatenate(lost)] = np.inf
     error += reduction.error + 2 * ULP * (np.abs(offset) + np.abs(total.log_total))
     known = np.isfinite(value) & np.isfinite(error)
     return Evidences(value, np.where(known, error, np.inf), int(total.pairs.sum()))
+
+
+def _lost(found: Prepared, data: Array, z: Array, hidden: Array) -> NDArray[np.bool_]:
+    """Whether pieces too narrow to be found may hold much of the evidence, `(N,)`.
+
+    The decoder is continuous. So the log joint inside such a piece exceeds that beside it by no
+    more than `rise`, and the piece holds nothing unless that is large.
+    """
+    residual = np.linalg.norm(data - hidden @ found.network.last.weight.T, axis=1)
+    distance = np.maximum(_NEAR, np.linalg.norm(z, axis=1))
+    change = found.network.steepest * found.pieces.resolution * distance
+    rise = change * (residual + change)
+    return ~(rise <= _MOST_RISE)
 
 
 def _totals(found: Prepared, data: Array, share: float) -> Totals:

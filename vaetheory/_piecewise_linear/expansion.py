@@ -62,3 +62,14 @@ def expand(layers: Sequence[Layer], points: Array) -> Expansion:
             value_noise = factor**2 * value_noise + 2 * EPS**2 * h**2
             slope_noise = factor**2 * slope_noise
     return Expansion(h, slope, value_noise, slope_noise)
+
+
+def continued(layers: Sequence[Layer], inside: Array, at: Array) -> Array:
+    """Values `(K, r)` at points `at` of the affine maps of the pieces around points `inside`."""
+    for layer in layers:
+        if isinstance(layer, LinearMap):
+            inside, at = (h @ layer.weight.T + layer.bias for h in (inside, at))
+        else:
+            slope, intercept = layer.pieces(inside)
+            inside, at = layer(inside), slope * at + intercept
+    return at

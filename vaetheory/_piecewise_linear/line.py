@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from vaetheory._piecewise_linear.charts import charts_around
+from vaetheory._piecewise_linear.expansion import continued
 from vaetheory._piecewise_linear.intervals import edges_of_pieces, inner_points
 from vaetheory._piecewise_linear.limits import Budget
 from vaetheory._piecewise_linear.network import Network
@@ -17,14 +18,18 @@ from vaetheory.rounding import ULP
 class LinePieces(Pieces):
     """The intervals between neighbouring kinks, from minus to plus infinity."""
 
+    resolution = 4 * ULP
+
     def __init__(self, network: Network, budget: Budget) -> None:
         edges = edges_of_pieces(network.hidden, budget)
         centre = inner_points(edges)[:, None]
         self.charts = charts_around(network.layers, centre)
-        # On an edge, the decoder itself is evaluated, so that both neighbours have one value there.
-        self._edges = edges
-        finite = np.where(np.isfinite(edges), edges, 0.0)[:, None]
-        self._at_edge = network.at(finite) @ network.last.weight.T
+        # At its ends, the affine map of a piece is evaluated again, since its centre may be far.
+        # The decoder itself may be steep beyond an end, which is rounded.
+        self._ends = tuple(
+            (e, continued(network.layers, centre, np.where(np.isfinite(e), e, 0.0)[:, None]))
+            for e in (edges[:-1], edges[1:])
+        )
         whitened = self.charts.stretch[:, None] * (np.stack([edges[:-1], edges[1:]], 1) - centre)
         self.low, self.high = whitened[:, :1], whitened[:, 1:]
         width = np.minimum((self.high - self.low)[:, 0], np.sqrt(2 * np.pi))
@@ -46,13 +51,13 @@ class LinePieces(Pieces):
         return Peaks(log_mass, log_mass, log_joint, place[:, None], gradient[:, None], depth)
 
     def _at(self, data: Array, k: Index, place: Array) -> tuple[Array, Array]:
-        """Residuals `(M, r)` and latents `(M,)` at places; on edges, from the edge's own value."""
+        """Residuals `(M, r)` and latents `(M,)` at places; at ends, from the values there."""
         residual, z = self.charts.moved(data - self.charts.value[k], place[:, None], k)
         z = z[:, 0]
-        for limits, edge in ((self.low, k), (self.high, k + 1)):
+        for limits, (ends, values) in zip((self.low, self.high), self._ends, strict=True):
             here = np.flatnonzero(place == limits[k, 0])
-            residual[here] = data[here] - self._at_edge[edge[here]]
-            z[here] = self._edges[edge[here]]
+            residual[here] = data[here] - values[k[here]]
+            z[here] = ends[k[here]]
         return residual, z
 
     def masses(self, data: Array, k: Index, peaks: Peaks) -> Masses:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import cast
 
 import numpy as np
@@ -57,6 +58,17 @@ class Network:
     def layers(self) -> Sequence[Layer]:
         """The layers of R h."""
         return (*self.hidden, LinearMap(self.last.weight))
+
+    @cached_property
+    def steepest(self) -> float:
+        """Bound of the norm of the Jacobian of R h."""
+        norms = [
+            np.linalg.norm(layer.weight, 2)
+            if isinstance(layer, LinearMap)
+            else np.abs(layer.slopes).max()
+            for layer in self.layers
+        ]
+        return float(np.prod(norms))
 
     def reduce(self, data: Array) -> Reduction:
         """Reduced data `(N, D)`."""

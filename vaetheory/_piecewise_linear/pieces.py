@@ -75,12 +75,15 @@ class Pieces(ABC):
         Boxes that contain the pieces, in the coordinates of their charts.
     log_size : array (K,)
         Log of an upper bound of the integral of exp(-|w|^2 / 2) over a piece, moved anywhere.
+    resolution : float
+        Pieces that are narrower than this share of their distance from the origin may be missing.
     """
 
     charts: Charts
     low: Array
     high: Array
     log_size: Array
+    resolution: float
 
     def __len__(self) -> int:
         return len(self.charts)

@@ -10,7 +10,7 @@ from vaetheory._piecewise_linear.limits import Budget
 from vaetheory._piecewise_linear.network import Network
 from vaetheory._piecewise_linear.pieces import Masses, Peaks, Pieces
 from vaetheory._piecewise_linear.polygon_mass import masses
-from vaetheory._piecewise_linear.polygons import Polygons
+from vaetheory._piecewise_linear.polygons import ON_THE_LINE, Polygons
 from vaetheory._piecewise_linear.subdivision import ring, subdivided
 from vaetheory._validation import Array, Index
 from vaetheory.rounding import EPS, ULP
@@ -27,6 +27,9 @@ class PlanePieces(Pieces):
     radius : float
         Half the width of the square.
     """
+
+    # A polygon reaches from the place in question to the other side of its ring.
+    resolution = _GROWTH * ON_THE_LINE
 
     def __init__(self, charts: Charts, polygons: Polygons, rounding: Array, radius: float) -> None:
         self.charts, self.radius = charts, radius

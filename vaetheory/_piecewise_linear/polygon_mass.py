@@ -18,6 +18,10 @@ _DEPTH = 43.0
 LOST = 0.55 * _DEPTH**2 * float(np.exp(-_DEPTH))
 
 
+#: Panels of a slab: it is within the window, on which the integrand falls by `_DEPTH`.
+_MOST_PANELS = 1000
+
+
 def masses(polygons: Polygons, gradient: Array) -> tuple[Array, Array]:
     """Integrals of exp(gradient . p - |p|^2 / 2) over polygons, and bounds of their errors.
 
@@ -49,7 +53,8 @@ def masses(polygons: Polygons, gradient: Array) -> tuple[Array, Array]:
     size = half * np.maximum(pull, np.sqrt(1 + steepest**2))
     available = rules()
     reaches = np.array([reach for reach, _, _ in available])
-    panels = np.maximum(1, np.ceil(size / reaches[-1])).astype(np.intp)
+    # More panels are needed only where rounding has left nothing of a polygon's shape.
+    panels = np.fmin(np.fmax(np.ceil(size / reaches[-1]), 1), _MOST_PANELS).astype(np.intp)
     which = np.minimum(np.searchsorted(reaches, size / panels), len(reaches) - 1)
     for i in np.unique(which):
         _, nodes, weights = available[i]

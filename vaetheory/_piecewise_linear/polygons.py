@@ -103,8 +103,8 @@ class Polygons:
     def nearest(self, target: Array) -> tuple[Array, Array]:
         """The point nearest to `target` `(K, 2)`, and how far the target is inside, `(K,)`.
 
-        Distances are compared after the square of the target is taken out, which may be far greater
-        than the polygon.
+        Squares of distances are compared by their differences from that of a point which is nearly
+        the nearest, since the target may be far away, and the polygon far from the origin.
         """
         start, along = self.edges()
         ahead = target[:, None] - start
@@ -112,10 +112,13 @@ class Polygons:
         real = length > 0
         share = np.einsum("kpi,kpi->kp", ahead, along) / np.where(real, length, 1.0)
         points = start + np.clip(share, 0.0, 1.0)[..., None] * along
-        size = 0.5 * np.einsum("kpi,kpi->kp", points, points)
-        size -= np.einsum("kpi,ki->kp", points, target)
-        best = size.argmin(axis=1)
-        found = np.take_along_axis(points, best[:, None, None], axis=1)[:, 0]
+        found = points[:, 0]
+        for _ in range(3):
+            step = points - found[:, None]
+            farther = 0.5 * np.einsum("kpi,kpi->kp", step, step)
+            farther += np.einsum("kpi,ki->kp", step, found - target)
+            best = farther.argmin(axis=1)
+            found = np.take_along_axis(points, best[:, None, None], axis=1)[:, 0]
         height = along[..., 0] * ahead[..., 1] - along[..., 1] * ahead[..., 0]
         inside: NDArray[np.bool_] = np.asarray((height >= 0).all(axis=1))
         depth = np.where(real, height / np.sqrt(np.where(real, length, 1.0)), np.inf).min(axis=1)
