@@ -276,6 +276,28 @@ def test_the_second_order_elbo_is_a_taylor_polynomial(name, d):
     assert off <= bound, f"off by {off:.3g}, rounding explains {bound:.3g}"
 
 
+@pytest.mark.parametrize("digits_lost", [2, 5, 8])
+def test_the_condition_of_a_covariance_is_in_the_error(digits_lost):
+    rng = np.random.default_rng(digits_lost)
+    turn = np.linalg.qr(rng.normal(size=(12, 12)))[0]
+    noise = (turn * 10.0 ** np.linspace(0, -digits_lost, 12)) @ turn.T
+    noise = (noise + noise.T) / 2
+    weight, loc, x = rng.normal(size=(12, 2)), rng.normal(size=2), rng.normal(size=12)
+    # A plain function does not tell that it is affine, so that its outputs are not reduced.
+    model = LatentModel(lambda z: anp.dot(z, weight.T), likelihoods.Gaussian(cov=noise), 2)
+    found = elbo(model, x[None], Posterior(loc[None], cov=0.25 * np.eye(2)[None]))
+    with mp.workdps(DIGITS):
+        w, m, c = mp.matrix(weight.tolist()), mp.matrix(loc.tolist()), mp.matrix(noise.tolist())
+        off = mp.matrix(x.tolist()) - w * m
+        square = (off.T * mp.lu_solve(c, off))[0]
+        square += sum((w[:, k].T * mp.lu_solve(c, w[:, k]))[0] for k in range(2)) / 4
+        value = -square / 2 - mp.log(mp.det(c)) / 2 - 6 * mp.log(2 * mp.pi)
+        # The divergence of N(m, I / 4) from the prior.
+        value -= ((m.T * m)[0] + mpf(1) / 2 - 2 + 2 * mp.log(4)) / 2
+        off = float(abs(mpf(float(found.value[0])) - value))
+    assert off <= found.error[0], f"off by {off:.3g}, stated {found.error[0]:.3g}"
+
+
 def test_batches_equal_their_data_one_by_one():
     model = LatentModel(NETWORKS[2], likelihoods.Gaussian(scale=0.25), 2)
     X = np.array([[[1.0, 0.5], [0.0, 0.0], [9.0, -5.0]], [[0.3, 0.2], [-1.0, 1.0], [2.0, 2.0]]])

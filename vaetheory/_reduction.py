@@ -114,8 +114,7 @@ class WhitenedLayer:
         self._fits = bool(np.abs(self._white).max(initial=0.0) <= _LARGEST)
         self._q, self.weight = _factors(self._white if self._fits else weight)
         unit = self._q.T @ self._q - np.eye(self._q.shape[1])
-        condition = 1.0 if likelihood.cov is None else float(np.linalg.cond(likelihood.cov))
-        self._whitening = condition * gamma(4)
+        self._whitening = likelihood.condition * gamma(4)
         self._skew = float(np.linalg.norm(unit))
         self._along = self._q.T @ self._white - self.weight
         self._along_noise = EPS * np.linalg.norm(self.weight, axis=0)

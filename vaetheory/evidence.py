@@ -355,9 +355,8 @@ def linear_log_evidence(model: LatentModel, X: ArrayLike) -> Integral:
     square = (off**2).sum(axis=-1) + ((along @ q[len(weight) :].T) ** 2).sum(axis=-1)
     log_det = np.log(np.abs(np.diagonal(r))).sum()
     value = likelihood.log_peak(model.data_dim) - log_det - 0.5 * square
-    condition = 1.0 if likelihood.cov is None else np.linalg.cond(likelihood.cov)
     size = (residual**2).sum(axis=-1)
     rounding = np.sqrt(size * np.maximum(square, 1)) * np.sqrt(model.data_dim) + np.abs(value) + d
-    error = 8 * ULP * condition * rounding
+    error = 8 * ULP * likelihood.condition * rounding
     status = np.full(value.shape, REACHED)
     return Integral(np.asarray(value), np.asarray(error), status, 0)

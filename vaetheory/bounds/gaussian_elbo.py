@@ -49,6 +49,12 @@ def _rounding(reduced: ReducedModel, loc: Array, cov: Array) -> Array:
     carried = (score * (np.abs(params) + size)).sum(axis=-1)
     summed = np.abs(model.likelihood.log_prob(X[:, None], params))
     own = gamma(8) * (carried @ weights) + gamma(8 + model.data_dim) * (summed @ weights)
+    if (condition := model.likelihood.condition) > 1:
+        # A solved system loses as many digits of the squared residual as its condition allows.
+        drop = model.likelihood.greatest_log_prob(X)[:, None] - model.likelihood.log_prob(
+            X[:, None], params
+        )
+        own += gamma(8) * condition * (drop @ weights)
     error: Array = own + reduced.rounding(z) @ weights + reduced.error
     return error
 

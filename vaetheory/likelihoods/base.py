@@ -113,6 +113,8 @@ class Likelihood(ABC):
     elementwise: bool = False
     #: Whether log p is a parabola of the whitened x - params: a Gaussian of constant covariance.
     gaussian: bool = False
+    #: Condition number of the map that whitens x - params: how much it multiplies rounding errors.
+    condition: float = 1.0
     #: Sectional curvature of the space in which the family's distributions are immersed
     #: isometrically, see `immersed_jacobian`; None if no such immersion is known.
     ambient_curvature: float | None = None

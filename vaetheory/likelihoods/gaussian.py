@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -83,6 +84,11 @@ class Gaussian(ByValue, ExponentialFamily):
         flat = np.reshape(v, (-1, v.shape[-1])).T
         chol: Array = self._chol  # type: ignore[attr-defined]
         return solve_triangular(chol, flat, lower=True, check_finite=False).T.reshape(v.shape)
+
+    @cached_property
+    def condition(self) -> float:  # type: ignore[override]
+        """Condition number of Lambda; 1 for scales, whose divisions are rounded by themselves."""
+        return 1.0 if self.cov is None else float(np.linalg.cond(self.cov))
 
     def covariance(self, data_dim: int) -> Array:
         """Lambda as a matrix `(D, D)`."""
@@ -193,8 +199,7 @@ class GaussianTable(Table):
         self.anchor = data.mean(axis=0)
         self.white = likelihood.whiten(data - self.anchor)
         self.square = np.einsum("nd,nd->n", self.white, self.white)
-        if likelihood.cov is not None:
-            self.condition = float(np.linalg.cond(likelihood.cov))
+        self.condition = likelihood.condition
 
     def coordinates(self, change: Array) -> Array:
         return self.likelihood.whiten(change)
