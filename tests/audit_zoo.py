@@ -613,6 +613,45 @@ class Annealed(Vae):
         return (nll + kl).mean()
 
 
+@right("noise drawn with its axes exchanged")
+class Exchanged(Vae):
+    def noise(self, m):
+        return torch.randn(m.shape[1], m.shape[0], dtype=m.dtype).T
+
+
+@right("noise drawn in pieces")
+class Pieces(Vae):
+    sizes = (D, 4)
+
+    def noise(self, m):
+        return torch.cat([torch.randn_like(m[:, :1]), torch.randn_like(m[:, 1:])], 1)
+
+
+@right("noise drawn for each example")
+class EachExample(Vae):
+    def noise(self, m):
+        return torch.stack([torch.randn(m.shape[1], dtype=m.dtype) for _ in m])
+
+
+@right("a part of a larger draw")
+class Slice(Vae):
+    def noise(self, m):
+        return torch.randn(len(m), 7, dtype=m.dtype)[:, 3 : 3 + m.shape[1]]
+
+
+@right("rotated noise")
+class Rotated(Vae):
+    def noise(self, m):
+        return torch.randn_like(m) @ torch.tensor([[0.6, -0.8], [0.8, 0.6]], dtype=m.dtype)
+
+
+@right("normal noise made of uniform draws")
+class BoxMuller(Vae):
+    def noise(self, m):
+        radius = torch.sqrt(-2 * torch.log(1 - torch.rand_like(m)))
+        return radius * torch.cos(2 * math.pi * torch.rand_like(m))
+
+
 # Wrong ones ---------------------------------------------------------------------------------------
 
 #: Each with the code of its finding, and the right version.
@@ -959,6 +998,52 @@ def negated(self, x):
 
 
 wrong("reported divergence negated", "reported.kl-sign", loss=negated, bits=None)
+
+
+class Four(Vae):
+    sizes = (D, 4)
+
+
+class OtherPrior(Vae):
+    """Another prior is declared; `kl` must be that from it."""
+
+    prior = Normal(0.3, 1.7)
+
+    def kl(self, m, v, z):
+        prior = Normal(torch.tensor(0.3), torch.tensor(1.7))
+        return kl_divergence(Normal(m, (v / 2).exp()), prior).sum(-1)
+
+
+def in_pieces(scale, power=1):
+    def noise(self, m):
+        parts = [torch.randn_like(m[:, :3]), scale * torch.randn_like(m[:, 3:])]
+        return torch.cat(parts, 1) ** power
+
+    return noise
+
+
+wrong("one latent of four without noise", "noise.missing", Four, noise=in_pieces(0.0))
+wrong("one latent of four with less noise", "noise.law", Four, noise=in_pieces(0.3))
+wrong("cubed noise in pieces", "noise.law", Four, noise=in_pieces(1.0, 3))
+wrong(
+    "one latent of four without noise, the others in one draw",
+    "noise.missing",
+    Four,
+    draw=lambda self, m, v: torch.cat(
+        [m[:, :3] + (v[:, :3] / 2).exp() * torch.randn_like(m[:, :3]), m[:, 3:]], 1
+    ),
+)
+wrong(
+    "the declared prior is not used",
+    "kl.standard-prior",
+    OtherPrior,
+    kl=lambda self, m, v, z: 0.5 * (m**2 + v.exp() - v - 1).sum(-1),
+)
+wrong(
+    "log p(z) missing",
+    "kl.mixed-terms",
+    kl=lambda self, m, v, z: Normal(m, (v / 2).exp()).log_prob(z).sum(-1),
+)
 
 
 # How each is audited ------------------------------------------------------------------------------

@@ -343,3 +343,54 @@ def test_arguments_that_are_not_expected_are_refused(change, message):
     }
     with pytest.raises(ValueError, match=message):
         audit(**given)
+
+
+class Integers(zoo.Vae):
+    """It draws an integer, which is often the same twice, and a permutation of two."""
+
+    def noise(self, m):
+        torch.randint(2, (1,))
+        torch.randperm(2)
+        return torch.randn_like(m)
+
+
+def test_integers_that_are_drawn_twice_are_no_seed():
+    result = audited(Integers())
+    assert result.status == "is", f"a right loss was refused: {result}"
+    assert "noise.constant" not in result.codes, f"a right loss was accused: {result}"
+
+
+class Saturated(zoo.Vae):
+    """Probabilities of exactly 0 and 1 at moved parameters, and a tensor that is no leaf."""
+
+    def more(self):
+        self.made = 2 * self.decoder[0].weight
+
+    def decode(self, z):
+        return torch.sigmoid(self.decoder(z) * 3)
+
+
+def test_an_audit_gives_no_warnings():
+    # Warnings are errors in these tests.
+    result = audited(Saturated())
+    assert result.status == "is", f"a right loss was refused: {result}"
+
+
+class WithoutDivergence(zoo.Vae):
+    def kl(self, m, v, z):
+        return torch.zeros(len(m))
+
+
+def test_rounding_far_out_is_not_taken_for_a_clamp():
+    result = audited(WithoutDivergence())
+    assert "kl.missing" in result.codes, f"the missing divergence was not named: {result}"
+    assert not [c for c in result.codes if c.startswith("encoder.")], (
+        f"nothing is clamped in the encoder: {result}"
+    )
+
+
+def test_a_missing_prior_has_numbers_of_its_size():
+    made = zoo.WRONG["log p(z) missing"][1]
+    result = audited(made())
+    assert all(abs(f.number) < 1e3 for f in result.findings), f"a number is rounding: {result}"
+    assert "kl.sign" not in result.codes, f"a weight of 0 has no sign: {result}"

@@ -123,7 +123,7 @@ class Conduct:
             raise error
         again = bench.run(bench.loss, x, seed=12)
         same = [
-            a.law != "bernoulli" and a.base.numel() > 0 and bool((a.base == b.base).all())
+            a.law in ("normal", "uniform") and a.base.numel() > 0 and bool((a.base == b.base).all())
             for a, b in zip(first.draws, again.draws, strict=False)
             if a.base.shape == b.base.shape
         ]
@@ -246,7 +246,9 @@ class Conduct:
         """The law of the latents; where they have a variance of their own, the equation with it."""
         some = [s for of in found.shots.values() for s in of]
         source = self.bench.source
-        if self.bench.assumed or source is None or "noise.constant" in self.findings:
+        if self.bench.assumed or "noise.constant" in self.findings:
+            return
+        if _noise.mixed(some, self.bench.mixing, into, at) or source is None:
             return
         plain = found.identity.form == "declared" and not found.identity.remark
         if not plain and not _noise.right(some, self.slack):
@@ -275,7 +277,8 @@ class Conduct:
     def _unnoticed_noise(self, noisy: bool, found: Examined) -> None:
         """Noise that the tap did not see: it is read from the latents."""
         some = [s for of in found.shots.values() for s in of]
-        if noisy or not all(s.eps is None for s in some) or self.bench.assumed:
+        known = noisy and self.bench.mixing is not None
+        if known or not all(s.eps is None for s in some) or self.bench.assumed:
             return
         if not _noise.silent(some):
             off = [np.abs(s.z - s.loc).max() for s in some]
@@ -284,8 +287,8 @@ class Conduct:
                 NOTE,
                 float(np.max(off)),
                 "the largest |z - m|",
-                "the noise of the latents does not come from PyTorch's generators, so that its law "
-                "was not compared with exp(v/2) e",
+                "the noise of the latents is none of the draws of PyTorch's generators that were "
+                "seen, so that its law was not compared with exp(v/2) e",
                 "draw with torch.randn_like",
             )
 

@@ -120,7 +120,18 @@ def _wrong_log_term(
     into: Findings,
 ) -> None:
     """Terms m^2 and exp(v) that agree, and another one of v."""
-    right = -log / m if m else 0.0
+    if abs(m) <= tiny:
+        _add_terms(
+            into,
+            "kl.mixed-terms",
+            log,
+            "v",
+            f"of the divergence there is {listed} alone: the terms m^2 and exp(v) of the prior are "
+            "missing",
+            "write (m^2 + exp(v) - v - 1)/2, or subtract log p(z)",
+        )
+        return
+    right = -log / m
     made.weight_kl = 2 * m
     if right <= 0 or abs(log) <= tiny:
         _add_terms(

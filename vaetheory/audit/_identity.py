@@ -83,6 +83,7 @@ def explain(shots: Shots, exact: float) -> Identity:
             _reconstruction.DECLARED,
             closest.fits,
             closest.residual,
+            standard=closest.standard,
             entry=closest.entry,
             remark="guarded",
             amount=closest.residual,
@@ -96,7 +97,7 @@ def predicted(identity: Identity, shot: Shot) -> tuple[float, float]:
     if identity.form == "declared":
         columns = {
             _reconstruction.DECLARED: _reconstruction.declared_column([shot]),
-            **_divergence.declared_columns([shot]),
+            **_divergence.declared_columns([shot], standard=identity.standard),
         }
     else:
         terms = _reconstruction.variants(shot.decoded.family)[identity.reconstruction]
@@ -109,7 +110,7 @@ def predicted(identity: Identity, shot: Shot) -> tuple[float, float]:
     value = sum(terms_of.values())
     if identity.form == "declared":
         # Its parts may cancel: exp(v) against v.
-        at = _divergence.in_units(shot)
+        at = _divergence.in_units(shot, standard=identity.standard)
         with np.errstate(over="ignore"):
             parts = float((at.m**2 + np.exp(at.v) + np.abs(at.v)).sum())
         return value, max(map(abs, terms_of.values())) + abs(found["KL"]) * parts
@@ -124,6 +125,9 @@ def _candidates(shots: Shots, exact: float) -> Iterator[Identity]:
     # Of a tuple the first entry may be the loss, or all are to be added.
     wholes = [_declared(shots, entry) for entry in reversed(readings)]
     yield from sorted(wholes, key=_unweighted)
+    if own_prior and some[0].gaussian:
+        for entry in reversed(readings):
+            yield _declared(shots, entry, standard=True)
     for size, terms in _reconstruction.guards(family).items():
         yield _declared(shots, 0, terms, f"guard {size}", float(size))
     if not all(s.gaussian for s in some):
@@ -144,6 +148,7 @@ def _declared(
     remark: str = "",
     amount: float = 0.0,
     more: Callable[[Sequence[Shot]], dict[str, Array]] | None = None,
+    standard: bool = False,
 ) -> Identity:
     """The loss as R and KL, with an estimate of KL that is right on the mean."""
     fits = {}
@@ -153,7 +158,7 @@ def _declared(
         else:
             parts = _reconstruction.columns(terms, those) or {}
             recon = {_reconstruction.DECLARED: np.asarray(sum(parts.values()))}
-        divergence = _divergence.declared_columns(those)
+        divergence = _divergence.declared_columns(those, standard=standard)
         if _silent(those):
             divergence = {"KL": divergence["KL"]}
         added = {} if more is None else more(those)
@@ -168,9 +173,10 @@ def _declared(
         _reconstruction.DECLARED,
         fits,
         residual,
-        entry=entry,
-        remark=remark,
-        amount=amount,
+        standard,
+        entry,
+        remark,
+        amount,
     )
 
 

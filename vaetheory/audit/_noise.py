@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -93,6 +94,65 @@ def law(shots: Sequence[Shot], kind: str, into: Findings, at: str, slack: float 
             )
         return
     _named(shots, into, at, slack)
+
+
+def mixed(shots: Sequence[Shot], mixing: Any, into: Findings, at: str) -> bool:
+    """Name what is wrong with noise that is not one draw; whether there is something to say.
+
+    `mixing` says how the noise was made, in units of the posterior; None if it is one draw or is
+    not known.
+    """
+    if mixing is None or silent(shots):
+        return False
+    if mixing.matrix is None and mixing.right:
+        into.add(
+            "noise.sampled-law",
+            NOTE,
+            mixing.distance,
+            "the largest distance of the distribution functions of (z - m) exp(-v/2) and N(0, 1), "
+            f"over {mixing.numbers} samples",
+            f"the noise of the latents{at} is no linear function of normal draws: it is the same "
+            "function of what is drawn for all data that were tried, and its law agrees with "
+            "N(0, I) as far as samples tell",
+            "nothing; randn_like(m) is simpler",
+        )
+        return True
+    if mixing.right:
+        return False
+    d = shots[0].loc.shape[-1]
+    if mixing.silent(d):
+        into.add(
+            "noise.missing",
+            WRONG,
+            float(mixing.silent(d)),
+            f"the number of latents, of {d}, that no draw reaches",
+            f"{mixing.silent(d)} of {d} latents get no noise{at}: the decoder gets their means, "
+            "and the divergence is that of latents with noise",
+            _FIX,
+        )
+        return True
+    if all(s.eps is None for s in shots):
+        covariance = mixing.covariance
+        number, meaning = (
+            mixing.distance,
+            (
+                "the largest distance of the distribution functions of (z - m) exp(-v/2) and N(0, 1), "
+                f"over {mixing.numbers} samples"
+            ),
+        )
+        if covariance is not None:
+            number = float(np.abs(covariance - np.eye(len(covariance))).max())
+            meaning = "the largest entry of C - I, with C the covariance of (z - m) exp(-v/2)"
+        into.add(
+            "noise.law",
+            WRONG,
+            number,
+            meaning,
+            f"the noise of the latents{at} is not N(0, I) in units of the posterior",
+            _FIX,
+        )
+        return True
+    return False
 
 
 def _named(shots: Sequence[Shot], into: Findings, at: str, slack: float) -> None:

@@ -173,7 +173,7 @@ def _reported(conduct: Conduct, found: Examined) -> None:
         if not any(k in word for k in ("kl", "reg", "div")):
             continue
         y = np.array([s.reported[name] for s in shots])
-        columns = {**declared_columns(shots), "1": np.ones(len(y))}
+        columns = {**declared_columns(shots, standard=identity.standard), "1": np.ones(len(y))}
         parts = fit(columns, y)
         if parts.residual <= conduct.exact and parts["KL"] < 0:
             conduct.findings.add(

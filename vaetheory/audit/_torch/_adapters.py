@@ -162,7 +162,9 @@ def decoded(p: Distribution, x: torch.Tensor) -> Decoded:
         f = rows(q.logits if "logits" in vars(q) else torch.logit(q.probs))
         parts = {"logits": f, "mean": np.exp(-np.logaddexp(0.0, -f))}
         data = numpy(y).reshape(1, n, -1)
-        return Decoded(kind, (np.logaddexp(0.0, f) - data * f).sum(-1), parts)
+        # Probabilities of exactly 0 or 1 give NaN: such a shot is left out.
+        with np.errstate(invalid="ignore"):
+            return Decoded(kind, (np.logaddexp(0.0, f) - data * f).sum(-1), parts)
     if kind == "laplace":
         parts = {"loc": rows(q.loc), "scale": rows(q.scale)}
     if kind == "poisson":

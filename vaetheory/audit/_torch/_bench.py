@@ -17,6 +17,7 @@ from vaetheory.audit._shots import Decoded, Shot
 from vaetheory.audit._torch import _adapters as adapters
 from vaetheory.audit._torch._custody import Custody
 from vaetheory.audit._torch._latents import latents, noise
+from vaetheory.audit._torch._mixing import Mixing, mixing, sampled
 from vaetheory.audit._torch._moves import Moves
 from vaetheory.audit._torch._tap import Draw, Tap, Watch, redrawn, shadowed
 
@@ -85,6 +86,9 @@ class Bench:
         self._searched = False
         #: The draw that is the noise of the latents, in the last shot.
         self.source: Draw | None = None
+        self._mixings: dict[Any, Mixing | None] = {}
+        #: How the noise of the latents was made, in the last shot, if not by one draw.
+        self.mixing: Mixing | None = None
 
     # Running --------------------------------------------------------------------------------------
 
@@ -202,6 +206,8 @@ class Bench:
             if factor is not None:
                 off = np.einsum("nij,knj->kni", factor, e)
             z = loc + off
+        elif factor is None and q.other is None:
+            eps = self._noise(case, ran.draws, z, eps, loc, log_variance)
         shape = q.loc.shape
         parts = [
             adapters.decoded(
@@ -235,6 +241,54 @@ class Bench:
             reported=others,
             **other,
         )
+
+    def _noise(
+        self,
+        case: Case,
+        draws: list[Draw],
+        z: Array,
+        eps: Array | None,
+        loc: Array,
+        log_variance: Array,
+    ) -> Array | None:
+        """The noise of latents, also where it is not one draw as it came."""
+        self.mixing = None
+        scale = np.exp(log_variance / 2)
+        off = z - loc
+
+        def explains(e: Array) -> bool:
+            size = 1e-9 * (np.abs(loc).max() + np.abs(off).max() + 1e-300)
+            return bool(np.abs(off - scale * e).max() <= size)
+
+        if not draws or not np.abs(off).max() > 0 or (eps is not None and explains(eps)):
+            return eps
+
+        def seen(given: Sequence[Draw], x: torch.Tensor = case.x) -> Array | None:
+            ran = self.run(self.loss, x, draws=given, seed=case.seed)
+            q = self.posterior_at(x, ran.draws, case.seed)
+            m = adapters.numpy(q.loc).reshape(loc.shape)
+            v = adapters.numpy(q.log_variance).reshape(loc.shape)
+            found = latents(ran.calls, ran.draws, m, self.selection)[0]
+            return None if found is None else np.asarray((found - m) / np.exp(v / 2))
+
+        key = (len(case.x), self._training, tuple(d.key for d in draws))
+        if key not in self._mixings:
+            made = mixing(seen, draws)
+            self._mixings[key] = made or sampled(seen, draws, self.generator)
+        made = self._mixings[key]
+        if made is None:
+            return eps
+        if made.matrix is None:
+            # The same function of the draws for other data.
+            again = seen(draws, self.rows(len(case.x)))
+            if again is None or not np.abs(again - off / scale).max() <= 1e-7:
+                return eps
+        own = made.noise(draws, off / scale)
+        if made.right and explains(own):
+            self.source, self.mixing = None, made
+            return own
+        self.mixing = made
+        return eps
 
     def _other(
         self, q: distributions.Distribution, z: Array, shape: torch.Size

@@ -71,7 +71,7 @@ class Custody:
     def _parts(self, value: Any, registered: bool) -> Iterator[tuple[Any, bool]]:
         if isinstance(value, torch.Tensor):
             self.tensors.append((value, registered or isinstance(value, nn.Parameter)))
-            if value.grad is not None and value.is_leaf:
+            if value.is_leaf and value.grad is not None:
                 self._gradients.append(functools.partial(setattr, value, "grad", value.grad))
         elif isinstance(value, nn.Module):
             self.modules.append(value)

@@ -1,0 +1,158 @@
+"""Noise that reaches the latents by another way than as one draw: mixed, in pieces, or transformed.
+
+In units of the posterior the latents are h = (z - m)/exp(v/2). Their law is right if h is N(0, I),
+however it was made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from scipy.special import ndtr
+
+from vaetheory._validation import Array
+from vaetheory.audit._torch._adapters import numpy
+from vaetheory.audit._torch._tap import Draw, redrawn
+
+#: h as a function of the draws, (K, B, d).
+Latents = Callable[[Sequence[Draw]], Array | None]
+#: The largest number of single draws that are changed one by one.
+_MOST = 512
+#: Values of h closer than this are the same.
+_SAME = 1e-8
+#: A covariance closer than this to I is I, as for the scale of noise that is one draw.
+_IDENTITY = 1e-6
+#: How many redraws tell the law of h where it is no linear function: at least, and numbers in all.
+_REDRAWS, _NUMBERS = 400, 4000
+#: The chance that a right law is refused.
+_CHANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Mixing:
+    """How h comes from the draws.
+
+    Attributes
+    ----------
+    matrix : array (K B d, N) or None
+        h as a linear function of the N normal draws, if it is one.
+    distance : float
+        The largest distance of the distribution function of h from that of N(0, 1), over
+        `numbers` samples, where h is no linear function.
+    refuted : bool
+        Whether h is not N(0, I), although no matrix says so.
+    """
+
+    matrix: Array | None
+    distance: float = 0.0
+    numbers: int = 0
+    refuted: bool = False
+
+    @property
+    def covariance(self) -> Array | None:
+        """The covariance of h, if it is a linear function of normal draws."""
+        return None if self.matrix is None else self.matrix @ self.matrix.T
+
+    @property
+    def right(self) -> bool:
+        """Whether h is N(0, I): exactly, or as far as samples tell."""
+        covariance = self.covariance
+        if covariance is None:
+            return not self.refuted
+        return bool(np.abs(covariance - np.eye(len(covariance))).max() < _IDENTITY)
+
+    def silent(self, d: int) -> int:
+        """How many of d latents no draw reaches, in any example."""
+        if self.matrix is None:
+            return 0
+        reached = np.abs(self.matrix).max(axis=1).reshape(-1, d).max(axis=0) > _SAME
+        return int(d - reached.sum())
+
+    def noise(self, draws: Sequence[Draw], h: Array) -> Array:
+        """What h should be for these draws."""
+        if self.matrix is None:
+            return h
+        return np.asarray((self.matrix @ _entries(draws)).reshape(h.shape))
+
+
+def mixing(latents: Latents, draws: Sequence[Draw]) -> Mixing | None:
+    """How h comes from normal draws as a linear function, if it does."""
+    n = len(_entries(draws))
+    if not 0 < n <= _MOST:
+        return None
+    origin = latents(_given(draws, np.zeros(n)))
+    if origin is None or not np.abs(origin).max() < _SAME:
+        return None
+    columns = []
+    for one in np.eye(n):
+        column = latents(_given(draws, one))
+        if column is None or column.shape != origin.shape:
+            return None
+        columns.append((column - origin).ravel())
+    matrix = np.array(columns).T
+    made, h = Mixing(matrix), latents(draws)
+    if h is None or not np.isfinite(matrix).all():
+        return None
+    off = np.abs(made.noise(draws, h) - h).max()
+    return made if off < _SAME * (1 + np.abs(h).max()) else None
+
+
+def sampled(latents: Latents, draws: Sequence[Draw], generator: torch.Generator) -> Mixing | None:
+    """How far h, any function of the draws, is from N(0, I) in samples."""
+    if not any(d.law in ("normal", "uniform") for d in draws):
+        return None
+    a, b = redrawn(draws, generator), redrawn(draws, generator)
+    middle = [
+        replace(x, base=(x.base + y.base) / 2) if x.base.dtype.is_floating_point else x
+        for x, y in zip(a, b, strict=True)
+    ]
+    found = [latents(d) for d in (a, b, middle)]
+    if any(h is None or not np.isfinite(h).all() for h in found):
+        return None
+    first, second, third = (np.asarray(h) for h in found)
+    off = np.abs(third - (first + second) / 2).max()
+    affine = bool(off < _SAME * (1 + np.abs(third).max()))
+    count = max(_REDRAWS, -(-_NUMBERS // first.size))
+    rows = []
+    for _ in range(count):
+        h = latents(redrawn(draws, generator))
+        if h is None or h.shape != first.shape or not np.isfinite(h).all():
+            return None
+        rows.append(h.ravel())
+    every = np.array(rows)
+    n = every.size
+    at = ndtr(np.sort(every.ravel()))
+    steps = np.arange(n + 1) / n
+    distance = float(max(np.abs(at - steps[1:]).max(), np.abs(at - steps[:-1]).max()))
+    # The bound of Dvoretzky, Kiefer, Wolfowitz and Massart; second moments to seven deviations.
+    far = distance > np.sqrt(np.log(2 / _CHANCE) / (2 * n))
+    far |= abs((every**2).mean() - 1) > 7 * np.sqrt(2 / n)
+    covariance = every.T @ every / count
+    far |= np.abs(covariance - np.eye(len(covariance))).max() > 7 * np.sqrt(2 / count)
+    # A linear function of uniform draws alone is not normal, whatever its samples say.
+    uniform = affine and not any(_normal(d) for d in draws)
+    return Mixing(None, distance, n, refuted=bool(far or uniform))
+
+
+def _normal(draw: Draw) -> bool:
+    return draw.law == "normal" and draw.base.dtype.is_floating_point
+
+
+def _entries(draws: Sequence[Draw]) -> Array:
+    parts = [numpy(d.base).ravel() for d in draws if _normal(d)]
+    return np.concatenate(parts) if parts else np.empty(0)
+
+
+def _given(draws: Sequence[Draw], entries: Array) -> list[Draw]:
+    """The draws with other outcomes of the normal ones."""
+    made, at = [], 0
+    for draw in draws:
+        if _normal(draw):
+            size = draw.base.numel()
+            new = torch.as_tensor(entries[at : at + size].copy()).reshape(draw.base.shape)
+            draw, at = replace(draw, base=new.to(draw.base)), at + size
+        made.append(draw)
+    return made
