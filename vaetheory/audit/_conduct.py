@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from vaetheory.audit import _noise
+from vaetheory.audit._by_size import by_size
 from vaetheory.audit._coupling import coupled
 from vaetheory.audit._findings import BOUND, NOTE, WRONG, Findings
 from vaetheory.audit._fit import EXACT, squarable
@@ -439,6 +440,8 @@ def verdict(found: Examined, findings: Findings, facts: dict[str, Any], beta: fl
         if any(f.code.startswith("kl.free-bits") for f in those):
             parts.append(", with free bits")
         reason = "".join(parts)
+    if found.identity.found:
+        facts["by batch size"] = by_size(found.identity, found.reading, found.shots)
     return Audit(
         status,
         those,
