@@ -51,7 +51,7 @@ def audit_page(result: Audit, *, title: str = "Audit of a loss") -> str:
     Examples
     --------
     >>> html = audit_page(Audit("is", (), {"R": 1.0, "KL": 1.0}, 2e-14, 1.0, {}))
-    >>> html.startswith("<!doctype html>"), "this is the ELBO of the declared model" in html
+    >>> html.startswith("<!doctype html>"), "This is the ELBO of the declared model" in html
     (True, True)
     """
     sign, kind = _SIGNS[result.status]
