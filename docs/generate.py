@@ -80,6 +80,8 @@ MODULES = {
     "vaetheory.report": "Reports",
     "vaetheory.report.text": "Reports as text",
     "vaetheory.report.junit": "Reports as JUnit's XML",
+    "vaetheory.report.audit_page": "The HTML page of an audit",
+    "vaetheory.report.audit_junit": "An audit as JUnit XML",
     "vaetheory.report.page": "Reports as a page",
     "vaetheory.report.mathematics": "Formulas",
     "vaetheory.figures.registry": "Figures",

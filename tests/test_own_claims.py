@@ -7,6 +7,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from pytest_runs import run_pytest
 
 from vaetheory import verify
 from vaetheory.checking import _rebuilding, _sources
@@ -267,16 +268,6 @@ def test_a_new_claim_has_a_name_that_python_takes(name, tmp_path, capsys):
     assert main(["new", "claim", name, "--out", str(tmp_path)]) == 2, "accepted"
     assert not list(tmp_path.iterdir()), "a file was written"
     assert "NAME" in capsys.readouterr().err, "the argument is not named"
-
-
-def run_pytest(folder, *arguments):
-    """The output of pytest in a process of its own, with the plugin."""
-    entered = metadata.entry_points(group="pytest11", name="vaetheory")
-    plugin = [] if entered else ["-p", "vaetheory._pytest_plugin"]
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *plugin, *arguments],
-        capture_output=True, text=True, check=False, cwd=folder,
-    )  # fmt: skip
 
 
 def test_pytest_collects_each_proposition(tmp_path):

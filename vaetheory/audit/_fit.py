@@ -51,10 +51,10 @@ def fit(columns: Mapping[str, Array], y: Array) -> Fit:
     Terms that do not vary are left out, since the constant holds them.
     """
     y = np.asarray(y, dtype=np.float64)
-    usable = {n: c for n, c in columns.items() if np.isfinite(c).all()}
+    usable = {n: c for n, c in columns.items() if squarable(c)}
     still = tuple(n for n, c in usable.items() if n != "1" and _still(c))
     names = [n for n in usable if n not in still]
-    if not np.isfinite(y).all() or len(names) >= len(y):
+    if not squarable(y) or len(names) >= len(y):
         return Fit({}, {}, np.inf, still)
     design = np.stack([usable[n] for n in names], axis=1)
     size = np.linalg.norm(design, axis=0)
@@ -102,6 +102,11 @@ def simplest(
         if tried.residual <= exact:
             kept, best = fewer, tried
     return best
+
+
+def squarable(values: Array) -> bool:
+    """Whether values are finite, and their squares too."""
+    return bool((np.abs(values) < 1e150).all())
 
 
 def _still(column: Array) -> bool:

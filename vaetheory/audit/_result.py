@@ -147,7 +147,10 @@ def _gap(evidence: Any) -> list[str]:
     rows = [["-log p(x)", f"{evidence['negative_log_evidence']:.6g}"]]
     rows += [["the declared loss", f"{evidence['loss']:.6g}"]]
     rows += [[f"  {part['name']}", _gap_text(part), part["why"]] for part in evidence["gap"]]
-    return lines + table(rows)
+    lines += table(rows)
+    if "assumed" in evidence:
+        lines += paragraph(f"It is assumed that {evidence['assumed']}.", first="  ")
+    return lines
 
 
 def _gap_text(part: Mapping[str, Any]) -> str:

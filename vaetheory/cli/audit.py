@@ -6,11 +6,16 @@ import argparse
 import importlib
 import importlib.util
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vaetheory.cli import _paths
+
+if TYPE_CHECKING:
+    from vaetheory.audit import Audit
 
 
 def add(commands: Any) -> None:
@@ -27,6 +32,12 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--json", metavar="FILE", help="write the result as JSON; - is standard output"
     )
+    parser.add_argument(
+        "--junit", metavar="FILE", help="write the result as JUnit XML; - is standard output"
+    )
+    parser.add_argument(
+        "--html", metavar="FILE", help="write the result as one HTML page; - is standard output"
+    )
     parser.set_defaults(run=run)
 
 
@@ -38,13 +49,44 @@ def run(options: argparse.Namespace) -> int:
     """
     from vaetheory.audit import audit
 
-    target = _paths.writable("--json", options.json)
-    table = _paths.table_goes_to(options.json)
-    result = audit(**_arguments(options.target))
+    names = {name: getattr(options, name) for name in _FORMATS}
+    targets = {name: _paths.writable(f"--{name}", given) for name, given in names.items()}
+    table = _paths.table_goes_to(*names.values())
+    arguments = _arguments(options.target)
+    start = time.perf_counter()
+    result = audit(**arguments)
+    seconds = time.perf_counter() - start
     print(result, file=table)
-    if target is not None:
-        _paths.write(target, result.to_json() + "\n")
+    for name, target in targets.items():
+        if target is not None:
+            _paths.write(target, _FORMATS[name](result, options.target, seconds))
     return result.exit_status
+
+
+def _json(result: Audit, name: str, seconds: float) -> str:
+    return result.to_json() + "\n"
+
+
+def _junit(result: Audit, name: str, seconds: float) -> str:
+    from vaetheory.report.audit_junit import audit_as_junit
+    from vaetheory.report.junit import junit_text
+
+    now = datetime.now(timezone.utc)
+    return junit_text(audit_as_junit(result, name=name, seconds=seconds, finished=now))
+
+
+def _html(result: Audit, name: str, seconds: float) -> str:
+    from vaetheory.report.audit_page import audit_page
+
+    return audit_page(result, title=f"audit of {name}")
+
+
+#: What makes the text of each file from the result, the name of the target, and the seconds taken.
+_FORMATS: dict[str, Callable[[Audit, str, float], str]] = {
+    "json": _json,
+    "junit": _junit,
+    "html": _html,
+}
 
 
 def _arguments(target: str) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import groupby
@@ -10,10 +9,10 @@ from xml.etree import ElementTree
 
 from vaetheory._environment import environment
 from vaetheory.checking.runner import Result
+from vaetheory.report._suites import Case, Failure, add_suite, junit_text
 from vaetheory.report.text import Table, details
 
-# Characters that XML 1.0 cannot represent, not even as references.
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+__all__ = ["as_junit", "junit_text"]
 
 
 def as_junit(
@@ -44,67 +43,28 @@ def as_junit(
     """
     suites = ElementTree.Element("testsuites")
     versions = {"profile": profile, "seed": str(seed), **environment()}
-    for number, (claim, group) in enumerate(groupby(results, lambda result: result.claim)):
+    for claim, group in groupby(results, lambda result: result.claim):
         members = list(group)
-        suite = ElementTree.SubElement(
-            suites,
-            "testsuite",
-            {
-                "name": _legal(claim),
-                "package": "vaetheory",
-                "id": str(number),
-                **_counts(members),
-                "skipped": "0",
-                "timestamp": finished.strftime("%Y-%m-%dT%H:%M:%S"),
-                "hostname": "localhost",
-            },
-        )
-        properties = ElementTree.SubElement(suite, "properties")
-        for name, value in versions.items():
-            ElementTree.SubElement(properties, "property", name=name, value=_legal(value))
-        for result in members:
-            _add_case(suite, result)
         table = Table([result.label for result in members])
         output = [text for r in members for text in (table.row(r), *details(r))]
-        ElementTree.SubElement(suite, "system-out").text = _legal("\n".join(output))
-        ElementTree.SubElement(suite, "system-err")
+        add_suite(
+            suites,
+            claim,
+            [_case(result) for result in members],
+            properties=versions,
+            output="\n".join(output),
+            finished=finished,
+        )
     return suites
 
 
-def junit_text(suites: ElementTree.Element) -> str:
-    """The document as text, which must be written as UTF-8."""
-    ElementTree.indent(suites)
-    return ElementTree.tostring(suites, encoding="utf-8", xml_declaration=True).decode()
-
-
-def _counts(results: Sequence[Result]) -> dict[str, str]:
-    return {
-        "tests": str(len(results)),
-        "failures": str(sum(not r.confirmed for r in results)),
-        "errors": "0",
-        "time": _seconds(sum(r.seconds for r in results)),
-    }
-
-
-def _seconds(value: float) -> str:
-    return f"{value:.3f}"
-
-
-def _add_case(suite: ElementTree.Element, result: Result) -> None:
-    case = ElementTree.SubElement(
-        suite,
-        "testcase",
-        name=_legal(f"{result.label}: {result.title}"),
-        classname=_legal(f"vaetheory.{result.claim}"),
-        time=_seconds(result.seconds),
-    )
+def _case(result: Result) -> Case:
+    failure = None
     if not result.confirmed:
-        failure = ElementTree.SubElement(
-            case, "failure", message=_legal(result.message), type=result.verdict
-        )
-        failure.text = _legal("\n".join(details(result)))
-
-
-def _legal(text: str) -> str:
-    """`text` with the characters that XML cannot represent replaced."""
-    return _FORBIDDEN.sub("\ufffd", text)
+        failure = Failure(result.message, result.verdict, "\n".join(details(result)))
+    return Case(
+        f"{result.label}: {result.title}",
+        f"vaetheory.{result.claim}",
+        result.seconds,
+        failure,
+    )

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
 
 from vaetheory._numbers_as_text import margin
 from vaetheory.report import _detail
 from vaetheory.report._entries import Entry, entries
+from vaetheory.report._frame import frame, plain_table, tiles
 from vaetheory.report._graph import Node, dependency_graph
 from vaetheory.report._margins import Axis
 from vaetheory.report._markup import Markup, anchor, element, joined
@@ -73,7 +72,6 @@ def page(
     (True, True)
     """
     run = entries(document)
-    style, script = _asset("report.css"), _asset("report.js")
     parts = [
         ("results", "Results", _results(run)),
         ("rests", "Dependencies", _graph(run)),
@@ -86,62 +84,13 @@ def page(
     if figures:
         parts.append(("figures", "Figures", _figures(figures)))
     parts.append(("environment", "Environment", _environment(document)))
-    links = [element("a", name, href=f"#{key}") for key, name, _ in parts]
-    body = element(
-        "body",
-        element("a", "Skip to the results", class_="skip", href="#results"),
-        element(
-            "header",
-            element("h1", f"vaetheory: {title}"),
-            _banner(run),
-            _tiles(run, document),
-            element("nav", *links, _theme_button(), aria_label="Sections"),
-        ),
-        element(
-            "main",
-            *[
-                element("section", element("h2", name), content, id=key, aria_label=name)
-                for key, name, content in parts
-            ],
-        ),
-        element("script", Markup(script)),
+    return frame(
+        title,
+        [_banner(run), _tiles(run, document)],
+        parts,
+        first="results",
+        version=str(document["environment"].get("vaetheory", "")),
     )
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", http_equiv="Content-Security-Policy", content=_policy(style, script)),
-        element("meta", name="generator", content=f"vaetheory {_version(document)}"),
-        element("title", f"vaetheory: {title}"),
-        element("style", Markup(style)),
-    )
-    return f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
-
-
-def _asset(name: str) -> str:
-    """A file of this package."""
-    return (
-        resources.files("vaetheory.report")
-        .joinpath("assets")
-        .joinpath(name)
-        .read_text(encoding="utf-8")
-    )
-
-
-def _policy(style: str, script: str) -> str:
-    """The content security policy: this style, this script, inline pictures, nothing else."""
-
-    def digest(text: str) -> str:
-        return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-    return (
-        f"default-src 'none'; img-src data:; style-src '{digest(style)}'; "
-        f"script-src '{digest(script)}'; base-uri 'none'; form-action 'none'"
-    )
-
-
-def _version(document: Mapping[str, Any]) -> str:
-    return str(document["environment"].get("vaetheory", ""))
 
 
 def _banner(run: Sequence[Entry]) -> Markup:
@@ -164,21 +113,14 @@ def _tiles(run: Sequence[Entry], document: Mapping[str, Any]) -> Markup:
     controls = sum(len(entry.controls) for entry in run)
     refuted = sum(entry.refuted for entry in run)
     worst = max(run, key=lambda entry: entry.margin, default=None)
-    tiles = {
+    numbers = {
         "propositions confirmed": f"{sum(e.confirmed for e in run)} of {len(run)}",
         "wrong versions refuted": f"{refuted} of {controls}",
         "instances drawn": f"{sum(e.instances for e in run):,}",
         "largest margin": f"{margin(worst.margin)} ({worst.label})" if worst else "none",
         "profile and seed": f"{document['profile']}, {document['seed']}",
     }
-    pairs = [
-        element("div", element("dt", name), element("dd", value)) for name, value in tiles.items()
-    ]
-    return element("dl", *pairs, class_="tiles")
-
-
-def _theme_button() -> Markup:
-    return element("button", "Dark or light", type="button", id="theme", hidden=True)
+    return tiles(numbers.items())
 
 
 def _results(run: Sequence[Entry]) -> Markup:
@@ -346,9 +288,4 @@ def _figures(figures: Mapping[str, Picture]) -> Markup:
 
 def _environment(document: Mapping[str, Any]) -> Markup:
     values = {"profile": document["profile"], "seed": document["seed"], **document["environment"]}
-    rows = [
-        element("tr", element("th", name, scope="row"), element("td", str(value)))
-        for name, value in values.items()
-    ]
-    caption = element("caption", "What is needed to repeat the run with the same results.")
-    return element("table", caption, element("tbody", *rows), class_="plain")
+    return plain_table("What is needed to repeat the run with the same results.", values.items())

@@ -140,6 +140,7 @@ def distribution(output: Any, likelihood: Likelihood) -> Distribution:
     return p
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def decoded(p: Distribution, x: torch.Tensor) -> Decoded:
     """The declared likelihood of data (B, ...), with K = 1."""
     n, q = len(x), cast(Any, base(p))
