@@ -171,6 +171,16 @@ def test_between_its_kinks_a_decoder_is_smooth(name):
     assert np.allclose(turned(z), kinks(2 * z)), "a change of the latent moves the kinks"
 
 
+def test_a_softplus_with_a_low_threshold_jumps_there():
+    module = nn.Sequential(nn.Linear(1, 1), nn.Softplus(beta=2.0, threshold=0.5))
+    nn.init.ones_(module[0].weight)
+    nn.init.zeros_(module[0].bias)
+    kinks = decoder_of(module, 1).kinks()
+    assert kinks is not None, "smooth on both sides of the threshold"
+    below, above = kinks.jacobian(np.array([[0.249], [0.251]]))
+    assert below != above, "no kink was told of where the values jump by a fifth"
+
+
 class Signed(nn.ReLU):
     def forward(self, x):
         return x * (x > 0.3)

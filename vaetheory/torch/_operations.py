@@ -39,6 +39,8 @@ _SMOOTH = {
     )
     if hasattr(nn, name)
 }
+#: The default threshold of `Softplus`, at which it is the identity but for exp(-20).
+_ALMOST_STRAIGHT = 20.0
 #: Functions and methods that are affine in their first argument, if the others are constants.
 _LINEAR = {
     *(functional.linear, functional.pad, functional.interpolate, functional.fold),
@@ -187,6 +189,11 @@ def bends(node: fx.Node, layer: nn.Module | None, shape: tuple[int, ...]) -> Any
     It is smooth between them. The arguments are those of `pieces`.
     """
     kind = type(layer)
+    made: Any = layer
+    if kind is nn.Softplus and made.threshold < _ALMOST_STRAIGHT:
+        # Above its threshold it is the identity, with a jump. (Any change of slope will do.)
+        at = made.threshold / made.beta
+        return ElementwisePieces([at], [0.5, 1.0], [0.5 * at, 0.0])
     if kind in _SMOOTH or node.target in _SMOOTH_FUNCTIONS:
         return True
     if kind in (nn.ELU, nn.CELU, nn.SELU):
