@@ -104,13 +104,16 @@ def mixed(shots: Sequence[Shot], mixing: Any, into: Findings, at: str) -> bool:
     """
     if mixing is None or silent(shots):
         return False
+    sampled = (
+        "the largest distance of the distribution functions of (z - m) exp(-v/2) and N(0, 1), "
+        f"over {mixing.numbers} samples"
+    )
     if mixing.matrix is None and mixing.right:
         into.add(
             "noise.sampled-law",
             NOTE,
             mixing.distance,
-            "the largest distance of the distribution functions of (z - m) exp(-v/2) and N(0, 1), "
-            f"over {mixing.numbers} samples",
+            sampled,
             f"the noise of the latents{at} is no linear function of normal draws: it is the same "
             "function of what is drawn for all data that were tried, and its law agrees with "
             "N(0, I) as far as samples tell",
@@ -133,13 +136,7 @@ def mixed(shots: Sequence[Shot], mixing: Any, into: Findings, at: str) -> bool:
         return True
     if all(s.eps is None for s in shots):
         covariance = mixing.covariance
-        number, meaning = (
-            mixing.distance,
-            (
-                "the largest distance of the distribution functions of (z - m) exp(-v/2) and N(0, 1), "
-                f"over {mixing.numbers} samples"
-            ),
-        )
+        number, meaning = mixing.distance, sampled
         if covariance is not None:
             number = float(np.abs(covariance - np.eye(len(covariance))).max())
             meaning = "the largest entry of C - I, with C the covariance of (z - m) exp(-v/2)"
