@@ -1,4 +1,4 @@
-"""The last affine layer of a function of JAX, found in its trace."""
+"""Layers of a function of JAX, found in its trace: the last affine one, and those of a network."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ PARAMS = {
 
 
 def hidden(params, z):
-    return jnp.tanh(z @ params["a"])
+    return jnp.sin(z @ params["a"])
 
 
 def plain(params, z):
@@ -108,3 +108,58 @@ def test_evidences_and_posteriors_are_those_of_all_outputs():
         one, other = (call(model, X) for model in models)
         off, allowed = np.abs(one.value - other.value), one.error + other.error
         assert (off <= allowed).all(), f"{call.__name__} is off by {off}, {allowed} is stated"
+
+
+def layers(params, z):
+    inner = jnp.tanh(z @ params["a"] + params["c"][:WIDTH])
+    return jnp.tanh(inner @ params["b"][:, :WIDTH]) @ params["b"] + params["c"]
+
+
+NETWORKS = {
+    "two hidden layers": layers,
+    "compiled": jax.jit(layers),
+    "scaled, images": lambda p, z: (255 * layers(p, z) - 1).reshape(-1, 1, 4, 6),
+    "ends with tanh, scaled": lambda p, z: 2 * jnp.tanh(z @ p["b"][:2]),
+    "affine": lambda p, z: z @ p["b"][:2] + p["c"],
+}
+NO_NETWORKS = {
+    "sine": plain,
+    "sum of two": lambda p, z: layers(p, z) + jnp.tanh(z @ p["b"][:2]),
+    "tanh of a square": lambda p, z: jnp.tanh((z @ p["b"][:2]) ** 2),
+    "tanh at the end and outside": lambda p, z: jnp.tanh(z @ p["b"][:2]) * (1 + z[:, :1]),
+}
+
+
+def networks_of(decoder):
+    """The network that a decoder evaluates, or None; it is known after the first call."""
+    decoder(np.zeros((1, 2)))
+    return decoder._network
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_affine_layers_with_tanh_between_them_are_a_network(name):
+    decoder = JaxDecoder(NETWORKS[name], PARAMS)
+    assert networks_of(decoder) is not None, "it is not evaluated as a network"
+    other = JaxDecoder(NETWORKS[name], PARAMS)
+    other(np.zeros((1, 2)))
+    other._network = None
+    for count, spread in ((1, 1.0), (5, 1.0), (300, 30.0)):
+        z = spread * np.random.default_rng(count).normal(size=(count, 2))
+        for method in ("__call__", "jacobian", "hessian"):
+            own, there = (getattr(f, method)(z) for f in (decoder, other))
+            largest = np.abs(there).max()
+            np.testing.assert_allclose(own, there, rtol=0, atol=1e-12 * largest, err_msg=method)
+
+
+@pytest.mark.parametrize("name", NO_NETWORKS)
+def test_other_functions_are_no_networks(name):
+    assert networks_of(JaxDecoder(NO_NETWORKS[name], PARAMS)) is None, "taken for a network"
+
+
+def test_a_network_whose_constants_change_is_refused():
+    shift = {"by": 0.0}
+    decoder = JaxDecoder(lambda p, z: layers(p, z) + shift["by"], PARAMS)
+    assert networks_of(decoder) is not None, "it is not evaluated as a network"
+    shift["by"] = 1.0
+    with pytest.raises(ValueError, match="decoder: expected"):
+        decoder(np.zeros((300, 2)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache, partial
 from typing import Any
 
@@ -11,11 +11,12 @@ import jax
 import numpy as np
 
 from vaetheory._validation import Array, boolean
-from vaetheory.decoders import LastLayer
+from vaetheory.decoders import LastLayer, TanhNetwork
 from vaetheory.decoders._bridged import BridgedDecoder, as_rows
 from vaetheory.jax._derivatives import WAYS
 from vaetheory.jax._functions import Call, brief, module_type, reading
 from vaetheory.jax._last_layer import find_last_layer
+from vaetheory.jax._networks import tanh_network
 from vaetheory.jax._settings import device_of, double_precision
 from vaetheory.jax._trial import Tried, outputs, require_rows, require_unchanged, trace
 
@@ -69,7 +70,8 @@ class JaxDecoder(BridgedDecoder[Tried]):
     Notes
     -----
     Jacobians and Hessians use forward mode, weighted Hessians forward over reverse mode; where a
-    function has no derivatives of that mode, the other one is used. If the outputs are an affine
+    function has no derivatives of that mode, the other one is used. Affine layers with `tanh`
+    between them are evaluated as a `decoders.TanhNetwork`. If the outputs are an affine
     map of a hidden layer, `last_layer` finds it in the trace of the function. Arrays that `fn` does
     not take from `params` are constants: if they change, a later call raises a ValueError. A module
     of flax.nnx is mutable, so that `fn` must take it from `params`. Two decoders are equal only if
@@ -99,6 +101,7 @@ class JaxDecoder(BridgedDecoder[Tried]):
             self._call, arrays = reading(fn, params)
             self._arrays = jax.device_put(arrays, self._device)
         self._compiled: dict[str, Callable[..., Any]] = {}
+        self._network: TanhNetwork | None = None
         # The first trace has this size.
         self._traced = {("__call__", _SIZES[0])}
 
@@ -107,11 +110,13 @@ class JaxDecoder(BridgedDecoder[Tried]):
         """A decoder that calls a given function of arrays and latents `(n, d)`."""
         made = cls.__new__(cls)
         made._device, made._batched = device, True
-        made._call, made._arrays, made._compiled = call, arrays, {}
+        made._call, made._arrays, made._compiled, made._network = call, arrays, {}, None
         made._traced = {("__call__", _SIZES[0])}
         return made
 
     def _find_last_layer(self, tried: Tried) -> LastLayer | None:
+        if self._network is not None:
+            return self._network.last_layer()
         with double_precision(self._device):
             found = find_last_layer(self._flat, self._arrays, tried.latent_dim)
         if found is None:
@@ -136,17 +141,27 @@ class JaxDecoder(BridgedDecoder[Tried]):
         lead, rows = as_rows(z, *others)
         with double_precision(self._device):
             tried = self._try(z.shape[-1])
+            if self._network is not None and len(rows[0]):
+                # On the CPU NumPy computes the same function faster.
+                self._require_unchanged(name, _sizes(len(rows[0]), _SIZES[-1]), tried)
+                found: Array = getattr(self._network, name)(z, *others)
+                return found
             whole = self._in_parts(name, rows, tried)
         return whole.reshape(*lead, *whole.shape[1:])
+
+    def _require_unchanged(self, name: str, sizes: Iterable[int], tried: Tried) -> None:
+        """Trace the function again for each new number of rows, and compare its constants."""
+        for size in sizes:
+            if (name, size) not in self._traced:
+                require_unchanged(self._rows, self._arrays, tried)
+                self._traced.add((name, size))
 
     def _in_parts(self, name: str, rows: list[Array], tried: Tried) -> Array:
         most = _NUMBERS / tried.total / (1 if name == "__call__" else rows[0].shape[1] ** 2)
         count, done, parts = len(rows[0]), 0, []
         for size in _sizes(count, most):
             some = [_padded(row[done : done + size], size) for row in rows]
-            if (name, size) not in self._traced:
-                require_unchanged(self._rows, self._arrays, tried)
-                self._traced.add((name, size))
+            self._require_unchanged(name, [size], tried)
             if name not in self._compiled:
                 self._compiled[name] = self._function(name, some)
             parts.append(np.asarray(self._compiled[name](self._arrays, *some))[: count - done])
@@ -156,6 +171,8 @@ class JaxDecoder(BridgedDecoder[Tried]):
     def _try_first(self, dim: int) -> Tried:
         tried = trace(self._rows, self._arrays, dim)
         require_rows(lambda z: self._in_parts("__call__", [z], tried), dim)
+        if self._device.platform == "cpu":
+            self._network = tanh_network(self._flat, self._arrays, dim)
         return tried
 
     def _rows(self, arrays: list[Any], z: Any) -> jax.Array:

@@ -61,28 +61,33 @@ class _Step:
 
 
 @dataclass(frozen=True, eq=False)
-class _Moving:
+class Moving:
     """A value that depends on the latents, and the step that made it with its arguments."""
 
     value: Any
     step: _Step | None = None
     arguments: tuple[Any, ...] = ()
 
-    def source(self) -> _Moving | None:
+    def source(self) -> Moving | None:
         """The value of which this one is an affine map, if its step is one."""
         if self.step is None or self.step.name not in _AFFINE:
             return None
-        moving = [a for a in self.arguments if isinstance(a, _Moving)]
+        moving = [a for a in self.arguments if isinstance(a, Moving)]
         return moving[0] if len(moving) == 1 else None
+
+    def inside(self, function: str) -> Moving | None:
+        """The value of which this one is a function of one argument, if that is its step."""
+        named = self.step is not None and self.step.name == function
+        return self.arguments[0] if named else None
 
     def of(self, source: Any) -> Any:
         """The step once more, with another value for its source."""
         assert self.step is not None
-        return self.step([source if isinstance(a, _Moving) else a for a in self.arguments])[0]
+        return self.step([source if isinstance(a, Moving) else a for a in self.arguments])[0]
 
 
 def _run(program: Any, constants: Sequence[Any], arguments: Sequence[Any]) -> list[Any]:
-    """Run a traced program; values that depend on the latents are `_Moving`."""
+    """Run a traced program; values that depend on the latents are `Moving`."""
     known = dict(zip([*program.constvars, *program.invars], [*constants, *arguments], strict=True))
     for equation in program.eqns:
         given = tuple(v.val if hasattr(v, "val") else known[v] for v in equation.invars)
@@ -90,21 +95,50 @@ def _run(program: Any, constants: Sequence[Any], arguments: Sequence[Any]) -> li
             found = _run(getattr(inner, "jaxpr", inner), getattr(inner, "consts", ()), given)
         else:
             step = _Step(program, equation)
-            found = step([a.value if isinstance(a, _Moving) else a for a in given])
-            if any(isinstance(a, _Moving) for a in given):
-                found = [_Moving(value, step, given) for value in found]
+            found = step([a.value if isinstance(a, Moving) else a for a in given])
+            if any(isinstance(a, Moving) for a in given):
+                found = [Moving(value, step, given) for value in found]
         known.update(zip(equation.outvars, found, strict=True))
     return [v.val if hasattr(v, "val") else known[v] for v in program.outvars]
 
 
-def _chain(flat: Call, arrays: list[Any], z: Any) -> list[_Moving]:
-    """The outputs `(n, D)`, and the values of which they are affine maps one after the other."""
+def outputs_of(flat: Call, arrays: list[Any], z: Any) -> Moving | None:
+    """The outputs `(n, D)` at latents `(n, d)`, with their steps; None if they are constant."""
     closed = jax.make_jaxpr(flat)(arrays, z)
-    [out] = _run(closed.jaxpr, closed.consts, [*arrays, _Moving(z)])
-    chain = [out] if isinstance(out, _Moving) else []
+    [out] = _run(closed.jaxpr, closed.consts, [*arrays, Moving(z)])
+    return out if isinstance(out, Moving) else None
+
+
+def affine_chain(value: Moving | None) -> list[Moving]:
+    """A value, and those of which it is an affine map one after the other."""
+    chain = [] if value is None else [value]
     while chain and (source := chain[-1].source()) is not None:
         chain.append(source)
     return chain
+
+
+def affine_map(chain: Sequence[Moving]) -> tuple[Any, Any]:
+    """Weight `(D, H)` and bias `(D,)` of the map of the last value `(n, H)` to the first one."""
+    n, width = chain[-1].value.shape
+
+    def layer(h: Any) -> Any:
+        for value in chain[-2::-1]:
+            h = value.of(h)
+        return h
+
+    # The derivative of the layer along each unit vector is a column of its matrix, exactly.
+    nothing = jnp.zeros((n, width))
+    units = jnp.zeros((-(-width // n) * n, width)).at[:width].set(jnp.eye(width))
+    columns = jax.vmap(lambda unit: jax.jvp(layer, (nothing,), (unit,))[1])(
+        units.reshape(-1, n, width)
+    )
+    return columns.reshape(len(units), -1)[:width].T, layer(nothing)[0]
+
+
+def latents_near_and_far(dim: int) -> Array:
+    """Random latents at which a layer is compared with the function."""
+    rng = np.random.default_rng(0)
+    return np.concatenate([s * rng.normal(size=(_POINTS, dim)) for s in _SPREADS])
 
 
 def find_last_layer(flat: Call, arrays: list[Any], dim: int) -> FoundLayer | None:
@@ -123,12 +157,11 @@ def find_last_layer(flat: Call, arrays: list[Any], dim: int) -> FoundLayer | Non
         The outputs as an affine map of the least wide hidden layer; None if it is as wide as the
         outputs, or if the map does not give the outputs at random latents, near and far.
     """
-    rng = np.random.default_rng(0)
-    places = np.concatenate([s * rng.normal(size=(_POINTS, dim)) for s in _SPREADS])
+    places = latents_near_and_far(dim)
     at: list[int] = []
 
     def parts(arrays: list[Any], z: Any) -> Any:
-        chain = _chain(flat, arrays, z)
+        chain = affine_chain(outputs_of(flat, arrays, z))
         width, place = min(
             (value.value.shape[1], place)
             for place, value in enumerate(chain)
@@ -138,19 +171,8 @@ def find_last_layer(flat: Call, arrays: list[Any], dim: int) -> FoundLayer | Non
             return None
         at.append(place)
 
-        def layer(h: Any) -> Any:
-            for value in chain[place - 1 :: -1]:
-                h = value.of(h)
-            return h
-
-        # The derivative of the layer along each unit vector is a column of its matrix, exactly.
-        nothing = jnp.zeros_like(chain[place].value)
-        units = jnp.zeros((-(-width // len(z)) * len(z), width)).at[:width].set(jnp.eye(width))
-        columns = jax.vmap(lambda unit: jax.jvp(layer, (nothing,), (unit,))[1])(
-            units.reshape(-1, len(z), width)
-        )
-        weight = columns.reshape(len(units), -1)[:width].T
-        return chain[place].value, chain[0].value, weight, layer(nothing)[0]
+        weight, bias = affine_map(chain[: place + 1])
+        return chain[place].value, chain[0].value, weight, bias
 
     try:
         found = jax.jit(parts)(arrays, places)
@@ -169,6 +191,6 @@ def find_last_layer(flat: Call, arrays: list[Any], dim: int) -> FoundLayer | Non
 
     def hidden(arrays: list[Any], z: Any) -> Any:
         # What comes after the hidden layer is not needed, so that it is not compiled.
-        return _chain(flat, arrays, z)[at[0]].value
+        return affine_chain(outputs_of(flat, arrays, z))[at[0]].value
 
     return FoundLayer(hidden, weight, bias)
