@@ -23,6 +23,9 @@ class Kept(Generic[T]):
     def __init__(self) -> None:
         self._entries: dict[int, tuple[weakref.ref[object], T]] = {}
 
+    def __len__(self) -> int:
+        return len(self._entries)
+
     def of(
         self, owner: object, make: Callable[[], T], good: Callable[[T], bool] | None = None
     ) -> T:

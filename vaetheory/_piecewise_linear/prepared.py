@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable
 from typing import TypeVar
 
+from vaetheory._kept import Kept
 from vaetheory._piecewise_linear.limits import Budget, DoesNotApply
 from vaetheory._piecewise_linear.line import LinePieces
 from vaetheory._piecewise_linear.network import Network, layers_of, network_of
@@ -65,18 +65,18 @@ class Prepared:
             raise
 
 
-#: By the identity of a model; an entry goes with its model.
-_KEPT: dict[int, tuple[weakref.ref[LatentModel], Prepared]] = {}
+_KEPT: Kept[Prepared] = Kept()
 
 
 def prepared(model: LatentModel, most: int, affine: bool) -> Prepared:
     """The pieces of a model, at most `most`; `DoesNotApply` if it is not integrated by pieces."""
-    written, key = layers_of(model, affine), id(model)
-    model_of, found = _KEPT.get(key, (None, None))
-    former = found.network.written if found and model_of and model_of() is model else None
-    # A decoder of the user may have changed.
-    if found is None or (former is not written and former != written):
-        found = Prepared(network_of(model, written))
-        _KEPT[key] = (weakref.ref(model, lambda _: _KEPT.pop(key, None)), found)
+    written = layers_of(model, affine)
+
+    def still(found: Prepared) -> bool:
+        # A decoder of the user may have changed.
+        former = found.network.written
+        return former is written or former == written
+
+    found = _KEPT.of(model, lambda: Prepared(network_of(model, written)), still)
     found.start(most)
     return found
