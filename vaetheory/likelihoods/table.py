@@ -66,7 +66,7 @@ class Responses:
     value : array (C, L)
         Log p at the centres.
     square : array (C, L)
-        |r|^2.
+        Squared lengths r . r.
     along : array (C, L, K)
         r . dr.
     products : array (C, L, K, K)
