@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from vaetheory._validation import Array
+from vaetheory.decoders._affine_maps import is_affine_map, latents_near_and_far
 from vaetheory.decoders._outputs import double
 from vaetheory.decoders.base import Decoder, LastLayer
 from vaetheory.differences import slopes
@@ -13,8 +14,6 @@ from vaetheory.differences import slopes
 _WRONG = 1e-3
 #: Share of all outputs and derivatives that may be rounding of terms that cancel in a decoder.
 _CANCELLED = 1e-9
-#: Number of latents at which a last layer is compared with its decoder, and scales of their draws.
-_POINTS, _SPREADS = 64, (1.0, 8.0)
 #: Difference, relative to the moduli of all terms, that is rounding.
 _ROUNDING = 1e-12
 
@@ -118,16 +117,12 @@ def agreeing_last_layer(decoder: Decoder, dim: int) -> LastLayer | None:
         return None
     if _of_the_package(kind):
         return layer
-    rng = np.random.default_rng(0)
-    z = np.concatenate([s * rng.normal(size=(_POINTS, dim)) for s in _SPREADS])
+    z = latents_near_and_far(dim)
     with np.errstate(all="ignore"):
         out, hidden = (np.asarray(f(z), dtype=float) for f in (decoder, layer.hidden))
-        if out.shape != (len(z), len(layer.weight)):
-            return None
-        size = np.abs(hidden) @ np.abs(layer.weight.T) + np.abs(layer.bias)
-        off = np.abs(hidden @ layer.weight.T + layer.bias - out)
-    known = np.isfinite(size)
-    return layer if (off[known] <= _ROUNDING * size[known]).all() else None
+    if out.shape != (len(z), len(layer.weight)):
+        return None
+    return layer if is_affine_map(out, hidden, layer.weight, layer.bias, _ROUNDING) else None
 
 
 def _of_the_package(kind: type) -> bool:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vaetheory._validation import Array
+from vaetheory.decoders._affine_maps import is_affine_map, latents_near_and_far
 from vaetheory.jax._functions import Call
 
 #: Steps that are affine in the one argument that depends on the latents.
@@ -20,8 +21,6 @@ _AFFINE = frozenset(
 )
 #: Steps that only call another program, and the setting that holds it.
 _CALLS = {"pjit": "jaxpr", "jit": "jaxpr", "closed_call": "call_jaxpr", "core_call": "call_jaxpr"}
-#: Number of latents at which the layer is compared with the function, and scales of their draws.
-_POINTS, _SPREADS = 64, (1.0, 8.0)
 #: Tolerated difference, relative to the sum of the moduli of all terms.
 _ROUNDING = 1e-13
 
@@ -135,12 +134,6 @@ def affine_map(chain: Sequence[Moving]) -> tuple[Any, Any]:
     return columns.reshape(len(units), -1)[:width].T, layer(nothing)[0]
 
 
-def latents_near_and_far(dim: int) -> Array:
-    """Random latents at which a layer is compared with the function."""
-    rng = np.random.default_rng(0)
-    return np.concatenate([s * rng.normal(size=(_POINTS, dim)) for s in _SPREADS])
-
-
 def find_last_layer(flat: Call, arrays: list[Any], dim: int) -> FoundLayer | None:
     """Find the last affine layer of a decoder of `dim` latents.
 
@@ -182,11 +175,7 @@ def find_last_layer(flat: Call, arrays: list[Any], dim: int) -> FoundLayer | Non
     if found is None:
         return None
     h, out, weight, bias = (np.array(value) for value in found)
-    with np.errstate(all="ignore"):
-        size = np.abs(h) @ np.abs(weight.T) + np.abs(bias)
-        off = np.abs(h @ weight.T + bias - out)
-    known = np.isfinite(size)
-    if not (off[known] <= _ROUNDING * size[known]).all():
+    if not is_affine_map(out, h, weight, bias, _ROUNDING):
         return None
 
     def hidden(arrays: list[Any], z: Any) -> Any:

@@ -8,8 +8,9 @@ import jax
 import numpy as np
 
 from vaetheory.decoders import TanhNetwork
+from vaetheory.decoders._affine_maps import latents_near_and_far
 from vaetheory.jax._functions import Call
-from vaetheory.jax._last_layer import affine_chain, affine_map, latents_near_and_far, outputs_of
+from vaetheory.jax._last_layer import affine_chain, affine_map, outputs_of
 
 #: Tolerated difference from the function's own values, relative to the largest of them.
 _ROUNDING = 1e-13

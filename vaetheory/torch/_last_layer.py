@@ -11,10 +11,9 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from vaetheory._validation import Array
+from vaetheory.decoders._affine_maps import is_affine_map, latents_near_and_far
 from vaetheory.torch._calls import Call, outputs, undisturbed
 
-#: Number of latents at which the layer is compared with the module, and the scales of their draws.
-_POINTS, _SPREADS = 64, (1.0, 8.0)
 #: Tolerated difference, relative to the sum of the moduli of all terms.
 _ROUNDING = 1e-13
 
@@ -90,8 +89,7 @@ def find_last_layer(call: Call, dim: int, device: torch.device) -> FoundLayer | 
         since, and the layer, applied to its argument, gives the outputs at random latents, near and
         far, one by one and together.
     """
-    rng = np.random.default_rng(0)
-    places = np.concatenate([s * rng.normal(size=(_POINTS, dim)) for s in _SPREADS])
+    places = latents_near_and_far(dim)
     try:
         with undisturbed(device, follow=True):
             found = [_watched(call, torch.tensor(z, device=device)) for z in (places, places[-1:])]
@@ -152,10 +150,6 @@ def _agrees(layer: FoundLayer, call: Call, places: Array, device: torch.device) 
             out = outputs(call(latents.clone()), len(z)).reshape(len(z), -1).detach().cpu().numpy()
             if h.shape != (len(z), layer.weight.shape[1]):
                 return False
-            with np.errstate(all="ignore"):
-                own = h @ layer.weight.T + layer.bias
-                size = np.abs(h) @ np.abs(layer.weight.T) + np.abs(layer.bias)
-            known = np.isfinite(size)
-            if not (np.abs(own - out)[known] <= _ROUNDING * size[known]).all():
+            if not is_affine_map(out, h, layer.weight, layer.bias, _ROUNDING):
                 return False
     return True
