@@ -21,7 +21,7 @@ from vaetheory import (
     posterior_mode,
     stationary_posterior,
 )
-from vaetheory._reduction import reduce_last_layer
+from vaetheory._reduction import WhitenedLayer
 from vaetheory.decoders import LastLayer, TanhNetwork
 from vaetheory.evidence import linear_log_evidence
 
@@ -118,7 +118,7 @@ def test_reduced_densities_are_within_their_error_of_fifty_digits(
     weight = WEIGHTS[weights](rng.normal(size=(size, width)))
     bias, hidden = rng.normal(size=size), np.tanh(rng.normal(size=(2, width)))
     X = likelihood.sample(hidden @ weight.T + bias, rng) + far
-    found = reduce_last_layer(weight, bias, likelihood, X)
+    found = WhitenedLayer(weight, bias, likelihood).reduce(X)
     assert len(found.weight) <= min(size, width), f"{len(found.weight)} outputs were left"
     stated = found.error + found.rounding(hidden[:, None])[:, 0]
     # One term of about this size is rounded at the least, in the data as in the library's density.
@@ -147,7 +147,7 @@ def test_errors_of_the_reduction_are_of_the_size_of_rounding(scales):
     likelihood, weight = SCALES[scales](60), rng.normal(size=(60, 8))
     hidden = np.tanh(rng.normal(size=(20, 8)))
     X = likelihood.sample(hidden @ weight.T, rng)
-    found = reduce_last_layer(weight, np.zeros(60), likelihood, X)
+    found = WhitenedLayer(weight, np.zeros(60), likelihood).reduce(X)
     stated = found.error + found.rounding(hidden[:, None])[:, 0]
     # The rounding of the outputs, each times its score, and of whitening, that no way avoids.
     score = np.abs(likelihood.score(X, hidden @ weight.T))
@@ -372,9 +372,8 @@ def test_a_model_that_was_used_is_equal_to_a_new_one():
 
 def test_numbers_too_large_for_squares_are_not_reduced():
     weight = np.full((3, 1), 1e120)
-    assert (
-        reduce_last_layer(weight, np.zeros(3), likelihoods.Gaussian(scale=1e-40), weight.T) is None
-    ), "squares overflow"
+    layer = WhitenedLayer(weight, np.zeros(3), likelihoods.Gaussian(scale=1e-40))
+    assert layer.reduce(weight.T) is None, "squares overflow"
 
 
 @pytest.mark.parametrize(

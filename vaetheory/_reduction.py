@@ -105,6 +105,15 @@ class WhitenedLayer:
     Rows are sorted by size and columns are pivoted. Then rounding errors are small relative to each
     row, so that rows of very different scales keep their digits (A. J. Cox and N. J. Higham,
     *Stability of Householder QR factorization for weighted least squares problems*, 1998).
+
+    Examples
+    --------
+    >>> layer = WhitenedLayer(np.array([[3.0], [4.0]]), np.zeros(2), Gaussian(scale=1.0))
+    >>> found = layer.reduce(np.array([[3.0, 4.0]]))
+    >>> np.abs(found.weight).round(12).tolist(), np.abs(found.data).round(12).tolist()
+    ([[5.0]], [[5.0]])
+    >>> found.offset.round(9).tolist()
+    [-1.837877066]
     """
 
     def __init__(self, weight: Array, bias: Array, likelihood: Gaussian) -> None:
@@ -175,27 +184,6 @@ class WhitenedLayer:
         off = _DEVIATIONS * np.sqrt((rest**2 * noise).sum(axis=-1))
         most = np.sqrt(noise.max(axis=-1))
         return along, rest @ self._white, across_noise, most, square, off, greatest
-
-
-def reduce_last_layer(
-    weight: Array, bias: Array, likelihood: Gaussian, data: Array
-) -> Reduction | None:
-    """Reduce data `(N, D)` of a decoder f(z) = W h(z) + b with Gaussian noise.
-
-    Parameters are those of `WhitenedLayer`; the result is None where whitened numbers have no
-    squares in float64.
-
-    Examples
-    --------
-    >>> found = reduce_last_layer(
-    ...     np.array([[3.0], [4.0]]), np.zeros(2), Gaussian(scale=1.0), np.array([[3.0, 4.0]])
-    ... )
-    >>> np.abs(found.weight).round(12).tolist(), np.abs(found.data).round(12).tolist()
-    ([[5.0]], [[5.0]])
-    >>> found.offset.round(9).tolist()
-    [-1.837877066]
-    """
-    return WhitenedLayer(weight, bias, likelihood).reduce(data)
 
 
 def _factors(matrix: Array) -> tuple[Array, Array]:

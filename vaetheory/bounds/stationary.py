@@ -161,13 +161,12 @@ def stationary_posterior(
     # The ascent works in place; the copy protects the given start.
     means = loc.reshape(-1, size, d).copy()
     ascent = _Ascent(reduced, means, precision, structure == "diagonal")
-    # Where the last digit of the potential is a nat or more, only the start is known.
+    # Far from all outputs of the decoder the potential is rounded to anything, or overflows.
     with np.errstate(over="ignore", invalid="ignore"):
         digit = ULP * np.abs(reduced.model.log_joint(reduced.data, loc))
         digit += reduced.rounding(loc[:, None])[:, 0]
+        # Where its last digit is a nat or more, only the start is known.
         iterations, rows = 0, np.flatnonzero((digit < 1).reshape(-1, size).all(axis=-1))
-    # Far from all outputs of the decoder the potential is rounded to anything, or overflows.
-    with np.errstate(over="ignore", invalid="ignore"):
         for rule in _rules(d):
             if len(rows):
                 steps, rows = ascent.run(rows, rule, rtol)
