@@ -173,17 +173,25 @@ class WhitenedLayer:
             noise = EPS * np.sqrt(2 * size.max(axis=-1))
             return white, nothing, nothing, noise, *np.zeros((2, len(data))), greatest
         along = white @ q
-        rest = white - along @ q.T
+        rest = white
+        rest -= along @ q.T
         step = rest @ q
         along += step
         rest -= step @ q.T
         square = np.einsum("ni,ni->n", rest, rest)
+        across = rest @ self._white
         # Of x - b and its whitening, and of the product with Q, whose partial sums are rounded.
-        noise = EPS**2 * (2 * size + 0.5 * q.shape[1] * (along**2 @ q.T**2))
-        across_noise = EPS * np.sqrt((rest**2) @ (2 * self._white**2))
-        off = _DEVIATIONS * np.sqrt((rest**2 * noise).sum(axis=-1))
+        noise = along**2 @ q.T**2
+        noise *= 0.5 * q.shape[1]
+        size *= 2
+        noise += size
+        noise *= EPS**2
+        np.square(rest, out=rest)
+        across_noise = EPS * np.sqrt(rest @ (2 * self._white**2))
         most = np.sqrt(noise.max(axis=-1))
-        return along, rest @ self._white, across_noise, most, square, off, greatest
+        noise *= rest
+        off = _DEVIATIONS * np.sqrt(noise.sum(axis=-1))
+        return along, across, across_noise, most, square, off, greatest
 
 
 def _factors(matrix: Array) -> tuple[Array, Array]:

@@ -113,9 +113,16 @@ def _flattened(shape: tuple[int, ...], size: int | None) -> str:
     return ""
 
 
-def as_array(name: str, value: ArrayLike, *, ndim: int | None = None, min_ndim: int = 0) -> Array:
+def as_array(
+    name: str,
+    value: ArrayLike,
+    *,
+    ndim: int | None = None,
+    min_ndim: int = 0,
+    copy: bool = True,
+) -> Array:
     """Return `value` as a finite float64 array of the expected number of axes."""
-    array = _real(name, value, copy=True)
+    array = _real(name, value, copy=copy)
     if ndim is not None and array.ndim != ndim:
         raise ValueError(f"{name}: expected {ndim} axes, got an array of shape {array.shape}")
     if array.ndim < min_ndim:
@@ -138,11 +145,11 @@ def finite(name: str, array: Array) -> Array:
     return array
 
 
-def vectors(name: str, value: ArrayLike, size: int | None) -> Array:
+def vectors(name: str, value: ArrayLike, size: int | None, *, copy: bool = True) -> Array:
     """Return `value` as an array `(..., size)`; `size=None` accepts any positive size."""
     if _is_traced(value):
         return cast(Array, value)
-    array = as_array(name, value, min_ndim=1)
+    array = as_array(name, value, min_ndim=1, copy=copy)
     if size is None and array.shape[-1] == 0:
         raise ValueError(f"{name}: expected vectors of at least one entry, got {array.shape}")
     if size is not None and array.shape[-1] != size:

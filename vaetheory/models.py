@@ -225,8 +225,9 @@ class LatentModel(ByValue):
 
         Where the model has a `data_shape`, data `(..., *data_shape)` are flattened.
         """
+        # The likelihood copies what it checks.
         return self.likelihood.check_data(
-            vectors("X", flattened("X", X, self.data_shape), self.data_dim)
+            vectors("X", flattened("X", X, self.data_shape), self.data_dim, copy=False)
         )
 
     @property
@@ -318,7 +319,14 @@ class LatentModel(ByValue):
         """
         params, jacobian = self.decode(z), self.decoder.jacobian(z)
         gradient, _ = self._gradient(X, params, jacobian)
-        return gradient + z, self._definite(X, params, jacobian) + np.eye(self.latent_dim)
+        return gradient + z, self._information(X, params, jacobian)
+
+    def _information(self, X: Array, params: Array, jacobian: Array) -> Array:
+        return self._definite(X, params, jacobian) + np.eye(self.latent_dim)
+
+    def definite_information(self, X: Array, z: Array) -> Array:
+        """The matrix of `gauss_newton` alone, `(..., d, d)`."""
+        return self._information(X, self.decode(z), self.decoder.jacobian(z))
 
     def search_derivatives(self, X: Array, z: Array) -> tuple[Array, Array, Array]:
         """As `potential_derivatives`, to scale steps and lattices: for any likelihood.
@@ -365,6 +373,7 @@ read_arguments(
                 "likelihood_derivatives",
                 "potential_derivatives",
                 "gauss_newton",
+                "definite_information",
             ),
             ("X", "z"),
         ),

@@ -15,7 +15,7 @@ from vaetheory._gaussians import standard_log_prob
 from vaetheory._quadrature.beyond_grid import beyond, log_prior_mass, radius_for
 from vaetheory._quadrature.blocks import blocks
 from vaetheory._quadrature.grid import CELLS, INNER, Boxes, level
-from vaetheory._quadrature.pairs import MAX_PAIRS, Pairs, TooManyPairs, join, keep, select, split
+from vaetheory._quadrature.pairs import MAX_PAIRS, Pairs, TooManyPairs, join, keep, marked, split
 from vaetheory._quadrature.resolution import MAX_BEND, MAX_CURVE, MAX_PRIOR
 from vaetheory._quadrature.search_state import Search
 from vaetheory._quadrature.triangles import Triangles
@@ -117,8 +117,7 @@ class Between(Search):
             some = cells.take(np.arange(i, min(i + step, len(cells))))
             seen = self._sample(some)
             alive = self._first(some, seen)
-            cell, datum = np.nonzero(alive.T)
-            kept, used = select(some, cell, datum)
+            kept, used = marked(some, alive)
             self._divide(kept, _taken(seen, used), done, todo)
         for _ in range(_DEEPEST):
             current, todo = join(todo, 2), []

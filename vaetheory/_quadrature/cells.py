@@ -145,7 +145,7 @@ def _acceptable(datum: Index, error: Array, allowed: Array) -> NDArray[np.bool_]
     most = allowed[datum]
     share = np.where(error <= 0, 0.0, np.inf)
     np.divide(error, most, out=share, where=(error > 0) & (most > 0))
-    share = np.minimum(np.nan_to_num(share, nan=np.inf), 2.0)
+    share = np.fmin(share, 2.0)
     order = np.lexsort((share, datum))
     total = np.cumsum(share[order])
     who = datum[order]

@@ -77,7 +77,7 @@ def _sample(model: LatentModel, table: Table, mesh: Mesh, cells: int) -> Grid:
         bent = np.zeros(len(bend), dtype=bool)
         if model.latent_dim == 1:
             # Differences are rounded in proportion to the coordinates themselves.
-            bent = kinked(v.delta, table.sizes(v.centre))
+            bent = kinked(v.changes, v.misfits, table.sizes(v.centre))
         field = v.field
         parts.append((v.centre, v.reach, v.curve, bend, v.rough, field.lift, field.sag, bent))
     arrays = [np.concatenate(p) for p in zip(*parts, strict=True)]

@@ -164,7 +164,7 @@ def _chunk(task: Task, grid: Grid) -> Outcome:
     if broad is None:
         return _searched(task, grid)
     done = broad.done
-    information = model.gauss_newton(data[done], broad.mode[done])[1]
+    information = model.definite_information(data[done], broad.mode[done])
     noise = log_joint_noise(model, data[done], broad.mode[done], information)
     noise += _own_noise(model, task.table.take(np.flatnonzero(done)), broad.mode[done])
     sums = broad.sums.take(done)

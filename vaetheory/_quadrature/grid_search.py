@@ -16,7 +16,7 @@ from vaetheory._quadrature.beyond_grid import beyond, log_prior_mass, outskirts,
 from vaetheory._quadrature.decoder_grid import Grid
 from vaetheory._quadrature.grid import Boxes, level, peaks, pool, spread
 from vaetheory._quadrature.merge_cells import merge
-from vaetheory._quadrature.pairs import MAX_PAIRS, Pairs, TooManyPairs, cut, join, keep, select
+from vaetheory._quadrature.pairs import MAX_PAIRS, Pairs, TooManyPairs, cut, join, keep, marked
 from vaetheory._quadrature.resolution import MAX_BEND, MAX_CURVE, MAX_PRIOR
 from vaetheory._quadrature.search_state import Search
 from vaetheory._quadrature.variation import offsets
@@ -87,8 +87,7 @@ class Scan(Search):
     def survivors(self, which: NDArray[np.bool_]) -> Pairs:
         """The cells of some data that were not dropped."""
         d = self.model.latent_dim
-        cell, datum = np.nonzero((self.alive & which[:, None]).T)
-        near = select(level(d, self.grid.cells), cell, datum)[0]
+        near = marked(level(d, self.grid.cells), self.alive & which[:, None])[0]
         return join([near, keep(self.outside, which[self.outside.datum])[0]], d)
 
     def _inner(self, grid: Grid) -> None:
@@ -124,7 +123,7 @@ class Scan(Search):
             self.best, self.mode = joint[rows, top], boxes.centre[top]
             share = np.exp(np.maximum(joint - self.best[:, None], -50.0))
             self.level = self.best + np.log(share.sum(axis=-1)) + boxes.log_volume()[0]
-            self.information = self.model.gauss_newton(table.data, self.mode)[1]
+            self.information = self.model.definite_information(table.data, self.mode)
             which = np.flatnonzero(rough[rows, top] > 1)
             self.best[which] = -np.inf
         self.climb(which, boxes.centre[top[which]])
@@ -156,8 +155,7 @@ class Scan(Search):
             if cells < self.grid.cells:
                 here &= resolved if small else False
                 covered = spread(covered | here, cells, d)
-            cell, datum = np.nonzero(here.T)
-            parts.append(select(boxes, cell, datum)[0])
+            parts.append(marked(boxes, here)[0])
         return parts
 
     def _outer(self, radius: float) -> Pairs:
@@ -169,8 +167,7 @@ class Scan(Search):
             if len(better):
                 self.climb(better, outskirt.boxes.centre[outskirt.joint[better].argmax(axis=-1)])
             alive = self.drop(outskirt.upper - self.level[:, None]) & ~self.gave_up[:, None]
-            cell, datum = np.nonzero(alive.T)
-            parts.append(select(outskirt.boxes, cell, datum)[0])
+            parts.append(marked(outskirt.boxes, alive)[0])
         return join(parts, self.model.latent_dim)
 
     def _refine(self, pairs: Pairs, *, merging: bool = True) -> Pairs:

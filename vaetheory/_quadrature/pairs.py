@@ -51,6 +51,13 @@ def select(boxes: Boxes, cell: Index, datum: Index) -> tuple[Pairs, NDArray[np.b
     return Pairs(boxes.take(used), number[cell], datum), used
 
 
+def marked(boxes: Boxes, flags: NDArray[np.bool_]) -> tuple[Pairs, NDArray[np.bool_]]:
+    """The pairs that are marked in an array `(N, C)`, as `select` returns them."""
+    # NumPy finds the marks along one axis several times faster than those along two.
+    cell, datum = np.divmod(np.flatnonzero(flags.T), len(flags))
+    return select(boxes, cell, datum)
+
+
 def keep(pairs: Pairs, which: NDArray[np.bool_]) -> tuple[Pairs, NDArray[np.bool_]]:
     """Return some of the pairs, and the mask `(C,)` of the cells that they use."""
     return select(pairs.boxes, pairs.cell[which], pairs.datum[which])

@@ -148,9 +148,9 @@ class Search:
         """Add the dropped pairs of an array `(N, C)` to `dropped`; return a mask of the others."""
         alive: NDArray[np.bool_] = upper > self.threshold
         # Most pairs lie far below the threshold: they are bounded by it, not exponentiated.
-        near = ~alive & (upper > self.threshold - 20)
-        datum, cell = np.nonzero(near)
-        self.dropped += np.bincount(datum, np.exp(upper[datum, cell]), minlength=len(upper))
+        near = np.flatnonzero(~alive & (upper > self.threshold - 20))
+        datum, lost = near // upper.shape[1], np.exp(upper.ravel()[near])
+        self.dropped += np.bincount(datum, lost, minlength=len(upper))
         self.dropped += upper.shape[1] * np.exp(self.threshold - 20)
         return alive
 

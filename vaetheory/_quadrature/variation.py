@@ -65,21 +65,27 @@ def _beyond_polynomials() -> Array:
     return np.eye(len(points)) - design @ np.linalg.pinv(design)
 
 
-def kinked(changes: Array, sizes: Array) -> NDArray[np.bool_]:
+def kinked(changes: Array, misfits: Array, sizes: Array) -> NDArray[np.bool_]:
     """Mark cells of a line (d = 1) in which a decoder is far from a polynomial.
 
     Parameters
     ----------
-    changes : array (C, K, D)
-        Changes from the centres to the samples, in the table's coordinates.
+    changes, misfits : arrays (C, K + 1, D)
+        See `Variation`.
     sizes : array (C,)
         Greatest coordinate at each centre: residuals of the size of its rounding do not count.
     """
-    delta = np.concatenate([np.zeros((len(changes), 1, changes.shape[-1])), changes], axis=1)
-    left = np.abs(_beyond_polynomials() @ delta).max(axis=1)
-    misfit = np.abs(misfit_matrix(1) @ delta).max(axis=1)
+    left, misfit = (_greatest(a) for a in (_beyond_polynomials() @ changes, misfits))
     far: NDArray[np.bool_] = (left > _SMOOTH * misfit + 64 * ULP * sizes[:, None]).any(axis=-1)
     return far
+
+
+def _greatest(values: Array) -> Array:
+    """Greatest modulus over the second of three axes, by a loop: NumPy is slow along short axes."""
+    most: Array = np.abs(values[:, 0])
+    for i in range(1, values.shape[1]):
+        np.maximum(most, np.abs(values[:, i]), out=most)
+    return most
 
 
 def misfit_matrix(d: int) -> Array:
@@ -140,6 +146,8 @@ class Variation:
         Parameters at the centres.
     changes : array (C, K + 1, D)
         Changes from the centre to itself and to the samples, in the table's coordinates.
+    misfits : array (C, K + 1, D)
+        Their residuals of a linear fit.
     reach : array (C,)
         Estimate of the greatest change of the coordinates within the cell.
     curve : array (C,)
@@ -151,6 +159,7 @@ class Variation:
 
     centre: Array
     changes: Array
+    misfits: Array
     reach: Array
     curve: Array
     rough: Array
@@ -174,8 +183,8 @@ def _measure(table: Table, params: Array, d: int) -> Variation:
     """Variation from the parameters `(C, K + 1, D)` at the centres and the samples."""
     centre = params[:, 0]
     delta = table.changes(params, centre[:, None])
-    residual = misfit_matrix(d)
-    misfit = table.length(centre, residual @ delta).max(axis=-1)
+    misfits = misfit_matrix(d) @ delta
+    misfit = table.length(centre, misfits).max(axis=-1)
     change = table.length(centre, delta).max(axis=-1)
     # Samples that do not lie on a plane say less about the decoder between them.
     rough = misfit / np.maximum(change, 1e-300)
@@ -184,7 +193,7 @@ def _measure(table: Table, params: Array, d: int) -> Variation:
     field = FieldVariation.none(len(centre), d)
     if table.field:
         field = FieldVariation.of(table.rise(delta), d, unseen)
-    return Variation(centre, delta, unseen * reach, SAFETY_CURVE * misfit, rough, field)
+    return Variation(centre, delta, misfits, unseen * reach, SAFETY_CURVE * misfit, rough, field)
 
 
 def sample_cells(model: LatentModel, table: Table, boxes: Boxes) -> Array:

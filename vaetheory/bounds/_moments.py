@@ -89,7 +89,7 @@ def gauss_newton(model: LatentModel, X: Array, loc: Array, root: Array, rule: Ru
     """R^T E[G] R with the Gauss-Newton part G of the Hessian, `(n, N, d, d)`: always definite."""
     sums = np.empty((loc.shape[0] * loc.shape[1], *2 * loc.shape[-1:]))
     for rows, x, z in _points(X, loc, root, rule):
-        sums[rows] = np.einsum("nmij,m->nij", model.gauss_newton(x, z)[1], rule.weights)
+        sums[rows] = np.einsum("nmij,m->nij", model.definite_information(x, z), rule.weights)
     across = root[:, None]
     mean = sums.reshape(*loc.shape, -1) / len(rule.parts)
     product: Array = np.swapaxes(across, -1, -2) @ mean @ across

@@ -187,7 +187,8 @@ class LastLayer(ByValue, Decoder):
         return getattr(self.hidden, "latent_dim", None)
 
     def __call__(self, z: Array) -> Array:
-        return _affine(as_output(self.hidden(z)), self.weight) + self.bias
+        out = _affine(as_output(self.hidden(z)), self.weight)
+        return out + self.bias if self.bias.any() else out
 
     def jacobian(self, z: Array) -> Array:
         return apply_columns(self.weight, self.hidden.jacobian(z))

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from scipy.linalg import solve_triangular
 
 from vaetheory._gaussians import LOG_2PI
-from vaetheory._validation import Array, Index, covariances, scales, squarable
+from vaetheory._validation import SQUARABLE, Array, Index, all_within, covariances, scales, squarable
 from vaetheory._value_equality import ByValue
 from vaetheory.likelihoods.base import ExponentialFamily, over_batch
 from vaetheory.likelihoods.supports import Support
@@ -72,7 +72,9 @@ class Gaussian(ByValue, ExponentialFamily):
 
     def check_data(self, x: ArrayLike) -> Array:
         data = super().check_data(x)
-        squarable("x", self.whiten(data), " standard deviations")
+        # Without a division of all data by the scale, where they are not near the limit.
+        if self.scale is None or not all_within(data, SQUARABLE * min(self.scale.min() / 2, 1.0)):
+            squarable("x", self.whiten(data), " standard deviations")
         return data
 
     def whiten(self, v: Array) -> Array:
@@ -80,10 +82,13 @@ class Gaussian(ByValue, ExponentialFamily):
         if self.data_dim is not None and v.shape[-1] != self.data_dim:
             raise ValueError(f"Gaussian: expected shape (..., {self.data_dim}), got {v.shape}")
         if self.scale is not None:
-            return v if self._unit else v / self.scale
+            return self._scaled(v)
         flat = np.reshape(v, (-1, v.shape[-1])).T
         chol: Array = self._chol  # type: ignore[attr-defined]
         return solve_triangular(chol, flat, lower=True, check_finite=False).T.reshape(v.shape)
+
+    def _scaled(self, v: Array) -> Array:
+        return v if self._unit else v / self.scale
 
     @cached_property
     def condition(self) -> float:  # type: ignore[override]
@@ -195,17 +200,19 @@ class GaussianTable(Table):
 
     def __init__(self, likelihood: Gaussian, data: Array) -> None:
         super().__init__(likelihood, data)
+        # Numbers divided by scales need no check: a finite number gives no NaN.
+        self._whiten = likelihood.whiten if likelihood.scale is None else likelihood._scaled
         self.constant = likelihood.log_peak(data.shape[-1])
         self.anchor = data.mean(axis=0)
-        self.white = likelihood.whiten(data - self.anchor)
+        self.white = self._whiten(data - self.anchor)
         self.square = np.einsum("nd,nd->n", self.white, self.white)
         self.condition = likelihood.condition
 
     def coordinates(self, change: Array) -> Array:
-        return self.likelihood.whiten(change)
+        return self._whiten(change)
 
     def dense(self, params: Array) -> tuple[Array, Array]:
-        points = self.likelihood.whiten(params - self.anchor)
+        points = self._whiten(params - self.anchor)
         norms = np.einsum("md,md->m", points, points)
         square = self.white @ points.T
         square *= -2
@@ -217,12 +224,12 @@ class GaussianTable(Table):
         return self.constant - 0.5 * square, np.sqrt(square)
 
     def greatest_slope(self, params: Array) -> Array:
-        points = self.likelihood.whiten(params - self.anchor)
+        points = self._whiten(params - self.anchor)
         return np.sqrt(np.einsum("md,md->m", points, points)) + np.sqrt(self.square.max())
 
     def centre(self, datum: Index, point: Array) -> tuple[Array, Array]:
         # x - f is computed before the division by the scale, so that it keeps its digits.
-        score = self.likelihood.whiten(self.data[datum] - point[:, None])
+        score = self._whiten(self.data[datum] - point[:, None])
         return self.constant - 0.5 * np.einsum("cld,cld->cl", score, score), score
 
     def change(self, score: Array, datum: Index, point: Array, delta: Array) -> Array:
