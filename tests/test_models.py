@@ -115,6 +115,8 @@ def test_potential_derivatives_are_differences_of_the_potential(name, family, po
     first, second = model.gauss_newton(X, z)
     assert (first == gradient).all(), "gauss_newton returns another gradient"
     assert (second == gauss_newton).all(), "gauss_newton returns another matrix"
+    alone = model.definite_information(X, z)
+    assert (alone == gauss_newton).all(), "definite_information returns another matrix"
 
 
 @given(integers((3, 2), -4, 4), integers(3, -4, 4), integers((2, 2), -4, 4))
@@ -308,6 +310,16 @@ def test_bad_data_are_refused(x, message):
     model = LatentModel(anp.sin, likelihoods.Bernoulli(), 2)
     with pytest.raises(ValueError, match=message):
         model.check_data(x)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_checked_data_are_a_copy(family):
+    likelihood, x = FAMILIES[family]
+    model = LatentModel(DECODERS["affine"], likelihood, 2)
+    X = np.array([x, x])
+    checked = model.check_data(X)
+    assert not np.shares_memory(checked, X), "the user's array was returned"
+    assert (checked == X).all(), f"the data were changed: {checked}"
 
 
 def assert_highest_modes(model, X, grid):

@@ -113,16 +113,9 @@ def _flattened(shape: tuple[int, ...], size: int | None) -> str:
     return ""
 
 
-def as_array(
-    name: str,
-    value: ArrayLike,
-    *,
-    ndim: int | None = None,
-    min_ndim: int = 0,
-    copy: bool = True,
-) -> Array:
+def as_array(name: str, value: ArrayLike, *, ndim: int | None = None, min_ndim: int = 0) -> Array:
     """Return `value` as a finite float64 array of the expected number of axes."""
-    array = _real(name, value, copy=copy)
+    array = _real(name, value, copy=True)
     if ndim is not None and array.ndim != ndim:
         raise ValueError(f"{name}: expected {ndim} axes, got an array of shape {array.shape}")
     if array.ndim < min_ndim:
@@ -149,7 +142,7 @@ def vectors(name: str, value: ArrayLike, size: int | None, *, copy: bool = True)
     """Return `value` as an array `(..., size)`; `size=None` accepts any positive size."""
     if _is_traced(value):
         return cast(Array, value)
-    array = as_array(name, value, min_ndim=1, copy=copy)
+    array = as_array(name, value, min_ndim=1) if copy else finite_numbers(name, value)
     if size is None and array.shape[-1] == 0:
         raise ValueError(f"{name}: expected vectors of at least one entry, got {array.shape}")
     if size is not None and array.shape[-1] != size:

@@ -75,9 +75,9 @@ def kinked(changes: Array, misfits: Array, sizes: Array) -> NDArray[np.bool_]:
     sizes : array (C,)
         Greatest coordinate at each centre: residuals of the size of its rounding do not count.
     """
-    left, misfit = (_greatest(a) for a in (_beyond_polynomials() @ changes, misfits))
-    far: NDArray[np.bool_] = (left > _SMOOTH * misfit + 64 * ULP * sizes[:, None]).any(axis=-1)
-    return far
+    left: Array = _beyond_polynomials() @ changes
+    most = _SMOOTH * _greatest(misfits) + 64 * ULP * sizes[:, None]
+    return np.asarray((_greatest(left) > most).any(axis=-1))
 
 
 def _greatest(values: Array) -> Array:

@@ -10,7 +10,15 @@ from numpy.typing import ArrayLike
 from scipy.linalg import solve_triangular
 
 from vaetheory._gaussians import LOG_2PI
-from vaetheory._validation import SQUARABLE, Array, Index, all_within, covariances, scales, squarable
+from vaetheory._validation import (
+    SQUARABLE,
+    Array,
+    Index,
+    all_within,
+    covariances,
+    scales,
+    squarable,
+)
 from vaetheory._value_equality import ByValue
 from vaetheory.likelihoods.base import ExponentialFamily, over_batch
 from vaetheory.likelihoods.supports import Support
@@ -88,6 +96,7 @@ class Gaussian(ByValue, ExponentialFamily):
         return solve_triangular(chol, flat, lower=True, check_finite=False).T.reshape(v.shape)
 
     def _scaled(self, v: Array) -> Array:
+        assert self.scale is not None
         return v if self._unit else v / self.scale
 
     @cached_property
