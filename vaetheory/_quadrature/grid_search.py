@@ -142,7 +142,8 @@ class Scan(Search):
         """The pairs that are not dropped, in the coarsest cells on which they are resolved."""
         d, cells, rough = self.model.latent_dim, self.grid.cells, self.rough
         levels = [(cells, alive, rough <= 1)]
-        while cells > 2:
+        # Cells that are resolved have halves that are: a level without any is the coarsest.
+        while cells > 2 and (levels[-1][1] & levels[-1][2]).any():
             alive, rough = pool(alive, cells, d), 4 * pool(rough, cells, d)
             cells //= 2
             levels.append((cells, alive, rough <= 1))
