@@ -6,7 +6,7 @@ The models are tanh networks d-32-D, with data drawn from the model. CPU seconds
 to those of the engine in the same run. An alternative is stopped after `--limit` seconds, SciPy's
 cubature not before its ratio is conclusive. Methods that take one datum at a time are timed on a
 few data, and the time is scaled to N. The script writes docs/evidence.csv, docs/evidence-table.md
-and docs/evidence.png. vegas and dynesty are included if they are installed.
+and, by `evidence_figure.py`, docs/evidence.png. vegas and dynesty are included if they are there.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import autograd.numpy as anp
-import matplotlib.pyplot as plt
+import evidence_figure
 import numpy as np
 from audit_evidence import line_evidence, plane_evidence
 from scipy.integrate import cubature, nquad
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
-from vaetheory import LatentModel, _plotting, decoders, likelihoods, log_evidence
+from vaetheory import LatentModel, decoders, likelihoods, log_evidence
 from vaetheory._files import replacing
 
 RTOL = 1e-10
@@ -399,35 +399,7 @@ def write(rows: list[Row]) -> None:
     lines += ["", summary(rows)]
     with replacing(DOCS / "evidence-table.md") as path:
         path.write_text("\n".join(lines) + "\n")
-    with _plotting.style():
-        figure, axes = plt.subplots(figsize=(8.0, 5.0), layout="constrained")
-        names = list(dict.fromkeys(str(row["case"]) for row in rows))
-        markers = dict(zip(["vaetheory", *ALTERNATIVES], "oDs^vPX", strict=False))
-        palette = (
-            _plotting.UNBOUNDED, _plotting.BOUNDED, *_plotting.COLOURS[:2], _plotting.EXACT,
-            *_plotting.COLOURS[2:4],
-        )  # fmt: skip
-        colours = dict(zip(markers, palette, strict=False))
-        for name, marker in markers.items():
-            here = [row for row in rows if row["route"] == name]
-            place = [names.index(str(row["case"])) for row in here]
-            ratio = [float(row["ratio"]) for row in here]
-            right = [row["verdict"] == "right" for row in here]
-            colour = colours[name]
-            axes.plot(place, ratio, marker, mfc="none", color=colour, label=name)
-            axes.plot(
-                [p for p, r in zip(place, right, strict=True) if r],
-                [t for t, r in zip(ratio, right, strict=True) if r],
-                marker, color=colour,
-            )  # fmt: skip
-        axes.set_yscale("log")
-        axes.set_xticks(range(len(names)), names, rotation=60, ha="right")
-        axes.set_ylabel("time, engine = 1")
-        axes.set_title("Filled: right to 1e-9; hollow: wrong or out of time")
-        axes.axhline(1 / 1.2, color="grey", lw=0.8, ls="--")
-        axes.legend(ncols=1, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-        with replacing(DOCS / "evidence.png") as draft:
-            _plotting.save(figure, draft)
+    evidence_figure.draw(rows, DOCS / "evidence.png")
 
 
 def main() -> int:

@@ -6,6 +6,7 @@ import sys
 import types
 from pathlib import Path
 
+import checkout
 import pytest
 from frameworks import FRAMEWORKS, LIBRARIES, framework
 
@@ -14,12 +15,9 @@ from vaetheory.report import read_document
 from vaetheory.report._entries import entries
 from vaetheory.report.mathematics import lines, parsed, untranslated
 
-ROOT = Path(__file__).parents[1]
-DOCS = ROOT / "docs"
-sys.path.insert(0, str(DOCS))
-import generate  # noqa: E402
-
-DOCUMENTS = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+DOCS = checkout.part("docs")
+generate = checkout.module("docs", "generate")
+DOCUMENTS = [checkout.ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 # An example, and what it prints where the page says so.
 BLOCK = re.compile(
     r"^```python\n(.*?)^```(?:\s*?\n+^```text\n(.*?)^```)?", re.DOTALL | re.MULTILINE
@@ -32,11 +30,11 @@ WRITTEN = [*DOCUMENTS, *sorted((DOCS / "derivations").glob("*.md"))]
 
 def name(value):
     """A path as the name of a test."""
-    return str(value.relative_to(ROOT)) if isinstance(value, Path) else None
+    return str(value.relative_to(checkout.ROOT)) if isinstance(value, Path) else None
 
 
 def test_there_are_examples():
-    assert len(EXAMPLES[ROOT / "README.md"]) >= 1, "README.md has lost its examples"
+    assert len(EXAMPLES[checkout.ROOT / "README.md"]) >= 1, "README.md has lost its examples"
     assert len(EXAMPLES[DOCS / "tutorial.md"]) >= 6, "the tutorial has lost its examples"
 
 
@@ -71,15 +69,15 @@ def test_links_within_the_documents_lead_somewhere(path):
 
 
 def test_contributing_names_files_that_exist():
-    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    text = (checkout.ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     named = re.findall(r"`((?:vaetheory|tests|docs)/[^`\s]*)`", text)
     fixed = [path for path in named if "<" not in path]
     assert len(fixed) >= 15, f"only {len(fixed)} paths are named"
-    missing = [path for path in fixed if not (ROOT / path).exists()]
+    missing = [path for path in fixed if not (checkout.ROOT / path).exists()]
     assert not missing, f"CONTRIBUTING.md names {missing}, which do not exist"
     # A path with a placeholder names a file for each claim, family or flow.
     patterns = {path: re.sub(r"<[^>]+>", "*", path) for path in named if "<" in path}
-    unknown = [path for path, pattern in patterns.items() if not list(ROOT.glob(pattern))]
+    unknown = [path for path, pattern in patterns.items() if not list(checkout.ROOT.glob(pattern))]
     assert not unknown, f"CONTRIBUTING.md names {unknown}, and no file has such a path"
 
 

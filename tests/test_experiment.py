@@ -4,8 +4,8 @@ import json
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 
+import checkout
 import numpy as np
 import pytest
 
@@ -240,7 +240,7 @@ def test_experiments_are_checked(changes, message):
 
 
 def test_the_page_tells_what_is_stored():
-    page = (Path(__file__).parents[1] / "docs" / "half-network.md").read_text(encoding="utf-8")
+    page = checkout.part("docs/half-network.md").read_text(encoding="utf-8")
     for name, found in half_network.stored().items():
         text = tables.markdown(tables.table(found["results"]))
         assert f"<!-- {name} -->\n\n{text}" in page, f"another table of {name}"
@@ -286,7 +286,7 @@ def _parts():
 
 
 def test_the_page_tells_what_each_part_costs():
-    page = (Path(__file__).parents[1] / "docs" / "half-network.md").read_text(encoding="utf-8")
+    page = checkout.part("docs/half-network.md").read_text(encoding="utf-8")
     assert f"<!-- parts -->\n\n{_parts()}" in page, f"another table:\n{_parts()}"
 
 

@@ -6,8 +6,8 @@ import json
 import re
 from collections import defaultdict
 from itertools import combinations, groupby
-from pathlib import Path
 
+import checkout
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -29,7 +29,6 @@ from vaetheory.figures._panels import (
 from vaetheory.figures._plotted import HEADER, drawn, table
 from vaetheory.figures.registry import FIGURES, MANIFEST, select
 
-FOLDER = Path(__file__).parents[1] / "figures"
 PROPOSITIONS = [p for c in CLAIMS for p in c.propositions]
 
 
@@ -484,7 +483,7 @@ def test_bad_requests_are_one_line_and_status_two(arguments, expected, capsys):
 
 def written(name):
     """x, y and errors of what the stored CSV of a figure tells, by panel and by series and part."""
-    found = read_table(FOLDER / f"{name}.csv")
+    found = read_table(checkout.part("figures") / f"{name}.csv")
     return {n: {t["name"]: (t["x"], t["y"], t["x error"]) for t in found[n]} for n in found}
 
 
@@ -537,11 +536,12 @@ def test_the_titles_say_what_the_stored_numbers_say():
 
 
 def test_stored_figures_are_those_of_the_manifest():
-    entries = json.loads((FOLDER / MANIFEST).read_text(encoding="utf-8"))["figures"]
+    folder = checkout.part("figures")
+    entries = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["figures"]
     assert list(entries) == list(FIGURES), f"the manifest has {list(entries)}"
     named = {path: digest for entry in entries.values() for path, digest in entry["sha256"].items()}
-    stored = {path.name for path in FOLDER.iterdir()} - {MANIFEST}
+    stored = {path.name for path in folder.iterdir()} - {MANIFEST}
     assert stored == set(named), f"files and manifest differ in {stored ^ set(named)}"
     for path, digest in named.items():
-        found = hashlib.sha256((FOLDER / path).read_bytes()).hexdigest()
+        found = hashlib.sha256((folder / path).read_bytes()).hexdigest()
         assert found == digest, f"{path} is not the file of the manifest"

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1] / "vaetheory"
+import vaetheory
+
+ROOT = Path(vaetheory.__file__).parent
 MOST_LINES = 500
 
 #: From below. A module imports its own package, and packages and modules on lower floors.

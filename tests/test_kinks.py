@@ -1,7 +1,7 @@
 """Kinks and jumps of the decoder: the error figures say how wrong what they cost is."""
 
-import audit_evidence
 import autograd.numpy as anp
+import checkout
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -132,6 +132,7 @@ def test_evidences_on_the_plane_with_kinks_at_any_angle_are_within_their_error(a
 
 @pytest.mark.parametrize("kinds", ["kinked-line", "kinked-plane"])
 def test_the_audit_of_kinked_networks_finds_nothing(kinds, monkeypatch):
+    audit_evidence = checkout.module("benchmarks", "audit_evidence")
     monkeypatch.setattr(audit_evidence, "PER_MODEL", 8 if kinds == "kinked-line" else 2)
     found = audit_evidence.Audit()
     for number in range(24 if kinds == "kinked-line" else 8):

@@ -10,14 +10,14 @@ from pathlib import Path
 from pkgutil import iter_modules, walk_packages
 from types import ModuleType
 
+import checkout
 import numpy as np
 import pytest
 from frameworks import FRAMEWORKS
 
 import vaetheory
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "docs"))
-import generate
+generate = checkout.module("docs", "generate")
 
 #: Former modules, which only say where their names are now.
 FORMER = {
