@@ -27,6 +27,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "_numbers_as_text",
         "_plotting",
         "_profiles",
+        "_trust",
     ),
     ("_validation",),
     ("_value_equality", "rounding"),

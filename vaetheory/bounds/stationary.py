@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vaetheory._quadrature.gaussian import LATTICE_DIM, Rule, hermite_rule, lattice_rule
 from vaetheory._quadrature.result import NOT_REACHED, REACHED
+from vaetheory._trust import unchecked
 from vaetheory._validation import Array, fraction, option
 from vaetheory.bounds._moments import gauss_newton, moments
 from vaetheory.bounds.gaussian_elbo import elbo, flatten
@@ -163,7 +164,7 @@ def stationary_posterior(
     means = loc.reshape(-1, size, d).copy()
     ascent = _Ascent(reduced, means, precision, structure == "diagonal")
     # Far from all outputs of the decoder the potential is rounded to anything, or overflows.
-    with np.errstate(over="ignore", invalid="ignore"):
+    with unchecked():
         digit = ULP * np.abs(reduced.model.log_joint(reduced.data, loc))
         digit += reduced.rounding(loc[:, None])[:, 0]
         # Where its last digit is a nat or more, only the start is known.
