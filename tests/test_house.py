@@ -29,6 +29,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "_numbers_as_text",
         "_plotting",
         "_profiles",
+        "_trust",
     ),
     ("_validation",),
     ("_value_equality", "rounding"),

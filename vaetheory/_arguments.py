@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from vaetheory._trust import TRUST
 from vaetheory._validation import all_within, finite_numbers, generator, numbers
 
 #: A function of an argument's name and value that returns the checked value.
@@ -58,6 +59,12 @@ def _reading(
 
     @functools.wraps(method)
     def reading(*args: Any, **kwargs: Any) -> Any:
+        if TRUST.given:
+            result = method(*args, **kwargs)
+            if defined and isinstance(result, np.ndarray | np.floating) and _has_nan(result):
+                values = inspect.signature(method).bind(*args, **kwargs).arguments
+                raise _undefined(args[0], method, {name: values[name] for _, name, _ in places})
+            return result
         given = list(args)
         read: dict[str, Any] = {}
         for place, name, of in places:
@@ -78,14 +85,18 @@ def _reading(
                 f"{read['weights'].shape}"
             ) from error
         if defined and isinstance(result, np.ndarray | np.floating) and _has_nan(result):
-            raise ValueError(
-                f"{' and '.join(read)}: expected numbers at which "
-                f"{type(args[0]).__name__}.{method.__name__} has a value in the range of float64, "
-                f"got {', '.join(_range(value) for value in read.values())}"
-            )
+            raise _undefined(args[0], method, read)
         return result
 
     return reading
+
+
+def _undefined(owner: object, method: Callable[..., Any], read: Mapping[str, Any]) -> ValueError:
+    return ValueError(
+        f"{' and '.join(read)}: expected numbers at which {type(owner).__name__}."
+        f"{method.__name__} has a value in the range of float64, "
+        f"got {', '.join(_range(value) for value in read.values())}"
+    )
 
 
 def _has_nan(result: Any) -> bool:
@@ -146,10 +157,14 @@ def protect_arguments(cls: type) -> None:
 
 
 def protected(function: Callable[..., Any], name: str) -> Callable[..., Any]:
-    """A function whose arguments are read-only views of the arrays it is given."""
+    """A function of a user's, whose arguments are read-only views of the arrays it is given.
+
+    What it calls in turn checks its arguments, see `unchecked`.
+    """
 
     @functools.wraps(function)
     def protecting(*args: Any, **kwargs: Any) -> Any:
+        trust, TRUST.given = TRUST.given, False
         try:
             result = function(
                 *(_view(value) for value in args), **{k: _view(v) for k, v in kwargs.items()}
@@ -161,6 +176,8 @@ def protected(function: Callable[..., Any], name: str) -> Callable[..., Any]:
                 f"{name}: expected arguments that stay as they are, got a change in place: write "
                 "x = x + 1 and not x += 1, or change np.array(x), a copy"
             ) from error
+        finally:
+            TRUST.given = trust
         # What is returned as it came may be changed by the caller.
         if isinstance(result, np.ndarray) and not result.flags.writeable:
             return result.copy()

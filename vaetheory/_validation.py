@@ -12,6 +12,8 @@ import numpy as np
 from autograd.tracer import isbox
 from numpy.typing import ArrayLike, NDArray
 
+from vaetheory._trust import TRUST
+
 Array: TypeAlias = NDArray[np.floating[Any]]
 Index: TypeAlias = NDArray[np.intp]
 
@@ -30,8 +32,6 @@ SQUARABLE = 1e150
 _LONG = 8192
 #: Largest integer of 64 bits, and the largest dimension for which arrays fit in memory.
 LARGEST_INTEGER, LARGEST_DIMENSION = 2**63 - 1, 10**6
-
-
 #: NumPy makes no arrays of lists that are nested deeper than this.
 _DEEPEST = 64
 
@@ -140,7 +140,7 @@ def finite(name: str, array: Array) -> Array:
 
 def vectors(name: str, value: ArrayLike, size: int | None, *, copy: bool = True) -> Array:
     """Return `value` as an array `(..., size)`; `size=None` accepts any positive size."""
-    if _is_traced(value):
+    if _is_traced(value) or (TRUST.given and type(value) is np.ndarray):
         return cast(Array, value)
     array = as_array(name, value, min_ndim=1) if copy else finite_numbers(name, value)
     if size is None and array.shape[-1] == 0:

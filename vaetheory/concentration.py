@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache
 from math import comb
 
 import numpy as np
@@ -177,8 +178,14 @@ def _moments_of_sum(single: Array, count: int) -> Array:
 
 def _convolve(a: Array, b: Array) -> Array:
     """Moments of the sum of two independent parts, from the moments of the parts."""
-    terms = [
-        sum(comb(r, j) * a[..., j] * b[..., r - j] for j in range(r + 1))
-        for r in range(a.shape[-1])
-    ]
-    return np.stack(terms, axis=-1)
+    orders = a.shape[-1]
+    choices, moments = _binomials(orders), np.zeros_like(a)
+    for j in range(orders):
+        moments[..., j:] += choices[j:, j] * a[..., j, None] * b[..., : orders - j]
+    return moments
+
+
+@lru_cache(maxsize=8)
+def _binomials(size: int) -> Array:
+    """Row r has the number of choices of 0, 1, ... out of r."""
+    return np.array([[comb(r, j) for j in range(size)] for r in range(size)], dtype=np.float64)

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
 from vaetheory._gaussians import LOG_2PI
+from vaetheory._trust import unchecked
 from vaetheory._validation import Array
 from vaetheory.likelihoods import Likelihood, NoMetricError
 from vaetheory.models import LatentModel, require_model
@@ -180,7 +181,7 @@ def highest_modes(model: LatentModel, X: Array) -> Array:
     reduced = model.reduced(X)
     model = reduced.model
     # A decoder may overflow far from the data; the clipped values are handled.
-    with np.errstate(over="ignore", invalid="ignore"):
+    with unchecked():
         starts = _starts(model, reduced.data)
         count, tries, dim = starts.shape
         repeated = np.repeat(reduced.data, tries, axis=0)

@@ -26,6 +26,7 @@ from vaetheory._quadrature.search_state import Search
 from vaetheory._quadrature.sums import Observable, Sums
 from vaetheory._quadrature.task import Task
 from vaetheory._quadrature.told_kinks import Plane, kinks_on_the_line, plane_between_kinks
+from vaetheory._trust import unchecked
 from vaetheory._validation import Array
 from vaetheory.likelihoods.table import Table
 from vaetheory.models import LatentModel
@@ -126,7 +127,7 @@ def run(
     goal = min(rtol, _COARSEST)
     parts: list[Outcome] = []
     # Decoders may overflow far from the data; the clipped values are handled.
-    with np.errstate(all="ignore"):
+    with unchecked():
         sample = model.likelihood.table(data[:1])
         if sample.field:
             # The bounds on triangles know no field.

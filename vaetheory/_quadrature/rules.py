@@ -42,6 +42,14 @@ def _added(rows: Array) -> Array:
     return total
 
 
+def _greatest(rows: Array) -> Array:
+    """Maximum over the first axis, by a loop for the same reason."""
+    most: Array = rows[0].copy()
+    for row in rows[1:]:
+        np.maximum(most, row, out=most)
+    return most
+
+
 @dataclass(frozen=True)
 class TensorRule:
     """Gauss-Lobatto rule with n nodes per axis on the cube [-1, 1]^d.
@@ -91,7 +99,8 @@ class TensorRule:
         """Maximum of values `(..., n^d)` on the lines of each axis, d arrays `(..., n^(d-1))`."""
         d, n = self.dim, len(self.line)
         grid = values.reshape(*values.shape[:-1], *(n,) * d)
-        return [grid.max(axis=axis - d).reshape(*values.shape[:-1], -1) for axis in range(d)]
+        moved = (np.moveaxis(grid, axis - d, 0) for axis in range(d))
+        return [_greatest(lines).reshape(*values.shape[:-1], -1) for lines in moved]
 
     def unlike(self, logs: Array, noise: Array) -> list[Array]:
         """Estimate the error of integrals that is caused by kinks of the log integrand.

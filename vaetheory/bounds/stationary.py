@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vaetheory._quadrature.gaussian import LATTICE_DIM, Rule, hermite_rule, lattice_rule
 from vaetheory._quadrature.result import NOT_REACHED, REACHED
+from vaetheory._trust import unchecked
 from vaetheory._validation import Array, fraction, option
 from vaetheory.bounds._moments import gauss_newton, moments
 from vaetheory.bounds.gaussian_elbo import elbo, flatten
@@ -19,8 +20,9 @@ from vaetheory.rounding import EPS, ULP
 
 _ITERATIONS = 200
 _MEMORY = 6
-# A row ends after this many steps in which its deficit does not halve.
-_PATIENCE = 25
+# A row ends after this many steps in which its deficit does not halve; a row that ended so with one
+# rule has fewer steps with the next, to show that the finer rule moves it.
+_PATIENCE, _AGAIN = 25, 5
 # A fall of the ELBO by this share of its size may be an error of a coarse rule.
 _ROUGH = 1e-6
 # Gauss-Hermite orders by dimension; most nodes of a rule in more dimensions; number of lattices.
@@ -162,7 +164,7 @@ def stationary_posterior(
     means = loc.reshape(-1, size, d).copy()
     ascent = _Ascent(reduced, means, precision, structure == "diagonal")
     # Far from all outputs of the decoder the potential is rounded to anything, or overflows.
-    with np.errstate(over="ignore", invalid="ignore"):
+    with unchecked():
         digit = ULP * np.abs(reduced.model.log_joint(reduced.data, loc))
         digit += reduced.rounding(loc[:, None])[:, 0]
         # Where its last digit is a nat or more, only the start is known.
@@ -231,6 +233,8 @@ class _Ascent:
         self.offset = reduced.offset.reshape(loc.shape[:2]).mean(axis=-1)
         self.loc, self.precision = loc, precision
         self.deficit, self.unknown = np.full((2, len(loc)), np.inf)
+        # Least deficit that a row has had, and steps since then.
+        self.least, self.stale = np.full(len(loc), np.inf), np.zeros(len(loc), dtype=int)
         # Anderson mixing measures residuals in units of the first posterior's width.
         self._unit = np.linalg.cholesky(precision)
         self._inverse_unit = np.linalg.inv(self._unit)
@@ -287,8 +291,9 @@ class _Ascent:
         # Means and precision before a step, and after a plain step.
         old, plain = ((self.loc.copy(), self.precision.copy()) for _ in range(2))
         share = np.ones(count)
-        halvings, stale = np.zeros((2, count), dtype=int)
-        least, unsure = np.full(count, np.inf), np.zeros(count, dtype=bool)
+        halvings, unsure = np.zeros(count, dtype=int), np.zeros(count, dtype=bool)
+        lost = self.stale >= _PATIENCE
+        least, stale = np.where(lost, self.least, np.inf), np.where(lost, _PATIENCE - _AGAIN, 0)
         before = self.deficit[rows]
         self.deficit[rows] = np.inf
         active, moved = rows, np.ones(len(rows), dtype=bool)
@@ -319,7 +324,7 @@ class _Ascent:
             # The first step is taken even if the deficit is small enough: if the rule is exact, it
             # leads to the stationary point itself.
             enough = rtol * (1 + np.abs(new))
-            better = (deficit < 0.5 * least[active]) | (-fall > 0.01 * deficit)
+            better = (deficit < 0.5 * least[active]) | ((step > 1) & (-fall > 0.01 * deficit))
             stale[active] = np.where(better, 0, stale[active] + 1)
             least[active] = np.minimum(least[active], deficit)
             # The inverse of a nearly singular precision is only as precise as its condition allows.
@@ -350,6 +355,7 @@ class _Ascent:
             share[keep] = np.minimum(2 * share[keep], 1.0)
         # The last accepted point of each row, to which its deficit belongs.
         self.loc[rows], self.precision[rows] = old[0][rows], old[1][rows]
+        self.least, self.stale = least, stale
         return step, rows[moved | unsure[rows]]
 
     def _move(

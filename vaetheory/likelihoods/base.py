@@ -5,12 +5,13 @@ from __future__ import annotations
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vaetheory._arguments import protect_arguments, read_arguments
+from vaetheory._trust import TRUST
 from vaetheory._validation import (
     Array,
     aligned,
@@ -134,6 +135,8 @@ class Likelihood(ABC):
 
     def _pair(self, x: ArrayLike, params: ArrayLike) -> PairOfArrays:
         """Return data of the support and finite params as arrays of the same size, or raise."""
+        if TRUST.given:
+            return cast(Array, x), cast(Array, params)
         data, vector = self._sided(x, params)
         return self.check_data(data), self._inside(finite("params", vector))
 
@@ -141,6 +144,8 @@ class Likelihood(ABC):
         self, x: ArrayLike, params: ArrayLike, rule: Callable[[Array, Array], Array]
     ) -> Array:
         """Log density by a rule for finite params; at infinite ones its limit, or a ValueError."""
+        if TRUST.given:
+            return rule(cast(Array, x), cast(Array, params))
         data, vector = self._sided(x, params)
         data, vector = self.check_data(data), self._inside(vector)
         chosen = self._at_infinity if np.isinf(vector).any() else rule

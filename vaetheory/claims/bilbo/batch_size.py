@@ -266,7 +266,11 @@ def _drawn_mean(instance: DrawnBatches) -> tuple[float, float]:
     """The mean of BILBO over the drawn batches, and how far it may be from its expectation."""
     scene, batch = instance.scene, instance.scene.data
     rng = np.random.default_rng(instance.seed)
-    drawn = np.bincount(rng.binomial(_SIZE, 0.5, _DRAWS), minlength=_SIZE + 1)
+    # A batch is drawn as the bits of a number: which of the two each of its members is.
+    bits = rng.integers(2**_SIZE, size=_DRAWS, dtype=np.uint32).view(np.uint16)
+    ones = np.unpackbits(np.arange(2**16, dtype=np.uint16).view(np.uint8)).reshape(-1, 16)
+    sizes = ones.sum(axis=-1, dtype=np.uint8)[bits].reshape(_DRAWS, 2).sum(axis=-1)
+    drawn = np.bincount(sizes, minlength=_SIZE + 1)
     counts, p = multinomial(_SIZE, 2)
     values = np.array(
         [

@@ -73,8 +73,10 @@ def _bounds(instance: HeldOut) -> _Bounds:
     posterior = Posterior(loc / density.prior_scale, scale=scale / density.prior_scale)
     bound, evidence = elbo(model, X, posterior, rtol=1e-9), log_evidence(model, X, rtol=1e-8)
 
+    same = model.reduced(X)
+
     def powers(z: Array, rows: Array) -> Array:
-        weight = model.log_joint(X[rows, None], z)
+        weight = same.model.log_joint(same.data[rows, None], z) + same.offset[rows, None]
         deviation = (z - posterior.loc[rows, None]) / np.sqrt(
             np.diagonal(posterior.cov, axis1=-2, axis2=-1)[rows, None]
         )

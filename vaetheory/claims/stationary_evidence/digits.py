@@ -32,57 +32,62 @@ class DigitGaps:
 
 
 _RADIUS, _STEP = 16.0, 0.1
-#: Nodes and data in a block, so that its table stays in the cache.
-_NODES, _DATA = 1024, 128
-#: Nodes this far below the greatest, in nats, do not change any digit of a sum.
-_BELOW = 100.0
+#: Nodes of the lattice along the side of a tile.
+_SIDE = 8
+#: Nodes this far below the greatest, in nats, do not change any digit of a sum of 1e5 of them.
+_BELOW = 50.0
 
 
-def _lattice(offset: float) -> Array:
-    """Nodes `(M, 2)` of the lattice in the disc, square tile after square tile."""
-    side = np.arange(-_RADIUS, _RADIUS, _STEP)
-    grid = np.stack(np.meshgrid(side + offset, side + offset), axis=-1)
-    tiles = grid.reshape(10, 32, 10, 32, 2).swapaxes(1, 2).reshape(-1, 2)
-    return tiles[(tiles**2).sum(axis=-1) < _RADIUS**2]
+def _tiles(offset: float) -> Array:
+    """Nodes of the lattice `(T, K, 2)`, in square tiles that meet the disc."""
+    side = np.arange(-_RADIUS, _RADIUS, _STEP) + offset
+    grid = np.stack(np.meshgrid(side, side), axis=-1)
+    count = len(side) // _SIDE
+    tiles = grid.reshape(count, _SIDE, count, _SIDE, 2).swapaxes(1, 2).reshape(-1, _SIDE**2, 2)
+    return tiles[(tiles**2).sum(axis=-1).min(axis=-1) < _RADIUS**2]
 
 
-def _log_sums(left: Array, right: Array, fixed: Array) -> Array:
-    """Log sum_m exp(left_n . right_m + fixed_m) for each row n of `left`, block by block."""
-    # Rows whose greatest terms are near each other come together: other blocks can be left out.
-    order = (left @ right[::64].T + fixed[::64]).argmax(axis=-1).argsort()
-    sums = np.empty(len(left))
-    for rows in np.split(order, range(_DATA, len(order), _DATA)):
-        total, top = np.zeros(len(rows)), np.full(len(rows), -np.inf)
-        for i in range(0, len(right), _NODES):
-            block = left[rows] @ right[i : i + _NODES].T
-            block += fixed[i : i + _NODES]
-            most = np.maximum(top, block.max(axis=-1))
-            total *= np.exp(top - most)
-            top = most
-            block -= top[:, None]
-            if block.max() > -_BELOW:
-                total += np.exp(block, out=block).sum(axis=-1)
-        sums[rows] = top + np.log(total)
-    return sums
+def _log_sums(data: Array, centres: Array, log_weights: Array) -> Array:
+    """Log sum of exp(log weight - |x - centre|^2 / 2) for each datum, over tiles of centres.
+
+    Of data `(N, D)`, centres `(T, K, D)` and log weights `(T, K)`. A tile is left out where a bound
+    says that none of its terms changes the sum.
+    """
+    fixed = log_weights - 0.5 * (centres**2).sum(axis=-1)
+    square = 0.5 * (data**2).sum(axis=-1)
+    # One term of each tile: their greatest is at most the greatest of all.
+    greatest = (data @ centres[:, 0].T + fixed[:, 0]).max(axis=-1)
+    middle = centres.mean(axis=1)
+    radius = np.sqrt(((centres - middle[:, None]) ** 2).sum(axis=-1).max(axis=-1))
+    half = square[:, None] - data @ middle.T + 0.5 * (middle**2).sum(axis=-1)
+    # No centre of a tile is nearer to a datum than the middle less the radius.
+    nearest = np.maximum(np.sqrt(2 * np.maximum(half, 0)) - radius, 0)
+    most = log_weights.max(axis=-1) - 0.5 * nearest**2 + square[:, None]
+    sums = np.zeros(len(data))
+    for tile, needed in enumerate((most > greatest[:, None] - _BELOW).T):
+        rows = np.flatnonzero(needed)
+        terms = data[rows] @ centres[tile].T
+        terms += fixed[tile]
+        terms -= greatest[rows, None]
+        sums[rows] += np.exp(terms, out=terms).sum(axis=-1)
+    return greatest + np.log(sums) - square
 
 
 def _lattice_evidence(
     decoder: Decoder, likelihood: likelihoods.Gaussian, X: Array
 ) -> tuple[Array, Array]:
     """Log evidence of all data from two plain lattices half a step apart, and the error."""
-    white = likelihood.whiten(X)
-    square = 0.5 * (white**2).sum(axis=-1)
-    sums = []
+    white, sums = likelihood.whiten(X), []
     for offset in (0.0, _STEP / 2):
-        grid = _lattice(offset)
-        params = likelihood.whiten(decoder(grid))
-        fixed = _gaussians.standard_log_prob(grid) - 0.5 * (params**2).sum(axis=-1)
-        sums.append(_log_sums(white, params, fixed) - square + 2 * np.log(_STEP))
+        tiles = _tiles(offset)
+        prior = _gaussians.standard_log_prob(tiles) + 2 * np.log(_STEP)
+        sums.append(_log_sums(white, likelihood.whiten(decoder(tiles)), prior))
     peak = likelihood.log_peak(X.shape[1])
     value = np.logaddexp(*sums) - np.log(2) + peak
     # Outside the disc the mass is at most the prior's tail times the likelihood's peak.
     tail = np.exp(-0.5 * _RADIUS**2 + peak - value)
     # The squares are expanded, which costs rounding of their size.
+    square = 0.5 * (white**2).sum(axis=-1)
     return value, np.abs(sums[0] - sums[1]) + gamma(300) * square + tail
 
 
