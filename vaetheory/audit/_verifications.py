@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from vaetheory.audit import _importance
-from vaetheory.audit._conduct import Check, Conduct, Examined
+from vaetheory.audit._conduct import Check, Conduct
+from vaetheory.audit._examined import Examined
 from vaetheory.audit._findings import BOUND, NOTE, WRONG, Findings
 from vaetheory.audit._fit import fit
 from vaetheory.audit._gradient import gradient
