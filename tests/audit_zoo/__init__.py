@@ -1,10 +1,13 @@
 """Small VAEs, right and wrong: each wrong one changes one thing of a right one, and has a name."""
 
 from audit_zoo import (  # noqa: F401  # they register their versions
+    right_code,
+    right_families,
     right_losses,
     right_models,
     wrong_around,
     wrong_noise,
+    wrong_public,
     wrong_terms,
 )
 from audit_zoo.models import (

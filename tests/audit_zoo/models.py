@@ -156,6 +156,8 @@ def data_of(made, n=16):
         "binary": lambda: (u > 0.5).float(),
         "images": lambda: (u > 0.5).float().reshape(n, 1, 8, 8),
         "unit": lambda: u,
+        "centred": lambda: u - 0.5,
+        "bytes": lambda: (255 * u).round(),
         "signed": lambda: 2 * u - 1,
         "real": lambda: torch.randn(n, D, generator=g),
         "counts": lambda: (5 * u).floor(),

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from vaetheory.audit import _alterations as alterations
 from vaetheory.audit import _latent_law, _repeats
 from vaetheory.audit._examined import Examined
 from vaetheory.audit._findings import BOUND, NOTE, WRONG, Findings
@@ -103,20 +104,30 @@ class Conduct:
 
     def _examine(self) -> Examined:
         bench = self.bench
-        best: Examined | None = None
+        best: tuple[Examined, str] | None = None
         several = False
         for selection in bench.selections:
+            if selection in ("first", "last") and not several:
+                continue
             bench.selection = selection
-            shots = {size: self.observe(size, _SHOTS) for size in self.sizes}
+            shots = self.observed(_SHOTS)
             identity = explain(shots, self.exact)
             found = Examined(identity, Reading(), shots)
-            if best is None or (identity.found and not best.identity.found):
-                best = found
+            if best is None or (identity.found and not best[0].identity.found):
+                best = found, selection
             several = several or self._several_calls(shots)
-            if identity.found or not several:
+            if identity.found:
                 break
         assert best is not None
-        return self._conclude(best)
+        found, bench.selection = best
+        if found.identity.found:
+            alterations.say(getattr(bench, "alteration", None), self.findings)
+        return self._conclude(found)
+
+    def observed(self, count: int) -> dict[int, list[Shot]]:
+        """Shots of each size of the batch, by the number of examples that the loss used of it."""
+        every = [self.observe(size, count) for size in self.sizes]
+        return {of[0].size: of for of in every}
 
     def _several_calls(self, shots: dict[int, list[Shot]]) -> bool:
         return len(next(iter(shots.values()))[0].z) > 1
@@ -173,7 +184,7 @@ class Conduct:
         bench.mode(mode)
         word = "training" if mode else "eval"
         try:
-            shots = {size: self.observe(size, _FEWER) for size in self.sizes}
+            shots = self.observed(_FEWER)
         except Exception as error:
             self.facts[f"not run in {word} mode"] = f"{type(error).__name__}: {error}"[:200]
             return None
