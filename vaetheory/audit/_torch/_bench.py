@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,8 @@ from vaetheory._validation import Array, short
 from vaetheory.audit._shots import Decoded, Shot
 from vaetheory.audit._torch import _adapters as adapters
 from vaetheory.audit._torch._custody import Custody
-from vaetheory.audit._torch._latents import latents, noise
+from vaetheory.audit._torch._inputs import CLEAN, GIVEN, SEEN, altered, encoded_data, kind
+from vaetheory.audit._torch._latents import SELECTIONS, latents, noise
 from vaetheory.audit._torch._mixing import Mixing, mixing, sampled
 from vaetheory.audit._torch._moves import Moves
 from vaetheory.audit._torch._tap import Draw, Tap, Watch, redrawn, shadowed
@@ -43,6 +44,7 @@ class Ran:
     result: Any
     draws: list[Draw]
     calls: list[torch.Tensor]
+    inputs: list[torch.Tensor]
     missed: bool = False
 
 
@@ -51,6 +53,9 @@ class Bench:
 
     It must be used while its custody has lent the module.
     """
+
+    #: Whether only batches of the given size can be evaluated.
+    fixed = False
 
     def __init__(
         self,
@@ -74,9 +79,14 @@ class Bench:
         self.generator = torch.Generator().manual_seed(seed)
         self.moves = Moves(module, self.generator)
         self.watch = Watch(module, decoder)
+        #: Where the data enter the encoder, within the loss.
+        self.entrance = Watch(module, "")
         #: Whether calls change each other, so that everything is put back before each.
         self.stateful = False
         self.selection = "all"
+        #: How the data were altered before they were encoded, in the last shot: None, or a kind.
+        self.alteration: str | None = None
+        self._altered = self._entered = False
         #: Whether the latents of the decoder could not be read and are those of the right law.
         self.assumed = False
         self._modes = [(m, m.training) for m in custody.modules]
@@ -89,6 +99,18 @@ class Bench:
         self._mixings: dict[Any, Mixing | None] = {}
         #: How the noise of the latents was made, in the last shot, if not by one draw.
         self.mixing: Mixing | None = None
+
+    @property
+    def selections(self) -> Iterator[str]:
+        """Readings of a loss: calls of the decoder that count; the data, if they are altered."""
+        yield from SELECTIONS
+        if self._altered:
+            yield from (SEEN, CLEAN)
+
+    @property
+    def reading(self) -> str:
+        """Which data the posterior is that of; see `vaetheory.audit._torch._inputs`."""
+        return self.selection if self.selection in (SEEN, CLEAN) else GIVEN
 
     # Running --------------------------------------------------------------------------------------
 
@@ -118,6 +140,7 @@ class Bench:
         tap.used = start or 0
         with (
             shadowed(self.watch.places) as calls,
+            shadowed(self.entrance.places) as inputs,
             torch.set_grad_enabled(grad),
             warnings.catch_warnings(),
             tap,
@@ -125,7 +148,8 @@ class Bench:
             warnings.simplefilter("ignore")
             result = function(*given)
         self._used = tap.used
-        return Ran(result, tap.draws, [value for _, value in calls], tap.missed)
+        got = [value for _, value in calls]
+        return Ran(result, tap.draws, got, [value for _, value in inputs], tap.missed)
 
     def _seed(self, seed: int) -> None:
         """Noise that is not PyTorch's comes from here; it is the same for the same seed."""
@@ -185,11 +209,20 @@ class Bench:
 
     def shot(self, case: Case) -> Shot:
         """Evaluate the loss, and all of which it should be a function."""
+        if not self._entered:
+            self._entered = True
+            self.run(lambda x: self.entrance.search(self.module, self.encode, x), case.x)
+            if set(self.entrance.places) & set(self.watch.places):
+                self.entrance = Watch(self.module, "")
         ran = self.run(self.loss, case.x, draws=case.draws, seed=case.seed)
         values, others = self._values(ran)
-        q = self.posterior_at(case.x, ran.draws, case.seed)
+        x = encoded_data(self.reading, case.x, ran.inputs)
+        self._altered = self._altered or altered(case.x, ran.inputs)
+        self.alteration = None if self.reading == GIVEN else kind(self.reading, case.x, x)
+        target = case.x if self.reading == CLEAN and len(x) == len(case.x) else x
+        q = self.posterior_at(x, ran.draws, case.seed)
         after = self._used
-        n = len(case.x)
+        n = len(x)
         loc = adapters.numpy(q.loc).reshape(n, -1)
         log_variance = adapters.numpy(q.log_variance).reshape(n, -1)
         factor = None if q.factor is None else adapters.numpy(q.factor)
@@ -208,13 +241,15 @@ class Bench:
             z = loc + off
         elif factor is None and q.other is None:
             eps = self._noise(case, ran.draws, z, eps, loc, log_variance)
+            if eps is None and self.mixing is not None:
+                eps = self.mixing.arranged(ran.draws, z.shape)
         shape = q.loc.shape
         parts = [
             adapters.decoded(
                 self.likelihood_at(
                     torch.as_tensor(one).reshape(shape).to(q.loc), ran.draws, case.seed, after
                 ),
-                case.x,
+                target,
             )
             for one in z
         ]
@@ -227,7 +262,7 @@ class Bench:
             other = self._other(q.other, z, shape)
         return Shot(
             values,
-            adapters.numpy(case.x).reshape(n, -1),
+            adapters.numpy(target).reshape(n, -1),
             loc,
             log_variance,
             log_det,
@@ -241,6 +276,21 @@ class Bench:
             reported=others,
             **other,
         )
+
+    def by_seed(self, count: int) -> Array:
+        """(z - m) exp(-v/2), a row for each of several seeds of generators that are not tapped."""
+        case = self.case(2 if not self.fixed else len(self.x))
+        rows = []
+        for i in range(count):
+            ran = self.run(self.loss, case.x, draws=case.draws, seed=case.seed + i)
+            x = encoded_data(self.reading, case.x, ran.inputs)
+            q = self.posterior_at(x, ran.draws, case.seed + i)
+            m = adapters.numpy(q.loc).reshape(len(x), -1)
+            z = latents(ran.calls, ran.draws, m, self.selection)[0]
+            if z is not None:
+                scale = np.exp(adapters.numpy(q.log_variance).reshape(m.shape) / 2)
+                rows.append(((z - m) / scale).ravel())
+        return np.array(rows)
 
     def _noise(
         self,
@@ -265,6 +315,7 @@ class Bench:
 
         def seen(given: Sequence[Draw], x: torch.Tensor = case.x) -> Array | None:
             ran = self.run(self.loss, x, draws=given, seed=case.seed)
+            x = encoded_data(self.reading, x, ran.inputs)
             q = self.posterior_at(x, ran.draws, case.seed)
             m = adapters.numpy(q.loc).reshape(loc.shape)
             v = adapters.numpy(q.log_variance).reshape(loc.shape)

@@ -14,16 +14,13 @@ from vaetheory._validation import Array
 from vaetheory.audit._shots import Shot
 from vaetheory.audit._torch import _adapters as adapters
 from vaetheory.audit._torch._bench import Bench, Case
-from vaetheory.audit._torch._latents import SELECTIONS
+from vaetheory.audit._torch._inputs import encoded_data
 from vaetheory.audit._torch._tap import Draw
 
 
 class FullBench(Bench):
     """A bench with all that the checks ask for."""
 
-    selections = SELECTIONS
-    #: Whether only batches of the given size can be evaluated.
-    fixed = False
     #: Which reading of the loss's result is right.
     entry = 0
 
@@ -62,6 +59,8 @@ class FullBench(Bench):
 
     def _of_the_encoder(self) -> set[str]:
         """The parameters on which the posterior depends."""
+        if not self.moves.parameters:
+            return set()
         names, parameters = zip(*self.moves.parameters.items(), strict=True)
         frozen = [p for p in parameters if not p.requires_grad]
         for p in frozen:
@@ -73,11 +72,17 @@ class FullBench(Bench):
                 q.loc
             )
             total = (q.loc * weights).sum() + (q.log_variance * weights).sum()
+            if not total.requires_grad:
+                return set()
             found = torch.autograd.grad(total, parameters, allow_unused=True)
         finally:
             for p in frozen:
                 p.requires_grad_(False)
         return {n for n, g in zip(names, found, strict=True) if g is not None}
+
+    def encoder_moves(self) -> bool:
+        """Whether the posterior depends on parameters that are moved."""
+        return bool(self._of_the_encoder())
 
     def far(self, size: int, wide: float) -> Shot | None:
         """A shot whose log variances reach about `wide`, with the decoder nearly flat."""
@@ -130,7 +135,9 @@ class FullBench(Bench):
     def scores(self, case: Case, directions: dict[str, torch.Tensor]) -> dict[str, float]:
         """Slopes of the sum of log q(z given x) at latents that are held."""
         shot = self.shot(case)
-        ran = self.run(self.encode, case.x, draws=case.draws, seed=case.seed, grad=True, start=0)
+        ran = self.run(self.loss, case.x, draws=case.draws, seed=case.seed)
+        x = encoded_data(self.reading, case.x, ran.inputs)
+        ran = self.run(self.encode, x, draws=case.draws, seed=case.seed, grad=True, start=0)
         q = adapters.encoded(ran.result, self.posterior)
         z = torch.as_tensor(shot.z).reshape(len(shot.z), *q.loc.shape).to(q.loc)
         if q.other is not None:

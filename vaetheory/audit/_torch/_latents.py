@@ -25,6 +25,9 @@ def latents(
     """
     size = loc.size
     usable = [numpy(c) for c in calls if c.numel() and c.numel() % size == 0]
+    if not usable and calls and sum(c.numel() for c in calls) % size == 0:
+        # Parts of a batch, one after another.
+        usable = [np.concatenate([numpy(c).ravel() for c in calls])]
     if not usable:
         return None, None, None
     if selection == "first":
@@ -77,6 +80,8 @@ def noise(draws: Sequence[Draw], z: Array, loc: Array) -> tuple[Array | None, Dr
             made += [value.reshape(k, B, d)]
             if k > 1:
                 made += [value.reshape(B, k, d).swapaxes(0, 1)]
+        if k == 1 and value.shape == (d, B) and d != B:
+            made += [value.T[None]]
         if k > 1 and value.size == B * d:
             group = ordinary[i : i + k]
             if len(group) == k and all(g.base.numel() == B * d for g in group):

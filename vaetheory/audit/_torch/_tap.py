@@ -131,6 +131,9 @@ def redrawn(draws: Sequence[Draw], generator: torch.Generator) -> list[Draw]:
             else:
                 new.uniform_(generator=generator)
             base = new.to(base)
+        elif base.dim() and len(base) > 1:
+            # A permutation, rows, a mask: the same outcomes in another order.
+            base = base[torch.randperm(len(base), generator=generator)]
         made.append(Draw(draw.name, draw.law, base))
     return made
 
@@ -153,15 +156,18 @@ class Watch:
     ) -> None:
         """Find the submodules that get z itself when `decode(z)` is called."""
         places = [(m, "forward") for m in module.modules()]
+        owner = getattr(decode, "__self__", None)
+        if isinstance(owner, nn.Module) and hasattr(owner, getattr(decode, "__name__", "")):
+            places.append((owner, decode.__name__))
         with shadowed(places) as calls:
             decode(z.clone())
         got = [
-            owner
-            for owner, value in calls
+            place
+            for place, value in calls
             if value.numel() == z.numel() and torch.equal(value.reshape(-1), z.reshape(-1))
         ]
         if got:
-            self._places = [(got[0], "forward")]
+            self._places = [got[0]]
 
     @property
     def places(self) -> list[tuple[nn.Module, str]]:
@@ -185,16 +191,16 @@ def _place(module: nn.Module, name: str) -> tuple[nn.Module, str] | None:
 @contextlib.contextmanager
 def shadowed(
     places: Sequence[tuple[nn.Module, str]],
-) -> Iterator[list[tuple[nn.Module, torch.Tensor]]]:
+) -> Iterator[list[tuple[tuple[nn.Module, str], torch.Tensor]]]:
     """Record the first tensor that each function gets, in the order of the calls."""
-    calls: list[tuple[nn.Module, torch.Tensor]] = []
+    calls: list[tuple[tuple[nn.Module, str], torch.Tensor]] = []
     before: list[tuple[nn.Module, str, bool, Any]] = []
 
-    def wrapped(owner: nn.Module, inner: Callable[..., Any]) -> Callable[..., Any]:
+    def wrapped(place: tuple[nn.Module, str], inner: Callable[..., Any]) -> Callable[..., Any]:
         def function(*args: Any, **kwargs: Any) -> Any:
             for value in (*args, *kwargs.values()):
                 if isinstance(value, torch.Tensor):
-                    calls.append((owner, value.detach().clone()))
+                    calls.append((place, value.detach().clone()))
                     break
             return inner(*args, **kwargs)
 
@@ -204,7 +210,7 @@ def shadowed(
         for owner, name in places:
             inner = getattr(owner, name)
             before.append((owner, name, name in vars(owner), vars(owner).get(name)))
-            vars(owner)[name] = wrapped(owner, inner)
+            vars(owner)[name] = wrapped((owner, name), inner)
         yield calls
     finally:
         for owner, name, had, value in reversed(before):
