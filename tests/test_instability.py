@@ -3,7 +3,7 @@
 import autograd.numpy as anp
 import numpy as np
 import pytest
-from autograd import grad
+from autograd import elementwise_grad, grad
 from hypothesis import given
 from hypothesis import strategies as st
 from mpmath import mp, mpf
@@ -21,6 +21,21 @@ from vaetheory.stability import largest_stable_step
 
 CODES = ((0.0,), (1.0,), (-1.5,), (0.5,))
 PARABOLA = StepScene("quadratic", CODES, (1.0, 2.0, 0.5, 0.0, 1.0, -0.5), 2, 1 / 16)
+
+
+NETWORK = StepScene("network", CODES, (1.0, 0.5, 1.0, -0.5, 0.25, 0.0), 2, 1 / 8)
+PLANE = StepScene(
+    "linear", ((0.0, 0.0), (1.0, 0.5), (-1.0, 1.0)), (1.0, 2.0, 0.5, 0.0, 1.0, -0.5), 2, 1 / 16
+)
+
+
+@pytest.mark.parametrize("scene", [PARABOLA, NETWORK, PLANE], ids=lambda scene: scene.kind)
+def test_gradients_are_those_of_the_objective(scene):
+    steps = np.linspace(-1, 1, 3)[:, None] * np.cos(np.arange(len(scene.parameters)))
+    theta = np.array(scene.parameters) + steps * np.ones((len(scene.scales), 1, 1))
+    by_autograd = elementwise_grad(scene.objective)(theta)
+    off = np.abs(scene.gradient(theta) - by_autograd).max(axis=(1, 2))
+    assert (off <= 1e-11 * np.abs(by_autograd).max(axis=(1, 2))).all(), f"off by {off}"
 
 
 @st.composite

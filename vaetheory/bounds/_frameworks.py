@@ -27,12 +27,16 @@ def value_of(x: Any) -> Any:
 class NumPy:
     """NumPy arrays and the boxes in which autograd traces them; their values are checked.
 
-    `xp` has the functions that all frameworks call by the same name.
+    `xp` has the functions that all frameworks call by the same name: those of autograd only where
+    it traces, because they take much longer for small arrays.
     """
 
-    name, checked, xp = "NumPy", True, anp
+    name, checked = "NumPy", True
     #: A number above which 1 + ratio^2 is ratio^2 in rounding, and whose square does not overflow.
     huge = 1e100
+
+    def __init__(self, xp: Any) -> None:
+        self.xp = xp
 
     def read(self, name: str, value: Any) -> Array:
         """The plain values of an argument, as a new float64 array of finite numbers."""
@@ -56,15 +60,15 @@ class NumPy:
 
     def weighted_sum(self, weights: Any, x: Any) -> Any:
         """Sum over data of weight times row, `(B,), (B, D) -> (D,)`."""
-        return anp.dot(weights, x)
+        return self.xp.dot(weights, x)
 
     def gram(self, x: Any) -> Any:
         """x^T x, `(B, d) -> (d, d)`."""
-        return anp.dot(x.T, x)
+        return self.xp.dot(x.T, x)
 
     def diagonal_matrix(self, x: Any) -> Any:
         """The matrix with a diagonal, `(d,) -> (d, d)`."""
-        return anp.diag(x)
+        return self.xp.diag(x)
 
     def largest(self, x: Any, axis: int | None = 0) -> Any:
         """The largest modulus of each column, `(D,)`, or of all entries, `(1,)`; no derivative."""
@@ -232,7 +236,7 @@ class Jax(_Tensors):
         return self.xp.ldexp(self.ones(*n.shape), n.astype(np.int32))
 
 
-_NUMPY = NumPy()
+_PLAIN, _TRACED = NumPy(np), NumPy(anp)
 
 
 def _is_torch(value: Any) -> bool:
@@ -252,10 +256,11 @@ def framework(*values: Any) -> Any:
     """The framework of the arrays of a call; NumPy arrays and numbers go with any tensors."""
     torch = [v for v in values if _is_torch(v)]
     jax = [v for v in values if _is_jax(v)]
-    known = [("PyTorch", torch), ("JAX", jax), ("autograd", [v for v in values if isbox(v)])]
+    traced = [v for v in values if isbox(v)]
+    known = [("PyTorch", torch), ("JAX", jax), ("autograd", traced)]
     names = [name for name, found in known if found]
     if len(names) > 1:
         raise ValueError(f"arrays: expected those of one framework, got {' and '.join(names)}")
     if torch:
         return Torch.of(torch)
-    return Jax.of(jax) if jax else _NUMPY
+    return Jax.of(jax) if jax else _TRACED if traced else _PLAIN

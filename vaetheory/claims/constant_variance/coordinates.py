@@ -109,9 +109,12 @@ def least_penalty(coarse: Patch, fine: Patch, degree: int) -> Least:
     log_dets = float(coarse.weights @ np.linalg.slogdet(coarse.metric)[1])
     eye = np.eye(dim)
     identity = np.einsum("m,mkj->kj", coarse.weights, basis)
+    # A row for each field, with its values at all nodes: the objective is products of matrices.
+    fields = np.swapaxes(basis, 0, 1).reshape(basis.shape[1], -1)
 
     def objective(flat_coefficients: Array) -> tuple[float, Array]:
-        slopes = np.einsum("ka,mkj->maj", flat_coefficients.reshape(-1, dim), basis)
+        rows = flat_coefficients.reshape(-1, dim).T @ fields
+        slopes = np.swapaxes(rows.reshape(dim, -1, dim), 0, 1)
         sign, log_det = np.linalg.slogdet(slopes)
         if (sign <= 0).any():
             # The map folds and is no diffeomorphism: the line search must turn back.
@@ -123,7 +126,7 @@ def least_penalty(coarse: Patch, fine: Patch, degree: int) -> Least:
             coarse.weights @ log_det
         )
         pull = inverse @ (eye - np.linalg.solve(mean, metrics))
-        gradient = np.einsum("m,mja,mkj->ka", coarse.weights, pull, basis)
+        gradient = fields @ (coarse.weights[:, None, None] * pull).reshape(-1, dim)
         return value, gradient.ravel()
 
     optimum = minimize(

@@ -44,7 +44,7 @@ from vaetheory.claims.constant_variance.coordinates import (
 )
 from vaetheory.constant_variance import log1pmx
 from vaetheory.decoders import Decoder
-from vaetheory.rounding import gamma
+from vaetheory.rounding import EPS, gamma
 
 CAP = ("the cap", r"\text{uniform law on a geodesic disc of angle } R,\text{ unit sphere}")
 _STRETCH = ("bounded stretch", r"M_n \succeq L^{-2}\,\bar M")
@@ -129,7 +129,10 @@ def _least(p: Array, c: Array, stretch: float) -> Array:
         # a^2 + p l a^3 = 1: the left side rises and is convex, so Newton's method falls from 1.
         a, k = np.ones_like(along), p[:, None] * along
         for _ in range(40):
-            a = a - (a**2 + k * a**3 - 1) / (2 * a + 3 * k * a**2)
+            fall = (a**2 + k * a**3 - 1) / (2 * a + 3 * k * a**2)
+            a = a - fall
+            if (fall <= 4 * EPS * a).all():
+                break
         return a
 
     def height(along: Array) -> Array:

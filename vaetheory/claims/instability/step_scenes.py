@@ -8,7 +8,6 @@ from typing import Any
 
 import autograd.numpy as anp
 import numpy as np
-from autograd import elementwise_grad
 from hypothesis import assume
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
@@ -97,25 +96,49 @@ class StepScene:
             hidden = anp.tanh(w[..., None, None] * z[:, None, ..., 0] + c[..., None, None])
             v, b = theta[..., 2 : 2 + self.data_dim], theta[..., 2 + self.data_dim :]
             return hidden[..., None] * v[..., None, None, :] + b[..., None, None, :]
-        features = np.prod(z[..., None, :] ** self._powers, axis=-1)
         rows = anp.reshape(theta, (*np.shape(theta)[:2], self.data_dim, -1))
-        return anp.einsum("lgdf,lnkf->lgnkd", rows, features)
+        return anp.einsum("lgdf,lnkf->lgnkd", rows, self._features)
+
+    @cached_property
+    def _features(self) -> Array:
+        """The powers of the nodes that the decoder is linear in, `(L, N, K, F)`."""
+        return np.prod(self._nodes[0][..., None, :] ** self._powers, axis=-1)
 
     def objective(self, theta: Any) -> Any:
         """Negative ELBO, mean over the data in nats, of parameters `(L, G, P)`, to `(L, G)`."""
         square = anp.sum((self.data[:, None] - self.decode(theta)) ** 2, axis=-1)
         mean = anp.mean(anp.dot(square, self._nodes[1]), axis=-1)
+        return mean / (2 * self.scales**2)[:, None] + self._constant[:, None]
+
+    @cached_property
+    def _constant(self) -> Array:
+        """The part of the negative ELBO that does not depend on the parameters, `(L,)`."""
         codes, d = np.array(self.codes), self.latent_dim
         trace = np.trace(self.covs, axis1=-2, axis2=-1)
         log_det = np.linalg.slogdet(self.covs)[1]
         kl = 0.5 * (trace + (codes**2).sum(axis=-1) - d - log_det).mean(axis=-1)
         variance = self.scales**2
         peak = 0.5 * self.data_dim * (LOG_2PI + np.log(variance))
-        return mean / (2 * variance)[:, None] + (peak + kl)[:, None]
+        return peak + kl
 
     def gradient(self, theta: Array) -> Array:
-        """Gradients of the objective, `(L, G, P) -> (L, G, P)`, by autograd."""
-        return np.asarray(elementwise_grad(self.objective)(theta))
+        """Gradients of the objective, `(L, G, P) -> (L, G, P)`, by the chain rule."""
+        z, weights = self._nodes
+        slopes = (self.decode(theta) - self.data[:, None]) * weights[:, None]
+        slopes /= (len(self.codes) * self.scales**2)[:, None, None, None, None]
+        # The nodes of all codes in one axis, `(L, G, N K, D)`.
+        slopes = slopes.reshape(*theta.shape[:2], -1, self.data_dim)
+        if self.kind != "network":
+            features = self._features.reshape(len(z), 1, slopes.shape[2], -1)
+            return (np.swapaxes(slopes, -1, -2) @ features).reshape(theta.shape)
+        w, c, v = theta[..., :1], theta[..., 1:2], theta[..., 2 : 2 + self.data_dim]
+        latents = z.reshape(len(z), 1, -1)
+        hidden = np.tanh(w * latents + c)
+        inner = (slopes @ v[..., None])[..., 0] * (1 - hidden**2)
+        parts = (inner * latents).sum(-1), inner.sum(-1), (hidden[..., None] * slopes).sum(-2)
+        return np.concatenate(
+            [parts[0][..., None], parts[1][..., None], parts[2], slopes.sum(-2)], -1
+        )
 
     def hessian(self, theta: Array) -> Array:
         """Hessians at parameters `(L, P)`, `(L, P, P)`, by autograd."""
