@@ -111,7 +111,7 @@ wrong(
 )
 wrong(
     "mean of the prior forgotten",
-    "kl.prior-mean",
+    "kl.standard-prior",
     Vae,
     prior=Normal(1.0, 1.0),
     kl=Vae.kl,
@@ -298,7 +298,7 @@ wrong(
 )
 wrong(
     "targets of other examples",
-    "recon.targets",
+    "recon.mismatched",
     Vae,
     nll=lambda self, f, x: F.binary_cross_entropy(
         f, x[torch.randperm(len(x))], reduction="none"
@@ -306,7 +306,7 @@ wrong(
 )
 wrong(
     "focal loss",
-    "outside.unexplained",
+    "outside.reconstruction",
     Vae,
     nll=lambda self, f, x: (
         (x - f).abs() ** 2 * F.binary_cross_entropy(f, x, reduction="none")
@@ -327,7 +327,7 @@ wrong(
     Softplus,
     draw=lambda self, m, s: m + s.exp() * self.noise(m),
 )
-wrong("no draw, a constant deviation", "noise.missing", Vae, draw=lambda self, m, v: m + 0.01 * (v / 2).exp())
+wrong("no draw, a constant deviation", "noise.constant", Vae, draw=lambda self, m, v: m + 0.01 * (v / 2).exp())
 wrong("noise of Laplace", "noise.law", Vae, noise=lambda self, m: Laplace(torch.zeros_like(m), 1.0).sample())
 wrong("half-normal noise", "noise.law", Vae, noise=lambda self, m: torch.randn_like(m).abs())
 wrong("truncated noise", "noise.law", Vae, noise=lambda self, m: torch.randn_like(m).clamp(-1, 1))
@@ -369,7 +369,7 @@ wrong(
 )
 wrong(
     "mean and log variance exchanged",
-    "noise.law",
+    "declared.exchanged",
     Vae,
     loss=lambda self, x: exchanged(self, x),
 )
@@ -413,7 +413,7 @@ wrong(
 )
 wrong(
     "gradient of the divergence halved",
-    "gradient.other",
+    "gradient.detached",
     Vae,
     combine=lambda self, nll, kl: (nll + 0.5 * kl + 0.5 * kl.detach()).mean(),
 )

@@ -19,7 +19,7 @@ def say(kind: str | None, into: Findings) -> None:
     """Note how data were altered; `kind` is one of the keys above, or "mismatched"."""
     if kind == "mismatched":
         into.add(
-            "data.mismatched",
+            "recon.mismatched",
             WRONG,
             1.0,
             "1: the encoder gets other examples than loss(x)",

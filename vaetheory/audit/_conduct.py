@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from vaetheory.audit import _latent_law, _repeats
 from vaetheory.audit._examined import Examined
 from vaetheory.audit._findings import BOUND, NOTE, WRONG, Findings
 from vaetheory.audit._fit import EXACT, squarable
-from vaetheory.audit._identity import explain
+from vaetheory.audit._identity import Identity, explain
 from vaetheory.audit._outskirts import outskirts
 from vaetheory.audit._reading import read
 from vaetheory.audit._result import Audit
@@ -26,8 +26,13 @@ from vaetheory.audit._verdict import verdict
 _SHOTS, _FEWER = 40, 30
 _GAINS = (0.3, 0.8, 1.3, 2.2)
 _SCALES = (0.6, 0.4, 0.8)
-#: Tolerances of single precision over those of float64.
-_SINGLE = 2000.0
+#: Likelihoods larger than this, over the smaller ones, hide the other terms; and how many times
+#: more shots than are needed are tried.
+_USUAL, _TRIES = 1e6, 10
+#: The largest residual where a loss in float64 computes a part in single precision.
+_CAST = 1e-6
+#: Tolerances of single precision over those of float64, throughout and in a part.
+_SINGLE, _PART = 2000.0, 200.0
 
 
 @dataclass
@@ -54,7 +59,9 @@ class Conduct:
     @property
     def slack(self) -> float:
         """By how much tolerances are larger than in float64."""
-        return 1.0 if self.exact <= EXACT else _SINGLE
+        if self.exact <= EXACT:
+            return 1.0
+        return _PART if self.exact <= _CAST else _SINGLE
 
     def main(self) -> tuple[Examined, bool]:
         """Examine the loss in both modes; return what was found in the main one, and which."""
@@ -112,6 +119,8 @@ class Conduct:
             bench.selection = selection
             shots = self.observed(_SHOTS)
             identity = explain(shots, self.exact)
+            if not identity.found or identity.remark == "guarded":
+                identity = self._coarsely(shots, identity)
             found = Examined(identity, Reading(), shots)
             if best is None or (identity.found and not best[0].identity.found):
                 best = found, selection
@@ -124,6 +133,35 @@ class Conduct:
             alterations.say(getattr(bench, "alteration", None), self.findings)
         return self._conclude(found)
 
+    def _coarsely(self, shots: dict[int, list[Shot]], identity: Identity) -> Identity:
+        """The equation in the precision of a loss that casts to a coarser type."""
+        digits = getattr(self.bench, "digits", 15)
+        if digits >= 15 or self.exact >= _CAST:
+            return identity
+        again = explain(shots, _CAST) if digits >= 7 else identity
+        if again.found:
+            self.exact = _CAST
+            self.findings.add(
+                "precision.cast",
+                NOTE,
+                again.residual,
+                "the residual of the equation, as a share of the loss's spread",
+                "a part of the loss is computed in single precision: what is smaller than its "
+                "rounding is not seen",
+                "nothing, if such casts are meant",
+            )
+        else:
+            self.findings.add(
+                "undecided.precision",
+                NOTE,
+                identity.residual,
+                "the part of the loss that no combination of known terms explains",
+                f"a part of the loss is computed with {digits} digits, and its rounding may be all "
+                "that no combination of known terms explains",
+                "audit the loss without autocast and without casts to a coarser type",
+            )
+        return again
+
     def observed(self, count: int) -> dict[int, list[Shot]]:
         """Shots of each size of the batch, by the number of examples that the loss used of it."""
         every = [self.observe(size, count) for size in self.sizes]
@@ -132,17 +170,27 @@ class Conduct:
     def _several_calls(self, shots: dict[int, list[Shot]]) -> bool:
         return len(next(iter(shots.values()))[0].z) > 1
 
-    def observe(self, size: int, count: int) -> list[Shot]:
-        """Shots at parameters that are moved."""
+    def observe(
+        self, size: int, count: int, x: Any = None, still: Collection[str] = ()
+    ) -> list[Shot]:
+        """Shots at parameters that are moved; those named `still` are 0, and `x` may be held.
+
+        Where the likelihood is extreme it hides all else: more shots are made until there are
+        enough of a usual size.
+        """
         bench = self.bench
-        made = []
-        for i in range(count):
-            case = bench.case(size)
+        made: list[Shot] = []
+        for i in range(_TRIES * count):
+            case = bench.case(size, x)
             bench.moved(case.x, _SCALES[i % 3], _GAINS[i % 4])
+            if still:
+                bench.moves.scale(dict.fromkeys(still, 0.0))
             made.append(bench.shot(case))
+            if i + 1 >= count and len(usual(made)) >= min(count, i + 1 - count // 2):
+                break
         bench.moves.home()
-        usable = [s for s in made if squarable(np.array(s.values)) and squarable(s.decoded.nll)]
-        return usable if len(usable) > count // 2 else made
+        usable = usual(made)
+        return usable if len(usable) > count // 2 else made[:count]
 
     def setting(self, shots: dict[int, list[Shot]]) -> Setting:
         """Dimensions, family and fixed scale of the declared model."""
@@ -164,13 +212,15 @@ class Conduct:
     def _conclude(self, found: Examined, at: str = "") -> Examined:
         """Read an equation, and where there is none say what is known."""
         findings = self.findings
+        if not found.identity.found:
+            _latent_law.exchanged(found, findings, self.exact)
         _latent_law.missing(self.bench, found.all, findings, at)
         self._latents(found, findings, at)
         if found.identity.found:
             found.reading = read(found.identity, self.setting(found.shots), findings)
             _latent_law.both(findings)
             return found
-        unexplained(self.bench, found, findings, self.facts, at, self.slack)
+        unexplained(self, found, at)
         return found
 
     def _latents(self, found: Examined, into: Findings, at: str) -> None:
@@ -198,6 +248,8 @@ class Conduct:
         beta = main.reading.beta
         if beta is None or ours.beta is None:
             if (beta is None) != (ours.beta is None):
+                # It has a divergence in the other mode.
+                self.findings.drop("kl.missing")
                 self._modes_differ(beta or 0.0, ours.beta or 0.0, word)
         elif (
             abs(beta - ours.beta) > 1e-6 * self.slack * (abs(beta) + abs(ours.beta))
@@ -217,6 +269,16 @@ class Conduct:
             "values of both cannot be compared",
             "use one loss in both modes",
         )
+
+
+def usual(shots: Sequence[Shot]) -> list[Shot]:
+    """The shots whose loss is finite and of a usual size."""
+    finite = [s for s in shots if squarable(np.array(s.values)) and squarable(s.decoded.nll)]
+    if not finite:
+        return []
+    each = np.array([np.abs(s.decoded.nll).max() for s in finite])
+    most = _USUAL * (1 + float(np.quantile(each, 0.1)))
+    return [s for s, size in zip(finite, each, strict=True) if size <= most]
 
 
 Check = Callable[[Conduct, Examined], None]

@@ -59,6 +59,33 @@ def law(bench: Any, found: Examined, into: Findings, at: str, exact: float, slac
     _noise.law(some, "normal" if source is None else source.law, into, at, slack)
 
 
+def exchanged(found: Examined, into: Findings, exact: float) -> None:
+    """Whether the loss takes the means of `encode` for log variances, and these for means."""
+    if not all(s.gaussian and s.factor is None and s.eps is not None for s in found.all):
+        return
+    others = {n: [_exchanged(s) for s in of] for n, of in found.shots.items()}
+    if not _noise.right([s for of in others.values() for s in of]):
+        return
+    again = explain(others, exact)
+    if again.found:
+        found.identity = again if again.remark else replace(again, remark="exchanged")
+        found.shots = others
+        into.add(
+            "declared.exchanged",
+            WRONG,
+            again.residual,
+            "the residual of the equation with both outputs exchanged",
+            "the loss takes the first output of encode for the log variance and the second for the "
+            "mean",
+            "return (mean, log variance) from encode, in the order of the loss",
+        )
+
+
+def _exchanged(shot: Shot) -> Shot:
+    v = shot.loc
+    return replace(shot, loc=shot.log_variance, log_variance=v, log_det=v.sum(-1))
+
+
 def _beyond(identity: Identity) -> float | None:
     """By how much the deviation of z is larger than that of the divergence, if by a factor.
 
@@ -150,7 +177,20 @@ def _shared(source: Any, shot: Shot, into: Findings, at: str) -> None:
 
 def _own_variance(some: Sequence[Shot], into: Findings, at: str) -> None:
     s, v = _noise.scales(some)
-    off = float(np.abs(2 * np.log(np.abs(s)) - v).max())
+    own = 2 * np.log(np.abs(s))
+    off = float(np.abs(own - v).max())
+    if np.abs(own - 2 * v).max() <= 1e-6 * (1 + np.abs(v).max()):
+        into.add(
+            "declared.posterior",
+            NOTE,
+            2.0,
+            "the log variance of z over the declared one",
+            f"noise and divergence both take exp(v) for the deviation{at}, where v is the declared "
+            "log variance: with posterior='logstd' the declaration agrees with the loss, which is "
+            "the ELBO of the distribution sampled from",
+            "declare posterior='logstd'",
+        )
+        return
     into.add(
         "encoder.other-variance",
         NOTE,

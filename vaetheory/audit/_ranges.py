@@ -20,7 +20,7 @@ def ranges(bench: Any, family: str, into: Findings) -> dict[str, tuple[float, fl
         "decoder": (float(outputs[0]), float(outputs[1])),
     }
     low, high = found["log variances"]
-    moved = bench.encoder_moves()
+    moved = bool(bench.encoder_names())
     if not moved:
         # A frozen encoder shows the range of the data it was given, and not its own.
         low = high = np.nan

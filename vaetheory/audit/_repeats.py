@@ -63,8 +63,8 @@ def steady(bench: Any, size: int, mode: bool, slack: float, into: Findings) -> l
     again = [bench.values(case)[0] for _ in range(3)]
     if max(again) - min(again) > large:
         into.add(
-            "state.random",
-            WRONG,
+            "undecided.random",
+            NOTE,
             max(again) - min(again),
             f"the spread of three values in {at} mode",
             "loss(x) gives other values for the same data, noise and parameters, and its "

@@ -9,6 +9,8 @@ from vaetheory.audit._examined import Examined
 from vaetheory.audit._findings import BOUND, WRONG, Findings
 from vaetheory.audit._result import IS, IS_NOT, UNDECIDED, Audit
 
+#: Notes that say that the loss is another objective.
+_OTHER = ("outside.penalty", "outside.importance-bound", "outside.capacity")
 #: Findings about what stands around the loss: the loss may be right.
 _AROUND = ("encoder.logvar", "encoder.mean", "data.", "sample.", "iwae.", "bpd.", "reported.")
 
@@ -19,7 +21,7 @@ def verdict(found: Examined, findings: Findings, facts: dict[str, Any], beta: fl
     wrong = [f for f in those if f.severity == WRONG]
     about_loss = [f for f in wrong if not f.code.startswith(_AROUND)]
     undecided = [f for f in those if f.code.startswith("undecided.")]
-    penalty = [f for f in those if f.code == "outside.penalty"]
+    penalty = [f for f in those if f.code in _OTHER]
     bound = [f for f in those if f.severity == BOUND and not f.code.startswith(_AROUND)]
     status, reason = IS, ""
     if about_loss or penalty:

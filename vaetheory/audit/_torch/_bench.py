@@ -16,7 +16,16 @@ from vaetheory._validation import Array, short
 from vaetheory.audit._shots import Decoded, Shot
 from vaetheory.audit._torch import _adapters as adapters
 from vaetheory.audit._torch._custody import Custody
-from vaetheory.audit._torch._inputs import CLEAN, GIVEN, SEEN, altered, encoded_data, kind
+from vaetheory.audit._torch._inputs import (
+    CLEAN,
+    GIVEN,
+    OTHERS,
+    SEEN,
+    altered,
+    encoded_data,
+    kind,
+    permutations,
+)
 from vaetheory.audit._torch._latents import SELECTIONS, latents, noise
 from vaetheory.audit._torch._mixing import Mixing, mixing, sampled
 from vaetheory.audit._torch._moves import Moves
@@ -24,6 +33,7 @@ from vaetheory.audit._torch._tap import Draw, Tap, Watch, redrawn, shadowed
 
 #: Outputs are kept below these sizes, where other terms do not drown in rounding.
 _MEANS, _LOG_VARIANCES, _OUTPUTS = 8.0, 5.0, 25.0
+_DIGITS = {torch.float32: 7, torch.float16: 3, torch.bfloat16: 2}
 #: Probabilities are kept this far from 0 and 1: libraries clip log 0 differently.
 _PROBABILITY = 1e-7
 
@@ -86,12 +96,13 @@ class Bench:
         self.selection = "all"
         #: How the data were altered before they were encoded, in the last shot: None, or a kind.
         self.alteration: str | None = None
-        self._altered = self._entered = False
+        self._altered = self._entered = self._permuted = False
         #: Whether the latents of the decoder could not be read and are those of the right law.
         self.assumed = False
         self._modes = [(m, m.training) for m in custody.modules]
         self._was_training = module.training
         self._training = False
+        self._coarse: set[torch.dtype] = set()
         self._templates: dict[tuple[int, bool], list[Draw]] = {}
         self._searched = False
         #: The draw that is the noise of the latents, in the last shot.
@@ -106,6 +117,13 @@ class Bench:
         yield from SELECTIONS
         if self._altered:
             yield from (SEEN, CLEAN)
+        if self._permuted:
+            yield OTHERS
+
+    @property
+    def digits(self) -> int:
+        """The decimal digits of the coarsest type in which the loss was seen to compute."""
+        return min((_DIGITS[t] for t in self._coarse), default=15)
 
     @property
     def reading(self) -> str:
@@ -148,6 +166,8 @@ class Bench:
             warnings.simplefilter("ignore")
             result = function(*given)
         self._used = tap.used
+        if function is self.loss:
+            self._coarse |= tap.coarse
         got = [value for _, value in calls]
         return Ran(result, tap.draws, got, [value for _, value in inputs], tap.missed)
 
@@ -220,6 +240,10 @@ class Bench:
         self._altered = self._altered or altered(case.x, ran.inputs)
         self.alteration = None if self.reading == GIVEN else kind(self.reading, case.x, x)
         target = case.x if self.reading == CLEAN and len(x) == len(case.x) else x
+        orders = permutations(ran.draws, len(x))
+        self._permuted = self._permuted or bool(orders)
+        if self.selection == OTHERS and orders:
+            target, self.alteration = x[orders[0]], "mismatched"
         q = self.posterior_at(x, ran.draws, case.seed)
         after = self._used
         n = len(x)
@@ -274,8 +298,21 @@ class Bench:
             adapters.joined(parts),
             weights=self.moves.sums(),
             reported=others,
+            more=() if q.other is not None else self._others(ran.draws, eps, loc.shape),
             **other,
         )
+
+    def _others(
+        self, draws: Sequence[Draw], eps: Array | None, shape: tuple[int, ...]
+    ) -> tuple[Array, ...]:
+        """Normal draws of the size of the latents, besides the noise of those that are decoded."""
+        found = [
+            adapters.numpy(d.base).reshape(shape)
+            for d in draws
+            if d.law == "normal" and d.base.numel() == shape[0] * shape[1]
+        ]
+        known = () if eps is None else tuple(eps)
+        return tuple(e for e in found if not any(np.array_equal(e, k) for k in known))
 
     def by_seed(self, count: int) -> Array:
         """(z - m) exp(-v/2), a row for each of several seeds of generators that are not tapped."""

@@ -80,21 +80,20 @@ class FullBench(Bench):
                 p.requires_grad_(False)
         return {n for n, g in zip(names, found, strict=True) if g is not None}
 
-    def encoder_moves(self) -> bool:
-        """Whether the posterior depends on parameters that are moved."""
-        return bool(self._of_the_encoder())
+    def encoder_names(self) -> set[str]:
+        """The parameters that are moved on which the posterior depends."""
+        if not hasattr(self, "_encoder_names"):
+            self._encoder_names = self._of_the_encoder()
+        return self._encoder_names
 
     def far(self, size: int, wide: float) -> Shot | None:
         """A shot whose log variances reach about `wide`, with the decoder nearly flat."""
-        if not hasattr(self, "_encoder_names"):
-            self._encoder_names = self._of_the_encoder()
+        names = self.encoder_names()
         case = self.case(size)
         gain = 1.0
         for _ in range(24):
             self.moves.move(0.4, 1.0)
-            self.moves.scale(
-                {n: gain if n in self._encoder_names else 0.02 for n in self.moves.parameters}
-            )
+            self.moves.scale({n: gain if n in names else 0.02 for n in self.moves.parameters})
             v = self.posterior_at(case.x).log_variance.detach()
             top = float(v.abs().max())
             if not np.isfinite(top) or top > 30:

@@ -6,9 +6,13 @@ from collections.abc import Sequence
 
 import torch
 
+from vaetheory.audit._torch._tap import Draw
+
 #: Readings of the data: as they were given; as the encoder gets them; the same for the posterior
 #: alone, while the likelihood is that of the given ones.
 GIVEN, SEEN, CLEAN = "given", "seen", "clean"
+#: The likelihood of other examples: those of a permutation that is drawn.
+OTHERS = "others"
 
 
 def encoded_data(reading: str, x: torch.Tensor, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -25,6 +29,14 @@ def encoded_data(reading: str, x: torch.Tensor, inputs: Sequence[torch.Tensor]) 
     """
     found = None if reading == GIVEN else _whole(x, inputs)
     return x if found is None else found
+
+
+def permutations(draws: Sequence[Draw], size: int) -> list[torch.Tensor]:
+    """The draws that are orders of `size` examples."""
+    found = [d.base for d in draws if d.base.shape == (size,) and not d.base.is_floating_point()]
+    return [
+        p.long() for p in found if size > 1 and torch.equal(p.sort()[0], torch.arange(size).to(p))
+    ]
 
 
 def altered(x: torch.Tensor, inputs: Sequence[torch.Tensor]) -> bool:

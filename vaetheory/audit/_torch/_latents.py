@@ -76,12 +76,16 @@ def noise(draws: Sequence[Draw], z: Array, loc: Array) -> tuple[Array | None, Dr
     for i, draw in enumerate(ordinary):
         value = numpy(draw.base)
         made: list[Array] = []
-        if value.size == z.size:
+        if k == 1 and value.shape == (d, B) and d != B:
+            made += [value.T[None]]
+        elif value.size == z.size:
             made += [value.reshape(k, B, d)]
             if k > 1:
                 made += [value.reshape(B, k, d).swapaxes(0, 1)]
-        if k == 1 and value.shape == (d, B) and d != B:
-            made += [value.T[None]]
+        if k % 2 == 0 and 2 * value.size == z.size:
+            # Pairs of opposite signs.
+            half = value.reshape(k // 2, B, d)
+            made.append(np.concatenate([half, -half]))
         if k > 1 and value.size == B * d:
             group = ordinary[i : i + k]
             if len(group) == k and all(g.base.numel() == B * d for g in group):

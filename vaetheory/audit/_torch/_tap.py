@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 _NORMAL = frozenset({"randn", "randn_like", "normal_", "normal", "normal_functional"})
 _UNIFORM = frozenset({"rand", "rand_like", "uniform_", "uniform"})
+_COARSE = (torch.float32, torch.float16, torch.bfloat16)
 #: Operations that PyTorch marks as random, of which nothing can be given again.
 _IGNORED = ("_scaled_dot_product", "_flash", "_efficient", "_cudnn", "_fused", "rrelu")
 
@@ -53,10 +54,14 @@ class Tap(TorchDispatchMode):
         self.used = 0
         #: Whether a draw was asked for that the replay does not have.
         self.missed = False
+        #: Types of less than double precision in which something was computed.
+        self.coarse: set[torch.dtype] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
+        if isinstance(result, torch.Tensor) and result.dtype in _COARSE:
+            self.coarse.add(result.dtype)
         if torch.Tag.nondeterministic_seeded not in func.tags:
             return result
         name = func._schema.name.split("::")[-1]
