@@ -125,7 +125,7 @@ class Conduct:
             raise error
         again = bench.run(bench.loss, x, seed=12)
         same = [
-            a.law in ("normal", "uniform") and a.base.numel() > 0 and bool((a.base == b.base).all())
+            a.law in ("normal", "uniform") and a.numbers > 0 and bool((a.base == b.base).all())
             for a, b in zip(first.draws, again.draws, strict=False)
             if a.base.shape == b.base.shape
         ]
@@ -293,7 +293,7 @@ class Conduct:
             )
 
     def _shared(self, source: Any, shot: Shot, into: Findings, at: str) -> None:
-        drawn, asked = source.base.numel(), shot.z.size
+        drawn, asked = source.numbers, shot.z.size
         if drawn < asked and drawn in (shot.loc.shape[-1], 1, shot.size) and shot.size > 1:
             whom = "latents of an example" if drawn == shot.size else "examples of a batch"
             into.add(
