@@ -6,6 +6,7 @@ which it is made by an exact identity, not by statistics.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -126,10 +127,20 @@ def audit(
         raise ValueError(
             f"decoder: expected the name of a method or submodule, got {type(decoder).__name__}"
         )
-    # PyTorch is loaded only where it is used.
+    # Frameworks are loaded only where they are used.
+    from vaetheory.audit._verifications import Requested
+
+    declared = {"likelihood": likelihood, "posterior": posterior, "prior": prior, "beta": beta}
+    asked = Requested(sample, importance_bound, bits_per_dim, levels)
+    if _of_jax(module):
+        import vaetheory.jax  # noqa: F401  # says what to install where it is missing
+        from vaetheory.audit import _jax
+
+        return _jax.audit(
+            loss, encode, decode, x, module=module, asked=asked, seed=seed, **declared
+        )
     import vaetheory.torch  # noqa: F401  # says what to install where it is missing
     from vaetheory.audit import _torch
-    from vaetheory.audit._verifications import Requested
 
     return _torch.audit(
         loss,
@@ -137,11 +148,18 @@ def audit(
         decode,
         x,
         module=module,
-        likelihood=likelihood,
-        posterior=posterior,
-        prior=prior,
-        beta=beta,
         decoder=decoder,
-        asked=Requested(sample, importance_bound, bits_per_dim, levels),
+        asked=asked,
         seed=seed,
+        **declared,
     )
+
+
+def _of_jax(module: Any) -> bool:
+    """Whether a model is one of JAX: its arrays are, or it is no module of PyTorch."""
+    jax, torch = sys.modules.get("jax"), sys.modules.get("torch")
+    if jax is None or (torch is not None and isinstance(module, torch.nn.Module)):
+        return False
+    nnx = getattr(sys.modules.get("flax.nnx"), "Module", ())
+    leaves = jax.tree.leaves(module)
+    return isinstance(module, nnx) or any(hasattr(leaf, "dtype") for leaf in leaves)

@@ -70,11 +70,11 @@ class Conduct:
         """Examine the loss in both modes; return what was found in the main one, and which."""
         bench = self.bench
         self._choose_sizes()
-        census = {mode: self._census(mode) for mode in (True, False)}
+        census = {mode: self._census(mode) for mode in bench.modes}
         self.facts["draws"] = {"train" if m else "eval": d for m, d in census.items()}
         noisy = {m: any(law != "bernoulli" for law, _ in d) for m, d in census.items()}
         main = False
-        if noisy[True] and not noisy[False]:
+        if noisy.get(True) and not noisy[False]:
             main = True
             self.findings.add(
                 "noise.missing-at-eval",
@@ -86,12 +86,12 @@ class Conduct:
                 "draw the noise in both modes where the loss is reported",
             )
         # A schedule that goes on in eval mode is the graver finding, and each code stands once.
-        for mode in (False, True):
+        for mode in sorted(bench.modes):
             self._steady(mode)
         bench.mode(main)
         found = self._examine(main)
         other = None
-        if noisy[not main] or not noisy[main]:
+        if len(bench.modes) > 1 and (noisy[not main] or not noisy[main]):
             other = self._other_mode(not main, found)
         self._unnoticed_noise(noisy[main], found)
         bench.mode(main)

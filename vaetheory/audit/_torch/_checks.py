@@ -22,6 +22,8 @@ class FullBench(Bench):
     """A bench with all that the checks ask for."""
 
     selections = SELECTIONS
+    #: Whether the module is in training mode, in each mode that it has.
+    modes = (True, False)
     #: Whether only batches of the given size can be evaluated.
     fixed = False
     #: Which reading of the loss's result is right.
