@@ -1004,7 +1004,7 @@ def dropped(self, p, x, key):
     keep = jax.random.bernoulli(key, 0.7, x.shape)
     m, v = self.encode(p, x)
     f = self.decode(p, self.draw(key, m, v))
-    return ((self.nll(f, x) + self.kl(m, v, None))).mean() + 0 * keep.sum()
+    return (self.nll(f, x) + self.kl(m, v, None)).mean() + 0 * keep.sum()
 
 
 def of_numpy(self, key, m):

@@ -133,7 +133,7 @@ def audit(
     declared = {"likelihood": likelihood, "posterior": posterior, "prior": prior, "beta": beta}
     asked = Requested(sample, importance_bound, bits_per_dim, levels)
     if _of_jax(module):
-        import vaetheory.jax  # noqa: F401  # says what to install where it is missing
+        import vaetheory.jax  # says what to install where it is missing
         from vaetheory.audit import _jax
 
         return _jax.audit(

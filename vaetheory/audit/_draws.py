@@ -15,7 +15,7 @@ class Draw(Protocol):
 
     @property
     def law(self) -> str:
-        """ "normal", "uniform", "bernoulli", or another name."""
+        """Its name: "normal", "uniform", "bernoulli" or another one."""
 
     @property
     def array(self) -> Array:

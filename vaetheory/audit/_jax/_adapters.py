@@ -167,7 +167,7 @@ class Declared:
         if is_distribution(output):
             return _of_likelihood(output, x)
         if self.family is not None:
-            return "given", {"params": _rows(jnp.asarray(_first(output)), n)}
+            return "given", {"params": _rows(jnp.asarray(first(output)), n)}
         if self.function is not None:
             if self.of_data:
                 value = self.function(output, x)
@@ -187,7 +187,7 @@ class Declared:
             mean, log_variance = output[0], output[1]
             scale = jnp.broadcast_to(jnp.exp(log_variance / 2), mean.shape)
             return "normal", {"loc": _rows(mean, n), "scale": _rows(scale, n)}
-        f = _rows(jnp.asarray(_first(output)), n)
+        f = _rows(jnp.asarray(first(output)), n)
         if self.name == "gaussian":
             return "normal", {"loc": f, "scale": jnp.ones_like(f)}
         if self.name == "bernoulli":
@@ -238,7 +238,7 @@ def _rows(value: Any, n: int) -> Any:
     return value.reshape(n, -1)
 
 
-def _first(f: Any) -> Any:
+def first(f: Any) -> Any:
     """The array of a decoder's output: itself, its first part, or a part of an object."""
     if _is_array(f):
         return f

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,8 @@ import numpy as np
 
 from vaetheory._validation import Array, short
 from vaetheory.audit import _densities
+from vaetheory.audit._belongings import Belongings, seed_all
+from vaetheory.audit._belongings import seed as set_seed
 from vaetheory.audit._jax import _adapters as adapters
 from vaetheory.audit._jax._decoder_inputs import decoder_inputs
 from vaetheory.audit._jax._draws import Draw, redrawn
@@ -80,9 +81,7 @@ class Bench(Journeys):
         likelihood: adapters.Declared,
         posterior: str,
         prior: Any,
-        key: Callable[[int], Any],
-        exact: bool,
-        rewind: Callable[[], None],
+        belongings: Belongings,
         seed: int,
     ) -> None:
         self.loss, self.encode, self.decode = loss, encode, decode
@@ -99,7 +98,9 @@ class Bench(Journeys):
         self.fixed = False
         #: Whether the latents of the decoder could not be read and are those of the right law.
         self.assumed = False
-        self._key, self._exact, self._rewind = key, exact, rewind
+        self._belongings = belongings
+        #: A key from a number, old or new in style.
+        self.key: Callable[[int], Any] = jax.random.PRNGKey
         self._training = False
         self._programs: dict[Any, Program] = {}
         self._traces: dict[Any, int] = {}
@@ -123,11 +124,6 @@ class Bench(Journeys):
     def mixing(self) -> Mixing | None:
         """How the noise of the latents was made, in the last shot, if not by one draw."""
         return self._noises.mixing
-
-    @property
-    def rounded(self) -> bool:
-        """Whether low precision could not be avoided in some program."""
-        return any(p.rounded for p in self._programs.values())
 
     # Running --------------------------------------------------------------------------------------
 
@@ -154,7 +150,7 @@ class Bench(Journeys):
         if which in self._programs and not fresh:
             return self._programs[which]
         self._traces[which] = traces + 1
-        made = self._trace(function, read, arguments)
+        made = self.trace(function, read, arguments)
         if which not in self._programs or not self._programs[which].same(made):
             self._programs[which] = made
             if traces:
@@ -162,24 +158,44 @@ class Bench(Journeys):
                 self._traces[which] = 0
         return self._programs[which]
 
-    def _trace(
+    def trace(
         self, function: Function, read: Callable[..., Any], arguments: Sequence[Any], seed: int = 0
     ) -> Program:
+        """A function traced anew, with the random states of NumPy and Python from a seed."""
         if self.stateful:
-            self._rewind()
-        np.random.seed(seed)  # noqa: NPY002
-        random.seed(seed)
+            self._belongings.put_back()
+        seed_all(seed)
+        for generator in self._belongings.generators:
+            set_seed(generator, seed)
         pure = called(function, self.parameters, self._training, read)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return Program(
-                pure, (self.arrays(), tuple(arguments), self._key(0)), exact=self._exact
-            )
+            return Program(pure, (self.arrays(), tuple(arguments), self.key(0)))
+
+    def first_traces(self) -> list[Program]:
+        """The functions, traced for the first time, with keys of the style that they take."""
+
+        def traced() -> list[Program]:
+            read = lambda out: adapters.encoded(out, self.posterior)  # noqa: E731
+            encode = self.trace(self.encode, read, (self.x,))
+            z = np.zeros(encode.shape_of("loc"))
+            parts = lambda out, x: self.likelihood.read(out, x)[1]  # noqa: E731
+            decode = self.trace(self.decode, parts, (z, self.x))
+            return [self.trace(self.loss, adapters.values, (self.x,)), encode, decode]
+
+        try:
+            return traced()
+        except Exception as error:
+            self.key = jax.random.key
+            try:
+                return traced()
+            except Exception:
+                raise error from None
 
     def run(self, function: Function, *arguments: Any, seed: int = 0) -> Ran:
         """Call a loss with the draws of a seed, step by step."""
         program = self.program(function, adapters.values, "loss", *arguments)
-        given = (self.arrays(), arguments, self._key(seed))
+        given = (self.arrays(), arguments, self.key(seed))
         (found, _), draws, _ = program.watched(given)
         return Ran(found, draws, [])
 
@@ -196,7 +212,7 @@ class Bench(Journeys):
     ) -> tuple[Any, list[Any]]:
         """The result of a function with given draws, and of some of its steps."""
         program = self.program(function, read, kind, *arguments)
-        given = (self.arrays(), tuple(arguments), self._key(seed))
+        given = (self.arrays(), tuple(arguments), self.key(seed))
         taken, self._used = matched(program.draws(given, self.rng), draws, start)
         (found, state), steps = program(given, taken, sites)
         if kind == "loss" and state:
@@ -231,15 +247,16 @@ class Bench(Journeys):
             self._aliased = len(set(keys)) < len(keys)
         if self._aliased:
             return self.run(self.loss, x, seed=1).draws
-        return list(program.draws((self.arrays(), (x,), self._key(1)), self.rng))
+        return list(program.draws((self.arrays(), (x,), self.key(1)), self.rng))
 
     def values(self, case: Case) -> tuple[float, ...]:
         """The loss of a case, in each of its readings."""
-        return self._loss(case)[0]
+        return self.loss_of(case)[0]
 
-    def _loss(
+    def loss_of(
         self, case: Case, sites: Sequence[Site] = (), draws: Sequence[Draw] | None = None
     ) -> tuple[tuple[float, ...], dict[str, float], list[Array]]:
+        """The loss, the numbers returned with it, and the results of some of its steps."""
         given = case.draws if draws is None else draws
         (values, others), steps = self._evaluated(
             self.loss, adapters.values, "loss", (case.x,), given, case.seed, sites
@@ -296,7 +313,7 @@ class Bench(Journeys):
 
     def _search(self, case: Case) -> list[Site]:
         program = self.program(self.loss, adapters.values, "loss", case.x)
-        given = (self.arrays(), (case.x,), self._key(case.seed))
+        given = (self.arrays(), (case.x,), self.key(case.seed))
         own, _ = matched(program.draws(given, self.rng), case.draws)
         _, _, results = program.watched(given, own, results=True)
         loc = self.posterior_at(case.x, case.draws, case.seed).loc
@@ -311,7 +328,7 @@ class Bench(Journeys):
             made: dict[Site, list[Any]] = {}
             for z in flat.reshape(-1, n, *shape):
                 program = self.program(self.decode, _leaves, "steps", z)
-                arguments = (self.arrays(), (z,), self._key(0))
+                arguments = (self.arrays(), (z,), self.key(0))
                 mine, _ = matched(program.draws(arguments, self.rng), draws)
                 for site, each in program.watched(arguments, mine, results=True)[2].items():
                     made.setdefault(site, []).extend(each)
@@ -322,7 +339,7 @@ class Bench(Journeys):
     def shot(self, case: Case) -> Shot:
         """Evaluate the loss, and all of which it should be a function."""
         sites = self.latents_of(case)
-        values, others, calls = self._loss(case, sites)
+        values, others, calls = self.loss_of(case, sites)
         q = self.posterior_at(case.x, case.draws, case.seed)
         after = self._used
         n, shape = len(case.x), q.loc.shape
@@ -374,7 +391,7 @@ class Bench(Journeys):
 
         def seen(given: Sequence[Draw], x: Array = case.x) -> Array | None:
             now = Case(x, list(given), case.seed)
-            _, _, calls = self._loss(now, sites)
+            _, _, calls = self.loss_of(now, sites)
             q = self.posterior_at(x, given, case.seed)
             m, v = q.loc.reshape(loc.shape), q.log_variance.reshape(loc.shape)
             found = latents(calls, given, m, self.selection)[0]
@@ -428,7 +445,8 @@ class Bench(Journeys):
         """The outputs at the present parameters, as a share of the largest moderate ones."""
         q = self.posterior_at(x)
         size = max(
-            float(np.abs(q.loc).max()) / _MEANS, float(np.abs(q.log_variance).max()) / _LOG_VARIANCES
+            float(np.abs(q.loc).max()) / _MEANS,
+            float(np.abs(q.log_variance).max()) / _LOG_VARIANCES,
         )
         if not np.isfinite(size):
             return np.inf
@@ -478,10 +496,8 @@ def _joined(parts: list[Decoded]) -> Decoded:
     )
 
 
-def matched(
-    own: Sequence[Draw], draws: Sequence[Draw], start: int = 0
-) -> tuple[list[Draw], int]:
-    """The draws that a part of the function takes, each the next one of its kind, and where it ends."""
+def matched(own: Sequence[Draw], draws: Sequence[Draw], start: int = 0) -> tuple[list[Draw], int]:
+    """The draws that a part of a function takes, each the next of its kind, and where they end."""
     made, at = [], start
     for draw in own:
         found = next((i for i in range(at, len(draws)) if draws[i].key == draw.key), None)

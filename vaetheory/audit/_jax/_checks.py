@@ -28,7 +28,7 @@ class FullBench(Bench):
         program = self.program(
             self.encode, lambda out: adapters.encoded(out, self.posterior), "encode", self.x
         )
-        return program.size_of("loc") // len(self.x)
+        return int(np.prod(program.shape_of("loc")[1:]))
 
     def paired(self, case: Case, index: int) -> Case:
         """The example of an index twice, each time with its own noise."""
@@ -69,7 +69,7 @@ class FullBench(Bench):
     ) -> dict[str, Array]:
         """The gradient of a number of a result, by the names of the parameters."""
         program = self._programs[(id(function), kind, self._training, _shapes(arguments))]
-        given = (self.arrays(), arguments, self._key(seed))
+        given = (self.arrays(), arguments, self.key(seed))
         taken = matched(program.draws(given, self.rng), draws)[0]
         found = program.slopes(given, taken, lambda out: pick(out[0]))
         return {
@@ -165,7 +165,7 @@ class FullBench(Bench):
     def sampled(self, function: Function, n: int) -> dict[str, Any]:
         """The draws and the latents of a function that samples."""
         program = self.program(function.bound(n), _arrays, "sample")
-        given = (self.arrays(), (), self._key(5))
+        given = (self.arrays(), (), self.key(5))
         _, draws, results = program.watched(given, results=True)
         shape = self.posterior_at(self.x).loc.shape[1:]
         sites = self.decoded_among(results, n, shape, draws)

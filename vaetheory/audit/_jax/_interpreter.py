@@ -120,9 +120,9 @@ class Interpreter:
 
     def _keep(self, site: Site, result: Any) -> None:
         """Keep the result of a step, if it has floats and is wanted."""
-        if self._wanted is None or site in self._wanted:
-            if jnp.issubdtype(result.dtype, jnp.floating):
-                self.results.setdefault(site, []).append(result)
+        wanted = self._wanted is None or site in self._wanted
+        if wanted and jnp.issubdtype(result.dtype, jnp.floating):
+            self.results.setdefault(site, []).append(result)
 
     def _inner(self, program: Any, values: list[Any], site: Site) -> list[Any]:
         bare = getattr(program, "jaxpr", program)

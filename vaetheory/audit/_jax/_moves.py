@@ -31,7 +31,7 @@ class Moves:
 
         What is positive stays so: it may be a scale.
         """
-        for name, i in self._at.items():
+        for i in self._at.values():
             home = self._home[i]
             noise = self._rng.normal(size=home.shape)
             if (home > 0).all():

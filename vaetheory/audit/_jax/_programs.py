@@ -26,18 +26,19 @@ class Program:
         A pure function of trees of arrays.
     arguments : sequence
         Arguments of the shapes for which it is traced.
-    exact : bool
-        Whether numbers of low precision are taken for float64.
+
+    Notes
+    -----
+    Numbers of low precision are taken for float64. Functions keep derivatives of their own where
+    there are none.
     """
 
-    def __init__(
-        self, function: Callable[..., Any], arguments: Sequence[Any], *, exact: bool = False
-    ) -> None:
+    def __init__(self, function: Callable[..., Any], arguments: Sequence[Any]) -> None:
         # A new function each time, because traces are kept.
         traced = jax.make_jaxpr(lambda *a: function(*a), return_shape=True)
         self._steps, self._shapes = traced(*arguments)
         self._tree = jax.tree.structure(self._shapes)
-        self._exact = exact
+        self._exact = any(narrow(v) for step in steps(self._steps) for v in step.outvars)
         self._constants: list[Any] | None = None
         self._times: dict[Site, int] = {}
         self._draws: list[Draw] | None = None
@@ -47,9 +48,14 @@ class Program:
         #: Whether low precision could not be avoided.
         self.rounded = False
 
-    def size_of(self, name: str) -> int:
-        """The number of entries of a result."""
-        return int(np.prod(self._shapes[0][name].shape))
+    def shape_of(self, name: str) -> tuple[int, ...]:
+        """The shape of a result."""
+        return tuple(self._shapes[0][name].shape)
+
+    def differing(self, other: Program) -> int:
+        """How many of its numbers that are no arguments another trace has not."""
+        pairs = zip(self.numbers, other.numbers, strict=False)
+        return sum(not same_constants([a], [b]) for a, b in pairs)
 
     def same(self, other: Program) -> bool:
         """Whether another trace has the same steps and the same numbers."""
@@ -69,14 +75,16 @@ class Program:
         return tuple(step.primitive.name for step in steps(self._steps))
 
     @property
-    def low(self) -> bool:
-        """Whether a step has a result of low precision."""
-        return any(narrow(v) for step in steps(self._steps) for v in step.outvars)
-
-    @property
     def rounds(self) -> str:
         """The type of low precision to which float64 numbers are converted, or ""."""
         return rounded(self._steps, [True] * len(self._steps.in_avals))
+
+    def can_be_exact(self) -> bool:
+        """Whether all numbers of low precision can be taken for float64."""
+        if self._exact:
+            flat = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in self._steps.in_avals]
+            jax.eval_shape(lambda a: self._seen(a, {}, results=False)[0], flat)
+        return not self.rounded
 
     # With all that its steps show -----------------------------------------------------------------
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,8 @@ import torch
 from torch import distributions, nn
 
 from vaetheory._validation import Array, short
+from vaetheory.audit._belongings import seed as set_seed
+from vaetheory.audit._belongings import seed_all
 from vaetheory.audit._journeys import Journeys
 from vaetheory.audit._latent_noise import LatentNoise
 from vaetheory.audit._latents import latents, noise
@@ -138,18 +139,12 @@ class Bench(Journeys):
     def _seed(self, seed: int) -> None:
         """Noise that is not PyTorch's comes from here; it is the same for the same seed."""
         torch.manual_seed(seed)
-        np.random.seed(seed % 2**32)  # noqa: NPY002
-        random.seed(seed)
+        seed_all(seed)
         for generator in self.custody.generators:
             if isinstance(generator, torch.Generator):
                 generator.manual_seed(seed + 1)
-            elif isinstance(generator, np.random.Generator):
-                bits = generator.bit_generator
-                bits.state = type(bits)(seed + 2).state
-            elif isinstance(generator, np.random.RandomState):
-                generator.seed((seed + 3) % 2**32)
             else:
-                generator.seed(seed + 4)
+                set_seed(generator, seed)
 
     def _redraw(self, draws: Sequence[Draw]) -> list[Draw]:
         return redrawn(draws, self.generator)
