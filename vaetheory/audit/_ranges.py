@@ -143,7 +143,7 @@ def _overflow(bench: Any, into: Findings) -> None:
     for _ in range(3):
         bench.moves.move(1.0, _HUGE)
         try:
-            value = bench.values(bench.case(len(bench.x) if bench.fixed else 4))[0]
+            value = bench.values(bench.case(len(bench.x) if bench.fixed else bench.some))[0]
         except (RuntimeError, ValueError, ArithmeticError):
             value = np.nan
         bad += not np.isfinite(value)

@@ -110,9 +110,12 @@ class Bench(Journeys):
         self._state: list[Any] | None = None
         self._families: dict[Any, str] = {}
         self._used = 0
-        self._size = 2
+        #: The size of the last batch.
+        self.some = 2
         #: Whether a key draws the same twice.
-        self._aliased: bool | None = None
+        self._aliased = False
+        #: The data of the last call that was watched.
+        self._first: Array | None = None
 
     @property
     def source(self) -> Draw | None:
@@ -197,6 +200,9 @@ class Bench(Journeys):
         program = self.program(function, adapters.values, "loss", *arguments)
         given = (self.arrays(), arguments, self.key(seed))
         (found, _), draws, _ = program.watched(given)
+        if function is self.loss:
+            keys = [(d.law, *k) for d in draws for k in d.keys]
+            self._aliased, self._first = len(set(keys)) < len(keys), arguments[0]
         return Ran(found, draws, [])
 
     def _evaluated(
@@ -233,7 +239,7 @@ class Bench(Journeys):
         """New data and new noise for the loss."""
         key = (size, self._training)
         data = self.rows(size) if x is None else x
-        self._size = size
+        self.some = size
         if key not in self._templates:
             self._templates[key] = self._template(data)
         return Case(data, redrawn(self._templates[key], self.rng), self.integer(2**31))
@@ -241,17 +247,13 @@ class Bench(Journeys):
     def _template(self, x: Array) -> list[Draw]:
         """The draws of the loss; with their keys where a key is used twice."""
         program = self.program(self.loss, adapters.values, "loss", x)
-        if self._aliased is None:
-            found = self.run(self.loss, x, seed=1).draws
-            keys = [(d.law, *k) for d in found for k in d.keys]
-            self._aliased = len(set(keys)) < len(keys)
         if self._aliased:
             return self.run(self.loss, x, seed=1).draws
         return list(program.draws((self.arrays(), (x,), self.key(1)), self.rng))
 
     def values(self, case: Case) -> tuple[float, ...]:
         """The loss of a case, in each of its readings."""
-        return self.loss_of(case)[0]
+        return self.loss_of(case, self.latents_of(case))[0]
 
     def loss_of(
         self, case: Case, sites: Sequence[Site] = (), draws: Sequence[Draw] | None = None
@@ -312,25 +314,22 @@ class Bench(Journeys):
         return self._sites[which]
 
     def _search(self, case: Case) -> list[Site]:
-        program = self.program(self.loss, adapters.values, "loss", case.x)
-        given = (self.arrays(), (case.x,), self.key(case.seed))
-        own, _ = matched(program.draws(given, self.rng), case.draws)
-        _, _, results = program.watched(given, own, results=True)
-        loc = self.posterior_at(case.x, case.draws, case.seed).loc
-        return self.decoded_among(results, len(loc), loc.shape[1:], case.draws)
+        # Another size of batch would have to be compiled.
+        x = case.x if self._first is None else self._first
+        program = self.program(self.loss, adapters.values, "loss", x)
+        results = program.watched((self.arrays(), (x,), self.key(case.seed)))[2]
+        shape = self.posterior_at(case.x, case.draws, case.seed).loc.shape
+        return self.decoded_among(results, len(x), shape[1:])
 
-    def decoded_among(
-        self, results: Any, n: int, shape: tuple[int, ...], draws: Sequence[Draw]
-    ) -> list[Site]:
+    def decoded_among(self, results: Any, n: int, shape: tuple[int, ...]) -> list[Site]:
         """The steps of a function whose results are latents of n examples that are decoded."""
 
         def decode(flat: Array) -> Any:
             made: dict[Site, list[Any]] = {}
             for z in flat.reshape(-1, n, *shape):
                 program = self.program(self.decode, _leaves, "steps", z)
-                arguments = (self.arrays(), (z,), self.key(0))
-                mine, _ = matched(program.draws(arguments, self.rng), draws)
-                for site, each in program.watched(arguments, mine, results=True)[2].items():
+                steps = program.watched((self.arrays(), (z,), self.key(0)))[2]
+                for site, each in steps.items():
                     made.setdefault(site, []).extend(each)
             return made
 

@@ -46,7 +46,7 @@ class FullBench(Bench):
 
     def _of_the_encoder(self) -> frozenset[str]:
         """The parameters on which the posterior depends."""
-        x = self.rows(len(self.x) if self.fixed else self._size)
+        x = self.rows(len(self.x) if self.fixed else self.some)
         shape = self.posterior_at(x).loc.shape
         a, b = self.rng.normal(size=(2, *shape))
 
@@ -120,7 +120,7 @@ class FullBench(Bench):
 
     def outputs(self) -> tuple[Array, Array, Array]:
         """Posterior means, log variances, and means of the decoder at latents of width 3."""
-        x = self.rows(len(self.x) if self.fixed else self._size)
+        x = self.rows(len(self.x) if self.fixed else self.some)
         q = self.posterior_at(x)
         z = 3 * self.rng.normal(size=q.loc.shape)
         mean = self.decoded_at(z, x).parts.get("mean", np.array([np.nan]))
@@ -145,14 +145,14 @@ class FullBench(Bench):
 
     def of_function(self, function: Function, size: int, *numbers: int) -> Shot:
         """A shot of another function of the data than the loss."""
-        loss, templates = self.loss, self._templates
+        loss, templates, first = self.loss, self._templates, self._first
         for number in numbers:
             function = function.bound(number)
-        self.loss, self._templates = function, {}
+        self.loss, self._templates, self._first = function, {}, None
         try:
             return self.shot(self.case(size))
         finally:
-            self.loss, self._templates = loss, templates
+            self.loss, self._templates, self._first = loss, templates, first
 
     def same_noise(self, function: Function, size: int) -> tuple[float, float]:
         """The value of another function and of the loss, with the same data and noise."""
@@ -166,9 +166,9 @@ class FullBench(Bench):
         """The draws and the latents of a function that samples."""
         program = self.program(function.bound(n), _arrays, "sample")
         given = (self.arrays(), (), self.key(5))
-        _, draws, results = program.watched(given, results=True)
+        _, draws, results = program.watched(given)
         shape = self.posterior_at(self.x).loc.shape[1:]
-        sites = self.decoded_among(results, n, shape, draws)
+        sites = self.decoded_among(results, n, shape)
         z = [np.concatenate([np.ravel(np.asarray(r)) for r in results[s]]) for s in sites]
         return {"z": z[0] if z else None, "draws": [(d.law, d.array.ravel()) for d in draws]}
 

@@ -19,7 +19,7 @@ _MOVED = 1e-9
 def noise_of_keys(conduct: Conduct, found: Examined) -> None:
     """Compare two traces with other states of NumPy and Python, and the keys of all draws."""
     bench: Bench = conduct.bench
-    x = bench.rows(max(conduct.sizes))
+    x = bench.rows(min(conduct.sizes))
     first, again, other = (
         bench.trace(bench.loss, adapters.values, (x,), seed) for seed in (1, 1, 2)
     )
@@ -39,7 +39,7 @@ def noise_of_keys(conduct: Conduct, found: Examined) -> None:
 def _reused(conduct: Conduct) -> None:
     """Whether two draws that reach the latents, or one that does and another, share a key."""
     bench: Bench = conduct.bench
-    x = bench.rows(max(conduct.sizes))
+    x = bench.rows(min(conduct.sizes))
     draws = bench.run(bench.loss, x, seed=7).draws
     users: dict[bytes, list[tuple[int, tuple[int, ...]]]] = {}
     for i, draw in enumerate(draws):

@@ -43,7 +43,8 @@ class Program:
         self._times: dict[Site, int] = {}
         self._draws: list[Draw] | None = None
         self._laws: list[Any] = []
-        self._steps_of: dict[bool, list[Site]] = {}
+        self._results: list[Site] = []
+        self._watched: Callable[..., Any] | None = None
         self._compiled: dict[Any, Callable[..., Any]] = {}
         #: Whether low precision could not be avoided.
         self.rounded = False
@@ -83,45 +84,31 @@ class Program:
         """Whether all numbers of low precision can be taken for float64."""
         if self._exact:
             flat = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in self._steps.in_avals]
-            jax.eval_shape(lambda a: self._seen(a, {}, results=False)[0], flat)
+            jax.eval_shape(lambda a: self._seen(a)[0], flat)
         return not self.rounded
 
     # With all that its steps show -----------------------------------------------------------------
 
-    def watched(
-        self,
-        arguments: Sequence[Any],
-        draws: Sequence[Draw] | None = None,
-        *,
-        results: bool = False,
-    ) -> tuple[Any, list[Draw], dict[Site, list[Any]]]:
-        """The result, the draws, and the results of all steps with floats if asked."""
-        which = (draws is None, results)
-        if which not in self._compiled:
-            self._compiled[which] = _jit(
-                lambda flat, given: self._seen(flat, given, results=results)
-            )
-        given = {} if draws is None else dict(enumerate(self._given(draws).values()))
-        out, drawn, found = self._compiled[which](jax.tree.leaves(tuple(arguments)), given)
+    def watched(self, arguments: Sequence[Any]) -> tuple[Any, list[Draw], dict[Site, list[Any]]]:
+        """The result, the draws as they come, and the results of all steps with floats."""
+        if self._watched is None:
+            self._watched = _jit(self._seen)
+        out, drawn, found = self._watched(jax.tree.leaves(tuple(arguments)))
         made = [_draw(*parts) for parts in zip(self._laws, drawn, strict=True)]
-        by_site = dict(zip(self._steps_of[results], found, strict=True))
+        by_site = dict(zip(self._results, found, strict=True))
         return jax.tree.unflatten(self._tree, out), made, by_site
 
-    def _seen(
-        self, flat: Sequence[Any], given: Mapping[int, Any], *, results: bool
-    ) -> tuple[list[Any], list[Any], list[Any]]:
-        by_site = dict(zip(self._times, given.values(), strict=True)) if given else None
-        interpreter = Interpreter(by_site, None if results else frozenset(), exact=self._exact)
+    def _seen(self, flat: Sequence[Any]) -> tuple[list[Any], list[Any], list[Any]]:
+        interpreter = Interpreter(wanted=None, exact=self._exact)
         out = interpreter.run(self._steps, flat)
         self.rounded |= interpreter.rounded
         drawn = [each for _, each in interpreter.draws.values()]
-        if not given:
-            self._times = {site: len(each) for site, (_, each) in interpreter.draws.items()}
+        self._times = {site: len(each) for site, (_, each) in interpreter.draws.items()}
         self._laws = [
             (law, [(np.shape(o)[k.ndim :], max(k.size, 1)) for o, k in each])
             for law, each in interpreter.draws.values()
         ]
-        self._steps_of[results] = list(interpreter.results)
+        self._results = list(interpreter.results)
         data = [[(o, jax.random.key_data(k)) for o, k in each] for each in drawn]
         return out, data, list(interpreter.results.values())
 
@@ -131,7 +118,7 @@ class Program:
             self._draws = []
             if draws(self._steps):
                 flat = jax.tree.leaves(tuple(arguments))
-                _, drawn, _ = jax.eval_shape(lambda a: self._seen(a, {}, results=False), flat)
+                _, drawn, _ = jax.eval_shape(self._seen, flat)
                 pairs = zip(self._laws, drawn, strict=True)
                 self._draws = [_some(law, [o for o, _ in each], rng) for (law, _), each in pairs]
         return self._draws

@@ -24,6 +24,8 @@ class FullBench(Bench):
     selections = SELECTIONS
     #: Whether the module is in training mode, in each mode that it has.
     modes = (True, False)
+    #: A size of a batch.
+    some = 4
     #: Whether only batches of the given size can be evaluated.
     fixed = False
     #: Which reading of the loss's result is right.
