@@ -300,7 +300,7 @@ def test_a_closed_over_counter_and_a_second_module_come_back():
 
 def test_the_same_audit_twice_gives_the_same():
     torch.manual_seed(0)
-    vae = zoo.OneSample()
+    vae = zoo.RIGHT["one-sample KL"]()
     one, two = (audited(vae).to_json() for _ in range(2))
     assert one == two, "two audits of one module differ"
 

@@ -21,7 +21,7 @@ def by_size(identity: Identity, reading: Reading, shots: Shots) -> list[dict[str
     made = []
     for size, found in identity.fits.items():
         those = _with_own_variance(identity, shots[size])
-        plain = those and not identity.remark and identity.form != "free bits"
+        plain = those and identity.plain
         left = [s.values[identity.entry] - predicted(identity, s)[0] for s in those if plain]
         made.append(
             {

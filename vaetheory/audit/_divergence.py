@@ -14,6 +14,8 @@ from vaetheory.audit._shots import Shot
 #: first. `m` is the mean and `v` the log variance of the posterior in units of the prior, `z` the
 #: latent in these units, and `e` the noise.
 RARE = ("m^2 exp(-v)", "exp(-v)", "|m|", "m", "exp(2v)", "exp(v/2)", "v^2", "e^2", "z^2")
+#: How many draws beside that of the latents are looked at.
+_OTHERS = 2
 #: Those of the closed form.
 CLOSED = ("exp(v)", "v", "m^2")
 
@@ -60,7 +62,38 @@ def declared_columns(shots: Sequence[Shot], *, standard: bool = False) -> dict[s
         columns["sampled z"].append(((at.z**2).sum() / len(at.z) - square - trace) / 2)
         noise = 0.0 if shot.eps is None else (shot.eps**2 - 1).sum() / len(shot.eps) / 2
         columns["sampled e"].append(float(noise))
-    return {name: np.array(column) for name, column in columns.items()}
+    made = {name: np.array(column) for name, column in columns.items()}
+    return made | _of_other_draws(shots, standard=standard)
+
+
+def _of_other_draws(shots: Sequence[Shot], *, standard: bool) -> dict[str, Array]:
+    """The same for a latent that is drawn beside the one that is decoded."""
+    count = {len(s.more) for s in shots}
+    if len(count) > 1 or any(s.factor is not None for s in shots):
+        return {}
+    columns = {}
+    for i in range(min(next(iter(count)), _OTHERS)):
+        rows = []
+        for shot in shots:
+            at, e = in_units(shot, standard=standard), shot.more[i]
+            with np.errstate(over="ignore"):
+                z, trace = at.m + np.exp(at.v / 2) * e, np.exp(at.v)
+            rows.append(((z**2 - at.m**2 - trace).sum() / 2, (e**2 - 1).sum() / 2))
+        for name, column in zip(("z", "e"), np.array(rows).T, strict=True):
+            columns[f"sampled {name}, draw {i + 2}"] = column
+    return columns
+
+
+def latent_columns(shots: Sequence[Shot]) -> dict[str, Array]:
+    """The divergence of each latent, in nats, summed over the batch."""
+    if not all(s.gaussian and s.factor is None for s in shots):
+        return {}
+    rows = []
+    for shot in shots:
+        at = in_units(shot)
+        with np.errstate(over="ignore"):
+            rows.append(((at.m**2 + np.exp(at.v) - at.v - 1) / 2).sum(0))
+    return {f"KL of latent {j}": column for j, column in enumerate(np.array(rows).T)}
 
 
 def _other_columns(shots: Sequence[Shot]) -> dict[str, Array]:

@@ -96,8 +96,8 @@ def divergence(
         _add_terms(
             into,
             "kl.mixed-terms",
-            trace / m if m else trace,
-            "the coefficient of exp(v) over that of m^2",
+            _ratio(trace, m, tiny),
+            "the coefficient of exp(v) over that of m^2, or itself where m^2 has none",
             f"the terms of the divergence do not belong together: {listed}; right is "
             "m^2/2 + exp(v)/2 - v/2, times one weight",
             "write (m^2 + exp(v) - v - 1)/2",
@@ -108,6 +108,13 @@ def divergence(
         made.weight_kl = 2 * m
         return
     _wrong_log_term(made, m, log, listed, tiny, setting, into)
+
+
+def _ratio(a: float, b: float, tiny: float) -> float:
+    """The ratio a/b, or a where b is rounding; 0 where a is."""
+    if abs(a) <= tiny:
+        return 0.0
+    return a / b if abs(b) > tiny else a
 
 
 def _wrong_log_term(

@@ -73,6 +73,10 @@ class Findings:
         """Add a finding unless its code is there already."""
         self._of.setdefault(finding.code, finding)
 
+    def drop(self, code: str) -> None:
+        """Take a finding back, where a more exact one takes its place."""
+        self._of.pop(code, None)
+
     def __contains__(self, code: str) -> bool:
         return code in self._of
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from vaetheory._validation import Array
 from vaetheory.audit import _divergence, _reconstruction
 from vaetheory.audit._fit import GUARDED, Fit, fit, simplest
+from vaetheory.audit._misreadings import misread
 from vaetheory.audit._shots import Shot
 
 #: Shots by the size of their batch.
@@ -26,7 +27,8 @@ class Identity:
     ----------
     form : str
         "declared": the declared likelihood term R and the divergence KL. "terms": single terms.
-        "free bits": R, and a divergence that is clamped below. "none": no equation was found.
+        "free bits": R, and a divergence that is clamped below. "latents": R, and the divergence of
+        each latent. "outputs": R of each output, and KL. "none": no equation was found.
     reconstruction : str
         The form of the reconstruction term.
     fits : mapping
@@ -56,6 +58,11 @@ class Identity:
     own_variance: bool = False
 
     @property
+    def plain(self) -> bool:
+        """Whether the equation is one of R, KL or single terms, so that `predicted` knows it."""
+        return self.form in ("declared", "terms") and not self.remark
+
+    @property
     def found(self) -> bool:
         """Whether there is an equation."""
         return self.form != "none"
@@ -71,23 +78,17 @@ def explain(shots: Shots, exact: float) -> Identity:
     exact : float
         The largest residual of an equation, as a share of the spread of the loss.
     """
-    closest = Identity("none", "", {}, np.inf)
+    closest, whole = Identity("none", "", {}, np.inf), None
     for tried in _candidates(shots, exact):
         if tried.residual <= exact:
             return tried
         if tried.residual < closest.residual:
             closest = tried
-    if closest.form == "declared" and closest.residual <= GUARDED:
-        return Identity(
-            "declared",
-            _reconstruction.DECLARED,
-            closest.fits,
-            closest.residual,
-            standard=closest.standard,
-            entry=closest.entry,
-            remark="guarded",
-            amount=closest.residual,
-        )
+        if tried.form == "declared" and not tried.remark:
+            whole = tried if whole is None or tried.residual < whole.residual else whole
+    # Where nothing is exact, the declared form is taken if none is much closer.
+    if whole is not None and whole.residual <= min(GUARDED, 100 * closest.residual):
+        return replace(whole, remark="guarded", amount=whole.residual)
     return Identity("none", closest.reconstruction, closest.fits, closest.residual)
 
 
@@ -137,6 +138,9 @@ def _candidates(shots: Shots, exact: float) -> Iterator[Identity]:
             for entry in readings:
                 if tried := _terms(shots, entry, name, terms, standard, exact):
                     yield tried
+    for code, others in misread(shots):
+        yield _declared(others, 0, remark=code)
+    yield from _by_part(shots)
     yield from _clamped(shots, exact)
     yield from _penalised(shots)
 
@@ -178,6 +182,25 @@ def _declared(
         remark,
         amount,
     )
+
+
+def _by_part(shots: Shots) -> Iterator[Identity]:
+    """The loss as R and the divergence of each latent; or as R of each output, and KL."""
+    for form in ("latents", "outputs"):
+        fits = {}
+        for size, those in shots.items():
+            recon = {_reconstruction.DECLARED: _reconstruction.declared_column(those)}
+            divergence = _divergence.declared_columns(those)
+            if form == "latents":
+                divergence = _divergence.latent_columns(those)
+            else:
+                recon = _reconstruction.output_columns(those)
+            columns = {**recon, **divergence, "1": np.ones(len(those))}
+            if len(columns) + 2 > len(those) or not recon or not divergence:
+                break
+            fits[size] = fit(columns, np.array([s.values[0] for s in those]))
+        else:
+            yield Identity(form, "", fits, max(f.residual for f in fits.values()))
 
 
 def _unweighted(identity: Identity) -> bool:

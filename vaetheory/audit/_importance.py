@@ -21,6 +21,8 @@ _FORMS = {
     "log-k-missing": "the log of the sum of the weights, without log K",
     "softmax-of-loss": "the mean of the losses with weights softmax(+loss): the worst samples "
     "count most, and the value is above the single-sample loss",
+    "axis": "summed over the batch in place of the samples: the log of the mean weight over the "
+    "examples, averaged over the samples",
     "self-normalised": "the mean of the losses with weights softmax(-loss): its gradient may be "
     "right, but the value is no bound",
 }
@@ -52,19 +54,21 @@ def forms(shot: Shot) -> dict[str, float]:
         "mean-of-logs": float(-w.mean()),
         "log-k-missing": float(-top.mean()),
         "softmax-of-loss": float(-(up * w).sum(0).mean()),
+        "axis": float(-(logsumexp(w, axis=1) - np.log(w.shape[1])).mean()),
         "self-normalised": float(-(down * w).sum(0).mean()),
     }
 
 
 def importance(shots: Sequence[Shot], asked: int, into: Findings, same: float = _SAME) -> str:
     """Compare values of an importance bound with its forms; return the name of the form."""
-    if len(shots[0].z) != asked:
+    several = min(len(np.unique(s.z[:, 0], axis=0)) for s in shots)
+    if several != asked:
         into.add(
             "iwae.samples",
-            WRONG if len(shots[0].z) == 1 else NOTE,
-            len(shots[0].z),
-            f"the number of latents an example that were decoded, for K = {asked}",
-            f"importance_bound(x, {asked}) decodes {len(shots[0].z)} latents an example",
+            WRONG if several == 1 else NOTE,
+            several,
+            f"the number of latents of an example that were decoded, for K = {asked}",
+            f"importance_bound(x, {asked}) decodes {several} latents an example that differ",
             "decode K latents for each example",
         )
     got = np.array([s.values[0] for s in shots])
@@ -138,8 +142,9 @@ def bits(got: float, nats: float, D: int, levels: int, into: Findings, same: flo
     should = nats / (D * ln2) + lv
     if abs(got - should) <= same * (1 + abs(should)):
         return
+    counted = [nats / (D * ln2) + a for a in (0.0, *range(1, 17), -lv, float(levels))]
     stories = {
-        "bpd.levels": [nats / (D * ln2) + a for a in (0.0, lv - 1, lv + 1, -lv, float(levels))],
+        "bpd.levels": counted,
         "bpd.log2-missing": [
             nats / D + a for a in (0.0, lv, float(np.log(levels)), -lv, -float(np.log(levels)))
         ],

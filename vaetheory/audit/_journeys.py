@@ -28,6 +28,12 @@ class Journeys:
         """The parameters on which the posterior depends."""
         raise NotImplementedError
 
+    def encoder_names(self) -> frozenset[str]:
+        """The parameters that are moved on which the posterior depends."""
+        if self._encoder_names is None:
+            self._encoder_names = self._of_the_encoder()
+        return self._encoder_names
+
     def moved(self, x: Any, scale: float, gain: float) -> bool:
         """Move the parameters as far as outputs stay moderate and still vary; whether they do.
 
@@ -45,15 +51,12 @@ class Journeys:
 
     def far(self, size: int, wide: float) -> Shot | None:
         """A shot whose log variances reach about `wide`, with the decoder nearly flat."""
-        if self._encoder_names is None:
-            self._encoder_names = self._of_the_encoder()
+        names = self.encoder_names()
         case = self.case(size)
         gain = 1.0
         for _ in range(24):
             self.moves.move(0.4, 1.0)
-            self.moves.scale(
-                {n: gain if n in self._encoder_names else 0.02 for n in self.moves.parameters}
-            )
+            self.moves.scale({n: gain if n in names else 0.02 for n in self.moves.parameters})
             top = self._largest_log_variance(case.x)
             if not np.isfinite(top) or top > 30:
                 gain *= 0.8

@@ -23,6 +23,9 @@ def latents(
     """
     size = loc.size
     usable = [c for c in calls if c.size and c.size % size == 0]
+    if not usable and calls and sum(c.size for c in calls) % size == 0:
+        # Parts of a batch, one after another.
+        usable = [np.concatenate([c.ravel() for c in calls])]
     if not usable:
         return None, None, None
     if selection == "first":
@@ -71,10 +74,16 @@ def noise(draws: Sequence[Draw], z: Array, loc: Array) -> tuple[Array | None, Dr
     for i, draw in enumerate(ordinary):
         value = draw.array
         made: list[Array] = []
-        if value.size == z.size:
+        if k == 1 and value.shape == (d, B) and d != B:
+            made += [value.T[None]]
+        elif value.size == z.size:
             made += [value.reshape(k, B, d)]
             if k > 1:
                 made += [value.reshape(B, k, d).swapaxes(0, 1)]
+        if k % 2 == 0 and 2 * value.size == z.size:
+            # Pairs of opposite signs.
+            half = value.reshape(k // 2, B, d)
+            made.append(np.concatenate([half, -half]))
         if k > 1 and value.size == B * d:
             group = ordinary[i : i + k]
             if len(group) == k and all(g.numbers == B * d for g in group):
@@ -98,3 +107,16 @@ def noise(draws: Sequence[Draw], z: Array, loc: Array) -> tuple[Array | None, Dr
     steady = [f for f in found if f[0] <= least + 1e-9]
     best = max(steady, key=lambda f: round(f[1], 6))
     return np.array(best[2]), best[3]
+
+
+def others_of(
+    draws: Sequence[Draw], eps: Array | None, shape: tuple[int, ...]
+) -> tuple[Array, ...]:
+    """Normal draws of the size of the latents, besides the noise of those that are decoded."""
+    found = [
+        d.array.reshape(shape)
+        for d in draws
+        if d.law == "normal" and d.numbers == shape[0] * shape[1]
+    ]
+    known = () if eps is None else tuple(eps)
+    return tuple(e for e in found if not any(np.array_equal(e, k) for k in known))

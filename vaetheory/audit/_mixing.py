@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr
 
 from vaetheory._validation import Array
 from vaetheory.audit._draws import Draw, Redraw
+from vaetheory.audit._normality import against_normal
 
 #: h as a function of the draws, (K, B, d).
 Latents = Callable[[Sequence[Draw]], Array | None]
@@ -25,8 +25,6 @@ _SAME = 1e-8
 _IDENTITY = 1e-6
 #: How many redraws tell the law of h where it is no linear function: at least, and numbers in all.
 _REDRAWS, _NUMBERS = 400, 4000
-#: The chance that a right law is refused.
-_CHANCE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -42,12 +40,21 @@ class Mixing:
         `numbers` samples, where h is no linear function.
     refuted : bool
         Whether h is not N(0, I), although no matrix says so.
+    still : bool
+        Whether h is the same for all outcomes of the draws.
+    uniform : bool
+        Whether h is a linear function of uniform draws alone.
+    scale : float
+        The deviation of h, where h divided by it agrees with N(0, I) in samples; 1 otherwise.
     """
 
     matrix: Array | None
     distance: float = 0.0
     numbers: int = 0
     refuted: bool = False
+    still: bool = False
+    uniform: bool = False
+    scale: float = 1.0
 
     @property
     def covariance(self) -> Array | None:
@@ -68,6 +75,15 @@ class Mixing:
             return 0
         reached = np.abs(self.matrix).max(axis=1).reshape(-1, d).max(axis=0) > _SAME
         return int(d - reached.sum())
+
+    def arranged(self, draws: Sequence[Draw], shape: tuple[int, ...]) -> Array | None:
+        """The draws in the order of the latents, if each of them reaches one latent alone."""
+        if self.matrix is None:
+            return None
+        reached = np.abs(self.matrix) > _SAME
+        if not ((reached.sum(axis=1) == 1).all() and (reached.sum(axis=0) <= 1).all()):
+            return None
+        return np.asarray(_entries(draws)[reached.argmax(axis=1)].reshape(shape))
 
     def noise(self, draws: Sequence[Draw], h: Array) -> Array:
         """What h should be for these draws."""
@@ -120,18 +136,14 @@ def sampled(latents: Latents, draws: Sequence[Draw], redraw: Redraw) -> Mixing |
             return None
         rows.append(h.ravel())
     every = np.array(rows)
-    n = every.size
-    at = ndtr(np.sort(every.ravel()))
-    steps = np.arange(n + 1) / n
-    distance = float(max(np.abs(at - steps[1:]).max(), np.abs(at - steps[:-1]).max()))
-    # The bound of Dvoretzky, Kiefer, Wolfowitz and Massart; second moments to seven deviations.
-    far = distance > np.sqrt(np.log(2 / _CHANCE) / (2 * n))
-    far |= abs((every**2).mean() - 1) > 7 * np.sqrt(2 / n)
-    covariance = every.T @ every / count
-    far |= np.abs(covariance - np.eye(len(covariance))).max() > 7 * np.sqrt(2 / count)
+    still = bool(np.ptp(every, axis=0).max() <= _SAME * (1 + np.abs(every).max()))
+    distance, far = against_normal(every)
     # A linear function of uniform draws alone is not normal, whatever its samples say.
-    uniform = affine and not any(_normal(d) for d in draws)
-    return Mixing(None, distance, n, refuted=bool(far or uniform))
+    uniform = affine and not still and not any(_normal(d) for d in draws)
+    scale = float(np.sqrt((every**2).mean()))
+    if not far or uniform or still or against_normal(every / scale)[1]:
+        scale = 1.0
+    return Mixing(None, distance, every.size, far or uniform, still, uniform, scale)
 
 
 def _normal(draw: Draw) -> bool:

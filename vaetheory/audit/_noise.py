@@ -59,6 +59,14 @@ def right(shots: Sequence[Shot], slack: float = 1.0) -> bool:
     return True
 
 
+def _off_factor(shot: Shot) -> float:
+    assert shot.eps is not None
+    if shot.factor is None:
+        return 0.0
+    off = shot.z - shot.loc - np.einsum("nij,knj->kni", shot.factor, shot.eps)
+    return float(np.abs(off).max())
+
+
 def law(shots: Sequence[Shot], kind: str, into: Findings, at: str, slack: float = 1.0) -> None:
     """Name what is wrong with the law of the latents; `at` says in which mode."""
     if not all(s.gaussian for s in shots) or any(s.eps is None for s in shots):
@@ -73,27 +81,26 @@ def law(shots: Sequence[Shot], kind: str, into: Findings, at: str, slack: float 
             _FIX,
         )
         return
-    if kind == "uniform":
-        into.add(
-            "noise.uniform",
-            WRONG,
-            0.0,
-            "the excess kurtosis of the noise minus that of N(0, 1) is -1.2; its mean is 1/2",
-            f"the noise of the latents is uniform on [0, 1]{at}, and not normal",
-            "use randn_like in place of rand_like",
-        )
+    if kind == "uniform" and follows(shots):
+        _uniform(0.5, "the mean of the noise; right is 0", into, at)
     if right(shots, slack) or any(s.factor is not None for s in shots):
         if not right(shots, slack):
             into.add(
                 "noise.law",
                 WRONG,
-                float("nan"),
-                "z - m over L e, with L the Cholesky factor of the covariance",
+                max(_off_factor(s) for s in shots),
+                "the largest |z - m - L e|, with L the Cholesky factor of the covariance",
                 f"the latents are not m + L e with the covariance that encode gives{at}",
                 "sample with rsample() of the distribution that encode returns",
             )
         return
     _named(shots, into, at, slack)
+
+
+def follows(shots: Sequence[Shot]) -> bool:
+    """Whether the latents are m + s e, with scales s of one sign."""
+    s, _ = scales(shots)
+    return bool(len(s) and np.isfinite(s).all() and ((s > 0).all() or (s < 0).all()))
 
 
 def mixed(shots: Sequence[Shot], mixing: Any, into: Findings, at: str) -> bool:
@@ -134,7 +141,24 @@ def mixed(shots: Sequence[Shot], mixing: Any, into: Findings, at: str) -> bool:
             _FIX,
         )
         return True
-    if all(s.eps is None for s in shots):
+    if mixing.still:
+        constant(shots, into, at)
+        return True
+    if mixing.uniform:
+        _uniform(mixing.distance, sampled, into, at)
+        return True
+    if mixing.scale != 1:
+        into.add(
+            "noise.scale",
+            WRONG,
+            mixing.scale,
+            f"the deviation of (z - m) exp(-v/2) over {mixing.numbers} samples; right is 1",
+            f"the noise has the standard deviation {mixing.scale:.3g}{at}, as far as samples tell, "
+            "and the divergence is that for 1",
+            "draw the noise from N(0, 1)",
+        )
+        return True
+    if not follows(shots):
         covariance = mixing.covariance
         number, meaning = mixing.distance, sampled
         if covariance is not None:
@@ -154,13 +178,14 @@ def mixed(shots: Sequence[Shot], mixing: Any, into: Findings, at: str) -> bool:
 
 def _named(shots: Sequence[Shot], into: Findings, at: str, slack: float) -> None:
     s, v = scales(shots)
-    if len(s) < 8 or not np.isfinite(s).all() or not np.abs(s).min() > 0:
+    if not follows(shots) or len(s) < 8 or not np.isfinite(s).all() or not np.abs(s).min() > 0:
         into.add(
             "noise.law",
             WRONG,
-            float("nan"),
-            "(z - m)/e",
-            f"the latents are no function m + s e of the noise that is drawn{at}",
+            float(np.mean(np.concatenate([_units(s).ravel() ** 2 for s in shots]))),
+            "the mean of (z - m)^2 exp(-v) over all that was tried; right is 1",
+            f"the latents are no function m + s e of the noise that is drawn{at}, with one sign of "
+            "s",
             _FIX,
         )
         return
@@ -175,13 +200,14 @@ def _named(shots: Sequence[Shot], into: Findings, at: str, slack: float) -> None
         elif np.ptp(np.log(np.abs(s))) > slack * _EXACT:
             _unlawful(s, v, into, at, slack)
             return
-        if abs(power - 1) < slack * _SAME and abs(size - 1) < slack * _SAME:
+        if abs(power - 1) < slack * _SAME:
+            times = "" if abs(size - 1) < slack * _SAME else f"{size:.6g} "
             into.add(
                 "noise.variance-as-std",
                 WRONG,
                 power,
                 "the slope of log((z - m)/e) in v; right is 1/2",
-                f"z = m + exp(v) e{at}: the variance is used as the standard deviation",
+                f"z = m + {times}exp(v) e{at}: the variance is used as the standard deviation",
                 "write exp(v/2), or declare posterior='logstd'",
             )
         elif abs(power - 0.25) < slack * _SAME:
@@ -234,6 +260,35 @@ def _named(shots: Sequence[Shot], into: Findings, at: str, slack: float) -> None
     _unlawful(s, v, into, at, slack)
 
 
+def _uniform(number: float, meaning: str, into: Findings, at: str) -> None:
+    into.add(
+        "noise.uniform",
+        WRONG,
+        number,
+        meaning,
+        f"the noise of the latents is uniform{at}, and not normal",
+        "use randn_like in place of rand_like",
+    )
+
+
+def _units(shot: Shot) -> Array:
+    """The distance of z from m in deviations of the posterior."""
+    return np.asarray((shot.z - shot.loc) / np.exp(shot.log_variance / 2))
+
+
+def constant(shots: Sequence[Shot], into: Findings, at: str) -> None:
+    h = np.concatenate([_units(s).ravel() for s in shots])
+    into.add(
+        "noise.constant",
+        WRONG,
+        float(np.abs(h).mean()),
+        "the mean of |z - m| exp(-v/2), which other outcomes of all draws do not change",
+        f"z differs from m, but does not follow the noise that is drawn{at}: it is the same in "
+        "each call",
+        _FIX,
+    )
+
+
 def _fixed(size: float, into: Findings, at: str) -> None:
     into.add(
         "noise.law",
@@ -274,17 +329,25 @@ def _unlawful(s: Array, v: Array, into: Findings, at: str, slack: float) -> None
             _FIX,
         )
         return
+    floor = fit({"s": np.exp(v / 2), "1": np.ones_like(v)}, s)
+    if np.abs(s - floor["s"] * np.exp(v / 2) - floor["1"]).max() < slack * _EXACT * np.abs(s).max():
+        into.add(
+            "noise.law",
+            WRONG,
+            floor["1"],
+            "(z - m)/e where exp(v/2) is 0",
+            f"the deviation of the latents is {floor['s']:.6g} exp(v/2) + {floor['1']:.6g}{at}, "
+            "and the divergence is that for exp(v/2)",
+            "return the variance with its floor from encode",
+        )
+        return
     spread = float(np.exp(np.median(np.log(np.abs(s)) - v / 2)))
-    varies = np.abs(np.log(np.abs(s)) - v / 2).max() > 1
-    constant = varies and (np.sign(s) != np.sign(s[0])).any()
     into.add(
-        "noise.constant" if constant else "noise.law",
+        "noise.law",
         WRONG,
         spread,
         "the median of |z - m|/(exp(v/2) |e|); right is 1 for each",
-        f"z does not follow the noise that is drawn{at}"
-        if constant
-        else f"the scale of the latents' noise is no power of exp(v){at} (it is {spread:.4g} times "
+        f"the scale of the latents' noise is no power of exp(v){at} (it is {spread:.4g} times "
         "the right one in the median)",
         _FIX,
     )

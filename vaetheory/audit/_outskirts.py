@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from vaetheory.audit import _noise
+from vaetheory.audit._divergence import CLOSED, RARE
 from vaetheory.audit._findings import NOTE, WRONG, Findings
 from vaetheory.audit._identity import Identity, predicted
 from vaetheory.audit._shots import Shot
@@ -23,7 +24,7 @@ _LEVELS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15, 20, 30)
 
 def outskirts(bench: Any, size: int, identity: Identity, into: Findings) -> None:
     """Compare the loss with its equation outside of where it was found."""
-    if identity.form == "free bits" or identity.remark:
+    if not identity.plain or not _divergent(identity):
         return
     _near_prior(bench, size, identity, into)
     far = [s for s in (bench.far(size, wide) for wide in np.linspace(6, 24, _FAR)) if s]
@@ -66,6 +67,13 @@ def outskirts(bench: Any, size: int, identity: Identity, into: Findings) -> None
         f"{top:.3g}: a clamp, or the end of floating point",
         "clamp in encode, so that all parts use the same",
     )
+
+
+def _divergent(identity: Identity) -> bool:
+    """Whether the equation has a term of the posterior."""
+    found = identity.fits[max(identity.fits)]
+    size = max(map(abs, found.coefficients.values()), default=0.0)
+    return any(abs(found[n]) > 1e-9 * size for n in ("KL", *CLOSED, *RARE))
 
 
 def _explains(identity: Identity, wrong: Sequence[Shot], others: Sequence[Shot]) -> bool:

@@ -9,7 +9,6 @@ import numpy as np
 from vaetheory.audit._findings import BOUND, NOTE, WRONG, Findings
 
 _GAINS = (1.0, 8.0, 60.0)
-_HUGE = 3000.0
 
 
 def ranges(bench: Any, family: str, into: Findings) -> dict[str, tuple[float, float]]:
@@ -21,7 +20,11 @@ def ranges(bench: Any, family: str, into: Findings) -> dict[str, tuple[float, fl
         "decoder": (float(outputs[0]), float(outputs[1])),
     }
     low, high = found["log variances"]
-    if low >= -1e-12 and high > 1:
+    moved = bool(bench.encoder_names())
+    if not moved:
+        # A frozen encoder shows the range of the data it was given, and not its own.
+        low = high = np.nan
+    if low >= -1e-12 and high > 0.5 and high - low > 0.2:
         into.add(
             "encoder.logvar-one-sided",
             WRONG,
@@ -61,7 +64,7 @@ def ranges(bench: Any, family: str, into: Findings) -> dict[str, tuple[float, fl
             f"posterior has a deviation below {np.exp(low / 2):.3g}",
             "leave the log variance free, or clamp it far out",
         )
-    low, high = found["posterior means"]
+    low, high = found["posterior means"] if moved else (np.nan, np.nan)
     largest = max(abs(low), abs(high))
     if largest <= 1 + 1e-9 and high - low > 0.5:
         into.add(
@@ -86,7 +89,8 @@ def ranges(bench: Any, family: str, into: Findings) -> dict[str, tuple[float, fl
     data = bench.data_range()
     if family in ("normal", "laplace"):
         _bounded_decoder(found["decoder"], data, into)
-    _overflow(bench, into)
+    elif family == "bernoulli":
+        _bounded_probabilities(found["decoder"], into)
     return {**found, "data": data}
 
 
@@ -138,30 +142,36 @@ def _bounded_decoder(
         return
 
 
-def _overflow(bench: Any, into: Findings) -> None:
-    bad = 0
-    for _ in range(3):
-        bench.moves.move(1.0, _HUGE)
-        try:
-            value = bench.values(bench.case(len(bench.x) if bench.fixed else bench.some))[0]
-        except (RuntimeError, ValueError, ArithmeticError):
-            value = np.nan
-        bad += not np.isfinite(value)
-    bench.moves.home()
-    if bad:
+def _bounded_probabilities(decoder: tuple[float, float], into: Findings) -> None:
+    """Probabilities that stay on one side of 1/2, as those of a sigmoid of a sigmoid do."""
+    low, high = decoder
+    if high - low > 0.1 and (low > 0.45 or high < 0.55):
         into.add(
-            "numeric.overflow",
-            NOTE,
-            float(bad),
-            f"the number of 3 trials at parameters {_HUGE:g} times as large",
-            "at large parameters the loss is not finite: nothing bounds the log variance",
-            "clamp it far out, in encode, for example to [-20, 10]",
+            "data.range-mismatch",
+            WRONG,
+            low if low > 0.45 else high,
+            "the end of the range of the decoder's probabilities",
+            f"the decoder's probabilities stay in [{low:.4g}, {high:.4g}] at all parameters that "
+            "were tried, as those of a sigmoid of a sigmoid do: data on the other side of 1/2 "
+            "cannot be reached",
+            "apply one sigmoid",
         )
 
 
-def grey(part: float, nats: float, into: Findings) -> None:
-    """Data between 0 and 1 under a Bernoulli likelihood."""
-    if part > 0:
+def grey(part: float, nats: float, data: tuple[float, float], into: Findings) -> None:
+    """Data that are not binary under a Bernoulli likelihood."""
+    low, high = data
+    if low < -1e-6 or high > 1 + 1e-6:
+        into.add(
+            "data.out-of-range",
+            WRONG,
+            low if low < -1e-6 else high,
+            "the end of the range of the data",
+            f"the data lie in [{low:.4g}, {high:.4g}] and not in [0, 1]: the cross entropy of such "
+            "data has no lower bound",
+            "scale the data to [0, 1]",
+        )
+    elif part > 0:
         into.add(
             "data.grey-values",
             BOUND,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from vaetheory.audit import _weights
+from collections.abc import Callable, Sequence
+
+from vaetheory.audit import _misreadings, _weights
 from vaetheory.audit._divergence_reading import divergence
 from vaetheory.audit._findings import BOUND, NOTE, WRONG, Findings
 from vaetheory.audit._identity import Identity
@@ -13,16 +15,13 @@ from vaetheory.audit._setting import Reading, Setting, power
 
 def read(identity: Identity, setting: Setting, into: Findings) -> Reading:
     """Compare an equation with the declared loss, and add what differs to `into`."""
-    found = _as_declared(identity) if identity.form != "terms" else Reading()
-    if identity.form == "terms":
-        found = _of_terms(identity, setting, into)
+    found = _FORMS.get(identity.form, _as_declared)(identity, setting, into)
     if found.weight_r is None:
         _no_reconstruction(into)
-    else:
+    elif not _capacity(found, identity, into):
         _signs(found, into)
-        if identity.form != "free bits":
+        if identity.form not in ("free bits", "latents", "outputs"):
             _reductions(found, identity, into)
-        if identity.form != "free bits":
             _weights.constants(found, identity, setting, into)
         _weights.weights(found, identity, setting, into)
     if identity.standard:
@@ -38,7 +37,7 @@ def read(identity: Identity, setting: Setting, into: Findings) -> Reading:
     return found
 
 
-def _as_declared(identity: Identity) -> Reading:
+def _as_declared(identity: Identity, setting: Setting, into: Findings) -> Reading:
     fits = identity.fits
     size = max(fits)
     p_r, p_kl = power(fits, DECLARED), power(fits, "KL")
@@ -54,8 +53,9 @@ def _as_declared(identity: Identity) -> Reading:
         _constant(identity, p_r),
         {n: c for n, c in terms.items() if abs(c) > tiny},
     )
-    if abs(fits[size]["sampled z"]) < 1e-9 * abs(fits[size]["KL"]):
-        made.terms.pop("sampled z", None)
+    for name in [n for n in made.terms if n.startswith("sampled")]:
+        if abs(fits[size][name]) < 1e-9 * abs(fits[size]["KL"]):
+            made.terms.pop(name)
     return made
 
 
@@ -101,6 +101,79 @@ def _of_terms(identity: Identity, setting: Setting, into: Findings) -> Reading:
         return made
     divergence(made, k, fits[size], setting, tiny, into)
     return made
+
+
+def _of_parts(identity: Identity, setting: Setting, into: Findings) -> Reading:
+    """Weights of each latent, or of each output."""
+    latents = identity.form == "latents"
+    size = max(identity.fits)
+    part = "KL of latent " if latents else "R of output "
+    f = identity.fits[size]
+    names = [n for n in f.coefficients if n.startswith(part)]
+    other = DECLARED if latents else "KL"
+    p_part = power(identity.fits, max(names, key=lambda n: abs(f[n])))
+    p_other = power(identity.fits, other)
+    each = [f[n] * size ** (p_part or 0) for n in names]
+    # The weight that most of them have.
+    near = [sum(abs(a - b) <= setting.same * abs(a) for b in each) for a in each if a]
+    usual = [a for a in each if a][max(range(len(near)), key=near.__getitem__)]
+    whole = f[other] * size ** (p_other or 0)
+    tiny = 1e-6 * abs(usual)
+    odd = [j for j, a in enumerate(each) if abs(a - usual) > tiny]
+    missing = [j for j in odd if abs(each[j]) <= tiny]
+    what = "latents" if latents else "outputs"
+    term = "divergence" if latents else "reconstruction"
+    prefix = "kl.latents" if latents else "recon.outputs"
+    if missing:
+        into.add(
+            f"{prefix}-missing",
+            WRONG,
+            float(len(missing)),
+            f"the number of {what}, of {len(each)}, that have the weight 0",
+            f"the {term} of {len(missing)} of {len(each)} {what} is not in the loss: numbers "
+            f"{_listed(missing)}, counted from 0",
+            f"sum the {term} over all {what}",
+        )
+    if len(missing) < len(odd):
+        into.add(
+            f"{prefix}-weights",
+            WRONG,
+            max((each[j] for j in odd), key=abs) / usual,
+            "the largest weight of those, over the usual one",
+            f"the {term} has other weights at some {what}: "
+            + _listed([f"{each[j] / usual:.6g} at number {j}" for j in odd if j not in missing])
+            + ", in units of that of the others, counted from 0",
+            f"give all {what} one weight",
+        )
+    terms = {n: f[n] * size ** (p_part or 0) for n in names} | {other: whole}
+    if latents:
+        return Reading(whole or None, usual, p_other, p_part, None, terms)
+    return Reading(usual, whole or None, p_part, p_other, None, terms)
+
+
+def _listed(parts: Sequence[object]) -> str:
+    return ", ".join(map(str, parts[:8])) + (", ..." if len(parts) > 8 else "")
+
+
+def _capacity(found: Reading, identity: Identity, into: Findings) -> bool:
+    """Whether the divergence enters as C - KL, as where a capacity C is far above it."""
+    r, kl, constant = found.weight_r, found.weight_kl, found.constant
+    if identity.form != "declared" or r is None or kl is None or constant is None:
+        return False
+    if not r > 0 > kl or constant < 1e-6 * -kl:
+        return False
+    level = constant / -kl
+    into.add(
+        "outside.capacity",
+        NOTE,
+        level,
+        "nats at which the divergence and the constant cancel",
+        f"the loss has {-kl:.6g} ({level:.6g} - KL) wherever it was tried, as of "
+        f"{-kl:.6g} |KL - C| with the capacity C = {level:.6g} nats: this is not the ELBO; and if "
+        "no capacity is meant, the divergence has the wrong sign",
+        "nothing, if a capacity is meant",
+    )
+    return True
 
 
 def _signs(found: Reading, into: Findings) -> None:
@@ -158,6 +231,16 @@ def _reductions(found: Reading, identity: Identity, into: Findings) -> None:
 
 def _remarks(identity: Identity, into: Findings) -> None:
     name = identity.remark
+    if name in _misreadings.EVERY:
+        how = _misreadings.EVERY[name]
+        into.add(
+            name,
+            WRONG,
+            identity.residual,
+            "the residual of the equation where posterior and prior are read in this way",
+            how.sentence,
+            how.change,
+        )
     if identity.form == "free bits":
         batch = "batch" in name
         into.add(
@@ -201,3 +284,11 @@ def _remarks(identity: Identity, into: Findings) -> None:
             "loss with a penalty, and not the ELBO alone",
             "nothing, if the penalty is meant; weight decay of the optimiser does the same",
         )
+
+
+#: How each form of an equation is read; the others are R and KL.
+_FORMS: dict[str, Callable[[Identity, Setting, Findings], Reading]] = {
+    "terms": _of_terms,
+    "latents": _of_parts,
+    "outputs": _of_parts,
+}

@@ -15,6 +15,8 @@ DECLARED = "R"
 #: Of a shot: each term (K, B, D), or None if it is not defined here.
 Terms = Callable[[Shot], "dict[str, Array] | None"]
 
+#: The terms of a normal density, without those that are tried beside them.
+_WHOLE = {"normal": ("(x-f)^2/s^2", "log s")}
 _GUARDS = (1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
 
 
@@ -28,10 +30,13 @@ def variants(family: str) -> dict[str, Terms]:
         forms["logits of probabilities"] = _double_sigmoid
         forms["bernoulli, arguments swapped"] = _swapped
         forms["continuous bernoulli"] = _continuous
+        forms["bernoulli of other targets"] = _other_bits
     elif family == "laplace":
         forms["laplace"] = _laplace
     elif family == "poisson":
         forms["poisson"] = _poisson
+        forms["poisson of the rate as a log rate"] = _rate_as_log
+        forms["poisson of the log rate as a rate"] = _log_as_rate
     else:
         forms["declared"] = lambda shot: {}
     forms["squared error"] = _squares
@@ -41,6 +46,8 @@ def variants(family: str) -> dict[str, Terms]:
         forms["bernoulli of logits"] = _bernoulli_of_logits
         forms["squared error of the sigmoid"] = _squares_of_sigmoid
     forms["squared error of the logits"] = _squares_of_logits
+    if family == "normal":
+        forms["squared error of other targets"] = _other_targets
     forms["Huber's loss"] = _huber
     forms["distance, not squared"] = _distances
     forms["none"] = lambda shot: {"none": np.zeros((1, shot.size, 1))}
@@ -57,6 +64,22 @@ def guards(family: str) -> dict[str, Terms]:
 def declared_column(shots: Sequence[Shot]) -> Array:
     """-log p(x given z) of each shot, summed over the batch: the mean over its samples."""
     return np.array([float(s.decoded.nll.sum()) / len(s.decoded.nll) for s in shots])
+
+
+def output_columns(shots: Sequence[Shot]) -> dict[str, Array]:
+    """-log p of each output, up to constants, summed over the batch."""
+    half = {"normal": 0.5}.get(shots[0].decoded.family, 1.0)
+    terms = variants(shots[0].decoded.family)[next(iter(variants(shots[0].decoded.family)))]
+    rows = []
+    for shot in shots:
+        with np.errstate(all="ignore"):
+            found = terms(shot)
+        if not found:
+            return {}
+        names = _WHOLE.get(shot.decoded.family, tuple(found))
+        each = sum(found[n] * (half if "^2" in n else 1.0) for n in names)
+        rows.append(np.asarray(each).sum(axis=(0, 1)) / len(np.asarray(each)))
+    return {f"R of output {j}": column for j, column in enumerate(np.array(rows).T)}
 
 
 def columns(terms: Terms, shots: Sequence[Shot]) -> dict[str, Array] | None:
@@ -121,6 +144,40 @@ def _swapped(shot: Shot) -> dict[str, Array] | None:
             p * np.maximum(np.log(x), -100.0) + (1 - p) * np.maximum(np.log1p(-x), -100.0)
         )
     }
+
+
+def _other_bits(shot: Shot) -> dict[str, Array] | None:
+    """The cross entropy with targets a x + b."""
+    f, x = shot.decoded.parts["logits"], _x(shot)
+    return {
+        "-log p": np.logaddexp(0.0, -f),
+        "-x log p": x * np.logaddexp(0.0, -f),
+        "-x log(1-p)": x * np.logaddexp(0.0, f),
+        "-log(1-p)": np.logaddexp(0.0, f),
+    }
+
+
+def _other_targets(shot: Shot) -> dict[str, Array] | None:
+    """The squared error with targets a x + b, over 2 s^2."""
+    f, s, x = shot.decoded.parts["loc"], shot.decoded.parts["scale"], _x(shot)
+    return {
+        "x^2/s^2": x**2 / s**2,
+        "x/s^2": x / s**2,
+        "f/s^2": f / s**2,
+        "x f/s^2": x * f / s**2,
+        "f^2/s^2": f**2 / s**2,
+    }
+
+
+def _rate_as_log(shot: Shot) -> dict[str, Array] | None:
+    rate = shot.decoded.parts["rate"]
+    return {"exp(rate) - x rate": np.exp(rate) - _x(shot) * rate}
+
+
+def _log_as_rate(shot: Shot) -> dict[str, Array] | None:
+    log = np.log(shot.decoded.parts["rate"])
+    # PyTorch's poisson_nll_loss adds 1e-8 to rates.
+    return {"log rate - x log log rate": log - _x(shot) * np.log(log + 1e-8)}
 
 
 def _continuous(shot: Shot) -> dict[str, Array] | None:

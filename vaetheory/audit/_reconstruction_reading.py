@@ -29,6 +29,19 @@ def reconstruction(
     if name == setting.family or name == "declared":
         return p, _own_family(name, c, setting, into), columns
     weight = c[lead]
+    if name.endswith("of other targets"):
+        return p, _other_targets(name, c, into), columns
+    if name == "squared error" and setting.family == "normal":
+        into.add(
+            "recon.scale-unused",
+            WRONG,
+            weight,
+            f"the coefficient of {lead} an example",
+            f"the reconstruction term is {weight:.6g} {lead}: the deviation of the declared "
+            "likelihood is not used",
+            "use the declared density, with its deviation, or declare the one of the loss",
+        )
+        return p, 2 * weight, columns
     same = {
         "logits of probabilities": (
             "recon.double-sigmoid",
@@ -51,7 +64,7 @@ def reconstruction(
         name,
         (
             "recon.other-likelihood",
-            f"the reconstruction term is {weight:.6g} times the {name} ({lead}), and "
+            f"the reconstruction term is {weight:.6g} {lead} ({name}), and a density of the family "
             f"{setting.family} was declared",
             "use the declared density, or declare the one of the loss",
         ),
@@ -59,6 +72,27 @@ def reconstruction(
     into.add(code, WRONG, weight, f"the coefficient of {lead} an example", sentence, change)
     # In units in which the most usual form has weight 1.
     return p, 2 * weight if "squared" in name and "^2" in lead else weight, columns
+
+
+def _other_targets(name: str, c: dict[str, float], into: Findings) -> float:
+    """The weight of an error of targets a x + b, which are named."""
+    if name.startswith("bernoulli"):
+        weight = c.get("-log p", 0.0) + c.get("-log(1-p)", 0.0)
+        a, b = c.get("-x log p", 0.0) / weight, c.get("-log p", 0.0) / weight
+    else:
+        square = c.get("f^2/s^2", 0.0)
+        weight = 2 * square
+        a, b = -c.get("x f/s^2", 0.0) / weight, -c.get("f/s^2", 0.0) / weight
+    into.add(
+        "recon.targets",
+        WRONG,
+        a,
+        "a, where the decoder's output is compared with a x + b",
+        f"the decoder's output is compared with {a:.6g} x {b:+.6g}, and not with the data x that "
+        "loss(x) was given",
+        "compare with the data, or give the data as the decoder sees them",
+    )
+    return weight
 
 
 def _columns_of(f: Fit) -> list[str]:

@@ -60,6 +60,8 @@ class Shot:
         `divergence` (B,) if it has a closed form.
     weights : mapping
         Sums over all parameters: of their squares, and of their moduli.
+    more : tuple of arrays (B, d)
+        Other normal draws of the size of the latents.
     reported : mapping
         The other numbers that the loss has returned with its value.
     """
@@ -80,6 +82,7 @@ class Shot:
     divergence: Array | None = None
     weights: Mapping[str, float] = field(default_factory=dict)
     reported: Mapping[str, float] = field(default_factory=dict)
+    more: tuple[Array, ...] = ()
 
     @property
     def size(self) -> int:

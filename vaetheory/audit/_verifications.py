@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from vaetheory.audit import _importance
-from vaetheory.audit._conduct import Check, Conduct, Examined
+from vaetheory.audit._conduct import Check, Conduct
+from vaetheory.audit._examined import Examined
 from vaetheory.audit._findings import BOUND, NOTE, WRONG, Findings
 from vaetheory.audit._fit import fit
 from vaetheory.audit._gradient import gradient
@@ -43,7 +44,7 @@ def checks(asked: Requested, evidence: Callable[..., Any] | None) -> list[Check]
         conduct.bench.entry = found.identity.entry
         factor, one_sample = 0.0, False
         if found.identity.found and found.identity.fits:
-            c = found.identity.fits[size]
+            c = found.identity.fits[max(found.identity.fits)]
             factor = -2 * c["e^2"] if found.identity.form == "terms" else -c["sampled e"]
             one_sample = abs(factor) > 0
         gradient(conduct.bench, size, factor, one_sample, conduct.findings)
@@ -53,7 +54,7 @@ def checks(asked: Requested, evidence: Callable[..., Any] | None) -> list[Check]
         conduct.facts["ranges"] = ranges(conduct.bench, setting.family, conduct.findings)
         if setting.family == "bernoulli":
             part, nats = conduct.bench.grey()
-            grey(part, nats, conduct.findings)
+            grey(part, nats, conduct.bench.data_range(), conduct.findings)
 
     def parts(conduct: Conduct, found: Examined) -> None:
         _reported(conduct, found)
@@ -129,7 +130,7 @@ def _sampling(function: Callable[..., Any], n: int = 64) -> Check:
                 f"sample(n) does not decode draws of the prior: it makes {laws} draws, and its "
                 f"latents have the mean {z.mean():.4g} and the deviation {z.std():.4g} in units of "
                 "the prior",
-                "decode torch.randn(n, d)",
+                conduct.bench.advice["prior"],
             )
         elif drawn < n * d + n * D and conduct.setting(found.shots).family != "bernoulli":
             conduct.findings.add(
@@ -167,7 +168,7 @@ def _reported(conduct: Conduct, found: Examined) -> None:
         return
     from vaetheory.audit._divergence import declared_columns
 
-    shots = found.shots[max(conduct.sizes)]
+    shots = found.shots[max(found.shots)]
     for name in shots[0].reported:
         word = name.lower()
         if not any(k in word for k in ("kl", "reg", "div")):

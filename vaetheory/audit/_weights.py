@@ -34,6 +34,10 @@ def constants(found: Reading, identity: Identity, setting: Setting, into: Findin
         # An estimate by e^2 has the mean d.
         off += found.terms.get("e^2", 0.0) * setting.d
         known = identity.reconstruction in (setting.family, "declared")
+        if not known and not any(w in identity.reconstruction for w in ("bernoulli", "logits of")):
+            # Another density has another constant.
+            found.constant = None
+            return
         if known:
             off -= expected_constant(setting, found.weight_r, found.weight_kl or 0.0)
         else:
@@ -67,35 +71,36 @@ def constants(found: Reading, identity: Identity, setting: Setting, into: Findin
         "-d/2 log(2 pi) of log p": -kl * d / 2 * LOG_2PI,
         "-d/2, twice": -kl * d / 2,
     }
-    for what, a in recon.items():
-        for which, b in divergence.items():
-            if (what or which) and abs(share - a - b) <= 1e-6 * (1 + abs(a) + abs(b)):
-                if what:
-                    into.add(
-                        "recon.constant-missing",
-                        BOUND,
-                        -a,
-                        f"nats an example: {what}",
-                        f"{-a:.6g} nats an example are missing in the likelihood, {what}: "
-                        "harmless for training, but the value is no bound of -log p(x)",
-                        "add the constant where the value is reported, or use log_prob",
-                    )
-                if which:
-                    into.add(
-                        "kl.constant",
-                        BOUND,
-                        b,
-                        "nats an example by which the divergence is too large",
-                        f"the divergence is {b:.6g} nats an example too large, its constant "
-                        f"({which}) is wrong or missing: harmless for training, but it is not 0 "
-                        "where the posterior is the prior",
-                        "write (m^2 + exp(v) - v - 1)/2 for each latent",
-                    )
-                named = True
-                break
-        if named:
+    pairs = [(what, which) for what in recon for which in divergence if what or which]
+    # One constant before two, and that of the likelihood before that of the divergence.
+    pairs.sort(key=lambda pair: (all(pair), not pair[0]))
+    for what, which in pairs:
+        a, b = recon[what], divergence[which]
+        if abs(share - a - b) <= 1e-6 * (1 + abs(a) + abs(b)):
+            if what:
+                into.add(
+                    "recon.constant-missing",
+                    BOUND,
+                    -a,
+                    f"nats an example: {what}",
+                    f"{-a:.6g} nats an example are missing in the likelihood, {what}: "
+                    "harmless for training, but the value is no bound of -log p(x)",
+                    "add the constant where the value is reported, or use log_prob",
+                )
+            if which:
+                into.add(
+                    "kl.constant",
+                    BOUND,
+                    b,
+                    "nats an example by which the divergence is too large",
+                    f"the divergence is {b:.6g} nats an example too large, its constant "
+                    f"({which}) is wrong or missing: harmless for training, but it is not 0 "
+                    "where the posterior is the prior",
+                    "write (m^2 + exp(v) - v - 1)/2 for each latent",
+                )
+            named = True
             break
-    if not named:
+    if not named and not into.begins("kl."):
         into.add(
             "constant",
             BOUND,
@@ -162,8 +167,8 @@ def weights(found: Reading, identity: Identity, setting: Setting, into: Findings
         return
     if "recon.cross-entropy-terms" in into or "recon.mixed-terms" in into:
         return
-    if identity.reconstruction not in (setting.family, "declared", "R") and not (
-        "squared" in identity.reconstruction or "entropy" in identity.reconstruction
+    if identity.reconstruction not in (setting.family, "declared", "R", "") and not (
+        "squared" in identity.reconstruction and setting.family == "normal"
     ):
         # The weight of another likelihood is in units of its own.
         return

@@ -11,7 +11,8 @@ import numpy as np
 
 from vaetheory._validation import short
 from vaetheory.audit._belongings import Belongings, at_the_end, random_states
-from vaetheory.audit._conduct import Conduct, Examined, run
+from vaetheory.audit._conduct import Conduct, run
+from vaetheory.audit._examined import Examined
 from vaetheory.audit._findings import NOTE
 from vaetheory.audit._fit import EXACT
 from vaetheory.audit._jax import _adapters as adapters

@@ -24,7 +24,7 @@ from vaetheory.audit._jax._programs import Program
 from vaetheory.audit._jax._user import Function, called
 from vaetheory.audit._journeys import Journeys
 from vaetheory.audit._latent_noise import LatentNoise
-from vaetheory.audit._latents import latents, noise
+from vaetheory.audit._latents import latents, noise, others_of
 from vaetheory.audit._mixing import Mixing
 from vaetheory.audit._shots import Decoded, Shot
 
@@ -355,6 +355,8 @@ class Bench(Journeys):
             z = loc + off
         elif factor is None and not q.other:
             eps = self._noise(case, z, eps, loc, log_variance)
+            if eps is None and self.mixing is not None:
+                eps = self.mixing.arranged(case.draws, z.shape)
         parts = [
             self.decoded_at(one.reshape(shape), case.x, case.draws, case.seed, after) for one in z
         ]
@@ -379,8 +381,24 @@ class Bench(Journeys):
             _joined(parts),
             weights=self.moves.sums(),
             reported=others,
+            more=() if q.other else others_of(case.draws, eps, loc.shape),
             **other,
         )
+
+    def by_seed(self, count: int) -> Array:
+        """(z - m) exp(-v/2), a row for each of several keys, of draws that are not tapped."""
+        case = self.case(self.some if not self.fixed else len(self.x))
+        sites = self.latents_of(case)
+        rows = []
+        for i in range(count):
+            now = Case(case.x, case.draws, case.seed + i)
+            calls = self.loss_of(now, sites)[2]
+            q = self.posterior_at(case.x, case.draws, now.seed)
+            m = q.loc.reshape(len(case.x), -1)
+            z = latents(calls, case.draws, m, self.selection)[0]
+            if z is not None:
+                rows.append(((z - m) / np.exp(q.log_variance.reshape(m.shape) / 2)).ravel())
+        return np.array(rows)
 
     def _noise(
         self, case: Case, z: Array, eps: Array | None, loc: Array, log_variance: Array

@@ -17,11 +17,19 @@ from vaetheory.audit._latents import SELECTIONS
 from vaetheory.audit._shots import Shot
 from vaetheory.likelihoods import ContinuousBernoulli
 
+ADVICE = {
+    "noise": "draw with jax.random.normal(key, m.shape), from the key that the function gets",
+    "prior": "decode jax.random.normal(key, (n, d))",
+    "generator": "draw from the key that the function gets",
+}
+
 
 class FullBench(Bench):
     """A bench with all that the checks ask for."""
 
     selections = SELECTIONS
+    #: How to draw, in the words of the framework.
+    advice = ADVICE
 
     def latent_dim(self) -> int:
         """The number of latents of an example."""

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vaetheory.audit._conduct import Conduct, Examined
+from vaetheory.audit._conduct import Conduct
+from vaetheory.audit._examined import Examined
 from vaetheory.audit._findings import WRONG
 from vaetheory.audit._jax import _adapters as adapters
 from vaetheory.audit._jax._bench import Bench, Case

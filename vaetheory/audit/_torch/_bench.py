@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,16 +16,27 @@ from vaetheory.audit._belongings import seed as set_seed
 from vaetheory.audit._belongings import seed_all
 from vaetheory.audit._journeys import Journeys
 from vaetheory.audit._latent_noise import LatentNoise
-from vaetheory.audit._latents import latents, noise
+from vaetheory.audit._latents import SELECTIONS, latents, noise, others_of
 from vaetheory.audit._mixing import Mixing
 from vaetheory.audit._shots import Decoded, Shot
 from vaetheory.audit._torch import _adapters as adapters
 from vaetheory.audit._torch._custody import Custody
+from vaetheory.audit._torch._inputs import (
+    CLEAN,
+    GIVEN,
+    OTHERS,
+    SEEN,
+    altered,
+    encoded_data,
+    kind,
+    permutations,
+)
 from vaetheory.audit._torch._moves import Moves
 from vaetheory.audit._torch._tap import Draw, Tap, Watch, redrawn, shadowed
 
 #: Outputs are kept below these sizes, where other terms do not drown in rounding.
 _MEANS, _LOG_VARIANCES, _OUTPUTS = 8.0, 5.0, 25.0
+_DIGITS = {torch.float32: 7, torch.float16: 3, torch.bfloat16: 2}
 #: Probabilities are kept this far from 0 and 1: libraries clip log 0 differently.
 _PROBABILITY = 1e-7
 
@@ -46,6 +57,7 @@ class Ran:
     result: Any
     draws: list[Draw]
     calls: list[Array]
+    inputs: list[torch.Tensor]
     missed: bool = False
 
 
@@ -54,6 +66,9 @@ class Bench(Journeys):
 
     It must be used while its custody has lent the module.
     """
+
+    #: Whether only batches of the given size can be evaluated.
+    fixed = False
 
     def __init__(
         self,
@@ -77,14 +92,20 @@ class Bench(Journeys):
         self.generator = torch.Generator().manual_seed(seed)
         self.moves = Moves(module, self.generator)
         self.watch = Watch(module, decoder)
+        #: Where the data enter the encoder, within the loss.
+        self.entrance = Watch(module, "")
         #: Whether calls change each other, so that everything is put back before each.
         self.stateful = False
         self.selection = "all"
+        #: How the data were altered before they were encoded, in the last shot: None, or a kind.
+        self.alteration: str | None = None
+        self._altered = self._entered = self._permuted = False
         #: Whether the latents of the decoder could not be read and are those of the right law.
         self.assumed = False
         self._modes = [(m, m.training) for m in custody.modules]
         self._was_training = module.training
         self._training = False
+        self._coarse: set[torch.dtype] = set()
         self._templates: dict[tuple[int, bool], list[Draw]] = {}
         self._searched = False
         self._noises = LatentNoise(self._redraw)
@@ -98,6 +119,25 @@ class Bench(Journeys):
     def mixing(self) -> Mixing | None:
         """How the noise of the latents was made, in the last shot, if not by one draw."""
         return self._noises.mixing
+
+    @property
+    def selections(self) -> Iterator[str]:
+        """Readings of a loss: calls of the decoder that count; the data, if they are altered."""
+        yield from SELECTIONS
+        if self._altered:
+            yield from (SEEN, CLEAN)
+        if self._permuted:
+            yield OTHERS
+
+    @property
+    def digits(self) -> int:
+        """The decimal digits of the coarsest type in which the loss was seen to compute."""
+        return min((_DIGITS[t] for t in self._coarse), default=15)
+
+    @property
+    def reading(self) -> str:
+        """Which data the posterior is that of; see `vaetheory.audit._torch._inputs`."""
+        return self.selection if self.selection in (SEEN, CLEAN) else GIVEN
 
     # Running --------------------------------------------------------------------------------------
 
@@ -127,6 +167,7 @@ class Bench(Journeys):
         tap.used = start or 0
         with (
             shadowed(self.watch.places) as calls,
+            shadowed(self.entrance.places) as inputs,
             torch.set_grad_enabled(grad),
             warnings.catch_warnings(),
             tap,
@@ -134,7 +175,10 @@ class Bench(Journeys):
             warnings.simplefilter("ignore")
             result = function(*given)
         self._used = tap.used
-        return Ran(result, tap.draws, [adapters.numpy(value) for _, value in calls], tap.missed)
+        if function is self.loss:
+            self._coarse |= tap.coarse
+        got = [adapters.numpy(value) for _, value in calls]
+        return Ran(result, tap.draws, got, [value for _, value in inputs], tap.missed)
 
     def _seed(self, seed: int) -> None:
         """Noise that is not PyTorch's comes from here; it is the same for the same seed."""
@@ -191,11 +235,24 @@ class Bench(Journeys):
 
     def shot(self, case: Case) -> Shot:
         """Evaluate the loss, and all of which it should be a function."""
+        if not self._entered:
+            self._entered = True
+            self.run(lambda x: self.entrance.search(self.module, self.encode, x), case.x)
+            if set(self.entrance.places) & set(self.watch.places):
+                self.entrance = Watch(self.module, "")
         ran = self.run(self.loss, case.x, draws=case.draws, seed=case.seed)
         values, others = self._values(ran)
-        q = self.posterior_at(case.x, ran.draws, case.seed)
+        x = encoded_data(self.reading, case.x, ran.inputs)
+        self._altered = self._altered or altered(case.x, ran.inputs)
+        self.alteration = None if self.reading == GIVEN else kind(self.reading, case.x, x)
+        target = case.x if self.reading == CLEAN and len(x) == len(case.x) else x
+        orders = permutations(ran.draws, len(x))
+        self._permuted = self._permuted or bool(orders)
+        if self.selection == OTHERS and orders:
+            target, self.alteration = x[orders[0]], "mismatched"
+        q = self.posterior_at(x, ran.draws, case.seed)
         after = self._used
-        n = len(case.x)
+        n = len(x)
         loc = adapters.numpy(q.loc).reshape(n, -1)
         log_variance = adapters.numpy(q.log_variance).reshape(n, -1)
         factor = None if q.factor is None else adapters.numpy(q.factor)
@@ -214,13 +271,15 @@ class Bench(Journeys):
             z = loc + off
         elif factor is None and q.other is None:
             eps = self._noise(case, ran.draws, z, eps, loc, log_variance)
+            if eps is None and self.mixing is not None:
+                eps = self.mixing.arranged(ran.draws, z.shape)
         shape = q.loc.shape
         parts = [
             adapters.decoded(
                 self.likelihood_at(
                     torch.as_tensor(one).reshape(shape).to(q.loc), ran.draws, case.seed, after
                 ),
-                case.x,
+                target,
             )
             for one in z
         ]
@@ -233,7 +292,7 @@ class Bench(Journeys):
             other = self._other(q.other, z, shape)
         return Shot(
             values,
-            adapters.numpy(case.x).reshape(n, -1),
+            adapters.numpy(target).reshape(n, -1),
             loc,
             log_variance,
             log_det,
@@ -245,8 +304,24 @@ class Bench(Journeys):
             adapters.joined(parts),
             weights=self.moves.sums(),
             reported=others,
+            more=() if q.other is not None else others_of(ran.draws, eps, loc.shape),
             **other,
         )
+
+    def by_seed(self, count: int) -> Array:
+        """(z - m) exp(-v/2), a row for each of several seeds of generators that are not tapped."""
+        case = self.case(2 if not self.fixed else len(self.x))
+        rows = []
+        for i in range(count):
+            ran = self.run(self.loss, case.x, draws=case.draws, seed=case.seed + i)
+            x = encoded_data(self.reading, case.x, ran.inputs)
+            q = self.posterior_at(x, ran.draws, case.seed + i)
+            m = adapters.numpy(q.loc).reshape(len(x), -1)
+            z = latents(ran.calls, ran.draws, m, self.selection)[0]
+            if z is not None:
+                scale = np.exp(adapters.numpy(q.log_variance).reshape(m.shape) / 2)
+                rows.append(((z - m) / scale).ravel())
+        return np.array(rows)
 
     def _noise(
         self,
@@ -261,6 +336,7 @@ class Bench(Journeys):
 
         def seen(given: Sequence[Draw], x: torch.Tensor = case.x) -> Array | None:
             ran = self.run(self.loss, x, draws=given, seed=case.seed)
+            x = encoded_data(self.reading, x, ran.inputs)
             q = self.posterior_at(x, ran.draws, case.seed)
             m = adapters.numpy(q.loc).reshape(loc.shape)
             v = adapters.numpy(q.log_variance).reshape(loc.shape)

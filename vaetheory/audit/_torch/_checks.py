@@ -12,22 +12,25 @@ from torch import distributions
 
 from vaetheory._validation import Array
 from vaetheory.audit._draws import paired
-from vaetheory.audit._latents import SELECTIONS
 from vaetheory.audit._shots import Shot
 from vaetheory.audit._torch import _adapters as adapters
 from vaetheory.audit._torch._bench import Bench, Case
+from vaetheory.audit._torch._inputs import encoded_data
+
+ADVICE = {
+    "noise": "draw with torch.randn_like",
+    "prior": "decode torch.randn(n, d)",
+    "generator": "draw from PyTorch, NumPy or a generator that the module holds",
+}
 
 
 class FullBench(Bench):
     """A bench with all that the checks ask for."""
 
-    selections = SELECTIONS
+    #: How to draw, in the words of the framework.
+    advice = ADVICE
     #: Whether the module is in training mode, in each mode that it has.
     modes = (True, False)
-    #: A size of a batch.
-    some = 4
-    #: Whether only batches of the given size can be evaluated.
-    fixed = False
     #: Which reading of the loss's result is right.
     entry = 0
 
@@ -50,6 +53,8 @@ class FullBench(Bench):
 
     def _of_the_encoder(self) -> frozenset[str]:
         """The parameters on which the posterior depends."""
+        if not self.moves.parameters:
+            return frozenset()
         names, parameters = zip(*self.moves.parameters.items(), strict=True)
         frozen = [p for p in parameters if not p.requires_grad]
         for p in frozen:
@@ -61,6 +66,8 @@ class FullBench(Bench):
                 q.loc
             )
             total = (q.loc * weights).sum() + (q.log_variance * weights).sum()
+            if not total.requires_grad:
+                return frozenset()
             found = torch.autograd.grad(total, parameters, allow_unused=True)
         finally:
             for p in frozen:
@@ -93,7 +100,9 @@ class FullBench(Bench):
     def scores(self, case: Case, directions: dict[str, torch.Tensor]) -> dict[str, float]:
         """Slopes of the sum of log q(z given x) at latents that are held."""
         shot = self.shot(case)
-        ran = self.run(self.encode, case.x, draws=case.draws, seed=case.seed, grad=True, start=0)
+        ran = self.run(self.loss, case.x, draws=case.draws, seed=case.seed)
+        x = encoded_data(self.reading, case.x, ran.inputs)
+        ran = self.run(self.encode, x, draws=case.draws, seed=case.seed, grad=True, start=0)
         q = adapters.encoded(ran.result, self.posterior)
         z = torch.as_tensor(shot.z).reshape(len(shot.z), *q.loc.shape).to(q.loc)
         if q.other is not None:

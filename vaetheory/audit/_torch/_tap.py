@@ -17,6 +17,7 @@ from vaetheory._validation import Array
 
 _NORMAL = frozenset({"randn", "randn_like", "normal_", "normal", "normal_functional"})
 _UNIFORM = frozenset({"rand", "rand_like", "uniform_", "uniform"})
+_COARSE = (torch.float32, torch.float16, torch.bfloat16)
 #: Operations that PyTorch marks as random, of which nothing can be given again.
 _IGNORED = ("_scaled_dot_product", "_flash", "_efficient", "_cudnn", "_fused", "rrelu")
 
@@ -76,10 +77,14 @@ class Tap(TorchDispatchMode):
         self.used = 0
         #: Whether a draw was asked for that the replay does not have.
         self.missed = False
+        #: Types of less than double precision in which something was computed.
+        self.coarse: set[torch.dtype] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
+        if isinstance(result, torch.Tensor) and result.dtype in _COARSE:
+            self.coarse.add(result.dtype)
         if torch.Tag.nondeterministic_seeded not in func.tags:
             return result
         name = func._schema.name.split("::")[-1]
@@ -154,6 +159,9 @@ def redrawn(draws: Sequence[Draw], generator: torch.Generator) -> list[Draw]:
             else:
                 new.uniform_(generator=generator)
             base = new.to(base)
+        elif base.dim() and len(base) > 1:
+            # A permutation, rows, a mask: the same outcomes in another order.
+            base = base[torch.randperm(len(base), generator=generator)]
         made.append(Draw(draw.name, draw.law, base))
     return made
 
@@ -176,15 +184,18 @@ class Watch:
     ) -> None:
         """Find the submodules that get z itself when `decode(z)` is called."""
         places = [(m, "forward") for m in module.modules()]
+        owner = getattr(decode, "__self__", None)
+        if isinstance(owner, nn.Module) and hasattr(owner, getattr(decode, "__name__", "")):
+            places.append((owner, decode.__name__))
         with shadowed(places) as calls:
             decode(z.clone())
         got = [
-            owner
-            for owner, value in calls
+            place
+            for place, value in calls
             if value.numel() == z.numel() and torch.equal(value.reshape(-1), z.reshape(-1))
         ]
         if got:
-            self._places = [(got[0], "forward")]
+            self._places = [got[0]]
 
     @property
     def places(self) -> list[tuple[nn.Module, str]]:
@@ -208,16 +219,16 @@ def _place(module: nn.Module, name: str) -> tuple[nn.Module, str] | None:
 @contextlib.contextmanager
 def shadowed(
     places: Sequence[tuple[nn.Module, str]],
-) -> Iterator[list[tuple[nn.Module, torch.Tensor]]]:
+) -> Iterator[list[tuple[tuple[nn.Module, str], torch.Tensor]]]:
     """Record the first tensor that each function gets, in the order of the calls."""
-    calls: list[tuple[nn.Module, torch.Tensor]] = []
+    calls: list[tuple[tuple[nn.Module, str], torch.Tensor]] = []
     before: list[tuple[nn.Module, str, bool, Any]] = []
 
-    def wrapped(owner: nn.Module, inner: Callable[..., Any]) -> Callable[..., Any]:
+    def wrapped(place: tuple[nn.Module, str], inner: Callable[..., Any]) -> Callable[..., Any]:
         def function(*args: Any, **kwargs: Any) -> Any:
             for value in (*args, *kwargs.values()):
                 if isinstance(value, torch.Tensor):
-                    calls.append((owner, value.detach().clone()))
+                    calls.append((place, value.detach().clone()))
                     break
             return inner(*args, **kwargs)
 
@@ -227,7 +238,7 @@ def shadowed(
         for owner, name in places:
             inner = getattr(owner, name)
             before.append((owner, name, name in vars(owner), vars(owner).get(name)))
-            vars(owner)[name] = wrapped(owner, inner)
+            vars(owner)[name] = wrapped((owner, name), inner)
         yield calls
     finally:
         for owner, name, had, value in reversed(before):

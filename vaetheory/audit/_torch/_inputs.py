@@ -1,0 +1,74 @@
+"""Data that a loss alters before they are encoded: shuffled, drawn again, flipped, with noise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from vaetheory.audit._torch._tap import Draw
+
+#: Readings of the data: as they were given; as the encoder gets them; the same for the posterior
+#: alone, while the likelihood is that of the given ones.
+GIVEN, SEEN, CLEAN = "given", "seen", "clean"
+#: The likelihood of other examples: those of a permutation that is drawn.
+OTHERS = "others"
+
+
+def encoded_data(reading: str, x: torch.Tensor, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
+    """The data whose posterior a loss takes.
+
+    Parameters
+    ----------
+    reading : str
+        `GIVEN`, `SEEN` or `CLEAN`.
+    x : tensor (B, ...)
+        The data that the loss was given.
+    inputs : sequence of tensors
+        What the encoder got, call by call.
+    """
+    found = None if reading == GIVEN else _whole(x, inputs)
+    return x if found is None else found
+
+
+def permutations(draws: Sequence[Draw], size: int) -> list[torch.Tensor]:
+    """The draws that are orders of `size` examples."""
+    found = [d.base for d in draws if d.base.shape == (size,) and not d.base.is_floating_point()]
+    return [
+        p.long() for p in found if size > 1 and torch.equal(p.sort()[0], torch.arange(size).to(p))
+    ]
+
+
+def altered(x: torch.Tensor, inputs: Sequence[torch.Tensor]) -> bool:
+    """Whether the encoder got other data than the loss."""
+    found = _whole(x, inputs)
+    return found is not None and not (found.shape == x.shape and torch.equal(found, x))
+
+
+def _whole(x: torch.Tensor, inputs: Sequence[torch.Tensor]) -> torch.Tensor | None:
+    """What the encoder got, as one batch: its first call, or the calls one after another."""
+    each = x[0].numel()
+    usable = [v for v in inputs if v.numel() and v.numel() % each == 0]
+    if not usable:
+        return None
+    rows = [v.reshape(-1, *x.shape[1:]).to(x.dtype) for v in usable]
+    if len(rows[0]) < len(x) and sum(map(len, rows)) == len(x):
+        return torch.cat(rows)
+    return rows[0]
+
+
+def kind(reading: str, x: torch.Tensor, seen: torch.Tensor) -> str | None:
+    """How data were altered.
+
+    None, "shuffled", "drawn" from the same rows, "changed"; for the encoder alone "encoder", or
+    "mismatched" if it gets other examples.
+    """
+    if seen.shape == x.shape and torch.equal(seen, x):
+        return None
+    same = (seen.flatten(1)[:, None] == x.flatten(1)[None]).all(-1)
+    rows = bool(same.any(1).all())
+    if reading == CLEAN:
+        return "mismatched" if rows else "encoder"
+    if not rows:
+        return "changed"
+    return "shuffled" if len(seen) == len(x) and bool(same.any(0).all()) else "drawn"
