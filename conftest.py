@@ -10,3 +10,5 @@ collect_ignore = [
 ]
 if importlib.util.find_spec("torch") is None:
     collect_ignore.append("tests/audit_zoo.py")
+if any(importlib.util.find_spec(name) is None for name in ("jax", "flax", "equinox")):
+    collect_ignore.append("tests/audit_zoo_jax.py")

@@ -6,6 +6,7 @@ which it is made by an exact identity, not by statistics.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -40,35 +41,47 @@ def audit(
     is a function of data, noise and parameters, and must be equal to one combination of known terms
     wherever the parameters are moved. The coefficients say which one.
 
+    In JAX, where `module` holds parameters, every function gets them first, and may get a key last:
+    `loss(params, x, key)`, `encode(params, x)`, `decode(params, z)`, `sample(params, n, key)`,
+    `importance_bound(params, x, K, key)`, `bits_per_dim(params, x, key)`. A function gets a key if
+    it needs one argument more.
+
     Parameters
     ----------
     loss : callable
         `loss(x)` is what is minimised: a scalar tensor, a mapping with "loss", an object with
         `.loss`, or a tuple, whose entries are added, or whose first entry is the loss. The sum over
-        the batch, its mean, and the same divided by a number are all right.
+        the batch, its mean, and the same divided by a number are all right. In JAX a mapping may
+        follow the loss, as with `has_aux`.
     encode : callable
         `encode(x)` is the posterior: a `torch.distributions.Distribution`, `(loc, second)`, or an
         object with `.mean` and `.logvar`.
     decode : callable
         `decode(z)` is what `likelihood` takes: a tensor, a tuple, or a distribution.
-    x : tensor (B, ...)
+    x : tensor or array (B, ...)
         A batch of data. Batches of 2 and 4 examples are drawn from it.
-    module : torch.nn.Module
-        Its parameters are moved while the audit lasts; a `ModuleDict` of several is possible.
+    module : torch.nn.Module or parameters of JAX
+        Its parameters are moved while the audit lasts; a `ModuleDict` of several is possible. In
+        JAX any tree of arrays, such as variables of flax.linen, or a module of flax.nnx or equinox.
+        A method of that module may be given in place of a function of it.
     likelihood : str or callable
         The declared density of the data: a function from `decode(z)` to a
         `torch.distributions.Distribution`, such as `lambda f: Normal(f, 0.1)`, or "bernoulli" (of
         probabilities), "bernoulli-logits", "gaussian" (deviation 1) or "gaussian-learned" (mean and
-        log variance).
+        log variance). In JAX, where distributions are those of another library, such as numpyro or
+        distrax, also a likelihood of this package, such as `likelihoods.Gaussian(scale=0.1)`, or a
+        function of `decode(params, z)` and x to log p(x given z) of each example.
     posterior : str
         What `second` is: "logvar", "logstd", "std" or "var".
     prior : torch.distributions.Normal or callable, optional
-        The declared prior, or a function that returns it if it is learned; by default N(0, I).
+        The declared prior, or a function that returns it if it is learned; by default N(0, I). In
+        JAX `(loc, scale)`, a Normal of a library, or a function of the parameters to one of these.
     beta : float
         The declared weight of the divergence.
     decoder : str
         The method or submodule of `module` whose input is z, such as "decode" or "vae.decoder". If
-        there is none of this name, the submodules that `decode` calls with z are watched.
+        there is none of this name, the submodules that `decode` calls with z are watched. In JAX it
+        is not used: the inputs of the decoder are found among the steps of the traced loss.
     sample, importance_bound, bits_per_dim : callable, optional
         `sample(n)` draws n data; `importance_bound(x, K)` is the scalar that is minimised for K
         importance samples; `bits_per_dim(x)` is a scalar, for data of `levels` levels.
@@ -92,7 +105,13 @@ def audit(
     -----
     The module comes back bit for bit, also after an exception or an interrupt: parameters, buffers,
     gradients, attributes, modes, hooks and random states. While the audit lasts it holds private
-    copies in float64. No other thread should use it in this time.
+    copies in float64. No other thread should use it in this time. In JAX nothing of the user's is
+    changed but by the user's functions; what these change is put back as well, and so are JAX's
+    settings.
+
+    In JAX functions are traced, and each step of the trace is evaluated in float64, also where the
+    code converts to lower precision. A tree of parameters has no modes: a loss with `train=True`
+    and one with `train=False` are two audits. Modules of flax.nnx and equinox have both modes.
 
     Not everything can be told from outside: a weight 1/2 of the divergence, a missing 1/2 of the
     squared error and a variance of 1/2 are one number. All explanations are then given.
@@ -101,6 +120,9 @@ def audit(
     --------
     >>> import torch  # doctest: +SKIP
     >>> audit(vae.loss, vae.encode, vae.decode, x, module=vae, likelihood="bernoulli")
+    ... # doctest: +SKIP
+    This is the ELBO of the declared model.
+    >>> audit(loss, encode, decode, x, module=params, likelihood="bernoulli")  # of JAX
     ... # doctest: +SKIP
     This is the ELBO of the declared model.
     """
@@ -126,10 +148,20 @@ def audit(
         raise ValueError(
             f"decoder: expected the name of a method or submodule, got {type(decoder).__name__}"
         )
-    # PyTorch is loaded only where it is used.
+    # Frameworks are loaded only where they are used.
+    from vaetheory.audit._verifications import Requested
+
+    declared = {"likelihood": likelihood, "posterior": posterior, "prior": prior, "beta": beta}
+    asked = Requested(sample, importance_bound, bits_per_dim, levels)
+    if _of_jax(module):
+        import vaetheory.jax  # says what to install where it is missing
+        from vaetheory.audit import _jax
+
+        return _jax.audit(
+            loss, encode, decode, x, module=module, asked=asked, seed=seed, **declared
+        )
     import vaetheory.torch  # noqa: F401  # says what to install where it is missing
     from vaetheory.audit import _torch
-    from vaetheory.audit._verifications import Requested
 
     return _torch.audit(
         loss,
@@ -137,11 +169,18 @@ def audit(
         decode,
         x,
         module=module,
-        likelihood=likelihood,
-        posterior=posterior,
-        prior=prior,
-        beta=beta,
         decoder=decoder,
-        asked=Requested(sample, importance_bound, bits_per_dim, levels),
+        asked=asked,
         seed=seed,
+        **declared,
     )
+
+
+def _of_jax(module: Any) -> bool:
+    """Whether a model is one of JAX: its arrays are, or it is no module of PyTorch."""
+    jax, torch = sys.modules.get("jax"), sys.modules.get("torch")
+    if jax is None or (torch is not None and isinstance(module, torch.nn.Module)):
+        return False
+    nnx = getattr(sys.modules.get("flax.nnx"), "Module", ())
+    leaves = jax.tree.leaves(module)
+    return isinstance(module, nnx) or any(hasattr(leaf, "dtype") for leaf in leaves)

@@ -68,14 +68,14 @@ class Conduct:
         bench = self.bench
         self._choose_sizes()
         census = {}
-        for mode in (True, False):
+        for mode in bench.modes:
             census[mode], whole = _repeats.census(bench, self.sizes[0], mode, self.findings)
             if whole:
                 self.sizes, bench.fixed = (len(bench.x),), True
         self.facts["draws"] = {"train" if m else "eval": d for m, d in census.items()}
         noisy = {m: any(law != "bernoulli" for law, _ in d) for m, d in census.items()}
         main = False
-        if noisy[True] and not noisy[False]:
+        if noisy.get(True) and not noisy[False]:
             main = True
             self.findings.add(
                 "noise.missing-at-eval",
@@ -87,14 +87,14 @@ class Conduct:
                 "draw the noise in both modes where the loss is reported",
             )
         # A schedule that goes on in eval mode is the graver finding, and each code stands once.
-        for mode in (False, True):
+        for mode in sorted(bench.modes):
             values = _repeats.steady(bench, self.sizes[-1], mode, self.slack, self.findings)
             if values is not None:
                 self.facts["schedule"] = values
         bench.mode(main)
         found = self._examine()
         other = None
-        if noisy[not main] or not noisy[main]:
+        if len(bench.modes) > 1 and (noisy[not main] or not noisy[main]):
             other = self._other_mode(not main, found)
         _latent_law.untapped(bench, noisy[main], found.all, self.findings)
         bench.mode(main)

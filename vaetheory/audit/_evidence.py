@@ -13,8 +13,15 @@ from vaetheory.encoders import Posterior
 from vaetheory.evidence import log_evidence
 from vaetheory.models import LatentModel
 
-#: The largest latent dimension for which this is done.
-LARGEST = 3
+#: The largest latent dimension for which this is done, and the largest data.
+LARGEST, LARGEST_DATA = 3, 4096
+#: Examples whose evidence is computed.
+DATA = 4
+#: With fewer evaluations than these one example must do.
+FEW = 500_000
+#: Operations that may be spent, some twenty seconds of one core, and those of an output besides
+#: the layers that are counted.
+_OPERATIONS, _AN_OUTPUT = 1.2e11, 700
 _NODES = {1: 100_000, 2: 200_000, 3: 500_000}
 #: Tolerances of the ELBOs.
 _SMOOTH, _KINKED = 1e-8, 1e-5
@@ -24,6 +31,17 @@ _PARTS = (
     ("diagonal covariance", "3d", "and have correlations (3d)"),
     ("amortisation", "3b", "the encoder is not at the stationary point (3b)"),
 )
+
+
+def affordable(operations: float, outputs: float) -> int:
+    """How many latents can be decoded, each with some operations of its layers and outputs."""
+    return int(_OPERATIONS / (operations + _AN_OUTPUT * outputs))
+
+
+def in_units(loc: Array, cov: Array, prior_loc: Array, prior_scale: Array) -> Posterior:
+    """Posteriors in units of a prior."""
+    cov = cov / (prior_scale[:, :, None] * prior_scale[:, None, :])
+    return Posterior((loc - prior_loc) / prior_scale, cov=cov)
 
 
 def split(model: LatentModel, x: Array, posterior: Posterior, budget: Budget) -> dict[str, Any]:

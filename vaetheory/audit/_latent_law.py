@@ -148,7 +148,7 @@ def untapped(bench: Any, noisy: bool, some: Sequence[Shot], into: Findings) -> N
             distance,
             meaning,
             f"{unseen}, and in samples it is not N(0, I) in units of the posterior",
-            "draw with torch.randn_like",
+            bench.advice["noise"],
         )
     else:
         into.add(
@@ -157,12 +157,12 @@ def untapped(bench: Any, noisy: bool, some: Sequence[Shot], into: Findings) -> N
             distance,
             meaning,
             f"{unseen}; in samples it agrees with N(0, I) in units of the posterior",
-            "draw with torch.randn_like",
+            bench.advice["noise"],
         )
 
 
 def _shared(source: Any, shot: Shot, into: Findings, at: str) -> None:
-    drawn, asked = source.base.numel(), shot.z.size
+    drawn, asked = source.numbers, shot.z.size
     if drawn < asked and drawn in (shot.loc.shape[-1], 1, shot.size) and shot.size > 1:
         whom = "latents of an example" if drawn == shot.size else "examples of a batch"
         into.add(

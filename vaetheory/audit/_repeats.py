@@ -34,7 +34,7 @@ def census(bench: Any, size: int, mode: bool, into: Findings) -> tuple[list[Key]
         raise error
     again = bench.run(bench.loss, x, seed=12)
     same = [
-        a.law in ("normal", "uniform") and a.base.numel() > 0 and bool((a.base == b.base).all())
+        a.law in ("normal", "uniform") and a.numbers > 0 and bool((a.base == b.base).all())
         for a, b in zip(first.draws, again.draws, strict=False)
         if a.base.shape == b.base.shape
     ]
@@ -69,7 +69,7 @@ def steady(bench: Any, size: int, mode: bool, slack: float, into: Findings) -> l
             f"the spread of three values in {at} mode",
             "loss(x) gives other values for the same data, noise and parameters, and its "
             "randomness cannot be held",
-            "draw from PyTorch, NumPy or a generator that the module holds",
+            bench.advice["generator"],
         )
         return None
     into.add(

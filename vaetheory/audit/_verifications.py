@@ -130,7 +130,7 @@ def _sampling(function: Callable[..., Any], n: int = 64) -> Check:
                 f"sample(n) does not decode draws of the prior: it makes {laws} draws, and its "
                 f"latents have the mean {z.mean():.4g} and the deviation {z.std():.4g} in units of "
                 "the prior",
-                "decode torch.randn(n, d)",
+                conduct.bench.advice["prior"],
             )
         elif drawn < n * d + n * D and conduct.setting(found.shots).family != "bernoulli":
             conduct.findings.add(

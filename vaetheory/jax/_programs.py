@@ -18,13 +18,13 @@ _LOOPS = frozenset({"while", "scan"})
 
 def draws(program: Any) -> bool:
     """Whether a program draws random numbers."""
-    return any(step.primitive.name in _DRAWS for step in _steps(program))
+    return any(step.primitive.name in _DRAWS for step in steps(program))
 
 
 def constants(program: Any) -> list[Any]:
     """All numbers in a program, in order."""
     found = list(getattr(program, "consts", ()))
-    for step in _steps(program):
+    for step in steps(program):
         found += [v.val for v in step.invars if hasattr(v, "val")]
         for part in step.params.values():
             found += getattr(part, "consts", ())
@@ -51,8 +51,8 @@ def numbers(program: Any) -> int:
     """How many numbers the results of all steps contain together."""
     return sum(
         math.prod(v.aval.shape)
-        for step in _steps(program)
-        if not list(_inner(step))
+        for step in steps(program)
+        if not list(inner(step))
         for v in step.outvars
     )
 
@@ -73,8 +73,8 @@ def rounded(program: Any, followed: list[bool]) -> str:
         flags = [not hasattr(v, "val") and v in reached for v in step.invars]
         if not any(flags):
             continue
-        inner = list(_inner(step))
-        for part in inner:
+        parts = list(inner(step))
+        for part in parts:
             size = len(part.invars)
             aligned = step.primitive.name not in _LOOPS and size <= len(flags)
             # The first arguments of a step may select one of its parts.
@@ -83,7 +83,7 @@ def rounded(program: Any, followed: list[bool]) -> str:
                 return found
         wide = any(flag and _bits(v) == 64 for v, flag in zip(step.invars, flags, strict=True))
         for v in step.outvars:
-            if wide and not inner and 0 < _bits(v) < 64:
+            if wide and not parts and 0 < _bits(v) < 64:
                 return str(v.aval.dtype)
         reached.update(step.outvars)
     return ""
@@ -97,15 +97,15 @@ def _bits(variable: Any) -> int:
     return 8 * int(kind.itemsize) if jnp.issubdtype(kind, jnp.floating) else 0
 
 
-def _steps(program: Any) -> Iterator[Any]:
+def steps(program: Any) -> Iterator[Any]:
     """All steps of a program and of the programs in it."""
     for step in getattr(program, "jaxpr", program).eqns:
         yield step
-        for part in _inner(step):
-            yield from _steps(part)
+        for part in inner(step):
+            yield from steps(part)
 
 
-def _inner(step: Any) -> Iterator[Any]:
+def inner(step: Any) -> Iterator[Any]:
     """The programs in a step, such as the branches of a condition."""
     for value in step.params.values():
         for part in value if isinstance(value, tuple | list) else (value,):

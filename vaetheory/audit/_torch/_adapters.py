@@ -12,6 +12,7 @@ from torch import distributions
 from torch.distributions import Distribution
 
 from vaetheory._validation import Array, option, short
+from vaetheory.audit import _densities
 from vaetheory.audit._shots import Decoded
 
 #: What the second output of an encoder may be.
@@ -154,18 +155,10 @@ def decoded(p: Distribution, x: torch.Tensor) -> Decoded:
     parts: dict[str, Array] = {}
     kind = family(p)
     if kind == "normal":
-        parts = {"loc": rows(q.loc), "scale": rows(q.scale)}
-        parts["mean"] = parts["loc"]
-        data = numpy(y).reshape(1, n, -1)
-        each = (data - parts["loc"]) ** 2 / (2 * parts["scale"] ** 2) + np.log(parts["scale"])
-        return Decoded(kind, each.sum(-1) + each.shape[-1] / 2 * np.log(2 * np.pi), parts)
+        return _densities.normal(numpy(y).reshape(1, n, -1), rows(q.loc), rows(q.scale))
     if kind == "bernoulli":
         f = rows(q.logits if "logits" in vars(q) else torch.logit(q.probs))
-        parts = {"logits": f, "mean": np.exp(-np.logaddexp(0.0, -f))}
-        data = numpy(y).reshape(1, n, -1)
-        # Probabilities of exactly 0 or 1 give NaN: such a shot is left out.
-        with np.errstate(invalid="ignore"):
-            return Decoded(kind, (np.logaddexp(0.0, f) - data * f).sum(-1), parts)
+        return _densities.bernoulli(numpy(y).reshape(1, n, -1), f)
     if kind == "laplace":
         parts = {"loc": rows(q.loc), "scale": rows(q.scale)}
     if kind == "poisson":

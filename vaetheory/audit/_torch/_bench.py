@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,12 @@ import torch
 from torch import distributions, nn
 
 from vaetheory._validation import Array, short
+from vaetheory.audit._belongings import seed as set_seed
+from vaetheory.audit._belongings import seed_all
+from vaetheory.audit._journeys import Journeys
+from vaetheory.audit._latent_noise import LatentNoise
+from vaetheory.audit._latents import SELECTIONS, latents, noise, others_of
+from vaetheory.audit._mixing import Mixing
 from vaetheory.audit._shots import Decoded, Shot
 from vaetheory.audit._torch import _adapters as adapters
 from vaetheory.audit._torch._custody import Custody
@@ -26,8 +31,6 @@ from vaetheory.audit._torch._inputs import (
     kind,
     permutations,
 )
-from vaetheory.audit._torch._latents import SELECTIONS, latents, noise
-from vaetheory.audit._torch._mixing import Mixing, mixing, sampled
 from vaetheory.audit._torch._moves import Moves
 from vaetheory.audit._torch._tap import Draw, Tap, Watch, redrawn, shadowed
 
@@ -53,12 +56,12 @@ class Ran:
 
     result: Any
     draws: list[Draw]
-    calls: list[torch.Tensor]
+    calls: list[Array]
     inputs: list[torch.Tensor]
     missed: bool = False
 
 
-class Bench:
+class Bench(Journeys):
     """The functions of one user, evaluated under control.
 
     It must be used while its custody has lent the module.
@@ -105,11 +108,17 @@ class Bench:
         self._coarse: set[torch.dtype] = set()
         self._templates: dict[tuple[int, bool], list[Draw]] = {}
         self._searched = False
-        #: The draw that is the noise of the latents, in the last shot.
-        self.source: Draw | None = None
-        self._mixings: dict[Any, Mixing | None] = {}
-        #: How the noise of the latents was made, in the last shot, if not by one draw.
-        self.mixing: Mixing | None = None
+        self._noises = LatentNoise(self._redraw)
+
+    @property
+    def source(self) -> Draw | None:
+        """The draw that is the noise of the latents, in the last shot."""
+        return self._noises.source
+
+    @property
+    def mixing(self) -> Mixing | None:
+        """How the noise of the latents was made, in the last shot, if not by one draw."""
+        return self._noises.mixing
 
     @property
     def selections(self) -> Iterator[str]:
@@ -168,24 +177,21 @@ class Bench:
         self._used = tap.used
         if function is self.loss:
             self._coarse |= tap.coarse
-        got = [value for _, value in calls]
+        got = [adapters.numpy(value) for _, value in calls]
         return Ran(result, tap.draws, got, [value for _, value in inputs], tap.missed)
 
     def _seed(self, seed: int) -> None:
         """Noise that is not PyTorch's comes from here; it is the same for the same seed."""
         torch.manual_seed(seed)
-        np.random.seed(seed % 2**32)  # noqa: NPY002
-        random.seed(seed)
+        seed_all(seed)
         for generator in self.custody.generators:
             if isinstance(generator, torch.Generator):
                 generator.manual_seed(seed + 1)
-            elif isinstance(generator, np.random.Generator):
-                bits = generator.bit_generator
-                bits.state = type(bits)(seed + 2).state
-            elif isinstance(generator, np.random.RandomState):
-                generator.seed((seed + 3) % 2**32)
             else:
-                generator.seed(seed + 4)
+                set_seed(generator, seed)
+
+    def _redraw(self, draws: Sequence[Draw]) -> list[Draw]:
+        return redrawn(draws, self.generator)
 
     def integer(self, high: int) -> int:
         """A random integer below `high`."""
@@ -254,10 +260,10 @@ class Bench:
             self._searched = True
             self.watch.search(self.module, self.decode, q.loc)
             ran = self.run(self.loss, case.x, draws=case.draws, seed=case.seed)
-        z, eps, self.source = latents(ran.calls, ran.draws, loc, self.selection)
+        z, eps, self._noises.source = latents(ran.calls, ran.draws, loc, self.selection)
         self.assumed = z is None
         if z is None:
-            eps, self.source = noise(ran.draws, loc[None] + 1.0, loc)
+            eps, self._noises.source = noise(ran.draws, loc[None] + 1.0, loc)
             e = np.zeros((1, *loc.shape)) if eps is None else eps
             off = np.exp(log_variance / 2) * e
             if factor is not None:
@@ -298,21 +304,9 @@ class Bench:
             adapters.joined(parts),
             weights=self.moves.sums(),
             reported=others,
-            more=() if q.other is not None else self._others(ran.draws, eps, loc.shape),
+            more=() if q.other is not None else others_of(ran.draws, eps, loc.shape),
             **other,
         )
-
-    def _others(
-        self, draws: Sequence[Draw], eps: Array | None, shape: tuple[int, ...]
-    ) -> tuple[Array, ...]:
-        """Normal draws of the size of the latents, besides the noise of those that are decoded."""
-        found = [
-            adapters.numpy(d.base).reshape(shape)
-            for d in draws
-            if d.law == "normal" and d.base.numel() == shape[0] * shape[1]
-        ]
-        known = () if eps is None else tuple(eps)
-        return tuple(e for e in found if not any(np.array_equal(e, k) for k in known))
 
     def by_seed(self, count: int) -> Array:
         """(z - m) exp(-v/2), a row for each of several seeds of generators that are not tapped."""
@@ -339,16 +333,6 @@ class Bench:
         log_variance: Array,
     ) -> Array | None:
         """The noise of latents, also where it is not one draw as it came."""
-        self.mixing = None
-        scale = np.exp(log_variance / 2)
-        off = z - loc
-
-        def explains(e: Array) -> bool:
-            size = 1e-9 * (np.abs(loc).max() + np.abs(off).max() + 1e-300)
-            return bool(np.abs(off - scale * e).max() <= size)
-
-        if not draws or not np.abs(off).max() > 0 or (eps is not None and explains(eps)):
-            return eps
 
         def seen(given: Sequence[Draw], x: torch.Tensor = case.x) -> Array | None:
             ran = self.run(self.loss, x, draws=given, seed=case.seed)
@@ -360,31 +344,10 @@ class Bench:
             return None if found is None else np.asarray((found - m) / np.exp(v / 2))
 
         key = (len(case.x), self._training, tuple(d.key for d in draws))
-        if key not in self._mixings:
-            made = mixing(seen, draws)
-            self._mixings[key] = made or sampled(seen, draws, self.generator)
-        made = self._mixings[key]
-        if made is None:
-            return eps
-        if made.matrix is None:
-            # The same function of the draws for other data.
-            again = seen(draws, self.rows(len(case.x)))
-            if again is None or not np.abs(again - off / scale).max() <= 1e-7:
-                return eps
-        own = made.noise(draws, off / scale)
-        if made.right and explains(own):
-            self.source, self.mixing = None, made
-            return own
-        self.mixing = made
-        source = self.source
-        if source is not None and source.base.numel() < loc.size:
-            # A small draw is the noise of all latents only if no other draw changes them.
-            others = zip(draws, redrawn(draws, self.generator), strict=True)
-            again = seen([kept if kept is source else new for kept, new in others])
-            if again is None or not np.abs(again - off / scale).max() <= 1e-7:
-                self.source = None
-                return None
-        return eps
+        shot = (z, loc, log_variance)
+        return self._noises.read(
+            key, draws, shot, eps, seen, lambda: seen(draws, self.rows(len(case.x)))
+        )
 
     def _other(
         self, q: distributions.Distribution, z: Array, shape: torch.Size
@@ -444,22 +407,6 @@ class Bench:
         )
 
     # Moves ----------------------------------------------------------------------------------------
-
-    def moved(self, x: torch.Tensor, scale: float, gain: float) -> bool:
-        """Move the parameters as far as outputs stay moderate and still vary; whether they do.
-
-        A deep network multiplies a gain by itself: the gain is adapted until the outputs are
-        neither extreme nor all alike.
-        """
-        for _ in range(12):
-            self.moves.move(scale, gain)
-            size = self._extent(x)
-            if size <= 1:
-                return True
-            gain = 1 + 0.5 * (gain - 1) if gain > 1 else 0.7 * gain
-            scale *= 0.8
-        self.moves.home()
-        return False
 
     def _extent(self, x: torch.Tensor) -> float:
         """The outputs at the present parameters, as a share of the largest moderate ones."""

@@ -11,16 +11,26 @@ import torch
 from torch import distributions
 
 from vaetheory._validation import Array
+from vaetheory.audit._draws import paired
 from vaetheory.audit._shots import Shot
 from vaetheory.audit._torch import _adapters as adapters
 from vaetheory.audit._torch._bench import Bench, Case
 from vaetheory.audit._torch._inputs import encoded_data
-from vaetheory.audit._torch._tap import Draw
+
+ADVICE = {
+    "noise": "draw with torch.randn_like",
+    "prior": "decode torch.randn(n, d)",
+    "generator": "draw from PyTorch, NumPy or a generator that the module holds",
+}
 
 
 class FullBench(Bench):
     """A bench with all that the checks ask for."""
 
+    #: How to draw, in the words of the framework.
+    advice = ADVICE
+    #: Whether the module is in training mode, in each mode that it has.
+    modes = (True, False)
     #: Which reading of the loss's result is right.
     entry = 0
 
@@ -32,35 +42,19 @@ class FullBench(Bench):
 
     def paired(self, case: Case, index: int) -> Case:
         """The example of an index twice, each time with its own noise."""
-        twice = [index, index]
         for size in (2, 4):
             if (size, self._training) not in self._templates:
                 self.case(size)
         two, four = (self._templates.get((n, self._training), []) for n in (2, 4))
-        draws = []
-        for i, draw in enumerate(case.draws):
-            base = draw.base
-            if len(two) == len(four) and i < len(two):
-                axes = [
-                    a
-                    for a, (m, n) in enumerate(
-                        zip(two[i].base.shape, four[i].base.shape, strict=False)
-                    )
-                    if n == 2 * m
-                ]
-                if axes:
-                    base = _doubled(base, axes[0], index)
-            elif base.dim() and base.shape[0] == 2:
-                base = base[twice]
-            draws.append(Draw(draw.name, draw.law, base))
-        return Case(case.x[twice], draws, case.seed)
+        draws = paired(case.draws, two, four, index)
+        return Case(case.x[[index, index]], draws, case.seed)
 
     # Far out --------------------------------------------------------------------------------------
 
-    def _of_the_encoder(self) -> set[str]:
+    def _of_the_encoder(self) -> frozenset[str]:
         """The parameters on which the posterior depends."""
         if not self.moves.parameters:
-            return set()
+            return frozenset()
         names, parameters = zip(*self.moves.parameters.items(), strict=True)
         frozen = [p for p in parameters if not p.requires_grad]
         for p in frozen:
@@ -73,43 +67,15 @@ class FullBench(Bench):
             )
             total = (q.loc * weights).sum() + (q.log_variance * weights).sum()
             if not total.requires_grad:
-                return set()
+                return frozenset()
             found = torch.autograd.grad(total, parameters, allow_unused=True)
         finally:
             for p in frozen:
                 p.requires_grad_(False)
-        return {n for n, g in zip(names, found, strict=True) if g is not None}
+        return frozenset(n for n, g in zip(names, found, strict=True) if g is not None)
 
-    def encoder_names(self) -> set[str]:
-        """The parameters that are moved on which the posterior depends."""
-        if not hasattr(self, "_encoder_names"):
-            self._encoder_names = self._of_the_encoder()
-        return self._encoder_names
-
-    def far(self, size: int, wide: float) -> Shot | None:
-        """A shot whose log variances reach about `wide`, with the decoder nearly flat."""
-        names = self.encoder_names()
-        case = self.case(size)
-        gain = 1.0
-        for _ in range(24):
-            self.moves.move(0.4, 1.0)
-            self.moves.scale({n: gain if n in names else 0.02 for n in self.moves.parameters})
-            v = self.posterior_at(case.x).log_variance.detach()
-            top = float(v.abs().max())
-            if not np.isfinite(top) or top > 30:
-                gain *= 0.8
-            elif top < 0.7 * wide:
-                gain *= 1.35
-            else:
-                break
-        else:
-            return None
-        shot = self.shot(case)
-        finite = np.isfinite(shot.decoded.nll).all() and np.abs(shot.loc).max() < 1e4
-        saturated = shot.decoded.family == "bernoulli" and (
-            np.abs(shot.decoded.parts["logits"]).max() > 15
-        )
-        return shot if finite and not saturated else None
+    def _largest_log_variance(self, x: torch.Tensor) -> float:
+        return float(self.posterior_at(x).log_variance.detach().abs().max())
 
     # Slopes ---------------------------------------------------------------------------------------
 
@@ -213,14 +179,6 @@ class FullBench(Bench):
     def sampled(self, function: Callable[..., Any], n: int) -> dict[str, Any]:
         """The draws and the latents of a function that samples."""
         ran = self.run(function, n, seed=5)
-        z = [adapters.numpy(c).ravel() for c in ran.calls]
+        z = [c.ravel() for c in ran.calls]
         draws = [(d.law, adapters.numpy(d.base).ravel()) for d in ran.draws]
         return {"z": z[0] if z else None, "draws": draws}
-
-
-def _doubled(base: torch.Tensor, axis: int, index: int) -> torch.Tensor:
-    """The entries of one of two examples twice, along an axis that may hold several samples."""
-    k = base.shape[axis] // 2
-    at = torch.arange(base.shape[axis]).reshape(k, 2)
-    at[:, 1 - index] = at[:, index]
-    return base.index_select(axis, at.reshape(-1))

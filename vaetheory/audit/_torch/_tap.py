@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from vaetheory._validation import Array
 
 _NORMAL = frozenset({"randn", "randn_like", "normal_", "normal", "normal_functional"})
 _UNIFORM = frozenset({"rand", "rand_like", "uniform_", "uniform"})
@@ -34,6 +37,26 @@ class Draw:
     def key(self) -> tuple[str, tuple[int, ...]]:
         """By which a draw is recognised when the function runs again."""
         return self.law, tuple(self.base.shape)
+
+    @property
+    def array(self) -> Array:
+        """A copy of the outcome in float64."""
+        return np.array(self.base.to("cpu", torch.float64).numpy())
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers were drawn."""
+        return self.base.numel()
+
+    @property
+    def floating(self) -> bool:
+        """Whether they are no integers."""
+        return self.base.dtype.is_floating_point
+
+    def given(self, outcome: Array) -> Draw:
+        """The same draw with another outcome."""
+        made = torch.as_tensor(np.array(outcome)).reshape(self.base.shape)
+        return replace(self, base=made.to(self.base))
 
 
 class Tap(TorchDispatchMode):

@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 
 from vaetheory._validation import Array
-from vaetheory.audit._torch._adapters import numpy
-from vaetheory.audit._torch._tap import Draw
+from vaetheory.audit._draws import Draw
 
 #: Which of several calls of the decoder count.
 SELECTIONS = ("all", "first", "last")
 
 
 def latents(
-    calls: Sequence[torch.Tensor], draws: Sequence[Draw], loc: Array, selection: str
+    calls: Sequence[Array], draws: Sequence[Draw], loc: Array, selection: str
 ) -> tuple[Array | None, Array | None, Draw | None]:
     """The latents (K, B, d) that the decoder got, their noise (K, B, d), and its draw.
 
@@ -24,10 +22,10 @@ def latents(
     (z - loc)/noise is the same for all samples, whatever the law.
     """
     size = loc.size
-    usable = [numpy(c) for c in calls if c.numel() and c.numel() % size == 0]
-    if not usable and calls and sum(c.numel() for c in calls) % size == 0:
+    usable = [c for c in calls if c.size and c.size % size == 0]
+    if not usable and calls and sum(c.size for c in calls) % size == 0:
         # Parts of a batch, one after another.
-        usable = [np.concatenate([numpy(c).ravel() for c in calls])]
+        usable = [np.concatenate([c.ravel() for c in calls])]
     if not usable:
         return None, None, None
     if selection == "first":
@@ -71,10 +69,10 @@ def noise(draws: Sequence[Draw], z: Array, loc: Array) -> tuple[Array | None, Dr
     B, d = loc.shape
     found: list[tuple[float, float, Array, Draw]] = []
     k = len(z)
-    ordinary = [w for w in draws if w.law != "bernoulli" and w.base.dtype.is_floating_point]
+    ordinary = [w for w in draws if w.law != "bernoulli" and w.floating]
     off = (z - loc).ravel()
     for i, draw in enumerate(ordinary):
-        value = numpy(draw.base)
+        value = draw.array
         made: list[Array] = []
         if k == 1 and value.shape == (d, B) and d != B:
             made += [value.T[None]]
@@ -88,8 +86,8 @@ def noise(draws: Sequence[Draw], z: Array, loc: Array) -> tuple[Array | None, Dr
             made.append(np.concatenate([half, -half]))
         if k > 1 and value.size == B * d:
             group = ordinary[i : i + k]
-            if len(group) == k and all(g.base.numel() == B * d for g in group):
-                made.append(np.stack([numpy(g.base).reshape(B, d) for g in group]))
+            if len(group) == k and all(g.numbers == B * d for g in group):
+                made.append(np.stack([g.array.reshape(B, d) for g in group]))
             made.append(np.broadcast_to(value.reshape(1, B, d), z.shape))
         if value.size == d and value.size != z.size:
             made.append(np.broadcast_to(value.reshape(d), z.shape))
@@ -109,3 +107,16 @@ def noise(draws: Sequence[Draw], z: Array, loc: Array) -> tuple[Array | None, Dr
     steady = [f for f in found if f[0] <= least + 1e-9]
     best = max(steady, key=lambda f: round(f[1], 6))
     return np.array(best[2]), best[3]
+
+
+def others_of(
+    draws: Sequence[Draw], eps: Array | None, shape: tuple[int, ...]
+) -> tuple[Array, ...]:
+    """Normal draws of the size of the latents, besides the noise of those that are decoded."""
+    found = [
+        d.array.reshape(shape)
+        for d in draws
+        if d.law == "normal" and d.numbers == shape[0] * shape[1]
+    ]
+    known = () if eps is None else tuple(eps)
+    return tuple(e for e in found if not any(np.array_equal(e, k) for k in known))

@@ -7,15 +7,13 @@ however it was made.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from vaetheory._validation import Array
+from vaetheory.audit._draws import Draw, Redraw
 from vaetheory.audit._normality import against_normal
-from vaetheory.audit._torch._adapters import numpy
-from vaetheory.audit._torch._tap import Draw, redrawn
 
 #: h as a function of the draws, (K, B, d).
 Latents = Callable[[Sequence[Draw]], Array | None]
@@ -116,14 +114,13 @@ def mixing(latents: Latents, draws: Sequence[Draw]) -> Mixing | None:
     return made if off < _SAME * (1 + np.abs(h).max()) else None
 
 
-def sampled(latents: Latents, draws: Sequence[Draw], generator: torch.Generator) -> Mixing | None:
+def sampled(latents: Latents, draws: Sequence[Draw], redraw: Redraw) -> Mixing | None:
     """How far h, any function of the draws, is from N(0, I) in samples."""
     if not any(d.law in ("normal", "uniform") for d in draws):
         return None
-    a, b = redrawn(draws, generator), redrawn(draws, generator)
+    a, b = redraw(draws), redraw(draws)
     middle = [
-        replace(x, base=(x.base + y.base) / 2) if x.base.dtype.is_floating_point else x
-        for x, y in zip(a, b, strict=True)
+        x.given((x.array + y.array) / 2) if x.floating else x for x, y in zip(a, b, strict=True)
     ]
     found = [latents(d) for d in (a, b, middle)]
     if any(h is None or not np.isfinite(h).all() for h in found):
@@ -134,7 +131,7 @@ def sampled(latents: Latents, draws: Sequence[Draw], generator: torch.Generator)
     count = max(_REDRAWS, -(-_NUMBERS // first.size))
     rows = []
     for _ in range(count):
-        h = latents(redrawn(draws, generator))
+        h = latents(redraw(draws))
         if h is None or h.shape != first.shape or not np.isfinite(h).all():
             return None
         rows.append(h.ravel())
@@ -150,11 +147,11 @@ def sampled(latents: Latents, draws: Sequence[Draw], generator: torch.Generator)
 
 
 def _normal(draw: Draw) -> bool:
-    return draw.law == "normal" and draw.base.dtype.is_floating_point
+    return draw.law == "normal" and draw.floating
 
 
 def _entries(draws: Sequence[Draw]) -> Array:
-    parts = [numpy(d.base).ravel() for d in draws if _normal(d)]
+    parts = [d.array.ravel() for d in draws if _normal(d)]
     return np.concatenate(parts) if parts else np.empty(0)
 
 
@@ -163,8 +160,7 @@ def _given(draws: Sequence[Draw], entries: Array) -> list[Draw]:
     made, at = [], 0
     for draw in draws:
         if _normal(draw):
-            size = draw.base.numel()
-            new = torch.as_tensor(entries[at : at + size].copy()).reshape(draw.base.shape)
-            draw, at = replace(draw, base=new.to(draw.base)), at + size
+            size = draw.numbers
+            draw, at = draw.given(entries[at : at + size].reshape(draw.array.shape)), at + size
         made.append(draw)
     return made

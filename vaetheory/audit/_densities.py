@@ -1,0 +1,36 @@
+"""Declared likelihoods by their parameters, as arrays (1, B, D)."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import gammaln
+
+from vaetheory._validation import Array
+from vaetheory.audit._shots import LOG_2PI, Decoded
+
+
+def normal(data: Array, loc: Array, scale: Array) -> Decoded:
+    """A normal density of each entry."""
+    each = (data - loc) ** 2 / (2 * scale**2) + np.log(scale)
+    parts = {"loc": loc, "scale": scale, "mean": loc}
+    return Decoded("normal", each.sum(-1) + each.shape[-1] / 2 * LOG_2PI, parts)
+
+
+def bernoulli(data: Array, logits: Array) -> Decoded:
+    """A Bernoulli probability of each entry."""
+    parts = {"logits": logits, "mean": np.exp(-np.logaddexp(0.0, -logits))}
+    # Probabilities of exactly 0 or 1 give NaN: such a shot is left out.
+    with np.errstate(invalid="ignore"):
+        return Decoded("bernoulli", (np.logaddexp(0.0, logits) - data * logits).sum(-1), parts)
+
+
+def laplace(data: Array, loc: Array, scale: Array) -> Decoded:
+    """A Laplace density of each entry."""
+    each = np.abs(data - loc) / scale + np.log(2 * scale)
+    return Decoded("laplace", each.sum(-1), {"loc": loc, "scale": scale, "mean": loc})
+
+
+def poisson(data: Array, rate: Array) -> Decoded:
+    """A Poisson probability of each entry."""
+    each = rate - data * np.log(rate) + gammaln(data + 1)
+    return Decoded("poisson", each.sum(-1), {"rate": rate, "mean": rate})

@@ -1,0 +1,532 @@
+"""A loss of JAX on the bench: evaluated with known noise, at parameters that are moved."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from vaetheory._validation import Array, short
+from vaetheory.audit import _densities
+from vaetheory.audit._belongings import Belongings, seed_all
+from vaetheory.audit._belongings import seed as set_seed
+from vaetheory.audit._jax import _adapters as adapters
+from vaetheory.audit._jax._decoder_inputs import decoder_inputs
+from vaetheory.audit._jax._draws import Draw, redrawn
+from vaetheory.audit._jax._interpreter import Site
+from vaetheory.audit._jax._moves import Moves
+from vaetheory.audit._jax._parameters import Parameters
+from vaetheory.audit._jax._programs import Program
+from vaetheory.audit._jax._user import Function, called
+from vaetheory.audit._journeys import Journeys
+from vaetheory.audit._latent_noise import LatentNoise
+from vaetheory.audit._latents import latents, noise, others_of
+from vaetheory.audit._mixing import Mixing
+from vaetheory.audit._shots import Decoded, Shot
+
+#: Outputs are kept below these sizes, where other terms do not drown in rounding.
+_MEANS, _LOG_VARIANCES, _OUTPUTS = 8.0, 5.0, 25.0
+#: Probabilities are kept this far from 0 and 1: libraries clip log 0 differently.
+_PROBABILITY = 1e-7
+#: Calls of a loss that are traced anew, to see whether its steps stay the same.
+_TRACES = 4
+
+
+@dataclass
+class Case:
+    """Data and noise of one evaluation."""
+
+    x: Array
+    draws: list[Draw]
+    seed: int
+
+
+@dataclass
+class Ran:
+    """What a function has returned, with its draws and the inputs of the decoder."""
+
+    result: Any
+    draws: list[Draw]
+    calls: list[Array]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A posterior: means and variances (B, ...), and whether it is Gaussian."""
+
+    loc: Array
+    log_variance: Array
+    factor: Array | None
+    other: bool
+
+
+class Bench(Journeys):
+    """The functions of one user, evaluated under control."""
+
+    #: Which reading of the loss's result is right.
+    entry = 0
+
+    def __init__(
+        self,
+        loss: Function,
+        encode: Function,
+        decode: Function,
+        x: Array,
+        *,
+        parameters: Parameters,
+        likelihood: adapters.Declared,
+        posterior: str,
+        prior: Any,
+        belongings: Belongings,
+        seed: int,
+    ) -> None:
+        self.loss, self.encode, self.decode = loss, encode, decode
+        self.parameters, self.likelihood = parameters, likelihood
+        self.posterior, self.prior = posterior, prior
+        self.x = x
+        self.rng = np.random.default_rng(seed)
+        self.moves = Moves(parameters, self.rng)
+        self.modes = parameters.modes
+        self.selection = "all"
+        #: Whether calls change each other, so that everything is put back before each.
+        self.stateful = False
+        #: Whether only batches of the given size can be evaluated.
+        self.fixed = False
+        #: Whether the latents of the decoder could not be read and are those of the right law.
+        self.assumed = False
+        self._belongings = belongings
+        #: A key from a number, old or new in style.
+        self.key: Callable[[int], Any] = jax.random.PRNGKey
+        self._training = False
+        self._programs: dict[Any, Program] = {}
+        self._traces: dict[Any, int] = {}
+        self._templates: dict[tuple[int, bool], list[Draw]] = {}
+        self._sites: dict[Any, list[Site]] = {}
+        self._noises = LatentNoise(lambda draws: redrawn(draws, self.rng))
+        self._state: list[Any] | None = None
+        self._families: dict[Any, str] = {}
+        self._used = 0
+        #: The size of the last batch.
+        self.some = 2
+        #: Whether a key draws the same twice.
+        self._aliased = False
+        #: The data of the last call that was watched.
+        self._first: Array | None = None
+
+    @property
+    def source(self) -> Draw | None:
+        """The draw that is the noise of the latents, in the last shot."""
+        found: Draw | None = self._noises.source
+        return found
+
+    @property
+    def mixing(self) -> Mixing | None:
+        """How the noise of the latents was made, in the last shot, if not by one draw."""
+        return self._noises.mixing
+
+    # Running --------------------------------------------------------------------------------------
+
+    def mode(self, training: bool) -> None:
+        """Set the training or the eval mode of everything."""
+        self._training = training
+
+    def arrays(self) -> list[Any]:
+        """The arrays of the model, with its state where calls go on from each other."""
+        if self._state is None or self.stateful:
+            return self.moves.arrays
+        moved = set(self.parameters.moved)
+        pairs = zip(self.moves.arrays, self._state, strict=True)
+        return [ours if i in moved else now for i, (ours, now) in enumerate(pairs)]
+
+    def program(
+        self, function: Function, read: Callable[..., Any], kind: str, *arguments: Any
+    ) -> Program:
+        """A function, traced for arguments of these shapes."""
+        shapes = tuple(np.shape(a) for a in arguments)
+        which = (id(function), kind, self._training, shapes)
+        traces = self._traces.get(which, 0)
+        fresh = kind == "loss" and not self.stateful and traces < _TRACES
+        if which in self._programs and not fresh:
+            return self._programs[which]
+        self._traces[which] = traces + 1
+        made = self.trace(function, read, arguments)
+        if which not in self._programs or not self._programs[which].same(made):
+            self._programs[which] = made
+            if traces:
+                # A schedule in Python: it is traced anew in each call, until it is put back.
+                self._traces[which] = 0
+        return self._programs[which]
+
+    def trace(
+        self, function: Function, read: Callable[..., Any], arguments: Sequence[Any], seed: int = 0
+    ) -> Program:
+        """A function traced anew, with the random states of NumPy and Python from a seed."""
+        if self.stateful:
+            self._belongings.put_back()
+        seed_all(seed)
+        for generator in self._belongings.generators:
+            set_seed(generator, seed)
+        pure = called(function, self.parameters, self._training, read)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return Program(pure, (self.arrays(), tuple(arguments), self.key(0)))
+
+    def first_traces(self) -> list[Program]:
+        """The functions, traced for the first time, with keys of the style that they take."""
+
+        def traced() -> list[Program]:
+            read = lambda out: adapters.encoded(out, self.posterior)  # noqa: E731
+            encode = self.trace(self.encode, read, (self.x,))
+            z = np.zeros(encode.shape_of("loc"))
+            parts = lambda out, x: self.likelihood.read(out, x)[1]  # noqa: E731
+            decode = self.trace(self.decode, parts, (z, self.x))
+            return [self.trace(self.loss, adapters.values, (self.x,)), encode, decode]
+
+        try:
+            return traced()
+        except Exception as error:
+            self.key = jax.random.key
+            try:
+                return traced()
+            except Exception:
+                raise error from None
+
+    def run(self, function: Function, *arguments: Any, seed: int = 0) -> Ran:
+        """Call a loss with the draws of a seed, step by step."""
+        program = self.program(function, adapters.values, "loss", *arguments)
+        given = (self.arrays(), arguments, self.key(seed))
+        (found, _), draws, _ = program.watched(given)
+        if function is self.loss:
+            keys = [(d.law, *k) for d in draws for k in d.keys]
+            self._aliased, self._first = len(set(keys)) < len(keys), arguments[0]
+        return Ran(found, draws, [])
+
+    def _evaluated(
+        self,
+        function: Function,
+        read: Callable[..., Any],
+        kind: str,
+        arguments: Sequence[Any],
+        draws: Sequence[Draw],
+        seed: int,
+        sites: Sequence[Site] = (),
+        start: int = 0,
+    ) -> tuple[Any, list[Any]]:
+        """The result of a function with given draws, and of some of its steps."""
+        program = self.program(function, read, kind, *arguments)
+        given = (self.arrays(), tuple(arguments), self.key(seed))
+        taken, self._used = matched(program.draws(given, self.rng), draws, start)
+        (found, state), steps = program(given, taken, sites)
+        if kind == "loss" and state:
+            self._state = [np.asarray(s) if _plain(s) else s for s in state]
+        return found, steps
+
+    def integer(self, high: int) -> int:
+        """A random integer below `high`."""
+        return int(self.rng.integers(high))
+
+    def rows(self, size: int) -> Array:
+        """Examples drawn from the user's, whole, so that they stay what they are."""
+        if size == len(self.x):
+            return self.x[self.rng.permutation(size)]
+        return self.x[self.rng.integers(len(self.x), size=size)]
+
+    def case(self, size: int, x: Array | None = None) -> Case:
+        """New data and new noise for the loss."""
+        key = (size, self._training)
+        data = self.rows(size) if x is None else x
+        self.some = size
+        if key not in self._templates:
+            self._templates[key] = self._template(data)
+        return Case(data, redrawn(self._templates[key], self.rng), self.integer(2**31))
+
+    def _template(self, x: Array) -> list[Draw]:
+        """The draws of the loss; with their keys where a key is used twice."""
+        program = self.program(self.loss, adapters.values, "loss", x)
+        if self._aliased:
+            return self.run(self.loss, x, seed=1).draws
+        return list(program.draws((self.arrays(), (x,), self.key(1)), self.rng))
+
+    def values(self, case: Case) -> tuple[float, ...]:
+        """The loss of a case, in each of its readings."""
+        return self.loss_of(case, self.latents_of(case))[0]
+
+    def loss_of(
+        self, case: Case, sites: Sequence[Site] = (), draws: Sequence[Draw] | None = None
+    ) -> tuple[tuple[float, ...], dict[str, float], list[Array]]:
+        """The loss, the numbers returned with it, and the results of some of its steps."""
+        given = case.draws if draws is None else draws
+        (values, others), steps = self._evaluated(
+            self.loss, adapters.values, "loss", (case.x,), given, case.seed, sites
+        )
+        return (
+            tuple(float(v) for v in values),
+            {k: float(v) for k, v in others.items()},
+            [np.asarray(s, dtype=np.float64) for s in steps],
+        )
+
+    # One shot -------------------------------------------------------------------------------------
+
+    def posterior_at(self, x: Array, draws: Sequence[Draw] = (), seed: int = 0) -> Encoded:
+        """What `encode` gives for data, read."""
+        found, _ = self._evaluated(
+            self.encode,
+            lambda out: adapters.encoded(out, self.posterior),
+            "encode",
+            (x,),
+            draws,
+            seed,
+        )
+        factor = found.get("factor")
+        return Encoded(
+            np.array(found["loc"], dtype=np.float64),
+            np.array(found["log_variance"], dtype=np.float64),
+            None if factor is None else np.array(factor, dtype=np.float64),
+            "other" in found,
+        )
+
+    def decoded_at(
+        self, z: Array, x: Array, draws: Sequence[Draw] = (), seed: int = 0, start: int = 0
+    ) -> Decoded:
+        """The declared likelihood of data at latents of the same batch."""
+        which = (np.shape(z), np.shape(x), self._training)
+
+        def read(output: Any, data: Any) -> Any:
+            self._families[which], parts = self.likelihood.read(output, data)
+            return parts
+
+        found, _ = self._evaluated(self.decode, read, "decode", (z, x), draws, seed, start=start)
+        parts = {k: np.array(v, dtype=np.float64)[None] for k, v in found.items()}
+        data = np.asarray(x, dtype=np.float64).reshape(1, len(x), -1)
+        with np.errstate(all="ignore"):
+            return _decoded(self._families[which], parts, data, self.likelihood)
+
+    def latents_of(self, case: Case) -> list[Site]:
+        """The steps of the loss whose results are decoded."""
+        program = self.program(self.loss, adapters.values, "loss", case.x)
+        which = (program.form, self._training, id(self.loss))
+        if which not in self._sites:
+            self._sites[which] = self._search(case)
+        return self._sites[which]
+
+    def _search(self, case: Case) -> list[Site]:
+        # Another size of batch would have to be compiled.
+        x = case.x if self._first is None else self._first
+        program = self.program(self.loss, adapters.values, "loss", x)
+        results = program.watched((self.arrays(), (x,), self.key(case.seed)))[2]
+        shape = self.posterior_at(case.x, case.draws, case.seed).loc.shape
+        return self.decoded_among(results, len(x), shape[1:])
+
+    def decoded_among(self, results: Any, n: int, shape: tuple[int, ...]) -> list[Site]:
+        """The steps of a function whose results are latents of n examples that are decoded."""
+
+        def decode(flat: Array) -> Any:
+            made: dict[Site, list[Any]] = {}
+            for z in flat.reshape(-1, n, *shape):
+                program = self.program(self.decode, _leaves, "steps", z)
+                steps = program.watched((self.arrays(), (z,), self.key(0)))[2]
+                for site, each in steps.items():
+                    made.setdefault(site, []).extend(each)
+            return made
+
+        return decoder_inputs(results, n * int(np.prod(shape)), decode, self.rng)
+
+    def shot(self, case: Case) -> Shot:
+        """Evaluate the loss, and all of which it should be a function."""
+        sites = self.latents_of(case)
+        values, others, calls = self.loss_of(case, sites)
+        q = self.posterior_at(case.x, case.draws, case.seed)
+        after = self._used
+        n, shape = len(case.x), q.loc.shape
+        loc, log_variance = q.loc.reshape(n, -1), q.log_variance.reshape(n, -1)
+        factor = q.factor
+        z, eps, self._noises.source = latents(calls, case.draws, loc, self.selection)
+        self.assumed = z is None
+        if z is None:
+            eps, self._noises.source = noise(case.draws, loc[None] + 1.0, loc)
+            e = np.zeros((1, *loc.shape)) if eps is None else eps
+            off = np.exp(log_variance / 2) * e
+            if factor is not None:
+                off = np.einsum("nij,knj->kni", factor, e)
+            z = loc + off
+        elif factor is None and not q.other:
+            eps = self._noise(case, z, eps, loc, log_variance)
+            if eps is None and self.mixing is not None:
+                eps = self.mixing.arranged(case.draws, z.shape)
+        parts = [
+            self.decoded_at(one.reshape(shape), case.x, case.draws, case.seed, after) for one in z
+        ]
+        prior_loc, prior_scale = self.prior_at(loc.shape)
+        log_det = log_variance.sum(-1)
+        if factor is not None:
+            log_det = 2 * np.log(np.einsum("nii->ni", factor)).sum(-1)
+        other: dict[str, Array | None] = {}
+        if q.other:
+            other = self._other(case, z.reshape(len(z), *shape))
+        return Shot(
+            values,
+            np.asarray(case.x, dtype=np.float64).reshape(n, -1),
+            loc,
+            log_variance,
+            log_det,
+            factor,
+            z,
+            eps,
+            prior_loc,
+            prior_scale,
+            _joined(parts),
+            weights=self.moves.sums(),
+            reported=others,
+            more=() if q.other else others_of(case.draws, eps, loc.shape),
+            **other,
+        )
+
+    def by_seed(self, count: int) -> Array:
+        """(z - m) exp(-v/2), a row for each of several keys, of draws that are not tapped."""
+        case = self.case(self.some if not self.fixed else len(self.x))
+        sites = self.latents_of(case)
+        rows = []
+        for i in range(count):
+            now = Case(case.x, case.draws, case.seed + i)
+            calls = self.loss_of(now, sites)[2]
+            q = self.posterior_at(case.x, case.draws, now.seed)
+            m = q.loc.reshape(len(case.x), -1)
+            z = latents(calls, case.draws, m, self.selection)[0]
+            if z is not None:
+                rows.append(((z - m) / np.exp(q.log_variance.reshape(m.shape) / 2)).ravel())
+        return np.array(rows)
+
+    def _noise(
+        self, case: Case, z: Array, eps: Array | None, loc: Array, log_variance: Array
+    ) -> Array | None:
+        """The noise of latents, also where it is not one draw as it came."""
+        sites = self.latents_of(case)
+
+        def seen(given: Sequence[Draw], x: Array = case.x) -> Array | None:
+            now = Case(x, list(given), case.seed)
+            _, _, calls = self.loss_of(now, sites)
+            q = self.posterior_at(x, given, case.seed)
+            m, v = q.loc.reshape(loc.shape), q.log_variance.reshape(loc.shape)
+            found = latents(calls, given, m, self.selection)[0]
+            return None if found is None else np.asarray((found - m) / np.exp(v / 2))
+
+        key = (len(case.x), self._training, id(self.loss), tuple(d.key for d in case.draws))
+        shot = (z, loc, log_variance)
+        return self._noises.read(
+            key, case.draws, shot, eps, seen, lambda: seen(case.draws, self.rows(len(case.x)))
+        )
+
+    def _other(self, case: Case, z: Array) -> dict[str, Array | None]:
+        """Log densities of a posterior of another family, and of the prior."""
+        log_q = np.stack([self.log_density_at(case, one) for one in z])
+        loc, scale = self.prior_at((len(case.x), z[0, 0].size))
+        flat = z.reshape(len(z), len(case.x), -1)
+        each = -0.5 * ((flat - loc) / scale) ** 2 - np.log(scale) - 0.5 * np.log(2 * np.pi)
+        return {"log_q": log_q, "log_p": each.sum(-1), "divergence": None}
+
+    def log_density_at(self, case: Case, z: Array) -> Array:
+        """The log density (B,) of the posterior at latents (B, ...)."""
+        found, _ = self._evaluated(
+            self.encode, adapters.log_density, "density", (case.x, z), case.draws, case.seed
+        )
+        return np.array(found, dtype=np.float64)
+
+    def prior_at(self, shape: tuple[int, ...]) -> tuple[Array, Array]:
+        """Means and deviations of the declared prior, (B, d)."""
+        if self.prior is None:
+            return np.zeros(shape), np.ones(shape)
+        if isinstance(self.prior, Function):
+            found, _ = self._evaluated(self.prior, adapters.prior_of, "prior", (), (), 0)
+        else:
+            found = adapters.prior_of(self.prior)
+        made = []
+        for value in found:
+            a = np.array(value, dtype=np.float64)
+            if a.size not in (1, shape[-1], shape[0] * shape[-1]):
+                raise ValueError(
+                    f"prior: expected one number or {shape[-1]} latents, got shape {a.shape}"
+                )
+            flat = a.reshape(-1) if a.size == 1 else a.reshape(-1, shape[-1])
+            made.append(np.broadcast_to(flat, shape))
+        if not (made[1] > 0).all():
+            raise ValueError(f"prior: expected positive deviations, got {short(made[1].min())}")
+        return made[0], made[1]
+
+    # Moves ----------------------------------------------------------------------------------------
+
+    def _extent(self, x: Array) -> float:
+        """The outputs at the present parameters, as a share of the largest moderate ones."""
+        q = self.posterior_at(x)
+        size = max(
+            float(np.abs(q.loc).max()) / _MEANS,
+            float(np.abs(q.log_variance).max()) / _LOG_VARIANCES,
+        )
+        if not np.isfinite(size):
+            return np.inf
+        if size > 1:
+            return size
+        wide = 2.5 * np.exp(q.log_variance / 2)
+        for z in (q.loc, q.loc + wide, q.loc - wide):
+            size = max(size, _outputs(self.decoded_at(z, x)))
+        return size if np.isfinite(size) else np.inf
+
+
+def _outputs(p: Decoded) -> float:
+    if p.family == "bernoulli":
+        return float(np.abs(p.parts["logits"]).max()) / -float(np.log(_PROBABILITY))
+    if p.family == "normal":
+        size = float(np.abs(p.parts["loc"]).max()) / _OUTPUTS
+        scale = p.parts["scale"]
+        if float(scale.max()) > 3 * float(scale.min()):
+            size = max(size, float(np.abs(np.log(scale)).max()) / _LOG_VARIANCES)
+        return size
+    return float(np.abs(p.nll).max()) / 1e6
+
+
+def _decoded(
+    family: str, parts: dict[str, Array], data: Array, likelihood: adapters.Declared
+) -> Decoded:
+    known = {
+        "normal": _densities.normal,
+        "bernoulli": _densities.bernoulli,
+        "laplace": _densities.laplace,
+        "poisson": _densities.poisson,
+    }
+    if family in known:
+        return known[family](data, **parts)
+    if family == "given":
+        assert likelihood.family is not None
+        return Decoded("other", -likelihood.family.log_prob(data, parts["params"]), {})
+    return Decoded("other", parts.pop("nll"), parts)
+
+
+def _joined(parts: list[Decoded]) -> Decoded:
+    """Several samples of one batch as one."""
+    return Decoded(
+        parts[0].family,
+        np.concatenate([p.nll for p in parts]),
+        {n: np.concatenate([p.parts[n] for p in parts]) for n in parts[0].parts},
+    )
+
+
+def matched(own: Sequence[Draw], draws: Sequence[Draw], start: int = 0) -> tuple[list[Draw], int]:
+    """The draws that a part of a function takes, each the next of its kind, and where they end."""
+    made, at = [], start
+    for draw in own:
+        found = next((i for i in range(at, len(draws)) if draws[i].key == draw.key), None)
+        made.append(draw if found is None else draws[found])
+        at = at if found is None else found + 1
+    return made, at
+
+
+def _leaves(out: Any) -> Any:
+    """The arrays of an output, or nothing: its steps are what counts."""
+    return [leaf for leaf in jax.tree.leaves(out) if hasattr(leaf, "dtype")]
+
+
+def _plain(value: Any) -> bool:
+    return not jax.numpy.issubdtype(value.dtype, jax.dtypes.extended)

@@ -1,0 +1,97 @@
+"""Which results of a loss's steps are the latents that its decoder gets.
+
+A result z of the loss is an input of the decoder if the steps of `decode(params, z)` give numbers
+that the loss computes too. Numbers are compared however they are ordered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from vaetheory._validation import Array
+from vaetheory.audit._jax._interpreter import Site
+
+#: Arrays agree if their power sums do, to this share.
+_SAME = 1e-9
+#: Samples of one example beyond which a result is not taken for latents.
+_SAMPLES = 64
+#: Candidates that are tried.
+_MOST = 400
+
+Results = Mapping[Site, Sequence[Any]]
+
+
+def decoder_inputs(
+    results: Results,
+    size: int,
+    decode: Callable[[Array], Results],
+    rng: np.random.Generator,
+) -> list[Site]:
+    """The steps of a loss whose results are decoded, in their order.
+
+    Parameters
+    ----------
+    results : mapping
+        Results of all steps of the loss, by their sites.
+    size : int
+        How many numbers the latents of the batch are.
+    decode : callable
+        The results of the steps of `decode` at latents, an array of a multiple of `size` numbers.
+    rng : numpy.random.Generator
+    """
+    arrays = {site: _whole(each) for site, each in results.items()}
+    prints = {site: _fingerprint(a) for site, a in arrays.items() if _varied(a)}
+    index: dict[int, list[Array]] = {}
+    for site, one in prints.items():
+        index.setdefault(arrays[site].size, []).append(one)
+    tried: list[tuple[int, Site]] = []
+    seen: dict[int, list[Array]] = {}
+    own: dict[int, Results] = {}
+    for site, one in list(prints.items()):
+        a = arrays[site]
+        if a.size % size or a.size // size > _SAMPLES or _among(one, seen.get(a.size, ())):
+            continue
+        seen.setdefault(a.size, []).append(one)
+        if len(tried) >= _MOST:
+            break
+        if a.size not in own:
+            own[a.size] = decode(rng.normal(size=a.size))
+        other = own[a.size]
+        count = 0
+        for place, each in decode(a.ravel()).items():
+            made = _whole(each)
+            # What does not depend on the latents says nothing.
+            same = place in other and np.array_equal(made, _whole(other[place]), equal_nan=True)
+            if same or not _varied(made):
+                continue
+            found = _fingerprint(made)
+            if made.size == a.size and _alike(found, one):
+                continue
+            count += _among(found, index.get(made.size, ()))
+        tried.append((count, site))
+    most = max((count for count, _ in tried), default=0)
+    return [site for count, site in tried if count and 2 * count >= most]
+
+
+def _whole(each: Sequence[Any]) -> Array:
+    return np.concatenate([np.ravel(np.asarray(e, dtype=np.float64)) for e in each])
+
+
+def _varied(a: Array) -> bool:
+    return bool(a.size > 1 and np.isfinite(a).all() and np.ptp(a) > 0)
+
+
+def _fingerprint(a: Array) -> Array:
+    """Sums of powers and of moduli, which do not depend on the order."""
+    return np.array([a.sum(), np.abs(a).sum(), (a**2).sum(), (a**3).sum()])
+
+
+def _alike(a: Array, b: Array) -> bool:
+    return bool(np.abs(a - b).max() <= _SAME * (np.abs(a).max() + np.abs(b).max()))
+
+
+def _among(one: Array, others: Sequence[Array]) -> bool:
+    return any(_alike(one, other) for other in others)

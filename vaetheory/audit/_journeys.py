@@ -1,0 +1,74 @@
+"""How far the parameters of a bench are moved."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from vaetheory.audit._shots import Shot
+
+
+class Journeys:
+    """A bench that moves its parameters as far as outputs stay of use."""
+
+    moves: Any
+    case: Any
+    shot: Any
+    _encoder_names: frozenset[str] | None = None
+
+    def _extent(self, x: Any) -> float:
+        """The outputs at the present parameters, as a share of the largest moderate ones."""
+        raise NotImplementedError
+
+    def _largest_log_variance(self, x: Any) -> float:
+        raise NotImplementedError
+
+    def _of_the_encoder(self) -> frozenset[str]:
+        """The parameters on which the posterior depends."""
+        raise NotImplementedError
+
+    def encoder_names(self) -> frozenset[str]:
+        """The parameters that are moved on which the posterior depends."""
+        if self._encoder_names is None:
+            self._encoder_names = self._of_the_encoder()
+        return self._encoder_names
+
+    def moved(self, x: Any, scale: float, gain: float) -> bool:
+        """Move the parameters as far as outputs stay moderate and still vary; whether they do.
+
+        A deep network multiplies a gain by itself: the gain is adapted until the outputs are
+        neither extreme nor all alike.
+        """
+        for _ in range(12):
+            self.moves.move(scale, gain)
+            if self._extent(x) <= 1:
+                return True
+            gain = 1 + 0.5 * (gain - 1) if gain > 1 else 0.7 * gain
+            scale *= 0.8
+        self.moves.home()
+        return False
+
+    def far(self, size: int, wide: float) -> Shot | None:
+        """A shot whose log variances reach about `wide`, with the decoder nearly flat."""
+        names = self.encoder_names()
+        case = self.case(size)
+        gain = 1.0
+        for _ in range(24):
+            self.moves.move(0.4, 1.0)
+            self.moves.scale({n: gain if n in names else 0.02 for n in self.moves.parameters})
+            top = self._largest_log_variance(case.x)
+            if not np.isfinite(top) or top > 30:
+                gain *= 0.8
+            elif top < 0.7 * wide:
+                gain *= 1.35
+            else:
+                break
+        else:
+            return None
+        shot: Shot = self.shot(case)
+        finite = np.isfinite(shot.decoded.nll).all() and np.abs(shot.loc).max() < 1e4
+        saturated = shot.decoded.family == "bernoulli" and (
+            np.abs(shot.decoded.parts["logits"]).max() > 15
+        )
+        return shot if finite and not saturated else None
