@@ -73,6 +73,11 @@ class WeightedHessianOff(Bowl):
         return 1.001 * super().weighted_hessian(z, weights)
 
 
+class VjpOff(Bowl):
+    def vjp(self, z, weights):
+        return 1.001 * super().vjp(z, weights)
+
+
 class LastLayerOff(Bowl):
     def last_layer(self):
         return decoders.LastLayer(Bowl(self.a), 1.001 * np.eye(3))
@@ -132,6 +137,7 @@ FALSE_DECODERS = [
     (HessianOff(), {"hessian"}),
     (HessianAsymmetric(), {"hessian"}),
     (WeightedHessianOff(), {"weighted_hessian"}),
+    (VjpOff(), {"vjp"}),
     (LastLayerOff(), {"last_layer"}),
     (DecoderRandom(), {"purity"}),
     (DecoderMixingRows(), {"rows"}),

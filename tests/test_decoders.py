@@ -268,6 +268,11 @@ def test_values_and_derivatives_are_those_of_the_map(kind):
         off, bound = np.abs(ours - oracle).max(), bound * np.abs(weights).sum(axis=-1).max()
         assert ours.shape == (2, d, d), f"weighted Hessian: shape {ours.shape}, not {(2, d, d)}"
         assert off <= bound, f"the weighted Hessian is off by {off:.3g}, not within {bound:.3g}"
+        ours = decoder.vjp(z, weights)
+        oracle = np.einsum("ni,nij->nj", weights, derivatives.jacobian(function, z))
+        off = np.abs(ours - oracle).max()
+        assert ours.shape == (2, d), f"vjp: shape {ours.shape}, not {(2, d)}"
+        assert off <= bound, f"the vector-Jacobian product is off by {off:.3g}, not {bound:.3g}"
 
     holds()
 

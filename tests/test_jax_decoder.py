@@ -29,6 +29,9 @@ def test_derivatives_are_those_of_jax(name):
     weights = np.random.default_rng(1).normal(size=values.shape)
     jacobian, hessian = made.jacobian(POINTS), made.hessian(POINTS)
     weighted = made.weighted_hessian(POINTS, weights)
+    along = np.einsum("nd,ndj->nj", weights, jacobian)
+    off = np.abs(made.vjp(POINTS, weights) - along).max()
+    assert off < 1e-12 * (1 + np.abs(jacobian).max() * len(weights.T)), f"vjp off by {off:.2g}"
     # By the mode that the bridge takes only where the other one fails.
     mode = jax.jacfwd if name == "while loop" else jax.jacrev
     with in_64_bits():

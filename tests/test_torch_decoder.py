@@ -66,6 +66,8 @@ def test_derivatives_are_those_of_the_values(name):
     summed = np.einsum("nd,ndjk->njk", weights, hessian)
     off = np.abs(weighted - summed).max()
     assert off < 1e-11 * (1 + np.abs(hessian).max() * size), f"weighted Hessian off by {off:.2g}"
+    off = np.abs(decoder.vjp(POINTS, weights) - np.einsum("nd,ndj->nj", weights, jacobian)).max()
+    assert off < 1e-12 * (1 + np.abs(jacobian).max() * size), f"vjp off by {off:.2g}"
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -322,6 +324,7 @@ def test_a_network_of_the_library_is_known_and_is_the_same_by_pytorch():
         ("jacobian",),
         ("hessian",),
         ("weighted_hessian", weights),
+        ("vjp", weights),
     ):
         off = getattr(known, name)(POINTS, *others) - getattr(unknown, name)(POINTS, *others)
         assert np.abs(off).max() < 1e-13, f"{name} off by {np.abs(off).max():.2g}"

@@ -95,6 +95,29 @@ def hessian(function: Function, z: Array) -> Array:
     return matrices
 
 
+def vjp(function: Function, z: Array, weights: Array) -> Array:
+    """Gradient of a weighted sum of outputs at each point, `(..., d)`, in one backward pass.
+
+    Parameters
+    ----------
+    function : callable
+        As for `jacobian`.
+    z : array (..., d)
+        Points.
+    weights : array (..., D)
+        One constant weight per output.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> vjp(lambda z: z**2, np.array([[1.0, 2.0]]), np.array([[1.0, 10.0]])).tolist()
+    [[2.0, 40.0]]
+    """
+    weighted = _anchored(function)
+    gradient: Array = elementwise_grad(lambda y: anp.sum(weighted(y) * weights, axis=-1))(z)
+    return gradient
+
+
 def weighted_hessian(function: Function, z: Array, weights: Array) -> Array:
     """Hessian of a weighted sum of outputs at each point, `(..., d, d)`.
 
@@ -110,8 +133,7 @@ def weighted_hessian(function: Function, z: Array, weights: Array) -> Array:
         One constant weight per output.
     """
     d = z.shape[-1]
-    weighted = _anchored(function)
-    gradient = _anchored(elementwise_grad(lambda y: anp.sum(weighted(y) * weights, axis=-1)))
+    gradient = _anchored(lambda y: vjp(function, y, weights))
     rows = [elementwise_grad(lambda y, j=j: gradient(y)[..., j])(z) for j in range(d)]
     matrix = np.stack(rows, axis=-2)
     return (matrix + np.swapaxes(matrix, -1, -2)) / 2

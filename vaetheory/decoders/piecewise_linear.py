@@ -149,6 +149,16 @@ class PiecewiseLinear(ByValue, Decoder):
         lead = np.broadcast_shapes(self(z).shape, weights.shape)[:-1]
         return np.zeros((*lead, self.latent_dim, self.latent_dim))
 
+    def vjp(self, z: Array, weights: Array) -> Array:
+        h, passed = points("z", z, self.latent_dim), []
+        for layer in self.layers:
+            linear = isinstance(layer, LinearMap)
+            passed.append((layer, None if linear else layer.pieces(h)[0]))
+            h = h @ layer.weight.T + layer.bias if linear else layer(h)
+        for layer, slopes in reversed(passed):
+            weights = weights @ layer.weight if slopes is None else weights * slopes
+        return weights
+
     def _forward(self, h: Array, slopes: Array | None = None) -> tuple[Array, Array | None]:
         """Outputs, and their Jacobian given that of `h`."""
         for layer in self.layers:

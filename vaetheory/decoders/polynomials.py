@@ -66,6 +66,10 @@ class Affine(LinearMap, Decoder):
         points = vectors("z", z, self.weight.shape[1])
         return np.zeros((*points.shape, points.shape[-1]))
 
+    def vjp(self, z: Array, weights: Array) -> Array:
+        points = vectors("z", z, self.weight.shape[1])
+        return weights @ self.weight + 0.0 * points
+
     def piecewise_linear(self) -> PiecewiseLinear:
         return PiecewiseLinear([self])
 

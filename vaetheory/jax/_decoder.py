@@ -136,6 +136,9 @@ class JaxDecoder(BridgedDecoder[Tried]):
     def weighted_hessian(self, z: Array, weights: Array) -> Array:
         return self._evaluated("weighted_hessian", z, weights)
 
+    def vjp(self, z: Array, weights: Array) -> Array:
+        return self._evaluated("vjp", z, weights)
+
     def _evaluated(self, name: str, z: Array, *others: Array) -> Array:
         """Evaluate a method in parts of the sizes for which it is compiled."""
         lead, rows = as_rows(z, *others)
