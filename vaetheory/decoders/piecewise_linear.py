@@ -152,11 +152,17 @@ class PiecewiseLinear(ByValue, Decoder):
     def vjp(self, z: Array, weights: Array) -> Array:
         h, passed = points("z", z, self.latent_dim), []
         for layer in self.layers:
-            linear = isinstance(layer, LinearMap)
-            passed.append((layer, None if linear else layer.pieces(h)[0]))
-            h = h @ layer.weight.T + layer.bias if linear else layer(h)
-        for layer, slopes in reversed(passed):
-            weights = weights @ layer.weight if slopes is None else weights * slopes
+            passed.append(h)
+            h = (
+                layer(h)
+                if isinstance(layer, ElementwisePieces)
+                else h @ layer.weight.T + layer.bias
+            )
+        for layer, before in zip(self.layers[::-1], passed[::-1], strict=True):
+            if isinstance(layer, LinearMap):
+                weights = weights @ layer.weight
+            else:
+                weights = weights * layer.pieces(before)[0]
         return weights
 
     def _forward(self, h: Array, slopes: Array | None = None) -> tuple[Array, Array | None]:
