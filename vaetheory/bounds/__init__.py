@@ -18,6 +18,7 @@ from vaetheory.bounds.bounded_likelihood import (
     profile_likelihood,
 )
 from vaetheory.bounds.bracket import Bracket
+from vaetheory.bounds.evidence_bracket import Simulated, evidence_bracket, simulate
 from vaetheory.bounds.gaussian_elbo import elbo, second_order_elbo
 from vaetheory.bounds.stationary import StationaryPosterior, stationary_posterior
 
@@ -28,6 +29,7 @@ __all__ = [
     "Bracket",
     "EvaluationModel",
     "ProfileLikelihood",
+    "Simulated",
     "StationaryPosterior",
     "TensorBatchBound",
     "TensorLikelihood",
@@ -36,7 +38,9 @@ __all__ = [
     "bilbo",
     "elbo",
     "evaluation_model",
+    "evidence_bracket",
     "profile_likelihood",
     "second_order_elbo",
+    "simulate",
     "stationary_posterior",
 ]
