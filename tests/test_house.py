@@ -37,6 +37,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("_reduction",),
     ("_encoder_outputs", "jets", "models", "optimal_decoder", "stability"),
     ("geometry", "modes"),
+    ("_sampling",),
     # Numbers of a model: integrals, bounds, evidence.
     ("_piecewise_linear",),
     ("_quadrature",),
