@@ -18,8 +18,8 @@ from vaetheory.bounds.bounded_likelihood import (
     profile_likelihood,
 )
 from vaetheory.bounds.bracket import Bracket
-from vaetheory.bounds.evidence_bracket import Simulated, evidence_bracket, simulate
 from vaetheory.bounds.gaussian_elbo import elbo, second_order_elbo
+from vaetheory.bounds.simulated_evidence import Simulated, evidence_bracket, simulate
 from vaetheory.bounds.stationary import StationaryPosterior, stationary_posterior
 
 __all__ = [

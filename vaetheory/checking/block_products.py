@@ -72,16 +72,17 @@ class BlockProduct(ByValue, Decoder):
         ]
 
     def __call__(self, z: Array) -> Array:
+        """Outputs, `(..., d) -> (..., D)`."""
         joined = np.concatenate([block(u) for _, block, u in self._latents(z)], axis=-1)
         return joined[..., self._order]
 
     def jacobian(self, z: Array) -> Array:
-        parts = [
-            block.jacobian(u) @ self.rotation.T[own] for own, block, u in self._latents(z)
-        ]
+        """First derivatives, `(..., d) -> (..., D, d)`."""
+        parts = [block.jacobian(u) @ self.rotation.T[own] for own, block, u in self._latents(z)]
         return np.concatenate(parts, axis=-2)[..., self._order, :]
 
     def hessian(self, z: Array) -> Array:
+        """Second derivatives, `(..., d) -> (..., D, d, d)`."""
         parts = [
             self.rotation[:, own] @ block.hessian(u) @ self.rotation.T[own]
             for own, block, u in self._latents(z)
@@ -96,6 +97,7 @@ class BlockProduct(ByValue, Decoder):
         return np.split(back, np.cumsum(sizes)[:-1], axis=-1)
 
     def vjp(self, z: Array, weights: Array) -> Array:
+        """First derivatives of `weights . f`, `(..., d)`."""
         parts = [
             block.vjp(u, share)
             for (_, block, u), share in zip(self._latents(z), self._shares(weights), strict=True)
@@ -103,6 +105,7 @@ class BlockProduct(ByValue, Decoder):
         return np.concatenate(parts, axis=-1) @ self.rotation.T
 
     def weighted_hessian(self, z: Array, weights: Array) -> Array:
+        """Second derivatives of `weights . f`, `(..., d, d)`."""
         found = [
             self.rotation[:, own] @ block.weighted_hessian(u, share) @ self.rotation.T[own]
             for (own, block, u), share in zip(self._latents(z), self._shares(weights), strict=True)
