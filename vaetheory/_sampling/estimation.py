@@ -69,6 +69,8 @@ class Outcome:
         the share of the posterior that the scout sees in excess of the proposal.
     shape, scout, modes : array (N,)
         Tail of the weights; the scout's log evidence; number of modes.
+    heaviest : array (N, R, d)
+        The heaviest draw of each replicate, the heaviest of all first.
     proposal : Mixture
     """
 
@@ -81,6 +83,7 @@ class Outcome:
     shape: Array
     scout: Array
     modes: Index
+    heaviest: Array = field(repr=False)
     proposal: Mixture = field(repr=False)
 
     #: The arrays over the data.
@@ -88,7 +91,7 @@ class Outcome:
 
     def put(self, rows: Index, new: Outcome) -> None:
         """Replace the results of some data."""
-        for name in self.ARRAYS:
+        for name in (*self.ARRAYS, "heaviest"):
             getattr(self, name)[rows] = getattr(new, name)
         self.proposal = put(self.proposal, rows, new.proposal)
 
@@ -112,11 +115,13 @@ def estimated(target: Target, particles: int, tolerance: float, most: float) -> 
         if not len(rows):
             break
         some, part = target.take(rows), _part(scout, rows)
-        starts = _uncovered_starts(some, part, found.proposal.take(rows))
+        heavy = _uncovered(some, part, found.proposal.take(rows))
+        starts = np.concatenate([heavy, found.heaviest[rows]], axis=1)
         mine = modes.chosen(rows[:, None], np.arange(modes.z.shape[1]))
         mine = pooled(mine, find_modes(some, starts, _MODES), _MODES)
         mine, purpose = _with_crossed(some, mine), f"again {again}"
-        new = _measured(some, part, mine, fitted(some, mine, purpose), purpose, POINTS)
+        beside = np.stack([heavy[:, 0], found.heaviest[rows, 0]], axis=1)
+        new = _measured(some, part, mine, fitted(some, mine, purpose, beside), purpose, POINTS)
         new.reason[(new.reason == 0) & (new.error > tolerance)] = _lacking("tolerance")
         found.put(rows, new)
         modes = _put_modes(modes, rows, mine)
@@ -167,11 +172,11 @@ def _with_crossed(target: Target, modes: Modes) -> Modes:
     return _put_modes(modes, rows, pooled(mine, new, _MODES))
 
 
-def _uncovered_starts(target: Target, scout: Scout, q: Mixture) -> Array:
+def _uncovered(target: Target, scout: Scout, q: Mixture) -> Array:
     """The particles that the proposal is least likely to draw, relative to the posterior."""
     z = np.concatenate([scout.particles, scout.early], axis=1)
     weight = target.log_joint(z) - q.log_density(z)
-    best = np.argsort(-weight, axis=1)[:, : 2 * _STARTS]
+    best = np.argsort(-weight, axis=1)[:, :_STARTS]
     return z[np.arange(len(z))[:, None], best]
 
 
@@ -203,6 +208,9 @@ def _measured(
     alarm = looks[0].alarm
     excess = np.max([look.seen - look.predicted for look in looks], axis=0, initial=0.0)
     excess = np.minimum(excess, 1 - 1e-9)
+    heaviest = np.argsort(
+        -found.log_weights.reshape(*found.log_means.shape, -1).max(axis=2), axis=1
+    )
     shape = pareto_shape(found.log_weights)
     off = scout.log_evidence - found.value
     signs = [~scout.finished, alarm, shape >= _SHAPE, (off > _ABOVE) | (off < -_BELOW)]
@@ -218,5 +226,6 @@ def _measured(
         shape,
         scout.log_evidence.copy(),
         modes.known.sum(axis=1),
+        found.heaviest[np.arange(len(target))[:, None], heaviest],
         q,
     )

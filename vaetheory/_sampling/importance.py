@@ -1,11 +1,11 @@
 """Importance sampling of evidences: replicated estimates, and estimates through one exact sample.
 
 Let w = p(x, z) / q(z). The mean of w over draws of q estimates the evidence Z without bias. If one
-of the draws, at a random place, is replaced by an exact posterior sample z*, then the reciprocal of
-the mean estimates 1 / Z without bias: the draws and the place then have the density (mean of w) / Z
+of the draws, at a random place, is replaced by an exact posterior sample, then the reciprocal of
+the mean estimates 1 / Z without bias: draws and place then have the density (mean of w) / Z
 relative to that of the draws alone (Andrieu, Doucet and Holenstein, *Particle Markov chain Monte
-Carlo methods*, JRSS B 72, 2010). For points of a rule that is moved by a random shift the same holds
-if the shift moves the point at a random place to where z* is drawn from.
+Carlo methods*, JRSS B 72, 2010). For points of a rule with a random shift the same holds if the
+shift moves the point at a random place to the numbers from which the sample is drawn.
 """
 
 from __future__ import annotations

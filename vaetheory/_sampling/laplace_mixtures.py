@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vaetheory._sampling.proposals import Mixture
 from vaetheory._sampling.target import Target
@@ -52,7 +53,7 @@ def laplace_mixture(target: Target) -> Mixture:
     return Mixture(weights[rows, order], z[rows, order], roots, degrees_of_freedom(d))
 
 
-def _distinct(z: Array, height: Array, precision: Array) -> Array:
+def _distinct(z: Array, height: Array, precision: Array) -> NDArray[np.bool_]:
     """Which of the points `(N, S, d)` are kept: one for each mode, and none far below."""
     count = z.shape[1]
     apart = z[:, :, None] - z[:, None]

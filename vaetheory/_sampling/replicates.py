@@ -35,6 +35,8 @@ class Replicates:
     greatest : array (N,)
         The greatest share of a single weight in the evidence.
     log_weights : array (N, R * count)
+    heaviest : array (N, R, d)
+        The draw of each replicate with the greatest weight.
     """
 
     log_means: Array
@@ -42,6 +44,7 @@ class Replicates:
     spread: Array
     greatest: Array
     log_weights: Array
+    heaviest: Array
 
     @property
     def error(self) -> Array:
@@ -54,11 +57,12 @@ def replicated(target: Target, q: Mixture, purpose: str, replicates: int, count:
     """Importance sampling from a fixed proposal, `count` points (a power of two) a replicate."""
     n, d = len(target), target.dim
     degree = _degree(d) if q.components == 1 and q.student else 0
-    lw = np.empty((n, replicates, count))
+    lw, heaviest = np.empty((n, replicates, count)), np.empty((n, replicates, d))
     sums: list[tuple[Array, ...]] = []
     for r in range(replicates):
         z = q.draw(target.streams.sobol(f"{purpose} {r}", count, q.coordinates))
         lw[:, r] = target.log_joint(z) - q.log_density(z)
+        heaviest[:, r] = z[np.arange(n), lw[:, r].argmax(axis=1)]
         if degree:
             e = q.whitened(z, 0)
             sums.append(_moments(e, lw[:, r], q.df, degree))
@@ -77,7 +81,7 @@ def replicated(target: Target, q: Mixture, purpose: str, replicates: int, count:
         value, spread = np.where(better, shifted, value), np.where(better, less, spread)
     flat = lw.reshape(n, -1)
     greatest = np.exp(flat.max(axis=1) - logsumexp(flat, axis=1))
-    return Replicates(log_means, value, spread, greatest, flat)
+    return Replicates(log_means, value, spread, greatest, flat, heaviest)
 
 
 def _degree(d: int) -> int:

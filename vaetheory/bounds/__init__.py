@@ -18,9 +18,9 @@ from vaetheory.bounds.bounded_likelihood import (
     profile_likelihood,
 )
 from vaetheory.bounds.bracket import Bracket
-from vaetheory.bounds.evidence_bracket import Simulated, evidence_bracket, simulate
-from vaetheory.bounds.evidence_estimate import evidence_estimate
+from vaetheory.bounds.estimated_evidence import evidence_estimate
 from vaetheory.bounds.gaussian_elbo import elbo, second_order_elbo
+from vaetheory.bounds.simulated_evidence import Simulated, evidence_bracket, simulate
 from vaetheory.bounds.stationary import StationaryPosterior, stationary_posterior
 
 __all__ = [

@@ -21,8 +21,8 @@ from vaetheory.bounds._checkpoints import Checkpoint, fingerprint
 from vaetheory.bounds._linear_gaussian import affine_map, linear_gaussian
 from vaetheory.bounds.betting import betting_lower_bound
 from vaetheory.bounds.bracket import BRACKETED, ESTIMATED, UNRESOLVED, Bracket
-from vaetheory.bounds.evidence_bracket import Settings as BracketSettings
-from vaetheory.bounds.evidence_bracket import bracket_by, simulate
+from vaetheory.bounds.simulated_evidence import Settings as BracketSettings
+from vaetheory.bounds.simulated_evidence import bracket_by, simulate
 from vaetheory.likelihoods import Gaussian
 from vaetheory.models import LatentModel, require_model
 

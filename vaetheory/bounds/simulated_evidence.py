@@ -23,6 +23,8 @@ from vaetheory.rounding import gamma
 
 #: Nats by which the weight of the exact sample exceeds the estimate if it lies in a missed mode.
 MISSED = 5.0
+#: Nats by which all estimates together exceed the weights of the latents where these are refused.
+_IMPOSSIBLE = 70.0
 
 
 class Simulated(NamedTuple):
@@ -133,8 +135,9 @@ def evidence_bracket(
     Raises
     ------
     ValueError
-        If data, latents or options are out of range, the leading axes of X and z differ, or a datum
-        has the density zero at its latent.
+        If data, latents or options are out of range, the leading axes of X and z differ, or the
+        data were surely not drawn from the latents: the product of evidence / weight at the latents
+        has expectation one as well, and is beyond e^70 of estimates with expectation one.
 
     Notes
     -----
@@ -202,7 +205,7 @@ def bracket_by(
     """The bracket with given proposals, which must not depend on the latents `(N, d)`."""
     n, draws = len(target), settings.draws
     replicates = draws if settings.per_datum else settings.replicates
-    lower, upper, value, off, missed = (np.empty(n) for _ in range(5))
+    lower, upper, value, off, pin, seen = (np.empty(n) for _ in range(6))
     bet = 0.5 * (1 + settings.confidence)
     for rows, proposal in parts:
         some = target.take(rows)
@@ -221,38 +224,48 @@ def bracket_by(
                 points=settings.points,
             )
             lower[rows] = below.log_mean.mean(axis=1)
+        seen[rows] = below.log_mean.mean(axis=1)
         above = through(
             some, proposal, latents[rows], count=draws, purpose="above", points=settings.points
         )
-        pin = above.log_weights[:, 0, 0]
-        if not np.isfinite(pin).all():
-            bad = latents[rows][~np.isfinite(pin)][0]
-            raise ValueError(
-                "z: expected the latents from which the data were drawn, got one at which its datum "
-                f"has the density zero, z = {bad.tolist()}"
-            )
+        pin[rows] = above.log_weights[:, 0, 0]
         upper[rows] = above.log_mean[:, 0]
         value[rows] = _log_mean_of(below.log_mean)
         off[rows] = np.maximum(below.rounding, above.rounding)
-        missed[rows] = pin - value[rows] > MISSED
+    _require_drawn(seen - pin)
     level = -np.log(0.5 * (1 - settings.confidence))
-    diagnostics = {"lower": lower, "upper": upper, "missed": missed > 0, "rounding": off}
+    diagnostics = {"lower": lower, "upper": upper, "missed": pin - value > MISSED, "rounding": off}
     low, high = lower - off, upper + off
     if settings.per_datum:
         high = high + level
     else:
         # The sums over data are rounded as well.
-        low, high, value = np.array([[low.mean(), high.mean(), value.mean()]]).T
+        low, high, value = np.asarray(low.mean()), np.asarray(high.mean()), value.mean()
         low = low - level / (n * replicates) - gamma(n + 8) * np.abs(lower).mean()
         high = high + level / n + gamma(n + 8) * np.abs(upper).mean()
-    centre = np.clip(value, low, high)
-    error = np.maximum(centre - low, high - centre)
-    status = np.where(np.isfinite(low) & np.isfinite(high), BRACKETED, UNRESOLVED)
-    arrays = [centre, error, low, high, status]
-    if not settings.per_datum:
-        arrays = [array[0] for array in arrays]
-    made = Bracket(*arrays[:4], settings.confidence, arrays[4], target.count.calls, diagnostics)
-    return made
+    value = np.clip(value, low, high)
+    return Bracket(
+        value=value,
+        error=np.maximum(value - low, high - value),
+        lower=low,
+        upper=high,
+        confidence=settings.confidence,
+        status=np.where(np.isfinite(low) & np.isfinite(high), BRACKETED, UNRESOLVED),
+        evaluations=target.count.calls,
+        diagnostics=diagnostics,
+    )
+
+
+def _require_drawn(excess: Array) -> None:
+    """Raise unless the data may have been drawn from the latents, given log estimate - weight."""
+    total = float(excess.sum())
+    if np.isnan(total) or total > _IMPOSSIBLE:
+        worst = int(np.nan_to_num(excess, nan=np.inf).argmax())
+        raise ValueError(
+            "z: expected the latents from which the data were drawn, got some that are certainly "
+            f"others: their weights are {total:.3g} nats below the estimated evidences in all, "
+            f"{float(excess[worst]):.3g} of them at index {worst}"
+        )
 
 
 def _log_mean_of(logs: Array) -> Array:
@@ -283,11 +296,13 @@ def _blocks(target: Target, settings: Settings, progress: Progress | None) -> It
 
 def _shaped(found: Bracket, shape: tuple[int, ...]) -> Bracket:
     """The bounds of each datum in the data's leading axes."""
-    arrays = [
-        array.reshape(shape)
-        for array in (found.value, found.error, found.lower, found.upper, found.status)
-    ]
-    diagnostics = {k: np.reshape(v, shape) for k, v in found.diagnostics.items()}
     return Bracket(
-        *arrays[:4], found.confidence, arrays[4], found.evaluations, diagnostics
+        value=found.value.reshape(shape),
+        error=found.error.reshape(shape),
+        lower=found.lower.reshape(shape),
+        upper=found.upper.reshape(shape),
+        confidence=found.confidence,
+        status=found.status.reshape(shape),
+        evaluations=found.evaluations,
+        diagnostics={k: np.reshape(v, shape) for k, v in found.diagnostics.items()},
     )
