@@ -7,8 +7,7 @@ from functools import lru_cache
 from itertools import combinations_with_replacement
 
 import numpy as np
-from scipy.special import logsumexp
-from scipy.stats import t as student
+from scipy.special import gammaln, logsumexp, stdtrit
 
 from vaetheory._sampling.proposals import Mixture
 from vaetheory._sampling.target import Target
@@ -50,7 +49,7 @@ class Replicates:
     def error(self) -> Array:
         """Half the width of the interval of the replicates, plus the share of a single weight."""
         r = self.log_means.shape[1]
-        return student.ppf(0.5 + LEVEL / 2, r - 1) * self.spread + self.greatest
+        return stdtrit(r - 1, 0.5 + LEVEL / 2) * self.spread + self.greatest
 
 
 def replicated(target: Target, q: Mixture, purpose: str, replicates: int, count: int) -> Replicates:
@@ -118,8 +117,6 @@ def _features(e: Array, df: float, degree: int) -> Array:
 
 def _log_ratio(d: int, df: float) -> float:
     """Log of normal over Student t density at the origin."""
-    from scipy.special import gammaln
-
     t = gammaln(0.5 * (df + d)) - gammaln(0.5 * df) - 0.5 * d * np.log(0.5 * df)
     return float(-t)
 
