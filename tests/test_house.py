@@ -31,7 +31,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("_validation",),
     ("_value_equality", "rounding"),
     ("_arguments", "_documents", "_gaussians", "_log_sums"),
-    ("_progress", "derivatives", "differences"),
+    ("_executors", "_progress", "derivatives", "differences"),
     # The definitions: families, decoders, encoders, models.
     ("_jet_arithmetic", "decoders", "encoders", "likelihoods"),
     ("_reduction",),

@@ -199,3 +199,17 @@ class Mixture:
             known = self.weights[:, m, None] > 0
             worst = np.where(known, np.maximum(worst, off), worst)
         return gamma(16 + 2 * self.dim) * worst + 64 * EPS
+
+
+def put(q: Mixture, rows: Index, new: Mixture) -> Mixture:
+    """Mixtures with those of some data replaced; the one with fewer components is padded."""
+    width = max(q.components, new.components)
+
+    def padded(array: Array, *, zero: bool = False) -> Array:
+        more = [array[:, :1] * (0 if zero else 1)] * (width - array.shape[1])
+        return np.concatenate([array, *more], axis=1)
+
+    weights, means, roots = padded(q.weights, zero=True), padded(q.means), padded(q.roots)
+    weights[rows], means[rows] = padded(new.weights, zero=True), padded(new.means)
+    roots[rows] = padded(new.roots)
+    return Mixture(weights, means, roots, q.df)

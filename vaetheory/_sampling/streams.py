@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import qmc
 
 from vaetheory._validation import Array, Index
 
@@ -193,6 +192,9 @@ def _directions(coordinates: int) -> NDArray[np.uint64]:
     SciPy's points are in the order of the Gray code: the point 2^k differs from the origin by the
     direction numbers k and k - 1.
     """
+    # Imported here because scipy.stats takes a second to load.
+    from scipy.stats import qmc
+
     engine = qmc.Sobol(coordinates, scramble=False, bits=MOST_BITS + 1)
     found = np.empty((MOST_BITS, coordinates), dtype=np.uint64)
     done = 0

@@ -18,6 +18,7 @@ from vaetheory.bounds.bounded_likelihood import (
     profile_likelihood,
 )
 from vaetheory.bounds.bracket import Bracket
+from vaetheory.bounds.estimated_evidence import evidence_estimate
 from vaetheory.bounds.gaussian_elbo import elbo, second_order_elbo
 from vaetheory.bounds.simulated_evidence import Simulated, evidence_bracket, simulate
 from vaetheory.bounds.stationary import StationaryPosterior, stationary_posterior
@@ -39,6 +40,7 @@ __all__ = [
     "elbo",
     "evaluation_model",
     "evidence_bracket",
+    "evidence_estimate",
     "profile_likelihood",
     "second_order_elbo",
     "simulate",
