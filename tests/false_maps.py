@@ -73,6 +73,16 @@ class WeightedHessianOff(Bowl):
         return 1.001 * super().weighted_hessian(z, weights)
 
 
+class BackwardPassOff(Bowl):
+    def vjp(self, z, weights):
+        return 1.001 * super().vjp(z, weights)
+
+
+class BackwardPassThatDoesNotBroadcast(Bowl):
+    def vjp(self, z, weights):
+        return np.einsum("ni,nij->nj", weights, self.jacobian(z))
+
+
 class LastLayerOff(Bowl):
     def last_layer(self):
         return decoders.LastLayer(Bowl(self.a), 1.001 * np.eye(3))
@@ -132,6 +142,8 @@ FALSE_DECODERS = [
     (HessianOff(), {"hessian"}),
     (HessianAsymmetric(), {"hessian"}),
     (WeightedHessianOff(), {"weighted_hessian"}),
+    (BackwardPassOff(), {"vjp"}),
+    (BackwardPassThatDoesNotBroadcast(), {"shapes"}),
     (LastLayerOff(), {"last_layer"}),
     (DecoderRandom(), {"purity"}),
     (DecoderMixingRows(), {"rows"}),

@@ -263,6 +263,11 @@ def test_values_and_derivatives_are_those_of_the_map(kind):
             assert ours.shape == oracle.shape, f"{name}: shape {ours.shape}, not {oracle.shape}"
             off = np.abs(ours - oracle).max()
             assert off <= bound, f"the {name} is off by {off:.3g}, rounding explains {bound:.3g}"
+        ours, oracle = decoder.vjp(z, weights), decoder.jacobian(z)
+        off = np.abs(ours - np.einsum("ni,nij->nj", weights, oracle)).max()
+        most = bound * np.abs(weights).sum(axis=-1).max()
+        assert ours.shape == (2, d), f"backward pass: shape {ours.shape}, not {(2, d)}"
+        assert off <= most, f"the backward pass is off by {off:.3g}, not within {most:.3g}"
         ours = decoder.weighted_hessian(z, weights)
         oracle = derivatives.weighted_hessian(function, z, weights)
         off, bound = np.abs(ours - oracle).max(), bound * np.abs(weights).sum(axis=-1).max()
@@ -312,6 +317,7 @@ def test_functions_of_one_number_have_their_textbook_derivatives(name, k):
         "slope": (decoder.jacobian(z)[0, 0, 0], first),
         "second derivative": (decoder.hessian(z)[0, 0, 0, 0], second),
         "weighted": (decoder.weighted_hessian(z, np.array([[-2.0]]))[0, 0, 0], -2 * second),
+        "backward pass": (decoder.vjp(z, np.array([[-2.0]]))[0, 0], -2 * first),
     }
     for what, (ours, expected) in got.items():
         off = abs(ours - expected)

@@ -264,8 +264,8 @@ def test_a_geodesic_to_a_far_point():
 class Parabola(Decoder):
     """(z, z^2), with its derivatives off by some factors."""
 
-    def __init__(self, first=1.0, second=1.0, weighted=1.0):
-        self.first, self.second, self.weighted = first, second, weighted
+    def __init__(self, first=1.0, second=1.0, weighted=1.0, back=1.0):
+        self.first, self.second, self.weighted, self.back = first, second, weighted, back
 
     def __call__(self, z):
         return np.concatenate([z, z**2], axis=-1)
@@ -279,6 +279,9 @@ class Parabola(Decoder):
     def weighted_hessian(self, z, weights):
         return self.weighted * super().weighted_hessian(z, weights)
 
+    def vjp(self, z, weights):
+        return self.back * super().vjp(z, weights)
+
 
 def test_derivatives_that_are_not_those_of_the_decoder():
     gaussian = likelihoods.Gaussian(scale=1.0)
@@ -290,6 +293,8 @@ def test_derivatives_that_are_not_those_of_the_decoder():
             LatentModel(Parabola(second=second), gaussian, 1)
     with pytest.raises(ValueError, match="`weighted_hessian` to be the weighted sum"):
         LatentModel(Parabola(weighted=-1.0), gaussian, 1)
+    with pytest.raises(ValueError, match="`vjp` to be the weighted sum of `jacobian`"):
+        LatentModel(Parabola(back=-1.0), gaussian, 1)
 
 
 def test_rough_decoders_are_not_suspected():

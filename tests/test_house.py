@@ -34,12 +34,13 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("_validation",),
     ("_value_equality", "rounding"),
     ("_arguments", "_documents", "_gaussians", "_log_sums"),
-    ("_progress", "derivatives", "differences"),
+    ("_executors", "_progress", "derivatives", "differences"),
     # The definitions: families, decoders, encoders, models.
     ("_jet_arithmetic", "decoders", "encoders", "likelihoods"),
     ("_reduction",),
     ("_encoder_outputs", "jets", "models", "optimal_decoder", "stability"),
     ("geometry", "modes"),
+    ("_sampling",),
     # Numbers of a model: integrals, bounds, evidence.
     ("_piecewise_linear",),
     ("_quadrature",),

@@ -29,6 +29,8 @@ def test_derivatives_are_those_of_jax(name):
     weights = np.random.default_rng(1).normal(size=values.shape)
     jacobian, hessian = made.jacobian(POINTS), made.hessian(POINTS)
     weighted = made.weighted_hessian(POINTS, weights)
+    back = np.einsum("ni,nij->nj", weights, jacobian) - made.vjp(POINTS, weights)
+    assert np.abs(back).max() < 1e-12 * (1 + np.abs(jacobian).max()), "the backward pass"
     # By the mode that the bridge takes only where the other one fails.
     mode = jax.jacfwd if name == "while loop" else jax.jacrev
     with in_64_bits():
@@ -189,8 +191,9 @@ def test_parts_make_the_same_as_the_whole(monkeypatch):
     z = np.random.default_rng(0).normal(size=(300, 2))
     weights = np.random.default_rng(1).normal(size=whole(z).shape)
     expected = whole(z), whole.jacobian(z), whole.weighted_hessian(z, weights)
+    expected = *expected, whole.vjp(z, weights)
     monkeypatch.setattr("vaetheory.jax._decoder._NUMBERS", 1)
-    found = parts(z), parts.jacobian(z), parts.weighted_hessian(z, weights)
+    found = parts(z), parts.jacobian(z), parts.weighted_hessian(z, weights), parts.vjp(z, weights)
     for one, other in zip(expected, found, strict=True):
         assert np.allclose(one, other, rtol=1e-13, atol=1e-13), "parts differ"
 
@@ -204,6 +207,7 @@ def test_any_number_of_leading_axes(shape):
     assert made.jacobian(z).shape == (*lead, 5, 2), "the Jacobian"
     assert made.hessian(z).shape == (*lead, 5, 2, 2), "the Hessian"
     assert made.weighted_hessian(z, np.ones((*lead, 5))).shape == (*lead, 2, 2), "weighted"
+    assert made.vjp(z, np.ones((*lead, 5))).shape == (*lead, 2), "the backward pass"
 
 
 def test_functions_of_one_point():

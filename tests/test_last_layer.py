@@ -173,6 +173,7 @@ def test_last_layers_have_the_derivatives_of_their_decoders(name):
         ("jacobian", (z,)),
         ("hessian", (z,)),
         ("weighted_hessian", (z, weights)),
+        ("vjp", (z, weights)),
     ):
         own, other = (getattr(f, method)(*arguments) for f in (decoder, layer))
         np.testing.assert_allclose(

@@ -54,6 +54,8 @@ def test_derivatives_are_those_of_the_values(name):
     weights = np.random.default_rng(1).normal(size=(len(POINTS), size))
     jacobian, hessian = decoder.jacobian(POINTS), decoder.hessian(POINTS)
     weighted = decoder.weighted_hessian(POINTS, weights)
+    back = np.einsum("ni,nij->nj", weights, jacobian) - decoder.vjp(POINTS, weights)
+    assert np.abs(back).max() < 1e-12 * (1 + np.abs(jacobian).max()), "the backward pass"
     assert jacobian.shape == (3, size, 2), f"a Jacobian of shape {jacobian.shape}"
     assert hessian.shape == (3, size, 2, 2), f"a Hessian of shape {hessian.shape}"
     for v in DIRECTIONS:
@@ -297,12 +299,13 @@ def test_parts_make_the_same_as_the_whole(monkeypatch):
     z = np.random.default_rng(0).normal(size=(40, 2))
     weights = np.random.default_rng(1).normal(size=(40, whole(z).shape[-1]))
     expected = whole(z), whole.jacobian(z), whole.weighted_hessian(z, weights)
+    expected = *expected, whole.vjp(z, weights)
     monkeypatch.setattr("vaetheory.torch._decoder._NUMBERS", 2000)
     counted = []
     inner = parts._call
     parts(z[:1])
     parts._call = lambda z: counted.append(len(z)) or inner(z)
-    found = parts(z), parts.jacobian(z), parts.weighted_hessian(z, weights)
+    found = parts(z), parts.jacobian(z), parts.weighted_hessian(z, weights), parts.vjp(z, weights)
     assert max(counted) < 40, f"parts of {counted}: nothing was parted"
     for one, other in zip(expected, found, strict=True):
         assert np.allclose(one, other, rtol=1e-12, atol=1e-12), "parts differ"
@@ -322,6 +325,7 @@ def test_a_network_of_the_library_is_known_and_is_the_same_by_pytorch():
         ("jacobian",),
         ("hessian",),
         ("weighted_hessian", weights),
+        ("vjp", weights),
     ):
         off = getattr(known, name)(POINTS, *others) - getattr(unknown, name)(POINTS, *others)
         assert np.abs(off).max() < 1e-13, f"{name} off by {np.abs(off).max():.2g}"
@@ -364,6 +368,7 @@ def test_any_number_of_leading_axes(shape):
     assert decoder.jacobian(z).shape == (*lead, 8, 2), "the Jacobian"
     assert decoder.hessian(z).shape == (*lead, 8, 2, 2), "the Hessian"
     assert decoder.weighted_hessian(z, np.ones((*lead, 8))).shape == (*lead, 2, 2), "weighted"
+    assert decoder.vjp(z, np.ones((*lead, 8))).shape == (*lead, 2), "the backward pass"
 
 
 def test_compiled_and_parallel_modules_are_unwrapped():

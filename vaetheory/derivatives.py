@@ -66,6 +66,35 @@ def jacobian(function: Function, z: Array) -> Array:
         return np.stack(rows, axis=-2)
 
 
+def vjp(function: Function, z: Array, weights: Array) -> Array:
+    """Gradient of a weighted sum of outputs at each point, `(..., d)`, in one backward pass.
+
+    A function with a primitive that has no reverse rule is differentiated forward.
+
+    Parameters
+    ----------
+    function : callable
+        As for `jacobian`.
+    z : array (..., d)
+        Points.
+    weights : array (..., D)
+        One constant weight per output; leading axes broadcast against those of z.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> vjp(lambda z: z**2, np.array([[1.0, 2.0]]), np.array([[1.0, 10.0]])).tolist()
+    [[2.0, 40.0]]
+    """
+    lead = np.broadcast_shapes(z.shape[:-1], weights.shape[:-1])
+    points = np.broadcast_to(z, (*lead, z.shape[-1]))
+    weighted = _anchored(function)
+    try:
+        return elementwise_grad(lambda y: anp.sum(weighted(y) * weights, axis=-1))(points)
+    except NotImplementedError:
+        return np.einsum("...i,...ij->...j", weights, jacobian(function, points))
+
+
 def hessian(function: Function, z: Array) -> Array:
     """Second derivatives of `function` at each point, `(..., D, d, d)`, by autograd.
 

@@ -16,6 +16,7 @@ from vaetheory._quadrature import alternatives, engine
 from vaetheory._quadrature.noticed_kinks import KinksWarning
 from vaetheory._quadrature.result import NOT_REACHED, REACHED, Integral
 from vaetheory._validation import Array, fraction, integer, option, require_callable
+from vaetheory.bounds._linear_gaussian import linear_gaussian
 from vaetheory.bounds.gaussian_elbo import elbo
 from vaetheory.decoders import Affine
 from vaetheory.decoders._outputs import double
@@ -48,7 +49,7 @@ def _request(
     if model.latent_dim > engine.LARGEST_DIM:
         raise ValueError(
             f"latent_dim: expected at most {engine.LARGEST_DIM} for quadrature, "
-            f"got {model.latent_dim}"
+            f"got {model.latent_dim}: vaetheory.bounds.evidence_estimate samples instead"
         )
     rtol = fraction("rtol", rtol, low=1e-14, high=0.1)
     return model.check_data(X), rtol, integer("max_nodes", max_nodes, low=1)
@@ -340,23 +341,7 @@ def linear_log_evidence(model: LatentModel, X: ArrayLike) -> Integral:
             "model: expected an Affine decoder and a Gaussian likelihood, got "
             f"{type(decoder).__name__} and {type(likelihood).__name__}"
         )
-    likelihood = cast(Gaussian, likelihood)
-    data = model.check_data(X)
-    weight = likelihood.whiten(decoder.weight.T).T
-    residual = likelihood.whiten(data - decoder.bias)
-    # Let J be the whitened weight. The inverse and determinant of I + J J^T are computed from a QR
-    # decomposition of J stacked on I, so that they keep their digits when the scale is small.
-    d = model.latent_dim
-    q, r = np.linalg.qr(np.concatenate([weight, np.eye(d)]))
-    top = q[: len(weight)]
-    # (I + J J^T)^(-1) = I - Q1 Q1^T, where Q1 is the first block of rows of Q.
-    along = residual @ top
-    off = residual - along @ top.T
-    square = (off**2).sum(axis=-1) + ((along @ q[len(weight) :].T) ** 2).sum(axis=-1)
-    log_det = np.log(np.abs(np.diagonal(r))).sum()
-    value = likelihood.log_peak(model.data_dim) - log_det - 0.5 * square
-    size = (residual**2).sum(axis=-1)
-    rounding = np.sqrt(size * np.maximum(square, 1)) * np.sqrt(model.data_dim) + np.abs(value) + d
-    error = 8 * ULP * likelihood.condition * rounding
-    status = np.full(value.shape, REACHED)
-    return Integral(np.asarray(value), np.asarray(error), status, 0)
+    found = linear_gaussian(
+        decoder.weight, decoder.bias, cast(Gaussian, likelihood), model.check_data(X)
+    )
+    return Integral(found.value, found.error, np.full(found.value.shape, REACHED), 0)

@@ -114,7 +114,7 @@ def _scan_points(dim: int) -> Array:
     return np.concatenate([np.zeros((1, dim)), near, 3 * near])
 
 
-def _starts(model: LatentModel, X: Array) -> Array:
+def scan_starts(model: LatentModel, X: Array) -> Array:
     """The scan's best points for each datum, `(N, K, d)`."""
     points = _scan_points(model.latent_dim)
     params = model.decode(points)
@@ -182,7 +182,7 @@ def highest_modes(model: LatentModel, X: Array) -> Array:
     model = reduced.model
     # A decoder may overflow far from the data; the clipped values are handled.
     with unchecked():
-        starts = _starts(model, reduced.data)
+        starts = scan_starts(model, reduced.data)
         count, tries, dim = starts.shape
         repeated = np.repeat(reduced.data, tries, axis=0)
         z, height, _ = climb(model, repeated, starts.reshape(-1, dim), polish=True)

@@ -9,6 +9,7 @@ from each batch, from the training set.
 
 from vaetheory.bounds.after_training import EvaluationModel, evaluation_model
 from vaetheory.bounds.batch_information import FORMS, BatchBound, TensorBatchBound, bilbo
+from vaetheory.bounds.betting import betting_lower_bound
 from vaetheory.bounds.bounded_likelihood import (
     BoundedLikelihood,
     ProfileLikelihood,
@@ -16,23 +17,32 @@ from vaetheory.bounds.bounded_likelihood import (
     baggins,
     profile_likelihood,
 )
+from vaetheory.bounds.bracket import Bracket
+from vaetheory.bounds.estimated_evidence import evidence_estimate
 from vaetheory.bounds.gaussian_elbo import elbo, second_order_elbo
+from vaetheory.bounds.simulated_evidence import Simulated, evidence_bracket, simulate
 from vaetheory.bounds.stationary import StationaryPosterior, stationary_posterior
 
 __all__ = [
     "FORMS",
     "BatchBound",
     "BoundedLikelihood",
+    "Bracket",
     "EvaluationModel",
     "ProfileLikelihood",
+    "Simulated",
     "StationaryPosterior",
     "TensorBatchBound",
     "TensorLikelihood",
     "baggins",
+    "betting_lower_bound",
     "bilbo",
     "elbo",
     "evaluation_model",
+    "evidence_bracket",
+    "evidence_estimate",
     "profile_likelihood",
     "second_order_elbo",
+    "simulate",
     "stationary_posterior",
 ]

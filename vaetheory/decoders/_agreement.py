@@ -68,6 +68,12 @@ def require_derivatives(
             f"{name}: expected weighted_hessian to map shapes (1, {d}) and (1, {size}) to "
             f"(1, {d}, {d}), got {weighted.shape}"
         )
+    back = double(decoder.vjp(point, ones[None]), f"{name}.vjp")
+    if back.shape != (1, d):
+        raise ValueError(
+            f"{name}: expected vjp to map shapes (1, {d}) and (1, {size}) to (1, {d}), got "
+            f"{back.shape}"
+        )
     # Where layers cancel or saturate, derivatives are rounding errors of much greater terms.
     # Derivatives that overflow internally are NaN and are not compared.
     scale = _CANCELLED * max(_greatest(a) for a in (np.asarray(decoder(point)), first, second))
@@ -86,6 +92,12 @@ def require_derivatives(
                 f"{z.tolist()} along {direction.round(3).tolist()} entry {at} is {given[at]:.6g}, "
                 f"and differences give {slope[at]:.6g}"
             )
+    pulled = ones @ first[0]
+    if (np.abs(back[0] - pulled) > _WRONG * (ones @ np.abs(first[0])) + 2 * size * scale).any():
+        raise ValueError(
+            f"{name}: expected `vjp` to be the weighted sum of `jacobian`, got {back[0].tolist()} "
+            f"for {pulled.tolist()} at z = {z.tolist()}"
+        )
     summed = np.einsum("i,ijk->jk", ones, second[0])
     most = np.einsum("i,ijk->jk", ones, np.abs(second[0]))
     if (np.abs(weighted[0] - summed) > _WRONG * most + 2 * size * scale).any():

@@ -78,6 +78,15 @@ class _TanhLayers(ByValue, Decoder):
             adjoint = (adjoint * (1 - a**2)) @ self.weights[i - 1]
         return total
 
+    def vjp(self, z: Array, weights: Array) -> Array:
+        layers = self.activations(z)
+        adjoint = np.broadcast_to(
+            weights, np.broadcast_shapes(layers[-1].shape, weights.shape)
+        ).copy()
+        for w, a in zip(self.weights[::-1], layers[:0:-1], strict=True):
+            adjoint = (adjoint * (1 - a**2)) @ w
+        return adjoint
+
 
 @dataclass(frozen=True, eq=False)
 class TanhNetwork(ByValue, Decoder):
@@ -133,6 +142,9 @@ class TanhNetwork(ByValue, Decoder):
 
     def weighted_hessian(self, z: Array, weights: Array) -> Array:
         return self._hidden.weighted_hessian(z, weights @ self.weights[-1])
+
+    def vjp(self, z: Array, weights: Array) -> Array:
+        return self._hidden.vjp(z, weights @ self.weights[-1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,3 +202,6 @@ class Sine(ByValue, Decoder):
 
     def hessian(self, z: Array) -> Array:
         return -self(z)[..., None, None] * self._outer
+
+    def vjp(self, z: Array, weights: Array) -> Array:
+        return (weights * self.amplitude * np.cos(self._angle(z))) @ self.frequency

@@ -149,6 +149,21 @@ class PiecewiseLinear(ByValue, Decoder):
         lead = np.broadcast_shapes(self(z).shape, weights.shape)[:-1]
         return np.zeros((*lead, self.latent_dim, self.latent_dim))
 
+    def vjp(self, z: Array, weights: Array) -> Array:
+        h = points("z", z, self.latent_dim)
+        back: list[Array] = []
+        for layer in self.layers:
+            if isinstance(layer, LinearMap):
+                back.append(layer.weight)
+                h = h @ layer.weight.T + layer.bias
+            else:
+                back.append(layer.pieces(h)[0])
+                h = layer(h)
+        adjoint = np.broadcast_to(weights, np.broadcast_shapes(h.shape, weights.shape))
+        for layer, slope in zip(self.layers[::-1], back[::-1], strict=True):
+            adjoint = adjoint @ slope if isinstance(layer, LinearMap) else adjoint * slope
+        return adjoint.copy()
+
     def _forward(self, h: Array, slopes: Array | None = None) -> tuple[Array, Array | None]:
         """Outputs, and their Jacobian given that of `h`."""
         for layer in self.layers:

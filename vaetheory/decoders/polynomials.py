@@ -66,6 +66,12 @@ class Affine(LinearMap, Decoder):
         points = vectors("z", z, self.weight.shape[1])
         return np.zeros((*points.shape, points.shape[-1]))
 
+    def vjp(self, z: Array, weights: Array) -> Array:
+        lead = vectors("z", z, self.weight.shape[1]).shape[:-1]
+        along = weights @ self.weight
+        lead = np.broadcast_shapes(lead, along.shape[:-1])
+        return np.broadcast_to(along, (*lead, along.shape[-1])).copy()
+
     def piecewise_linear(self) -> PiecewiseLinear:
         return PiecewiseLinear([self])
 
@@ -150,6 +156,11 @@ class Polynomial(ByValue, Decoder):
         second = {(j, k): self._derivative(z, k, j) for j in range(d) for k in range(j + 1)}
         entries = [second[max(j, k), min(j, k)] for j in range(d) for k in range(d)]
         return np.stack(entries, axis=-1).reshape(*entries[0].shape, d, d)
+
+    def vjp(self, z: Array, weights: Array) -> Array:
+        # Of one output for each latent only: the Jacobian is never formed.
+        slopes = [(weights * self._derivative(z, j)).sum(axis=-1) for j in range(z.shape[-1])]
+        return np.stack(slopes, axis=-1)
 
 
 def _monomials(z: Array, powers: Array) -> Array:

@@ -89,6 +89,9 @@ class Reparametrised(ByValue, Decoder):
     def weighted_hessian(self, z: Array, weights: Array) -> Array:
         return self._turned(self.inner.weighted_hessian(self.change(z), weights))
 
+    def vjp(self, z: Array, weights: Array) -> Array:
+        return self.inner.vjp(self.change(z), weights) @ self.change.weight
+
     def piecewise_linear(self) -> PiecewiseLinear | None:
         return self._layers("piecewise_linear")
 

@@ -24,6 +24,8 @@ from vaetheory.jax._trial import Tried, outputs, require_rows, require_unchanged
 _SIZES = (64, 128, 256, 512, 1024)
 #: What a call costs besides its rows, as a number of rows.
 _CALL = 32
+#: Methods that evaluate a function, or its backward pass, once.
+_ONE_PASS = ("__call__", "vjp")
 #: Most numbers in the intermediate results of one call, so that memory stays bounded.
 _NUMBERS = 2**24
 
@@ -136,6 +138,9 @@ class JaxDecoder(BridgedDecoder[Tried]):
     def weighted_hessian(self, z: Array, weights: Array) -> Array:
         return self._evaluated("weighted_hessian", z, weights)
 
+    def vjp(self, z: Array, weights: Array) -> Array:
+        return self._evaluated("vjp", z, weights)
+
     def _evaluated(self, name: str, z: Array, *others: Array) -> Array:
         """Evaluate a method in parts of the sizes for which it is compiled."""
         lead, rows = as_rows(z, *others)
@@ -157,7 +162,7 @@ class JaxDecoder(BridgedDecoder[Tried]):
                 self._traced.add((name, size))
 
     def _in_parts(self, name: str, rows: list[Array], tried: Tried) -> Array:
-        most = _NUMBERS / tried.total / (1 if name == "__call__" else rows[0].shape[1] ** 2)
+        most = _NUMBERS / tried.total / (1 if name in _ONE_PASS else rows[0].shape[1] ** 2)
         count, done, parts = len(rows[0]), 0, []
         for size in _sizes(count, most):
             some = [_padded(row[done : done + size], size) for row in rows]

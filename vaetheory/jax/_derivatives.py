@@ -37,6 +37,14 @@ def _second(f: Rows, z: Any, along: Any) -> Any:
     return _stacked(lambda j: _stacked(lambda k: found[max(j, k), min(j, k)], d), d)
 
 
+def _backward(f: Rows, z: Any, weights: Any) -> Any:
+    return jax.vjp(f, z)[1](weights)[0]
+
+
+def _contracted(f: Rows, z: Any, weights: Any) -> Any:
+    return jnp.einsum("ni,nij->nj", weights, _first(f, z, _pushed))
+
+
 def _weighted(f: Rows, z: Any, weights: Any, along: Any) -> Any:
     gradient = jax.grad(lambda y: (f(y) * weights).sum())
     found = _first(gradient, z, along)
@@ -57,6 +65,7 @@ def _stacked(entry: Callable[[int], Any], count: int) -> Any:
 WAYS: dict[str, tuple[Callable[..., Any], ...]] = {
     "__call__": (lambda f, z: f(z),),
     "jacobian": (partial(_first, along=_pushed), partial(_first, along=_pulled)),
+    "vjp": (_backward, _contracted),
     "hessian": (partial(_second, along=_pushed), partial(_second, along=_pulled)),
     "weighted_hessian": (
         partial(_weighted, along=_pushed),

@@ -83,12 +83,16 @@ class Decoded(Subject):
             Map("the decoder", f, (size,)),
             Map("jacobian", f.jacobian, (size, d)),
             Map("hessian", f.hessian, (size, d, d)),
-            Map("weighted_hessian", self._weighted, (d, d)),
+            Map("weighted_hessian", self._with_weights("weighted_hessian"), (d, d)),
+            Map("vjp", self._with_weights("vjp"), (d,)),
         ]
 
-    def _weighted(self, z: Any) -> Array:
-        weights = np.broadcast_to(self.weights, (*np.shape(z)[:-1], len(self.weights)))
-        return np.asarray(self.instance.weighted_hessian(z, weights.copy()))
+    def _with_weights(self, name: str) -> Callable[[Any], Array]:
+        def of(z: Any) -> Array:
+            weights = np.broadcast_to(self.weights, (*np.shape(z)[:-1], len(self.weights)))
+            return np.asarray(getattr(self.instance, name)(z, weights.copy()))
+
+        return of
 
     def again(self, instance: Any) -> Decoded:
         """The same latents with another instance."""
@@ -231,6 +235,17 @@ def weighted_hessian(s: Decoded) -> None:
     most = most + gamma(64) * np.einsum("i,nijk->njk", s.weights, np.abs(second))
     came = s.instance.weighted_hessian(s.z.copy(), np.tile(s.weights, (len(s.z), 1)))
     require_close("weighted_hessian", came, np.einsum("i,nijk->njk", s.weights, second), 4 * most)
+
+
+@LAWS.add("jacobian")
+def vjp(s: Decoded) -> None:
+    """The backward pass is the weighted sum of the first derivatives; leading axes broadcast."""
+    first = s.instance.jacobian(s.z.copy())
+    most = np.einsum("i,nij->nj", s.weights, rounding_of(s.instance.jacobian, s.z))
+    most = most + gamma(64) * np.einsum("i,nij->nj", s.weights, np.abs(first))
+    wanted = np.einsum("i,nij->nj", s.weights, first)
+    for weights in (np.tile(s.weights, (len(s.z), 1)), s.weights):
+        require_close("vjp", s.instance.vjp(s.z.copy(), weights.copy()), wanted, 4 * most)
 
 
 @LAWS.add("rows", when=lambda f: isinstance(f, Decoder) and f.last_layer() is not None)

@@ -133,6 +133,9 @@ class TorchDecoder(BridgedDecoder[Tried]):
     def weighted_hessian(self, z: Array, weights: Array) -> Array:
         return self._evaluated("weighted_hessian", self._weighted, z, weights)
 
+    def vjp(self, z: Array, weights: Array) -> Array:
+        return self._evaluated("vjp", self._backward, z, weights)
+
     def piecewise_linear(self) -> PiecewiseLinear | None:
         return self._layers(smooth=False)
 
@@ -210,6 +213,10 @@ class TorchDecoder(BridgedDecoder[Tried]):
         along = [_gradient(g[:, j], z) for j in range(d)]
         rows = [torch.stack([_gradient(along[j][:, k], v) for k in range(d)], -1) for j in range(d)]
         return _symmetric(torch.stack(rows, -2))
+
+    def _backward(self, z: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        y = z.requires_grad_()
+        return _gradient(self._rows(y), y, weights)
 
     def _weighted(self, z: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
         y = z.requires_grad_()

@@ -1,0 +1,63 @@
+"""Tasks on executors of any library, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from vaetheory._validation import short
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+def in_order(
+    function: Callable[[Task], Result], tasks: Sequence[Task], executor: Any = None
+) -> Iterator[Result]:
+    """Results of a function of each task, in the order of the tasks.
+
+    Parameters
+    ----------
+    function : callable
+    tasks : sequence
+    executor : object, optional
+        With `submit(function, task)`, which returns an object with `result()`, as those of
+        `concurrent.futures`, mpi4py and the client of Dask; or with `map(function, tasks)`, as the
+        pools of multiprocessing and Ray. By default the tasks are done here, one after the other.
+
+    Raises
+    ------
+    ValueError
+        If the executor has neither method.
+
+    Examples
+    --------
+    >>> from concurrent.futures import ThreadPoolExecutor
+    >>> with ThreadPoolExecutor(2) as executor:
+    ...     list(in_order(abs, [-1, -2], executor)), list(in_order(abs, [-3]))
+    ([1, 2], [3])
+    """
+    if executor is None:
+        return map(function, tasks)
+    if callable(getattr(executor, "submit", None)):
+        return _submitted(function, tasks, executor)
+    if callable(getattr(executor, "map", None)):
+        return iter(executor.map(function, tasks))
+    raise ValueError(
+        "executor: expected an object with a method `submit` or `map`, such as a "
+        f"concurrent.futures.ProcessPoolExecutor, got {short(executor)}"
+    )
+
+
+def _submitted(
+    function: Callable[[Any], Any], tasks: Sequence[Any], executor: Any
+) -> Iterator[Any]:
+    futures = [executor.submit(function, task) for task in tasks]
+    try:
+        for future in futures:
+            yield future.result()
+    finally:
+        # After an error or an interruption, what has not begun is not begun.
+        for future in futures:
+            if callable(getattr(future, "cancel", None)):
+                future.cancel()

@@ -1,0 +1,235 @@
+"""The scout: sequential Monte Carlo from the prior to the posterior, for many data at once.
+
+A pilot run chooses temperatures, frames and step sizes from its particles. Its own estimate of the
+evidence is biased, because it adapts to the particles that it averages. A second run with these
+frozen is unbiased.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import logsumexp
+
+from vaetheory._gaussians import standard_log_prob
+from vaetheory._sampling.target import Target
+from vaetheory._validation import Array, Index
+
+#: Conditional effective sample size, as a share of the particles, from one temperature to the next.
+_SHARE = 0.8
+#: Acceptance rate at which the pilot aims, leapfrog steps of a move, and the most temperatures.
+_ACCEPTANCE, _LEAPS, _MOST = 0.8, 6, 300
+#: Log likelihood where it is not a number, least step of the temperature, and least variance.
+_NOWHERE, _LEAST, _FLAT = -1e300, 1e-12, 1e-20
+#: Temperature (inverse) at which particles are kept to start searches from.
+EARLY = 0.2
+#: Beyond this the density of the prior is zero in float64.
+_FAR = 40.0
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What the pilot chose, with the temperatures as the first axis.
+
+    Attributes
+    ----------
+    temperatures : array (T + 1, N)
+        From 0, the prior, to 1, the posterior.
+    frames : array (T, N, d, d)
+        Roots of the covariances of the particles, shrunk towards their diagonals.
+    steps : array (T, N)
+        Step sizes in these frames.
+    """
+
+    temperatures: Array
+    frames: Array
+    steps: Array
+
+
+@dataclass
+class Particles:
+    """Particles `(N, K, d)` with the log likelihood `(N, K)` and its gradient `(N, K, d)`."""
+
+    z: Array
+    value: Array
+    slope: Array
+
+    def chosen(self, index: Index) -> Particles:
+        """Particles by their index `(N, K)`."""
+        row = np.arange(len(index))[:, None]
+        return Particles(self.z[row, index], self.value[row, index], self.slope[row, index])
+
+    def of(self, rows: Index) -> Particles:
+        """The particles of some data."""
+        return Particles(self.z[rows], self.value[rows], self.slope[rows])
+
+    def put(self, rows: Index, new: Particles) -> None:
+        """Replace the particles of some data."""
+        self.z[rows], self.value[rows], self.slope[rows] = new.z, new.value, new.slope
+
+
+def _evaluated(target: Target, z: Array) -> Particles:
+    value, slope = target.with_gradient(z)
+    with np.errstate(invalid="ignore"):
+        bad = ~np.isfinite(value) | ~np.isfinite(slope).all(axis=-1)
+        value = np.where(bad, _NOWHERE, value - standard_log_prob(z))
+        return Particles(z, value, np.where(bad[..., None], 0.0, slope + z))
+
+
+def _moved(
+    target: Target,
+    at: Particles,
+    heat: Array,
+    frame: Array,
+    step: Array,
+    purpose: str,
+) -> tuple[Particles, Array]:
+    """One Hamiltonian move of all particles at inverse temperatures `heat` `(N,)`.
+
+    Returns the particles, and the mean acceptance `(N,)`.
+    """
+    h, e = heat[:, None, None], step[:, None, None]
+    turned = np.swapaxes(frame, -1, -2)
+    count, d = at.z.shape[1:]
+    p = target.streams.normals(f"{purpose} momenta", count, d)
+    before = heat[:, None] * at.value + standard_log_prob(at.z) - 0.5 * (p**2).sum(axis=-1)
+    new, momentum = at, p + 0.5 * e * ((h * at.slope - at.z) @ frame)
+    lost = np.zeros(at.value.shape, dtype=bool)
+    for i in range(_LEAPS):
+        z = new.z + e * (momentum @ turned)
+        # A path that leaves the prior is rejected; it goes on from its start.
+        lost |= ~(np.abs(z) < _FAR).all(axis=-1)
+        new = _evaluated(target, np.where(lost[..., None], at.z, z))
+        half = 0.5 if i == _LEAPS - 1 else 1.0
+        momentum = momentum + half * e * ((h * new.slope - new.z) @ frame)
+    with np.errstate(all="ignore"):
+        after = heat[:, None] * new.value + standard_log_prob(new.z)
+        gain = after - 0.5 * (momentum**2).sum(axis=-1) - before
+    gain = np.where(np.isfinite(gain) & ~lost, gain, -np.inf)
+    accept = np.log(target.streams.uniforms(f"{purpose} acceptance", count)) < gain
+    a = accept[..., None]
+    kept = Particles(
+        np.where(a, new.z, at.z),
+        np.where(accept, new.value, at.value),
+        np.where(a, new.slope, at.slope),
+    )
+    return kept, np.exp(np.minimum(gain, 0.0)).mean(axis=-1)
+
+
+def _next(value: Array, heat: Array) -> Array:
+    """The greatest temperature `(N,)` at which the effective sample size is still enough."""
+    low, high = heat, np.ones_like(heat)
+
+    def enough(t: Array) -> Array:
+        tilt = (t - heat)[:, None] * value
+        w = np.exp(tilt - tilt.max(axis=1, keepdims=True))
+        return w.sum(axis=1) ** 2 >= _SHARE * w.shape[1] * (w * w).sum(axis=1)
+
+    whole = enough(high)
+    for _ in range(40):
+        middle = 0.5 * (low + high)
+        good = enough(middle)
+        low, high = np.where(good, middle, low), np.where(good, high, middle)
+    # Where hardly any particle has a likelihood, the temperature still rises.
+    return np.where(whole, 1.0, np.maximum(low, heat + _LEAST))
+
+
+def _resampled(at: Particles, log_weights: Array, ticks: Array) -> Particles:
+    """Particles drawn by their weights: systematic resampling, with `ticks` `(N,)` in (0, 1)."""
+    count = log_weights.shape[1]
+    p = np.exp(log_weights - logsumexp(log_weights, axis=1, keepdims=True))
+    edges = np.cumsum(p, axis=1)
+    edges /= edges[:, -1:]
+    places = (ticks[:, None] + np.arange(count)) / count
+    # One sorted search for all data: row n lies between n and n + 1.
+    row = np.arange(len(p))[:, None]
+    found = np.searchsorted((edges + row).ravel(), (places + row).ravel(), side="right")
+    return at.chosen(np.clip(found.reshape(p.shape) - count * row, 0, count - 1))
+
+
+def _frame(z: Array) -> Array:
+    """Root `(N, d, d)` of the covariance of particles, shrunk towards its diagonal."""
+    count, d = z.shape[1:]
+    off = z - z.mean(axis=1, keepdims=True)
+    cov = np.swapaxes(off, -1, -2) @ off / count
+    shrink = d / (d + 0.5 * count)
+    diagonal = np.einsum("nii->ni", cov).copy()
+    cov *= 1 - shrink
+    np.einsum("nii->ni", cov)[...] += shrink * diagonal + _FLAT
+    return np.linalg.cholesky(cov)
+
+
+def pilot(target: Target, count: int) -> tuple[Schedule, Array, Array]:
+    """An adaptive run with `count` particles.
+
+    Returns
+    -------
+    schedule : Schedule
+    particles : array (N, count, d)
+        At the end.
+    early : array (N, count, d)
+        At the last temperature below `EARLY`, where more modes are seen than at the end.
+    """
+    n, d = len(target), target.dim
+    at = _evaluated(target, target.streams.normals("pilot start", count, d))
+    heat, step = np.zeros(n), np.full(n, float(d) ** -0.25)
+    frame = np.broadcast_to(np.eye(d), (n, d, d))
+    temperatures: list[Array] = [heat]
+    frames: list[Array] = []
+    steps: list[Array] = []
+    early = at.z.copy()
+    while (heat < 1).any() and len(frames) < _MOST:
+        on = np.flatnonzero(heat < 1)
+        some, mine, purpose = at.of(on), target.take(on), f"pilot {len(frames)}"
+        after = _next(some.value, heat[on])
+        ticks = mine.streams.uniforms(f"{purpose} choice", 1)[:, 0]
+        some = _resampled(some, (after - heat[on])[:, None] * some.value, ticks)
+        heat, frame, step = heat.copy(), frame.copy(), step.copy()
+        heat[on], frame[on] = after, _frame(some.z)
+        frames.append(frame)
+        steps.append(step.copy())
+        temperatures.append(heat)
+        some, rate = _moved(mine, some, after, frame[on], step[on], purpose)
+        at.put(on, some)
+        warm = on[after < EARLY]
+        early[warm] = at.z[warm]
+        step[on] = np.clip(step[on] * np.exp(0.8 * (rate - _ACCEPTANCE)), 1e-3, 2.0)
+    return Schedule(np.array(temperatures), np.array(frames), np.array(steps)), at.z, early
+
+
+def frozen(target: Target, schedule: Schedule, count: int) -> tuple[Array, Array]:
+    """A run with a fixed schedule.
+
+    Returns
+    -------
+    log_evidence : array (N,)
+        Log of an unbiased estimate, in nats.
+    particles : array (N, count, d)
+        Approximate draws from the posteriors.
+    """
+    n, d = len(target), target.dim
+    at = _evaluated(target, target.streams.normals("frozen start", count, d))
+    log_weights, total = np.zeros((n, count)), np.zeros(n)
+    heats = schedule.temperatures
+    for t, (frame, step) in enumerate(zip(schedule.frames, schedule.steps, strict=True)):
+        on, purpose = np.flatnonzero(heats[t] < 1), f"frozen {t}"
+        some, mine = at.of(on), target.take(on)
+        lw = log_weights[on] + (heats[t + 1] - heats[t])[on][:, None] * some.value
+        w = np.exp(lw - lw.max(axis=1, keepdims=True))
+        poor = np.flatnonzero(w.sum(axis=1) ** 2 < 0.5 * count * (w * w).sum(axis=1))
+        if len(poor):
+            total[on[poor]] += _log_mean(lw[poor])
+            ticks = mine.streams.take(poor).uniforms(f"{purpose} choice", 1)[:, 0]
+            some.put(poor, _resampled(some.of(poor), lw[poor], ticks))
+            lw[poor] = 0.0
+        log_weights[on] = lw
+        heat = heats[t + 1][on]
+        some, _ = _moved(mine, some, heat, frame[on], step[on], purpose)
+        at.put(on, some)
+    ticks = target.streams.uniforms("frozen choice", 1)[:, 0]
+    return total + _log_mean(log_weights), _resampled(at, log_weights, ticks).z
+
+
+def _log_mean(log_weights: Array) -> Array:
+    return logsumexp(log_weights, axis=1) - np.log(log_weights.shape[1])

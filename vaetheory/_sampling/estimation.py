@@ -1,0 +1,231 @@
+"""Evidences of a batch of data: scout, modes, proposals, replicates, gates, and second tries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaetheory._sampling import annealing
+from vaetheory._sampling.fitting import fitted
+from vaetheory._sampling.gates import pareto_shape, uncovered
+from vaetheory._sampling.mode_search import Modes, crossed, find_modes, pooled
+from vaetheory._sampling.proposals import Mixture, put
+from vaetheory._sampling.replicates import replicated
+from vaetheory._sampling.target import Target
+from vaetheory._validation import Array, Index
+
+#: Starts of searches from each set of particles, and from combined modes; most modes of a datum.
+_STARTS, _COMBINED, _MODES = 16, 16, 16
+#: Independent replicates, and points of each at first and at most (powers of two).
+REPLICATES, POINTS, _MOST_POINTS = 32, 512, 8192
+#: Tries after the first one.
+_AGAIN = 2
+#: Ratios of weight to evidence at which the scout's particles are compared with the proposal's
+#: draws; at the first one too great a difference is an alarm.
+_RATIOS = (10.0, 100.0, 1000.0)
+#: The least shape of the weights' tail that is an alarm, and the greatest differences from the
+#: scout's log evidence: upwards, which is unlikely for an unbiased estimate, and downwards.
+_SHAPE, _ABOVE, _BELOW = 0.7, 1.5, 3.0
+
+#: What a datum lacks, in the order in which it is looked for.
+REASONS = ("", "temperatures", "coverage", "pareto shape", "scout", "tolerance")
+
+
+@dataclass(frozen=True)
+class Scout:
+    """What the annealed particles say of N posteriors.
+
+    Attributes
+    ----------
+    particles : array (N, 2 K, d)
+        Of both runs, at the end.
+    early : array (N, K, d)
+        Of the pilot, at a high temperature.
+    log_evidence : array (N,)
+        Log of the frozen run's unbiased estimate, in nats.
+    finished : array of bool (N,)
+        Whether the pilot came to the posterior.
+    """
+
+    particles: Array
+    early: Array
+    log_evidence: Array
+    finished: NDArray[np.bool_]
+
+
+@dataclass
+class Outcome:
+    """Estimates of N log evidences in nats, and what was measured on the way, `(N,)` each.
+
+    Attributes
+    ----------
+    value, error : array (N,)
+    reason : array of int (N,)
+        Place in `REASONS`: 0 where nothing is lacking.
+    spread, greatest, excess : array (N,)
+        Parts of the error: the replicates' standard error, the greatest single weight's share, and
+        the share of the posterior that the scout sees in excess of the proposal.
+    shape, scout, modes : array (N,)
+        Tail of the weights; the scout's log evidence; number of modes.
+    heaviest : array (N, R, d)
+        The heaviest draw of each replicate, the heaviest of all first.
+    proposal : Mixture
+    """
+
+    value: Array
+    error: Array
+    reason: Index
+    spread: Array
+    greatest: Array
+    excess: Array
+    shape: Array
+    scout: Array
+    modes: Index
+    heaviest: Array = field(repr=False)
+    proposal: Mixture = field(repr=False)
+
+    #: The arrays over the data.
+    ARRAYS = ("value", "error", "reason", "spread", "greatest", "excess", "shape", "scout", "modes")
+
+    def put(self, rows: Index, new: Outcome) -> None:
+        """Replace the results of some data."""
+        for name in (*self.ARRAYS, "heaviest"):
+            getattr(self, name)[rows] = getattr(new, name)
+        self.proposal = put(self.proposal, rows, new.proposal)
+
+
+def scouted(target: Target, particles: int) -> Scout:
+    """Two runs from the prior to the posteriors: a pilot, and one with its schedule."""
+    schedule, first, early = annealing.pilot(target, particles)
+    log_evidence, second = annealing.frozen(target, schedule, particles)
+    finished = schedule.temperatures[-1] >= 1
+    return Scout(np.concatenate([first, second], axis=1), early, log_evidence, finished)
+
+
+def estimated(target: Target, particles: int, tolerance: float, most: float) -> Outcome:
+    """Estimates to a tolerance in nats, for about `most` calls of the decoder for each datum."""
+    scout = scouted(target, particles)
+    modes = _with_crossed(target, find_modes(target, _starts(target, scout), _MODES))
+    found = _measured(target, scout, modes, fitted(target, modes, "first"), "first", POINTS)
+    found.reason[(found.reason == 0) & (found.error > tolerance)] = _lacking("tolerance")
+    for again in range(_AGAIN):
+        rows = np.flatnonzero(found.reason > 0)
+        if not len(rows):
+            break
+        some, part = target.take(rows), _part(scout, rows)
+        heavy = _uncovered(some, part, found.proposal.take(rows))
+        starts = np.concatenate([heavy, found.heaviest[rows]], axis=1)
+        mine = modes.chosen(rows[:, None], np.arange(modes.z.shape[1]))
+        mine = pooled(mine, find_modes(some, starts, _MODES), _MODES)
+        mine, purpose = _with_crossed(some, mine), f"again {again}"
+        beside = np.stack([heavy[:, 0], found.heaviest[rows, 0]], axis=1)
+        new = _measured(some, part, mine, fitted(some, mine, purpose, beside), purpose, POINTS)
+        new.reason[(new.reason == 0) & (new.error > tolerance)] = _lacking("tolerance")
+        found.put(rows, new)
+        modes = _put_modes(modes, rows, mine)
+    points = POINTS
+    while points < _MOST_POINTS:
+        points *= 4
+        rows = np.flatnonzero(found.reason == _lacking("tolerance"))
+        spent = target.count.calls / len(target)
+        if not len(rows) or spent + REPLICATES * points > most:
+            break
+        some, part = target.take(rows), _part(scout, rows)
+        mine = modes.chosen(rows[:, None], np.arange(modes.z.shape[1]))
+        q = found.proposal.take(rows)
+        new = _measured(some, part, mine, q, f"more {points}", points)
+        new.reason[(new.reason == 0) & (new.error > tolerance)] = _lacking("tolerance")
+        found.put(rows, new)
+    return found
+
+
+def _lacking(word: str) -> int:
+    return REASONS.index(word)
+
+
+def _part(scout: Scout, rows: Index) -> Scout:
+    names = ("particles", "early", "log_evidence", "finished")
+    return Scout(*(getattr(scout, name)[rows] for name in names))
+
+
+def _starts(target: Target, scout: Scout) -> Array:
+    """Starts of searches `(N, S, d)`: some particles of each kind, and the origin."""
+    row, half = np.arange(len(target))[:, None], scout.early.shape[1]
+    sets = (scout.early, scout.particles[:, :half], scout.particles[:, half:])
+    chosen = [
+        z[row, target.streams.uniforms(f"starts {i}", half).argsort(axis=1)[:, :_STARTS]]
+        for i, z in enumerate(sets)
+    ]
+    return np.concatenate([*chosen, np.zeros((len(target), 1, target.dim))], axis=1)
+
+
+def _with_crossed(target: Target, modes: Modes) -> Modes:
+    """Modes, and those that combinations of three of them lead to."""
+    rows = np.flatnonzero(modes.known.sum(axis=1) > 2)
+    if not len(rows):
+        return modes
+    some = target.take(rows)
+    mine = modes.chosen(rows[:, None], np.arange(modes.z.shape[1]))
+    new = find_modes(some, crossed(some, mine, _COMBINED), _MODES)
+    return _put_modes(modes, rows, pooled(mine, new, _MODES))
+
+
+def _uncovered(target: Target, scout: Scout, q: Mixture) -> Array:
+    """The particles that the proposal is least likely to draw, relative to the posterior."""
+    z = np.concatenate([scout.particles, scout.early], axis=1)
+    weight = target.log_joint(z) - q.log_density(z)
+    best = np.argsort(-weight, axis=1)[:, :_STARTS]
+    return z[np.arange(len(z))[:, None], best]
+
+
+def _put_modes(modes: Modes, rows: Index, new: Modes) -> Modes:
+    """Modes with those of some data replaced."""
+    count = modes.known.shape[1]
+    width = max(count, new.known.shape[1])
+    made = []
+    for name in ("z", "height", "information", "known"):
+        old, other = getattr(modes, name), getattr(new, name)
+        # Padding repeats the first mode, so that it is as harmless as that one.
+        wide = np.concatenate([old] + [old[:, :1]] * (width - count), axis=1)
+        other = np.concatenate([other] + [other[:, :1]] * (width - other.shape[1]), axis=1)
+        if name == "known":
+            wide[:, count:] = False
+            other[:, new.known.shape[1] :] = False
+        wide[rows] = other
+        made.append(wide)
+    return Modes(*made)
+
+
+def _measured(
+    target: Target, scout: Scout, modes: Modes, q: Mixture, purpose: str, points: int
+) -> Outcome:
+    """The evidences by replicates of a proposal, with what the gates say of them."""
+    found = replicated(target, q, f"{purpose} estimate", REPLICATES, points)
+    weights = target.log_joint(scout.particles) - q.log_density(scout.particles)
+    looks = [uncovered(weights, found.log_weights, found.value, ratio) for ratio in _RATIOS]
+    alarm = looks[0].alarm
+    excess = np.max([look.seen - look.predicted for look in looks], axis=0, initial=0.0)
+    excess = np.minimum(excess, 1 - 1e-9)
+    heaviest = np.argsort(
+        -found.log_weights.reshape(*found.log_means.shape, -1).max(axis=2), axis=1
+    )
+    shape = pareto_shape(found.log_weights)
+    off = scout.log_evidence - found.value
+    signs = [~scout.finished, alarm, shape >= _SHAPE, (off > _ABOVE) | (off < -_BELOW)]
+    # The place of the first sign, which is one less than that of its word.
+    reason = np.where(np.any(signs, axis=0), 1 + np.argmax(signs, axis=0), 0)
+    return Outcome(
+        found.value,
+        found.error - np.log1p(-excess),
+        reason,
+        found.spread,
+        found.greatest,
+        excess,
+        shape,
+        scout.log_evidence.copy(),
+        modes.known.sum(axis=1),
+        found.heaviest[np.arange(len(target))[:, None], heaviest],
+        q,
+    )

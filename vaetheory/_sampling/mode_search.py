@@ -1,0 +1,114 @@
+"""Modes of posteriors in many dimensions, from many starts for each datum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaetheory._sampling.target import Target
+from vaetheory._validation import Array, Index
+from vaetheory.modes import climb
+
+#: A mode whose mass is this many nats below the greatest one is left out.
+_DEPTH = 15.0
+#: Square of the distance, in standard deviations, of two modes that are the same one.
+_SAME = 1.0
+#: Steps of a search that are counted: at most 25 are made, and most searches end before.
+_STEPS = 8
+#: Modes that are combined by three.
+_CROSSED = 6
+
+Mask: TypeAlias = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Modes:
+    """Modes of N posteriors, the highest first; `known` is False for padding.
+
+    Attributes
+    ----------
+    z : array (N, M, d)
+    height : array (N, M)
+        log p(x, z) in nats.
+    information : array (N, M, d, d)
+        A positive definite matrix near the Hessian of -log p(x, z).
+    known : array of bool (N, M)
+    """
+
+    z: Array
+    height: Array
+    information: Array
+    known: Mask
+
+    def chosen(self, row: Index, index: Index) -> Modes:
+        """Modes by their index `(N, M)`."""
+        return Modes(
+            self.z[row, index],
+            self.height[row, index],
+            self.information[row, index],
+            self.known[row, index],
+        )
+
+
+def find_modes(target: Target, starts: Array, most: int) -> Modes:
+    """The modes that searches from `starts` `(N, S, d)` end at, at most `most` of each datum."""
+    n, s, d = starts.shape
+    rows = np.repeat(np.arange(n), s)
+    z, height, information = climb(target.model, target.data[rows], starts.reshape(-1, d))
+    target.count.calls += _STEPS * (2 + d) * n * s
+    height = height + target.offset[rows]
+    shapes = (n, s, d), (n, s), (n, s, d, d), (n, s)
+    found = z, height, information, np.ones(n * s, dtype=bool)
+    parts = (a.reshape(shape) for a, shape in zip(found, shapes, strict=True))
+    return _distinct(Modes(*parts), most)
+
+
+def pooled(first: Modes, second: Modes, most: int) -> Modes:
+    """The different modes of two searches, at most `most` of each datum."""
+    names = ("z", "height", "information", "known")
+    both = (np.concatenate([getattr(m, name) for m in (first, second)], axis=1) for name in names)
+    return _distinct(Modes(*both), most)
+
+
+def crossed(target: Target, modes: Modes, count: int) -> Array:
+    """Starts `(N, count, d)` where three modes say that a fourth one may be.
+
+    If the second mode and the third differ from the first each in a part of the latents of its own,
+    as where the posterior is nearly a product, then z_2 + z_3 - z_1 differs in both.
+    """
+    few = min(_CROSSED, modes.z.shape[1])
+    triples = [
+        (i, j, k) for j, k in combinations(range(few), 2) for i in range(few) if i not in (j, k)
+    ]
+    first, second, third = np.array(triples).reshape(-1, 3).T
+    z = modes.z[:, second] + modes.z[:, third] - modes.z[:, first]
+    known = modes.known[:, first] & modes.known[:, second] & modes.known[:, third]
+    z = np.where(known[..., None], z, modes.z[:, :1])
+    height = np.where(known, target.log_joint(z), -np.inf)
+    best = np.argsort(-height, axis=1)[:, :count]
+    return z[np.arange(len(z))[:, None], best]
+
+
+def _distinct(given: Modes, most: int) -> Modes:
+    """Modes without those that repeat a higher one, and without those that are too low."""
+    row = np.arange(len(given.z))[:, None]
+    height = np.where(given.known, given.height, -np.inf)
+    mass = height - 0.5 * np.linalg.slogdet(given.information)[1]
+    modes = given.chosen(row, np.argsort(-height, axis=1))
+    deep = np.sort(mass, axis=1)[:, -1] - _DEPTH
+    mass = modes.height - 0.5 * np.linalg.slogdet(modes.information)[1]
+    kept = np.zeros((len(mass), mass.shape[1]), dtype=bool)
+    # From the highest mode to the lowest one.
+    for j in range(kept.shape[1]):
+        off = modes.z[:, :j] - modes.z[:, j, None]
+        square = np.einsum("nij,njk,nik->ni", off, modes.information[:, j], off)
+        near = np.where(kept[:, :j], square, np.inf).min(axis=1, initial=np.inf) <= _SAME
+        kept[:, j] = modes.known[:, j] & ~near & (mass[:, j] > deep) & (kept.sum(axis=1) < most)
+    # A datum of which no mode was found keeps its highest start.
+    kept[:, 0] |= ~kept.any(axis=1)
+    first = np.argsort(~kept, axis=1, kind="stable")[:, : int(kept.sum(axis=1).max())]
+    return replace(modes, known=kept).chosen(row, first)
