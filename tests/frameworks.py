@@ -12,6 +12,7 @@ LIBRARIES = {
     **dict.fromkeys(("flax", "optax", "equinox"), "jax-test"),
     "sklearn": "data",
     "zuko": "flows-test",
+    "distributed": "distributed",
     "sphinx": "docs",
     "latex2mathml": "report",
     "selenium": "browser",

@@ -82,6 +82,15 @@ def test_bad_requests_are_one_line_and_status_two(arguments, expected, capsys):
     assert expected in captured.err, captured.err
 
 
+def test_a_scheduler_needs_dask(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    assert main(["verify", "1b", "--scheduler", "tcp://localhost:1"]) == 2, "not refused"
+    told = capsys.readouterr().err
+    assert "pip install 'vaetheory[distributed]'" in told, told
+    with pytest.raises(SystemExit):
+        main(["verify", "1b", "--scheduler", "tcp://localhost:1", "--jobs", "2"])
+
+
 @pytest.mark.parametrize(
     "command", ["verify", "report", "figures", "verify --certify"], ids=lambda c: c.replace(" ", "")
 )

@@ -198,8 +198,13 @@ def pilot(target: Target, count: int) -> tuple[Schedule, Array, Array]:
     return Schedule(np.array(temperatures), np.array(frames), np.array(steps)), at.z, early
 
 
-def frozen(target: Target, schedule: Schedule, count: int) -> tuple[Array, Array]:
+def frozen(
+    target: Target, schedule: Schedule, count: int, *, resample: float = 0.5
+) -> tuple[Array, Array]:
     """A run with a fixed schedule.
+
+    Particles are drawn anew where their effective number is below the share `resample` of them.
+    With 0 they never are: that is annealed importance sampling.
 
     Returns
     -------
@@ -217,7 +222,7 @@ def frozen(target: Target, schedule: Schedule, count: int) -> tuple[Array, Array
         some, mine = at.of(on), target.take(on)
         lw = log_weights[on] + (heats[t + 1] - heats[t])[on][:, None] * some.value
         w = np.exp(lw - lw.max(axis=1, keepdims=True))
-        poor = np.flatnonzero(w.sum(axis=1) ** 2 < 0.5 * count * (w * w).sum(axis=1))
+        poor = np.flatnonzero(w.sum(axis=1) ** 2 < resample * count * (w * w).sum(axis=1))
         if len(poor):
             total[on[poor]] += _log_mean(lw[poor])
             ticks = mine.streams.take(poor).uniforms(f"{purpose} choice", 1)[:, 0]

@@ -1,13 +1,16 @@
-"""Process pools for `--jobs`."""
+"""Where the work runs: process pools for `--jobs`, a cluster for `--scheduler`."""
 
 from __future__ import annotations
 
+import argparse
+import importlib
 import multiprocessing
 import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 #: What the libraries behind NumPy and PyTorch read, when they are loaded, for their own threads.
 _THREADS = (
@@ -19,6 +22,8 @@ _THREADS = (
 )
 #: The most processes; no tested machine has as many cores.
 _MOST = 4096
+#: How long to wait for a scheduler.
+_SECONDS = 10
 
 
 def _end_with_parent() -> None:
@@ -31,6 +36,45 @@ def _end_with_parent() -> None:
             os._exit(1)
 
         threading.Thread(target=watch, daemon=True).start()
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments that say where the work runs."""
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--jobs", type=int, default=1, metavar="N", help="number of processes (1)")
+    where.add_argument(
+        "--scheduler", metavar="ADDRESS",
+        help="address of the scheduler of a running Dask cluster, such as tcp://HOST:8786",
+    )  # fmt: skip
+
+
+@contextmanager
+def workers(options: argparse.Namespace) -> Iterator[Executor | None]:
+    """The executor that the arguments of `declare` ask for; None for this process."""
+    if options.scheduler is None:
+        with processes(options.jobs) as pool:
+            yield pool
+        return
+    with _client(options.scheduler) as client:
+        # Tasks that write files are no pure functions.
+        yield client.get_executor(pure=False)
+
+
+def _client(address: str) -> Any:
+    """A client of the Dask cluster whose scheduler has this address, or a ValueError."""
+    try:
+        distributed = importlib.import_module("distributed")
+    except ImportError:
+        raise ValueError(
+            "--scheduler: expected Dask's distributed to be installed (pip install "
+            f"'vaetheory[distributed]'), got no such module for {address}"
+        ) from None
+    try:
+        return distributed.Client(address, timeout=_SECONDS, set_as_default=False)
+    except (OSError, ValueError, TypeError) as error:
+        raise ValueError(
+            f"--scheduler: expected the address of a running scheduler, got {address}: {error}"
+        ) from None
 
 
 @contextmanager

@@ -13,8 +13,7 @@ from vaetheory._documents import sealed
 from vaetheory._environment import environment
 from vaetheory._files import write_json
 from vaetheory._progress import listening
-from vaetheory.cli import _progress
-from vaetheory.cli._jobs import processes
+from vaetheory.cli import _jobs, _progress
 from vaetheory.cli._paths import folder, write
 
 
@@ -61,7 +60,7 @@ def add(commands: Any) -> None:
         help="one variance for all dimensions if it is computed from the batch, as sparse data "
         "need",
     )  # fmt: skip
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="number of processes (1)")
+    _jobs.declare(parser)
     parser.add_argument(
         "--out", default="half-network", metavar="DIR",
         help="folder for results and checkpoints; an interrupted run resumes from it "
@@ -99,7 +98,7 @@ def run(options: argparse.Namespace) -> int:
         experiment = replace(experiment, informations=informations)
     place = folder("--out", options.out)
     tasks, results = experiment.tasks(), []
-    with processes(options.jobs) as executor:
+    with _jobs.workers(options) as executor:
         running = run_experiment(experiment, folder=place, executor=executor)
         clock = _Clock(len(tasks))
         for number, task in enumerate(tasks):

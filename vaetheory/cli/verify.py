@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from vaetheory._files import json_text
 from vaetheory._profiles import PROFILES
 from vaetheory._progress import listening
-from vaetheory.cli import _asked, _colours, _progress, certify
-from vaetheory.cli._jobs import processes
+from vaetheory.cli import _asked, _colours, _jobs, _progress, certify
 from vaetheory.cli._paths import STANDARD, table_goes_to, writable, write
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="seed of the instances (0)"
     )
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="number of processes (1)")
+    _jobs.declare(parser)
     parser.add_argument(
         "--json", metavar="FILE", help="write the results as JSON; - is standard output"
     )
@@ -83,7 +82,7 @@ def run(options: argparse.Namespace, shown: TextIO | None = None) -> int:
     left = [(claim, p) for claim, p in chosen if p.label not in known]
     results: list[Result] = []
     table = Table(labels, width=_colours.width(shown), colour=_colours.wanted(shown))
-    with processes(options.jobs) as executor, _progress.visible():
+    with _jobs.workers(options) as executor, _progress.visible():
         running = asked.verified(
             left, profile=options.profile, seed=options.seed, executor=executor
         )
