@@ -175,6 +175,13 @@ def test_numbers_stay_whole_and_code_stays_as_it_is():
     assert "5.3e-14" not in unbroken("allow 5.3e-14", code=False), "a number may be broken"
 
 
+@pytest.mark.parametrize("path", sorted(DOCS.glob("*.md")), ids=name)
+def test_the_text_of_a_picture_is_one_line(path):
+    text = path.read_text(encoding="utf-8")
+    broken = re.findall(r"!\[([^\]]*\n[^\]]*)\]\(", text)
+    assert not broken, f"MyST joins the lines without a space: {broken}"
+
+
 def test_every_correction_stands_on_the_page_of_its_claim():
     told = {h for claim in CLAIMS for h in generate.corrections(DOCS, claim)}
     known = {claim.number for claim in CLAIMS}
