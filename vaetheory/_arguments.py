@@ -29,6 +29,7 @@ def read_arguments(
     *,
     defined: bool,
     reader: Reader = numbers,
+    foreign: bool = False,
 ) -> None:
     """Wrap methods that a class defines, so that their arguments are converted and checked first.
 
@@ -43,14 +44,20 @@ def read_arguments(
         Whether a NaN in the result raises an error.
     reader : callable
         Converts and checks arguments that have no reader of their own.
+    foreign : bool
+        Whether the methods run code of a user, which is never `unchecked`.
     """
     for name in wanted.keys() & vars(cls).keys():
         if callable(vars(cls)[name]):
-            setattr(cls, name, _reading(vars(cls)[name], wanted[name], defined, reader))
+            setattr(cls, name, _reading(vars(cls)[name], wanted[name], defined, reader, foreign))
 
 
 def _reading(
-    method: Callable[..., Any], names: tuple[str, ...], defined: bool, reader: Reader
+    method: Callable[..., Any],
+    names: tuple[str, ...],
+    defined: bool,
+    reader: Reader,
+    foreign: bool,
 ) -> Callable[..., Any]:
     every = list(inspect.signature(method).parameters)
     places = [
@@ -60,7 +67,11 @@ def _reading(
     @functools.wraps(method)
     def reading(*args: Any, **kwargs: Any) -> Any:
         if TRUST.given:
-            result = method(*args, **kwargs)
+            TRUST.given = not foreign
+            try:
+                result = method(*args, **kwargs)
+            finally:
+                TRUST.given = True
             if defined and isinstance(result, np.ndarray | np.floating) and _has_nan(result):
                 values = inspect.signature(method).bind(*args, **kwargs).arguments
                 raise _undefined(args[0], method, {name: values[name] for _, name, _ in places})

@@ -24,7 +24,11 @@ def log_det(cov: Array) -> Array:
 
 def whiten(cov: Array, deviation: Array) -> Array:
     """Solve L y = deviation with cov = L L^T, so that ||y||^2 is the Mahalanobis distance."""
-    return np.linalg.solve(np.linalg.cholesky(cov), deviation[..., None])[..., 0]
+    root = np.linalg.cholesky(cov)
+    if cov.ndim == 2:
+        # One factorisation serves all points.
+        return np.linalg.solve(root, deviation.reshape(-1, len(root)).T).T.reshape(deviation.shape)
+    return np.linalg.solve(root, deviation[..., None])[..., 0]
 
 
 def log_prob(z: Array, loc: Array, cov: Array) -> Array:

@@ -43,7 +43,11 @@ def climb(
     """
     if not len(start):
         return start, np.empty(0), np.empty((0, *2 * start.shape[-1:]))
-    z = start.copy()
+    with unchecked():
+        return _climb(model, X, start.copy(), polish)
+
+
+def _climb(model: LatentModel, X: Array, z: Array, polish: bool) -> tuple[Array, Array, Array]:
     best = model.log_joint(X, z)
     damping = np.full(len(z), _DAMPING)
     gradient, information = _derivatives(model, X, z, polish)

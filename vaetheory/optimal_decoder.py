@@ -162,8 +162,9 @@ class OptimalDecoder(ByValue, Decoder):
 
     def _scores(self, z: Array, weights: Array) -> Array:
         """s(x_n, z) minus its mean, `(M, N, d)`."""
-        scores = self._codes - np.einsum("nij,mj->mni", self._precision, z)
-        return scores - np.einsum("mn,mni->mi", weights, scores)[:, None]
+        turned = z @ self._precision.reshape(-1, z.shape[-1]).T
+        scores = self._codes - turned.reshape(len(z), *self._codes.shape)
+        return scores - weights[:, None] @ scores
 
     def _against_data(self, weights: Array) -> Array:
         """Sum over the data of weights `(M, N, ...)` times x, `(M, D, ...)`."""

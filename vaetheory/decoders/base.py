@@ -86,10 +86,11 @@ class Decoder(ABC):
         super().__init_subclass__()
         # A user's function may have no finite value far from the data, where it is also evaluated.
         protect_arguments(cls)
-        ours = cls.__module__.partition(".")[0] == "vaetheory" and not cls.runs_user_code
-        read_arguments(cls, _READ, defined=ours, reader=finite_numbers)
+        foreign = cls.__module__.partition(".")[0] != "vaetheory" or cls.runs_user_code
+        read_arguments(cls, _READ, defined=not foreign, reader=finite_numbers, foreign=foreign)
         # `log_volume` may call a user's determinant, so NaN is not rejected here.
-        read_arguments(cls, {"log_volume": ("z",)}, defined=False, reader=finite_numbers)
+        wanted = {"log_volume": ("z",)}
+        read_arguments(cls, wanted, defined=False, reader=finite_numbers, foreign=foreign)
 
     @abstractmethod
     def __call__(self, z: Array) -> Array:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from vaetheory import likelihoods
+from vaetheory._arguments import protected
 from vaetheory._validation import Array, integer, points
 from vaetheory.decoders.base import Decoder, FunctionDecoder, as_decoder
 from vaetheory.derivatives import Function
@@ -66,7 +67,10 @@ class Immersion(Embedding):
     def forward(self, z: Array) -> Array:
         # autograd and jets can trace the function itself, but not its wrapper.
         if isinstance(self.decoder, FunctionDecoder):
-            return self.decoder.function(points("z", z, self.latent_dim))
+            traced: Array = protected(self.decoder.function, "decoder")(
+                points("z", z, self.latent_dim)
+            )
+            return traced
         return self.decoder(points("z", z, self.latent_dim))
 
     def jacobian(self, z: Array) -> Array:

@@ -9,6 +9,9 @@ from scipy.special import expit, gammaln, logsumexp, psi
 from vaetheory._gaussians import LOG_2PI
 from vaetheory._validation import Array, positive
 
+#: What is lost where a weight underflows, below 1e-307, does not change a mean of this size.
+_TINY = 1e-280
+
 
 def stirling_remainder(a: ArrayLike) -> Array:
     """Remainder log Gamma(a) - (a - 1/2) log a + a - log(2 pi) / 2, with all digits for large a.
@@ -99,5 +102,14 @@ def log_weighted_mean(x: Array, log_weights: Array) -> Array:
     >>> float(log_weighted_mean(np.array([[0.0], [1.0]]), np.array([0.0, -800.0]))[0])
     -800.0
     """
+    most = log_weights.max(axis=-1, keepdims=True)
+    most = np.where(np.isfinite(most), most, 0.0)
+    mean = np.exp(log_weights - most) @ x
     with np.errstate(divide="ignore"):
-        return logsumexp(log_weights[..., :, None] + np.log(x), axis=-2)
+        found = np.log(mean) + most
+        # Weights that underflow are lost only where the mean is as small as they are.
+        small = mean < _TINY * x.max()
+        if small.any():
+            exact = logsumexp(log_weights[..., :, None] + np.log(x), axis=-2)
+            found = np.where(small, exact, found)
+    return found

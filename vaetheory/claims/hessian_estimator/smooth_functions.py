@@ -60,10 +60,7 @@ class SmoothFunction:
         return self.scene.decoder.hessian(z)[..., self.output, :, :]
 
     def _potential(self, z: Array) -> tuple[Array, Array, Array]:
-        x = np.array(self.scene.x)
-        return self.scene.model.potential_derivatives(
-            np.broadcast_to(x, (*z.shape[:-1], len(x))), z
-        )
+        return self.scene.model.potential_derivatives(np.array(self.scene.x), z)
 
 
 def smooth_functions(*, dims: Sequence[int] = (1, 2)) -> SearchStrategy[SmoothFunction]:

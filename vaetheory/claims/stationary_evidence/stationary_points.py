@@ -21,9 +21,7 @@ def _library_gradients(
     pairs = [(i, j) for i in range(dim) for j in range(i + 1)]
 
     def entries(z: Array) -> Array:
-        gradient, hessian, gauss_newton = model.potential_derivatives(
-            np.broadcast_to(x, (*z.shape[:-1], len(x))), z
-        )
+        gradient, hessian, gauss_newton = model.potential_derivatives(x, z)
         chosen = hessian if residual else gauss_newton
         return np.stack(
             [gradient[..., i] for i in range(dim)] + [chosen[..., i, j] for i, j in pairs]
