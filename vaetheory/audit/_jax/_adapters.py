@@ -85,7 +85,8 @@ def encoded(output: Any, posterior: str) -> dict[str, Any]:
             f".logvar, got {short(output)}"
         )
     log_variance = _LOG_VARIANCES[posterior](jnp.asarray(second))
-    return {"loc": jnp.asarray(loc), "log_variance": jnp.broadcast_to(log_variance, loc.shape)}
+    mean = jnp.asarray(loc)
+    return {"loc": mean, "log_variance": jnp.broadcast_to(log_variance, mean.shape)}
 
 
 def _of_distribution(output: Any) -> dict[str, Any]:

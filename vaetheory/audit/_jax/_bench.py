@@ -300,7 +300,7 @@ class Bench(Journeys):
             return parts
 
         found, _ = self._evaluated(self.decode, read, "decode", (z, x), draws, seed, start=start)
-        parts = {k: np.array(v, dtype=np.float64)[None] for k, v in found.items()}
+        parts: dict[str, Array] = {k: np.array(v, dtype=np.float64)[None] for k, v in found.items()}
         data = np.asarray(x, dtype=np.float64).reshape(1, len(x), -1)
         with np.errstate(all="ignore"):
             return _decoded(self._families[which], parts, data, self.likelihood)
@@ -490,7 +490,7 @@ def _outputs(p: Decoded) -> float:
 def _decoded(
     family: str, parts: dict[str, Array], data: Array, likelihood: adapters.Declared
 ) -> Decoded:
-    known = {
+    known: dict[str, Callable[..., Decoded]] = {
         "normal": _densities.normal,
         "bernoulli": _densities.bernoulli,
         "laplace": _densities.laplace,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +28,7 @@ class Draw:
     """
 
     law: str
-    base: Array
+    base: Any
     keys: tuple[tuple[bytes, tuple[int, ...]], ...] = ()
 
     @property

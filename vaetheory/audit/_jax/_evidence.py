@@ -80,6 +80,7 @@ def evidence_of(bench: FullBench) -> dict[str, Any] | None:
         if bench.likelihood.name == "bernoulli":
             call = _logits(lambda arrays, z: adapters.first(outputs(arrays, z)).reshape(len(z), -1))
         decoder = _Counted.around(call, arrays, jax.devices("cpu")[0])
+        assert isinstance(decoder, _Counted)
         decoder.budget = budget
         return LatentModel(decoder, likelihood, d)
 
@@ -93,7 +94,7 @@ def evidence_of(bench: FullBench) -> dict[str, Any] | None:
     if bench.likelihood.family is not None:
         whole = model(bench.likelihood.family, lambda _, parts: parts["params"])
         return _evidence.split(whole, data, posterior, budget)
-    found = {k: np.array(v, np.float64) for k, v in parts.items()}
+    found: dict[str, Array] = {k: np.array(v, np.float64) for k, v in parts.items()}
     if family in ("normal", "laplace"):
         scales = Scales.of(found["scale"])
         if scales is not None and family == "laplace":
