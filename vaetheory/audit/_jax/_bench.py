@@ -188,11 +188,13 @@ class Bench(Journeys):
 
         try:
             return traced()
-        except Exception as error:
+        except (TypeError, ValueError) as error:
+            if not any(word in str(error).lower() for word in ("key", "prng")):
+                raise
             self.key = jax.random.key
             try:
                 return traced()
-            except Exception:
+            except (TypeError, ValueError):
                 raise error from None
 
     def run(self, function: Function, *arguments: Any, seed: int = 0) -> Ran:
