@@ -72,3 +72,13 @@ def redrawn(draws: Sequence[Draw], rng: np.random.Generator) -> list[Draw]:
                 parts[i] = known.setdefault((draw.law, key, shape), parts[i].copy())
         made.append(draw.given(base))
     return made
+
+
+def matched(own: Sequence[Draw], draws: Sequence[Draw], start: int = 0) -> tuple[list[Draw], int]:
+    """The draws that a part of a function takes, each the next of its kind, and where they end."""
+    made, at = [], start
+    for draw in own:
+        found = next((i for i in range(at, len(draws)) if draws[i].key == draw.key), None)
+        made.append(draw if found is None else draws[found])
+        at = at if found is None else found + 1
+    return made, at
