@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 from scipy.special import gammaln
 
 from vaetheory._validation import Array
 from vaetheory.audit._shots import LOG_2PI, Decoded
+from vaetheory.likelihoods import Likelihood
 
 
 def normal(data: Array, loc: Array, scale: Array) -> Decoded:
@@ -34,3 +37,34 @@ def poisson(data: Array, rate: Array) -> Decoded:
     """A Poisson probability of each entry."""
     each = rate - data * np.log(rate) + gammaln(data + 1)
     return Decoded("poisson", each.sum(-1), {"rate": rate, "mean": rate})
+
+
+def decoded(
+    family: str, parts: dict[str, Array], data: Array, likelihood: Likelihood | None
+) -> Decoded:
+    """A likelihood of a family by its parameters.
+
+    Of "given" the parameters are those of a likelihood of this package; of another family the
+    negative log density (1, B) is one of the parts.
+    """
+    known: dict[str, Callable[..., Decoded]] = {
+        "normal": normal,
+        "bernoulli": bernoulli,
+        "laplace": laplace,
+        "poisson": poisson,
+    }
+    if family in known:
+        return known[family](data, **parts)
+    if family == "given":
+        assert likelihood is not None
+        return Decoded("other", -likelihood.log_prob(data, parts["params"]), {})
+    return Decoded("other", parts.pop("nll"), parts)
+
+
+def joined(parts: Sequence[Decoded]) -> Decoded:
+    """Several samples of one batch as one."""
+    return Decoded(
+        parts[0].family,
+        np.concatenate([p.nll for p in parts]),
+        {n: np.concatenate([p.parts[n] for p in parts]) for n in parts[0].parts},
+    )

@@ -6,7 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from vaetheory.audit._shots import Shot
+from vaetheory.audit._shots import Decoded, Shot
+
+#: Outputs are kept below these sizes, where other terms do not drown in rounding.
+_LOG_SCALES, _OUTPUTS = 5.0, 25.0
+#: Probabilities are kept this far from 0 and 1: libraries clip log 0 differently.
+_PROBABILITY = 1e-7
 
 
 class Journeys:
@@ -72,3 +77,16 @@ class Journeys:
             np.abs(shot.decoded.parts["logits"]).max() > 15
         )
         return shot if finite and not saturated else None
+
+
+def outputs_extent(p: Decoded) -> float:
+    """The parameters of a likelihood, as a share of the largest moderate ones."""
+    if p.family == "bernoulli":
+        return float(np.abs(p.parts["logits"]).max()) / -float(np.log(_PROBABILITY))
+    if p.family == "normal":
+        size = float(np.abs(p.parts["loc"]).max()) / _OUTPUTS
+        scale = p.parts["scale"]
+        if float(scale.max()) > 3 * float(scale.min()):
+            size = max(size, float(np.abs(np.log(scale)).max()) / _LOG_SCALES)
+        return size
+    return float(np.abs(p.nll).max()) / 1e6

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from vaetheory.audit._draws import Draw, Redraw
 from vaetheory.audit._normality import against_normal
 
 #: h as a function of the draws, (K, B, d).
-Latents = Callable[[Sequence[Draw]], Array | None]
+Latents = Callable[[Sequence[Any]], Array | None]
 #: The largest number of single draws that are changed one by one.
 _MOST = 512
 #: Values of h closer than this are the same.

@@ -85,7 +85,8 @@ def encoded(output: Any, posterior: str) -> dict[str, Any]:
             f".logvar, got {short(output)}"
         )
     log_variance = _LOG_VARIANCES[posterior](jnp.asarray(second))
-    return {"loc": jnp.asarray(loc), "log_variance": jnp.broadcast_to(log_variance, loc.shape)}
+    mean = jnp.asarray(loc)
+    return {"loc": mean, "log_variance": jnp.broadcast_to(log_variance, mean.shape)}
 
 
 def _of_distribution(output: Any) -> dict[str, Any]:
@@ -167,7 +168,7 @@ class Declared:
         if is_distribution(output):
             return _of_likelihood(output, x)
         if self.family is not None:
-            return "given", {"params": _rows(jnp.asarray(first(output)), n)}
+            return _of_family(self.family, _rows(jnp.asarray(first(output)), n))
         if self.function is not None:
             if self.of_data:
                 value = self.function(output, x)
@@ -193,6 +194,22 @@ class Declared:
         if self.name == "bernoulli":
             f = jnp.log(f) - jnp.log1p(-f)
         return "bernoulli", {"logits": f}
+
+
+def _of_family(family: Likelihood, params: Any) -> tuple[str, dict[str, Any]]:
+    """A likelihood of this package with its parameters (B, P)."""
+    if isinstance(family, Gaussian) and family.scale is not None:
+        return "normal", {"loc": params, "scale": jnp.broadcast_to(family.scale, params.shape)}
+    if isinstance(family, GaussianMeanScale):
+        loc, log_scale = jnp.split(params, 2, -1)
+        return "normal", {"loc": loc, "scale": jnp.exp(log_scale)}
+    if isinstance(family, Laplace):
+        return "laplace", {"loc": params, "scale": jnp.full_like(params, family.scale)}
+    if isinstance(family, Bernoulli):
+        return "bernoulli", {"logits": params}
+    if isinstance(family, Poisson):
+        return "poisson", {"rate": jnp.exp(params)}
+    return "given", {"params": params}
 
 
 def declared(given: Any, positions: Callable[[Any], int]) -> Declared:
@@ -308,7 +325,3 @@ def _scalar(value: Any) -> Any:
     """A number; of several, as of a loss of each example, the sum."""
     value = jnp.asarray(value)
     return value.reshape(()) if value.size == 1 else value.sum()
-
-
-#: Families of this package whose parameters are read.
-KNOWN = (Gaussian, GaussianMeanScale, Bernoulli, Laplace, Poisson)

@@ -11,27 +11,25 @@ import jax
 import numpy as np
 
 from vaetheory._validation import Array, short
-from vaetheory.audit import _densities
+from vaetheory.audit import _densities as densities
 from vaetheory.audit._belongings import Belongings, seed_all
 from vaetheory.audit._belongings import seed as set_seed
 from vaetheory.audit._jax import _adapters as adapters
 from vaetheory.audit._jax._decoder_inputs import decoder_inputs
-from vaetheory.audit._jax._draws import Draw, redrawn
+from vaetheory.audit._jax._draws import Draw, matched, redrawn
 from vaetheory.audit._jax._interpreter import Site
 from vaetheory.audit._jax._moves import Moves
 from vaetheory.audit._jax._parameters import Parameters
 from vaetheory.audit._jax._programs import Program
 from vaetheory.audit._jax._user import Function, called
-from vaetheory.audit._journeys import Journeys
+from vaetheory.audit._journeys import Journeys, outputs_extent
 from vaetheory.audit._latent_noise import LatentNoise
 from vaetheory.audit._latents import latents, noise, others_of
 from vaetheory.audit._mixing import Mixing
 from vaetheory.audit._shots import Decoded, Shot
 
-#: Outputs are kept below these sizes, where other terms do not drown in rounding.
-_MEANS, _LOG_VARIANCES, _OUTPUTS = 8.0, 5.0, 25.0
-#: Probabilities are kept this far from 0 and 1: libraries clip log 0 differently.
-_PROBABILITY = 1e-7
+#: Posteriors are kept below these sizes, where other terms do not drown in rounding.
+_MEANS, _LOG_VARIANCES = 8.0, 5.0
 #: Calls of a loss that are traced anew, to see whether its steps stay the same.
 _TRACES = 4
 
@@ -188,11 +186,13 @@ class Bench(Journeys):
 
         try:
             return traced()
-        except Exception as error:
+        except (TypeError, ValueError) as error:
+            if not any(word in str(error).lower() for word in ("key", "prng")):
+                raise
             self.key = jax.random.key
             try:
                 return traced()
-            except Exception:
+            except (TypeError, ValueError):
                 raise error from None
 
     def run(self, function: Function, *arguments: Any, seed: int = 0) -> Ran:
@@ -300,10 +300,10 @@ class Bench(Journeys):
             return parts
 
         found, _ = self._evaluated(self.decode, read, "decode", (z, x), draws, seed, start=start)
-        parts = {k: np.array(v, dtype=np.float64)[None] for k, v in found.items()}
+        parts: dict[str, Array] = {k: np.array(v, dtype=np.float64)[None] for k, v in found.items()}
         data = np.asarray(x, dtype=np.float64).reshape(1, len(x), -1)
         with np.errstate(all="ignore"):
-            return _decoded(self._families[which], parts, data, self.likelihood)
+            return densities.decoded(self._families[which], parts, data, self.likelihood.family)
 
     def latents_of(self, case: Case) -> list[Site]:
         """The steps of the loss whose results are decoded."""
@@ -378,7 +378,7 @@ class Bench(Journeys):
             eps,
             prior_loc,
             prior_scale,
-            _joined(parts),
+            densities.joined(parts),
             weights=self.moves.sums(),
             reported=others,
             more=() if q.other else others_of(case.draws, eps, loc.shape),
@@ -471,56 +471,8 @@ class Bench(Journeys):
             return size
         wide = 2.5 * np.exp(q.log_variance / 2)
         for z in (q.loc, q.loc + wide, q.loc - wide):
-            size = max(size, _outputs(self.decoded_at(z, x)))
+            size = max(size, outputs_extent(self.decoded_at(z, x)))
         return size if np.isfinite(size) else np.inf
-
-
-def _outputs(p: Decoded) -> float:
-    if p.family == "bernoulli":
-        return float(np.abs(p.parts["logits"]).max()) / -float(np.log(_PROBABILITY))
-    if p.family == "normal":
-        size = float(np.abs(p.parts["loc"]).max()) / _OUTPUTS
-        scale = p.parts["scale"]
-        if float(scale.max()) > 3 * float(scale.min()):
-            size = max(size, float(np.abs(np.log(scale)).max()) / _LOG_VARIANCES)
-        return size
-    return float(np.abs(p.nll).max()) / 1e6
-
-
-def _decoded(
-    family: str, parts: dict[str, Array], data: Array, likelihood: adapters.Declared
-) -> Decoded:
-    known = {
-        "normal": _densities.normal,
-        "bernoulli": _densities.bernoulli,
-        "laplace": _densities.laplace,
-        "poisson": _densities.poisson,
-    }
-    if family in known:
-        return known[family](data, **parts)
-    if family == "given":
-        assert likelihood.family is not None
-        return Decoded("other", -likelihood.family.log_prob(data, parts["params"]), {})
-    return Decoded("other", parts.pop("nll"), parts)
-
-
-def _joined(parts: list[Decoded]) -> Decoded:
-    """Several samples of one batch as one."""
-    return Decoded(
-        parts[0].family,
-        np.concatenate([p.nll for p in parts]),
-        {n: np.concatenate([p.parts[n] for p in parts]) for n in parts[0].parts},
-    )
-
-
-def matched(own: Sequence[Draw], draws: Sequence[Draw], start: int = 0) -> tuple[list[Draw], int]:
-    """The draws that a part of a function takes, each the next of its kind, and where they end."""
-    made, at = [], start
-    for draw in own:
-        found = next((i for i in range(at, len(draws)) if draws[i].key == draw.key), None)
-        made.append(draw if found is None else draws[found])
-        at = at if found is None else found + 1
-    return made, at
 
 
 def _leaves(out: Any) -> Any:

@@ -11,7 +11,8 @@ import numpy as np
 from vaetheory._validation import Array
 from vaetheory.audit._draws import paired
 from vaetheory.audit._jax import _adapters as adapters
-from vaetheory.audit._jax._bench import Bench, Case, matched
+from vaetheory.audit._jax._bench import Bench, Case
+from vaetheory.audit._jax._draws import matched
 from vaetheory.audit._jax._user import Function
 from vaetheory.audit._latents import SELECTIONS
 from vaetheory.audit._shots import Shot

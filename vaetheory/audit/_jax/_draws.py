@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +28,7 @@ class Draw:
     """
 
     law: str
-    base: Array
+    base: Any
     keys: tuple[tuple[bytes, tuple[int, ...]], ...] = ()
 
     @property
@@ -71,3 +72,13 @@ def redrawn(draws: Sequence[Draw], rng: np.random.Generator) -> list[Draw]:
                 parts[i] = known.setdefault((draw.law, key, shape), parts[i].copy())
         made.append(draw.given(base))
     return made
+
+
+def matched(own: Sequence[Draw], draws: Sequence[Draw], start: int = 0) -> tuple[list[Draw], int]:
+    """The draws that a part of a function takes, each the next of its kind, and where they end."""
+    made, at = [], start
+    for draw in own:
+        found = next((i for i in range(at, len(draws)) if draws[i].key == draw.key), None)
+        made.append(draw if found is None else draws[found])
+        at = at if found is None else found + 1
+    return made, at

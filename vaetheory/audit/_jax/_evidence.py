@@ -75,11 +75,17 @@ def evidence_of(bench: FullBench) -> dict[str, Any] | None:
     numbers = sum(a.size for a in jax.tree.leaves(parts)) / len(at)
     budget = _evidence.Budget(_evidence.affordable(operations, numbers))
 
-    def model(likelihood: Likelihood, read: Callable[[str, dict[str, Any]], Any]) -> LatentModel:
-        call = program(read)
+    def flat(arrays: Any, z: Any) -> Any:
+        return jnp.asarray(adapters.first(outputs(arrays, z))).reshape(len(z), -1)
+
+    def model(
+        likelihood: Likelihood, read: Callable[[str, dict[str, Any]], Any] | None
+    ) -> LatentModel:
+        call = flat if read is None else program(read)
         if bench.likelihood.name == "bernoulli":
-            call = _logits(lambda arrays, z: adapters.first(outputs(arrays, z)).reshape(len(z), -1))
+            call = _logits(flat)
         decoder = _Counted.around(call, arrays, jax.devices("cpu")[0])
+        assert isinstance(decoder, _Counted)
         decoder.budget = budget
         return LatentModel(decoder, likelihood, d)
 
@@ -91,9 +97,9 @@ def evidence_of(bench: FullBench) -> dict[str, Any] | None:
         cov = q.factor @ q.factor.swapaxes(-1, -2)
     posterior = _evidence.in_units(loc[:n], cov[:n], prior_loc[:n], prior_scale[:n])
     if bench.likelihood.family is not None:
-        whole = model(bench.likelihood.family, lambda _, parts: parts["params"])
+        whole = model(bench.likelihood.family, None)
         return _evidence.split(whole, data, posterior, budget)
-    found = {k: np.array(v, np.float64) for k, v in parts.items()}
+    found: dict[str, Array] = {k: np.array(v, np.float64) for k, v in parts.items()}
     if family in ("normal", "laplace"):
         scales = Scales.of(found["scale"])
         if scales is not None and family == "laplace":

@@ -114,8 +114,9 @@ class Interpreter:
         if name == "scan" and self._apart(step, site):
             return self._loop(step, values, site)
         results = self._bind(step, values)
-        for result in results:
-            self._keep(site, result)
+        for k, result in enumerate(results):
+            # One of several results has a place of its own.
+            self._keep((*site, -1 - k) if len(results) > 1 else site, result)
         return results
 
     def _keep(self, site: Site, result: Any) -> None:

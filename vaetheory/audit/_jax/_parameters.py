@@ -31,6 +31,11 @@ class Parameters:
         Whether the model is in training mode, in each mode that it has; only False if it has none.
     """
 
+    arrays: list[Any]
+    names: list[str]
+    moved: tuple[int, ...]
+    modes: tuple[bool, ...]
+
     def __init__(self, module: Any) -> None:
         self._nnx = isinstance(module, module_type("flax.nnx"))
         if self._nnx:

@@ -171,16 +171,6 @@ def decoded(p: Distribution, x: torch.Tensor) -> Decoded:
     return Decoded(kind, -numpy(log_prob).reshape(1, n, -1).sum(-1), parts)
 
 
-def joined(parts: list[Decoded]) -> Decoded:
-    """Several samples of one batch as one."""
-    names = parts[0].parts
-    return Decoded(
-        parts[0].family,
-        np.concatenate([p.nll for p in parts]),
-        {n: np.concatenate([p.parts[n] for p in parts]) for n in names},
-    )
-
-
 def values(result: Any) -> tuple[tuple[torch.Tensor, ...], dict[str, float]]:
     """The loss in each of its readings, and the other numbers that were returned with it."""
     others: dict[str, float] = {}

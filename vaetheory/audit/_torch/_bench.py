@@ -14,6 +14,7 @@ from torch import distributions, nn
 from vaetheory._validation import Array, short
 from vaetheory.audit._belongings import seed as set_seed
 from vaetheory.audit._belongings import seed_all
+from vaetheory.audit._densities import joined
 from vaetheory.audit._journeys import Journeys
 from vaetheory.audit._latent_noise import LatentNoise
 from vaetheory.audit._latents import SELECTIONS, latents, noise, others_of
@@ -301,7 +302,7 @@ class Bench(Journeys):
             eps,
             prior_loc,
             prior_scale,
-            adapters.joined(parts),
+            joined(parts),
             weights=self.moves.sums(),
             reported=others,
             more=() if q.other is not None else others_of(ran.draws, eps, loc.shape),
