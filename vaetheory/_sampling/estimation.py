@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaetheory._sampling import annealing
-from vaetheory._sampling.fitting import fitted
+from vaetheory._sampling.fitting import adapted, fitted, with_components
 from vaetheory._sampling.gates import pareto_shape, uncovered
 from vaetheory._sampling.mode_search import Modes, crossed, find_modes, pooled
 from vaetheory._sampling.proposals import Mixture, put
@@ -18,10 +18,13 @@ from vaetheory._validation import Array, Index
 
 #: Starts of searches from each set of particles, and from combined modes; most modes of a datum.
 _STARTS, _COMBINED, _MODES = 16, 16, 16
-#: Independent replicates, and points of each at first and at most (powers of two).
-REPLICATES, POINTS, _MOST_POINTS = 32, 512, 8192
+#: Independent replicates, and points of each (powers of two): while proposals are tried, when all
+#: is well, and at most, where the tolerance is not reached.
+REPLICATES, POINTS, MORE, MOST = 32, 512, 4096, 32768
 #: Tries after the first one.
 _AGAIN = 2
+#: Heaviest draws that have components of their own where the weights' tail is too heavy.
+_HEAVY = 4
 #: Ratios of weight to evidence at which the scout's particles are compared with the proposal's
 #: draws; at the first one too great a difference is an alarm.
 _RATIOS = (10.0, 100.0, 1000.0)
@@ -125,18 +128,21 @@ def estimated(target: Target, particles: int, tolerance: float, most: float) -> 
         new.reason[(new.reason == 0) & (new.error > tolerance)] = _lacking("tolerance")
         found.put(rows, new)
         modes = _put_modes(modes, rows, mine)
-    points = POINTS
-    while points < _MOST_POINTS:
-        points *= 4
-        rows = np.flatnonzero(found.reason == _lacking("tolerance"))
-        spent = target.count.calls / len(target)
-        if not len(rows) or spent + REPLICATES * points > most:
-            break
+    late, heavy_tail = _lacking("tolerance"), _lacking("pareto shape")
+    for stage, (points, wanted) in enumerate(
+        ((MORE, (0, late)), (MORE, (heavy_tail,)), (MORE, (heavy_tail,)), (MOST, (late,)))
+    ):
+        rows = np.flatnonzero(np.isin(found.reason, wanted))
+        if not len(rows) or target.count.calls / len(target) + REPLICATES * points > most:
+            continue
         some, part = target.take(rows), _part(scout, rows)
         mine = modes.chosen(rows[:, None], np.arange(modes.z.shape[1]))
-        q = found.proposal.take(rows)
-        new = _measured(some, part, mine, q, f"more {points}", points)
-        new.reason[(new.reason == 0) & (new.error > tolerance)] = _lacking("tolerance")
+        q, purpose = found.proposal.take(rows), f"stage {stage}"
+        if wanted == (heavy_tail,):
+            # More draws have come to where the proposal is too thin.
+            q = adapted(some, with_components(q, found.heaviest[rows, :_HEAVY]), purpose)
+        new = _measured(some, part, mine, q, purpose, points)
+        new.reason[(new.reason == 0) & (new.error > tolerance)] = late
         found.put(rows, new)
     return found
 
