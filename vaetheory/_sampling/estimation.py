@@ -17,7 +17,7 @@ from vaetheory._sampling.target import Target
 from vaetheory._validation import Array, Index
 
 #: Starts of searches from each set of particles, and from combined modes; most modes of a datum.
-_STARTS, _COMBINED, _MODES = 16, 16, 16
+_STARTS, _COMBINED, MODES = 16, 16, 32
 #: Independent replicates, and points of each (powers of two): while proposals are tried, when all
 #: is well, and at most, where the tolerance is not reached.
 REPLICATES, POINTS, MORE, MOST = 32, 512, 4096, 32768
@@ -33,7 +33,7 @@ _RATIOS = (10.0, 100.0, 1000.0)
 _SHAPE, _ABOVE, _BELOW = 0.7, 1.5, 3.0
 
 #: What a datum lacks, in the order in which it is looked for.
-REASONS = ("", "temperatures", "coverage", "pareto shape", "scout", "tolerance")
+REASONS = ("", "temperatures", "modes", "coverage", "pareto shape", "scout", "tolerance")
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def scouted(target: Target, particles: int) -> Scout:
 def estimated(target: Target, particles: int, tolerance: float, most: float) -> Outcome:
     """Estimates to a tolerance in nats, for about `most` calls of the decoder for each datum."""
     scout = scouted(target, particles)
-    modes = _with_crossed(target, find_modes(target, _starts(target, scout), _MODES))
+    modes = _with_crossed(target, find_modes(target, _starts(target, scout), MODES))
     found = _measured(target, scout, modes, fitted(target, modes, "first"), "first", POINTS)
     found.reason[(found.reason == 0) & (found.error > tolerance)] = _lacking("tolerance")
     for again in range(_AGAIN):
@@ -121,7 +121,7 @@ def estimated(target: Target, particles: int, tolerance: float, most: float) -> 
         heavy = _uncovered(some, part, found.proposal.take(rows))
         starts = np.concatenate([heavy, found.heaviest[rows]], axis=1)
         mine = modes.chosen(rows[:, None], np.arange(modes.z.shape[1]))
-        mine = pooled(mine, find_modes(some, starts, _MODES), _MODES)
+        mine = pooled(mine, find_modes(some, starts, MODES), MODES)
         mine, purpose = _with_crossed(some, mine), f"again {again}"
         beside = np.stack([heavy[:, 0], found.heaviest[rows, 0]], axis=1)
         new = _measured(some, part, mine, fitted(some, mine, purpose, beside), purpose, POINTS)
@@ -174,8 +174,8 @@ def _with_crossed(target: Target, modes: Modes) -> Modes:
         return modes
     some = target.take(rows)
     mine = modes.chosen(rows[:, None], np.arange(modes.z.shape[1]))
-    new = find_modes(some, crossed(some, mine, _COMBINED), _MODES)
-    return _put_modes(modes, rows, pooled(mine, new, _MODES))
+    new = find_modes(some, crossed(some, mine, _COMBINED), MODES)
+    return _put_modes(modes, rows, pooled(mine, new, MODES))
 
 
 def _uncovered(target: Target, scout: Scout, q: Mixture) -> Array:
@@ -219,7 +219,8 @@ def _measured(
     )
     shape = pareto_shape(found.log_weights)
     off = scout.log_evidence - found.value
-    signs = [~scout.finished, alarm, shape >= _SHAPE, (off > _ABOVE) | (off < -_BELOW)]
+    crowded = modes.known.sum(axis=1) >= MODES
+    signs = [~scout.finished, crowded, alarm, shape >= _SHAPE, (off > _ABOVE) | (off < -_BELOW)]
     # The place of the first sign, which is one less than that of its word.
     reason = np.where(np.any(signs, axis=0), 1 + np.argmax(signs, axis=0), 0)
     return Outcome(
