@@ -189,6 +189,7 @@ class OnlyMap:
 @pytest.fixture
 def small_parts(monkeypatch):
     monkeypatch.setattr(estimated_evidence, "_MOST", 1)
+    monkeypatch.setattr(estimation, "MORE", 512)
 
 
 def test_executors_give_the_same_numbers(small_parts):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaetheory._sampling import annealing
-from vaetheory._sampling.fitting import fitted
+from vaetheory._sampling.fitting import adapted, fitted, with_components
 from vaetheory._sampling.gates import pareto_shape, uncovered
 from vaetheory._sampling.mode_search import Modes, crossed, find_modes, pooled
 from vaetheory._sampling.proposals import Mixture, put
@@ -17,11 +17,14 @@ from vaetheory._sampling.target import Target
 from vaetheory._validation import Array, Index
 
 #: Starts of searches from each set of particles, and from combined modes; most modes of a datum.
-_STARTS, _COMBINED, _MODES = 16, 16, 16
-#: Independent replicates, and points of each at first and at most (powers of two).
-REPLICATES, POINTS, _MOST_POINTS = 32, 512, 8192
+_STARTS, _COMBINED, MODES = 16, 16, 32
+#: Independent replicates, and points of each (powers of two): while proposals are tried, when all
+#: is well, and at most, where the tolerance is not reached.
+REPLICATES, POINTS, MORE, MOST = 32, 512, 4096, 32768
 #: Tries after the first one.
 _AGAIN = 2
+#: Heaviest draws that have components of their own where the weights' tail is too heavy.
+_HEAVY = 4
 #: Ratios of weight to evidence at which the scout's particles are compared with the proposal's
 #: draws; at the first one too great a difference is an alarm.
 _RATIOS = (10.0, 100.0, 1000.0)
@@ -30,7 +33,7 @@ _RATIOS = (10.0, 100.0, 1000.0)
 _SHAPE, _ABOVE, _BELOW = 0.7, 1.5, 3.0
 
 #: What a datum lacks, in the order in which it is looked for.
-REASONS = ("", "temperatures", "coverage", "pareto shape", "scout", "tolerance")
+REASONS = ("", "temperatures", "modes", "coverage", "pareto shape", "scout", "tolerance")
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,7 @@ def scouted(target: Target, particles: int) -> Scout:
 def estimated(target: Target, particles: int, tolerance: float, most: float) -> Outcome:
     """Estimates to a tolerance in nats, for about `most` calls of the decoder for each datum."""
     scout = scouted(target, particles)
-    modes = _with_crossed(target, find_modes(target, _starts(target, scout), _MODES))
+    modes = _with_crossed(target, find_modes(target, _starts(target, scout), MODES))
     found = _measured(target, scout, modes, fitted(target, modes, "first"), "first", POINTS)
     found.reason[(found.reason == 0) & (found.error > tolerance)] = _lacking("tolerance")
     for again in range(_AGAIN):
@@ -118,25 +121,28 @@ def estimated(target: Target, particles: int, tolerance: float, most: float) -> 
         heavy = _uncovered(some, part, found.proposal.take(rows))
         starts = np.concatenate([heavy, found.heaviest[rows]], axis=1)
         mine = modes.chosen(rows[:, None], np.arange(modes.z.shape[1]))
-        mine = pooled(mine, find_modes(some, starts, _MODES), _MODES)
+        mine = pooled(mine, find_modes(some, starts, MODES), MODES)
         mine, purpose = _with_crossed(some, mine), f"again {again}"
         beside = np.stack([heavy[:, 0], found.heaviest[rows, 0]], axis=1)
         new = _measured(some, part, mine, fitted(some, mine, purpose, beside), purpose, POINTS)
         new.reason[(new.reason == 0) & (new.error > tolerance)] = _lacking("tolerance")
         found.put(rows, new)
         modes = _put_modes(modes, rows, mine)
-    points = POINTS
-    while points < _MOST_POINTS:
-        points *= 4
-        rows = np.flatnonzero(found.reason == _lacking("tolerance"))
-        spent = target.count.calls / len(target)
-        if not len(rows) or spent + REPLICATES * points > most:
-            break
+    late, heavy_tail = _lacking("tolerance"), _lacking("pareto shape")
+    for stage, (points, wanted) in enumerate(
+        ((MORE, (0, late)), (MORE, (heavy_tail,)), (MORE, (heavy_tail,)), (MOST, (late,)))
+    ):
+        rows = np.flatnonzero(np.isin(found.reason, wanted))
+        if not len(rows) or target.count.calls / len(target) + REPLICATES * points > most:
+            continue
         some, part = target.take(rows), _part(scout, rows)
         mine = modes.chosen(rows[:, None], np.arange(modes.z.shape[1]))
-        q = found.proposal.take(rows)
-        new = _measured(some, part, mine, q, f"more {points}", points)
-        new.reason[(new.reason == 0) & (new.error > tolerance)] = _lacking("tolerance")
+        q, purpose = found.proposal.take(rows), f"stage {stage}"
+        if wanted == (heavy_tail,):
+            # More draws have come to where the proposal is too thin.
+            q = adapted(some, with_components(q, found.heaviest[rows, :_HEAVY]), purpose)
+        new = _measured(some, part, mine, q, purpose, points)
+        new.reason[(new.reason == 0) & (new.error > tolerance)] = late
         found.put(rows, new)
     return found
 
@@ -168,8 +174,8 @@ def _with_crossed(target: Target, modes: Modes) -> Modes:
         return modes
     some = target.take(rows)
     mine = modes.chosen(rows[:, None], np.arange(modes.z.shape[1]))
-    new = find_modes(some, crossed(some, mine, _COMBINED), _MODES)
-    return _put_modes(modes, rows, pooled(mine, new, _MODES))
+    new = find_modes(some, crossed(some, mine, _COMBINED), MODES)
+    return _put_modes(modes, rows, pooled(mine, new, MODES))
 
 
 def _uncovered(target: Target, scout: Scout, q: Mixture) -> Array:
@@ -213,7 +219,8 @@ def _measured(
     )
     shape = pareto_shape(found.log_weights)
     off = scout.log_evidence - found.value
-    signs = [~scout.finished, alarm, shape >= _SHAPE, (off > _ABOVE) | (off < -_BELOW)]
+    crowded = modes.known.sum(axis=1) >= MODES
+    signs = [~scout.finished, crowded, alarm, shape >= _SHAPE, (off > _ABOVE) | (off < -_BELOW)]
     # The place of the first sign, which is one less than that of its word.
     reason = np.where(np.any(signs, axis=0), 1 + np.argmax(signs, axis=0), 0)
     return Outcome(

@@ -22,6 +22,10 @@ _SHRINK, _GROW = 0.25, 6.0
 _MOMENTS = 32
 #: Weight of a component at a point that was hardly drawn, and its width as a share of the nearest.
 _BESIDE, _NARROWER = 0.05, 0.8
+#: Share of the mixture that all modes of a datum have in equal parts.
+_EQUAL = 0.1
+#: A component whose weight is this share of the greatest one is not worth a fit of its own.
+_SMALL = 0.02
 #: Steps towards the greatest ELBO, and draws of each, in pairs.
 _STEPS, _PAIRS = 8, 256
 
@@ -72,7 +76,7 @@ def at_modes(target: Target, modes: Modes, df: float) -> Mixture:
     mass = np.where(modes.known, mass, -np.inf)
     share = np.exp(mass - logsumexp(mass, axis=1, keepdims=True))
     count = modes.known.sum(axis=1, keepdims=True)
-    weights = np.where(modes.known, 0.5 * share + 0.5 / count, 0.0)
+    weights = np.where(modes.known, (1 - _EQUAL) * share + _EQUAL / count, 0.0)
     means = np.where(modes.known[..., None], modes.z, modes.z[:, :1])
     root = np.where(modes.known[..., None, None], root, root[:, :1])
     return Mixture(weights, means, root, df)
@@ -152,8 +156,8 @@ def greatest_elbo(target: Target, q: Mixture, purpose: str) -> Mixture:
     by its ELBO is kept, which is estimated as the mean of log p - log q.
     """
     d = q.dim
-    # Components that are padding do no work: rows of data and components.
-    data, part = np.nonzero(q.weights > 0)
+    # Components of little mass stay as they are: rows of data and components.
+    data, part = np.nonzero(q.weights > _SMALL * q.weights.max(axis=1, keepdims=True))
     some = target.take(data)
     mean, root = q.means[data, part], q.roots[data, part]
     best, kept = np.full(len(data), -np.inf), (mean, root)

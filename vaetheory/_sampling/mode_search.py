@@ -14,7 +14,7 @@ from vaetheory._validation import Array, Index
 from vaetheory.modes import climb
 
 #: A mode whose mass is this many nats below the greatest one is left out.
-_DEPTH = 15.0
+_DEPTH = 9.0
 #: Square of the distance, in standard deviations, of two modes that are the same one.
 _SAME = 1.0
 #: Steps of a search that are counted: at most 25 are made, and most searches end before.
@@ -27,7 +27,7 @@ Mask: TypeAlias = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Modes:
-    """Modes of N posteriors, the highest first; `known` is False for padding.
+    """Modes of N posteriors, those of the greatest mass first; `known` is False for padding.
 
     Attributes
     ----------
@@ -107,8 +107,10 @@ def _distinct(given: Modes, most: int) -> Modes:
         off = modes.z[:, :j] - modes.z[:, j, None]
         square = np.einsum("nij,njk,nik->ni", off, modes.information[:, j], off)
         near = np.where(kept[:, :j], square, np.inf).min(axis=1, initial=np.inf) <= _SAME
-        kept[:, j] = modes.known[:, j] & ~near & (mass[:, j] > deep) & (kept.sum(axis=1) < most)
+        kept[:, j] = modes.known[:, j] & ~near & (mass[:, j] > deep)
     # A datum of which no mode was found keeps its highest start.
     kept[:, 0] |= ~kept.any(axis=1)
-    first = np.argsort(~kept, axis=1, kind="stable")[:, : int(kept.sum(axis=1).max())]
-    return replace(modes, known=kept).chosen(row, first)
+    # Those of the greatest mass; which of them is the first does not matter.
+    best = np.argsort(-np.where(kept, mass, -np.inf), axis=1)
+    best = best[:, : min(most, int(kept.sum(axis=1).max()))]
+    return replace(modes, known=kept).chosen(row, best)

@@ -116,15 +116,16 @@ def evidence_estimate(
         to be affine and the likelihood is Gaussian, the result is in closed form, with the status
         "bracketed" and bounds that are an estimate of the rounding.
 
-        `diagnostics` has arrays `(...)`: "reason", the word for what is lacking ("temperatures":
-        the annealing did not end; "coverage": the particles see what the mixture does not; "pareto
-        shape": the weights' tail is too heavy; "scout": the particles' own evidence differs too
-        much; "tolerance"); "estimate", the value even where a check failed; "spread", "greatest"
-        and "excess", the parts of the error; "shape"; "scout", the particles' log evidence; and
-        "modes", how many were found. With twins "twins" has numbers: "count", "estimated",
-        "missed" (how many exact samples lay where the proposal had almost no draws) and "silent"
-        (how many of these were called estimated), "value" (mean of the estimates), and "lower",
-        "upper" and "confidence" (bounds of what this mean should be).
+        `diagnostics` has arrays `(...)`. "reason" is the word for what is lacking: "temperatures"
+        (the annealing did not end), "modes" (there are more than the mixture holds), "coverage"
+        (the particles see what the mixture does not), "pareto shape" (the weights' tail is too
+        heavy), "scout" (the particles' own evidence differs too much) or "tolerance". "estimate" is
+        the value even where a check failed; "spread", "greatest" and "excess" are the parts of the
+        error; "shape", "scout" (the particles' log evidence) and "modes" are what was measured.
+        With twins "twins" has numbers: "count", "estimated", "missed" (how many exact samples lay
+        where the proposal had almost no draws) and "silent" (how many of these were called
+        estimated), "value" (mean of the estimates), and "lower", "upper" and "confidence" (bounds
+        of what this mean should be).
 
     Raises
     ------
