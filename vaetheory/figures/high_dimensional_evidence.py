@@ -26,7 +26,7 @@ def width_panel(axes: Axes) -> Exponents:
     scene = Blocks(10, 0, "Bernoulli", fitted=True, seed=1).scene
     counts = 4 ** np.arange(1, 6)
     X, z = simulate(scene.model, int(counts[-1]), seed=2)
-    found = [evidence_bracket(scene.model, X[:n], z[:n], draws=256) for n in counts]
+    found = [evidence_bracket(scene.model, X[:n], z[:n], draws=256, particles=0) for n in counts]
     widths = np.array([float(bracket.width) for bracket in found])
     slack = np.log(2000) * (1 + 1 / 16) / counts
     colour, marker, _ = style_of(0)
