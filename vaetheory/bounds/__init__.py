@@ -17,6 +17,7 @@ from vaetheory.bounds.bounded_likelihood import (
     profile_likelihood,
 )
 from vaetheory.bounds.gaussian_elbo import elbo, second_order_elbo
+from vaetheory.bounds.linear_autoencoder import LinearVAE, linear_vae, linear_vae_optimum
 from vaetheory.bounds.stationary import StationaryPosterior, stationary_posterior
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "BatchBound",
     "BoundedLikelihood",
     "EvaluationModel",
+    "LinearVAE",
     "ProfileLikelihood",
     "StationaryPosterior",
     "TensorBatchBound",
@@ -32,6 +34,8 @@ __all__ = [
     "bilbo",
     "elbo",
     "evaluation_model",
+    "linear_vae",
+    "linear_vae_optimum",
     "profile_likelihood",
     "second_order_elbo",
     "stationary_posterior",

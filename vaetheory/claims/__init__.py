@@ -10,6 +10,7 @@ from vaetheory.claims import (
     hessian_estimator,
     instability,
     instrument,
+    linear_vae,
     optimal_decoder,
     riemannian_likelihood,
     smooth_decoder,
@@ -29,5 +30,6 @@ CLAIMS: tuple[Claim, ...] = (
     instability.CLAIM,
     baggins.CLAIM,
     half_network.CLAIM,
+    linear_vae.CLAIM,
     instrument.CLAIM,
 )

@@ -30,6 +30,7 @@ from vaetheory.figures import (
     hessian_estimator,
     instability,
     instrument,
+    linear_vae,
     optimal_decoder,
     overview,
     riemannian_likelihood,
@@ -56,6 +57,7 @@ FIGURES: Mapping[str, Draw] = {
     "instability": instability.draw,
     "baggins": baggins.draw,
     "half-network": half_network.draw,
+    "linear-vae": linear_vae.draw,
     "instrument": instrument.draw,
     "digits": digits.draw,
 }
