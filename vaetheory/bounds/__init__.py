@@ -16,6 +16,12 @@ from vaetheory.bounds.bounded_likelihood import (
     baggins,
     profile_likelihood,
 )
+from vaetheory.bounds.collapse import (
+    CollapseThresholds,
+    SubGaussianProxy,
+    collapse_thresholds,
+    sub_gaussian_proxy,
+)
 from vaetheory.bounds.gaussian_elbo import elbo, second_order_elbo
 from vaetheory.bounds.linear_autoencoder import LinearVAE, linear_vae, linear_vae_optimum
 from vaetheory.bounds.stationary import StationaryPosterior, stationary_posterior
@@ -24,14 +30,17 @@ __all__ = [
     "FORMS",
     "BatchBound",
     "BoundedLikelihood",
+    "CollapseThresholds",
     "EvaluationModel",
     "LinearVAE",
     "ProfileLikelihood",
     "StationaryPosterior",
+    "SubGaussianProxy",
     "TensorBatchBound",
     "TensorLikelihood",
     "baggins",
     "bilbo",
+    "collapse_thresholds",
     "elbo",
     "evaluation_model",
     "linear_vae",
@@ -39,4 +48,5 @@ __all__ = [
     "profile_likelihood",
     "second_order_elbo",
     "stationary_posterior",
+    "sub_gaussian_proxy",
 ]

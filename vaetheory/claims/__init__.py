@@ -12,6 +12,7 @@ from vaetheory.claims import (
     instrument,
     linear_vae,
     optimal_decoder,
+    posterior_collapse,
     riemannian_likelihood,
     smooth_decoder,
     stationary_evidence,
@@ -31,5 +32,6 @@ CLAIMS: tuple[Claim, ...] = (
     baggins.CLAIM,
     half_network.CLAIM,
     linear_vae.CLAIM,
+    posterior_collapse.CLAIM,
     instrument.CLAIM,
 )
