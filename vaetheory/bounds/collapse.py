@@ -1,4 +1,4 @@
-"""When the best VAE ignores its latents: two thresholds of the noise, and what the second one is."""
+"""When the best VAE ignores its latents: two thresholds of the noise."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from vaetheory._validation import (
 from vaetheory._value_equality import ByValue
 from vaetheory.rounding import EPS, gamma
 
-# Starts of the search in more than one dimension, its steps, and those after which it gives up starts
-# that shrink.
+# Starts of the search in more than one dimension, its steps, and those after which it gives up
+# starts that shrink.
 _STARTS, _STEPS, _SHRINKING = 24, 400, 40
 # Below this modulus the exponential less its tangent is summed as a series.
 _SERIES, _TERMS = 1.0, 18
@@ -38,9 +38,9 @@ class SubGaussianProxy(ByValue):
     Attributes
     ----------
     value : float
-        The greatest 2 log E exp(theta . (x - mean)) / (theta . theta) that was found, or the largest
-        eigenvalue of the covariance, its limit as theta -> 0, if that is greater. It is at most
-        tau^2, up to `error`.
+        The greatest 2 log E exp(theta . (x - mean)) / (theta . theta) that was found, or the
+        largest eigenvalue of the covariance, its limit as theta -> 0, if that is greater. It is at
+        most tau^2, up to `error`.
     upper : float
         A bound of tau^2 from above.
     error : float

@@ -33,6 +33,7 @@ from vaetheory.figures import (
     linear_vae,
     optimal_decoder,
     overview,
+    posterior_collapse,
     riemannian_likelihood,
     smooth_decoder,
     stationary_evidence,
@@ -58,6 +59,7 @@ FIGURES: Mapping[str, Draw] = {
     "baggins": baggins.draw,
     "half-network": half_network.draw,
     "linear-vae": linear_vae.draw,
+    "posterior-collapse": posterior_collapse.draw,
     "instrument": instrument.draw,
     "digits": digits.draw,
 }

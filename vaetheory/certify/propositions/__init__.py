@@ -7,6 +7,7 @@ from vaetheory.certify.propositions.constant_variance import CONSTANT_VARIANCE, 
 from vaetheory.certify.propositions.flow_limit import REMAINDER
 from vaetheory.certify.propositions.linear_vae import BEST_ENCODER
 from vaetheory.certify.propositions.optimal_decoder import PYTHAGORAS
+from vaetheory.certify.propositions.posterior_collapse import THRESHOLDS
 from vaetheory.certify.propositions.smooth_decoder import SHARP_SLOPE
 from vaetheory.certify.propositions.stationary_evidence import (
     DIAGONAL_GAP,
@@ -39,5 +40,6 @@ PROPOSITIONS: dict[str, Certified] = {
         REMAINDER,
         BOUNDED,
         BEST_ENCODER,
+        THRESHOLDS,
     )
 }

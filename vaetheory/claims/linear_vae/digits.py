@@ -126,9 +126,9 @@ def digits_are_ppca(
         Comparison.identity(second, np.ones(d), scale=1.0, rounding=lost / dim),
         findings=(
             f"{d} unit{'s' if d > 1 else ''}: sigma^2 {best.variance:.4f}, ELBO {best.value:.4f} "
-            f"nats a digit, {best.value - found.score:.2e} above scikit-learn's score of N - 1; a turn by 30 "
-            f"degrees costs {found.cost:.4f}; KL of the units from {best.divergences.max():.3f} "
-            f"to {best.divergences.min():.3f}",
+            f"nats a digit, {best.value - found.score:.2e} above scikit-learn's score of N - 1; a "
+            f"turn by 30 degrees costs {found.cost:.4f}; KL of the units from "
+            f"{best.divergences.max():.3f} to {best.divergences.min():.3f}",
         ),
     )  # fmt: skip
 

@@ -16,8 +16,6 @@ from vaetheory.checking.strategies import Vector
 from vaetheory.claims.posterior_collapse.scenes import COLLAPSE, GAUSSIAN, PROXY
 from vaetheory.rounding import gamma
 
-_GRID = 201
-
 
 @dataclass(frozen=True)
 class Points:
@@ -46,7 +44,7 @@ def some_points(draw: DrawFn) -> Points:
     return Points(
         1,
         draw(st.sampled_from((2, 1, 3, 7, 19, 49))),
-        (low, low + draw(st.sampled_from((1.0, 0.5, 4.0)))),
+        (low, low + draw(st.sampled_from((1.0, 0.5, -1.0, 4.0)))),
         draw(st.sampled_from((0.9, 1.0, 1.1, 0.99, 2.0))),
     )
 
@@ -85,10 +83,8 @@ def closed_forms(
         for name in ("value", "upper", "error")
     )
     lost = gamma(400)
-    gains = np.stack(
-        [best_gain(p, s) for p, s in zip(rare, [s.share for s in scenes], strict=True)]
-    )
     share = np.array([s.share for s in scenes])
+    gains = best_gains(tuple(rare.tolist()), tuple(share.tolist()))
     below = share < 1
     each = [
         Comparison.each_at_most(values[0], two, scale=two, search=errors[0], closed=lost * two),
@@ -108,14 +104,14 @@ def closed_forms(
     return [Comparison.all_of(*parts) for parts in zip(*each, strict=True)]
 
 
-def best_code(rare: float, share: float) -> tuple[float, float]:
+def best_code(rare: float, share: float, *, points: int = 201) -> tuple[float, float]:
     """The gain and the rate of the best code of two letters for two points, on a grid of laws.
 
     A code splits the law p of the rare point into laws x <= p <= y; its gain is the height at p of
     the chord of (x - p)^2 / (2 sigma^2) - KL(x || p). Collapse is among them.
     """
     noise = share * float(_two_points(np.array(rare)))
-    x = 1 / (1 + np.exp(-np.linspace(-14, 14, _GRID)))
+    x = 1 / (1 + np.exp(-np.linspace(-14, 14, points)))
     low = np.append(x[x < rare], [0.0, rare])
     high = np.append(x[x > rare], 1.0)
 
@@ -131,6 +127,12 @@ def best_code(rare: float, share: float) -> tuple[float, float]:
     gain = explained / (2 * noise) - rate
     at = np.unravel_index(gain.argmax(), gain.shape)
     return float(gain[at]), float(rate[at])
+
+
+@once
+def best_gains(rare: tuple[float, ...], share: tuple[float, ...]) -> Array:
+    """The gains of the best codes `(I,)`."""
+    return np.array([best_code(p, s)[0] for p, s in zip(rare, share, strict=True)])
 
 
 CLOSED_FORMS = Proposition(

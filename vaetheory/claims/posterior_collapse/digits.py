@@ -37,7 +37,7 @@ def digits_collapse(
     unbiased: bool = False,
     linear: bool = False,
 ) -> Comparison:
-    """Between the thresholds of the digits the linear VAE has collapsed, and a code of two gains."""
+    """Check that between the thresholds the linear VAE has collapsed, and a code of two gains."""
     X, found = load().images, digit_proxy()
     centred = X - X.mean(axis=0)
     count = len(X) - (1 if unbiased else 0)
@@ -78,7 +78,7 @@ def digits_collapse(
             gains, (tau2 / noise - 1) * information, scale=1.0, search=off / noise,
             rounding=lost * 2,
         ),
-        # Just below the first threshold one unit is active; above it none, unless it is a wrong one.
+        # Just below the first threshold one unit is active, above it none.
         Comparison.identity(active, [1.0, 1.0 if linear else 0.0], scale=1.0, exact=0.0),
         findings=(
             f"collapse is stable from sigma^2 = {found.variance:.2f} (grey values squared, of 16 "
@@ -90,7 +90,7 @@ def digits_collapse(
 
 DIGITS = Proposition(
     label="13-digits",
-    title="On the digits collapse is stable before it is best, and the two thresholds are close",
+    title="On the digits collapse is stable before it is the best that a VAE can do",
     statement=(
         r"\lambda_1 = 178.9 < \sigma^2 < 191.8 \le \tau^2 \le 448.3:\quad "
         r"\text{the linear VAE has collapsed, and } \mathrm{ELBO} > \mathrm{ELBO}_0 "

@@ -1,4 +1,4 @@
-"""Check of 13d-jump: with a nonlinear decoder the best rate jumps, where a linear one's does not."""
+"""Check of 13d-jump: with a nonlinear decoder the best rate jumps."""
 
 from __future__ import annotations
 
@@ -104,8 +104,8 @@ RATE_JUMPS = Proposition(
     title="With a nonlinear decoder the best rate jumps: collapse is stable long before it is best",
     statement=(
         r"x \in \{0, 1\},\ p = \tfrac1{20},\ \sigma^2 = 2\lambda_1 < \tau^2 \approx 3.22\lambda_1:"
-        r"\quad \text{codes } \mathcal N(-0.119, 0.874^2),\ \mathcal N(2.26, 0.36^2) \text{ gain},\ "
-        r"\text{at a rate above } 0.17;\quad "
+        r"\quad \text{codes } \mathcal N(-0.119, 0.874^2),\ \mathcal N(2.26, 0.36^2) \text{ gain}, "
+        r"\text{ at a rate above } 0.17;\quad "
         r"10^{-3} < \mathbb E_n\mathrm{KL} < 0.1 \Rightarrow \mathrm{ELBO} < \mathrm{ELBO}_0"
     ),
     hypotheses=(

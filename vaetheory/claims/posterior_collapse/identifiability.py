@@ -20,7 +20,6 @@ from vaetheory.checking.scenes import ModelScene, model_scenes
 from vaetheory.checking.strategies import Covariance
 from vaetheory.encoders import Posterior
 from vaetheory.evidence import log_evidence, posterior_expectation
-from vaetheory.models import LatentModel
 from vaetheory.rounding import gamma
 
 _REACH = 9.0
@@ -51,8 +50,8 @@ def lattice_divergences(scene: ModelScene) -> Divergences:
         prior = np.exp(-0.5 * z[:, 0] ** 2) / np.sqrt(2 * np.pi)
         logs = log_likelihood(z)
         joint = np.exp(logs - 0.5 * z[:, 0] ** 2 - shift) / np.sqrt(2 * np.pi)
-        return np.stack([joint, joint * (logs - shift), prior * (logs - shift),
-                         joint * np.abs(logs - shift), prior * np.abs(logs - shift)], axis=-1)  # fmt: skip
+        terms = [weight * (logs - shift) for weight in (joint, prior)]
+        return np.stack([joint, *terms, *map(np.abs, terms)], axis=-1)
 
     value, error = lattice_integral(masses, np.array([-_REACH]), np.array([_REACH]), step=1 / 128)
     mass, weighted, prior_mean = value[:3]
@@ -166,7 +165,7 @@ def waves() -> st.SearchStrategy[Waves]:
 
 
 def _gain(share: Any, loc: Any, log_var: Any) -> Any:
-    """ELBO of N(loc, exp(log_var)) less that of the prior, from E cos(k z) = cos(k m) e^-k^2 S/2."""
+    """ELBO of N(loc, exp(log_var)) less that of the prior; E cos(k z) is cos(k m) e^(-k^2 S/2)."""
     var = anp.exp(log_var)
     h = anp.cos(loc) * anp.exp(0.5 - var / 2) - anp.cos(2 * loc) * anp.exp(2 - 2 * var) / 4
     divergence = 0.5 * (loc**2 + var - 1 - log_var)

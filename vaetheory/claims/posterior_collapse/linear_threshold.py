@@ -35,7 +35,7 @@ def _slope(scene: Whisper, vae: LinearVAE, noise: float) -> float:
     dim = len(W)
     unknowns = np.concatenate([W, V * noise, np.log(vae.posterior_variances)])
     at = unknowns.astype(complex)[:, None] * np.ones(len(unknowns))
-    at += 1j * _COMPLEX_STEP * np.eye(len(unknowns))
+    at = at + 1j * _COMPLEX_STEP * np.eye(len(unknowns))
     w, v, log_delta = at[:dim], at[dim : 2 * dim] / noise, at[-1]
     loc = np.einsum("nd,dk->nk", x, v)
     residual = ((x[..., None] - w * loc[:, None]) ** 2).sum(axis=1)
@@ -66,7 +66,7 @@ def linear_collapse(
         effective = beta**beta_power * noises
         ratio = (top - less_noise * effective) / effective + one_more
         expected = 0.5 * np.log(np.maximum(ratio, 1.0))
-        x, p = scene.data.centred, scene.data.weights
+        x = scene.data.centred
         reach = float((scene.data.data**2).max()) / top
         lost = gamma(400) * (1 + reach) / _SHARES
         # A root of 1e-16 at the threshold itself: a column as long as the root of a rounding.

@@ -93,7 +93,7 @@ def gains(scenes: tuple[Whisper, ...]) -> tuple[Array, Array]:
     both = np.array(values).reshape(2, len(_EPS), -1).mean(axis=0).T
     spread = np.array([np.trace((s.data.centred.T * s.data.weights) @ s.data.centred)
                        for s in scenes])  # fmt: skip
-    # The moduli of what is summed are of second order in eps, except for the roundings of 1 + eps b.
+    # What is summed is of second order in eps; it is a square of what is rounded at first order.
     lost = gamma(200) * (_EPS * (spread / noise)[:, None] + _EPS)
     return both, lost
 
@@ -173,7 +173,7 @@ LOCAL_THRESHOLD = Proposition(
         OPTIMAL,
         ("local", r"\text{in the parameters } (m_n, S_n) \text{ of every datum}"),
     ),
-    kind="rate",
+    kind="identity",
     instances=whispers(),
     check=whispers_pay,
     controls=wrong(
