@@ -18,8 +18,15 @@ from vaetheory.bounds.bounded_likelihood import (
     profile_likelihood,
 )
 from vaetheory.bounds.bracket import Bracket
+from vaetheory.bounds.collapse import (
+    CollapseThresholds,
+    SubGaussianProxy,
+    collapse_thresholds,
+    sub_gaussian_proxy,
+)
 from vaetheory.bounds.estimated_evidence import evidence_estimate
 from vaetheory.bounds.gaussian_elbo import elbo, second_order_elbo
+from vaetheory.bounds.linear_autoencoder import LinearVAE, linear_vae, linear_vae_optimum
 from vaetheory.bounds.simulated_evidence import Simulated, evidence_bracket, simulate
 from vaetheory.bounds.stationary import StationaryPosterior, stationary_posterior
 
@@ -28,21 +35,28 @@ __all__ = [
     "BatchBound",
     "BoundedLikelihood",
     "Bracket",
+    "CollapseThresholds",
     "EvaluationModel",
+    "LinearVAE",
     "ProfileLikelihood",
     "Simulated",
     "StationaryPosterior",
+    "SubGaussianProxy",
     "TensorBatchBound",
     "TensorLikelihood",
     "baggins",
     "betting_lower_bound",
     "bilbo",
+    "collapse_thresholds",
     "elbo",
     "evaluation_model",
     "evidence_bracket",
     "evidence_estimate",
+    "linear_vae",
+    "linear_vae_optimum",
     "profile_likelihood",
     "second_order_elbo",
     "simulate",
     "stationary_posterior",
+    "sub_gaussian_proxy",
 ]

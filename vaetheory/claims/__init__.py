@@ -11,7 +11,9 @@ from vaetheory.claims import (
     high_dimensional_evidence,
     instability,
     instrument,
+    linear_vae,
     optimal_decoder,
+    posterior_collapse,
     riemannian_likelihood,
     smooth_decoder,
     stationary_evidence,
@@ -30,6 +32,8 @@ CLAIMS: tuple[Claim, ...] = (
     instability.CLAIM,
     baggins.CLAIM,
     half_network.CLAIM,
+    linear_vae.CLAIM,
+    posterior_collapse.CLAIM,
     high_dimensional_evidence.CLAIM,
     instrument.CLAIM,
 )

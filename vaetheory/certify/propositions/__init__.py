@@ -5,7 +5,9 @@ from vaetheory.certify.propositions.base import Certified
 from vaetheory.certify.propositions.bilbo import FLOATING_PRIOR
 from vaetheory.certify.propositions.constant_variance import CONSTANT_VARIANCE, SPECHT
 from vaetheory.certify.propositions.flow_limit import REMAINDER
+from vaetheory.certify.propositions.linear_vae import BEST_ENCODER
 from vaetheory.certify.propositions.optimal_decoder import PYTHAGORAS
+from vaetheory.certify.propositions.posterior_collapse import THRESHOLDS
 from vaetheory.certify.propositions.smooth_decoder import SHARP_SLOPE
 from vaetheory.certify.propositions.stationary_evidence import (
     DIAGONAL_GAP,
@@ -37,5 +39,7 @@ PROPOSITIONS: dict[str, Certified] = {
         FLOATING_PRIOR,
         REMAINDER,
         BOUNDED,
+        BEST_ENCODER,
+        THRESHOLDS,
     )
 }
