@@ -240,6 +240,10 @@ def _chord(low: Array, log_least: Array, high: Array) -> Array:
 # Specht's ratio ---------------------------------------------------------------------------------
 
 
+#: Minus log of 1e-20: relative to the first term, a smaller one changes nothing.
+_TINY_TERM = 46.0
+
+
 def log1pmx(x: ArrayLike) -> Array:
     """log(1 + x) - x to full relative accuracy, for x > -1; at x = 0 it is -x^2 / 2.
 
@@ -257,7 +261,9 @@ def log1pmx(x: ArrayLike) -> Array:
     s = t / (2 + t)
     square = s * s
     series = np.zeros_like(s)
-    for k in range(28, 0, -1):
+    # The terms fall like powers of the square, which is at most 1/4.
+    most = max(float(square.max(initial=0.0)), 1e-20)
+    for k in range(min(28, 1 + int(-_TINY_TERM / np.log(most))), 0, -1):
         series = (series + 2 / (2 * k + 1)) * square
     outside = np.where(middle, 1.0, x)
     return np.where(middle, s * (series - t), np.log1p(outside) - outside)

@@ -54,13 +54,15 @@ _INPUTS = "values, noise and scale"
 
 def _mean(draws: Array, axis: int) -> Estimate:
     """Mean and standard error of draws, without warnings; an overflow raises an error."""
-    count = draws.shape[axis]
-    value = representable(_INPUTS, draws.mean(axis=axis), "estimates")
+    # Sums along the last axis of memory are fast, and pairwise.
+    draws = np.ascontiguousarray(np.moveaxis(draws, axis, -1))
+    count = draws.shape[-1]
+    value = representable(_INPUTS, draws.mean(axis=-1), "estimates")
     if count == 1:
         return Estimate(value, np.full_like(value, np.inf), 1)
     # Scaled before squaring, because the squares of large deviations would overflow.
-    unit = np.maximum(np.abs(draws).max(axis=axis, keepdims=True), np.finfo(float).tiny)
-    spread = (draws / unit).std(axis=axis, ddof=1) * unit.squeeze(axis)
+    unit = np.maximum(np.abs(draws).max(axis=-1, keepdims=True), np.finfo(float).tiny)
+    spread = (draws / unit).std(axis=-1, ddof=1) * unit[..., 0]
     return Estimate(value, representable(_INPUTS, spread, "deviations") / np.sqrt(count), count)
 
 

@@ -180,10 +180,12 @@ def _evaluate(task: Task, pairs: Pairs, sums: Sums, rule: TensorRule, noise: Arr
         exponent = table.change_to(score, datum, params[:, 0], params[:, 1:])
         exponent += prior[:, None]
         exponent += offset[..., None]
-        peak = exponent.max(axis=-1)
+        along = rule.most(exponent)
+        peak = along[0].max(axis=-1)
         volume = cells.scale()[:, None, None]
         lost = table.rounding(base, datum, offset, sums.shift[datum])
-        unlike: list[Array] = [volume * line for line in rule.unlike(exponent, lost + noise[datum])]
+        kinks = rule.unlike(exponent, lost + noise[datum], along)
+        unlike: list[Array] = [volume * line for line in kinks]
         np.maximum(exponent, LEAST, out=exponent)
         if peak.max() > MOST:
             np.minimum(exponent, MOST, out=exponent)

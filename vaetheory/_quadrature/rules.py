@@ -102,7 +102,7 @@ class TensorRule:
         moved = (np.moveaxis(grid, axis - d, 0) for axis in range(d))
         return [_greatest(lines).reshape(*values.shape[:-1], -1) for lines in moved]
 
-    def unlike(self, logs: Array, noise: Array) -> list[Array]:
+    def unlike(self, logs: Array, noise: Array, most: list[Array] | None = None) -> list[Array]:
         """Estimate the error of integrals that is caused by kinks of the log integrand.
 
         The rule nearly always resolves the log to its last digits long before the integrand. The
@@ -114,6 +114,8 @@ class TensorRule:
             Log integrand at the nodes.
         noise : array (...)
             Rounding noise of the log integrand, nats; anything smaller is not taken for a kink.
+        most : list of d arrays (..., n^(d-1)), optional
+            `most(logs)`, where it is known.
 
         Returns
         -------
@@ -121,9 +123,10 @@ class TensorRule:
             The error along each line, as `integrate` takes it.
         """
         errors = []
-        for end, most in zip(self.ends(logs), self.most(logs), strict=True):
+        tops = self.most(logs) if most is None else most
+        for end, top in zip(self.ends(logs), tops, strict=True):
             share = np.clip(end - _NOISES * noise[..., None], 0.0, _ALL)
-            errors.append(share * np.exp(np.minimum(most, MOST)))
+            errors.append(share * np.exp(np.minimum(top, MOST)))
         return errors
 
     def _along(self, rows: Array, values: Array) -> list[Array]:

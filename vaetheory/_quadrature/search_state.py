@@ -339,8 +339,9 @@ class Search:
                 rough[there] = np.maximum(curve / MAX_CURVE, wide / MAX_BEND)[b.valid]
                 change = table.change(score, who, v.centre[b.cells], delta)
                 change += prior[b.cells, None, 1:]
-                where[there] = change.argmax(axis=-1)[b.valid] + 1
-                best = value + change.max(axis=-1)
+                at = change.argmax(axis=-1)
+                where[there] = at[b.valid] + 1
+                best = value + np.take_along_axis(change, at[..., None], axis=-1)[..., 0]
             bound = np.minimum(np.fmin(bound + lost, curvature.ceiling), table.peak[who])
             if planes is not None and parabolas is not None:
                 here = planes.look(b.cells, score, who, beyond)

@@ -237,6 +237,7 @@ class Jax(_Tensors):
 
 
 _PLAIN, _TRACED = NumPy(np), NumPy(anp)
+_PLAIN_TYPES = (np.ndarray, np.float64, float, type(None))
 
 
 def _is_torch(value: Any) -> bool:
@@ -254,6 +255,8 @@ def _is_jax(value: Any) -> bool:
 
 def framework(*values: Any) -> Any:
     """The framework of the arrays of a call; NumPy arrays and numbers go with any tensors."""
+    if all(type(v) in _PLAIN_TYPES for v in values):
+        return _PLAIN
     torch = [v for v in values if _is_torch(v)]
     jax = [v for v in values if _is_jax(v)]
     traced = [v for v in values if isbox(v)]

@@ -248,6 +248,8 @@ def _half_log1p_mean_square(ratio: Any) -> Any:
     xp = f.xp
     top = f.largest(ratio)
     huge = top > f.huge
+    if f.checked and not huge.any():
+        return 0.5 * xp.log1p(xp.mean(ratio**2, axis=0))
     unit = xp.where(huge, top, 1.0)
     square = xp.mean((ratio / unit) ** 2, axis=0)
     large = 0.5 * xp.log(xp.where(huge, square, 1.0)) + xp.log(unit)

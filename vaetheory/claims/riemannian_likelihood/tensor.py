@@ -60,6 +60,16 @@ class PulledBack:
         return decoders.Polynomial(_MONOMIALS, self.coefficients)
 
     @cached_property
+    def model(self) -> LatentModel:
+        """The surface under the family."""
+        return LatentModel(self.decoder, self.likelihood, 2)
+
+    @cached_property
+    def metric(self) -> Array:
+        """The metric of the surface at z(y), `(2, 2)`."""
+        return pullback_metric(self.model, self.coordinates(np.array(self.y)))
+
+    @cached_property
     def coordinates(self) -> Decoder:
         """The change of coordinates, with its derivatives in closed form."""
         return decoders.Polynomial(_MONOMIALS, self.change)
@@ -108,9 +118,8 @@ def tensor_law(
     """Compare the metric of f(z(y)) by autograd with the transformed metric of f."""
     y = np.array(scene.y)
     z, change = scene.coordinates(y), scene.coordinates.jacobian(y)
-    model = LatentModel(scene.decoder, scene.likelihood, 2)
     here = pullback_metric(LatentModel(scene.composed, scene.likelihood, 2), y)
-    params, jacobian = model.decode(z), np.abs(scene.decoder.jacobian(z))
+    params, jacobian = scene.model.decode(z), np.abs(scene.decoder.jacobian(z))
     fisher = np.abs(fisher_information(scene.likelihood, params))
     # A bound of the rounding of the products; F also changes with the rounding of its parameters.
     absolute = np.abs(change).T @ jacobian.T @ fisher @ jacobian @ np.abs(change)
@@ -118,7 +127,7 @@ def tensor_law(
     outputs = float((np.abs(_monomials(np.abs(z))) @ np.abs(scene.coefficients)).max())
     return Comparison.identity(
         here,
-        law(pullback_metric(model, z), change),
+        law(scene.metric, change),
         scale=size,
         rounding=gamma(100) * size * (1 + outputs),
     )
@@ -139,9 +148,8 @@ def definite_iff_immersion(scene: PulledBack, *, power: int = 2) -> Comparison:
     So it is never negative, and positive iff the decoder is an immersion into distributions.
     """
     likelihood, z = scene.likelihood, scene.coordinates(np.array(scene.y))
-    model = LatentModel(scene.decoder, likelihood, 2)
-    g = pullback_metric(model, z)
-    spectrum = np.linalg.eigvalsh(fisher_information(likelihood, model.decode(z)))
+    g = scene.metric
+    spectrum = np.linalg.eigvalsh(fisher_information(likelihood, scene.model.decode(z)))
     # A categorical's F has the null direction that `_into_distributions` takes away.
     lowest = spectrum[1 if likelihood.support is Support.ONE_HOT else 0]
     jacobian = _into_distributions(likelihood, scene.decoder.jacobian(z))
