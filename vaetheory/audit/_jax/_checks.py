@@ -173,6 +173,8 @@ class FullBench(Bench):
 
     def sampled(self, function: Function, n: int) -> dict[str, Any]:
         """The draws and the latents of a function that samples."""
+        # Where biases are 0, the decoder's steps at latents of 0 say nothing.
+        self.moves.move(0.4, 1.0)
         program = self.program(function.bound(n), _arrays, "sample")
         given = (self.arrays(), (), self.key(5))
         _, draws, results = program.watched(given)

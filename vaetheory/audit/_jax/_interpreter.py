@@ -232,7 +232,9 @@ class Interpreter:
             else:
                 results = self._bind(step, given)
             known.update(zip(step.outvars, results, strict=True))
-        return [known[v] for v in jaxpr.outvars]
+        out = [known[v] for v in jaxpr.outvars]
+        self._keep(site, out[0])
+        return out
 
     def _note(self, site: Site, law: str, outcome: Any, keys: Any) -> None:
         self.draws.setdefault(site, (law, []))[1].append((outcome, keys))
