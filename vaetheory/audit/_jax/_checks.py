@@ -85,6 +85,10 @@ class FullBench(Bench):
             n: np.asarray(found[self.moves.place(n)], np.float64) for n in self.moves.parameters
         }
 
+    def trains(self) -> bool:
+        """Whether there are parameters that are trained: in JAX all may be."""
+        return bool(self.moves.parameters)
+
     def slopes(self, case: Case, directions: Mapping[str, Array]) -> dict[str, float] | None:
         """JAX's slopes of the loss along a direction of each parameter."""
         self.values(case)
