@@ -1,7 +1,6 @@
 """Small VAEs of JAX, right and wrong: each wrong one changes one thing of a right one."""
 
 import math
-from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -502,6 +501,45 @@ class Imported(Vae):
         return draw_normal(key, m.shape, m.dtype)
 
 
+@right("features of fixed random numbers")
+class Features(Vae):
+    def encode(self, p, x):
+        w = jax.random.normal(jax.random.key(3), (D, D)) / 3
+        return super().encode(p, jnp.tanh(x @ w))
+
+
+@right("a decoder that begins at 0")
+class Zeros(Vae):
+    def params(self, key):
+        made = super().params(key)
+        return made | {"decoder": jax.tree.map(jnp.zeros_like, made["decoder"])}
+
+
+@right("an old key, taken apart")
+class Old(Vae):
+    def noise(self, key, m):
+        return jax.random.normal(jnp.stack([key[0], key[1]]), m.shape)
+
+
+@right("a key of the new style")
+class New(Vae):
+    def noise(self, key, m):
+        return jax.random.normal(jax.random.wrap_key_data(jax.random.key_data(key)), m.shape)
+
+
+@right("noise of a loop without an end that is known")
+class Rejected(Vae):
+    """Normal numbers by rejection, which is no draw that can be given."""
+
+    def noise(self, key, m):
+        def step(state):
+            key, _ = state
+            a, b = jax.random.split(key)
+            return a, jax.random.normal(b, m.shape)
+
+        return jax.lax.while_loop(lambda s: s[1].sum() > 1e9, step, step((key, 0 * m)))[1]
+
+
 @right("recomputed layers")
 class Checkpointed(Vae):
     def decode(self, p, z):
@@ -857,6 +895,15 @@ wrong("variance as deviation", "noise.variance-as-std", std=lambda self, v: exp(
 wrong("root of the deviation", "noise.sqrt-of-std", std=lambda self, v: exp(v / 4))
 wrong("noise of 0.01", "noise.scale", noise=lambda self, k, m: 0.01 * Vae.noise(self, k, m))
 wrong("noise missing", "noise.missing", draw=lambda self, k, m, v: m)
+wrong("the key is not used", "noise.constant", noise=lambda self, k, m: jnp.ones(m.shape))
+wrong(
+    "keys that are all one key",
+    "noise.key-reused",
+    Mapped,
+    loss=lambda self, p, x, key: jax.vmap(self.one, (None, 0, 0))(
+        p, x, jnp.stack([key] * len(x))
+    ).mean(),
+)
 wrong("mean decoded", "noise.missing", draw=lambda self, k, m, v: m + 0 * Vae.noise(self, k, m))
 wrong("uniform noise", "noise.uniform", noise=lambda self, k, m: jax.random.uniform(k, m.shape))
 wrong(
@@ -1012,10 +1059,6 @@ def of_numpy(self, key, m):
 
 
 wrong("noise of NumPy", "noise.outside-of-key", noise=of_numpy)
-
-
-class Shown(NamedTuple):
-    loss: object
 
 
 # How each is audited ------------------------------------------------------------------------------

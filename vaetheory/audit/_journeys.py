@@ -71,7 +71,11 @@ class Journeys:
                 break
         else:
             return None
-        shot: Shot = self.shot(case)
+        try:
+            shot: Shot = self.shot(case)
+        except ValueError:
+            # The parameters of the likelihood have left their range.
+            return None
         finite = np.isfinite(shot.decoded.nll).all() and np.abs(shot.loc).max() < 1e4
         saturated = shot.decoded.family == "bernoulli" and (
             np.abs(shot.decoded.parts["logits"]).max() > 15

@@ -45,6 +45,8 @@ class Mixing:
         Whether h is the same for all outcomes of the draws.
     uniform : bool
         Whether h is a linear function of uniform draws alone.
+    shift : float
+        The largest h where all draws are 0, if there is a matrix.
     scale : float
         The deviation of h, where h divided by it agrees with N(0, I) in samples; 1 otherwise.
     """
@@ -56,6 +58,7 @@ class Mixing:
     still: bool = False
     uniform: bool = False
     scale: float = 1.0
+    shift: float = 0.0
 
     @property
     def covariance(self) -> Array | None:
@@ -68,7 +71,8 @@ class Mixing:
         covariance = self.covariance
         if covariance is None:
             return not self.refuted
-        return bool(np.abs(covariance - np.eye(len(covariance))).max() < _IDENTITY)
+        off = np.abs(covariance - np.eye(len(covariance))).max()
+        return bool(max(off, self.shift) < _IDENTITY)
 
     def silent(self, d: int) -> int:
         """How many of d latents no draw reaches, in any example."""
@@ -99,7 +103,7 @@ def mixing(latents: Latents, draws: Sequence[Draw]) -> Mixing | None:
     if not 0 < n <= _MOST:
         return None
     origin = latents(_given(draws, np.zeros(n)))
-    if origin is None or not np.abs(origin).max() < _SAME:
+    if origin is None or not np.isfinite(origin).all():
         return None
     columns = []
     for one in np.eye(n):
@@ -108,10 +112,11 @@ def mixing(latents: Latents, draws: Sequence[Draw]) -> Mixing | None:
             return None
         columns.append((column - origin).ravel())
     matrix = np.array(columns).T
-    made, h = Mixing(matrix), latents(draws)
-    if h is None or not np.isfinite(matrix).all():
+    shift = float(np.abs(origin).max())
+    made, h = Mixing(matrix, shift=0.0 if shift < _SAME else shift), latents(draws)
+    if h is None or not np.isfinite(matrix).all() or not np.abs(matrix).max() > 0:
         return None
-    off = np.abs(made.noise(draws, h) - h).max()
+    off = np.abs(made.noise(draws, h) + origin - h).max()
     return made if off < _SAME * (1 + np.abs(h).max()) else None
 
 

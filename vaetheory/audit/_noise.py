@@ -141,6 +141,17 @@ def mixed(shots: Sequence[Shot], mixing: Any, into: Findings, at: str) -> bool:
             _FIX,
         )
         return True
+    if mixing.shift > 0 and not follows(shots):
+        into.add(
+            "noise.law",
+            WRONG,
+            mixing.shift,
+            "the largest |z - m| exp(-v/2) where all that is drawn is 0; right is 0",
+            f"the noise of the latents{at} is a linear function of what is drawn, and has not the "
+            f"mean 0: it is {mixing.shift:.6g} deviations off, at the data at which it was read",
+            _FIX,
+        )
+        return True
     if mixing.still:
         constant(shots, into, at)
         return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -99,7 +100,7 @@ def _constant_of_data(conduct: Any, found: Examined) -> bool:
     identity = explain(shots, conduct.exact)
     if not identity.found:
         return False
-    found.identity, found.shots = identity, shots
+    found.identity, found.shots = replace(identity, remark="of data"), shots
     found.reading = read(identity, conduct.setting(shots), conduct.findings)
     conduct.findings.drop("constant")
     conduct.findings.add(

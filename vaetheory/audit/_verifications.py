@@ -94,7 +94,10 @@ def _bound(function: Callable[..., Any]) -> Check:
 def _unless_known(own: Findings, code: str, conduct: Conduct) -> None:
     """Add findings; one without a name only where the loss has none that may be its cause."""
     for f in own.sorted():
-        cause = any(conduct.findings.begins(p) for p in ("recon.", "weight.", "reduction."))
+        cause = any(
+            conduct.findings.begins(p)
+            for p in ("recon.", "weight.", "reduction.", "constant", "outside.")
+        )
         if not (f.code == code and cause):
             conduct.findings.include(f)
 
@@ -155,7 +158,9 @@ def _bits(function: Callable[..., Any], levels: int) -> Check:
         nats = value / size if reading.power_r == 0 else value
         nats /= weight if abs(weight) > 0 else 1.0
         own = Findings()
-        _importance.bits(got, nats, D, levels, own, 1e-8 * conduct.slack)
+        # Of another family it is not known whether its data are discrete.
+        discrete = conduct.setting(found.shots).family in ("bernoulli", "poisson", "other")
+        _importance.bits(got, nats, D, levels, own, 1e-8 * conduct.slack, discrete=discrete)
         _unless_known(own, "bpd.unexplained", conduct)
 
     return bits_per_dim

@@ -85,6 +85,10 @@ class FullBench(Bench):
             n: np.asarray(found[self.moves.place(n)], np.float64) for n in self.moves.parameters
         }
 
+    def trains(self) -> bool:
+        """Whether there are parameters that are trained: in JAX all may be."""
+        return bool(self.moves.parameters)
+
     def slopes(self, case: Case, directions: Mapping[str, Array]) -> dict[str, float] | None:
         """JAX's slopes of the loss along a direction of each parameter."""
         self.values(case)
@@ -173,6 +177,8 @@ class FullBench(Bench):
 
     def sampled(self, function: Function, n: int) -> dict[str, Any]:
         """The draws and the latents of a function that samples."""
+        # Where biases are 0, the decoder's steps at latents of 0 say nothing.
+        self.moves.move(0.4, 1.0)
         program = self.program(function.bound(n), _arrays, "sample")
         given = (self.arrays(), (), self.key(5))
         _, draws, results = program.watched(given)

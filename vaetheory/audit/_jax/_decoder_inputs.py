@@ -50,8 +50,10 @@ def decoder_inputs(
     tried: list[tuple[int, Site]] = []
     seen: dict[int, list[Array]] = {}
     own: dict[int, Results] = {}
-    for site, one in list(prints.items()):
-        a = arrays[site]
+    for site, a in arrays.items():
+        if not a.size or not np.isfinite(a).all():
+            continue
+        one = _fingerprint(a)
         if a.size % size or a.size // size > _SAMPLES or _among(one, seen.get(a.size, ())):
             continue
         seen.setdefault(a.size, []).append(one)

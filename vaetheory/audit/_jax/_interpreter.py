@@ -21,9 +21,9 @@ from vaetheory.jax._programs import draws, inner, steps
 #: The place of a step: the numbers of the steps that hold it, and its own.
 Site = tuple[int, ...]
 
-_NORMAL, _UNIFORM, _BERNOULLI = "_normal_real", "_uniform", "_bernoulli"
+_NORMAL, _UNIFORM, _BERNOULLI = DRAWS = ("_normal_real", "_uniform", "_bernoulli")
 #: Steps that only stand for the program in them, by the name of the parameter that holds it.
-_PLAIN = {
+PLAIN = {
     "jit": "jaxpr",
     "pjit": "jaxpr",
     "closed_call": "call_jaxpr",
@@ -32,7 +32,7 @@ _PLAIN = {
     "checkpoint": "jaxpr",
 }
 #: The same of functions with derivatives of their own.
-_CUSTOM = {
+CUSTOM = {
     "custom_jvp_call": "call_jaxpr",
     "custom_vjp_call": "call_jaxpr",
     "custom_vjp_call_jaxpr": "fun_jaxpr",
@@ -59,6 +59,8 @@ class Interpreter:
         Whether numbers of low precision are taken for float64 wherever they occur.
     own : bool
         Whether functions keep derivatives of their own.
+    fixed : set of sites
+        Draws that are left as they are.
     """
 
     def __init__(
@@ -68,8 +70,9 @@ class Interpreter:
         *,
         exact: bool = False,
         own: bool = False,
+        fixed: frozenset[Site] = frozenset(),
     ) -> None:
-        self._given, self._wanted = given, wanted
+        self._given, self._wanted, self._fixed = given, wanted, fixed
         self._exact, self._own = exact, own
         self._used: dict[Site, int] = {}
         #: Of each site of a draw: its law, and each outcome with its keys.
@@ -100,17 +103,19 @@ class Interpreter:
 
     def _step(self, step: Any, values: list[Any], site: Site) -> list[Any]:
         name, params = step.primitive.name, step.params
-        if name in _PLAIN:
+        if name in PLAIN:
+            if site in self._fixed:
+                return Interpreter(exact=self._exact)._inner(params[PLAIN[name]], values, site)
             called = str(params.get("name", ""))
             if called == _NORMAL and _real(step.outvars[0]):
                 return [self._drawn("normal", step, values, site)]
             if called == _BERNOULLI:
                 return [self._drawn("bernoulli", step, values, site)]
             if called == _UNIFORM and _real(step.outvars[0]):
-                return self._uniform(params[_PLAIN[name]], values, site)
-            return self._inner(params[_PLAIN[name]], values, site)
-        if name in _CUSTOM and not (self._own and not draws(params[_CUSTOM[name]])):
-            return self._inner(params[_CUSTOM[name]], values, site)
+                return self._uniform(params[PLAIN[name]], values, site)
+            return self._inner(params[PLAIN[name]], values, site)
+        if name in CUSTOM and not (self._own and not draws(params[CUSTOM[name]])):
+            return self._inner(params[CUSTOM[name]], values, site)
         if name == "scan" and self._apart(step, site):
             return self._loop(step, values, site)
         results = self._bind(step, values)
@@ -196,7 +201,7 @@ class Interpreter:
         out = step.outvars[0].aval
         outcome = self._next(site)
         if outcome is None:
-            program = step.params[_PLAIN[step.primitive.name]]
+            program = step.params[PLAIN[step.primitive.name]]
             outcome = Interpreter(exact=self._exact)._inner(program, values, site)[0]
         kind = jnp.float64 if self._exact and _low(out.dtype) else out.dtype
         outcome = jnp.asarray(outcome, kind).reshape(out.shape)
@@ -227,7 +232,9 @@ class Interpreter:
             else:
                 results = self._bind(step, given)
             known.update(zip(step.outvars, results, strict=True))
-        return [known[v] for v in jaxpr.outvars]
+        out = [known[v] for v in jaxpr.outvars]
+        self._keep(site, out[0])
+        return out
 
     def _note(self, site: Site, law: str, outcome: Any, keys: Any) -> None:
         self.draws.setdefault(site, (law, []))[1].append((outcome, keys))

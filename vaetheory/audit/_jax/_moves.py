@@ -31,6 +31,7 @@ class Moves:
 
         What is positive stays so: it may be a scale.
         """
+        self.arrays = list(self.arrays)
         for i in self._at.values():
             home = self._home[i]
             noise = self._rng.normal(size=home.shape)

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vaetheory.audit._jax._draws import Draw
+from vaetheory.audit._jax._fixed_draws import fixed_draws
 from vaetheory.audit._jax._interpreter import Interpreter, Site, narrow
 from vaetheory.jax._programs import constants, draws, kept, rounded, same_constants, steps
 
@@ -25,7 +26,8 @@ class Program:
     function : callable
         A pure function of trees of arrays.
     arguments : sequence
-        Arguments of the shapes for which it is traced.
+        Arguments of the shapes for which it is traced. The first is a list of arrays, and the last
+        one the key.
 
     Notes
     -----
@@ -40,6 +42,7 @@ class Program:
         self._tree = jax.tree.structure(self._shapes)
         self._exact = any(narrow(v) for step in steps(self._steps) for v in step.outvars)
         self._constants: list[Any] | None = None
+        self._fixed = fixed_draws(self._steps, _keyed(arguments))
         self._times: dict[Site, int] = {}
         self._draws: list[Draw] | None = None
         self._laws: list[Any] = []
@@ -99,7 +102,7 @@ class Program:
         return jax.tree.unflatten(self._tree, out), made, by_site
 
     def _seen(self, flat: Sequence[Any]) -> tuple[list[Any], list[Any], list[Any]]:
-        interpreter = Interpreter(wanted=None, exact=self._exact)
+        interpreter = Interpreter(wanted=None, exact=self._exact, fixed=self._fixed)
         out = interpreter.run(self._steps, flat)
         self.rounded |= interpreter.rounded
         drawn = [each for _, each in interpreter.draws.values()]
@@ -165,12 +168,23 @@ class Program:
     ) -> tuple[list[Any], list[Any]]:
         by_site = dict(zip(self._times, given.values(), strict=True))
         interpreter = Interpreter(
-            by_site, frozenset(wanted), exact=self._exact, own=own and not self._exact
+            by_site,
+            frozenset(wanted),
+            exact=self._exact,
+            own=own and not self._exact,
+            fixed=self._fixed,
         )
         out = interpreter.run(self._steps, flat)
         self.rounded |= interpreter.rounded
         found = [interpreter.results[site] for site in wanted]
         return out, [jnp.stack(r) if len(r) > 1 else r[0] for r in found]
+
+
+def _keyed(arguments: Sequence[Any]) -> list[bool]:
+    """Of each array in the arguments, whether it is the key, or holds the state of one."""
+    first, *others, _ = arguments
+    held = [jnp.issubdtype(a.dtype, jax.dtypes.extended) for a in jax.tree.leaves(first)]
+    return [*held, *([False] * len(jax.tree.leaves(others))), True]
 
 
 def _jit(function: Callable[..., Any]) -> Callable[..., Any]:

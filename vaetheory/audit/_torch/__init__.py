@@ -70,6 +70,11 @@ def audit(
     try:
         return attempt(double=True)
     except RuntimeError as error:
+        if "does not require grad" in str(error):
+            raise ValueError(
+                "loss: expected a function that returns the loss, got one that calls backward(): "
+                "the audit runs it without gradients"
+            ) from error
         if not any(word in str(error).lower() for word in ("dtype", "float", "double", "half")):
             raise
         first = str(error)

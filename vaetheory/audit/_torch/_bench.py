@@ -131,6 +131,11 @@ class Bench(Journeys):
             yield OTHERS
 
     @property
+    def alters(self) -> bool:
+        """Whether the loss was seen to alter its data."""
+        return self._altered
+
+    @property
     def digits(self) -> int:
         """The decimal digits of the coarsest type in which the loss was seen to compute."""
         return min((_DIGITS[t] for t in self._coarse), default=15)
@@ -175,7 +180,7 @@ class Bench(Journeys):
         ):
             warnings.simplefilter("ignore")
             result = function(*given)
-        self._used = tap.used
+        self._used, self._memory = tap.used, tap.memory
         if function is self.loss:
             self._coarse |= tap.coarse
         got = [adapters.numpy(value) for _, value in calls]
@@ -442,4 +447,11 @@ def _outputs(p: distributions.Distribution, x: torch.Tensor) -> float:
         found: Decoded = adapters.decoded(p, x)
     except (ValueError, RuntimeError):
         return np.inf
+    if isinstance(q, distributions.Categorical):
+        # Guards of logarithms count where a probability that is scored is small.
+        try:
+            worst = float(-p.log_prob(x.reshape(p.batch_shape)).detach().min())
+        except (ValueError, RuntimeError):
+            worst = 0.0
+        return max(worst / 9.0, float(np.abs(found.nll).max()) / 1e6)
     return float(np.abs(found.nll).max()) / 1e6

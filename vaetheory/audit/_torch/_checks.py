@@ -16,6 +16,7 @@ from vaetheory.audit._shots import Shot
 from vaetheory.audit._torch import _adapters as adapters
 from vaetheory.audit._torch._bench import Bench, Case
 from vaetheory.audit._torch._inputs import encoded_data
+from vaetheory.audit._torch._tap import Recall
 
 ADVICE = {
     "noise": "draw with torch.randn_like",
@@ -79,6 +80,10 @@ class FullBench(Bench):
 
     # Slopes ---------------------------------------------------------------------------------------
 
+    def trains(self) -> bool:
+        """Whether any parameter asks for a gradient."""
+        return any(p.requires_grad for p in self.moves.parameters.values())
+
     def slopes(self, case: Case, directions: dict[str, torch.Tensor]) -> dict[str, float] | None:
         """Autograd's slopes of the loss along a direction of each parameter."""
         ran = self.run(self.loss, case.x, draws=case.draws, seed=case.seed, grad=True)
@@ -90,7 +95,8 @@ class FullBench(Bench):
     def _along(self, value: torch.Tensor, directions: dict[str, torch.Tensor]) -> dict[str, float]:
         names = [n for n in directions if self.moves.parameters[n].requires_grad]
         inputs = [self.moves.parameters[n] for n in names]
-        found = torch.autograd.grad(value, inputs, allow_unused=True) if inputs else ()
+        with Recall(self._memory):
+            found = torch.autograd.grad(value, inputs, allow_unused=True) if inputs else ()
         made = dict.fromkeys(directions, 0.0)
         for n, g in zip(names, found, strict=True):
             if g is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -77,15 +77,19 @@ class Tap(TorchDispatchMode):
         self.used = 0
         #: Whether a draw was asked for that the replay does not have.
         self.missed = False
+        #: Outcomes by the state of PyTorch's generator before them.
+        self.memory: dict[bytes, torch.Tensor] = {}
         #: Types of less than double precision in which something was computed.
         self.coarse: set[torch.dtype] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        random = torch.Tag.nondeterministic_seeded in func.tags
+        before = _state() if random and self.replay is not None else b""
         result = func(*args, **kwargs)
         if isinstance(result, torch.Tensor) and result.dtype in _COARSE:
             self.coarse.add(result.dtype)
-        if torch.Tag.nondeterministic_seeded not in func.tags:
+        if not random:
             return result
         name = func._schema.name.split("::")[-1]
         if name.startswith(_IGNORED):
@@ -95,6 +99,7 @@ class Tap(TorchDispatchMode):
             return result
         if isinstance(result, torch.Tensor):
             self._drawn(name, args, kwargs, result)
+            self.memory[before] = result.detach().clone()
         return result
 
     def _dropout(self, args: Any, result: Any) -> None:
@@ -128,6 +133,31 @@ class Tap(TorchDispatchMode):
                 return self.replay[i]
         self.missed = True
         return None
+
+
+def _state() -> bytes:
+    return bytes(torch.get_rng_state().numpy().tobytes())
+
+
+class Recall(TorchDispatchMode):
+    """Give the outcomes of a tapped call again where a checkpoint computes a part of it anew.
+
+    A checkpoint puts the state of PyTorch's generator back, by which its draws are recognised.
+    """
+
+    def __init__(self, memory: Mapping[bytes, torch.Tensor]) -> None:
+        super().__init__()
+        self.memory = memory
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if torch.Tag.nondeterministic_seeded not in func.tags:
+            return func(*args, **(kwargs or {}))
+        before = _state()
+        result = func(*args, **(kwargs or {}))
+        kept = self.memory.get(before)
+        if isinstance(result, torch.Tensor) and kept is not None and kept.shape == result.shape:
+            result.copy_(kept)
+        return result
 
 
 def _law(name: str, args: Any, kwargs: Any) -> tuple[Any, Any]:
