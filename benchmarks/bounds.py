@@ -7,8 +7,8 @@ knows; the data are drawn from them. The methods are `evidence_estimate`; import
 the mean-field Gaussian with the greatest ELBO, with 5,000 draws and with as many calls of the
 decoder as `evidence_estimate` needed; annealed importance sampling from the prior, with 16 chains
 and the schedule of a pilot run. With `--nested`, nautilus and dynesty where they are installed, for
-one datum of the models with 8 latents, which takes minutes. A call of the decoder counts as one, and
-its gradient as two more. CPU seconds are ratios to those of `evidence_estimate`. A value misses if
+one datum of the models with 8 latents, which takes minutes. A call of the decoder counts as one,
+and its gradient as two more. CPU seconds are ratios to those of `evidence_estimate`. A value misses if
 the truth is outside its own 99.9 % interval. With `--scheduler ADDRESS` our estimates run on a Dask
 cluster, and their CPU seconds are not counted. The script writes docs/bounds.csv,
 docs/bounds-table.md and docs/bounds.png.
