@@ -26,7 +26,7 @@ from vaetheory.bounds.betting import BETS, log_wealth
 from vaetheory.bounds.simulated_evidence import Settings, bracket_by
 from vaetheory.checking.block_products import BlockModel, BlockProduct, rotation
 from vaetheory.evidence import linear_log_evidence
-from vaetheory.testing import check_decoder
+from vaetheory.testing import assert_evidence_between, check_decoder
 
 #: Bounds of the tests below fail with this probability, one in a billion for each.
 SURE = 1 - 1e-9
@@ -245,14 +245,16 @@ def test_brackets_of_block_products_hold_the_exact_evidence(name, points):
     for count in (1, 60):
         X, z, truth = exact(name, count)
         found = evidence_bracket(
-            scene.model, X, z, confidence=SURE, draws=128, points=points, seed=count
+            scene.model, X, z, confidence=SURE, draws=128, particles=0, points=points, seed=count
         )
         mean, off = truth.value.mean(), truth.error.mean()
         assert found.lower - off <= mean <= found.upper + off, (
             f"{count} data: {found} does not hold {mean:.6g}"
         )
         assert str(found.status) == "bracketed", f"{count} data: {found}"
-    each = evidence_bracket(scene.model, X, z, confidence=SURE, draws=128, per_datum=True)
+    each = evidence_bracket(
+        scene.model, X, z, confidence=SURE, draws=128, particles=0, per_datum=True
+    )
     outside = (truth.value + truth.error < each.lower) | (truth.value - truth.error > each.upper)
     assert not outside.any(), f"{outside.sum()} of 60 data outside their bounds"
 
@@ -263,7 +265,7 @@ def test_linear_models_are_bracketed_and_beyond_32_latents_exact(dim):
     model = LatentModel(decoders.Affine(weight), likelihoods.Gaussian(scale=0.1))
     X, z = simulate(model, 12, seed=1)
     truth = linear_log_evidence(model, X)
-    found = evidence_bracket(model, X, z, confidence=SURE, draws=64)
+    found = evidence_bracket(model, X, z, confidence=SURE, draws=64, particles=0)
     assert found.contains(truth.value.mean()), f"{found} without {truth.value.mean():.6g}"
     if dim > 32:
         # The proposal is the posterior, so that all weights are the evidence.
@@ -315,15 +317,27 @@ def test_a_missed_mode_makes_the_bracket_wide_and_is_told():
     assert found.diagnostics["missed"].mean() > 0.05, "no missed mode was told"
 
 
+@pytest.mark.parametrize("name", ["folds", "Bernoulli"])
+def test_particles_find_the_modes(name):
+    X, z, truth = exact(name, 12)
+    scene = block_model(name)
+    found = evidence_bracket(scene.model, X, z, confidence=SURE, draws=256)
+    mean = truth.value.mean()
+    assert found.contains(mean), f"{found} without {mean:.6g}"
+    assert not found.diagnostics["missed"].any(), "a mode was missed"
+    beside = np.abs([found.diagnostics[k].mean() - mean for k in ("lower", "upper")])
+    assert beside.max() < 0.05, f"the estimates are off by {beside}"
+
+
 def test_what_is_fitted_does_not_know_the_latents(monkeypatch):
     scene = block_model("Bernoulli")
     X, z = simulate(scene.model, 10, seed=5)
     seen = []
-    inner = simulated_evidence.laplace_mixture
+    inner = simulated_evidence.mixture_for
     monkeypatch.setattr(
-        simulated_evidence, "laplace_mixture", lambda t: seen.append(inner(t)) or seen[-1]
+        simulated_evidence, "mixture_for", lambda t, k: seen.append(inner(t, k)) or seen[-1]
     )
-    options = {"draws": 64, "replicates": 4, "points": "independent"}
+    options = {"particles": 0, "draws": 64, "replicates": 4, "points": "independent"}
     first = evidence_bracket(scene.model, X, z, **options)
     drawn = []
     draw = Mixture.draw
@@ -345,17 +359,17 @@ def test_what_is_fitted_does_not_know_the_latents(monkeypatch):
 def test_the_random_numbers_of_a_datum_do_not_depend_on_the_batch(monkeypatch):
     scene = block_model("Bernoulli")
     X, z = simulate(scene.model, 9, seed=5)
-    whole = evidence_bracket(scene.model, X, z, draws=64)
+    whole = evidence_bracket(scene.model, X, z, draws=64, particles=0)
     monkeypatch.setattr("vaetheory._sampling.importance._NUMBERS", 64 * 8 * 2)
-    parts = evidence_bracket(scene.model, X, z, draws=64)
+    parts = evidence_bracket(scene.model, X, z, draws=64, particles=0)
     assert whole.evaluations == parts.evaluations, "another number of calls"
     for name in ("lower", "upper"):
         off = np.abs(whole.diagnostics[name] - parts.diagnostics[name]).max()
         assert off < 1e-9, f"{name} moved by {off:.2g} in smaller parts"
-    other = evidence_bracket(scene.model, X, z, draws=64, seed=1)
+    other = evidence_bracket(scene.model, X, z, draws=64, particles=0, seed=1)
     assert other.value != whole.value, "the seed has no effect"
     done = []
-    evidence_bracket(scene.model, X, z, draws=64, progress=done.append)
+    evidence_bracket(scene.model, X, z, draws=64, particles=0, progress=done.append)
     assert done == sorted(done), f"progress {done}"
     assert done[-1] == 1, f"progress {done}"
 
@@ -364,7 +378,7 @@ def test_shapes_of_the_data_are_kept():
     scene = block_model("one latent")
     X, z = simulate(scene.model, 6, seed=5)
     found = evidence_bracket(
-        scene.model, X.reshape(2, 3, -1), z.reshape(2, 3, -1), draws=64, per_datum=True
+        scene.model, X.reshape(2, 3, -1), z.reshape(2, 3, -1), draws=64, particles=0, per_datum=True
     )
     assert found.value.shape == found.status.shape == (2, 3), found.value.shape
     assert found.diagnostics["missed"].shape == (2, 3), "diagnostics of another shape"
@@ -379,6 +393,7 @@ def test_shapes_of_the_data_are_kept():
         ({"points": "halton"}, "points: expected one of sobol, lattice, independent"),
         ({"per_datum": 1}, "per_datum: expected True or False"),
         ({"seed": -1}, "seed: expected an integer"),
+        ({"particles": 8}, "particles: expected 0, or an integer of at least 16"),
         ({"z": np.zeros((3, 1))}, "X and z: expected the same leading axes"),
         ({"z": np.zeros((6, 2))}, "z: expected shape"),
         ({"X": np.zeros((6, 5))}, "X: expected shape"),
@@ -397,10 +412,24 @@ def test_latents_of_other_data_are_refused(name):
     scene = block_model(name)
     X, z = simulate(scene.model, 300, seed=5)
     with pytest.raises(ValueError, match="z: expected the latents from which the data were drawn"):
-        evidence_bracket(scene.model, X, z[::-1].copy(), draws=64)
+        evidence_bracket(scene.model, X, z[::-1].copy(), draws=64, particles=0)
 
 
 def test_block_products_are_decoders():
     blocks = (network(2, 3, 0), network(1, 2, 1), decoders.Circle(1.0))
     check_decoder(BlockProduct(blocks, rotation(4, 1)), 4)
     check_decoder(BlockProduct((network(2, 4, 0), network(1, 2, 2)), rotation(3, 1), 2), 3)
+
+
+def test_the_assertion_passes_fails_and_does_not_decide():
+    scene = block_model("Bernoulli")
+    X, z, truth = exact("Bernoulli", 60)
+    mean, options = truth.value.mean(), {"draws": 64, "particles": 0}
+    found = assert_evidence_between(scene.model, X, z, mean - 2, mean + 2, **options)
+    assert found.contains(mean), f"{found} without {mean:.6g}"
+    with pytest.raises(AssertionError, match=r"expected a mean log evidence .* but it is bracket"):
+        assert_evidence_between(scene.model, X, z, mean + 2, mean + 3, **options)
+    with pytest.raises(AssertionError, match="cannot decide: it is bracketed"):
+        assert_evidence_between(scene.model, X, z, mean, mean + 3, **options)
+    with pytest.raises(ValueError, match="high: expected a number in"):
+        assert_evidence_between(scene.model, X, z, 1.0, 0.0, **options)

@@ -107,10 +107,15 @@ def scouted(target: Target, particles: int) -> Scout:
     return Scout(np.concatenate([first, second], axis=1), early, log_evidence, finished)
 
 
+def modes_near(target: Target, scout: Scout) -> Modes:
+    """The modes to which some of the scout's particles lead, and combinations of them."""
+    return _with_crossed(target, find_modes(target, _starts(target, scout), MODES))
+
+
 def estimated(target: Target, particles: int, tolerance: float, most: float) -> Outcome:
     """Estimates to a tolerance in nats, for about `most` calls of the decoder for each datum."""
     scout = scouted(target, particles)
-    modes = _with_crossed(target, find_modes(target, _starts(target, scout), MODES))
+    modes = modes_near(target, scout)
     found = _measured(target, scout, modes, fitted(target, modes, "first"), "first", POINTS)
     found.reason[(found.reason == 0) & (found.error > tolerance)] = _lacking("tolerance")
     for again in range(_AGAIN):

@@ -126,8 +126,8 @@ def log_wealth(relative: Array, shares: Array, log_stakes: Array) -> Array:
         factors += 1 - share
         with np.errstate(divide="ignore"):
             logs[:, j] = np.log(np.multiply.reduce(factors, axis=1)).sum(axis=-1)
-    # Each factor is rounded by some units, and by the rounding of its exponent.
-    exponents = np.minimum(np.abs(relative), _FAR).max(axis=-1)
+    # Each factor is rounded by some units, and large ones by the rounding of their exponents.
+    exponents = np.maximum(relative, 1.0).max(axis=-1)
     off = EPS * n * (16 + 2 * exponents)[:, None] + 4 * EPS * np.abs(logs)
     with np.errstate(invalid="ignore"):
         found = logs - np.where(np.isfinite(logs), off, 0.0)

@@ -8,6 +8,7 @@ from vaetheory.claims import (
     flow_limit,
     half_network,
     hessian_estimator,
+    high_dimensional_evidence,
     instability,
     instrument,
     optimal_decoder,
@@ -29,5 +30,6 @@ CLAIMS: tuple[Claim, ...] = (
     instability.CLAIM,
     baggins.CLAIM,
     half_network.CLAIM,
+    high_dimensional_evidence.CLAIM,
     instrument.CLAIM,
 )

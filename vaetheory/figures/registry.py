@@ -28,6 +28,7 @@ from vaetheory.figures import (
     flow_limit,
     half_network,
     hessian_estimator,
+    high_dimensional_evidence,
     instability,
     instrument,
     optimal_decoder,
@@ -56,6 +57,7 @@ FIGURES: Mapping[str, Draw] = {
     "instability": instability.draw,
     "baggins": baggins.draw,
     "half-network": half_network.draw,
+    "high-dimensional-evidence": high_dimensional_evidence.draw,
     "instrument": instrument.draw,
     "digits": digits.draw,
 }

@@ -1,0 +1,20 @@
+"""Claim 24: brackets of the evidence in any latent dimension."""
+
+from vaetheory.checking import Claim
+from vaetheory.claims.high_dimensional_evidence import brackets, exact_sample, linear, slack, wagers
+
+CLAIM = Claim(
+    number=24,
+    label="high-dimensional-evidence",
+    title="Evidence in high dimensions: brackets that hold",
+    source="our derivation, from particle MCMC and betting",
+    propositions=(
+        exact_sample.RECIPROCAL,
+        exact_sample.SHIFTED_RULES,
+        wagers.WEALTH,
+        wagers.LOWER_BOUND,
+        slack.SLACK,
+        linear.LINEAR_MODELS,
+        brackets.BRACKETS_HOLD,
+    ),
+)
