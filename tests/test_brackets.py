@@ -26,7 +26,7 @@ from vaetheory.bounds.betting import BETS, log_wealth
 from vaetheory.bounds.simulated_evidence import Settings, bracket_by
 from vaetheory.checking.block_products import BlockModel, BlockProduct, rotation
 from vaetheory.evidence import linear_log_evidence
-from vaetheory.testing import check_decoder
+from vaetheory.testing import assert_evidence_between, check_decoder
 
 #: Bounds of the tests below fail with this probability, one in a billion for each.
 SURE = 1 - 1e-9
@@ -419,3 +419,17 @@ def test_block_products_are_decoders():
     blocks = (network(2, 3, 0), network(1, 2, 1), decoders.Circle(1.0))
     check_decoder(BlockProduct(blocks, rotation(4, 1)), 4)
     check_decoder(BlockProduct((network(2, 4, 0), network(1, 2, 2)), rotation(3, 1), 2), 3)
+
+
+def test_the_assertion_passes_fails_and_does_not_decide():
+    scene = block_model("Bernoulli")
+    X, z, truth = exact("Bernoulli", 60)
+    mean, options = truth.value.mean(), {"draws": 64, "particles": 0}
+    found = assert_evidence_between(scene.model, X, z, mean - 2, mean + 2, **options)
+    assert found.contains(mean), f"{found} without {mean:.6g}"
+    with pytest.raises(AssertionError, match=r"expected a mean log evidence .* but it is bracket"):
+        assert_evidence_between(scene.model, X, z, mean + 2, mean + 3, **options)
+    with pytest.raises(AssertionError, match="cannot decide: it is bracketed"):
+        assert_evidence_between(scene.model, X, z, mean, mean + 3, **options)
+    with pytest.raises(ValueError, match="high: expected a number in"):
+        assert_evidence_between(scene.model, X, z, 1.0, 0.0, **options)

@@ -1,6 +1,6 @@
 """Estimates of evidences: their parts, and the whole held against exact evidences."""
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import cache
 
 import numpy as np
@@ -199,6 +199,13 @@ def test_executors_give_the_same_numbers(small_parts):
         for executor in (threads, OnlyMap()):
             other = evidence_estimate(model, X, particles=32, seed=1, executor=executor)
             assert other == alone, f"{type(executor).__name__} gave other numbers"
+
+
+def test_a_model_that_other_processes_cannot_have_is_refused():
+    model = LatentModel(lambda z: z**2, likelihoods.Gaussian(scale=0.5), 2)
+    told = "executor: expected a model that can be pickled"
+    with ProcessPoolExecutor(1) as processes, pytest.raises(ValueError, match=told):
+        evidence_estimate(model, [[0.5, 0.5]], executor=processes)
 
 
 def test_a_run_goes_on_where_it_was_interrupted(small_parts, tmp_path, monkeypatch):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from typing import Any, TypeVar
 
 from vaetheory._validation import short
@@ -28,7 +30,8 @@ def in_order(
     Raises
     ------
     ValueError
-        If the executor has neither method.
+        If the executor has neither method, or is a `ProcessPoolExecutor` and the first task cannot
+        be pickled.
 
     Examples
     --------
@@ -39,6 +42,8 @@ def in_order(
     """
     if executor is None:
         return map(function, tasks)
+    if isinstance(executor, ProcessPoolExecutor):
+        _require_picklable(tasks[:1])
     if callable(getattr(executor, "submit", None)):
         return _submitted(function, tasks, executor)
     if callable(getattr(executor, "map", None)):
@@ -47,6 +52,17 @@ def in_order(
         "executor: expected an object with a method `submit` or `map`, such as a "
         f"concurrent.futures.ProcessPoolExecutor, got {short(executor)}"
     )
+
+
+def _require_picklable(tasks: Sequence[Any]) -> None:
+    try:
+        pickle.dumps(tasks)
+    except (pickle.PicklingError, AttributeError, TypeError, ValueError) as error:
+        raise ValueError(
+            "executor: expected a model that can be pickled, for an executor of processes, got one "
+            f"that cannot ({error}): define functions and classes in a module, or use a "
+            "ThreadPoolExecutor"
+        ) from None
 
 
 def _submitted(
