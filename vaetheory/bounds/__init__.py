@@ -24,6 +24,15 @@ from vaetheory.bounds.collapse import (
 )
 from vaetheory.bounds.gaussian_elbo import elbo, second_order_elbo
 from vaetheory.bounds.linear_autoencoder import LinearVAE, linear_vae, linear_vae_optimum
+from vaetheory.bounds.information_terms import (
+    LinearBetaVAE,
+    RateDistortion,
+    Surgery,
+    elbo_surgery,
+    linear_beta_vae,
+    rate_distortion,
+    reverse_water_filling,
+)
 from vaetheory.bounds.stationary import StationaryPosterior, stationary_posterior
 
 __all__ = [
@@ -32,20 +41,27 @@ __all__ = [
     "BoundedLikelihood",
     "CollapseThresholds",
     "EvaluationModel",
+    "LinearBetaVAE",
     "LinearVAE",
     "ProfileLikelihood",
+    "RateDistortion",
     "StationaryPosterior",
     "SubGaussianProxy",
+    "Surgery",
     "TensorBatchBound",
     "TensorLikelihood",
     "baggins",
     "bilbo",
     "collapse_thresholds",
     "elbo",
+    "elbo_surgery",
     "evaluation_model",
+    "linear_beta_vae",
     "linear_vae",
     "linear_vae_optimum",
     "profile_likelihood",
+    "rate_distortion",
+    "reverse_water_filling",
     "second_order_elbo",
     "stationary_posterior",
     "sub_gaussian_proxy",

@@ -13,6 +13,7 @@ from vaetheory.claims import (
     linear_vae,
     optimal_decoder,
     posterior_collapse,
+    rate_distortion,
     riemannian_likelihood,
     smooth_decoder,
     stationary_evidence,
@@ -33,5 +34,6 @@ CLAIMS: tuple[Claim, ...] = (
     half_network.CLAIM,
     linear_vae.CLAIM,
     posterior_collapse.CLAIM,
+    rate_distortion.CLAIM,
     instrument.CLAIM,
 )
