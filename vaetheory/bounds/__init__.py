@@ -26,6 +26,15 @@ from vaetheory.bounds.collapse import (
 )
 from vaetheory.bounds.estimated_evidence import evidence_estimate
 from vaetheory.bounds.gaussian_elbo import elbo, second_order_elbo
+from vaetheory.bounds.information_terms import (
+    LinearBetaVAE,
+    RateDistortion,
+    Surgery,
+    elbo_surgery,
+    linear_beta_vae,
+    rate_distortion,
+    reverse_water_filling,
+)
 from vaetheory.bounds.linear_autoencoder import LinearVAE, linear_vae, linear_vae_optimum
 from vaetheory.bounds.simulated_evidence import Simulated, evidence_bracket, simulate
 from vaetheory.bounds.stationary import StationaryPosterior, stationary_posterior
@@ -37,11 +46,14 @@ __all__ = [
     "Bracket",
     "CollapseThresholds",
     "EvaluationModel",
+    "LinearBetaVAE",
     "LinearVAE",
     "ProfileLikelihood",
+    "RateDistortion",
     "Simulated",
     "StationaryPosterior",
     "SubGaussianProxy",
+    "Surgery",
     "TensorBatchBound",
     "TensorLikelihood",
     "baggins",
@@ -49,12 +61,16 @@ __all__ = [
     "bilbo",
     "collapse_thresholds",
     "elbo",
+    "elbo_surgery",
     "evaluation_model",
     "evidence_bracket",
     "evidence_estimate",
+    "linear_beta_vae",
     "linear_vae",
     "linear_vae_optimum",
     "profile_likelihood",
+    "rate_distortion",
+    "reverse_water_filling",
     "second_order_elbo",
     "simulate",
     "stationary_posterior",

@@ -14,6 +14,7 @@ from vaetheory.claims import (
     linear_vae,
     optimal_decoder,
     posterior_collapse,
+    rate_distortion,
     riemannian_likelihood,
     smooth_decoder,
     stationary_evidence,
@@ -35,5 +36,6 @@ CLAIMS: tuple[Claim, ...] = (
     linear_vae.CLAIM,
     posterior_collapse.CLAIM,
     high_dimensional_evidence.CLAIM,
+    rate_distortion.CLAIM,
     instrument.CLAIM,
 )
