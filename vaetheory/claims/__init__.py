@@ -35,7 +35,7 @@ CLAIMS: tuple[Claim, ...] = (
     half_network.CLAIM,
     linear_vae.CLAIM,
     posterior_collapse.CLAIM,
-    high_dimensional_evidence.CLAIM,
     rate_distortion.CLAIM,
+    high_dimensional_evidence.CLAIM,
     instrument.CLAIM,
 )
