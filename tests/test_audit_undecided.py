@@ -8,6 +8,7 @@ from frameworks import framework
 torch = framework("torch")
 
 import audit_zoo as zoo  # noqa: E402
+from audit_zoo.right_families import Steep  # noqa: E402
 
 from vaetheory.audit import audit  # noqa: E402
 
@@ -81,6 +82,12 @@ def test_what_cannot_be_decided(made):
 def test_parameters_that_cannot_be_moved(module):
     given = {**zoo.arguments(zoo.Vae), "module": module}
     refused(audit(**given), "undecided.not-moved", "moving the parameters")
+
+
+def test_an_extreme_scale_is_no_missing_term():
+    result = audit(**zoo.arguments(Steep))
+    assert result.status in ("is", "undecided"), f"{result}"
+    assert not [f for f in result.findings if f.severity == "wrong"], f"an accusation: {result}"
 
 
 def test_a_loss_that_trains_is_told():
