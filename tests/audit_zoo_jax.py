@@ -1036,7 +1036,7 @@ wrong(
 wrong(
     "levels missing",
     "bpd.levels",
-    Whole,
+    Gauss,
     bits=lambda self, p, x, key: self.loss(p, x, key) / (D * math.log(2)),
 )
 wrong(
