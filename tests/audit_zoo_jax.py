@@ -757,6 +757,32 @@ class BoundNnx(OfNnx):
         return made
 
 
+class Dropping(Nnx):
+    def __init__(self, rngs):
+        super().__init__(rngs)
+        self.drop = nnx.Dropout(0.3, rngs=rngs)
+
+    def encode(self, x):
+        return jnp.split(self.e2(self.drop(jnp.tanh(self.norm(self.e1(x))))), 2, -1)
+
+
+@right("flax.nnx with dropout")
+class DroppingNnx(OfNnx):
+    def params(self, key):
+        self.loss, self.encode, self.decode = Dropping.loss, Dropping.encode, Dropping.decode
+        return Dropping(nnx.Rngs(params=0, noise=1, dropout=2))
+
+
+class Annealed(Nnx):
+    def loss(self, x):
+        self.calls[...] += 1
+        m, v = self.encode(x)
+        z = m + jnp.exp(v / 2) * jax.random.normal(self.rngs.noise(), m.shape)
+        kl = 0.5 * (m**2 + jnp.exp(v) - v - 1).sum(-1)
+        nll = (jax.nn.softplus(self.decode(z)) - x * self.decode(z)).sum(-1)
+        return (nll + jnp.minimum(1.0, self.calls[...] / 1000) * kl).mean()
+
+
 class Equinox(eqx.Module):
     """A model of equinox, of one example."""
 
@@ -1010,7 +1036,7 @@ wrong(
 wrong(
     "levels missing",
     "bpd.levels",
-    Whole,
+    Gauss,
     bits=lambda self, p, x, key: self.loss(p, x, key) / (D * math.log(2)),
 )
 wrong(
@@ -1058,6 +1084,12 @@ def of_numpy(self, key, m):
     return np.random.normal(size=m.shape)  # noqa: NPY002
 
 
+def annealed(self, key):
+    self.loss, self.encode, self.decode = Annealed.loss, Annealed.encode, Annealed.decode
+    return Annealed(nnx.Rngs(params=0, noise=1))
+
+
+wrong("a schedule in flax.nnx", "state.schedule", OfNnx, params=annealed)
 wrong("noise of NumPy", "noise.outside-of-key", noise=of_numpy)
 
 

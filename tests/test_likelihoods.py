@@ -430,3 +430,33 @@ def test_data_in_the_support_come_back_as_float64(family):
     else:
         x = family.check_data([[True, False], [False, True]])
     assert x.dtype == np.float64, f"expected float64, got {x.dtype}"
+
+
+#: Families with usual parameters, and their log densities by SciPy.
+USUAL = {
+    "normal": (Gaussian(scale=0.5), stats.norm.logpdf),
+    "normal with scales": (GaussianMeanScale(1e-3), stats.norm.logpdf),
+    "laplace": (Laplace(0.4), stats.laplace.logpdf),
+    "bernoulli": (
+        Bernoulli(),
+        lambda x, logits: stats.bernoulli.logpmf(x, expit(logits)),
+    ),
+    "poisson": (Poisson(), lambda x, rate: stats.poisson.logpmf(x, rate)),
+}
+
+
+@pytest.mark.parametrize("name", USUAL)
+def test_usual_parameters_are_those_of_scipy(name):
+    likelihood, log_density = USUAL[name]
+    rng = np.random.default_rng(0)
+    params = rng.normal(size=(3, 8 if name == "normal with scales" else 4))
+    x = rng.integers(0, 2, size=(3, 4)).astype(float)
+    family, parts = likelihood.usual_parameters(params)
+    assert family == name.split()[0], f"another family: {family}"
+    off = np.abs(log_density(x, **parts).sum(-1) - likelihood.log_prob(x, params)).max()
+    assert off < 1e-12, f"another density, off by {off:.2g}"
+
+
+def test_other_families_have_no_usual_parameters():
+    for likelihood in (Gaussian(cov=np.eye(2)), Exponential()):
+        assert likelihood.usual_parameters(np.ones(2)) is None, f"{likelihood!r} has some"

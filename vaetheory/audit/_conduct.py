@@ -94,6 +94,8 @@ class Conduct:
         bench.mode(main)
         found = self._examine()
         other = None
+        if self.findings.begins("undecided."):
+            return found, main
         if len(bench.modes) > 1 and (noisy[not main] or not noisy[main]):
             other = self._other_mode(not main, found)
         _latent_law.untapped(bench, noisy[main], found.all, self.findings)
@@ -120,6 +122,8 @@ class Conduct:
                 continue
             bench.selection = selection
             shots = self.observed(_SHOTS)
+            if self._saturated(shots):
+                return Examined(Identity("none", "", {}, np.inf), Reading(), shots)
             identity = explain(shots, self.exact)
             if not identity.found or identity.remark == "guarded":
                 identity = self._coarsely(shots, identity)
@@ -160,6 +164,25 @@ class Conduct:
             "moving the parameters of `module` changes neither the loss nor what encode and decode "
             "give: it is not the module that they use, or its parameters cannot be moved",
             "give the module whose parameters the loss uses, or a ModuleDict of several",
+        )
+        return True
+
+    def _saturated(self, shots: dict[int, list[Shot]]) -> bool:
+        """Whether the loss is finite, and the declared likelihood is not, nearly everywhere."""
+        some = [s for of in shots.values() for s in of]
+        lost = [
+            s for s in some if np.isfinite(s.values).all() and not np.isfinite(s.decoded.nll).all()
+        ]
+        if 2 * len(lost) <= len(some):
+            return False
+        self.findings.add(
+            "undecided.saturated",
+            NOTE,
+            len(lost) / len(some),
+            "the share of evaluations in which the declared -log p(x given z) is not finite",
+            "the declared likelihood is 0 for the data, as of probabilities that are exactly 0 or "
+            "1, at most parameters that were tried, and the loss clips its logarithm",
+            "audit a module with smaller weights, or declare a likelihood of logits",
         )
         return True
 
@@ -246,12 +269,33 @@ class Conduct:
             _latent_law.exchanged(found, findings, self.exact)
         _latent_law.missing(self.bench, found.all, findings, at)
         self._latents(found, findings, at)
+        if found.identity.found and self._hidden(found):
+            return found
         if found.identity.found:
             found.reading = read(found.identity, self.setting(found.shots), findings)
             _latent_law.both(findings)
             return found
         unexplained(self, found, at)
         return found
+
+    def _hidden(self, found: Examined) -> bool:
+        """Whether the likelihood is so much larger than the divergence that its weight is open."""
+        identity = found.identity
+        if identity.form != "declared" or identity.remark or self.slack > 1:
+            return False
+        worst = max(f.errors.get("KL", 0.0) for f in identity.fits.values())
+        if all(f.known("KL") for f in identity.fits.values()):
+            return False
+        self.findings.add(
+            "undecided.hidden",
+            NOTE,
+            worst,
+            "what rounding leaves open of the coefficient of the divergence",
+            "the likelihood is so much larger than the divergence, wherever it was tried, that the "
+            "weight of the divergence drowns in its rounding",
+            "audit a module whose likelihood is less extreme",
+        )
+        return True
 
     def _latents(self, found: Examined, into: Findings, at: str) -> None:
         _latent_law.law(self.bench, found, into, at, self.exact, self.slack)
@@ -318,7 +362,8 @@ def run(bench: Any, beta: float, exact: float, checks: Sequence[Check]) -> Audit
     """The whole audit: the equation, then the checks, each of which hides no other."""
     conduct = Conduct(bench, beta, exact)
     found, mode = conduct.main()
-    for check in (_outskirts, *checks):
+    undecided = conduct.findings.begins("undecided.")
+    for check in () if undecided else (_outskirts, *checks):
         bench.mode(mode)
         bench.moves.home()
         try:

@@ -57,6 +57,8 @@ def decoded(
         return known[family](data, **parts)
     if family == "given":
         assert likelihood is not None
+        if (usual := likelihood.usual_parameters(parts["params"])) is not None:
+            return decoded(*usual, data, None)
         return Decoded("other", -likelihood.log_prob(data, parts["params"]), {})
     return Decoded("other", parts.pop("nll"), parts)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,15 @@ class Journeys:
             scale *= 0.8
         self.moves.home()
         return False
+
+    def louder(self, size: int, factor: float) -> Shot:
+        """A shot whose normal draws are larger than usual."""
+        case = self.case(size)
+        draws = [
+            d.given(d.array * factor) if d.law == "normal" and d.floating else d for d in case.draws
+        ]
+        shot: Shot = self.shot(replace(case, draws=draws))
+        return shot
 
     def far(self, size: int, wide: float) -> Shot | None:
         """A shot whose log variances reach about `wide`, with the decoder nearly flat."""

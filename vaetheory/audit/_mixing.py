@@ -24,6 +24,8 @@ _MOST = 512
 _SAME = 1e-8
 #: A covariance closer than this to I is I, as for the scale of noise that is one draw.
 _IDENTITY = 1e-6
+#: How often a number may come again in samples of a continuous law.
+_REPEATS = 3
 #: How many redraws tell the law of h where it is no linear function: at least, and numbers in all.
 _REDRAWS, _NUMBERS = 400, 4000
 
@@ -83,7 +85,7 @@ class Mixing:
 
     def arranged(self, draws: Sequence[Draw], shape: tuple[int, ...]) -> Array | None:
         """The draws in the order of the latents, if each of them reaches one latent alone."""
-        if self.matrix is None:
+        if self.matrix is None or len(self.matrix) != int(np.prod(shape)):
             return None
         reached = np.abs(self.matrix) > _SAME
         if not ((reached.sum(axis=1) == 1).all() and (reached.sum(axis=0) <= 1).all()):
@@ -146,6 +148,9 @@ def sampled(latents: Latents, draws: Sequence[Draw], redraw: Redraw) -> Mixing |
     distance, far = against_normal(every)
     # A linear function of uniform draws alone is not normal, whatever its samples say.
     uniform = affine and not still and not any(_normal(d) for d in draws)
+    # A clamp gives the same number again and again.
+    _, repeats = np.unique(np.round(every, 9), return_counts=True)
+    far = far or (not still and bool(repeats.max() > _REPEATS))
     scale = float(np.sqrt((every**2).mean()))
     if not far or uniform or still or against_normal(every / scale)[1]:
         scale = 1.0

@@ -79,8 +79,8 @@ def _importance_bound(found: Examined, into: Findings) -> bool:
         NOTE,
         float(count),
         "the number of samples of each example",
-        f"the loss is the importance bound of {count} samples (IWAE), {form}: -log of the mean "
-        "weight, a tighter bound of -log p(x) than the ELBO",
+        f"the loss is the importance bound of {count} samples (IWAE){form.removeprefix('right')}: "
+        "-log of the mean weight, a tighter bound of -log p(x) than the ELBO",
         "nothing, if this bound is meant: give it as importance_bound, and the ELBO as loss",
     )
     return True

@@ -214,6 +214,14 @@ class Likelihood(ABC):
         """Params `(..., P)` well inside the parameter space, made of standard normal numbers."""
         return normal
 
+    def usual_parameters(self, params: Array) -> tuple[str, dict[str, Array]] | None:
+        """The usual name of the family, and its usual parameters `(..., D)` by their names.
+
+        "normal" has `loc` and `scale`, "laplace" too, "bernoulli" `logits` and "poisson" `rate`;
+        None for other families.
+        """
+        return None
+
     def check_data(self, x: ArrayLike) -> Array:
         """Return `x` as an array, or raise a ValueError if it is outside the support."""
         array = vectors("x", x, self.data_dim)

@@ -28,6 +28,9 @@ class Bernoulli(ElementwiseExponentialFamily):
     natural = True
     support = Support.BINARY
 
+    def usual_parameters(self, params: Array) -> tuple[str, dict[str, Array]]:
+        return "bernoulli", {"logits": params}
+
     def _log_partition(self, params: Array) -> Array:
         return np.logaddexp(0.0, params)
 

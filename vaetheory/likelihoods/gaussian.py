@@ -78,6 +78,11 @@ class Gaussian(ByValue, ExponentialFamily):
             object.__setattr__(self, "data_dim", len(value) if value.ndim else None)
             object.__setattr__(self, "_unit", value.ndim == 0 and float(value) == 1.0)
 
+    def usual_parameters(self, params: Array) -> tuple[str, dict[str, Array]] | None:
+        if self.scale is None:
+            return None
+        return "normal", {"loc": params, "scale": np.broadcast_to(self.scale, params.shape)}
+
     def check_data(self, x: ArrayLike) -> Array:
         data = super().check_data(x)
         # Without a division of all data by the scale, where they are not near the limit.

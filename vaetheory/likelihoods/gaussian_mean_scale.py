@@ -106,6 +106,10 @@ class GaussianMeanScale(ByValue, ExponentialFamily):
         kept = np.where(log_scale >= least, log_scale, least + np.abs(log_scale))
         return np.concatenate([mean, kept], axis=-1)
 
+    def usual_parameters(self, params: Array) -> tuple[str, dict[str, Array]]:
+        loc, log_scale = self._split(params)
+        return "normal", {"loc": loc, "scale": np.exp(log_scale)}
+
     def check_data(self, x: ArrayLike) -> Array:
         data = super().check_data(x)
         squarable("x", data / self.least_scale, " times least_scale")

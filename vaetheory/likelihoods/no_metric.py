@@ -125,6 +125,9 @@ class Laplace(NoMetricLikelihood):
     def __init__(self, scale: float) -> None:
         object.__setattr__(self, "scale", float(positive("scale", scale)))
 
+    def usual_parameters(self, params: Array) -> tuple[str, dict[str, Array]]:
+        return "laplace", {"loc": params, "scale": np.full_like(params, self.scale)}
+
     def _log_prob(self, x: Array, params: Array) -> Array:
         return -np.abs(x - params) / self.scale - np.log(2 * self.scale)
 

@@ -37,6 +37,9 @@ class Poisson(ElementwiseExponentialFamily):
     natural = True
     support = Support.COUNTS
 
+    def usual_parameters(self, params: Array) -> tuple[str, dict[str, Array]]:
+        return "poisson", {"rate": np.exp(np.minimum(params, _LARGEST))}
+
     def _log_partition(self, params: Array) -> Array:
         return np.exp(np.minimum(params, _LARGEST))
 

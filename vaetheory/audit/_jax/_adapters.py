@@ -15,14 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vaetheory._validation import option, short
-from vaetheory.likelihoods import (
-    Bernoulli,
-    Gaussian,
-    GaussianMeanScale,
-    Laplace,
-    Likelihood,
-    Poisson,
-)
+from vaetheory.likelihoods import Likelihood
 
 LIKELIHOODS = ("bernoulli", "bernoulli-logits", "gaussian", "gaussian-learned")
 _LOG_VARIANCES: dict[str, Callable[[Any], Any]] = {
@@ -168,7 +161,7 @@ class Declared:
         if is_distribution(output):
             return _of_likelihood(output, x)
         if self.family is not None:
-            return _of_family(self.family, _rows(jnp.asarray(first(output)), n))
+            return "given", {"params": _rows(jnp.asarray(first(output)), n)}
         if self.function is not None:
             if self.of_data:
                 value = self.function(output, x)
@@ -194,22 +187,6 @@ class Declared:
         if self.name == "bernoulli":
             f = jnp.log(f) - jnp.log1p(-f)
         return "bernoulli", {"logits": f}
-
-
-def _of_family(family: Likelihood, params: Any) -> tuple[str, dict[str, Any]]:
-    """A likelihood of this package with its parameters (B, P)."""
-    if isinstance(family, Gaussian) and family.scale is not None:
-        return "normal", {"loc": params, "scale": jnp.broadcast_to(family.scale, params.shape)}
-    if isinstance(family, GaussianMeanScale):
-        loc, log_scale = jnp.split(params, 2, -1)
-        return "normal", {"loc": loc, "scale": jnp.exp(log_scale)}
-    if isinstance(family, Laplace):
-        return "laplace", {"loc": params, "scale": jnp.full_like(params, family.scale)}
-    if isinstance(family, Bernoulli):
-        return "bernoulli", {"logits": params}
-    if isinstance(family, Poisson):
-        return "poisson", {"rate": jnp.exp(params)}
-    return "given", {"params": params}
 
 
 def declared(given: Any, positions: Callable[[Any], int]) -> Declared:

@@ -234,8 +234,8 @@ class Bench(Journeys):
 
     def rows(self, size: int) -> Array:
         """Examples drawn from the user's, whole, so that they stay what they are."""
-        if size == len(self.x):
-            return self.x[self.rng.permutation(size)]
+        if size <= len(self.x):
+            return self.x[self.rng.permutation(len(self.x))[:size]]
         return self.x[self.rng.integers(len(self.x), size=size)]
 
     def case(self, size: int, x: Array | None = None) -> Case:
@@ -421,7 +421,8 @@ class Bench(Journeys):
             found = latents(calls, given, m, self.selection)[0]
             return None if found is None else np.asarray((found - m) / np.exp(v / 2))
 
-        key = (len(case.x), self._training, id(self.loss), tuple(d.key for d in case.draws))
+        kind = (len(case.x), self._training, self.selection, id(self.loss))
+        key = (*kind, tuple(d.key for d in case.draws))
         shot = (z, loc, log_variance)
         return self._noises.read(
             key, case.draws, shot, eps, seen, lambda: seen(case.draws, self.rows(len(case.x)))

@@ -19,9 +19,10 @@ from vaetheory.audit._journeys import Journeys
 from vaetheory.audit._latent_noise import LatentNoise
 from vaetheory.audit._latents import SELECTIONS, latents, noise, others_of
 from vaetheory.audit._mixing import Mixing
-from vaetheory.audit._shots import Decoded, Shot
+from vaetheory.audit._shots import Shot
 from vaetheory.audit._torch import _adapters as adapters
 from vaetheory.audit._torch._custody import Custody
+from vaetheory.audit._torch._extent import extent
 from vaetheory.audit._torch._inputs import (
     CLEAN,
     GIVEN,
@@ -36,10 +37,8 @@ from vaetheory.audit._torch._moves import Moves
 from vaetheory.audit._torch._tap import Draw, Tap, Watch, redrawn, shadowed
 
 #: Outputs are kept below these sizes, where other terms do not drown in rounding.
-_MEANS, _LOG_VARIANCES, _OUTPUTS = 8.0, 5.0, 25.0
+_MEANS, _LOG_VARIANCES = 8.0, 5.0
 _DIGITS = {torch.float32: 7, torch.float16: 3, torch.bfloat16: 2}
-#: Probabilities are kept this far from 0 and 1: libraries clip log 0 differently.
-_PROBABILITY = 1e-7
 
 
 @dataclass
@@ -205,8 +204,8 @@ class Bench(Journeys):
 
     def rows(self, size: int) -> torch.Tensor:
         """Examples drawn from the user's, whole, so that they stay what they are."""
-        if size == len(self.x):
-            return self.x[torch.randperm(size, generator=self.generator)]
+        if size <= len(self.x):
+            return self.x[torch.randperm(len(self.x), generator=self.generator)[:size]]
         return self.x[torch.randint(len(self.x), (size,), generator=self.generator)]
 
     def case(self, size: int, x: torch.Tensor | None = None) -> Case:
@@ -349,7 +348,7 @@ class Bench(Journeys):
             found = latents(ran.calls, ran.draws, m, self.selection)[0]
             return None if found is None else np.asarray((found - m) / np.exp(v / 2))
 
-        key = (len(case.x), self._training, tuple(d.key for d in draws))
+        key = (len(case.x), self._training, self.selection, tuple(d.key for d in draws))
         shot = (z, loc, log_variance)
         return self._noises.read(
             key, draws, shot, eps, seen, lambda: seen(draws, self.rows(len(case.x)))
@@ -427,31 +426,5 @@ class Bench(Journeys):
         if size > 1:
             return size
         for z in (q.loc, q.loc + wide, q.loc - wide):
-            size = max(size, _outputs(self.likelihood_at(z.detach()), x))
+            size = max(size, extent(self.likelihood_at(z.detach()), x))
         return size if np.isfinite(size) else np.inf
-
-
-def _outputs(p: distributions.Distribution, x: torch.Tensor) -> float:
-    q: Any = adapters.base(p)
-    kind = adapters.family(p)
-    if kind == "bernoulli":
-        f = q.logits.detach() if "logits" in vars(q) else torch.logit(q.probs.detach())
-        return float(f.abs().max()) / -float(np.log(_PROBABILITY))
-    if kind == "normal":
-        size = float(q.loc.detach().abs().max()) / _OUTPUTS
-        scale = q.scale.detach()
-        if float(scale.max()) > 3 * float(scale.min()) or scale.requires_grad:
-            size = max(size, float(scale.log().abs().max()) / _LOG_VARIANCES)
-        return size
-    try:
-        found: Decoded = adapters.decoded(p, x)
-    except (ValueError, RuntimeError):
-        return np.inf
-    if isinstance(q, distributions.Categorical):
-        # Guards of logarithms count where a probability that is scored is small.
-        try:
-            worst = float(-p.log_prob(x.reshape(p.batch_shape)).detach().min())
-        except (ValueError, RuntimeError):
-            worst = 0.0
-        return max(worst / 9.0, float(np.abs(found.nll).max()) / 1e6)
-    return float(np.abs(found.nll).max()) / 1e6

@@ -246,6 +246,13 @@ def _place(module: nn.Module, name: str) -> tuple[nn.Module, str] | None:
     return None
 
 
+def _within_vmap(value: torch.Tensor) -> bool:
+    """Whether a tensor belongs to a transform of `torch.func`, out of which it may not be taken."""
+    functorch = getattr(torch._C, "_functorch", None)
+    told = getattr(functorch, "is_functorch_wrapped_tensor", None)
+    return bool(told is not None and told(value))
+
+
 @contextlib.contextmanager
 def shadowed(
     places: Sequence[tuple[nn.Module, str]],
@@ -257,7 +264,7 @@ def shadowed(
     def wrapped(place: tuple[nn.Module, str], inner: Callable[..., Any]) -> Callable[..., Any]:
         def function(*args: Any, **kwargs: Any) -> Any:
             for value in (*args, *kwargs.values()):
-                if isinstance(value, torch.Tensor):
+                if isinstance(value, torch.Tensor) and not _within_vmap(value):
                     calls.append((place, value.detach().clone()))
                     break
             return inner(*args, **kwargs)
