@@ -163,4 +163,4 @@ def test_a_search_that_stalls_does_not_spend_its_patience_with_every_rule():
     q = stationary_posterior(model, [[1.0]], start=Posterior([[0.0]], scale=[[1.0]]))
     assert q.status.tolist() == ["not reached"], f"{q.status} after {q.iterations} steps"
     assert q.deficit[0] > 1, f"a deficit of {q.deficit[0]} nats"
-    assert q.iterations <= 75, f"{q.iterations} steps for a point that does not move"
+    assert q.iterations <= 100, f"{q.iterations} steps for a point that does not move"
