@@ -19,7 +19,7 @@ from likelihood_cases import (
 )
 from mpmath import mp, mpf
 from scipy import stats
-from scipy.special import expit, logit
+from scipy.special import expit, logit, logsumexp
 
 from vaetheory import derivatives
 from vaetheory.likelihoods import (
@@ -42,6 +42,7 @@ from vaetheory.likelihoods import (
     VonMises,
     stirling_remainder,
 )
+from vaetheory.likelihoods.special import log_weighted_mean
 from vaetheory.rounding import gamma
 
 
@@ -460,3 +461,17 @@ def test_usual_parameters_are_those_of_scipy(name):
 def test_other_families_have_no_usual_parameters():
     for likelihood in (Gaussian(cov=np.eye(2)), Exponential()):
         assert likelihood.usual_parameters(np.ones(2)) is None, f"{likelihood!r} has some"
+
+
+@given(
+    x=st.lists(st.sampled_from((0.0, 1.0, 7.0, 1e6)), min_size=1, max_size=5),
+    logs=st.lists(st.integers(-1000, 0), min_size=5, max_size=5),
+)
+def test_weighted_means_keep_their_digits_where_weights_underflow(x, logs):
+    data, log_weights = np.array(x)[:, None], np.array(logs[: len(x)], dtype=float)
+    with np.errstate(divide="ignore"):
+        exact = logsumexp(log_weights + np.log(data[:, 0]))
+    found = log_weighted_mean(data, log_weights)[0]
+    assert found == exact or abs(found - exact) <= gamma(20) * (1 + abs(exact)), (
+        f"{found} for {exact}"
+    )

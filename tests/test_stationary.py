@@ -155,3 +155,12 @@ def test_start_chooses_among_stationary_points(sign):
     again = stationary_posterior(model, [1.0], start=q)
     off = abs(again.value - q.value)
     assert off <= again.error + q.error, f"started from the result, it moved by {off:.3g} nats"
+
+
+def test_a_search_that_stalls_does_not_spend_its_patience_with_every_rule():
+    # From a Gaussian over both modes of z^2 the iteration ends where nothing is stationary.
+    model = LatentModel(decoders.Polynomial([[2]], [[1.0]]), likelihoods.Gaussian(scale=0.1), 1)
+    q = stationary_posterior(model, [[1.0]], start=Posterior([[0.0]], scale=[[1.0]]))
+    assert q.status.tolist() == ["not reached"], f"{q.status} after {q.iterations} steps"
+    assert q.deficit[0] > 1, f"a deficit of {q.deficit[0]} nats"
+    assert q.iterations <= 100, f"{q.iterations} steps for a point that does not move"

@@ -17,7 +17,12 @@ from hypothesis.errors import HypothesisException, Unsatisfiable
 from vaetheory._numbers_as_text import distinct_texts
 from vaetheory._profiles import PROFILES
 from vaetheory._validation import option
-from vaetheory.checking._examining import compared, examined_together, found_at
+from vaetheory.checking._examining import (
+    compared,
+    examined_together,
+    fixed_randomness,
+    found_at,
+)
 from vaetheory.checking._once import kept_results
 from vaetheory.checking.claim import Control, Proposition
 from vaetheory.checking.comparison import Comparison
@@ -433,7 +438,8 @@ def _run(proposition: Proposition, examples: int, seed: int, shrink: bool) -> _T
     trial, drawn = _Trial(proposition), list[Any]()
     _draw(proposition, drawn.append, examples=examples, seed=seed, shrink=False)
     try:
-        trial.confirm(drawn)
+        with fixed_randomness:
+            trial.confirm(drawn)
     except _OneAtATime as failed:
         trial = _Trial(proposition)
         _draw(proposition, trial.refute, examples=examples, seed=seed, shrink=shrink)
