@@ -73,6 +73,7 @@ MODULES = {
     "vaetheory.checking.scenes": "Models that instances draw",
     "vaetheory.checking.linear_models": "Linear models that instances draw",
     "vaetheory.checking.varying_metric": "Decoders whose metric varies",
+    "vaetheory.checking.block_products": "Models of many latents whose evidence is exact",
     "vaetheory.checking.batches": "Batches encoded with shared deviations",
     "vaetheory.checking.decomposition": "The log evidence as ELBO plus divergence",
     "vaetheory.checking.digits": "Images of digits",

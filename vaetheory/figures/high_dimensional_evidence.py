@@ -53,7 +53,7 @@ def estimates_panel(axes: Axes) -> Exponents:
     for number, (name, method) in enumerate(methods):
         colour, _, dash = style_of(number)
         axes.plot(np.sort(method(found) - truth), share, color=colour, ls=dash, label=name)
-    axes.axvline(0.0, color="black", lw=1, label="_exact evidence")
+    axes.axvline(0.0, color="black", lw=1, label="_level: exact evidence")
     axes.set(
         xlabel="estimate - exact log evidence (nats)",
         ylabel="share of the data below",
