@@ -8,10 +8,10 @@ the mean-field Gaussian with the greatest ELBO, with 5,000 draws and with as man
 decoder as `evidence_estimate` needed; annealed importance sampling from the prior, with 16 chains
 and the schedule of a pilot run. With `--nested`, nautilus and dynesty where they are installed, for
 one datum of the models with 8 latents, which takes minutes. A call of the decoder counts as one,
-and its gradient as two more. CPU seconds are ratios to those of `evidence_estimate`. A value misses if
-the truth is outside its own 99.9 % interval. With `--scheduler ADDRESS` our estimates run on a Dask
-cluster, and their CPU seconds are not counted. The script writes docs/bounds.csv,
-docs/bounds-table.md and docs/bounds.png.
+and its gradient as two more. CPU seconds are ratios to those of `evidence_estimate`. A value misses
+if the truth is outside its own 99.9 % interval. With `--scheduler ADDRESS` our estimates run on a
+Dask cluster, and their CPU seconds are not counted. After each case the script writes
+docs/bounds.csv, docs/bounds-table.md and docs/bounds.png.
 """
 
 from __future__ import annotations
@@ -287,10 +287,13 @@ def draw(rows: list[Row], path: Path) -> None:
         for panel in panels.ravel()
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
     }
+    for panel in panels.ravel()[len(names) :]:
+        panel.axis("off")
     figure.legend(handles.values(), handles.keys(), loc="lower center", ncol=len(handles))
     figure.tight_layout(rect=(0, 0.06, 1, 1))
     with replacing(path) as draft:
         _plotting.save(figure, draft)
+    plt.close(figure)
 
 
 def client(address: str | None) -> AbstractContextManager[Any]:
@@ -308,10 +311,16 @@ def main() -> None:
     parser.add_argument("--nested", action="store_true", help="nested sampling by other libraries")
     parser.add_argument("--scheduler", help="address of the scheduler of a Dask cluster")
     options = parser.parse_args()
-    chosen = [CASES[i] for i in options.cases] or list(CASES)
+    rows: list[Row] = []
+    libraries = ("nautilus", "dynesty") if options.nested else ()
     with client(options.scheduler) as executor:
-        libraries = ("nautilus", "dynesty") if options.nested else ()
-        rows = [row for case in chosen for row in measure(case, options.data, executor, libraries)]
+        for case in [CASES[i] for i in options.cases] or CASES:
+            rows += measure(case, options.data, executor, libraries)
+            write(rows)
+
+
+def write(rows: list[Row]) -> None:
+    """Write the table and the picture."""
     first = {row.case: row for row in rows if row.method == OURS}
     cells = [row.cells(first[row.case]) for row in rows]
     stream = io.StringIO()
