@@ -5,6 +5,7 @@ from vaetheory.certify.propositions.base import Certified
 from vaetheory.certify.propositions.bilbo import FLOATING_PRIOR
 from vaetheory.certify.propositions.constant_variance import CONSTANT_VARIANCE, SPECHT
 from vaetheory.certify.propositions.flow_limit import REMAINDER
+from vaetheory.certify.propositions.high_dimensional_evidence import WEALTH
 from vaetheory.certify.propositions.optimal_decoder import PYTHAGORAS
 from vaetheory.certify.propositions.smooth_decoder import SHARP_SLOPE
 from vaetheory.certify.propositions.stationary_evidence import (
@@ -37,5 +38,6 @@ PROPOSITIONS: dict[str, Certified] = {
         FLOATING_PRIOR,
         REMAINDER,
         BOUNDED,
+        WEALTH,
     )
 }
