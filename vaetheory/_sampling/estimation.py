@@ -25,6 +25,8 @@ _JUMPS, _ALL_JUMPS = 160, 8192
 #: Independent replicates, and points of each (powers of two): while proposals are tried, when all
 #: is well, and at most, where the tolerance is not reached.
 REPLICATES, POINTS, MORE, MOST = 32, 512, 4096, 32768
+#: Numbers of the latents of one replicate that are held at once.
+_TOGETHER = 2**22
 #: Tries after the first one.
 _AGAIN = 2
 #: Heaviest draws that have components of their own where the weights' tail is too heavy.
@@ -147,15 +149,16 @@ def estimated(target: Target, particles: int, tolerance: float, most: float) -> 
         rows = np.flatnonzero(np.isin(found.reason, wanted))
         if not len(rows) or target.count.calls / len(target) + REPLICATES * points > most:
             continue
-        some, part = target.take(rows), _part(scout, rows)
-        mine = modes.chosen(rows[:, None], np.arange(modes.z.shape[1]))
-        q, purpose = found.proposal.take(rows), f"stage {stage}"
-        if wanted == (heavy_tail,):
-            # More draws have come to where the proposal is too thin.
-            q = adapted(some, with_components(q, found.heaviest[rows, :_HEAVY]), purpose)
-        new = _measured(some, part, mine, q, purpose, points)
-        new.reason[(new.reason == 0) & (new.error > tolerance)] = late
-        found.put(rows, new)
+        for few in np.array_split(rows, -(-len(rows) * points * target.dim // _TOGETHER)):
+            some, part = target.take(few), _part(scout, few)
+            mine = modes.chosen(few[:, None], np.arange(modes.z.shape[1]))
+            q, purpose = found.proposal.take(few), f"stage {stage}"
+            if wanted == (heavy_tail,):
+                # More draws have come to where the proposal is too thin.
+                q = adapted(some, with_components(q, found.heaviest[few, :_HEAVY]), purpose)
+            new = _measured(some, part, mine, q, purpose, points)
+            new.reason[(new.reason == 0) & (new.error > tolerance)] = late
+            found.put(few, new)
     return found
 
 

@@ -72,11 +72,13 @@ def find_modes(target: Target, starts: Array, most: int) -> Modes:
     parts = [climb(target.model, target.data[rows[i]], flat[i]) for i in blocks(target, len(flat))]
     z, height, information = (np.concatenate(a) for a in zip(*parts, strict=True))
     target.count.calls += _STEPS * (2 + d) * n * s
-    height = height + target.offset[rows]
-    shapes = (n, s, d), (n, s), (n, s, d, d), (n, s)
-    found = z, height, information, np.ones(n * s, dtype=bool)
-    parts = (a.reshape(shape) for a, shape in zip(found, shapes, strict=True))
-    return _distinct(Modes(*parts), most)
+    found = Modes(
+        z.reshape(n, s, d),
+        (height + target.offset[rows]).reshape(n, s),
+        information.reshape(n, s, d, d),
+        np.ones((n, s), dtype=bool),
+    )
+    return _distinct(found, most)
 
 
 def pooled(first: Modes, second: Modes, most: int) -> Modes:
