@@ -30,6 +30,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import NullFormatter
 from scipy.special import logsumexp, ndtri
 
 from vaetheory import LatentModel, _plotting, decoders, likelihoods
@@ -278,6 +279,7 @@ def draw(rows: list[Row], path: Path) -> None:
             panel.plot(at[missed], off[missed], "x", color="k", ms=7)
             panel.hlines(np.median(row.error[known]), at.min(), at.max(), color=line.get_color())
         panel.set(xscale="log", yscale="log", title=name)
+        panel.xaxis.set_minor_formatter(NullFormatter())
     panels[0, 0].set_ylabel("distance from the truth, nats")
     panels[1, 0].set_ylabel("distance from the truth, nats")
     for panel in panels[1]:

@@ -7,6 +7,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from frameworks import framework
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -433,3 +434,50 @@ def test_the_assertion_passes_fails_and_does_not_decide():
         assert_evidence_between(scene.model, X, z, mean, mean + 3, **options)
     with pytest.raises(ValueError, match="high: expected a number in"):
         assert_evidence_between(scene.model, X, z, 1.0, 0.0, **options)
+
+
+def through_torch(weights, biases):
+    """The same network as a module of PyTorch, in a form that NumPy does not recognise."""
+    torch = framework("torch")
+    from vaetheory.torch import TorchDecoder
+
+    (w, v), (b, c) = ([torch.tensor(a) for a in arrays] for arrays in (weights, biases))
+
+    class Net(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = torch.nn.Parameter(w), torch.nn.Parameter(v)
+
+        def forward(self, z):
+            return torch.tanh(z @ self.first.T + b.to(z.dtype)) @ self.second.T + c.to(z.dtype)
+
+    return TorchDecoder(Net())
+
+
+def through_jax(weights, biases):
+    """The same network as a function of JAX, likewise."""
+    framework("jax")
+    import jax.numpy as jnp
+
+    from vaetheory.jax import JaxDecoder
+
+    params = {"w": weights[0], "v": weights[1], "b": biases[0], "c": biases[1]}
+    return JaxDecoder(
+        lambda p, z: jnp.tanh(z @ p["w"].T + p["b"]) @ p["v"].T + 0 * z[:, :1] + p["c"], params
+    )
+
+
+@pytest.mark.parametrize("bridge", [through_torch, through_jax])
+def test_decoders_of_other_frameworks_have_the_same_bracket(bridge):
+    inner = network(5, 7, 0)
+    decoder = bridge(list(inner.weights), list(inner.biases))
+    own = LatentModel(inner, likelihoods.Gaussian(scale=0.3))
+    theirs = LatentModel(decoder, likelihoods.Gaussian(scale=0.3), 5)
+    X, z = simulate(own, 8, seed=1)
+    for particles in (0, 16):
+        options = {"draws": 64, "replicates": 4, "particles": particles}
+        expected = evidence_bracket(own, X, z, **options)
+        found = evidence_bracket(theirs, X, z, **options)
+        off = [abs(float(getattr(found, k) - getattr(expected, k))) for k in ("lower", "upper")]
+        # Rounding decides on the steps of a search, so that only what they end in is the same.
+        assert max(off) < (1e-6 if particles == 0 else 0.3), f"bounds off by {off}"

@@ -4,11 +4,13 @@ import subprocess
 import sys
 import types
 
+import autograd.numpy as anp
 import numpy as np
 import pytest
 from frameworks import FRAMEWORKS, framework
 
 from vaetheory import LatentModel, likelihoods
+from vaetheory.bounds import evidence_estimate, simulate
 
 #: Python whose imports of a framework fail as where it is not installed.
 WITHOUT = """
@@ -79,3 +81,37 @@ def test_a_folder_called_torch_is_not_taken_for_pytorch(monkeypatch, name):
     model = LatentModel(lambda z: z**2, likelihoods.Gaussian(scale=0.5), 2)
     z = np.array([1.0, 2.0])
     assert (model.decode(z) == z**2).all(), "a model without PyTorch has other values"
+
+
+@pytest.mark.parametrize("name", FRAMEWORKS)
+def test_estimates_are_those_of_the_same_network_in_numpy(name):
+    # The library would know a network of tanh, so these units are softplus.
+    rng = np.random.default_rng(0)
+    first, last = rng.normal(size=(8, 5)), rng.normal(size=(7, 8)) / 2
+    if framework(name).__name__ == "torch":
+        import torch
+
+        from vaetheory.torch import TorchDecoder
+
+        weights = [torch.tensor(w) for w in (first, last)]
+        linear = [torch.nn.Linear(w.shape[1], len(w), bias=False).double() for w in weights]
+        for layer, weight in zip(linear, weights, strict=True):
+            layer.weight.data = weight
+        decoder = TorchDecoder(torch.nn.Sequential(linear[0], torch.nn.Softplus(), linear[1]))
+    else:
+        import jax
+
+        from vaetheory.jax import JaxDecoder
+
+        decoder = JaxDecoder(lambda p, z: jax.nn.softplus(z @ p[0].T) @ p[1].T, [first, last])
+    family = likelihoods.Gaussian(scale=0.5)
+
+    def plain(z):
+        return anp.dot(anp.logaddexp(0.0, anp.dot(z, first.T)), last.T)
+
+    X, _ = simulate(LatentModel(plain, family, 5), 2)
+    found, other = (
+        evidence_estimate(LatentModel(f, family, 5), X, particles=32) for f in (decoder, plain)
+    )
+    off = np.abs(found.diagnostics["estimate"] - other.diagnostics["estimate"]).max()
+    assert off < 1e-6, f"off by {off:.3g}"

@@ -139,9 +139,11 @@ def test_the_word_is_unresolved_where_the_tolerance_is_not_reached():
 
 def corners():
     """A target of two folds behind a rotation, with four modes, and three of these `(1, 3, 2)`."""
-    made = BlockModel.of([FOLD, FOLD], likelihoods.Gaussian(scale=0.1), seed=0)
+    # Two curvatures, so that the principal axes are those of the folds.
+    steep = decoders.Polynomial([[2]], [[2.0, 0.5]])
+    made = BlockModel.of([FOLD, steep], likelihoods.Gaussian(scale=0.1), seed=0)
     z = np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0]]) @ made.model.decoder.rotation.T
-    return Target.of(made.model, np.array([[1.0, 0.5, 1.0, 0.5]]), seed=0), z[None]
+    return Target.of(made.model, np.array([[1.0, 0.5, 2.0, 0.5]]), seed=0), z[None]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
@@ -324,6 +326,19 @@ def test_modes_of_a_fold_are_two_and_crossing_finds_the_fourth():
     assert more.known.sum() == 4, f"{more.known.sum()} modes of four"
     signs = np.sign(more.z[0][more.known[0]] @ target.model.decoder.rotation)
     assert len(np.unique(signs, axis=0)) == 4, signs
+
+
+def test_modes_that_differ_on_one_axis_are_found_from_one_of_them():
+    target, z = corners()
+    one = mode_search.find_modes(target, z[:, :1], 8)
+    starts = mode_search.jumped(one, 6)
+    turned = (starts - one.z)[0] @ np.linalg.eigh(one.information[0, 0])[1]
+    assert ((np.abs(turned) > 1e-9).sum(axis=1) <= 1).all(), "more than one axis was changed"
+    more = mode_search.pooled(one, mode_search.find_modes(target, starts, 8), 8)
+    signs = np.sign(more.z[0][more.known[0]] @ target.model.decoder.rotation)
+    first = np.sign(one.z[0, 0] @ target.model.decoder.rotation)
+    apart = (signs != first).sum(axis=1)
+    assert sorted(apart) == [0, 1, 1], f"modes that differ from the first one in {apart} folds"
 
 
 def test_the_greatest_elbo_of_a_gaussian_posterior_is_that_posterior():

@@ -23,7 +23,7 @@ _ACCEPTANCE, _LEAPS, _MOST = 0.8, 6, 300
 #: Log likelihood where it is not a number, least step of the temperature, and least variance.
 _NOWHERE, _LEAST, _FLAT = -1e300, 1e-12, 1e-20
 #: Temperature (inverse) at which particles are kept to start searches from.
-EARLY = 0.2
+EARLY = 0.3
 #: Beyond this the density of the prior is zero in float64.
 _FAR = 40.0
 

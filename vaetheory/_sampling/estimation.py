@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from vaetheory._sampling import annealing
 from vaetheory._sampling.fitting import adapted, fitted, with_components
 from vaetheory._sampling.gates import pareto_shape, uncovered
-from vaetheory._sampling.mode_search import Modes, crossed, find_modes, pooled
+from vaetheory._sampling.mode_search import Modes, crossed, find_modes, jumped, pooled
 from vaetheory._sampling.proposals import Mixture, put
 from vaetheory._sampling.replicates import replicated
 from vaetheory._sampling.target import Target
@@ -18,9 +18,15 @@ from vaetheory._validation import Array, Index
 
 #: Starts of searches from each set of particles, and from combined modes; most modes of a datum.
 _STARTS, _COMBINED, MODES = 16, 16, 32
+#: Most starts from particles at a high temperature, and their number times d.
+_EARLY, _ALL_STARTS = 96, 3072
+#: Most starts on the principal axes of the first mode, and their number times d.
+_JUMPS, _ALL_JUMPS = 160, 8192
 #: Independent replicates, and points of each (powers of two): while proposals are tried, when all
 #: is well, and at most, where the tolerance is not reached.
 REPLICATES, POINTS, MORE, MOST = 32, 512, 4096, 32768
+#: Numbers of the latents of one replicate that are held at once.
+_TOGETHER = 2**22
 #: Tries after the first one.
 _AGAIN = 2
 #: Heaviest draws that have components of their own where the weights' tail is too heavy.
@@ -109,7 +115,10 @@ def scouted(target: Target, particles: int) -> Scout:
 
 def modes_near(target: Target, scout: Scout) -> Modes:
     """The modes to which some of the scout's particles lead, and combinations of them."""
-    return _with_crossed(target, find_modes(target, _starts(target, scout), MODES))
+    modes = find_modes(target, _starts(target, scout), MODES)
+    jumps = jumped(modes, int(np.clip(_ALL_JUMPS // target.dim, _STARTS, _JUMPS)))
+    modes = pooled(modes, find_modes(target, jumps, MODES), MODES)
+    return _with_crossed(target, modes)
 
 
 def estimated(target: Target, particles: int, tolerance: float, most: float) -> Outcome:
@@ -140,15 +149,16 @@ def estimated(target: Target, particles: int, tolerance: float, most: float) -> 
         rows = np.flatnonzero(np.isin(found.reason, wanted))
         if not len(rows) or target.count.calls / len(target) + REPLICATES * points > most:
             continue
-        some, part = target.take(rows), _part(scout, rows)
-        mine = modes.chosen(rows[:, None], np.arange(modes.z.shape[1]))
-        q, purpose = found.proposal.take(rows), f"stage {stage}"
-        if wanted == (heavy_tail,):
-            # More draws have come to where the proposal is too thin.
-            q = adapted(some, with_components(q, found.heaviest[rows, :_HEAVY]), purpose)
-        new = _measured(some, part, mine, q, purpose, points)
-        new.reason[(new.reason == 0) & (new.error > tolerance)] = late
-        found.put(rows, new)
+        for few in np.array_split(rows, -(-len(rows) * points * target.dim // _TOGETHER)):
+            some, part = target.take(few), _part(scout, few)
+            mine = modes.chosen(few[:, None], np.arange(modes.z.shape[1]))
+            q, purpose = found.proposal.take(few), f"stage {stage}"
+            if wanted == (heavy_tail,):
+                # More draws have come to where the proposal is too thin.
+                q = adapted(some, with_components(q, found.heaviest[few, :_HEAVY]), purpose)
+            new = _measured(some, part, mine, q, purpose, points)
+            new.reason[(new.reason == 0) & (new.error > tolerance)] = late
+            found.put(few, new)
     return found
 
 
@@ -162,14 +172,27 @@ def _part(scout: Scout, rows: Index) -> Scout:
 
 
 def _starts(target: Target, scout: Scout) -> Array:
-    """Starts of searches `(N, S, d)`: some particles of each kind, and the origin."""
-    row, half = np.arange(len(target))[:, None], scout.early.shape[1]
-    sets = (scout.early, scout.particles[:, :half], scout.particles[:, half:])
+    """Starts of searches `(N, S, d)`: some particles of each kind, and the origin.
+
+    Most are early ones: where a narrow mode wins late, few particles are in it at the end, or none.
+    """
+    n, half, d = scout.early.shape
+    early = int(np.clip(_ALL_STARTS // d, _STARTS, _EARLY))
+    sets = (
+        (scout.early, early),
+        (scout.particles[:, :half], _STARTS),
+        (scout.particles[:, half:], _STARTS),
+    )
     chosen = [
-        z[row, target.streams.uniforms(f"starts {i}", half).argsort(axis=1)[:, :_STARTS]]
-        for i, z in enumerate(sets)
+        z[np.arange(n)[:, None], _some(target, f"starts {i}", half)[:, :count]]
+        for i, (z, count) in enumerate(sets)
     ]
-    return np.concatenate([*chosen, np.zeros((len(target), 1, target.dim))], axis=1)
+    return np.concatenate([*chosen, np.zeros((n, 1, d))], axis=1)
+
+
+def _some(target: Target, purpose: str, count: int) -> Index:
+    """The numbers up to `count` in a random order of each datum, `(N, count)`."""
+    return target.streams.uniforms(purpose, count).argsort(axis=1)
 
 
 def _with_crossed(target: Target, modes: Modes) -> Modes:

@@ -7,7 +7,7 @@ from scipy.special import logsumexp, ndtri
 
 from vaetheory._gaussians import LOG_2PI
 from vaetheory._sampling.laplace_mixtures import degrees_of_freedom, roots_of
-from vaetheory._sampling.mode_search import Modes
+from vaetheory._sampling.mode_search import Modes, blocks
 from vaetheory._sampling.proposals import Mixture
 from vaetheory._sampling.target import Target
 from vaetheory._validation import Array
@@ -63,7 +63,9 @@ def at_modes(target: Target, modes: Modes, df: float) -> Mixture:
     z = modes.z.reshape(-1, d)
     safe = modes.information.reshape(-1, d, d)
     root = roots_of(safe)
-    _, hessian, _ = target.model.search_derivatives(target.data[rows], z)
+    data = target.data[rows]
+    parts = [target.model.search_derivatives(data[i], z[i])[1] for i in blocks(target, len(z))]
+    hessian = np.concatenate(parts)
     target.count.calls += 2 * (1 + d) * n * m
     inner = np.swapaxes(root, -1, -2) @ hessian @ root
     good = np.isfinite(inner).all(axis=(-2, -1), keepdims=True)

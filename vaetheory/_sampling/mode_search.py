@@ -19,6 +19,10 @@ _DEPTH = 9.0
 _SAME = 1.0
 #: Steps of a search that are counted: at most 25 are made, and most searches end before.
 _STEPS = 8
+#: Places on a principal axis, in standard deviations of the prior, where searches start.
+_PLACES = (-2.2, 2.2, -1.1, 1.1, 0.0)
+#: Numbers of the Jacobians that are held at once.
+_NUMBERS = 2**22
 #: Modes that are combined by three.
 _CROSSED = 6
 
@@ -54,17 +58,27 @@ class Modes:
         )
 
 
+def blocks(target: Target, count: int) -> list[slice]:
+    """Blocks of `count` latents whose Jacobians fit in memory."""
+    size = max(1, _NUMBERS // (target.model.param_dim * target.dim))
+    return [slice(i, i + size) for i in range(0, count, size)]
+
+
 def find_modes(target: Target, starts: Array, most: int) -> Modes:
     """The modes that searches from `starts` `(N, S, d)` end at, at most `most` of each datum."""
     n, s, d = starts.shape
     rows = np.repeat(np.arange(n), s)
-    z, height, information = climb(target.model, target.data[rows], starts.reshape(-1, d))
+    flat = starts.reshape(-1, d)
+    parts = [climb(target.model, target.data[rows[i]], flat[i]) for i in blocks(target, len(flat))]
+    z, height, information = (np.concatenate(a) for a in zip(*parts, strict=True))
     target.count.calls += _STEPS * (2 + d) * n * s
-    height = height + target.offset[rows]
-    shapes = (n, s, d), (n, s), (n, s, d, d), (n, s)
-    found = z, height, information, np.ones(n * s, dtype=bool)
-    parts = (a.reshape(shape) for a, shape in zip(found, shapes, strict=True))
-    return _distinct(Modes(*parts), most)
+    found = Modes(
+        z.reshape(n, s, d),
+        (height + target.offset[rows]).reshape(n, s),
+        information.reshape(n, s, d, d),
+        np.ones((n, s), dtype=bool),
+    )
+    return _distinct(found, most)
 
 
 def pooled(first: Modes, second: Modes, most: int) -> Modes:
@@ -72,6 +86,22 @@ def pooled(first: Modes, second: Modes, most: int) -> Modes:
     names = ("z", "height", "information", "known")
     both = (np.concatenate([getattr(m, name) for m in (first, second)], axis=1) for name in names)
     return _distinct(Modes(*both), most)
+
+
+def jumped(modes: Modes, count: int) -> Array:
+    """Starts `(N, S, d)`, S about `count`: the first mode, moved far along each principal axis.
+
+    Where the posterior is nearly a product, a mode that particles do not reach, because it is
+    narrow and far, differs from the first one in few of the axes of its curvature.
+    """
+    z, axes = modes.z[:, 0], np.linalg.eigh(modes.information[:, 0])[1]
+    n, d = z.shape
+    along = np.einsum("nd,nda->na", z, axes)
+    rounds = max(1, min(len(_PLACES), count // d))
+    moves = (np.array(_PLACES[:rounds])[:, None] - along[:, None])[..., None] * np.swapaxes(
+        axes, -1, -2
+    )[:, None]
+    return (z[:, None] + moves.reshape(n, -1, d))[:, :count]
 
 
 def crossed(target: Target, modes: Modes, count: int) -> Array:

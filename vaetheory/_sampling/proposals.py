@@ -88,7 +88,7 @@ class Mixture:
     @cached_property
     def _log_weights(self) -> Array:
         with np.errstate(divide="ignore"):
-            return np.log(self.weights)
+            return np.log(self.weights / self.weights.sum(axis=-1, keepdims=True))
 
     @cached_property
     def _ends(self) -> Array:

@@ -213,7 +213,8 @@ def bracket_by(
     n, draws = len(target), settings.draws
     replicates = draws if settings.per_datum else settings.replicates
     lower, upper, value, off, pin, seen = (np.empty(n) for _ in range(6))
-    bet = 0.5 * (1 + settings.confidence)
+    # The middle between the confidence and one may be rounded down.
+    bet = float(np.nextafter(0.5 * (1 + settings.confidence), 1.0))
     for rows, proposal in parts:
         some = target.take(rows)
         if settings.per_datum:

@@ -5,6 +5,7 @@ from vaetheory.certify.propositions.base import Certified
 from vaetheory.certify.propositions.bilbo import FLOATING_PRIOR
 from vaetheory.certify.propositions.constant_variance import CONSTANT_VARIANCE, SPECHT
 from vaetheory.certify.propositions.flow_limit import REMAINDER
+from vaetheory.certify.propositions.high_dimensional_evidence import WEALTH
 from vaetheory.certify.propositions.linear_vae import BEST_ENCODER
 from vaetheory.certify.propositions.optimal_decoder import PYTHAGORAS
 from vaetheory.certify.propositions.posterior_collapse import THRESHOLDS
@@ -41,5 +42,6 @@ PROPOSITIONS: dict[str, Certified] = {
         BOUNDED,
         BEST_ENCODER,
         THRESHOLDS,
+        WEALTH,
     )
 }
