@@ -23,7 +23,6 @@ from vaetheory.bounds.collapse import (
     sub_gaussian_proxy,
 )
 from vaetheory.bounds.gaussian_elbo import elbo, second_order_elbo
-from vaetheory.bounds.linear_autoencoder import LinearVAE, linear_vae, linear_vae_optimum
 from vaetheory.bounds.information_terms import (
     LinearBetaVAE,
     RateDistortion,
@@ -33,6 +32,7 @@ from vaetheory.bounds.information_terms import (
     rate_distortion,
     reverse_water_filling,
 )
+from vaetheory.bounds.linear_autoencoder import LinearVAE, linear_vae, linear_vae_optimum
 from vaetheory.bounds.stationary import StationaryPosterior, stationary_posterior
 
 __all__ = [

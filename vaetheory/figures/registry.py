@@ -34,6 +34,7 @@ from vaetheory.figures import (
     optimal_decoder,
     overview,
     posterior_collapse,
+    rate_distortion,
     riemannian_likelihood,
     smooth_decoder,
     stationary_evidence,
@@ -60,6 +61,7 @@ FIGURES: Mapping[str, Draw] = {
     "half-network": half_network.draw,
     "linear-vae": linear_vae.draw,
     "posterior-collapse": posterior_collapse.draw,
+    "rate-distortion": rate_distortion.draw,
     "instrument": instrument.draw,
     "digits": digits.draw,
 }

@@ -8,6 +8,7 @@ from vaetheory.certify.propositions.flow_limit import REMAINDER
 from vaetheory.certify.propositions.linear_vae import BEST_ENCODER
 from vaetheory.certify.propositions.optimal_decoder import PYTHAGORAS
 from vaetheory.certify.propositions.posterior_collapse import THRESHOLDS
+from vaetheory.certify.propositions.rate_distortion import WATER
 from vaetheory.certify.propositions.smooth_decoder import SHARP_SLOPE
 from vaetheory.certify.propositions.stationary_evidence import (
     DIAGONAL_GAP,
@@ -41,5 +42,6 @@ PROPOSITIONS: dict[str, Certified] = {
         BOUNDED,
         BEST_ENCODER,
         THRESHOLDS,
+        WATER,
     )
 }
