@@ -33,6 +33,7 @@ from vaetheory.bounds.information_terms import (
     reverse_water_filling,
 )
 from vaetheory.bounds.linear_autoencoder import LinearVAE, linear_vae, linear_vae_optimum
+from vaetheory.bounds.regulariser import implicit_regulariser
 from vaetheory.bounds.stationary import StationaryPosterior, stationary_posterior
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     "elbo",
     "elbo_surgery",
     "evaluation_model",
+    "implicit_regulariser",
     "linear_beta_vae",
     "linear_vae",
     "linear_vae_optimum",

@@ -8,6 +8,7 @@ from vaetheory.claims import (
     flow_limit,
     half_network,
     hessian_estimator,
+    implicit_regulariser,
     instability,
     instrument,
     linear_vae,
@@ -35,5 +36,6 @@ CLAIMS: tuple[Claim, ...] = (
     linear_vae.CLAIM,
     posterior_collapse.CLAIM,
     rate_distortion.CLAIM,
+    implicit_regulariser.CLAIM,
     instrument.CLAIM,
 )

@@ -28,6 +28,7 @@ from vaetheory.figures import (
     flow_limit,
     half_network,
     hessian_estimator,
+    implicit_regulariser,
     instability,
     instrument,
     linear_vae,
@@ -62,6 +63,7 @@ FIGURES: Mapping[str, Draw] = {
     "linear-vae": linear_vae.draw,
     "posterior-collapse": posterior_collapse.draw,
     "rate-distortion": rate_distortion.draw,
+    "implicit-regulariser": implicit_regulariser.draw,
     "instrument": instrument.draw,
     "digits": digits.draw,
 }

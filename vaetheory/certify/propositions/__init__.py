@@ -5,6 +5,7 @@ from vaetheory.certify.propositions.base import Certified
 from vaetheory.certify.propositions.bilbo import FLOATING_PRIOR
 from vaetheory.certify.propositions.constant_variance import CONSTANT_VARIANCE, SPECHT
 from vaetheory.certify.propositions.flow_limit import REMAINDER
+from vaetheory.certify.propositions.implicit_regulariser import STATIONARY_TURN
 from vaetheory.certify.propositions.linear_vae import BEST_ENCODER
 from vaetheory.certify.propositions.optimal_decoder import PYTHAGORAS
 from vaetheory.certify.propositions.posterior_collapse import THRESHOLDS
@@ -43,5 +44,6 @@ PROPOSITIONS: dict[str, Certified] = {
         BEST_ENCODER,
         THRESHOLDS,
         WATER,
+        STATIONARY_TURN,
     )
 }
