@@ -51,6 +51,14 @@ def test_the_error_holds_the_value_of_fifty_digits(noise, d):
     assert found.error < 1e-6 * max(1.0, abs(found.value)), f"an error of {found.error}"
 
 
+@pytest.mark.parametrize("offset", [1e3, 1e6, 1e9])
+def test_the_error_holds_far_from_the_origin(offset):
+    W = np.random.default_rng(0).normal(size=(4, 2))
+    found = linear_vae(RNG_DATA + offset, W, variance=0.3)
+    off = abs(float(found.value - exact_value(RNG_DATA + offset, W, 0.3)))
+    assert off <= found.error, f"off by {off}, error {found.error}"
+
+
 def test_optimum_is_that_of_an_optimiser():
     best = linear_vae_optimum(RNG_DATA, 2)
 

@@ -36,6 +36,7 @@ from vaetheory.bounds.information_terms import (
     reverse_water_filling,
 )
 from vaetheory.bounds.linear_autoencoder import LinearVAE, linear_vae, linear_vae_optimum
+from vaetheory.bounds.regulariser import implicit_regulariser
 from vaetheory.bounds.simulated_evidence import Simulated, evidence_bracket, simulate
 from vaetheory.bounds.stationary import StationaryPosterior, stationary_posterior
 
@@ -65,6 +66,7 @@ __all__ = [
     "evaluation_model",
     "evidence_bracket",
     "evidence_estimate",
+    "implicit_regulariser",
     "linear_beta_vae",
     "linear_vae",
     "linear_vae_optimum",

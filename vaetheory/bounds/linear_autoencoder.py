@@ -277,7 +277,11 @@ def _best_encoder(data: Array, w: Array, noise: Array) -> LinearVAE:
         # C is known up to a rounding of its norm, and C^-1 loses its condition number.
         condition = spread.max(axis=-1) / noise
         size = dim * (np.abs(np.log(noise)) + 3) + np.abs(logs).sum(axis=-1)
-        error = gamma(20 * (dim + d) + count) * (condition * (trace + d) + size)
+        # Data far from the origin are centred up to a rounding of their own size.
+        away = gamma(count + 2) * np.abs(data).max(axis=(-1, -2)) * np.sqrt(dim / noise)
+        error = away * (2 * np.sqrt(trace) + away) / 2 + gamma(20 * (dim + d) + count) * (
+            condition * (trace + d) + size
+        )
     gap = np.maximum(0.5 * log_ratio, 0.0)
     for array in (encoder, variances, value, error, gap, divergences):
         representable("X, weight and variance", array, "ELBOs")

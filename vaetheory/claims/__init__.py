@@ -9,6 +9,7 @@ from vaetheory.claims import (
     half_network,
     hessian_estimator,
     high_dimensional_evidence,
+    implicit_regulariser,
     instability,
     instrument,
     linear_vae,
@@ -36,6 +37,7 @@ CLAIMS: tuple[Claim, ...] = (
     linear_vae.CLAIM,
     posterior_collapse.CLAIM,
     rate_distortion.CLAIM,
+    implicit_regulariser.CLAIM,
     high_dimensional_evidence.CLAIM,
     instrument.CLAIM,
 )

@@ -6,9 +6,11 @@ from vaetheory.certify.propositions.bilbo import FLOATING_PRIOR
 from vaetheory.certify.propositions.constant_variance import CONSTANT_VARIANCE, SPECHT
 from vaetheory.certify.propositions.flow_limit import REMAINDER
 from vaetheory.certify.propositions.high_dimensional_evidence import WEALTH
+from vaetheory.certify.propositions.implicit_regulariser import STATIONARY_TURN
 from vaetheory.certify.propositions.linear_vae import BEST_ENCODER
 from vaetheory.certify.propositions.optimal_decoder import PYTHAGORAS
 from vaetheory.certify.propositions.posterior_collapse import THRESHOLDS
+from vaetheory.certify.propositions.rate_distortion import WATER
 from vaetheory.certify.propositions.smooth_decoder import SHARP_SLOPE
 from vaetheory.certify.propositions.stationary_evidence import (
     DIAGONAL_GAP,
@@ -42,6 +44,8 @@ PROPOSITIONS: dict[str, Certified] = {
         BOUNDED,
         BEST_ENCODER,
         THRESHOLDS,
+        WATER,
+        STATIONARY_TURN,
         WEALTH,
     )
 }

@@ -1,4 +1,4 @@
-"""Checks of 16c and 16c-density: information between rate and distortion, if they are comparable."""
+"""Checks of 16c and 16c-density: information between rate and distortion."""
 
 from __future__ import annotations
 

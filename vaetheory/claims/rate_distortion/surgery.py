@@ -182,7 +182,7 @@ def losses(scene: Priors) -> tuple[tuple[float, float, float], ...]:
 def best_prior(
     scene: Priors, *, share: float = 1.0, reverse: bool = False, gaussian: bool = False
 ) -> Comparison:
-    """Compare what a prior loses against q(z) with its divergence; and the best diagonal Gaussian."""
+    """Compare what a prior loses against q(z) with its divergence, and find the best Gaussian."""
     encoder = scene.encoder
     found = surgery_of(encoder)
     rate, rate_error = mixture_rates(scene)
@@ -212,7 +212,7 @@ def best_prior(
 
 BEST_PRIOR = Proposition(
     label="16b",
-    title="For a fixed encoder the best prior is the aggregate posterior; others lose their divergence",
+    title="For a fixed encoder the best prior is q(z), and others lose their divergence from it",
     statement=(
         r"\mathbb E_n\mathrm{KL}(q(z|x_n)\,\|\,r) - \mathbb E_n\mathrm{KL}(q(z|x_n)\,\|\,q(z)) = "
         r"\mathrm{KL}(q(z)\,\|\,r) \ge 0;\quad \text{the best } \mathcal N(0, \operatorname{diag}v)"
