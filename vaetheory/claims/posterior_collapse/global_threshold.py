@@ -197,12 +197,15 @@ def sharp_threshold(
     # At any theta with its ratio r the two differ by half the square of E_Q[x] - mean - r theta,
     # which vanishes where r is greatest.
     off = 0.5 * float(((moved - found.value * found.tilt) ** 2).sum())
+    # A small divergence is what is left of larger terms, and so is a small displacement.
+    terms = found.upper * float(Q @ np.abs(log_ratio))
+    terms += float(np.sqrt(square) * (Q @ np.abs(data.centred)).max())
     parts = []
     if found.tilt.any():
         parts.append(
             Comparison.identity(
                 square / 2, tau2 * divergence, scale=square + tau2, search=off,
-                rounding=rate * square,
+                rounding=rate * square + gamma(200) * terms,
             )
         )  # fmt: skip
         # A letter of small probability eps that has the tilted law, the other all that is left.
@@ -217,7 +220,7 @@ def sharp_threshold(
         parts.append(
             Comparison.identity(
                 limit, predicted, scale=1 + divergence * size, expansion=left, numerics=lost,
-                search=off / noise,
+                search=off / noise, rounding=gamma(200) * terms / noise,
             )
         )  # fmt: skip
     else:
