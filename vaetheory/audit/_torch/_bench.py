@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ from vaetheory.audit._torch._inputs import (
     permutations,
 )
 from vaetheory.audit._torch._latents import SELECTIONS, latents, noise
-from vaetheory.audit._torch._mixing import Mixing, mixing, sampled
+from vaetheory.audit._torch._mixing import Mixing, mixing, sampled, stretched
 from vaetheory.audit._torch._moves import Moves
 from vaetheory.audit._torch._tap import Draw, Tap, Watch, redrawn, shadowed
 
@@ -317,17 +317,23 @@ class Bench:
     def by_seed(self, count: int) -> Array:
         """(z - m) exp(-v/2), a row for each of several seeds of generators that are not tapped."""
         case = self.case(2 if not self.fixed else len(self.x))
-        rows = []
-        for i in range(count):
-            ran = self.run(self.loss, case.x, draws=case.draws, seed=case.seed + i)
-            x = encoded_data(self.reading, case.x, ran.inputs)
-            q = self.posterior_at(x, ran.draws, case.seed + i)
-            m = adapters.numpy(q.loc).reshape(len(x), -1)
-            z = latents(ran.calls, ran.draws, m, self.selection)[0]
-            if z is not None:
-                scale = np.exp(adapters.numpy(q.log_variance).reshape(m.shape) / 2)
-                rows.append(((z - m) / scale).ravel())
-        return np.array(rows)
+        rows = [self.in_units(case, case.draws, case.seed + i) for i in range(count)]
+        return np.array([h.ravel() for h in rows if h is not None])
+
+    def in_units(self, case: Case, draws: Sequence[Draw], seed: int | None = None) -> Array | None:
+        """(z - m) exp(-v/2), (K, B, d), with other outcomes of the draws, or another seed."""
+        seed = case.seed if seed is None else seed
+        ran = self.run(self.loss, case.x, draws=draws, seed=seed)
+        x = encoded_data(self.reading, case.x, ran.inputs)
+        q = self.posterior_at(x, ran.draws, seed)
+        m = adapters.numpy(q.loc).reshape(len(x), -1)
+        z = latents(ran.calls, ran.draws, m, self.selection)[0]
+        scale = np.exp(adapters.numpy(q.log_variance).reshape(m.shape) / 2)
+        return None if z is None else np.asarray((z - m) / scale)
+
+    def stretched(self, case: Case, t: float) -> list[Draw]:
+        """The draws with t, with the sign that each has, for every normal number."""
+        return stretched(case.draws, t)
 
     def _noise(
         self,
@@ -350,14 +356,8 @@ class Bench:
         if not draws or not np.abs(off).max() > 0 or (eps is not None and explains(eps)):
             return eps
 
-        def seen(given: Sequence[Draw], x: torch.Tensor = case.x) -> Array | None:
-            ran = self.run(self.loss, x, draws=given, seed=case.seed)
-            x = encoded_data(self.reading, x, ran.inputs)
-            q = self.posterior_at(x, ran.draws, case.seed)
-            m = adapters.numpy(q.loc).reshape(loc.shape)
-            v = adapters.numpy(q.log_variance).reshape(loc.shape)
-            found = latents(ran.calls, ran.draws, m, self.selection)[0]
-            return None if found is None else np.asarray((found - m) / np.exp(v / 2))
+        def seen(outcomes: Sequence[Draw], x: torch.Tensor = case.x) -> Array | None:
+            return self.in_units(replace(case, x=x), outcomes)
 
         key = (len(case.x), self._training, tuple(d.key for d in draws))
         if key not in self._mixings:
