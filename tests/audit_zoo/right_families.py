@@ -88,11 +88,9 @@ class Categories(Vae):
         return Categorical(logits=f)
 
     def nll(self, f, x):
-        return (
-            F.cross_entropy(f.flatten(0, 1), x.long().flatten(), reduction="none")
-            .reshape(x.shape)
-            .sum(-1)
-        )
+        return F.cross_entropy(f.flatten(0, 1), x.long().flatten(), reduction="none").reshape(
+            x.shape
+        ).sum(-1)
 
     sample = importance = bits = None
 
@@ -249,11 +247,7 @@ class InstanceNorm(Vae):
     def __init__(self):
         nn.Module.__init__(self)
         self.encoder = nn.Sequential(
-            nn.Conv2d(1, 4, 3, 2, 1),
-            nn.InstanceNorm2d(4),
-            nn.ReLU(),
-            nn.Flatten(),
-            nn.Linear(64, 4),
+            nn.Conv2d(1, 4, 3, 2, 1), nn.InstanceNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(64, 4)
         )
         self.decoder = mlp(2, 12, 64)
 

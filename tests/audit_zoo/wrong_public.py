@@ -73,9 +73,7 @@ wrong(
     LogStd,
     kl=lambda self, m, w, z: 0.5 * (m**2 + (2 * w).exp() - w - 1).mean(-1),
 )
-wrong(
-    "mean square not halved", "kl.mixed-terms", Vae, **kl(lambda m, v: m**2 + (v.exp() - v - 1) / 2)
-)
+wrong("mean square not halved", "kl.mixed-terms", Vae, **kl(lambda m, v: m**2 + (v.exp() - v - 1) / 2))
 wrong("no factor 1/2", "weight.kl", Vae, **kl(lambda m, v: m**2 + v.exp() - v - 1))
 wrong(
     "KL of half of the latents",
@@ -124,9 +122,10 @@ wrong(
     "learned prior, log deviation read as log variance",
     "kl.prior-logstd-as-logvar",
     LearnedPrior,
-    kl=lambda self, m, v, z: (
-        0.5 * (((m - self.p_loc) ** 2 + v.exp()) / self.p_log.exp() + self.p_log - v - 1).sum(-1)
-    ),
+    kl=lambda self, m, v, z: 0.5
+    * (
+        ((m - self.p_loc) ** 2 + v.exp()) / self.p_log.exp() + self.p_log - v - 1
+    ).sum(-1),
 )
 wrong(
     "a draw of q for the cross term, another for the entropy",
@@ -142,12 +141,7 @@ wrong(
     Full,
     loss=lambda self, x: diagonal_only(self, x),
 )
-wrong(
-    "only the first example's KL",
-    "outside.coupled",
-    Vae,
-    combine=lambda self, nll, kl: nll.mean() + kl[0],
-)
+wrong("only the first example's KL", "outside.coupled", Vae, combine=lambda self, nll, kl: nll.mean() + kl[0])
 
 
 def diagonal_only(self, x):
@@ -190,12 +184,8 @@ wrong(
     Vae,
     loss=lambda self, x: wrong_axis(self, x),
 )
-wrong(
-    "beta on the other term", "weight.kl", Beta, combine=lambda self, nll, kl: (4 * nll + kl).mean()
-)
-wrong(
-    "beta twice", "weight.declared-beta", Beta, combine=lambda self, nll, kl: (nll + 16 * kl).mean()
-)
+wrong("beta on the other term", "weight.kl", Beta, combine=lambda self, nll, kl: (4 * nll + kl).mean())
+wrong("beta twice", "weight.declared-beta", Beta, combine=lambda self, nll, kl: (nll + 16 * kl).mean())
 wrong(
     "sum of errors over a data set's size",
     "reduction.batch-mismatch",
@@ -277,9 +267,8 @@ wrong(
     "log deviation of the data read as log variance",
     "recon.variance-as-std",
     OneSigma,
-    nll=lambda self, f, x: (
-        0.5 * ((x - f) ** 2 * (-self.log_s).exp() + self.log_s + LOG_2PI).sum(-1)
-    ),
+    nll=lambda self, f, x: 0.5
+    * ((x - f) ** 2 * (-self.log_s).exp() + self.log_s + LOG_2PI).sum(-1),
 )
 wrong(
     "rates exponentiated twice",
@@ -338,34 +327,15 @@ wrong(
     Softplus,
     draw=lambda self, m, s: m + s.exp() * self.noise(m),
 )
-wrong(
-    "no draw, a constant deviation",
-    "noise.constant",
-    Vae,
-    draw=lambda self, m, v: m + 0.01 * (v / 2).exp(),
-)
-wrong(
-    "noise of Laplace",
-    "noise.law",
-    Vae,
-    noise=lambda self, m: Laplace(torch.zeros_like(m), 1.0).sample(),
-)
+wrong("no draw, a constant deviation", "noise.constant", Vae, draw=lambda self, m, v: m + 0.01 * (v / 2).exp())
+wrong("noise of Laplace", "noise.law", Vae, noise=lambda self, m: Laplace(torch.zeros_like(m), 1.0).sample())
 wrong("half-normal noise", "noise.law", Vae, noise=lambda self, m: torch.randn_like(m).abs())
 wrong("truncated noise", "noise.law", Vae, noise=lambda self, m: torch.randn_like(m).clamp(-1, 1))
 wrong("shifted noise", "noise.law", Vae, noise=lambda self, m: torch.randn_like(m) + 0.5)
-wrong(
-    "centred uniform noise", "noise.uniform", Vae, noise=lambda self, m: 2 * torch.rand_like(m) - 1
-)
+wrong("centred uniform noise", "noise.uniform", Vae, noise=lambda self, m: 2 * torch.rand_like(m) - 1)
 wrong("latents doubled", "noise.law", Vae, draw=lambda self, m, v: 2 * Vae.draw(self, m, v))
-wrong(
-    "latents on the sphere",
-    "noise.law",
-    Vae,
-    draw=lambda self, m, v: F.normalize(Vae.draw(self, m, v), dim=-1),
-)
-wrong(
-    "latents through a tanh", "noise.law", Vae, draw=lambda self, m, v: Vae.draw(self, m, v).tanh()
-)
+wrong("latents on the sphere", "noise.law", Vae, draw=lambda self, m, v: F.normalize(Vae.draw(self, m, v), dim=-1))
+wrong("latents through a tanh", "noise.law", Vae, draw=lambda self, m, v: Vae.draw(self, m, v).tanh())
 wrong(
     "variance as deviation, transposed draw",
     "noise.variance-as-std",
@@ -377,21 +347,19 @@ wrong(
     "Box-Muller of deviation 1.1",
     "noise.scale",
     Vae,
-    noise=lambda self, m: (
-        1.1
-        * torch.sqrt(-2 * torch.log(1 - torch.rand_like(m)))
-        * torch.cos(2 * math.pi * torch.rand_like(m))
-    ),
+    noise=lambda self, m: 1.1
+    * torch.sqrt(-2 * torch.log(1 - torch.rand_like(m)))
+    * torch.cos(2 * math.pi * torch.rand_like(m)),
 )
 wrong(
     "noise in pieces with another deviation, a floor in both places",
     "noise.scale",
     Four,
     std=lambda self, v: (v / 2).exp() + 1e-2,
-    noise=lambda self, m: (
-        0.7 * torch.cat([torch.randn_like(m[:, :1]), torch.randn_like(m[:, 1:])], 1)
-    ),
-    kl=lambda self, m, v, z: (0.5 * (m**2 + self.std(v) ** 2 - 1) - self.std(v).log()).sum(-1),
+    noise=lambda self, m: 0.7 * torch.cat([torch.randn_like(m[:, :1]), torch.randn_like(m[:, 1:])], 1),
+    kl=lambda self, m, v, z: (
+        0.5 * (m**2 + self.std(v) ** 2 - 1) - self.std(v).log()
+    ).sum(-1),
 )
 wrong(
     "covariance for its factor",
@@ -428,18 +396,8 @@ def squashed(function):
     return {"encode": lambda self, x: function(*Vae.encode(self, x))}
 
 
-wrong(
-    "exp on the log variance",
-    "encoder.logvar-one-sided",
-    Vae,
-    **squashed(lambda m, v: (m, v.exp())),
-)
-wrong(
-    "sigmoid on the log variance",
-    "encoder.logvar-one-sided",
-    Vae,
-    **squashed(lambda m, v: (m, v.sigmoid())),
-)
+wrong("exp on the log variance", "encoder.logvar-one-sided", Vae, **squashed(lambda m, v: (m, v.exp())))
+wrong("sigmoid on the log variance", "encoder.logvar-one-sided", Vae, **squashed(lambda m, v: (m, v.sigmoid())))
 wrong("ReLU on the mean", "encoder.mean-one-sided", Vae, **squashed(lambda m, v: (m.relu(), v)))
 wrong(
     "log deviation detached in the noise",
@@ -459,9 +417,7 @@ wrong(
     Vae,
     combine=lambda self, nll, kl: (nll + 0.5 * kl + 0.5 * kl.detach()).mean(),
 )
-wrong(
-    "a plain number", "gradient.none", Vae, combine=lambda self, nll, kl: (nll + kl).mean().item()
-)
+wrong("a plain number", "gradient.none", Vae, combine=lambda self, nll, kl: (nll + kl).mean().item())
 
 
 def without_gradient(self, x):
@@ -502,12 +458,7 @@ wrong(
     kl=lambda self, m, v, z: kl_divergence(Normal(m, (v / 2).exp()), self.prior()).sum(-1),
     sample=Vae.sample,
 )
-wrong(
-    "one latent for all samples",
-    "sample.prior",
-    Vae,
-    sample=lambda self, n: self.decode(torch.randn(1, LATENT).expand(n, -1)),
-)
+wrong("one latent for all samples", "sample.prior", Vae, sample=lambda self, n: self.decode(torch.randn(1, LATENT).expand(n, -1)))
 wrong(
     "sign of the importance bound",
     "iwae.sign",
@@ -539,18 +490,8 @@ wrong(
     loss=lambda self, x: self.importance(x, 5),
     bits=None,
 )
-wrong(
-    "bits without the sign",
-    "bpd.sign",
-    Vae,
-    bits=lambda self, x: -self.loss(x) / (D * math.log(2)) + 8,
-)
-wrong(
-    "32 levels counted as 256",
-    "bpd.levels",
-    Vae,
-    bits=lambda self, x: self.loss(x) / (D * math.log(2)) + 5,
-)
+wrong("bits without the sign", "bpd.sign", Vae, bits=lambda self, x: -self.loss(x) / (D * math.log(2)) + 8)
+wrong("32 levels counted as 256", "bpd.levels", Vae, bits=lambda self, x: self.loss(x) / (D * math.log(2)) + 5)
 
 
 def without_prior(self, x, K):
