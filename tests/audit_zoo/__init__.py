@@ -8,6 +8,7 @@ from audit_zoo import (  # noqa: F401  # they register their versions
     wrong_around,
     wrong_noise,
     wrong_public,
+    wrong_public_noise,
     wrong_terms,
 )
 from audit_zoo.models import (

@@ -5,11 +5,13 @@ import math
 
 import torch
 import torch.nn.functional as F
+from torch import nn
+from torch.distributions import Normal, kl_divergence
+from torch.utils.checkpoint import checkpoint
+
 from audit_zoo.models import LATENT, LOG_2PI, D, Gauss, Vae, mlp
 from audit_zoo.register import right
-from torch import nn
-from torch.distributions import Normal
-from torch.utils.checkpoint import checkpoint
+from audit_zoo.right_losses import OneSample
 
 
 class Altered(Vae):
@@ -408,3 +410,76 @@ class Variance(Vae):
 class Temperature(Vae):
     def draw(self, m, v, temperature=1.0):
         return m + temperature * (v / 2).exp() * math.sqrt(1.0) * self.noise(m)
+
+
+@right("a floor inside the logarithm of the divergence")
+class LogFloor(Vae):
+    def kl(self, m, v, z):
+        return 0.5 * (m**2 + v.exp() - (1e-8 + v.exp()).log() - 1).sum(-1)
+
+
+@right("a floor of the deviation in the logarithm")
+class LogStdFloor(Vae):
+    def kl(self, m, v, z):
+        return (0.5 * (m**2 + v.exp() - 1) - ((v / 2).exp() + 1e-6).log()).sum(-1)
+
+
+@right("noise within a checkpoint")
+class CheckpointedNoise(Vae):
+    def loss(self, x):
+        def part(m, v):
+            return self.decode(self.draw(m, v))
+
+        m, v = self.encode(x)
+        f = checkpoint(part, m, v, use_reentrant=False)
+        return (self.nll(f, x) + self.kl(m, v, None)).mean()
+
+
+@right("antithetic noise in one call")
+class AntitheticPairs(Vae):
+    def loss(self, x):
+        m, v = self.encode(x)
+        off = (v / 2).exp() * torch.randn_like(m)
+        f = self.decode(torch.cat([m + off, m - off]))
+        nll = self.nll(f, torch.cat([x, x])).mean()
+        return nll + self.kl(m, v, None).mean()
+
+
+@right("a second draw for the divergence")
+class SecondDraw(OneSample):
+    def kl(self, m, v, z):
+        return super().kl(m, v, self.draw(m, v))
+
+
+@right("a second draw for the entropy")
+class SecondEntropy(Vae):
+    def kl(self, m, v, z):
+        log_q = Normal(m, (v / 2).exp()).log_prob(self.draw(m, v))
+        return (log_q - Normal(0.0, 1.0).log_prob(z)).sum(-1)
+
+
+@right("variance as Normal's scale, in noise and divergence")
+class VarianceAsScale(Vae):
+    """The ELBO of another posterior than the declared one."""
+
+    def std(self, v):
+        return v.exp()
+
+    def kl(self, m, v, z):
+        return kl_divergence(Normal(m, v.exp()), Normal(torch.zeros_like(m), 1.0)).sum(-1)
+
+    importance = None
+
+
+@right("all parameters frozen")
+class Frozen(Vae):
+    def more(self):
+        self.requires_grad_(False)
+
+
+@right("casts to single precision")
+class Casts(Vae):
+    def nll(self, f, x):
+        return super().nll(f.float(), x.float())
+
+    importance = bits = None

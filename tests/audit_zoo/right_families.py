@@ -2,8 +2,6 @@
 
 import torch
 import torch.nn.functional as F
-from audit_zoo.models import LATENT, D, Gauss, Vae, mlp
-from audit_zoo.register import right
 from torch import nn
 from torch.distributions import (
     Categorical,
@@ -14,6 +12,9 @@ from torch.distributions import (
     Normal,
     StudentT,
 )
+
+from audit_zoo.models import LATENT, D, Gauss, Vae, mlp
+from audit_zoo.register import right
 
 
 @right("a steep scale")
@@ -88,9 +89,11 @@ class Categories(Vae):
         return Categorical(logits=f)
 
     def nll(self, f, x):
-        return F.cross_entropy(f.flatten(0, 1), x.long().flatten(), reduction="none").reshape(
-            x.shape
-        ).sum(-1)
+        return (
+            F.cross_entropy(f.flatten(0, 1), x.long().flatten(), reduction="none")
+            .reshape(x.shape)
+            .sum(-1)
+        )
 
     sample = importance = bits = None
 
@@ -247,7 +250,11 @@ class InstanceNorm(Vae):
     def __init__(self):
         nn.Module.__init__(self)
         self.encoder = nn.Sequential(
-            nn.Conv2d(1, 4, 3, 2, 1), nn.InstanceNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(64, 4)
+            nn.Conv2d(1, 4, 3, 2, 1),
+            nn.InstanceNorm2d(4),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(64, 4),
         )
         self.decoder = mlp(2, 12, 64)
 

@@ -99,10 +99,26 @@ def audit(
 
     Examples
     --------
-    >>> import torch  # doctest: +SKIP
-    >>> audit(vae.loss, vae.encode, vae.decode, x, module=vae, likelihood="bernoulli")
-    ... # doctest: +SKIP
-    This is the ELBO of the declared model.
+    The squared error of a linear decoder, without its factor 1/2:
+
+    >>> import torch
+    >>> class Vae(torch.nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.encoder, self.decoder = torch.nn.Linear(3, 2), torch.nn.Linear(1, 3)
+    ...
+    ...     def encode(self, x):
+    ...         return self.encoder(x).chunk(2, -1)
+    ...
+    ...     def loss(self, x):
+    ...         m, v = self.encode(x)
+    ...         z = m + (v / 2).exp() * torch.randn_like(m)
+    ...         kl = (m**2 + v.exp() - v - 1).sum(-1) / 2
+    ...         return (((x - self.decoder(z)) ** 2).sum(-1) + kl).mean()
+    >>> vae, x = Vae(), torch.linspace(-1, 1, 24).reshape(8, 3)
+    >>> found = audit(vae.loss, vae.encode, vae.decoder, x, module=vae, likelihood="gaussian")
+    >>> found.status, round(found.beta, 9), found.findings[0].code
+    ('is not', 0.5, 'weight.recon')
     """
     for name, value, maps in (
         ("loss", loss, "x -> scalar"),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from vaetheory.audit import _alterations as alterations
-from vaetheory.audit import _latent_law, _repeats
+from vaetheory.audit import _latent_law, _noise, _repeats
 from vaetheory.audit._examined import Examined
 from vaetheory.audit._findings import BOUND, NOTE, WRONG, Findings
 from vaetheory.audit._fit import EXACT, squarable
@@ -112,27 +112,78 @@ class Conduct:
 
     def _examine(self) -> Examined:
         bench = self.bench
-        best: tuple[Examined, str] | None = None
+        if self._still():
+            return Examined(Identity("none", "", {}, np.inf), Reading(), self.observed(4))
+        best: tuple[tuple[bool, bool], Examined, str] | None = None
         several = False
         for selection in bench.selections:
             if selection in ("first", "last") and not several:
                 continue
             bench.selection = selection
             shots = self.observed(_SHOTS)
+            if self._saturated(shots):
+                return Examined(Identity("none", "", {}, np.inf), Reading(), shots)
             identity = explain(shots, self.exact)
             if not identity.found or identity.remark == "guarded":
                 identity = self._coarsely(shots, identity)
             found = Examined(identity, Reading(), shots)
-            if best is None or (identity.found and not best[0].identity.found):
-                best = found, selection
+            # Of data that are altered the posterior must be that of the latents as well.
+            right = not getattr(bench, "alters", False) or _noise.right(found.all, self.slack)
+            rank = (identity.found, identity.found and right)
+            if best is None or rank > best[0]:
+                best = rank, found, selection
             several = several or self._several_calls(shots)
-            if identity.found:
+            if all(rank):
                 break
         assert best is not None
-        found, bench.selection = best
+        _, found, bench.selection = best
+        if bench.selection != selection and getattr(bench, "alters", False):
+            bench.shot(bench.case(self.sizes[0]))
         if found.identity.found:
             alterations.say(getattr(bench, "alteration", None), self.findings)
         return self._conclude(found)
+
+    def _still(self) -> bool:
+        """Whether moving the parameters changes neither the loss nor the posterior."""
+        bench = self.bench
+        case = bench.case(self.sizes[0])
+        seen = []
+        for gain in (1.0, 1.5):
+            bench.moves.move(0.5, gain)
+            shot = bench.shot(case)
+            seen.append(np.concatenate([shot.values, shot.loc.ravel(), shot.decoded.nll.ravel()]))
+        bench.moves.home()
+        if not np.array_equal(seen[0], seen[1]):
+            return False
+        self.findings.add(
+            "undecided.not-moved",
+            NOTE,
+            0.0,
+            "the change of loss, posterior means and likelihood where the parameters are moved",
+            "moving the parameters of `module` changes neither the loss nor what encode and decode "
+            "give: it is not the module that they use, or its parameters cannot be moved",
+            "give the module whose parameters the loss uses, or a ModuleDict of several",
+        )
+        return True
+
+    def _saturated(self, shots: dict[int, list[Shot]]) -> bool:
+        """Whether the loss is finite, and the declared likelihood is not, nearly everywhere."""
+        some = [s for of in shots.values() for s in of]
+        lost = [
+            s for s in some if np.isfinite(s.values).all() and not np.isfinite(s.decoded.nll).all()
+        ]
+        if 2 * len(lost) <= len(some):
+            return False
+        self.findings.add(
+            "undecided.saturated",
+            NOTE,
+            len(lost) / len(some),
+            "the share of evaluations in which the declared -log p(x given z) is not finite",
+            "the declared likelihood is 0 for the data, as of probabilities that are exactly 0 or "
+            "1, at most parameters that were tried, and the loss clips its logarithm",
+            "audit a module with smaller weights, or declare a likelihood of logits",
+        )
+        return True
 
     def _coarsely(self, shots: dict[int, list[Shot]], identity: Identity) -> Identity:
         """The equation in the precision of a loss that casts to a coarser type."""
@@ -217,12 +268,33 @@ class Conduct:
             _latent_law.exchanged(found, findings, self.exact)
         _latent_law.missing(self.bench, found.all, findings, at)
         self._latents(found, findings, at)
+        if found.identity.found and self._hidden(found):
+            return found
         if found.identity.found:
             found.reading = read(found.identity, self.setting(found.shots), findings)
             _latent_law.both(findings)
             return found
         unexplained(self, found, at)
         return found
+
+    def _hidden(self, found: Examined) -> bool:
+        """Whether the likelihood is so much larger than the divergence that its weight is open."""
+        identity = found.identity
+        if identity.form != "declared" or identity.remark or self.slack > 1:
+            return False
+        worst = max(f.errors.get("KL", 0.0) for f in identity.fits.values())
+        if all(f.known("KL") for f in identity.fits.values()):
+            return False
+        self.findings.add(
+            "undecided.hidden",
+            NOTE,
+            worst,
+            "what rounding leaves open of the coefficient of the divergence",
+            "the likelihood is so much larger than the divergence, wherever it was tried, that the "
+            "weight of the divergence drowns in its rounding",
+            "audit a module whose likelihood is less extreme",
+        )
+        return True
 
     def _latents(self, found: Examined, into: Findings, at: str) -> None:
         _latent_law.law(self.bench, found, into, at, self.exact, self.slack)
@@ -289,7 +361,8 @@ def run(bench: Any, beta: float, exact: float, checks: Sequence[Check]) -> Audit
     """The whole audit: the equation, then the checks, each of which hides no other."""
     conduct = Conduct(bench, beta, exact)
     found, mode = conduct.main()
-    for check in (noise_line, _outskirts, *checks):
+    undecided = conduct.findings.begins("undecided.")
+    for check in () if undecided else (noise_line, _outskirts, *checks):
         bench.mode(mode)
         bench.moves.home()
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -82,6 +82,15 @@ def _of_other_draws(shots: Sequence[Shot], *, standard: bool) -> dict[str, Array
         for name, column in zip(("z", "e"), np.array(rows).T, strict=True):
             columns[f"sampled {name}, draw {i + 2}"] = column
     return columns
+
+
+def guarded(shots: Sequence[Shot], size: float, power: float) -> list[Shot]:
+    """The shots as a divergence reads them that adds `size` to s^power in its logarithm."""
+    made = []
+    for shot in shots:
+        log = np.logaddexp(power / 2 * shot.log_variance, np.log(size)) * 2 / power
+        made.append(replace(shot, log_det=log.sum(-1)))
+    return made
 
 
 def latent_columns(shots: Sequence[Shot]) -> dict[str, Array]:

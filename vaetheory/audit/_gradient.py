@@ -29,6 +29,8 @@ def gradient(bench: Any, size: int, factor: float, one_sample: bool, into: Findi
     case = bench.case(size)
     bench.moved(case.x, 0.3, 1.0)
     directions = bench.moves.directions()
+    if not bench.trains():
+        return
     slopes = bench.slopes(case, directions)
     if slopes is None:
         into.add(

@@ -133,6 +133,11 @@ def _candidates(shots: Shots, exact: float) -> Iterator[Identity]:
         yield _declared(shots, 0, terms, f"guard {size}", float(size))
     if not all(s.gaussian for s in some):
         return
+    if all(s.factor is None for s in some):
+        for amount in _reconstruction.GUARDS:
+            for power in (2.0, 1.0):
+                read = {n: _divergence.guarded(of, amount, power) for n, of in shots.items()}
+                yield _declared(read, 0, remark=f"log s^{power:g}", amount=amount)
     for standard in (False, True) if own_prior else (False,):
         for name, terms in _reconstruction.variants(family).items():
             for entry in readings:

@@ -136,11 +136,24 @@ def _say(
     )
 
 
-def bits(got: float, nats: float, D: int, levels: int, into: Findings, same: float = _SAME) -> None:
-    """Compare bits per dimension with the loss of an example in nats."""
+def bits(
+    got: float,
+    nats: float,
+    D: int,
+    levels: int,
+    into: Findings,
+    same: float = _SAME,
+    *,
+    discrete: bool = False,
+) -> None:
+    """Compare bits per dimension with the loss of an example in nats.
+
+    Probabilities of `discrete` data have no levels to be added.
+    """
     lv, ln2 = float(np.log2(levels)), float(np.log(2.0))
     should = nats / (D * ln2) + lv
-    if abs(got - should) <= same * (1 + abs(should)):
+    right = (should, nats / (D * ln2)) if discrete else (should,)
+    if any(abs(got - a) <= same * (1 + abs(a)) for a in right):
         return
     counted = [nats / (D * ln2) + a for a in (0.0, *range(1, 17), -lv, float(levels))]
     stories = {

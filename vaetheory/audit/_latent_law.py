@@ -18,6 +18,8 @@ from vaetheory.audit._shots import Shot
 
 #: Calls with other seeds, of noise that cannot be replaced.
 _SEEDS = 300
+#: How much larger than usual draws are made.
+_LOUD = 6.0
 
 
 def law(bench: Any, found: Examined, into: Findings, at: str, exact: float, slack: float) -> None:
@@ -27,8 +29,11 @@ def law(bench: Any, found: Examined, into: Findings, at: str, exact: float, slac
         return
     if _noise.mixed(some, bench.mixing, into, at) or any(s.eps is None for s in some):
         return
+    if _noise.right(some, slack):
+        _loud(bench, some[0].size, into, at, slack)
+        return
     plain = found.identity.form == "declared" and not found.identity.remark
-    if not plain and not _noise.right(some, slack):
+    if not plain:
         own = {size: _noise.effective(of) for size, of in found.shots.items()}
         if all(v is not None for v in own.values()):
             again = explain({s: v for s, v in own.items() if v is not None}, exact)
@@ -58,6 +63,24 @@ def law(bench: Any, found: Examined, into: Findings, at: str, exact: float, slac
     if source is not None:
         _shared(source, some[-1], into, at)
     _noise.law(some, "normal" if source is None else source.law, into, at, slack)
+
+
+def _loud(bench: Any, size: int, into: Findings, at: str, slack: float) -> None:
+    """Whether the latents follow draws that are larger than usual, as where these are clamped."""
+    louder = getattr(bench, "louder", None)
+    shot = None if louder is None else louder(size, _LOUD)
+    if shot is None or shot.eps is None or _noise.right([shot], slack):
+        return
+    scale = np.exp(shot.log_variance / 2)
+    off = float(np.abs((shot.z - shot.loc) / scale).max())
+    into.add(
+        "noise.law",
+        WRONG,
+        off,
+        f"the largest |z - m| exp(-v/2) where draws up to {np.abs(shot.eps).max():.4g} are given",
+        f"the latents do not follow large draws{at}, as where the noise is clamped at {off:.4g}",
+        "do not clamp the noise",
+    )
 
 
 def exchanged(found: Examined, into: Findings, exact: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 
@@ -19,6 +19,30 @@ _SAME = 1e-6
 #: A deviation that is off by less than this share, and in no simple law, has a guard.
 _GUARD = 1e-3
 _FIX = "write z = m + exp(v/2) e, with e from N(0, 1) for each latent and example"
+
+
+class Mixing(Protocol):
+    """How the noise of latents comes from the draws; see `vaetheory.audit._torch._mixing`."""
+
+    @property
+    def matrix(self) -> Array | None: ...
+    @property
+    def distance(self) -> float: ...
+    @property
+    def numbers(self) -> int: ...
+    @property
+    def still(self) -> bool: ...
+    @property
+    def uniform(self) -> bool: ...
+    @property
+    def scale(self) -> float: ...
+    @property
+    def shift(self) -> float: ...
+    @property
+    def covariance(self) -> Array | None: ...
+    @property
+    def right(self) -> bool: ...
+    def silent(self, d: int) -> int: ...
 
 
 def scales(shots: Sequence[Shot]) -> tuple[Array, Array]:
@@ -103,7 +127,7 @@ def follows(shots: Sequence[Shot]) -> bool:
     return bool(len(s) and np.isfinite(s).all() and ((s > 0).all() or (s < 0).all()))
 
 
-def mixed(shots: Sequence[Shot], mixing: Any, into: Findings, at: str) -> bool:
+def mixed(shots: Sequence[Shot], mixing: Mixing | None, into: Findings, at: str) -> bool:
     """Name what is wrong with noise that is not one draw; whether there is something to say.
 
     `mixing` says how the noise was made, in units of the posterior; None if it is one draw or is
@@ -138,6 +162,17 @@ def mixed(shots: Sequence[Shot], mixing: Any, into: Findings, at: str) -> bool:
             f"the number of latents, of {d}, that no draw reaches",
             f"{mixing.silent(d)} of {d} latents get no noise{at}: the decoder gets their means, "
             "and the divergence is that of latents with noise",
+            _FIX,
+        )
+        return True
+    if mixing.shift > 0 and not follows(shots):
+        into.add(
+            "noise.law",
+            WRONG,
+            mixing.shift,
+            "the largest |z - m| exp(-v/2) where all that is drawn is 0; right is 0",
+            f"the noise of the latents{at} is a linear function of what is drawn, and has not the "
+            f"mean 0: it is {mixing.shift:.6g} deviations off, at the data at which it was read",
             _FIX,
         )
         return True

@@ -263,6 +263,16 @@ def _remarks(identity: Identity, into: Findings) -> None:
             f"the logarithms of the likelihood have a guard of {identity.amount:g}",
             "take logits, which need no guard",
         )
+    elif name.startswith("log s^"):
+        into.add(
+            "kl.guard",
+            NOTE,
+            identity.amount,
+            "the number that is added inside the logarithm",
+            f"the logarithm of the divergence has a guard, {name.replace('log ', 'log(')} + "
+            f"{identity.amount:g})",
+            "take log variances, which need no guard",
+        )
     elif name == "guarded":
         into.add(
             "identity.guarded",

@@ -17,7 +17,7 @@ Terms = Callable[[Shot], "dict[str, Array] | None"]
 
 #: The terms of a normal density, without those that are tried beside them.
 _WHOLE = {"normal": ("(x-f)^2/s^2", "log s")}
-_GUARDS = (1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
+GUARDS = (1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
 
 
 def variants(family: str) -> dict[str, Terms]:
@@ -58,7 +58,7 @@ def guards(family: str) -> dict[str, Terms]:
     """The declared term with a guard against log 0, by its size."""
     if family != "bernoulli":
         return {}
-    return {f"{size:g}": _guarded(size) for size in _GUARDS}
+    return {f"{size:g}": _guarded(size) for size in GUARDS}
 
 
 def declared_column(shots: Sequence[Shot]) -> Array:

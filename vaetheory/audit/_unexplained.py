@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -78,8 +79,8 @@ def _importance_bound(found: Examined, into: Findings) -> bool:
         NOTE,
         float(count),
         "the number of samples of each example",
-        f"the loss is the importance bound of {count} samples (IWAE), {form}: -log of the mean "
-        "weight, a tighter bound of -log p(x) than the ELBO",
+        f"the loss is the importance bound of {count} samples (IWAE){form.removeprefix('right')}: "
+        "-log of the mean weight, a tighter bound of -log p(x) than the ELBO",
         "nothing, if this bound is meant: give it as importance_bound, and the ELBO as loss",
     )
     return True
@@ -99,7 +100,7 @@ def _constant_of_data(conduct: Any, found: Examined) -> bool:
     identity = explain(shots, conduct.exact)
     if not identity.found:
         return False
-    found.identity, found.shots = identity, shots
+    found.identity, found.shots = replace(identity, remark="of data"), shots
     found.reading = read(identity, conduct.setting(shots), conduct.findings)
     conduct.findings.drop("constant")
     conduct.findings.add(

@@ -21,6 +21,8 @@ from vaetheory.audit._ranges import grey, ranges
 _K, _BATCH, _TIMES = 5, 3, 5
 #: Samples of the loss against the exact evidence, and the standard errors that are allowed.
 _DRAWS, _ERRORS = 200, 6.0
+#: Findings about the loss by which another value has an unknown form too.
+_CAUSES = ("recon.", "weight.", "reduction.", "constant", "outside.")
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ def checks(asked: Requested, evidence: Callable[..., Any] | None) -> list[Check]
 
     def gradients(conduct: Conduct, found: Examined) -> None:
         size = max(conduct.sizes)
-        if conduct.slack > 1:
+        if conduct.slack > 1 or getattr(conduct.bench, "digits", 15) < 15:
             conduct.facts["gradient"] = "not compared: differences need float64"
             return
         conduct.bench.entry = found.identity.entry
@@ -94,7 +96,7 @@ def _bound(function: Callable[..., Any]) -> Check:
 def _unless_known(own: Findings, code: str, conduct: Conduct) -> None:
     """Add findings; one without a name only where the loss has none that may be its cause."""
     for f in own.sorted():
-        cause = any(conduct.findings.begins(p) for p in ("recon.", "weight.", "reduction."))
+        cause = any(conduct.findings.begins(p) for p in _CAUSES)
         if not (f.code == code and cause):
             conduct.findings.include(f)
 
@@ -155,7 +157,9 @@ def _bits(function: Callable[..., Any], levels: int) -> Check:
         nats = value / size if reading.power_r == 0 else value
         nats /= weight if abs(weight) > 0 else 1.0
         own = Findings()
-        _importance.bits(got, nats, D, levels, own, 1e-8 * conduct.slack)
+        # Of another family it is not known whether its data are discrete.
+        discrete = conduct.setting(found.shots).family in ("bernoulli", "poisson", "other")
+        _importance.bits(got, nats, D, levels, own, 1e-8 * conduct.slack, discrete=discrete)
         _unless_known(own, "bpd.unexplained", conduct)
 
     return bits_per_dim

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import nn
 
 from vaetheory._validation import short
 from vaetheory.audit._conduct import run
-from vaetheory.audit._findings import NOTE
+from vaetheory.audit._findings import NOTE, Finding
 from vaetheory.audit._fit import EXACT
 from vaetheory.audit._result import Audit
 from vaetheory.audit._torch._adapters import POSTERIORS, likelihood_of
@@ -47,10 +48,9 @@ def audit(
     data = _data(x)
     functions = [loss, encode, decode, asked.sample, asked.importance_bound, asked.bits_per_dim]
     functions += [f for f in (likelihood, prior) if not isinstance(f, str)]
-    custody = Custody(module, [f for f in functions if f is not None])
-    made = likelihood_of(likelihood)
 
-    def attempt(double: bool) -> Audit:
+    def in_precision(*, double: bool) -> Audit:
+        custody = Custody(module, [f for f in functions if f is not None])
         with custody.lent(double=double), torch.inference_mode(False), _eagerly():
             bench = FullBench(
                 loss,
@@ -59,7 +59,7 @@ def audit(
                 data.double() if double and data.dtype.is_floating_point else data,
                 module=module,
                 custody=custody,
-                likelihood=made,
+                likelihood=likelihood_of(likelihood),
                 posterior=posterior,
                 prior=prior,
                 decoder=decoder,
@@ -68,23 +68,23 @@ def audit(
             return run(bench, beta, EXACT if double else _EXACT_SINGLE, checks(asked, evidence_of))
 
     try:
-        return attempt(double=True)
+        return in_precision(double=True)
     except RuntimeError as error:
+        if "does not require grad" in str(error):
+            raise ValueError(
+                "loss: expected a function that returns the loss, got one that calls backward(): "
+                "the audit runs it without gradients"
+            ) from error
         if not any(word in str(error).lower() for word in ("dtype", "float", "double", "half")):
             raise
-        first = str(error)
-    custody = Custody(module, [f for f in functions if f is not None])
-    found = attempt(double=False)
-    return _in_single(found, first)
+        why = str(error)
+    # Code that names a type of its own runs in that of its module.
+    found = in_precision(double=False)
+    return replace(found, findings=(*found.findings, _single(why)))
 
 
-def _in_single(found: Audit, why: str) -> Audit:
-    """An audit in the precision of the user's code, with a note that says so."""
-    from dataclasses import replace
-
-    from vaetheory.audit._findings import Finding
-
-    note = Finding(
+def _single(why: str) -> Finding:
+    return Finding(
         "precision.single",
         "the functions do not run in float64 (" + why.splitlines()[0][:100] + "): all was "
         "evaluated in the precision of the module, and differences below a few digits are not seen",
@@ -93,7 +93,6 @@ def _in_single(found: Audit, why: str) -> Audit:
         "the largest residual that counts as rounding",
         "create tensors with dtype=x.dtype within the functions",
     )
-    return replace(found, findings=(*found.findings, note))
 
 
 def _data(x: Any) -> torch.Tensor:

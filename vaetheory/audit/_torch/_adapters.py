@@ -74,7 +74,13 @@ def encoded(output: Any, posterior: str) -> Encoded:
         ):
             # The distribution itself computes it, in its own precision.
             return Encoded(q.loc, q.variance.log(), q.scale_tril)
-        return Encoded(q.mean, q.variance.log(), other=output)
+        try:
+            return Encoded(q.mean, q.variance.log(), other=output)
+        except NotImplementedError:
+            raise ValueError(
+                "encode: expected a distribution that has a mean and a variance, got "
+                f"{type(q).__name__}; return that before the transform"
+            ) from None
     if isinstance(output, Mapping):
         named = {k.lower().replace("_", ""): v for k, v in output.items() if isinstance(k, str)}
         loc = next(
@@ -140,11 +146,16 @@ def distribution(output: Any, likelihood: Likelihood) -> Distribution:
     return p
 
 
-@np.errstate(over="ignore", invalid="ignore")
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")
 def decoded(p: Distribution, x: torch.Tensor) -> Decoded:
     """The declared likelihood of data (B, ...), with K = 1."""
     n, q = len(x), cast(Any, base(p))
     shape = (*p.batch_shape, *p.event_shape)
+    if x.numel() != int(np.prod(shape)):
+        raise ValueError(
+            f"likelihood: expected a distribution of data of shape {tuple(x.shape)}, got one of "
+            f"shape {tuple(shape)}; what is not decoded, such as labels, belongs to a closure"
+        )
     y = x if tuple(x.shape) == tuple(shape) else x.reshape(shape)
     y = y.to(torch.float64) if y.dtype.is_floating_point else y
 

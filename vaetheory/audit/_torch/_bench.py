@@ -13,9 +13,10 @@ import torch
 from torch import distributions, nn
 
 from vaetheory._validation import Array, short
-from vaetheory.audit._shots import Decoded, Shot
+from vaetheory.audit._shots import Shot
 from vaetheory.audit._torch import _adapters as adapters
 from vaetheory.audit._torch._custody import Custody
+from vaetheory.audit._torch._extent import extent
 from vaetheory.audit._torch._inputs import (
     CLEAN,
     GIVEN,
@@ -32,10 +33,8 @@ from vaetheory.audit._torch._moves import Moves
 from vaetheory.audit._torch._tap import Draw, Tap, Watch, redrawn, shadowed
 
 #: Outputs are kept below these sizes, where other terms do not drown in rounding.
-_MEANS, _LOG_VARIANCES, _OUTPUTS = 8.0, 5.0, 25.0
+_MEANS, _LOG_VARIANCES = 8.0, 5.0
 _DIGITS = {torch.float32: 7, torch.float16: 3, torch.bfloat16: 2}
-#: Probabilities are kept this far from 0 and 1: libraries clip log 0 differently.
-_PROBABILITY = 1e-7
 
 
 @dataclass
@@ -121,6 +120,11 @@ class Bench:
             yield OTHERS
 
     @property
+    def alters(self) -> bool:
+        """Whether the loss was seen to alter its data."""
+        return self._altered
+
+    @property
     def digits(self) -> int:
         """The decimal digits of the coarsest type in which the loss was seen to compute."""
         return min((_DIGITS[t] for t in self._coarse), default=15)
@@ -165,7 +169,7 @@ class Bench:
         ):
             warnings.simplefilter("ignore")
             result = function(*given)
-        self._used = tap.used
+        self._used, self._memory = tap.used, tap.memory
         if function is self.loss:
             self._coarse |= tap.coarse
         got = [value for _, value in calls]
@@ -314,6 +318,17 @@ class Bench:
         known = () if eps is None else tuple(eps)
         return tuple(e for e in found if not any(np.array_equal(e, k) for k in known))
 
+    def louder(self, size: int, factor: float) -> Shot:
+        """A shot whose normal draws are larger than usual."""
+        case = self.case(size)
+        draws = [
+            replace(d, base=d.base * factor)
+            if d.law == "normal" and d.base.is_floating_point()
+            else d
+            for d in case.draws
+        ]
+        return self.shot(Case(case.x, draws, case.seed))
+
     def by_seed(self, count: int) -> Array:
         """(z - m) exp(-v/2), a row for each of several seeds of generators that are not tapped."""
         case = self.case(2 if not self.fixed else len(self.x))
@@ -359,7 +374,7 @@ class Bench:
         def seen(outcomes: Sequence[Draw], x: torch.Tensor = case.x) -> Array | None:
             return self.in_units(replace(case, x=x), outcomes)
 
-        key = (len(case.x), self._training, tuple(d.key for d in draws))
+        key = (len(case.x), self._training, self.selection, tuple(d.key for d in draws))
         if key not in self._mixings:
             made = mixing(seen, draws)
             self._mixings[key] = made or sampled(seen, draws, self.generator)
@@ -474,24 +489,5 @@ class Bench:
         if size > 1:
             return size
         for z in (q.loc, q.loc + wide, q.loc - wide):
-            size = max(size, _outputs(self.likelihood_at(z.detach()), x))
+            size = max(size, extent(self.likelihood_at(z.detach()), x))
         return size if np.isfinite(size) else np.inf
-
-
-def _outputs(p: distributions.Distribution, x: torch.Tensor) -> float:
-    q: Any = adapters.base(p)
-    kind = adapters.family(p)
-    if kind == "bernoulli":
-        f = q.logits.detach() if "logits" in vars(q) else torch.logit(q.probs.detach())
-        return float(f.abs().max()) / -float(np.log(_PROBABILITY))
-    if kind == "normal":
-        size = float(q.loc.detach().abs().max()) / _OUTPUTS
-        scale = q.scale.detach()
-        if float(scale.max()) > 3 * float(scale.min()) or scale.requires_grad:
-            size = max(size, float(scale.log().abs().max()) / _LOG_VARIANCES)
-        return size
-    try:
-        found: Decoded = adapters.decoded(p, x)
-    except (ValueError, RuntimeError):
-        return np.inf
-    return float(np.abs(found.nll).max()) / 1e6

@@ -15,7 +15,7 @@ from vaetheory.audit._shots import Shot
 from vaetheory.audit._torch import _adapters as adapters
 from vaetheory.audit._torch._bench import Bench, Case
 from vaetheory.audit._torch._inputs import encoded_data
-from vaetheory.audit._torch._tap import Draw
+from vaetheory.audit._torch._tap import Draw, Recall
 
 
 class FullBench(Bench):
@@ -104,7 +104,11 @@ class FullBench(Bench):
                 break
         else:
             return None
-        shot = self.shot(case)
+        try:
+            shot = self.shot(case)
+        except ValueError:
+            # The parameters of the likelihood have left their range.
+            return None
         finite = np.isfinite(shot.decoded.nll).all() and np.abs(shot.loc).max() < 1e4
         saturated = shot.decoded.family == "bernoulli" and (
             np.abs(shot.decoded.parts["logits"]).max() > 15
@@ -112,6 +116,10 @@ class FullBench(Bench):
         return shot if finite and not saturated else None
 
     # Slopes ---------------------------------------------------------------------------------------
+
+    def trains(self) -> bool:
+        """Whether any parameter asks for a gradient."""
+        return any(p.requires_grad for p in self.moves.parameters.values())
 
     def slopes(self, case: Case, directions: dict[str, torch.Tensor]) -> dict[str, float] | None:
         """Autograd's slopes of the loss along a direction of each parameter."""
@@ -124,7 +132,8 @@ class FullBench(Bench):
     def _along(self, value: torch.Tensor, directions: dict[str, torch.Tensor]) -> dict[str, float]:
         names = [n for n in directions if self.moves.parameters[n].requires_grad]
         inputs = [self.moves.parameters[n] for n in names]
-        found = torch.autograd.grad(value, inputs, allow_unused=True) if inputs else ()
+        with Recall(self._memory):
+            found = torch.autograd.grad(value, inputs, allow_unused=True) if inputs else ()
         made = dict.fromkeys(directions, 0.0)
         for n, g in zip(names, found, strict=True):
             if g is not None:

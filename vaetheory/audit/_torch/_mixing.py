@@ -25,6 +25,8 @@ _MOST = 512
 _SAME = 1e-8
 #: A covariance closer than this to I is I, as for the scale of noise that is one draw.
 _IDENTITY = 1e-6
+#: How often a number may come again in samples of a continuous law.
+_REPEATS = 3
 #: How many redraws tell the law of h where it is no linear function: at least, and numbers in all.
 _REDRAWS, _NUMBERS = 400, 4000
 
@@ -46,6 +48,8 @@ class Mixing:
         Whether h is the same for all outcomes of the draws.
     uniform : bool
         Whether h is a linear function of uniform draws alone.
+    shift : float
+        The largest h where all draws are 0, if there is a matrix.
     scale : float
         The deviation of h, where h divided by it agrees with N(0, I) in samples; 1 otherwise.
     """
@@ -57,6 +61,7 @@ class Mixing:
     still: bool = False
     uniform: bool = False
     scale: float = 1.0
+    shift: float = 0.0
 
     @property
     def covariance(self) -> Array | None:
@@ -69,7 +74,8 @@ class Mixing:
         covariance = self.covariance
         if covariance is None:
             return not self.refuted
-        return bool(np.abs(covariance - np.eye(len(covariance))).max() < _IDENTITY)
+        off = np.abs(covariance - np.eye(len(covariance))).max()
+        return bool(max(off, self.shift) < _IDENTITY)
 
     def silent(self, d: int) -> int:
         """How many of d latents no draw reaches, in any example."""
@@ -80,7 +86,7 @@ class Mixing:
 
     def arranged(self, draws: Sequence[Draw], shape: tuple[int, ...]) -> Array | None:
         """The draws in the order of the latents, if each of them reaches one latent alone."""
-        if self.matrix is None:
+        if self.matrix is None or len(self.matrix) != int(np.prod(shape)):
             return None
         reached = np.abs(self.matrix) > _SAME
         if not ((reached.sum(axis=1) == 1).all() and (reached.sum(axis=0) <= 1).all()):
@@ -100,7 +106,7 @@ def mixing(latents: Latents, draws: Sequence[Draw]) -> Mixing | None:
     if not 0 < n <= _MOST:
         return None
     origin = latents(_given(draws, np.zeros(n)))
-    if origin is None or not np.abs(origin).max() < _SAME:
+    if origin is None or not np.isfinite(origin).all():
         return None
     columns = []
     for one in np.eye(n):
@@ -109,10 +115,11 @@ def mixing(latents: Latents, draws: Sequence[Draw]) -> Mixing | None:
             return None
         columns.append((column - origin).ravel())
     matrix = np.array(columns).T
-    made, h = Mixing(matrix), latents(draws)
-    if h is None or not np.isfinite(matrix).all():
+    shift = float(np.abs(origin).max())
+    made, h = Mixing(matrix, shift=0.0 if shift < _SAME else shift), latents(draws)
+    if h is None or not np.isfinite(matrix).all() or not np.abs(matrix).max() > 0:
         return None
-    off = np.abs(made.noise(draws, h) - h).max()
+    off = np.abs(made.noise(draws, h) + origin - h).max()
     return made if off < _SAME * (1 + np.abs(h).max()) else None
 
 
@@ -143,6 +150,9 @@ def sampled(latents: Latents, draws: Sequence[Draw], generator: torch.Generator)
     distance, far = against_normal(every)
     # A linear function of uniform draws alone is not normal, whatever its samples say.
     uniform = affine and not still and not any(_normal(d) for d in draws)
+    # A clamp gives the same number again and again.
+    _, repeats = np.unique(np.round(every, 9), return_counts=True)
+    far = far or (not still and bool(repeats.max() > _REPEATS))
     scale = float(np.sqrt((every**2).mean()))
     if not far or uniform or still or against_normal(every / scale)[1]:
         scale = 1.0

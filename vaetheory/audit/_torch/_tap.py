@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,15 +54,19 @@ class Tap(TorchDispatchMode):
         self.used = 0
         #: Whether a draw was asked for that the replay does not have.
         self.missed = False
+        #: Outcomes by the state of PyTorch's generator before them.
+        self.memory: dict[bytes, torch.Tensor] = {}
         #: Types of less than double precision in which something was computed.
         self.coarse: set[torch.dtype] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        random = torch.Tag.nondeterministic_seeded in func.tags
+        before = _state() if random and self.replay is not None else b""
         result = func(*args, **kwargs)
         if isinstance(result, torch.Tensor) and result.dtype in _COARSE:
             self.coarse.add(result.dtype)
-        if torch.Tag.nondeterministic_seeded not in func.tags:
+        if not random:
             return result
         name = func._schema.name.split("::")[-1]
         if name.startswith(_IGNORED):
@@ -72,6 +76,7 @@ class Tap(TorchDispatchMode):
             return result
         if isinstance(result, torch.Tensor):
             self._drawn(name, args, kwargs, result)
+            self.memory[before] = result.detach().clone()
         return result
 
     def _dropout(self, args: Any, result: Any) -> None:
@@ -105,6 +110,31 @@ class Tap(TorchDispatchMode):
                 return self.replay[i]
         self.missed = True
         return None
+
+
+def _state() -> bytes:
+    return bytes(torch.get_rng_state().numpy().tobytes())
+
+
+class Recall(TorchDispatchMode):
+    """Give the outcomes of a tapped call again where a checkpoint computes a part of it anew.
+
+    A checkpoint puts the state of PyTorch's generator back, by which its draws are recognised.
+    """
+
+    def __init__(self, memory: Mapping[bytes, torch.Tensor]) -> None:
+        super().__init__()
+        self.memory = memory
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if torch.Tag.nondeterministic_seeded not in func.tags:
+            return func(*args, **(kwargs or {}))
+        before = _state()
+        result = func(*args, **(kwargs or {}))
+        kept = self.memory.get(before)
+        if isinstance(result, torch.Tensor) and kept is not None and kept.shape == result.shape:
+            result.copy_(kept)
+        return result
 
 
 def _law(name: str, args: Any, kwargs: Any) -> tuple[Any, Any]:
@@ -193,6 +223,13 @@ def _place(module: nn.Module, name: str) -> tuple[nn.Module, str] | None:
     return None
 
 
+def _within_vmap(value: torch.Tensor) -> bool:
+    """Whether a tensor belongs to a transform of `torch.func`, out of which it may not be taken."""
+    functorch = getattr(torch._C, "_functorch", None)
+    told = getattr(functorch, "is_functorch_wrapped_tensor", None)
+    return bool(told is not None and told(value))
+
+
 @contextlib.contextmanager
 def shadowed(
     places: Sequence[tuple[nn.Module, str]],
@@ -204,7 +241,7 @@ def shadowed(
     def wrapped(place: tuple[nn.Module, str], inner: Callable[..., Any]) -> Callable[..., Any]:
         def function(*args: Any, **kwargs: Any) -> Any:
             for value in (*args, *kwargs.values()):
-                if isinstance(value, torch.Tensor):
+                if isinstance(value, torch.Tensor) and not _within_vmap(value):
                     calls.append((place, value.detach().clone()))
                     break
             return inner(*args, **kwargs)
