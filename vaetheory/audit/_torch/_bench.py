@@ -140,7 +140,8 @@ class Bench:
         """Set the training or the eval mode of everything."""
         self._training = training
         for m, was in self._modes:
-            m.training = (was or not self._was_training) if training else False
+            # Some modules refuse that an attribute is set.
+            vars(m)["training"] = (was or not self._was_training) if training else False
 
     def run(
         self,
@@ -161,7 +162,7 @@ class Bench:
         tap = Tap(draws, loosely=start is not None)
         tap.used = start or 0
         with (
-            shadowed(self.watch.places) as calls,
+            shadowed(self.watch.places, self.watch.pick) as calls,
             shadowed(self.entrance.places) as inputs,
             torch.set_grad_enabled(grad),
             warnings.catch_warnings(),
@@ -254,9 +255,9 @@ class Bench:
         loc = adapters.numpy(q.loc).reshape(n, -1)
         log_variance = adapters.numpy(q.log_variance).reshape(n, -1)
         factor = None if q.factor is None else adapters.numpy(q.factor)
-        if not self._searched and not ran.calls:
+        if not self._searched:
             self._searched = True
-            self.watch.search(self.module, self.decode, q.loc)
+            self._watch_decoder(q.loc.detach(), case, bool(ran.calls))
             ran = self.run(self.loss, case.x, draws=case.draws, seed=case.seed)
         z, eps, self.source = latents(ran.calls, ran.draws, loc, self.selection)
         self.assumed = z is None
@@ -305,6 +306,14 @@ class Bench:
             more=() if q.other is not None else self._others(ran.draws, eps, loc.shape),
             **other,
         )
+
+    def _watch_decoder(self, loc: torch.Tensor, case: Case, called: bool) -> None:
+        """Find z in what the decoder gets, or a decoder that gets it."""
+        z = loc + torch.randn(loc.shape, generator=self.generator, dtype=torch.float64).to(loc)
+        if called:
+            self.run(lambda z: self.watch.locate(self.decode, z), z, seed=case.seed)
+        if not called or not self.watch.places:
+            self.run(lambda z: self.watch.search(self.module, self.decode, z), z, seed=case.seed)
 
     def _others(
         self, draws: Sequence[Draw], eps: Array | None, shape: tuple[int, ...]

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import distributions
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from vaetheory._validation import Array
 from vaetheory.audit import _evidence
@@ -34,14 +36,25 @@ _BELOW = "expected log scales of at least"
 _SHARES = (1e-3, 1e-6, 1e-12)
 
 
+class _Operations(TorchDispatchMode):
+    """Counts the operations of the layers that are called."""
+
+    total = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        count = flop_registry.get(func._overloadpacket)
+        if count is not None:
+            self.total += int(count(*args, **(kwargs or {}), out_val=made))
+        return made
+
+
 def _nodes(bench: FullBench, loc: torch.Tensor) -> int:
     """How many latents can be decoded with the operations that may be spent."""
-    from torch.utils.flop_counter import FlopCounterMode
-
-    with FlopCounterMode(display=False) as counted, torch.no_grad():
+    with _Operations() as counted, torch.no_grad():
         p = adapters.distribution(bench.decode(loc), bench.likelihood)
     outputs = p.batch_shape.numel() * p.event_shape.numel()
-    each = (counted.get_total_flops() + _AN_OUTPUT * outputs) / len(loc)
+    each = (counted.total + _AN_OUTPUT * outputs) / len(loc)
     return int(_OPERATIONS / each)
 
 
