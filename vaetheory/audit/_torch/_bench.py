@@ -28,7 +28,7 @@ from vaetheory.audit._torch._inputs import (
     permutations,
 )
 from vaetheory.audit._torch._latents import SELECTIONS, latents, noise
-from vaetheory.audit._torch._mixing import Mixing, mixing, sampled, stretched
+from vaetheory.audit._torch._mixing import Mixing, mixing, sampled
 from vaetheory.audit._torch._moves import Moves
 from vaetheory.audit._torch._tap import Draw, Tap, Watch, redrawn, shadowed
 
@@ -65,6 +65,8 @@ class Bench:
 
     #: Whether only batches of the given size can be evaluated.
     fixed = False
+    #: How many numbers the loss has returned.
+    returned = 1
 
     def __init__(
         self,
@@ -216,6 +218,7 @@ class Bench:
 
     def _values(self, ran: Ran) -> tuple[tuple[float, ...], dict[str, float]]:
         found, others = adapters.values(ran.result)
+        self.returned = adapters.numbers_of(ran.result)
         return tuple(float(v.detach()) for v in found), others
 
     # One shot -------------------------------------------------------------------------------------
@@ -354,10 +357,6 @@ class Bench:
         z = latents(ran.calls, ran.draws, m, self.selection)[0]
         scale = np.exp(adapters.numpy(q.log_variance).reshape(m.shape) / 2)
         return None if z is None else np.asarray((z - m) / scale)
-
-    def stretched(self, case: Case, t: float) -> list[Draw]:
-        """The draws with t, with the sign that each has, for every normal number."""
-        return stretched(case.draws, t)
 
     def _noise(
         self,

@@ -23,11 +23,9 @@ from vaetheory.torch._models import model_of_distribution
 _DATA = 4
 #: Larger data than this cost too much.
 _LARGEST_DATA = 4096
-#: With fewer evaluations than these one example must do.
-_FEW = 500_000
-#: Operations that may be spent, some twenty seconds of one core, and those of an output besides
+#: Operations that may be spent, some four seconds of one core, and those of an output besides
 #: the layers that are counted.
-_OPERATIONS, _AN_OUTPUT = 1.2e11, 700
+_OPERATIONS, _AN_OUTPUT = 2.5e10, 700
 #: Latents at which varying scales are seen, and their distances from the centre of the prior.
 _PLACES, _RADII = 600, (0.5, 1.0, 2.0, 4.0, 8.0, 40.0)
 #: The words by which `GaussianMeanScale` refuses a scale.
@@ -81,9 +79,8 @@ def evidence_of(bench: FullBench) -> dict[str, Any] | None:
         return adapters.distribution(bench.decode(at), bench.likelihood)
 
     scales = _Scales.of(distribution, d)
-    if budget.nodes < _FEW:
-        # Fewer data, and each of them well.
-        x = x[:1]
+    # Fewer data, and each of them well.
+    x = x[: budget.data(d, len(x))]
     n = len(x)
     data = adapters.numpy(x).reshape(len(x), -1)
     if q.factor is None:
