@@ -37,7 +37,8 @@ def test_a_right_loss_is_accepted(name):
     bad = {f.code for f in result.findings if f.severity != "note"} - HARMLESS.get(name, set())
     assert not bad, f"{name} was accused: {result}"
     assert not [c for c in result.codes if c.startswith("not-run")], f"{result}"
-    assert result.residual < 1e-9, f"the residual is {result.residual}"
+    exact = 1e-6 if "precision.cast" in result.codes else 1e-9
+    assert result.residual < exact, f"the residual is {result.residual}"
     assert result.exit_status == 0, f"the exit status is {result.exit_status}"
 
 

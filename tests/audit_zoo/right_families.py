@@ -17,7 +17,6 @@ from audit_zoo.models import LATENT, D, Gauss, Vae, mlp
 from audit_zoo.register import right
 
 
-@right("a steep scale")
 class Steep(Gauss):
     """Deviations exp(50 z): far from z = 0 they are 0 or infinite."""
 

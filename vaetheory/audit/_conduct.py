@@ -95,6 +95,8 @@ class Conduct:
         bench.mode(main)
         found = self._examine()
         other = None
+        if self.findings.begins("undecided."):
+            return found, main
         if noisy[not main] or not noisy[main]:
             other = self._other_mode(not main, found)
         _latent_law.untapped(bench, noisy[main], found.all, self.findings)

@@ -29,10 +29,8 @@ def law(bench: Any, found: Examined, into: Findings, at: str, exact: float, slac
         return
     if _noise.mixed(some, bench.mixing, into, at) or any(s.eps is None for s in some):
         return
-    if _noise.right(some, slack):
-        _loud(bench, some[0].size, into, at, slack)
-        return
-    plain = found.identity.form == "declared" and not found.identity.remark
+    right = _noise.right(some, slack)
+    plain = right or (found.identity.form == "declared" and not found.identity.remark)
     if not plain:
         own = {size: _noise.effective(of) for size, of in found.shots.items()}
         if all(v is not None for v in own.values()):
@@ -63,6 +61,8 @@ def law(bench: Any, found: Examined, into: Findings, at: str, exact: float, slac
     if source is not None:
         _shared(source, some[-1], into, at)
     _noise.law(some, "normal" if source is None else source.law, into, at, slack)
+    if right and not into.begins("noise."):
+        _loud(bench, some[0].size, into, at, slack)
 
 
 def _loud(bench: Any, size: int, into: Findings, at: str, slack: float) -> None:

@@ -162,7 +162,7 @@ def _bits(function: Callable[..., Any], levels: int) -> Check:
         nats /= weight if abs(weight) > 0 else 1.0
         own = Findings()
         # Of another family it is not known whether its data are discrete.
-        discrete = conduct.setting(found.shots).family in ("bernoulli", "poisson", "other")
+        discrete = conduct.setting(found.shots).family == "other"
         _importance.bits(got, nats, D, levels, own, 1e-8 * conduct.slack, discrete=discrete)
         _unless_known(own, "bpd.unexplained", conduct)
 

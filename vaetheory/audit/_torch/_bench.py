@@ -200,8 +200,8 @@ class Bench:
 
     def rows(self, size: int) -> torch.Tensor:
         """Examples drawn from the user's, whole, so that they stay what they are."""
-        if size == len(self.x):
-            return self.x[torch.randperm(size, generator=self.generator)]
+        if size <= len(self.x):
+            return self.x[torch.randperm(len(self.x), generator=self.generator)[:size]]
         return self.x[torch.randint(len(self.x), (size,), generator=self.generator)]
 
     def case(self, size: int, x: torch.Tensor | None = None) -> Case:
