@@ -17,7 +17,7 @@ from vaetheory.audit._shots import Shot
 #: Numbers closer than this, relative to the size of the terms, are the same.
 _SAME = 1e-7
 #: By how much the parameters of the decoder are multiplied.
-_GAINS = (2.0, 4.0, 8.0, 16.0, 32.0)
+_GAINS = tuple(1.4**i for i in range(1, 13))
 
 
 def mirrored(identity: Identity, shots: Sequence[Shot], into: Findings) -> bool:
@@ -32,15 +32,15 @@ def mirrored(identity: Identity, shots: Sequence[Shot], into: Findings) -> bool:
     for shot in shots:
         value, size = predicted(identity, shot)
         divergence = identity.fits[shot.size]["KL"] * _divergence_of(identity, shot)
-        # With p = a R + k KL + c' below C, where c' = -k C, the value above it is p - 2 (k KL + c').
+        # With p = a R + k KL + c below C, where c = -k C, the value above it is p - 2 (k KL + c).
         off = shot.values[identity.entry] - value
         level.append((-off / 2 - divergence, size))
-    constants = np.array([c for c, _ in level])
-    large = max(size for _, size in level)
-    if np.ptp(constants) > _SAME * (1 + large) or not constants.mean() > 0:
+    # The smallest terms tell it best.
+    constant, _ = min(level, key=lambda pair: pair[1])
+    if any(abs(c - constant) > _SAME * (1 + size) for c, size in level) or not constant > 0:
         return False
     size = shots[0].size
-    capacity = float(constants.mean()) / -identity.fits[size]["KL"] / size
+    capacity = constant / -identity.fits[size]["KL"] / size
     for code in ("outside.capacity", "kl.sign", "weight.kl", "constant"):
         into.drop(code)
     into.add(

@@ -13,7 +13,7 @@ from vaetheory.audit._findings import NOTE, WRONG, Findings
 #: How much of the likelihood may change, in nats, where nothing should.
 _LEAK = 1e-6
 #: Slopes that are compared, the step of the differences, and the deviations that are allowed.
-_SLOPES, _STEP, _DEVIATIONS = 60, 1e-5, 7.0
+_SLOPES, _STEP, _DEVIATIONS = 250, 1e-5, 6.0
 
 
 def form_of_functions(conduct: Any, found: Examined) -> None:

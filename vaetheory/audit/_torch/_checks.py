@@ -132,7 +132,7 @@ class FullBench(Bench):
         # Where probabilities round to 0 or 1 nothing can be told.
         largest = np.abs(parts["logits"]).max() if "logits" in parts else 0.0
         usable = np.isfinite(shot.decoded.nll).all() and shot.decoded.nll.max() < 1e6
-        return shot if usable and largest < 12 else None
+        return shot if usable and largest < 16 else None
 
     def leak(self) -> tuple[float, float]:
         """How decode(z) at one z changes when other data are encoded before, and when the same are.

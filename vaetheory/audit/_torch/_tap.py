@@ -299,7 +299,7 @@ def _columns(row: torch.Tensor, z: torch.Tensor) -> list[int] | None:
 def shadowed(
     places: Sequence[Place], pick: Callable[[Sequence[torch.Tensor]], Any] = _first
 ) -> Iterator[list[tuple[Place, Any]]]:
-    """Record what `pick` takes of the tensors that each function gets, in the order of the calls."""
+    """Record what `pick` takes of the tensors that each function gets, call by call."""
     calls: list[tuple[Place, Any]] = []
     before: list[tuple[nn.Module, str, bool, Any]] = []
 
