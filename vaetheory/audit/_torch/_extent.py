@@ -34,7 +34,7 @@ def extent(p: distributions.Distribution, x: torch.Tensor) -> float:
         found: Decoded = adapters.decoded(p, x)
     except (ValueError, RuntimeError):
         return np.inf
-    if isinstance(q, distributions.Categorical):
+    if len(getattr(q, "param_shape", ())) == len(q.batch_shape) + 1:
         # Guards of logarithms count where a probability that is scored is small.
         try:
             worst = float(-p.log_prob(x.reshape(p.batch_shape)).detach().min())
