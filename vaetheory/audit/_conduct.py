@@ -14,6 +14,7 @@ from vaetheory.audit._examined import Examined
 from vaetheory.audit._findings import BOUND, NOTE, WRONG, Findings
 from vaetheory.audit._fit import EXACT, squarable
 from vaetheory.audit._identity import Identity, explain
+from vaetheory.audit._noise_line import noise_line
 from vaetheory.audit._outskirts import outskirts
 from vaetheory.audit._reading import read
 from vaetheory.audit._result import Audit
@@ -363,7 +364,7 @@ def run(bench: Any, beta: float, exact: float, checks: Sequence[Check]) -> Audit
     conduct = Conduct(bench, beta, exact)
     found, mode = conduct.main()
     undecided = conduct.findings.begins("undecided.")
-    for check in () if undecided else (_outskirts, *checks):
+    for check in () if undecided else (noise_line, _outskirts, *checks):
         bench.mode(mode)
         bench.moves.home()
         try:

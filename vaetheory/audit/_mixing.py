@@ -157,6 +157,11 @@ def sampled(latents: Latents, draws: Sequence[Draw], redraw: Redraw) -> Mixing |
     return Mixing(None, distance, every.size, far or uniform, still, uniform, scale)
 
 
+def stretched(draws: Sequence[Draw], t: float) -> list[Draw]:
+    """The draws with t, with the sign that each has, for every normal number."""
+    return _given(draws, t * np.sign(_entries(draws)))
+
+
 def _normal(draw: Draw) -> bool:
     return draw.law == "normal" and draw.floating
 
