@@ -359,6 +359,7 @@ def usual(shots: Sequence[Shot]) -> list[Shot]:
 Check = Callable[[Conduct, Examined], None]
 
 
+@np.errstate(all="ignore")  # what is not finite is looked for, and told
 def run(bench: Any, beta: float, exact: float, checks: Sequence[Check]) -> Audit:
     """The whole audit: the equation, then the checks, each of which hides no other."""
     conduct = Conduct(bench, beta, exact)

@@ -16,7 +16,7 @@ from vaetheory.audit._belongings import seed as set_seed
 from vaetheory.audit._belongings import seed_all
 from vaetheory.audit._densities import joined
 from vaetheory.audit._journeys import Journeys
-from vaetheory.audit._latent_noise import LatentNoise
+from vaetheory.audit._latent_noise import LatentNoise, in_units
 from vaetheory.audit._latents import SELECTIONS, latents, noise, others_of
 from vaetheory.audit._mixing import Mixing
 from vaetheory.audit._shots import Shot
@@ -278,8 +278,8 @@ class Bench(Journeys):
             if factor is not None:
                 off = np.einsum("nij,knj->kni", factor, e)
             z = loc + off
-        elif factor is None and q.other is None:
-            eps = self._noise(case, ran.draws, z, eps, loc, log_variance)
+        elif q.other is None:
+            eps = self._noise(case, ran.draws, (z, loc, log_variance), eps, factor)
             if eps is None and self.mixing is not None:
                 eps = self.mixing.arranged(ran.draws, z.shape)
         shape = q.loc.shape
@@ -332,24 +332,25 @@ class Bench(Journeys):
         return np.array([h.ravel() for h in rows if h is not None])
 
     def in_units(self, case: Case, draws: Sequence[Draw], seed: int | None = None) -> Array | None:
-        """(z - m) exp(-v/2), (K, B, d), with other outcomes of the draws, or another seed."""
+        """Latents in units of the posterior, (K, B, d), with other outcomes, or another seed."""
         seed = case.seed if seed is None else seed
         ran = self.run(self.loss, case.x, draws=draws, seed=seed)
         x = encoded_data(self.reading, case.x, ran.inputs)
         q = self.posterior_at(x, ran.draws, seed)
         m = adapters.numpy(q.loc).reshape(len(x), -1)
         z = latents(ran.calls, ran.draws, m, self.selection)[0]
-        scale = np.exp(adapters.numpy(q.log_variance).reshape(m.shape) / 2)
-        return None if z is None else np.asarray((z - m) / scale)
+        if z is None:
+            return None
+        factor = None if q.factor is None else adapters.numpy(q.factor)
+        return in_units(z - m, adapters.numpy(q.log_variance).reshape(m.shape), factor)
 
     def _noise(
         self,
         case: Case,
         draws: list[Draw],
-        z: Array,
+        shot: tuple[Array, Array, Array],
         eps: Array | None,
-        loc: Array,
-        log_variance: Array,
+        factor: Array | None,
     ) -> Array | None:
         """The noise of latents, also where it is not one draw as it came."""
 
@@ -357,9 +358,8 @@ class Bench(Journeys):
             return self.in_units(replace(case, x=x), outcomes)
 
         key = (len(case.x), self._training, self.selection, tuple(d.key for d in draws))
-        shot = (z, loc, log_variance)
         return self._noises.read(
-            key, draws, shot, eps, seen, lambda: seen(draws, self.rows(len(case.x)))
+            key, draws, shot, eps, seen, lambda: seen(draws, self.rows(len(case.x))), factor
         )
 
     def _other(
