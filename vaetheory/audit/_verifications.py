@@ -44,6 +44,9 @@ def checks(asked: Requested, evidence: Callable[..., Any] | None) -> list[Check]
         if conduct.slack > 1 or getattr(conduct.bench, "digits", 15) < 15:
             conduct.facts["gradient"] = "not compared: differences need float64"
             return
+        if "outside.importance-bound" in conduct.findings:
+            conduct.facts["gradient"] = "not compared: weights may be detached on purpose"
+            return
         conduct.bench.entry = found.identity.entry
         factor, one_sample = 0.0, False
         if found.identity.found and found.identity.fits:

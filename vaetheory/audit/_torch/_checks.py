@@ -140,6 +140,38 @@ class FullBench(Bench):
                 made[n] = float((g * directions[n]).sum())
         return made
 
+    def reached(self, x: torch.Tensor) -> frozenset[str] | None:
+        """The parameters that get a gradient from the declared model; None if a part gives none.
+
+        The parts are the posterior and, at latents that are held, the likelihood; the prior too.
+        """
+        q = adapters.encoded(self.run(self.encode, x, grad=True, start=0).result, self.posterior)
+        ran = self.run(self.decode, q.loc.detach(), grad=True, start=0)
+        with torch.enable_grad():
+            p = adapters.distribution(ran.result, self.likelihood)
+            fit = p.log_prob(x.reshape(*p.batch_shape, *p.event_shape)).sum()
+            prior = self.prior() if callable(self.prior) else None
+            last = None if prior is None else prior.log_prob(q.loc.detach()).sum()
+        names, parameters = zip(*self.moves.parameters.items(), strict=True)
+        wanted = [p for p in parameters if p.requires_grad]
+        found: set[str] = set()
+        for part in (q.loc.sum() + q.log_variance.sum(), fit, last):
+            if part is None:
+                continue
+            if not part.requires_grad:
+                return None
+            got = torch.autograd.grad(part, wanted, allow_unused=True)
+            ours = {id(p) for p, g in zip(wanted, got, strict=True) if g is not None}
+            found |= {n for n, p in zip(names, parameters, strict=True) if id(p) in ours}
+        return frozenset(found)
+
+    def updated(self, case: Case) -> list[str]:
+        """The names of the buffers that a call of the loss changes."""
+        before = {n: b.clone() for n, b in self.module.named_buffers()}
+        self.values(case)
+        after = dict(self.module.named_buffers())
+        return [n for n, b in before.items() if n in after and not torch.equal(after[n], b)]
+
     def scores(self, case: Case, directions: dict[str, torch.Tensor]) -> dict[str, float]:
         """Slopes of the sum of log q(z given x) at latents that are held."""
         shot = self.shot(case)
