@@ -1,5 +1,8 @@
 """Wrong noise, encoders, gradients and schedules."""
 
+import random
+
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch.distributions import Normal
@@ -155,4 +158,75 @@ wrong(
     draw=lambda self, m, v: torch.cat(
         [m[:, :3] + (v[:, :3] / 2).exp() * torch.randn_like(m[:, :3]), m[:, 3:]], 1
     ),
+)
+
+wrong("a small bias", "noise.biased", Vae, noise=lambda self, m: torch.randn_like(m) - 0.005)
+
+wrong("latents moved", "noise.biased", Vae, draw=lambda self, m, v: Vae.draw(self, m, v) + 0.02)
+
+for end in (1.5, 2.0, 2.5, 3.5):
+    wrong(
+        f"noise clamped at {end}",
+        "noise.clamped",
+        Vae,
+        noise=lambda self, m, end=end: torch.randn_like(m).clamp(-end, end),
+    )
+
+wrong(
+    "noise clamped above",
+    "noise.nonlinear",
+    Vae,
+    noise=lambda self, m: torch.randn_like(m).clamp(max=3.0),
+)
+
+# Noise that PyTorch does not draw.
+
+
+class Kept(Vae):
+    def more(self):
+        self.register_buffer("kept", torch.randn(64, self.sizes[1]))
+
+
+wrong("noise in a buffer", "noise.constant", Kept, noise=lambda self, m: self.kept[: len(m)])
+
+
+def numbers(function):
+    return lambda self, m: torch.as_tensor(function(m.shape)).to(m)
+
+
+wrong(
+    "uniform numbers of NumPy",
+    "noise.law",
+    Vae,
+    noise=numbers(lambda shape: np.random.random(shape)),  # noqa: NPY002
+)
+
+wrong(
+    "a new generator in each call",
+    "noise.constant",
+    Vae,
+    noise=numbers(lambda shape: np.random.default_rng(3).normal(size=shape)),
+)
+
+wrong("one number of Python", "noise.shared", Vae, noise=lambda self, m: random.gauss(0, 1))
+
+wrong(
+    "one row of NumPy",
+    "noise.shared",
+    Vae,
+    noise=numbers(lambda shape: np.random.normal(size=shape[1:])),  # noqa: NPY002
+)
+
+wrong(
+    "one column of NumPy",
+    "noise.shared",
+    Vae,
+    noise=numbers(lambda shape: np.random.normal(size=(shape[0], 1))),  # noqa: NPY002
+)
+
+wrong(
+    "numbers of NumPy off by 0.4",
+    "noise.law",
+    Vae,
+    noise=numbers(lambda shape: np.random.normal(0.4, size=shape)),  # noqa: NPY002
 )

@@ -325,3 +325,17 @@ wrong(
     Vae,
     kl=lambda self, m, v, z: Normal(m, (v / 2).exp()).log_prob(z).sum(-1),
 )
+
+wrong(
+    "divergence clamped above",
+    "kl.clamped",
+    Vae,
+    kl=lambda self, m, v, z: Vae.kl(self, m, v, z).clamp(max=300),
+)
+
+wrong(
+    "reconstruction clamped above",
+    "recon.clamped",
+    Gauss,
+    nll=lambda self, f, x: Gauss.nll(self, f, x).clamp(max=2000),
+)

@@ -14,6 +14,7 @@ from vaetheory.audit._examined import Examined
 from vaetheory.audit._findings import BOUND, NOTE, WRONG, Findings
 from vaetheory.audit._fit import EXACT, squarable
 from vaetheory.audit._identity import Identity, explain
+from vaetheory.audit._noise_line import noise_line
 from vaetheory.audit._outskirts import outskirts
 from vaetheory.audit._reading import read
 from vaetheory.audit._result import Audit
@@ -358,12 +359,13 @@ def usual(shots: Sequence[Shot]) -> list[Shot]:
 Check = Callable[[Conduct, Examined], None]
 
 
+@np.errstate(all="ignore")  # what is not finite is looked for, and told
 def run(bench: Any, beta: float, exact: float, checks: Sequence[Check]) -> Audit:
     """The whole audit: the equation, then the checks, each of which hides no other."""
     conduct = Conduct(bench, beta, exact)
     found, mode = conduct.main()
     undecided = conduct.findings.begins("undecided.")
-    for check in () if undecided else (_outskirts, *checks):
+    for check in () if undecided else (noise_line, _outskirts, *checks):
         bench.mode(mode)
         bench.moves.home()
         try:

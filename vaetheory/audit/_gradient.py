@@ -59,6 +59,19 @@ def gradient(bench: Any, size: int, factor: float, one_sample: bool, into: Findi
                 left_out += 1
                 continue
         wrong.append((name, difference, slopes[name]))
+    wrong, untrained = _apart(bench, case, wrong)
+    if untrained:
+        into.add(
+            "gradient.untrained",
+            NOTE,
+            float(len(untrained)),
+            "the number of parameters that require a gradient, and get none in the declared model "
+            "either",
+            f"no gradient reaches {len(untrained)} of {len(directions)} parameters, such as "
+            f"`{untrained[0]}`, in the loss or in encode, decode, likelihood and prior by "
+            "themselves: they are not trained, as where a part runs under torch.no_grad()",
+            "nothing, if this part is meant to stay as it is; requires_grad_(False) says so",
+        )
     if wrong:
         name, difference, slope = max(wrong, key=lambda w: abs(w[1] - w[2]))
         into.add(
@@ -82,6 +95,19 @@ def gradient(bench: Any, size: int, factor: float, one_sample: bool, into: Findi
             "landing): it is an estimate without bias of the gradient",
             "nothing",
         )
+
+
+def _apart(
+    bench: Any, case: Any, wrong: list[tuple[str, float, float]]
+) -> tuple[list[tuple[str, float, float]], list[str]]:
+    """Those whose gradient is lost in the loss, and those that get none in the model either."""
+    if not any(slope == 0 for _, _, slope in wrong) or not hasattr(bench, "reached"):
+        return wrong, []
+    reached = bench.reached(case.x)
+    if reached is None:
+        return wrong, []
+    untrained = [name for name, _, slope in wrong if slope == 0 and name not in reached]
+    return [w for w in wrong if w[0] not in untrained], untrained
 
 
 def _agree(

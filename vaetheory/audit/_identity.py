@@ -27,7 +27,8 @@ class Identity:
     ----------
     form : str
         "declared": the declared likelihood term R and the divergence KL. "terms": single terms.
-        "free bits": R, and a divergence that is clamped below. "latents": R, and the divergence of
+        "free bits": R, and a divergence that is clamped below. "capacity": R, and the distance
+        of the divergence from a number. "latents": R, and the divergence of
         each latent. "outputs": R of each output, and KL. "none": no equation was found.
     reconstruction : str
         The form of the reconstruction term.
@@ -147,6 +148,7 @@ def _candidates(shots: Shots, exact: float) -> Iterator[Identity]:
         yield _declared(others, 0, remark=code)
     yield from _by_part(shots)
     yield from _clamped(shots, exact)
+    yield from _with_capacity(shots)
     yield from _penalised(shots)
 
 
@@ -253,6 +255,35 @@ def _ordered(recon: dict[str, Array], free: dict[str, Array]) -> dict[str, Array
     rare = {n: free[n] for n in _divergence.RARE if n in free}
     closed = {n: free[n] for n in _divergence.CLOSED}
     return {**rare, **recon, **closed}
+
+
+def _with_capacity(shots: Shots) -> Iterator[Identity]:
+    """The loss as R and |KL - C|, with the mean of KL over the batch, and shots on both sides of C.
+
+    Where it is known on which side each shot is, the loss is linear in R, s KL and s = +-1.
+    """
+    means = {n: np.array([_parts(s, "batch")[0] for s in those]) for n, those in shots.items()}
+    every = np.sort(np.concatenate(list(means.values())))
+    best: tuple[float, dict[int, Fit]] = (np.inf, {})
+    for level in (every[1:] + every[:-1]) / 2:
+        fits = {}
+        for size, those in shots.items():
+            side = np.sign(means[size] - level)
+            columns = {
+                _reconstruction.DECLARED: _reconstruction.declared_column(those),
+                "KL": side * means[size] * size,
+                "sign(KL - C)": side,
+                "1": np.ones(len(those)),
+            }
+            fits[size] = fit(columns, np.array([s.values[0] for s in those]))
+        residual = max(f.residual for f in fits.values())
+        if residual < best[0]:
+            best = residual, fits
+    residual, fits = best
+    sided = [(n, f) for n, f in fits.items() if f["sign(KL - C)"] and f["KL"]]
+    if sided:
+        level = float(np.mean([-f["sign(KL - C)"] / f["KL"] / n for n, f in sided]))
+        yield Identity("capacity", "", fits, residual, remark="capacity", amount=level)
 
 
 def _clamped(shots: Shots, exact: float) -> Iterator[Identity]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from vaetheory._validation import Array
 from vaetheory.audit import _divergence, _noise
 from vaetheory.audit._examined import Examined
 from vaetheory.audit._findings import NOTE, WRONG, Findings
@@ -158,6 +159,8 @@ def untapped(bench: Any, noisy: bool, some: Sequence[Shot], into: Findings) -> N
     if np.ptp(rows, axis=0).max() <= 1e-9 * (1 + np.abs(rows).max()):
         _noise.constant(some, into, "")
         return
+    if _one_for_all(rows, some[0].loc.shape[-1], into):
+        return
     distance, far = against_normal(rows)
     meaning = (
         "the largest distance of the distribution functions of (z - m) exp(-v/2) and N(0, 1), "
@@ -182,6 +185,24 @@ def untapped(bench: Any, noisy: bool, some: Sequence[Shot], into: Findings) -> N
             f"{unseen}; in samples it agrees with N(0, I) in units of the posterior",
             bench.advice["noise"],
         )
+
+
+def _one_for_all(rows: Array, d: int, into: Findings) -> bool:
+    """Name noise that is one for all examples or all latents, to rounding, in every call."""
+    h = rows.reshape(len(rows), -1, d)
+    for axis, whom in ((1, "examples of a batch"), (2, "latents of an example")):
+        if h.shape[axis] > 1 and np.ptp(h, axis=axis).max() <= 1e-9 * (1 + np.abs(h).max()):
+            into.add(
+                "noise.shared",
+                WRONG,
+                float(h[0].size // h.shape[axis]),
+                f"the number of values of (z - m) exp(-v/2) that differ, of {h[0].size} latents",
+                f"one noise is used for all {whom}: (z - m) exp(-v/2) is the same for them, in "
+                f"each of {len(rows)} calls",
+                "draw a number for each latent of each example",
+            )
+            return True
+    return False
 
 
 def _shared(source: Any, shot: Shot, into: Findings, at: str) -> None:

@@ -49,6 +49,8 @@ class Mixing:
         Whether h is a linear function of uniform draws alone.
     shift : float
         The largest h where all draws are 0, if there is a matrix.
+    d : int
+        The number of latents of an example, if there is a matrix.
     scale : float
         The deviation of h, where h divided by it agrees with N(0, I) in samples; 1 otherwise.
     """
@@ -61,6 +63,7 @@ class Mixing:
     uniform: bool = False
     scale: float = 1.0
     shift: float = 0.0
+    d: int = 1
 
     @property
     def covariance(self) -> Array | None:
@@ -73,8 +76,22 @@ class Mixing:
         covariance = self.covariance
         if covariance is None:
             return not self.refuted
-        off = np.abs(covariance - np.eye(len(covariance))).max()
+        should = np.eye(len(covariance)) - np.kron(self._opposites, np.eye(self.d))
+        off = np.abs(covariance - should).max()
         return bool(max(off, self.shift) < _IDENTITY)
+
+    @property
+    def opposite(self) -> int:
+        """How many pairs of examples, or of their samples, have noise of opposite signs."""
+        return 0 if self.matrix is None else int(self._opposites.sum()) // 2
+
+    @property
+    def _opposites(self) -> Array:
+        """Whether the noise of one example is minus that of another one, (K B, K B)."""
+        covariance, d = self.covariance, self.d
+        assert covariance is not None
+        blocks = covariance.reshape(-1, d, len(covariance) // d, d).swapaxes(1, 2)
+        return np.asarray(np.abs(blocks + np.eye(d)).max(axis=(2, 3)) < _IDENTITY)
 
     def silent(self, d: int) -> int:
         """How many of d latents no draw reaches, in any example."""
@@ -115,7 +132,8 @@ def mixing(latents: Latents, draws: Sequence[Draw]) -> Mixing | None:
         columns.append((column - origin).ravel())
     matrix = np.array(columns).T
     shift = float(np.abs(origin).max())
-    made, h = Mixing(matrix, shift=0.0 if shift < _SAME else shift), latents(draws)
+    shift = 0.0 if shift < _SAME else shift
+    made, h = Mixing(matrix, shift=shift, d=origin.shape[-1]), latents(draws)
     if h is None or not np.isfinite(matrix).all() or not np.abs(matrix).max() > 0:
         return None
     off = np.abs(made.noise(draws, h) + origin - h).max()
@@ -155,6 +173,11 @@ def sampled(latents: Latents, draws: Sequence[Draw], redraw: Redraw) -> Mixing |
     if not far or uniform or still or against_normal(every / scale)[1]:
         scale = 1.0
     return Mixing(None, distance, every.size, far or uniform, still, uniform, scale)
+
+
+def stretched(draws: Sequence[Draw], t: float) -> list[Draw]:
+    """The draws with t, with the sign that each has, for every normal number."""
+    return _given(draws, t * np.sign(_entries(draws)))
 
 
 def _normal(draw: Draw) -> bool:

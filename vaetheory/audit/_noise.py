@@ -42,6 +42,8 @@ class Mixing(Protocol):
     def covariance(self) -> Array | None: ...
     @property
     def right(self) -> bool: ...
+    @property
+    def opposite(self) -> int: ...
     def silent(self, d: int) -> int: ...
 
 
@@ -152,6 +154,17 @@ def mixed(shots: Sequence[Shot], mixing: Mixing | None, into: Findings, at: str)
         )
         return True
     if mixing.right:
+        if mixing.opposite:
+            into.add(
+                "noise.antithetic",
+                NOTE,
+                float(mixing.opposite),
+                f"the pairs of opposite noise in a batch of {shots[-1].size}",
+                f"the noise of an example{at} is minus that of another one: each has the law that "
+                "is declared, so that the mean of the loss is right, and examples are not "
+                "independent",
+                "nothing, if antithetic pairs are meant",
+            )
         return False
     d = shots[0].loc.shape[-1]
     if mixing.silent(d):
@@ -342,13 +355,15 @@ def _unlawful(s: Array, v: Array, into: Findings, at: str, slack: float) -> None
     same = np.abs(effective - v) < slack * _EXACT
     if same.any() and not same.all():
         low, high = float(effective.min()), float(effective.max())
+        above, below = (v > high + slack * _EXACT).any(), (v < low - slack * _EXACT).any()
+        sides = [f"at most {high:.6g}"] * bool(above) + [f"at least {low:.6g}"] * bool(below)
         if np.abs(effective - np.clip(v, low, high)).max() < slack * _EXACT:
             into.add(
                 "encoder.clamp-inconsistent",
                 WRONG,
-                high if (v > high + slack * _EXACT).any() else low,
+                high if above else low,
                 "the log variance at which that of z is clamped",
-                f"z has the log variance clamped to [{low:.6g}, {high:.6g}]{at}, and the one that "
+                f"z has the log variance clamped to {' and '.join(sides)}{at}, and the one that "
                 "encode gives is not clamped: the divergence is not that of the distribution that "
                 "is sampled",
                 "clamp once, in encode",

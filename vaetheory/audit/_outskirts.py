@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from vaetheory.audit import _noise
+from vaetheory.audit import _branches, _noise
 from vaetheory.audit._divergence import CLOSED, RARE
 from vaetheory.audit._findings import NOTE, WRONG, Findings
 from vaetheory.audit._identity import Identity, predicted
@@ -34,7 +34,12 @@ def outskirts(bench: Any, size: int, identity: Identity, into: Findings) -> None
     if odd and not wrong and not identity.own_variance and not into.begins("noise."):
         # The divergence takes the log variance of encode, and the latents take another.
         _of_latents(odd, into)
+    _branches.steep(bench, size, identity, into)
     if not wrong:
+        if far:
+            _branches.one_sided(identity, into)
+        return
+    if _branches.mirrored(identity, wrong, into):
         return
     top = max(float(np.abs(s.log_variance).max()) for s in wrong)
     own = _noise.effective(wrong)
@@ -58,6 +63,8 @@ def outskirts(bench: Any, size: int, identity: Identity, into: Findings) -> None
             if _explains(identity, wrong, clipped):
                 _inconsistent(low, high, "the divergence", into)
                 return
+    if _branches.clamped_divergence(identity, wrong, into):
+        return
     into.add(
         "identity.range",
         NOTE,

@@ -156,7 +156,19 @@ def _listed(parts: Sequence[object]) -> str:
 
 
 def _capacity(found: Reading, identity: Identity, into: Findings) -> bool:
-    """Whether the divergence enters as C - KL, as where a capacity C is far above it."""
+    """Whether the divergence enters as |KL - C|, or as C - KL where C is far above it."""
+    if identity.form == "capacity":
+        weight = found.weight_kl or 0.0
+        into.add(
+            "outside.capacity",
+            NOTE,
+            identity.amount,
+            "the divergence in nats at which the loss is smallest",
+            f"the loss has {weight:.6g} |KL - C| with the capacity C = {identity.amount:.6g} nats, "
+            "at divergences on both sides of it: this is not the ELBO of the declared model",
+            "nothing, if a capacity is meant",
+        )
+        return True
     r, kl, constant = found.weight_r, found.weight_kl, found.constant
     if identity.form != "declared" or r is None or kl is None or constant is None:
         return False

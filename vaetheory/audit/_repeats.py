@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,7 @@ def steady(bench: Any, size: int, mode: bool, slack: float, into: Findings) -> l
     if max(values) - min(values) <= large or not np.isfinite(values).all():
         return None
     at = "training" if mode else "eval"
+    updated = bench.updated(case) if hasattr(bench, "updated") else []
     bench.stateful = True
     again = [bench.values(case)[0] for _ in range(3)]
     if max(again) - min(again) > large:
@@ -78,8 +80,16 @@ def steady(bench: Any, size: int, mode: bool, slack: float, into: Findings) -> l
         values[-1] - values[0],
         f"the fourth value minus the first, in {at} mode",
         f"the same data and noise give another loss in each call in {at} mode "
-        f"({', '.join(f'{v:.9g}' for v in values)}): a schedule or a counter inside loss(x)"
+        f"({', '.join(f'{v:.9g}' for v in values)}): {_changing(updated)}"
         + ("" if mode else "; a value at evaluation depends on how often it was asked for"),
         "give the weight as an argument, and use the declared one at evaluation",
     )
     return values
+
+
+def _changing(updated: Sequence[str]) -> str:
+    """What makes calls differ: buffers of these names, or what has none."""
+    if not updated:
+        return "a schedule or a counter inside loss(x)"
+    few = ", ".join(f"`{n}`" for n in updated[:3]) + (", ..." if len(updated) > 3 else "")
+    return f"each call changes the buffers {few}, as spectral norm, batch norm and counters do"

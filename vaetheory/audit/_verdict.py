@@ -14,6 +14,9 @@ _OTHER = ("outside.penalty", "outside.importance-bound", "outside.capacity")
 #: Findings about what stands around the loss: the loss may be right.
 _AROUND = ("encoder.logvar", "encoder.mean", "data.", "sample.", "iwae.", "bpd.", "reported.")
 
+#: Notes that say that the law of the noise is known from samples alone.
+_SAMPLED = ("noise.untapped", "noise.sampled-law")
+
 
 def verdict(found: Examined, findings: Findings, facts: dict[str, Any], beta: float) -> Audit:
     """The result of an audit."""
@@ -38,6 +41,9 @@ def verdict(found: Examined, findings: Findings, facts: dict[str, Any], beta: fl
         around = [f for f in wrong if f.code.startswith(_AROUND)]
         if around:
             parts.append("; but: " + "; ".join(f.sentence for f in around))
+        for f in those:
+            if f.code in _SAMPLED:
+                parts.append(f"; if its noise is N(0, I), of which only samples tell ({f.code})")
         if any(f.code.startswith("kl.free-bits") for f in those):
             parts.append(", with free bits")
         reason = "".join(parts)

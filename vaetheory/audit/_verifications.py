@@ -13,6 +13,7 @@ from vaetheory.audit._conduct import Check, Conduct
 from vaetheory.audit._examined import Examined
 from vaetheory.audit._findings import BOUND, NOTE, WRONG, Findings
 from vaetheory.audit._fit import fit
+from vaetheory.audit._functions import form_of_functions, slope_of_bound
 from vaetheory.audit._gradient import gradient
 from vaetheory.audit._identity import Identity
 from vaetheory.audit._ranges import grey, ranges
@@ -43,6 +44,9 @@ def checks(asked: Requested, evidence: Callable[..., Any] | None) -> list[Check]
         if conduct.slack > 1 or getattr(conduct.bench, "digits", 15) < 15:
             conduct.facts["gradient"] = "not compared: differences need float64"
             return
+        if "outside.importance-bound" in conduct.findings:
+            conduct.facts["gradient"] = "not compared: weights may be detached on purpose"
+            return
         conduct.bench.entry = found.identity.entry
         factor, one_sample = 0.0, False
         if found.identity.found and found.identity.fits:
@@ -61,7 +65,7 @@ def checks(asked: Requested, evidence: Callable[..., Any] | None) -> list[Check]
     def parts(conduct: Conduct, found: Examined) -> None:
         _reported(conduct, found)
 
-    made: list[Check] = [gradients, output_ranges, parts]
+    made: list[Check] = [gradients, output_ranges, parts, form_of_functions]
     if asked.importance_bound is not None:
         made.append(_bound(asked.importance_bound))
     if asked.sample is not None:
@@ -89,6 +93,9 @@ def _bound(function: Callable[..., Any]) -> Check:
             conduct.slack * 1e-6 if found.identity.remark or conduct.slack > 1 else 1e-8,
         )
         _unless_known(own, "iwae.unexplained", conduct)
+        if conduct.facts["importance bound"] == "right" and conduct.slack == 1:
+            bench.moved(bench.rows(size), 0.3, 1.0)
+            slope_of_bound(bench, lambda x: function(x, _K), size, conduct.findings)
 
     return importance_bound
 

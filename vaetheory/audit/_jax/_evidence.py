@@ -89,7 +89,7 @@ def evidence_of(bench: FullBench) -> dict[str, Any] | None:
         decoder.budget = budget
         return LatentModel(decoder, likelihood, d)
 
-    n = 1 if budget.nodes < _evidence.FEW else len(x)
+    n = budget.data(d, len(x))
     data = np.asarray(x[:n], dtype=np.float64).reshape(n, -1)
     if q.factor is None:
         cov = np.exp(q.log_variance.reshape(len(loc), d))[..., None] * np.eye(d)

@@ -65,6 +65,8 @@ def audit(
                 decoder=decoder,
                 seed=seed,
             )
+            if bench.watch.named is None and decoder != "decode":
+                bench.unknown_decoder = decoder
             return run(bench, beta, EXACT if double else _EXACT_SINGLE, checks(asked, evidence_of))
 
     try:

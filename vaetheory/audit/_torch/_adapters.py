@@ -216,6 +216,12 @@ def values(result: Any) -> tuple[tuple[torch.Tensor, ...], dict[str, float]]:
     return (_scalar(result),), others
 
 
+def numbers_of(result: Any) -> int:
+    """How many numbers a loss is, which are added."""
+    value = result.get("loss") if isinstance(result, Mapping) else result
+    return value.numel() if isinstance(value, torch.Tensor) else 1
+
+
 def _number(value: Any) -> bool:
     if isinstance(value, torch.Tensor):
         return value.numel() > 0 and not value.is_complex()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from vaetheory.audit._belongings import seed as set_seed
 from vaetheory.audit._belongings import seed_all
 from vaetheory.audit._densities import joined
 from vaetheory.audit._journeys import Journeys
-from vaetheory.audit._latent_noise import LatentNoise
+from vaetheory.audit._latent_noise import LatentNoise, in_units
 from vaetheory.audit._latents import SELECTIONS, latents, noise, others_of
 from vaetheory.audit._mixing import Mixing
 from vaetheory.audit._shots import Shot
@@ -69,6 +69,8 @@ class Bench(Journeys):
 
     #: Whether only batches of the given size can be evaluated.
     fixed = False
+    #: How many numbers the loss has returned.
+    returned = 1
 
     def __init__(
         self,
@@ -150,7 +152,8 @@ class Bench(Journeys):
         """Set the training or the eval mode of everything."""
         self._training = training
         for m, was in self._modes:
-            m.training = (was or not self._was_training) if training else False
+            # Some modules refuse that an attribute is set.
+            vars(m)["training"] = (was or not self._was_training) if training else False
 
     def run(
         self,
@@ -171,7 +174,7 @@ class Bench(Journeys):
         tap = Tap(draws, loosely=start is not None)
         tap.used = start or 0
         with (
-            shadowed(self.watch.places) as calls,
+            shadowed(self.watch.places, self.watch.pick) as calls,
             shadowed(self.entrance.places) as inputs,
             torch.set_grad_enabled(grad),
             warnings.catch_warnings(),
@@ -222,6 +225,7 @@ class Bench(Journeys):
 
     def _values(self, ran: Ran) -> tuple[tuple[float, ...], dict[str, float]]:
         found, others = adapters.values(ran.result)
+        self.returned = adapters.numbers_of(ran.result)
         return tuple(float(v.detach()) for v in found), others
 
     # One shot -------------------------------------------------------------------------------------
@@ -261,9 +265,9 @@ class Bench(Journeys):
         loc = adapters.numpy(q.loc).reshape(n, -1)
         log_variance = adapters.numpy(q.log_variance).reshape(n, -1)
         factor = None if q.factor is None else adapters.numpy(q.factor)
-        if not self._searched and not ran.calls:
+        if not self._searched:
             self._searched = True
-            self.watch.search(self.module, self.decode, q.loc)
+            self._watch_decoder(q.loc.detach(), case, bool(ran.calls))
             ran = self.run(self.loss, case.x, draws=case.draws, seed=case.seed)
         z, eps, self._noises.source = latents(ran.calls, ran.draws, loc, self.selection)
         self.assumed = z is None
@@ -274,8 +278,8 @@ class Bench(Journeys):
             if factor is not None:
                 off = np.einsum("nij,knj->kni", factor, e)
             z = loc + off
-        elif factor is None and q.other is None:
-            eps = self._noise(case, ran.draws, z, eps, loc, log_variance)
+        elif q.other is None:
+            eps = self._noise(case, ran.draws, (z, loc, log_variance), eps, factor)
             if eps is None and self.mixing is not None:
                 eps = self.mixing.arranged(ran.draws, z.shape)
         shape = q.loc.shape
@@ -313,45 +317,49 @@ class Bench(Journeys):
             **other,
         )
 
+    def _watch_decoder(self, loc: torch.Tensor, case: Case, called: bool) -> None:
+        """Find z in what the decoder gets, or a decoder that gets it."""
+        z = loc + torch.randn(loc.shape, generator=self.generator, dtype=torch.float64).to(loc)
+        if called:
+            self.run(lambda z: self.watch.locate(self.decode, z), z, seed=case.seed)
+        if not called or not self.watch.places:
+            self.run(lambda z: self.watch.search(self.module, self.decode, z), z, seed=case.seed)
+
     def by_seed(self, count: int) -> Array:
         """(z - m) exp(-v/2), a row for each of several seeds of generators that are not tapped."""
         case = self.case(2 if not self.fixed else len(self.x))
-        rows = []
-        for i in range(count):
-            ran = self.run(self.loss, case.x, draws=case.draws, seed=case.seed + i)
-            x = encoded_data(self.reading, case.x, ran.inputs)
-            q = self.posterior_at(x, ran.draws, case.seed + i)
-            m = adapters.numpy(q.loc).reshape(len(x), -1)
-            z = latents(ran.calls, ran.draws, m, self.selection)[0]
-            if z is not None:
-                scale = np.exp(adapters.numpy(q.log_variance).reshape(m.shape) / 2)
-                rows.append(((z - m) / scale).ravel())
-        return np.array(rows)
+        rows = [self.in_units(case, case.draws, case.seed + i) for i in range(count)]
+        return np.array([h.ravel() for h in rows if h is not None])
+
+    def in_units(self, case: Case, draws: Sequence[Draw], seed: int | None = None) -> Array | None:
+        """Latents in units of the posterior, (K, B, d), with other outcomes, or another seed."""
+        seed = case.seed if seed is None else seed
+        ran = self.run(self.loss, case.x, draws=draws, seed=seed)
+        x = encoded_data(self.reading, case.x, ran.inputs)
+        q = self.posterior_at(x, ran.draws, seed)
+        m = adapters.numpy(q.loc).reshape(len(x), -1)
+        z = latents(ran.calls, ran.draws, m, self.selection)[0]
+        if z is None:
+            return None
+        factor = None if q.factor is None else adapters.numpy(q.factor)
+        return in_units(z - m, adapters.numpy(q.log_variance).reshape(m.shape), factor)
 
     def _noise(
         self,
         case: Case,
         draws: list[Draw],
-        z: Array,
+        shot: tuple[Array, Array, Array],
         eps: Array | None,
-        loc: Array,
-        log_variance: Array,
+        factor: Array | None,
     ) -> Array | None:
         """The noise of latents, also where it is not one draw as it came."""
 
-        def seen(given: Sequence[Draw], x: torch.Tensor = case.x) -> Array | None:
-            ran = self.run(self.loss, x, draws=given, seed=case.seed)
-            x = encoded_data(self.reading, x, ran.inputs)
-            q = self.posterior_at(x, ran.draws, case.seed)
-            m = adapters.numpy(q.loc).reshape(loc.shape)
-            v = adapters.numpy(q.log_variance).reshape(loc.shape)
-            found = latents(ran.calls, ran.draws, m, self.selection)[0]
-            return None if found is None else np.asarray((found - m) / np.exp(v / 2))
+        def seen(outcomes: Sequence[Draw], x: torch.Tensor = case.x) -> Array | None:
+            return self.in_units(replace(case, x=x), outcomes)
 
         key = (len(case.x), self._training, self.selection, tuple(d.key for d in draws))
-        shot = (z, loc, log_variance)
         return self._noises.read(
-            key, draws, shot, eps, seen, lambda: seen(draws, self.rows(len(case.x)))
+            key, draws, shot, eps, seen, lambda: seen(draws, self.rows(len(case.x))), factor
         )
 
     def _other(

@@ -12,11 +12,12 @@ from torch import distributions
 
 from vaetheory._validation import Array
 from vaetheory.audit._draws import paired
+from vaetheory.audit._mixing import stretched
 from vaetheory.audit._shots import Shot
 from vaetheory.audit._torch import _adapters as adapters
 from vaetheory.audit._torch._bench import Bench, Case
 from vaetheory.audit._torch._inputs import encoded_data
-from vaetheory.audit._torch._tap import Recall
+from vaetheory.audit._torch._tap import Draw, Recall
 
 ADVICE = {
     "noise": "draw with torch.randn_like",
@@ -34,6 +35,8 @@ class FullBench(Bench):
     modes = (True, False)
     #: Which reading of the loss's result is right.
     entry = 0
+    #: The name of a decoder that the module does not have.
+    unknown_decoder: str | None = None
 
     def latent_dim(self) -> int:
         """The number of latents of an example."""
@@ -78,6 +81,40 @@ class FullBench(Bench):
     def _largest_log_variance(self, x: torch.Tensor) -> float:
         return float(self.posterior_at(x).log_variance.detach().abs().max())
 
+    def steep(self, size: int, gain: float) -> Shot | None:
+        """A shot whose decoder has parameters that are larger by a factor; None if too large."""
+        case = self.case(size)
+        self.moves.move(0.4, 1.0)
+        ours = self.encoder_names()
+        self.moves.scale({n: gain for n in self.moves.parameters if n not in ours})
+        try:
+            shot = self.shot(case)
+        except ValueError:
+            return None
+        parts = shot.decoded.parts
+        # Where probabilities round to 0 or 1 nothing can be told.
+        largest = np.abs(parts["logits"]).max() if "logits" in parts else 0.0
+        usable = np.isfinite(shot.decoded.nll).all() and shot.decoded.nll.max() < 1e6
+        return shot if usable and largest < 16 else None
+
+    def leak(self) -> tuple[float, float]:
+        """How decode(z) at one z changes when other data are encoded before, and when the same are.
+
+        In nats of the likelihood of an example, at most.
+        """
+        x, other = self.rows(len(self.x)), self.x.flip(0)
+        z = self.posterior_at(x).loc.detach()
+        found = []
+        for data in (x, x, other):
+            self.posterior_at(data)
+            found.append(adapters.decoded(self.likelihood_at(z), x).nll)
+        same, changed = (float(np.abs(found[0] - f).max()) for f in found[1:])
+        return changed, same
+
+    def stretched(self, case: Case, t: float) -> list[Draw]:
+        """The draws with t, with the sign that each has, for every normal number."""
+        return stretched(case.draws, t)
+
     # Slopes ---------------------------------------------------------------------------------------
 
     def trains(self) -> bool:
@@ -102,6 +139,38 @@ class FullBench(Bench):
             if g is not None:
                 made[n] = float((g * directions[n]).sum())
         return made
+
+    def reached(self, x: torch.Tensor) -> frozenset[str] | None:
+        """The parameters that get a gradient from the declared model; None if a part gives none.
+
+        The parts are the posterior and, at latents that are held, the likelihood; the prior too.
+        """
+        q = adapters.encoded(self.run(self.encode, x, grad=True, start=0).result, self.posterior)
+        ran = self.run(self.decode, q.loc.detach(), grad=True, start=0)
+        with torch.enable_grad():
+            p = adapters.distribution(ran.result, self.likelihood)
+            fit = p.log_prob(x.reshape(*p.batch_shape, *p.event_shape)).sum()
+            prior = self.prior() if callable(self.prior) else None
+            last = None if prior is None else prior.log_prob(q.loc.detach()).sum()
+        names, parameters = zip(*self.moves.parameters.items(), strict=True)
+        wanted = [p for p in parameters if p.requires_grad]
+        found: set[str] = set()
+        for part in (q.loc.sum() + q.log_variance.sum(), fit, last):
+            if part is None:
+                continue
+            if not part.requires_grad:
+                return None
+            got = torch.autograd.grad(part, wanted, allow_unused=True)
+            ours = {id(p) for p, g in zip(wanted, got, strict=True) if g is not None}
+            found |= {n for n, p in zip(names, parameters, strict=True) if id(p) in ours}
+        return frozenset(found)
+
+    def updated(self, case: Case) -> list[str]:
+        """The names of the buffers that a call of the loss changes."""
+        before = {n: b.clone() for n, b in self.module.named_buffers()}
+        self.values(case)
+        after = dict(self.module.named_buffers())
+        return [n for n, b in before.items() if n in after and not torch.equal(after[n], b)]
 
     def scores(self, case: Case, directions: dict[str, torch.Tensor]) -> dict[str, float]:
         """Slopes of the sum of log q(z given x) at latents that are held."""

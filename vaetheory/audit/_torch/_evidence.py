@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import distributions
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from vaetheory._validation import Array
 from vaetheory.audit import _evidence
@@ -18,14 +20,25 @@ from vaetheory.torch._calls import Call, undisturbed
 from vaetheory.torch._models import model_of_distribution
 
 
+class _Operations(TorchDispatchMode):
+    """Counts the operations of the layers that are called."""
+
+    total = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        count = flop_registry.get(func._overloadpacket)
+        if count is not None:
+            self.total += int(count(*args, **(kwargs or {}), out_val=made))
+        return made
+
+
 def _nodes(bench: FullBench, loc: torch.Tensor) -> int:
     """How many latents can be decoded with the operations that may be spent."""
-    from torch.utils.flop_counter import FlopCounterMode
-
-    with FlopCounterMode(display=False) as counted, torch.no_grad():
+    with _Operations() as counted, torch.no_grad():
         p = adapters.distribution(bench.decode(loc), bench.likelihood)
     outputs = p.batch_shape.numel() * p.event_shape.numel()
-    return _evidence.affordable(counted.get_total_flops() / len(loc), outputs / len(loc))
+    return _evidence.affordable(counted.total / len(loc), outputs / len(loc))
 
 
 def evidence_of(bench: FullBench) -> dict[str, Any] | None:
@@ -51,9 +64,8 @@ def evidence_of(bench: FullBench) -> dict[str, Any] | None:
         return adapters.distribution(bench.decode(at), bench.likelihood)
 
     scales = _scales(distribution, d)
-    if budget.nodes < _evidence.FEW:
-        # Fewer data, and each of them well.
-        x = x[:1]
+    # Fewer data, and each of them well.
+    x = x[: budget.data(d, len(x))]
     n = len(x)
     data = adapters.numpy(x).reshape(len(x), -1)
     if q.factor is None:

@@ -196,6 +196,10 @@ def redrawn(draws: Sequence[Draw], generator: torch.Generator) -> list[Draw]:
     return made
 
 
+#: An attribute of a module.
+Place = tuple[nn.Module, str]
+
+
 class Watch:
     """The inputs of the decoder: an attribute, or the submodules that `decode` calls first.
 
@@ -204,10 +208,22 @@ class Watch:
     """
 
     def __init__(self, module: nn.Module, name: str) -> None:
-        self._places: list[tuple[nn.Module, str]] = []
+        self._places: list[Place] = []
+        #: Where z stands in what the decoder gets, if there is more.
+        self._columns: list[int] | None = None
         self.named = _place(module, name)
         if self.named is not None:
             self._places = [self.named]
+
+    def locate(self, decode: Callable[[torch.Tensor], Any], z: torch.Tensor) -> None:
+        """Find z in what the decoder gets when `decode(z)` is called; leave it if it is not there.
+
+        The decoder may get z in several tensors, or with a condition beside it.
+        """
+        with shadowed(self._places, _all) as calls:
+            decode(z.clone())
+        if calls and not self._watched(calls, z):
+            self._places = []
 
     def search(
         self, module: nn.Module, decode: Callable[[torch.Tensor], Any], z: torch.Tensor
@@ -217,23 +233,39 @@ class Watch:
         owner = getattr(decode, "__self__", None)
         if isinstance(owner, nn.Module) and hasattr(owner, getattr(decode, "__name__", "")):
             places.append((owner, decode.__name__))
-        with shadowed(places) as calls:
+        with shadowed(places, _all) as calls:
             decode(z.clone())
-        got = [
-            place
-            for place, value in calls
-            if value.numel() == z.numel() and torch.equal(value.reshape(-1), z.reshape(-1))
-        ]
-        if got:
-            self._places = [got[0]]
+        self._watched(calls, z)
+
+    def _watched(self, calls: Sequence[tuple[Place, Any]], z: torch.Tensor) -> bool:
+        """Watch the first place that got z, or columns that are z; whether there is one."""
+        for place, tensors in calls:
+            value = tensors[0]
+            if value.numel() == z.numel() and _close(value.reshape(-1), z.reshape(-1)):
+                self._places, self._columns = [place], None
+                return True
+        for place, tensors in calls:
+            columns = _columns(_beside(tensors), z)
+            if columns is not None:
+                self._places, self._columns = [place], columns
+                return True
+        return False
+
+    def pick(self, tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+        """The latents among the tensors that the decoder gets."""
+        if self._columns is not None:
+            row = _beside(tensors)
+            if row.dim() and row.shape[-1] > max(self._columns):
+                return row[..., self._columns].clone()
+        return tensors[0].detach().clone()
 
     @property
-    def places(self) -> list[tuple[nn.Module, str]]:
+    def places(self) -> list[Place]:
         """Where the decoder is watched."""
         return self._places
 
 
-def _place(module: nn.Module, name: str) -> tuple[nn.Module, str] | None:
+def _place(module: nn.Module, name: str) -> Place | None:
     owner: Any = module
     *path, last = name.split(".")
     for part in path:
@@ -253,20 +285,53 @@ def _within_vmap(value: torch.Tensor) -> bool:
     return bool(told is not None and told(value))
 
 
+def _all(tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    return [t.detach().clone() for t in tensors]
+
+
+def _first(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+    return tensors[0].detach().clone()
+
+
+def _close(a: torch.Tensor, b: torch.Tensor) -> bool:
+    """Whether tensors are equal up to the rounding of their types."""
+    coarse = a.dtype in (torch.float16, torch.bfloat16)
+    size = (2e-2 if coarse else 1e-5) * (1 + float(b.abs().max()))
+    return bool(((a.to(b) - b).abs() <= size).all())
+
+
+def _beside(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Tensors of the same number of rows, beside each other."""
+    lead = max(tensors, key=lambda t: t.dim()).shape[:-1]
+    rows = [t.detach().to(torch.float64) for t in tensors if t.dim() and t.shape[:-1] == lead]
+    return torch.cat(rows, -1)
+
+
+def _columns(row: torch.Tensor, z: torch.Tensor) -> list[int] | None:
+    """The columns of `row` (B, n) that are those of z (B, d), if all of them are there."""
+    if z.dim() != 2 or row.dim() != 2 or len(row) != len(z):
+        return None
+    found = [
+        next((i for i in range(row.shape[1]) if _close(row[:, i], one)), None)
+        for one in z.to(row).unbind(1)
+    ]
+    return [i for i in found if i is not None] if None not in found else None
+
+
 @contextlib.contextmanager
 def shadowed(
-    places: Sequence[tuple[nn.Module, str]],
-) -> Iterator[list[tuple[tuple[nn.Module, str], torch.Tensor]]]:
-    """Record the first tensor that each function gets, in the order of the calls."""
-    calls: list[tuple[tuple[nn.Module, str], torch.Tensor]] = []
+    places: Sequence[Place], pick: Callable[[Sequence[torch.Tensor]], Any] = _first
+) -> Iterator[list[tuple[Place, Any]]]:
+    """Record what `pick` takes of the tensors that each function gets, call by call."""
+    calls: list[tuple[Place, Any]] = []
     before: list[tuple[nn.Module, str, bool, Any]] = []
 
-    def wrapped(place: tuple[nn.Module, str], inner: Callable[..., Any]) -> Callable[..., Any]:
+    def wrapped(place: Place, inner: Callable[..., Any]) -> Callable[..., Any]:
         def function(*args: Any, **kwargs: Any) -> Any:
-            for value in (*args, *kwargs.values()):
-                if isinstance(value, torch.Tensor) and not _within_vmap(value):
-                    calls.append((place, value.detach().clone()))
-                    break
+            given = [v for v in (*args, *kwargs.values()) if isinstance(v, torch.Tensor)]
+            tensors = [v for v in given if not _within_vmap(v)]
+            if tensors:
+                calls.append((place, pick(tensors)))
             return inner(*args, **kwargs)
 
         return function
