@@ -23,9 +23,9 @@ from vaetheory.torch._models import model_of_distribution
 _DATA = 4
 #: Larger data than this cost too much.
 _LARGEST_DATA = 4096
-#: Operations that may be spent, some four seconds of one core, and those of an output besides
-#: the layers that are counted.
-_OPERATIONS, _AN_OUTPUT = 2.5e10, 700
+#: Operations that may be spent, some four seconds of one core; for large models up to twenty, for
+#: fewer evaluations than these; and those of an output besides the layers that are counted.
+_OPERATIONS, _MOST, _FEW, _AN_OUTPUT = 2.5e10, 1.2e11, 100_000, 700
 #: Latents at which varying scales are seen, and their distances from the centre of the prior.
 _PLACES, _RADII = 600, (0.5, 1.0, 2.0, 4.0, 8.0, 40.0)
 #: The words by which `GaussianMeanScale` refuses a scale.
@@ -53,7 +53,7 @@ def _nodes(bench: FullBench, loc: torch.Tensor) -> int:
         p = adapters.distribution(bench.decode(loc), bench.likelihood)
     outputs = p.batch_shape.numel() * p.event_shape.numel()
     each = (counted.total + _AN_OUTPUT * outputs) / len(loc)
-    return int(_OPERATIONS / each)
+    return int(max(_OPERATIONS / each, min(_FEW, _MOST / each)))
 
 
 def evidence_of(bench: FullBench) -> dict[str, Any] | None:
