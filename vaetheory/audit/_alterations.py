@@ -1,8 +1,13 @@
-"""What is said of a loss that alters its data before it uses them."""
+"""A loss that alters its data before it uses them: how it is read, and what is said of it."""
 
 from __future__ import annotations
 
+from vaetheory._validation import Array
 from vaetheory.audit._findings import NOTE, WRONG, Findings
+
+#: Readings of the data: as they were given; as the encoder gets them; the same for the posterior
+#: alone, while the likelihood is that of the given ones.
+GIVEN, SEEN, CLEAN = "given", "seen", "clean"
 
 _SENTENCES = {
     "shuffled": "loss(x) shuffles its batch: what was found holds for the examples in their new "
@@ -13,6 +18,23 @@ _SENTENCES = {
     "encoder": "loss(x) changes the data that the encoder gets, and compares the decoder with "
     "those that were given: this is an ELBO whose posterior depends on changed data",
 }
+
+
+def kind(reading: str, x: Array, seen: Array) -> str | None:
+    """How data were altered.
+
+    None, "shuffled", "drawn" from the same rows, "changed"; for the encoder alone "encoder", or
+    "mismatched" if it gets other examples.
+    """
+    if seen.shape == x.shape and bool((seen == x).all()):
+        return None
+    same = (seen.reshape(len(seen), 1, -1) == x.reshape(1, len(x), -1)).all(-1)
+    rows = bool(same.any(1).all())
+    if reading == CLEAN:
+        return "mismatched" if rows else "encoder"
+    if not rows:
+        return "changed"
+    return "shuffled" if len(seen) == len(x) and bool(same.any(0).all()) else "drawn"
 
 
 def say(kind: str | None, into: Findings) -> None:

@@ -11,12 +11,15 @@ import jax
 import numpy as np
 
 from vaetheory._validation import Array, short
+from vaetheory.audit import _alterations as alterations
 from vaetheory.audit import _densities as densities
+from vaetheory.audit._alterations import CLEAN, GIVEN, SEEN
 from vaetheory.audit._belongings import Belongings, seed_all
 from vaetheory.audit._belongings import seed as set_seed
 from vaetheory.audit._jax import _adapters as adapters
 from vaetheory.audit._jax._decoder_inputs import decoder_inputs
 from vaetheory.audit._jax._draws import Draw, matched, redrawn
+from vaetheory.audit._jax._inputs import encoded_data, entrance
 from vaetheory.audit._jax._interpreter import Site
 from vaetheory.audit._jax._moves import Moves
 from vaetheory.audit._jax._parameters import Parameters
@@ -24,7 +27,7 @@ from vaetheory.audit._jax._programs import Program
 from vaetheory.audit._jax._user import Function, called
 from vaetheory.audit._journeys import Journeys, outputs_extent
 from vaetheory.audit._latent_noise import LatentNoise
-from vaetheory.audit._latents import latents, noise, others_of
+from vaetheory.audit._latents import SELECTIONS, latents, noise, others_of
 from vaetheory.audit._mixing import Mixing
 from vaetheory.audit._shots import Decoded, Shot
 
@@ -106,6 +109,9 @@ class Bench(Journeys):
         self._traces: dict[Any, int] = {}
         self._templates: dict[tuple[int, bool], list[Draw]] = {}
         self._sites: dict[Any, list[Site]] = {}
+        self._entrances: dict[Any, Site] = {}
+        #: How the data were altered before they were encoded, in the last shot: None, or a kind.
+        self.alteration: str | None = None
         self._searches: dict[Any, list[list[Any]]] = {}
         self._noises = LatentNoise(lambda draws: redrawn(draws, self.rng))
         self._state: list[Any] | None = None
@@ -129,6 +135,16 @@ class Bench(Journeys):
         """How the noise of the latents was made, in the last shot, if not by one draw."""
         return self._noises.mixing
 
+    @property
+    def selections(self) -> tuple[str, ...]:
+        """Readings of a loss: calls of the decoder that count; the data, if they are altered."""
+        return (*SELECTIONS, SEEN, CLEAN) if self.alters else SELECTIONS
+
+    @property
+    def alters(self) -> bool:
+        """Whether the loss was seen to alter its data."""
+        return bool(self._entrances)
+
     # Running --------------------------------------------------------------------------------------
 
     def mode(self, training: bool) -> None:
@@ -147,8 +163,7 @@ class Bench(Journeys):
         self, function: Function, read: Callable[..., Any], kind: str, *arguments: Any
     ) -> Program:
         """A function, traced for arguments of these shapes."""
-        shapes = tuple(np.shape(a) for a in arguments)
-        which = (id(function), kind, self._training, shapes)
+        which = self._which(function, kind, arguments)
         traces = self._traces.get(which, 0)
         fresh = kind == "loss" and not self.stateful and traces < _TRACES
         if which in self._programs and not fresh:
@@ -161,6 +176,10 @@ class Bench(Journeys):
                 # A schedule in Python: it is traced anew in each call, until it is put back.
                 self._traces[which] = 0
         return self._programs[which]
+
+    def _which(self, function: Function, kind: str, arguments: Sequence[Any]) -> tuple[Any, ...]:
+        types = tuple((np.shape(a), np.result_type(a).kind) for a in arguments)
+        return id(function), kind, self._training, types
 
     def trace(
         self, function: Function, read: Callable[..., Any], arguments: Sequence[Any], seed: int = 0
@@ -317,16 +336,25 @@ class Bench(Journeys):
         if not self._sites.get(which) and moved and len(searched) < _SEARCHES:
             # A decoder whose weights are 0 shows nothing before they are moved.
             searched.append(self.moves.arrays)
-            self._sites[which] = self._search(case)
+            self._sites[which], door = self._search(case)
+            if door is not None:
+                self._entrances[which] = door
         return self._sites[which]
 
-    def _search(self, case: Case) -> list[Site]:
+    def _search(self, case: Case) -> tuple[list[Site], Site | None]:
         # Another size of batch would have to be compiled.
         x = case.x if self._first is None else self._first
         program = self.program(self.loss, adapters.values, "loss", x)
         results = program.watched((self.arrays(), (x,), self.key(case.seed)))[2]
         shape = self.posterior_at(case.x, case.draws, case.seed).loc.shape
-        return self.decoded_among(results, len(x), shape[1:])
+
+        def encode(data: Array) -> Any:
+            data = encoded_data(x, data)
+            given = (self.arrays(), (data,), self.key(case.seed))
+            return self.program(self.encode, _leaves, "steps", data).watched(given)[2]
+
+        door = entrance(results, x, encode, self.rng)
+        return self.decoded_among(results, len(x), shape[1:]), door
 
     def decoded_among(self, results: Any, n: int, shape: tuple[int, ...]) -> list[Site]:
         """The steps of a function whose results are latents of n examples that are decoded."""
@@ -342,13 +370,29 @@ class Bench(Journeys):
 
         return decoder_inputs(results, n * int(np.prod(shape)), decode, self.rng)
 
+    def _shown(self, case: Case) -> tuple[Any, dict[str, float], list[Array], Array]:
+        """The loss, what is returned with it, the latents, and the data that are encoded."""
+        sites = self.latents_of(case)
+        program = self.program(self.loss, adapters.values, "loss", case.x)
+        door = self._entrances.get((program.form, self._training, id(self.loss)))
+        if door is None or self.selection not in (SEEN, CLEAN):
+            return (*self.loss_of(case, sites), case.x)
+        values, others, (*calls, found) = self.loss_of(case, [*sites, door])
+        return values, others, calls, encoded_data(case.x, found)
+
+    def encoded_case(self, case: Case) -> Case:
+        """The same noise for the data that are encoded."""
+        return Case(self._shown(case)[3], case.draws, case.seed)
+
     def shot(self, case: Case) -> Shot:
         """Evaluate the loss, and all of which it should be a function."""
-        sites = self.latents_of(case)
-        values, others, calls = self.loss_of(case, sites)
-        q = self.posterior_at(case.x, case.draws, case.seed)
+        values, others, calls, x = self._shown(case)
+        reading = self.selection if self.selection in (SEEN, CLEAN) else GIVEN
+        self.alteration = alterations.kind(reading, case.x, x)
+        target = case.x if reading == CLEAN and len(x) == len(case.x) else x
+        q = self.posterior_at(x, case.draws, case.seed)
         after = self._used
-        n, shape = len(case.x), q.loc.shape
+        n, shape = len(x), q.loc.shape
         loc, log_variance = q.loc.reshape(n, -1), q.log_variance.reshape(n, -1)
         factor = q.factor
         z, eps, self._noises.source = latents(calls, case.draws, loc, self.selection)
@@ -365,7 +409,7 @@ class Bench(Journeys):
             if eps is None and self.mixing is not None:
                 eps = self.mixing.arranged(case.draws, z.shape)
         parts = [
-            self.decoded_at(one.reshape(shape), case.x, case.draws, case.seed, after) for one in z
+            self.decoded_at(one.reshape(shape), target, case.draws, case.seed, after) for one in z
         ]
         prior_loc, prior_scale = self.prior_at(loc.shape)
         log_det = log_variance.sum(-1)
@@ -373,10 +417,10 @@ class Bench(Journeys):
             log_det = 2 * np.log(np.einsum("nii->ni", factor)).sum(-1)
         other: dict[str, Array | None] = {}
         if q.other:
-            other = self._other(case, z.reshape(len(z), *shape))
+            other = self._other(Case(x, case.draws, case.seed), z.reshape(len(z), *shape))
         return Shot(
             values,
-            np.asarray(case.x, dtype=np.float64).reshape(n, -1),
+            np.asarray(target, dtype=np.float64).reshape(n, -1),
             loc,
             log_variance,
             log_det,
@@ -395,13 +439,12 @@ class Bench(Journeys):
     def by_seed(self, count: int) -> Array:
         """(z - m) exp(-v/2), a row for each of several keys, of draws that are not tapped."""
         case = self.case(self.some if not self.fixed else len(self.x))
-        sites = self.latents_of(case)
         rows = []
         for i in range(count):
             now = Case(case.x, case.draws, case.seed + i)
-            calls = self.loss_of(now, sites)[2]
-            q = self.posterior_at(case.x, case.draws, now.seed)
-            m = q.loc.reshape(len(case.x), -1)
+            _, _, calls, x = self._shown(now)
+            q = self.posterior_at(x, case.draws, now.seed)
+            m = q.loc.reshape(len(x), -1)
             z = latents(calls, case.draws, m, self.selection)[0]
             if z is not None:
                 rows.append(((z - m) / np.exp(q.log_variance.reshape(m.shape) / 2)).ravel())
@@ -411,11 +454,9 @@ class Bench(Journeys):
         self, case: Case, z: Array, eps: Array | None, loc: Array, log_variance: Array
     ) -> Array | None:
         """The noise of latents, also where it is not one draw as it came."""
-        sites = self.latents_of(case)
 
         def seen(given: Sequence[Draw], x: Array = case.x) -> Array | None:
-            now = Case(x, list(given), case.seed)
-            _, _, calls = self.loss_of(now, sites)
+            _, _, calls, x = self._shown(Case(x, list(given), case.seed))
             q = self.posterior_at(x, given, case.seed)
             m, v = q.loc.reshape(loc.shape), q.log_variance.reshape(loc.shape)
             found = latents(calls, given, m, self.selection)[0]

@@ -14,7 +14,6 @@ from vaetheory.audit._jax import _adapters as adapters
 from vaetheory.audit._jax._bench import Bench, Case
 from vaetheory.audit._jax._draws import matched
 from vaetheory.audit._jax._user import Function
-from vaetheory.audit._latents import SELECTIONS
 from vaetheory.audit._shots import Shot
 from vaetheory.likelihoods import ContinuousBernoulli
 
@@ -28,7 +27,6 @@ ADVICE = {
 class FullBench(Bench):
     """A bench with all that the checks ask for."""
 
-    selections = SELECTIONS
     #: How to draw, in the words of the framework.
     advice = ADVICE
 
@@ -77,7 +75,7 @@ class FullBench(Bench):
         pick: Any,
     ) -> dict[str, Array]:
         """The gradient of a number of a result, by the names of the parameters."""
-        program = self._programs[(id(function), kind, self._training, _shapes(arguments))]
+        program = self._programs[self._which(function, kind, arguments)]
         given = (self.arrays(), arguments, self.key(seed))
         taken = matched(program.draws(given, self.rng), draws)[0]
         found = program.slopes(given, taken, lambda out: pick(out[0]))
@@ -102,6 +100,7 @@ class FullBench(Bench):
     def scores(self, case: Case, directions: Mapping[str, Array]) -> dict[str, float]:
         """Slopes of the sum of log q(z given x) at latents that are held."""
         shot = self.shot(case)
+        case = self.encoded_case(case)
         shape = self.posterior_at(case.x, case.draws, case.seed).loc.shape
         total = dict.fromkeys(directions, 0.0)
         for one in shot.z:
@@ -200,7 +199,3 @@ def _normal_log_density(q: Mapping[str, Any], z: Array) -> Any:
 def _arrays(out: Any) -> Any:
     """A sample of any form."""
     return out
-
-
-def _shapes(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(np.shape(a) for a in arguments)

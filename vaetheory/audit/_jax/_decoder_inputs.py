@@ -2,6 +2,7 @@
 
 A result z of the loss is an input of the decoder if the steps of `decode(params, z)` give numbers
 that the loss computes too. Numbers are compared however they are ordered.
+In the same way the data are found that the encoder gets, where order counts.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ def decoder_inputs(
     size: int,
     decode: Callable[[Array], Results],
     rng: np.random.Generator,
+    *,
+    candidates: Results | None = None,
+    ordered: bool = False,
 ) -> list[Site]:
     """The steps of a loss whose results are decoded, in their order.
 
@@ -41,19 +45,28 @@ def decoder_inputs(
     decode : callable
         The results of the steps of `decode` at latents, an array of a multiple of `size` numbers.
     rng : numpy.random.Generator
+    candidates : mapping, optional
+        Results that are tried, if not all.
+    ordered : bool
+        Whether numbers in another order are others.
     """
+
+    def print_of(a: Array) -> Array:
+        return _in_order(a) if ordered else _fingerprint(a)
+
     arrays = {site: _whole(each) for site, each in results.items()}
-    prints = {site: _fingerprint(a) for site, a in arrays.items() if _varied(a)}
+    prints = {site: print_of(a) for site, a in arrays.items() if _varied(a)}
     index: dict[int, list[Array]] = {}
     for site, one in prints.items():
         index.setdefault(arrays[site].size, []).append(one)
     tried: list[tuple[int, Site]] = []
     seen: dict[int, list[Array]] = {}
     own: dict[int, Results] = {}
-    for site, a in arrays.items():
+    tries = arrays if candidates is None else {s: _whole(e) for s, e in candidates.items()}
+    for site, a in tries.items():
         if not a.size or not np.isfinite(a).all():
             continue
-        one = _fingerprint(a)
+        one = print_of(a)
         if a.size % size or a.size // size > _SAMPLES or _among(one, seen.get(a.size, ())):
             continue
         seen.setdefault(a.size, []).append(one)
@@ -69,7 +82,7 @@ def decoder_inputs(
             same = place in other and np.array_equal(made, _whole(other[place]), equal_nan=True)
             if same or not _varied(made):
                 continue
-            found = _fingerprint(made)
+            found = print_of(made)
             if made.size == a.size and _alike(found, one):
                 continue
             count += _among(found, index.get(made.size, ()))
@@ -89,6 +102,11 @@ def _varied(a: Array) -> bool:
 def _fingerprint(a: Array) -> Array:
     """Sums of powers and of moduli, which do not depend on the order."""
     return np.array([a.sum(), np.abs(a).sum(), (a**2).sum(), (a**3).sum()])
+
+
+def _in_order(a: Array) -> Array:
+    """The same, and a sum that depends on it."""
+    return np.append(_fingerprint(a), (a * np.cos(np.arange(a.size))).sum())
 
 
 def _alike(a: Array, b: Array) -> bool:

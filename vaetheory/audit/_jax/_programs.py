@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import jax
@@ -15,7 +15,27 @@ from vaetheory.audit._jax._fixed_draws import fixed_draws
 from vaetheory.audit._jax._interpreter import Interpreter, Site, narrow
 from vaetheory.jax._programs import constants, draws, kept, rounded, same_constants, steps
 
-_QUICKLY = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+#: Options of the compiler that is to be quick; a release may lack some.
+_QUICKLY: dict[str, bool | int] = {
+    "xla_backend_optimization_level": 0,
+    "xla_llvm_disable_expensive_passes": True,
+    "xla_cpu_use_fusion_emitters": False,
+    "xla_cpu_parallel_codegen_split_count": 1,
+}
+
+
+@cache
+def _quickly() -> dict[str, bool | int]:
+    """The options that this release has."""
+    return {name: value for name, value in _QUICKLY.items() if _has(name, value)}
+
+
+def _has(name: str, value: bool | int) -> bool:
+    try:
+        jax.jit(lambda a: a, compiler_options={name: value}).lower(0.0).compile()
+    except jax.errors.JaxRuntimeError:
+        return False
+    return True
 
 
 class Program:
@@ -189,7 +209,7 @@ def _keyed(arguments: Sequence[Any]) -> list[bool]:
 
 def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function that is called some dozens of times: quickly, if it is then slower."""
-    return jax.jit(function, compiler_options=_QUICKLY)
+    return jax.jit(function, compiler_options=_quickly())
 
 
 def _some(law: str, outcomes: Sequence[Any], rng: np.random.Generator) -> Draw:

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 import torch
 
+from vaetheory.audit import _alterations as alterations
+from vaetheory.audit._alterations import CLEAN, GIVEN, SEEN
+from vaetheory.audit._torch import _adapters as adapters
 from vaetheory.audit._torch._tap import Draw
 
-#: Readings of the data: as they were given; as the encoder gets them; the same for the posterior
-#: alone, while the likelihood is that of the given ones.
-GIVEN, SEEN, CLEAN = "given", "seen", "clean"
+__all__ = ["CLEAN", "GIVEN", "OTHERS", "SEEN", "altered", "encoded_data", "kind", "permutations"]
+
 #: The likelihood of other examples: those of a permutation that is drawn.
 OTHERS = "others"
 
@@ -58,17 +60,5 @@ def _whole(x: torch.Tensor, inputs: Sequence[torch.Tensor]) -> torch.Tensor | No
 
 
 def kind(reading: str, x: torch.Tensor, seen: torch.Tensor) -> str | None:
-    """How data were altered.
-
-    None, "shuffled", "drawn" from the same rows, "changed"; for the encoder alone "encoder", or
-    "mismatched" if it gets other examples.
-    """
-    if seen.shape == x.shape and torch.equal(seen, x):
-        return None
-    same = (seen.flatten(1)[:, None] == x.flatten(1)[None]).all(-1)
-    rows = bool(same.any(1).all())
-    if reading == CLEAN:
-        return "mismatched" if rows else "encoder"
-    if not rows:
-        return "changed"
-    return "shuffled" if len(seen) == len(x) and bool(same.any(0).all()) else "drawn"
+    """How data were altered; see `vaetheory.audit._alterations.kind`."""
+    return alterations.kind(reading, adapters.numpy(x), adapters.numpy(seen))

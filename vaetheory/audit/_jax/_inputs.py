@@ -1,0 +1,59 @@
+"""Data that a loss alters before they are encoded: which of its steps makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from vaetheory._validation import Array
+from vaetheory.audit._jax._decoder_inputs import Results, decoder_inputs
+from vaetheory.audit._jax._interpreter import Site
+
+#: The place of the data that were given: they are made by no step.
+_GIVEN: Site = ()
+
+
+def entrance(
+    results: Results, x: Array, encode: Callable[[Array], Results], rng: np.random.Generator
+) -> Site | None:
+    """The step of a loss whose results are encoded; None if `x` is, or if none is found.
+
+    Parameters
+    ----------
+    results : mapping
+        Results of all steps of the loss, by their sites.
+    x : array (B, ...)
+        The data that the loss was given.
+    encode : callable
+        The results of the steps of `encode` at data (n, ...), of any n.
+    rng : numpy.random.Generator
+    """
+    row = x.shape[1:]
+
+    def rows(flat: Array) -> Results:
+        return encode(flat.reshape(-1, *row))
+
+    def encoded(candidates: Results) -> list[Site]:
+        return decoder_inputs(
+            results, int(np.prod(row)), rows, rng, candidates=candidates, ordered=True
+        )
+
+    if encoded({_GIVEN: [x]}):
+        return None
+    found = encoded({site: each for site, each in results.items() if _of_rows(each, row)})
+    return found[0] if found else None
+
+
+def _of_rows(each: Sequence[Any], row: tuple[int, ...]) -> bool:
+    """Whether results are examples: a batch of them, or one in each turn of a loop."""
+    shape = np.shape(each[0])
+    return (len(each) > 1 and shape == row) or (len(shape) > len(row) and shape[1:] == row)
+
+
+def encoded_data(x: Array, found: Array) -> Array:
+    """What the encoder got, as data like `x`; numbers that stayed whole have its type."""
+    rows = found.reshape(-1, *x.shape[1:])
+    same = rows.astype(x.dtype)
+    return same if np.array_equal(same, rows) else rows
