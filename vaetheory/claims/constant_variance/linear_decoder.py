@@ -8,9 +8,14 @@ import numpy as np
 
 from vaetheory._validation import Array
 from vaetheory.bounds.gaussian_elbo import elbo
-from vaetheory.checking import Comparison, Proposition, wrong
+from vaetheory.checking import Comparison, Proposition, once, wrong
 from vaetheory.checking.linear_models import LinearScene, linear_scenes
-from vaetheory.constant_variance import constant_variance_penalty, exact_penalty, mode_hessians
+from vaetheory.constant_variance import (
+    ExactPenalty,
+    constant_variance_penalty,
+    exact_penalty,
+    mode_hessians,
+)
 from vaetheory.decoders import Decoder
 from vaetheory.encoders import Posterior
 from vaetheory.models import LatentModel
@@ -36,15 +41,21 @@ class _Bent(Decoder):
         return bends
 
 
-def linear_is_free(
-    scene: LinearScene, *, bent: bool = False, any_constant: bool = False
-) -> Comparison:
-    """Check that a shared covariance costs a linear decoder nothing, exactly or to second order."""
+@once
+def _penalty(scene: LinearScene, bent: bool) -> tuple[LatentModel, Array, ExactPenalty]:
+    """The model, three data, and what a shared covariance costs them."""
     model, x = scene.model, np.array(scene.x)
     if bent:
         model = LatentModel(_Bent(model.decoder), model.likelihood, model.latent_dim)
     X = np.stack([x, np.array(scene.bias), 2 - x])
-    penalty = exact_penalty(model, X)
+    return model, X, exact_penalty(model, X)
+
+
+def linear_is_free(
+    scene: LinearScene, *, bent: bool = False, any_constant: bool = False
+) -> Comparison:
+    """Check that a shared covariance costs a linear decoder nothing, exactly or to second order."""
+    model, X, penalty = _penalty(scene, bent)
     lost, error = penalty.value, penalty.error
     if any_constant:
         covs = np.broadcast_to(np.eye(model.latent_dim), penalty.free.cov.shape)

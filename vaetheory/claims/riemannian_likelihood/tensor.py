@@ -13,7 +13,7 @@ from hypothesis import assume
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
-from vaetheory import decoders, likelihoods
+from vaetheory import decoders, derivatives, likelihoods
 from vaetheory._validation import Array
 from vaetheory.checking import Comparison, Proposition, strategies, wrong
 from vaetheory.checking.strategies import Vector
@@ -29,6 +29,26 @@ _MONOMIALS = np.array([[1, 0], [0, 1], [2, 0], [1, 1]])
 
 def _monomials(z: Any) -> Any:
     return anp.concatenate([z, z[..., :1] * z], axis=-1)
+
+
+@dataclass(frozen=True, eq=False)
+class _Composed(Decoder):
+    """Two sums of monomials, one after the other; autograd differentiates them together."""
+
+    inner: Array
+    outer: Array
+
+    def _outputs(self, y: Any) -> Any:
+        return _monomials(_monomials(y) @ self.inner) @ self.outer
+
+    def __call__(self, y: Array) -> Array:
+        return np.asarray(self._outputs(y))
+
+    def jacobian(self, y: Array) -> Array:
+        return derivatives.jacobian(self._outputs, y)
+
+    def hessian(self, y: Array) -> Array:
+        return derivatives.hessian(self._outputs, y)
 
 
 @dataclass(frozen=True)
@@ -77,8 +97,7 @@ class PulledBack:
     @property
     def composed(self) -> Decoder:
         """The decoder y -> f(z(y)), differentiated by autograd."""
-        inner, outer = np.array(self.change), np.array(self.coefficients)
-        return decoders.FunctionDecoder(lambda y: _monomials(_monomials(y) @ inner) @ outer)
+        return _Composed(np.array(self.change), np.array(self.coefficients))
 
 
 @st.composite

@@ -9,10 +9,11 @@ import numpy as np
 from scipy.stats import multivariate_normal
 
 from vaetheory import _gaussians
+from vaetheory._quadrature.result import Integral
 from vaetheory._validation import Array
 from vaetheory.bounds.gaussian_elbo import elbo
-from vaetheory.bounds.stationary import stationary_posterior
-from vaetheory.checking import Comparison, Proposition, wrong
+from vaetheory.bounds.stationary import StationaryPosterior, stationary_posterior
+from vaetheory.checking import Comparison, Proposition, once, wrong
 from vaetheory.checking.linear_models import LinearScene, linear_scenes
 from vaetheory.checking.strategies import Covariance
 from vaetheory.encoders import Posterior
@@ -73,18 +74,37 @@ def closed_form(
     return ClosedForm(inverse, loc, value, lost, condition)
 
 
+def _start(scene: LinearScene) -> Posterior:
+    """A Gaussian from which the iteration starts, and which is not stationary."""
+    return Posterior(np.array(scene.start), cov=0.5 * np.eye(scene.model.latent_dim))
+
+
+@once
+def _stationary(scene: LinearScene) -> tuple[StationaryPosterior, StationaryPosterior]:
+    """The posterior by iteration from the default start, and from another one."""
+    model, x = scene.model, np.array(scene.x)
+    return stationary_posterior(model, x), stationary_posterior(model, x, start=_start(scene))
+
+
+@once
+def _elbo_at_start(scene: LinearScene) -> Integral:
+    return elbo(scene.model, np.array(scene.x), _start(scene))
+
+
+@once
+def _evidence(scene: LinearScene) -> Integral:
+    return log_evidence(scene.model, np.array(scene.x))
+
+
 def stationary_is_exact(
     scene: LinearScene, *, closed: Callable[[LinearScene], ClosedForm] = closed_form
 ) -> Comparison:
     """Compare the stationary posterior by iteration, and its ELBO, with the closed forms."""
-    model, x, expected = scene.model, np.array(scene.x), closed(scene)
-    dim = model.latent_dim
-    default = stationary_posterior(model, x)
-    other = Posterior(np.array(scene.start), cov=0.5 * np.eye(dim))
-    elsewhere = stationary_posterior(model, x, start=other)
+    expected, other = closed(scene), _start(scene)
+    dim = other.latent_dim
     evidence_size = abs(expected.log_evidence) + 1
     parts = []
-    for q in (default, elsewhere):
+    for q in _stationary(scene):
         # In units of the posterior's width a deficit of e nats is a shift of at most sqrt(2 e).
         shift = np.sqrt(2 * float(q.deficit)) + gamma(50 * dim**2) * expected.condition
         root = np.linalg.cholesky(expected.precision)
@@ -103,7 +123,7 @@ def stationary_is_exact(
             ),
         ]
     # Any Gaussian loses its KL to the closed form, so that no other is stationary.
-    lower = elbo(model, x, other)
+    lower = _elbo_at_start(scene)
     cov = np.linalg.inv(expected.precision)
     divergence = float(_gaussians.kl_divergence(other.loc, other.cov, expected.loc, cov))
     parts.append(
@@ -116,7 +136,7 @@ def stationary_is_exact(
         )
     )
     if dim <= 2:
-        evidence = log_evidence(model, x)
+        evidence = _evidence(scene)
         parts.append(
             Comparison.identity(
                 evidence.value,
@@ -178,12 +198,16 @@ def _diagonal_gap(precision: Array) -> float:
     return 0.5 * float(np.log(diagonal).sum() - _gaussians.log_det(precision))
 
 
+@once
+def _diagonal_stationary(scene: LinearScene) -> StationaryPosterior:
+    return stationary_posterior(scene.model, np.array(scene.x), structure="diagonal")
+
+
 def diagonal_gap(
     scene: LinearScene, *, gap: Callable[[Array], float] = _diagonal_gap
 ) -> Comparison:
     """Compare the loss of the best mean-field ELBO with 1/2 (sum log A_jj - log det A)."""
-    model, x, expected = scene.model, np.array(scene.x), closed_form(scene)
-    best = stationary_posterior(model, x, structure="diagonal")
+    model, expected, best = scene.model, closed_form(scene), _diagonal_stationary(scene)
     measured = expected.log_evidence - float(best.value)
     # The difference of two evidences has the rounding of both.
     rounding = gamma(20 * model.latent_dim**2) * expected.condition
