@@ -176,8 +176,14 @@ def sampled(latents: Latents, draws: Sequence[Draw], redraw: Redraw) -> Mixing |
 
 
 def stretched(draws: Sequence[Draw], t: float) -> list[Draw]:
-    """The draws with t, with the sign that each has, for every normal number."""
-    return _given(draws, t * np.sign(_entries(draws)))
+    """The draws with numbers of 0.8 t to t, and the sign that each has, for the normal ones.
+
+    They differ, so that the samples of an example can be told from those of another.
+    """
+    known = _entries(draws)
+    rank = np.abs(known).argsort().argsort()
+    size = 0.8 + 0.2 * rank / max(len(known) - 1, 1) if len(known) > 1 else np.ones(len(known))
+    return _given(draws, t * np.sign(known) * size)
 
 
 def _normal(draw: Draw) -> bool:

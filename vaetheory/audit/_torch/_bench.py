@@ -149,10 +149,9 @@ class Bench(Journeys):
     # Running --------------------------------------------------------------------------------------
 
     def mode(self, training: bool) -> None:
-        """Set the training or the eval mode of everything."""
+        """Set the training or the eval mode of everything, also of what refuses attributes."""
         self._training = training
         for m, was in self._modes:
-            # Some modules refuse that an attribute is set.
             vars(m)["training"] = (was or not self._was_training) if training else False
 
     def run(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -348,13 +347,3 @@ def shadowed(
                 vars(owner)[name] = value
             else:
                 vars(owner).pop(name, None)
-
-
-def compatible(draw: Draw, size: int) -> bool:
-    """Whether a draw may be the noise of latents with `size` entries."""
-    return draw.law != "bernoulli" and draw.base.numel() > 0 and size % draw.base.numel() == 0
-
-
-def entries(shape: Sequence[int]) -> int:
-    """The number of entries of a shape."""
-    return math.prod(shape)
