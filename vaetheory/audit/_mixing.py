@@ -175,7 +175,7 @@ def sampled(latents: Latents, draws: Sequence[Draw], redraw: Redraw) -> Mixing |
     return Mixing(None, distance, every.size, far or uniform, still, uniform, scale)
 
 
-def stretched(draws: Sequence[Draw], t: float) -> list[Draw]:
+def stretched(draws: Sequence[Draw], t: float) -> list[Any]:
     """The draws with numbers of 0.8 t to t, and the sign that each has, for the normal ones.
 
     They differ, so that the samples of an example can be told from those of another.
