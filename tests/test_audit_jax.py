@@ -41,6 +41,9 @@ def test_a_right_loss_is_accepted(name):
     assert result.facts["latents"] == result.facts["latents"], "the latents were not read"
     assert isinstance(result.facts["latents"], int), "the latents were not read"
     assert result.residual < 1e-9, f"the residual is {result.residual}"
+    inside = [code for code in result.codes if code.endswith("-inside")]
+    expected = [zoo.ALTERED[name]] if name in zoo.ALTERED else []
+    assert inside == expected, f"{name}: the data were read as {inside}"
 
 
 @pytest.mark.usefixtures("quickly")
