@@ -314,9 +314,13 @@ class Bench(Journeys):
         return self._sites[which]
 
     def _search(self, case: Case) -> tuple[list[Site], Site | None]:
-        # Another size of batch would have to be compiled.
-        x = case.x if self._first is None else self._first
+        x = case.x
         program = self.program(self.loss, adapters.values, "loss", x)
+        if self._first is not None:
+            # Another size of batch would have to be compiled; its steps may be others.
+            first = self.program(self.loss, adapters.values, "loss", self._first)
+            if first.form == program.form:
+                x, program = self._first, first
 
         def shown(i: int) -> Any:
             return program.watched((self.arrays(), (x,), self.key(case.seed + i)))[2]
