@@ -824,6 +824,74 @@ class BoundEquinox(Logits):
         return made
 
 
+# Data that are altered inside the loss ------------------------------------------------------------
+
+#: Each with the code of the note that says so.
+ALTERED = {}
+
+
+def altered(change, of=Vae, compared="changed", **parts):
+    """A loss that encodes `change(key, x)`, compared with the changed or the given data."""
+
+    def loss(self, p, x, key):
+        a, b = jax.random.split(key)
+        y = change(a, x)
+        m, v = self.encode(p, y)
+        z = self.draw(b, m, v)
+        target = y if compared == "changed" else x
+        return self.combine(self.nll(self.decode(p, z), target), self.kl(m, v, z))
+
+    return type("Altered", (of,), {"loss": loss, **parts})
+
+
+def shuffle(key, x):
+    return x[jax.random.permutation(key, len(x))]
+
+
+def flip(key, x):
+    return jnp.where(jax.random.bernoulli(key, 0.3, x.shape), 1 - x, x)
+
+
+def jitter(key, x):
+    return x + 0.1 * jax.random.normal(key, x.shape)
+
+
+def dequantise(key, x):
+    return x + jax.random.uniform(key, x.shape)
+
+
+def flip_one(self, p, x, key):
+    a, b = jax.random.split(key)
+    y = flip(a, x)
+    m, v = self.encode(p, y)
+    return self.combine(self.nll(self.decode(p, self.draw(b, m, v)), y), self.kl(m, v, None))
+
+
+def flip_each(self, p, x, key):
+    keys = jax.random.split(key, len(x))
+    return jax.vmap(lambda row, k: flip_one(self, p, row, k))(x, keys).mean()
+
+
+for name, code, made in [
+    ("shuffled inside", "data.shuffled-inside", altered(shuffle)),
+    ("turned round inside", "data.shuffled-inside", altered(lambda key, x: x[::-1])),
+    ("a part of the batch", "data.drawn-inside", altered(lambda key, x: x[: len(x) // 2 + 1])),
+    (
+        "examples drawn again",
+        "data.drawn-inside",
+        altered(lambda key, x: x[jax.random.choice(key, len(x), (len(x),))]),
+    ),
+    ("flipped inside", "data.changed-inside", altered(flip)),
+    ("each example flipped inside", "data.changed-inside", type("", (Vae,), {"loss": flip_each})),
+    ("dequantised inside", "data.changed-inside", altered(dequantise, Gauss)),
+    ("scaled inside", "data.changed-inside", altered(lambda key, x: x / 2 - 1, Gauss)),
+    ("disturbed for the encoder", "data.encoder-inside", altered(jitter, Gauss, "given")),
+    ("flipped for the encoder", "data.encoder-inside", altered(flip, compared="given")),
+]:
+    RIGHT[name] = made
+    ALTERED[name] = code
+
+
 # Wrong ones ---------------------------------------------------------------------------------------
 
 #: Each with the code of its finding.
@@ -1091,6 +1159,58 @@ def annealed(self, key):
 
 wrong("a schedule in flax.nnx", "state.schedule", OfNnx, params=annealed)
 wrong("noise of NumPy", "noise.outside-of-key", noise=of_numpy)
+
+
+wrong(
+    "other examples than those encoded",
+    "recon.mismatched",
+    loss=altered(shuffle, compared="given").loss,
+)
+wrong(
+    "no divergence, of disturbed data",
+    "kl.missing",
+    Gauss,
+    loss=altered(jitter, Gauss).loss,
+    kl=lambda self, m, v, z: 0 * v.sum(-1),
+)
+
+
+def like_others():
+    """Wrong losses of which another one has the same finding."""
+    first = {}
+    for name, (code, _) in WRONG.items():
+        first.setdefault(code, name)
+    return set(WRONG) - set(first.values())
+
+
+#: Those that go the way of another one through the audit.
+LIKE_OTHERS = like_others() | {
+    "a dictionary",
+    "a learned deviation, one number",
+    "a loss and others",
+    "a loss of each example",
+    "clamped in encode",
+    "compiled",
+    "declared beta",
+    "deviations by softplus",
+    "disturbed for the encoder",
+    "everything over D",
+    "five samples at once",
+    "flax.linen in float32",
+    "flax.nnx, by methods of the module",
+    "flipped inside",
+    "log deviations",
+    "logits",
+    "multivariate noise",
+    "narrow normal",
+    "over the examples, with split keys",
+    "recomputed layers",
+    "samples in a loop of Python",
+    "sums",
+    "ten latents",
+    "turned round inside",
+}
+assert set(WRONG) | set(RIGHT) >= LIKE_OTHERS, "a name that the zoo has not"
 
 
 # How each is audited ------------------------------------------------------------------------------

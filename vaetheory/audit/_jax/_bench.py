@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -17,6 +16,7 @@ from vaetheory.audit._alterations import CLEAN, GIVEN, SEEN
 from vaetheory.audit._belongings import Belongings, seed_all
 from vaetheory.audit._belongings import seed as set_seed
 from vaetheory.audit._jax import _adapters as adapters
+from vaetheory.audit._jax._cases import Case, Encoded, Ran
 from vaetheory.audit._jax._decoder_inputs import decoder_inputs
 from vaetheory.audit._jax._draws import Draw, matched, redrawn
 from vaetheory.audit._jax._inputs import encoded_data, entrance
@@ -25,46 +25,18 @@ from vaetheory.audit._jax._moves import Moves
 from vaetheory.audit._jax._parameters import Parameters
 from vaetheory.audit._jax._programs import Program
 from vaetheory.audit._jax._user import Function, called
-from vaetheory.audit._journeys import Journeys, outputs_extent
+from vaetheory.audit._journeys import Journeys
 from vaetheory.audit._latent_noise import LatentNoise
 from vaetheory.audit._latents import SELECTIONS, latents, noise, others_of
 from vaetheory.audit._mixing import Mixing
 from vaetheory.audit._shots import Decoded, Shot
 
-#: Posteriors are kept below these sizes, where other terms do not drown in rounding.
-_MEANS, _LOG_VARIANCES = 8.0, 5.0
 #: Calls of a loss that are traced anew, to see whether its steps stay the same.
 _TRACES = 4
 #: How often the inputs of the decoder are looked for.
 _SEARCHES = 4
-
-
-@dataclass
-class Case:
-    """Data and noise of one evaluation."""
-
-    x: Array
-    draws: list[Draw]
-    seed: int
-
-
-@dataclass
-class Ran:
-    """What a function has returned, with its draws and the inputs of the decoder."""
-
-    result: Any
-    draws: list[Draw]
-    calls: list[Array]
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """A posterior: means and variances (B, ...), and whether it is Gaussian."""
-
-    loc: Array
-    log_variance: Array
-    factor: Array | None
-    other: bool
+#: Keys by which it is seen whether data are shuffled.
+_KEYS = 8
 
 
 class Bench(Journeys):
@@ -342,10 +314,17 @@ class Bench(Journeys):
         return self._sites[which]
 
     def _search(self, case: Case) -> tuple[list[Site], Site | None]:
-        # Another size of batch would have to be compiled.
-        x = case.x if self._first is None else self._first
+        x = case.x
         program = self.program(self.loss, adapters.values, "loss", x)
-        results = program.watched((self.arrays(), (x,), self.key(case.seed)))[2]
+        if self._first is not None:
+            # Another size of batch would have to be compiled; its steps may be others.
+            first = self.program(self.loss, adapters.values, "loss", self._first)
+            if first.form == program.form:
+                x, program = self._first, first
+
+        def shown(i: int) -> Any:
+            return program.watched((self.arrays(), (x,), self.key(case.seed + i)))[2]
+
         shape = self.posterior_at(case.x, case.draws, case.seed).loc.shape
 
         def encode(data: Array) -> Any:
@@ -353,8 +332,10 @@ class Bench(Journeys):
             given = (self.arrays(), (data,), self.key(case.seed))
             return self.program(self.encode, _leaves, "steps", data).watched(given)[2]
 
-        door = entrance(results, x, encode, self.rng)
-        return self.decoded_among(results, len(x), shape[1:]), door
+        door = entrance(map(shown, range(_KEYS)), x, encode, self.rng)
+        results = shown(0)
+        size = len(x) if door is None else len(encoded_data(x, np.array(results[door])))
+        return self.decoded_among(results, size, shape[1:]), door
 
     def decoded_among(self, results: Any, n: int, shape: tuple[int, ...]) -> list[Site]:
         """The steps of a function whose results are latents of n examples that are decoded."""
@@ -436,20 +417,6 @@ class Bench(Journeys):
             **other,
         )
 
-    def by_seed(self, count: int) -> Array:
-        """(z - m) exp(-v/2), a row for each of several keys, of draws that are not tapped."""
-        case = self.case(self.some if not self.fixed else len(self.x))
-        rows = []
-        for i in range(count):
-            now = Case(case.x, case.draws, case.seed + i)
-            _, _, calls, x = self._shown(now)
-            q = self.posterior_at(x, case.draws, now.seed)
-            m = q.loc.reshape(len(x), -1)
-            z = latents(calls, case.draws, m, self.selection)[0]
-            if z is not None:
-                rows.append(((z - m) / np.exp(q.log_variance.reshape(m.shape) / 2)).ravel())
-        return np.array(rows)
-
     def _noise(
         self, case: Case, z: Array, eps: Array | None, loc: Array, log_variance: Array
     ) -> Array | None:
@@ -504,24 +471,6 @@ class Bench(Journeys):
         if not (made[1] > 0).all():
             raise ValueError(f"prior: expected positive deviations, got {short(made[1].min())}")
         return made[0], made[1]
-
-    # Moves ----------------------------------------------------------------------------------------
-
-    def _extent(self, x: Array) -> float:
-        """The outputs at the present parameters, as a share of the largest moderate ones."""
-        q = self.posterior_at(x)
-        size = max(
-            float(np.abs(q.loc).max()) / _MEANS,
-            float(np.abs(q.log_variance).max()) / _LOG_VARIANCES,
-        )
-        if not np.isfinite(size):
-            return np.inf
-        if size > 1:
-            return size
-        wide = 2.5 * np.exp(q.log_variance / 2)
-        for z in (q.loc, q.loc + wide, q.loc - wide):
-            size = max(size, outputs_extent(self.decoded_at(z, x)))
-        return size if np.isfinite(size) else np.inf
 
 
 def _leaves(out: Any) -> Any:

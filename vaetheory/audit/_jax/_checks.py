@@ -11,9 +11,12 @@ import numpy as np
 from vaetheory._validation import Array
 from vaetheory.audit._draws import paired
 from vaetheory.audit._jax import _adapters as adapters
-from vaetheory.audit._jax._bench import Bench, Case
+from vaetheory.audit._jax._bench import Bench
+from vaetheory.audit._jax._cases import Case
 from vaetheory.audit._jax._draws import matched
 from vaetheory.audit._jax._user import Function
+from vaetheory.audit._journeys import outputs_extent
+from vaetheory.audit._latents import latents
 from vaetheory.audit._shots import Shot
 from vaetheory.likelihoods import ContinuousBernoulli
 
@@ -22,6 +25,10 @@ ADVICE = {
     "prior": "decode jax.random.normal(key, (n, d))",
     "generator": "draw from the key that the function gets",
 }
+
+
+#: Posteriors are kept below these sizes, where other terms do not drown in rounding.
+_MEANS, _LOG_VARIANCES = 8.0, 5.0
 
 
 class FullBench(Bench):
@@ -46,7 +53,37 @@ class FullBench(Bench):
         draws = paired(case.draws, two, four, index)
         return Case(case.x[[index, index]], draws, case.seed)
 
+    def by_seed(self, count: int) -> Array:
+        """(z - m) exp(-v/2), a row for each of several keys, of draws that are not tapped."""
+        case = self.case(self.some if not self.fixed else len(self.x))
+        rows = []
+        for i in range(count):
+            now = Case(case.x, case.draws, case.seed + i)
+            _, _, calls, x = self._shown(now)
+            q = self.posterior_at(x, case.draws, now.seed)
+            m = q.loc.reshape(len(x), -1)
+            z = latents(calls, case.draws, m, self.selection)[0]
+            if z is not None:
+                rows.append(((z - m) / np.exp(q.log_variance.reshape(m.shape) / 2)).ravel())
+        return np.array(rows)
+
     # Far out --------------------------------------------------------------------------------------
+
+    def _extent(self, x: Array) -> float:
+        """The outputs at the present parameters, as a share of the largest moderate ones."""
+        q = self.posterior_at(x)
+        size = max(
+            float(np.abs(q.loc).max()) / _MEANS,
+            float(np.abs(q.log_variance).max()) / _LOG_VARIANCES,
+        )
+        if not np.isfinite(size):
+            return np.inf
+        if size > 1:
+            return size
+        wide = 2.5 * np.exp(q.log_variance / 2)
+        for z in (q.loc, q.loc + wide, q.loc - wide):
+            size = max(size, outputs_extent(self.decoded_at(z, x)))
+        return size if np.isfinite(size) else np.inf
 
     def _largest_log_variance(self, x: Array) -> float:
         return float(np.abs(self.posterior_at(x).log_variance).max())

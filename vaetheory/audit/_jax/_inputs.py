@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,14 +16,18 @@ _GIVEN: Site = ()
 
 
 def entrance(
-    results: Results, x: Array, encode: Callable[[Array], Results], rng: np.random.Generator
+    shown: Iterable[Results],
+    x: Array,
+    encode: Callable[[Array], Results],
+    rng: np.random.Generator,
 ) -> Site | None:
     """The step of a loss whose results are encoded; None if `x` is, or if none is found.
 
     Parameters
     ----------
-    results : mapping
-        Results of all steps of the loss, by their sites.
+    shown : iterable of mappings
+        Results of all steps of the loss, by their sites: of one key after another, since a
+        permutation that is drawn may leave all examples where they are.
     x : array (B, ...)
         The data that the loss was given.
     encode : callable
@@ -35,15 +39,19 @@ def entrance(
     def rows(flat: Array) -> Results:
         return encode(flat.reshape(-1, *row))
 
-    def encoded(candidates: Results) -> list[Site]:
-        return decoder_inputs(
-            results, int(np.prod(row)), rows, rng, candidates=candidates, ordered=True
-        )
-
-    if encoded({_GIVEN: [x]}):
-        return None
-    found = encoded({site: each for site, each in results.items() if _of_rows(each, row)})
-    return found[0] if found else None
+    for results in shown:
+        some = {site: each for site, each in results.items() if _of_rows(each, row)}
+        for candidates in ({_GIVEN: [x]}, some):
+            found = decoder_inputs(
+                results, int(np.prod(row)), rows, rng, candidates=candidates, ordered=True
+            )
+            if found:
+                break
+        if found and found[0] != _GIVEN:
+            return found[0]
+        if not any(np.array_equal(np.ravel(each), np.ravel(x)) for each in some.values()):
+            return None
+    return None
 
 
 def _of_rows(each: Sequence[Any], row: tuple[int, ...]) -> bool:

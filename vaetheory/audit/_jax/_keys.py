@@ -10,7 +10,8 @@ from vaetheory.audit._conduct import Conduct
 from vaetheory.audit._examined import Examined
 from vaetheory.audit._findings import WRONG
 from vaetheory.audit._jax import _adapters as adapters
-from vaetheory.audit._jax._bench import Bench, Case
+from vaetheory.audit._jax._bench import Bench
+from vaetheory.audit._jax._cases import Case
 from vaetheory.audit._jax._draws import Draw, redrawn
 
 #: Latents that move by more than this with a draw depend on it.

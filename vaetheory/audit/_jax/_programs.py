@@ -83,8 +83,11 @@ class Program:
 
     def same(self, other: Program) -> bool:
         """Whether another trace has the same steps and the same numbers."""
-        ours, theirs = self.numbers, other.numbers
-        return str(self._steps) == str(other._steps) and same_constants(ours, theirs)
+        return self._text == other._text and same_constants(self.numbers, other.numbers)
+
+    @cached_property
+    def _text(self) -> str:
+        return str(self._steps)
 
     @property
     def numbers(self) -> list[Any]:
