@@ -2,6 +2,7 @@
 
 import copy
 import math
+import warnings
 
 import torch
 import torch.nn.functional as F
@@ -169,7 +170,10 @@ class Functional(Vae):
 @right("a compiled decoder")
 class Compiled(Vae):
     def more(self):
-        self.fast = torch.compile(self.decoder)
+        with warnings.catch_warnings():
+            # PyTorch's own, where it loads its compiler.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self.fast = torch.compile(self.decoder)
 
     def decode(self, z):
         return torch.sigmoid(self.fast(z))

@@ -228,3 +228,29 @@ class BoxMuller(Vae):
     def noise(self, m):
         radius = torch.sqrt(-2 * torch.log(1 - torch.rand_like(m)))
         return radius * torch.cos(2 * math.pi * torch.rand_like(m))
+
+
+@right("samples of unequal weight")
+class Unequal(Vae):
+    def loss(self, x):
+        m, v = self.encode(x)
+        weights = torch.tensor([0.2, 0.3, 0.5]).to(m)
+        each = [self.nll(self.decode(m + (v / 2).exp() * torch.randn_like(m)), x) for _ in weights]
+        return (sum(w * r for w, r in zip(weights, each, strict=True)) + self.kl(m, v, m)).mean()
+
+
+@right("a control variate")
+class Variate(Vae):
+    def loss(self, x):
+        m, v = self.encode(x)
+        e = torch.randn_like(m)
+        z = m + (v / 2).exp() * e
+        more = 0.3 * (e**2 - 1).sum(-1) + 0.2 * (e * m).sum(-1)
+        return (self.nll(self.decode(z), x) + self.kl(m, v, z) + more).mean()
+
+
+@right("opposite noise in a batch")
+class Opposite(Vae):
+    def noise(self, m):
+        e = torch.randn((len(m) + 1) // 2, *m.shape[1:]).to(m)
+        return torch.cat([e, -e])[: len(m)]

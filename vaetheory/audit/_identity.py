@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from vaetheory._validation import Array
-from vaetheory.audit import _divergence, _reconstruction
+from vaetheory.audit import _divergence, _reconstruction, _zero_mean
 from vaetheory.audit._fit import GUARDED, Fit, fit, simplest
 from vaetheory.audit._misreadings import misread
 from vaetheory.audit._shots import Shot
@@ -149,6 +149,8 @@ def _candidates(shots: Shots, exact: float) -> Iterator[Identity]:
     yield from _by_part(shots)
     yield from _clamped(shots, exact)
     yield from _with_capacity(shots)
+    if all(_zero_mean.columns(of) for of in shots.values()):
+        yield _declared(shots, 0, remark="zero-mean", more=_zero_mean.columns)
     yield from _penalised(shots)
 
 

@@ -53,6 +53,13 @@ class Line:
     straight: float
     seen: float
 
+    @property
+    def right_near_0(self) -> bool:
+        """Whether small draws give what unit noise may: draws are 0.8 t to t, see `stretched`."""
+        size = np.abs(self.slope)
+        unit = size.min() >= 0.8 - _OFF and size.max() <= 1 + _OFF
+        return bool(self.straight > 0 and unit and np.abs(self.middle).max() <= _OFF)
+
 
 def line(bench: Any, case: Any) -> Line | None:
     """The line of h; None where no normal draw reaches the latents."""
@@ -126,7 +133,7 @@ def _bent(seen: Line, into: Findings) -> None:
             "divergence is that of a normal distribution without ends",
             into,
         )
-    elif seen.straight > 0 and not into.begins("noise."):
+    elif seen.straight > 0 and (not into.begins("noise.") or seen.right_near_0):
         # Where nothing is affine the samples of an example may not be in the order that was taken.
         share = float(2 * ndtr(-max(seen.straight, 0.0)))
         _replace(

@@ -11,6 +11,7 @@ from vaetheory.audit._identity import Identity
 from vaetheory.audit._reconstruction import DECLARED
 from vaetheory.audit._reconstruction_reading import reconstruction
 from vaetheory.audit._setting import Reading, Setting, power
+from vaetheory.audit._zero_mean import PREFIX
 
 
 def read(identity: Identity, setting: Setting, into: Findings) -> Reading:
@@ -284,6 +285,23 @@ def _remarks(identity: Identity, into: Findings) -> None:
             f"the logarithm of the divergence has a guard, {name.replace('log ', 'log(')} + "
             f"{identity.amount:g})",
             "take log variances, which need no guard",
+        )
+    elif name == "zero-mean":
+        fits = identity.fits[max(identity.fits)]
+        size = max(abs(fits[DECLARED]), abs(fits["KL"]))
+        those = [
+            n.removeprefix(PREFIX)
+            for n, c in fits.coefficients.items()
+            if n.startswith(PREFIX) and abs(c) > 1e-8 * size
+        ]
+        into.add(
+            "estimate.zero-mean",
+            NOTE,
+            float(len(those)),
+            "the number of such terms",
+            f"the loss has terms whose mean over the noise is 0 ({', '.join(those)}), as control "
+            "variates or unequal weights of samples are: the mean is that of the other terms",
+            "nothing, if they are meant",
         )
     elif name == "guarded":
         into.add(

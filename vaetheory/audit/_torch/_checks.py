@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -167,9 +167,18 @@ class FullBench(Bench):
 
     def updated(self, case: Case) -> list[str]:
         """The names of the buffers that a call of the loss changes."""
-        before = {n: b.clone() for n, b in self.module.named_buffers()}
+        return self._changed(case, self.module.named_buffers)
+
+    def projected(self, case: Case) -> list[str]:
+        """The names of the parameters that a call of the loss changes in place."""
+        return self._changed(case, self.moves.parameters.items)
+
+    def _changed(
+        self, case: Case, named: Callable[[], Iterable[tuple[str, torch.Tensor]]]
+    ) -> list[str]:
+        before = {n: b.detach().clone() for n, b in named()}
         self.values(case)
-        after = dict(self.module.named_buffers())
+        after = dict(named())
         return [n for n, b in before.items() if n in after and not torch.equal(after[n], b)]
 
     def scores(self, case: Case, directions: dict[str, torch.Tensor]) -> dict[str, float]:
