@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from vaetheory._gaussians import standard_log_prob
 from vaetheory._quadrature import whitened_lattice
 from vaetheory._quadrature.result import GAVE_UP, NOT_REACHED, REACHED, Integral
+from vaetheory._trust import unchecked
 from vaetheory._validation import Array
 from vaetheory.rounding import gamma
 
@@ -182,7 +183,8 @@ def gaussian_expectation(
     Parameters
     ----------
     integrand : callable
-        `g(z, rows)`, nodes `(n, M, d)` of the rows `(n,)` -> values `(n, M)`.
+        `g(z, rows)`, nodes `(n, M, d)` of the rows `(n,)` -> values `(n, M)`. It is called
+        `unchecked`: what it gives to methods of the library must have been checked.
     loc : array (N, d)
     cov : array (N, d, d)
     rtol : float
@@ -231,7 +233,9 @@ def gaussian_expectation(
         for chunk in _chunks(active, len(rule.nodes)):
             z = loc[chunk, None] + rule.nodes @ np.swapaxes(chol[chunk], -1, -2)
             with np.errstate(over="ignore", invalid="ignore"):
-                terms = integrand(z, chunk) * rule.weights
+                with unchecked():
+                    values = integrand(z, chunk)
+                terms = values * rule.weights
                 sums = rule.sums(terms)
                 new = sums.mean(axis=-1)
                 step = np.abs(new - value[chunk])

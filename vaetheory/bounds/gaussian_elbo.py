@@ -8,7 +8,6 @@ from numpy.typing import ArrayLike, NDArray
 from vaetheory import _gaussians
 from vaetheory._quadrature.gaussian import gaussian_expectation, hermite_rule
 from vaetheory._quadrature.result import Integral
-from vaetheory._trust import unchecked
 from vaetheory._validation import Array, fraction, same_leading
 from vaetheory.encoders import Posterior
 from vaetheory.models import LatentModel, ReducedModel, require_model
@@ -110,8 +109,7 @@ def elbo(
     reduced = model.reduced(data)
 
     def log_likelihood(z: Array, rows: NDArray[np.intp]) -> Array:
-        with unchecked():
-            found = reduced.model.log_likelihood(reduced.data[rows, None], z)
+        found = reduced.model.log_likelihood(reduced.data[rows, None], z)
         return found + reduced.offset[rows, None]
 
     expected = gaussian_expectation(log_likelihood, loc, cov, rtol=rtol)

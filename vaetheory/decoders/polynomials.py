@@ -136,13 +136,13 @@ class Polynomial(ByValue, Decoder):
             for axis in axes:
                 factor = factor * powers[:, axis]
                 powers[:, axis] = np.maximum(powers[:, axis] - 1, 0)
-            self._known[axes] = powers, factor[:, None] * self.coefficients
-        powers, coefficients = self._known[axes]
-        return _monomials(z, powers) @ coefficients
+            self._known[axes] = _Monomials(powers), factor[:, None] * self.coefficients
+        monomials, coefficients = self._known[axes]
+        return monomials(z) @ coefficients
 
     @cached_property
-    def _known(self) -> dict[tuple[int, ...], tuple[Array, Array]]:
-        """Powers and coefficients of the partial derivatives that were asked for."""
+    def _known(self) -> dict[tuple[int, ...], tuple[_Monomials, Array]]:
+        """Monomials and coefficients of the partial derivatives that were asked for."""
         return {}
 
     def __call__(self, z: ArrayLike) -> Array:
@@ -163,24 +163,33 @@ class Polynomial(ByValue, Decoder):
         return np.stack(slopes, axis=-1)
 
 
-def _monomials(z: Array, powers: Array) -> Array:
+class _Monomials:
     """The products of powers `(K, d)` of the coordinates of z, `(..., d) -> (..., K)`."""
-    if type(z) is not np.ndarray or powers.max() > _BY_MULTIPLICATION:
-        return reduce(operator.mul, (z[..., j, None] ** p for j, p in enumerate(powers.T)))
-    # By multiplication, with the monomials as the first axis in memory: a hundredth of the time of
-    # `**` for thousands of points.
-    coordinates = np.ascontiguousarray(np.moveaxis(z, -1, 0))
-    tables = []
-    for coordinate, most in zip(coordinates, powers.max(axis=0), strict=True):
-        table = [np.ones_like(coordinate), coordinate]
-        for _ in range(1, most):
-            table.append(table[-1] * coordinate)
-        tables.append(table)
-    products = np.empty((len(powers), *z.shape[:-1]))
-    for i, row in enumerate(powers):
-        product = products[i, ...]
-        product[...] = tables[0][row[0]]
-        for table, power in zip(tables[1:], row[1:], strict=True):
-            if power:
-                product *= table[power]
-    return np.moveaxis(products, 0, -1)
+
+    def __init__(self, powers: Array) -> None:
+        self.powers = powers
+        # Plain integers, because small arrays cost more than the multiplications.
+        self._rows: list[list[int]] = powers.tolist()
+        self._most: list[int] = powers.max(axis=0).tolist()
+
+    def __call__(self, z: Array) -> Array:
+        if type(z) is not np.ndarray or max(self._most) > _BY_MULTIPLICATION:
+            return reduce(operator.mul, (z[..., j, None] ** p for j, p in enumerate(self.powers.T)))
+        # By multiplication, with the monomials as the first axis in memory: a hundredth of the time
+        # of `**` for thousands of points.
+        lead = range(z.ndim - 1)
+        coordinates = np.ascontiguousarray(z.transpose(z.ndim - 1, *lead))
+        tables = []
+        for coordinate, most in zip(coordinates, self._most, strict=True):
+            table = [np.ones_like(coordinate), coordinate]
+            for _ in range(1, most):
+                table.append(table[-1] * coordinate)
+            tables.append(table)
+        products = np.empty((len(self._rows), *z.shape[:-1]))
+        for i, row in enumerate(self._rows):
+            product = products[i, ...]
+            product[...] = tables[0][row[0]]
+            for table, power in zip(tables[1:], row[1:], strict=True):
+                if power:
+                    product *= table[power]
+        return products.transpose(*(j + 1 for j in lead), 0)
