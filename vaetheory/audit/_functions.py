@@ -54,30 +54,31 @@ def form_of_functions(conduct: Any, found: Examined) -> None:
             )
 
 
-def slope_of_bound(bench: Any, function: Callable[[Any], Any], size: int, into: Findings) -> None:
+def slope_of_bound(
+    bench: Any, function: Callable[..., Any], samples: int, size: int, into: Findings
+) -> None:
     """Compare the mean gradient of an importance bound with that of its value.
 
     Single gradients may differ: estimators leave out a score, whose mean is 0.
     """
-    loss, templates, entry = bench.loss, bench._templates, bench.entry
-    bench.loss, bench._templates, bench.entry = function, {}, 0
+    off: list[float] = []
+    sizes: list[float] = []
     try:
-        directions = bench.moves.directions()
-        off, sizes = [], []
-        for i in range(_SLOPES):
-            case = bench.case(size)
-            slopes = bench.slopes(case, directions)
-            if slopes is None:
-                break
-            up, down = (bench.value_at(case, directions, h) for h in (_STEP, -_STEP))
-            off.append(sum(slopes.values()) - (up - down) / (2 * _STEP))
-            sizes.append(abs(up - down) / (2 * _STEP))
-            if i == 1 and max(map(abs, off)) <= 1e-4 * (1 + max(sizes)):
-                return
+        with bench.examining(function, samples):
+            directions = bench.moves.directions()
+            for i in range(_SLOPES):
+                case = bench.case(size)
+                slopes = bench.slopes(case, directions)
+                if slopes is None:
+                    break
+                up, down = (bench.value_at(case, directions, h) for h in (_STEP, -_STEP))
+                off.append(sum(slopes.values()) - (up - down) / (2 * _STEP))
+                sizes.append(abs(up - down) / (2 * _STEP))
+                if i == 1 and max(map(abs, off)) <= 1e-4 * (1 + max(sizes)):
+                    break
     finally:
-        bench.loss, bench._templates, bench.entry = loss, templates, entry
         bench.moves.home()
-    if not off:
+    if len(off) < 3:
         return
     mean, error = float(np.mean(off)), float(np.std(off, ddof=1) / np.sqrt(len(off)))
     wrong = abs(mean) > _DEVIATIONS * error

@@ -84,7 +84,8 @@ def _bound(function: Callable[..., Any]) -> Check:
         size = len(bench.x) if bench.fixed else _BATCH
         for _ in range(_TIMES):
             bench.moved(bench.rows(size), 0.6, 1.2)
-            shots.append(bench.of_function(function, size, _K))
+            with bench.examining(function, _K):
+                shots.append(bench.shot(bench.case(size)))
         own = Findings()
         conduct.facts["importance bound"] = _importance.importance(
             shots,
@@ -95,7 +96,7 @@ def _bound(function: Callable[..., Any]) -> Check:
         _unless_known(own, "iwae.unexplained", conduct)
         if conduct.facts["importance bound"] == "right" and conduct.slack == 1:
             bench.moved(bench.rows(size), 0.3, 1.0)
-            slope_of_bound(bench, lambda x: function(x, _K), size, conduct.findings)
+            slope_of_bound(bench, function, _K, size, conduct.findings)
 
     return importance_bound
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import jax.numpy as jnp
@@ -17,7 +18,6 @@ from vaetheory.audit._jax._draws import matched
 from vaetheory.audit._jax._user import Function
 from vaetheory.audit._journeys import outputs_extent
 from vaetheory.audit._latents import latents
-from vaetheory.audit._shots import Shot
 from vaetheory.likelihoods import ContinuousBernoulli
 
 ADVICE = {
@@ -192,16 +192,17 @@ class FullBench(Bench):
 
     # Other functions ------------------------------------------------------------------------------
 
-    def of_function(self, function: Function, size: int, *numbers: int) -> Shot:
-        """A shot of another function of the data than the loss."""
-        loss, templates, first = self.loss, self._templates, self._first
+    @contextmanager
+    def examining(self, function: Function, *numbers: int) -> Iterator[None]:
+        """Another function of the data, and of numbers, in the place of the loss."""
+        kept = self.loss, self._templates, self._first, self.entry
         for number in numbers:
             function = function.bound(number)
-        self.loss, self._templates, self._first = function, {}, None
+        self.loss, self._templates, self._first, self.entry = function, {}, None, 0
         try:
-            return self.shot(self.case(size))
+            yield
         finally:
-            self.loss, self._templates, self._first = loss, templates, first
+            self.loss, self._templates, self._first, self.entry = kept
 
     def same_noise(self, function: Function, size: int) -> tuple[float, float]:
         """The value of another function and of the loss, with the same data and noise."""

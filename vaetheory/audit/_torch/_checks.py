@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -244,15 +244,15 @@ class FullBench(Bench):
 
     # Other functions ------------------------------------------------------------------------------
 
-    def of_function(self, function: Callable[..., Any], size: int, *args: Any) -> Shot:
-        """A shot of another function of the data than the loss."""
-        loss, templates = self.loss, self._templates
-        self.loss, self._templates = (lambda x: function(x, *args)), {}
+    @contextmanager
+    def examining(self, function: Callable[..., Any], *numbers: int) -> Iterator[None]:
+        """Another function of the data, and of numbers, in the place of the loss."""
+        kept = self.loss, self._templates, self.entry
+        self.loss, self._templates, self.entry = (lambda x: function(x, *numbers)), {}, 0
         try:
-            made = self.shot(self.case(size))
-            return replace(made)
+            yield
         finally:
-            self.loss, self._templates = loss, templates
+            self.loss, self._templates, self.entry = kept
 
     def same_noise(self, function: Callable[..., Any], size: int) -> tuple[float, float]:
         """The value of another function and of the loss, with the same data and noise."""
