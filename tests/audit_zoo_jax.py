@@ -860,6 +860,11 @@ def dequantise(key, x):
     return x + jax.random.uniform(key, x.shape)
 
 
+def leave_out(key, x):
+    # With the keys that are tried first nothing may be left out.
+    return jnp.where(jax.random.bernoulli(key, 0.8, x.shape), x / 0.8, 0)
+
+
 def flip_one(self, p, x, key):
     a, b = jax.random.split(key)
     y = flip(a, x)
@@ -887,6 +892,7 @@ for name, code, made in [
     ("scaled inside", "data.changed-inside", altered(lambda key, x: x / 2 - 1, Gauss)),
     ("disturbed for the encoder", "data.encoder-inside", altered(jitter, Gauss, "given")),
     ("flipped for the encoder", "data.encoder-inside", altered(flip, compared="given")),
+    ("left out for the encoder", "data.encoder-inside", altered(leave_out, compared="given")),
 ]:
     RIGHT[name] = made
     ALTERED[name] = code

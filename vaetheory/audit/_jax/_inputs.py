@@ -26,8 +26,8 @@ def entrance(
     Parameters
     ----------
     shown : iterable of mappings
-        Results of all steps of the loss, by their sites: of one key after another, since a
-        permutation that is drawn may leave all examples where they are.
+        Results of all steps of the loss, by their sites: of one key after another, since with one
+        key a permutation may leave all examples where they are, and a mask may keep everything.
     x : array (B, ...)
         The data that the loss was given.
     encode : callable
@@ -39,6 +39,7 @@ def entrance(
     def rows(flat: Array) -> Results:
         return encode(flat.reshape(-1, *row))
 
+    before: Site | None = None
     for results in shown:
         some = {site: each for site, each in results.items() if _of_rows(each, row)}
         for candidates in ({_GIVEN: [x]}, some):
@@ -48,10 +49,14 @@ def entrance(
             if found:
                 break
         if found and found[0] != _GIVEN:
-            return found[0]
-        if not any(np.array_equal(np.ravel(each), np.ravel(x)) for each in some.values()):
+            if found[0] == before:
+                return before
+            before = found[0]
+        elif before is None and not any(
+            np.array_equal(np.ravel(each), np.ravel(x)) for each in some.values()
+        ):
             return None
-    return None
+    return before
 
 
 def _of_rows(each: Sequence[Any], row: tuple[int, ...]) -> bool:
