@@ -49,8 +49,10 @@ wrong(
     noise=lambda self, m: Laplace(torch.zeros_like(m), 1.0).sample(),
 )
 wrong("half-normal noise", "noise.law", Vae, noise=lambda self, m: torch.randn_like(m).abs())
-wrong("truncated noise", "noise.law", Vae, noise=lambda self, m: torch.randn_like(m).clamp(-1, 1))
-wrong("shifted noise", "noise.law", Vae, noise=lambda self, m: torch.randn_like(m) + 0.5)
+wrong(
+    "truncated noise", "noise.clamped", Vae, noise=lambda self, m: torch.randn_like(m).clamp(-1, 1)
+)
+wrong("shifted noise", "noise.biased", Vae, noise=lambda self, m: torch.randn_like(m) + 0.5)
 wrong(
     "centred uniform noise", "noise.uniform", Vae, noise=lambda self, m: 2 * torch.rand_like(m) - 1
 )
