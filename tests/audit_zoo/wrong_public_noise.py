@@ -308,7 +308,9 @@ wrong(
     Vae,
     **of_numpy(lambda shape: np.random.default_rng(0).normal(size=shape)),
 )
-wrong("noise with a small mean", "noise.law", Vae, noise=lambda self, m: torch.randn_like(m) + 0.01)
+wrong(
+    "noise with a small mean", "noise.biased", Vae, noise=lambda self, m: torch.randn_like(m) + 0.01
+)
 wrong(
     "a product of two draws",
     "noise.law",
@@ -343,7 +345,7 @@ def other_examples(self, x):
 
 wrong(
     "noise clamped far out",
-    "noise.law",
+    "noise.clamped",
     Vae,
     noise=lambda self, m: torch.randn_like(m).clamp(-3, 3),
 )
