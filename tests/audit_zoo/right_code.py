@@ -487,3 +487,24 @@ class Casts(Vae):
         return super().nll(f.float(), x.float())
 
     importance = bits = None
+
+
+@right("a part under no_grad")
+class Backbone(Vae):
+    def more(self):
+        self.backbone = mlp(D, 8, D)
+
+    def encode(self, x):
+        with torch.no_grad():
+            h = self.backbone(x)
+        return self.encoder(h).chunk(2, -1)
+
+
+@right("an embedding of bounded norm")
+class Bounded(Vae):
+    def more(self):
+        self.embedding = nn.Embedding(2, LATENT, max_norm=0.5)
+
+    def encode(self, x):
+        m, v = self.encoder(x).chunk(2, -1)
+        return m + self.embedding(x[:, 0].long()), v

@@ -6,6 +6,7 @@ from torch import nn
 from torch.distributions import (
     Bernoulli,
     Laplace,
+    LowRankMultivariateNormal,
     MultivariateNormal,
     Normal,
     Poisson,
@@ -99,6 +100,14 @@ class Full(Vae):
         return (kl_divergence(q, prior) + self.nll(self.decode(z), x)).mean()
 
     importance = bits = None
+
+
+@right("a covariance of low rank")
+class LowRank(Full):
+    def encode(self, x):
+        m, factor, v = self.encoder(x).split((2, 2, 1), -1)
+        v = (F.softplus(v) + 0.1).expand(len(v), 2)
+        return LowRankMultivariateNormal(m, factor.tanh()[..., None], v)
 
 
 @right("deviation by softplus")

@@ -49,8 +49,10 @@ wrong(
     noise=lambda self, m: Laplace(torch.zeros_like(m), 1.0).sample(),
 )
 wrong("half-normal noise", "noise.law", Vae, noise=lambda self, m: torch.randn_like(m).abs())
-wrong("truncated noise", "noise.law", Vae, noise=lambda self, m: torch.randn_like(m).clamp(-1, 1))
-wrong("shifted noise", "noise.law", Vae, noise=lambda self, m: torch.randn_like(m) + 0.5)
+wrong(
+    "truncated noise", "noise.clamped", Vae, noise=lambda self, m: torch.randn_like(m).clamp(-1, 1)
+)
+wrong("shifted noise", "noise.biased", Vae, noise=lambda self, m: torch.randn_like(m) + 0.5)
 wrong(
     "centred uniform noise", "noise.uniform", Vae, noise=lambda self, m: 2 * torch.rand_like(m) - 1
 )
@@ -306,7 +308,9 @@ wrong(
     Vae,
     **of_numpy(lambda shape: np.random.default_rng(0).normal(size=shape)),
 )
-wrong("noise with a small mean", "noise.law", Vae, noise=lambda self, m: torch.randn_like(m) + 0.01)
+wrong(
+    "noise with a small mean", "noise.biased", Vae, noise=lambda self, m: torch.randn_like(m) + 0.01
+)
 wrong(
     "a product of two draws",
     "noise.law",
@@ -341,7 +345,7 @@ def other_examples(self, x):
 
 wrong(
     "noise clamped far out",
-    "noise.law",
+    "noise.clamped",
     Vae,
     noise=lambda self, m: torch.randn_like(m).clamp(-3, 3),
 )

@@ -54,11 +54,15 @@ class Line:
     seen: float
 
     @property
-    def right_near_0(self) -> bool:
-        """Whether small draws give what unit noise may: draws are 0.8 t to t, see `stretched`."""
+    def unit(self) -> bool:
+        """Whether the slopes are what unit noise may have: draws are 0.8 t to t."""
         size = np.abs(self.slope)
-        unit = size.min() >= 0.8 - _OFF and size.max() <= 1 + _OFF
-        return bool(self.straight > 0 and unit and np.abs(self.middle).max() <= _OFF)
+        return bool(size.min() >= 0.8 - _OFF and size.max() <= 1 + _OFF)
+
+    @property
+    def right_near_0(self) -> bool:
+        """Whether small draws give what unit noise may."""
+        return bool(self.straight > 0 and self.unit and np.abs(self.middle).max() <= _OFF)
 
 
 def line(bench: Any, case: Any) -> Line | None:
@@ -112,7 +116,7 @@ def noise_line(conduct: Any, found: Examined) -> None:
     conduct.facts["the latents follow their draws up to"] = seen.straight
     if seen.straight < seen.seen:
         _bent(seen, into)
-    elif np.abs(seen.middle).max() > _OFF:
+    elif np.abs(seen.middle).max() > _OFF and (seen.unit or "noise.law" not in conduct.findings):
         other = line(bench, bench.case(min(conduct.sizes)))
         if other is not None and np.abs(other.middle).max() > _OFF:
             _biased(seen, into)
