@@ -44,7 +44,7 @@ def _added(rows: Array) -> Array:
 
 def _greatest(rows: Array) -> Array:
     """Maximum over the first axis, by a loop for the same reason."""
-    most: Array = rows[0].copy()
+    most: Array = np.array(rows[0])
     for row in rows[1:]:
         np.maximum(most, row, out=most)
     return most
