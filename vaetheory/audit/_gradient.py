@@ -47,7 +47,6 @@ def gradient(bench: Any, size: int, factor: float, one_sample: bool, into: Findi
         return
     # A step along what a call moves back, as an embedding of bounded norm, is no step.
     back = bench.projected(case) if hasattr(bench, "projected") else []
-    bench.moves.apply()
     directions = {n: d for n, d in directions.items() if n not in back}
     wrong = []
     scores = bench.scores(case, directions) if one_sample else None

@@ -171,7 +171,10 @@ class FullBench(Bench):
 
     def projected(self, case: Case) -> list[str]:
         """The names of the parameters that a call of the loss changes in place."""
-        return self._changed(case, self.moves.parameters.items)
+        try:
+            return self._changed(case, self.moves.parameters.items)
+        finally:
+            self.moves.apply()
 
     def _changed(
         self, case: Case, named: Callable[[], Iterable[tuple[str, torch.Tensor]]]
