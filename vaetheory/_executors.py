@@ -68,12 +68,15 @@ def _require_picklable(tasks: Sequence[Any]) -> None:
 def _submitted(
     function: Callable[[Any], Any], tasks: Sequence[Any], executor: Any
 ) -> Iterator[Any]:
-    futures = [executor.submit(function, task) for task in tasks]
+    futures, done = [executor.submit(function, task) for task in tasks], 0
     try:
         for future in futures:
-            yield future.result()
+            result = future.result()
+            done += 1
+            yield result
     finally:
-        # After an error or an interruption, what has not begun is not begun.
-        for future in futures:
+        # After an error or an interruption, what has not begun is not begun. Dask knows equal tasks
+        # by one name: one that is cancelled when it is done would be missed by the next call.
+        for future in futures[done:]:
             if callable(getattr(future, "cancel", None)):
                 future.cancel()

@@ -158,13 +158,15 @@ def _parts(conduct: Any) -> tuple[str, str]:
     right_kl = divergence.residual <= conduct.exact
     if right_kl and not right_recon:
         return "outside.reconstruction", (
-            f": with the decoder at 0 it is the declared divergence, times {divergence['KL']:.6g}, "
-            "and with the encoder at 0 it is no multiple of the declared -log p(x given z)"
+            ": with the decoder at 0 it is the mean over the batch of the declared divergence, "
+            f"times {size * divergence['KL']:.6g}, and with the encoder at 0 it is no multiple of "
+            "the declared -log p(x given z)"
         )
     if right_recon and not right_kl:
         return "outside.divergence", (
-            f": with the encoder at 0 it is the declared -log p(x given z), times {r:.6g}; with "
-            f"the decoder at 0 it is no multiple of the declared divergence{_terms(of_encoder, y)}"
+            ": with the encoder at 0 it is the mean over the batch of the declared "
+            f"-log p(x given z), times {size * r:.6g}; with the decoder at 0 it is no multiple "
+            f"of the declared divergence{_terms(of_encoder, y)}"
         )
     return "outside.unexplained", ""
 
