@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,9 +11,9 @@ import numpy as np
 from vaetheory.audit._shots import Decoded, Shot
 
 #: Outputs are kept below these sizes, where other terms do not drown in rounding.
-_LOG_SCALES, _OUTPUTS = 5.0, 25.0
+LOG_SCALES, OUTPUTS = 5.0, 25.0
 #: Probabilities are kept this far from 0 and 1: libraries clip log 0 differently.
-_PROBABILITY = 1e-7
+PROBABILITY = 1e-7
 
 
 class Journeys:
@@ -96,11 +97,22 @@ class Journeys:
 def outputs_extent(p: Decoded) -> float:
     """The parameters of a likelihood, as a share of the largest moderate ones."""
     if p.family == "bernoulli":
-        return float(np.abs(p.parts["logits"]).max()) / -float(np.log(_PROBABILITY))
+        return float(np.abs(p.parts["logits"]).max()) / -float(np.log(PROBABILITY))
     if p.family == "normal":
-        size = float(np.abs(p.parts["loc"]).max()) / _OUTPUTS
+        size = float(np.abs(p.parts["loc"]).max()) / OUTPUTS
         scale = p.parts["scale"]
         if float(scale.max()) > 3 * float(scale.min()):
-            size = max(size, float(np.abs(np.log(scale)).max()) / _LOG_SCALES)
+            size = max(size, float(np.abs(np.log(scale)).max()) / LOG_SCALES)
         return size
     return float(np.abs(p.nll).max()) / 1e6
+
+
+def sums_of(every: Sequence[Any], weights: Sequence[Any]) -> dict[str, float]:
+    """Sums over all parameters and over the weights among them, arrays of any framework."""
+    found = {
+        "the sum of squares of all parameters": sum(float((p**2).sum()) for p in every),
+        "the sum of moduli of all parameters": sum(float(abs(p).sum()) for p in every),
+    }
+    if 0 < len(weights) < len(every):
+        found["the sum of squares of all weights"] = sum(float((p**2).sum()) for p in weights)
+    return found

@@ -110,6 +110,18 @@ def noise(draws: Sequence[Draw], z: Array, loc: Array) -> tuple[Array | None, Dr
     return np.array(best[2]), best[3]
 
 
+def assumed(
+    draws: Sequence[Draw], loc: Array, log_variance: Array, factor: Array | None
+) -> tuple[Array, Array | None, Draw | None]:
+    """Latents (K, B, d) of the right law where the decoder's are not seen; noise and its draw."""
+    eps, source = noise(draws, loc[None] + 1.0, loc)
+    e = np.zeros((1, *loc.shape)) if eps is None else eps
+    off = np.exp(log_variance / 2) * e
+    if factor is not None:
+        off = np.einsum("nij,knj->kni", factor, e)
+    return loc + off, eps, source
+
+
 def others_of(
     draws: Sequence[Draw], eps: Array | None, shape: tuple[int, ...]
 ) -> tuple[Array, ...]:

@@ -27,7 +27,7 @@ from vaetheory.audit._jax._programs import Program
 from vaetheory.audit._jax._user import Function, called
 from vaetheory.audit._journeys import Journeys
 from vaetheory.audit._latent_noise import LatentNoise
-from vaetheory.audit._latents import SELECTIONS, latents, noise, others_of
+from vaetheory.audit._latents import SELECTIONS, assumed, latents, others_of
 from vaetheory.audit._mixing import Mixing
 from vaetheory.audit._shots import Decoded, Shot
 
@@ -379,12 +379,7 @@ class Bench(Journeys):
         z, eps, self._noises.source = latents(calls, case.draws, loc, self.selection)
         self.assumed = z is None
         if z is None:
-            eps, self._noises.source = noise(case.draws, loc[None] + 1.0, loc)
-            e = np.zeros((1, *loc.shape)) if eps is None else eps
-            off = np.exp(log_variance / 2) * e
-            if factor is not None:
-                off = np.einsum("nij,knj->kni", factor, e)
-            z = loc + off
+            z, eps, self._noises.source = assumed(case.draws, loc, log_variance, factor)
         elif factor is None and not q.other:
             eps = self._noise(case, z, eps, loc, log_variance)
             if eps is None and self.mixing is not None:

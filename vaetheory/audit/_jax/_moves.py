@@ -8,6 +8,7 @@ import numpy as np
 
 from vaetheory._validation import Array
 from vaetheory.audit._jax._parameters import Parameters
+from vaetheory.audit._journeys import sums_of
 
 
 class Moves:
@@ -66,12 +67,4 @@ class Moves:
     def sums(self) -> dict[str, float]:
         """Sums over the parameters, by which a loss may penalise them."""
         every = [self.arrays[i] for i in self._at.values()]
-        weights = [p for p in every if p.ndim > 1]
-        found = {
-            "the sum of squares of all parameters": sum(float((p**2).sum()) for p in every),
-            "the sum of moduli of all parameters": sum(float(np.abs(p).sum()) for p in every),
-        }
-        if 0 < len(weights) < len(every):
-            squares = sum(float((p**2).sum()) for p in weights)
-            found["the sum of squares of all weights"] = squares
-        return found
+        return sums_of(every, [p for p in every if p.ndim > 1])

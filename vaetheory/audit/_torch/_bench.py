@@ -17,7 +17,7 @@ from vaetheory.audit._belongings import seed_all
 from vaetheory.audit._densities import joined
 from vaetheory.audit._journeys import Journeys
 from vaetheory.audit._latent_noise import LatentNoise, in_units
-from vaetheory.audit._latents import SELECTIONS, latents, noise, others_of
+from vaetheory.audit._latents import SELECTIONS, assumed, latents, others_of
 from vaetheory.audit._mixing import Mixing
 from vaetheory.audit._shots import Shot
 from vaetheory.audit._torch import _adapters as adapters
@@ -271,12 +271,7 @@ class Bench(Journeys):
         z, eps, self._noises.source = latents(ran.calls, ran.draws, loc, self.selection)
         self.assumed = z is None
         if z is None:
-            eps, self._noises.source = noise(ran.draws, loc[None] + 1.0, loc)
-            e = np.zeros((1, *loc.shape)) if eps is None else eps
-            off = np.exp(log_variance / 2) * e
-            if factor is not None:
-                off = np.einsum("nij,knj->kni", factor, e)
-            z = loc + off
+            z, eps, self._noises.source = assumed(ran.draws, loc, log_variance, factor)
         elif q.other is None:
             eps = self._noise(case, ran.draws, (z, loc, log_variance), eps, factor)
             if eps is None and self.mixing is not None:

@@ -8,13 +8,9 @@ import numpy as np
 import torch
 from torch import distributions
 
+from vaetheory.audit._journeys import LOG_SCALES, OUTPUTS, PROBABILITY
 from vaetheory.audit._shots import Decoded
 from vaetheory.audit._torch import _adapters as adapters
-
-#: Outputs and log scales are kept below these sizes.
-_OUTPUTS, _LOG_SCALES = 25.0, 5.0
-#: Probabilities are kept this far from 0 and 1: libraries clip log 0 differently.
-_PROBABILITY = 1e-7
 
 
 def extent(p: distributions.Distribution, x: torch.Tensor) -> float:
@@ -23,12 +19,12 @@ def extent(p: distributions.Distribution, x: torch.Tensor) -> float:
     kind = adapters.family(p)
     if kind == "bernoulli":
         f = q.logits.detach() if "logits" in vars(q) else torch.logit(q.probs.detach())
-        return float(f.abs().max()) / -float(np.log(_PROBABILITY))
+        return float(f.abs().max()) / -float(np.log(PROBABILITY))
     if kind == "normal":
-        size = float(q.loc.detach().abs().max()) / _OUTPUTS
+        size = float(q.loc.detach().abs().max()) / OUTPUTS
         scale = q.scale.detach()
         if float(scale.max()) > 3 * float(scale.min()) or scale.requires_grad:
-            size = max(size, float(scale.log().abs().max()) / _LOG_SCALES)
+            size = max(size, float(scale.log().abs().max()) / LOG_SCALES)
         return size
     try:
         found: Decoded = adapters.decoded(p, x)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from vaetheory.audit._journeys import sums_of
+
 
 class Moves:
     """The parameters of a module that is lent to the audit.
@@ -72,12 +74,4 @@ class Moves:
         with torch.no_grad():
             each = list(self.parameters.items())
             weights = [p for n, p in each if n.rpartition(".")[2] == "weight"]
-            every = [p for _, p in each]
-            found = {
-                "the sum of squares of all parameters": sum(float((p**2).sum()) for p in every),
-                "the sum of moduli of all parameters": sum(float(p.abs().sum()) for p in every),
-            }
-            if 0 < len(weights) < len(every):
-                squares = sum(float((p**2).sum()) for p in weights)
-                found["the sum of squares of all weights"] = squares
-            return found
+            return sums_of([p for _, p in each], weights)
