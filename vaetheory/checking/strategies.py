@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from typing import TypeVar
 
 import numpy as np
 from hypothesis import strategies as st
@@ -19,7 +20,10 @@ from vaetheory._validation import Array
 from vaetheory.encoders import AggregatePosterior
 from vaetheory.flows.affine import rotation_matrix
 
+T = TypeVar("T")
 Vector = tuple[float, ...]
+#: Angles, in degrees, of rotations.
+ANGLES = st.sampled_from((0, 30, 45, 60, 90))
 
 
 @cache
@@ -39,6 +43,13 @@ def nonzero_fractions(high: int, denominator: int = 1) -> SearchStrategy[float]:
 def vectors(dim: int, low: int = -4, high: int = 4, denominator: int = 2) -> SearchStrategy[Vector]:
     """Vectors of `dim` fractions."""
     return st.tuples(*[fractions(low, high, denominator)] * dim)
+
+
+@st.composite
+def repeated(draw: DrawFn, entries: SearchStrategy[T], length: int, most: int = 3) -> tuple[T, ...]:
+    """Tuples of any length, of at most a few different entries that come again and again."""
+    pattern = draw(st.lists(entries, min_size=1, max_size=most))
+    return tuple(pattern[i % len(pattern)] for i in range(length))
 
 
 def rotation(angles: Sequence[int], dim: int) -> Array:
@@ -63,7 +74,7 @@ class Covariance:
 @cache
 def angles(dim: int) -> SearchStrategy[tuple[int, ...]]:
     """Rotation angles in degrees, one for each pair of neighbouring axes."""
-    return st.tuples(*[st.sampled_from((0, 30, 45, 60, 90))] * (dim - 1))
+    return st.tuples(*[ANGLES] * (dim - 1))
 
 
 @cache

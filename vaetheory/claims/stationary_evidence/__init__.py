@@ -10,6 +10,7 @@ from vaetheory.claims.stationary_evidence import (
     laplace,
     linear_gaussian,
     stationary_points,
+    wide_linear,
 )
 
 CLAIM = Claim(
@@ -21,7 +22,9 @@ CLAIM = Claim(
         decomposition.DECOMPOSITION,
         stationary_points.GRADIENTS_ARE_EXPECTATIONS,
         linear_gaussian.STATIONARY_IS_EXACT,
+        wide_linear.CONSTANT_WEIGHTS,
         linear_gaussian.DIAGONAL_GAP,
+        wide_linear.WIDE_DIAGONAL_GAP,
         laplace.LAPLACE_IS_SECOND_ORDER,
         gap_law.GAP_LAW,
         gap_law.ISOMETRIC_GAP,

@@ -193,7 +193,8 @@ STATIONARY_IS_EXACT = Proposition(
 )
 
 
-def _diagonal_gap(precision: Array) -> float:
+def diagonal_gap_of(precision: Array) -> float:
+    """1/2 (sum log A_jj - log det A)."""
     diagonal = np.diag(precision)
     return 0.5 * float(np.log(diagonal).sum() - _gaussians.log_det(precision))
 
@@ -204,7 +205,7 @@ def _diagonal_stationary(scene: LinearScene) -> StationaryPosterior:
 
 
 def diagonal_gap(
-    scene: LinearScene, *, gap: Callable[[Array], float] = _diagonal_gap
+    scene: LinearScene, *, gap: Callable[[Array], float] = diagonal_gap_of
 ) -> Comparison:
     """Compare the loss of the best mean-field ELBO with 1/2 (sum log A_jj - log det A)."""
     model, expected, best = scene.model, closed_form(scene), _diagonal_stationary(scene)
@@ -248,7 +249,7 @@ def marginal_variances(precision: Array) -> float:
 
 def twice_the_gap(precision: Array) -> float:
     """The gap without its factor 1/2."""
-    return 2 * _diagonal_gap(precision)
+    return 2 * diagonal_gap_of(precision)
 
 
 def no_gap(precision: Array) -> float:
