@@ -107,7 +107,8 @@ def twice_the_penalty(A: Array, weights: Array) -> float:
     return 2 * second_order_penalty(A, weights)
 
 
-def _inverse_mean(A: Array, weights: Array) -> Array:
+def inverse_mean(A: Array, weights: Array) -> Array:
+    """The inverse of the mean precision."""
     return np.asarray(constant_variance_penalty(A, weights=weights).cov)
 
 
@@ -120,7 +121,7 @@ def penalty_identity(
     scene: SecondOrderScene,
     *,
     penalty: Callable[[Array, Array], float] = second_order_penalty,
-    best: Callable[[Array, Array], Array] = _inverse_mean,
+    best: Callable[[Array, Array], Array] = inverse_mean,
 ) -> Comparison:
     """Compare the second-order ELBOs at their optima, free and constant, with the formula."""
     model, X = scene.model, np.array(scene.X)
