@@ -1,7 +1,14 @@
 """Claim 6: the Batch Information Lower Bound."""
 
 from vaetheory.checking import Claim
-from vaetheory.claims.bilbo import batch_size, digits, floating_prior, gradients, information
+from vaetheory.claims.bilbo import (
+    batch_size,
+    digits,
+    floating_prior,
+    gradients,
+    information,
+    many_latents,
+)
 
 CLAIM = Claim(
     number=6,
@@ -13,6 +20,7 @@ CLAIM = Claim(
         gradients.GRADIENTS,
         floating_prior.RESCALED_MODEL,
         floating_prior.EVIDENCE_BOUND,
+        many_latents.WIDE_EVIDENCE_BOUND,
         information.FORMS_IN_ORDER,
         information.MIXTURE_INFORMATION,
         information.GAUSSIAN_INFORMATION,
