@@ -11,6 +11,7 @@ from vaetheory.claims.flow_limit import (
     posterior_covariance,
     rough_densities,
     stationary_elbo,
+    wide_flows,
 )
 
 CLAIM = Claim(
@@ -30,6 +31,7 @@ CLAIM = Claim(
         rough_densities.ROUGH_DENSITY,
         rough_densities.IMAGE_WITH_AN_EDGE,
         diagonal_posteriors.DIAGONAL_POSTERIOR,
+        wide_flows.WIDE_DIAGONAL_POSTERIOR,
         diagonal_posteriors.ORTHOGONAL_COLUMNS,
         couplings.COUPLING_LAYERS,
     ),
