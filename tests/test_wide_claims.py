@@ -10,7 +10,7 @@ from noticing import assert_noticed, scale_result
 from vaetheory import constant_variance, evidence, flows
 from vaetheory.bounds import batch_information, estimated_evidence
 from vaetheory.claims.bilbo import many_latents as bilbo_batches
-from vaetheory.claims.constant_variance import greatest_penalty, many_latents
+from vaetheory.claims.constant_variance import greatest_penalty, many_latents, small_variations
 from vaetheory.claims.flow_limit import posteriors, wide_flows
 from vaetheory.claims.flow_limit.scenes import Linear
 from vaetheory.claims.stationary_evidence import wide_linear
@@ -20,8 +20,8 @@ LATENTS = {
     wide_linear.CONSTANT_WEIGHTS: lambda scene: scene.model.latent_dim,
     wide_linear.WIDE_DIAGONAL_GAP: lambda scene: scene.model.latent_dim,
     many_latents.WIDE_PENALTY: lambda scene: scene.model.latent_dim,
-    many_latents.WIDE_VARIATIONS: lambda scene: len(scene.mean.variances),
-    many_latents.WIDE_GREATEST_PENALTY: lambda scene: scene.matrices.shape[-1],
+    small_variations.WIDE_VARIATIONS: lambda scene: len(scene.mean.variances),
+    greatest_penalty.WIDE_GREATEST_PENALTY: lambda scene: scene.matrices.shape[-1],
     bilbo_batches.WIDE_EVIDENCE_BOUND: lambda scene: len(scene.batch.scale),
     wide_flows.WIDE_DIAGONAL_POSTERIOR: lambda scene: len(scene.z),
 }

@@ -65,7 +65,7 @@ def linear_scenes(draw: DrawFn) -> LinearScene:
 @st.composite
 def wide_linear_scenes(draw: DrawFn) -> LinearScene:
     """Linear models of five to 32 latents, whose numbers are a few that come again and again."""
-    dim = draw(st.sampled_from((5, 8, 16, 24, 32)))
+    dim = draw(strategies.wide_dims())
     data_dim = dim + draw(st.integers(0, 2))
     entries = strategies.fractions(-4, 4, 2)
     return LinearScene(
@@ -73,10 +73,7 @@ def wide_linear_scenes(draw: DrawFn) -> LinearScene:
         draw(strategies.repeated(strategies.ANGLES, data_dim - 1)),
         draw(strategies.repeated(strategies.ANGLES, dim - 1)),
         draw(strategies.repeated(entries, data_dim)),
-        Covariance(
-            draw(strategies.repeated(st.sampled_from((1.0, 0.25, 0.015625)), data_dim)),
-            draw(strategies.repeated(strategies.ANGLES, data_dim - 1)),
-        ),
+        draw(strategies.wide_covariances(data_dim, (1.0, 0.25, 0.015625))),
         draw(strategies.repeated(entries, data_dim)),
         draw(strategies.repeated(entries, dim)),
     )

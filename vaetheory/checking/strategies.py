@@ -85,6 +85,26 @@ def covariances(
     return st.builds(Covariance, st.tuples(*[st.sampled_from(variances)] * dim), angles(dim))
 
 
+#: The hypothesis of instances with `wide_dims`.
+WIDE = ("many latents", r"5 \le d \le 32")
+
+
+@cache
+def wide_dims() -> SearchStrategy[int]:
+    """Numbers of latents for claims that hold for any number of them."""
+    return st.sampled_from((5, 8, 16, 24, 32))
+
+
+@cache
+def wide_covariances(dim: int, variances: Sequence[float]) -> SearchStrategy[Covariance]:
+    """Covariances of any dimension, of a few variances and angles that come again and again."""
+    return st.builds(
+        Covariance,
+        repeated(st.sampled_from(variances), dim),
+        repeated(ANGLES, dim - 1),
+    )
+
+
 @dataclass(frozen=True)
 class EncodedData:
     """A data set and its encoder: one covariance is shared, several are one a datum."""

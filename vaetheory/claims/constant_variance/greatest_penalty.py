@@ -1,4 +1,4 @@
-"""Check of 5c: the greatest cost of Hessians between two bounds."""
+"""Check of 5c and 5c-wide: the greatest cost of Hessians between two bounds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from hypothesis import strategies as st
-from hypothesis.strategies import DrawFn
+from hypothesis.strategies import DrawFn, SearchStrategy
 from scipy.optimize import minimize_scalar
 
 from vaetheory._validation import Array
@@ -15,6 +15,9 @@ from vaetheory.checking import Comparison, Proposition, strategies, wrong
 from vaetheory.checking.strategies import Covariance, Vector
 from vaetheory.constant_variance import constant_variance_penalty, log_specht_ratio
 from vaetheory.rounding import gamma
+
+#: Where eigenvalues lie in the interval.
+_PLACES = (0.0, 1.0, 0.5, 0.25)
 
 
 @dataclass(frozen=True)
@@ -38,13 +41,25 @@ class Bounded:
 def bounded(draw: DrawFn) -> Bounded:
     """Up to six Hessians of up to three dimensions; two of them attain the ends of the interval."""
     dim, count = draw(st.integers(1, 3)), draw(st.integers(1, 4))
-    places = strategies.covariances(dim, (0.0, 1.0, 0.5, 0.25))
-    ends = (Covariance((0.0,) * dim, (0,) * (dim - 1)), Covariance((1.0,) * dim, (0,) * (dim - 1)))
-    return Bounded(
-        draw(st.sampled_from((1.0, 1e-6, 1e6))),
-        draw(st.sampled_from((2.0, 10.0, 1.25, 1000.0))),
-        (*ends, *draw(st.tuples(*[places] * count))),
-        draw(st.tuples(*[st.sampled_from((1.0, 3.0, 0.25))] * (count + 2))),
+    return draw(_between(dim, count, strategies.covariances(dim, _PLACES)))
+
+
+@st.composite
+def wide_bounded(draw: DrawFn) -> Bounded:
+    """Up to four Hessians of up to 32 dimensions; two of them attain the ends of the interval."""
+    dim, count = draw(strategies.wide_dims()), draw(st.integers(1, 2))
+    return draw(_between(dim, count, strategies.wide_covariances(dim, _PLACES)))
+
+
+def _between(dim: int, count: int, places: SearchStrategy[Covariance]) -> SearchStrategy[Bounded]:
+    """Some Hessians between the two ends."""
+    ends = [st.just(Covariance((end,) * dim, (0,) * (dim - 1))) for end in (0.0, 1.0)]
+    return st.builds(
+        Bounded,
+        st.sampled_from((1.0, 1e-6, 1e6)),
+        st.sampled_from((2.0, 10.0, 1.25, 1000.0)),
+        st.tuples(*ends, *[places] * count),
+        st.tuples(*[st.sampled_from((1.0, 3.0, 0.25))] * (count + 2)),
     )
 
 
@@ -109,6 +124,12 @@ def greatest_penalty(
     )
 
 
+_WRONG = {
+    "Specht's ratio of the root of h": {"bound": specht_of_the_root},
+    "the two ends in equal weights": {"bound": equal_weights},
+    "no factor d": {"bound": one_dimension},
+}
+
 GREATEST_PENALTY = Proposition(
     label="5c",
     title="Under mild conditions the cost is small: at most d/2 times log Specht(M/m)",
@@ -121,14 +142,21 @@ GREATEST_PENALTY = Proposition(
     kind="inequality",
     instances=bounded(),
     check=greatest_penalty,
-    controls=wrong(
-        greatest_penalty,
-        {
-            "Specht's ratio of the root of h": {"bound": specht_of_the_root},
-            "the two ends in equal weights": {"bound": equal_weights},
-            "no factor d": {"bound": one_dimension},
-        },
-    ),
+    controls=wrong(greatest_penalty, _WRONG),
     uses=("5a",),
     figure="constant-variance",
+)
+
+
+WIDE_GREATEST_PENALTY = Proposition(
+    label="5c-wide",
+    title="In many dimensions as well the cost is at most d/2 times log Specht(M/m)",
+    statement=GREATEST_PENALTY.statement,
+    hypotheses=(*GREATEST_PENALTY.hypotheses, strategies.WIDE),
+    kind="inequality",
+    instances=wide_bounded(),
+    check=greatest_penalty,
+    controls=wrong(greatest_penalty, _WRONG),
+    uses=("5c",),
+    examples=8,
 )

@@ -1,4 +1,4 @@
-"""Check of 5b: the cost of Hessians that vary little."""
+"""Check of 5b and 5b-wide: the cost of Hessians that vary little."""
 
 from __future__ import annotations
 
@@ -114,6 +114,13 @@ def small_variations(
     return Comparison.all_of(*parts)
 
 
+_WRONG = {
+    "a coefficient 1/2": {"coefficient": half_norm},
+    "the variation not relative to the mean": {"coefficient": plain_norm},
+    "order t": {"exponent": 1.0},
+    "a third order of the other sign": {"third": 1 / 6},
+}
+
 SMALL_VARIATIONS = Proposition(
     label="5b",
     title="Small variations cost a quarter of their squared relative size",
@@ -126,15 +133,33 @@ SMALL_VARIATIONS = Proposition(
     kind="rate",
     instances=variations(),
     check=small_variations,
-    controls=wrong(
-        small_variations,
-        {
-            "a coefficient 1/2": {"coefficient": half_norm},
-            "the variation not relative to the mean": {"coefficient": plain_norm},
-            "order t": {"exponent": 1.0},
-            "a third order of the other sign": {"third": 1 / 6},
-        },
-    ),
+    controls=wrong(small_variations, _WRONG),
     uses=("5a",),
     resolution=1e-3,
+)
+
+
+@st.composite
+def wide_variations(draw: DrawFn) -> Variation:
+    """Two or three different Hessians of up to 32 dimensions."""
+    dim, count = draw(strategies.wide_dims()), draw(st.integers(2, 3))
+    # Up to seven entries that come again and again fill the triangle.
+    entry = strategies.repeated(strategies.fractions(-3, 3), dim * (dim + 1) // 2, 7)
+    entries = draw(st.tuples(*[entry] * count))
+    assume(len(set(entries)) > 1)
+    return Variation(draw(strategies.wide_covariances(dim, (1.0, 2.0, 0.5, 4.0))), entries)
+
+
+WIDE_VARIATIONS = Proposition(
+    label="5b-wide",
+    title="In many dimensions as well small variations cost a quarter of their squared size",
+    statement=SMALL_VARIATIONS.statement,
+    hypotheses=(*SMALL_VARIATIONS.hypotheses, strategies.WIDE),
+    kind="rate",
+    instances=wide_variations(),
+    check=small_variations,
+    controls=wrong(small_variations, _WRONG),
+    uses=("5b",),
+    resolution=1e-3,
+    examples=6,
 )

@@ -64,7 +64,7 @@ class WideFlow:
 @st.composite
 def wide_flows(draw: DrawFn) -> WideFlow:
     """Five to 32 latents; columns of the Jacobian are not orthogonal."""
-    dim = draw(st.sampled_from((5, 8, 16, 24, 32)))
+    dim = draw(strategies.wide_dims())
     some = strategies.fractions(-2, 2, 4)
     turns = strategies.repeated(strategies.ANGLES, dim - 1)
     scene = WideFlow(

@@ -10,7 +10,7 @@ from vaetheory import _gaussians
 from vaetheory._quadrature.result import Integral
 from vaetheory._validation import Array
 from vaetheory.bounds.gaussian_elbo import second_order_elbo
-from vaetheory.checking import Comparison, Proposition, once, wrong
+from vaetheory.checking import Comparison, Proposition, once, strategies, wrong
 from vaetheory.checking.linear_models import LinearScene, wide_linear_scenes
 from vaetheory.claims.stationary_evidence.linear_gaussian import (
     DIAGONAL_GAP,
@@ -29,8 +29,6 @@ from vaetheory.claims.stationary_evidence.linear_gaussian import (
 from vaetheory.encoders import Posterior
 from vaetheory.evidence import linear_log_evidence
 from vaetheory.rounding import gamma
-
-_WIDE = ("many latents", r"5 \le d \le 32")
 
 
 @once
@@ -115,7 +113,7 @@ CONSTANT_WEIGHTS = Proposition(
         r"\frac{p(x, z)}{\mathcal N(z; m, S)} = p(x) = e^{\mathrm{ELBO}(m, S)} \text{ for all } z,"
         r"\quad S = (I + W^\top\Lambda^{-1}W)^{-1},\ m = S W^\top\Lambda^{-1}(x-b)"
     ),
-    hypotheses=(*STATIONARY_IS_EXACT.hypotheses, _WIDE),
+    hypotheses=(*STATIONARY_IS_EXACT.hypotheses, strategies.WIDE),
     kind="identity",
     instances=wide_linear_scenes(),
     check=weights_are_constant,
@@ -174,7 +172,7 @@ WIDE_DIAGONAL_GAP = Proposition(
         r" - \log\det A\Big) + \tfrac12\|m' - m\|_A^2"
         r" + \tfrac12\sum_j\big(A_{jj}s_j - 1 - \log A_{jj}s_j\big)"
     ),
-    hypotheses=(*DIAGONAL_GAP.hypotheses, _WIDE),
+    hypotheses=(*DIAGONAL_GAP.hypotheses, strategies.WIDE),
     kind="identity",
     instances=wide_linear_scenes(),
     check=wide_diagonal_gap,
