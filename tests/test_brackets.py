@@ -1,9 +1,12 @@
 """Brackets of evidences: statements, bets, and bounds held against exact evidences."""
 
 import json
+import multiprocessing
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from fractions import Fraction
 from functools import cache
 from itertools import product
+from multiprocessing.pool import ThreadPool
 
 import numpy as np
 import pytest
@@ -373,6 +376,69 @@ def test_the_random_numbers_of_a_datum_do_not_depend_on_the_batch(monkeypatch):
     evidence_bracket(scene.model, X, z, draws=64, particles=0, progress=done.append)
     assert done == sorted(done), f"progress {done}"
     assert done[-1] == 1, f"progress {done}"
+
+
+@pytest.mark.parametrize("particles", [0, 16])
+def test_executors_give_the_same_bracket(particles, monkeypatch):
+    monkeypatch.setattr(simulated_evidence, "_MOST", 2)
+    monkeypatch.setattr("vaetheory._sampling.importance._NUMBERS", 64 * 8 * 2)
+    scene = block_model("Bernoulli")
+    X, z = simulate(scene.model, 5, seed=5)
+    options = {"draws": 64, "particles": particles}
+    alone = evidence_bracket(scene.model, X, z, **options)
+    done = []
+    with ThreadPoolExecutor(2) as threads, ThreadPool(2) as pool:
+        for executor in (threads, pool):
+            found = evidence_bracket(
+                scene.model, X, z, **options, executor=executor, progress=done.append
+            )
+            assert found == alone, f"a {type(executor).__name__} gave another bracket"
+    assert done == pytest.approx([0.4, 0.8, 1.0] * 2), f"progress {done}"
+
+
+def test_processes_give_the_same_bounds_of_each_datum():
+    scene = block_model("one latent")
+    X, z = simulate(scene.model, 3, seed=5)
+    options = {"draws": 64, "particles": 0, "per_datum": True}
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as executor:
+        found = evidence_bracket(scene.model, X, z, **options, executor=executor)
+    assert found == evidence_bracket(scene.model, X, z, **options), "other bounds in a process"
+
+
+def test_an_executor_that_is_none_is_refused():
+    scene = block_model("one latent")
+    X, z = simulate(scene.model, 3, seed=5)
+    with pytest.raises(ValueError, match="executor: expected an object with a method"):
+        evidence_bracket(scene.model, X, z, draws=64, particles=0, executor="dask")
+
+
+def test_an_interrupted_bracket_cancels_what_has_not_begun(monkeypatch):
+    monkeypatch.setattr("vaetheory._sampling.importance._NUMBERS", 64)
+
+    class Slow:
+        """An executor whose tasks are done when their results are asked for."""
+
+        def __init__(self):
+            self.futures = []
+
+        def submit(self, function, task):
+            future = Future()
+            future.result = lambda: function(task)
+            self.futures.append(future)
+            return future
+
+    def interrupt(share):
+        raise KeyboardInterrupt
+
+    scene, executor = block_model("one latent"), Slow()
+    X, z = simulate(scene.model, 4, seed=5)
+    with pytest.raises(KeyboardInterrupt):
+        evidence_bracket(
+            scene.model, X, z, draws=64, particles=0, executor=executor, progress=interrupt
+        )
+    assert [f.cancelled() for f in executor.futures] == [False, True, True, True], (
+        "tasks that had not begun are not cancelled"
+    )
 
 
 def test_shapes_of_the_data_are_kept():

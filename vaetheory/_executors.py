@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any, TypeVar
 
@@ -15,8 +15,11 @@ Result = TypeVar("Result")
 
 def in_order(
     function: Callable[[Task], Result], tasks: Sequence[Task], executor: Any = None
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Results of a function of each task, in the order of the tasks.
+
+    Close the generator when no more results are wanted, as `contextlib.closing` does: tasks that
+    have not begun are then cancelled, where the executor can.
 
     Parameters
     ----------
@@ -41,13 +44,13 @@ def in_order(
     ([1, 2], [3])
     """
     if executor is None:
-        return map(function, tasks)
+        return (function(task) for task in tasks)
     if isinstance(executor, ProcessPoolExecutor):
         _require_picklable(tasks[:1])
     if callable(getattr(executor, "submit", None)):
         return _submitted(function, tasks, executor)
     if callable(getattr(executor, "map", None)):
-        return iter(executor.map(function, tasks))
+        return (result for result in executor.map(function, tasks))
     raise ValueError(
         "executor: expected an object with a method `submit` or `map`, such as a "
         f"concurrent.futures.ProcessPoolExecutor, got {short(executor)}"
@@ -67,7 +70,7 @@ def _require_picklable(tasks: Sequence[Any]) -> None:
 
 def _submitted(
     function: Callable[[Any], Any], tasks: Sequence[Any], executor: Any
-) -> Iterator[Any]:
+) -> Generator[Any, None, None]:
     futures, done = [executor.submit(function, task) for task in tasks], 0
     try:
         for future in futures:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -228,13 +229,13 @@ def _results(
     missing = [i for i, found in enumerate(kept) if found is None]
     total = sum(len(part.X) for part in parts)
     done = total - sum(len(parts[i].X) for i in missing)
-    new = in_order(estimate_part, [parts[i] for i in missing], executor)
-    for i, found in zip(missing, new, strict=True):
-        kept[i] = found
-        if stored:
-            stored.put(str(i), found)
-        done += len(parts[i].X)
-        report(done / total, progress)
+    with closing(in_order(estimate_part, [parts[i] for i in missing], executor)) as new:
+        for i, found in zip(missing, new, strict=True):
+            kept[i] = found
+            if stored:
+                stored.put(str(i), found)
+            done += len(parts[i].X)
+            report(done / total, progress)
     return [found for found in kept if found is not None]
 
 

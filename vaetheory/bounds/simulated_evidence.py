@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from vaetheory._executors import in_order
 from vaetheory._log_sums import log_sum_exp
 from vaetheory._progress import Progress, report
 from vaetheory._sampling.bracket_proposals import mixture_for
 from vaetheory._sampling.importance import POINTS, SOBOL, block_size, replicated, through
 from vaetheory._sampling.proposals import Mixture
 from vaetheory._sampling.streams import MOST_BITS, Streams
-from vaetheory._sampling.target import Target
+from vaetheory._sampling.target import Count, Target
 from vaetheory._validation import Array, boolean, fraction, integer, option, same_leading, vectors
 from vaetheory.bounds.betting import betting_lower_bound
 from vaetheory.bounds.bracket import BRACKETED, UNRESOLVED, Bracket
@@ -25,6 +28,8 @@ from vaetheory.rounding import gamma
 MISSED = 5.0
 #: Nats by which all estimates together exceed the weights of the latents where these are refused.
 _IMPOSSIBLE = 70.0
+#: Most data for which particles look for modes at once, so that there is work for several workers.
+_MOST = 32
 
 
 class Simulated(NamedTuple):
@@ -90,6 +95,7 @@ def evidence_bracket(
     points: str = SOBOL,
     particles: int = 64,
     seed: int = 0,
+    executor: Any = None,
     progress: Progress | None = None,
 ) -> Bracket:
     """Bounds of the mean log evidence of simulated data, in any latent dimension.
@@ -124,6 +130,10 @@ def evidence_bracket(
         1000 calls of the decoder in the place of 50,000 and more, the bounds are farther apart.
     seed : int
         The random numbers of a datum depend on the seed and its place in X, and on nothing else.
+    executor : object, optional
+        Computes parts of the data on other processes or machines: with `submit`, as those of
+        `concurrent.futures`, mpi4py and Dask, or with `map`, as the pools of multiprocessing and
+        Ray. The numbers do not depend on it.
     progress : callable, optional
         Called with the fraction of the data that is done.
 
@@ -142,7 +152,8 @@ def evidence_bracket(
     ValueError
         If data, latents or options are out of range, the leading axes of X and z differ, or the
         data were surely not drawn from the latents: the product of evidence / weight at the latents
-        has expectation one as well, and is beyond e^70 of estimates with expectation one.
+        has expectation one as well, and is beyond e^70 of estimates with expectation one. Also if
+        the executor has neither method, or cannot send the model to its processes.
 
     Notes
     -----
@@ -183,13 +194,13 @@ def evidence_bracket(
             f"replicates: expected at most {settings.draws}, the number of draws, got {replicates}"
         )
     target = Target.of(model, data.reshape(-1, model.data_dim), integer("seed", seed))
-    # What is fitted knows the data only: a `Target` has no latents.
-    particles = _particles(particles)
-    parts = (
-        (rows, mixture_for(target.take(rows), particles))
-        for rows in _blocks(target, settings, progress)
-    )
-    found = bracket_by(target, parts, latents.reshape(len(target), -1), settings)
+    particles, points_of = _particles(particles), latents.reshape(len(target), -1)
+    tasks = [
+        Task(target.take(rows), points_of[rows], particles, settings)
+        for rows in _blocks(target, settings, particles)
+    ]
+    with closing(in_order(bounds_of_part, tasks, executor)) as bounds:
+        found = _assembled(list(_told(bounds, len(target), progress)), settings)
     return found if not per_datum else _shaped(found, data.shape[:-1])
 
 
@@ -203,43 +214,101 @@ class Settings(NamedTuple):
     points: str
 
 
+class Task(NamedTuple):
+    """Some of the data, their latents, and how to find the bounds: what a worker gets."""
+
+    target: Target
+    latents: Array
+    particles: int
+    settings: Settings
+
+
+class PartBounds(NamedTuple):
+    """Estimates for some of the data, each `(N,)` in nats, and all calls of their target so far.
+
+    `lower` and `upper` are those whose means have the slack, `pin` is the weight of the exact
+    sample, and `seen` the mean log of the replicates below.
+    """
+
+    lower: Array
+    upper: Array
+    value: Array
+    rounding: Array
+    pin: Array
+    seen: Array
+    calls: int
+
+
+def bounds_of_part(task: Task) -> PartBounds:
+    """Fit proposals to some data, and estimate from below and from above."""
+    # The count is the part's own: workers do not share one.
+    target = replace(task.target, count=Count())
+    # What is fitted knows the data only: a `Target` has no latents.
+    proposal = mixture_for(target, task.particles)
+    return _part_bounds(target, proposal, task.latents, task.settings)
+
+
 def bracket_by(
     target: Target,
-    parts: Iterator[tuple[slice, Mixture]],
+    parts: Iterable[tuple[slice, Mixture]],
     latents: Array,
     settings: Settings,
 ) -> Bracket:
-    """The bracket with given proposals, which must not depend on the latents `(N, d)`."""
-    n, draws = len(target), settings.draws
-    replicates = draws if settings.per_datum else settings.replicates
-    lower, upper, value, off, pin, seen = (np.empty(n) for _ in range(6))
-    # The middle between the confidence and one may be rounded down.
-    bet = float(np.nextafter(0.5 * (1 + settings.confidence), 1.0))
-    for rows, proposal in parts:
-        some = target.take(rows)
-        if settings.per_datum:
-            below = replicated(
-                some, proposal, count=draws, replicates=1, purpose="below", points="independent"
-            )
-            lower[rows] = betting_lower_bound(below.log_weights[:, 0], confidence=bet)
-        else:
-            below = replicated(
-                some,
-                proposal,
-                count=draws // replicates,
-                replicates=replicates,
-                purpose="below",
-                points=settings.points,
-            )
-            lower[rows] = below.log_mean.mean(axis=1)
-        seen[rows] = below.log_mean.mean(axis=1)
-        above = through(
-            some, proposal, latents[rows], count=draws, purpose="above", points=settings.points
+    """The bracket with given proposals, which must not depend on the latents `(N, d)`.
+
+    The parts are slices of all data, in their order.
+    """
+    found = [
+        _part_bounds(target.take(rows), proposal, latents[rows], settings)
+        for rows, proposal in parts
+    ]
+    # With the calls for the proposals, as far as the target has counted them.
+    return replace(_assembled(found, settings), evaluations=target.count.calls)
+
+
+def _part_bounds(
+    target: Target, proposal: Mixture, latents: Array, settings: Settings
+) -> PartBounds:
+    """The estimates of some data with given proposals."""
+    draws = settings.draws
+    if settings.per_datum:
+        below = replicated(
+            target, proposal, count=draws, replicates=1, purpose="below", points="independent"
         )
-        pin[rows] = above.log_weights[:, 0, 0]
-        upper[rows] = above.log_mean[:, 0]
-        value[rows] = _log_mean_of(below.log_mean)
-        off[rows] = np.maximum(below.rounding, above.rounding)
+        # The middle between the confidence and one may be rounded down.
+        bet = float(np.nextafter(0.5 * (1 + settings.confidence), 1.0))
+        lower = betting_lower_bound(below.log_weights[:, 0], confidence=bet)
+    else:
+        below = replicated(
+            target,
+            proposal,
+            count=draws // settings.replicates,
+            replicates=settings.replicates,
+            purpose="below",
+            points=settings.points,
+        )
+        lower = below.log_mean.mean(axis=1)
+    above = through(target, proposal, latents, count=draws, purpose="above", points=settings.points)
+    return PartBounds(
+        lower=lower,
+        upper=above.log_mean[:, 0],
+        value=_log_mean_of(below.log_mean),
+        rounding=np.maximum(below.rounding, above.rounding),
+        pin=above.log_weights[:, 0, 0],
+        seen=below.log_mean.mean(axis=1),
+        calls=target.count.calls,
+    )
+
+
+def _assembled(parts: list[PartBounds], settings: Settings) -> Bracket:
+    """The bracket of all data, from the estimates of their parts in order."""
+    names = ("lower", "upper", "value", "rounding", "pin", "seen")
+    empty = np.empty(0)
+    lower, upper, value, off, pin, seen = (
+        np.concatenate([empty, *(getattr(part, name) for part in parts)]) for name in names
+    )
+    n = len(value)
+    replicates = settings.draws if settings.per_datum else settings.replicates
     _require_drawn(seen - pin)
     diagnostics = {"lower": lower, "upper": upper, "missed": pin - value > MISSED, "rounding": off}
     low, high = lower - off, upper + off
@@ -258,7 +327,7 @@ def bracket_by(
         upper=high,
         confidence=settings.confidence,
         status=np.where(np.isfinite(low) & np.isfinite(high), BRACKETED, UNRESOLVED),
-        evaluations=target.count.calls,
+        evaluations=sum(part.calls for part in parts),
         diagnostics=diagnostics,
     )
 
@@ -311,12 +380,23 @@ def _particles(value: object) -> int:
     return number
 
 
-def _blocks(target: Target, settings: Settings, progress: Progress | None) -> Iterator[slice]:
-    """Blocks of data that fit in memory."""
+def _blocks(target: Target, settings: Settings, particles: int) -> list[slice]:
+    """Parts of the data, which fit in memory; their sizes do not depend on the executor."""
     size, n = block_size(target.dim, settings.draws), len(target)
-    for i in range(0, n, size):
-        yield slice(i, min(i + size, n))
-        report(min(i + size, n) / n, progress)
+    if particles:
+        size = min(size, _MOST)
+    return [slice(i, min(i + size, n)) for i in range(0, n, size)]
+
+
+def _told(
+    found: Iterator[PartBounds], count: int, progress: Progress | None
+) -> Iterator[PartBounds]:
+    """The results of the parts, after each of which the share of the data is reported."""
+    done = 0
+    for part in found:
+        done += len(part.value)
+        report(done / count, progress)
+        yield part
 
 
 def _shaped(found: Bracket, shape: tuple[int, ...]) -> Bracket:
