@@ -396,6 +396,29 @@ def test_executors_give_the_same_bracket(particles, monkeypatch):
     assert done == pytest.approx([0.4, 0.8, 1.0] * 2), f"progress {done}"
 
 
+def test_results_of_a_pool_are_told_as_they_come(monkeypatch):
+    monkeypatch.setattr("vaetheory._sampling.importance._NUMBERS", 64)
+    asked, told = [], []
+
+    class Pool:
+        """The part of a pool that gives results in order."""
+
+        def imap(self, function, tasks):
+            for task in tasks:
+                asked.append(task)
+                yield function(task)
+
+        map = None
+
+    scene = block_model("one latent")
+    X, z = simulate(scene.model, 3, seed=5)
+    evidence_bracket(
+        scene.model, X, z, draws=64, particles=0, executor=Pool(),
+        progress=lambda share: told.append(len(asked)),
+    )  # fmt: skip
+    assert told == [1, 2, 3], f"told after {told} parts"
+
+
 def test_processes_give_the_same_bounds_of_each_datum():
     scene = block_model("one latent")
     X, z = simulate(scene.model, 3, seed=5)

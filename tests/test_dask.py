@@ -7,7 +7,13 @@ import pytest
 from frameworks import framework
 
 from vaetheory import LatentModel, decoders, likelihoods
-from vaetheory.bounds import estimated_evidence, evidence_estimate, simulate
+from vaetheory.bounds import (
+    estimated_evidence,
+    evidence_bracket,
+    evidence_estimate,
+    simulate,
+    simulated_evidence,
+)
 from vaetheory.cli import main
 
 distributed = framework("distributed")
@@ -29,12 +35,16 @@ def test_estimates_do_not_depend_on_the_number_of_workers(cluster, monkeypatch):
         [rng.normal(size=(4, 5)), rng.normal(size=(6, 4))], [np.zeros(4), np.zeros(6)]
     )
     model = LatentModel(network, likelihoods.Gaussian(scale=0.5))
-    X, _ = simulate(model, 3)
+    X, z = simulate(model, 3)
     alone = evidence_estimate(model, X, particles=32, twins=1)
+    monkeypatch.setattr(simulated_evidence, "_MOST", 1)
+    bracket = evidence_bracket(model, X, z, draws=64, particles=16)
     with distributed.Client(cluster, set_as_default=False) as client:
         for executor in (client, client.get_executor()):
             found = evidence_estimate(model, X, particles=32, twins=1, executor=executor)
             assert found == alone, f"a {type(executor).__name__} gave other numbers"
+            found = evidence_bracket(model, X, z, draws=64, particles=16, executor=executor)
+            assert found == bracket, f"a {type(executor).__name__} gave another bracket"
 
 
 def test_the_command_line_uses_a_running_cluster(cluster, tmp_path, capsys):

@@ -27,14 +27,15 @@ def in_order(
     tasks : sequence
     executor : object, optional
         With `submit(function, task)`, which returns an object with `result()`, as those of
-        `concurrent.futures`, mpi4py and the client of Dask; or with `map(function, tasks)`, as the
-        pools of multiprocessing and Ray. By default the tasks are done here, one after the other.
+        `concurrent.futures`, mpi4py and the client of Dask; or with `imap(function, tasks)` or
+        `map(function, tasks)`, as the pools of multiprocessing and Ray. By default the tasks are
+        done here, one after the other.
 
     Raises
     ------
     ValueError
-        If the executor has neither method, or is a `ProcessPoolExecutor` and the first task cannot
-        be pickled.
+        If the executor has none of these methods, or is a `ProcessPoolExecutor` and the first task
+        cannot be pickled.
 
     Examples
     --------
@@ -49,10 +50,12 @@ def in_order(
         _require_picklable(tasks[:1])
     if callable(getattr(executor, "submit", None)):
         return _submitted(function, tasks, executor)
-    if callable(getattr(executor, "map", None)):
-        return (result for result in executor.map(function, tasks))
+    # Of a pool `map` waits for all tasks, and `imap` does not.
+    for name in ("imap", "map"):
+        if callable(method := getattr(executor, name, None)):
+            return (result for result in method(function, tasks))
     raise ValueError(
-        "executor: expected an object with a method `submit` or `map`, such as a "
+        "executor: expected an object with a method `submit`, `imap` or `map`, such as a "
         f"concurrent.futures.ProcessPoolExecutor, got {short(executor)}"
     )
 

@@ -132,7 +132,8 @@ def evidence_estimate(
     ------
     ValueError
         If the data do not fit the model or are outside the likelihood's support, an option is out
-        of range, the executor has neither method, or the checkpoint is of another computation.
+        of range, the executor has none of these methods, or the checkpoint is of another
+        computation.
 
     Notes
     -----

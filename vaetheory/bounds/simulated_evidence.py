@@ -132,8 +132,8 @@ def evidence_bracket(
         The random numbers of a datum depend on the seed and its place in X, and on nothing else.
     executor : object, optional
         Computes parts of the data on other processes or machines: with `submit`, as those of
-        `concurrent.futures`, mpi4py and Dask, or with `map`, as the pools of multiprocessing and
-        Ray. The numbers do not depend on it.
+        `concurrent.futures`, mpi4py and Dask, or with `imap` or `map`, as the pools of
+        multiprocessing and Ray. The numbers do not depend on it.
     progress : callable, optional
         Called with the fraction of the data that is done.
 
@@ -153,7 +153,7 @@ def evidence_bracket(
         If data, latents or options are out of range, the leading axes of X and z differ, or the
         data were surely not drawn from the latents: the product of evidence / weight at the latents
         has expectation one as well, and is beyond e^70 of estimates with expectation one. Also if
-        the executor has neither method, or cannot send the model to its processes.
+        the executor has none of these methods, or cannot send the model to its processes.
 
     Notes
     -----
