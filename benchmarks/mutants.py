@@ -7,7 +7,8 @@ The list is `mutants.json`. A test requires that each old text occurs exactly on
 change of such a line must be made in the list as well. Each mutant is put into a copy of the
 package, never into the package itself, and the propositions that depend on the formula are run on
 it with the instances of the quick profile. A mutant is killed when one of them is refuted. Controls
-are left out because they test the check, not the library.
+are left out because they test the check, not the library. Where no proposition depends on a formula
+the list names tests, and the mutant is killed when one of them fails.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-PACKAGE = Path(__file__).parents[1] / "vaetheory"
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "vaetheory"
 LIST = Path(__file__).with_name("mutants.json")
 #: The most seconds of one mutant, which also stops a mutant that loops forever.
 _PATIENCE = 1200
@@ -47,6 +49,15 @@ for claim in CLAIMS:
 """
 
 
+_TESTS = """
+import sys, time
+import pytest
+code = pytest.main(sys.argv[1:])
+print("CPU", time.process_time(), flush=True)
+sys.exit(code)
+"""
+
+
 @dataclass(frozen=True)
 class Mutant:
     """A formula with one change.
@@ -61,6 +72,9 @@ class Mutant:
         The text, which stands once in the file, and what takes its place.
     refuted_by : tuple of str
         Propositions of which one at least must be refuted.
+    failed_by : tuple of str
+        Tests, as pytest names them, of which one at least must fail, where no proposition depends
+        on the formula.
     survives : str
         Why nothing refutes it, where that is so.
     """
@@ -70,18 +84,20 @@ class Mutant:
     old: str
     new: str
     refuted_by: tuple[str, ...] = ()
+    failed_by: tuple[str, ...] = ()
     survives: str = ""
 
 
 def read() -> list[Mutant]:
     """The list."""
     rows = json.loads(LIST.read_text(encoding="utf-8"))
-    return [Mutant(**{**row, "refuted_by": tuple(row.get("refuted_by", ()))}) for row in rows]
+    lists = ("refuted_by", "failed_by")
+    return [Mutant(**{**row, **{k: tuple(row.get(k, ())) for k in lists}}) for row in rows]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of a mutant: propositions that refuted it, undecided ones, and CPU seconds."""
+    """The result of a mutant: what noticed it, undecided propositions, and CPU seconds."""
 
     mutant: Mutant
     refuted: tuple[str, ...]
@@ -91,7 +107,7 @@ class Outcome:
 
     @property
     def killed(self) -> bool:
-        """Whether a proposition was refuted; a crash of the program is not enough."""
+        """Whether a proposition was refuted or a test failed; a crash is not enough."""
         return bool(self.refuted)
 
 
@@ -121,6 +137,8 @@ def run(mutant: Mutant, *, labels: Sequence[str] | None = None, stop: bool = Tru
     """
     if labels is None and mutant.survives:
         return Outcome(mutant, (), (), 0.0, "")
+    if labels is None and not mutant.refuted_by:
+        return run_tests(mutant)
     chosen = list(mutant.refuted_by if labels is None else labels)
     with tempfile.TemporaryDirectory() as folder:
         mutated(mutant, Path(folder))
@@ -146,6 +164,35 @@ def run(mutant: Mutant, *, labels: Sequence[str] | None = None, stop: bool = Tru
     return Outcome(mutant, refuted, labels_of, sum(row[3] for row in rows), failure)
 
 
+def run_tests(mutant: Mutant) -> Outcome:
+    """Run the tests that should notice a mutant, in a copy of package and tests."""
+    with tempfile.TemporaryDirectory() as folder:
+        mutated(mutant, Path(folder))
+        shutil.copytree(
+            ROOT / "tests", Path(folder, "tests"), ignore=shutil.ignore_patterns("__pycache__")
+        )
+        for name in ("conftest.py", "setup.cfg", "pyproject.toml"):
+            shutil.copy(ROOT / name, folder)
+        threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")
+        options = ("-x", "-q", "--tb=no", "-rf", "-p", "no:cacheprovider")
+        try:
+            done = subprocess.run(
+                [sys.executable, "-c", _TESTS, *options, *mutant.failed_by],
+                cwd=folder, env={**os.environ, **threads, "PYTHONPATH": folder},
+                capture_output=True, text=True, timeout=_PATIENCE, check=False,
+            )  # fmt: skip
+            output, code = done.stdout, done.returncode
+        except subprocess.TimeoutExpired:
+            output, code = f"no answer in {_PATIENCE} seconds", -1
+    rows = [row.split(maxsplit=2) for row in output.splitlines()]
+    failed = [row[1] for row in rows if row[:1] == ["FAILED"]]
+    seconds = sum(float(row[1]) for row in rows if row[:1] == ["CPU"])
+    said = [row for row in output.splitlines() if row and not row.startswith("CPU ")]
+    last = said[-1] if said else "it ended"
+    # Status 1 says that tests ran, and some failed.
+    return Outcome(mutant, tuple(failed) if code == 1 else (), (), seconds, "" if failed else last)
+
+
 def table(outcomes: Iterator[Outcome]) -> Iterator[str]:
     """A line for each mutant with its result."""
     for outcome in outcomes:
@@ -154,7 +201,8 @@ def table(outcomes: Iterator[Outcome]) -> Iterator[str]:
         elif outcome.mutant.survives:
             result = f"survives: {outcome.mutant.survives}"
         else:
-            result = "SURVIVED " + (outcome.failure or ", ".join(outcome.mutant.refuted_by))
+            noticed = (*outcome.mutant.refuted_by, *outcome.mutant.failed_by)
+            result = "SURVIVED " + (outcome.failure or ", ".join(noticed))
         if outcome.undecided:
             result += f" (no verdict: {', '.join(outcome.undecided)})"
         yield f"{outcome.seconds:7.1f} s  {outcome.mutant.name:58s} {result}"

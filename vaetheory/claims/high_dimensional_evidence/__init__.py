@@ -1,7 +1,15 @@
 """Claim 24: brackets of the evidence in any latent dimension."""
 
 from vaetheory.checking import Claim
-from vaetheory.claims.high_dimensional_evidence import brackets, exact_sample, linear, slack, wagers
+from vaetheory.claims.high_dimensional_evidence import (
+    annealed_runs,
+    brackets,
+    exact_sample,
+    linear,
+    separate_streams,
+    slack,
+    wagers,
+)
 
 CLAIM = Claim(
     number=24,
@@ -14,7 +22,9 @@ CLAIM = Claim(
         wagers.WEALTH,
         wagers.LOWER_BOUND,
         slack.SLACK,
+        separate_streams.DRAWN_APART,
         linear.LINEAR_MODELS,
         brackets.BRACKETS_HOLD,
+        annealed_runs.FROZEN_RUNS,
     ),
 )
