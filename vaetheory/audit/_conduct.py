@@ -391,4 +391,5 @@ def run(bench: Any, beta: float, exact: float, checks: Sequence[Check]) -> Audit
 
 def _outskirts(conduct: Conduct, found: Examined) -> None:
     if found.identity.found and conduct.slack == 1:
-        outskirts(conduct.bench, max(conduct.sizes), found.identity, conduct.findings)
+        size = max(conduct.sizes)
+        outskirts(conduct.bench, size, found.identity, conduct.findings, conduct.facts)

@@ -93,6 +93,26 @@ class Journeys:
         )
         return shot if finite and not saturated else None
 
+    def steep(self, size: int, gain: float, x: Any = None, most: float = 16.0) -> Shot | None:
+        """A shot whose decoder has parameters that are larger by a factor; None if too large.
+
+        Logits are at most `most`: of any data nothing can be told where probabilities round to 0
+        or 1.
+        """
+        case = self.case(size, x)
+        self.moves.move(0.4, 1.0)
+        ours = self.encoder_names()
+        self.moves.scale({n: gain for n in self.moves.parameters if n not in ours})
+        try:
+            shot: Shot = self.shot(case)
+        except ValueError:
+            return None
+        parts = shot.decoded.parts
+        logits = parts.get("logits", np.zeros(1))
+        largest = np.abs(logits[np.isfinite(logits)]).max(initial=0.0)
+        usable = np.isfinite(shot.decoded.nll).all() and shot.decoded.nll.max() < 1e6
+        return shot if usable and largest < most else None
+
 
 def outputs_extent(p: Decoded) -> float:
     """The parameters of a likelihood, as a share of the largest moderate ones."""

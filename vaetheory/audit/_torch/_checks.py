@@ -13,7 +13,6 @@ from torch import distributions
 from vaetheory._validation import Array
 from vaetheory.audit._draws import paired
 from vaetheory.audit._mixing import stretched
-from vaetheory.audit._shots import Shot
 from vaetheory.audit._torch import _adapters as adapters
 from vaetheory.audit._torch._bench import Bench, Case
 from vaetheory.audit._torch._inputs import encoded_data
@@ -80,22 +79,6 @@ class FullBench(Bench):
 
     def _largest_log_variance(self, x: torch.Tensor) -> float:
         return float(self.posterior_at(x).log_variance.detach().abs().max())
-
-    def steep(self, size: int, gain: float) -> Shot | None:
-        """A shot whose decoder has parameters that are larger by a factor; None if too large."""
-        case = self.case(size)
-        self.moves.move(0.4, 1.0)
-        ours = self.encoder_names()
-        self.moves.scale({n: gain for n in self.moves.parameters if n not in ours})
-        try:
-            shot = self.shot(case)
-        except ValueError:
-            return None
-        parts = shot.decoded.parts
-        # Where probabilities round to 0 or 1 nothing can be told.
-        largest = np.abs(parts["logits"]).max() if "logits" in parts else 0.0
-        usable = np.isfinite(shot.decoded.nll).all() and shot.decoded.nll.max() < 1e6
-        return shot if usable and largest < 16 else None
 
     def leak(self) -> tuple[float, float]:
         """How decode(z) at one z changes when other data are encoded before, and when the same are.
