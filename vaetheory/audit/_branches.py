@@ -77,9 +77,7 @@ def clamped_divergence(identity: Identity, shots: Sequence[Shot], into: Findings
     return _clamped(identity, "KL", shots, into)
 
 
-def steep(
-    bench: Any, size: int, identity: Identity, into: Findings, facts: dict[str, Any]
-) -> None:
+def steep(bench: Any, size: int, identity: Identity, into: Findings, facts: dict[str, Any]) -> None:
     """Compare the loss with its equation where the reconstruction term is large."""
     if identity.form != "declared":
         return

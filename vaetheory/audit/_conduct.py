@@ -88,12 +88,16 @@ class Conduct:
                 "draw the noise in both modes where the loss is reported",
             )
         # A schedule that goes on in eval mode is the graver finding, and each code stands once.
+        calls: dict[bool, _repeats.Repeated] = {}
         for mode in sorted(bench.modes):
-            values = _repeats.steady(bench, self.sizes[-1], mode, self.slack, self.findings)
-            if values is not None:
-                self.facts["schedule"] = values
+            calls[mode] = _repeats.steady(bench, self.sizes[-1], mode, self.slack, self.findings)
+            if calls[mode].changing:
+                self.facts["schedule"] = calls[mode].values
         bench.mode(main)
-        found = self._examine()
+        found = self._examine(calls[main])
+        for each in calls.values():
+            _repeats.annealed(bench, each, found, self.findings)
+        bench.mode(main)
         other = None
         if self.findings.begins("undecided."):
             return found, main
@@ -112,7 +116,7 @@ class Conduct:
 
     # The equation ---------------------------------------------------------------------------------
 
-    def _examine(self) -> Examined:
+    def _examine(self, calls: _repeats.Repeated) -> Examined:
         bench = self.bench
         if self._still():
             return Examined(Identity("none", "", {}, np.inf), Reading(), self.observed(4))
@@ -141,6 +145,8 @@ class Conduct:
         _, found, bench.selection = best
         if bench.selection != selection and getattr(bench, "alters", False):
             bench.shot(bench.case(self.sizes[0]))
+        if not found.identity.found and _repeats.drifted(bench, calls, self.slack, self.findings):
+            return self._examine(calls)
         if found.identity.found:
             alterations.say(getattr(bench, "alteration", None), self.findings)
         return self._conclude(found)

@@ -83,9 +83,7 @@ def observed(identity: Identity, shot: Shot) -> Observed | None:
     return Observed(own, weight, (got - value) / each + declared, size / abs(each))
 
 
-def floor(
-    identity: Identity, shots: Sequence[Shot], into: Findings, facts: dict[str, Any]
-) -> bool:
+def floor(identity: Identity, shots: Sequence[Shot], into: Findings, facts: dict[str, Any]) -> bool:
     """Name one floor of probabilities that explains all shots; whether there is one.
 
     Two shots beyond it are needed, of which one tells the floor and the other one confirms it.
@@ -136,7 +134,8 @@ def far(bench: Any, size: int, gain: float) -> Iterator[list[Shot]]:
     """
     low, high = bench.data_range()
     for value in (1, 0) if low >= 0 and high <= 1 else ():
-        shots, at = [], gain
+        shots: list[Shot] = []
+        at = gain
         while len(shots) < _FAR:
             shot = bench.steep(size, at, bench.rows(size) * 0 + value, most=_MOST)
             if shot is None:

@@ -27,10 +27,6 @@ ADVICE = {
 }
 
 
-#: Posteriors are kept below these sizes, where other terms do not drown in rounding.
-_MEANS, _LOG_VARIANCES = 8.0, 5.0
-
-
 class FullBench(Bench):
     """A bench with all that the checks ask for."""
 
@@ -69,24 +65,14 @@ class FullBench(Bench):
 
     # Far out --------------------------------------------------------------------------------------
 
-    def _extent(self, x: Array) -> float:
-        """The outputs at the present parameters, as a share of the largest moderate ones."""
+    def moments_at(self, x: Array) -> tuple[Array, Array]:
+        """Means and log variances of the posterior of data, (B, ...)."""
         q = self.posterior_at(x)
-        size = max(
-            float(np.abs(q.loc).max()) / _MEANS,
-            float(np.abs(q.log_variance).max()) / _LOG_VARIANCES,
-        )
-        if not np.isfinite(size):
-            return np.inf
-        if size > 1:
-            return size
-        wide = 2.5 * np.exp(q.log_variance / 2)
-        for z in (q.loc, q.loc + wide, q.loc - wide):
-            size = max(size, outputs_extent(self.decoded_at(z, x)))
-        return size if np.isfinite(size) else np.inf
+        return q.loc, q.log_variance
 
-    def _largest_log_variance(self, x: Array) -> float:
-        return float(np.abs(self.posterior_at(x).log_variance).max())
+    def outputs_at(self, z: Array, x: Array) -> float:
+        """The outputs at latents (B, ...), as a share of the largest moderate ones."""
+        return outputs_extent(self.decoded_at(z, x))
 
     def _of_the_encoder(self) -> frozenset[str]:
         """The parameters on which the posterior depends."""
@@ -155,15 +141,6 @@ class FullBench(Bench):
             for n, d in directions.items():
                 total[n] += float((gradient[n] * d).sum()) / len(shot.z)
         return total
-
-    def value_at(self, case: Case, directions: Mapping[str, Array], step: float) -> float:
-        """The loss at a step from the present parameters."""
-        home = self.moves.arrays
-        self.moves.arrays = self.moves.offset({n: step * d for n, d in directions.items()})
-        try:
-            return self.values(case)[self.entry]
-        finally:
-            self.moves.arrays = home
 
     # Ranges ---------------------------------------------------------------------------------------
 

@@ -32,8 +32,6 @@ class FullBench(Bench):
     advice = ADVICE
     #: Whether the module is in training mode, in each mode that it has.
     modes = (True, False)
-    #: Which reading of the loss's result is right.
-    entry = 0
     #: The name of a decoder that the module does not have.
     unknown_decoder: str | None = None
 
@@ -76,9 +74,6 @@ class FullBench(Bench):
             for p in frozen:
                 p.requires_grad_(False)
         return frozenset(n for n, g in zip(names, found, strict=True) if g is not None)
-
-    def _largest_log_variance(self, x: torch.Tensor) -> float:
-        return float(self.posterior_at(x).log_variance.detach().abs().max())
 
     def leak(self) -> tuple[float, float]:
         """How decode(z) at one z changes when other data are encoded before, and when the same are.
@@ -182,20 +177,6 @@ class FullBench(Bench):
         else:
             total = distributions.Normal(q.loc, (q.log_variance / 2).exp()).log_prob(z).sum()
         return self._along(total / len(z), directions)
-
-    def value_at(self, case: Case, directions: dict[str, torch.Tensor], step: float) -> float:
-        """The loss at a step from the present parameters."""
-        stateful, self.stateful = self.stateful, False
-        if stateful:
-            self.custody.rewind()
-        self.moves.apply()
-        for name, direction in directions.items():
-            self.moves.offset(name, step * direction)
-        try:
-            return self.values(case)[self.entry]
-        finally:
-            self.moves.apply()
-            self.stateful = stateful
 
     # Ranges ---------------------------------------------------------------------------------------
 
