@@ -189,7 +189,11 @@ class Bench(Journeys):
 
     def _seed(self, seed: int) -> None:
         """Noise that is not PyTorch's comes from here; it is the same for the same seed."""
-        torch.manual_seed(seed)
+        if _accelerated():
+            torch.manual_seed(seed)
+        else:
+            # Without accelerators: for each of them the other function keeps the stack of its call.
+            torch.default_generator.manual_seed(seed)
         seed_all(seed)
         for generator in self.custody.generators:
             if isinstance(generator, torch.Generator):
@@ -424,3 +428,10 @@ class Bench(Journeys):
     def outputs_at(self, z: Array, x: torch.Tensor) -> float:
         """The outputs at latents (B, ...), as a share of the largest moderate ones."""
         return extent(self.likelihood_at(torch.as_tensor(z).to(self._like)), x)
+
+
+def _accelerated() -> bool:
+    """Whether PyTorch draws elsewhere than on the processor."""
+    others = (getattr(torch, name, None) for name in ("cuda", "xpu", "mtia"))
+    used = any(o is not None and o.is_initialized() for o in others)
+    return used or torch.backends.mps.is_available()
