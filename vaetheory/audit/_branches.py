@@ -96,9 +96,10 @@ def steep(bench: Any, size: int, identity: Identity, into: Findings, facts: dict
     bernoulli = bool(shots) and "logits" in shots[0].decoded.parts
     wrong = _beyond(identity, shots)
     if wrong:
-        if _clamped(identity, _reconstruction.DECLARED, wrong, into):
-            return
+        # A floor of each output first: where all outputs are below it, an example has one too.
         if bernoulli and _floors.floor(identity, shots, into, facts):
+            return
+        if _clamped(identity, _reconstruction.DECLARED, wrong, into):
             return
         off = [abs(s.values[identity.entry] - predicted(identity, s)[0]) for s in wrong]
         into.add(
@@ -114,10 +115,9 @@ def steep(bench: Any, size: int, identity: Identity, into: Findings, facts: dict
         return
     # What is not explained there may be the end of floating point, and nothing is said.
     for those in _floors.far(bench, size, gain) if bernoulli else ():
-        beyond = _beyond(identity, those)
-        if _clamped(identity, _reconstruction.DECLARED, beyond, into):
-            return
         if _floors.floor(identity, those, into, facts):
+            return
+        if _clamped(identity, _reconstruction.DECLARED, _beyond(identity, those), into):
             return
 
 

@@ -240,16 +240,20 @@ class Conduct:
         """
         bench = self.bench
         made: list[Shot] = []
+        usable: list[Shot] = []
         for i in range(_TRIES * count):
             case = bench.case(size, x)
             bench.moved(case.x, _SCALES[i % 3], _GAINS[i % 4])
             if still:
                 bench.moves.scale(dict.fromkeys(still, 0.0))
             made.append(bench.shot(case))
-            if i + 1 >= count and len(usual(made)) >= min(count, i + 1 - count // 2):
+            if i + 1 < count:
+                continue
+            usable = usual(made)
+            # Where none is of use, more of them are of none.
+            if not usable or len(usable) >= min(count, i + 1 - count // 2):
                 break
         bench.moves.home()
-        usable = usual(made)
         return usable if len(usable) > count // 2 else made[:count]
 
     def setting(self, shots: dict[int, list[Shot]]) -> Setting:

@@ -50,7 +50,9 @@ class Journeys:
         wide = 2.5 * np.exp(log_variance / 2)
         for z in (loc, loc + wide, loc - wide):
             size = max(size, self.outputs_at(z, x))
-        return size if np.isfinite(size) else np.inf
+            if not size <= 1:
+                return size if np.isfinite(size) else np.inf
+        return size
 
     def value_at(self, case: Any, directions: Mapping[str, Any], step: float) -> float:
         """The loss at a step from the present parameters."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,6 +18,7 @@ from vaetheory.audit._jax._draws import matched
 from vaetheory.audit._jax._user import Function
 from vaetheory.audit._journeys import outputs_extent
 from vaetheory.audit._latents import latents
+from vaetheory.audit._shots import Shot
 from vaetheory.likelihoods import ContinuousBernoulli
 
 ADVICE = {
@@ -120,26 +121,40 @@ class FullBench(Bench):
             return None
         return {n: float((gradient[n] * d).sum()) for n, d in directions.items()}
 
-    def scores(self, case: Case, directions: Mapping[str, Array]) -> dict[str, float]:
-        """Slopes of the sum of log q(z given x) at latents that are held."""
+    def scores(
+        self,
+        case: Case,
+        directions: Mapping[str, Array],
+        weights: Callable[[Shot], Array] | None = None,
+    ) -> dict[str, float]:
+        """Slopes of the sum of log q(z given x) at latents that are held.
+
+        The mean over the samples, or with weights (K, B) of a shot.
+        """
         shot = self.shot(case)
+        share = np.full(shot.z.shape[:2], 1 / len(shot.z)) if weights is None else weights(shot)
         case = self.encoded_case(case)
         shape = self.posterior_at(case.x, case.draws, case.seed).loc.shape
         total = dict.fromkeys(directions, 0.0)
-        for one in shot.z:
+        for one, row in zip(shot.z, share, strict=True):
             z = one.reshape(shape)
             if shot.log_q is None:
                 gradient = self._gradient(
                     self.encode, "encode", (case.x,), case.draws, case.seed,
-                    lambda q, z=z: _normal_log_density(q, z),
+                    lambda q, z=z, row=row: (_normal_log_densities(q, z) * row).sum(),
                 )  # fmt: skip
             else:
                 self.log_density_at(case, z)
                 gradient = self._gradient(
-                    self.encode, "density", (case.x, z), case.draws, case.seed, jnp.sum
+                    self.encode,
+                    "density",
+                    (case.x, z),
+                    case.draws,
+                    case.seed,
+                    lambda each, row=row: (each * row).sum(),
                 )
             for n, d in directions.items():
-                total[n] += float((gradient[n] * d).sum()) / len(shot.z)
+                total[n] += float((gradient[n] * d).sum())
         return total
 
     # Ranges ---------------------------------------------------------------------------------------
@@ -202,13 +217,15 @@ class FullBench(Bench):
         return {"z": z[0] if z else None, "draws": [(d.law, d.array.ravel()) for d in draws]}
 
 
-def _normal_log_density(q: Mapping[str, Any], z: Array) -> Any:
+def _normal_log_densities(q: Mapping[str, Any], z: Array) -> Any:
+    """The log density of each example at latents (B, ...), up to a constant."""
     loc, off = q["loc"], z - q["loc"]
     if "factor" in q:
         solved = jnp.linalg.solve(q["factor"], off.reshape(len(z), -1)[..., None])
         diagonal = jnp.diagonal(q["factor"], axis1=-2, axis2=-1)
-        return -0.5 * (solved**2).sum() - jnp.log(diagonal).sum()
-    return -0.5 * (off**2 * jnp.exp(-q["log_variance"]) + q["log_variance"] + 0 * loc).sum()
+        return -0.5 * (solved[..., 0] ** 2).sum(-1) - jnp.log(diagonal).sum(-1)
+    each = off**2 * jnp.exp(-q["log_variance"]) + q["log_variance"] + 0 * loc
+    return -0.5 * each.reshape(len(z), -1).sum(-1)
 
 
 def _arrays(out: Any) -> Any:

@@ -13,6 +13,7 @@ from torch import distributions
 from vaetheory._validation import Array
 from vaetheory.audit._draws import paired
 from vaetheory.audit._mixing import stretched
+from vaetheory.audit._shots import Shot
 from vaetheory.audit._torch import _adapters as adapters
 from vaetheory.audit._torch._bench import Bench, Case
 from vaetheory.audit._torch._inputs import encoded_data
@@ -162,8 +163,16 @@ class FullBench(Bench):
         after = dict(named())
         return [n for n, b in before.items() if n in after and not torch.equal(after[n], b)]
 
-    def scores(self, case: Case, directions: dict[str, torch.Tensor]) -> dict[str, float]:
-        """Slopes of the sum of log q(z given x) at latents that are held."""
+    def scores(
+        self,
+        case: Case,
+        directions: dict[str, torch.Tensor],
+        weights: Callable[[Shot], Array] | None = None,
+    ) -> dict[str, float]:
+        """Slopes of the sum of log q(z given x) at latents that are held.
+
+        The mean over the samples, or with weights (K, B) of a shot.
+        """
         shot = self.shot(case)
         ran = self.run(self.loss, case.x, draws=case.draws, seed=case.seed)
         x = encoded_data(self.reading, case.x, ran.inputs)
@@ -171,12 +180,14 @@ class FullBench(Bench):
         q = adapters.encoded(ran.result, self.posterior)
         z = torch.as_tensor(shot.z).reshape(len(shot.z), *q.loc.shape).to(q.loc)
         if q.other is not None:
-            total = q.other.log_prob(z).sum()
+            each = q.other.log_prob(z)
         elif q.factor is not None:
-            total = distributions.MultivariateNormal(q.loc, scale_tril=q.factor).log_prob(z).sum()
+            each = distributions.MultivariateNormal(q.loc, scale_tril=q.factor).log_prob(z)
         else:
-            total = distributions.Normal(q.loc, (q.log_variance / 2).exp()).log_prob(z).sum()
-        return self._along(total / len(z), directions)
+            each = distributions.Normal(q.loc, (q.log_variance / 2).exp()).log_prob(z)
+        rows = each.reshape(*shot.z.shape[:2], -1).sum(-1)
+        share = np.full(rows.shape, 1 / len(z)) if weights is None else weights(shot)
+        return self._along((rows * torch.as_tensor(share).to(rows)).sum(), directions)
 
     # Ranges ---------------------------------------------------------------------------------------
 
