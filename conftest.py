@@ -12,4 +12,4 @@ if importlib.util.find_spec("torch") is None:
     # The example of `audit` is one of PyTorch.
     collect_ignore += ["tests/audit_zoo", "vaetheory/audit/__init__.py"]
 if any(importlib.util.find_spec(name) is None for name in ("jax", "flax", "equinox")):
-    collect_ignore.append("tests/audit_zoo_jax.py")
+    collect_ignore.append("tests/audit_zoo_jax")

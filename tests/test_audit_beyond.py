@@ -62,6 +62,28 @@ def test_the_level_of_a_clamp_is_exact():
     assert abs(number - 200) < 1e-5, f"a clamp at 200 nats is read as {number}"
 
 
+@pytest.mark.parametrize("floor", [1e-22, 1e-6, 1e-4])
+def test_the_floor_of_probabilities_is_exact(floor):
+    def nll(self, f, x):
+        f = f.clamp(floor, 1 - floor)
+        return -(x * f.log() + (1 - x) * (1 - f).log()).sum(-1)
+
+    result = audited(nll=nll)
+    one = found(result, "recon.floor")
+    assert one.severity == "note", f"a guard was called {one.severity}: {result}"
+    off = abs(one.number + math.log(floor))
+    assert off < 1e-6, f"a floor of {floor} is read as {math.exp(-one.number):.6g}: {result}"
+
+
+def test_the_end_of_floating_point_is_no_floor():
+    for made in (Plain, type("Logits", (zoo.Logits,), {"importance": None, "sample": None})):
+        result = audit(**zoo.arguments(made))
+        assert "recon.floor" not in result.codes, f"{result}"
+    # PyTorch's binary_cross_entropy takes log 0 as -100.
+    said = audit(**zoo.arguments(Plain)).facts["floor of probabilities"]
+    assert said == "log p is kept above -100", said
+
+
 def test_a_note_says_that_a_loss_is_no_scalar():
     result = audited(combine=lambda self, nll, kl: nll + kl)
     assert result.status == "is", f"{result}"

@@ -5,11 +5,13 @@ from audit_zoo import (  # noqa: F401  # they register their versions
     right_families,
     right_losses,
     right_models,
+    right_writing,
     wrong_around,
     wrong_noise,
     wrong_public,
     wrong_public_noise,
     wrong_terms,
+    wrong_weights,
 )
 from audit_zoo.models import (
     LATENT,

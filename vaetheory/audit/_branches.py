@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from vaetheory._validation import Array
-from vaetheory.audit import _divergence, _reconstruction
+from vaetheory.audit import _divergence, _floors, _reconstruction
 from vaetheory.audit._findings import NOTE, WRONG, Findings
 from vaetheory.audit._identity import Identity, predicted
 from vaetheory.audit._setting import power
@@ -77,38 +77,65 @@ def clamped_divergence(identity: Identity, shots: Sequence[Shot], into: Findings
     return _clamped(identity, "KL", shots, into)
 
 
-def steep(bench: Any, size: int, identity: Identity, into: Findings) -> None:
+def steep(bench: Any, size: int, identity: Identity, into: Findings, facts: dict[str, Any]) -> None:
     """Compare the loss with its equation where the reconstruction term is large."""
-    if not hasattr(bench, "steep") or identity.form != "declared":
+    if identity.form != "declared":
         return
-    wrong = []
+    shots: list[Shot] = []
+    gain = 1.0
     for gain in _GAINS:
         shot = bench.steep(size, gain)
         if shot is None:
             break
-        value, terms = predicted(identity, shot)
-        if abs(shot.values[identity.entry] - value) > _SAME * (1 + terms):
-            wrong.append(shot)
+        shots.append(shot)
+    if len(_beyond(identity, shots)) == 1:
+        # One shot tells a clamp, and another one must confirm it.
+        again = (bench.steep(size, gain / 1.2) for _ in range(6))
+        shots += [s for s in again if s is not None]
     bench.moves.home()
-    if not wrong or _clamped(identity, _reconstruction.DECLARED, wrong, into):
+    bernoulli = bool(shots) and "logits" in shots[0].decoded.parts
+    wrong = _beyond(identity, shots)
+    if wrong:
+        # A floor of each output first: where all outputs are below it, an example has one too.
+        if bernoulli and _floors.floor(identity, shots, into, facts):
+            return
+        if _clamped(identity, _reconstruction.DECLARED, wrong, into):
+            return
+        off = [abs(s.values[identity.entry] - predicted(identity, s)[0]) for s in wrong]
+        into.add(
+            "identity.steep",
+            NOTE,
+            max(off),
+            "the largest distance from the equation in nats",
+            "the equation was found for moderate outputs, and does not hold where the "
+            f"reconstruction term is large ({max(float(s.decoded.nll.max()) for s in wrong):.4g} "
+            "nats an example): a clamp, a guard, or the end of floating point",
+            "nothing, if a clamp is meant",
+        )
         return
-    off = [abs(s.values[identity.entry] - predicted(identity, s)[0]) for s in wrong]
-    into.add(
-        "identity.steep",
-        NOTE,
-        max(off),
-        "the largest distance from the equation in nats",
-        "the equation was found for moderate outputs, and does not hold where the reconstruction "
-        f"term is large ({max(float(s.decoded.nll.max()) for s in wrong):.4g} nats an example): a "
-        "clamp, a guard, or the end of floating point",
-        "nothing, if a clamp is meant",
-    )
+    # What is not explained there may be the end of floating point, and nothing is said.
+    for those in _floors.far(bench, size, gain) if bernoulli else ():
+        if _floors.floor(identity, those, into, facts):
+            return
+        if _clamped(identity, _reconstruction.DECLARED, _beyond(identity, those), into):
+            return
+
+
+def _beyond(identity: Identity, shots: Sequence[Shot]) -> list[Shot]:
+    """The shots at which the loss is not what its equation says."""
+    wrong = []
+    for shot in shots:
+        value, terms = predicted(identity, shot)
+        off = abs(shot.values[identity.entry] - value)
+        if np.isfinite(off) and off > _SAME * (1 + terms):
+            wrong.append(shot)
+    return wrong
 
 
 def _clamped(identity: Identity, name: str, shots: Sequence[Shot], into: Findings) -> bool:
     """Whether one level explains the shots, at which the term of each example is clamped."""
     weight = _weight(identity, name)
-    if not weight or identity.form != "declared":
+    if not weight or identity.form != "declared" or len(shots) < 2:
         return False
     found = []
     for shot in shots:

@@ -88,12 +88,16 @@ class Conduct:
                 "draw the noise in both modes where the loss is reported",
             )
         # A schedule that goes on in eval mode is the graver finding, and each code stands once.
+        calls: dict[bool, _repeats.Repeated] = {}
         for mode in sorted(bench.modes):
-            values = _repeats.steady(bench, self.sizes[-1], mode, self.slack, self.findings)
-            if values is not None:
-                self.facts["schedule"] = values
+            calls[mode] = _repeats.steady(bench, self.sizes[-1], mode, self.slack, self.findings)
+            if calls[mode].changing:
+                self.facts["schedule"] = calls[mode].values
         bench.mode(main)
-        found = self._examine()
+        found = self._examine(calls[main])
+        for each in calls.values():
+            _repeats.annealed(bench, each, found, self.findings)
+        bench.mode(main)
         other = None
         if self.findings.begins("undecided."):
             return found, main
@@ -112,7 +116,7 @@ class Conduct:
 
     # The equation ---------------------------------------------------------------------------------
 
-    def _examine(self) -> Examined:
+    def _examine(self, calls: _repeats.Repeated) -> Examined:
         bench = self.bench
         if self._still():
             return Examined(Identity("none", "", {}, np.inf), Reading(), self.observed(4))
@@ -141,6 +145,8 @@ class Conduct:
         _, found, bench.selection = best
         if bench.selection != selection and getattr(bench, "alters", False):
             bench.shot(bench.case(self.sizes[0]))
+        if not found.identity.found and _repeats.drifted(bench, calls, self.slack, self.findings):
+            return self._examine(calls)
         if found.identity.found:
             alterations.say(getattr(bench, "alteration", None), self.findings)
         return self._conclude(found)
@@ -234,16 +240,20 @@ class Conduct:
         """
         bench = self.bench
         made: list[Shot] = []
+        usable: list[Shot] = []
         for i in range(_TRIES * count):
             case = bench.case(size, x)
             bench.moved(case.x, _SCALES[i % 3], _GAINS[i % 4])
             if still:
                 bench.moves.scale(dict.fromkeys(still, 0.0))
             made.append(bench.shot(case))
-            if i + 1 >= count and len(usual(made)) >= min(count, i + 1 - count // 2):
+            if i + 1 < count:
+                continue
+            usable = usual(made)
+            # Where none is of use, more of them are of none.
+            if not usable or len(usable) >= min(count, i + 1 - count // 2):
                 break
         bench.moves.home()
-        usable = usual(made)
         return usable if len(usable) > count // 2 else made[:count]
 
     def setting(self, shots: dict[int, list[Shot]]) -> Setting:
@@ -391,4 +401,5 @@ def run(bench: Any, beta: float, exact: float, checks: Sequence[Check]) -> Audit
 
 def _outskirts(conduct: Conduct, found: Examined) -> None:
     if found.identity.found and conduct.slack == 1:
-        outskirts(conduct.bench, max(conduct.sizes), found.identity, conduct.findings)
+        size = max(conduct.sizes)
+        outskirts(conduct.bench, size, found.identity, conduct.findings, conduct.facts)

@@ -22,9 +22,12 @@ def normal(data: Array, loc: Array, scale: Array) -> Decoded:
 def bernoulli(data: Array, logits: Array) -> Decoded:
     """A Bernoulli probability of each entry."""
     parts = {"logits": logits, "mean": np.exp(-np.logaddexp(0.0, -logits))}
-    # Probabilities of exactly 0 or 1 give NaN: such a shot is left out.
+    # At data that are 0 or 1 also for probabilities that are exactly 0 or 1.
     with np.errstate(invalid="ignore"):
-        return Decoded("bernoulli", (np.logaddexp(0.0, logits) - data * logits).sum(-1), parts)
+        inner = np.logaddexp(0.0, logits) - data * logits
+    ends = np.logaddexp(0.0, np.where(data == 0, logits, -logits))
+    each = np.where((data == 0) | (data == 1), ends, inner)
+    return Decoded("bernoulli", each.sum(-1), parts)
 
 
 def laplace(data: Array, loc: Array, scale: Array) -> Decoded:

@@ -1,19 +1,14 @@
-"""What else is told of the functions given: their form, and the gradient of an importance bound."""
+"""What else is told of the functions given: their form."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from vaetheory.audit._examined import Examined
-from vaetheory.audit._findings import NOTE, WRONG, Findings
+from vaetheory.audit._findings import NOTE
 
 #: How much of the likelihood may change, in nats, where nothing should.
 _LEAK = 1e-6
-#: Slopes that are compared, the step of the differences, and the deviations that are allowed.
-_SLOPES, _STEP, _DEVIATIONS = 250, 1e-5, 6.0
 
 
 def form_of_functions(conduct: Any, found: Examined) -> None:
@@ -52,47 +47,3 @@ def form_of_functions(conduct: Any, found: Examined) -> None:
                 "autoregressive decoder that is given its data, and a leak past z otherwise",
                 "nothing, if this is meant",
             )
-
-
-def slope_of_bound(
-    bench: Any, function: Callable[..., Any], samples: int, size: int, into: Findings
-) -> None:
-    """Compare the mean gradient of an importance bound with that of its value.
-
-    Single gradients may differ: estimators leave out a score, whose mean is 0.
-    """
-    off: list[float] = []
-    sizes: list[float] = []
-    try:
-        with bench.examining(function, samples):
-            directions = bench.moves.directions()
-            for i in range(_SLOPES):
-                case = bench.case(size)
-                slopes = bench.slopes(case, directions)
-                if slopes is None:
-                    break
-                up, down = (bench.value_at(case, directions, h) for h in (_STEP, -_STEP))
-                off.append(sum(slopes.values()) - (up - down) / (2 * _STEP))
-                sizes.append(abs(up - down) / (2 * _STEP))
-                if i == 1 and max(map(abs, off)) <= 1e-4 * (1 + max(sizes)):
-                    break
-    finally:
-        bench.moves.home()
-    if len(off) < 3:
-        return
-    mean, error = float(np.mean(off)), float(np.std(off, ddof=1) / np.sqrt(len(off)))
-    wrong = abs(mean) > _DEVIATIONS * error
-    into.add(
-        "iwae.gradient",
-        WRONG if wrong else NOTE,
-        mean,
-        f"the mean of {len(off)} slopes of autograd along a random direction, minus those of the "
-        f"value; standard error {error:.2g}",
-        "the gradient of importance_bound is not that of its value, with the same noise"
-        + (
-            f", nor in the mean: a slope is off by {mean:.6g} +- {error:.2g}"
-            if wrong
-            else "; its mean agrees as far as samples tell, as where a score is left out"
-        ),
-        "detach nothing in the bound" if wrong else "nothing",
-    )

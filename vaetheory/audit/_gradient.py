@@ -43,7 +43,7 @@ def gradient(bench: Any, size: int, factor: float, one_sample: bool, into: Findi
         )
         return
     whole = sum(slopes.values())
-    if _agree(bench, case, directions, whole)[0]:
+    if agree(bench, case, directions, whole)[0]:
         return
     # A step along what a call moves back, as an embedding of bounded norm, is no step.
     back = bench.projected(case) if hasattr(bench, "projected") else []
@@ -52,8 +52,8 @@ def gradient(bench: Any, size: int, factor: float, one_sample: bool, into: Findi
     scores = bench.scores(case, directions) if one_sample else None
     left_out = 0
     for name, direction in directions.items():
-        agree, difference = _agree(bench, case, {name: direction}, slopes[name])
-        if agree or difference is None:
+        good, difference = agree(bench, case, {name: direction}, slopes[name])
+        if good or difference is None:
             continue
         if scores is not None:
             # The value's slope is autograd's plus that of log q at z held.
@@ -62,7 +62,7 @@ def gradient(bench: Any, size: int, factor: float, one_sample: bool, into: Findi
                 left_out += 1
                 continue
         wrong.append((name, difference, slopes[name]))
-    wrong, untrained = _apart(bench, case, wrong)
+    wrong, untrained = apart(bench, case, wrong)
     if untrained:
         into.add(
             "gradient.untrained",
@@ -100,7 +100,7 @@ def gradient(bench: Any, size: int, factor: float, one_sample: bool, into: Findi
         )
 
 
-def _apart(
+def apart(
     bench: Any, case: Any, wrong: list[tuple[str, float, float]]
 ) -> tuple[list[tuple[str, float, float]], list[str]]:
     """Those whose gradient is lost in the loss, and those that get none in the model either."""
@@ -113,7 +113,7 @@ def _apart(
     return [w for w in wrong if w[0] not in untrained], untrained
 
 
-def _agree(
+def agree(
     bench: Any, case: Any, directions: dict[str, Any], slope: float
 ) -> tuple[bool, float | None]:
     """Whether a slope is that of the value, and the slope of the value where it is known.

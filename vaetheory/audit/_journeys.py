@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from vaetheory._validation import Array
 from vaetheory.audit._shots import Decoded, Shot
 
 #: Outputs are kept below these sizes, where other terms do not drown in rounding.
-LOG_SCALES, OUTPUTS = 5.0, 25.0
+_MEANS, _LOG_VARIANCES, _LOG_SCALES, _OUTPUTS = 8.0, 5.0, 5.0, 25.0
 #: Probabilities are kept this far from 0 and 1: libraries clip log 0 differently.
-PROBABILITY = 1e-7
+_PROBABILITY = 1e-7
 
 
 class Journeys:
@@ -22,14 +23,41 @@ class Journeys:
     moves: Any
     case: Any
     shot: Any
+    values: Any
     _encoder_names: frozenset[str] | None = None
+
+    #: Which reading of the loss's result is right.
+    entry = 0
+
+    def moments_at(self, x: Any) -> tuple[Array, Array]:
+        """Means and log variances of the posterior of data, (B, ...)."""
+        raise NotImplementedError
+
+    def outputs_at(self, z: Array, x: Any) -> float:
+        """The outputs at latents (B, ...), as a share of the largest moderate ones."""
+        raise NotImplementedError
 
     def _extent(self, x: Any) -> float:
         """The outputs at the present parameters, as a share of the largest moderate ones."""
-        raise NotImplementedError
+        loc, log_variance = self.moments_at(x)
+        size = max(
+            float(np.abs(loc).max()) / _MEANS, float(np.abs(log_variance).max()) / _LOG_VARIANCES
+        )
+        if not np.isfinite(size):
+            return np.inf
+        if size > 1:
+            return size
+        wide = 2.5 * np.exp(log_variance / 2)
+        for z in (loc, loc + wide, loc - wide):
+            size = max(size, self.outputs_at(z, x))
+            if not size <= 1:
+                return size if np.isfinite(size) else np.inf
+        return size
 
-    def _largest_log_variance(self, x: Any) -> float:
-        raise NotImplementedError
+    def value_at(self, case: Any, directions: Mapping[str, Any], step: float) -> float:
+        """The loss at a step from the present parameters."""
+        with self.moves.offset({n: step * d for n, d in directions.items()}):
+            return float(self.values(case)[self.entry])
 
     def _of_the_encoder(self) -> frozenset[str]:
         """The parameters on which the posterior depends."""
@@ -73,7 +101,7 @@ class Journeys:
         for _ in range(24):
             self.moves.move(0.4, 1.0)
             self.moves.scale({n: gain if n in names else 0.02 for n in self.moves.parameters})
-            top = self._largest_log_variance(case.x)
+            top = float(np.abs(self.moments_at(case.x)[1]).max())
             if not np.isfinite(top) or top > 30:
                 gain *= 0.8
             elif top < 0.7 * wide:
@@ -93,26 +121,38 @@ class Journeys:
         )
         return shot if finite and not saturated else None
 
+    def steep(self, size: int, gain: float, x: Any = None, most: float = 16.0) -> Shot | None:
+        """A shot whose decoder has parameters that are larger by a factor; None if too large.
 
-def outputs_extent(p: Decoded) -> float:
-    """The parameters of a likelihood, as a share of the largest moderate ones."""
+        Logits are at most `most`: of any data nothing can be told where probabilities round to 0
+        or 1.
+        """
+        case = self.case(size, x)
+        self.moves.move(0.4, 1.0)
+        ours = self.encoder_names()
+        self.moves.scale({n: gain for n in self.moves.parameters if n not in ours})
+        try:
+            shot: Shot = self.shot(case)
+        except ValueError:
+            return None
+        parts = shot.decoded.parts
+        logits = parts.get("logits", np.zeros(1))
+        largest = np.abs(logits[np.isfinite(logits)]).max(initial=0.0)
+        usable = np.isfinite(shot.decoded.nll).all() and shot.decoded.nll.max() < 1e6
+        return shot if usable and largest < most else None
+
+
+def outputs_extent(p: Decoded, learned: bool = False) -> float:
+    """The parameters of a likelihood, as a share of the largest moderate ones.
+
+    Scales count where they vary, or are `learned`.
+    """
     if p.family == "bernoulli":
-        return float(np.abs(p.parts["logits"]).max()) / -float(np.log(PROBABILITY))
+        return float(np.abs(p.parts["logits"]).max()) / -float(np.log(_PROBABILITY))
     if p.family == "normal":
-        size = float(np.abs(p.parts["loc"]).max()) / OUTPUTS
+        size = float(np.abs(p.parts["loc"]).max()) / _OUTPUTS
         scale = p.parts["scale"]
-        if float(scale.max()) > 3 * float(scale.min()):
-            size = max(size, float(np.abs(np.log(scale)).max()) / LOG_SCALES)
+        if learned or float(scale.max()) > 3 * float(scale.min()):
+            size = max(size, float(np.abs(np.log(scale)).max()) / _LOG_SCALES)
         return size
     return float(np.abs(p.nll).max()) / 1e6
-
-
-def sums_of(every: Sequence[Any], weights: Sequence[Any]) -> dict[str, float]:
-    """Sums over all parameters and over the weights among them, arrays of any framework."""
-    found = {
-        "the sum of squares of all parameters": sum(float((p**2).sum()) for p in every),
-        "the sum of moduli of all parameters": sum(float(abs(p).sum()) for p in every),
-    }
-    if 0 < len(weights) < len(every):
-        found["the sum of squares of all weights"] = sum(float((p**2).sum()) for p in weights)
-    return found

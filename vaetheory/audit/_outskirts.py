@@ -22,7 +22,9 @@ _OFF = 1e-8
 _LEVELS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15, 20, 30)
 
 
-def outskirts(bench: Any, size: int, identity: Identity, into: Findings) -> None:
+def outskirts(
+    bench: Any, size: int, identity: Identity, into: Findings, facts: dict[str, Any]
+) -> None:
     """Compare the loss with its equation outside of where it was found."""
     if not identity.plain or not _divergent(identity):
         return
@@ -34,7 +36,7 @@ def outskirts(bench: Any, size: int, identity: Identity, into: Findings) -> None
     if odd and not wrong and not identity.own_variance and not into.begins("noise."):
         # The divergence takes the log variance of encode, and the latents take another.
         _of_latents(odd, into)
-    _branches.steep(bench, size, identity, into)
+    _branches.steep(bench, size, identity, into, facts)
     if not wrong:
         if far:
             _branches.one_sided(identity, into)

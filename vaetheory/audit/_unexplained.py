@@ -14,6 +14,7 @@ from vaetheory.audit._findings import BOUND, NOTE, WRONG, Findings
 from vaetheory.audit._fit import fit, simplest
 from vaetheory.audit._identity import explain
 from vaetheory.audit._reading import read
+from vaetheory.audit._varying import varying
 
 #: Shots at data that are held.
 _HELD = 24
@@ -43,7 +44,9 @@ def unexplained(conduct: Any, found: Examined, at: str) -> None:
             "clamp log variances, or audit a module with smaller weights",
         )
         return
-    if _importance_bound(found, findings) or _constant_of_data(conduct, found):
+    if _importance_bound(found, findings) or varying(conduct, found):
+        return
+    if _constant_of_data(conduct, found):
         return
     defect = None if bench.fixed else coupled(bench)
     conduct.facts["defect of the batch"] = defect

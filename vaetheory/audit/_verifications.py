@@ -13,8 +13,9 @@ from vaetheory.audit._conduct import Check, Conduct
 from vaetheory.audit._examined import Examined
 from vaetheory.audit._findings import BOUND, NOTE, WRONG, Findings
 from vaetheory.audit._fit import fit
-from vaetheory.audit._functions import form_of_functions, slope_of_bound
+from vaetheory.audit._functions import form_of_functions
 from vaetheory.audit._gradient import gradient
+from vaetheory.audit._gradient_of_bound import slope_of_bound
 from vaetheory.audit._identity import Identity
 from vaetheory.audit._ranges import grey, ranges
 

@@ -21,7 +21,7 @@ from vaetheory.audit._jax._decoder_inputs import decoder_inputs
 from vaetheory.audit._jax._draws import Draw, matched, redrawn
 from vaetheory.audit._jax._inputs import encoded_data, entrance
 from vaetheory.audit._jax._interpreter import Site
-from vaetheory.audit._jax._moves import Moves
+from vaetheory.audit._jax._moves import ArrayMoves
 from vaetheory.audit._jax._parameters import Parameters
 from vaetheory.audit._jax._programs import Program
 from vaetheory.audit._jax._user import Function, called
@@ -42,9 +42,6 @@ _KEYS = 8
 class Bench(Journeys):
     """The functions of one user, evaluated under control."""
 
-    #: Which reading of the loss's result is right.
-    entry = 0
-
     def __init__(
         self,
         loss: Function,
@@ -64,7 +61,7 @@ class Bench(Journeys):
         self.posterior, self.prior = posterior, prior
         self.x = x
         self.rng = np.random.default_rng(seed)
-        self.moves = Moves(parameters, self.rng)
+        self.moves = ArrayMoves(parameters, self.rng)
         self.modes = parameters.modes
         self.selection = "all"
         #: Whether calls change each other, so that everything is put back before each.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,6 +18,7 @@ from vaetheory.audit._jax._draws import matched
 from vaetheory.audit._jax._user import Function
 from vaetheory.audit._journeys import outputs_extent
 from vaetheory.audit._latents import latents
+from vaetheory.audit._shots import Shot
 from vaetheory.likelihoods import ContinuousBernoulli
 
 ADVICE = {
@@ -25,10 +26,6 @@ ADVICE = {
     "prior": "decode jax.random.normal(key, (n, d))",
     "generator": "draw from the key that the function gets",
 }
-
-
-#: Posteriors are kept below these sizes, where other terms do not drown in rounding.
-_MEANS, _LOG_VARIANCES = 8.0, 5.0
 
 
 class FullBench(Bench):
@@ -69,24 +66,14 @@ class FullBench(Bench):
 
     # Far out --------------------------------------------------------------------------------------
 
-    def _extent(self, x: Array) -> float:
-        """The outputs at the present parameters, as a share of the largest moderate ones."""
+    def moments_at(self, x: Array) -> tuple[Array, Array]:
+        """Means and log variances of the posterior of data, (B, ...)."""
         q = self.posterior_at(x)
-        size = max(
-            float(np.abs(q.loc).max()) / _MEANS,
-            float(np.abs(q.log_variance).max()) / _LOG_VARIANCES,
-        )
-        if not np.isfinite(size):
-            return np.inf
-        if size > 1:
-            return size
-        wide = 2.5 * np.exp(q.log_variance / 2)
-        for z in (q.loc, q.loc + wide, q.loc - wide):
-            size = max(size, outputs_extent(self.decoded_at(z, x)))
-        return size if np.isfinite(size) else np.inf
+        return q.loc, q.log_variance
 
-    def _largest_log_variance(self, x: Array) -> float:
-        return float(np.abs(self.posterior_at(x).log_variance).max())
+    def outputs_at(self, z: Array, x: Array) -> float:
+        """The outputs at latents (B, ...), as a share of the largest moderate ones."""
+        return outputs_extent(self.decoded_at(z, x))
 
     def _of_the_encoder(self) -> frozenset[str]:
         """The parameters on which the posterior depends."""
@@ -134,36 +121,41 @@ class FullBench(Bench):
             return None
         return {n: float((gradient[n] * d).sum()) for n, d in directions.items()}
 
-    def scores(self, case: Case, directions: Mapping[str, Array]) -> dict[str, float]:
-        """Slopes of the sum of log q(z given x) at latents that are held."""
+    def scores(
+        self,
+        case: Case,
+        directions: Mapping[str, Array],
+        weights: Callable[[Shot], Array] | None = None,
+    ) -> dict[str, float]:
+        """Slopes of the sum of log q(z given x) at latents that are held.
+
+        The mean over the samples, or with weights (K, B) of a shot.
+        """
         shot = self.shot(case)
+        share = np.full(shot.z.shape[:2], 1 / len(shot.z)) if weights is None else weights(shot)
         case = self.encoded_case(case)
         shape = self.posterior_at(case.x, case.draws, case.seed).loc.shape
         total = dict.fromkeys(directions, 0.0)
-        for one in shot.z:
+        for one, row in zip(shot.z, share, strict=True):
             z = one.reshape(shape)
             if shot.log_q is None:
                 gradient = self._gradient(
                     self.encode, "encode", (case.x,), case.draws, case.seed,
-                    lambda q, z=z: _normal_log_density(q, z),
+                    lambda q, z=z, row=row: (_normal_log_densities(q, z) * row).sum(),
                 )  # fmt: skip
             else:
                 self.log_density_at(case, z)
                 gradient = self._gradient(
-                    self.encode, "density", (case.x, z), case.draws, case.seed, jnp.sum
+                    self.encode,
+                    "density",
+                    (case.x, z),
+                    case.draws,
+                    case.seed,
+                    lambda each, row=row: (each * row).sum(),
                 )
             for n, d in directions.items():
-                total[n] += float((gradient[n] * d).sum()) / len(shot.z)
+                total[n] += float((gradient[n] * d).sum())
         return total
-
-    def value_at(self, case: Case, directions: Mapping[str, Array], step: float) -> float:
-        """The loss at a step from the present parameters."""
-        home = self.moves.arrays
-        self.moves.arrays = self.moves.offset({n: step * d for n, d in directions.items()})
-        try:
-            return self.values(case)[self.entry]
-        finally:
-            self.moves.arrays = home
 
     # Ranges ---------------------------------------------------------------------------------------
 
@@ -225,13 +217,15 @@ class FullBench(Bench):
         return {"z": z[0] if z else None, "draws": [(d.law, d.array.ravel()) for d in draws]}
 
 
-def _normal_log_density(q: Mapping[str, Any], z: Array) -> Any:
+def _normal_log_densities(q: Mapping[str, Any], z: Array) -> Any:
+    """The log density of each example at latents (B, ...), up to a constant."""
     loc, off = q["loc"], z - q["loc"]
     if "factor" in q:
         solved = jnp.linalg.solve(q["factor"], off.reshape(len(z), -1)[..., None])
         diagonal = jnp.diagonal(q["factor"], axis1=-2, axis2=-1)
-        return -0.5 * (solved**2).sum() - jnp.log(diagonal).sum()
-    return -0.5 * (off**2 * jnp.exp(-q["log_variance"]) + q["log_variance"] + 0 * loc).sum()
+        return -0.5 * (solved[..., 0] ** 2).sum(-1) - jnp.log(diagonal).sum(-1)
+    each = off**2 * jnp.exp(-q["log_variance"]) + q["log_variance"] + 0 * loc
+    return -0.5 * each.reshape(len(z), -1).sum(-1)
 
 
 def _arrays(out: Any) -> Any:

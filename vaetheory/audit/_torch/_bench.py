@@ -33,11 +33,9 @@ from vaetheory.audit._torch._inputs import (
     kind,
     permutations,
 )
-from vaetheory.audit._torch._moves import Moves
+from vaetheory.audit._torch._moves import ModuleMoves
 from vaetheory.audit._torch._tap import Draw, Tap, Watch, redrawn, shadowed
 
-#: Outputs are kept below these sizes, where other terms do not drown in rounding.
-_MEANS, _LOG_VARIANCES = 8.0, 5.0
 _DIGITS = {torch.float32: 7, torch.float16: 3, torch.bfloat16: 2}
 
 
@@ -92,7 +90,7 @@ class Bench(Journeys):
         self.likelihood, self.posterior, self.prior = likelihood, posterior, prior
         self.x = x
         self.generator = torch.Generator().manual_seed(seed)
-        self.moves = Moves(module, self.generator)
+        self.moves = ModuleMoves(module, self.generator)
         self.watch = Watch(module, decoder)
         #: Where the data enter the encoder, within the loss.
         self.entrance = Watch(module, "")
@@ -111,6 +109,8 @@ class Bench(Journeys):
         self._templates: dict[tuple[int, bool], list[Draw]] = {}
         self._searched = False
         self._noises = LatentNoise(self._redraw)
+        #: A tensor of the type of the latents.
+        self._like = torch.zeros(())
 
     @property
     def source(self) -> Draw | None:
@@ -189,7 +189,11 @@ class Bench(Journeys):
 
     def _seed(self, seed: int) -> None:
         """Noise that is not PyTorch's comes from here; it is the same for the same seed."""
-        torch.manual_seed(seed)
+        if _accelerated():
+            torch.manual_seed(seed)
+        else:
+            # Without accelerators: for each of them the other function keeps the stack of its call.
+            torch.default_generator.manual_seed(seed)
         seed_all(seed)
         for generator in self.custody.generators:
             if isinstance(generator, torch.Generator):
@@ -415,18 +419,19 @@ class Bench(Journeys):
 
     # Moves ----------------------------------------------------------------------------------------
 
-    def _extent(self, x: torch.Tensor) -> float:
-        """The outputs at the present parameters, as a share of the largest moderate ones."""
+    def moments_at(self, x: torch.Tensor) -> tuple[Array, Array]:
+        """Means and log variances of the posterior of data, (B, ...)."""
         q = self.posterior_at(x)
-        wide = 2.5 * (q.log_variance / 2).exp()
-        size = max(
-            float(q.loc.detach().abs().max()) / _MEANS,
-            float(q.log_variance.detach().abs().max()) / _LOG_VARIANCES,
-        )
-        if not np.isfinite(size):
-            return np.inf
-        if size > 1:
-            return size
-        for z in (q.loc, q.loc + wide, q.loc - wide):
-            size = max(size, extent(self.likelihood_at(z.detach()), x))
-        return size if np.isfinite(size) else np.inf
+        self._like = q.loc.detach()
+        return adapters.numpy(q.loc), adapters.numpy(q.log_variance)
+
+    def outputs_at(self, z: Array, x: torch.Tensor) -> float:
+        """The outputs at latents (B, ...), as a share of the largest moderate ones."""
+        return extent(self.likelihood_at(torch.as_tensor(z).to(self._like)), x)
+
+
+def _accelerated() -> bool:
+    """Whether PyTorch draws elsewhere than on the processor."""
+    others = (getattr(torch, name, None) for name in ("cuda", "xpu", "mtia"))
+    used = any(o is not None and o.is_initialized() for o in others)
+    return used or torch.backends.mps.is_available()

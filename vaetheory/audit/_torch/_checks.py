@@ -33,8 +33,6 @@ class FullBench(Bench):
     advice = ADVICE
     #: Whether the module is in training mode, in each mode that it has.
     modes = (True, False)
-    #: Which reading of the loss's result is right.
-    entry = 0
     #: The name of a decoder that the module does not have.
     unknown_decoder: str | None = None
 
@@ -77,25 +75,6 @@ class FullBench(Bench):
             for p in frozen:
                 p.requires_grad_(False)
         return frozenset(n for n, g in zip(names, found, strict=True) if g is not None)
-
-    def _largest_log_variance(self, x: torch.Tensor) -> float:
-        return float(self.posterior_at(x).log_variance.detach().abs().max())
-
-    def steep(self, size: int, gain: float) -> Shot | None:
-        """A shot whose decoder has parameters that are larger by a factor; None if too large."""
-        case = self.case(size)
-        self.moves.move(0.4, 1.0)
-        ours = self.encoder_names()
-        self.moves.scale({n: gain for n in self.moves.parameters if n not in ours})
-        try:
-            shot = self.shot(case)
-        except ValueError:
-            return None
-        parts = shot.decoded.parts
-        # Where probabilities round to 0 or 1 nothing can be told.
-        largest = np.abs(parts["logits"]).max() if "logits" in parts else 0.0
-        usable = np.isfinite(shot.decoded.nll).all() and shot.decoded.nll.max() < 1e6
-        return shot if usable and largest < 16 else None
 
     def leak(self) -> tuple[float, float]:
         """How decode(z) at one z changes when other data are encoded before, and when the same are.
@@ -184,8 +163,16 @@ class FullBench(Bench):
         after = dict(named())
         return [n for n, b in before.items() if n in after and not torch.equal(after[n], b)]
 
-    def scores(self, case: Case, directions: dict[str, torch.Tensor]) -> dict[str, float]:
-        """Slopes of the sum of log q(z given x) at latents that are held."""
+    def scores(
+        self,
+        case: Case,
+        directions: dict[str, torch.Tensor],
+        weights: Callable[[Shot], Array] | None = None,
+    ) -> dict[str, float]:
+        """Slopes of the sum of log q(z given x) at latents that are held.
+
+        The mean over the samples, or with weights (K, B) of a shot.
+        """
         shot = self.shot(case)
         ran = self.run(self.loss, case.x, draws=case.draws, seed=case.seed)
         x = encoded_data(self.reading, case.x, ran.inputs)
@@ -193,26 +180,14 @@ class FullBench(Bench):
         q = adapters.encoded(ran.result, self.posterior)
         z = torch.as_tensor(shot.z).reshape(len(shot.z), *q.loc.shape).to(q.loc)
         if q.other is not None:
-            total = q.other.log_prob(z).sum()
+            each = q.other.log_prob(z)
         elif q.factor is not None:
-            total = distributions.MultivariateNormal(q.loc, scale_tril=q.factor).log_prob(z).sum()
+            each = distributions.MultivariateNormal(q.loc, scale_tril=q.factor).log_prob(z)
         else:
-            total = distributions.Normal(q.loc, (q.log_variance / 2).exp()).log_prob(z).sum()
-        return self._along(total / len(z), directions)
-
-    def value_at(self, case: Case, directions: dict[str, torch.Tensor], step: float) -> float:
-        """The loss at a step from the present parameters."""
-        stateful, self.stateful = self.stateful, False
-        if stateful:
-            self.custody.rewind()
-        self.moves.apply()
-        for name, direction in directions.items():
-            self.moves.offset(name, step * direction)
-        try:
-            return self.values(case)[self.entry]
-        finally:
-            self.moves.apply()
-            self.stateful = stateful
+            each = distributions.Normal(q.loc, (q.log_variance / 2).exp()).log_prob(z)
+        rows = each.reshape(*shot.z.shape[:2], -1).sum(-1)
+        share = np.full(rows.shape, 1 / len(z)) if weights is None else weights(shot)
+        return self._along((rows * torch.as_tensor(share).to(rows)).sum(), directions)
 
     # Ranges ---------------------------------------------------------------------------------------
 

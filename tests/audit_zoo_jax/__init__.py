@@ -1,0 +1,65 @@
+"""Small VAEs of JAX, right and wrong: each wrong one changes one thing of a right one."""
+
+from audit_zoo_jax import (  # noqa: F401  # they register their versions
+    right_draws,
+    right_libraries,
+    right_losses,
+    wrong_around,
+    wrong_noise,
+    wrong_terms,
+)
+from audit_zoo_jax.altered import ALTERED
+from audit_zoo_jax.models import LATENT, LOG_2PI, D, Learned, Vae, arguments, mlp
+from audit_zoo_jax.register import RIGHT, WRONG
+
+__all__ = [
+    "ALTERED",
+    "LATENT",
+    "LIKE_OTHERS",
+    "LOG_2PI",
+    "RIGHT",
+    "WRONG",
+    "D",
+    "Learned",
+    "Vae",
+    "arguments",
+    "mlp",
+]
+
+
+def like_others():
+    """Wrong losses of which another one has the same finding."""
+    first = {}
+    for name, (code, _) in WRONG.items():
+        first.setdefault(code, name)
+    return set(WRONG) - set(first.values())
+
+
+#: Those that go the way of another one through the audit.
+LIKE_OTHERS = like_others() | {
+    "a dictionary",
+    "a learned deviation, one number",
+    "a loss and others",
+    "a loss of each example",
+    "clamped in encode",
+    "compiled",
+    "declared beta",
+    "deviations by softplus",
+    "disturbed for the encoder",
+    "everything over D",
+    "five samples at once",
+    "flax.linen in float32",
+    "flax.nnx, by methods of the module",
+    "flipped inside",
+    "log deviations",
+    "logits",
+    "multivariate noise",
+    "narrow normal",
+    "over the examples, with split keys",
+    "recomputed layers",
+    "samples in a loop of Python",
+    "sums",
+    "ten latents",
+    "turned round inside",
+}
+assert set(WRONG) | set(RIGHT) >= LIKE_OTHERS, "a name that the zoo has not"

@@ -1,0 +1,78 @@
+"""Right losses that alter their data."""
+
+import jax
+import jax.numpy as jnp
+
+from audit_zoo_jax.models import Gauss, Vae
+from audit_zoo_jax.register import RIGHT
+
+#: Each with the code of the note that says so.
+ALTERED = {}
+
+
+def altered(change, of=Vae, compared="changed", **parts):
+    """A loss that encodes `change(key, x)`, compared with the changed or the given data."""
+
+    def loss(self, p, x, key):
+        a, b = jax.random.split(key)
+        y = change(a, x)
+        m, v = self.encode(p, y)
+        z = self.draw(b, m, v)
+        target = y if compared == "changed" else x
+        return self.combine(self.nll(self.decode(p, z), target), self.kl(m, v, z))
+
+    return type("Altered", (of,), {"loss": loss, **parts})
+
+
+def shuffle(key, x):
+    return x[jax.random.permutation(key, len(x))]
+
+
+def flip(key, x):
+    return jnp.where(jax.random.bernoulli(key, 0.3, x.shape), 1 - x, x)
+
+
+def jitter(key, x):
+    return x + 0.1 * jax.random.normal(key, x.shape)
+
+
+def dequantise(key, x):
+    return x + jax.random.uniform(key, x.shape)
+
+
+def leave_out(key, x):
+    # With the keys that are tried first nothing may be left out.
+    return jnp.where(jax.random.bernoulli(key, 0.8, x.shape), x / 0.8, 0)
+
+
+def flip_one(self, p, x, key):
+    a, b = jax.random.split(key)
+    y = flip(a, x)
+    m, v = self.encode(p, y)
+    return self.combine(self.nll(self.decode(p, self.draw(b, m, v)), y), self.kl(m, v, None))
+
+
+def flip_each(self, p, x, key):
+    keys = jax.random.split(key, len(x))
+    return jax.vmap(lambda row, k: flip_one(self, p, row, k))(x, keys).mean()
+
+
+for name, code, made in [
+    ("shuffled inside", "data.shuffled-inside", altered(shuffle)),
+    ("turned round inside", "data.shuffled-inside", altered(lambda key, x: x[::-1])),
+    ("a part of the batch", "data.drawn-inside", altered(lambda key, x: x[: len(x) // 2 + 1])),
+    (
+        "examples drawn again",
+        "data.drawn-inside",
+        altered(lambda key, x: x[jax.random.choice(key, len(x), (len(x),))]),
+    ),
+    ("flipped inside", "data.changed-inside", altered(flip)),
+    ("each example flipped inside", "data.changed-inside", type("", (Vae,), {"loss": flip_each})),
+    ("dequantised inside", "data.changed-inside", altered(dequantise, Gauss)),
+    ("scaled inside", "data.changed-inside", altered(lambda key, x: x / 2 - 1, Gauss)),
+    ("disturbed for the encoder", "data.encoder-inside", altered(jitter, Gauss, "given")),
+    ("flipped for the encoder", "data.encoder-inside", altered(flip, compared="given")),
+    ("left out for the encoder", "data.encoder-inside", altered(leave_out, compared="given")),
+]:
+    RIGHT[name] = made
+    ALTERED[name] = code
