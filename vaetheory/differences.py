@@ -52,7 +52,9 @@ def _difference(function: Callable[[Array], Array], z: Array, axes: tuple[int, .
     # Powers of two, so that z + h and z - h are not rounded.
     unit = 2.0 ** np.floor(np.log2(np.maximum(np.abs(z), 1.0)))
     signs = 1.0 - 2.0 * np.array(list(np.ndindex(*(2,) * len(axes))))
-    shifts = (signs @ np.eye(z.shape[-1])[list(axes)]).reshape(-1, *(1,) * (z.ndim - 1), z.shape[-1])
+    shifts = (signs @ np.eye(z.shape[-1])[list(axes)]).reshape(
+        -1, *(1,) * (z.ndim - 1), z.shape[-1]
+    )
     with np.errstate(all="ignore"):
         size = np.abs(function(z))
         steps = _STEPS.reshape(-1, *(1,) * size.ndim)

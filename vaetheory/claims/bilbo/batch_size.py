@@ -95,6 +95,7 @@ def _uniform(batch: Batch) -> Array:
     return np.full((1, len(batch.loc)), 1 / len(batch.loc))
 
 
+@once
 def multinomial(size: int, kinds: int) -> tuple[NDArray[np.intp], Array]:
     """All counts `(K, kinds)` of `size` draws from two or three data, and their probabilities."""
     first = np.arange(size + 1)
