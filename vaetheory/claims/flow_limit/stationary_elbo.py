@@ -37,7 +37,7 @@ def elbo_coefficient(
     flow: Embedding, z: Array, *, smoothing: float = 1.0, gap: float = 1.0
 ) -> float:
     """Coefficient of sigma^2 in the stationary ELBO: that of log p_sigma minus the gap's."""
-    lost = varying_metric.gap_coefficient(flow, z)
+    lost = float(varying_metric.gap_coefficient(flow, z))
     return smoothing * smoothing_coefficient(flow, z) - gap * lost
 
 
