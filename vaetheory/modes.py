@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
-from vaetheory._gaussians import LOG_2PI
+from vaetheory._gaussians import LOG_2PI, least_eigenvalue
 from vaetheory._trust import unchecked
 from vaetheory._validation import Array, all_within
 from vaetheory.likelihoods import Likelihood, NoMetricError
@@ -78,7 +78,7 @@ def _derivatives(model: LatentModel, X: Array, z: Array, polish: bool) -> tuple[
         return _finite(*model.gauss_newton(X, z))
     gradient, hessian, safe = model.search_derivatives(X, z)
     gradient, hessian = _finite(gradient, hessian)
-    indefinite = np.linalg.eigvalsh(hessian)[..., 0] <= 0
+    indefinite = least_eigenvalue(hessian) <= 0
     return gradient, _finite(gradient, np.where(indefinite[:, None, None], safe, hessian))[1]
 
 
