@@ -18,6 +18,8 @@ from vaetheory._validation import Array
 from vaetheory.rounding import ULP
 
 _STEPS = 2.0 ** -np.arange(3, 14)
+#: Numbers that a function is asked for in one call.
+_TOGETHER = 2**16
 #: Steps of the differences along one direction: each a quarter of the one before.
 _QUARTERED = 4.0 ** -np.arange(2, 14)
 #: A step over which nothing but rounding has third differences.
@@ -47,22 +49,26 @@ def _extrapolate(values: Array, noise: Array) -> Array:
 
 def _difference(function: Callable[[Array], Array], z: Array, axes: tuple[int, ...]) -> Array:
     """Partial derivative of `function` along one or two axes, `(..., D)`."""
-    units = np.eye(z.shape[-1])
     # Powers of two, so that z + h and z - h are not rounded.
     unit = 2.0 ** np.floor(np.log2(np.maximum(np.abs(z), 1.0)))
-    values, noise = [], []
+    signs = 1.0 - 2.0 * np.array(list(np.ndindex(*(2,) * len(axes))))
+    shifts = (signs @ np.eye(z.shape[-1])[list(axes)]).reshape(
+        -1, *(1,) * (z.ndim - 1), z.shape[-1]
+    )
     with np.errstate(all="ignore"):
         size = np.abs(function(z))
-        for h in _STEPS:
-            total = np.zeros_like(size)
-            for signs in np.ndindex(*(2,) * len(axes)):
-                factors = 1.0 - 2.0 * np.array(signs)
-                shift = sum(f * units[a] for f, a in zip(factors, axes, strict=True))
-                total = total + np.prod(factors) * function(z + h * unit * shift)
-            width = np.prod([2 * h * unit[..., a] for a in axes], axis=0)[..., None]
-            values.append(total / width)
-            noise.append(4 * ULP * size / width)
-    return _extrapolate(np.array(values), np.array(noise))
+        steps = _STEPS.reshape(-1, *(1,) * size.ndim)
+        width = np.prod([2 * steps * unit[..., a, None] for a in axes], axis=0)
+        totals = np.zeros((len(_STEPS), *size.shape))
+        # As many steps in one call as fit, because calls with few points cost the most.
+        together = max(1, _TOGETHER // (len(signs) * size.size))
+        for i in range(0, len(_STEPS), together):
+            some = slice(i, i + together)
+            points = z + steps[some, None] * unit * shifts
+            values = function(points.reshape(-1, *z.shape)).reshape(*points.shape[:2], *size.shape)
+            for k, sign in enumerate(signs.prod(axis=-1)):
+                totals[some] += sign * values[:, k]
+        return _extrapolate(totals / width, 4 * ULP * size / width)
 
 
 def jacobian(function: Callable[[Array], Array], z: Array) -> Array:

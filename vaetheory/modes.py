@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
-from vaetheory._gaussians import LOG_2PI
+from vaetheory._gaussians import LOG_2PI, least_eigenvalue
 from vaetheory._trust import unchecked
-from vaetheory._validation import Array
+from vaetheory._validation import Array, all_within
 from vaetheory.likelihoods import Likelihood, NoMetricError
 from vaetheory.models import LatentModel, require_model
 
@@ -78,12 +78,15 @@ def _derivatives(model: LatentModel, X: Array, z: Array, polish: bool) -> tuple[
         return _finite(*model.gauss_newton(X, z))
     gradient, hessian, safe = model.search_derivatives(X, z)
     gradient, hessian = _finite(gradient, hessian)
-    indefinite = np.linalg.eigvalsh(hessian)[..., 0] <= 0
+    indefinite = least_eigenvalue(hessian) <= 0
     return gradient, _finite(gradient, np.where(indefinite[:, None, None], safe, hessian))[1]
 
 
 def _finite(gradient: Array, information: Array) -> tuple[Array, Array]:
     """Clip overflow, so that a step that is far too long is rejected by its value."""
+    if all_within(gradient) and all_within(information):
+        # The copies are changed row by row.
+        return np.array(gradient), np.array(information)
     gradient = np.nan_to_num(gradient, nan=0.0, posinf=1e150, neginf=-1e150)
     information = np.nan_to_num(information, nan=0.0, posinf=1e150, neginf=-1e150)
     return np.clip(gradient, -1e150, 1e150), np.clip(information, -1e150, 1e150)
@@ -97,7 +100,7 @@ def _solve(information: Array, gradient: Array, damping: Array) -> Array:
         step = -np.linalg.solve(damped, gradient[..., None])[..., 0]
     except np.linalg.LinAlgError:
         step = -gradient / np.maximum(diagonal, 1.0)
-    return np.nan_to_num(step, nan=0.0, posinf=0.0, neginf=0.0)
+    return step if all_within(step) else np.nan_to_num(step, nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def log_laplace(information: Array) -> Array:

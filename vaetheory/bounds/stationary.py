@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vaetheory._gaussians import least_eigenvalue
 from vaetheory._quadrature.gaussian import LATTICE_DIM, Rule, hermite_rule, lattice_rule
 from vaetheory._quadrature.result import NOT_REACHED, REACHED
 from vaetheory._trust import unchecked
@@ -211,7 +212,7 @@ def _diagonal(matrix: Array) -> Array:
 
 def _definite(hessian: Array, gauss_newton: Array) -> Array:
     """The Hessian where it is positive definite, else its Gauss-Newton part."""
-    indefinite = np.linalg.eigvalsh(hessian)[..., 0] <= 0
+    indefinite = least_eigenvalue(hessian) <= 0
     return np.where(indefinite[..., None, None], gauss_newton, hessian)
 
 
@@ -252,8 +253,8 @@ class _Ascent:
             of_mean, error = _diagonal(of_mean), _diagonal(error)
         mismatch = of_mean - np.eye(loc.shape[-1])
         sound = found.bend
-        weak = (np.linalg.eigvalsh(sound)[..., 0] <= 0).any(axis=1)
-        weak |= np.linalg.eigvalsh(of_mean)[..., 0] <= 0
+        weak = (least_eigenvalue(sound) <= 0).any(axis=1)
+        weak |= least_eigenvalue(of_mean) <= 0
         if weak.any():
             safe = gauss_newton(self.model, self.X[rows[weak]], loc[weak], root[weak], rule)
             mean_safe = safe.mean(axis=1)
@@ -264,7 +265,7 @@ class _Ascent:
         shift = -np.linalg.solve(sound, found.slope[..., None])[..., 0]
         gain = -0.5 * (found.slope * shift).sum(axis=-1).mean(axis=-1)
         gain += 0.25 * (mismatch**2).sum(axis=(-2, -1))
-        least = np.linalg.eigvalsh(sound)[..., 0]
+        least = least_eigenvalue(sound)
         unknown = 0.5 * ((found.slope_error**2).sum(axis=-1) / least).mean(axis=-1)
         unknown += 0.25 * (error**2).sum(axis=(-2, -1))
         back = np.linalg.inv(root)
@@ -382,7 +383,7 @@ class _Ascent:
         p = mixed[:, split:].reshape(-1, dim, dim)
         p = (p + np.swapaxes(p, -1, -2)) / 2
         plain = self._pack(rows, loc, precision)[:, split:].reshape(-1, dim, dim)
-        sound = np.linalg.eigvalsh(p)[:, 0] > 0.1 * np.linalg.eigvalsh(plain)[:, 0]
+        sound = least_eigenvalue(p) > 0.1 * least_eigenvalue(plain)
         white, inverse = self._unit[rows], self._inverse_unit[rows]
         m = np.einsum("nji,nkj->nki", inverse, mixed[:, :split].reshape(-1, members, dim))
         m = m * np.sqrt(members)

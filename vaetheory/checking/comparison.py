@@ -117,23 +117,20 @@ class Comparison:
     def _worst_entry(
         cls, residual: np.ndarray, scale: ArrayLike, terms: Mapping[str, ArrayLike]
     ) -> Comparison:
-        named = {k: np.broadcast_to(np.abs(v), residual.shape) for k, v in terms.items()}
-        bound = np.sum(list(named.values()), axis=0)
-        sizes = np.broadcast_to(np.abs(scale), residual.shape)
-        nothing = np.where(residual == 0, 0.0, np.inf)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            margin = np.where(bound > 0, residual / bound, nothing)
+        named = {k: _spread(np.abs(v), residual.shape) for k, v in terms.items()}
+        bound = sum(named.values(), start=np.zeros(residual.shape))
+        sizes = _spread(np.abs(scale), residual.shape)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            margin = np.where(bound > 0, residual / bound, np.where(residual == 0, 0.0, np.inf))
+            ratios = np.where(sizes > 0, bound / sizes, np.inf)
         # NaN first: an entry that could not be computed must not hide behind the others.
-        at = np.unravel_index(np.nan_to_num(margin, nan=np.inf).argmax(), residual.shape)
-        looseness = max(
-            _ratio(float(b), float(s)) for b, s in zip(bound.flat, sizes.flat, strict=True)
-        )
+        at = np.unravel_index(np.where(np.isnan(margin), np.inf, margin).argmax(), residual.shape)
         return cls(
             residual=float(residual[at]),
             bound=float(bound[at]),
             terms={k: float(v[at]) for k, v in named.items()},
             scale=float(sizes[at]),
-            looseness=looseness,
+            looseness=float(np.where(bound == 0, 0.0, ratios).max()),
         )
 
     @classmethod
@@ -143,6 +140,11 @@ class Comparison:
         sentences = findings + tuple(f for p in parts for f in p.findings)
         loosest = max(p.looseness for p in parts)
         return cls(worst.residual, worst.bound, worst.terms, worst.scale, parts, sentences, loosest)
+
+
+def _spread(value: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """An array of a shape; `broadcast_to` takes longer than all else in a short comparison."""
+    return value if value.shape == shape else np.broadcast_to(value, shape)
 
 
 def _ratio(bound: float, scale: float) -> float:

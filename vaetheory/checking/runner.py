@@ -17,6 +17,7 @@ from hypothesis.errors import HypothesisException, Unsatisfiable
 from vaetheory._numbers_as_text import distinct_texts
 from vaetheory._profiles import PROFILES
 from vaetheory._validation import option
+from vaetheory.checking._collector import paused_collector
 from vaetheory.checking._examining import (
     compared,
     examined_together,
@@ -436,7 +437,8 @@ def run_proposition(
 def _run(proposition: Proposition, examples: int, seed: int, shrink: bool) -> _Trial:
     """Examine the instances of a seed, together or one at a time."""
     trial, drawn = _Trial(proposition), list[Any]()
-    _draw(proposition, drawn.append, examples=examples, seed=seed, shrink=False)
+    with paused_collector:
+        _draw(proposition, drawn.append, examples=examples, seed=seed, shrink=False)
     try:
         with fixed_randomness:
             trial.confirm(drawn)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 from hypothesis import assume
@@ -41,6 +41,7 @@ class ModelScene:
         return Posterior(np.array(self.loc), cov=self.cov.matrix)
 
 
+@cache
 def curves() -> SearchStrategy[Decoder]:
     """One-dimensional decoders with two outputs: linear, bent, closed, saturating."""
     entry = strategies.fractions(-4, 4, 2)
@@ -58,6 +59,7 @@ def curves() -> SearchStrategy[Decoder]:
     )
 
 
+@cache
 def surfaces() -> SearchStrategy[Decoder]:
     """Two-dimensional decoders with two outputs."""
     entry = strategies.fractions(-2, 2, 2)

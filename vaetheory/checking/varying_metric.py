@@ -55,25 +55,28 @@ def graphs(draw: DrawFn) -> Graph:
 
 
 def metric_slope(decoder: Decoder, z: Array) -> tuple[Array, Array]:
-    """Return the metric g = J^T J at z and T_ijk = f_i.f_jk + f_j.f_ik + f_k.f_ij."""
+    """The metric g = J^T J at each z, `(..., d, d)`, and T_ijk = f_i.f_jk + f_j.f_ik + f_k.f_ij."""
     jacobian, hessian = decoder.jacobian(z), decoder.hessian(z)
-    product = np.einsum("ai,ajk->ijk", jacobian, hessian)
-    slope = product + product.transpose(1, 0, 2) + product.transpose(1, 2, 0)
-    return jacobian.T @ jacobian, slope
+    product = np.einsum("...ai,...ajk->...ijk", jacobian, hessian)
+    slope = product + np.swapaxes(product, -3, -2) + np.moveaxis(product, -3, -1)
+    return np.swapaxes(jacobian, -1, -2) @ jacobian, slope
 
 
-def _norm(metric: Array, slope: Array) -> float:
+def gap_coefficient(decoder: Decoder, z: Array) -> Array:
+    """Coefficient of sigma^2 in the gap of log evidence and ELBO at each z, ||T||_g^2 / 12."""
+    metric, slope = metric_slope(decoder, z)
     inverse = np.linalg.inv(metric)
-    return float(np.einsum("ijk,lmn,il,jm,kn->", slope, slope, inverse, inverse, inverse))
+    norm = np.einsum(
+        "...ijk,...lmn,...il,...jm,...kn->...", slope, slope, inverse, inverse, inverse
+    )
+    return np.asarray(norm / 12)
 
 
-def gap_coefficient(decoder: Decoder, z: Array) -> float:
-    """The coefficient of sigma^2 in the gap between log evidence and ELBO, ||T||_g^2 / 12."""
-    return _norm(*metric_slope(decoder, z)) / 12
+def natural_scale(decoder: Decoder, z: Array) -> Array:
+    """The sigma below which the posterior is narrow against the prior and the decoder's bend.
 
-
-def natural_scale(decoder: Decoder, z: Array) -> float:
-    """The sigma below which the posterior is narrow against the prior and the decoder's bend."""
-    least = float(np.linalg.svd(decoder.jacobian(z), compute_uv=False)[-1])
-    bend = float(np.linalg.norm(decoder.hessian(z)))
-    return least * min(1.0, least / max(bend, 1e-3))
+    One for each z, `(...)`.
+    """
+    least = np.linalg.svd(decoder.jacobian(z), compute_uv=False)[..., -1]
+    bend = np.linalg.norm(decoder.hessian(z).reshape(*least.shape, -1), axis=-1)
+    return np.asarray(least * np.minimum(1.0, least / np.maximum(bend, 1e-3)))

@@ -24,7 +24,7 @@ def gap_panel(axes: Axes) -> Exponents:
     helix = decoders.Helix(1.0, 1.0)
     at = np.array([1.0])
     cases = (
-        ("parabola, z = 1", parabola, at, gap_coefficient(parabola, at), 2, UNBOUNDED),
+        ("parabola, z = 1", parabola, at, float(gap_coefficient(parabola, at)), 2, UNBOUNDED),
         (
             "helix, of constant metric", helix, np.array([0.0]), helix.curvature**4 / 48, 4,
             COLOURS[0],

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from hypothesis import strategies as st
@@ -95,6 +96,7 @@ def _uniform(batch: Batch) -> Array:
     return np.full((1, len(batch.loc)), 1 / len(batch.loc))
 
 
+@lru_cache(maxsize=16)
 def multinomial(size: int, kinds: int) -> tuple[NDArray[np.intp], Array]:
     """All counts `(K, kinds)` of `size` draws from two or three data, and their probabilities."""
     first = np.arange(size + 1)
@@ -104,7 +106,10 @@ def multinomial(size: int, kinds: int) -> tuple[NDArray[np.intp], Array]:
         a, b = (g.ravel() for g in np.meshgrid(first, first, indexing="ij"))
         counts = np.stack([a, b, size - a - b], axis=-1)[a + b <= size]
     log_p = -gammaln(counts + 1).sum(axis=-1)
-    return counts, np.exp(log_p - logsumexp(log_p))
+    p = np.exp(log_p - logsumexp(log_p))
+    # They are kept for later batches of this size.
+    counts.flags.writeable = p.flags.writeable = False
+    return counts, p
 
 
 @once

@@ -10,12 +10,17 @@ import numpy as np
 from hypothesis import strategies as st
 
 from vaetheory._validation import Array
-from vaetheory.checking import Comparison, Proposition, wrong
+from vaetheory.checking import Comparison, Proposition, once, wrong
 from vaetheory.checking.digit_models import digit_hessians, digit_model
 from vaetheory.checking.digits import load
 from vaetheory.checking.strategies import Covariance
 from vaetheory.claims.constant_variance import second_order
-from vaetheory.constant_variance import ExactPenalty, constant_variance_penalty, exact_penalty
+from vaetheory.constant_variance import (
+    ExactPenalty,
+    Penalty,
+    constant_variance_penalty,
+    exact_penalty,
+)
 from vaetheory.models import LatentModel
 
 # The exact ELBO is computed for every eighteenth digit: 100 of them.
@@ -51,6 +56,13 @@ def digit_exact_penalty(noise: float) -> ExactPenalty:
     return exact_penalty(digit_model(noise), load().images[::_STRIDE], rtol=1e-7)
 
 
+@once
+def _penalties(noise: float) -> tuple[Penalty, Penalty]:
+    """Second-order penalties of all digits, and of every eighteenth."""
+    A = digit_hessians(noise)[1]
+    return constant_variance_penalty(A), constant_variance_penalty(A[::_STRIDE])
+
+
 def digit_penalty(
     scene: DigitScene,
     *,
@@ -60,7 +72,7 @@ def digit_penalty(
     """Check the second-order penalty by two routes and its bounds, and report the exact one."""
     identity = second_order.penalty_identity(scene, penalty=penalty)
     _, A, _ = scene.modes()
-    whole, few = constant_variance_penalty(A), constant_variance_penalty(A[::_STRIDE])
+    whole, few = _penalties(scene.noise)
     exact = digit_exact_penalty(scene.noise)
     values = np.linalg.eigvalsh(A)
     finding = (

@@ -36,7 +36,7 @@ class GraphData:
     def scales(self) -> Array:
         """Sigma, halving from a small share of the least natural scale of the data, `(5,)`."""
         decoder = self.graph.decoder
-        least = min(varying_metric.natural_scale(decoder, z) for z in self.latents)
+        least = float(varying_metric.natural_scale(decoder, np.array(self.latents)).min())
         return least / 16 / 2.0 ** np.arange(5)
 
 
@@ -52,7 +52,7 @@ def graph_data(draw: DrawFn) -> GraphData:
 
 def pulled_back_metrics(decoder: Decoder, Z: Array) -> Array:
     """The metrics g_n = J^T J at the latents z_n, `(N, d, d)`."""
-    return np.array([varying_metric.metric_slope(decoder, z)[0] for z in Z])
+    return varying_metric.metric_slope(decoder, Z)[0]
 
 
 def _limit(decoder: Decoder, Z: Array) -> float:

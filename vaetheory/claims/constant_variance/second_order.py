@@ -16,10 +16,10 @@ from numpy.typing import ArrayLike
 from vaetheory import likelihoods
 from vaetheory._validation import Array
 from vaetheory.bounds.gaussian_elbo import second_order_elbo
-from vaetheory.checking import Comparison, Proposition, strategies, wrong
+from vaetheory.checking import Comparison, Proposition, once, strategies, wrong
 from vaetheory.checking.scenes import curves, surfaces
 from vaetheory.checking.strategies import Covariance, Vector
-from vaetheory.constant_variance import constant_variance_penalty
+from vaetheory.constant_variance import Penalty, constant_variance_penalty
 from vaetheory.decoders import Decoder
 from vaetheory.encoders import Posterior
 from vaetheory.models import LatentModel
@@ -90,9 +90,14 @@ class SecondOrderScene(Protocol):
         """Modes, Hessians there, and normalised weights."""
 
 
+@once
+def _penalty(A: Array, weights: Array) -> Penalty:
+    return constant_variance_penalty(A, weights=weights)
+
+
 def second_order_penalty(A: Array, weights: Array) -> float:
     """The penalty by the library's formula."""
-    return float(constant_variance_penalty(A, weights=weights).value)
+    return float(_penalty(A, weights).value)
 
 
 def log_of_mean_determinant(A: Array, weights: Array) -> float:
@@ -109,12 +114,17 @@ def twice_the_penalty(A: Array, weights: Array) -> float:
 
 def inverse_mean(A: Array, weights: Array) -> Array:
     """The inverse of the mean precision."""
-    return np.asarray(constant_variance_penalty(A, weights=weights).cov)
+    return np.asarray(_penalty(A, weights).cov)
 
 
 def mean_inverse(A: Array, weights: Array) -> Array:
     """The mean of the covariances for the inverse of the mean precision."""
     return np.tensordot(weights, np.linalg.inv(A), axes=1)
+
+
+@once
+def _elbo(model: LatentModel, X: Array, modes: Array, covs: Array) -> Array:
+    return second_order_elbo(model, X, Posterior(modes, cov=covs))
 
 
 def penalty_identity(
@@ -129,11 +139,10 @@ def penalty_identity(
     dim = model.latent_dim
 
     def mean_elbo(cov: Array) -> float:
-        covs = np.broadcast_to(cov, A.shape)
-        return float(weights @ second_order_elbo(model, X, Posterior(modes, cov=covs)))
+        return float(weights @ _elbo(model, X, modes, np.broadcast_to(cov, A.shape)))
 
     free, constant = mean_elbo(np.linalg.inv(A)), mean_elbo(best(A, weights))
-    library = constant_variance_penalty(A, weights=weights)
+    library = _penalty(A, weights)
     condition = float(np.linalg.cond(A).max() + np.linalg.cond(library.cov))
     heights = np.abs(model.log_joint(X, modes)).max() + np.abs(np.linalg.slogdet(A)[1]).max()
     size = float(heights) + 2 * dim
@@ -148,7 +157,7 @@ def penalty_identity(
     root = np.linalg.cholesky(library.cov)
     excess = np.linalg.eigvalsh(root.T @ A @ root) - 1
     least = 0.25 * float(weights @ (excess**2 / np.maximum(1, 1 + excess)).sum(axis=-1))
-    alike = constant_variance_penalty(np.broadcast_to(A[0], A.shape), weights=weights)
+    alike = _penalty(np.broadcast_to(A[0], A.shape), weights)
     return Comparison.all_of(
         Comparison.identity(
             free - constant,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from hypothesis import strategies as st
 
-from vaetheory.checking import Comparison, Proposition, wrong
+from vaetheory.checking import Comparison, Proposition, once, wrong
 from vaetheory.claims.constant_variance.coordinates import reparametrised
 from vaetheory.claims.constant_variance.spherical_cap import CAP, ORDER, cap_rule, dual_bound
 from vaetheory.constant_variance import constant_variance_penalty
@@ -28,6 +28,7 @@ def tears() -> st.SearchStrategy[Torn]:
     return st.builds(Torn, st.sampled_from((1.0, 0.75, 0.5)), st.sampled_from((1024, 2048, 4096)))
 
 
+@once
 def torn_penalty(angle: float, petals: int, sliver: float) -> tuple[float, float, float]:
     """Penalty of a torn cap, its rounding, and its greatest stretch.
 

@@ -69,9 +69,7 @@ def _nodes() -> Array:
 
 def _bulk_scale(flow: Flow) -> float:
     """The least natural scale within four deviations of the prior."""
-    return min(
-        varying_metric.natural_scale(flow, point) for point in np.linspace(-4, 4, 33)[:, None]
-    )
+    return float(varying_metric.natural_scale(flow, np.linspace(-4, 4, 33)[:, None]).min())
 
 
 @once
@@ -169,12 +167,12 @@ DIVERGENCE = Proposition(
 )
 
 
-def gap_alone(flow: Flow, z: Array) -> float:
-    """The coefficient of the gap law."""
+def gap_alone(flow: Flow, z: Array) -> Array:
+    """The coefficient of the gap law at each z."""
     return varying_metric.gap_coefficient(flow, z)
 
 
-def half_gap(flow: Flow, z: Array) -> float:
+def half_gap(flow: Flow, z: Array) -> Array:
     """The gap with a factor 1/24 in place of 1/12."""
     return varying_metric.gap_coefficient(flow, z) / 2
 
@@ -191,7 +189,7 @@ def _best(flow: Flow, z: Array, sigma: float) -> StationaryPosterior:
 def mean_elbo(
     scene: FlowScene,
     *,
-    coefficient: Callable[[Flow, Array], float] = gap_alone,
+    coefficient: Callable[[Flow, Array], Array] = gap_alone,
     exponent: float = 2.0,
     entropy: float = 0.0,
 ) -> Comparison:
@@ -203,7 +201,7 @@ def mean_elbo(
     # On average the excess of 8a is of order sigma^4; on a lattice that holds approximately.
     smoothing, blurred = _average(flows.laplacian_ratio(flow, X) / 2, z)
     smoothing = abs(smoothing) + blurred
-    lost, error = _average(np.array([coefficient(flow, point) for point in z]), z)
+    lost, error = _average(coefficient(flow, z), z)
     short, errors = [], []
     for s in sigma:
         q = _best(flow, z, float(s))

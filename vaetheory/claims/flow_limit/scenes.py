@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 from hypothesis import assume
@@ -113,6 +113,7 @@ class FlowScene:
 _STRETCHES = (1.0, 2.0, 0.5, 1.5)
 
 
+@cache
 def linears(dim: int) -> SearchStrategy[Linear]:
     """Invertible affine maps of small condition numbers."""
     return st.builds(

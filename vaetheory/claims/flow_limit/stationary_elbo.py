@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from vaetheory._validation import Array
-from vaetheory.checking import Comparison, Proposition, varying_metric, wrong
+from vaetheory.checking import Comparison, Proposition, once, varying_metric, wrong
 from vaetheory.checking.rates import leading_coefficient
 from vaetheory.claims.flow_limit.change_of_variables import half_laplacian
 from vaetheory.claims.flow_limit.excess import Limit, half_scale, true_limit, wrong_limit
@@ -27,6 +27,7 @@ from vaetheory.flows import Embedding, Flow
 from vaetheory.rounding import gamma
 
 
+@once
 def smoothing_coefficient(flow: Embedding, z: Array) -> float:
     """The coefficient of sigma^2 in log p_sigma: 8a's where D = d, else 8c's."""
     return half_laplacian(flow, z) if isinstance(flow, Flow) else manifold_coefficient(flow, z)
@@ -36,7 +37,7 @@ def elbo_coefficient(
     flow: Embedding, z: Array, *, smoothing: float = 1.0, gap: float = 1.0
 ) -> float:
     """Coefficient of sigma^2 in the stationary ELBO: that of log p_sigma minus the gap's."""
-    lost = varying_metric.gap_coefficient(flow, z)
+    lost = float(varying_metric.gap_coefficient(flow, z))
     return smoothing * smoothing_coefficient(flow, z) - gap * lost
 
 

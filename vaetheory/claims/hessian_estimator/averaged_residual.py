@@ -13,7 +13,7 @@ from hypothesis.strategies import DrawFn
 
 from vaetheory import derivatives
 from vaetheory._validation import Array
-from vaetheory.checking import Comparison, Proposition, strategies, wrong
+from vaetheory.checking import Comparison, Proposition, once, strategies, wrong
 from vaetheory.checking.strategies import Covariance, EncodedData, Vector
 from vaetheory.optimal_decoder import OptimalDecoder
 from vaetheory.rounding import gamma
@@ -79,6 +79,7 @@ def _peak(scene: EncodedData, z: Array) -> float:
     return float((-0.5 * square - 0.5 * np.linalg.slogdet(scene.encoder.cov)[1]).max())
 
 
+@once
 def averaged_curvature(instance: NoisyPoint, h: Array, *, weighted: bool = True) -> Array:
     """E_{q(x|z)}[-Hess_z log N(x; f*(z) + h, Lambda)] by autograd of the log density, `(d, d)`."""
     scene, z = instance.scene, np.array(instance.z)

@@ -41,7 +41,7 @@ def derivative_in_covariance(
     loc, cov = instance.loc, instance.cov
     dim = len(loc)
     directions = _directions(dim)
-    hessian, error = by_rules(lambda z: flat(instance.hessians(z, residual=residual)), loc, cov)
+    hessian, error = _smoothed_hessian(instance, residual)
     if not smoothed:
         hessian = flat(instance.hessians(loc))
     along = directions if not pairs_once else np.tril(directions)
@@ -56,6 +56,14 @@ def derivative_in_covariance(
         lattice=lost,
         quadrature=right_error,
         rounding=gamma(200) * swing * (1 + float(np.linalg.cond(cov))),
+    )
+
+
+@once
+def _smoothed_hessian(instance: SmoothFunction, residual: bool) -> tuple[Array, Array]:
+    """E[Hess g] by the library's rules, its entries `(d^2,)` and their errors."""
+    return by_rules(
+        lambda z: flat(instance.hessians(z, residual=residual)), instance.loc, instance.cov
     )
 
 

@@ -28,7 +28,7 @@ class Seen:
     @classmethod
     def at(cls, function: SmoothFunction, z: Array) -> Seen:
         """Values, gradients and Hessians at z `(..., n, d)`."""
-        return cls(function.values(z), function.gradients(z), function.hessians(z))
+        return cls(function.values(z), *function.derivatives(z))
 
 
 def _hessian_average(seen: Seen, baseline: float, noise: Array, root: Array) -> Estimate:

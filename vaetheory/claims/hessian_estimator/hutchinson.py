@@ -11,7 +11,7 @@ from hypothesis.strategies import DrawFn
 
 from vaetheory._quadrature.gaussian import gaussian_expectation
 from vaetheory._validation import Array
-from vaetheory.checking import Comparison, Proposition, strategies, wrong
+from vaetheory.checking import Comparison, Proposition, once, strategies, wrong
 from vaetheory.checking.rates import leading_coefficient, power_law, settled
 from vaetheory.checking.strategies import Vector
 from vaetheory.claims.hessian_estimator.scenes import WrittenDecoder, written_decoders
@@ -46,6 +46,7 @@ def spectral(jacobian: Array) -> float:
     return float(np.linalg.norm(jacobian, 2) ** 2)
 
 
+@once
 def bias_terms(instance: DecoderPoint) -> tuple[float, float, float]:
     """1/2 ||H||_F^2, 1/4 ||tr H||^2 and the sum of grad f_a . grad(Laplacian f_a), at m."""
     f, z = instance.decoder.decoder, np.array(instance.z)
@@ -59,6 +60,7 @@ def bias_terms(instance: DecoderPoint) -> tuple[float, float, float]:
     )
 
 
+@once
 def expected_excess(
     instance: DecoderPoint, scales: Array, *, norm: Callable[[Array], float] = frobenius
 ) -> tuple[Array, Array]:

@@ -91,6 +91,12 @@ class Moments:
 
 
 @once
+def _seen(function: SmoothFunction, z: Array) -> Seen:
+    """What all estimators see at the nodes of the lattice."""
+    return Seen.at(function, z)
+
+
+@once
 def exact_moments(instance: Sampled, estimator: Estimator, mean: Array) -> Moments:
     """Moments of one draw by a lattice over the noise."""
     function = instance.function
@@ -99,7 +105,7 @@ def exact_moments(instance: Sampled, estimator: Estimator, mean: Array) -> Momen
     centre = float(function.values(function.loc[None])[0])
 
     def deviations(noise: Array) -> Array:
-        seen = Seen.at(function, (function.loc + noise @ root.T)[:, None])
+        seen = _seen(function, (function.loc + noise @ root.T)[:, None])
         return _lower(estimator(seen, centre, noise[:, None], root).value) - mean
 
     def integrate(columns: Callable[[Array], Array]) -> tuple[Array, Array]:

@@ -52,6 +52,13 @@ class SmoothFunction:
             return z - self._potential(z)[0]
         return self.scene.decoder.jacobian(z)[..., self.output, :]
 
+    def derivatives(self, z: Array) -> tuple[Array, Array]:
+        """Gradient and Hessian of g, `(..., d)` and `(..., d, d)`."""
+        if self.output == LOG_LIKELIHOOD:
+            gradient, hessian, _ = self._potential(z)
+            return z - gradient, np.eye(z.shape[-1]) - hessian
+        return self.gradients(z), self.hessians(z)
+
     def hessians(self, z: Array, *, residual: bool = True) -> Array:
         """Hessian of g, `(..., d, d)`; of a log likelihood also without its residual term."""
         if self.output == LOG_LIKELIHOOD:

@@ -85,6 +85,12 @@ def _by_lattice(instance: SmoothFunction) -> tuple[Array, Array]:
     return by_lattice(columns, loc, cov)
 
 
+@once
+def _seen(instance: SmoothFunction, z: Array) -> tuple[Array, Array]:
+    """Values and gradients at the nodes of a rule, which all versions of the check share."""
+    return instance.values(z), instance.gradients(z)
+
+
 def stein_identities(
     instance: SmoothFunction, *, stein: Draw = stein_draw, price: Draw = price_draw
 ) -> Comparison:
@@ -99,7 +105,7 @@ def stein_identities(
 
     def entries(z: Array) -> Array:
         noise = np.linalg.solve(root, (z - loc)[..., None])[..., 0]
-        values, gradients = instance.values(z), instance.gradients(z)
+        values, gradients = _seen(instance, z)
         parts = [draw(values, gradients, noise, root) for draw in (stein, price)]
         return np.concatenate([flat(p) for p in parts], axis=-1)
 

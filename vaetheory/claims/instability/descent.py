@@ -9,7 +9,7 @@ import numpy as np
 from vaetheory import likelihoods
 from vaetheory._validation import Array
 from vaetheory.bounds.gaussian_elbo import elbo
-from vaetheory.checking import Comparison, Proposition, wrong
+from vaetheory.checking import Comparison, Proposition, once, wrong
 from vaetheory.checking.rates import power_law
 from vaetheory.claims.instability.hypotheses import GAUSSIAN
 from vaetheory.claims.instability.step_scenes import REACH, StepScene, network_scenes, step_scenes
@@ -49,6 +49,7 @@ def least_curvature(scene: StepScene) -> float:
     return 2 / float(np.linalg.eigvalsh(scene.limit_moment())[0])
 
 
+@once
 def step_errors(scene: StepScene) -> dict[str, Array]:
     """Reasons why the measured step may differ from 2 / lambda_max, each with a bound `(L,)`."""
     step = scene.measured
@@ -91,6 +92,7 @@ def step_law(
     )
 
 
+@once
 def _objective_is_the_elbo(scene: StepScene) -> Comparison:
     """Compare the objective with the library's ELBO, away from the optimum."""
     away = 0.5 * scene.scales[0] * np.cos(np.arange(len(scene.parameters)))
@@ -116,6 +118,7 @@ def _objective_is_the_elbo(scene: StepScene) -> Comparison:
     )
 
 
+@once
 def _curvature_in_closed_form(scene: StepScene) -> Comparison:
     """Compare the Hessian by autograd with Gaussian moments; networks have no such form."""
     if scene.kind == "network":

@@ -11,7 +11,7 @@ from hypothesis.strategies import DrawFn
 
 from vaetheory import likelihoods
 from vaetheory._validation import Array
-from vaetheory.checking import Comparison, Proposition, strategies, wrong
+from vaetheory.checking import Comparison, Proposition, once, strategies, wrong
 from vaetheory.checking.lattice import aggregate_expectation, agree
 from vaetheory.checking.strategies import EncodedData, Vector
 from vaetheory.claims.optimal_decoder.scenes import Wave, mean_over_data, waves
@@ -146,6 +146,7 @@ def _by_summation(
     ]
 
 
+@once
 def _matching(instance: FamilyScene, z: Array) -> Array:
     scene = instance.scene
     return optimal_parameters(scene.data, scene.encoder, _FAMILIES[instance.family], z)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from hypothesis import strategies as st
@@ -29,6 +30,7 @@ class Wave:
         return np.array(self.offset) + wave[..., None] * np.array(self.amplitude)
 
 
+@cache
 def waves(dim: int, data_dim: int) -> SearchStrategy[Wave]:
     """Functions from the latent space to the data space."""
     return st.builds(

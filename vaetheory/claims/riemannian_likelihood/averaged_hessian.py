@@ -8,7 +8,7 @@ import numpy as np
 
 from vaetheory import decoders
 from vaetheory._validation import Array
-from vaetheory.checking import Comparison, Proposition, wrong
+from vaetheory.checking import Comparison, Proposition, once, wrong
 from vaetheory.checking.rates import extrapolate
 from vaetheory.claims.riemannian_likelihood.encoded_families import (
     EncodedFamily,
@@ -26,15 +26,22 @@ from vaetheory.rounding import gamma
 _STEPS = 2.0 ** -np.arange(3.0, 9.0)
 
 
+@once
+def _optimal(scene: EncodedFamily) -> tuple[Array, Array, Array]:
+    """Optimal parameters at z, and a step of each size ahead and behind: `(D,)`, `(K, D)` twice."""
+    z = np.array(scene.z)
+    points = np.concatenate([z[None], z + _STEPS[:, None], z - _STEPS[:, None]])
+    params = optimal_parameters(scene.data.data, scene.data.encoder, scene.likelihood, points)
+    here, ahead, behind = np.split(params, [1, 1 + len(_STEPS)])
+    return here[0], ahead, behind
+
+
+@once
 def _optimal_slope(scene: EncodedFamily) -> tuple[Array, Array]:
     """Derivative of the optimal parameters in z by extrapolated differences, and its error."""
-    z = np.array(scene.z)
-
-    def at(points: Array) -> Array:
-        return optimal_parameters(scene.data.data, scene.data.encoder, scene.likelihood, points)
-
-    rungs = np.array([(at(z + h) - at(z - h)) / (2 * h) for h in _STEPS])
-    size = 1 + np.abs(at(z))
+    here, ahead, behind = _optimal(scene)
+    rungs = (ahead - behind) / (2 * _STEPS[:, None])
+    size = 1 + np.abs(here)
     limits = [extrapolate(rungs[:, i], gamma(50) * size[i] / _STEPS) for i in range(len(size))]
     return np.array([o[0] for o in limits]), np.array([o[1] + o[2] for o in limits])
 
@@ -55,7 +62,7 @@ def averaged_hessian(
     """
     likelihood, X, z = scene.likelihood, scene.data.data, np.array(scene.z)
     encoder, w = scene.data.encoder, weights(scene)
-    best = optimal_parameters(X, encoder, likelihood, z)
+    best, ahead, behind = _optimal(scene)
     slope, slope_error = _optimal_slope(scene)
     bend = np.where(np.arange(len(best)) % 2 == 0, 1.5, -1.0)
     model = LatentModel(
@@ -84,11 +91,8 @@ def averaged_hessian(
     second = gamma(200) * size[d:].reshape(d, d)
     support = float(covector @ (off + second) @ covector)
 
-    def height(points: Array) -> Array:
-        params = optimal_parameters(X, encoder, likelihood, points)
-        return likelihood.log_prob(X, params[..., None, :]) @ w
-
-    rungs = np.array([-(height(z + h) + height(z - h) - 2 * height(z)) / h**2 for h in _STEPS])
+    heights = [likelihood.log_prob(X, params[..., None, :]) @ w for params in (ahead, behind, best)]
+    rungs = -(heights[0] + heights[1] - 2 * heights[2]) / _STEPS**2
     sizes = np.abs(likelihood.log_prob(X, best)) @ w + np.abs(best).sum() + 1
     limit, left, noise = extrapolate(rungs, gamma(100) * sizes / _STEPS**2)
     scale = abs(g) + float(w @ np.abs(each))

@@ -77,6 +77,7 @@ class BentSurface:
         theta = anp.dot(anp.stack([u, v, u * u, u * v, v * v]), np.array(self.coefficients))
         return IMMERSIONS[self.family][1](theta)
 
+    @cached_property
     def derivatives(self) -> tuple[Array, Array]:
         """First and second derivatives of Y, `(n, 2)` and `(n, 2, 2)`."""
         z = np.array(self.z)
@@ -103,7 +104,7 @@ def bent_surfaces(draw: DrawFn) -> BentSurface:
     first, second = draw(strategies.vectors(2, -2, 2, 1)), draw(strategies.vectors(2, -2, 2, 1))
     assume(abs(first[0] * second[1] - first[1] * second[0]) > 0)
     scene = BentSurface(family, rows, z, first, second)
-    tangents, _ = scene.derivatives()
+    tangents, _ = scene.derivatives
     assume(np.linalg.cond(tangents) < 16)
     return scene
 
@@ -119,7 +120,7 @@ class Classical:
 
 def gauss(scene: BentSurface, *, sign: float = -1.0, halved: float = 1.0) -> Classical:
     """K = (N_11 . N_22 - |N_12|^2) / det g, N the normal part of the second derivatives."""
-    tangents, second = scene.derivatives()
+    tangents, second = scene.derivatives
     g = tangents.T @ tangents
     lowered = np.einsum("na,nbc->abc", tangents, second)
     connection = np.linalg.solve(g, lowered.reshape(2, 4)).reshape(2, 2, 2)
@@ -138,7 +139,7 @@ def undivided(scene: BentSurface) -> Classical:
 
 def with_normal_connection(scene: BentSurface) -> Classical:
     """The curvature from the whole second derivatives in place of their normal parts."""
-    second = scene.derivatives()[1]
+    second = scene.derivatives[1]
     right = gauss(scene)
     product = second[:, 0, 0] @ second[:, 1, 1] - second[:, 0, 1] @ second[:, 0, 1]
     return Classical(right.metric, right.connection, float(product / np.linalg.det(right.metric)))
@@ -153,7 +154,7 @@ def curvature_is_intrinsic(
     g, K = expected.metric, expected.curvature
     area = float(np.linalg.det(g))
     riemann = K * (np.einsum("ac,bd->abcd", np.eye(2), g) - np.einsum("ad,bc->abcd", np.eye(2), g))
-    _, second = scene.derivatives()
+    _, second = scene.derivatives
     condition = float(np.linalg.cond(g))
     bend = float(np.abs(second).max())
     size = 1 + bend**2 * float(np.trace(g)) / area

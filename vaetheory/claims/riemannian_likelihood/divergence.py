@@ -71,6 +71,7 @@ def _expectations(pair: Pair) -> tuple[Array, Array, Array]:
     return scene.expectation(columns)
 
 
+@once
 def _mean_ratio(pair: Pair, factor: float, reverse: bool, to_second_order: bool) -> Comparison:
     scene, other = pair.scene, np.array(pair.other)
     likelihood, params = scene.likelihood, np.array(scene.params)

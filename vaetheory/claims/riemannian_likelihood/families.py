@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import cast
 
 import numpy as np
@@ -347,11 +347,12 @@ def _named(name: str) -> Family:
     return (FAMILIES | LATER | OF_TWO_PARAMETERS)[name]
 
 
+@cache
+def _members(name: str) -> SearchStrategy[FamilyScene]:
+    family = _named(name)
+    return st.builds(FamilyScene, st.just(name), family.constants, family.params)
+
+
 def family_scenes(names: Sequence[str] = tuple(FAMILIES)) -> SearchStrategy[FamilyScene]:
     """Members of the named families."""
-
-    def members(name: str) -> SearchStrategy[FamilyScene]:
-        family = _named(name)
-        return st.builds(FamilyScene, st.just(name), family.constants, family.params)
-
-    return st.sampled_from(tuple(names)).flatmap(members)
+    return st.sampled_from(tuple(names)).flatmap(_members)

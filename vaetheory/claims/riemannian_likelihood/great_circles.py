@@ -11,7 +11,7 @@ from hypothesis.strategies import SearchStrategy
 
 from vaetheory import decoders, geometry, likelihoods
 from vaetheory._validation import Array
-from vaetheory.checking import Comparison, Proposition, strategies, wrong
+from vaetheory.checking import Comparison, Proposition, once, strategies, wrong
 from vaetheory.checking.strategies import Vector
 from vaetheory.models import LatentModel
 from vaetheory.rounding import gamma
@@ -72,21 +72,27 @@ def _circle(start: Start, radius: float) -> Array:
     return np.cos(angle) * point + np.sin(angle) * ahead
 
 
+@once
+def _geodesic(start: Start) -> tuple[Array, float]:
+    """The library's geodesic, `(T, 2)`, and its error."""
+    found = geometry.geodesic(start.model, *start.place(), _TIMES)
+    return found.z, float(found.error)
+
+
 def great_circles(
     start: Start, *, circle: Callable[[Start], Array] = around_the_sphere
 ) -> Comparison:
     """Compare the image of the library's geodesic with a great circle."""
-    z, velocity = start.place()
-    found = geometry.geodesic(start.model, z, velocity, _TIMES)
-    image = decoders.SpherePatch(start.radius)(found.z)
+    found, error = _geodesic(start)
+    image = decoders.SpherePatch(start.radius)(found)
     # The Jacobian of the patch is at most one in size, and the error is one of any coordinate.
-    off = 2 * float(found.error)
+    off = 2 * error
     rounding = gamma(200) * start.radius
     return Comparison.all_of(
         Comparison.identity(
             image, circle(start), scale=start.radius, solver=off, rounding=rounding
         ),
-        Comparison.identity(found.z[0], z, scale=start.radius, rounding=rounding),
+        Comparison.identity(found[0], start.place()[0], scale=start.radius, rounding=rounding),
     )
 
 

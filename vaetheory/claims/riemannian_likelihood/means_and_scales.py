@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from vaetheory._validation import Array
-from vaetheory.checking import Comparison, Proposition, wrong
+from vaetheory.checking import Comparison, Proposition, once, together, wrong
 from vaetheory.claims.riemannian_likelihood.families import (
     OF_TWO_PARAMETERS,
     FamilyScene,
@@ -20,6 +20,7 @@ from vaetheory.claims.riemannian_likelihood.fisher_identities import (
 )
 from vaetheory.decoders import FunctionDecoder
 from vaetheory.geometry import gaussian_curvature
+from vaetheory.likelihoods import Likelihood
 from vaetheory.models import LatentModel
 from vaetheory.rounding import gamma
 
@@ -29,27 +30,42 @@ def _parameters_themselves(z: Array) -> Array:
     return 1.0 * z
 
 
+@once
+def _curvatures(scenes: tuple[FamilyScene, ...]) -> Array:
+    """The curvature of the metric at the parameters of scenes of one likelihood, `(n,)`."""
+    model = LatentModel(FunctionDecoder(_parameters_themselves), scenes[0].likelihood, 2)
+    return gaussian_curvature(model, [scene.params for scene in scenes])
+
+
+def _likelihood(scene: FamilyScene) -> Likelihood:
+    return scene.likelihood
+
+
+@together(alike=_likelihood)
 def means_and_scales(
-    scene: FamilyScene,
+    scenes: Sequence[FamilyScene],
     *,
     closed: Callable[[FamilyScene], Array] = closed_form,
     curvature: float = -0.5,
     flat: bool = False,
-) -> Comparison:
+) -> list[Comparison]:
     """Compare the closed form with sums over the line, and the curvature with -1/2."""
-    params = np.array(scene.params)
-    fisher = closed(scene)
-    diagonal = np.array([1.0 if flat else np.exp(-2 * params[1]), 2.0])
-    model = LatentModel(FunctionDecoder(_parameters_themselves), scene.likelihood, 2)
-    found = float(gaussian_curvature(model, params))
-    # The metric is differentiated by differences with about nine digits.
-    return Comparison.all_of(
-        fisher_identities(scene, closed=closed),
-        Comparison.identity(
-            fisher, np.diag(diagonal), scale=diagonal.max(), rounding=gamma(50) * diagonal.max()
-        ),
-        Comparison.identity(found, curvature, scale=0.5, differences=1e-7),
-    )
+    comparisons = []
+    for scene, found in zip(scenes, _curvatures(tuple(scenes)), strict=True):
+        fisher = closed(scene)
+        diagonal = np.array([1.0 if flat else np.exp(-2 * scene.params[1]), 2.0])
+        size = diagonal.max()
+        # The metric is differentiated by differences with about nine digits.
+        comparisons.append(
+            Comparison.all_of(
+                fisher_identities(scene, closed=closed),
+                Comparison.identity(
+                    fisher, np.diag(diagonal), scale=size, rounding=gamma(50) * size
+                ),
+                Comparison.identity(found, curvature, scale=0.5, differences=1e-7),
+            )
+        )
+    return comparisons
 
 
 def _of_the_scale(scene: FamilyScene) -> Array:

@@ -124,6 +124,7 @@ def repeated_scenes(draw: DrawFn) -> RepeatedScene:
     return scene
 
 
+@once
 def _derivatives(scene: RepeatedScene) -> list[float]:
     """First four derivatives of the mean negative log likelihood at z, at matching means."""
     partition = _NATURAL[scene.family][1]

@@ -31,7 +31,7 @@ LADDER = 1 / 2.0 ** np.arange(5)
 
 def half_coefficient(decoder: Decoder, z: Array) -> float:
     """The coefficient with a factor 1/24."""
-    return gap_coefficient(decoder, z) / 2
+    return float(gap_coefficient(decoder, z)) / 2
 
 
 def lowered_norm(decoder: Decoder, z: Array) -> float:
@@ -72,14 +72,14 @@ def measured_gaps(decoder: Decoder, z: Array, scales: Array) -> tuple[Array, Arr
 def gap_law(
     scene: Graph,
     *,
-    coefficient: Callable[[Decoder, Array], float] = gap_coefficient,
+    coefficient: Callable[[Decoder, Array], Array | float] = gap_coefficient,
     exponent: float = 2.0,
 ) -> Comparison:
     """Compare exponent and coefficient of the gap on a ladder of sigma with the law."""
     decoder, z = scene.decoder, np.array(scene.z)
     scales = natural_scale(decoder, z) / 16 * LADDER
     gaps, errors = measured_gaps(decoder, z, scales)
-    value = coefficient(decoder, z)
+    value = float(coefficient(decoder, z))
     metric, _ = metric_slope(decoder, z)
     rounding = gamma(200) * float(np.linalg.cond(metric)) ** 3 * abs(value)
     law = power_law(gaps, errors, scales, exponent=exponent, coefficient=value, rounding=rounding)

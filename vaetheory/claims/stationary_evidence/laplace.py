@@ -7,10 +7,12 @@ from scipy.stats import multivariate_normal
 
 from vaetheory import _gaussians
 from vaetheory._quadrature.gaussian import hermite_rule
+from vaetheory._validation import Array
 from vaetheory.bounds.gaussian_elbo import second_order_elbo
-from vaetheory.checking import Comparison, Proposition, wrong
+from vaetheory.checking import Comparison, Proposition, once, wrong
 from vaetheory.checking.scenes import ModelScene, model_scenes
 from vaetheory.encoders import Posterior
+from vaetheory.models import LatentModel
 from vaetheory.modes import posterior_mode
 from vaetheory.rounding import gamma
 
@@ -22,13 +24,18 @@ def has_laplace_evidence(scene: ModelScene) -> bool:
     return bool(np.linalg.eigvalsh(hessian)[0] > 1e-3)
 
 
+@once
+def _mode(model: LatentModel, x: Array) -> Array:
+    return posterior_mode(model, x[None])[0]
+
+
 def laplace_is_second_order(
     scene: ModelScene, *, log_det: float = -0.5, constant: bool = True, divergence: float = 1.0
 ) -> Comparison:
     """With U's Taylor polynomial at the mode, ELBO = Laplace - KL(q || N(mode, A^-1))."""
     model, q, x = scene.model, scene.posterior, np.array(scene.x)
     dim = model.latent_dim
-    mode = posterior_mode(model, x[None])[0]
+    mode = _mode(model, x)
     gradient, hessian, _ = model.potential_derivatives(x, mode)
     height = float(model.log_joint(x, mode))
     cov = np.linalg.inv(hessian)
@@ -60,7 +67,7 @@ def laplace_is_second_order(
 def moving_expansion_point(scene: ModelScene) -> Comparison:
     """The wrong version whose point of expansion moves with m: the mode is not stationary."""
     model, x = scene.model, np.array(scene.x)
-    mode = posterior_mode(model, x[None])[0]
+    mode = _mode(model, x)
     cov = np.linalg.inv(model.potential_derivatives(x, mode)[1])
 
     def slope(step: float) -> float:
