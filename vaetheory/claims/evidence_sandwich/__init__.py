@@ -1,0 +1,24 @@
+"""Claim 15: bounds of the evidence from above."""
+
+from vaetheory.checking import Claim
+from vaetheory.claims.evidence_sandwich import chain, harmonic, infinite, renyi
+
+CLAIM = Claim(
+    number=15,
+    label="evidence-sandwich",
+    title="The evidence between bounds: Renyi, CUBO, EUBO and the harmonic mean",
+    source=(
+        "arXiv:1611.00328, arXiv:1602.02311, arXiv:1511.02543, arXiv:1905.03290, "
+        "arXiv:2206.09453; our derivations"
+    ),
+    propositions=(
+        renyi.RENYI,
+        renyi.CURVED,
+        infinite.CORRELATED,
+        infinite.BOUNDED,
+        harmonic.HARMONIC,
+        harmonic.HALF_LINE,
+        chain.CHAIN,
+        chain.QUARTIC,
+    ),
+)
