@@ -201,7 +201,7 @@ QUARTIC = Proposition(
     title="With a quadratic decoder chi-squared is infinite for every Gaussian q, CUBO never",
     statement=(
         r"f(z) = (z, cz^2),\ c \ne 0:\quad \mathbb E_q[1/w] = \infty,\ V_a = -\infty "
-        r"\text{ for all } a > 1 \text{ and all Gaussian } q;\quad V_a < \infty \text{ for all } a < 0"
+        r"\text{ for } a > 1 \text{ and every Gaussian } q;\quad V_a < \infty \text{ for } a < 0"
     ),
     hypotheses=(
         WEIGHTS,
