@@ -26,6 +26,10 @@ from vaetheory.bounds.collapse import (
 )
 from vaetheory.bounds.estimated_evidence import evidence_estimate
 from vaetheory.bounds.gaussian_elbo import elbo, second_order_elbo
+from vaetheory.bounds.importance_weighting import (
+    importance_weighted_bound,
+    importance_weighted_upper_bound,
+)
 from vaetheory.bounds.information_terms import (
     LinearBetaVAE,
     RateDistortion,
@@ -39,6 +43,11 @@ from vaetheory.bounds.linear_autoencoder import LinearVAE, linear_vae, linear_va
 from vaetheory.bounds.regulariser import implicit_regulariser
 from vaetheory.bounds.simulated_evidence import Simulated, evidence_bracket, simulate
 from vaetheory.bounds.stationary import StationaryPosterior, stationary_posterior
+from vaetheory.bounds.weight_moments import (
+    WeightExpansion,
+    gaussian_weight_moment,
+    importance_weighted_expansion,
+)
 
 __all__ = [
     "FORMS",
@@ -57,6 +66,7 @@ __all__ = [
     "Surgery",
     "TensorBatchBound",
     "TensorLikelihood",
+    "WeightExpansion",
     "baggins",
     "betting_lower_bound",
     "bilbo",
@@ -66,7 +76,11 @@ __all__ = [
     "evaluation_model",
     "evidence_bracket",
     "evidence_estimate",
+    "gaussian_weight_moment",
     "implicit_regulariser",
+    "importance_weighted_bound",
+    "importance_weighted_expansion",
+    "importance_weighted_upper_bound",
     "linear_beta_vae",
     "linear_vae",
     "linear_vae_optimum",
