@@ -28,6 +28,10 @@ from vaetheory.bounds.collapse import (
 from vaetheory.bounds.estimated_evidence import evidence_estimate
 from vaetheory.bounds.from_the_posterior import eubo, harmonic_mean, harmonic_mean_variance
 from vaetheory.bounds.gaussian_elbo import elbo, second_order_elbo
+from vaetheory.bounds.importance_weighting import (
+    importance_weighted_bound,
+    importance_weighted_upper_bound,
+)
 from vaetheory.bounds.information_terms import (
     LinearBetaVAE,
     RateDistortion,
@@ -42,6 +46,11 @@ from vaetheory.bounds.regulariser import implicit_regulariser
 from vaetheory.bounds.renyi import cubo, renyi_bound
 from vaetheory.bounds.simulated_evidence import Simulated, evidence_bracket, simulate
 from vaetheory.bounds.stationary import StationaryPosterior, stationary_posterior
+from vaetheory.bounds.weight_moments import (
+    WeightExpansion,
+    gaussian_weight_moment,
+    importance_weighted_expansion,
+)
 
 __all__ = [
     "FORMS",
@@ -60,6 +69,7 @@ __all__ = [
     "Surgery",
     "TensorBatchBound",
     "TensorLikelihood",
+    "WeightExpansion",
     "baggins",
     "betting_lower_bound",
     "bilbo",
@@ -71,9 +81,13 @@ __all__ = [
     "evaluation_model",
     "evidence_bracket",
     "evidence_estimate",
+    "gaussian_weight_moment",
     "harmonic_mean",
     "harmonic_mean_variance",
     "implicit_regulariser",
+    "importance_weighted_bound",
+    "importance_weighted_expansion",
+    "importance_weighted_upper_bound",
     "linear_beta_vae",
     "linear_vae",
     "linear_vae_optimum",
