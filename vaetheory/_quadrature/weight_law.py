@@ -62,12 +62,16 @@ class WeightLaw:
         Log weights below it count as it.
     lifted : array (n, C)
         E(floor - log w)+, by which that raises the mean of the log weights.
+    unit : array (n,)
+        The log of the mean weight of the first law. All log weights are relative to it, so that
+        exp(-t) and the transforms fall at the same t.
     """
 
     masses: Array
     base: Array
     floor: Array
     lifted: Array
+    unit: Array
 
     @classmethod
     def of(cls, logs: Array, masses: Array, law: Index) -> WeightLaw:
@@ -77,6 +81,10 @@ class WeightLaw:
         of them a node belongs.
         """
         n, laws = len(logs), int(law.max()) + 1
+        top = logs[:, law == 0].max(axis=-1)
+        mean = (np.exp(logs[:, law == 0] - top[:, None]) * masses[:, law == 0]).sum(axis=-1)
+        unit = top + np.log(np.maximum(mean, 1e-300))
+        logs = logs - unit[:, None]
         floor = logs.max(axis=-1) - _RANGE
         place = np.maximum(logs, floor[:, None])
         lower = (place - logs) * masses
@@ -92,7 +100,7 @@ class WeightLaw:
         for tap, share in enumerate(_shares(part)):
             moved = (share * masses).ravel()
             sums += np.bincount((cell + tap).ravel(), moved, minlength=len(sums))
-        return cls(sums.reshape(n, laws, length), base, floor, lifted)
+        return cls(sums.reshape(n, laws, length), base, floor, lifted, unit)
 
     def transform(self, most: float) -> Transform:
         """1 - phi at the nodes, for means of up to `most` weights."""
@@ -115,7 +123,7 @@ class WeightLaw:
         loss[..., : above.shape[-1]] += above
         steps = _STRIDE * np.arange(loss.shape[-1])
         v = _BIN * (round(_TOP / _BIN) - steps - self.base[:, None])
-        return Transform(v, np.clip(loss, 0.0, 1.0), self.floor, self.lifted)
+        return Transform(v, np.clip(loss, 0.0, 1.0), self.floor, self.lifted, self.unit)
 
 
 def _shares(part: Array) -> list[Array]:
@@ -170,6 +178,7 @@ class Transform:
         1 - E exp(-exp(v) w).
     floor : array (n,)
     lifted : array (n, C)
+    unit : array (n,)
         As of `WeightLaw`.
     """
 
@@ -177,6 +186,7 @@ class Transform:
     loss: Array
     floor: Array
     lifted: Array
+    unit: Array
 
     def united(self, laws: slice) -> Transform:
         """Some of the laws, and after them their mean."""
@@ -184,7 +194,7 @@ class Transform:
         loss, lifted = (
             np.concatenate([part, part.mean(axis=1, keepdims=True)], axis=1) for part in parts
         )
-        return Transform(self.v, loss, self.floor, lifted)
+        return Transform(self.v, loss, self.floor, lifted, self.unit)
 
     def log_mean(self, count: int, first: Transform | None = None) -> Mean:
         """E log((w_1 + ... + w_K) / K) for K = `count`.
@@ -203,7 +213,9 @@ class Transform:
         # nodes where phi is not 1.
         span = self.v.max(axis=-1) - self.v.min(axis=-1)
         error = np.broadcast_to((gamma(60) + gamma(10) * span)[:, None], value.shape)
-        return self._lowered(Mean(value, error), count, self if first is None else first)
+        error = error + gamma(4) * np.abs(self.unit)[:, None]
+        mean = self._lowered(Mean(value, error), count, self if first is None else first)
+        return Mean(mean.value + self.unit[:, None], mean.error)
 
     def _lowered(self, mean: Mean, count: int, first: Transform) -> Mean:
         """Take back that low weights count as `floor`.
