@@ -1,7 +1,7 @@
 """Claim 15: bounds of the evidence from above."""
 
 from vaetheory.checking import Claim
-from vaetheory.claims.evidence_sandwich import chain, harmonic, infinite, renyi
+from vaetheory.claims.evidence_sandwich import chain, harmonic, infinite, renyi, sandwich
 
 CLAIM = Claim(
     number=15,
@@ -18,6 +18,8 @@ CLAIM = Claim(
         infinite.BOUNDED,
         harmonic.HARMONIC,
         harmonic.HALF_LINE,
+        sandwich.CLOSING_IN,
+        sandwich.MID_POINT,
         chain.CHAIN,
         chain.QUARTIC,
     ),
