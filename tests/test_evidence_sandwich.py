@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from vaetheory import LatentModel, Posterior, decoders, likelihoods, log_evidence
+from vaetheory import LatentModel, Posterior, decoders, elbo, likelihoods, log_evidence
 from vaetheory.bounds import (
     cubo,
     eubo,
@@ -55,6 +55,22 @@ def test_bounds_are_those_of_a_dense_rule(model, order):
     off = abs(float(found.value) - told)
     assert off <= found.error + error, f"order {order}: off by {off:.2e}, said {found.error:.2e}"
     assert found.error < 1e-8, f"order {order}: an error of {found.error:.2e}"
+
+
+@pytest.mark.parametrize("power", [1e-3, 1e-8, -1e-8, 3e-16, -2.3e-16, 9.9e-3, 1.01e-2, -1.01e-2])
+def test_orders_next_to_one_are_next_to_the_elbo(power):
+    x, q = [1.0, 0.0], Posterior([0.3], scale=0.9)
+    for model in (CIRCLE, BITS, LINE):
+        lower = elbo(model, x[: model.data_dim], q)
+        found = renyi_bound(model, x[: model.data_dim], q, 1 - power)
+        assert found.error < 1e-9, f"an error of {found.error}"
+        if abs(power) > 1e-4:
+            told, error = dense(model, x[: model.data_dim], q, 1 - (1 - power))
+        else:
+            # The slope at s = 0 is half the variance of log w, some nats.
+            told, error = float(lower.value), 10 * abs(power) + float(lower.error)
+        off = abs(float(found.value) - told)
+        assert off <= found.error + error, f"off by {off}"
 
 
 def test_what_is_infinite():

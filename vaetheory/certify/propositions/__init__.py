@@ -4,6 +4,7 @@ from vaetheory.certify.propositions.baggins import BOUNDED
 from vaetheory.certify.propositions.base import Certified
 from vaetheory.certify.propositions.bilbo import FLOATING_PRIOR
 from vaetheory.certify.propositions.constant_variance import CONSTANT_VARIANCE, SPECHT
+from vaetheory.certify.propositions.evidence_sandwich import CUBO
 from vaetheory.certify.propositions.flow_limit import REMAINDER
 from vaetheory.certify.propositions.high_dimensional_evidence import WEALTH
 from vaetheory.certify.propositions.implicit_regulariser import STATIONARY_TURN
@@ -44,6 +45,7 @@ PROPOSITIONS: dict[str, Certified] = {
         BOUNDED,
         BEST_ENCODER,
         THRESHOLDS,
+        CUBO,
         WATER,
         STATIONARY_TURN,
         WEALTH,

@@ -177,7 +177,7 @@ def quartic_potential(
     found = [float(renyi_bound(scene.model, x, scene.q, a).value) for a in (1.25, 2.0, 3.0)]
     variance = harmonic_mean_variance(scene.model, x, scene.q)
     below = renyi_bound(scene.model, x, scene.q, -1.0)
-    reaches = 2.0 ** np.arange(12, 15)[:, None]
+    reaches = 2.0 ** np.arange(20, 23)[:, None]
     # q^2 / p(x, z), whose integral is E_q[1/w].
     logs = 2 * scene.q.log_prob(reaches) - scene.model.log_joint(x, reaches)
     power = 2 if quadratic else 4
@@ -220,6 +220,6 @@ QUARTIC = Proposition(
         },
     ),
     uses=("15a", "15d"),
-    resolution=0.5,
+    resolution=1e-2,
     examples=10,
 )  # fmt: skip

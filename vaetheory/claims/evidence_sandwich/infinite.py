@@ -97,7 +97,7 @@ def correlated_latents(
             scale=size, rounding=gamma(200) * size,
         ),
     ]  # fmt: skip
-    if own:
+    if own and 2 * r < 1:
         t = float(r)
         above = (d - 1) * np.log1p(-t) + np.log1p((d - 1) * t)
         below = (d - 1) * np.log1p(-2 * t) + np.log1p(2 * (d - 1) * t)
@@ -239,7 +239,7 @@ def bounded_decoders(
     """Decide by q's variance alone whether CUBO_n is infinite, and compare it where it is not."""
     n, v = scene.n, Fraction(scene.sixteenths, 16)
     value, error, exact, off = cubo_of(scene)
-    finite = v > Fraction(n - 1, n)
+    finite = integrable = v > Fraction(n - 1, n)
     if posterior:
         # As if the posterior's own precision were that of its tails.
         finite = n * laplace_precision(scene) - (n - 1) / float(v) > 0
@@ -247,7 +247,7 @@ def bounded_decoders(
         finite = v < Fraction(n, n - 1)
     own = bool(np.isfinite(value))
     parts = [Comparison.identity(float(own), float(finite or always), scale=1.0, exact=0.0)]
-    if own:
+    if own and integrable:
         told, lost = mean_power(scene)
         parts += [
             Comparison.identity(

@@ -234,6 +234,6 @@ MID_POINT = Proposition(
     ),
     uses=("15a", "15c"),
     figure="evidence-sandwich",
-    resolution=0.1,
+    resolution=1e-2,
     examples=8,
 )  # fmt: skip
