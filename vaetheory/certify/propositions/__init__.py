@@ -7,6 +7,7 @@ from vaetheory.certify.propositions.constant_variance import CONSTANT_VARIANCE, 
 from vaetheory.certify.propositions.flow_limit import REMAINDER
 from vaetheory.certify.propositions.high_dimensional_evidence import WEALTH
 from vaetheory.certify.propositions.implicit_regulariser import STATIONARY_TURN
+from vaetheory.certify.propositions.importance_weighting import DIAGONAL_ENCODERS, VARIANCES
 from vaetheory.certify.propositions.linear_vae import BEST_ENCODER
 from vaetheory.certify.propositions.optimal_decoder import PYTHAGORAS
 from vaetheory.certify.propositions.posterior_collapse import THRESHOLDS
@@ -44,6 +45,8 @@ PROPOSITIONS: dict[str, Certified] = {
         BOUNDED,
         BEST_ENCODER,
         THRESHOLDS,
+        DIAGONAL_ENCODERS,
+        VARIANCES,
         WATER,
         STATIONARY_TURN,
         WEALTH,
