@@ -58,20 +58,19 @@ class WeightLaw:
         C laws for each of n rows; each sums to one.
     base : array of int (n,)
         The first point of each row, in units of `_BIN`.
+    unit : array (n,)
+        The log weight to which all others are relative.
     floor : array (n,)
         Log weights below it count as it.
     lifted : array (n, C)
         E(floor - log w)+, by which that raises the mean of the log weights.
-    unit : array (n,)
-        The log of the mean weight of the first law. All log weights are relative to it, so that
-        exp(-t) and the transforms fall at the same t.
     """
 
     masses: Array
     base: Array
+    unit: Array
     floor: Array
     lifted: Array
-    unit: Array
 
     @classmethod
     def of(cls, logs: Array, masses: Array, law: Index) -> WeightLaw:
@@ -81,13 +80,15 @@ class WeightLaw:
         of them a node belongs.
         """
         n, laws = len(logs), int(law.max()) + 1
-        top = logs[:, law == 0].max(axis=-1)
-        mean = (np.exp(logs[:, law == 0] - top[:, None]) * masses[:, law == 0]).sum(axis=-1)
-        unit = top + np.log(np.maximum(mean, 1e-300))
-        logs = logs - unit[:, None]
         floor = logs.max(axis=-1) - _RANGE
         place = np.maximum(logs, floor[:, None])
         lower = (place - logs) * masses
+        # Weights are relative to their geometric mean under the first law, so that exp(-t) and phi
+        # fall at nodes of the same range, and no digits cancel between it and this unit.
+        first = law == 0
+        unit = (place[:, first] * masses[:, first]).sum(axis=-1)
+        place -= unit[:, None]
+        floor -= unit
         lifted = np.stack([lower[:, law == k].sum(axis=-1) for k in range(laws)], axis=-1)
         place /= _BIN
         whole = np.floor(place)
@@ -100,7 +101,7 @@ class WeightLaw:
         for tap, share in enumerate(_shares(part)):
             moved = (share * masses).ravel()
             sums += np.bincount((cell + tap).ravel(), moved, minlength=len(sums))
-        return cls(sums.reshape(n, laws, length), base, floor, lifted, unit)
+        return cls(sums.reshape(n, laws, length), base, unit, floor, lifted)
 
     def transform(self, most: float) -> Transform:
         """1 - phi at the nodes, for means of up to `most` weights."""
@@ -123,7 +124,7 @@ class WeightLaw:
         loss[..., : above.shape[-1]] += above
         steps = _STRIDE * np.arange(loss.shape[-1])
         v = _BIN * (round(_TOP / _BIN) - steps - self.base[:, None])
-        return Transform(v, np.clip(loss, 0.0, 1.0), self.floor, self.lifted, self.unit)
+        return Transform(v, np.clip(loss, 0.0, 1.0), self.unit, self.floor, self.lifted)
 
 
 def _shares(part: Array) -> list[Array]:
@@ -176,17 +177,16 @@ class Transform:
         The nodes, log(t / K), falling.
     loss : array (n, C, V)
         1 - E exp(-exp(v) w).
-    floor : array (n,)
+    unit, floor : arrays (n,)
     lifted : array (n, C)
-    unit : array (n,)
         As of `WeightLaw`.
     """
 
     v: Array
     loss: Array
+    unit: Array
     floor: Array
     lifted: Array
-    unit: Array
 
     def united(self, laws: slice) -> Transform:
         """Some of the laws, and after them their mean."""
@@ -194,7 +194,7 @@ class Transform:
         loss, lifted = (
             np.concatenate([part, part.mean(axis=1, keepdims=True)], axis=1) for part in parts
         )
-        return Transform(self.v, loss, self.floor, lifted, self.unit)
+        return Transform(self.v, loss, self.unit, self.floor, lifted)
 
     def log_mean(self, count: int, first: Transform | None = None) -> Mean:
         """E log((w_1 + ... + w_K) / K) for K = `count`.
@@ -208,14 +208,13 @@ class Transform:
             # 0 times the log of 0 is not wanted: with one weight there are no others.
             log_rest = (count - 1) * log_phi if count > 1 else np.zeros_like(log_phi)
             terms = np.expm1(-t) - np.expm1(log_first + log_rest)
-        value = _BIN * _STRIDE * terms.sum(axis=-1)
+        value = _BIN * _STRIDE * terms.sum(axis=-1) + self.unit[:, None]
         # Rounding: of phi^K a few units of K (1 - phi) phi^K, and of the sum of the masses at all
         # nodes where phi is not 1.
         span = self.v.max(axis=-1) - self.v.min(axis=-1)
-        error = np.broadcast_to((gamma(60) + gamma(10) * span)[:, None], value.shape)
-        error = error + gamma(4) * np.abs(self.unit)[:, None]
-        mean = self._lowered(Mean(value, error), count, self if first is None else first)
-        return Mean(mean.value + self.unit[:, None], mean.error)
+        lost = gamma(60) + gamma(10) * span + gamma(2) * np.abs(self.unit)
+        error = np.broadcast_to(lost[:, None], value.shape)
+        return self._lowered(Mean(value, error), count, self if first is None else first)
 
     def _lowered(self, mean: Mean, count: int, first: Transform) -> Mean:
         """Take back that low weights count as `floor`.

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from vaetheory._quadrature.shifted_lattices import SAFETY
-from vaetheory._validation import Array, as_array, positive, require, same_shape
+from vaetheory._validation import Array, Index, as_array, positive, require, same_shape
 from vaetheory._value_equality import ByValue
 from vaetheory.bounds import _weight_nodes as nodes
 from vaetheory.bounds._linear_gaussian import affine_map
@@ -18,6 +18,8 @@ from vaetheory.encoders import Posterior
 from vaetheory.likelihoods import Gaussian
 from vaetheory.models import LatentModel
 from vaetheory.rounding import ULP
+
+Flags = NDArray[np.bool_]
 
 #: Moments of the expansion: two for its terms, the next for the size of the rest.
 _POWERS = (2, 3, 4)
@@ -105,7 +107,8 @@ class WeightExpansion(ByValue):
         E_q (wbar - 1)^k for k = 2, 3, 4; infinite where there is none. The first is the
         chi-squared divergence of the posterior from q.
     error : array (..., 3)
-        Error figures of them, estimates; infinite where a moment is infinite or not known.
+        Error figures of them, estimates. Infinite where a moment is infinite, and where it is not
+        known whether it exists: then the value is that of the posterior's middle alone.
     """
 
     variance: Array
@@ -117,7 +120,7 @@ class WeightExpansion(ByValue):
         """The terms of order 1/K and 1/K^2 of log p(x) - L_K.
 
         Infinite where the variance or the third moment does not exist: the gap then closes more
-        slowly than these terms.
+        slowly than these terms. NaN where it is not known whether they exist.
 
         Parameters
         ----------
@@ -127,7 +130,8 @@ class WeightExpansion(ByValue):
         known = np.isfinite(self.variance) & np.isfinite(self.third)
         two, three = np.where(known, self.variance, 0.0), np.where(known, self.third, 0.0)
         terms = two / (2 * count) - (three / 3 - 3 * two**2 / 4) / count**2
-        return np.where(known, terms, np.inf)
+        sure = np.isfinite(self.error[..., :2]).all(axis=-1)
+        return np.where(known, np.where(sure, terms, np.nan), np.inf)
 
 
 def importance_weighted_expansion(
@@ -152,9 +156,12 @@ def importance_weighted_expansion(
     Returns
     -------
     WeightExpansion
-        With an affine map it is exact whether a moment exists. By lattices a moment is infinite if
-        more than a hundredth of it lies beyond 9.5 standard deviations of the posterior; its error
-        is infinite if more than 1e-10 of it does.
+        With an affine map it is exact whether a moment exists. For others it is known to exist if
+        k I - (k - 1) S^(-1) is positive definite, S being the covariance of q: then the prior alone
+        is light enough. Otherwise the tails of the decoder decide, which no finite number of its
+        values shows, and the error is infinite. For a decoder with bounded outputs there is then no
+        moment: see claim 14d-bounded. By lattices a moment is infinite if more than a hundredth
+        of it lies beyond 9.5 standard deviations of the posterior.
 
     Raises
     ------
@@ -200,19 +207,20 @@ def _exact_posterior(model: LatentModel, data: Array) -> Posterior | None:
     return Posterior(likelihood.whiten(data - layer.bias) @ white @ cov, cov=(cov + cov.T) / 2)
 
 
-def _central(logs: Array) -> tuple[Array, Array]:
-    """Central moments from logs of the second to fourth moment, with their rounding."""
+def _central(logs: Array, off: Array | float = 0.0) -> tuple[Array, Array]:
+    """Central moments from logs of the second to fourth moment, which have relative errors."""
     with np.errstate(over="ignore", invalid="ignore"):
         m2, m3, m4 = np.moveaxis(np.expm1(logs), -1, 0)
         raw = np.stack([m2, m3 - 3 * m2, m4 - 4 * m3 + 6 * m2], axis=-1)
-        sizes = np.stack([m2, m3 + 3 * m2, m4 + 4 * m3 + 6 * m2], axis=-1)
-        error = 64 * ULP * (1 + np.abs(logs)) * (1 + sizes)
-    exists = np.isfinite(sizes)
-    return np.where(exists, raw, np.inf), np.where(exists, error, np.inf)
+        lost = (64 * ULP * (1 + np.abs(logs)) + off) * np.exp(logs)
+        l2, l3, l4 = np.moveaxis(lost, -1, 0)
+        error = np.stack([l2, l3 + 3 * l2, l4 + 4 * l3 + 6 * l2], axis=-1)
+    exists = np.isfinite(raw)
+    return np.where(exists, raw, np.inf), np.where(exists & np.isfinite(error), error, np.inf)
 
 
 def _by_lattices(model: LatentModel, data: Array, loc: Array, cov: Array) -> tuple[Array, Array]:
-    """Central moments as expectations of (wbar - 1)^k / wbar under the posterior."""
+    """Central moments from E_q wbar^k, the expectations of wbar^(k - 1) under the posterior."""
     if model.latent_dim > nodes.LARGEST_DIM:
         raise ValueError(
             f"model: expected at most {nodes.LARGEST_DIM} latents where it is not affine and "
@@ -223,29 +231,46 @@ def _by_lattices(model: LatentModel, data: Array, loc: Array, cov: Array) -> tup
     shape = (len(data), len(_POWERS))
     value, error = np.full(shape, np.inf), np.full(shape, np.inf)
     dim, active = model.latent_dim, np.arange(len(data))
+    # A likelihood is bounded, so that the tails of p(x, z) are at most those of the prior.
+    least = np.linalg.eigvalsh(cov)[:, 0, None]
+    powers = np.array(_POWERS)
+    exists = powers * least > powers - 1
     for number in range(_FINEST[dim]):
         rule = nodes.lattices(number, dim)
         far = (rule.nodes**2).sum(axis=-1) > _FAR**2
         for rows in nodes.chunks(active, len(rule)):
-            logs, masses, evidence = weights.elsewhere(rows, frame.loc, frame.root, rule)
-            logs = logs - frame.evidence[rows, None]
-            missed = np.abs(evidence - frame.evidence[rows])
-            for k, power in enumerate(_POWERS):
-                with np.errstate(over="ignore", invalid="ignore"):
-                    # (wbar - 1)^k / wbar, whose mass may be nothing where it is greatest.
-                    terms = np.expm1(logs) ** power * np.exp(-logs) * masses
-                    terms[masses == 0] = 0.0
-                    sums = np.stack(
-                        [terms[:, rule.owner == i].sum(axis=-1) for i in range(rule.count)], axis=-1
-                    )
-                    size = np.abs(terms).sum(axis=-1)
-                    share = np.abs(terms) @ far / size
-                    off = SAFETY[dim] * np.ptp(sums, axis=-1) + size * (missed + 100 * ULP)
-                hopeless = ~(share <= _HOPELESS)
-                value[rows, k] = np.where(hopeless, np.inf, sums.mean(axis=-1))
-                error[rows, k] = np.where(share <= _DOUBTFUL, off, np.inf)
-        known = np.isfinite(value) & (error > 1e-9 * (1 + np.abs(value)))
+            found = _raw_moments(weights, frame, rows, rule, far)
+            value[rows], error[rows] = _central(*found)
+            # Each central moment contains those before it.
+            unsure = ~np.logical_and.accumulate(exists[rows], axis=-1)
+            error[rows] = np.where(unsure, np.inf, error[rows])
+        known = np.isfinite(value) & exists & (error > 1e-9 * (1 + np.abs(value)))
         active = np.flatnonzero(known.any(axis=-1))
         if not len(active):
             break
     return value, error
+
+
+def _raw_moments(
+    weights: nodes.Weights, frame: nodes.Frame, rows: Index, rule: nodes.Lattices, far: Flags
+) -> tuple[Array, Array]:
+    """Logs of E_q wbar^k for k = 2, 3, 4 and their relative errors, `(n, 3)`."""
+    logs, masses, evidence = weights.elsewhere(rows, frame.loc, frame.root, rule)
+    logs = logs - frame.evidence[rows, None]
+    missed = np.abs(evidence - frame.evidence[rows]) + frame.error[rows]
+    found, off = np.empty((2, len(rows), len(_POWERS)))
+    for k, power in enumerate(_POWERS):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            # Of the mass that underflowed the moment may hold much: its logarithm is used.
+            terms = (power - 1) * logs + np.log(masses)
+            top = terms.max(axis=-1)
+            terms = np.exp(terms - top[:, None])
+            sums = np.stack(
+                [terms[:, rule.owner == i].sum(axis=-1) for i in range(rule.count)], axis=-1
+            )
+            mean = sums.mean(axis=-1)
+            share = terms @ far / (mean * rule.count)
+            spread = SAFETY[rule.nodes.shape[1]] * np.ptp(sums, axis=-1) / mean
+        found[:, k] = np.where(share <= _HOPELESS, top + np.log(mean), np.inf)
+        off[:, k] = np.where(share <= _DOUBTFUL, spread + power * missed + 100 * ULP, np.inf)
+    return found, off
