@@ -269,6 +269,29 @@ def test_two_modes_far_from_q():
         assert off <= found.error + error, f"order {order}: off by {off}, said {found.error}"
 
 
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_certificates_are_of_the_same_numbers(number):
+    inputs = PROPOSITIONS["15a"].instances[number]
+    proved = PROPOSITIONS["15a"].prove(Checker(), inputs, {})
+    P, Q = (np.array(inputs[name], dtype=float) for name in ("P", "Q"))
+    n, away = int(inputs["n"]), np.array(inputs["away"], dtype=float)
+    exact, q = Posterior(0 * away, cov=np.linalg.inv(P)), Posterior(away, cov=np.linalg.inv(Q))
+    found = float(gaussian_weight_moment(exact, q, n)) / n
+    # A linear model with the posterior N(0, P^-1) for x = 0.
+    model = LatentModel(
+        decoders.Affine(np.linalg.cholesky(P - 0.5 * np.eye(len(P))).T * np.sqrt(2)),
+        likelihoods.Gaussian(scale=1.0),
+    )
+    if proved["finite"]:
+        assert abs(found - float(proved["excess"].mid)) < 1e-12, f"{found}"
+        scaled = Posterior(away * np.sqrt(2) / 2, cov=q.cov / 2)
+        x = np.zeros(model.data_dim)
+        own = cubo(model, x, scaled, n).value - linear_log_evidence(model, x).value
+        assert abs(own - found) < 1e-10, f"{own} for {found}"
+    else:
+        assert proved["minor"] <= 0, f"{proved['minor']}"
+
+
 def test_leading_axes_and_data_of_a_batch_by_themselves():
     rng = np.random.default_rng(3)
     X, loc = rng.normal(size=(3, 4, 2)), rng.normal(size=(3, 4, 1))

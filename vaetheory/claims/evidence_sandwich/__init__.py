@@ -11,6 +11,10 @@ CLAIM = Claim(
         "arXiv:1611.00328, arXiv:1602.02311, arXiv:1511.02543, arXiv:1905.03290, "
         "arXiv:2206.09453; our derivations"
     ),
+    says=(
+        "Bounds from above, exactly: how far CUBO, EUBO and the importance weighted sandwich "
+        "are from the evidence, and when they are infinite."
+    ),
     propositions=(
         renyi.RENYI,
         renyi.CURVED,

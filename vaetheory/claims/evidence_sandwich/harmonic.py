@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from hypothesis import strategies as st
@@ -22,13 +22,22 @@ from vaetheory.rounding import gamma
 
 
 def gentle_scenes() -> st.SearchStrategy[ModelScene]:
-    """Models whose posteriors are no lighter than Gaussians, so that 1/w has its mass in sight."""
-    return model_scenes(smallest=0.25, dims=(1, 1, 1, 1, 2)).filter(
+    """Models whose posteriors have tails of Gaussians, and narrow q, so that 1/w is in sight.
+
+    Its mass is that of q: where q has some, the joint density must not underflow.
+    """
+
+    def narrower(scene: ModelScene) -> ModelScene:
+        variances = tuple(v / 4 for v in scene.cov.variances)
+        return replace(scene, cov=replace(scene.cov, variances=variances))
+
+    light = model_scenes(smallest=0.25, dims=(1, 1, 1, 1, 2)).filter(
         lambda s: (
             not isinstance(s.decoder, decoders.Polynomial)
             and s.likelihood.support is not Support.COUNTS
         )
     )
+    return light.map(narrower)
 
 
 @once

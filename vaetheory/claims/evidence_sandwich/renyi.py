@@ -209,5 +209,5 @@ CURVED = Proposition(
         },
     ),
     uses=("3a", "15a"),
-    examples=8,
+    examples=6,
 )
