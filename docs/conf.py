@@ -26,7 +26,8 @@ extensions = [
 ]
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
 myst_heading_anchors = 3
-exclude_patterns = ["_build", "derivations"]
+# The contents of the book are part of the front page.
+exclude_patterns = ["_build", "derivations", "claims/contents.md"]
 templates_path = ["_templates"]
 
 default_role = "code"  # single backticks in docstrings

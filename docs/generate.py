@@ -89,6 +89,23 @@ MODULES = {
 }
 
 
+#: The parts of the book: their titles, what they are, and the numbers of their claims.
+PARTS = (
+    (
+        "The paper",
+        "what the abstract of [one paper](https://arxiv.org/abs/1912.10309) says, statement by "
+        "statement",
+        range(1, 12),
+    ),
+    (
+        "The field",
+        "theorems of other papers that are used daily, with the conditions under which they hold",
+        range(12, 100),
+    ),
+    ("The instrument", "what all of it is measured with", range(1)),
+)
+
+
 def write_all(docs: Path) -> None:
     """Write the generated pages into `docs`, replacing those of an earlier build."""
     for folder in ("claims", "api"):
@@ -109,6 +126,7 @@ def write_all(docs: Path) -> None:
             shutil.copy(path, docs / "claims")
     index = index_page(results, settings, docs)
     (docs / "claims" / "index.md").write_text(index, encoding="utf-8")
+    (docs / "claims" / "contents.md").write_text(contents(), encoding="utf-8")
     (docs / "api" / "index.md").write_text(reference_page(), encoding="utf-8")
 
 
@@ -317,6 +335,23 @@ def sureness(p: Proposition, entry: Entry | None) -> str:
     return "\n\n".join([*parts, "\n".join(rows)])
 
 
+def part_of(claim: Claim) -> str:
+    """The title of the part of the book in which a claim stands."""
+    return next(title for title, _, numbers in PARTS if claim.number in numbers)
+
+
+def contents() -> str:
+    """The contents of the book for the front page: its parts, and what each claim says."""
+    parts = []
+    for title, what, _ in PARTS:
+        own = [c for c in CLAIMS if part_of(c) == title]
+        lines = [
+            f"- [{c.number}. {plain(c.title)}](claims/{c.label}.md): {plain(c.says)}" for c in own
+        ]
+        parts += [f"### {title}: {what}", "\n".join(lines)]
+    return "\n\n".join(parts) + "\n"
+
+
 def index_page(results: dict[str, Entry], settings: str, docs: Path) -> str:
     """The page with all claims and their dependencies."""
     total = sum(len(c.propositions) for c in CLAIMS)
@@ -327,14 +362,16 @@ def index_page(results: dict[str, Entry], settings: str, docs: Path) -> str:
         f"{len(results)} are confirmed and {sum(e.refuted for e in results.values())} of "
         f"{sum(len(e.controls) for e in results.values())} wrong versions refuted ({settings}).",
     ]
-    rows = ["| claim | counterexamples |", "| --- | --- |"]
-    for claim in CLAIMS:
-        against = [p.label for p in claim.propositions if p.kind == "counterexample"]
-        rows.append(
-            f"| [{claim.number}. {plain(claim.title)}]({claim.label}.md), "
-            f"{len(claim.propositions)} propositions | {links(against) if against else ''} |"
-        )
-    parts.append("\n".join(rows))
+    for title, what, _ in PARTS:
+        rows = ["| claim | what it says | counterexamples |", "| --- | --- | --- |"]
+        for claim in (c for c in CLAIMS if part_of(c) == title):
+            against = [p.label for p in claim.propositions if p.kind == "counterexample"]
+            rows.append(
+                f"| [{claim.number}. {plain(claim.title)}]({claim.label}.md), "
+                f"{len(claim.propositions)} propositions | {plain(claim.says)} "
+                f"| {links(against) if against else ''} |"
+            )
+        parts += [f"## {title}: {what}", "\n".join(rows)]
     parts.append(figure("overview", docs))
     parts.append("## Dependencies")
     parts.append(graph(None, "Dependencies between propositions"))
@@ -344,11 +381,12 @@ def index_page(results: dict[str, Entry], settings: str, docs: Path) -> str:
         rows += [f"| {links([p.label])} | {links(p.uses)} |" for p in claim.propositions]
     table = "\n".join(rows)
     parts.append(f"<details><summary>The same as a table</summary>\n\n{table}\n\n</details>")
-    pages = "\n".join(claim.label for claim in CLAIMS)
-    if (docs / "metrics.md").is_file():
+    if (metrics := (docs / "metrics.md").is_file()):
         parts.insert(2, "[The metric of each family](../metrics.md).")
-        pages += "\n../metrics"
-    parts.append(f"```{{toctree}}\n:hidden:\n\n{pages}\n```")
+    for title, _, _ in PARTS:
+        pages = "\n".join(claim.label for claim in CLAIMS if part_of(claim) == title)
+        pages += "\n../metrics" if metrics and title == PARTS[0][0] else ""
+        parts.append(f"```{{toctree}}\n:hidden:\n:caption: {title}\n\n{pages}\n```")
     return "\n\n".join(parts) + "\n"
 
 

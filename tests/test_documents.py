@@ -204,3 +204,20 @@ def test_a_missing_derivation_is_said_and_a_present_one_included(tmp_path):
     assert "derivation of 2a is not written" not in page, "a derivation that is there is missed"
     assert "derivation of 2b is not written" in page, "a missing derivation is not said"
     assert "not run yet" in page, "results that are not there are not said to be missing"
+
+
+def test_every_claim_stands_in_one_part_of_the_book_and_says_something():
+    listed = generate.contents()
+    for claim in CLAIMS:
+        inside = [title for title, _, numbers in generate.PARTS if claim.number in numbers]
+        assert len(inside) == 1, f"claim {claim.number} stands in {inside}"
+        assert re.fullmatch(r"[A-Z][^$\\]+\.", claim.says), f"{claim.label} says {claim.says!r}"
+        assert f"(claims/{claim.label}.md)" in listed, f"{claim.label} is not on the front page"
+
+
+def test_sources_name_every_claim():
+    told = (DOCS / "sources.md").read_text(encoding="utf-8")
+    for claim in CLAIMS:
+        if claim.number:
+            row = f"| [{claim.number}](claims/{claim.label}.md) |"
+            assert told.count(row) == 1, f"claim {claim.number} has no row of its own"

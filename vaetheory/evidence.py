@@ -13,6 +13,7 @@ from vaetheory._piecewise_linear import evidence as by_pieces
 from vaetheory._piecewise_linear.limits import DoesNotApply
 from vaetheory._progress import Progress
 from vaetheory._quadrature import alternatives, engine
+from vaetheory._quadrature.expectations import expectations
 from vaetheory._quadrature.noticed_kinks import KinksWarning
 from vaetheory._quadrature.result import NOT_REACHED, REACHED, Integral
 from vaetheory._validation import Array, fraction, integer, option, require_callable
@@ -23,7 +24,6 @@ from vaetheory.decoders._outputs import double
 from vaetheory.encoders import Posterior
 from vaetheory.likelihoods import Gaussian
 from vaetheory.models import LatentModel, require_model
-from vaetheory.rounding import ULP
 
 __all__ = [
     "Integral",
@@ -35,8 +35,6 @@ __all__ = [
 ]
 
 MAX_NODES = 50_000_000
-#: If h has more than this share of E|h| in the tails of a posterior, the part beyond is unknown.
-_MUCH = 0.01
 PIECES = "piecewise-linear"
 METHODS = ("adaptive", *alternatives.METHODS, PIECES)
 
@@ -238,26 +236,7 @@ def posterior_expectation(
             raise ValueError(f"h: expected numbers, got NaN at z = {z[bad][0].tolist()}")
         return values[..., None] if scalar else values
 
-    outcome = engine.run(
-        model, rows, rtol=rtol, max_nodes=max_nodes, observable=columns, progress=progress
-    )
-    sums = outcome.sums
-    with np.errstate(all="ignore"):
-        mean, size = sums.moment / sums.total[:, None], sums.size / sums.total[:, None]
-        # Errors of numerator and denominator; rounding and the mass left out count for both.
-        off = sums.moment_error / sums.total[:, None]
-        off += np.abs(mean) * (sums.error / sums.total)[:, None]
-        common = 2 * (sums.rounding / sums.total + outcome.noise) + 10 * outcome.missing
-        off += size * (common + 8 * ULP)[:, None]
-        # If the tails are small, the part of h beyond them is smaller than the part in them.
-        off += np.where(sums.tail <= _MUCH * sums.size, 2 * sums.tail / sums.total[:, None], np.inf)
-        # If h vanishes at all nodes of the posterior but not elsewhere, no digit is known.
-        nothing = sums.size == 0
-        if nothing.any():
-            off[nothing & (columns(engine.places(d)) != 0).any(axis=0)] = np.inf
-    known = np.isfinite(outcome.error)[:, None] & np.isfinite(off)
-    error = np.where(known, off, np.inf)
-    moments = Integral(mean, error, outcome.status(error, rtol * size), outcome.nodes)
+    moments = expectations(model, rows, columns, rtol=rtol, max_nodes=max_nodes, progress=progress)
     return moments.reshape(shape if scalar else (*shape, probe[2]))
 
 

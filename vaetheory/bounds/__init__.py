@@ -1,6 +1,7 @@
-"""Lower bounds of the log evidence, and training objectives that are computed from a batch.
+"""Bounds of the log evidence, and training objectives that are computed from a batch.
 
-Quadrature gives the ELBO of any Gaussian posterior, and the posteriors at which it is stationary.
+Quadrature gives the ELBO of any Gaussian posterior, the posteriors at which it is stationary, and
+bounds from above: Renyi's, CUBO and EUBO.
 BILBO, BAGGINS and the profile likelihood take NumPy arrays, those that `autograd` traces, PyTorch
 tensors and JAX arrays, so that models can be trained with them. Values are checked for the first
 two; what the others compile may not depend on values. `evaluation_model` fixes what they compute
@@ -25,7 +26,12 @@ from vaetheory.bounds.collapse import (
     sub_gaussian_proxy,
 )
 from vaetheory.bounds.estimated_evidence import evidence_estimate
+from vaetheory.bounds.from_the_posterior import eubo, harmonic_mean, harmonic_mean_variance
 from vaetheory.bounds.gaussian_elbo import elbo, second_order_elbo
+from vaetheory.bounds.importance_weighting import (
+    importance_weighted_bound,
+    importance_weighted_upper_bound,
+)
 from vaetheory.bounds.information_terms import (
     LinearBetaVAE,
     RateDistortion,
@@ -37,8 +43,14 @@ from vaetheory.bounds.information_terms import (
 )
 from vaetheory.bounds.linear_autoencoder import LinearVAE, linear_vae, linear_vae_optimum
 from vaetheory.bounds.regulariser import implicit_regulariser
+from vaetheory.bounds.renyi import cubo, renyi_bound
 from vaetheory.bounds.simulated_evidence import Simulated, evidence_bracket, simulate
 from vaetheory.bounds.stationary import StationaryPosterior, stationary_posterior
+from vaetheory.bounds.weight_moments import (
+    WeightExpansion,
+    gaussian_weight_moment,
+    importance_weighted_expansion,
+)
 
 __all__ = [
     "FORMS",
@@ -57,21 +69,31 @@ __all__ = [
     "Surgery",
     "TensorBatchBound",
     "TensorLikelihood",
+    "WeightExpansion",
     "baggins",
     "betting_lower_bound",
     "bilbo",
     "collapse_thresholds",
+    "cubo",
     "elbo",
     "elbo_surgery",
+    "eubo",
     "evaluation_model",
     "evidence_bracket",
     "evidence_estimate",
+    "gaussian_weight_moment",
+    "harmonic_mean",
+    "harmonic_mean_variance",
     "implicit_regulariser",
+    "importance_weighted_bound",
+    "importance_weighted_expansion",
+    "importance_weighted_upper_bound",
     "linear_beta_vae",
     "linear_vae",
     "linear_vae_optimum",
     "profile_likelihood",
     "rate_distortion",
+    "renyi_bound",
     "reverse_water_filling",
     "second_order_elbo",
     "simulate",

@@ -35,7 +35,7 @@ def flatten(
     )
 
 
-def _rounding(reduced: ReducedModel, loc: Array, cov: Array) -> Array:
+def integrand_rounding(reduced: ReducedModel, loc: Array, cov: Array) -> Array:
     """Rounding error of the integrand: of the decoder's outputs, times the score, and of sums."""
     model, X = reduced.model, reduced.data
     nodes, weights = hermite_rule(2, model.latent_dim)
@@ -119,7 +119,7 @@ def elbo(
     # A nearly singular S loses digits in its determinant, usually the root of the worst case.
     scaled = np.einsum("nii,nii->n", cov, np.linalg.inv(cov))
     condition = np.abs(_gaussians.log_det(cov)) + np.abs(divergence) + 2 * d + 20 * np.sqrt(scaled)
-    error = expected.error + _rounding(reduced, loc, cov) + gamma(10 * d) * condition
+    error = expected.error + integrand_rounding(reduced, loc, cov) + gamma(10 * d) * condition
     value = expected.value - divergence
     return Integral(
         value.reshape(shape), error.reshape(shape), expected.status.reshape(shape), expected.nodes

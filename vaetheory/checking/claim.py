@@ -227,6 +227,8 @@ class Claim:
     number : int, optional
         Its number in the registry, with which the labels of its propositions begin. A claim of
         your own needs none.
+    says : str, optional
+        What it says, in one sentence without formulas, for lists of claims.
     """
 
     label: str
@@ -234,9 +236,11 @@ class Claim:
     source: str
     propositions: tuple[Proposition, ...] = field(default=())
     number: int | None = field(default=None, kw_only=True)
+    says: str = field(default="", kw_only=True)
 
     def __post_init__(self) -> None:
         where = f"claim {require('label', self.label, str):.80}"
+        require(f"{where}: says", self.says, str)
         for p in sequence(f"{where}: propositions", self.propositions):
             require(f"{where}: propositions", p, Proposition, "objects of class Proposition")
         labels = [p.label for p in self.propositions]

@@ -76,6 +76,9 @@ class Decoder(ABC):
 
     #: Whether values come from the user's code, which is tested before it is used.
     runs_user_code: ClassVar[bool] = False
+    #: Far out the outputs grow at most as this power of the latents' length: 0 if they are bounded.
+    #: None if it is not known; then some bounds refuse to say whether they are infinite.
+    growth_degree: int | None = None
 
     @property
     def event_shape(self) -> tuple[int, ...] | None:
@@ -201,6 +204,11 @@ class LastLayer(ByValue, Decoder):
     def latent_dim(self) -> int | None:
         """Dimension d of the latent space, if the hidden layer knows it."""
         return getattr(self.hidden, "latent_dim", None)
+
+    @property
+    def growth_degree(self) -> int | None:  # type: ignore[override]
+        """The degree of the hidden layer."""
+        return self.hidden.growth_degree
 
     def __call__(self, z: Array) -> Array:
         out = _affine(as_output(self.hidden(z)), self.weight)

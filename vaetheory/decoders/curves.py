@@ -27,6 +27,7 @@ class Circle(Decoder):
 
     #: Dimension d of the latent space.
     latent_dim = 1
+    growth_degree = 0
 
     def __init__(self, radius: float) -> None:
         object.__setattr__(self, "radius", float(positive("radius", radius)))
@@ -60,6 +61,7 @@ class Helix(Decoder):
 
     #: Dimension d of the latent space.
     latent_dim = 1
+    growth_degree = 1
 
     def __init__(self, radius: float, pitch: float) -> None:
         object.__setattr__(self, "radius", float(positive("radius", radius)))
@@ -106,6 +108,7 @@ class Catenary(Decoder):
 
     #: Dimension d of the latent space.
     latent_dim = 1
+    growth_degree = 1
 
     def __init__(self, scale: float) -> None:
         object.__setattr__(self, "scale", float(positive("scale", scale)))

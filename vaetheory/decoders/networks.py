@@ -24,6 +24,11 @@ class _TanhLayers(ByValue, Decoder):
     biases: tuple[Array, ...]
     latent_dim: int
 
+    @property
+    def growth_degree(self) -> int:  # type: ignore[override]
+        """0, as tanh is bounded; 1 without layers."""
+        return 0 if self.weights else 1
+
     def activations(self, z: ArrayLike) -> list[Array]:
         """Activations of the layers, the latent first."""
         layers = [points("z", z, self.latent_dim)]
@@ -124,6 +129,11 @@ class TanhNetwork(ByValue, Decoder):
         """Dimension d of the latent space."""
         return int(self.weights[0].shape[1])
 
+    @property
+    def growth_degree(self) -> int:  # type: ignore[override]
+        """That of the hidden layers."""
+        return self._hidden.growth_degree
+
     @cached_property
     def _hidden(self) -> _TanhLayers:
         return _TanhLayers(self.weights[:-1], self.biases[:-1], self.latent_dim)
@@ -186,6 +196,8 @@ class Sine(ByValue, Decoder):
     def latent_dim(self) -> int:
         """Dimension d of the latent space."""
         return int(self.frequency.shape[1])
+
+    growth_degree = 0
 
     @cached_property
     def _outer(self) -> Array:

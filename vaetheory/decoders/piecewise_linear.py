@@ -47,6 +47,8 @@ class PiecewiseLinear(ByValue, Decoder):
 
     layers: tuple[Layer, ...]
 
+    growth_degree = 1
+
     def __init__(self, layers: Sequence[Layer]) -> None:
         made: list[Layer] = []
         size: int | None = None

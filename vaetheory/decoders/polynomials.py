@@ -43,6 +43,8 @@ class Affine(LinearMap, Decoder):
     [[6.0, 1.0]]
     """
 
+    growth_degree = 1
+
     @property
     def latent_dim(self) -> int:
         """Dimension d of the latent space."""
@@ -124,6 +126,12 @@ class Polynomial(ByValue, Decoder):
     def latent_dim(self) -> int:
         """Dimension d of the latent space."""
         return int(self.powers.shape[1])
+
+    @property
+    def growth_degree(self) -> int:  # type: ignore[override]
+        """The degree of the polynomial."""
+        used = (self.coefficients != 0).any(axis=1)
+        return int(self.powers[used].sum(axis=1).max(initial=0))
 
     def last_layer(self) -> LastLayer:
         return LastLayer(Polynomial(self.powers, np.eye(len(self.powers))), self.coefficients.T)

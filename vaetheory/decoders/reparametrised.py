@@ -70,6 +70,11 @@ class Reparametrised(ByValue, Decoder):
         """Dimension d of the latent space."""
         return self.change.latent_dim
 
+    @property
+    def growth_degree(self) -> int | None:  # type: ignore[override]
+        """The degree of the inner decoder."""
+        return self.inner.growth_degree
+
     def last_layer(self) -> LastLayer | None:
         inner = agreeing_last_layer(self.inner, len(self.change.weight))
         if inner is None:

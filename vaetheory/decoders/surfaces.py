@@ -29,6 +29,7 @@ class Cylinder(Decoder):
 
     #: Dimension d of the latent space.
     latent_dim = 2
+    growth_degree = 1
 
     def __init__(self, radius: float) -> None:
         object.__setattr__(self, "radius", Circle(radius).radius)
@@ -68,6 +69,7 @@ class FlatTorus(Decoder):
 
     #: Dimension d of the latent space.
     latent_dim = 2
+    growth_degree = 0
 
     def __init__(self, radius: float, other_radius: float) -> None:
         object.__setattr__(self, "radius", float(positive("radius", radius)))
@@ -113,6 +115,7 @@ class SpherePatch(Decoder):
 
     #: Dimension d of the latent space.
     latent_dim = 2
+    growth_degree = 0
 
     def __init__(self, radius: float) -> None:
         object.__setattr__(self, "radius", float(positive("radius", radius)))

@@ -4,9 +4,11 @@ from vaetheory.certify.propositions.baggins import BOUNDED
 from vaetheory.certify.propositions.base import Certified
 from vaetheory.certify.propositions.bilbo import FLOATING_PRIOR
 from vaetheory.certify.propositions.constant_variance import CONSTANT_VARIANCE, SPECHT
+from vaetheory.certify.propositions.evidence_sandwich import CUBO
 from vaetheory.certify.propositions.flow_limit import REMAINDER
 from vaetheory.certify.propositions.high_dimensional_evidence import WEALTH
 from vaetheory.certify.propositions.implicit_regulariser import STATIONARY_TURN
+from vaetheory.certify.propositions.importance_weighting import DIAGONAL_ENCODERS, VARIANCES
 from vaetheory.certify.propositions.linear_vae import BEST_ENCODER
 from vaetheory.certify.propositions.optimal_decoder import PYTHAGORAS
 from vaetheory.certify.propositions.posterior_collapse import THRESHOLDS
@@ -44,6 +46,9 @@ PROPOSITIONS: dict[str, Certified] = {
         BOUNDED,
         BEST_ENCODER,
         THRESHOLDS,
+        DIAGONAL_ENCODERS,
+        VARIANCES,
+        CUBO,
         WATER,
         STATIONARY_TURN,
         WEALTH,

@@ -18,6 +18,10 @@ CLAIM = Claim(
     label="baggins",
     title="BAGGINS: a bounded likelihood, invariant to the scale of the data",
     source="arXiv:1912.10309, abstract; our construction",
+    says=(
+        "A Gaussian likelihood that is bounded and does not depend on the scale of the data, "
+        "so that memorised data cannot win."
+    ),
     propositions=(
         presumed_noise.PRESUMED_NOISE,
         weights.WEIGHTS_ARE_COUNTS,

@@ -15,6 +15,10 @@ CLAIM = Claim(
     label="bilbo",
     title="The Batch Information Lower Bound",
     source="arXiv:1912.10309, abstract; our derivation",
+    says=(
+        "A batch itself can say what prior its codes should have; the bound that results is "
+        "optimistic for small batches, by a known amount."
+    ),
     propositions=(
         floating_prior.BEST_PRIOR,
         gradients.GRADIENTS,

@@ -23,6 +23,10 @@ CLAIM = Claim(
     label="constant-variance",
     title="Constant posterior variances lose little",
     source="arXiv:1912.10309, abstract; our derivation",
+    says=(
+        "One posterior variance for all data costs an exact number of nats, which is small if "
+        "the curvatures of the data vary little."
+    ),
     propositions=(
         second_order.SECOND_ORDER_PENALTY,
         many_latents.WIDE_PENALTY,

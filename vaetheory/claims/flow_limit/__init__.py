@@ -19,6 +19,10 @@ CLAIM = Claim(
     label="flow-limit",
     title="The zero-variance limit is the change-of-variables formula",
     source="arXiv:1912.10309, abstract; our derivation",
+    says=(
+        "As the noise vanishes the ELBO of a full covariance becomes the change-of-variables "
+        "formula of a flow; a diagonal one stays behind."
+    ),
     propositions=(
         change_of_variables.CHANGE_OF_VARIABLES,
         rough_densities.JUMP,

@@ -16,6 +16,10 @@ CLAIM = Claim(
     label="hessian-estimator",
     title="The posterior variance is part of a stochastic estimator of the decoder Hessian",
     source="arXiv:1912.10309, abstract; our derivation",
+    says=(
+        "The noise of the encoder turns gradients into unbiased estimates of the decoder's "
+        "Hessian, with known variances."
+    ),
     propositions=(
         covariance_derivative.DERIVATIVE_IN_COVARIANCE,
         stein_identities.STEIN_IDENTITIES,

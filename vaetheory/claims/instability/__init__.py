@@ -15,6 +15,10 @@ CLAIM = Claim(
     label="instability",
     title="Ordinary optimisation is unstable in the zero-variance limit",
     source="arXiv:1912.10309, abstract; our derivation",
+    says=(
+        "In the same limit gradient descent becomes unstable: curvature, conditioning and "
+        "gradient noise grow with known exponents."
+    ),
     propositions=(
         descent.STABLE_STEP,
         descent.NETWORK_STEP,

@@ -27,6 +27,10 @@ CLAIM = Claim(
     label="instrument",
     title="The instrument: stated errors cover the true ones",
     source="our construction",
+    says=(
+        "The errors that this library states cover the true ones, on problems whose answers "
+        "are known otherwise."
+    ),
     propositions=(
         evidence.COVERED_ON_A_LINE,
         far_lines.ROUNDING_IS_COVERED,

@@ -17,6 +17,10 @@ CLAIM = Claim(
     label="linear-vae",
     title="The linear VAE is probabilistic PCA, and finds the principal axes",
     source="arXiv:1911.02469, abstract; Tipping and Bishop 1999; our derivations",
+    says=(
+        "With a linear decoder the VAE is probabilistic PCA, has no spurious maxima, and "
+        "finds the axes and not only their span."
+    ),
     propositions=(
         best_encoder.BEST_ENCODER,
         principal_axes.PRINCIPAL_AXES,

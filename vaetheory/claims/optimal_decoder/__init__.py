@@ -13,6 +13,10 @@ CLAIM = Claim(
     label="optimal-decoder",
     title="The ELBO-optimal decoder has a closed form",
     source="arXiv:1912.10309, abstract; our derivation",
+    says=(
+        "For given codes the best decoder is a weighted mean of the data, and every other one "
+        "loses a known number of nats."
+    ),
     propositions=(
         pythagoras.PYTHAGORAS,
         free_covariance.COVARIANCE_IS_CONDITIONAL,

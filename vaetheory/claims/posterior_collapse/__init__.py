@@ -16,6 +16,10 @@ CLAIM = Claim(
     label="posterior-collapse",
     title="Posterior collapse: when the best VAE ignores its latents",
     source="arXiv:2510.01621, arXiv:1911.02469, arXiv:2301.00537, abstracts; our derivations",
+    says=(
+        "There are two thresholds of the noise: above one collapse is stable, above the other "
+        "nothing is better than collapse."
+    ),
     propositions=(
         local_threshold.LOCAL_THRESHOLD,
         linear_threshold.LINEAR_THRESHOLD,

@@ -23,6 +23,10 @@ CLAIM = Claim(
     label="riemannian-likelihood",
     title="The analysis holds for any likelihood that induces a Riemannian metric",
     source="arXiv:1912.10309, abstract; our derivation",
+    says=(
+        "All of this holds for any likelihood with a Fisher metric, family by family, and not "
+        "for those without one."
+    ),
     propositions=(
         fisher_identities.FISHER_IDENTITIES,
         continuous_bernoulli.CONTINUOUS_BERNOULLI,

@@ -16,6 +16,10 @@ CLAIM = Claim(
     label="smooth-decoder",
     title="The optimal decoder is always smooth",
     source="arXiv:1912.10309, abstract; our derivation",
+    says=(
+        "That decoder is analytic; its derivatives are cumulants of the data that share a "
+        "code, and its slope has a sharp bound."
+    ),
     propositions=(
         jacobian.JACOBIAN_IS_COVARIANCE,
         cumulants.DERIVATIVES_ARE_CUMULANTS,

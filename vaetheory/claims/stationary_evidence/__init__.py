@@ -18,6 +18,10 @@ CLAIM = Claim(
     label="stationary-evidence",
     title="The ELBO at its stationary points and the exact log evidence",
     source="arXiv:1912.10309, abstract; our derivation",
+    says=(
+        "Where the ELBO is stationary it is the sum of entropies; it is the evidence itself "
+        "only if the posterior is Gaussian, and the gap has a law."
+    ),
     propositions=(
         decomposition.DECOMPOSITION,
         stationary_points.GRADIENTS_ARE_EXPECTATIONS,
