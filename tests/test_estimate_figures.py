@@ -5,11 +5,18 @@ import pytest
 from scipy import stats
 
 from vaetheory import LatentModel, decoders, likelihoods
-from vaetheory._sampling import gates, replicates
+from vaetheory._sampling import estimation, gates, importance, replicates, streams
+from vaetheory._sampling.laplace_mixtures import laplace_mixture
 from vaetheory._sampling.proposals import Mixture
 from vaetheory._sampling.streams import Streams
 from vaetheory._sampling.target import Target
-from vaetheory.bounds import evidence_bracket, evidence_estimate, simulate
+from vaetheory.bounds import (
+    betting_lower_bound,
+    estimated_evidence,
+    evidence_bracket,
+    evidence_estimate,
+    simulate,
+)
 
 
 def bent(seed=0):
@@ -106,3 +113,77 @@ def test_the_gate_of_coverage_stands_at_four_standard_deviations(predicted, devi
     look = gates.uncovered(particles, logs, np.array([middle - np.log(10.0)]), 10.0)
     assert look.predicted == pytest.approx(predicted), f"predicted {look.predicted}"
     assert look.alarm[0] == alarm, f"{deviations} deviations: alarm {look.alarm[0]}"
+
+
+def test_uniform_numbers_are_inside_the_open_interval():
+    ends = streams._inside(np.array([0, 2**64 - 1], dtype=np.uint64))
+    assert 0 < ends[0] < 2.0**-53, f"the least is {ends[0]}"
+    assert 1 - 2.0**-52 < ends[1] < 1, f"the greatest is {ends[1]}"
+
+
+def test_bounds_of_the_mean_are_means_and_slack():
+    model, confidence = bent(), 0.99
+    X, z = simulate(model, 5, seed=4)
+    found = evidence_bracket(
+        model, X, z, confidence=confidence, draws=64, replicates=8, particles=0
+    )
+    lower, upper, off = (found.diagnostics[name] for name in ("lower", "upper", "rounding"))
+    assert (off > 0).all(), f"nothing is rounded: {off}"
+    level = np.log(2 / (1 - confidence))
+    # What is left is the rounding of the sums over the data.
+    below = (lower - off).mean() - level / (5 * 8) - found.lower
+    above = found.upper - (upper + off).mean() - level / 5
+    for name, left in (("lower", below), ("upper", above)):
+        assert 0 < left < 1e-13 * (1 + abs(found.value)), f"{name}: {left} is left"
+    assert found.width == found.upper - found.lower > 0, f"width {found.width}"
+    # The rounding of the weights is that of the heaviest of them, and more than their own sums'.
+    target = Target.of(model, X, seed=0)
+    z = laplace_mixture(target).means
+    least = target.rounding(z, target.log_joint(z)).max(axis=1)
+    assert (off > 0.2 * least).all(), f"{off} for {least}"
+
+
+def test_bounds_of_each_datum_have_half_of_the_level_each():
+    model, confidence = bent(), 0.99
+    X, z = simulate(model, 3, seed=4)
+    found = evidence_bracket(
+        model, X, z, confidence=confidence, draws=64, particles=0, per_datum=True
+    )
+    target = Target.of(model, X, seed=0)
+    weights = importance.replicated(
+        target, laplace_mixture(target), count=64, replicates=1, purpose="below",
+        points=importance.INDEPENDENT,
+    ).log_weights[:, 0]  # fmt: skip
+    expected = betting_lower_bound(weights, confidence=0.995)
+    np.testing.assert_allclose(
+        found.diagnostics["lower"], expected, rtol=1e-6, err_msg="another level below"
+    )
+    above = found.upper - found.diagnostics["upper"] - found.diagnostics["rounding"]
+    np.testing.assert_allclose(above, np.log(200.0), rtol=1e-9, err_msg="another level above")
+
+
+def test_the_error_of_a_closed_form_has_two_sides():
+    model = LatentModel(decoders.Affine(np.eye(6)[:, ::-1]), likelihoods.Gaussian(scale=0.5))
+    found = evidence_estimate(model, np.ones((2, 6)))
+    assert (found.lower < found.value).all(), f"{found.lower} is not below {found.value}"
+    assert (found.upper > found.value).all(), f"{found.upper} is not above {found.value}"
+
+
+def test_what_failed_has_no_value_and_what_is_too_wide_has():
+    model, words = bent(), estimation.REASONS
+    part = estimated_evidence.Part(model, np.zeros((0, 6)), np.arange(0), 0, 0.25, 0.999, 1, 32)
+    arrays = {name: np.full(3, 0.1) for name in estimated_evidence._ARRAYS}
+    arrays["reason"] = np.array([0, words.index("coverage"), 0])
+    arrays["error"] = np.array([0.1, 0.1, 0.9])
+    found = estimated_evidence._assembled([{**arrays, "calls": np.array(5)}], part)
+    assert found.status.tolist() == ["estimated", "unresolved", "unresolved"], found.status
+    assert found.diagnostics["reason"].tolist() == ["", "coverage", "tolerance"], "other reasons"
+    assert np.isnan(found.value).tolist() == [False, True, False], f"values {found.value}"
+    assert np.isinf(found.error).tolist() == [False, True, False], f"errors {found.error}"
+    assert (found.lower == 0.1).all(), "the lower bound holds whatever failed"
+
+
+def test_twins_have_seeds_of_their_own():
+    seeds = range(100)
+    others = {estimated_evidence._other(seed) for seed in seeds}
+    assert len(others | set(seeds)) == 200, "twins share random numbers with data"

@@ -171,3 +171,13 @@ def test_the_arguments_are_not_changed_and_the_results_are_read_only():
     assert vae.weight[0, 0] == 1.0, "the result shares memory with the argument"
     with pytest.raises(ValueError, match="read-only"):
         vae.weight[0, 0] = 0.0
+
+
+def test_data_far_from_the_origin_are_known_to_the_stated_error():
+    rng = np.random.default_rng(3)
+    X, w = rng.normal(size=(7, 4)), rng.normal(size=(4, 2))
+    near = linear_vae(X, w, variance=1.0)
+    far = linear_vae(X + 1e9, w, variance=1.0)
+    # The sum of data and shift is rounded to 1e-7.
+    off, error = abs(far.value - near.value), far.error + near.error
+    assert 1e-9 < off <= error, f"off by {off}, stated {error}"
