@@ -62,7 +62,7 @@ def test_the_level_of_a_clamp_is_exact():
     assert abs(number - 200) < 1e-5, f"a clamp at 200 nats is read as {number}"
 
 
-@pytest.mark.parametrize("floor", [1e-22, 1e-6, 1e-4])
+@pytest.mark.parametrize("floor", [1e-12, 1e-6, 1e-4])
 def test_the_floor_of_probabilities_is_exact(floor):
     def nll(self, f, x):
         f = f.clamp(floor, 1 - floor)
@@ -127,6 +127,47 @@ def test_an_importance_bound_whose_divergence_is_detached():
     assert "gradient" in found(result, "iwae.gradient").sentence, f"{result}"
     right = audited(importance=zoo.Vae.importance)
     assert "iwae.gradient" not in right.codes, f"a right gradient is accused: {right}"
+
+
+def bound_with(surrogate, *, landing=False):
+    """An importance bound whose value is right, and whose gradient is that of a surrogate."""
+
+    def importance(self, x, K):
+        m, v = self.encode(x)
+        z = m + (v / 2).exp() * torch.randn(K, *m.shape)
+        f = self.decode(z.reshape(-1, m.shape[-1])).reshape(K, len(x), -1)
+        loc, scale = (m.detach(), (v / 2).exp().detach()) if landing else (m, (v / 2).exp())
+        log_q = torch.distributions.Normal(loc, scale).log_prob(z).sum(-1)
+        w = -0.5 * (z**2 + zoo.LOG_2PI).sum(-1) - log_q - self.nll(f, x.expand(f.shape))
+        value = -(torch.logsumexp(w, 0) - math.log(K)).mean()
+        other = surrogate(w)
+        return value.detach() + other - other.detach()
+
+    return importance
+
+
+def weighted(power):
+    return lambda w: -(w.softmax(0).detach() ** power * w).sum(0).mean()
+
+
+@pytest.mark.parametrize(
+    ("surrogate", "landing", "code", "severity"),
+    [
+        (weighted(1), False, None, None),
+        (lambda w: -w.mean(), False, "iwae.gradient", "wrong"),
+        (weighted(2), False, "iwae.gradient", "wrong"),
+        (lambda w: 0 * w.sum().detach(), False, "iwae.gradient", "wrong"),
+        (weighted(1), True, "iwae.score-left-out", "note"),
+    ],
+    ids=["that of the bound", "equal weights", "squared weights", "none", "without the score"],
+)
+def test_the_gradient_of_an_importance_bound_is_decided(surrogate, landing, code, severity):
+    result = audited(importance=bound_with(surrogate, landing=landing))
+    assert result.facts["importance bound"] == "right", f"{result.facts}"
+    named = [c for c in result.codes if c.startswith("iwae.")]
+    assert named == ([code] if code else []), f"expected {code}, got {named}: {result}"
+    if code:
+        assert found(result, code).severity == severity, f"{result}"
 
 
 # What the decoder gets ----------------------------------------------------------------------------

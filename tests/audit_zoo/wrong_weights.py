@@ -6,6 +6,7 @@ from torch import nn
 
 from audit_zoo.models import Bare, Vae
 from audit_zoo.register import right, wrong
+from audit_zoo.right_code import Views
 
 
 class Weighted(Vae):
@@ -105,3 +106,11 @@ wrong(
 class Kept(Vae):
     def nll(self, f, x):
         return -(x * f.clamp(min=1e-22).log() + (1 - x) * (1 - f).clamp(min=1e-22).log()).sum(-1)
+
+
+wrong(
+    "the divergence of two views over the latents",
+    "weight.kl-mean-over-latents",
+    Views,
+    kl=lambda self, m, v, z: 0.5 * (m**2 + v.exp() - v - 1).mean(-1),
+)

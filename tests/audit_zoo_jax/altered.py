@@ -57,6 +57,17 @@ def flip_each(self, p, x, key):
     return jax.vmap(lambda row, k: flip_one(self, p, row, k))(x, keys).mean()
 
 
+def two_views(self, p, x, key):
+    total = 0.0
+    for k in jax.random.split(key):
+        a, b = jax.random.split(k)
+        y = jitter(a, x)
+        m, v = self.encode(p, y)
+        z = self.draw(b, m, v)
+        total += self.combine(self.nll(self.decode(p, z), y), self.kl(m, v, z)) / 2
+    return total
+
+
 for name, code, made in [
     ("shuffled inside", "data.shuffled-inside", altered(shuffle)),
     ("turned round inside", "data.shuffled-inside", altered(lambda key, x: x[::-1])),
@@ -68,6 +79,11 @@ for name, code, made in [
     ),
     ("flipped inside", "data.changed-inside", altered(flip)),
     ("each example flipped inside", "data.changed-inside", type("", (Vae,), {"loss": flip_each})),
+    (
+        "two views, one after another",
+        "data.changed-inside",
+        type("", (Gauss,), {"loss": two_views}),
+    ),
     ("dequantised inside", "data.changed-inside", altered(dequantise, Gauss)),
     ("scaled inside", "data.changed-inside", altered(lambda key, x: x / 2 - 1, Gauss)),
     ("disturbed for the encoder", "data.encoder-inside", altered(jitter, Gauss, "given")),

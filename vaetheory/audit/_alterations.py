@@ -6,8 +6,9 @@ from vaetheory._validation import Array
 from vaetheory.audit._findings import NOTE, WRONG, Findings
 
 #: Readings of the data: as they were given; as the encoder gets them; the same for the posterior
-#: alone, while the likelihood is that of the given ones.
-GIVEN, SEEN, CLEAN = "given", "seen", "clean"
+#: alone, while the likelihood is that of the given ones; and as several batches that are encoded
+#: one after another, as views of the same data.
+GIVEN, SEEN, CLEAN, VIEWS = "given", "seen", "clean", "views"
 
 _SENTENCES = {
     "shuffled": "loss(x) shuffles its batch: what was found holds for the examples in their new "

@@ -12,7 +12,7 @@ import numpy as np
 from vaetheory._validation import Array, short
 from vaetheory.audit import _alterations as alterations
 from vaetheory.audit import _densities as densities
-from vaetheory.audit._alterations import CLEAN, GIVEN, SEEN
+from vaetheory.audit._alterations import CLEAN, GIVEN, SEEN, VIEWS
 from vaetheory.audit._belongings import Belongings, seed_all
 from vaetheory.audit._belongings import seed as set_seed
 from vaetheory.audit._jax import _adapters as adapters
@@ -78,7 +78,7 @@ class Bench(Journeys):
         self._traces: dict[Any, int] = {}
         self._templates: dict[tuple[int, bool], list[Draw]] = {}
         self._sites: dict[Any, list[Site]] = {}
-        self._entrances: dict[Any, Site] = {}
+        self._entrances: dict[Any, list[Site]] = {}
         #: How the data were altered before they were encoded, in the last shot: None, or a kind.
         self.alteration: str | None = None
         self._searches: dict[Any, list[list[Any]]] = {}
@@ -107,7 +107,10 @@ class Bench(Journeys):
     @property
     def selections(self) -> tuple[str, ...]:
         """Readings of a loss: calls of the decoder that count; the data, if they are altered."""
-        return (*SELECTIONS, SEEN, CLEAN) if self.alters else SELECTIONS
+        if not self.alters:
+            return SELECTIONS
+        several = any(len(doors) > 1 for doors in self._entrances.values())
+        return (*SELECTIONS, SEEN, CLEAN, VIEWS) if several else (*SELECTIONS, SEEN, CLEAN)
 
     @property
     def alters(self) -> bool:
@@ -305,12 +308,12 @@ class Bench(Journeys):
         if not self._sites.get(which) and moved and len(searched) < _SEARCHES:
             # A decoder whose weights are 0 shows nothing before they are moved.
             searched.append(self.moves.arrays)
-            self._sites[which], door = self._search(case)
-            if door is not None:
-                self._entrances[which] = door
+            self._sites[which], doors = self._search(case)
+            if doors:
+                self._entrances[which] = doors
         return self._sites[which]
 
-    def _search(self, case: Case) -> tuple[list[Site], Site | None]:
+    def _search(self, case: Case) -> tuple[list[Site], list[Site]]:
         x = case.x
         program = self.program(self.loss, adapters.values, "loss", x)
         if self._first is not None:
@@ -329,10 +332,10 @@ class Bench(Journeys):
             given = (self.arrays(), (data,), self.key(case.seed))
             return self.program(self.encode, _leaves, "steps", data).watched(given)[2]
 
-        door = entrance(map(shown, range(_KEYS)), x, encode, self.rng)
+        doors = entrance(map(shown, range(_KEYS)), x, encode, self.rng)
         results = shown(0)
-        size = len(x) if door is None else len(encoded_data(x, np.array(results[door])))
-        return self.decoded_among(results, size, shape[1:]), door
+        size = len(encoded_data(x, np.array(results[doors[0]]))) if doors else len(x)
+        return self.decoded_among(results, size, shape[1:]), doors
 
     def decoded_among(self, results: Any, n: int, shape: tuple[int, ...]) -> list[Site]:
         """The steps of a function whose results are latents of n examples that are decoded."""
@@ -352,11 +355,13 @@ class Bench(Journeys):
         """The loss, what is returned with it, the latents, and the data that are encoded."""
         sites = self.latents_of(case)
         program = self.program(self.loss, adapters.values, "loss", case.x)
-        door = self._entrances.get((program.form, self._training, id(self.loss)))
-        if door is None or self.selection not in (SEEN, CLEAN):
+        doors = self._entrances.get((program.form, self._training, id(self.loss)), [])
+        doors = doors if self.selection == VIEWS else doors[:1]
+        if not doors or self.selection not in (SEEN, CLEAN, VIEWS):
             return (*self.loss_of(case, sites), case.x)
-        values, others, (*calls, found) = self.loss_of(case, [*sites, door])
-        return values, others, calls, encoded_data(case.x, found)
+        values, others, steps = self.loss_of(case, [*sites, *doors])
+        found = [encoded_data(case.x, f) for f in steps[len(sites) :]]
+        return values, others, steps[: len(sites)], np.concatenate(found)
 
     def encoded_case(self, case: Case) -> Case:
         """The same noise for the data that are encoded."""
@@ -365,7 +370,7 @@ class Bench(Journeys):
     def shot(self, case: Case) -> Shot:
         """Evaluate the loss, and all of which it should be a function."""
         values, others, calls, x = self._shown(case)
-        reading = self.selection if self.selection in (SEEN, CLEAN) else GIVEN
+        reading = self.selection if self.selection in (SEEN, CLEAN, VIEWS) else GIVEN
         self.alteration = alterations.kind(reading, case.x, x)
         target = case.x if reading == CLEAN and len(x) == len(case.x) else x
         q = self.posterior_at(x, case.draws, case.seed)

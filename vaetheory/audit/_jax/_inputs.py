@@ -20,8 +20,8 @@ def entrance(
     x: Array,
     encode: Callable[[Array], Results],
     rng: np.random.Generator,
-) -> Site | None:
-    """The step of a loss whose results are encoded; None if `x` is, or if none is found.
+) -> list[Site]:
+    """The steps of a loss whose results are encoded; none if `x` is, or if none is found.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def entrance(
     def rows(flat: Array) -> Results:
         return encode(flat.reshape(-1, *row))
 
-    before: Site | None = None
+    before: list[Site] = []
     for results in shown:
         some = {site: each for site, each in results.items() if _of_rows(each, row)}
         for candidates in ({_GIVEN: [x]}, some):
@@ -49,13 +49,13 @@ def entrance(
             if found:
                 break
         if found and found[0] != _GIVEN:
-            if found[0] == before:
+            if found[:1] == before[:1]:
                 return before
-            before = found[0]
-        elif before is None and not any(
+            before = found
+        elif not before and not any(
             np.array_equal(np.ravel(each), np.ravel(x)) for each in some.values()
         ):
-            return None
+            return []
     return before
 
 

@@ -28,10 +28,12 @@ from vaetheory.audit._torch._inputs import (
     GIVEN,
     OTHERS,
     SEEN,
+    VIEWS,
     altered,
     encoded_data,
     kind,
     permutations,
+    viewed,
 )
 from vaetheory.audit._torch._moves import ModuleMoves
 from vaetheory.audit._torch._tap import Draw, Tap, Watch, redrawn, shadowed
@@ -99,7 +101,7 @@ class Bench(Journeys):
         self.selection = "all"
         #: How the data were altered before they were encoded, in the last shot: None, or a kind.
         self.alteration: str | None = None
-        self._altered = self._entered = self._permuted = False
+        self._altered = self._entered = self._permuted = self._viewed = False
         #: Whether the latents of the decoder could not be read and are those of the right law.
         self.assumed = False
         self._modes = [(m, m.training) for m in custody.modules]
@@ -128,13 +130,15 @@ class Bench(Journeys):
         yield from SELECTIONS
         if self._altered:
             yield from (SEEN, CLEAN)
+        if self._viewed:
+            yield VIEWS
         if self._permuted:
             yield OTHERS
 
     @property
     def alters(self) -> bool:
         """Whether the loss was seen to alter its data."""
-        return self._altered
+        return self._altered or self._viewed
 
     @property
     def digits(self) -> int:
@@ -144,7 +148,7 @@ class Bench(Journeys):
     @property
     def reading(self) -> str:
         """Which data the posterior is that of; see `vaetheory.audit._torch._inputs`."""
-        return self.selection if self.selection in (SEEN, CLEAN) else GIVEN
+        return self.selection if self.selection in (SEEN, CLEAN, VIEWS) else GIVEN
 
     # Running --------------------------------------------------------------------------------------
 
@@ -256,6 +260,7 @@ class Bench(Journeys):
         values, others = self._values(ran)
         x = encoded_data(self.reading, case.x, ran.inputs)
         self._altered = self._altered or altered(case.x, ran.inputs)
+        self._viewed = self._viewed or viewed(case.x, ran.inputs)
         self.alteration = None if self.reading == GIVEN else kind(self.reading, case.x, x)
         target = case.x if self.reading == CLEAN and len(x) == len(case.x) else x
         orders = permutations(ran.draws, len(x))

@@ -7,11 +7,22 @@ from collections.abc import Sequence
 import torch
 
 from vaetheory.audit import _alterations as alterations
-from vaetheory.audit._alterations import CLEAN, GIVEN, SEEN
+from vaetheory.audit._alterations import CLEAN, GIVEN, SEEN, VIEWS
 from vaetheory.audit._torch import _adapters as adapters
 from vaetheory.audit._torch._tap import Draw
 
-__all__ = ["CLEAN", "GIVEN", "OTHERS", "SEEN", "altered", "encoded_data", "kind", "permutations"]
+__all__ = [
+    "CLEAN",
+    "GIVEN",
+    "OTHERS",
+    "SEEN",
+    "VIEWS",
+    "altered",
+    "encoded_data",
+    "kind",
+    "permutations",
+    "viewed",
+]
 
 #: The likelihood of other examples: those of a permutation that is drawn.
 OTHERS = "others"
@@ -23,14 +34,26 @@ def encoded_data(reading: str, x: torch.Tensor, inputs: Sequence[torch.Tensor]) 
     Parameters
     ----------
     reading : str
-        `GIVEN`, `SEEN` or `CLEAN`.
+        `GIVEN`, `SEEN`, `CLEAN` or `VIEWS`.
     x : tensor (B, ...)
         The data that the loss was given.
     inputs : sequence of tensors
         What the encoder got, call by call.
     """
+    if reading == VIEWS and (views := _batches(x, inputs)):
+        return torch.cat(views)
     found = None if reading == GIVEN else _whole(x, inputs)
     return x if found is None else found
+
+
+def viewed(x: torch.Tensor, inputs: Sequence[torch.Tensor]) -> bool:
+    """Whether the encoder got several whole batches that differ."""
+    views = _batches(x, inputs)
+    return (
+        len(views) > 1
+        and all(len(v) == len(x) for v in views)
+        and not all(torch.equal(v, views[0]) for v in views)
+    )
 
 
 def permutations(draws: Sequence[Draw], size: int) -> list[torch.Tensor]:
@@ -49,14 +72,19 @@ def altered(x: torch.Tensor, inputs: Sequence[torch.Tensor]) -> bool:
 
 def _whole(x: torch.Tensor, inputs: Sequence[torch.Tensor]) -> torch.Tensor | None:
     """What the encoder got, as one batch: its first call, or the calls one after another."""
-    each = x[0].numel()
-    usable = [v for v in inputs if v.numel() and v.numel() % each == 0]
-    if not usable:
+    rows = _batches(x, inputs)
+    if not rows:
         return None
-    rows = [v.reshape(-1, *x.shape[1:]).to(x.dtype) for v in usable]
     if len(rows[0]) < len(x) and sum(map(len, rows)) == len(x):
         return torch.cat(rows)
     return rows[0]
+
+
+def _batches(x: torch.Tensor, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """What the encoder got, call by call, as examples."""
+    each = x[0].numel()
+    usable = [v for v in inputs if v.numel() and v.numel() % each == 0]
+    return [v.reshape(-1, *x.shape[1:]).to(x.dtype) for v in usable]
 
 
 def kind(reading: str, x: torch.Tensor, seen: torch.Tensor) -> str | None:
