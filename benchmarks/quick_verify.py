@@ -5,9 +5,12 @@
     git worktree add ../before 49cc395 && python benchmarks/quick_verify.py ../before
 
 Each checkout has one process, in which the propositions run one after the other, first in one
-process and then in the other. Claim 0 checks the instrument and is left out unless it is named. A
-proposition that the other checkout does not have is counted in the second total only. `same`:
-verdict, instances, worst instance, residual, bound and controls agree to the last digit.
+process and then in the other. Claim 0 checks the instrument and is left out unless it is named.
+`same`: verdict, instances, worst instance, residual, bound and controls agree to the last digit.
+
+A proposition that the other checkout does not have is counted only in the ratios "with added ones".
+The last three lines are relative to one and the same CPU, of all that the other checkout has: that
+of the propositions that both have, of the claims that both have, and of all claims that ran.
 """
 
 from __future__ import annotations
@@ -111,9 +114,10 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 def compare(other: Path, labels: Sequence[str], rounds: int) -> None:
     """Run the propositions in both checkouts in turn and print the ratios."""
     totals: dict[str, Total] = {}
-    whole = Total()
+    known_claims, whole = Total(), Total()
     with opened(other) as before, opened(Path(__file__).parents[1]) as after:
         known = {p for _, _, propositions in before.registry for p in propositions}
+        claims = {claim for claim, _, _ in before.registry}
         chosen = [
             (claim, p)
             for claim, number, propositions in after.registry
@@ -131,12 +135,12 @@ def compare(other: Path, labels: Sequence[str], rounds: int) -> None:
                 new.append(after.run(label))
             spent = sum(r["seconds"] for r in new) / rounds
             if not old:
-                total.added += spent
-                whole.added += spent
+                for each in (total, whole, *([known_claims] if claim in claims else [])):
+                    each.added += spent
                 print(f"{label:22s} {'':8s} {spent:8.2f}    added", flush=True)
                 continue
             earlier = sum(r["seconds"] for r in old) / rounds
-            for each in (total, whole):
+            for each in (total, known_claims, whole):
                 each.before += earlier
                 each.after += spent
             changed = differences(old[0], new[0])
@@ -155,7 +159,13 @@ def compare(other: Path, labels: Sequence[str], rounds: int) -> None:
     print()
     for claim, total in totals.items():
         print(total.row(claim))
-    print(whole.row("all"))
+    for what, spent in (
+        ("the propositions of both", whole.after),
+        ("the claims of both", known_claims.after + known_claims.added),
+        ("all claims", whole.after + whole.added),
+    ):
+        ratio = spent / whole.before if whole.before else float("nan")
+        print(f"{what:31s} {spent:8.2f} s, {ratio:5.3f} of {whole.before:.2f} s")
     print(f"not the same to the last digit: {', '.join(whole.different) or 'none'}")
 
 

@@ -54,3 +54,22 @@ def test_metrics_of_single_points_serve_single_points():
     assert abs(gaussian_curvature(one_point, [1.0, 0.5]) - 1) < 1e-9, "plain NumPy"
     traced = gaussian_curvature(lambda z: anp.diag(anp.array([1.0, anp.sin(z[0]) ** 2])), [1.0, 0])
     assert abs(traced - 1) < 1e-9, "autograd"
+
+
+def test_a_batch_is_asked_for_in_few_calls(monkeypatch):
+    calls = []
+
+    def function(z):
+        calls.append(z.shape)
+        return np.stack([np.sin(z[..., 0]) * z[..., 1], np.exp(z[..., 1])], axis=-1)
+
+    z = np.arange(10.0).reshape(5, 2) / 8
+    whole = differences.hessian(function, z)
+    assert len(calls) == 6, f"the points and all shifted ones, for three pairs of axes: {calls}"
+    for most in (1, 50, 100):
+        monkeypatch.setattr(differences, "_TOGETHER", most)
+        apart = differences.hessian(function, z)
+        assert np.array_equal(apart, whole), f"other numbers if {most} fit in a call"
+    single = [differences.hessian(function, point) for point in z]
+    assert np.array_equal(single, whole), "other numbers point by point"
+    assert calls[-1] == (2,), "a function asked at one point is given single points"

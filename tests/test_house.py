@@ -33,7 +33,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ),
     ("_validation",),
     ("_value_equality", "rounding"),
-    ("_arguments", "_documents", "_gaussians", "_log_sums"),
+    ("_arguments", "_documents", "_gaussians", "_log_sums", "_small_matrices"),
     ("_executors", "_progress", "derivatives", "differences"),
     # The definitions: families, decoders, encoders, models.
     ("_jet_arithmetic", "decoders", "encoders", "likelihoods"),

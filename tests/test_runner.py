@@ -1,5 +1,6 @@
 """The runner: verdicts, shrinking, controls, seeds, executors."""
 
+import gc
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 
@@ -73,6 +74,12 @@ def test_nan_does_not_hide_behind_entries_that_agree():
     assert judge(comparison, 10.0) == "inconclusive", "the NaN was overlooked"
 
 
+def test_a_bound_that_is_no_number_does_not_hide_behind_two_sides_that_agree():
+    # Without a residual the margin is zero, whatever the bound.
+    comparison = Comparison.identity([0.0, 1.0], [0.0, 1.0], scale=1.0, lost=[0.1, float("nan")])
+    assert judge(comparison, 10.0) == "inconclusive", "nothing is known of the second entry"
+
+
 def test_the_worst_part_decides():
     good = Comparison.identity(0.0, 0.0, scale=1.0, rounding=1e-9)
     bad = Comparison.identity(1.0, 0.0, scale=1.0, rounding=1e-9)
@@ -109,6 +116,34 @@ def test_a_rare_control_is_hunted():
     )
     result = run_proposition(toy(controls=(rare,), examples=5))
     assert result.controls[0].instance == 37, "the control's counterexample was not found"
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_the_garbage_collector_pauses_only_while_instances_are_drawn(collects):
+    seen = []
+
+    def check(k):
+        seen.append(gc.isenabled())
+        return square_is_nonnegative(k)
+
+    def drawn(k):
+        seen.append(gc.isenabled())
+        if k == -50:
+            raise KeyError("of the user's")
+        return k
+
+    before = gc.isenabled()
+    try:
+        gc.enable() if collects else gc.disable()
+        run_proposition(toy(check=check, instances=st.integers(0, 50).map(drawn)))
+        states = set(seen)
+        with pytest.raises(KeyError):
+            run_proposition(toy(instances=st.just(-50).map(drawn)))
+        after = gc.isenabled()
+    finally:
+        gc.enable() if before else gc.disable()
+    assert states == {False, collects}, f"while drawing and while checking: {states}"
+    assert after == collects, "what the user had set was not restored after an error"
 
 
 def test_the_seed_determines_the_run():

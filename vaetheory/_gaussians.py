@@ -22,21 +22,6 @@ def log_det(cov: Array) -> Array:
     return 2 * np.log(diagonal).sum(axis=-1)
 
 
-def least_eigenvalue(matrix: Array) -> Array:
-    """Least eigenvalue of symmetric matrices, `(..., d, d) -> (...)`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> least_eigenvalue(np.diag([2.0, -1.0])).tolist()
-    -1.0
-    """
-    # LAPACK is called for each matrix, which is slow for matrices of one entry.
-    if matrix.shape[-1] == 1:
-        return matrix[..., 0, 0]
-    return np.asarray(np.linalg.eigvalsh(matrix)[..., 0])
-
-
 def whiten(cov: Array, deviation: Array) -> Array:
     """Solve L y = deviation with cov = L L^T, so that ||y||^2 is the Mahalanobis distance."""
     root = np.linalg.cholesky(cov)

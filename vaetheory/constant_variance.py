@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vaetheory._by_position import also_by_position
+from vaetheory._small_matrices import eigenvalues, spectral_norm
 from vaetheory._validation import (
     Array,
     as_array,
@@ -137,7 +138,7 @@ def _penalty(stack: Array, w: Array) -> Penalty:
     white = inverse_root[..., None, :, :]
     relative = white @ away @ np.swapaxes(white, -1, -2)
     relative = (relative + np.swapaxes(relative, -1, -2)) / 2
-    excess = np.linalg.eigvalsh(relative)
+    excess = eigenvalues(relative)
     log_ratio = _log_det(stack) - _log_det(mean)[..., None]
     near = excess[..., 0] > _FAR_BELOW
     safe = np.where(near[..., None], excess, 0.0)
@@ -154,9 +155,9 @@ def _penalty(stack: Array, w: Array) -> Penalty:
 
     # Least eigenvalues come from the inverse, where a nearly singular A keeps their digits.
     own = np.linalg.inv(np.linalg.cholesky(stack))
-    greatest = np.linalg.norm(stack, ord=2, axis=(-2, -1)).max(axis=-1)
+    greatest = spectral_norm(stack).max(axis=-1)
     with np.errstate(over="ignore"):
-        inverse = np.linalg.norm(own, ord=2, axis=(-2, -1)).max(axis=-1)
+        inverse = spectral_norm(own).max(axis=-1)
         ratio = np.maximum(greatest * inverse * inverse, 1.0)
     if not np.isfinite(ratio).all():
         raise ValueError(
@@ -165,9 +166,7 @@ def _penalty(stack: Array, w: Array) -> Penalty:
         )
     rounded_up = ratio * (1 + gamma(20 * d) * _condition(stack).max(axis=-1))
     specht = 0.5 * d * log_specht_ratio(rounded_up)
-    log_least = -2 * np.log(
-        np.linalg.norm(own @ _root(mean)[..., None, :, :], ord=2, axis=(-2, -1))
-    )
+    log_least = -2 * np.log(spectral_norm(own @ _root(mean)[..., None, :, :]))
     chord = _chord(excess[..., 0].min(axis=-1), log_least.min(axis=-1), excess.max(axis=(-2, -1)))
     return Penalty(
         value=value,
@@ -198,7 +197,7 @@ def _log_det(matrix: Array) -> Array:
 
 def _condition(matrix: Array) -> Array:
     """Norm of the inverse of a matrix whose diagonal is scaled to about 1."""
-    values = np.linalg.eigvalsh(_scaled(matrix)[0])
+    values = eigenvalues(_scaled(matrix)[0])
     return 1 / np.maximum(values[..., 0], gamma(1))
 
 

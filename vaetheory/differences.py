@@ -65,10 +65,16 @@ def _difference(function: Callable[[Array], Array], z: Array, axes: tuple[int, .
         for i in range(0, len(_STEPS), together):
             some = slice(i, i + together)
             points = z + steps[some, None] * unit * shifts
-            values = function(points.reshape(-1, *z.shape)).reshape(*points.shape[:2], *size.shape)
+            values = _at_all(function, points, z.ndim).reshape(*points.shape[:2], *size.shape)
             for k, sign in enumerate(signs.prod(axis=-1)):
                 totals[some] += sign * values[:, k]
         return _extrapolate(totals / width, 4 * ULP * size / width)
+
+
+def _at_all(function: Callable[[Array], Array], points: Array, ndim: int) -> Array:
+    """Values at points `(..., d)`; a function that was asked at one point gets one at a time."""
+    rows = points.reshape(-1, points.shape[-1])
+    return np.stack([function(row) for row in rows]) if ndim == 1 else function(rows)
 
 
 def jacobian(function: Callable[[Array], Array], z: Array) -> Array:

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
-from vaetheory._gaussians import LOG_2PI, least_eigenvalue
+from vaetheory._gaussians import LOG_2PI
+from vaetheory._small_matrices import least_eigenvalue
 from vaetheory._trust import unchecked
 from vaetheory._validation import Array, all_within
 from vaetheory.likelihoods import Likelihood, NoMetricError

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vaetheory._gaussians import least_eigenvalue
 from vaetheory._quadrature.gaussian import LATTICE_DIM, Rule, hermite_rule, lattice_rule
 from vaetheory._quadrature.result import NOT_REACHED, REACHED
+from vaetheory._small_matrices import condition, least_eigenvalue
 from vaetheory._trust import unchecked
 from vaetheory._validation import Array, fraction, option
 from vaetheory.bounds._moments import gauss_newton, moments
@@ -329,8 +329,8 @@ class _Ascent:
             stale[active] = np.where(better, 0, stale[active] + 1)
             least[active] = np.minimum(least[active], deficit)
             # The inverse of a nearly singular precision is only as precise as its condition allows.
-            condition = np.linalg.cond(self.precision[active])
-            floor = np.maximum(enough, (20 * dim * EPS * condition) ** 2)
+            rounded = 20 * dim * EPS * condition(self.precision[active])
+            floor = np.maximum(enough, rounded**2)
             # Below the tolerance a row continues while it improves, until rounding stops it.
             done = (deficit <= 1e-3 * enough) | ((deficit <= floor) & (stale[active] >= 3))
             done |= stale[active] >= _PATIENCE

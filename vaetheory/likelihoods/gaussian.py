@@ -116,10 +116,17 @@ class Gaussian(ByValue, ExponentialFamily):
         assert self.scale is not None
         return np.diag(np.broadcast_to(self.scale, data_dim) ** 2)
 
+    @cached_property
+    def _log_det_halves(self) -> dict[int, float]:
+        # By data dimension: every density needs it.
+        return {}
+
     def _log_det_half(self, data_dim: int) -> float:
-        if self.scale is not None:
-            return float(np.broadcast_to(np.log(self.scale), data_dim).sum())
-        return float(np.log(np.diagonal(self._chol)).sum())  # type: ignore[attr-defined]
+        known = self._log_det_halves
+        if data_dim not in known:
+            logs = np.log(np.diagonal(self._chol) if self.scale is None else self.scale)  # type: ignore[attr-defined]
+            known[data_dim] = float(np.broadcast_to(logs, data_dim).sum())
+        return known[data_dim]
 
     def statistics(self, x: Array) -> Array:
         return self.whiten(x)
@@ -145,7 +152,8 @@ class Gaussian(ByValue, ExponentialFamily):
 
     def _by_difference(self, x: Array, params: Array) -> Array:
         # The difference is computed first: the expanded square loses digits if the scale is small.
-        white = self.whiten(x - params)
+        away = x - params
+        white = self.whiten(away) if self.scale is None else self._scaled(away)
         square: Array = np.einsum("...i,...i->...", white, white)
         return -0.5 * square + self.log_peak(x.shape[-1])
 
