@@ -194,7 +194,7 @@ DIGITS = Proposition(
         },
     ),
     uses=("14a", "14d", "14d-bounded"),
-    resolution=1e-5,
+    resolution=1e-4,
     figure="importance-weighting",
     examples=1,
 )
