@@ -20,7 +20,8 @@ from vaetheory.models import LatentModel
 #: The largest number of samples.
 MOST_SAMPLES = 10**15
 MAX_NODES = 2_000_000
-#: Lattices that are tried where log weights span too much to be resolved.
+#: Lattices that are tried where finer ones do not help: log weights span too much, or the posterior
+#: has mass far out.
 _TRIED = 4
 
 
@@ -103,15 +104,16 @@ class _Task:
         error = np.full(value.shape, np.inf)
         status: NDArray[np.str_] = np.full(value.shape, NOT_REACHED, dtype="<U11")
         active, spent, number = np.arange(count), 0, 0
-        wide = np.zeros(count, dtype=bool)
+        done = np.zeros(count, dtype=bool)
         while len(active) and (not number or nodes.nodes_of(number, dim) <= self.max_nodes):
             for rows in nodes.chunks(active, int(nodes.nodes_of(number, dim))):
                 spent += each * len(rows) * len(nodes.lattices(number, dim))
                 for found in means(rows, number):
                     value[found.rows], off = found.summary(SAFETY[dim])
                     error[found.rows] = off + self.rounding[found.rows, None]
-                    wide[found.rows] = found.wide and number >= _TRIED
-            good = (error[active] <= self.rtol).all(axis=-1) | wide[active]
+                    hopeless = found.wide | (found.more > self.rtol)
+                    done[found.rows] = hopeless & (number >= _TRIED)
+            good = (error[active] <= self.rtol).all(axis=-1) | done[active]
             active = active[~good]
             number += 1
         status[error <= self.rtol] = REACHED
