@@ -235,6 +235,7 @@ def _by_lattices(model: LatentModel, data: Array, loc: Array, cov: Array) -> tup
     least = np.linalg.eigvalsh(cov)[:, 0, None]
     powers = np.array(_POWERS)
     exists = powers * least > powers - 1
+    exists &= np.isfinite(model.likelihood.greatest_log_prob(data))[:, None]
     for number in range(_FINEST[dim]):
         rule = nodes.lattices(number, dim)
         far = (rule.nodes**2).sum(axis=-1) > _FAR**2

@@ -2,6 +2,7 @@
 
 from vaetheory.checking import Claim
 from vaetheory.claims.importance_weighting import (
+    bounded_decoders,
     closing_bound,
     diagonal_encoders,
     digits,
@@ -25,6 +26,7 @@ CLAIM = Claim(
         expansion.EXPANSION,
         without_variance.WITHOUT_VARIANCE,
         diagonal_encoders.DIAGONAL_ENCODERS,
+        bounded_decoders.BOUNDED_DECODERS,
         implied_posterior.IMPLIED_POSTERIOR,
         variances.VARIANCES,
         digits.DIGITS,

@@ -213,5 +213,5 @@ DIAGONAL_ENCODERS = Proposition(
     ),
     uses=("3d", "14b"),
     figure="importance-weighting",
-    examples=14,
+    examples=10,
 )
