@@ -93,16 +93,16 @@ MODULES = {
 PARTS = (
     (
         "The paper",
-        "what the abstract of [one paper](https://arxiv.org/abs/1912.10309) says, statement by "
-        "statement",
+        "What the abstract of [one paper](https://arxiv.org/abs/1912.10309) says, statement by "
+        "statement.",
         range(1, 12),
     ),
     (
         "The field",
-        "theorems of other papers that are used daily, with the conditions under which they hold",
+        "Theorems of other papers that are used daily, with the conditions under which they hold.",
         range(12, 100),
     ),
-    ("The instrument", "what all of it is measured with", range(1)),
+    ("The instrument", "What all of it is measured with.", range(1)),
 )
 
 
@@ -348,7 +348,7 @@ def contents() -> str:
         lines = [
             f"- [{c.number}. {plain(c.title)}](claims/{c.label}.md): {plain(c.says)}" for c in own
         ]
-        parts += [f"### {title}: {what}", "\n".join(lines)]
+        parts += [f"### {title}", what, "\n".join(lines)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -371,7 +371,7 @@ def index_page(results: dict[str, Entry], settings: str, docs: Path) -> str:
                 f"{len(claim.propositions)} propositions | {plain(claim.says)} "
                 f"| {links(against) if against else ''} |"
             )
-        parts += [f"## {title}: {what}", "\n".join(rows)]
+        parts += [f"## {title}", what, "\n".join(rows)]
     parts.append(figure("overview", docs))
     parts.append("## Dependencies")
     parts.append(graph(None, "Dependencies between propositions"))

@@ -137,7 +137,7 @@ CORRELATED = Proposition(
             "half the excess": {"fewer": True},
         },
     ),
-    uses=("15a", "3d"),
+    uses=("14d", "15a"),
     examples=12,
 )
 
@@ -292,7 +292,7 @@ BOUNDED = Proposition(
             "S < n / (n - 1)": {"other": True},
         },
     ),
-    uses=("15a",),
+    uses=("14d-bounded", "15a"),
     figure="evidence-sandwich",
     examples=14,
 )  # fmt: skip

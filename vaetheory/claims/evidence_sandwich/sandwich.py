@@ -155,7 +155,7 @@ CLOSING_IN = Proposition(
             "U_1 - log p(x) = KL(q || p(z|x))": {"reverse": True},
         },
     ),
-    uses=("15b",),
+    uses=("14a", "15b"),
     figure="evidence-sandwich",
     examples=8,
 )
@@ -232,7 +232,7 @@ MID_POINT = Proposition(
             "mu_3 / 6": {"third": 2.0},
         },
     ),
-    uses=("15a", "15c"),
+    uses=("14b", "15c"),
     figure="evidence-sandwich",
     resolution=1e-2,
     examples=8,
