@@ -36,10 +36,12 @@ def experiments() -> dict[str, Experiment]:
         "digits, d = 2": Experiment(digits, Settings(latent_dim=2)),
         "digits, d = 8": Experiment(digits, Settings(latent_dim=8)),
         "digits, d = 8, estimates": Experiment(
-            digits, Settings(latent_dim=8), seeds=5, informations=(1.0, 1.5), estimates=10
+            digits, Settings(latent_dim=8), seeds=5, informations=(1.0, 1.5), estimates=4,
+            held_out=4,
         ),
         "digits, d = 32": Experiment(
-            digits, Settings(latent_dim=32), seeds=5, informations=(1.0, 1.5, 2.0), estimates=10
+            digits, Settings(latent_dim=32), seeds=5, informations=(1.0, 1.5, 2.0), estimates=4,
+            held_out=100,
         ),
         "digits, d = 2, scaled": Experiment(digits, Settings(latent_dim=2), scales=(1e-3, 1e3)),
         "digits, d = 2, plain ends": Experiment(

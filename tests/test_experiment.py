@@ -237,12 +237,26 @@ def test_what_is_not_resolved_is_told_with_the_result(monkeypatch):
         ({"informations": (2.0, 2.0)}, "informations: expected numbers that differ"),
         ({"objectives": ("half", "half")}, "objectives: expected each once"),
         ({"draws": 1}, "draws: expected"),
+        ({"held_out": 0}, "held_out: expected an integer of at least 1"),
         ({"estimates": -1}, "estimates: expected an integer of at least 0"),
     ],
 )
 def test_experiments_are_checked(changes, message):
     with pytest.raises(ValueError, match=message):
         small(**changes)
+
+
+def test_fewer_held_out_data_are_the_first_ones():
+    few = list(run_experiment(small(held_out=3, objectives=("one-sigma",), exact=True, draws=4000)))
+    for result in few:
+        data = split_data(cloud(), result["seed"])
+        vae = small().settings.model(OBJECTIVES["one-sigma"], data.train, 0.0)
+        run = train(vae, data, small().settings, seed=result["seed"])
+        density = density_of(vae, run.best, data.train, seed=result["seed"], draws=8)
+        truth = lattice_evidence(density, data.test[:3])[0].mean()
+        found = result["measures"]["evidence"]["mean"]
+        assert abs(found - truth) < 1e-6, f"evidence of other data: {found} and {truth}"
+        assert result["sizes"] == [len(data.train), len(data.validation), len(data.test)], "sizes"
 
 
 def test_estimates_are_the_evidence_of_the_first_data():
@@ -335,6 +349,16 @@ def test_the_page_tells_what_is_stored():
             text = estimate_tables.estimate_markdown(rows)
             place = f"<!-- {name}: estimates -->"
             assert f"{place}\n\n{text}" in page, f"another table of the estimates of {name}"
+
+
+def test_models_with_estimates_are_those_of_the_table():
+    """Trained again, the first models with eight latents are the same."""
+    stored = half_network.stored()
+    known = {(r["objective"], r["seed"]): r for r in stored["digits, d = 8"]["results"]}
+    for result in stored["digits, d = 8, estimates"]["results"]:
+        other = known[result["objective"], result["seed"]]
+        for name in ("validation", "information", "epochs", "best_epoch", "ended"):
+            assert result[name] == other[name], f"another {name} of {result['objective']}"
 
 
 def _parts():

@@ -71,6 +71,8 @@ class Experiment(ByValue):
     estimates : int
         Number of held-out data of each task, the first ones, whose log evidence is estimated by
         `evidence_estimate`, for latents of any dimension.
+    held_out : int or None
+        Number of held-out data of each task that are measured, the first ones; by default all.
     """
 
     source: Source
@@ -83,6 +85,7 @@ class Experiment(ByValue):
     exact: bool = True
     first_seed: int = 0
     estimates: int = 0
+    held_out: int | None = None
 
     def __post_init__(self) -> None:
         require("source", self.source, Source)
@@ -91,6 +94,8 @@ class Experiment(ByValue):
         integer("seeds", self.seeds, low=1, high=LARGEST_DIMENSION)
         integer("first_seed", self.first_seed)
         integer("estimates", self.estimates, high=LARGEST_DIMENSION)
+        if self.held_out is not None:
+            integer("held_out", self.held_out, low=1, high=LARGEST_DIMENSION)
         integer("draws", self.draws, low=2, high=LARGEST_DIMENSION)
         for name in ("objectives", "informations", "scales"):
             object.__setattr__(self, name, tuple(sequence(name, getattr(self, name))))
@@ -166,6 +171,8 @@ def run_task(task: Task, folder: str | None = None) -> dict[str, Any]:
     require("task", task, Task)
     experiment, settings = task.experiment, task.experiment.settings
     data = split_data(experiment.source, task.seed).times(task.scale)
+    sizes = [len(data.train), len(data.validation), len(data.test)]
+    data = replace(data, test=data.test[: experiment.held_out])
     objective = OBJECTIVES[task.objective]
     swept = objective.likelihood == "baggins"
     shift = data.train.shape[1] * np.log(task.scale)
@@ -206,7 +213,7 @@ def run_task(task: Task, folder: str | None = None) -> dict[str, Any]:
         raise ValueError(f"{task.name}: expected test data like the others, got {error}") from None
     result["measures"] = _summary(measured, shift)
     result["sweep"] = sweep if swept else []
-    result["sizes"] = [len(data.train), len(data.validation), len(data.test)]
+    result["sizes"] = sizes
     result["outputs"] = list(
         objective.outputs(latent_dim=settings.latent_dim, data_dim=data.train.shape[1])
     )
