@@ -294,7 +294,9 @@ def test_moves_keep_the_tempered_posterior():
     z = mean + np.random.default_rng(0).normal(size=(1, 20000, 2)) @ np.linalg.cholesky(cov).T
     at = annealing._evaluated(target, z)
     frame, step = np.array([[[1.0, 0.0], [0.5, 0.7]]]) * 0.3, np.array([0.9])
-    moved, rate = annealing._moved(target, at, np.array([0.3]), frame, step, "trial")
+    moved, rate = annealing._moved(
+        target, at, annealing.PRIOR, np.array([0.3]), frame, step, "trial"
+    )
     assert 0.3 < rate[0] < 0.999, f"acceptance {rate[0]} tests nothing"
     e = np.linalg.solve(np.linalg.cholesky(cov), (moved.z[0] - mean).T)
     assert np.abs(e.mean(axis=1)).max() < 5 / np.sqrt(20000), e.mean(axis=1)
@@ -303,7 +305,9 @@ def test_moves_keep_the_tempered_posterior():
 
 def test_resampling_draws_each_particle_as_often_as_its_weight_says():
     weights = np.array([[0.5, 0.25, 0.25, 0.0], [0.1, 0.2, 0.3, 0.4]])
-    at = annealing.Particles(np.arange(8.0).reshape(2, 4, 1), np.zeros((2, 4)), np.zeros((2, 4, 1)))
+    at = annealing.Particles(
+        np.arange(8.0).reshape(2, 4, 1), *[np.zeros((2, 4)), np.zeros((2, 4, 1))] * 2
+    )
     with np.errstate(divide="ignore"):
         logs = np.log(weights)
     ticks = (np.arange(1000) + 0.5) / 1000
@@ -451,7 +455,9 @@ def test_coverage_is_calibrated():
     r = np.random.default_rng(0)
     z, draws = r.normal(size=(1, 400)), 1.5 * r.normal(size=(1, 4000))
     logs = [-0.5 * a**2 + 0.5 * (a / 1.5) ** 2 + np.log(1.5) for a in (z, draws)]
-    look = gates.uncovered(*logs, np.zeros(1), 1.2)
+    look = gates.uncovered(logs[0], logs[1], logs[1], np.zeros(1), 1.2)
     assert not look.alarm[0], f"seen {look.seen}, predicted {look.predicted}"
     half = np.where(np.arange(400) % 2 == 0, 20.0, logs[0])
-    assert gates.uncovered(half, logs[1], np.zeros(1), 10.0).alarm[0], "half of it is missing"
+    assert gates.uncovered(half, logs[1], logs[1], np.zeros(1), 10.0).alarm[0], (
+        "half of it is missing"
+    )

@@ -1,4 +1,4 @@
-"""The scout: sequential Monte Carlo from the prior to the posterior, for many data at once.
+"""Sequential Monte Carlo from the prior, or from a proposal, to the posterior of many data at once.
 
 A pilot run chooses temperatures, frames and step sizes from its particles. Its own estimate of the
 evidence is biased, because it adapts to the particles that it averages. A second run with these
@@ -13,6 +13,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from vaetheory._gaussians import standard_log_prob
+from vaetheory._sampling.proposals import Mixture
 from vaetheory._sampling.target import Target
 from vaetheory._validation import Array, Index
 
@@ -26,6 +27,45 @@ _NOWHERE, _LEAST, _FLAT = -1e300, 1e-12, 1e-20
 EARLY = 0.3
 #: Beyond this the density of the prior is zero in float64.
 _FAR = 40.0
+
+
+@dataclass(frozen=True)
+class Base:
+    """Where the particles start: the prior, or a proposal for each datum.
+
+    Attributes
+    ----------
+    proposal : Mixture, optional
+        The prior if there is none.
+    """
+
+    proposal: Mixture | None = None
+
+    def take(self, rows: Index) -> Base:
+        """The bases of some of the data."""
+        return self if self.proposal is None else Base(self.proposal.take(rows))
+
+    def draw(self, target: Target, purpose: str, count: int) -> Array:
+        """Independent draws `(N, count, d)`."""
+        if self.proposal is None:
+            return target.streams.normals(purpose, count, target.dim)
+        return self.proposal.draw(
+            target.streams.uniforms(purpose, count, self.proposal.coordinates)
+        )
+
+    def log_density(self, z: Array) -> Array:
+        """Log density at latents `(N, K, d)`, `(N, K)` in nats."""
+        if self.proposal is None:
+            return standard_log_prob(z)
+        return self.proposal.log_density(z)
+
+    def slope(self, z: Array) -> Array:
+        """Gradient of the log density, `(N, K, d)`."""
+        return -z if self.proposal is None else self.proposal.slope(z)
+
+
+#: Particles start from the prior.
+PRIOR = Base()
 
 
 @dataclass(frozen=True)
@@ -49,37 +89,49 @@ class Schedule:
 
 @dataclass
 class Particles:
-    """Particles `(N, K, d)` with the log likelihood `(N, K)` and its gradient `(N, K, d)`."""
+    """Particles `(N, K, d)` with the log joint over the base and both gradients.
+
+    From the prior the log joint over the base is the log likelihood.
+    """
 
     z: Array
     value: Array
     slope: Array
+    base: Array
+    base_slope: Array
+
+    #: The arrays.
+    NAMES = ("z", "value", "slope", "base", "base_slope")
 
     def chosen(self, index: Index) -> Particles:
         """Particles by their index `(N, K)`."""
         row = np.arange(len(index))[:, None]
-        return Particles(self.z[row, index], self.value[row, index], self.slope[row, index])
+        return Particles(*(getattr(self, name)[row, index] for name in self.NAMES))
 
     def of(self, rows: Index) -> Particles:
         """The particles of some data."""
-        return Particles(self.z[rows], self.value[rows], self.slope[rows])
+        return Particles(*(getattr(self, name)[rows] for name in self.NAMES))
 
     def put(self, rows: Index, new: Particles) -> None:
         """Replace the particles of some data."""
-        self.z[rows], self.value[rows], self.slope[rows] = new.z, new.value, new.slope
+        for name in self.NAMES:
+            getattr(self, name)[rows] = getattr(new, name)
 
 
-def _evaluated(target: Target, z: Array) -> Particles:
+def _evaluated(target: Target, z: Array, base: Base = PRIOR) -> Particles:
     value, slope = target.with_gradient(z)
+    log_base, base_slope = base.log_density(z), base.slope(z)
     with np.errstate(invalid="ignore"):
         bad = ~np.isfinite(value) | ~np.isfinite(slope).all(axis=-1)
-        value = np.where(bad, _NOWHERE, value - standard_log_prob(z))
-        return Particles(z, value, np.where(bad[..., None], 0.0, slope + z))
+        value = np.where(bad, _NOWHERE, value - log_base)
+        slope = np.where(bad[..., None], 0.0, slope - base_slope)
+        return Particles(z, value, slope, log_base, base_slope)
 
 
 def _moved(
     target: Target,
     at: Particles,
+    base: Base,
     heat: Array,
     frame: Array,
     step: Array,
@@ -93,38 +145,35 @@ def _moved(
     turned = np.swapaxes(frame, -1, -2)
     count, d = at.z.shape[1:]
     p = target.streams.normals(f"{purpose} momenta", count, d)
-    before = heat[:, None] * at.value + standard_log_prob(at.z) - 0.5 * (p**2).sum(axis=-1)
-    new, momentum = at, p + 0.5 * e * ((h * at.slope - at.z) @ frame)
+    before = heat[:, None] * at.value + at.base - 0.5 * (p**2).sum(axis=-1)
+    new, momentum = at, p + 0.5 * e * ((h * at.slope + at.base_slope) @ frame)
     lost = np.zeros(at.value.shape, dtype=bool)
     for i in range(_LEAPS):
         z = new.z + e * (momentum @ turned)
         # A path that leaves the prior is rejected; it goes on from its start.
         lost |= ~(np.abs(z) < _FAR).all(axis=-1)
-        new = _evaluated(target, np.where(lost[..., None], at.z, z))
+        new = _evaluated(target, np.where(lost[..., None], at.z, z), base)
         half = 0.5 if i == _LEAPS - 1 else 1.0
-        momentum = momentum + half * e * ((h * new.slope - new.z) @ frame)
+        momentum = momentum + half * e * ((h * new.slope + new.base_slope) @ frame)
     with np.errstate(all="ignore"):
-        after = heat[:, None] * new.value + standard_log_prob(new.z)
+        after = heat[:, None] * new.value + new.base
         gain = after - 0.5 * (momentum**2).sum(axis=-1) - before
     gain = np.where(np.isfinite(gain) & ~lost, gain, -np.inf)
     accept = np.log(target.streams.uniforms(f"{purpose} acceptance", count)) < gain
-    a = accept[..., None]
-    kept = Particles(
-        np.where(a, new.z, at.z),
-        np.where(accept, new.value, at.value),
-        np.where(a, new.slope, at.slope),
-    )
+    pairs = [(getattr(new, name), getattr(at, name)) for name in Particles.NAMES]
+    wide = accept[..., None]
+    kept = Particles(*(np.where(wide if b.ndim > 2 else accept, a, b) for a, b in pairs))
     return kept, np.exp(np.minimum(gain, 0.0)).mean(axis=-1)
 
 
-def _next(value: Array, heat: Array) -> Array:
+def _next(value: Array, heat: Array, share: float) -> Array:
     """The greatest temperature `(N,)` at which the effective sample size is still enough."""
     low, high = heat, np.ones_like(heat)
 
     def enough(t: Array) -> Array:
         tilt = (t - heat)[:, None] * value
         w = np.exp(tilt - tilt.max(axis=1, keepdims=True))
-        return w.sum(axis=1) ** 2 >= _SHARE * w.shape[1] * (w * w).sum(axis=1)
+        return w.sum(axis=1) ** 2 >= share * w.shape[1] * (w * w).sum(axis=1)
 
     whole = enough(high)
     for _ in range(40):
@@ -160,8 +209,17 @@ def _frame(z: Array) -> Array:
     return np.linalg.cholesky(cov)
 
 
-def pilot(target: Target, count: int) -> tuple[Schedule, Array, Array]:
-    """An adaptive run with `count` particles.
+def pilot(
+    target: Target,
+    count: int,
+    base: Base = PRIOR,
+    purpose: str = "pilot",
+    share: float = _SHARE,
+    most: int = _MOST,
+) -> tuple[Schedule, Array, Array]:
+    """An adaptive run with `count` particles and at most `most` temperatures.
+
+    `share` is the effective share of the particles from one temperature to the next.
 
     Returns
     -------
@@ -172,25 +230,25 @@ def pilot(target: Target, count: int) -> tuple[Schedule, Array, Array]:
         At the last temperature below `EARLY`, where more modes are seen than at the end.
     """
     n, d = len(target), target.dim
-    at = _evaluated(target, target.streams.normals("pilot start", count, d))
+    at = _evaluated(target, base.draw(target, f"{purpose} start", count), base)
     heat, step = np.zeros(n), np.full(n, float(d) ** -0.25)
     frame = np.broadcast_to(np.eye(d), (n, d, d))
     temperatures: list[Array] = [heat]
     frames: list[Array] = []
     steps: list[Array] = []
     early = at.z.copy()
-    while (heat < 1).any() and len(frames) < _MOST:
+    while (heat < 1).any() and len(frames) < most:
         on = np.flatnonzero(heat < 1)
-        some, mine, purpose = at.of(on), target.take(on), f"pilot {len(frames)}"
-        after = _next(some.value, heat[on])
-        ticks = mine.streams.uniforms(f"{purpose} choice", 1)[:, 0]
+        some, mine, step_name = at.of(on), target.take(on), f"{purpose} {len(frames)}"
+        after = _next(some.value, heat[on], share)
+        ticks = mine.streams.uniforms(f"{step_name} choice", 1)[:, 0]
         some = _resampled(some, (after - heat[on])[:, None] * some.value, ticks)
         heat, frame, step = heat.copy(), frame.copy(), step.copy()
         heat[on], frame[on] = after, _frame(some.z)
         frames.append(frame)
         steps.append(step.copy())
         temperatures.append(heat)
-        some, rate = _moved(mine, some, after, frame[on], step[on], purpose)
+        some, rate = _moved(mine, some, base.take(on), after, frame[on], step[on], step_name)
         at.put(on, some)
         warm = on[after < EARLY]
         early[warm] = at.z[warm]
@@ -201,10 +259,7 @@ def pilot(target: Target, count: int) -> tuple[Schedule, Array, Array]:
 def frozen(
     target: Target, schedule: Schedule, count: int, *, resample: float = 0.5
 ) -> tuple[Array, Array]:
-    """A run with a fixed schedule.
-
-    Particles are drawn anew where their effective number is below the share `resample` of them.
-    With 0 they never are: that is annealed importance sampling.
+    """A run from the prior with a fixed schedule; `resample` as in `run`.
 
     Returns
     -------
@@ -213,27 +268,53 @@ def frozen(
     particles : array (N, count, d)
         Approximate draws from the posteriors.
     """
-    n, d = len(target), target.dim
-    at = _evaluated(target, target.streams.normals("frozen start", count, d))
+    at, log_weights, total = run(target, schedule, count, resample=resample)
+    ticks = target.streams.uniforms("frozen choice", 1)[:, 0]
+    return total + _log_mean(log_weights), _resampled(at, log_weights, ticks).z
+
+
+def run(
+    target: Target,
+    schedule: Schedule,
+    count: int,
+    *,
+    base: Base = PRIOR,
+    purpose: str = "frozen",
+    resample: float = 0.5,
+) -> tuple[Particles, Array, Array]:
+    """A run with a fixed schedule.
+
+    Particles are drawn anew where their effective number is below the share `resample` of them.
+    With 0 they never are: that is annealed importance sampling, whose weights are independent.
+
+    Returns
+    -------
+    particles : Particles
+    log_weights : array (N, count)
+        Since they were last drawn anew, in nats.
+    total : array (N,)
+        Log of the product of the mean weights before.
+    """
+    n = len(target)
+    at = _evaluated(target, base.draw(target, f"{purpose} start", count), base)
     log_weights, total = np.zeros((n, count)), np.zeros(n)
     heats = schedule.temperatures
     for t, (frame, step) in enumerate(zip(schedule.frames, schedule.steps, strict=True)):
-        on, purpose = np.flatnonzero(heats[t] < 1), f"frozen {t}"
+        on, step_name = np.flatnonzero(heats[t] < 1), f"{purpose} {t}"
         some, mine = at.of(on), target.take(on)
         lw = log_weights[on] + (heats[t + 1] - heats[t])[on][:, None] * some.value
         w = np.exp(lw - lw.max(axis=1, keepdims=True))
         poor = np.flatnonzero(w.sum(axis=1) ** 2 < resample * count * (w * w).sum(axis=1))
         if len(poor):
             total[on[poor]] += _log_mean(lw[poor])
-            ticks = mine.streams.take(poor).uniforms(f"{purpose} choice", 1)[:, 0]
+            ticks = mine.streams.take(poor).uniforms(f"{step_name} choice", 1)[:, 0]
             some.put(poor, _resampled(some.of(poor), lw[poor], ticks))
             lw[poor] = 0.0
         log_weights[on] = lw
         heat = heats[t + 1][on]
-        some, _ = _moved(mine, some, heat, frame[on], step[on], purpose)
+        some, _ = _moved(mine, some, base.take(on), heat, frame[on], step[on], step_name)
         at.put(on, some)
-    ticks = target.streams.uniforms("frozen choice", 1)[:, 0]
-    return total + _log_mean(log_weights), _resampled(at, log_weights, ticks).z
+    return at, log_weights, total
 
 
 def _log_mean(log_weights: Array) -> Array:

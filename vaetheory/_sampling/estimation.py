@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vaetheory._sampling import annealing
+from vaetheory._sampling.bridging import bridged
 from vaetheory._sampling.fitting import adapted, fitted, with_components
-from vaetheory._sampling.gates import pareto_shape, uncovered
+from vaetheory._sampling.gates import uncovered
 from vaetheory._sampling.mode_search import Modes, crossed, find_modes, jumped, pooled
 from vaetheory._sampling.proposals import Mixture, put
-from vaetheory._sampling.replicates import replicated
+from vaetheory._sampling.replicates import Replicates, replicated
 from vaetheory._sampling.target import Target
 from vaetheory._validation import Array, Index
 
@@ -23,12 +25,14 @@ _EARLY, _ALL_STARTS = 96, 3072
 #: Most starts on the principal axes of the first mode, and their number times d.
 _JUMPS, _ALL_JUMPS = 160, 8192
 #: Independent replicates, and points of each (powers of two): while proposals are tried, when all
-#: is well, and at most, where the tolerance is not reached.
-REPLICATES, POINTS, MORE, MOST = 32, 512, 4096, 32768
+#: is well in up to 16 dimensions and in more, and at most, where the tolerance is not reached.
+REPLICATES, POINTS, MORE, MANY, MOST = 32, 512, 4096, 16384, 32768
 #: Numbers of the latents of one replicate that are held at once.
 _TOGETHER = 2**22
 #: Tries after the first one.
 _AGAIN = 2
+#: Particles of a replicate that are annealed from the proposal, and for what.
+_BRIDGES, _UNEVEN = 128, ("coverage", "pareto shape", "tolerance")
 #: Heaviest draws that have components of their own where the weights' tail is too heavy.
 _HEAVY = 4
 #: Ratios of weight to evidence at which the scout's particles are compared with the proposal's
@@ -78,6 +82,8 @@ class Outcome:
         the share of the posterior that the scout sees in excess of the proposal.
     shape, scout, modes : array (N,)
         Tail of the weights; the scout's log evidence; number of modes.
+    hole : array of bool (N,)
+        Whether the scout sees more than the proposal predicts, by one standard deviation.
     heaviest : array (N, R, d)
         The heaviest draw of each replicate, the heaviest of all first.
     proposal : Mixture
@@ -92,17 +98,24 @@ class Outcome:
     shape: Array
     scout: Array
     modes: Index
+    hole: NDArray[np.bool_]
     heaviest: Array = field(repr=False)
     proposal: Mixture = field(repr=False)
 
-    #: The arrays over the data.
+    #: The arrays over the data, and those that are of use only on the way.
     ARRAYS = ("value", "error", "reason", "spread", "greatest", "excess", "shape", "scout", "modes")
+    INNER = ("hole", "heaviest")
 
     def put(self, rows: Index, new: Outcome) -> None:
         """Replace the results of some data."""
-        for name in (*self.ARRAYS, "heaviest"):
+        for name in (*self.ARRAYS, *self.INNER):
             getattr(self, name)[rows] = getattr(new, name)
         self.proposal = put(self.proposal, rows, new.proposal)
+
+    def taken(self, rows: Index) -> Outcome:
+        """A copy of the results of some data."""
+        arrays = {name: getattr(self, name)[rows] for name in (*self.ARRAYS, *self.INNER)}
+        return Outcome(**arrays, proposal=self.proposal.take(rows))
 
 
 def scouted(target: Target, particles: int) -> Scout:
@@ -125,10 +138,10 @@ def estimated(target: Target, particles: int, tolerance: float, most: float) -> 
     """Estimates to a tolerance in nats, for about `most` calls of the decoder for each datum."""
     scout = scouted(target, particles)
     modes = modes_near(target, scout)
-    found = _measured(target, scout, modes, fitted(target, modes, "first"), "first", POINTS)
+    found = _tried(target, scout, modes, "first")
     found.reason[(found.reason == 0) & (found.error > tolerance)] = _lacking("tolerance")
     for again in range(_AGAIN):
-        rows = np.flatnonzero(found.reason > 0)
+        rows = np.flatnonzero((found.reason > 0) | found.hole)
         if not len(rows):
             break
         some, part = target.take(rows), _part(scout, rows)
@@ -138,28 +151,83 @@ def estimated(target: Target, particles: int, tolerance: float, most: float) -> 
         mine = pooled(mine, find_modes(some, starts, MODES), MODES)
         mine, purpose = _with_crossed(some, mine), f"again {again}"
         beside = np.stack([heavy[:, 0], found.heaviest[rows, 0]], axis=1)
-        new = _measured(some, part, mine, fitted(some, mine, purpose, beside), purpose, POINTS)
+        new = _tried(some, part, mine, purpose, beside)
         new.reason[(new.reason == 0) & (new.error > tolerance)] = _lacking("tolerance")
         found.put(rows, new)
         modes = _put_modes(modes, rows, mine)
     late, heavy_tail = _lacking("tolerance"), _lacking("pareto shape")
+    more = MORE if target.dim <= 16 else MANY
     for stage, (points, wanted) in enumerate(
-        ((MORE, (0, late)), (MORE, (heavy_tail,)), (MORE, (heavy_tail,)), (MOST, (late,)))
+        ((more, (0, late)), (MORE, (heavy_tail,)), (MORE, (heavy_tail,)), (MOST, (late,)))
     ):
         rows = np.flatnonzero(np.isin(found.reason, wanted))
         if not len(rows) or target.count.calls / len(target) + REPLICATES * points > most:
             continue
-        for few in np.array_split(rows, -(-len(rows) * points * target.dim // _TOGETHER)):
+        together = max(1, _TOGETHER // (points * target.dim))
+        for few in _alike((found.proposal.weights > 0).sum(axis=1), rows, together):
             some, part = target.take(few), _part(scout, few)
             mine = modes.chosen(few[:, None], np.arange(modes.z.shape[1]))
-            q, purpose = found.proposal.take(few), f"stage {stage}"
+            q, purpose = found.proposal.take(few).trimmed(), f"stage {stage}"
             if wanted == (heavy_tail,):
                 # More draws have come to where the proposal is too thin.
                 q = adapted(some, with_components(q, found.heaviest[few, :_HEAVY]), purpose)
             new = _measured(some, part, mine, q, purpose, points)
             new.reason[(new.reason == 0) & (new.error > tolerance)] = late
             found.put(few, new)
+    return _bridged(target, scout, modes, found, tolerance, most)
+
+
+def _bridged(
+    target: Target, scout: Scout, modes: Modes, found: Outcome, tolerance: float, most: float
+) -> Outcome:
+    """Estimates by annealing from the proposal, where weights alone are too uneven."""
+    rows = np.flatnonzero(np.isin(found.reason, [_lacking(word) for word in _UNEVEN]))
+    for row in rows[:, None]:
+        if target.count.calls / len(target) > most:
+            break
+        some, part = target.take(row), _part(scout, row)
+        mine = modes.chosen(row[:, None], np.arange(modes.z.shape[1]))
+        q = found.proposal.take(row).trimmed()
+        by_steps = bridged(some, q, "bridge", REPLICATES, _BRIDGES)
+        if by_steps is None:
+            continue
+        new = _judged(some, part, mine, q, by_steps)
+        new.reason[(new.reason == 0) & (new.error > tolerance)] = _lacking("tolerance")
+        if new.reason[0] in (0, _lacking("tolerance")):
+            found.put(row, new)
     return found
+
+
+def _tried(
+    target: Target, scout: Scout, modes: Modes, purpose: str, beside: Array | None = None
+) -> Outcome:
+    """The evidences by proposals fitted at modes."""
+    whole: Outcome | None = None
+    count = modes.known.sum(axis=1)
+    for rows in _alike(count, np.arange(len(target)), len(target)):
+        some, part = target.take(rows), _part(scout, rows)
+        mine = modes.chosen(rows[:, None], np.arange(count[rows[0]]))
+        q = fitted(some, mine, purpose, None if beside is None else beside[rows])
+        new = _measured(some, part, mine, q, purpose, POINTS)
+        if whole is None:
+            # Every place is replaced once.
+            whole = new.taken(np.zeros(len(target), dtype=np.intp))
+        whole.put(rows, new)
+    assert whole is not None
+    return whole
+
+
+def _alike(count: Index, rows: Index, most: int) -> Iterator[Index]:
+    """Rows with equal counts of components, at most so many at once.
+
+    The points of a mixture of several components have a coordinate more than those of one, and
+    only one has control variates. So what is computed together has the same count: the numbers of
+    a datum do not depend on its neighbours.
+    """
+    for size in np.unique(count[rows]):
+        same = rows[count[rows] == size]
+        for i in range(0, len(same), most):
+            yield same[i : i + most]
 
 
 def _lacking(word: str) -> int:
@@ -237,18 +305,26 @@ def _measured(
 ) -> Outcome:
     """The evidences by replicates of a proposal, with what the gates say of them."""
     found = replicated(target, q, f"{purpose} estimate", REPLICATES, points)
+    return _judged(target, scout, modes, q, found)
+
+
+def _judged(target: Target, scout: Scout, modes: Modes, q: Mixture, found: Replicates) -> Outcome:
+    """What the gates say of an estimate."""
     weights = target.log_joint(scout.particles) - q.log_density(scout.particles)
-    looks = [uncovered(weights, found.log_weights, found.value, ratio) for ratio in _RATIOS]
+    looks = [
+        uncovered(weights, found.densities, found.log_weights, found.value, ratio)
+        for ratio in _RATIOS
+    ]
     alarm = looks[0].alarm
     excess = np.max([look.seen - look.predicted for look in looks], axis=0, initial=0.0)
     excess = np.minimum(excess, 1 - 1e-9)
     heaviest = np.argsort(
         -found.log_weights.reshape(*found.log_means.shape, -1).max(axis=2), axis=1
     )
-    shape = pareto_shape(found.log_weights)
     off = scout.log_evidence - found.value
     crowded = modes.known.sum(axis=1) >= MODES
-    signs = [~scout.finished, crowded, alarm, shape >= _SHAPE, (off > _ABOVE) | (off < -_BELOW)]
+    apart = (off > _ABOVE) | (off < -_BELOW)
+    signs = [~scout.finished, crowded, alarm, found.shape >= _SHAPE, apart]
     # The place of the first sign, which is one less than that of its word.
     reason = np.where(np.any(signs, axis=0), 1 + np.argmax(signs, axis=0), 0)
     return Outcome(
@@ -258,9 +334,10 @@ def _measured(
         found.spread,
         found.greatest,
         excess,
-        shape,
+        found.shape,
         scout.log_evidence.copy(),
         modes.known.sum(axis=1),
+        np.any([look.hole for look in looks], axis=0),
         found.heaviest[np.arange(len(target))[:, None], heaviest],
         q,
     )

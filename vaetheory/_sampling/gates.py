@@ -51,24 +51,30 @@ class Look(NamedTuple):
     ----------
     alarm : array of bool (N,)
         Whether the scout sees more than the proposal predicts, by four standard deviations.
+    hole : array of bool (N,)
+        Whether it sees more by one, which calls for a component there, but for no alarm.
     seen, predicted : array (N,)
         The shares, by the scout's particles and by the proposal's draws.
     """
 
     alarm: NDArray[np.bool_]
+    hole: NDArray[np.bool_]
     seen: Array
     predicted: Array
 
 
-def uncovered(particles: Array, log_weights: Array, log_evidence: Array, ratio: float) -> Look:
+def uncovered(
+    particles: Array, draws: Array, log_weights: Array, log_evidence: Array, ratio: float
+) -> Look:
     """Whether more of the scout's particles have a great weight than the proposal predicts.
 
     Parameters
     ----------
     particles : array (N, K)
         log p - log q at the scout's particles.
-    log_weights : array (N, J)
-        The same at draws of the proposal.
+    draws, log_weights : array (N, J)
+        The same at draws, and the weights with which these stand for the posterior: the same again
+        for draws of the proposal, and others if they were annealed.
     log_evidence : array (N,)
     ratio : float
         A weight this many times the evidence is great.
@@ -77,6 +83,7 @@ def uncovered(particles: Array, log_weights: Array, log_evidence: Array, ratio: 
     count = particles.shape[1]
     seen = (particles > limit).mean(axis=1)
     w = np.exp(log_weights - log_weights.max(axis=1, keepdims=True))
-    predicted = np.where(log_weights > limit, w, 0.0).sum(axis=1) / w.sum(axis=1)
-    slack = 4 * np.sqrt(np.maximum(predicted, 1 / count) / count) + 4 / count
-    return Look(seen > predicted + slack, seen, predicted)
+    predicted = np.where(draws > limit, w, 0.0).sum(axis=1) / w.sum(axis=1)
+    deviation = np.sqrt(np.maximum(predicted, 1 / count) / count)
+    alarm = seen > predicted + 4 * deviation + 4 / count
+    return Look(alarm, seen > predicted + deviation, seen, predicted)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vaetheory._sampling.mode_search import distinct
 from vaetheory._sampling.proposals import Mixture
 from vaetheory._sampling.target import Target
 from vaetheory._validation import Array
@@ -44,7 +44,8 @@ def laplace_mixture(target: Target) -> Mixture:
         z, height = z.reshape(starts.shape), height.reshape(len(X), tries)
         precision = precision.reshape(len(X), tries, d, d)
         z = z + _last_step(target, z, precision)
-    kept = _distinct(z, height, precision)
+    high = height >= height.max(axis=1, keepdims=True) - _LOWER
+    kept = distinct(z, height, precision, high, _SAME)
     mass = np.where(kept, height + log_laplace(precision), -np.inf)
     share = np.exp(mass - mass.max(axis=1, keepdims=True))
     share /= share.sum(axis=1, keepdims=True)
@@ -67,17 +68,6 @@ def _last_step(target: Target, z: Array, precision: Array) -> Array:
     length = np.einsum("nsd,nsd->ns", step, slope)
     short = (length >= 0) & (length < _SHORT**2)
     return np.where(short[..., None], step, 0.0)
-
-
-def _distinct(z: Array, height: Array, precision: Array) -> NDArray[np.bool_]:
-    """Which of the points `(N, S, d)` are kept: one for each mode, and none far below."""
-    count = z.shape[1]
-    apart = z[:, :, None] - z[:, None]
-    distance = np.einsum("nstd,nsde,nste->nst", apart, precision, apart)
-    better = height[:, None, :] > height[:, :, None]
-    better |= (height[:, None, :] == height[:, :, None]) & np.tri(count, k=-1, dtype=bool)
-    hidden = ((distance < _SAME**2) & better).any(axis=2)
-    return np.asarray(~hidden & (height >= height.max(axis=1, keepdims=True) - _LOWER))
 
 
 def roots_of(precision: Array) -> Array:

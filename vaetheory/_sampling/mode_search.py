@@ -15,7 +15,7 @@ from vaetheory.modes import climb
 
 #: A mode whose mass is this many nats below the greatest one is left out.
 _DEPTH = 9.0
-#: Square of the distance, in standard deviations, of two modes that are the same one.
+#: Distance, in standard deviations, of two modes that are the same one.
 _SAME = 1.0
 #: Steps of a search that are counted: at most 25 are made, and most searches end before.
 _STEPS = 8
@@ -78,14 +78,14 @@ def find_modes(target: Target, starts: Array, most: int) -> Modes:
         information.reshape(n, s, d, d),
         np.ones((n, s), dtype=bool),
     )
-    return _distinct(found, most)
+    return _best(found, most)
 
 
 def pooled(first: Modes, second: Modes, most: int) -> Modes:
     """The different modes of two searches, at most `most` of each datum."""
     names = ("z", "height", "information", "known")
     both = (np.concatenate([getattr(m, name) for m in (first, second)], axis=1) for name in names)
-    return _distinct(Modes(*both), most)
+    return _best(Modes(*both), most)
 
 
 def jumped(modes: Modes, count: int) -> Array:
@@ -123,24 +123,43 @@ def crossed(target: Target, modes: Modes, count: int) -> Array:
     return z[np.arange(len(z))[:, None], best]
 
 
-def _distinct(given: Modes, most: int) -> Modes:
-    """Modes without those that repeat a higher one, and without those that are too low."""
+def distinct(z: Array, height: Array, precision: Array, allowed: Mask, apart: float) -> Mask:
+    """Which of the points `(N, S, d)` are kept: of those that are near each other, the highest.
+
+    Parameters
+    ----------
+    z : array (N, S, d)
+    height : array (N, S)
+    precision : array (N, S, d, d)
+        By that of the lower one two points are near.
+    allowed : array of bool (N, S)
+        Other points are not kept, and do not hide any.
+    apart : float
+        In standard deviations.
+    """
+    row = np.arange(len(z))[:, None]
+    order = np.argsort(-height, axis=1, kind="stable")
+    z, precision, allowed = z[row, order], precision[row, order], allowed[row, order]
+    kept = np.zeros_like(allowed)
+    # From the highest one to the lowest one.
+    for j in range(z.shape[1]):
+        off = z[:, :j] - z[:, j, None]
+        square = np.einsum("nij,njk,nik->ni", off, precision[:, j], off)
+        near = np.where(kept[:, :j], square, np.inf).min(axis=1, initial=np.inf) <= apart**2
+        kept[:, j] = allowed[:, j] & ~near
+    return np.asarray(kept[row, np.argsort(order, axis=1)])
+
+
+def _best(given: Modes, most: int) -> Modes:
+    """Modes without those that repeat a higher one, and without those of too little mass."""
     row = np.arange(len(given.z))[:, None]
     height = np.where(given.known, given.height, -np.inf)
     mass = height - 0.5 * np.linalg.slogdet(given.information)[1]
-    modes = given.chosen(row, np.argsort(-height, axis=1))
-    deep = np.sort(mass, axis=1)[:, -1] - _DEPTH
-    mass = modes.height - 0.5 * np.linalg.slogdet(modes.information)[1]
-    kept = np.zeros((len(mass), mass.shape[1]), dtype=bool)
-    # From the highest mode to the lowest one.
-    for j in range(kept.shape[1]):
-        off = modes.z[:, :j] - modes.z[:, j, None]
-        square = np.einsum("nij,njk,nik->ni", off, modes.information[:, j], off)
-        near = np.where(kept[:, :j], square, np.inf).min(axis=1, initial=np.inf) <= _SAME
-        kept[:, j] = modes.known[:, j] & ~near & (mass[:, j] > deep)
+    allowed = given.known & (mass > mass.max(axis=1, keepdims=True) - _DEPTH)
+    kept = distinct(given.z, height, given.information, allowed, _SAME)
     # A datum of which no mode was found keeps its highest start.
-    kept[:, 0] |= ~kept.any(axis=1)
+    kept[row[:, 0], height.argmax(axis=1)] |= ~kept.any(axis=1)
     # Those of the greatest mass; which of them is the first does not matter.
     best = np.argsort(-np.where(kept, mass, -np.inf), axis=1)
     best = best[:, : min(most, int(kept.sum(axis=1).max()))]
-    return replace(modes, known=kept).chosen(row, best)
+    return replace(given, known=kept).chosen(row, best)

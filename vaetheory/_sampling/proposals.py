@@ -75,6 +75,13 @@ class Mixture:
         """The mixtures of some of the data."""
         return Mixture(self.weights[rows], self.means[rows], self.roots[rows], self.df)
 
+    def trimmed(self) -> Mixture:
+        """The same without the padding that all data have: components with weights come first."""
+        count = int((self.weights > 0).sum(axis=1).max(initial=1))
+        return Mixture(
+            self.weights[:, :count], self.means[:, :count], self.roots[:, :count], self.df
+        )
+
     @cached_property
     def inverses(self) -> Array:
         """Inverses of the roots, `(N, M, d, d)`."""
@@ -143,6 +150,19 @@ class Mixture:
         total = self.log_densities(z, 0)
         for m in range(1, self.components):
             total = np.logaddexp(total, self.log_densities(z, m))
+        return total
+
+    def slope(self, z: Array) -> Array:
+        """Gradient of the log density at latents `(N, K, d)`, `(N, K, d)`."""
+        shares = self.responsibilities(z)
+        total = np.zeros(z.shape)
+        for m in range(self.components):
+            e = self.whitened(z, m)
+            pull = -shares[..., m, None] * e
+            if self.student:
+                square = np.einsum("nkd,nkd->nk", e, e)
+                pull *= ((self.df + self.dim) / (self.df + square))[..., None]
+            total += pull @ self.inverses[:, m]
         return total
 
     def responsibilities(self, z: Array) -> Array:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import combinations_with_replacement
 
 import numpy as np
 from scipy.special import gammaln, logsumexp, stdtrit
 
+from vaetheory._sampling.gates import pareto_shape
 from vaetheory._sampling.proposals import Mixture
 from vaetheory._sampling.target import Target
 from vaetheory._validation import Array
 
 #: Two-sided level of the interval of the replicates.
 LEVEL = 0.999
+#: Shape of a tail up to which the share beyond the greatest weight is computed.
+_HEAVIEST = 0.9
 #: Most control variates, and the ridge of their coefficients.
 _MOST, _RIDGE = 200, 1e-4
 
@@ -33,7 +36,10 @@ class Replicates:
         Standard error of `value` over the replicates, in nats.
     greatest : array (N,)
         The greatest share of a single weight in the evidence.
-    log_weights : array (N, R * count)
+    shape : array (N,)
+        Shape of the tail of the weights, see `pareto_shape`.
+    log_weights, densities : array (N, R * count)
+        The weights, and log p - log q at the draws, which is the same without annealing.
     heaviest : array (N, R, d)
         The draw of each replicate with the greatest weight.
     """
@@ -42,14 +48,40 @@ class Replicates:
     value: Array
     spread: Array
     greatest: Array
+    shape: Array
     log_weights: Array
+    densities: Array
     heaviest: Array
+
+    @classmethod
+    def of(cls, log_weights: Array, heaviest: Array, densities: Array | None = None) -> Replicates:
+        """From weights `(N, R, count)`, without control variates."""
+        n, replicates, count = log_weights.shape
+        log_means = logsumexp(log_weights, axis=2) - np.log(count)
+        value = logsumexp(log_means, axis=1) - np.log(replicates)
+        ratio = np.exp(log_means - value[:, None])
+        flat = log_weights.reshape(n, -1)
+        return cls(
+            log_means,
+            value,
+            ratio.std(axis=1, ddof=1) / np.sqrt(replicates),
+            np.exp(flat.max(axis=1) - logsumexp(flat, axis=1)),
+            pareto_shape(flat),
+            flat,
+            flat if densities is None else densities.reshape(n, -1),
+            heaviest,
+        )
 
     @property
     def error(self) -> Array:
-        """Half the width of the interval of the replicates, plus the share of a single weight."""
+        """Half the width of the interval of the replicates, plus what no draw has shown.
+
+        If the tail of n weights is a Pareto law of shape k < 1, the expectation beyond the greatest
+        one, w, is w / (n (1 - k)): at P(greater) = 1 / n the mean excess is w k / (1 - k).
+        """
         r = self.log_means.shape[1]
-        return stdtrit(r - 1, 0.5 + LEVEL / 2) * self.spread + self.greatest
+        beyond = self.greatest / (1 - np.clip(self.shape, 0.0, _HEAVIEST))
+        return stdtrit(r - 1, 0.5 + LEVEL / 2) * self.spread + beyond
 
 
 def replicated(target: Target, q: Mixture, purpose: str, replicates: int, count: int) -> Replicates:
@@ -65,22 +97,22 @@ def replicated(target: Target, q: Mixture, purpose: str, replicates: int, count:
         if degree:
             e = q.whitened(z, 0)
             sums.append(_moments(e, lw[:, r], q.df, degree))
-    log_means = logsumexp(lw, axis=2) - np.log(count)
-    centre = logsumexp(log_means, axis=1) - np.log(replicates)
-    ratio = np.exp(log_means - centre[:, None])
-    value, spread = centre, ratio.std(axis=1, ddof=1) / np.sqrt(replicates)
-    if degree:
-        other = _controlled(sums, centre, count)
-        mean = other.mean(axis=1)
-        with np.errstate(all="ignore"):
-            less = other.std(axis=1, ddof=1) / np.sqrt(replicates) / mean
-            shifted = centre + np.log(mean)
-        # Only where it is much more accurate: the smaller of two spreads is too small.
-        better = (mean > 0.5) & (less < 0.5 * spread)
-        value, spread = np.where(better, shifted, value), np.where(better, less, spread)
-    flat = lw.reshape(n, -1)
-    greatest = np.exp(flat.max(axis=1) - logsumexp(flat, axis=1))
-    return Replicates(log_means, value, spread, greatest, flat, heaviest)
+    found = Replicates.of(lw, heaviest)
+    if not degree:
+        return found
+    centre, spread = found.value, found.spread
+    other = _controlled(sums, centre, count)
+    mean = other.mean(axis=1)
+    with np.errstate(all="ignore"):
+        less = other.std(axis=1, ddof=1) / np.sqrt(replicates) / mean
+        shifted = centre + np.log(mean)
+    # Only where it is much more accurate: the smaller of two spreads is too small.
+    better = (mean > 0.5) & (less < 0.5 * spread)
+    return replace(
+        found,
+        value=np.where(better, shifted, centre),
+        spread=np.where(better, less, spread),
+    )
 
 
 def _degree(d: int) -> int:
