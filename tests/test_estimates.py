@@ -8,7 +8,15 @@ import pytest
 from scipy.stats import genpareto, multivariate_normal
 
 from vaetheory import LatentModel, decoders, likelihoods, log_evidence
-from vaetheory._sampling import annealing, estimation, fitting, gates, mode_search, replicates
+from vaetheory._sampling import (
+    annealing,
+    bridging,
+    estimation,
+    fitting,
+    gates,
+    mode_search,
+    replicates,
+)
 from vaetheory._sampling.mode_search import Modes
 from vaetheory._sampling.proposals import Mixture, put
 from vaetheory._sampling.target import Target
@@ -159,6 +167,52 @@ def test_a_mode_that_the_proposal_lacks_is_seen(count):
     assert abs(found.excess[0] - (1 - count / 4)) < 0.2, f"excess {found.excess} of {count}"
 
 
+def test_a_small_mode_that_only_the_particles_have_is_added(monkeypatch):
+    # A fold that leans: the mode that is left out has a few hundredths of the posterior.
+    leaning = decoders.Polynomial([[1], [2]], [[0.0, 0.13], [1.0, 0.0]])
+    made = BlockModel.of([leaning, bent(1)], likelihoods.Gaussian(scale=0.1), seed=0)
+    X = np.concatenate([[1.0, 0.13], bent(1)(np.zeros(2))])[None]
+    exact = made.log_evidence(X).value[0]
+    inner = estimation.modes_near
+
+    def first_only(target, scout):
+        modes = inner(target, scout)
+        assert modes.known.sum() >= 2, "the scene has no second mode"
+        return modes.chosen(np.zeros((1, 1), dtype=int), np.zeros((1, 1), dtype=int))
+
+    monkeypatch.setattr(estimation, "MORE", 1024)
+    target = Target.of(made.model, X, seed=0)
+    full = estimation.estimated(target, 256, 0.25, 5e6)
+    monkeypatch.setattr(estimation, "modes_near", first_only)
+    with monkeypatch.context() as once:
+        once.setattr(estimation, "_AGAIN", 0)
+        lacking = estimation.estimated(target, 256, 0.25, 1)
+    missing = -np.expm1(lacking.value[0] - exact)
+    assert 0.005 < missing < 0.1, f"{missing} is missing: no small mode"
+    assert lacking.hole[0], "the particles in the mode are not noticed"
+    found = estimation.estimated(target, 256, 0.25, 5e6)
+    for name, some in (("all modes", full), ("the first mode", found)):
+        off = abs(some.value[0] - exact)
+        assert some.reason[0] == 0, f"{name}: {estimation.REASONS[some.reason[0]]}"
+        assert off <= some.error[0] < 0.02, f"{name}: off by {off}, stated {some.error}"
+
+
+def test_the_numbers_of_a_datum_do_not_depend_on_its_neighbours(monkeypatch):
+    monkeypatch.setattr(estimation, "MORE", 512)
+    # A posterior of one mode beside one of several.
+    alone = bent(5)
+    with_one = np.concatenate([np.zeros(4), alone(np.zeros(2))])
+    made = BlockModel.of([FOLD, FOLD, alone], likelihoods.Gaussian(scale=0.3), seed=1)
+    data = np.stack([with_one, simulate(made.model, 1, seed=4).X[0]])
+    both = evidence_estimate(made.model, data, particles=32, seed=3)
+    first = evidence_estimate(made.model, data[:1], particles=32, seed=3)
+    counts = both.diagnostics["modes"]
+    assert counts[0] != counts[1], f"expected different numbers of modes, got {counts}"
+    for name in ("estimate", "spread", "modes"):
+        near = np.isclose(both.diagnostics[name][0], first.diagnostics[name][0], rtol=1e-7)
+        assert near, f"{name}: {both.diagnostics[name][0]} of {first.diagnostics[name][0]}"
+
+
 def test_any_leading_axes():
     model, X, _ = scene("tanh")
     found = evidence_estimate(model, X.reshape(2, 2, -1), particles=32)
@@ -282,6 +336,43 @@ def test_the_frozen_run_is_unbiased():
     share = ratio / ratio.sum()
     off = share @ (particles.mean(axis=1) - mean) / np.sqrt(np.diagonal(cov))
     assert np.abs(off).max() < 0.1, f"particles are off by {off} standard deviations"
+
+
+def offset_proposal(count=3):
+    """A linear model, its data and a mixture of two Student t that are off its posteriors."""
+    model, X, exact = linear(3, count)
+    weight = model.decoder.weight / 0.5
+    cov = np.linalg.inv(np.eye(3) + weight.T @ weight)
+    mean = (X - model.decoder.bias) / 0.5 @ weight @ cov
+    root = np.linalg.cholesky(cov)
+    means = np.stack([mean + root[:, 0], mean - 1.5 * root[:, 1]], axis=1)
+    roots = np.stack([np.stack([0.8 * root, 1.2 * root])] * count)
+    q = Mixture(np.full((count, 2), [0.7, 0.3]), means, roots, 8.0)
+    return Target.of(model, X, seed=1), q, exact
+
+
+def test_annealing_from_a_proposal_is_unbiased_and_evens_out_the_weights():
+    target, q, exact = offset_proposal()
+    by_steps, arrived = bridging.bridged(target, q, "trial", 32, 64)
+    plain = replicates.replicated(target, q, "trial", 32, 64)
+    assert arrived.all(), "the pilot did not arrive"
+    ratio = np.exp(by_steps.log_means - exact[:, None])
+    z = (ratio.mean(axis=1) - 1) / (ratio.std(axis=1, ddof=1) / np.sqrt(32))
+    assert np.abs(z).max() < 5, f"means of {ratio.mean(axis=1)}, off by {z} standard errors"
+    assert (np.abs(by_steps.value - exact) <= by_steps.error).all(), by_steps.value - exact
+    spreads = [np.std(np.exp(r.log_weights - exact[:, None])) for r in (by_steps, plain)]
+    assert spreads[0] < 0.8 * spreads[1], f"spreads of weights {spreads}"
+
+
+def test_the_slope_of_a_mixture_is_that_of_its_log_density():
+    _, q, _ = offset_proposal()
+    z = q.means[:, :1] + np.random.default_rng(0).normal(size=(3, 5, 3))
+    for df in (8.0, np.inf):
+        some = Mixture(q.weights, q.means, q.roots, df)
+        h = 1e-6 * np.eye(3)
+        slope = [(some.log_density(z + e) - some.log_density(z - e)) / 2e-6 for e in h]
+        off = np.abs(some.slope(z) - np.stack(slope, axis=-1)).max()
+        assert off < 1e-6, f"df {df}: off by {off}"
 
 
 def test_moves_keep_the_tempered_posterior():
@@ -440,6 +531,17 @@ def test_control_variates_help_where_the_posterior_is_nearly_normal():
     plain = found.log_means.std(axis=1) / np.sqrt(32)
     helped = found.spread < 0.5 * plain
     assert helped.any(), f"spreads {found.spread}, without variates {plain}"
+
+
+def test_errors_cover_where_the_weights_have_a_heavy_tail():
+    # Pareto weights of shape 0.6 have a mean and no variance: what no draw has shown matters.
+    u = np.random.default_rng(1).random((400, 32, 64))
+    found = replicates.Replicates.of(-0.6 * np.log(u), np.zeros((400, 32, 1)))
+    off = np.abs(found.value - np.log(1 / (1 - 0.6)))
+    missed = (off > found.error).mean()
+    without = (off > found.error - found.greatest / (1 - found.shape) + found.greatest).mean()
+    assert missed <= 0.02, f"{missed:.3f} of the means are outside their errors"
+    assert without > 2 * missed, f"{without:.3f} without the tail, {missed:.3f} with it"
 
 
 def test_shapes_of_tails_are_those_of_pareto_laws():

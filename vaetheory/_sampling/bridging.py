@@ -9,6 +9,7 @@ without bias. Source: Neal, *Annealed importance sampling*, Stat. Comput. 11 (20
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vaetheory._sampling import annealing
 from vaetheory._sampling.proposals import Mixture
@@ -23,15 +24,13 @@ _MOST = 40
 
 def bridged(
     target: Target, q: Mixture, purpose: str, replicates: int, count: int
-) -> Replicates | None:
+) -> tuple[Replicates, NDArray[np.bool_]]:
     """Annealed importance sampling from `q`, `count` particles a replicate.
 
-    None if the proposals are too far from the posteriors.
+    Also returns where the pilot came to the posterior, `(N,)`; elsewhere the numbers are of no use.
     """
     base = annealing.Base(q)
     schedule, _, _ = annealing.pilot(target, _PILOT, base, f"{purpose} pilot", _SHARE, _MOST)
-    if (schedule.temperatures[-1] < 1).any():
-        return None
     n = len(target)
     weights, densities = np.empty((2, n, replicates, count))
     heaviest = np.empty((n, replicates, target.dim))
@@ -41,4 +40,4 @@ def bridged(
         )
         weights[:, r], densities[:, r] = log_weights, at.value
         heaviest[:, r] = at.z[np.arange(n), log_weights.argmax(axis=1)]
-    return Replicates.of(weights, heaviest, densities)
+    return Replicates.of(weights, heaviest, densities), schedule.temperatures[-1] >= 1

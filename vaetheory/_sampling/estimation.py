@@ -182,19 +182,19 @@ def _bridged(
 ) -> Outcome:
     """Estimates by annealing from the proposal, where weights alone are too uneven."""
     rows = np.flatnonzero(np.isin(found.reason, [_lacking(word) for word in _UNEVEN]))
-    for row in rows[:, None]:
+    late = _lacking("tolerance")
+    together = max(1, _TOGETHER // (REPLICATES * _BRIDGES * target.dim))
+    for few in _alike((found.proposal.weights > 0).sum(axis=1), rows, together):
         if target.count.calls / len(target) > most:
             break
-        some, part = target.take(row), _part(scout, row)
-        mine = modes.chosen(row[:, None], np.arange(modes.z.shape[1]))
-        q = found.proposal.take(row).trimmed()
-        by_steps = bridged(some, q, "bridge", REPLICATES, _BRIDGES)
-        if by_steps is None:
-            continue
+        some, part = target.take(few), _part(scout, few)
+        mine = modes.chosen(few[:, None], np.arange(modes.z.shape[1]))
+        q = found.proposal.take(few).trimmed()
+        by_steps, arrived = bridged(some, q, "bridge", REPLICATES, _BRIDGES)
         new = _judged(some, part, mine, q, by_steps)
-        new.reason[(new.reason == 0) & (new.error > tolerance)] = _lacking("tolerance")
-        if new.reason[0] in (0, _lacking("tolerance")):
-            found.put(row, new)
+        new.reason[(new.reason == 0) & (new.error > tolerance)] = late
+        better = np.flatnonzero(arrived & np.isin(new.reason, (0, late)))
+        found.put(few[better], new.taken(better))
     return found
 
 

@@ -68,7 +68,8 @@ def evidence_estimate(
     Particles are annealed from the prior to each posterior; searches from them find modes; a
     mixture is fitted to these; independent replicates of quasi-Monte Carlo importance sampling from
     the mixture give the value and its error. Checks compare the mixture with the particles. If one
-    fails after two more tries, there is no value. Nothing excludes a mode that particles and
+    fails after two more tries, particles are annealed from the mixture; if that fails too, there is
+    no value. Nothing excludes a mode that particles and
     searches all missed: then the value is too small by its share, without a sign of it. Only the
     lower bound does not depend on what was seen.
 
@@ -109,19 +110,21 @@ def evidence_estimate(
     Bracket
         Arrays `(...)` in nats. Status "estimated" where all checks passed and `error`, an estimate,
         is at most the tolerance: half the width of the replicates' 99.9 % interval, plus the share
-        of the greatest weight, plus the share of the posterior that the particles see and the
-        mixture does not. "unresolved" otherwise: where a check failed the value is NaN, and where
-        only the tolerance was not reached, value and error are there. `lower` is a bound at the
-        stated confidence for each datum by itself, and `upper` is infinite. If the decoder is known
-        to be affine and the likelihood is Gaussian, the result is in closed form, with the status
-        "bracketed" and bounds that are an estimate of the rounding.
+        of the evidence that the tail of the weights has beyond the greatest one, plus the share of
+        the posterior that the particles see and the mixture does not. "unresolved" otherwise: where
+        a check failed the value is NaN, and where only the tolerance was not reached, value and
+        error are there. `lower` is a bound at the stated confidence for each datum by itself, and
+        `upper` is infinite. If the decoder is known to be affine and the likelihood is Gaussian,
+        the result is in closed form, with the status "bracketed" and bounds that are an estimate of
+        the rounding.
 
         `diagnostics` has arrays `(...)`. "reason" is the word for what is lacking: "temperatures"
         (the annealing did not end), "modes" (there are more than the mixture holds), "coverage"
         (the particles see what the mixture does not), "pareto shape" (the weights' tail is too
         heavy), "scout" (the particles' own evidence differs too much) or "tolerance". "estimate" is
-        the value even where a check failed; "spread", "greatest" and "excess" are the parts of the
-        error; "shape", "scout" (the particles' log evidence) and "modes" are what was measured.
+        the value even where a check failed; "spread" (standard error), "greatest" (share of the
+        greatest weight) and "excess" are what the error is made of; "shape" (of the weights' tail),
+        "scout" (the particles' log evidence) and "modes" are what was measured.
         With twins "twins" has numbers: "count", "estimated", "missed" (how many exact samples lay
         where the proposal had almost no draws) and "silent" (how many of these were called
         estimated), "value" (mean of the estimates), and "lower", "upper" and "confidence" (bounds
