@@ -1,17 +1,26 @@
-"""Error, stated error and cost of log evidences beyond quadrature, by several methods, in one run.
+"""Truth, interval and cost of log evidences beyond quadrature, by several methods, in one run.
 
     OPENBLAS_NUM_THREADS=1 python benchmarks/bounds.py [--data N] [--nested] [CASE ...]
 
 The models are products of blocks of two latents behind a random rotation, whose evidence quadrature
-knows; the data are drawn from them. The methods are `evidence_estimate`; importance weighting from
-the mean-field Gaussian with the greatest ELBO, with 5,000 draws and with as many calls of the
-decoder as `evidence_estimate` needed; annealed importance sampling from the prior, with 16 chains
-and the schedule of a pilot run. With `--nested`, nautilus and dynesty where they are installed, for
-one datum of the models with 8 latents, which takes minutes. A call of the decoder counts as one,
-and its gradient as two more. CPU seconds are ratios to those of `evidence_estimate`. A value misses
-if the truth is outside its own 99.9 % interval. With `--scheduler ADDRESS` our estimates run on a
-Dask cluster, and their CPU seconds are not counted. After each case the script writes
-docs/bounds.csv, docs/bounds-table.md and docs/bounds.png.
+knows; the data are drawn from them. The methods:
+
+- `evidence_estimate`;
+- importance weighting from the mean-field Gaussian with the greatest ELBO, with 5,000 draws and
+  with as many calls of the decoder as `evidence_estimate` needed;
+- annealed importance sampling from the prior with Hamiltonian moves (AIS), and bidirectional Monte
+  Carlo (BDMC, Grosse et al., arXiv:1511.02543), whose upper bound comes from chains back from the
+  latents of the data. Temperatures and moves are a pilot run's; the temperatures are then made
+  finer until forward and reverse chains together cost as much as `evidence_estimate`;
+- with `--nested`, nautilus and dynesty where they are installed, for the first datum of the models
+  with 8 latents, or of all models that CASE names: minutes.
+
+A call of the decoder counts as one, and its gradient as two more. CPU seconds are ratios to those
+of `evidence_estimate`. A value misses if the truth is outside its own 99.9 % interval. That of BDMC
+reaches from the lower end of the forward chains' interval to the upper end of that of the reverse
+chains. With `--scheduler ADDRESS` our estimates run on a Dask cluster, and their CPU seconds are
+not counted. After each method the script writes docs/bounds.csv, a line a datum, and from this file
+docs/bounds-table.md and docs/bounds.png. Lines of models and methods that were not run are kept.
 """
 
 from __future__ import annotations
@@ -22,27 +31,36 @@ import importlib
 import importlib.util
 import io
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.ticker import NullFormatter
+from matplotlib.axes import Axes
 from scipy.special import logsumexp, ndtri
 
 from vaetheory import LatentModel, _plotting, decoders, likelihoods
 from vaetheory._files import replacing
 from vaetheory._sampling import annealing
-from vaetheory._sampling.target import Target
+from vaetheory._sampling.target import GRADIENT, Target
 from vaetheory.bounds import evidence_estimate, simulate
 from vaetheory.bounds.bracket import ESTIMATED
 from vaetheory.checking.block_products import BlockModel
 
 DOCS = Path(__file__).parents[1] / "docs"
 OURS = "evidence_estimate"
+FEW, EQUAL = "weighting, 5,000 draws", "weighting, equal cost"
+AIS, BDMC = "AIS", "BDMC, equal cost"
+#: The methods in their order, and the words of `--methods`.
+METHODS = (OURS, FEW, EQUAL, AIS, BDMC, "nautilus", "dynesty")
+CHOICES = ("evidence_estimate", "weighting", "bdmc")
+#: Colours of intervals with the truth and without.
+GOOD, BAD = _plotting.UNBOUNDED, _plotting.BOUNDED
+#: Chains of annealed importance sampling.
+CHAINS = 32
 #: Draws of importance weighting that are computed at once, and the 99.95 % quantile of a normal.
 BLOCK, WIDE = 4096, 3.29
 
@@ -94,11 +112,16 @@ CASES = (
     Case(16, 0.1),
     Case(16),
 )
+#: What the picture shows.
+SHOWN = (CASES[0], CASES[3], CASES[6], CASES[7])
 
 
 @dataclass(frozen=True)
 class Row:
-    """What one method found for the data of one case."""
+    """What one method found for the data of one case; costs are those of a datum.
+
+    Where the method gave no value, it is NaN, `lower` is a bound that holds, and `upper` infinite.
+    """
 
     case: str
     method: str
@@ -106,41 +129,63 @@ class Row:
     seconds: float
     truth: np.ndarray
     value: np.ndarray
-    error: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+
+    @property
+    def known(self) -> np.ndarray:
+        """Which data have a value."""
+        return np.isfinite(self.value)
 
     @property
     def off(self) -> np.ndarray:
-        """Errors in nats."""
-        return np.abs(self.value - self.truth)
+        """Errors of the values that there are, in nats."""
+        return np.abs(self.value - self.truth)[self.known]
+
+    @property
+    def missed(self) -> np.ndarray:
+        """Which data have an interval without the truth."""
+        return self.known & ~((self.lower <= self.truth) & (self.truth <= self.upper))
 
     def cells(self, ours: Row) -> list[str]:
         """The entries of the table."""
-        known = np.isfinite(self.value)
-        off = self.off[known]
-        numbers = [np.median(off), np.sqrt((off**2).mean()), np.median(self.error[known])]
+        some = bool(self.known.any())
+        ratio, numbers = np.nan, ["", "", ""]
+        if some:
+            wide = 0.5 * (self.upper - self.lower)[self.known]
+            found = (np.median(self.off), np.sqrt((self.off**2).mean()), np.median(wide))
+            numbers = [f"{x:.2g}" for x in found]
+        if some and ours.known.any():
+            ratio = float(np.median(self.off) / np.median(ours.off))
         return [
             self.case,
             self.method,
             f"{self.calls:.2g}",
             f"{self.seconds / ours.seconds:.2g}",
-            *(f"{x:.2g}" for x in numbers),
-            f"{int((off > self.error[known]).sum())} of {known.sum()}",
-            f"{int((~known).sum())}",
-            f"{np.median(off) / np.median(ours.off[np.isfinite(ours.value)]):.3g}",
+            *numbers,
+            f"{self.missed.sum()} of {self.known.sum()}",
+            f"{(~self.known).sum()}",
+            f"{ratio:.3g}" if np.isfinite(ratio) else "",
         ]
 
 
 HEADINGS = (
-    "model", "method", "calls a datum", "CPU ratio", "median error", "rms error", "stated error",
-    "misses", "no value", "median error ratio",
+    "model", "method", "calls a datum", "CPU ratio", "median error", "rms error",
+    "half the interval", "misses", "no value", "median error ratio",
 )  # fmt: skip
+COLUMNS = ("model", "method", "datum", "truth", "value", "lower", "upper", "calls", "CPU seconds")
 
 
 TITLE = """# Log evidences in many dimensions, measured
 
-By `benchmarks/bounds.py`. Errors are in nats, and their ratios are to ours.
+By `benchmarks/bounds.py`; `bounds.csv` has a line for each datum. Errors are in nats, and their
+ratios are to those of `evidence_estimate`. Medians are over the data with a value.
 
 """
+
+
+#: The rows by model and method.
+Rows = dict[tuple[str, str], Row]
 
 
 def mean_field(target: Target, steps: int = 60, pairs: int = 64) -> tuple[np.ndarray, np.ndarray]:
@@ -177,19 +222,43 @@ def weighted(target: Target, draws: int) -> tuple[np.ndarray, np.ndarray]:
     return _mean_and_interval(np.concatenate(logs, axis=1))
 
 
-def annealed(target: Target, chains: int = 16) -> tuple[np.ndarray, np.ndarray]:
-    """Annealed importance sampling from the prior, with a pilot's schedule."""
+def chain(
+    target: Target, schedule: annealing.Schedule, finer: int, z: np.ndarray, *, forward: bool
+) -> np.ndarray:
+    """Log weights of chains from `z` `(N, chains, d)`, from the prior or from the posterior.
+
+    The mean of exp(log weight) is the evidence for chains from the prior, and its reciprocal for
+    chains back from exact samples of the posterior, which take the same moves in reverse order.
+    Each interval of temperatures is cut into `finer` equal ones.
+    """
+    at = annealing._evaluated(target, z)
+    logs = np.zeros(z.shape[:-1])
+    steps = [(t, j) for t in range(len(schedule.frames)) for j in range(finer)]
+    for t, j in steps if forward else steps[::-1]:
+        low, high = schedule.temperatures[t : t + 2]
+        on = np.flatnonzero(low < 1)
+        rise = (high - low)[on, None] / finer
+        heat = low[on] + (j + 1) * rise[:, 0]
+        some, mine = at.of(on), target.take(on)
+        if forward:
+            logs[on] += rise * some.value
+        some, _ = annealing._moved(
+            mine, some, annealing.PRIOR, heat, schedule.frames[t][on], schedule.steps[t][on],
+            f"chain {forward} {t} {j}",
+        )  # fmt: skip
+        if not forward:
+            logs[on] -= rise * some.value
+        at.put(on, some)
+    return logs
+
+
+def ladder(target: Target, calls: float) -> tuple[annealing.Schedule, int]:
+    """A pilot's schedule, and how much finer it must be for two sets of chains to cost `calls`."""
     schedule, _, _ = annealing.pilot(target, 256)
-    n = len(target)
-    rows = np.repeat(np.arange(n), chains)
-    some = target.take(rows)
-    streams = type(target.streams)(target.streams.seed + 1, np.arange(n * chains))
-    some = Target(**{**vars(some), "streams": streams})
-    wide = annealing.Schedule(
-        schedule.temperatures[:, rows], schedule.frames[:, rows], schedule.steps[:, rows]
-    )
-    logs, _ = annealing.frozen(some, wide, 1, resample=0.0)
-    return _mean_and_interval(logs.reshape(n, chains))
+    left = calls - target.count.calls / len(target)
+    temperatures = (schedule.temperatures[:-1] < 1).sum(axis=0).mean()
+    each = CHAINS * temperatures * annealing._LEAPS * (1 + GRADIENT)
+    return schedule, max(1, round(left / (2 * each)))
 
 
 def _mean_and_interval(logs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -213,89 +282,146 @@ def nested(model: LatentModel, x: np.ndarray, library: str) -> tuple[float, floa
         sampler.run(n_eff=10000)
         return sampler.log_z, WIDE / np.sqrt(sampler.n_eff), sampler.n_like
     module = importlib.import_module("dynesty")
+    # Its default below ten dimensions, uniform draws from ellipsoids, warns that it is inefficient.
     sampler = module.NestedSampler(
-        lambda z: float(inside(z)[0]), ndtri, d, nlive=500, rstate=np.random.default_rng(0)
+        lambda z: float(inside(z)[0]),
+        ndtri,
+        d,
+        nlive=500,
+        sample="rwalk",
+        rstate=np.random.default_rng(0),
     )
     sampler.run_nested(print_progress=False, dlogz=0.01)
     found = sampler.results
     return found.logz[-1], WIDE * found.logzerr[-1], int(np.sum(found.ncall))
 
 
-def measure(case: Case, count: int, executor: Any, libraries: Sequence[str]) -> list[Row]:
-    """All methods for one case."""
-    made = case.build()
-    X, _ = simulate(made.model, count, seed=7)
-    truth = made.log_evidence(X, rtol=1e-8).value
-    rows: list[Row] = []
+@dataclass
+class Bench:
+    """The methods for one case, whose rows are written as they come."""
 
-    def add(
-        method: str, run: Callable[[], tuple[np.ndarray, np.ndarray, float]], some: int
-    ) -> None:
+    case: Case
+    count: int
+    executor: Any
+    rows: Rows
+
+    def run(self, methods: Sequence[str], libraries: Sequence[str]) -> None:
+        """Run the chosen methods, and nested sampling by the libraries for the first datum."""
+        made = self.case.build()
+        model = made.model
+        X, z = simulate(model, self.count, seed=7)
+        self.truth = made.log_evidence(X, rtol=1e-8).value
+        if "evidence_estimate" in methods:
+            with self.timed(OURS) as add:
+                found = evidence_estimate(model, X, executor=self.executor)
+                good = found.status == ESTIMATED
+                value = np.where(good, found.value, np.nan)
+                low = np.where(good, found.value - found.error, found.lower)
+                add(found.evaluations, value, low, np.where(good, value + found.error, np.inf))
+        cost = self.rows[self.case.name, OURS].calls
+        if "weighting" in methods:
+            for name, draws in ((FEW, 5000), (EQUAL, int(cost))):
+                with self.timed(name) as add:
+                    target = Target.of(model, X, seed=3)
+                    value, error = weighted(target, draws)
+                    add(target.count.calls, value, value - error, value + error)
+        if "bdmc" in methods:
+            with self.timed(AIS) as add:
+                target = Target.of(model, X, seed=3)
+                schedule, finer = ladder(target, cost)
+                start = target.streams.normals("chains", CHAINS, target.dim)
+                logs = chain(target, schedule, finer, start, forward=True)
+                value, error = _mean_and_interval(logs)
+                add(target.count.calls, value, value - error, value + error)
+            with self.timed(BDMC, before=self.rows[self.case.name, AIS].seconds) as add:
+                start = np.broadcast_to(z[:, None], start.shape).copy()
+                logs = chain(target, schedule, finer, start, forward=False)
+                above, wide = _mean_and_interval(logs)
+                add(target.count.calls, 0.5 * (value - above), value - error, wide - above)
+        for library in libraries:
+            if importlib.util.find_spec(library):
+                with self.timed(library, 1) as add:
+                    one, off, calls = nested(model, X[0], library)
+                    add(calls, np.array([one]), np.array([one - off]), np.array([one + off]))
+
+    @contextmanager
+    def timed(
+        self, method: str, some: int = 0, before: float = 0.0
+    ) -> Iterator[Callable[..., None]]:
+        """Count CPU seconds until calls, values and intervals of `some` data are told.
+
+        `before` are seconds a datum that were spent earlier.
+        """
+        some = some or self.count
         begun = time.process_time()
-        value, error, calls = run()
-        seconds = (time.process_time() - begun) / some
-        rows.append(Row(case.name, method, calls / some, seconds, truth[:some], value, error))
-        print(" | ".join(rows[-1].cells(rows[0])), flush=True)
 
-    def ours() -> tuple[np.ndarray, np.ndarray, float]:
-        found = evidence_estimate(made.model, X, executor=executor)
-        good = found.status == ESTIMATED
-        return np.where(good, found.value, np.nan), found.error, found.evaluations
+        def add(calls: int, value: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> None:
+            seconds = before + (time.process_time() - begun) / some
+            row = Row(
+                self.case.name,
+                method,
+                calls / some,
+                seconds,
+                self.truth[:some],
+                value,
+                lower,
+                upper,
+            )
+            self.rows[row.case, row.method] = row
+            ours = self.rows.get((row.case, OURS), row)
+            print(" | ".join(row.cells(ours)), flush=True)
 
-    def by(function: Callable[..., tuple[np.ndarray, np.ndarray]], *options: int) -> Any:
-        def run() -> tuple[np.ndarray, np.ndarray, float]:
-            target = Target.of(made.model, X, seed=3)
-            value, error = function(target, *options)
-            return value, error, target.count.calls
-
-        return run
-
-    add(OURS, ours, count)
-    add("mean field, 5,000 draws", by(weighted, 5000), count)
-    add("mean field, equal cost", by(weighted, int(rows[0].calls)), count)
-    add("AIS from the prior", by(annealed), count)
-    for library in libraries:
-        if case.blocks == 4 and not case.folds and importlib.util.find_spec(library):
-
-            def run(name: str = library) -> tuple[np.ndarray, np.ndarray, float]:
-                value, error, calls = nested(made.model, X[0], name)
-                return np.array([value]), np.array([error]), calls
-
-            add(library, run, 1)
-    return rows
+        yield add
+        write(self.rows)
 
 
-def draw(rows: list[Row], path: Path) -> None:
-    """The truth, the intervals and the cost: a panel for each case."""
-    names = list(dict.fromkeys(row.case for row in rows))
-    figure, panels = plt.subplots(2, (len(names) + 1) // 2, figsize=(13, 6.4), squeeze=False)
-    for panel, name in zip(panels.ravel(), names, strict=False):
-        for row in (r for r in rows if r.case == name):
-            known = np.isfinite(row.value)
-            off = np.maximum(row.off[known], 1e-5)
-            at = row.calls * 1.12 ** (np.arange(known.sum()) - 0.5 * known.sum())
-            missed = off > row.error[known]
-            (line,) = panel.plot(at, off, "o", ms=4, alpha=0.7, label=row.method)
-            panel.plot(at[missed], off[missed], "x", color="k", ms=7)
-            panel.hlines(np.median(row.error[known]), at.min(), at.max(), color=line.get_color())
-        panel.set(xscale="log", yscale="log", title=name)
-        panel.xaxis.set_minor_formatter(NullFormatter())
-    panels[0, 0].set_ylabel("distance from the truth, nats")
-    panels[1, 0].set_ylabel("distance from the truth, nats")
-    for panel in panels[1]:
-        panel.set_xlabel("calls of the decoder a datum")
-    handles = {
-        label: handle
-        for panel in panels.ravel()
-        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
-    }
-    for panel in panels.ravel()[len(names) :]:
-        panel.axis("off")
-    figure.legend(handles.values(), handles.keys(), loc="lower center", ncol=len(handles))
-    figure.tight_layout(rect=(0, 0.06, 1, 1))
+def draw(rows: Rows, path: Path) -> None:
+    """Every interval relative to the truth, a panel for each case and a band for each method."""
+    names = [case.name for case in SHOWN if (case.name, OURS) in rows]
+    figure, panels = plt.subplots(1, len(names), figsize=(9, 3.7), sharey=True, squeeze=False)
+    for panel, name in zip(panels[0], names, strict=True):
+        panel.axvline(0, color="0.3", lw=1)
+        for place, method in enumerate(METHODS):
+            row = rows.get((name, method))
+            if row is None:
+                continue
+            _draw_intervals(panel, place, row)
+        panel.set_xscale("symlog", linthresh=0.1, linscale=0.8)
+        panel.set_xlim(-40, 300)
+        panel.set_xticks([-10, -1, -0.1, 0, 0.1, 1, 10], ["−10", "−1", "", "0", "", "1", "10"])
+        panel.tick_params(axis="x", which="major", labelsize=8)
+        panel.tick_params(axis="x", which="minor", length=0)
+        panel.tick_params(axis="y", length=0)
+        panel.grid(axis="y", visible=False)
+        panel.set_title(name, fontsize=11)
+    panels[0, 0].set_yticks(range(len(METHODS)), list(METHODS))
+    panels[0, 0].set_ylim(len(METHODS) - 0.5, -0.6)
+    figure.supxlabel("interval − truth, nats; in grey: decoder calls a datum", fontsize=10)
+    figure.suptitle(
+        "Each bar is one datum's interval: blue if it holds the truth (0), orange if not\n"
+        "(grey arrow: no value, only a lower bound)",
+        fontsize=11,
+    )
+    figure.tight_layout()
     with replacing(path) as draft:
         _plotting.save(figure, draft)
     plt.close(figure)
+
+
+def _draw_intervals(panel: Axes, place: int, row: Row) -> None:
+    """The intervals of one method below each other, and what it cost."""
+    offsets = np.linspace(-0.28, 0.28, len(row.truth)) if len(row.truth) > 1 else np.zeros(1)
+    low, high, at = (a - row.truth for a in (row.lower, row.upper, row.value))
+    for good, colour in ((row.known & ~row.missed, GOOD), (row.missed, BAD)):
+        height = place + offsets[good]
+        panel.hlines(height, low[good], high[good], color=colour, lw=2)
+        panel.plot(at[good], height, ".", color=colour, ms=4)
+    none = ~row.known
+    panel.plot(low[none], place + offsets[none], ">", color="0.55", ms=4)
+    panel.annotate(
+        f"{row.calls:,.0f}"[:-4] + "k", (0.99, place), xycoords=("axes fraction", "data"),
+        ha="right", va="center", fontsize=8, color="0.35",
+    )  # fmt: skip
 
 
 def client(address: str | None) -> AbstractContextManager[Any]:
@@ -309,25 +435,58 @@ def main() -> None:
     """Run the cases that the command line names by their places, or all."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cases", nargs="*", type=int, help="places of cases, from 0 (all)")
-    parser.add_argument("--data", type=int, default=16, help="data of each case (16)")
-    parser.add_argument("--nested", action="store_true", help="nested sampling by other libraries")
+    parser.add_argument("--data", type=int, default=4, help="data of each case (4)")
+    parser.add_argument(
+        "--methods", default=",".join(CHOICES),
+        help="which, separated by commas; what is stored of the others is kept (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--nested", nargs="?", const="nautilus,dynesty", default="",
+        help="nested sampling by other libraries (nautilus,dynesty)",
+    )  # fmt: skip
     parser.add_argument("--scheduler", help="address of the scheduler of a Dask cluster")
     options = parser.parse_args()
-    rows: list[Row] = []
-    libraries = ("nautilus", "dynesty") if options.nested else ()
+    libraries = [name for name in options.nested.split(",") if name]
+    rows = read()
     with client(options.scheduler) as executor:
         for case in [CASES[i] for i in options.cases] or CASES:
-            rows += measure(case, options.data, executor, libraries)
-            write(rows)
+            few = case.blocks == 4 and not case.folds
+            bench = Bench(case, options.data, executor, rows)
+            bench.run(options.methods.split(","), libraries if options.cases or few else ())
 
 
-def write(rows: list[Row]) -> None:
-    """Write the table and the picture."""
-    first = {row.case: row for row in rows if row.method == OURS}
-    cells = [row.cells(first[row.case]) for row in rows]
+def read() -> Rows:
+    """What docs/bounds.csv has."""
+    rows: Rows = {}
+    if not (DOCS / "bounds.csv").exists():
+        return rows
+    with (DOCS / "bounds.csv").open(encoding="utf-8", newline="") as file:
+        lines = list(csv.DictReader(file))
+    for case, method in dict.fromkeys((line["model"], line["method"]) for line in lines):
+        own = [line for line in lines if (line["model"], line["method"]) == (case, method)]
+        arrays = [np.array([float(x[name]) for x in own]) for name in COLUMNS[3:7]]
+        calls, seconds = (float(own[0][name]) for name in COLUMNS[7:])
+        rows[case, method] = Row(case, method, calls, seconds, *arrays)
+    return rows
+
+
+def write(rows: Rows) -> None:
+    """Write the lines, the table and the picture."""
+    ordered = [
+        rows[case.name, method]
+        for case in CASES
+        for method in METHODS
+        if (case.name, method) in rows
+    ]
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerows([HEADINGS, *cells])
+    writer.writerow(COLUMNS)
+    for row in ordered:
+        arrays = (row.truth, row.value, row.lower, row.upper)
+        for number, values in enumerate(zip(*arrays, strict=True)):
+            shown = [f"{x:.7g}" for x in (*values, row.calls, row.seconds)]
+            writer.writerow([row.case, row.method, number, *shown])
+    cells = [row.cells(rows[row.case, OURS]) for row in ordered if (row.case, OURS) in rows]
     lines = [" | ".join(line) for line in (HEADINGS, ["---"] * len(HEADINGS), *cells)]
     for name, text in (
         ("bounds.csv", stream.getvalue()),

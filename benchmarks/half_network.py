@@ -17,7 +17,14 @@ from vaetheory import figures
 from vaetheory._environment import environment
 from vaetheory._files import replacing
 from vaetheory.cli._jobs import processes
-from vaetheory.training import SOURCES, Experiment, Settings, run_experiment, tables
+from vaetheory.training import (
+    SOURCES,
+    Experiment,
+    Settings,
+    estimate_tables,
+    run_experiment,
+    tables,
+)
 
 TARGET = Path(figures.__file__).parent / "half_network.json"
 
@@ -28,6 +35,14 @@ def experiments() -> dict[str, Experiment]:
     return {
         "digits, d = 2": Experiment(digits, Settings(latent_dim=2)),
         "digits, d = 8": Experiment(digits, Settings(latent_dim=8)),
+        "digits, d = 8, estimates": Experiment(
+            digits, Settings(latent_dim=8), seeds=5, informations=(1.0, 1.5), estimates=4,
+            held_out=4,
+        ),
+        "digits, d = 32": Experiment(
+            digits, Settings(latent_dim=32), seeds=5, informations=(1.0, 1.5, 2.0), estimates=4,
+            held_out=100,
+        ),
         "digits, d = 2, scaled": Experiment(digits, Settings(latent_dim=2), scales=(1e-3, 1e3)),
         "digits, d = 2, plain ends": Experiment(
             digits, Settings(latent_dim=2, units="plain"), scales=(1e-3, 1e3),
@@ -65,6 +80,9 @@ def main() -> None:
             results = list(run_experiment(experiment, folder=folder, executor=executor))
             document[name] = {"experiment": experiment.described(), "results": shortened(results)}
             print(f"{name}\n\n{tables.markdown(tables.table(results))}", flush=True)
+            if experiment.estimates:
+                rows = estimate_tables.estimate_table(results)
+                print(estimate_tables.estimate_markdown(rows), flush=True)
     ordered = {name: document[name] for name in experiments() if name in document}
     with replacing(TARGET) as draft:
         text = {

@@ -19,8 +19,13 @@ from vaetheory.training import (
     Settings,
     Source,
     confidence_interval,
+    density_of,
+    estimate_tables,
+    lattice_evidence,
     run_experiment,
+    split_data,
     tables,
+    train,
 )
 from vaetheory.training.experiment import run_task
 
@@ -232,6 +237,8 @@ def test_what_is_not_resolved_is_told_with_the_result(monkeypatch):
         ({"informations": (2.0, 2.0)}, "informations: expected numbers that differ"),
         ({"objectives": ("half", "half")}, "objectives: expected each once"),
         ({"draws": 1}, "draws: expected"),
+        ({"held_out": 0}, "held_out: expected an integer of at least 1"),
+        ({"estimates": -1}, "estimates: expected an integer of at least 0"),
     ],
 )
 def test_experiments_are_checked(changes, message):
@@ -239,11 +246,119 @@ def test_experiments_are_checked(changes, message):
         small(**changes)
 
 
+def test_fewer_held_out_data_are_the_first_ones():
+    few = list(run_experiment(small(held_out=3, objectives=("one-sigma",), exact=True, draws=4000)))
+    for result in few:
+        data = split_data(cloud(), result["seed"])
+        vae = small().settings.model(OBJECTIVES["one-sigma"], data.train, 0.0)
+        run = train(vae, data, small().settings, seed=result["seed"])
+        density = density_of(vae, run.best, data.train, seed=result["seed"], draws=8)
+        truth = lattice_evidence(density, data.test[:3])[0].mean()
+        found = result["measures"]["evidence"]["mean"]
+        assert abs(found - truth) < 1e-6, f"evidence of other data: {found} and {truth}"
+        assert result["sizes"] == [len(data.train), len(data.validation), len(data.test)], "sizes"
+
+
+def test_estimates_are_the_evidence_of_the_first_data():
+    """In two dimensions lattices know the evidence of every datum."""
+    experiment = small(objectives=("ordinary", "half"), seeds=1, exact=True)
+    for name in experiment.objectives:
+        measured = {}
+        for count in (0, 3):
+            task = replace(experiment, estimates=count, objectives=(name,), scales=(2.0,)).tasks()[
+                0
+            ]
+            measured[count] = run_task(task)["measures"]
+        found = measured[3].pop("estimates")
+        assert measured[3] == measured[0], f"{name}: estimates changed the other numbers"
+        data = split_data(experiment.source, 0).times(2.0)
+        truth = _evidence(name, data, experiment.settings)[:3] + data.test.shape[1] * np.log(2.0)
+        assert found["status"] == ["estimated"] * 3, f"{name}: {found['reason']}"
+        off = np.abs(np.array(found["value"]) - truth)
+        assert (off <= np.array(found["error"]) + 1e-6).all(), f"{name}: off by {off}, {found}"
+        assert (np.array(found["lower"]) <= truth + 1e-6).all(), f"{name}: a false lower bound"
+
+
+def _evidence(name, data, settings):
+    """Lattices' log evidence of the held-out data, of the model that the task trains."""
+    made = []
+    for h in (1.0, 2.0) if name == "half" else (0.0,):
+        vae = settings.model(OBJECTIVES[name], data.train, h)
+        run = train(vae, data, settings, seed=0)
+        made.append(
+            (run.best_validation, h, density_of(vae, run.best, data.train, seed=0, draws=8))
+        )
+    return lattice_evidence(max(made)[2], data.test)[0]
+
+
+def _estimated(objective, seed, **entries):
+    """A result as `run_task` returns it, of three data."""
+    entry = {
+        "status": ["estimated"] * 3, "reason": [""] * 3, "value": [1.0, 2.0, 3.0],
+        "error": [0.1, 0.2, 0.3], "lower": [0.0, 1.0, 2.0], "importance": [0.5, 1.5, 2.5],
+    }  # fmt: skip
+    return {
+        "objective": objective, "seed": seed, "scale": 1.0, "sizes": [7, 1, 3], "outputs": [1, 2],
+        "measures": {"estimates": entry | entries},
+    }  # fmt: skip
+
+
+def test_only_data_with_a_value_are_compared():
+    lost = {
+        "status": ["estimated", "unresolved", "unresolved"], "reason": ["", "scout", "tolerance"],
+        "value": [0.5, None, 9.0], "importance": [0.25, -50.0, -60.0], "lower": [0.0, -9.0, -8.0],
+    }  # fmt: skip
+    results = [_estimated("half", s) for s in (0, 1)]
+    results += [_estimated("bilbo", 0, **lost), _estimated("bilbo", 1)]
+    bilbo, half = estimate_tables.estimate_table(results)
+    assert not half.behind, "the half-network was compared with itself"
+    assert (bilbo.count, bilbo.pairs) == (6, 4), f"{bilbo}"
+    assert bilbo.reasons == {"scout": 1, "tolerance": 1}, f"{bilbo.reasons}"
+    # By hand: seed 0 has the first datum, seed 1 has all and no difference.
+    assert bilbo.estimate.mean == (0.5 + 2.0) / 2, f"{bilbo.estimate}"
+    assert bilbo.importance.mean == (0.25 + 1.5) / 2, f"{bilbo.importance}"
+    assert bilbo.behind["estimate"].mean == (0.5 + 0.0) / 2, f"{bilbo.behind}"
+    assert bilbo.behind["importance"].mean == (0.25 + 0.0) / 2, f"{bilbo.behind}"
+    assert bilbo.behind["change"].mean == 0.125, f"{bilbo.behind}"
+    assert np.isclose(bilbo.lower.mean, (-17 / 3 + 1) / 2), "the bound is not that of all data"
+    text = estimate_tables.estimate_markdown([bilbo, half])
+    assert "4 of 6 (scout: 1, tolerance: 1)" in text, text
+    assert text.count("(4 data)") == 3, text
+
+
+def test_without_any_value_there_is_only_the_bound():
+    nothing = {"status": ["unresolved"] * 3, "reason": ["scout"] * 3, "value": [None] * 3}
+    results = [_estimated("half", 0), _estimated("bilbo", 0, **nothing)]
+    bilbo, _ = estimate_tables.estimate_table(results)
+    assert bilbo.estimate is None, f"a mean of nothing: {bilbo.estimate}"
+    assert (bilbo.behind, bilbo.pairs) == ({}, 0), f"compared with nothing: {bilbo.behind}"
+    assert bilbo.lower.mean == 1.0, f"{bilbo.lower}"
+    unbounded = _estimated("half", 0, lower=[0.0, None, 1.0])
+    assert estimate_tables.estimate_table([unbounded])[0].lower is None, "a mean of some bounds"
+
+
 def test_the_page_tells_what_is_stored():
     page = checkout.part("docs/half-network.md").read_text(encoding="utf-8")
     for name, found in half_network.stored().items():
-        text = tables.markdown(tables.table(found["results"]))
-        assert f"<!-- {name} -->\n\n{text}" in page, f"another table of {name}"
+        # The models of "..., estimates" are some of another experiment, whose table is there.
+        if not name.endswith(", estimates"):
+            text = tables.markdown(tables.table(found["results"]))
+            assert f"<!-- {name} -->\n\n{text}" in page, f"another table of {name}"
+        if found["experiment"].get("estimates"):
+            rows = estimate_tables.estimate_table(found["results"])
+            text = estimate_tables.estimate_markdown(rows)
+            place = f"<!-- {name}: estimates -->"
+            assert f"{place}\n\n{text}" in page, f"another table of the estimates of {name}"
+
+
+def test_models_with_estimates_are_those_of_the_table():
+    """Trained again, the first models with eight latents are the same."""
+    stored = half_network.stored()
+    known = {(r["objective"], r["seed"]): r for r in stored["digits, d = 8"]["results"]}
+    for result in stored["digits, d = 8, estimates"]["results"]:
+        other = known[result["objective"], result["seed"]]
+        for name in ("validation", "information", "epochs", "best_epoch", "ended"):
+            assert result[name] == other[name], f"another {name} of {result['objective']}"
 
 
 def _parts():

@@ -297,11 +297,14 @@ def test_measures_of_a_density_by_the_library(name):
     assert excess <= np.log(1e6), f"importance-weighted bound {excess:.3g} above the evidence"
     rest = found.elbo + found.rate + found.distortion
     assert np.abs(rest).max() <= gamma(100) * 1e3, "ELBO is not minus rate and distortion"
-    if name == "ordinary":
-        with pytest.raises(ValueError, match="expected a likelihood of fixed variances"):
-            density.latent_model()
-        return
     model = density.latent_model()
+    z = np.random.default_rng(6).standard_normal((len(X), 5, 2))
+    own, other = (
+        density.log_likelihood(X, z * density.prior_scale),
+        model.log_likelihood(X[:, None], z),
+    )
+    off = np.abs(own - other).max()
+    assert off <= gamma(100) * np.abs(own).max(), f"another likelihood in the model: {off:.3g}"
     evidence = log_evidence(model, X)
     off = np.abs(evidence.value - lattice)
     assert (off <= evidence.error + error).all(), f"two routes differ by {off.max():.3g}"
@@ -311,6 +314,14 @@ def test_measures_of_a_density_by_the_library(name):
     # Six standard errors: one chance in 10^9 were they known.
     off = np.abs(exact.value - found.elbo)
     assert (off <= 6 * found.elbo_error + exact.error).all(), f"{off} and {found.elbo_error}"
+
+
+def test_learned_variances_without_a_floor_make_no_model():
+    vae, data = tiny("ordinary").vae(), tiny("ordinary").data()
+    vae = dataclasses.replace(vae, hidden=())
+    density = density_of(vae, vae.initial(0), data.train, seed=0)
+    with pytest.raises(ValueError, match="hidden: expected at least one layer"):
+        density.latent_model()
 
 
 def test_lattices_need_two_dimensions():

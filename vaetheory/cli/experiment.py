@@ -51,6 +51,11 @@ def add(commands: Any) -> None:
         help="draws of the importance-weighted bound (5000)",
     )  # fmt: skip
     parser.add_argument(
+        "--estimates", type=int, default=0, metavar="N",
+        help="held-out data of each task whose evidence is estimated, for latents of any dimension "
+        "(0)",
+    )  # fmt: skip
+    parser.add_argument(
         "--ends", choices=["pooled", "each", "plain"],
         help="standardisation between data and networks: one standard deviation, one for each "
         "dimension, or none (the one that suits the data)",
@@ -71,7 +76,15 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the experiment, print one line for each result, and then the table."""
-    from vaetheory.training import SOURCES, Experiment, Settings, read_data, run_experiment, tables
+    from vaetheory.training import (
+        SOURCES,
+        Experiment,
+        Settings,
+        estimate_tables,
+        read_data,
+        run_experiment,
+        tables,
+    )
 
     known = options.data in SOURCES
     if not known and not Path(options.data).is_file():
@@ -92,6 +105,7 @@ def run(options: argparse.Namespace) -> int:
         first_seed=options.first_seed,
         scales=_numbers("--scales", options.scales),
         draws=options.draws,
+        estimates=options.estimates,
     )
     if options.informations is not None:
         informations = _numbers("--informations", options.informations)
@@ -112,6 +126,8 @@ def run(options: argparse.Namespace) -> int:
             print(_line(result), flush=True)
     rows = tables.table(results)
     text = tables.markdown(rows)
+    if experiment.estimates:
+        text += "\n" + estimate_tables.estimate_markdown(estimate_tables.estimate_table(results))
     write_json(
         place / "results.json",
         sealed(
@@ -164,6 +180,9 @@ def _line(result: dict[str, Any]) -> str:
     shown = [f"{m} {measures[m]['mean']:.2f}" for m in names]
     if measures.get("unresolved"):
         shown.append(f"evidence not resolved for {measures['unresolved']} data")
+    if "estimates" in measures:
+        status = measures["estimates"]["status"]
+        shown.append(f"{len(status) - status.count('unresolved')} of {len(status)} estimated")
     h = "" if result["information"] is None else f"  h {result['information']:g}"
     return (
         f"{result['objective']:<14} seed {result['seed']:<3} scale {result['scale']:<6g} "

@@ -1,7 +1,7 @@
 """Training small VAEs with six objectives, and measuring them on held-out data."""
 
 from vaetheory._moved import names_of
-from vaetheory.training import tables
+from vaetheory.training import estimate_tables, tables
 from vaetheory.training.data import SOURCES, Source, Split, split_data
 from vaetheory.training.density import Density
 from vaetheory.training.experiment import Experiment, Task, run_task
@@ -33,6 +33,7 @@ __all__ = [
     "Vae",
     "confidence_interval",
     "density_of",
+    "estimate_tables",
     "exact_evidence",
     "lattice_evidence",
     "read_data",

@@ -21,7 +21,7 @@ from vaetheory._value_equality import ByValue
 from vaetheory.bounds import bilbo
 from vaetheory.bounds.after_training import fitted_likelihood
 from vaetheory.decoders import TanhNetwork
-from vaetheory.likelihoods import Gaussian
+from vaetheory.likelihoods import Gaussian, GaussianMeanScale
 from vaetheory.models import LatentModel
 from vaetheory.training.vae import TooLargeError, Vae, in_range, rows_of
 
@@ -171,29 +171,42 @@ class Density(ByValue):
     def decoder(self) -> TanhNetwork:
         """The decoder as a `TanhNetwork`, for a latent N(0, I) and in the units of the data.
 
-        Raises
-        ------
-        ValueError
-            If the decoder returns variances as well.
+        It returns the D means and, if the likelihood's variances are learned, the D log deviations
+        after them.
         """
-        if self.log_sigma is None:
-            raise ValueError(
-                "decoder: expected a likelihood of fixed variances, got one whose variances the "
-                "decoder gives"
-            )
         network, units = self.vae.decoder, self.vae.units
         layers = network.layers(self.vae.split(self.params)[1])
         weights, biases = [w for w, _ in layers], [b for _, b in layers]
+        # The network's outputs after the means are log variances.
+        more = len(biases[-1]) - self.vae.data_dim
+        loc = np.concatenate([units.loc, np.zeros(more)])
+        scale = np.broadcast_to(units.scale, units.loc.shape)
+        scale = np.concatenate([scale, np.full(more, 0.5)])
         weights[0] = weights[0] * self.prior_scale
-        weights[-1] = weights[-1] * np.reshape(units.scale, (-1, 1))
-        biases[-1] = units.loc + units.scale * biases[-1]
+        weights[-1] = weights[-1] * scale[:, None]
+        biases[-1] = loc + scale * biases[-1]
         return TanhNetwork(weights, biases)
 
     def latent_model(self) -> LatentModel:
-        """The same density as a `LatentModel`, for `log_evidence` and `elbo`; raises as `decoder`.
+        """The same density as a `LatentModel`, for `log_evidence`, `evidence_estimate` and `elbo`.
 
-        Its latent is z / sqrt(v), which has the prior N(0, I) (claim 6b).
+        Its latent is z / sqrt(v), which has the prior N(0, I) (claim 6b). If the decoder returns
+        deviations, their floor is the least that its last layer can return.
+
+        Raises
+        ------
+        ValueError
+            If the decoder returns deviations without a floor: it has no hidden layer, or their
+            floor is zero in float64.
         """
         decoder = self.decoder()
-        assert self.log_sigma is not None
-        return LatentModel(decoder, Gaussian(scale=np.exp(self.log_sigma)), self.vae.latent_dim)
+        if self.log_sigma is not None:
+            return LatentModel(decoder, Gaussian(scale=np.exp(self.log_sigma)), self.vae.latent_dim)
+        if not self.vae.hidden:
+            raise ValueError(
+                "hidden: expected at least one layer, so that the variances have a floor, got none"
+            )
+        # The inputs of the last layer are within [-1, 1].
+        rows = np.s_[self.vae.data_dim :]
+        floor = decoder.biases[-1][rows] - np.abs(decoder.weights[-1][rows]).sum(axis=1)
+        return LatentModel(decoder, GaussianMeanScale(np.exp(floor)), self.vae.latent_dim)

@@ -27,6 +27,7 @@ from vaetheory._validation import (
     sequence,
 )
 from vaetheory._value_equality import ByValue
+from vaetheory.bounds import Bracket, evidence_estimate
 from vaetheory.rounding import gamma
 from vaetheory.training.data import Source, Split, split_data
 from vaetheory.training.measures import (
@@ -67,6 +68,11 @@ class Experiment(ByValue):
     exact : bool
         Whether to compute the exact log evidence if the latent has two dimensions.
     first_seed : int
+    estimates : int
+        Number of held-out data of each task, the first ones, whose log evidence is estimated by
+        `evidence_estimate`, for latents of any dimension.
+    held_out : int or None
+        Number of held-out data of each task that are measured, the first ones; by default all.
     """
 
     source: Source
@@ -78,6 +84,8 @@ class Experiment(ByValue):
     draws: int = 5000
     exact: bool = True
     first_seed: int = 0
+    estimates: int = 0
+    held_out: int | None = None
 
     def __post_init__(self) -> None:
         require("source", self.source, Source)
@@ -85,6 +93,9 @@ class Experiment(ByValue):
         boolean("exact", self.exact)
         integer("seeds", self.seeds, low=1, high=LARGEST_DIMENSION)
         integer("first_seed", self.first_seed)
+        integer("estimates", self.estimates, high=LARGEST_DIMENSION)
+        if self.held_out is not None:
+            integer("held_out", self.held_out, low=1, high=LARGEST_DIMENSION)
         integer("draws", self.draws, low=2, high=LARGEST_DIMENSION)
         for name in ("objectives", "informations", "scales"):
             object.__setattr__(self, name, tuple(sequence(name, getattr(self, name))))
@@ -160,6 +171,8 @@ def run_task(task: Task, folder: str | None = None) -> dict[str, Any]:
     require("task", task, Task)
     experiment, settings = task.experiment, task.experiment.settings
     data = split_data(experiment.source, task.seed).times(task.scale)
+    sizes = [len(data.train), len(data.validation), len(data.test)]
+    data = replace(data, test=data.test[: experiment.held_out])
     objective = OBJECTIVES[task.objective]
     swept = objective.likelihood == "baggins"
     shift = data.train.shape[1] * np.log(task.scale)
@@ -195,22 +208,25 @@ def run_task(task: Task, folder: str | None = None) -> dict[str, Any]:
     result = {"objective": task.objective, "seed": task.seed, "scale": task.scale, **chosen}
     del result["test"]
     try:
-        measured = _measured(best[1], data, experiment, test_rng)
+        measured = _measured(best[1], data, task, test_rng)
     except FloatingPointError as error:
         raise ValueError(f"{task.name}: expected test data like the others, got {error}") from None
     result["measures"] = _summary(measured, shift)
     result["sweep"] = sweep if swept else []
-    result["sizes"] = [len(data.train), len(data.validation), len(data.test)]
+    result["sizes"] = sizes
     result["outputs"] = list(
         objective.outputs(latent_dim=settings.latent_dim, data_dim=data.train.shape[1])
     )
     return result
 
 
-def _measured(
-    density: Any, data: Split, experiment: Experiment, rng: np.random.Generator
-) -> Measures:
+def _measured(density: Any, data: Split, task: Task, rng: np.random.Generator) -> Measures:
+    experiment = task.experiment
     measures = sampled_measures(density, data.test, draws=experiment.draws, rng=rng)
+    if experiment.estimates:
+        some = data.test[: experiment.estimates]
+        found = evidence_estimate(density.latent_model(), some, seed=task.seed)
+        measures = replace(measures, estimates=found)
     if not experiment.exact or density.vae.latent_dim != EXACT_DIM:
         return measures
     evidence, error, apart = exact_evidence(density, data.test)
@@ -244,6 +260,8 @@ def _summary(measures: Measures, shift: float) -> dict[str, Any]:
     tiny = float(np.finfo(float).tiny)
     excess = float(((elbo - importance) / np.maximum(errors, tiny)).max())
     summary["elbo_above_importance_in_errors"] = excess
+    if measures.estimates is not None:
+        summary["estimates"] = _each(measures, measures.estimates, shift)
     evidence, evidence_error = measures.evidence, measures.evidence_error
     if evidence is not None and evidence_error is not None:
         unresolved = np.flatnonzero(evidence_error > UNRESOLVED)
@@ -264,6 +282,29 @@ def _summary(measures: Measures, shift: float) -> dict[str, Any]:
             "mean_gap_of_elbo": float((evidence - elbo).mean()),
         }
     return summary
+
+
+def _each(measures: Measures, found: Bracket, shift: float) -> dict[str, Any]:
+    """The estimates of some of the data, one by one, and what else is known of these data."""
+
+    def known(values: Array) -> list[float | None]:
+        return [float(v) if np.isfinite(v) else None for v in values]
+
+    count = len(found.value)
+    some = np.s_[:count]
+    return {
+        "status": found.status.tolist(),
+        # What is known in closed form lacks nothing.
+        "reason": np.asarray(found.diagnostics.get("reason", [""] * count)).tolist(),
+        "value": known(found.value + shift),
+        "error": known(found.error),
+        "lower": known(found.lower + shift),
+        "confidence": found.confidence,
+        "importance": known(measures.importance[some] + shift),
+        "importance_error": known(measures.importance_error[some]),
+        "elbo": known(measures.elbo[some] + shift),
+        "evaluations": found.evaluations,
+    }
 
 
 def run(

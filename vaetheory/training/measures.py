@@ -9,6 +9,7 @@ from scipy.special import logsumexp
 
 from vaetheory._validation import LARGEST_DIMENSION, Array, generator, integer, require
 from vaetheory._value_equality import ByValue
+from vaetheory.bounds import Bracket
 from vaetheory.evidence import log_evidence
 from vaetheory.training.density import Density, blocks
 from vaetheory.training.latent_lattice import lattice_evidence
@@ -44,6 +45,8 @@ class Measures(ByValue):
     apart : float or None
         The largest difference, in nats, between two methods for the evidence on data that both of
         them resolve.
+    estimates : Bracket or None
+        Estimated log evidences of the first data, in any latent dimension.
     """
 
     elbo: Array
@@ -56,6 +59,7 @@ class Measures(ByValue):
     evidence: Array | None = None
     evidence_error: Array | None = None
     apart: float | None = None
+    estimates: Bracket | None = None
 
 
 def sampled_measures(

@@ -51,6 +51,22 @@ def _values(results: Iterable[Mapping[str, Any]], measure: str) -> dict[int, flo
     return {seed: entry["mean"] for seed, entry in entries.items() if entry is not None}
 
 
+def checked_results(results: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """Return results of an experiment, or raise a ValueError if there are none, or others."""
+    results = sequence("results", results)
+    for number, result in enumerate(results):
+        require(f"results[{number}]", result, Mapping, "a result of run_task")
+        missing = {"scale", "objective", "seed", "measures", "sizes", "outputs"} - result.keys()
+        if missing:
+            raise ValueError(
+                f"results[{number}]: expected a result of run_task, got one without "
+                f"{', '.join(sorted(missing))}"
+            )
+    if not results:
+        raise ValueError("results: expected at least one, got none")
+    return results
+
+
 def table(results: Sequence[Mapping[str, Any]]) -> list[Row]:
     """The rows, scale by scale, for results of an experiment as `experiment.run` yields them.
 
@@ -70,17 +86,7 @@ def table(results: Sequence[Mapping[str, Any]]) -> list[Row]:
     >>> table(results)[0].behind["elbo"].mean
     1.5
     """
-    results = sequence("results", results)
-    for number, result in enumerate(results):
-        require(f"results[{number}]", result, Mapping, "a result of run_task")
-        missing = {"scale", "objective", "seed", "measures", "sizes", "outputs"} - result.keys()
-        if missing:
-            raise ValueError(
-                f"results[{number}]: expected a result of run_task, got one without "
-                f"{', '.join(sorted(missing))}"
-            )
-    if not results:
-        raise ValueError("results: expected at least one, got none")
+    results = checked_results(results)
     rows = []
     for scale in sorted({r["scale"] for r in results}):
         here = [r for r in results if r["scale"] == scale]
@@ -119,13 +125,14 @@ def markdown(rows: Sequence[Row]) -> str:
     for row in rows:
         cells = [row.objective, f"{row.scale:g}", str(row.outputs)]
         seeds = max((mean.count for mean in row.measures.values()), default=0)
-        cells += [_text(row.measures.get(m), seeds) for m in shown]
-        cells += [_text(row.behind.get(m), seeds) for m in compared]
+        cells += [interval_text(row.measures.get(m), seeds) for m in shown]
+        cells += [interval_text(row.behind.get(m), seeds) for m in compared]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _text(mean: Interval | None, seeds: int) -> str:
+def interval_text(mean: Interval | None, seeds: int = 0) -> str:
+    """A mean and half the width of its interval; it says so where it has fewer than `seeds`."""
     if mean is None:
         return ""
     few = f" ({mean.count} of {seeds} seeds)" if mean.count < seeds else ""
