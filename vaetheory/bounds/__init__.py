@@ -35,7 +35,9 @@ from vaetheory.bounds.information_terms import (
     rate_distortion,
     reverse_water_filling,
 )
+from vaetheory.bounds.likelihood_certificate import LikelihoodCertificate, likelihood_certificate
 from vaetheory.bounds.linear_autoencoder import LinearVAE, linear_vae, linear_vae_optimum
+from vaetheory.bounds.npmle import MixtureMaximum, npmle
 from vaetheory.bounds.regulariser import implicit_regulariser
 from vaetheory.bounds.simulated_evidence import Simulated, evidence_bracket, simulate
 from vaetheory.bounds.stationary import StationaryPosterior, stationary_posterior
@@ -47,8 +49,10 @@ __all__ = [
     "Bracket",
     "CollapseThresholds",
     "EvaluationModel",
+    "LikelihoodCertificate",
     "LinearBetaVAE",
     "LinearVAE",
+    "MixtureMaximum",
     "ProfileLikelihood",
     "RateDistortion",
     "Simulated",
@@ -67,9 +71,11 @@ __all__ = [
     "evidence_bracket",
     "evidence_estimate",
     "implicit_regulariser",
+    "likelihood_certificate",
     "linear_beta_vae",
     "linear_vae",
     "linear_vae_optimum",
+    "npmle",
     "profile_likelihood",
     "rate_distortion",
     "reverse_water_filling",
