@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from vaetheory._log_sums import log_sum_exp
 from vaetheory._validation import Array, data_set, integer, positive, require
 from vaetheory._value_equality import ByValue
-from vaetheory.bounds._mixtures.climbing import BLOCK, climb, squares
+from vaetheory.bounds._mixtures.climbing import BLOCK, climb, shifted, squares
 from vaetheory.bounds._mixtures.greatest import ATOL, White, greatest_sum, whitened
 from vaetheory.bounds._mixtures.weights import best_weights
 from vaetheory.likelihoods import Gaussian, Likelihood
@@ -21,6 +21,8 @@ from vaetheory.rounding import gamma
 _NEWTON = 300
 # EM steps between two certificates.
 _STEPS = 10
+# Multiples of a mean shift at which components are tried.
+_FURTHER = (4.0, 16.0, 64.0)
 # Atoms this close, in standard deviations, are one; lighter ones are left out.
 _CLOSE, _LIGHT = 1e-5, 1e-8
 
@@ -113,12 +115,15 @@ def npmle(
     white = whitened(gaussian, reduced)
     peak = gaussian.log_peak(reduced.shape[1]) + offset
     few = len(data) <= _NEWTON
-    atoms = np.unique(white.y, axis=0) if few else white.y
+    # The data, and their mean, which is alone if the noise is broad.
+    atoms = np.concatenate([white.y, np.zeros((1, white.y.shape[1]))])
     weights = np.full(len(atoms), 1 / len(atoms))
     best: MixtureMaximum | None = None
     ceiling = np.inf
     for step in range(1, steps + 1):
-        atoms, weights = (_newton if few else _em)(white.y, atoms, weights)
+        if few:
+            atoms, weights = _newton(white.y, atoms)
+        atoms, weights = _em(white.y, atoms, weights)
         logs = _log_density(white.y, atoms, weights)
         found = greatest_sum(
             gaussian, reduced, -np.log(len(data)) - logs - peak, atol=max(atol / 4, ATOL)
@@ -133,7 +138,9 @@ def npmle(
             break
         if few:
             _, modes = climb(white.y, -logs, np.concatenate([atoms, white.y]))
-            atoms = np.concatenate([atoms, modes, _seen(white, found.at)])
+            shift = shifted(white.y, -logs, atoms) - atoms
+            further = [atoms + far * shift for far in _FURTHER]
+            atoms = np.concatenate([atoms, modes, _seen(white, found.at), *further])
     assert best is not None
     return MixtureMaximum(best.value, ceiling, best.atoms, best.weights, best.log_density, step)
 
@@ -166,7 +173,7 @@ def _kept(atoms: Array, weights: Array) -> tuple[Array, Array]:
     return moved / total[:, None], total / total.sum()
 
 
-def _newton(y: Array, atoms: Array, weights: Array) -> tuple[Array, Array]:
+def _newton(y: Array, atoms: Array) -> tuple[Array, Array]:
     """The best weights of these atoms."""
     different = np.unique(np.round(atoms / _CLOSE), axis=0, return_index=True)[1]
     atoms = atoms[different]

@@ -4,6 +4,7 @@ from vaetheory.checking.claim import Claim
 from vaetheory.claims import (
     baggins,
     bilbo,
+    bounded_likelihood,
     constant_variance,
     flow_limit,
     half_network,
@@ -38,6 +39,7 @@ CLAIMS: tuple[Claim, ...] = (
     posterior_collapse.CLAIM,
     rate_distortion.CLAIM,
     implicit_regulariser.CLAIM,
+    bounded_likelihood.CLAIM,
     high_dimensional_evidence.CLAIM,
     instrument.CLAIM,
 )

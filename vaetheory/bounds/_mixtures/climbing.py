@@ -51,6 +51,11 @@ def heights_at(y: Array, logs: Array, points: Array) -> Array:
     return np.concatenate([_shares(y, logs, block)[0] for block in blocks])
 
 
+def shifted(y: Array, logs: Array, points: Array) -> Array:
+    """Where one mean shift takes points `(M, D)`: the mean of the data, weighted by their terms."""
+    return np.asarray(_shares(y, logs, points)[1] @ y)
+
+
 def climb(y: Array, logs: Array, starts: Array, *, most: int = _STARTS) -> tuple[Array, Array]:
     """Where mean shifts from the highest starts `(S, D)` end: values `(M,)`, points `(M, D)`.
 
