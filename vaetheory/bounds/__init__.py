@@ -8,7 +8,9 @@ from each batch, from the training set.
 """
 
 from vaetheory.bounds.after_training import EvaluationModel, evaluation_model
+from vaetheory.bounds.any_vae import LikelihoodCertificate, likelihood_certificate
 from vaetheory.bounds.batch_information import FORMS, BatchBound, TensorBatchBound, bilbo
+from vaetheory.bounds.best_mixture import MixtureMaximum, npmle
 from vaetheory.bounds.betting import betting_lower_bound
 from vaetheory.bounds.bounded_likelihood import (
     BoundedLikelihood,
@@ -35,9 +37,7 @@ from vaetheory.bounds.information_terms import (
     rate_distortion,
     reverse_water_filling,
 )
-from vaetheory.bounds.likelihood_certificate import LikelihoodCertificate, likelihood_certificate
 from vaetheory.bounds.linear_autoencoder import LinearVAE, linear_vae, linear_vae_optimum
-from vaetheory.bounds.npmle import MixtureMaximum, npmle
 from vaetheory.bounds.regulariser import implicit_regulariser
 from vaetheory.bounds.simulated_evidence import Simulated, evidence_bracket, simulate
 from vaetheory.bounds.stationary import StationaryPosterior, stationary_posterior

@@ -23,6 +23,7 @@ from vaetheory.claims import CLAIMS
 from vaetheory.figures import (
     baggins,
     bilbo,
+    bounded_likelihood,
     constant_variance,
     digits,
     flow_limit,
@@ -65,6 +66,7 @@ FIGURES: Mapping[str, Draw] = {
     "posterior-collapse": posterior_collapse.draw,
     "rate-distortion": rate_distortion.draw,
     "implicit-regulariser": implicit_regulariser.draw,
+    "bounded-likelihood": bounded_likelihood.draw,
     "high-dimensional-evidence": high_dimensional_evidence.draw,
     "instrument": instrument.draw,
     "digits": digits.draw,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vaetheory._log_sums import log_sum_exp
 from vaetheory._validation import Array
@@ -111,22 +110,19 @@ def bound_by_balls(y: Array, logs: Array, lower: float, atol: float, centres: Ar
         d = np.sqrt(np.maximum(d2, 0.0))
         free = [radius - np.sqrt(((y[own] - centre) ** 2).sum(axis=-1)) for centre, radius in balls]
         inside = np.max(free, axis=0) if free else np.full(len(own), -np.inf)
-        greatest = _about_data(d, logs - lower, own, reach, inside, greatest)
+        greatest = _about_data(d, logs - lower, reach, inside, greatest)
         first, size = first + size, min(4 * size, rows)
     return lower + min(greatest, whole)
 
 
-def _about_data(
-    d: Array, logs: Array, own: NDArray[np.intp], reach: float, inside: Array, known: float
-) -> float:
+def _about_data(d: Array, logs: Array, reach: float, inside: Array, known: float) -> float:
     """The greatest bound over the eta to which data are nearest, from distances `(B, N)`.
 
-    At the distance r of its nearest datum m, eta is at least max(r, d_mn - r) from datum n. The
-    result is at least `known`, and what does not exceed it is not refined.
+    At the distance r of its nearest datum m, eta is at least max(r, d_mn - r) from datum n, which
+    is r for m itself. The result is at least `known`, and what does not exceed it is not refined.
     """
-    row = np.arange(len(own))
-    d[row, own] = np.inf
-    a, b = np.zeros(len(own)), np.full(len(own), reach)
+    row = np.arange(len(d))
+    a, b = np.zeros(len(d)), np.full(len(d), reach)
     chunk = max(1, BLOCK // d.shape[1])
     for halving in range(_HALVINGS + 1):
         bounds = np.empty(len(row))
@@ -138,9 +134,7 @@ def _about_data(
             np.square(gaps, out=gaps)
             gaps *= -0.5
             gaps += logs
-            bounds[part] = np.logaddexp(
-                log_sum_exp(gaps), logs[own[row[part]]] - 0.5 * a[part] ** 2
-            )
+            bounds[part] = log_sum_exp(gaps)
         waiting = (bounds > known) & (b > inside[row])
         if halving == _HALVINGS or not waiting.any():
             return max(known, float(bounds[waiting].max(initial=-np.inf)))

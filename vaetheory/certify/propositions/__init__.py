@@ -3,6 +3,7 @@
 from vaetheory.certify.propositions.baggins import BOUNDED
 from vaetheory.certify.propositions.base import Certified
 from vaetheory.certify.propositions.bilbo import FLOATING_PRIOR
+from vaetheory.certify.propositions.bounded_likelihood import CEILING
 from vaetheory.certify.propositions.constant_variance import CONSTANT_VARIANCE, SPECHT
 from vaetheory.certify.propositions.flow_limit import REMAINDER
 from vaetheory.certify.propositions.high_dimensional_evidence import WEALTH
@@ -46,6 +47,7 @@ PROPOSITIONS: dict[str, Certified] = {
         THRESHOLDS,
         WATER,
         STATIONARY_TURN,
+        CEILING,
         WEALTH,
     )
 }

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from vaetheory._validation import Array
-from vaetheory.bounds.likelihood_certificate import LikelihoodCertificate, likelihood_certificate
+from vaetheory.bounds.any_vae import LikelihoodCertificate, likelihood_certificate
 from vaetheory.checking import Comparison, Proposition, once, strategies, together, wrong
 from vaetheory.checking.strategies import Vector
 from vaetheory.claims.bounded_likelihood.scenes import (

@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
+from vaetheory.bounds.any_vae import likelihood_certificate
 from vaetheory.bounds.collapse import sub_gaussian_proxy
-from vaetheory.bounds.likelihood_certificate import likelihood_certificate
 from vaetheory.checking import Comparison, Proposition, strategies, wrong
 from vaetheory.claims.bounded_likelihood.scenes import ANY_VAE, FIXED
 from vaetheory.likelihoods import Gaussian

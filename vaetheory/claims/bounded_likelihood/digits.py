@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from hypothesis import strategies as st
 
-from vaetheory.bounds.likelihood_certificate import LikelihoodCertificate, likelihood_certificate
+from vaetheory.bounds.any_vae import LikelihoodCertificate, likelihood_certificate
 from vaetheory.checking import Comparison, Proposition, wrong
 from vaetheory.checking.digit_models import digit_model
 from vaetheory.checking.digits import FittedDigits, load
@@ -71,10 +71,11 @@ def digits_certified(
         Comparison.at_most(ceiling, told.evidence + found.upper, scale=size, evidence=told.error,
                            rounding=1e-12 * size),
         findings=(
-            f"{told.count} digits: a fitted VAE of two latents, with twice its noise, has {told.evidence:.2f} nats a "
-            f"digit; no VAE with this noise has more than {found.ceiling:.2f}, a gain of "
-            f"{found.gain:.2f}, and some VAE reaches {found.reached:.2f}; the peak of the noise is "
-            f"{told.peak:.2f}, and the VAE's own evidences certify {found.upper:.2f}",
+            f"{told.count} digits, in nats a digit: a fitted VAE of two latents, with twice its "
+            f"noise, has {told.evidence:.2f}; no VAE with this noise has more than "
+            f"{found.ceiling:.2f}, a gain of {found.gain:.2f}, and some VAE reaches "
+            f"{found.reached:.2f}; the peak of the noise is {told.peak:.2f}, and the VAE's own "
+            f"evidences certify a gain of {found.upper:.2f}",
         ),
     )  # fmt: skip
 
@@ -88,7 +89,10 @@ DIGITS = Proposition(
         r"\text{ceiling} \ge -\tfrac D2\log 2\pi\sigma^2 - \log N"
     ),
     hypotheses=(
-        ("the model", r"d = 2,\ \text{a tanh network fitted to the digits, twice the fitted noise}"),
+        (
+            "the model",
+            r"d = 2,\ \text{a tanh network fitted to the digits, twice the fitted noise}",
+        ),
         ("the data", r"25\ \text{digits},\ D = 64,\ c_n \text{ the model's evidences}"),
     ),
     kind="inequality",

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from vaetheory import decoders, likelihoods
-from vaetheory.bounds.likelihood_certificate import likelihood_certificate
+from vaetheory.bounds.any_vae import likelihood_certificate
 from vaetheory.checking import Comparison, Proposition, once, strategies, wrong
 from vaetheory.checking.strategies import Vector
 from vaetheory.evidence import Integral, log_evidence

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from vaetheory._validation import Array
-from vaetheory.bounds.npmle import MixtureMaximum, npmle
+from vaetheory.bounds.best_mixture import MixtureMaximum, npmle
 from vaetheory.checking import Comparison, Proposition, once, strategies, together, wrong
 from vaetheory.checking.strategies import Vector
 from vaetheory.claims.bounded_likelihood.scenes import (

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from vaetheory._validation import Array, as_array, data_set, finite, integer, same_shape
 from vaetheory._value_equality import ByValue
 from vaetheory.bounds._mixtures.greatest import greatest_sum
-from vaetheory.bounds.npmle import npmle
+from vaetheory.bounds.best_mixture import npmle
 from vaetheory.bounds.stationary import stationary_posterior
 from vaetheory.likelihoods import Likelihood
 from vaetheory.models import LatentModel
