@@ -267,6 +267,17 @@ def test_other_frameworks_models():
     assert abs(found.ceiling - expected.ceiling) < 1e-9, "another ceiling"
 
 
+def test_a_function_of_jax():
+    jax = pytest.importorskip("jax")
+    jax.config.update("jax_enable_x64", True)
+    family, X = likelihoods.Gaussian(scale=0.5), RNG.normal(size=(5, 2))
+    model = LatentModel(lambda z: jax.numpy.concatenate([z, 2 * z], axis=-1), family, 1)
+    ours = LatentModel(decoders.Affine([[1.0], [2.0]]), family, 1)
+    found, expected = likelihood_certificate(model, X), likelihood_certificate(ours, X)
+    assert abs(found.mean - expected.mean) < 1e-9, "another ELBO"
+    assert abs(found.ceiling - expected.ceiling) < 1e-9, "another ceiling"
+
+
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
     [

@@ -13,7 +13,7 @@ from vaetheory.figures._panels import Exponents, draw_bound, draw_panels, draw_s
 from vaetheory.likelihoods import Gaussian
 
 _DATA = np.array([[-2.6], [-2.0], [-0.4], [0.3], [2.2]])
-_NOISES = (1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0)
+_NOISES = (0.75, 1.0, 1.25, 1.5, 2.0, 2.5)
 
 
 def two_panel(axes: Axes) -> Exponents:
@@ -74,11 +74,11 @@ def digits_panel(axes: Axes) -> Exponents:
     draw_series(axes, 2, "the fitted VAE", _NOISES, [f.evidence for f in found] - base)
     x = np.array([_NOISES[0], _NOISES[-1]])
     draw_bound(axes, "log N", x, np.full(2, -np.log(found[0].count)))
-    axes.text(_NOISES[0], -np.log(found[0].count) + 0.6, "−log N", ha="left", va="bottom")
+    axes.text(_NOISES[0], -np.log(found[0].count) - 0.8, "−log N", ha="left", va="top")
     axes.set_xscale("log")
     axes.set_xticks(_NOISES, [f"{n:g}" for n in _NOISES])
     axes.set_xticks([], minor=True)
-    axes.set(xlabel="noise over the fitted noise", ylabel="nats a digit − peak", ylim=(-38, 1))
+    axes.set(xlabel="noise over the fitted noise", ylabel="nats a digit − peak", ylim=(-62, 1))
     head(axes, "18-digits", "On 25 digits no VAE is better than one that stores them all")
     return {}
 

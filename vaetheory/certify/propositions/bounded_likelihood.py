@@ -76,14 +76,13 @@ def _ceiling(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Prove
         logs = sum((F.log(F.exact(r)) for r in ratios), F.exact(Fraction(0))) / len(data)
         return logs + F.log(F.exact(most)) - _half_log(F, noise)
 
-    found = {
-        "reached": work.enclose(reached, _RADIUS),
-        "ceiling": work.enclose(ceiling, _RADIUS),
-        "peak": work.enclose(lambda F, bits: -_half_log(F, noise), _RADIUS),
-    }
-    demand(found["reached"].lower <= found["ceiling"].upper, "the VAE is below the ceiling")
-    demand(found["ceiling"].upper < found["peak"].lower, "the ceiling is below the peak")
-    return found | {"data": len(data)}
+    low_value, high_value, peak = (
+        work.enclose(attempt, _RADIUS)
+        for attempt in (reached, ceiling, lambda F, bits: -_half_log(F, noise))
+    )
+    demand(low_value.lower <= high_value.upper, "the VAE is below the ceiling")
+    demand(high_value.upper < peak.lower, "the ceiling is below the peak")
+    return {"reached": low_value, "ceiling": high_value, "peak": peak}
 
 
 def _half_log(F: Arithmetic, noise: Fraction) -> Number:
