@@ -22,7 +22,7 @@ _NEWTON = 300
 # EM steps between two certificates.
 _STEPS = 10
 # Multiples of a mean shift at which components are tried.
-_FURTHER = (4.0, 16.0, 64.0)
+_FURTHER = tuple(2.0**k for k in range(1, 10))
 # Atoms this close, in standard deviations, are one; lighter ones are left out.
 _CLOSE, _LIGHT = 1e-5, 1e-8
 

@@ -10,8 +10,9 @@ from vaetheory.bounds._exponentials import beyond_tangent
 from vaetheory.bounds._mixtures.climbing import BLOCK, heights_at, squares
 from vaetheory.rounding import gamma
 
-# The first radius about a centre, in standard deviations, and the ratio of the next ones.
-_FIRST, _RATIO = 1e-3, 1.1
+# The first radius about a centre, in standard deviations, and the ratio of the next ones; with
+# larger matrices a larger one, and one centre only.
+_FIRST, _RATIO, _LARGE, _WIDER = 1e-3, 1.1, 128, 1.5
 # Halvings of the radii about a datum.
 _HALVINGS = 8
 # Data of the first block, which shows what need not be refined.
@@ -28,13 +29,14 @@ def rings(y: Array, logs: Array, lower: float, centre: Array) -> tuple[Array, Ar
     heights = logs - lower - 0.5 * length**2
     total = float(log_sum_exp(logs - lower))
     outermost = float(length.max()) + np.sqrt(2 * max(total, 0.0)) + 1
-    count = max(2, int(np.ceil(np.log(outermost / _FIRST) / np.log(_RATIO))))
+    ratio = _RATIO if min(y.shape) <= _LARGE else _WIDER
+    count = max(2, int(np.ceil(np.log(outermost / _FIRST) / np.log(ratio))))
     outer = np.geomspace(_FIRST, outermost, count)
     inner = np.concatenate([[0.0], outer[:-1]])
     far = log_sum_exp(logs - lower - 0.5 * np.maximum(inner[:, None] - length, 0.0) ** 2)
     bounds = far.copy()
     # A product of the smaller size has the same largest eigenvalue.
-    flat = away if len(away) > away.shape[1] else None
+    tall = len(away) > away.shape[1]
     terms = np.exp(heights)
     slope = np.sqrt(((terms @ away) ** 2).sum())
     for k, (a, b) in enumerate(zip(inner, outer, strict=True)):
@@ -49,8 +51,9 @@ def rings(y: Array, logs: Array, lower: float, centre: Array) -> tuple[Array, Ar
         if not np.isfinite(weights).all():
             break
         root = np.sqrt(weights)[:, None] * away
-        product = root.T @ root if flat is not None else root @ root.T
-        curve = float(np.linalg.eigvalsh(product)[-1]) * (1 + gamma(20 * len(product)))
+        product = root.T @ root if tall else root @ root.T
+        curve = float(np.linalg.eigvalsh(product)[-1])
+        curve += gamma(len(away) + 20 * len(product)) * float(np.trace(product))
         inside = np.log(terms.sum() + b * slope + max(curve, 0.0)) - 0.5 * a**2
         bounds[k] = min(bounds[k], inside)
     outside = float(log_sum_exp(logs - lower - 0.5 * np.maximum(outer[-1] - length, 0.0) ** 2))
@@ -83,6 +86,7 @@ def bound_by_balls(y: Array, logs: Array, lower: float, atol: float, centres: Ar
     float
         In exact arithmetic at least the supremum.
     """
+    centres = centres if min(y.shape) <= _LARGE else centres[:1]
     found = [rings(y, logs, lower, centre) for centre in centres]
     whole = min(float(bounds.max()) for _, bounds in found)
     if whole <= atol:

@@ -142,7 +142,7 @@ CERTIFICATE = Proposition(
     ),
     uses=("18b",),
     figure="bounded-likelihood",
-    examples=10,
+    examples=8,
 )
 
 

@@ -102,5 +102,5 @@ COLLAPSED = Proposition(
     ),
     uses=("18c", "13c", "13d"),
     figure="bounded-likelihood",
-    examples=12,
+    examples=8,
 )  # fmt: skip

@@ -113,5 +113,5 @@ FLOOR = Proposition(
     ),
     uses=("9c",),
     figure="bounded-likelihood",
-    examples=12,
+    examples=6,
 )  # fmt: skip

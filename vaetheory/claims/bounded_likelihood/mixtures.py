@@ -61,7 +61,6 @@ def best_mixture(
     )  # fmt: skip
     others = np.stack([mean_log(all_.y, all_.outputs, all_.weights), by_em(tuple(scenes))[1]])
     size = 1 + np.abs(peak) + np.abs(value)
-    open_ = ceiling - value
     each = [
         Comparison.each_at_most(
             np.moveaxis(others + peak, 0, 1), ceiling[:, None], scale=size[:, None],
@@ -73,7 +72,9 @@ def best_mixture(
         ),
         # What the library reaches is what its components have, and nothing greater was left out.
         Comparison.identities(value, again + peak, scale=size, rounding=rounding),
-        Comparison.identities(value, ceiling, scale=size, search=np.abs(open_), rounding=rounding),
+        Comparison.each_at_most(
+            value, ceiling, scale=size, search=np.abs(ceiling - value), rounding=rounding
+        ),
         Comparison.each_at_most(
             peak if attained else value, ceiling, scale=size, rounding=rounding
         ),
@@ -110,7 +111,7 @@ BEST_MIXTURE = Proposition(
     ),
     uses=("18a",),
     figure="bounded-likelihood",
-    examples=12,
+    examples=10,
 )  # fmt: skip
 
 
