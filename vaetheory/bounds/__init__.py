@@ -9,7 +9,9 @@ from each batch, from the training set.
 """
 
 from vaetheory.bounds.after_training import EvaluationModel, evaluation_model
+from vaetheory.bounds.any_vae import LikelihoodCertificate, likelihood_certificate
 from vaetheory.bounds.batch_information import FORMS, BatchBound, TensorBatchBound, bilbo
+from vaetheory.bounds.best_mixture import MixtureMaximum, npmle
 from vaetheory.bounds.betting import betting_lower_bound
 from vaetheory.bounds.bounded_likelihood import (
     BoundedLikelihood,
@@ -59,8 +61,10 @@ __all__ = [
     "Bracket",
     "CollapseThresholds",
     "EvaluationModel",
+    "LikelihoodCertificate",
     "LinearBetaVAE",
     "LinearVAE",
+    "MixtureMaximum",
     "ProfileLikelihood",
     "RateDistortion",
     "Simulated",
@@ -88,9 +92,11 @@ __all__ = [
     "importance_weighted_bound",
     "importance_weighted_expansion",
     "importance_weighted_upper_bound",
+    "likelihood_certificate",
     "linear_beta_vae",
     "linear_vae",
     "linear_vae_optimum",
+    "npmle",
     "profile_likelihood",
     "rate_distortion",
     "renyi_bound",

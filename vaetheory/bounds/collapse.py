@@ -18,13 +18,12 @@ from vaetheory._validation import (
     weights_of,
 )
 from vaetheory._value_equality import ByValue
+from vaetheory.bounds._exponentials import beyond_tangent
 from vaetheory.rounding import EPS, gamma
 
 # Starts of the search in more than one dimension, its steps, and those after which it gives up
 # starts that shrink.
 _STARTS, _STEPS, _SHRINKING = 24, 400, 40
-# Below this modulus the exponential less its tangent is summed as a series.
-_SERIES, _TERMS = 1.0, 18
 # Rounds of splitting cells, and most cells at a time.
 _ROUNDS, _CELLS = 60, 2**20
 # Logarithms of ratios of start tilts to the inverse of the data's reach.
@@ -203,23 +202,12 @@ def collapse_thresholds(
     return CollapseThresholds(proxy.variance / factor, proxy.value / factor, proxy.upper / factor)
 
 
-def _beyond_tangent(u: Array) -> Array:
-    """exp(u) - 1 - u, without cancellation."""
-    near = np.where(np.abs(u) < _SERIES, u, 0.0)
-    series = np.zeros_like(near)
-    for k in range(_TERMS, 1, -1):
-        # u^2 / 2 (1 + u / 3 (1 + u / 4 (...)))
-        series = 1 + near * series / (k + 1)
-    with np.errstate(over="ignore"):
-        return np.asarray(np.where(np.abs(u) < _SERIES, near**2 / 2 * series, np.expm1(u) - u))
-
-
 def _cumulant(products: Array, p: Array) -> Array:
     """K = log E exp of products `(..., N)` theta . y, whose mean is 0."""
     most = products.max(axis=-1)
     near = most < 30
     small = np.where(near[..., None], products, 0.0)
-    found = np.log1p(_beyond_tangent(small) @ p)
+    found = np.log1p(beyond_tangent(small) @ p)
     large = np.where(near[..., None], 0.0, products)
     return np.asarray(np.where(near, found, log_sum_exp(large + np.log(p))))
 

@@ -22,12 +22,8 @@ from vaetheory._value_equality import ByValue
 from vaetheory.bounds.gaussian_elbo import elbo
 from vaetheory.bounds.linear_autoencoder import LinearVAE, linear_vae_optimum
 from vaetheory.encoders import AggregatePosterior
-from vaetheory.likelihoods import Support
 from vaetheory.models import LatentModel, require_model
 from vaetheory.rounding import gamma
-
-#: Supports on which a likelihood is a probability, so that it can be compared with an entropy.
-_COUNTED = (Support.BINARY, Support.COUNTS, Support.ONE_HOT)
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,7 +181,8 @@ def rate_distortion(
     bound = elbo(model, data, encoder, rtol=rtol)
     distortion = -float(bound.value.mean()) - parts.rate
     entropy = lower = None
-    if model.likelihood.support in _COUNTED:
+    support = model.likelihood.support
+    if support is not None and support.counted:
         _, counts = np.unique(data, axis=0, return_counts=True)
         shares = counts / len(data)
         entropy = float(-(shares * np.log(shares)).sum())

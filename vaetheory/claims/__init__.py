@@ -4,6 +4,7 @@ from vaetheory.checking.claim import Claim
 from vaetheory.claims import (
     baggins,
     bilbo,
+    bounded_likelihood,
     constant_variance,
     evidence_sandwich,
     flow_limit,
@@ -42,6 +43,7 @@ CLAIMS: tuple[Claim, ...] = (
     evidence_sandwich.CLAIM,
     rate_distortion.CLAIM,
     implicit_regulariser.CLAIM,
+    bounded_likelihood.CLAIM,
     high_dimensional_evidence.CLAIM,
     instrument.CLAIM,
 )

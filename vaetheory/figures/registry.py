@@ -23,6 +23,7 @@ from vaetheory.claims import CLAIMS
 from vaetheory.figures import (
     baggins,
     bilbo,
+    bounded_likelihood,
     constant_variance,
     digits,
     evidence_sandwich,
@@ -69,6 +70,7 @@ FIGURES: Mapping[str, Draw] = {
     "evidence-sandwich": evidence_sandwich.draw,
     "rate-distortion": rate_distortion.draw,
     "implicit-regulariser": implicit_regulariser.draw,
+    "bounded-likelihood": bounded_likelihood.draw,
     "high-dimensional-evidence": high_dimensional_evidence.draw,
     "instrument": instrument.draw,
     "digits": digits.draw,

@@ -243,6 +243,13 @@ class Likelihood(ABC):
         """
         return self, x, np.zeros(x.shape[:-1])
 
+    def narrowest(self) -> Likelihood:
+        """A likelihood of which every member of the family is a mixture; the family itself usually.
+
+        Of Gaussians whose scales have a floor it is the Gaussian at the floor.
+        """
+        return self
+
     @abstractmethod
     def log_prob(self, x: ArrayLike, params: ArrayLike) -> Array:
         """Log density in nats, `(...)`; leading axes broadcast.

@@ -13,6 +13,7 @@ from vaetheory._validation import Array, representable, scales, squarable
 from vaetheory._value_equality import ByValue
 from vaetheory.likelihoods._mean_scale_table import MeanScaleTable
 from vaetheory.likelihoods.base import Excluded, ExponentialFamily, Likelihood, PairOfArrays
+from vaetheory.likelihoods.gaussian import Gaussian
 from vaetheory.likelihoods.supports import Support
 from vaetheory.likelihoods.table import Table
 
@@ -114,6 +115,9 @@ class GaussianMeanScale(ByValue, ExponentialFamily):
         data = super().check_data(x)
         squarable("x", data / self.least_scale, " times least_scale")
         return data
+
+    def narrowest(self) -> Likelihood:
+        return Gaussian(scale=np.exp(self.least_log_scale))
 
     def _split(self, params: Array) -> PairOfArrays:
         half = params.shape[-1] // 2

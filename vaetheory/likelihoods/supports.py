@@ -21,6 +21,11 @@ class Support(Enum):
     BINARY = "zeros and ones"
     ONE_HOT = "one-hot vectors"
 
+    @property
+    def counted(self) -> bool:
+        """Whether a likelihood on it is a probability, which is at most 1."""
+        return self in (Support.BINARY, Support.COUNTS, Support.ONE_HOT)
+
     def outside(self, x: Array) -> Array:
         """The entries of finite `x` outside the support; for one-hot vectors, whole vectors."""
         if self is Support.POSITIVE:

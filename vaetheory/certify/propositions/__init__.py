@@ -3,6 +3,7 @@
 from vaetheory.certify.propositions.baggins import BOUNDED
 from vaetheory.certify.propositions.base import Certified
 from vaetheory.certify.propositions.bilbo import FLOATING_PRIOR
+from vaetheory.certify.propositions.bounded_likelihood import CEILING
 from vaetheory.certify.propositions.constant_variance import CONSTANT_VARIANCE, SPECHT
 from vaetheory.certify.propositions.evidence_sandwich import CUBO
 from vaetheory.certify.propositions.flow_limit import REMAINDER
@@ -51,6 +52,7 @@ PROPOSITIONS: dict[str, Certified] = {
         CUBO,
         WATER,
         STATIONARY_TURN,
+        CEILING,
         WEALTH,
     )
 }
