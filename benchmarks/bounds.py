@@ -470,30 +470,29 @@ def read() -> Rows:
     return rows
 
 
+def _ordered(rows: Rows) -> list[Row]:
+    places = ((case.name, method) for case in CASES for method in METHODS)
+    return [rows[place] for place in places if place in rows]
+
+
 def write(rows: Rows) -> None:
-    """Write the lines, the table and the picture."""
-    ordered = [
-        rows[case.name, method]
-        for case in CASES
-        for method in METHODS
-        if (case.name, method) in rows
-    ]
+    """Write the lines, and from them the table and the picture."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for row in ordered:
+    for row in _ordered(rows):
         arrays = (row.truth, row.value, row.lower, row.upper)
         for number, values in enumerate(zip(*arrays, strict=True)):
             shown = [f"{x:.7g}" for x in (*values, row.calls, row.seconds)]
             writer.writerow([row.case, row.method, number, *shown])
-    cells = [row.cells(rows[row.case, OURS]) for row in ordered if (row.case, OURS) in rows]
+    with replacing(DOCS / "bounds.csv") as draft:
+        draft.write_text(stream.getvalue(), encoding="utf-8")
+    rows = read()
+    known = [row for row in _ordered(rows) if (row.case, OURS) in rows]
+    cells = [row.cells(rows[row.case, OURS]) for row in known]
     lines = [" | ".join(line) for line in (HEADINGS, ["---"] * len(HEADINGS), *cells)]
-    for name, text in (
-        ("bounds.csv", stream.getvalue()),
-        ("bounds-table.md", TITLE + "".join(f"| {line} |\n" for line in lines)),
-    ):
-        with replacing(DOCS / name) as draft:
-            draft.write_text(text, encoding="utf-8")
+    with replacing(DOCS / "bounds-table.md") as draft:
+        draft.write_text(TITLE + "".join(f"| {line} |\n" for line in lines), encoding="utf-8")
     with _plotting.style():
         draw(rows, DOCS / "bounds.png")
 
