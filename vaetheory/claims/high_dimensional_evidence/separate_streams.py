@@ -49,16 +49,16 @@ def repeated_data() -> SearchStrategy[RepeatedDatum]:
     """Few latents, and posteriors narrow enough for weights of the prior that vary."""
     return st.builds(
         RepeatedDatum,
-        st.integers(2, 8),
-        st.sampled_from((0.5, 0.25)),
+        st.integers(4, 6),
+        st.sampled_from((0.25, 0.125)),
         st.integers(0, 99),
         st.sampled_from(POINTS),
     )
 
 
 @once
-def log_ratios(scene: RepeatedDatum) -> tuple[Array, float]:
-    """Logs of estimate over evidence by draws of the prior, `(N, R)`, and their rounding."""
+def log_ratios(scene: RepeatedDatum) -> tuple[Array, float, float]:
+    """Logs of estimate over evidence `(N, R)` by draws of the prior, their most, their rounding."""
     X, _ = simulate(scene.model, 1, scene.seed)
     target = Target.of(scene.model, np.repeat(X, _DATA, axis=0), scene.seed)
     d = scene.dim
@@ -70,7 +70,8 @@ def log_ratios(scene: RepeatedDatum) -> tuple[Array, float]:
     )
     exact = linear_log_evidence(scene.model, X)
     off = float(found.rounding.max() + exact.error[0])
-    return found.log_mean - exact.value[0], off
+    most = float(scene.model.likelihood.greatest_log_prob(X)[0] - exact.value[0])
+    return found.log_mean - exact.value[0], most, off
 
 
 def as_drawn(logs: Array) -> Array:
@@ -95,13 +96,13 @@ def products_of_ratios(
 
     Each has expectation one if its factors are independent.
     """
-    logs, off = log_ratios(scene)
+    logs, most, off = log_ratios(scene)
     logs = drawn(logs)
     sums = np.concatenate([logs.sum(axis=1), logs.sum(axis=0)])
     # The level of each holds for all of them together.
     chance = log_mean_excess(sums.shape) + np.log(len(sums))
     rounding = _DATA * off + gamma(_DATA) * np.abs(logs).sum(axis=0).max()
-    return Comparison.at_most(sums, 0.0, scale=_DATA, chance=chance, rounding=rounding)
+    return Comparison.at_most(sums, 0.0, scale=_DATA * most, chance=chance, rounding=rounding)
 
 
 DRAWN_APART = Proposition(
@@ -128,6 +129,6 @@ DRAWN_APART = Proposition(
         },
     ),
     uses=("24c",),
-    resolution=0.5,
+    resolution=0.09,
     examples=4,
 )
