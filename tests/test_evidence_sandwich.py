@@ -170,6 +170,22 @@ def test_outputs_grow_no_faster_than_the_decoder_says(decoder, degree):
     assert (growth[1:] <= 1.001 * 10**degree * growth[:-1] + 10).all(), f"grew as {growth}"
 
 
+@pytest.mark.parametrize(
+    ("family", "x"),
+    [
+        (likelihoods.Gaussian(scale=0.5), [1.0, 0.0, -2.0]),
+        (likelihoods.Bernoulli(), [1.0, 0.0, 1.0]),
+        (likelihoods.Categorical(), [1.0, 0.0, 0.0]),
+        (likelihoods.StudentT(3.0, 0.5), [1.0, 0.0, -2.0]),
+    ],
+)
+def test_log_densities_fall_no_faster_than_the_family_says(family, x):
+    lengths = 10.0 ** np.arange(2, 7)
+    direction = np.array([1.0, -2.0, 0.5])
+    fall = -family.log_prob(np.array(x), lengths[:, None] * direction)
+    assert (fall[1:] <= 1.001 * 10**family.growth_degree * fall[:-1] + 30).all(), f"fell as {fall}"
+
+
 def test_powers_of_a_polynomial_that_cancel_say_nothing():
     cancels = decoders.Polynomial([[2], [2], [1]], [[1.0], [-1.0], [1.0]])
     assert fall_of(LatentModel(cancels, likelihoods.Gaussian(scale=1.0))) is Fall.UNKNOWN
