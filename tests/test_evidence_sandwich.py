@@ -18,6 +18,8 @@ from vaetheory.bounds import (
     renyi_bound,
 )
 from vaetheory.bounds._growth import Fall, fall_of
+from vaetheory.certify._checker import Checker
+from vaetheory.certify.propositions import PROPOSITIONS
 from vaetheory.evidence import linear_log_evidence
 
 CIRCLE = LatentModel(decoders.Circle(1.0), likelihoods.Gaussian(scale=0.5))
@@ -168,6 +170,22 @@ def test_outputs_grow_no_faster_than_the_decoder_says(decoder, degree):
     assert (growth[1:] <= 1.001 * 10**degree * growth[:-1] + 10).all(), f"grew as {growth}"
 
 
+@pytest.mark.parametrize(
+    ("family", "x"),
+    [
+        (likelihoods.Gaussian(scale=0.5), [1.0, 0.0, -2.0]),
+        (likelihoods.Bernoulli(), [1.0, 0.0, 1.0]),
+        (likelihoods.Categorical(), [1.0, 0.0, 0.0]),
+        (likelihoods.StudentT(3.0, 0.5), [1.0, 0.0, -2.0]),
+    ],
+)
+def test_log_densities_fall_no_faster_than_the_family_says(family, x):
+    lengths = 10.0 ** np.arange(2, 7)
+    direction = np.array([1.0, -2.0, 0.5])
+    fall = -family.log_prob(np.array(x), lengths[:, None] * direction)
+    assert (fall[1:] <= 1.001 * 10**family.growth_degree * fall[:-1] + 30).all(), f"fell as {fall}"
+
+
 def test_powers_of_a_polynomial_that_cancel_say_nothing():
     cancels = decoders.Polynomial([[2], [2], [1]], [[1.0], [-1.0], [1.0]])
     assert fall_of(LatentModel(cancels, likelihoods.Gaussian(scale=1.0))) is Fall.UNKNOWN
@@ -256,6 +274,34 @@ def test_harmonic_means_and_what_they_need():
     # q far wider than the posterior: the value is true, but the nodes do not show it.
     wide = harmonic_mean(PARABOLA, x, Posterior([[0.0], [0.0]], scale=3.0))
     assert (np.abs(wide.value - log_evidence(PARABOLA, x).value) <= wide.error).all()
+
+
+@pytest.mark.parametrize("order", [-3.0, -1.0, -0.5, 0.01])
+@pytest.mark.parametrize(("loc", "scale"), [(-0.67, 0.27), (-0.06, 0.05), (2.5, 0.17)])
+def test_a_quartic_potential_and_a_narrow_q(order, loc, scale):
+    # The mass of w^s q lies where the posterior has e^-46 and less of its greatest density: means
+    # under the posterior by the engine were off by hundreds of nats, with small errors.
+    for bend, noise in ((0.5, 1.0), (-1.5, 0.05)):
+        model = LatentModel(
+            decoders.Polynomial([[1], [2]], [[1.0, 0.0], [0.0, bend]]),
+            likelihoods.Gaussian(scale=noise),
+        )
+        q = Posterior([loc], scale=scale)
+        found = renyi_bound(model, [0.5, 0.2], q, order)
+        told, error = dense(model, [0.5, 0.2], q, 1 - order)
+        off = abs(float(found.value) - told)
+        assert off <= found.error + error + 1e-14 * abs(told), f"off by {off}, said {found.error}"
+        assert found.reached, f"an error of {found.error}"
+
+
+def test_where_the_nodes_do_not_suffice_the_neighbours_are_a_bound():
+    # Next to the evidence, of a posterior with many narrow modes.
+    model = LatentModel(decoders.FlatTorus(0.3, 0.3), likelihoods.Gaussian(scale=0.02))
+    x, q = np.array([0.3, 0.0, 0.0, 0.3]), Posterior([0.0, 0.47], scale=0.2)
+    found = renyi_bound(model, x, q, 0.01, rtol=1e-4)
+    low, high = elbo(model, x, q), log_evidence(model, x, rtol=1e-4)
+    assert np.isfinite(found.error), "expected the bound of the neighbours at least"
+    assert low.value - found.error <= found.value <= high.value + found.error, f"{found}"
 
 
 def test_two_modes_far_from_q():

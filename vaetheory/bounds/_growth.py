@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from vaetheory._validation import Array
 from vaetheory.decoders import Polynomial
-from vaetheory.likelihoods import Bernoulli, Categorical, Gaussian, StudentT
 from vaetheory.models import LatentModel
 from vaetheory.rounding import gamma
 
@@ -53,11 +52,9 @@ def fall_of(model: LatentModel) -> Fall:
     if degree == 0:
         # A log density is continuous in the params, so bounded on bounded sets of them.
         return Fall.BOUNDED
-    if isinstance(likelihood, StudentT):
+    if likelihood.growth_degree is not None and degree * likelihood.growth_degree < 2:
         return Fall.SLOWLY
-    if degree == 1 and isinstance(likelihood, Bernoulli | Categorical):
-        return Fall.SLOWLY
-    if isinstance(likelihood, Gaussian) and isinstance(model.decoder, Polynomial):
+    if likelihood.gaussian and isinstance(model.decoder, Polynomial):
         return _of_polynomial(model.decoder)
     return Fall.UNKNOWN
 

@@ -83,8 +83,9 @@ def harmonic_mean(
     Returns
     -------
     Integral
-        `value` `(...)` in nats; `error` is an estimate. It is infinite where q has much of its mass
-        so far out that the posterior has almost none there.
+        `value` `(...)` in nats; `error` is an estimate. It includes the distance from the log
+        evidence, which is large where q has much of its mass so far out that the posterior has
+        almost none there.
 
     Notes
     -----
@@ -109,14 +110,15 @@ def harmonic_mean(
         model, data, loc, cov, lambda log_w: np.exp(np.minimum(-log_w, _LARGEST)),
         evidence.value, rtol,
     )  # fmt: skip
-    # The mean is the mass of q, which is one, if the evidence and the nodes are right.
+    # The mean is the mass of q, which is one: what is missing was too far out for the nodes.
     with np.errstate(all="ignore"):
-        share = found.error / found.value
-        off = np.where((share >= 0) & (share < 1), -np.log1p(-np.minimum(share, 0.9999)), np.inf)
         value = evidence.value - np.log(found.value)
-    error = np.where(np.isfinite(value), off, np.inf) + log_rounding(model, data, loc, cov)
+        off = np.abs(value - evidence.value) + evidence.error + found.error / found.value
+    error = np.where(np.isfinite(value) & np.isfinite(off), off, np.inf)
+    error = error + log_rounding(model, data, loc, cov)
     nodes = evidence.nodes + found.nodes
-    return Integral(value, error, found.status, nodes).reshape(shape)
+    status = np.where(error <= rtol * (1 + np.abs(value)), REACHED, NOT_REACHED)
+    return Integral(value, error, status, nodes).reshape(shape)
 
 
 def harmonic_mean_variance(

@@ -11,14 +11,12 @@ from vaetheory._quadrature.result import NOT_REACHED, REACHED, Integral
 from vaetheory._validation import Array, as_array, integer
 from vaetheory.bounds._growth import Fall, fall_of, finite_power
 from vaetheory.bounds._linear_weights import weighed
-from vaetheory.bounds._posterior_means import log_evidences, log_rounding, posterior_means
+from vaetheory.bounds._posterior_means import log_evidences
 from vaetheory.bounds._weight_powers import log_mean_power
+from vaetheory.bounds._weights_on_the_line import log_mean_power as on_the_line
 from vaetheory.bounds.gaussian_elbo import elbo
 from vaetheory.encoders import Posterior
 from vaetheory.models import LatentModel
-
-#: Exponents beyond which exp overflows.
-_LARGEST = 700.0
 
 
 def renyi_bound(
@@ -181,7 +179,7 @@ def _by_quadrature(
     power: float,
     rtol: float,
 ) -> Integral:
-    """Bounds that are finite, s neither 0 nor 1: under a tilted Gaussian or the posterior."""
+    """Bounds that are finite, s neither 0 nor 1: under a tilted Gaussian or on the line."""
     if not len(data):
         return Integral(np.empty(0), np.empty(0), np.full(0, REACHED), 0)
     lowest = highest = None
@@ -200,26 +198,13 @@ def _by_quadrature(
         value[within], error[within], status[within] = found.value, found.error, found.status
         nodes += found.nodes
     again = np.flatnonzero(status != REACHED)
-    if highest is not None and len(again):
-        # Through the posterior: E_q[w^s] = p(x) E[w^(s - 1) given x].
-        log_p = highest.value[again]
-        found = posterior_means(
-            model, data[again], loc[again], cov[again],
-            lambda log_weight: np.exp(np.clip((power - 1) * log_weight, None, _LARGEST)),
-            log_p, rtol,
-        )  # fmt: skip
+    if model.latent_dim == 1 and len(again):
+        found = on_the_line(model, data[again], loc[again], cov[again], power, rtol)
         nodes += found.nodes
-        with np.errstate(all="ignore"):
-            share = found.error / found.value
-            off = np.where(
-                (share >= 0) & (share < 1), -np.log1p(-np.minimum(share, 0.9999)), np.inf
-            )
-            other = log_p + np.log(found.value) / power
-        lost = log_rounding(model, data[again], loc[again], cov[again])
-        off = off / power + highest.error[again] + lost * abs(power - 1) / power
-        better = off < error[again]
+        better = found.error < error[again]
         rows = again[better]
-        value[rows], error[rows], status[rows] = other[better], off[better], found.status[better]
+        value[rows], error[rows] = found.value[better], found.error[better]
+        status[rows] = found.status[better]
     above: Sequence[Integral | None] = (lowest, highest) if power > 0 else (None, lowest)
     if power > 1:
         above = (highest, None)
@@ -229,4 +214,10 @@ def _by_quadrature(
             wrong |= sign * (bound.value - value) > error + bound.error
     # A value out of order shows that the nodes have missed something.
     error[wrong | ~np.isfinite(value)], status[wrong] = np.inf, NOT_REACHED
+    if lowest is not None and highest is not None:
+        # From 0 to 1 the bounds next to it are an answer, if a wide one.
+        half = 0.5 * (highest.value - lowest.value) + highest.error + lowest.error
+        wide = half < error
+        value = np.where(wide, 0.5 * (highest.value + lowest.value), value)
+        error = np.where(wide, half, error)
     return Integral(value, error, status, nodes)

@@ -114,6 +114,9 @@ class Likelihood(ABC):
     elementwise: bool = False
     #: Whether log p is a parabola of the whitened x - params: a Gaussian of constant covariance.
     gaussian: bool = False
+    #: Far out -log p rises at most as this power of the params' length (0: as its logarithm); None
+    #: if it is not known.
+    growth_degree: int | None = None
     #: Condition number of the map that whitens x - params: how much it multiplies rounding errors.
     condition: float = 1.0
     #: Sectional curvature of the space in which the family's distributions are immersed

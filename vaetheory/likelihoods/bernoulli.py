@@ -25,6 +25,7 @@ class Bernoulli(ElementwiseExponentialFamily):
     """
 
     parameter = "logit"
+    growth_degree = 1
     natural = True
     support = Support.BINARY
 

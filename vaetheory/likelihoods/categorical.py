@@ -29,6 +29,7 @@ class Categorical(ExponentialFamily):
     """
 
     parameter = "logit"
+    growth_degree = 1
     natural = True
     ambient_curvature = 0.25
     support = Support.ONE_HOT

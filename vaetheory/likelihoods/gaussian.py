@@ -50,6 +50,7 @@ class Gaussian(ByValue, ExponentialFamily):
     """
 
     parameter = "mean"
+    growth_degree = 2
     concave = True
     gaussian = True
     ambient_curvature = 0.0

@@ -39,6 +39,7 @@ class StudentT(ByValue, ElementwiseLikelihood):
     """
 
     parameter = "location"
+    growth_degree = 0
     support = Support.REAL
 
     dof: float

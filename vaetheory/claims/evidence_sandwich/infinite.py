@@ -87,7 +87,7 @@ def correlated_latents(
         return float(2 * scene.model.log_joint(x, z) - scene.q.log_prob(z))
 
     heights = [log_square(reach * along) for reach in (4.0, 8.0, 16.0)]
-    own = bool(np.isfinite(found.value))
+    own = not np.isposinf(found.value)
     size = 1 + abs(heights[-1])
     parts = [
         Comparison.identity(float(own), float(finite), scale=1.0, exact=0.0),
@@ -245,7 +245,7 @@ def bounded_decoders(
         finite = n * laplace_precision(scene) - (n - 1) / float(v) > 0
     if other:
         finite = v < Fraction(n, n - 1)
-    own = bool(np.isfinite(value))
+    own = not np.isposinf(value)
     parts = [Comparison.identity(float(own), float(finite or always), scale=1.0, exact=0.0)]
     if own and integrable:
         told, lost = mean_power(scene)
