@@ -76,21 +76,13 @@ class Denoising(Vae):
     bits = None
 
 
-@right("two disturbed views, one after another")
+@right("the data and a disturbed view")
 class Views(Gauss):
     importance = bits = None
 
-    def views(self, x):
-        return [x + 0.1 * torch.randn_like(x) for _ in range(2)]
-
     def loss(self, x):
-        return sum(Gauss.loss(self, y) for y in self.views(x)) / 2
-
-
-@right("the data and a disturbed view")
-class CleanAndDisturbed(Views):
-    def views(self, x):
-        return [x, x + 0.1 * torch.randn_like(x)]
+        views = [x, x + 0.1 * torch.randn_like(x)]
+        return sum(Gauss.loss(self, y) for y in views) / 2
 
 
 @right("in two halves of the batch")
