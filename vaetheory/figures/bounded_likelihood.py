@@ -33,7 +33,7 @@ def two_panel(axes: Axes) -> Exponents:
         xlabel="distance of two data (deviations of the noise)",
         ylabel="mean log likelihood − peak (nats)", ylim=(-1.0, 0.05),
     )  # fmt: skip
-    head(axes, "18a, 18b-two", "Data that differ keep every VAE below the peak of its noise")
+    head(axes, "18a, 18b-two", "If data differ, every VAE is below the peak of its noise")
     return {}
 
 
