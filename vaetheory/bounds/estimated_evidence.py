@@ -96,7 +96,7 @@ def evidence_estimate(
     seed : int
         The random numbers of a datum depend on the seed and its place in X, and on nothing else.
     executor : object, optional
-        Parts of the data are given to its `submit(function, task)` or `map(function, tasks)`:
+        Parts of the data are given to its `submit(function, task)` or `imap(function, tasks)`:
         an executor of `concurrent.futures` or mpi4py, a client of Dask, a pool of Ray. The numbers
         do not depend on it. For other processes the model must pickle: those of the PyTorch and JAX
         bridges do not.
