@@ -32,8 +32,9 @@ _STRIDE = 3
 _TOP, _DEEP = 4.0, 40.0
 #: From here down 1 - exp(-exp(s)) is summed as a series of powers of exp(s).
 _LOW, _POWERS = -1.5, 12
-#: Range of log weights, in nats, below which all that is lower counts as that low.
-_RANGE = 2.0**17
+#: Log weights that span more nats than this are integrated as if the log of a sum were the greatest
+#: log, which it exceeds by at most the log of their number.
+WIDEST = 2.0**16
 
 
 #: Numbers of a block of rows: points of all their laws.
@@ -42,7 +43,7 @@ _BLOCK = 2**22
 
 def blocks(logs: Array, laws: int) -> Iterator[slice]:
     """Rows of log weights `(n, M)` whose laws fit in memory together."""
-    span = np.minimum(np.ptp(logs, axis=-1), _RANGE).max(initial=0.0)
+    span = np.ptp(logs, axis=-1).max(initial=0.0)
     size = max(1, int(_BLOCK / (laws * (span + 2 * _DEEP) / _BIN)))
     for start in range(0, len(logs), size):
         yield slice(start, start + size)
@@ -60,17 +61,11 @@ class WeightLaw:
         The first point of each row, in units of `_BIN`.
     unit : array (n,)
         The log weight to which all others are relative.
-    floor : array (n,)
-        Log weights below it count as it.
-    lifted : array (n, C)
-        E(floor - log w)+, by which that raises the mean of the log weights.
     """
 
     masses: Array
     base: Array
     unit: Array
-    floor: Array
-    lifted: Array
 
     @classmethod
     def of(cls, logs: Array, masses: Array, law: Index) -> WeightLaw:
@@ -80,16 +75,11 @@ class WeightLaw:
         of them a node belongs.
         """
         n, laws = len(logs), int(law.max()) + 1
-        floor = logs.max(axis=-1) - _RANGE
-        place = np.maximum(logs, floor[:, None])
-        lower = (place - logs) * masses
         # Weights are relative to their geometric mean under the first law, so that exp(-t) and phi
         # fall at nodes of the same range, and no digits cancel between it and this unit.
         first = law == 0
-        unit = (place[:, first] * masses[:, first]).sum(axis=-1)
-        place -= unit[:, None]
-        floor -= unit
-        lifted = np.stack([lower[:, law == k].sum(axis=-1) for k in range(laws)], axis=-1)
+        unit = (logs[:, first] * masses[:, first]).sum(axis=-1)
+        place = logs - unit[:, None]
         place /= _BIN
         whole = np.floor(place)
         part = place - whole
@@ -101,7 +91,7 @@ class WeightLaw:
         for tap, share in enumerate(_shares(part)):
             moved = (share * masses).ravel()
             sums += np.bincount((cell + tap).ravel(), moved, minlength=len(sums))
-        return cls(sums.reshape(n, laws, length), base, unit, floor, lifted)
+        return cls(sums.reshape(n, laws, length), base, unit)
 
     def transform(self, most: float) -> Transform:
         """1 - phi at the nodes, for means of up to `most` weights."""
@@ -124,7 +114,7 @@ class WeightLaw:
         loss[..., : above.shape[-1]] += above
         steps = _STRIDE * np.arange(loss.shape[-1])
         v = _BIN * (round(_TOP / _BIN) - steps - self.base[:, None])
-        return Transform(v, np.clip(loss, 0.0, 1.0), self.unit, self.floor, self.lifted)
+        return Transform(v, np.clip(loss, 0.0, 1.0), self.unit)
 
 
 def _shares(part: Array) -> list[Array]:
@@ -177,24 +167,24 @@ class Transform:
         The nodes, log(t / K), falling.
     loss : array (n, C, V)
         1 - E exp(-exp(v) w).
-    unit, floor : arrays (n,)
-    lifted : array (n, C)
+    unit : array (n,)
         As of `WeightLaw`.
     """
 
     v: Array
     loss: Array
     unit: Array
-    floor: Array
-    lifted: Array
 
     def united(self, laws: slice) -> Transform:
         """Some of the laws, and after them their mean."""
-        parts = self.loss[:, laws], self.lifted[:, laws]
-        loss, lifted = (
-            np.concatenate([part, part.mean(axis=1, keepdims=True)], axis=1) for part in parts
-        )
-        return Transform(self.v, loss, self.unit, self.floor, lifted)
+        loss = self.loss[:, laws]
+        loss = np.concatenate([loss, loss.mean(axis=1, keepdims=True)], axis=1)
+        return Transform(self.v, loss, self.unit)
+
+    @property
+    def span(self) -> Array:
+        """Nats from the least to the greatest node, `(n,)`."""
+        return np.asarray(self.v.max(axis=-1) - self.v.min(axis=-1))
 
     def log_mean(self, count: int, first: Transform | None = None) -> Mean:
         """E log((w_1 + ... + w_K) / K) for K = `count`.
@@ -211,23 +201,61 @@ class Transform:
         value = _BIN * _STRIDE * terms.sum(axis=-1) + self.unit[:, None]
         # Rounding: of phi^K a few units of K (1 - phi) phi^K, and of the sum of the masses at all
         # nodes where phi is not 1.
-        span = self.v.max(axis=-1) - self.v.min(axis=-1)
-        lost = gamma(60) + gamma(10) * span + gamma(2) * np.abs(self.unit)
-        error = np.broadcast_to(lost[:, None], value.shape)
-        return self._lowered(Mean(value, error), count, self if first is None else first)
+        lost = gamma(60) + gamma(10) * self.span + gamma(2) * np.abs(self.unit)
+        return Mean(value, np.broadcast_to(lost[:, None], value.shape))
 
-    def _lowered(self, mean: Mean, count: int, first: Transform) -> Mean:
-        """Take back that low weights count as `floor`.
 
-        With phi' >= phi without and with that floor, phi'^K - phi^K is at most
-        K phi'^(K - 1) (phi' - phi), and the integral of phi' - phi is `lifted`.
-        """
-        lifted = np.maximum(first.lifted, self.lifted)
-        if not lifted.any():
-            return mean
-        if count == 1:
-            return Mean(mean.value - first.lifted, mean.error)
-        reached = (self.v + self.floor[:, None] > -_DEEP)[:, None]
-        phi = np.where(reached, np.maximum(1 - self.loss, 1 - first.loss), 0.0).max(axis=-1)
-        most = count * phi ** (count - 1) * lifted
-        return Mean(mean.value - most / 2, mean.error + most / 2)
+@dataclass(frozen=True)
+class WideLaw:
+    """Laws of log weights that span so much that of several all but the greatest are nothing.
+
+    Attributes
+    ----------
+    logs : array (n, M)
+        The log weights of all laws, rising.
+    below : array (n, C, M)
+        The probability of each law that a log weight is at most that.
+    """
+
+    logs: Array
+    below: Array
+
+    @classmethod
+    def of(cls, logs: Array, masses: Array, law: Index) -> WideLaw:
+        """As `WeightLaw.of`."""
+        order = np.argsort(logs, axis=-1)
+        rising, sizes = (np.take_along_axis(a, order, axis=-1) for a in (logs, masses))
+        owner = law[order]
+        below = [np.cumsum(np.where(owner == k, sizes, 0.0), axis=-1) for k in range(law.max() + 1)]
+        return cls(rising, np.minimum(np.stack(below, axis=1), 1.0))
+
+    def united(self, laws: slice) -> WideLaw:
+        """Some of the laws, and after them their mean."""
+        below = self.below[:, laws]
+        return WideLaw(
+            self.logs, np.concatenate([below, below.mean(axis=1, keepdims=True)], axis=1)
+        )
+
+    @property
+    def span(self) -> Array:
+        """Nats from the least to the greatest log weight, `(n,)`."""
+        return np.ptp(self.logs, axis=-1)
+
+    def log_mean(self, count: int, first: WideLaw | None = None) -> Mean:
+        """As of `Transform`: between the mean of the greatest log, less log K, and that mean."""
+        one = self.below if first is None else first.below
+        # The greatest is at most a log weight if all are. What is missing of one is rounding.
+        most = one * self.below ** (count - 1)
+        most[..., -1] = 1.0
+        steps = np.diff(most, axis=-1, prepend=0.0)
+        greatest = (steps * self.logs[:, None]).sum(axis=-1)
+        half = np.log(count) / 2
+        size = (np.abs(steps) * np.abs(self.logs[:, None])).sum(axis=-1)
+        return Mean(greatest - half, half + gamma(40) * size)
+
+
+def law_of(logs: Array, masses: Array, law: Index, most: float) -> Transform | WideLaw:
+    """The laws of log weights `(n, M)`, for means of up to `most` weights."""
+    if np.ptp(logs, axis=-1).max() > WIDEST:
+        return WideLaw.of(logs, masses, law)
+    return WeightLaw.of(logs, masses, law).transform(most)

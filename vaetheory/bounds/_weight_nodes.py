@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
 from vaetheory._gaussians import LOG_2PI, standard_log_prob
 from vaetheory._quadrature import engine, whitened_lattice
-from vaetheory._quadrature.weight_law import Transform, WeightLaw, blocks
+from vaetheory._quadrature.weight_law import Transform, WideLaw, blocks, law_of
 from vaetheory._trust import unchecked
 from vaetheory._validation import Array, Index
 from vaetheory.models import ReducedModel
+
+Law: TypeAlias = "Transform | WideLaw"
 
 #: Step of the coarsest lattices by dimension, in standard deviations; each further step is smaller
 #: by the factor. Lattices end at twelve standard deviations along each axis.
@@ -150,13 +152,13 @@ def chunks(rows: Index, nodes: int) -> Iterator[Index]:
 
 def laws_of_q(
     weights: Weights, rows: Index, number: int, most: float
-) -> Iterator[tuple[Index, Transform]]:
+) -> Iterator[tuple[Index, Law]]:
     """The laws of the weights under q, of each lattice and of their mean, for some rows each."""
     rule = lattices(number, weights.loc.shape[-1]).within(_LOST + np.log(most))
     logs, masses = weights.at(rows, rule)
     for block in blocks(logs, rule.count):
-        law = WeightLaw.of(logs[block], masses[block], rule.owner)
-        yield rows[block], law.transform(most).united(slice(0, rule.count))
+        law = law_of(logs[block], masses[block], rule.owner, most)
+        yield rows[block], law.united(slice(0, rule.count))
 
 
 @dataclass(frozen=True)
@@ -208,15 +210,15 @@ class Both(NamedTuple):
     Attributes
     ----------
     rows : array of int (n,)
-    of_q, of_posterior : Transform
+    of_q, of_posterior : Transform or WideLaw
         Of each lattice, and of their mean.
     missed : array (n,)
         How far the lattices over the posterior miss the evidence, in nats.
     """
 
     rows: Index
-    of_q: Transform
-    of_posterior: Transform
+    of_q: Law
+    of_posterior: Law
     missed: Array
 
 
@@ -233,7 +235,7 @@ def laws_of_both(
     owner, count = np.concatenate([rule.owner, rule.count + full.owner]), rule.count
     missed = np.abs(evidence - frame.evidence[rows])
     for block in blocks(logs, 2 * count):
-        found = WeightLaw.of(logs[block], masses[block], owner).transform(most)
+        found = law_of(logs[block], masses[block], owner, most)
         yield Both(
             rows[block],
             found.united(slice(0, count)),

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vaetheory._quadrature.result import GAVE_UP, NOT_REACHED, REACHED, Integral
 from vaetheory._quadrature.shifted_lattices import SAFETY
-from vaetheory._quadrature.weight_law import Mean
+from vaetheory._quadrature.weight_law import Mean, Transform, WideLaw
 from vaetheory._validation import Array, Index, fraction, integer
 from vaetheory.bounds import _weight_nodes as nodes
 from vaetheory.bounds.gaussian_elbo import flatten, integrand_rounding
@@ -20,6 +20,9 @@ from vaetheory.models import LatentModel
 #: The largest number of samples.
 MOST_SAMPLES = 10**15
 MAX_NODES = 2_000_000
+#: Lattices that are tried where finer ones do not help: log weights span too much, or the posterior
+#: has mass far out.
+_TRIED = 4
 
 
 def _sample_counts(name: str, value: Any) -> tuple[list[int], bool]:
@@ -44,11 +47,14 @@ class Found(NamedTuple):
         For each number of samples: of all lattices, and of their union.
     more : array (n,)
         An error to be added, in nats.
+    wide : bool
+        Whether log weights span too much for finer lattices to help.
     """
 
     rows: Index
     means: list[Mean]
     more: Array
+    wide: bool
 
     def summary(self, safety: float) -> tuple[Array, Array]:
         """Values and error figures, one column for each number of samples."""
@@ -98,13 +104,16 @@ class _Task:
         error = np.full(value.shape, np.inf)
         status: NDArray[np.str_] = np.full(value.shape, NOT_REACHED, dtype="<U11")
         active, spent, number = np.arange(count), 0, 0
+        done = np.zeros(count, dtype=bool)
         while len(active) and (not number or nodes.nodes_of(number, dim) <= self.max_nodes):
             for rows in nodes.chunks(active, int(nodes.nodes_of(number, dim))):
                 spent += each * len(rows) * len(nodes.lattices(number, dim))
                 for found in means(rows, number):
                     value[found.rows], off = found.summary(SAFETY[dim])
                     error[found.rows] = off + self.rounding[found.rows, None]
-            good = (error[active] <= self.rtol).all(axis=-1)
+                    hopeless = found.wide | (found.more > self.rtol)
+                    done[found.rows] = hopeless & (number >= _TRIED)
+            good = (error[active] <= self.rtol).all(axis=-1) | done[active]
             active = active[~good]
             number += 1
         status[error <= self.rtol] = REACHED
@@ -151,7 +160,8 @@ def importance_weighted_bound(
         of the spread of lattices over q at irregular shifts, plus the rounding. The part of it
         that is due to the integral over t is a bound. Where log w changes by far more than a nat
         from node to node, as for a q far wider than the posterior, the tolerance may not be
-        reached. A bump between all nodes is not seen.
+        reached; where it spans more than 65,536 nats, the error is at least half of log K. A bump
+        between all nodes is not seen.
 
     Raises
     ------
@@ -179,7 +189,8 @@ def importance_weighted_bound(
 
     def means(rows: Index, number: int) -> Iterator[Found]:
         for some, law in nodes.laws_of_q(task.weights, rows, number, most):
-            yield Found(some, [law.log_mean(k) for k in task.counts], np.zeros(len(some)))
+            found = [law.log_mean(k) for k in task.counts]
+            yield Found(some, found, np.zeros(len(some)), isinstance(law, WideLaw))
 
     return task.run(means, 1)
 
@@ -236,9 +247,14 @@ def importance_weighted_upper_bound(
 
     def means(rows: Index, number: int) -> Iterator[Found]:
         for both in nodes.laws_of_both(task.weights, frame, rows, number, most):
-            law = both.of_q
-            found = [law.log_mean(k, both.of_posterior) for k in task.counts]
-            span = law.v.max(axis=-1) - law.v.min(axis=-1)
-            yield Found(both.rows, found, both.missed * span)
+            law, first = both.of_q, both.of_posterior
+            if isinstance(law, WideLaw):
+                assert isinstance(first, WideLaw)
+                found = [law.log_mean(k, first) for k in task.counts]
+            else:
+                assert isinstance(first, Transform)
+                found = [law.log_mean(k, first) for k in task.counts]
+            wide = isinstance(law, WideLaw)
+            yield Found(both.rows, found, both.missed * law.span, wide)
 
     return task.run(means, 2)

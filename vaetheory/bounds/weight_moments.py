@@ -234,7 +234,7 @@ def _by_lattices(model: LatentModel, data: Array, loc: Array, cov: Array) -> tup
     # A likelihood is bounded, so that the tails of p(x, z) are at most those of the prior.
     least = np.linalg.eigvalsh(cov)[:, 0, None]
     powers = np.array(_POWERS)
-    exists = powers * least > powers - 1
+    exists = powers * least > (powers - 1) * (1 + 64 * ULP)
     exists &= np.isfinite(model.likelihood.greatest_log_prob(data))[:, None]
     for number in range(_FINEST[dim]):
         rule = nodes.lattices(number, dim)
@@ -259,6 +259,9 @@ def _raw_moments(
     logs, masses, evidence = weights.elsewhere(rows, frame.loc, frame.root, rule)
     logs = logs - frame.evidence[rows, None]
     missed = np.abs(evidence - frame.evidence[rows]) + frame.error[rows]
+    # Lattices over q see what a narrow posterior's do not: a plateau far out.
+    under_q, masses_of_q = weights.at(rows, rule)
+    under_q = under_q - frame.evidence[rows, None]
     found, off = np.empty((2, len(rows), len(_POWERS)))
     for k, power in enumerate(_POWERS):
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -272,6 +275,9 @@ def _raw_moments(
             mean = sums.mean(axis=-1)
             share = terms @ far / (mean * rule.count)
             spread = SAFETY[rule.nodes.shape[1]] * np.ptp(sums, axis=-1) / mean
+            again = power * under_q + np.log(masses_of_q) - top[:, None]
+            again = np.exp(np.minimum(again, 700)).sum(axis=-1) / rule.count
+            spread += np.abs(again / mean - 1)
         found[:, k] = np.where(share <= _HOPELESS, top + np.log(mean), np.inf)
         off[:, k] = np.where(share <= _DOUBTFUL, spread + power * missed + 100 * ULP, np.inf)
     return found, off

@@ -120,5 +120,6 @@ CLOSING_BOUND = Proposition(
     ),
     uses=("3a",),
     figure="importance-weighting",
+    resolution=1e-4,
     examples=8,
 )

@@ -70,6 +70,13 @@ def _direct(logs: Array, masses: Array) -> Array:
 
 
 @once
+def told_gaps(scenes: tuple[Line, ...]) -> Array:
+    """The library's two terms of the gap for each number of samples, `(I, n)`."""
+    found = [importance_weighted_expansion(s.model, [[0.0]], s.posterior) for s in scenes]
+    return np.stack([f.gap(np.array(_COUNTS, dtype=float)) for f in found])
+
+
+@once
 def line_moments(scenes: tuple[Line, ...]) -> tuple[Array, Array]:
     """The same of lines by two plain lattices: values and differences, `(I, 3)`."""
     step, found = 0.1, []
@@ -146,6 +153,10 @@ def expansion(
             curved, other_direct, scale=1 + np.abs(curved), library=curved_errors,
             lattices=other_spread, evidence=8 * evidence_error[:, None] * (1 + np.abs(curved)),
             rounding=gamma(4000) * (1 + np.abs(curved)),
+        ),
+        Comparison.identities(
+            told_gaps(lines), leading[:, None] / count + second[:, None] / count**2, scale=1.0,
+            moments=lost[:, None] * (1 + two[:, None]), rounding=gamma(40) * (1 + two[:, None]),
         ),
     ]  # fmt: skip
     return [Comparison.all_of(*parts) for parts in zip(*each, strict=True)]

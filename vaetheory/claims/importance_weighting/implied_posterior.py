@@ -137,5 +137,6 @@ IMPLIED_POSTERIOR = Proposition(
         },
     ),
     uses=("14a",),
+    resolution=1e-4,
     examples=4,
 )
