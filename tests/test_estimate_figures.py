@@ -110,7 +110,7 @@ def test_the_gate_of_coverage_stands_at_four_standard_deviations(predicted, devi
     seen = np.arange(count) < round((predicted + more) * count)
     particles = np.where(seen, logs.max(), logs.min())[None]
     middle = 0.5 * (logs.max() + logs.min())
-    look = gates.uncovered(particles, logs, np.array([middle - np.log(10.0)]), 10.0)
+    look = gates.uncovered(particles, logs, logs, np.array([middle - np.log(10.0)]), 10.0)
     assert look.predicted == pytest.approx(predicted), f"predicted {look.predicted}"
     assert look.alarm[0] == alarm, f"{deviations} deviations: alarm {look.alarm[0]}"
 

@@ -559,6 +559,11 @@ def test_coverage_is_calibrated():
     logs = [-0.5 * a**2 + 0.5 * (a / 1.5) ** 2 + np.log(1.5) for a in (z, draws)]
     look = gates.uncovered(logs[0], logs[1], logs[1], np.zeros(1), 1.2)
     assert not look.alarm[0], f"seen {look.seen}, predicted {look.predicted}"
+    # Ten particles of 400 where no draw is: a share of 0.025, which may be 0.05 as well.
+    few = np.where(np.arange(400) < 10, 20.0, -1.0)[None]
+    look = gates.uncovered(few, logs[1], logs[1], np.zeros(1), 10.0)
+    assert look.hole[0], "ten particles are no hole"
+    assert 0.045 < look.most[0] < 0.06, f"at most {look.most} is missing"
     half = np.where(np.arange(400) % 2 == 0, 20.0, logs[0])
     assert gates.uncovered(half, logs[1], logs[1], np.zeros(1), 10.0).alarm[0], (
         "half of it is missing"

@@ -317,7 +317,8 @@ def _judged(target: Target, scout: Scout, modes: Modes, q: Mixture, found: Repli
     ]
     alarm = looks[0].alarm
     excess = np.max([look.seen - look.predicted for look in looks], axis=0, initial=0.0)
-    excess = np.minimum(excess, 1 - 1e-9)
+    most = np.max([look.most for look in looks], axis=0, initial=0.0)
+    most = np.minimum(most, 1 - 1e-9)
     heaviest = np.argsort(
         -found.log_weights.reshape(*found.log_means.shape, -1).max(axis=2), axis=1
     )
@@ -329,7 +330,7 @@ def _judged(target: Target, scout: Scout, modes: Modes, q: Mixture, found: Repli
     reason = np.where(np.any(signs, axis=0), 1 + np.argmax(signs, axis=0), 0)
     return Outcome(
         found.value,
-        found.error - np.log1p(-excess),
+        found.error - np.log1p(-most),
         reason,
         found.spread,
         found.greatest,

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from vaetheory._validation import Array
 
+#: Standard deviations of a two-sided normal interval at 99.9 %.
+_WIDE = 3.29
+
 
 def pareto_shape(log_weights: Array) -> Array:
     """Shape of the upper tail of importance weights, `(N, K) -> (N,)`.
@@ -55,12 +58,16 @@ class Look(NamedTuple):
         Whether it sees more by one, which calls for a component there, but for no alarm.
     seen, predicted : array (N,)
         The shares, by the scout's particles and by the proposal's draws.
+    most : array (N,)
+        By how much the first may exceed the second: their difference, and where there is a hole
+        3.3 standard deviations more, since few particles have seen it.
     """
 
     alarm: NDArray[np.bool_]
     hole: NDArray[np.bool_]
     seen: Array
     predicted: Array
+    most: Array
 
 
 def uncovered(
@@ -86,4 +93,6 @@ def uncovered(
     predicted = np.where(draws > limit, w, 0.0).sum(axis=1) / w.sum(axis=1)
     deviation = np.sqrt(np.maximum(predicted, 1 / count) / count)
     alarm = seen > predicted + 4 * deviation + 4 / count
-    return Look(alarm, seen > predicted + deviation, seen, predicted)
+    hole = seen > predicted + deviation
+    most = seen - predicted + np.where(hole, _WIDE * np.sqrt(seen / count), 0.0)
+    return Look(alarm, hole, seen, predicted, most)
