@@ -80,7 +80,7 @@ def likelihood_certificate(
     ----------
     model : LatentModel or Likelihood
         Only its likelihood counts, and its evidences if none are given; the decoder may be a
-        PyTorch module or a function of JAX.
+        PyTorch module or a `JaxDecoder`.
     X : array (N, D)
         The data, training data or others.
     log_evidence : array (N,), optional
