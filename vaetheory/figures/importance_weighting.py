@@ -34,7 +34,7 @@ def rising_panel(axes: Axes) -> Exponents:
     axes.set(
         xscale="log", xlabel="samples K", ylabel="bound $L_K$ − log p(x) (nats)", ylim=(-0.9, 0.05)
     )
-    head(axes, "14a, 14f", "More samples lift every bound to the evidence, some much more slowly")
+    head(axes, "14a, 14f", "Every bound converges to the evidence, some much more slowly")
     return {}
 
 
