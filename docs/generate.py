@@ -381,7 +381,7 @@ def index_page(results: dict[str, Entry], settings: str, docs: Path) -> str:
         rows += [f"| {links([p.label])} | {links(p.uses)} |" for p in claim.propositions]
     table = "\n".join(rows)
     parts.append(f"<details><summary>The same as a table</summary>\n\n{table}\n\n</details>")
-    if (metrics := (docs / "metrics.md").is_file()):
+    if metrics := (docs / "metrics.md").is_file():
         parts.insert(2, "[The metric of each family](../metrics.md).")
     for title, _, _ in PARTS:
         pages = "\n".join(claim.label for claim in CLAIMS if part_of(claim) == title)
