@@ -42,7 +42,8 @@ class Decoder(ABC):
     3. Define `jacobian(z)` and `hessian(z)` in closed form. The latents by which they differentiate
        are the last axes.
     4. If the decoder is affine on each of finitely many regions, define `piecewise_linear()`.
-    5. Run `vaetheory.testing.check_decoder` on an instance.
+    5. If the outputs are bounded, or grow no faster than some power far out, set `growth_degree`.
+    6. Run `vaetheory.testing.check_decoder` on an instance.
 
     The arguments arrive as float64 arrays of finite numbers. Raise a ValueError if the last axis of
     `z` has the wrong length.
