@@ -39,20 +39,21 @@ def rising_panel(axes: Axes) -> Exponents:
 
 
 def closing_panel(axes: Axes) -> Exponents:
-    """14b, 14c: their gaps, and the laws."""
+    """14b, 14c: their gaps, and the laws; without a variance these have logarithms as well."""
     many = np.logspace(1, 6, 60)
-    for number, ratio in enumerate(_RATIOS):
-        gaps, errors = Line(0.5, ratio).gaps(_SAMPLES)
-        draw_series(
-            axes, number, f"v = {ratio:g} S", _SAMPLES, gaps, law=(many, _law(ratio, many)),
-            errors=errors,
-        )  # fmt: skip
     axes.set(
         xscale="log", yscale="log", xlabel="samples K", ylabel="log p(x) − $L_K$ (nats)",
         ylim=(1e-8, 3),
     )  # fmt: skip
+    exponents: Exponents = {}
+    for number, ratio in enumerate(_RATIOS):
+        gaps, errors = Line(0.5, ratio).gaps(_SAMPLES)
+        exponents |= draw_series(
+            axes, number, f"v = {ratio:g} S", _SAMPLES, gaps, law=(many, _law(ratio, many)),
+            errors=errors, exponent=-1.0 if ratio > 0.5 else None, limit=np.inf,
+        )  # fmt: skip
     head(axes, "14b, 14c", "The gap falls like 1/K only if the weights have a variance: v > S/2")
-    return {}
+    return exponents
 
 
 def digits_panel(axes: Axes) -> Exponents:
