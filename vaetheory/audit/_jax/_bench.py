@@ -19,7 +19,7 @@ from vaetheory.audit._jax import _adapters as adapters
 from vaetheory.audit._jax._cases import Case, Encoded, Ran
 from vaetheory.audit._jax._decoder_inputs import decoder_inputs
 from vaetheory.audit._jax._draws import Draw, matched, redrawn
-from vaetheory.audit._jax._inputs import encoded_data, entrance
+from vaetheory.audit._jax._inputs import HERE, encoded_data, entrance
 from vaetheory.audit._jax._interpreter import Site
 from vaetheory.audit._jax._moves import ArrayMoves
 from vaetheory.audit._jax._parameters import Parameters
@@ -107,10 +107,9 @@ class Bench(Journeys):
     @property
     def selections(self) -> tuple[str, ...]:
         """Readings of a loss: calls of the decoder that count; the data, if they are altered."""
-        if not self.alters:
-            return SELECTIONS
-        several = any(len(doors) > 1 for doors in self._entrances.values())
-        return (*SELECTIONS, SEEN, CLEAN, VIEWS) if several else (*SELECTIONS, SEEN, CLEAN)
+        found = self._entrances.values()
+        one = (SEEN, CLEAN) if any(doors[0] != HERE for doors in found) else ()
+        return (*SELECTIONS, *one, *((VIEWS,) if any(len(d) > 1 for d in found) else ()))
 
     @property
     def alters(self) -> bool:
@@ -334,7 +333,8 @@ class Bench(Journeys):
 
         doors = entrance(map(shown, range(_KEYS)), x, encode, self.rng)
         results = shown(0)
-        size = len(encoded_data(x, np.array(results[doors[0]]))) if doors else len(x)
+        made = results[doors[0]] if doors and doors[0] != HERE else [x]
+        size = len(encoded_data(x, np.array(made)))
         return self.decoded_among(results, size, shape[1:]), doors
 
     def decoded_among(self, results: Any, n: int, shape: tuple[int, ...]) -> list[Site]:
@@ -359,8 +359,10 @@ class Bench(Journeys):
         doors = doors if self.selection == VIEWS else doors[:1]
         if not doors or self.selection not in (SEEN, CLEAN, VIEWS):
             return (*self.loss_of(case, sites), case.x)
-        values, others, steps = self.loss_of(case, [*sites, *doors])
-        found = [encoded_data(case.x, f) for f in steps[len(sites) :]]
+        made = [door for door in doors if door != HERE]
+        values, others, steps = self.loss_of(case, [*sites, *made])
+        seen = {HERE: case.x, **dict(zip(made, steps[len(sites) :], strict=True))}
+        found = [encoded_data(case.x, seen[door]) for door in doors]
         return values, others, steps[: len(sites)], np.concatenate(found)
 
     def encoded_case(self, case: Case) -> Case:
