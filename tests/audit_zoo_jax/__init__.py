@@ -8,7 +8,7 @@ from audit_zoo_jax import (  # noqa: F401  # they register their versions
     wrong_noise,
     wrong_terms,
 )
-from audit_zoo_jax.altered import ALTERED
+from audit_zoo_jax.altered import ALTERED, both, views
 from audit_zoo_jax.models import LATENT, LOG_2PI, D, Learned, Vae, arguments, mlp
 from audit_zoo_jax.register import RIGHT, WRONG
 
@@ -23,7 +23,9 @@ __all__ = [
     "Learned",
     "Vae",
     "arguments",
+    "both",
     "mlp",
+    "views",
 ]
 
 

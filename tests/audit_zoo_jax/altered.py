@@ -57,17 +57,18 @@ def flip_each(self, p, x, key):
     return jax.vmap(lambda row, k: flip_one(self, p, row, k))(x, keys).mean()
 
 
-def views(change, of=Gauss, **parts):
-    """The mean of the losses of several views of the data, `change(key, x)`, in their order."""
+def views(change, of=Gauss, compared="changed", first=0.5, **parts):
+    """The losses of two views of the data, `change(key, x)`, in their order, as `altered`."""
 
     def loss(self, p, x, key):
         a, *keys = jax.random.split(key, 3)
         seen = change(a, x)
         total = 0.0
-        for k, y in zip(keys, seen, strict=True):
+        for k, y, weight in zip(keys, seen, (first, 1 - first), strict=True):
             m, v = self.encode(p, y)
             z = self.draw(k, m, v)
-            total += self.combine(self.nll(self.decode(p, z), y), self.kl(m, v, z)) / len(seen)
+            target = y if compared == "changed" else x
+            total += weight * self.combine(self.nll(self.decode(p, z), target), self.kl(m, v, z))
         return total
 
     return type("Views", (of,), {"loss": loss, **parts})
@@ -107,6 +108,7 @@ for name, code, made in [
         "data.changed-inside",
         views(lambda k, x: (flip(k, x), x), Vae),
     ),
+    ("two views for the encoder", "data.encoder-inside", views(both, compared="given")),
     ("views in one array", "data.changed-inside", type("", (Gauss,), {"loss": stacked})),
     ("dequantised inside", "data.changed-inside", altered(dequantise, Gauss)),
     ("scaled inside", "data.changed-inside", altered(lambda key, x: x / 2 - 1, Gauss)),

@@ -12,7 +12,7 @@ import numpy as np
 from vaetheory._validation import Array, short
 from vaetheory.audit import _alterations as alterations
 from vaetheory.audit import _densities as densities
-from vaetheory.audit._alterations import CLEAN, GIVEN, SEEN, VIEWS
+from vaetheory.audit._alterations import CLEAN, GIVEN, OF_ALTERED, SEEN, VIEWS
 from vaetheory.audit._belongings import Belongings, seed_all
 from vaetheory.audit._belongings import seed as set_seed
 from vaetheory.audit._jax import _adapters as adapters
@@ -109,7 +109,7 @@ class Bench(Journeys):
         """Readings of a loss: calls of the decoder that count; the data, if they are altered."""
         found = self._entrances.values()
         one = (SEEN, CLEAN) if any(doors[0] != HERE for doors in found) else ()
-        return (*SELECTIONS, *one, *((VIEWS,) if any(len(d) > 1 for d in found) else ()))
+        return (*SELECTIONS, *one, *(VIEWS if any(len(d) > 1 for d in found) else ()))
 
     @property
     def alters(self) -> bool:
@@ -356,8 +356,8 @@ class Bench(Journeys):
         sites = self.latents_of(case)
         program = self.program(self.loss, adapters.values, "loss", case.x)
         doors = self._entrances.get((program.form, self._training, id(self.loss)), [])
-        doors = doors if self.selection == VIEWS else doors[:1]
-        if not doors or self.selection not in (SEEN, CLEAN, VIEWS):
+        doors = doors if self.selection in VIEWS else doors[:1]
+        if not doors or self.selection not in OF_ALTERED:
             return (*self.loss_of(case, sites), case.x)
         made = [door for door in doors if door != HERE]
         values, others, steps = self.loss_of(case, [*sites, *made])
@@ -372,9 +372,9 @@ class Bench(Journeys):
     def shot(self, case: Case) -> Shot:
         """Evaluate the loss, and all of which it should be a function."""
         values, others, calls, x = self._shown(case)
-        reading = self.selection if self.selection in (SEEN, CLEAN, VIEWS) else GIVEN
+        reading = self.selection if self.selection in OF_ALTERED else GIVEN
         self.alteration = alterations.kind(reading, case.x, x)
-        target = case.x if reading == CLEAN and len(x) == len(case.x) else x
+        target = alterations.compared(reading, case.x, x)
         q = self.posterior_at(x, case.draws, case.seed)
         after = self._used
         n, shape = len(x), q.loc.shape
