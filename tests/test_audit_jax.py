@@ -69,6 +69,13 @@ def test_a_wrong_loss_is_named(name):
 
 
 @pytest.mark.usefixtures("quickly")
+def test_a_loss_that_is_not_explained_is_not_accused_of_its_noise():
+    result = audit(**zoo.arguments(zoo.views(zoo.both, first=0.3)))
+    assert result.status == "is not", f"two views of unequal weights are no ELBO: {result}"
+    assert not [c for c in result.codes if c.startswith("noise.")], f"the noise is right: {result}"
+
+
+@pytest.mark.usefixtures("quickly")
 def test_random_coefficients_are_recovered():
     rng = random.Random(4)
     for size in (1.0, 1e-4):

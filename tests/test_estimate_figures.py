@@ -31,6 +31,10 @@ def estimate(model, X, z):
     return evidence_estimate(model, X, particles=32)
 
 
+def twins(model, X, z):
+    return evidence_estimate(model, X[:1], particles=32, twins=1)
+
+
 def bracket(model, X, z):
     return evidence_bracket(model, X, z, draws=64, particles=16)
 
@@ -39,7 +43,7 @@ def bounds(model, X, z):
     return evidence_bracket(model, X, z, draws=64, particles=0, per_datum=True)
 
 
-@pytest.mark.parametrize("computed", [estimate, bracket, bounds])
+@pytest.mark.parametrize("computed", [estimate, twins, bracket, bounds])
 def test_no_random_number_is_used_twice(computed, monkeypatch):
     model = bent()
     X, z = simulate(model, 3, seed=4)

@@ -8,7 +8,7 @@ from audit_zoo_jax import (  # noqa: F401  # they register their versions
     wrong_noise,
     wrong_terms,
 )
-from audit_zoo_jax.altered import ALTERED
+from audit_zoo_jax.altered import ALTERED, both, views
 from audit_zoo_jax.models import LATENT, LOG_2PI, D, Learned, Vae, arguments, mlp
 from audit_zoo_jax.register import RIGHT, WRONG
 
@@ -23,7 +23,9 @@ __all__ = [
     "Learned",
     "Vae",
     "arguments",
+    "both",
     "mlp",
+    "views",
 ]
 
 
@@ -32,12 +34,14 @@ def like_others():
     first = {}
     for name, (code, _) in WRONG.items():
         first.setdefault(code, name)
-    return set(WRONG) - set(first.values())
+    # Several views of the data are read in a way of their own.
+    return set(WRONG) - set(first.values()) - {"the divergence of two views over the latents"}
 
 
 #: Those that go the way of another one through the audit.
 LIKE_OTHERS = like_others() | {
     "a dictionary",
+    "a flipped view and the data",
     "a learned deviation, one number",
     "a loss and others",
     "a loss of each example",
@@ -61,5 +65,6 @@ LIKE_OTHERS = like_others() | {
     "sums",
     "ten latents",
     "turned round inside",
+    "views in one array",
 }
 assert set(WRONG) | set(RIGHT) >= LIKE_OTHERS, "a name that the zoo has not"

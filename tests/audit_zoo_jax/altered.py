@@ -1,10 +1,10 @@
-"""Right losses that alter their data."""
+"""Losses that alter their data."""
 
 import jax
 import jax.numpy as jnp
 
 from audit_zoo_jax.models import Gauss, Vae
-from audit_zoo_jax.register import RIGHT
+from audit_zoo_jax.register import RIGHT, wrong
 
 #: Each with the code of the note that says so.
 ALTERED = {}
@@ -57,15 +57,33 @@ def flip_each(self, p, x, key):
     return jax.vmap(lambda row, k: flip_one(self, p, row, k))(x, keys).mean()
 
 
-def two_views(self, p, x, key):
-    total = 0.0
-    for k in jax.random.split(key):
-        a, b = jax.random.split(k)
-        y = jitter(a, x)
-        m, v = self.encode(p, y)
-        z = self.draw(b, m, v)
-        total += self.combine(self.nll(self.decode(p, z), y), self.kl(m, v, z)) / 2
-    return total
+def views(change, of=Gauss, compared="changed", first=0.5, **parts):
+    """The losses of two views of the data, `change(key, x)`, in their order, as `altered`."""
+
+    def loss(self, p, x, key):
+        a, *keys = jax.random.split(key, 3)
+        seen = change(a, x)
+        total = 0.0
+        for k, y, weight in zip(keys, seen, (first, 1 - first), strict=True):
+            m, v = self.encode(p, y)
+            z = self.draw(k, m, v)
+            target = y if compared == "changed" else x
+            total += weight * self.combine(self.nll(self.decode(p, z), target), self.kl(m, v, z))
+        return total
+
+    return type("Views", (of,), {"loss": loss, **parts})
+
+
+def both(key, x):
+    return x, jitter(key, x)
+
+
+def stacked(self, p, x, key):
+    a, b = jax.random.split(key)
+    m, v = jax.vmap(lambda y: self.encode(p, y))(jnp.stack([x, jitter(a, x)]))
+    z = self.draw(b, m, v)
+    target = jnp.stack([x, jitter(a, x)])
+    return self.combine(self.nll(self.decode(p, z), target), self.kl(m, v, z))
 
 
 for name, code, made in [
@@ -80,10 +98,18 @@ for name, code, made in [
     ("flipped inside", "data.changed-inside", altered(flip)),
     ("each example flipped inside", "data.changed-inside", type("", (Vae,), {"loss": flip_each})),
     (
-        "two views, one after another",
+        "two views, the last one first",
         "data.changed-inside",
-        type("", (Gauss,), {"loss": two_views}),
+        views(lambda key, x: [jitter(k, x) for k in jax.random.split(key)][::-1]),
     ),
+    ("the data and a disturbed view", "data.changed-inside", views(both)),
+    (
+        "a flipped view and the data",
+        "data.changed-inside",
+        views(lambda k, x: (flip(k, x), x), Vae),
+    ),
+    ("two views for the encoder", "data.encoder-inside", views(both, compared="given")),
+    ("views in one array", "data.changed-inside", type("", (Gauss,), {"loss": stacked})),
     ("dequantised inside", "data.changed-inside", altered(dequantise, Gauss)),
     ("scaled inside", "data.changed-inside", altered(lambda key, x: x / 2 - 1, Gauss)),
     ("disturbed for the encoder", "data.encoder-inside", altered(jitter, Gauss, "given")),
@@ -92,3 +118,11 @@ for name, code, made in [
 ]:
     RIGHT[name] = made
     ALTERED[name] = code
+
+wrong(
+    "the divergence of two views over the latents",
+    "weight.kl-mean-over-latents",
+    views(both),
+    kl=lambda self, m, v, z: 0.5 * (m**2 + jnp.exp(v) - v - 1).mean(-1),
+)
+wrong("two views without noise", "noise.missing", views(both), draw=lambda self, key, m, v: m)

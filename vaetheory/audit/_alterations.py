@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 from vaetheory._validation import Array
 from vaetheory.audit._findings import NOTE, WRONG, Findings
 
 #: Readings of the data: as they were given; as the encoder gets them; the same for the posterior
 #: alone, while the likelihood is that of the given ones; and as several batches that are encoded
-#: one after another, as views of the same data.
-GIVEN, SEEN, CLEAN, VIEWS = "given", "seen", "clean", "views"
+#: one after another, as views of the same data, in both ways.
+GIVEN, SEEN, CLEAN = "given", "seen", "clean"
+VIEWS = "views", "views for the encoder"
+#: The readings of data that are altered.
+OF_ALTERED = (SEEN, CLEAN, *VIEWS)
+#: Those of which the likelihood is that of the given data.
+_OF_GIVEN = (CLEAN, VIEWS[1])
 
 _SENTENCES = {
     "shuffled": "loss(x) shuffles its batch: what was found holds for the examples in their new "
@@ -21,6 +30,22 @@ _SENTENCES = {
 }
 
 
+def compared(reading: str, x: Any, seen: Any) -> Any:
+    """The data of the likelihood: those that are encoded, or those that were given.
+
+    Parameters
+    ----------
+    reading : str
+        One of the readings above.
+    x, seen : array or tensor (B, ...) and (n, ...)
+        The data that were given, and those that are encoded: the given ones come again for each
+        view of them, and count for no part of a batch.
+    """
+    if reading not in _OF_GIVEN or len(seen) % len(x):
+        return seen
+    return x[np.arange(len(seen)) % len(x)]
+
+
 def kind(reading: str, x: Array, seen: Array) -> str | None:
     """How data were altered.
 
@@ -31,7 +56,7 @@ def kind(reading: str, x: Array, seen: Array) -> str | None:
         return None
     same = (seen.reshape(len(seen), 1, -1) == x.reshape(1, len(x), -1)).all(-1)
     rows = bool(same.any(1).all())
-    if reading == CLEAN:
+    if reading in _OF_GIVEN:
         return "mismatched" if rows else "encoder"
     if not rows:
         return "changed"

@@ -133,9 +133,10 @@ class Conduct:
             if not identity.found or identity.remark == "guarded":
                 identity = self._coarsely(shots, identity)
             found = Examined(identity, Reading(), shots)
-            # Of data that are altered the posterior must be that of the latents as well.
+            # Of data that are altered the posterior must be that of the latents as well; and a
+            # loss that is not explained is not accused of its noise by another reading.
             right = not getattr(bench, "alters", False) or _noise.right(found.all, self.slack)
-            rank = (identity.found, identity.found and right)
+            rank = (identity.found, right)
             if best is None or rank > best[0]:
                 best = rank, found, selection
             several = several or self._several_calls(shots)

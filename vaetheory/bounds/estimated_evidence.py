@@ -86,7 +86,8 @@ def evidence_estimate(
         Of each lower bound, 0.5 to 1 - 1e-12.
     max_evaluations : int
         Calls of the decoder for each datum after which no more points are drawn to reach the
-        tolerance. What comes before takes a quarter of a million to three million.
+        tolerance. What comes before takes a quarter of a million to three million. Calls are
+        counted as the mean of the up to 16 data that are computed together.
     particles : int
         Particles of each of two annealed runs, 32 to 65536. Twice as many see smaller modes.
     twins : int
@@ -295,7 +296,9 @@ def _assembled(results: list[dict[str, Array]], part: Part) -> Bracket:
 def _calibration(parts: list[Part], results: list[dict[str, Array]], z: Array) -> dict[str, Any]:
     """How the estimates of data of the model compare with the bracket of their mean evidence."""
     first = parts[0]
-    target = Target.of(first.model, np.concatenate([part.X for part in parts]), first.seed)
+    # The estimates used the streams of their seed, also those that a bracket asks for.
+    data, seed = np.concatenate([part.X for part in parts]), _other(first.seed)
+    target = Target.of(first.model, data, seed)
     proposals = (
         (
             slice(int(part.indices[0]), int(part.indices[-1]) + 1),

@@ -12,14 +12,14 @@ import numpy as np
 from vaetheory._validation import Array, short
 from vaetheory.audit import _alterations as alterations
 from vaetheory.audit import _densities as densities
-from vaetheory.audit._alterations import CLEAN, GIVEN, SEEN, VIEWS
+from vaetheory.audit._alterations import CLEAN, GIVEN, OF_ALTERED, SEEN, VIEWS
 from vaetheory.audit._belongings import Belongings, seed_all
 from vaetheory.audit._belongings import seed as set_seed
 from vaetheory.audit._jax import _adapters as adapters
 from vaetheory.audit._jax._cases import Case, Encoded, Ran
 from vaetheory.audit._jax._decoder_inputs import decoder_inputs
 from vaetheory.audit._jax._draws import Draw, matched, redrawn
-from vaetheory.audit._jax._inputs import encoded_data, entrance
+from vaetheory.audit._jax._inputs import HERE, encoded_data, entrance
 from vaetheory.audit._jax._interpreter import Site
 from vaetheory.audit._jax._moves import ArrayMoves
 from vaetheory.audit._jax._parameters import Parameters
@@ -107,10 +107,9 @@ class Bench(Journeys):
     @property
     def selections(self) -> tuple[str, ...]:
         """Readings of a loss: calls of the decoder that count; the data, if they are altered."""
-        if not self.alters:
-            return SELECTIONS
-        several = any(len(doors) > 1 for doors in self._entrances.values())
-        return (*SELECTIONS, SEEN, CLEAN, VIEWS) if several else (*SELECTIONS, SEEN, CLEAN)
+        found = self._entrances.values()
+        one = (SEEN, CLEAN) if any(doors[0] != HERE for doors in found) else ()
+        return (*SELECTIONS, *one, *(VIEWS if any(len(d) > 1 for d in found) else ()))
 
     @property
     def alters(self) -> bool:
@@ -334,7 +333,8 @@ class Bench(Journeys):
 
         doors = entrance(map(shown, range(_KEYS)), x, encode, self.rng)
         results = shown(0)
-        size = len(encoded_data(x, np.array(results[doors[0]]))) if doors else len(x)
+        made = results[doors[0]] if doors and doors[0] != HERE else [x]
+        size = len(encoded_data(x, np.array(made)))
         return self.decoded_among(results, size, shape[1:]), doors
 
     def decoded_among(self, results: Any, n: int, shape: tuple[int, ...]) -> list[Site]:
@@ -356,11 +356,13 @@ class Bench(Journeys):
         sites = self.latents_of(case)
         program = self.program(self.loss, adapters.values, "loss", case.x)
         doors = self._entrances.get((program.form, self._training, id(self.loss)), [])
-        doors = doors if self.selection == VIEWS else doors[:1]
-        if not doors or self.selection not in (SEEN, CLEAN, VIEWS):
+        doors = doors if self.selection in VIEWS else doors[:1]
+        if not doors or self.selection not in OF_ALTERED:
             return (*self.loss_of(case, sites), case.x)
-        values, others, steps = self.loss_of(case, [*sites, *doors])
-        found = [encoded_data(case.x, f) for f in steps[len(sites) :]]
+        made = [door for door in doors if door != HERE]
+        values, others, steps = self.loss_of(case, [*sites, *made])
+        seen = {HERE: case.x, **dict(zip(made, steps[len(sites) :], strict=True))}
+        found = [encoded_data(case.x, seen[door]) for door in doors]
         return values, others, steps[: len(sites)], np.concatenate(found)
 
     def encoded_case(self, case: Case) -> Case:
@@ -370,9 +372,9 @@ class Bench(Journeys):
     def shot(self, case: Case) -> Shot:
         """Evaluate the loss, and all of which it should be a function."""
         values, others, calls, x = self._shown(case)
-        reading = self.selection if self.selection in (SEEN, CLEAN, VIEWS) else GIVEN
+        reading = self.selection if self.selection in OF_ALTERED else GIVEN
         self.alteration = alterations.kind(reading, case.x, x)
-        target = case.x if reading == CLEAN and len(x) == len(case.x) else x
+        target = alterations.compared(reading, case.x, x)
         q = self.posterior_at(x, case.draws, case.seed)
         after = self._used
         n, shape = len(x), q.loc.shape

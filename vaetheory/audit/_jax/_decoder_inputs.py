@@ -8,7 +8,7 @@ In the same way the data are found that the encoder gets, where order counts.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -34,7 +34,9 @@ def decoder_inputs(
     candidates: Results | None = None,
     ordered: bool = False,
 ) -> list[Site]:
-    """The steps of a loss whose results are decoded, in their order.
+    """The steps of a loss whose results are decoded, in the order in which they are.
+
+    A step of the decoder's own is none: what another one of them gives on its way.
 
     Parameters
     ----------
@@ -56,10 +58,10 @@ def decoder_inputs(
 
     arrays = {site: _whole(each) for site, each in results.items()}
     prints = {site: print_of(a) for site, a in arrays.items() if _varied(a)}
-    index: dict[int, list[Array]] = {}
-    for site, one in prints.items():
-        index.setdefault(arrays[site].size, []).append(one)
-    tried: list[tuple[int, Site]] = []
+    index: dict[int, list[tuple[int, Array]]] = {}
+    for i, (site, one) in enumerate(prints.items()):
+        index.setdefault(arrays[site].size, []).append((i, one))
+    tried: list[_Tried] = []
     seen: dict[int, list[Array]] = {}
     own: dict[int, Results] = {}
     tries = arrays if candidates is None else {s: _whole(e) for s, e in candidates.items()}
@@ -75,7 +77,8 @@ def decoder_inputs(
         if a.size not in own:
             own[a.size] = decode(rng.normal(size=a.size))
         other = own[a.size]
-        count = 0
+        places: list[int] = []
+        given: list[Array] = []
         for place, each in decode(a.ravel()).items():
             made = _whole(each)
             # What does not depend on the latents says nothing.
@@ -85,10 +88,23 @@ def decoder_inputs(
             found = print_of(made)
             if made.size == a.size and _alike(found, one):
                 continue
-            count += _among(found, index.get(made.size, ()))
-        tried.append((count, site))
-    most = max((count for count, _ in tried), default=0)
-    return [site for count, site in tried if count and 2 * count >= most]
+            given.append(found)
+            places += [i for i, b in index.get(made.size, ()) if _alike(found, b)][:1]
+        tried.append(_Tried(site, one, places, given))
+    most = max((len(t.places) for t in tried), default=0)
+    good = [t for t in tried if t.places and 2 * len(t.places) >= most]
+    ways = [t.print for t in good if any(_among(t.print, o.given) for o in good)]
+    good = [t for t in good if not _among(t.print, ways)]
+    return [t.site for t in sorted(good, key=lambda t: min(t.places))]
+
+
+class _Tried(NamedTuple):
+    """A candidate, what it gives when it is decoded, and where the loss computes the same."""
+
+    site: Site
+    print: Array
+    places: list[int]
+    given: list[Array]
 
 
 def _whole(each: Sequence[Any]) -> Array:

@@ -12,7 +12,7 @@ from vaetheory.audit._jax._decoder_inputs import Results, decoder_inputs
 from vaetheory.audit._jax._interpreter import Site
 
 #: The place of the data that were given: they are made by no step.
-_GIVEN: Site = ()
+HERE: Site = ()
 
 
 def entrance(
@@ -21,7 +21,7 @@ def entrance(
     encode: Callable[[Array], Results],
     rng: np.random.Generator,
 ) -> list[Site]:
-    """The steps of a loss whose results are encoded; none if `x` is, or if none is found.
+    """The steps of a loss whose results are encoded, `HERE` for `x`; none if `x` alone is.
 
     Parameters
     ----------
@@ -42,15 +42,18 @@ def entrance(
     before: list[Site] = []
     for results in shown:
         some = {site: each for site, each in results.items() if _of_rows(each, row)}
-        for candidates in ({_GIVEN: [x]}, some):
-            found = decoder_inputs(
-                results, int(np.prod(row)), rows, rng, candidates=candidates, ordered=True
-            )
-            if found:
-                break
-        if found and found[0] != _GIVEN:
-            if found[:1] == before[:1]:
-                return before
+        found = decoder_inputs(
+            results,
+            int(np.prod(row)),
+            rows,
+            rng,
+            candidates={HERE: [x], **some},
+            ordered=True,
+        )
+        made = {site for site in found if site != HERE}
+        if made & set(before):
+            return before
+        if made:
             before = found
         elif not before and not any(
             np.array_equal(np.ravel(each), np.ravel(x)) for each in some.values()
@@ -60,9 +63,9 @@ def entrance(
 
 
 def _of_rows(each: Sequence[Any], row: tuple[int, ...]) -> bool:
-    """Whether results are examples: a batch of them, or one in each turn of a loop."""
+    """Whether results are examples: a batch of them, several, or one in each turn of a loop."""
     shape = np.shape(each[0])
-    return (len(each) > 1 and shape == row) or (len(shape) > len(row) and shape[1:] == row)
+    return (len(each) > 1 or len(shape) > len(row)) and shape[len(shape) - len(row) :] == row
 
 
 def encoded_data(x: Array, found: Array) -> Array:

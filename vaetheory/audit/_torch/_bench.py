@@ -26,10 +26,12 @@ from vaetheory.audit._torch._extent import extent
 from vaetheory.audit._torch._inputs import (
     CLEAN,
     GIVEN,
+    OF_ALTERED,
     OTHERS,
     SEEN,
     VIEWS,
     altered,
+    compared,
     encoded_data,
     kind,
     permutations,
@@ -131,7 +133,7 @@ class Bench(Journeys):
         if self._altered:
             yield from (SEEN, CLEAN)
         if self._viewed:
-            yield VIEWS
+            yield from VIEWS
         if self._permuted:
             yield OTHERS
 
@@ -148,7 +150,7 @@ class Bench(Journeys):
     @property
     def reading(self) -> str:
         """Which data the posterior is that of; see `vaetheory.audit._torch._inputs`."""
-        return self.selection if self.selection in (SEEN, CLEAN, VIEWS) else GIVEN
+        return self.selection if self.selection in OF_ALTERED else GIVEN
 
     # Running --------------------------------------------------------------------------------------
 
@@ -262,7 +264,7 @@ class Bench(Journeys):
         self._altered = self._altered or altered(case.x, ran.inputs)
         self._viewed = self._viewed or viewed(case.x, ran.inputs)
         self.alteration = None if self.reading == GIVEN else kind(self.reading, case.x, x)
-        target = case.x if self.reading == CLEAN and len(x) == len(case.x) else x
+        target = compared(self.reading, case.x, x)
         orders = permutations(ran.draws, len(x))
         self._permuted = self._permuted or bool(orders)
         if self.selection == OTHERS and orders:

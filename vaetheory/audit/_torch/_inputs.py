@@ -7,17 +7,19 @@ from collections.abc import Sequence
 import torch
 
 from vaetheory.audit import _alterations as alterations
-from vaetheory.audit._alterations import CLEAN, GIVEN, SEEN, VIEWS
+from vaetheory.audit._alterations import CLEAN, GIVEN, OF_ALTERED, SEEN, VIEWS, compared
 from vaetheory.audit._torch import _adapters as adapters
 from vaetheory.audit._torch._tap import Draw
 
 __all__ = [
     "CLEAN",
     "GIVEN",
+    "OF_ALTERED",
     "OTHERS",
     "SEEN",
     "VIEWS",
     "altered",
+    "compared",
     "encoded_data",
     "kind",
     "permutations",
@@ -34,13 +36,13 @@ def encoded_data(reading: str, x: torch.Tensor, inputs: Sequence[torch.Tensor]) 
     Parameters
     ----------
     reading : str
-        `GIVEN`, `SEEN`, `CLEAN` or `VIEWS`.
+        `GIVEN`, `SEEN`, `CLEAN`, or one of `VIEWS`.
     x : tensor (B, ...)
         The data that the loss was given.
     inputs : sequence of tensors
         What the encoder got, call by call.
     """
-    if reading == VIEWS and (views := _batches(x, inputs)):
+    if reading in VIEWS and (views := _batches(x, inputs)):
         return torch.cat(views)
     found = None if reading == GIVEN else _whole(x, inputs)
     return x if found is None else found
