@@ -8,6 +8,10 @@ CLAIM = Claim(
     label="bounded-likelihood",
     title="Bounded likelihood: how likely data can be under any VAE",
     source="arXiv:1802.04826; Lindsay 1983; our derivations",
+    says=(
+        "No VAE with a given likelihood can explain given data better than a number that any one "
+        "model certifies, whatever its decoder and prior."
+    ),
     propositions=(
         floor.FLOOR,
         mixtures.BEST_MIXTURE,

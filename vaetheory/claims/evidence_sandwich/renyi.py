@@ -76,7 +76,9 @@ def fall_with_order(
         library=np.where(both, errors[:, : len(powers)], 0.0), rounding=lost,
         evidence=end_errors[:, 1:],
     )  # fmt: skip
-    infinite = np.where(here, 0.0, np.sign(values[:, : len(powers)]))
+    # No number is neither a finite bound nor an infinite one.
+    word = np.nan_to_num(np.sign(values[:, : len(powers)]), nan=2.0)
+    infinite = np.where(here, 0.0, word)
     decided = Comparison.identities(
         infinite, np.where(told, 0.0, np.sign(powers)), scale=1.0, exact=0.0
     )
@@ -96,7 +98,7 @@ def fall_with_order(
     if rising:
         low, high = high, low
     monotone = Comparison.each_at_most(
-        low, high, scale=1 + np.abs(low), library=steps * (off[:, 1:] + off[:, :-1])
+        low, high, scale=1 + np.abs(low), library=np.where(steps, off[:, 1:] + off[:, :-1], 0.0)
     )
     parts = (identity, decided, same, alias, monotone)
     return [Comparison.all_of(*each) for each in zip(*parts, strict=True)]

@@ -112,7 +112,7 @@ CLOSING_BOUND = Proposition(
     controls=wrong(
         closing_bound,
         {
-            "phi(t)^K": {"divided": False},
+            "phi at t and not at t / K": {"divided": False},
             "the ELBO plus log K": {"only_the_logarithm": True},
             "another sample helps every q, by a thousandth of a nat": {"gain": 1e-3},
             "twice the rise is still below the evidence": {"rise": 2.0},

@@ -207,7 +207,7 @@ WITHOUT_VARIANCE = Proposition(
         without_variance,
         {
             "1/K always": {"power": 1.0},
-            "K^-a": {"shift": 0.0},
+            "K to the power -a": {"shift": 0.0},
             "no logarithm": {"root": 0.0},
             "half of the coefficient": {"scale": 0.5},
             "the variance is finite": {"finite": True},
