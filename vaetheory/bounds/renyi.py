@@ -243,5 +243,4 @@ def _incomplete(
         windows.append((frame.loc, frame.root @ np.swapaxes(frame.root, -1, -2)))
     most = power * value + abs(power) * error
     seen = [seen_power(model, data, loc, cov, power, window) for window in windows]
-    incomplete: NDArray[np.bool_] = (np.array(seen) > most).any(axis=0)
-    return incomplete
+    return np.asarray(np.max(seen, axis=0) > most)
