@@ -404,3 +404,45 @@ def test_data_and_posterior_must_fit(name, call, message):
 def test_bad_options_data_and_decoders_are_value_errors(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("d", [10, 20])
+def test_a_linear_model_of_many_latents_is_in_closed_form(d):
+    rng = np.random.default_rng(d)
+    weight, bias, x = rng.normal(size=(3, d)), rng.normal(size=3), rng.normal(size=(2, 3))
+    factor = rng.normal(size=(d, d)) / np.sqrt(d)
+    q = Posterior(rng.normal(size=(2, d)), cov=[np.eye(d), factor @ factor.T + 0.1 * np.eye(d)])
+    noise = np.array([0.5, 1.0, 2.0])
+    model = LatentModel(decoders.Affine(weight, bias), likelihoods.Gaussian(scale=noise), d)
+    found = elbo(model, x, q)
+    # log p(x) - KL(q || p(z|x)), both of the joint Gaussian of x and z.
+    marginal = weight @ weight.T + np.diag(noise**2)
+    gain = np.linalg.solve(marginal, weight).T
+    posterior = (x - bias) @ gain.T, np.eye(d) - gain @ weight
+    for n in range(2):
+        evidence = normal_density(x[n], bias, marginal)
+        apart = q.loc[n] - posterior[0][n]
+        divergence = np.trace(np.linalg.solve(posterior[1], q.cov[n])) - d
+        divergence += apart @ np.linalg.solve(posterior[1], apart)
+        divergence += np.linalg.slogdet(posterior[1])[1] - np.linalg.slogdet(q.cov[n])[1]
+        off = abs(found.value[n] - evidence + divergence / 2)
+        assert off < 1e-9, f"datum {n}: {found.value[n]}, off by {off:.2e}"
+    assert found.reached.all(), f"status {found.status}"
+    assert (found.error < 1e-9).all(), f"errors {found.error}"
+
+
+def normal_density(x, mean, cov):
+    apart = x - mean
+    square = apart @ np.linalg.solve(cov, apart)
+    return -0.5 * (square + np.linalg.slogdet(cov)[1] + len(x) * np.log(2 * np.pi))
+
+
+def test_of_a_curved_model_of_many_latents_nothing_is_claimed():
+    rng = np.random.default_rng(0)
+    network = decoders.TanhNetwork(
+        [rng.normal(size=(4, 20)), rng.normal(size=(3, 4))], [np.zeros(4), np.zeros(3)]
+    )
+    model = LatentModel(network, likelihoods.Bernoulli(), 20)
+    found = elbo(model, [[1.0, 0.0, 1.0]], Posterior(np.zeros((1, 20)), scale=0.5))
+    assert np.isinf(found.error).all(), f"{found.value} with an error of {found.error}"
+    assert (found.status == "gave up").all(), f"status {found.status}"

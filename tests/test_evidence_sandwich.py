@@ -44,6 +44,28 @@ def dense(model, x, q, power):
     return (np.log(sums[0]) + height) / power, abs(np.log(sums[1] / sums[0]) / power) + 1e-12
 
 
+STEEP = LatentModel(
+    decoders.TanhNetwork([[[-2.0]], [[5.0]]], [[0.0], [0.0]]), likelihoods.Gaussian(scale=0.5)
+)
+
+
+@pytest.mark.parametrize("order", [-20.0, -3.0, 5.0, 20.0])
+def test_mass_far_from_the_tilted_gaussian_is_seen_or_admitted(order):
+    # The tilted Gaussian is some 16 standard deviations away from where the integrand is greatest.
+    q = Posterior([-0.8], scale=0.9998)
+    told, own = dense(STEEP, [1.0], q, 1 - order)
+    found = renyi_bound(STEEP, [1.0], q, order)
+    off = abs(float(found.value) - told)
+    assert off <= found.error + own, f"order {order}: off by {off:.2e}, said {found.error:.2e}"
+    assert found.error < 1e-9, f"order {order}: an error of {found.error:.2e}"
+    # Two such latents, each with outputs of its own: the bound is twice that.
+    decoder = decoders.TanhNetwork([-2 * np.eye(2), 5 * np.eye(2)], [np.zeros(2), np.zeros(2)])
+    twice = LatentModel(decoder, likelihoods.Gaussian(scale=0.5))
+    both = renyi_bound(twice, [1.0, 1.0], Posterior([-0.8, -0.8], scale=[0.9998] * 2), order)
+    off = abs(float(both.value) - 2 * told)
+    assert off <= both.error + 2 * own, f"order {order}: off by {off:.2e}, said {both.error:.2e}"
+
+
 @pytest.mark.parametrize("model", [CIRCLE, BITS, PARABOLA], ids=["circle", "bits", "parabola"])
 @pytest.mark.parametrize("order", [0.9, 0.5, 0.02, -0.5, -2.0, 1.5, 3.0])
 def test_bounds_are_those_of_a_dense_rule(model, order):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from vaetheory._gaussians import LOG_2PI, log_prob, standard_log_prob
 from vaetheory._quadrature.gaussian import RowIntegrand, gaussian_expectation, lattice_rule
 from vaetheory._quadrature.result import Integral
 from vaetheory._validation import Array
@@ -14,8 +15,12 @@ from vaetheory.rounding import gamma
 
 #: Nodes evaluated at a time while the height of the integrand is looked for.
 _CHUNK = 2**13
+#: Exponents beyond which exp overflows.
+_LARGEST = 700.0
 #: Powers nearer zero than this are as good as their logarithms.
 _NEAR_ZERO = 1e-2
+#: Tolerance of masses that only show whether others are complete.
+_SEEN = 1e-2
 #: The least share of the precision of the Gaussian that is kept.
 _LEAST = 0.02
 
@@ -70,6 +75,39 @@ def log_mean_power(
     rounding = integrand_rounding(reduced, centre, wide)
     rounding = rounding + gamma(40) * (lost + (1.0 if near else 1 / abs(power)))
     return Integral(value, off / abs(power) + rounding, found.status, found.nodes)
+
+
+def seen_power(
+    model: LatentModel,
+    data: Array,
+    loc: Array,
+    cov: Array,
+    power: float,
+    window: tuple[Array, Array],
+) -> Array:
+    """A lower bound of log E_q[w^s] of data `(N, D)`, from what is seen in a window.
+
+    It is the integral of w^s q times exp(-r^2 / 2), r being the Mahalanobis distance of the means
+    and covariances `window`, less its error figure; -inf where that is too large.
+    """
+    reduced = model.reduced(data)
+
+    def logs(z: Array, rows: NDArray[np.intp]) -> Array:
+        likely = reduced.model.log_likelihood(reduced.data[rows, None], z)
+        own = log_prob(z, loc[rows, None], cov[rows, None])
+        return power * (likely + standard_log_prob(z)) + (1 - power) * own
+
+    height = _heights(logs, window[0], np.linalg.cholesky(window[1]))
+
+    def integrand(z: Array, rows: NDArray[np.intp]) -> Array:
+        return np.exp(np.minimum(logs(z, rows) - height[rows, None], _LARGEST))
+
+    found = gaussian_expectation(integrand, *window, rtol=_SEEN)
+    with np.errstate(all="ignore"):
+        least = np.log(np.maximum(found.value - found.error, 0.0))
+    log_det = np.linalg.slogdet(window[1])[1] + loc.shape[1] * LOG_2PI
+    seen = least + height + 0.5 * log_det + power * reduced.offset
+    return np.where(np.isfinite(seen), seen, -np.inf)
 
 
 def _rise(reduced: ReducedModel, centre: Array, wide: Array, power: float) -> Array:

@@ -7,11 +7,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from vaetheory import _gaussians
 from vaetheory._quadrature.gaussian import gaussian_expectation, hermite_rule
-from vaetheory._quadrature.result import Integral
+from vaetheory._quadrature.result import REACHED, Integral
 from vaetheory._validation import Array, fraction, same_leading
+from vaetheory.bounds._linear_gaussian import affine_map
 from vaetheory.encoders import Posterior
 from vaetheory.models import LatentModel, ReducedModel, require_model
 from vaetheory.rounding import gamma
+
+#: Up to so many dimensions rounding is judged at the corners of a cube, above along the axes.
+_LARGEST_PRODUCT = 10
 
 
 def flatten(
@@ -35,10 +39,18 @@ def flatten(
     )
 
 
+def _typical(dim: int) -> tuple[Array, Array]:
+    """Nodes at the usual distance from the mean of N(0, I), and weights."""
+    if dim <= _LARGEST_PRODUCT:
+        return hermite_rule(2, dim)
+    axes = np.sqrt(dim) * np.eye(dim)
+    return np.concatenate([axes, -axes]), np.full(2 * dim, 1 / (2 * dim))
+
+
 def integrand_rounding(reduced: ReducedModel, loc: Array, cov: Array) -> Array:
     """Rounding error of the integrand: of the decoder's outputs, times the score, and of sums."""
     model, X = reduced.model, reduced.data
-    nodes, weights = hermite_rule(2, model.latent_dim)
+    nodes, weights = _typical(model.latent_dim)
     z = loc[:, None] + nodes @ np.swapaxes(np.linalg.cholesky(cov), -1, -2)
     params = model.decode(z)
     score = np.abs(model.likelihood.score(X[:, None], params))
@@ -80,7 +92,9 @@ def elbo(
     Returns
     -------
     Integral
-        `value` `(...)` in nats; `error` is an estimate: quadrature plus rounding. Up to three
+        `value` `(...)` in nats; `error` is an estimate: quadrature plus rounding. Of more than
+        some eight dimensions there is no rule: `value` may then be NaN, and `error` is infinite,
+        unless the model is linear with Gaussian noise, which is then in closed form. Up to three
         dimensions it is also valid for decoders with kinks and jumps, for which "reached" is rare.
         It does not include a bump between all nodes that is at most three tenths of a standard
         deviation of the posterior wide; see the notes of
@@ -114,6 +128,15 @@ def elbo(
 
     expected = gaussian_expectation(log_likelihood, loc, cov, rtol=rtol)
     d = model.latent_dim
+    unknown, family = ~np.isfinite(expected.error), reduced.model.likelihood
+    if unknown.any() and family.gaussian and affine_map(model.decoder, d) is not None:
+        parabola = _of_a_parabola(model, data, loc, cov, family.condition)
+        expected = Integral(
+            np.where(unknown, parabola[0], expected.value),
+            np.where(unknown, parabola[1], expected.error),
+            np.where(unknown, REACHED, expected.status),
+            expected.nodes,
+        )
     divergence = _gaussians.kl_divergence(loc, cov, np.zeros(d), np.eye(d))
     # Each term of the divergence is about as large as the divergence plus a few nats per dimension.
     # A nearly singular S loses digits in its determinant, usually the root of the worst case.
@@ -124,6 +147,16 @@ def elbo(
     return Integral(
         value.reshape(shape), error.reshape(shape), expected.status.reshape(shape), expected.nodes
     )
+
+
+def _of_a_parabola(
+    model: LatentModel, data: Array, loc: Array, cov: Array, condition: float
+) -> tuple[Array, Array]:
+    """The expected log likelihood of a linear model, and the rounding of its second term."""
+    _, hessian, _ = model.potential_derivatives(data, loc)
+    trace = np.einsum("nij,nji->n", hessian - np.eye(model.latent_dim), cov)
+    lost = gamma(20 * (model.latent_dim + 5)) * condition * (np.abs(trace) + model.latent_dim)
+    return model.log_likelihood(data, loc) - trace / 2, lost
 
 
 def second_order_elbo(model: LatentModel, X: ArrayLike, posterior: Posterior) -> Array:

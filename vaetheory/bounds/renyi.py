@@ -12,7 +12,8 @@ from vaetheory._validation import Array, as_array, integer
 from vaetheory.bounds._growth import Fall, fall_of, finite_power
 from vaetheory.bounds._linear_weights import weighed
 from vaetheory.bounds._posterior_means import log_evidences
-from vaetheory.bounds._weight_powers import log_mean_power
+from vaetheory.bounds._weight_nodes import Frame, Weights
+from vaetheory.bounds._weight_powers import log_mean_power, seen_power
 from vaetheory.bounds._weights_on_the_line import log_mean_power as on_the_line
 from vaetheory.bounds.gaussian_elbo import elbo
 from vaetheory.encoders import Posterior
@@ -52,8 +53,9 @@ def renyi_bound(
         `value` `(...)`, infinite where the bound is: then `error` is 0. Otherwise `error` is an
         estimate: of rounding for linear models, whose bounds are in closed form; else of the
         quadrature as well, with the limits that `elbo` and `log_evidence` state. It is infinite
-        where the quadrature shows tails that are not known to be small, and where the bound is not
-        between the ELBO and the evidence, or beyond them, as it must be.
+        where the quadrature shows tails that are not known to be small, where the bound is not
+        between the ELBO and the evidence, or beyond them, as it must be, and where more of
+        E_q[w^(1 - a)] is seen near q or the posterior than the value allows.
 
     Raises
     ------
@@ -197,14 +199,14 @@ def _by_quadrature(
         found = log_mean_power(model, data[within], loc[within], cov[within], power, rtol)
         value[within], error[within], status[within] = found.value, found.error, found.status
         nodes += found.nodes
-    again = np.flatnonzero(status != REACHED)
-    if model.latent_dim == 1 and len(again):
-        found = on_the_line(model, data[again], loc[again], cov[again], power, rtol)
+    if model.latent_dim == 1:
+        # Nodes that follow the tails miss what lies far from their centre; these look everywhere.
+        found = on_the_line(model, data, loc, cov, power, rtol)
         nodes += found.nodes
-        better = found.error < error[again]
-        rows = again[better]
-        value[rows], error[rows] = found.value[better], found.error[better]
-        status[rows] = found.status[better]
+        more = np.sign(power) * (found.value - value) > found.error + error
+        better = more | ((status != REACHED) & (found.error < error))
+        value[better], error[better] = found.value[better], found.error[better]
+        status[better] = found.status[better]
     above: Sequence[Integral | None] = (lowest, highest) if power > 0 else (None, lowest)
     if power > 1:
         above = (highest, None)
@@ -212,6 +214,8 @@ def _by_quadrature(
     for bound, sign in zip(above, (1.0, -1.0), strict=True):
         if bound is not None:
             wrong |= sign * (bound.value - value) > error + bound.error
+    if model.latent_dim > 1:
+        wrong |= _incomplete(model, data, loc, cov, power, value, error)
     # A value out of order shows that the nodes have missed something.
     error[wrong | ~np.isfinite(value)], status[wrong] = np.inf, NOT_REACHED
     if lowest is not None and highest is not None:
@@ -221,3 +225,22 @@ def _by_quadrature(
         value = np.where(wide, 0.5 * (highest.value + lowest.value), value)
         error = np.where(wide, half, error)
     return Integral(value, error, status, nodes)
+
+
+def _incomplete(
+    model: LatentModel,
+    data: Array,
+    loc: Array,
+    cov: Array,
+    power: float,
+    value: Array,
+    error: Array,
+) -> NDArray[np.bool_]:
+    """Whether more of E_q[w^s] is seen near q, or near the posterior, than values allow, `(N,)`."""
+    windows = [(loc, cov)]
+    if power > 0:
+        frame = Frame.of(Weights(model.reduced(data), loc, np.linalg.cholesky(cov)))
+        windows.append((frame.loc, frame.root @ np.swapaxes(frame.root, -1, -2)))
+    most = power * value + abs(power) * error
+    seen = [seen_power(model, data, loc, cov, power, window) for window in windows]
+    return np.asarray(np.max(seen, axis=0) > most)
