@@ -195,7 +195,7 @@ class Frame:
         with np.errstate(all="ignore"):
             mean = found.sums.moment / found.sums.total[:, None]
         # Where the engine gave up, the frame is that of q, and the evidence is not known.
-        known = np.isfinite(mean).all(axis=-1)
+        known = np.asarray(np.isfinite(mean).all(axis=-1))
         product = weights.root @ np.swapaxes(weights.root, -1, -2)
         square = product + weights.loc[:, :, None] * weights.loc[:, None, :]
         own = np.concatenate([weights.loc, square.reshape(-1, d * d)], axis=-1)
