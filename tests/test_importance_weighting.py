@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from vaetheory import LatentModel, Posterior, decoders, elbo, likelihoods, log_evidence
 from vaetheory.bounds import (
+    _weight_nodes,
     gaussian_weight_moment,
     importance_weighted_bound,
     importance_weighted_expansion,
@@ -198,6 +199,7 @@ def test_shapes_and_lists():
     [
         (lambda m, q: importance_weighted_bound(m, [[0.0]], q, 0), "K: expected an integer"),
         (lambda m, q: importance_weighted_bound(m, [[0.0]], q, 2.0), "K: expected an integer"),
+        (lambda m, q: importance_weighted_bound(m, [[0.0]], q, np.array(0)), "K: expected an int"),
         (lambda m, q: importance_weighted_bound(m, [[0.0]], q, []), "K: expected an integer or"),
         (lambda m, q: importance_weighted_bound(m, [[0.0]], q, 10**16), "K: expected an integer"),
         (lambda m, q: importance_weighted_bound(m, [[0.0]], q, 2, rtol=1.0), "rtol: expected"),
@@ -273,3 +275,19 @@ def test_moments_of_an_affine_model_are_closed_forms_in_any_dimension():
     inner = 2 * P - np.diag(np.diag(P))
     exists = np.linalg.eigvalsh(inner)[0] > 0
     assert np.isfinite(diagonal.variance).all() == exists, "finite or not"
+
+
+def test_where_the_posterior_is_not_found_nothing_is_claimed(monkeypatch):
+    # So it was for a network of three latents, whose evidence costs more than the budget.
+    monkeypatch.setattr(_weight_nodes, "_BUDGET", 100)
+    axis = np.array([[-0.117377, 0.517889, 0.847357]])
+    network = decoders.TanhNetwork(
+        [np.array([[0.844], [2.958], [-1.011]]) @ axis, [[-1.345, 1.173, 0.098]]],
+        [[1.743, 0.176, -0.194], [0.0]],
+    )
+    model = LatentModel(network, likelihoods.Gaussian(scale=0.53))
+    found = importance_weighted_upper_bound(
+        model, [-1.111], Posterior(-0.676 * axis[0], scale=[0.9] * 3), [1, 100], max_nodes=10_000
+    )
+    assert np.isinf(found.error).all(), f"{found.value} with errors {found.error}"
+    assert not found.reached.any(), f"status {found.status}"

@@ -192,7 +192,14 @@ class Frame:
         found = engine.run(
             reduced.model, reduced.data, rtol=_MOMENTS, max_nodes=_BUDGET, observable=moments
         )
-        mean = found.sums.moment / found.sums.total[:, None]
+        with np.errstate(all="ignore"):
+            mean = found.sums.moment / found.sums.total[:, None]
+        # Where the engine gave up, the frame is that of q, and the evidence is not known.
+        known = np.asarray(np.isfinite(mean).all(axis=-1))
+        product = weights.root @ np.swapaxes(weights.root, -1, -2)
+        square = product + weights.loc[:, :, None] * weights.loc[:, None, :]
+        own = np.concatenate([weights.loc, square.reshape(-1, d * d)], axis=-1)
+        mean = np.where(known[:, None], mean, own)
         loc = mean[:, :d]
         square = mean[:, d:].reshape(-1, d, d)
         cov = square - loc[:, :, None] * loc[:, None, :]
@@ -201,7 +208,8 @@ class Frame:
         # Far from the origin digits cancel: then a frame is a little wider than the posterior.
         least = 1e-13 * np.einsum("nii->n", square)[:, None]
         root = axes * np.sqrt(np.maximum(values, least))[:, None, :]
-        return cls(loc, root, found.value + reduced.offset, found.error)
+        value = np.where(known, found.value, 0.0) + reduced.offset
+        return cls(loc, root, value, np.where(known, found.error, np.inf))
 
 
 class Both(NamedTuple):
@@ -234,6 +242,7 @@ def laws_of_both(
     masses = np.concatenate([masses, theirs], axis=1)
     owner, count = np.concatenate([rule.owner, rule.count + full.owner]), rule.count
     missed = np.abs(evidence - frame.evidence[rows])
+    missed[np.isinf(frame.error[rows])] = np.inf
     for block in blocks(logs, 2 * count):
         found = law_of(logs[block], masses[block], owner, most)
         yield Both(

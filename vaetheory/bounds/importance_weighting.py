@@ -27,6 +27,8 @@ _TRIED = 4
 
 def _sample_counts(name: str, value: Any) -> tuple[list[int], bool]:
     """The numbers of samples, and whether there was one by itself."""
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
     if isinstance(value, np.ndarray | list | tuple):
         counts = list(value)
         if not counts or any(isinstance(k, np.ndarray | list | tuple) for k in counts):
