@@ -4,7 +4,8 @@ import re
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal, norm
 
 from vaetheory import LatentModel, Posterior, decoders, elbo, likelihoods, log_evidence
 from vaetheory.bounds import (
@@ -64,6 +65,26 @@ def test_mass_far_from_the_tilted_gaussian_is_seen_or_admitted(order):
     both = renyi_bound(twice, [1.0, 1.0], Posterior([-0.8, -0.8], scale=[0.9998] * 2), order)
     off = abs(float(both.value) - 2 * told)
     assert off <= both.error + 2 * own, f"order {order}: off by {off:.2e}, said {both.error:.2e}"
+
+
+def test_a_small_share_that_only_nodes_near_q_see_is_in_the_error():
+    # A ten-thousandth of the integral lies between nodes that follow a Gaussian 20 units away.
+    decoder = decoders.TanhNetwork(
+        [
+            [[2.7291, 2.2829], [5.2372, -0.6385], [-2.9176, 2.2286], [1.8783, -0.6372]],
+            [[-1.1511, -0.1424, 0.7625, -1.902], [-0.4075, 1.9541, -0.0372, -0.6277]],
+        ],
+        [[1.4249, 0.7527, -1.2253, -0.2889], [0.0, 0.0]],
+    )
+    model = LatentModel(decoder, likelihoods.Gaussian(scale=0.9168))
+    x, q = [0.4421, -1.9364], Posterior([0.1666, -1.4119], cov=[[0.843, 0.2326], [0.2326, 0.7131]])
+    z = np.stack(np.meshgrid(*[np.linspace(-40, 40, 801)] * 2, indexing="ij"), axis=-1)
+    own = multivariate_normal(q.loc, q.cov).logpdf(z).ravel()
+    joint = model.log_joint(np.array(x), z.reshape(-1, 2))
+    told = (logsumexp(-19 * joint + 20 * own) + 2 * np.log(0.1)) / -19
+    found = renyi_bound(model, x, q, 20.0)
+    off = abs(float(found.value) - told)
+    assert off <= found.error + 1e-9, f"off by {off:.2e}, said {found.error:.2e}"
 
 
 @pytest.mark.parametrize("model", [CIRCLE, BITS, PARABOLA], ids=["circle", "bits", "parabola"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,8 +21,6 @@ _CHUNK = 2**13
 _LARGEST = 700.0
 #: Powers nearer zero than this are as good as their logarithms.
 _NEAR_ZERO = 1e-2
-#: Tolerance of masses that only show whether others are complete.
-_SEEN = 1e-2
 #: The least share of the precision of the Gaussian that is kept.
 _LEAST = 0.02
 
@@ -37,17 +37,14 @@ def log_mean_power(
     variances, axes = np.linalg.eigh(cov)
     left = 1 - power + power * variances
     along = np.einsum("nji,nj->ni", axes, loc)
-    centre = np.einsum("nij,nj->ni", axes, along * (1 - power) / left)
-    wide = (axes * (variances / left)[:, None]) @ np.swapaxes(axes, -1, -2)
-    wide = 0.5 * (wide + np.swapaxes(wide, -1, -2))
     # The mass of the prior to the power s times q to the power 1 - s; here its log over s.
     terms = 0.5 * np.log(variances) - 0.5 * np.log1p(power * (variances - 1)) / power
     terms = terms - 0.5 * (1 - power) * along**2 / left
     reduced = model.reduced(data)
     near = abs(power) < _NEAR_ZERO
-    rise = np.ones(len(data)) if near else _rise(reduced, centre, wide, power)
-    inverse = np.linalg.inv(wide) * (1 - rise)[:, None, None]
-    wide = wide / rise[:, None, None]
+    centre, narrow, rise = tilted_gaussian(reduced, loc, cov, power)
+    inverse = np.linalg.inv(narrow) * (1 - rise)[:, None, None]
+    wide = narrow / rise[:, None, None]
 
     def tilted(z: Array, rows: NDArray[np.intp]) -> Array:
         away = z - centre[rows, None]
@@ -77,37 +74,64 @@ def log_mean_power(
     return Integral(value, off / abs(power) + rounding, found.status, found.nodes)
 
 
-def seen_power(
+def tilted_gaussian(
+    reduced: ReducedModel, loc: Array, cov: Array, power: float
+) -> tuple[Array, Array, Array]:
+    """The Gaussian of precision s I + (1 - s) S^-1, and the share of its precision to integrate by.
+
+    Its mean `(N, d)`, its covariance `(N, d, d)`, and the shares `(N,)`.
+    """
+    variances, axes = np.linalg.eigh(cov)
+    left = 1 - power + power * variances
+    along = np.einsum("nji,nj->ni", axes, loc)
+    centre = np.einsum("nij,nj->ni", axes, along * (1 - power) / left)
+    wide = (axes * (variances / left)[:, None]) @ np.swapaxes(axes, -1, -2)
+    wide = 0.5 * (wide + np.swapaxes(wide, -1, -2))
+    near = abs(power) < _NEAR_ZERO
+    return centre, wide, np.ones(len(loc)) if near else _rise(reduced, centre, wide, power)
+
+
+class Windowed(NamedTuple):
+    """The integral of w^s q in a window: its log, and its error figure over it, `(N,)`."""
+
+    log: Array
+    share: Array
+
+
+def windowed_power(
     model: LatentModel,
     data: Array,
     loc: Array,
     cov: Array,
     power: float,
     window: tuple[Array, Array],
-) -> Array:
-    """A lower bound of log E_q[w^s] of data `(N, D)`, from what is seen in a window.
+    frame: tuple[Array, Array],
+    rtol: float,
+) -> Windowed:
+    """The integral of w^s q exp(-r^2 / 2), by nodes that follow the Gaussians `frame`.
 
-    It is the integral of w^s q times exp(-r^2 / 2), r being the Mahalanobis distance of the means
-    and covariances `window`, less its error figure; -inf where that is too large.
+    r is the Mahalanobis distance of the Gaussians `window`; both are means and covariances. It is
+    at most E_q[w^s], and the same for all frames.
     """
     reduced = model.reduced(data)
 
     def logs(z: Array, rows: NDArray[np.intp]) -> Array:
         likely = reduced.model.log_likelihood(reduced.data[rows, None], z)
-        own = log_prob(z, loc[rows, None], cov[rows, None])
-        return power * (likely + standard_log_prob(z)) + (1 - power) * own
+        own, inside, drawn = (
+            log_prob(z, m[rows, None], c[rows, None]) for m, c in ((loc, cov), window, frame)
+        )
+        return power * (likely + standard_log_prob(z)) + (1 - power) * own + inside - drawn
 
-    height = _heights(logs, window[0], np.linalg.cholesky(window[1]))
+    height = _heights(logs, frame[0], np.linalg.cholesky(frame[1]))
 
     def integrand(z: Array, rows: NDArray[np.intp]) -> Array:
         return np.exp(np.minimum(logs(z, rows) - height[rows, None], _LARGEST))
 
-    found = gaussian_expectation(integrand, *window, rtol=_SEEN)
+    found = gaussian_expectation(integrand, *frame, rtol=rtol)
     with np.errstate(all="ignore"):
-        least = np.log(np.maximum(found.value - found.error, 0.0))
+        log, share = np.log(found.value), found.error / found.value
     log_det = np.linalg.slogdet(window[1])[1] + loc.shape[1] * LOG_2PI
-    seen = least + height + 0.5 * log_det + power * reduced.offset
-    return np.where(np.isfinite(seen), seen, -np.inf)
+    return Windowed(log + height + 0.5 * log_det + power * reduced.offset, share)
 
 
 def _rise(reduced: ReducedModel, centre: Array, wide: Array, power: float) -> Array:

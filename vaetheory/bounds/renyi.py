@@ -13,7 +13,7 @@ from vaetheory.bounds._growth import Fall, fall_of, finite_power
 from vaetheory.bounds._linear_weights import weighed
 from vaetheory.bounds._posterior_means import log_evidences
 from vaetheory.bounds._weight_nodes import Frame, Weights
-from vaetheory.bounds._weight_powers import log_mean_power, seen_power
+from vaetheory.bounds._weight_powers import log_mean_power, tilted_gaussian, windowed_power
 from vaetheory.bounds._weights_on_the_line import log_mean_power as on_the_line
 from vaetheory.bounds.gaussian_elbo import elbo
 from vaetheory.encoders import Posterior
@@ -214,8 +214,11 @@ def _by_quadrature(
     for bound, sign in zip(above, (1.0, -1.0), strict=True):
         if bound is not None:
             wrong |= sign * (bound.value - value) > error + bound.error
-    if model.latent_dim > 1:
-        wrong |= _incomplete(model, data, loc, cov, power, value, error)
+    if model.latent_dim > 1 and len(within):
+        at = data[within], loc[within], cov[within], value[within]
+        missed = _missed(model, *at, power, rtol)
+        error[within] += missed
+        status[within[missed > rtol]] = NOT_REACHED
     # A value out of order shows that the nodes have missed something.
     error[wrong | ~np.isfinite(value)], status[wrong] = np.inf, NOT_REACHED
     if lowest is not None and highest is not None:
@@ -227,20 +230,33 @@ def _by_quadrature(
     return Integral(value, error, status, nodes)
 
 
-def _incomplete(
-    model: LatentModel,
-    data: Array,
-    loc: Array,
-    cov: Array,
-    power: float,
-    value: Array,
-    error: Array,
-) -> NDArray[np.bool_]:
-    """Whether more of E_q[w^s] is seen near q, or near the posterior, than values allow, `(N,)`."""
+def _missed(
+    model: LatentModel, data: Array, loc: Array, cov: Array, value: Array, power: float, rtol: float
+) -> Array:
+    """By how much values lack what is seen near q, or near the posterior, in nats, `(N,)`.
+
+    In a window there the integral is computed twice: by the nodes of the values, and by others that
+    follow the window.
+    """
+    reduced = model.reduced(data)
     windows = [(loc, cov)]
     if power > 0:
-        frame = Frame.of(Weights(model.reduced(data), loc, np.linalg.cholesky(cov)))
+        frame = Frame.of(Weights(reduced, loc, np.linalg.cholesky(cov)))
         windows.append((frame.loc, frame.root @ np.swapaxes(frame.root, -1, -2)))
-    most = power * value + abs(power) * error
-    seen = [seen_power(model, data, loc, cov, power, window) for window in windows]
-    return np.asarray(np.max(seen, axis=0) > most)
+    centre, narrow, rise = tilted_gaussian(reduced, loc, cov, power)
+    tilted = centre, narrow / rise[:, None, None]
+    rtol = rtol * min(abs(power), 1.0)
+    most = np.zeros(len(data))
+    for window in windows:
+        seen, known = (
+            windowed_power(model, data, loc, cov, power, window, nodes, rtol)
+            for nodes in (window, tilted)
+        )
+        with np.errstate(all="ignore"):
+            own = np.exp(seen.log - power * value)
+            more = own * (1 + seen.share) - np.exp(known.log - power * value) * (1 - known.share)
+            lost = np.log1p(np.maximum(more, 0.0)) / abs(power)
+        # Where nothing is seen in the window nothing is missed there.
+        lost = np.where(np.isneginf(seen.log) & (seen.share != seen.share), 0.0, lost)
+        most = np.maximum(most, np.where(np.isnan(lost), np.inf, lost))
+    return most
