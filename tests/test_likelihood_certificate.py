@@ -5,6 +5,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from frameworks import framework
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
@@ -254,7 +255,7 @@ def test_any_numbers_give_bounds_that_agree():
 
 
 def test_other_frameworks_models():
-    torch = pytest.importorskip("torch")
+    torch = framework("torch")
     layer = torch.nn.Linear(1, 2, dtype=torch.float64)
     model = LatentModel(layer, likelihoods.Gaussian(scale=0.5), 1)
     X = RNG.normal(size=(5, 2))
@@ -268,7 +269,7 @@ def test_other_frameworks_models():
 
 
 def test_a_function_of_jax():
-    jax = pytest.importorskip("jax")
+    jax = framework("jax")
     from vaetheory.jax import JaxDecoder
 
     family, X = likelihoods.Gaussian(scale=0.5), RNG.normal(size=(5, 2))
