@@ -1,5 +1,7 @@
 """The engine's own estimates, one at a time: what a cell varies by, what a lattice is off by."""
 
+from types import SimpleNamespace
+
 import autograd.numpy as anp
 import numpy as np
 import pytest
@@ -79,20 +81,26 @@ def test_narrow_bumps_in_rough_cells_rise_no_higher_than_is_allowed_for(d):
     # Three times what samples show is; what they show would be too little for some per cent.
     rng, half = np.random.default_rng(d), {2: 0.25, 3: 0.5}[d]
     points = rng.uniform(-1, 1, size=(2000, d))
-    ratios = []
+    # One model, whose bump is another one each time: models test their decoders when they are made.
+    bump = SimpleNamespace(
+        slope=np.ones((d, 3)), normal=np.ones(d), top=np.zeros(d), width=1.0, rise=0.0, ridge=False
+    )
+
+    def decoder(z):
+        away = z - bump.top
+        square = (away @ bump.normal) ** 2 if bump.ridge else (away**2).sum(axis=-1)
+        return z @ bump.slope + np.exp(-0.5 * square / bump.width**2)[..., None] * bump.rise
+
+    model, ratios = LatentModel(decoder, likelihoods.Gaussian(scale=1.0), d), []
     for _ in range(2500):
         slope, normal = rng.normal(size=(d, 3)), rng.normal(size=d)
-        normal /= np.linalg.norm(normal)
-        top, width = half * rng.uniform(-1, 1, size=d), half * np.exp(rng.uniform(-2.3, 0.2))
+        bump.slope, bump.normal = slope, normal / np.linalg.norm(normal)
+        bump.top = top = half * rng.uniform(-1, 1, size=d)
+        bump.width = half * np.exp(rng.uniform(-2.3, 0.2))
         rise = rng.normal(size=3)
-        rise *= np.linalg.norm(slope) * half * np.exp(rng.uniform(-0.5, 2.3)) / np.linalg.norm(rise)
-        ridge = rng.random() < 0.5
-
-        def decoder(z, slope=slope, normal=normal, top=top, width=width, rise=rise, ridge=ridge):
-            square = ((z - top) @ normal) ** 2 if ridge else ((z - top) ** 2).sum(axis=-1)
-            return z @ slope + np.exp(-0.5 * square / width**2)[..., None] * rise
-
-        model = LatentModel(decoder, likelihoods.Gaussian(scale=1.0), d)
+        height = np.linalg.norm(slope) * half * np.exp(rng.uniform(-0.5, 2.3))
+        bump.rise = rise * height / np.linalg.norm(rise)
+        bump.ridge = rng.random() < 0.5
         cell = Boxes(np.zeros((1, d)), np.full((1, d), half))
         v = vary(model, model.likelihood.table(np.zeros((1, 3))), cell)
         if v.rough[0] > ROUGH[d]:
