@@ -29,6 +29,7 @@ from vaetheory.bounds.collapse import (
 )
 from vaetheory.bounds.estimated_evidence import evidence_estimate
 from vaetheory.bounds.from_the_posterior import eubo, harmonic_mean, harmonic_mean_variance
+from vaetheory.bounds.gap import GapSplit, block_gap, gap_split
 from vaetheory.bounds.gaussian_elbo import elbo, second_order_elbo
 from vaetheory.bounds.importance_weighting import (
     importance_weighted_bound,
@@ -61,6 +62,7 @@ __all__ = [
     "Bracket",
     "CollapseThresholds",
     "EvaluationModel",
+    "GapSplit",
     "LikelihoodCertificate",
     "LinearBetaVAE",
     "LinearVAE",
@@ -77,6 +79,7 @@ __all__ = [
     "baggins",
     "betting_lower_bound",
     "bilbo",
+    "block_gap",
     "collapse_thresholds",
     "cubo",
     "elbo",
@@ -85,6 +88,7 @@ __all__ = [
     "evaluation_model",
     "evidence_bracket",
     "evidence_estimate",
+    "gap_split",
     "gaussian_weight_moment",
     "harmonic_mean",
     "harmonic_mean_variance",
