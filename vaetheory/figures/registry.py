@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from vaetheory import _plotting
@@ -178,6 +179,7 @@ def _regenerated(
         manifest = places.enter_context(replacing(folder / MANIFEST))
         drafts = [places.enter_context(replacing(path)) for path in paths]
         figure = Figure(figsize=_plotting.SIZE, layout="constrained")
+        FigureCanvasAgg(figure)
         exponents = draw(figure) or [{} for _ in figure.axes]
         finish(figure)
         frames = [axes.get_position(original=True) for axes in figure.axes]
