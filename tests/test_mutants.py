@@ -16,7 +16,6 @@ CHEAP = (
     "standard error with ddof 0",
     "Adam without bias correction",
     "von Mises: curvature bound too small",
-    "bracket: contains what is above",
 )
 
 

@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vaetheory import CLAIMS
@@ -190,6 +190,7 @@ def test_junit_has_a_case_a_proposition_and_says_why(tmp_path, capsys):
     assert [s.get("name") for s in suites] == ["optimal-decoder", "smooth-decoder"], "suites"
 
 
+@settings(max_examples=40)
 @given(st.text(), st.text(), st.sampled_from([REFUTED, INCONCLUSIVE, CONTROL_SURVIVED]))
 def test_junit_holds_whatever_a_message_holds(message, instance, verdict):
     bad = result(verdict=verdict, message=message or "x", instance=instance, residual=float("nan"))

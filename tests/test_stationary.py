@@ -1,5 +1,7 @@
 """Stationary points of the ELBO: closed forms, and no neighbour that is better."""
 
+from functools import lru_cache
+
 import numpy as np
 import pytest
 from elbo_cases import (
@@ -20,23 +22,32 @@ from vaetheory import LatentModel, Posterior, decoders, elbo, likelihoods, stati
 from vaetheory.rounding import EPS, gamma
 
 
+@lru_cache(maxsize=1)
+def solved(model, size):
+    """What the data do not change: W, b, the noise and its inverse, and of A and S the logs too."""
+    with mp.workdps(DIGITS):
+        W, b = exact(model.decoder.weight), exact(model.decoder.bias).T
+        L = exact(model.likelihood.covariance(size))
+        precision = mp.inverse(L)
+        A = mp.eye(model.latent_dim) + W.T * precision * W
+        return W, b, L, precision, A, mp.inverse(A), mp.log(mp.det(A)), mp.log(mp.det(L))
+
+
 def linear_truth(model, x, diagonal):
     """Log evidence less the diagonal gap, and the stationary mean and covariance; 3c, 3d."""
+    W, b, L, precision, A, S, log_det, log_noise = solved(model, len(x))
     with mp.workdps(DIGITS):
-        d, W, b = model.latent_dim, exact(model.decoder.weight), exact(model.decoder.bias).T
-        L, datum = exact(model.likelihood.covariance(len(x))), exact(x).T
+        d, datum = model.latent_dim, exact(x).T
         value = normal_log_density(datum, b, W * W.T + L)
-        A = mp.eye(d) + W.T * mp.inverse(L) * W
-        S = mp.inverse(A)
-        m = S * W.T * mp.inverse(L) * (datum - b)
+        m = S * W.T * precision * (datum - b)
+        condition = mp.mnorm(A, mp.inf) * mp.mnorm(S, mp.inf)
         if diagonal:
-            value -= (mp.fsum(mp.log(A[i, i]) for i in range(d)) - mp.log(mp.det(A))) / 2
+            value -= (mp.fsum(mp.log(A[i, i]) for i in range(d)) - log_det) / 2
             S = mp.diag([1 / A[i, i] for i in range(d)])
         # The terms that make up the value: the squares at the mean and at the origin, and logs.
         r = datum - W * m - b
-        terms = (r.T * mp.inverse(L) * r)[0] + (m.T * m)[0] + abs(mp.log(mp.det(L)))
-        terms += len(x) * 2 + mp.log(mp.det(A)) + d
-        condition = mp.mnorm(A, mp.inf) * mp.mnorm(mp.inverse(A), mp.inf)
+        terms = (r.T * precision * r)[0] + (m.T * m)[0] + abs(log_noise)
+        terms += len(x) * 2 + log_det + d
         loc, cov = np.array(m.tolist(), dtype=float)[:, 0], np.array(S.tolist(), dtype=float)
         return value, float(terms), loc, cov, float(condition)
 
