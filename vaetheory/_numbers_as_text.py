@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import ROUND_CEILING, Context, Decimal
+
 _MOST = 17  # digits that distinguish any two floats
 
 
@@ -41,3 +43,15 @@ def margin(value: float) -> str:
     ('0.12', '0.99996', '1.00003', '1')
     """
     return distinct_texts(value, 1.0, digits=2)[0]
+
+
+def rounded_up(value: float, *, digits: int = 3) -> str:
+    """A number as text that is never below it.
+
+    Examples
+    --------
+    >>> rounded_up(1.5611), rounded_up(2.1e-13, digits=1), rounded_up(-0.1239), rounded_up(2.5)
+    ('1.57', '3e-13', '-0.123', '2.5')
+    """
+    up = Context(prec=digits, rounding=ROUND_CEILING).create_decimal(Decimal(value))
+    return f"{float(up):.{digits}g}"

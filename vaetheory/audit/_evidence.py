@@ -9,6 +9,7 @@ import numpy as np
 
 from vaetheory._quadrature.noticed_kinks import KinksWarning
 from vaetheory._validation import Array
+from vaetheory.bounds.gains import possible_gains
 from vaetheory.bounds.gap import gap_split
 from vaetheory.encoders import Posterior
 from vaetheory.evidence import log_evidence
@@ -26,6 +27,8 @@ _NODES = {1: 100_000, 2: 200_000, 3: 500_000}
 _A_DATUM = {1: 60_000, 2: 300_000, 3: 300_000}
 #: Tolerances of the ELBOs. With kinks in three dimensions five digits take 190,000 evaluations and
 #: are not reached; three take a fifth, and are.
+#: Numbers of draws a datum whose bounds are compared with the ELBO.
+_DRAWS = (8, 64)
 _SMOOTH, _KINKED = 1e-8, {1: 1e-5, 2: 1e-4, 3: 1e-3}
 #: The parts of the gap, from the evidence down, with the proposition that each applies.
 _PARTS = (
@@ -114,6 +117,20 @@ def _split(
         }
         for (name, label, why), (nats, error) in zip(_PARTS, parts, strict=True)
         if diagonal or label != "3d"
+    ]
+    try:
+        gains = possible_gains(
+            model, x, posterior, split=found, any_model=False, max_nodes=most, draws=_DRAWS
+        )
+    except ValueError:
+        if not budget.spent:
+            raise
+        made["gains not computed"] = "the decoder is too expensive for it"
+        return made
+    made["gains"] = [
+        {"change": g.change, "nats": g.nats, "error": g.error, "proposition": g.proposition}
+        for g in gains.gains
+        if np.isfinite(g.error)
     ]
     return made
 

@@ -29,6 +29,7 @@ from vaetheory.bounds.collapse import (
 )
 from vaetheory.bounds.estimated_evidence import evidence_estimate
 from vaetheory.bounds.from_the_posterior import eubo, harmonic_mean, harmonic_mean_variance
+from vaetheory.bounds.gains import PossibleGain, PossibleGains, possible_gains
 from vaetheory.bounds.gap import GapSplit, block_gap, gap_split
 from vaetheory.bounds.gaussian_elbo import elbo, second_order_elbo
 from vaetheory.bounds.importance_weighting import (
@@ -67,6 +68,8 @@ __all__ = [
     "LinearBetaVAE",
     "LinearVAE",
     "MixtureMaximum",
+    "PossibleGain",
+    "PossibleGains",
     "ProfileLikelihood",
     "RateDistortion",
     "Simulated",
@@ -101,6 +104,7 @@ __all__ = [
     "linear_vae",
     "linear_vae_optimum",
     "npmle",
+    "possible_gains",
     "profile_likelihood",
     "rate_distortion",
     "renyi_bound",

@@ -20,6 +20,7 @@ from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 from numpy.typing import ArrayLike
 
+from vaetheory._numbers_as_text import rounded_up
 from vaetheory._plotting import COLOURS, DASHES, FAINT, MARKERS, SMALLEST
 from vaetheory._validation import Array
 from vaetheory.figures._finish import APART, REMARK
@@ -247,8 +248,7 @@ def errors_within(value: float, *, what: str = "errors") -> str:
     >>> [errors_within(e).split("\N{NO-BREAK SPACE}")[-1] for e in (3.01e-11, 0.0101, 0.0)]
     ['4e-11', '0.02', '0']
     """
-    power = 10.0 ** np.floor(np.log10(value)) if value else 1.0
-    return f"{what}\N{NO-BREAK SPACE}≤\N{NO-BREAK SPACE}{np.ceil(value / power) * power:.1g}"
+    return f"{what}\N{NO-BREAK SPACE}≤\N{NO-BREAK SPACE}{rounded_up(value, digits=1)}"
 
 
 def parts(axes: Axes) -> set[str]:
