@@ -27,6 +27,7 @@ from vaetheory.bounds.collapse import (
     collapse_thresholds,
     sub_gaussian_proxy,
 )
+from vaetheory.bounds.dequantisation import bits_per_dim, cell_model, dequantised_bound
 from vaetheory.bounds.estimated_evidence import evidence_estimate
 from vaetheory.bounds.from_the_posterior import eubo, harmonic_mean, harmonic_mean_variance
 from vaetheory.bounds.gains import PossibleGain, PossibleGains, possible_gains
@@ -46,6 +47,11 @@ from vaetheory.bounds.information_terms import (
     reverse_water_filling,
 )
 from vaetheory.bounds.linear_autoencoder import LinearVAE, linear_vae, linear_vae_optimum
+from vaetheory.bounds.missing_data import (
+    imputation_bound,
+    observed_log_evidence,
+    observed_model,
+)
 from vaetheory.bounds.regulariser import implicit_regulariser
 from vaetheory.bounds.renyi import cubo, renyi_bound
 from vaetheory.bounds.simulated_evidence import Simulated, evidence_bracket, simulate
@@ -82,9 +88,12 @@ __all__ = [
     "baggins",
     "betting_lower_bound",
     "bilbo",
+    "bits_per_dim",
     "block_gap",
+    "cell_model",
     "collapse_thresholds",
     "cubo",
+    "dequantised_bound",
     "elbo",
     "elbo_surgery",
     "eubo",
@@ -99,12 +108,15 @@ __all__ = [
     "importance_weighted_bound",
     "importance_weighted_expansion",
     "importance_weighted_upper_bound",
+    "imputation_bound",
     "likelihood_certificate",
     "linear_beta_vae",
     "linear_vae",
     "linear_vae_optimum",
     "npmle",
     "possible_gains",
+    "observed_log_evidence",
+    "observed_model",
     "profile_likelihood",
     "rate_distortion",
     "renyi_bound",

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
-from scipy.special import ndtri
-from scipy.stats import qmc
 from scipy.stats import t as student
 
 from vaetheory import _gaussians
@@ -14,6 +10,7 @@ from vaetheory._quadrature.gaussian import LATTICE_DIM
 from vaetheory._quadrature.result import NOT_REACHED, REACHED, Integral
 from vaetheory._trust import unchecked
 from vaetheory._validation import Array
+from vaetheory.bounds._noise_means import quasi_random
 from vaetheory.bounds.gaussian_elbo import elbo, integrand_rounding
 from vaetheory.encoders import Posterior
 from vaetheory.models import LatentModel
@@ -22,14 +19,6 @@ from vaetheory.models import LatentModel
 _REPLICATES, _POINTS, _NUMBERS = 16, 2**10, 2**22
 #: Half the width of the 99.9 % interval of a mean of the replicates, in standard errors.
 _WIDTH = float(student.ppf(0.9995, _REPLICATES - 1))
-
-
-@lru_cache(maxsize=4)
-def _normal_points(dim: int, replicate: int) -> Array:
-    """Scrambled Sobol points of N(0, I), `(M, dim)`."""
-    uniform = qmc.Sobol(dim, scramble=True, rng=np.random.default_rng([replicate, dim]))
-    points = uniform.random(_POINTS)
-    return np.asarray(ndtri(np.clip(points, 2.0**-53, 1 - 2.0**-53)))
 
 
 def sampled_elbo(model: LatentModel, data: Array, posterior: Posterior) -> Integral:
@@ -43,7 +32,7 @@ def sampled_elbo(model: LatentModel, data: Array, posterior: Posterior) -> Integ
     means = np.empty((_REPLICATES, count))
     block = max(1, _NUMBERS // (_POINTS * reduced.model.param_dim))
     for k in range(_REPLICATES):
-        points = _normal_points(d, k)
+        points = quasi_random(d, k, _POINTS, normal=True)
         for start in range(0, count, block):
             rows = slice(start, start + block)
             z = posterior.loc[rows, None] + points @ np.swapaxes(root[rows], -1, -2)

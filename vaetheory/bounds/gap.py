@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,14 +14,12 @@ from vaetheory._quadrature.gaussian import LATTICE_DIM
 from vaetheory._quadrature.result import Integral
 from vaetheory._validation import Array, covariances, fraction, integer, option, sequence
 from vaetheory._value_equality import ByValue
-from vaetheory.bounds._exact_evidence import exact_log_evidence, require_quadrature
-from vaetheory.bounds._linear_gaussian import affine_map, linear_gaussian
+from vaetheory.bounds._exact_evidence import any_log_evidence, linear_parts
 from vaetheory.bounds._sampled_elbo import any_elbo
 from vaetheory.bounds.bracket import Bracket
 from vaetheory.bounds.gaussian_elbo import flatten
 from vaetheory.bounds.stationary import stationary_posterior
 from vaetheory.encoders import Posterior
-from vaetheory.likelihoods import Gaussian
 from vaetheory.models import LatentModel
 
 #: A step in the mean and one in the precision gain more together, see `stationary_posterior`.
@@ -155,7 +152,7 @@ def gap_split(
     shape, d = posterior.loc.shape[:-1], model.latent_dim
     kind = _structure(structure, cov)
     given = _given(model, data, evidence, shape, rtol)
-    linear = _linear(model)
+    linear = linear_parts(model)
     if linear is None and d > _LARGEST:
         raise ValueError(
             f"latent_dim: expected at most {_LARGEST} unless the model is linear with Gaussian "
@@ -254,14 +251,6 @@ def _structure(structure: str | None, cov: Array) -> str:
     return kind
 
 
-def _linear(model: LatentModel) -> tuple[Array, Array] | None:
-    """W and b of a linear model with Gaussian noise, or None."""
-    if not model.likelihood.gaussian:
-        return None
-    line = affine_map(model.decoder, model.latent_dim)
-    return None if line is None else (line.weight, line.bias)
-
-
 def _given(
     model: LatentModel,
     data: Array,
@@ -280,11 +269,7 @@ def _given(
                 f"evidence: expected shape {shape} as the data have, got {np.shape(evidence.value)}"
             )
         return np.ravel(evidence.value), np.ravel(evidence.error)
-    if (line := _linear(model)) is not None:
-        found = linear_gaussian(*line, cast(Gaussian, model.likelihood), data)
-        return found.value, found.error
-    require_quadrature(model)
-    exact = exact_log_evidence(model, data, rtol=rtol)
+    exact = any_log_evidence(model, data, rtol)
     return np.asarray(exact.value), np.asarray(exact.error)
 
 
