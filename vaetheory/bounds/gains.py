@@ -174,7 +174,9 @@ def possible_gains(
         part("another family of posteriors", split.approximation, split.approximation_error, "22a")
     )
     if counts and model.latent_dim <= _LATTICES:
-        bound = importance_weighted_bound(model, X, posterior, counts, rtol=_RTOL, max_nodes=max_nodes)
+        bound = importance_weighted_bound(
+            model, X, posterior, counts, rtol=_RTOL, max_nodes=max_nodes
+        )
         for k, count in enumerate(counts):
             gained = bound.value[:, k] - split.elbo
             error = bound.error[:, k] + split.elbo_error
