@@ -278,7 +278,7 @@ def gradient_noise_limits(
     (0.35669, 0.5)
     >>> at_1000 = gradient_noise(model, [0.0], q, 1000)["dreg"].snr[0] / 1000**0.5
     >>> round(float(at_1000), 5)
-    0.35665
+    0.35664
 
     An encoder with 0.58 of the posterior's variance has weights with a variance, but no fourth
     moment: the DReG estimator loses this growth.

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from scipy.special import stdtrit
 
 from vaetheory._log_sums import log_sum_exp
-from vaetheory._validation import Array, fraction, integer, require_callable
+from vaetheory._validation import Array, Index, fraction, integer, require_callable
 from vaetheory._value_equality import ByValue
 from vaetheory.bounds._reparametrised import POWERS, Reparametrised, Scores
 from vaetheory.bounds.gaussian_elbo import flatten
@@ -140,94 +140,73 @@ def sampled_gradient_noise(
     data, loc, cov = flatten(model, X, posterior)
     task = Reparametrised(model, data, model.reduced(data), loc, np.linalg.cholesky(cov), scores)
     width = float(stdtrit(draws - 1, (1 + confidence) / 2))
+    size = max(1, _NUMBERS // (draws * min(counts) * max(model.latent_dim, 8)))
     found: dict[str, list[list[Array]]] = {name: [] for name in names}
-    for row in range(len(data)):
-        for name, fields in _of_datum(task, row, names, counts, draws, seed, width).items():
-            found[name].append(fields)
+    for start in range(0, len(data), size):
+        rows = np.arange(start, min(start + size, len(data)))
+        told: dict[str, list[list[Array]]] = {name: [] for name in names}
+        for count in counts:
+            drawn = _gradients(task, rows, names, count, draws, seed)
+            for name, gradients in drawn.items():
+                told[name].append(_summary(gradients, width))
+        for name, each in told.items():
+            # An axis for the numbers of samples, after that of the data.
+            found[name].append([np.stack(f, axis=1) for f in zip(*each, strict=True)])
     lead = posterior.loc.shape[:-1] if single else (*posterior.loc.shape[:-1], len(counts))
     return {
-        name: SampledGradientNoise(**_stacked(rows, lead), draws=draws)
-        for name, rows in found.items()
+        name: SampledGradientNoise(**_joined(blocks, lead), draws=draws)
+        for name, blocks in found.items()
     }
 
 
-def _stacked(rows: list[list[Array]], lead: tuple[int, ...]) -> dict[str, Array]:
-    """Fields of each datum `(n, P)` or `(n,)` as arrays with the leading axes asked for."""
-    arrays = [np.stack(field) for field in zip(*rows, strict=True)]
-    return {name: a.reshape(*lead, *a.shape[2:]) for name, a in zip(_FIELDS, arrays, strict=True)}
-
-
-def _of_datum(
-    task: Reparametrised,
-    row: int,
-    names: Sequence[str],
-    counts: Sequence[int],
-    draws: int,
-    seed: int,
-    width: float,
-) -> dict[str, list[Array]]:
-    """The fields of each estimator, with an axis for the numbers of samples."""
-    told: dict[str, list[list[Array]]] = {name: [] for name in names}
-    for count in counts:
-        rng = np.random.default_rng([seed, row, count])
-        for name, gradients in _gradients(task, row, names, count, draws, rng).items():
-            told[name].append(_summary(gradients, width))
-    return {
-        name: [np.stack(field) for field in zip(*each, strict=True)] for name, each in told.items()
-    }
+def _joined(blocks: list[list[Array]], lead: tuple[int, ...]) -> dict[str, Array]:
+    """Fields of blocks of data `(m, n, P)` or `(m, n)` as arrays with the leading axes asked for."""
+    arrays = [np.concatenate(field) for field in zip(*blocks, strict=True)]
+    return {n: a.reshape(*lead, *a.shape[2:]) for n, a in zip(_FIELDS, arrays, strict=True)}
 
 
 def _gradients(
-    task: Reparametrised,
-    row: int,
-    names: Sequence[str],
-    count: int,
-    draws: int,
-    rng: np.random.Generator,
+    task: Reparametrised, rows: Index, names: Sequence[str], count: int, draws: int, seed: int
 ) -> dict[str, Array]:
-    """Independent draws of each estimator for one datum, `(R, P)`."""
-    d = task.loc.shape[1]
-    size = max(1, _NUMBERS // (count * max(d, 8)))
-    rows = np.array([row])
+    """Independent draws of each estimator for some data, `(n, R, P)`."""
+    d, n = task.loc.shape[1], len(rows)
+    size = max(1, _NUMBERS // (n * count * max(d, 8)))
+    random = [np.random.default_rng([seed, row, count]) for row in rows]
     parts: dict[str, list[Array]] = {name: [] for name in names}
     for start in range(0, draws, size):
         some = min(size, draws - start)
-        e = rng.standard_normal((some * count, d))
+        e = np.stack([rng.standard_normal((some * count, d)) for rng in random])
         found = task.at(rows, e, decoder="decoder" in names)
-        logs = found.logs.reshape(some, count)
-        shares = np.exp(logs - log_sum_exp(logs)[:, None])
+        logs = found.logs.reshape(n, some, count)
+        shares = np.exp(logs - log_sum_exp(logs)[..., None])
         for name in names:
-            terms = task.terms(name, rows, e, found)[0].reshape(some, count, -1)
-            weights = shares ** POWERS[name]
-            parts[name].append(np.einsum("rk,rkj->rj", weights, terms))
-    return {name: np.concatenate(each) for name, each in parts.items()}
+            terms = task.terms(name, rows, e, found).reshape(n, some, count, -1)
+            parts[name].append(np.einsum("nrk,nrkj->nrj", shares ** POWERS[name], terms))
+    return {name: np.concatenate(each, axis=1) for name, each in parts.items()}
 
 
 def _summary(g: Array, width: float) -> list[Array]:
-    """The fields of `SampledGradientNoise`, from draws `(R, P)`."""
-    R = len(g)
-    mean = g.mean(axis=0)
+    """The fields of `SampledGradientNoise`, from draws `(n, R, P)`."""
+    R = g.shape[1]
+    mean = g.mean(axis=1, keepdims=True)
     away = g - mean
-    variance = (away**2).sum(axis=0) / (R - 1)
-    sd = np.sqrt(variance)
+    variance = (away**2).sum(axis=1, keepdims=True) / (R - 1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        mean_error = width * sd / np.sqrt(R)
-        variance_error = width * (away**2 - variance).std(axis=0, ddof=1) / np.sqrt(R)
-        signed = mean / sd
+        sd = np.sqrt(variance)
+        signed, unit = mean / sd, away / sd
         # The influence of a draw on the ratio.
-        unit = away / sd
         influence = unit - 0.5 * signed * (unit**2 - 1)
-        ratio_error = width * influence.std(axis=0, ddof=1) / np.sqrt(R)
-        total = variance.sum()
-        square = (mean**2).sum() - total / R
+        errors = (away, away**2 - variance, influence)
+        offs = [width * a.std(axis=1, ddof=1) / np.sqrt(R) for a in errors]
+        total = variance.sum(axis=-1)
+        square = (mean**2).sum(axis=-1) - total / R
         # Of the whole gradient: the influence on |E g|^2 / tr Cov g, and the noise of the square
         # of an estimated mean, which is left where the mean is zero.
-        own = (2 * away @ mean - square / total * (away**2).sum(axis=1)) / total
-        product = away.T @ away / (R - 1) if g.shape[1] <= R else away @ away.T / (R - 1)
-        left = 2 * (product**2).sum() / total**2 / R**2
-        off = width * np.sqrt(own.var(ddof=1) / R + left)
-        ratio = square / total
+        along, whole = (away * mean).sum(axis=-1), (away**2).sum(axis=-1)
+        own = (2 * along - square / total * whole) / total
+        product = np.swapaxes(away, 1, 2) @ away / (R - 1)
+        left = 2 * (product**2).sum(axis=(1, 2)) / total[:, 0] ** 2 / R**2
+        off = width * np.sqrt(own.var(axis=1, ddof=1) / R + left)
+        ratio = (square / total)[:, 0]
     overall = np.sqrt(np.maximum([ratio, ratio - off, ratio + off], 0.0))
-    return [
-        mean, variance, mean_error, variance_error, np.abs(signed), ratio_error, *overall,
-    ]  # fmt: skip
+    return [mean[:, 0], variance[:, 0], offs[0], offs[1], np.abs(signed[:, 0]), offs[2], *overall]
