@@ -183,6 +183,7 @@ def test_the_pictures_of_an_audit():
         "negative_log_evidence_error": 0.1,
         "gap_per_datum": [0.5, 0.25, 1.0],
         "assumed": "no scale is small",
+        "gains": [{"change": "more <draws>", "text": "2 nats", "proposition": "14a"}],
     }
     facts = {"by batch size": sizes, "evidence": evidence}
     html = audit_page(Audit("is", (), {"R": 1.0}, 0.0, 1.0, facts))
@@ -191,6 +192,8 @@ def test_the_pictures_of_an_audit():
     assert shapes == [2, 1, 3], f"a shape for each loss, known beta and datum: {shapes}"
     heights = [float(rect.get("height")) for rect in drawn[2].findall("rect")]
     assert heights[2] == pytest.approx(2 * heights[0], abs=0.2), f"bars of other heights: {heights}"
+    assert "more &lt;draws&gt;" in html, "the gains are not shown"
+    assert "2 nats (14a)" in html, "the gain has no number"
     assert "It is assumed that no scale is small." in html, "the assumption is not said"
 
 

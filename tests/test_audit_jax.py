@@ -104,6 +104,16 @@ def test_the_gap_is_that_of_the_model():
     assert abs(gap["negative_log_evidence"] + exact.value.mean()) < 1e-6, f"{gap}"
     parts = sum(part["nats"] for part in gap["gap"])
     assert abs(parts - (gap["loss"] - gap["negative_log_evidence"])) < 1e-9, f"{gap}"
+    gains = {g["change"]: g for g in gap["gains"]}
+    named = {part["name"]: part["nats"] for part in gap["gap"]}
+    assert gains["a better encoder"]["nats"] == named["amortisation"], f"{gap}"
+    # Fewer draws gain less, and all of them less than the whole gap.
+    draws = [gains[f"{k} draws a datum"]["nats"] for k in (8, 64)]
+    assert 0 < draws[0] < draws[1] < parts, f"{draws} of {parts}"
+    landing = gains["sticking the landing"]
+    assert landing["nats"] == 0 < landing["variance"], f"{landing}"
+    for change, gain in gains.items():
+        assert change in repr(result), f"'{change}' ({gain}) is not reported: {result}"
     # The mean of the sampled loss, by another road than quadrature.
     off = abs(gap["mean_loss"] - gap["loss"])
     assert off < 6 * gap["mean_loss_standard_error"], f"{gap}"

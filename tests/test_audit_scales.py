@@ -72,6 +72,7 @@ def test_the_evidence_of_learned_scales(made, steep):
     assert off < 6 * gap["mean_loss_standard_error"], f"another mean of the loss: {gap}"
     assert gap["least_scale"] < 0.01 * gap["least_scale_seen"], f"no distance to the floor: {gap}"
     assert "no scale" in gap["assumed"], f"the assumption is not said: {gap}"
+    assert [g["change"] for g in gap["gains"]][-1] == "sticking the landing", f"{gap}"
     assert "assumed" in repr(result), f"the report does not say what was assumed: {result}"
 
 

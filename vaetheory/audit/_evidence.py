@@ -128,10 +128,16 @@ def _split(
         made["gains not computed"] = "the decoder is too expensive for it"
         return made
     made["gains"] = [
-        {"change": g.change, "nats": g.nats, "error": g.error, "proposition": g.proposition}
+        {"change": g.change, "nats": g.nats, "error": g.error, "proposition": g.proposition,
+         "text": g.text}
         for g in gains.gains
         if np.isfinite(g.error)
-    ]
+    ]  # fmt: skip
+    if gains.landing_text:
+        made["gains"] += [
+            {"change": "sticking the landing", "nats": 0.0, "error": 0.0, "proposition": "20b",
+             "variance": gains.landing, "text": gains.landing_text}
+        ]  # fmt: skip
     return made
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from vaetheory._numbers_as_text import rounded_up
 from vaetheory._value_equality import ByValue
 from vaetheory.audit._findings import BOUND, NOTE, WRONG, Finding
 from vaetheory.audit._tables import paragraph, table
@@ -148,6 +149,10 @@ def _gap(evidence: Any) -> list[str]:
     rows += [["the declared loss", f"{evidence['loss']:.6g}"]]
     rows += [[f"  {part['name']}", _gap_text(part), part["why"]] for part in evidence["gap"]]
     lines += table(rows)
+    if evidence.get("gains"):
+        lines += ["", "What would gain how much, with the decoder as it is (nats an example):"]
+        rows = [[g["change"], f"{g['text']} ({g['proposition']})"] for g in evidence["gains"]]
+        lines += table(rows)
     if "assumed" in evidence:
         lines += paragraph(f"It is assumed that {evidence['assumed']}.", first="  ")
     return lines
@@ -157,7 +162,7 @@ def _gap_text(part: Mapping[str, Any]) -> str:
     """A part of the gap, with its error where that can be seen."""
     nats, error = part["nats"], part["error"]
     if not abs(nats) > 2 * error:
-        return f"below {abs(nats) + error:.1g}"
+        return f"below {rounded_up(abs(nats) + error, digits=1)}"
     return f"{nats:.3g}"
 
 

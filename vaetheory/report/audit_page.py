@@ -213,6 +213,10 @@ def _evidence(evidence: Any) -> Markup | None:
         nats = f"{part['nats']:.4g} (error {part['error']:.1g}): {part['why']}"
         rows.append((part["name"], nats))
     made = [plain_table("Means over the data, in nats an example; errors are estimates.", rows)]
+    if evidence.get("gains"):
+        gains = [(g["change"], f"{g['text']} ({g['proposition']})") for g in evidence["gains"]]
+        title = "What would gain how much with the decoder as it is, in nats an example."
+        made.append(plain_table(title, gains))
     if "not computed" in evidence:
         made.append(element("p", f"Not computed: {evidence['not computed']}."))
     if "assumed" in evidence:
