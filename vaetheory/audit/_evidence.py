@@ -122,10 +122,9 @@ def _split(
         gains = possible_gains(
             model, x, posterior, split=found, any_model=False, max_nodes=most, draws=_DRAWS
         )
-    except ValueError:
-        if not budget.spent:
-            raise
-        made["gains not computed"] = "the decoder is too expensive for it"
+    except ValueError as reason:
+        spent = "the decoder is too expensive for them"
+        made["gains not computed"] = spent if budget.spent else str(reason)[:300]
         return made
     made["gains"] = [
         {"change": g.change, "nats": g.nats, "error": g.error, "proposition": g.proposition,
