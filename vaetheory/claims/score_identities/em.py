@@ -267,7 +267,6 @@ MISSING = Proposition(
         },
     ),
     uses=("19b",),
-    figure="score-identities",
     examples=6,
 )  # fmt: skip
 

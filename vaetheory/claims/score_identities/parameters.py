@@ -157,6 +157,5 @@ LOUIS = Proposition(
         },
     ),
     uses=("19a",),
-    figure="score-identities",
     examples=7,
 )
