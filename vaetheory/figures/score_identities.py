@@ -103,7 +103,11 @@ def estimation_panel(axes: Axes) -> Exponents:
         0.98, 0.05, "above: the best linear estimator\nbelow: van Trees' bound", ha="right",
         transform=axes.transAxes, fontsize="small", color="grey",
     )  # fmt: skip
-    head(axes, "19d, 19d-average", "The average of the local covariances crosses the true error")
+    head(
+        axes,
+        "19d, 19d-average",
+        "The average of the local covariances is no bound: it crosses the error",
+    )
     return {}
 
 

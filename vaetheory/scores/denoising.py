@@ -12,7 +12,7 @@ from vaetheory._validation import Array
 from vaetheory.bounds._linear_gaussian import affine_map
 from vaetheory.decoders.layers import LinearMap
 from vaetheory.evidence import log_evidence, posterior_expectation
-from vaetheory.likelihoods import Gaussian, Poisson
+from vaetheory.likelihoods import Gaussian
 from vaetheory.models import LatentModel, require_model
 from vaetheory.rounding import ULP, gamma
 from vaetheory.scores._posterior_means import checked, posterior_means, status_of
@@ -282,7 +282,8 @@ def robbins(model: LatentModel, X: ArrayLike, *, rtol: float = 1e-10) -> Integra
     True
     """
     require_model(model)
-    if not isinstance(model.likelihood, Poisson):
+    usual = model.likelihood.usual_parameters(np.zeros(model.param_dim))
+    if usual is None or usual[0] != "poisson":
         raise ValueError(
             f"model: expected a Poisson likelihood, got {type(model.likelihood).__name__}"
         )

@@ -128,17 +128,17 @@ def family_scenes(draw: DrawFn) -> FamilyScene:
 
 def log_density(family: Likelihood, x: Array, outputs: Any) -> Any:
     """Log p(x given outputs) from densities written here, for series too; `(..., P) -> (...)`."""
-    if isinstance(family, likelihoods.Bernoulli):
+    size = x.shape[-1]
+    usual = family.usual_parameters(np.zeros(size * family.params_each))
+    assert usual is not None, "expected a family with a usual name"
+    if usual[0] == "bernoulli":
         return np.sum(x * outputs - np.logaddexp(0.0, outputs), axis=-1)
-    if isinstance(family, likelihoods.Poisson):
+    if usual[0] == "poisson":
         return np.sum(x * outputs - np.exp(outputs), axis=-1) - gammaln(x + 1).sum(axis=-1)
-    mean, size = outputs, x.shape[-1]
-    if isinstance(family, likelihoods.GaussianMeanScale):
+    if family.params_each == 2:
         mean, log_scale = outputs[..., :size], outputs[..., size:]
     else:
-        assert isinstance(family, likelihoods.Gaussian)
-        assert family.scale is not None
-        log_scale = np.broadcast_to(np.log(family.scale), (size,))
+        mean, log_scale = outputs, np.log(usual[1]["scale"])
     square = np.square((x - mean) * np.exp(-log_scale))
     return np.sum(-0.5 * square - log_scale - 0.5 * np.log(2 * np.pi), axis=-1)
 
