@@ -49,6 +49,7 @@ MODULES = {
     "vaetheory.encoders": "Gaussian posteriors",
     "vaetheory.evidence": "Exact log evidence",
     "vaetheory.bounds": "Bounds: the ELBO, stationary posteriors, BILBO and BAGGINS",
+    "vaetheory.scores": "Scores, informations, denoisers and natural gradients",
     "vaetheory.optimal_decoder": "The optimal decoder",
     "vaetheory.hessian_estimators": "Estimators of a decoder's Hessian",
     "vaetheory.constant_variance": "What constant variances cost",

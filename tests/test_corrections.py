@@ -23,6 +23,7 @@ from vaetheory.claims.stationary_evidence.laplace import (
     moving_expansion_point,
 )
 from vaetheory.encoders import Posterior
+from vaetheory.scores import ppca_em_rates
 
 
 def test_1a_the_mean_is_not_best_under_heavy_tails():
@@ -116,3 +117,42 @@ def test_plain_networks_are_not_invariant_under_baggins():
         assert with_ends.residual <= with_ends.bound, f"2^{power}: not equivariant with its ends"
         plain = scale_equivariance(scene, units="plain")
         assert (plain.residual > plain.bound) == fails, f"2^{power}, plain ends: {plain}"
+
+
+def test_19d_averaging_local_covariances_gives_no_bound():
+    z = np.linspace(-9, 9, 721)[:, None]
+    prior = np.exp(-0.5 * z[:, 0] ** 2)
+    prior /= prior.sum()
+    found = {}
+    for name, f, slope, variance in (
+        ("wave", z + np.sin(2 * z) / 2, 1 + np.cos(2 * z), 1.0),
+        ("fold", z**2, 2 * z, 0.1),
+    ):
+        step = np.sqrt(variance) / 8
+        x = np.arange(f.min() - 8 * variance**0.5, min(f.max(), 40.0) + 8 * variance**0.5, step)
+        mass = prior * np.exp(-((x[:, None] - f[:, 0]) ** 2) / (2 * variance))
+        total = mass.sum(axis=-1)
+        means, squares = mass @ z[:, 0], mass @ z[:, 0] ** 2
+        error = (squares - means**2 / total).sum() * step / np.sqrt(2 * np.pi * variance)
+        local = prior @ (1 / (1 + slope[:, 0] ** 2 / variance))
+        bound = 1 / (1 + prior @ (slope[:, 0] ** 2 / variance))
+        found[name] = bound, error, local
+    bound, error, local = found["wave"]
+    assert abs(local - 0.5101) < 1e-4, f"the average of local variances is {local}"
+    assert bound < error - 0.05, f"van Trees' bound {bound} is not below the error {error}"
+    assert error < local - 0.05, f"the average {local} is below the error {error}"
+    # Of a fold the average happens to be below the error: it does not show the mistake.
+    bound, error, local = found["fold"]
+    assert bound < local < 0.2, f"the average is {local}, the bound {bound}"
+    assert abs(error - 1) < 1e-6, f"the error is {error}: no branch is known"
+
+
+def test_19f_a_rotation_has_the_rate_one_though_em_converges():
+    rates = ppca_em_rates([4.0, 2.0, 0.5], 2, variance=0.5)
+    assert rates[0] == 1, f"the largest rate is {rates[0]}"
+    lam, W = np.diag([4.0, 2.0, 0.5]), np.array([[1.0, 0.5], [-0.5, 1.0], [0.3, 0.2]])
+    for _ in range(400):
+        inner = np.linalg.solve(W.T @ W + 0.5 * np.eye(2), W.T @ lam @ W)
+        W = lam @ W @ np.linalg.inv(0.5 * np.eye(2) + inner)
+    spread = np.linalg.eigvalsh(W.T @ W)
+    assert np.allclose(spread, [1.5, 3.5], atol=1e-9), f"not at the maximum: {spread}"

@@ -46,7 +46,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("_quadrature",),
     ("bounds", "hessian_estimators"),
     ("constant_variance", "evidence"),
-    ("flows",),
+    ("flows", "scores"),
     ("concentration",),
     ("jax", "torch", "training"),
     ("audit",),

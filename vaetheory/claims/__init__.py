@@ -20,6 +20,7 @@ from vaetheory.claims import (
     posterior_collapse,
     rate_distortion,
     riemannian_likelihood,
+    score_identities,
     smooth_decoder,
     stationary_evidence,
 )
@@ -44,6 +45,7 @@ CLAIMS: tuple[Claim, ...] = (
     rate_distortion.CLAIM,
     implicit_regulariser.CLAIM,
     bounded_likelihood.CLAIM,
+    score_identities.CLAIM,
     high_dimensional_evidence.CLAIM,
     instrument.CLAIM,
 )

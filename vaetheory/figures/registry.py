@@ -42,6 +42,7 @@ from vaetheory.figures import (
     posterior_collapse,
     rate_distortion,
     riemannian_likelihood,
+    score_identities,
     smooth_decoder,
     stationary_evidence,
 )
@@ -72,6 +73,7 @@ FIGURES: Mapping[str, Draw] = {
     "rate-distortion": rate_distortion.draw,
     "implicit-regulariser": implicit_regulariser.draw,
     "bounded-likelihood": bounded_likelihood.draw,
+    "score-identities": score_identities.draw,
     "high-dimensional-evidence": high_dimensional_evidence.draw,
     "instrument": instrument.draw,
     "digits": digits.draw,
