@@ -8,6 +8,7 @@ from vaetheory.claims import (
     constant_variance,
     evidence_sandwich,
     flow_limit,
+    gradient_estimators,
     half_network,
     hessian_estimator,
     high_dimensional_evidence,
@@ -44,6 +45,7 @@ CLAIMS: tuple[Claim, ...] = (
     rate_distortion.CLAIM,
     implicit_regulariser.CLAIM,
     bounded_likelihood.CLAIM,
+    gradient_estimators.CLAIM,
     high_dimensional_evidence.CLAIM,
     instrument.CLAIM,
 )
