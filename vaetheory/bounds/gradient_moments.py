@@ -33,9 +33,9 @@ from vaetheory.rounding import gamma
 WIDEST = 2.0**12
 #: Lattices that are tried at most.
 _FINEST = 8
-#: Nodes of a mass so many nats below the greatest are left out, and from this distance from the mean
-#: of q, in standard deviations, nothing should be left: for one sample, and for more, which feel
-#: weights that grow far out.
+#: Nodes of a mass so many nats below the greatest are left out, and nothing should be left so many
+#: standard deviations from the mean of q: for one sample, and for more, which feel weights that
+#: grow far out.
 _LOST, _FAR = {False: 48.0, True: 72.0}, {False: 9.5, True: 11.3}
 #: That all K weights are in a part of the law of this probability does not matter; weights are
 #: nothing beside others if they are this many nats below them.

@@ -143,7 +143,7 @@ BIASED = Proposition(
     ),
     hypotheses=(SAMPLED, ESTIMATORS, ("two samples", "K = 2")),
     kind="counterexample",
-    instances=curves(),
+    instances=curves((0.5, 0.25, 0.375)),
     check=biased_path,
     controls=wrong(
         biased_path,

@@ -42,6 +42,8 @@ LINEAR = (
 
 #: Standard deviations of q that the plain sums span.
 _REACH = 8.5
+#: Tolerance of the library's noise, whose stated error counts.
+_RTOL = 1e-6
 #: Up to so many latents the noise is computed by the library's lattices.
 _LATTICES = 2
 
@@ -209,7 +211,9 @@ def noise_of_curves(
     scenes: tuple[Curve, ...], counts: tuple[int, ...], names: tuple[str, ...]
 ) -> dict[str, Noise]:
     """The library's noise of curves, `(I, n, 2)`."""
-    found = [gradient_noise(s.model, s.x, s.posterior, list(counts), names) for s in scenes]
+    found = [
+        gradient_noise(s.model, s.x, s.posterior, list(counts), names, rtol=_RTOL) for s in scenes
+    ]
     return {name: Noise.of([f[name] for f in found]) for name in names}
 
 
