@@ -153,9 +153,9 @@ def test_the_path_has_no_noise_at_the_exact_posterior(K):
 
 
 @given(
-    st.sampled_from((0.3, 0.6, 1.2)), st.sampled_from((-1.0, 0.2, 2.0)), st.sampled_from((2, 7, 90))
+    st.sampled_from((0.3, 0.6, 0.9)), st.sampled_from((-1.0, 0.2, 1.0)), st.sampled_from((2, 7, 90))
 )
-@settings(max_examples=8)
+@settings(max_examples=5)
 def test_dreg_has_the_mean_of_the_total_gradient(scale, loc, K):
     found = gradient_noise(CURVE, [0.5, 1.0], Posterior([loc], scale=scale), K)
     total, dreg = found["total"], found["dreg"]
@@ -183,20 +183,20 @@ def test_means_are_derivatives_of_the_bound():
 
 def test_shapes_and_scores():
     model, x, _, _, q, _ = linear(2)
-    X = np.tile(x, (2, 3, 1))
-    many = Posterior(np.tile(q.loc, (2, 3, 1)), cov=np.tile(q.cov, (2, 3, 1, 1)))
+    X = np.tile(x, (2, 1, 1))
+    many = Posterior(np.tile(q.loc, (2, 1, 1)), cov=np.tile(q.cov, (2, 1, 1, 1)))
     found = gradient_noise(model, X, many, [1, 4], "decoder")
     assert list(found) == ["decoder"], "a single name"
-    assert found["decoder"].mean.shape == (2, 3, 2, 3), "data, numbers of samples, outputs"
+    assert found["decoder"].mean.shape == (2, 1, 2, 3), "data, numbers of samples, outputs"
     told = gradient_noise(
         model, X, many, [1, 4], ["decoder"],
         scores=lambda data, z: model.likelihood.score(data, model.decode(z))[..., ::-1],
     )  # fmt: skip
     assert np.allclose(told["decoder"].mean[..., ::-1], found["decoder"].mean), "another order"
     drawn = sampled_gradient_noise(model, X, many, 4, draws=32)["path"]
-    assert (drawn.snr.shape, drawn.overall.shape) == ((2, 3, 4), (2, 3)), "data, parameters"
+    assert (drawn.snr.shape, drawn.overall.shape) == ((2, 1, 4), (2, 1)), "data, parameters"
     limit = gradient_noise_limits(model, X, many, ["decoder"])["decoder"]
-    assert limit.mean.shape == (2, 3, 3), "data, outputs"
+    assert limit.mean.shape == (2, 1, 3), "data, outputs"
     evidence_gradient = np.linalg.solve(
         0.25 * np.eye(3) + model.decoder.weight @ model.decoder.weight.T, x
     )
@@ -282,6 +282,17 @@ def test_intervals_of_eight_latents_hold_as_often_as_they_say():
             assert times.mean() > 0.88, f"{name}: {what} holds in {times.mean():.2f}"
 
 
+def test_a_signal_of_nothing_is_measured_as_nothing():
+    # At the exact posterior; all 16 parameters have the same variance.
+    model = LatentModel(decoders.Affine(np.eye(8)), likelihoods.Gaussian(scale=1.0))
+    exact = Posterior(np.zeros((60, 8)), cov=np.eye(8) / 2)
+    found = sampled_gradient_noise(model, np.zeros((60, 8)), exact, 1, ["total"], draws=64)
+    held, nothing = found["total"].overall_low == 0, found["total"].overall == 0
+    assert held.mean() > 0.85, f"the interval of |E g| = 0 begins at 0 in {held.mean():.2f}"
+    # The estimate of |E g|^2 is negative as often as it is positive.
+    assert 0.3 < nothing.mean() < 0.8, f"the estimate is 0 in {nothing.mean():.2f}"
+
+
 def test_draws_depend_on_the_seed_and_the_place_alone():
     model, x, *_, q, _ = linear(3)
     X, many = np.tile(x, (3, 1)), Posterior(np.tile(q.loc, (3, 1)), cov=q.cov)
@@ -294,9 +305,9 @@ def test_draws_depend_on_the_seed_and_the_place_alone():
 
 def test_weights_that_span_thousands_of_nats():
     # A parabola under a q as wide as the prior: log w falls like the fourth power.
-    found = gradient_noise(CURVE, [0.7, -0.4], Posterior([0.2], scale=1.2), [1, 2, 100])
+    found = gradient_noise(CURVE, [0.7, -0.4], Posterior([0.2], scale=1.2), [1, 3, 100], rtol=1e-6)
     drawn = sampled_gradient_noise(
-        CURVE, [0.7, -0.4], Posterior([0.2], scale=1.2), [1, 2, 100], draws=4000, confidence=0.9999
+        CURVE, [0.7, -0.4], Posterior([0.2], scale=1.2), [1, 3, 100], draws=4000, confidence=0.9999
     )
     for name, own in found.items():
         assert (own.mean_error < 1e-5 * (1 + np.abs(own.mean))).all(), f"{name} is resolved"

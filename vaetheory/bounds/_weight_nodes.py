@@ -26,7 +26,7 @@ _SPAN = 12.0
 #: The greatest dimension of the latents.
 LARGEST_DIM = max(_STEPS)
 #: Nodes whose mass, times the number of weights, is this many nats below one are left out.
-LOST = 48.0
+_LOST = 48.0
 #: Log weights are clipped to this size.
 _LARGEST = 1e300
 #: Numbers in a block: outputs of the decoder at some nodes, and masses of laws.
@@ -154,7 +154,7 @@ def laws_of_q(
     weights: Weights, rows: Index, number: int, most: float
 ) -> Iterator[tuple[Index, Law]]:
     """The laws of the weights under q, of each lattice and of their mean, for some rows each."""
-    rule = lattices(number, weights.loc.shape[-1]).within(LOST + np.log(most))
+    rule = lattices(number, weights.loc.shape[-1]).within(_LOST + np.log(most))
     logs, masses = weights.at(rows, rule)
     for block in blocks(logs, rule.count):
         law = law_of(logs[block], masses[block], rule.owner, most)
@@ -235,7 +235,7 @@ def laws_of_both(
 ) -> Iterator[Both]:
     """The laws of the weights under q and under the posterior."""
     full = lattices(number, weights.loc.shape[-1])
-    rule = full.within(LOST + np.log(most))
+    rule = full.within(_LOST + np.log(most))
     logs, masses = weights.at(rows, rule)
     others, theirs, evidence = weights.elsewhere(rows, frame.loc, frame.root, full)
     logs = np.concatenate([logs, others], axis=1)

@@ -33,8 +33,10 @@ from vaetheory.rounding import gamma
 WIDEST = 2.0**12
 #: Lattices that are tried at most.
 _FINEST = 8
-#: Distance from the mean of q, in standard deviations, where nothing should be left.
-_FAR = 9.5
+#: Nodes of a mass so many nats below the greatest are left out, and nothing should be left so many
+#: standard deviations from the mean of q: for one sample, and for more, which feel weights that
+#: grow far out.
+_LOST, _FAR = {False: 48.0, True: 72.0}, {False: 9.5, True: 11.3}
 #: That all K weights are in a part of the law of this probability does not matter; weights are
 #: nothing beside others if they are this many nats below them.
 _RARE, _NOTHING = 1e-19, 45.0
@@ -108,7 +110,7 @@ class _Part(NamedTuple):
     variance: Array
     mean_error: Array
     variance_error: Array
-    rounding: Array
+    rounding: tuple[Array, Array]
     size: Array
 
 
@@ -125,7 +127,7 @@ class _Task:
     def parts(self, rows: Index, number: int) -> Iterator[tuple[Index, dict[str, list[_Part]]]]:
         """The moments of some rows at a time, by the lattices of one step."""
         most = float(max(self.counts))
-        rule = nodes.lattices(number, self.dim).within(nodes.LOST + np.log(most))
+        rule = nodes.lattices(number, self.dim).within(_LOST[most > 1])
         masses = rule.masses(-0.5 * (rule.nodes**2).sum(axis=-1)[None])[0]
         found = self.task.at(rows, rule.nodes, decoder="decoder" in self.names)
         least = min((k for k in self.counts if k > 1), default=2)
@@ -142,7 +144,8 @@ class _Task:
     def _of(
         self, rows: Index, rule: nodes.Lattices, masses: Array, found: AtNodes, deep: _Deep
     ) -> dict[str, list[_Part]]:
-        far = ((rule.nodes**2).sum(axis=-1) > _FAR**2).astype(float)
+        far = (rule.nodes**2).sum(axis=-1) > _FAR[max(self.counts) > 1] ** 2
+        far = far.astype(float)
         lost = np.where(found.lost.any(axis=-1), np.inf, 0.0)
         lost = np.where((found.lost @ masses) * max(self.counts) < 1e-30, 0.0, lost)
         # The posterior's masses at the nodes, for the centres.
@@ -214,7 +217,7 @@ class _Task:
             values[1],
             errors[0] + lost + gamma(4) * np.abs(sums.centre),
             errors[1] + both,
-            both,
+            (lost, both),
             size,
         )
 
@@ -413,6 +416,7 @@ def _keep(
             for array, value in zip(found[name], part[:4], strict=True):
                 array[rows, place] = value
             square = part.size**2
-            fine = part.variance_error <= np.maximum(rtol * square, 4 * part.rounding)
-            good &= (fine & (part.mean_error <= rtol * part.size + part.rounding)).all(axis=-1)
+            fine = part.variance_error <= np.maximum(rtol * square, 4 * part.rounding[1])
+            fine &= part.mean_error <= np.maximum(rtol * part.size, 4 * part.rounding[0])
+            good &= fine.all(axis=-1)
     return good

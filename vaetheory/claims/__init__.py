@@ -8,6 +8,7 @@ from vaetheory.claims import (
     constant_variance,
     evidence_sandwich,
     flow_limit,
+    gradient_estimators,
     half_network,
     hessian_estimator,
     high_dimensional_evidence,
@@ -46,6 +47,7 @@ CLAIMS: tuple[Claim, ...] = (
     implicit_regulariser.CLAIM,
     bounded_likelihood.CLAIM,
     score_identities.CLAIM,
+    gradient_estimators.CLAIM,
     high_dimensional_evidence.CLAIM,
     instrument.CLAIM,
 )

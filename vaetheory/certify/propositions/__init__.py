@@ -7,6 +7,7 @@ from vaetheory.certify.propositions.bounded_likelihood import CEILING
 from vaetheory.certify.propositions.constant_variance import CONSTANT_VARIANCE, SPECHT
 from vaetheory.certify.propositions.evidence_sandwich import CUBO
 from vaetheory.certify.propositions.flow_limit import REMAINDER
+from vaetheory.certify.propositions.gradient_estimators import CROSSING
 from vaetheory.certify.propositions.high_dimensional_evidence import WEALTH
 from vaetheory.certify.propositions.implicit_regulariser import STATIONARY_TURN
 from vaetheory.certify.propositions.importance_weighting import DIAGONAL_ENCODERS, VARIANCES
@@ -57,6 +58,7 @@ PROPOSITIONS: dict[str, Certified] = {
         ATTAINED,
         MIXED,
         SPECTRUM,
+        CROSSING,
         WEALTH,
     )
 }
