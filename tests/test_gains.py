@@ -63,7 +63,7 @@ def test_any_model_can_gain_what_the_best_of_two_far_data_has():
     model = LatentModel(decoders.Affine([[0.0]]), likelihoods.Gaussian(scale=1.0))
     q = Posterior([[0.0], [0.0]], scale=1.0)
     most = by_change(possible_gains(model, [[-30.0], [30.0]], q, draws=[]))["any decoder and prior"]
-    # A prior of two atoms reaches -log 2 - log(2 pi) / 2; this model has 450 nats less and no log 2.
+    # Two atoms reach -log 2 - log(2 pi) / 2; this model has 450 nats less and no log 2.
     assert most.at_most, "it is a bound"
     assert abs(most.nats - (450 - np.log(2))) < 1e-9, f"{most.nats} nats"
     assert most.text == "at most 450", f"rounded down: {most.text}"
