@@ -1,5 +1,7 @@
 """What changes of a VAE would gain: parts of a known gap, and what no change can gain."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -37,7 +39,7 @@ def test_the_first_gains_are_the_gap_and_draws_gain_a_part_of_it(x, m, s):
     assert off <= error, f"the parts differ from the gap of {gap} by {off:.3g}, stated {error:.3g}"
     draws = [gains[f"{k:,} draws a datum"] for k in (1, 4, 4096)]
     assert abs(draws[0].nats) <= draws[0].error, "one draw is the ELBO"
-    for less, more in zip(draws[:-1], draws[1:], strict=True):
+    for less, more in pairwise(draws):
         assert less.nats - less.error <= more.nats + more.error, "more draws gain less"
     assert draws[-1].nats - draws[-1].error <= gap + error, "draws gain more than the gap"
 
