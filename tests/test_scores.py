@@ -277,6 +277,27 @@ def test_the_curvature_of_a_surface_is_that_of_its_evidence():
     within(mean.value, x + noise @ slope.value, mean.error + slope.error.sum(), "denoised")
 
 
+def test_outputs_that_are_constant_leave_no_noise_to_integrate():
+    # The second output is zero: its deviations are rounding, zero near the mode and not far out.
+    noise = np.diag([1 / 64, 1 / 64]) + 1e-18
+    model = LatentModel(
+        decoders.Polynomial([[1], [2]], [[1.0, 0.0], [-1.0, 0.0]]), likelihoods.Gaussian(cov=noise)
+    )
+    found = data_curvature(model, [[1.0, 1.0]])
+    assert found.reached.all(), f"errors of {found.error}"
+    assert found.error.max() < 1e-9, f"errors of {found.error}"
+    within(found.value[0, 1, 1], -64.0, found.error[0, 1, 1], "the constant output")
+    still = ParametricModel(
+        lambda t, z: anp.concatenate([t[..., :1] * z, t[..., 1:] + 0 * z], axis=-1),
+        likelihoods.Gaussian(scale=0.3),
+        [1.1, 0.7],
+        1,
+    )
+    info = evidence_information(still, [[1.0, 1.0]])
+    within(info.observed[0, 1, 1], 1 / 0.09, info.error[0, 1, 1], "the constant's information")
+    assert info.reached.all(), f"errors of {info.error}"
+
+
 @pytest.mark.parametrize("far", [1.0, 1e3, 1e6])
 @pytest.mark.parametrize("scale", [1.0, 1e-3])
 def test_the_engine_and_the_closed_form_of_a_line(far, scale):
