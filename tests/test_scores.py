@@ -1,10 +1,14 @@
 """Scores, informations, denoisers and natural gradients: other routes, far data, bad input."""
 
+from fractions import Fraction
+
 import autograd.numpy as anp
 import mpmath
 import numpy as np
 import pytest
 from autograd.extend import defjvp, defvjp, primitive
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from vaetheory import LatentModel, Posterior, decoders, elbo, likelihoods, stationary_posterior
 from vaetheory.certify._checker import Checker
@@ -258,6 +262,25 @@ def test_rates_that_are_refused(values, dim, variance, message):
         ppca_em_rates(values, dim, variance=variance)
 
 
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.integers(2, 40), min_size=2, max_size=6),
+    st.integers(1, 6),
+    st.sampled_from((0.25, 3.0, 1e6)),
+    st.fractions(Fraction(1, 50), Fraction(9, 10)),
+)
+def test_rates_do_not_depend_on_units_and_lie_between_zero_and_one(values, dim, unit, share):
+    lam = np.array(values) / 4
+    dim = min(dim, len(lam))
+    noise = float(share) * np.sort(lam)[-dim]
+    rates = ppca_em_rates(lam, dim, variance=noise)
+    other = ppca_em_rates(unit * lam[::-1], dim, variance=unit * noise)
+    assert np.allclose(rates, other, rtol=1e-12), f"{rates} became {other} in other units"
+    assert (rates >= 0).all(), f"{rates}"
+    assert (rates <= 1).all(), f"{rates}"
+    assert len(rates) == len(lam) * dim, f"{len(rates)} rates of {len(lam)} x {dim} parameters"
+
+
 # Data --------------------------------------------------------------------------------------------
 
 
@@ -275,6 +298,27 @@ def test_the_curvature_of_a_surface_is_that_of_its_evidence():
     within(bend.value, told, bend.error + 1e-7, "curvature")
     mean = denoise(model, x)
     within(mean.value, x + noise @ slope.value, mean.error + slope.error.sum(), "denoised")
+
+
+def test_outputs_that_are_constant_leave_no_noise_to_integrate():
+    # The second output is zero: its deviations are rounding, zero near the mode and not far out.
+    noise = np.diag([1 / 64, 1 / 64]) + 1e-18
+    model = LatentModel(
+        decoders.Polynomial([[1], [2]], [[1.0, 0.0], [-1.0, 0.0]]), likelihoods.Gaussian(cov=noise)
+    )
+    found = data_curvature(model, [[1.0, 1.0]])
+    assert found.reached.all(), f"errors of {found.error}"
+    assert found.error.max() < 1e-9, f"errors of {found.error}"
+    within(found.value[0, 1, 1], -64.0, found.error[0, 1, 1], "the constant output")
+    still = ParametricModel(
+        lambda t, z: anp.concatenate([t[..., :1] * z, t[..., 1:] + 0 * z], axis=-1),
+        likelihoods.Gaussian(scale=0.3),
+        [1.1, 0.7],
+        1,
+    )
+    info = evidence_information(still, [[1.0, 1.0]])
+    within(info.observed[0, 1, 1], 1 / 0.09, info.error[0, 1, 1], "the constant's information")
+    assert info.reached.all(), f"errors of {info.error}"
 
 
 @pytest.mark.parametrize("far", [1.0, 1e3, 1e6])
@@ -393,6 +437,25 @@ def test_steps_of_batches_and_steps_that_leave_the_gaussians():
     for step in (1.5, -0.1, np.nan):
         with pytest.raises(ValueError, match="step: expected"):
             natural_gradient_step(CIRCLE, X, q, step)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 359), st.sampled_from((1.0, 0.5, 0.125)))
+def test_a_step_turns_with_the_latents(angle, step):
+    # f(R z) with q turned back by R: a natural gradient does not depend on coordinates.
+    c, s = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    turn = np.array([[c, -s], [s, c]])
+    decoder, family = decoders.FlatTorus(1.0, 2.0), likelihoods.Gaussian(scale=1.5)
+    x, loc = np.array([0.8, 0.6, 1.0, -0.5]), np.array([0.4, -0.3])
+    cov = np.array([[0.3, 0.1], [0.1, 0.2]])
+    plain = natural_gradient_step(LatentModel(decoder, family), x, Posterior(loc, cov=cov), step)
+    turned = LatentModel(decoders.Reparametrised(decoder, turn), family)
+    q = Posterior(turn.T @ loc, cov=turn.T @ cov @ turn)
+    found = natural_gradient_step(turned, x, q, step)
+    allowed = 1e-14 + found.loc_error.sum() + plain.loc_error.sum()
+    within(turn @ found.loc, plain.loc, allowed, "mean")
+    allowed = 1e-14 + 2 * (found.cov_error.sum() + plain.cov_error.sum())
+    within(turn @ found.cov @ turn.T, plain.cov, allowed, "covariance")
 
 
 # Latents -----------------------------------------------------------------------------------------

@@ -18,6 +18,8 @@ from vaetheory.models import LatentModel, require_model
 _BLOCK = 8
 #: Evaluations of the integrand that one datum may cost.
 MAX_NODES = 5_000_000
+#: Size of the number that is added to products, in squares of the rounding of their factors.
+_ABOVE_NOISE = 1e8
 #: Functions of a slice of the data and latents `(..., d)`, to `(..., n, K)`.
 Columns = Callable[[slice, Array], Array]
 
@@ -58,6 +60,15 @@ def posterior_means(model: LatentModel, data: Array, columns: Columns, rtol: flo
         np.concatenate([p.status for p in parts]),
         sum(p.nodes for p in parts),
     )
+
+
+def products_floor(rounding: Array, upper: tuple[NDArray[Any], NDArray[Any]]) -> Array:
+    """A small number to be added to products of deviations, and taken off their means, `(N, K)`.
+
+    Where a deviation is zero for all latents, its rounding alone would be integrated: noise that
+    may be zero near the mode and not far out, of which the engine finds no digit.
+    """
+    return np.asarray(_ABOVE_NOISE * rounding[:, upper[0]] * rounding[:, upper[1]])
 
 
 def status_of(good: Any) -> NDArray[np.str_]:

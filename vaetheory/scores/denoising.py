@@ -15,7 +15,12 @@ from vaetheory.evidence import log_evidence, posterior_expectation
 from vaetheory.likelihoods import Gaussian
 from vaetheory.models import LatentModel, require_model
 from vaetheory.rounding import ULP, gamma
-from vaetheory.scores._posterior_means import checked, posterior_means, status_of
+from vaetheory.scores._posterior_means import (
+    checked,
+    posterior_means,
+    products_floor,
+    status_of,
+)
 
 
 def _require_gaussian(model: LatentModel) -> Gaussian:
@@ -170,11 +175,15 @@ def data_score(model: LatentModel, X: ArrayLike, *, rtol: float = 1e-10) -> Inte
         return -noise.score(data[rows], model.decode(z)[..., None, :])
 
     found = posterior_means(model, data, columns, rtol)
-    # The outputs are as large as the data, up to the noise.
-    sizes = 2 * np.abs(data) + np.sqrt(np.diagonal(noise.covariance(data.shape[-1])))
-    lost = gamma(4) * sizes @ np.abs(noise.fisher_information(np.zeros(data.shape[-1])))
-    error = found.error + lost
+    error = found.error + _rounding(noise, data)
     return Integral(found.value, error, found.status, found.nodes).reshape((*shape, data.shape[-1]))
+
+
+def _rounding(noise: Gaussian, data: Array) -> Array:
+    """How far Lambda^-1 (f - x) is rounded; outputs are as large as data `(N, D)`, up to noise."""
+    sizes = 2 * np.abs(data) + np.sqrt(np.diagonal(noise.covariance(data.shape[-1])))
+    lost: Array = gamma(4) * sizes @ np.abs(noise.fisher_information(np.zeros(data.shape[-1])))
+    return lost
 
 
 def data_curvature(model: LatentModel, X: ArrayLike, *, rtol: float = 1e-9) -> Integral:
@@ -220,10 +229,11 @@ def data_curvature(model: LatentModel, X: ArrayLike, *, rtol: float = 1e-9) -> I
     D = data.shape[-1]
     centre = data_score(model, data, rtol=max(rtol / 10, 1e-14))
     upper = np.triu_indices(D)
+    floor = products_floor(_rounding(noise, data), upper)
 
     def columns(rows: slice, z: Array) -> Array:
         away = -noise.score(data[rows], model.decode(z)[..., None, :]) - centre.value[rows]
-        return away[..., upper[0]] * away[..., upper[1]]
+        return away[..., upper[0]] * away[..., upper[1]] + floor[rows]
 
     found = posterior_means(model, data, columns, rtol)
     precision = noise.fisher_information(np.zeros(D))
@@ -235,8 +245,8 @@ def data_curvature(model: LatentModel, X: ArrayLike, *, rtol: float = 1e-9) -> I
         return full
 
     off = centre.error[:, upper[0]] * centre.error[:, upper[1]]
-    lost = gamma(20) * noise.condition * np.abs(precision)
-    value, error = matrices(found.value) - precision, matrices(found.error + off) + lost
+    lost = gamma(20) * noise.condition * np.abs(precision).max()
+    value, error = matrices(found.value - floor) - precision, matrices(found.error + off) + lost
     status = matrices(np.where(found.reached, 1.0, 0.0)) > 0
     shape = (*shape, D, D)
     return Integral(value, error, status_of(status), found.nodes + centre.nodes).reshape(shape)

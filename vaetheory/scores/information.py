@@ -11,7 +11,12 @@ from vaetheory._quadrature.result import REACHED
 from vaetheory._validation import Array
 from vaetheory._value_equality import ByValue
 from vaetheory.rounding import gamma
-from vaetheory.scores._posterior_means import checked, posterior_means, status_of
+from vaetheory.scores._posterior_means import (
+    checked,
+    posterior_means,
+    products_floor,
+    status_of,
+)
 from vaetheory.scores.parameters import rounded_score
 from vaetheory.scores.parametric import ParametricModel, require_family
 
@@ -110,15 +115,17 @@ def evidence_information(
     score, lost = rounded_score(family, data, max(rtol / 10, 1e-14))
     size = len(family.theta)
     upper = np.triu_indices(size)
+    floor = products_floor(lost, upper)
 
     def columns(rows: slice, z: Array) -> Array:
         gradient, hessian = family.joint_derivatives(data[rows], z)
         away = gradient - score.value[rows]
-        second = away[..., upper[0]] * away[..., upper[1]]
+        second = away[..., upper[0]] * away[..., upper[1]] + floor[rows]
         return np.concatenate([-hessian[..., upper[0], upper[1]], second], axis=-1)
 
     found = posterior_means(family.model, data, columns, rtol)
     half = len(upper[0])
+    second = found.value[:, half:] - floor
 
     def matrices(values: Array) -> Array:
         full = np.zeros((len(data), size, size))
@@ -128,7 +135,7 @@ def evidence_information(
 
     # The centre is off by its error, and the second moment by the product of two such errors. What
     # is rounded in the gradient counts once for each deviation.
-    spread = np.sqrt(np.maximum(found.value[:, half:][:, upper[0] == upper[1]], 0.0))
+    spread = np.sqrt(np.maximum(second[:, upper[0] == upper[1]], 0.0))
     off = score.error[:, upper[0]] * score.error[:, upper[1]]
     off += spread[:, upper[0]] * lost[:, upper[1]] + lost[:, upper[0]] * spread[:, upper[1]]
     good = found.reached.all(axis=-1) & score.reached.all(axis=-1)
@@ -136,7 +143,7 @@ def evidence_information(
         score.value.reshape(*shape, size),
         (score.error + lost).reshape(*shape, size),
         matrices(found.value[:, :half]),
-        matrices(found.value[:, half:]),
+        matrices(second),
         matrices(found.error[:, :half]),
         matrices(found.error[:, half:] + off),
         status_of(good).reshape(shape),
