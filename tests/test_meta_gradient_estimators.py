@@ -70,7 +70,7 @@ def test_integrals_of_another_number_of_samples(monkeypatch):
         return original(self, [k + 1 for k in counts], power, columns)
 
     monkeypatch.setattr(weight_ratios.WeightedSums, "moments", broken)
-    for label in ("20c", "20d-exact"):
+    for label in ("20c", "20c-exact"):
         assert_noticed(label, bug="one sample more", examples=2)
 
 

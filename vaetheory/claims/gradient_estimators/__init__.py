@@ -26,8 +26,8 @@ CLAIM = Claim(
         crossing.DIRECTIONS,
         curvature.CURVATURE,
         bias.BIASED,
-        many_samples.MANY_SAMPLES,
         ratios.EXACT,
+        many_samples.MANY_SAMPLES,
         many_samples.MOMENTS,
     ),
 )

@@ -225,7 +225,7 @@ DIRECTIONS = Proposition(
     ),
     hypotheses=(SAMPLED, ESTIMATORS, ONE_SAMPLE, LINEAR),
     kind="identity",
-    instances=linear_encoders((1, 2, 3, 5, 8), (1.0, 0.75, 0.25, 0.0625, 2.0)),
+    instances=linear_encoders((1, 2, 3, 5, 8), (1.0, 0.75, 0.3125, 0.0625, 2.0)),
     check=directions,
     controls=wrong(
         directions,

@@ -24,7 +24,10 @@ _STEPS, _REACH = {1: 0.125, 2: 0.25}, 8.5
 
 
 class Curvature(NamedTuple):
-    """Means of L^T A L over q, plain and with 1 + e_j^2, and of A, `(d,)` each; with errors."""
+    """Means over q of the diagonals of L^T A L, plain and with 1 + e_j^2, and of A, `(d,)` each.
+
+    Errors and sizes are those of A and of the second, one after the other, `(2 d,)`.
+    """
 
     mean: Array
     weighted: Array
@@ -47,13 +50,13 @@ def smoothed(scene: ModelScene, q: Posterior) -> Curvature:
                 np.array([scene.x]), q.loc + e @ root.T
             )
         inner = np.einsum("ij,nik,kj->nj", root, hessian, root)
-        plain = np.einsum("njj->nj", hessian)
-        columns = [inner, inner * (1 + e**2), plain]
+        columns = [inner, inner * (1 + e**2), np.einsum("njj->nj", hessian)]
         found.append([[masses @ c for c in columns], [masses @ np.abs(c) for c in columns]])
     first, second = np.array(found)
-    value, sizes = (first[0] + second[0]) / 2, first[1] + second[1]
+    mean, weighted, plain = (first[0] + second[0]) / 2
+    sizes = first[1] + second[1]
     error = np.abs(first[0] - second[0]) + gamma(4000) * sizes
-    return Curvature(*value, error[[2, 1]].ravel(), sizes[[2, 1]].ravel())
+    return Curvature(mean, weighted, plain, error[[2, 1]].ravel(), sizes[[2, 1]].ravel())
 
 
 class Gap(NamedTuple):

@@ -14,8 +14,8 @@ from hypothesis.strategies import DrawFn
 
 from vaetheory import decoders, likelihoods
 from vaetheory._validation import Array
-from vaetheory.bounds.gradient_limits import gradient_noise_limits
-from vaetheory.bounds.gradient_moments import gradient_noise
+from vaetheory.bounds.gradient_limits import GradientLimits, gradient_noise_limits
+from vaetheory.bounds.gradient_moments import GradientNoise, gradient_noise
 from vaetheory.checking import Comparison, Proposition, once, together, wrong
 from vaetheory.checking.rates import extrapolate
 from vaetheory.claims.gradient_estimators.scenes import ESTIMATORS, SAMPLED
@@ -112,61 +112,61 @@ def plain_law(scene: Weighted, *, cross: float, centred: bool) -> Law:
             mass = np.exp(power * log_p + (1 - power) * log_q) * star * _STEP
         return np.asarray(f @ mass), np.asarray(np.abs(f) @ mass)
 
-    one = np.ones_like(z)
-    weight, _ = mean(2, one)
-    found, variances, sizes = [], [], []
-    (first, _), (square, size) = mean(2, -total), mean(2, total**2)
-    found.append(first), variances.append(square), sizes.append(size)
-    for f in (path, score):
-        first, _ = mean(1, f)
-        centre = first if centred else 0.0 * first
-        away, _ = mean(2, (f - centre[:, None]) ** 2)
-        _, size = mean(2, f**2)
-        if not centred:
-            # As if a itself were what varies: its own variance.
-            away = size - first**2
-        found.append(first), variances.append(away), sizes.append(size + first**2 * weight)
+    weight, _ = mean(2, np.ones_like(z))
     c, _ = mean(2, path)
+    square, size = mean(2, total**2)
+    told = {"total": (-mean(2, total)[0], square, size)}
+    for name, f in (("path", path), ("decoder", score)):
+        first, _ = mean(1, f)
+        away, _ = mean(2, (f - first[:, None]) ** 2)
+        square, size = mean(2, f**2)
+        # Not centred it is the variance of the mean of a alone.
+        variance = away if centred else square - first**2
+        told[name] = first, variance, size + first**2 * weight
     (three, _), (four, size) = mean(3, path), mean(4, path**2)
     variance = four - 2 * cross * c * three + cross**2 * c**2 * weight - (1 - cross) ** 2 * c**2
-    found.insert(2, c), variances.insert(2, variance), sizes.insert(2, size + 4 * c**2 * weight)
-    return Law(np.array(found), np.array(variances), np.array(sizes))
+    told["dreg"] = c, variance, size + 4 * c**2 * weight
+    return Law(*(np.stack([told[name][i] for name in NAMES]) for i in range(3)))
 
 
 class Measured(NamedTuple):
-    """The library's means and variances times powers of K `(n, 4, 2)`, and limits `(4, 2)`."""
+    """The library's means and variances times powers of K `(n, 4, 2)`, and limits `(4, 2)`.
+
+    The decoder's one parameter counts twice.
+    """
 
     mean: Array
     variance: Array
     mean_error: Array
     variance_error: Array
-    limits: tuple[Array, Array, Array, Array]
+    limits: tuple[Array, ...]
+
+
+_FIELDS = {"mean": 0, "variance": 1, "mean_error": 0, "variance_error": 1}
 
 
 @once
 def measured(scenes: tuple[Weighted, ...], counts: tuple[int, ...]) -> list[Measured]:
-    """The library's numbers; the decoder's one parameter counts twice."""
-    told = []
+    """The library's numbers of each instance."""
+    K, told = np.array(counts, dtype=float)[:, None], []
     for scene in scenes:
         found = gradient_noise(scene.model, [scene.datum], scene.posterior, list(counts), NAMES)
         limits = gradient_noise_limits(scene.model, [scene.datum], scene.posterior, NAMES)
-        K = np.array(counts, dtype=float)[:, None]
-        fields = []
-        for field, which in (
-            ("mean", 0), ("variance", 1), ("mean_error", 0), ("variance_error", 1),
-        ):  # fmt: skip
-            each = [
-                np.broadcast_to(
-                    getattr(found[n], field) * K ** limits[n].powers[which], (len(counts), 2)
-                )
-                for n in NAMES
-            ]
-            fields.append(np.stack(each, axis=1))
-        ends = tuple(
+
+        def reduced(
+            field: str,
+            found: dict[str, GradientNoise] = found,
+            limits: dict[str, GradientLimits] = limits,
+        ) -> Array:
+            each = [getattr(found[n], field) * K ** limits[n].powers[_FIELDS[field]] for n in NAMES]
+            return np.stack([np.broadcast_to(e, (len(counts), 2)) for e in each], axis=1)
+
+        ends = [
             np.stack([np.broadcast_to(getattr(limits[n], field), (2,)) for n in NAMES])
-            for field in ("mean", "variance", "mean_error", "variance_error")
-        )
-        told.append(Measured(*fields, ends))  # type: ignore[arg-type]
+            for field in _FIELDS
+        ]
+        mean, variance, off, lost = (reduced(field) for field in _FIELDS)
+        told.append(Measured(mean, variance, off, lost, tuple(ends)))
     return told
 
 
@@ -250,7 +250,7 @@ MANY_SAMPLES = Proposition(
             "the total gradient's ratio grows as well": {"grows": True},
         },
     ),
-    uses=("14b", "20c", "20d-exact"),
+    uses=("14b", "20c", "20c-exact"),
     figure="gradient-estimators",
     resolution=1e-2,
     examples=6,

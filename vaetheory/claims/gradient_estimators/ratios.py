@@ -1,4 +1,4 @@
-"""Check of 20d-exact: moments of self-normalised sums are one-dimensional integrals, for any K."""
+"""Check of 20c-exact: moments of self-normalised sums are one-dimensional integrals, for any K."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def ratios(
 
 
 EXACT = Proposition(
-    label="20d-exact",
+    label="20c-exact",
     title="For any number of samples mean and variance are one-dimensional integrals",
     statement=(
         r"\mathbb E\textstyle\sum u_k^ph_k = \tfrac{K}{(p-1)!}\int t^{p-1}\psi_p\,\phi^{K-1}\,"
