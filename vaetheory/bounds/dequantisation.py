@@ -185,7 +185,7 @@ def bits_per_dim(nats: ArrayLike, dim: int, *, levels: int = 1) -> Array:
     Raises
     ------
     ValueError
-        If D or the number of levels is no integer of at least 1.
+        If a number is not finite, or D or the number of levels is no integer of at least 1.
 
     Notes
     -----

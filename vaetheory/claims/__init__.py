@@ -22,6 +22,7 @@ from vaetheory.claims import (
     riemannian_likelihood,
     smooth_decoder,
     stationary_evidence,
+    structured_bounds,
 )
 
 #: All claims, in order.
@@ -44,6 +45,7 @@ CLAIMS: tuple[Claim, ...] = (
     rate_distortion.CLAIM,
     implicit_regulariser.CLAIM,
     bounded_likelihood.CLAIM,
+    structured_bounds.CLAIM,
     high_dimensional_evidence.CLAIM,
     instrument.CLAIM,
 )

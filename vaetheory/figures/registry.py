@@ -43,6 +43,7 @@ from vaetheory.figures import (
     riemannian_likelihood,
     smooth_decoder,
     stationary_evidence,
+    structured_bounds,
 )
 from vaetheory.figures._finish import finish
 from vaetheory.figures._panels import Exponents
@@ -71,6 +72,7 @@ FIGURES: Mapping[str, Draw] = {
     "rate-distortion": rate_distortion.draw,
     "implicit-regulariser": implicit_regulariser.draw,
     "bounded-likelihood": bounded_likelihood.draw,
+    "structured-bounds": structured_bounds.draw,
     "high-dimensional-evidence": high_dimensional_evidence.draw,
     "instrument": instrument.draw,
     "digits": digits.draw,
