@@ -152,8 +152,9 @@ def bits(
     Probabilities of `discrete` data have no levels to be added.
     """
     lv, ln2 = float(np.log2(levels)), float(np.log(2.0))
-    should = float(bits_per_dim(nats, D, levels=levels))
-    right = (should, float(bits_per_dim(nats, D))) if discrete else (should,)
+    known = np.isfinite(nats)
+    should = float(bits_per_dim(nats, D, levels=levels)) if known else nats
+    right = (should, float(bits_per_dim(nats, D))) if discrete and known else (should,)
     if any(abs(got - a) <= same * (1 + abs(a)) for a in right):
         return
     counted = [nats / (D * ln2) + a for a in (0.0, *range(1, 17), -lv, float(levels))]

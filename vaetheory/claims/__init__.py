@@ -24,6 +24,7 @@ from vaetheory.claims import (
     score_identities,
     smooth_decoder,
     stationary_evidence,
+    structured_bounds,
 )
 
 #: All claims, in order.
@@ -48,6 +49,7 @@ CLAIMS: tuple[Claim, ...] = (
     bounded_likelihood.CLAIM,
     score_identities.CLAIM,
     gradient_estimators.CLAIM,
+    structured_bounds.CLAIM,
     high_dimensional_evidence.CLAIM,
     instrument.CLAIM,
 )

@@ -46,6 +46,7 @@ from vaetheory.figures import (
     score_identities,
     smooth_decoder,
     stationary_evidence,
+    structured_bounds,
 )
 from vaetheory.figures._finish import finish
 from vaetheory.figures._panels import Exponents
@@ -76,6 +77,7 @@ FIGURES: Mapping[str, Draw] = {
     "bounded-likelihood": bounded_likelihood.draw,
     "score-identities": score_identities.draw,
     "gradient-estimators": gradient_estimators.draw,
+    "structured-bounds": structured_bounds.draw,
     "high-dimensional-evidence": high_dimensional_evidence.draw,
     "instrument": instrument.draw,
     "digits": digits.draw,

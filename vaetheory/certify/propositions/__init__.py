@@ -27,6 +27,8 @@ from vaetheory.certify.propositions.stationary_evidence import (
     SPLIT,
     STATIONARY,
 )
+from vaetheory.certify.propositions.structured_bounds import MASKS
+from vaetheory.certify.propositions.structured_bounds import SPLIT as PARTS_OF_THE_GAP
 
 #: By label, in the order of the claims.
 PROPOSITIONS: dict[str, Certified] = {
@@ -59,6 +61,8 @@ PROPOSITIONS: dict[str, Certified] = {
         MIXED,
         SPECTRUM,
         CROSSING,
+        PARTS_OF_THE_GAP,
+        MASKS,
         WEALTH,
     )
 }
