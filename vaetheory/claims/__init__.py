@@ -11,6 +11,7 @@ from vaetheory.claims import (
     half_network,
     hessian_estimator,
     high_dimensional_evidence,
+    identifiability,
     implicit_regulariser,
     importance_weighting,
     instability,
@@ -44,6 +45,7 @@ CLAIMS: tuple[Claim, ...] = (
     rate_distortion.CLAIM,
     implicit_regulariser.CLAIM,
     bounded_likelihood.CLAIM,
+    identifiability.CLAIM,
     high_dimensional_evidence.CLAIM,
     instrument.CLAIM,
 )
