@@ -51,6 +51,7 @@ MODULES = {
     "vaetheory.bounds": "Bounds: the ELBO, stationary posteriors, BILBO and BAGGINS",
     "vaetheory.optimal_decoder": "The optimal decoder",
     "vaetheory.hessian_estimators": "Estimators of a decoder's Hessian",
+    "vaetheory.identifiability": "What densities say about latents and decoders",
     "vaetheory.constant_variance": "What constant variances cost",
     "vaetheory.torch": "PyTorch",
     "vaetheory.jax": "JAX",

@@ -31,6 +31,8 @@ _MOST_POINTS = 200_000
 #: Si(pi) 2 / pi: the greatest value of 2 / pi times the sine integral.
 _OVERSHOOT = 1.18
 _HALVINGS, _REFINED = 30, 10
+#: Where a transform has not fallen to this, only the bounds say how far a value may be off.
+_DECAYED = 0.01
 #: Nodes of Gauss and Legendre in each panel, of two rules, and the most that a wave turns in one.
 _NODES, _PHASE = (24, 32), 24.0
 
@@ -44,10 +46,11 @@ class RecoveredDecoder:
     value : array (...)
         f(z), an estimate that is precise if f is smooth.
     error : array (...)
-        Estimate of the error of `value`.
+        Estimate of the error of `value`; where the density does not say that f is smooth, it is
+        half the distance of the bounds, and then a bound itself.
     lower, upper : array (...)
         Bounds of f(z) for every monotone f of this density: they hold if the density is within its
-        error and is that of some decoder. About sigma / 2 apart, and infinite far out.
+        error and is that of some decoder. About sigma apart, more where data are rare.
     """
 
     value: Array
@@ -211,9 +214,9 @@ class _Law:
         grid = start[:, None] + np.concatenate([-near[:0:-1], near])
         # The rule's panels are for waves within the interval.
         grid = np.clip(grid, self.x[0] - 1, self.x[-1] + 1)
-        # A function of frequencies up to T leaves about pi / T undecided, where the density is one.
+        # A function of frequencies up to T leaves about 2 pi / T undecided.
         allowed = {top: _allowance(top, self.lost) for top in _FREQUENCIES}
-        used = sorted(allowed, key=lambda top: np.pi / top + 10 * allowed[top])[:_USED]
+        used = sorted(allowed, key=lambda top: 2 * np.pi / top + 10 * allowed[top])[:_USED]
         for top in used:
             rule = self.frequencies(top)
             rule.require_law()
@@ -227,12 +230,14 @@ class _Law:
 
     def estimate(self, rank: Array, lower: Array, upper: Array) -> tuple[Array, Array]:
         """Quantiles of the law cut off where its transform drowns, and estimates of errors."""
-        t = np.linspace(0, _FREQUENCIES[-1], 121)
-        left = np.abs(self.waves(t)) * np.exp(0.5 * t**2)
+        t = np.linspace(0, _FREQUENCIES[-1], 241)
+        grown = np.exp(0.5 * t**2)
+        left = np.abs(self.waves(t)) * grown
+        # A transform may vanish and come back: all that is seen beyond 3/4 of a frequency counts.
+        left = np.where(left > 2 * self.lost * grown, left, 0.0)
         drowned = np.array(
-            [left[(t <= top) & (t > 0.9 * top)].max() + _lost_in_step(top, self.lost)
-             for top in _FREQUENCIES]
-        )  # fmt: skip
+            [left[t > 0.75 * top].max() + _lost_in_step(top, self.lost) for top in _FREQUENCIES]
+        )
         best = int(drowned.argmin())
         other = best + 1 if best + 1 < len(_FREQUENCIES) else best - 1
         found = []
@@ -253,10 +258,14 @@ class _Law:
         off = (rest + drowned[best]) / np.maximum(slope, 1e-300)
         off = off + np.abs(value - found[1][0]) + gamma(8) * (1 + np.abs(value))
         value, off = self.middle + self.sigma * value, self.sigma * off
+        if drowned[best] > _DECAYED:
+            off = np.full_like(off, np.inf)
         # Where the bounds are sharper than the estimate, their middle is the value.
-        half = 0.5 * (upper - lower)
+        known = np.isfinite(lower) & np.isfinite(upper)
+        half = np.where(known, 0.5 * (upper - lower), np.inf)
         middle = half < off
-        value = np.clip(np.where(middle, lower + half, value), lower, upper)
+        between = np.where(known, lower, 0.0) + np.where(known, half, 0.0)
+        value = np.clip(np.where(middle, between, value), lower, upper)
         off = np.where(middle, half, np.minimum(off, np.maximum(upper - value, value - lower)))
         return value, off + 2 * ULP * (abs(self.middle) + np.abs(value))
 
