@@ -52,6 +52,7 @@ MODULES = {
     "vaetheory.scores": "Scores, informations, denoisers and natural gradients",
     "vaetheory.optimal_decoder": "The optimal decoder",
     "vaetheory.hessian_estimators": "Estimators of a decoder's Hessian",
+    "vaetheory.identifiability": "What densities say about latents and decoders",
     "vaetheory.constant_variance": "What constant variances cost",
     "vaetheory.torch": "PyTorch",
     "vaetheory.jax": "JAX",

@@ -128,6 +128,12 @@ DECODERS = {
     "sine": (decoders.Sine([1.0, 2.0], [[1.0, 2.0], [3.0, 0.0]], [0.5, 0.0]), 2, 2),
     "sine without phase": (decoders.Sine([1.0], [[1.0]]), 1, 1),
     "reparametrised": (decoders.Reparametrised(decoders.Circle(1.0), [[2.0, 1.0]], [0.5]), 2, 2),
+    "after a twist": (decoders.Composed(TWO_LAYERS, flows.Twist(2, 0.25)), 2, 1),
+    "affine after a twist": (
+        decoders.Composed(decoders.Affine([[1.0, 2.0, 0.5]] * 2), flows.Twist(3, -0.5, (0, 2))),
+        3,
+        2,
+    ),
     "ReLU network": (RELU_NETWORK, 2, 2),
     "hard tanh and units of their own": (UNITS_OF_THEIR_OWN, 1, 2),
     "reparametrised ReLU network": (
@@ -186,6 +192,7 @@ FLOWS = {
     "cubic": flows.Cubic(2),
     "sinh": flows.Sinh(2),
     "triangular": TRIANGULAR,
+    "twist": flows.Twist(3, -0.5, (2, 0)),
     "coupling": flows.Coupling([True, False], NETWORK),
     "second coupling": flows.Coupling(
         [False, True, False], TanhNetwork([np.ones((4, 1))], [np.ones(4)])

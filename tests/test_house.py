@@ -45,7 +45,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("_piecewise_linear",),
     ("_quadrature",),
     ("bounds", "hessian_estimators"),
-    ("constant_variance", "evidence"),
+    ("constant_variance", "evidence", "identifiability"),
     ("flows", "scores"),
     ("concentration",),
     ("jax", "torch", "training"),

@@ -12,6 +12,7 @@ from vaetheory.claims import (
     half_network,
     hessian_estimator,
     high_dimensional_evidence,
+    identifiability,
     implicit_regulariser,
     importance_weighting,
     instability,
@@ -50,6 +51,7 @@ CLAIMS: tuple[Claim, ...] = (
     score_identities.CLAIM,
     gradient_estimators.CLAIM,
     structured_bounds.CLAIM,
+    identifiability.CLAIM,
     high_dimensional_evidence.CLAIM,
     instrument.CLAIM,
 )

@@ -1,6 +1,7 @@
 """Decoders with their derivatives, and a wrapper for any callable."""
 
 from vaetheory.decoders.base import Decoder, FunctionDecoder, LastLayer, as_decoder
+from vaetheory.decoders.composed import Composed
 from vaetheory.decoders.curves import Catenary, Circle, Helix
 from vaetheory.decoders.layers import ElementwisePieces, LinearMap
 from vaetheory.decoders.networks import Sine, TanhNetwork
@@ -14,6 +15,7 @@ __all__ = [
     "Affine",
     "Catenary",
     "Circle",
+    "Composed",
     "Cylinder",
     "Decoder",
     "ElementwisePieces",

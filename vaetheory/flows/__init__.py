@@ -16,6 +16,7 @@ from vaetheory.flows.smoothing import (
     smoothing_coefficients,
 )
 from vaetheory.flows.triangular import Triangular
+from vaetheory.flows.twist import Twist
 
 __all__ = [
     "Affine",
@@ -31,6 +32,7 @@ __all__ = [
     "Sinh",
     "SmoothedDensity",
     "Triangular",
+    "Twist",
     "compose",
     "flow_log_density",
     "ima_contrast",

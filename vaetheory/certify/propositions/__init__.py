@@ -9,6 +9,7 @@ from vaetheory.certify.propositions.evidence_sandwich import CUBO
 from vaetheory.certify.propositions.flow_limit import REMAINDER
 from vaetheory.certify.propositions.gradient_estimators import CROSSING
 from vaetheory.certify.propositions.high_dimensional_evidence import WEALTH
+from vaetheory.certify.propositions.identifiability import ENVIRONMENTS, TURNED
 from vaetheory.certify.propositions.implicit_regulariser import STATIONARY_TURN
 from vaetheory.certify.propositions.importance_weighting import DIAGONAL_ENCODERS, VARIANCES
 from vaetheory.certify.propositions.linear_vae import BEST_ENCODER
@@ -63,6 +64,8 @@ PROPOSITIONS: dict[str, Certified] = {
         CROSSING,
         PARTS_OF_THE_GAP,
         MASKS,
+        TURNED,
+        ENVIRONMENTS,
         WEALTH,
     )
 }
