@@ -27,6 +27,7 @@ from vaetheory.bounds.collapse import (
     collapse_thresholds,
     sub_gaussian_proxy,
 )
+from vaetheory.bounds.entropy_sums import EntropySum, entropy_sum, pseudo_entropy
 from vaetheory.bounds.estimated_evidence import evidence_estimate
 from vaetheory.bounds.from_the_posterior import eubo, harmonic_mean, harmonic_mean_variance
 from vaetheory.bounds.gaussian_elbo import elbo, second_order_elbo
@@ -60,6 +61,7 @@ __all__ = [
     "BoundedLikelihood",
     "Bracket",
     "CollapseThresholds",
+    "EntropySum",
     "EvaluationModel",
     "LikelihoodCertificate",
     "LinearBetaVAE",
@@ -81,6 +83,7 @@ __all__ = [
     "cubo",
     "elbo",
     "elbo_surgery",
+    "entropy_sum",
     "eubo",
     "evaluation_model",
     "evidence_bracket",
@@ -98,6 +101,7 @@ __all__ = [
     "linear_vae_optimum",
     "npmle",
     "profile_likelihood",
+    "pseudo_entropy",
     "rate_distortion",
     "renyi_bound",
     "reverse_water_filling",

@@ -39,7 +39,7 @@ def flatten(
     )
 
 
-def _typical(dim: int) -> tuple[Array, Array]:
+def typical_nodes(dim: int) -> tuple[Array, Array]:
     """Nodes at the usual distance from the mean of N(0, I), and weights."""
     if dim <= _LARGEST_PRODUCT:
         return hermite_rule(2, dim)
@@ -50,7 +50,7 @@ def _typical(dim: int) -> tuple[Array, Array]:
 def integrand_rounding(reduced: ReducedModel, loc: Array, cov: Array) -> Array:
     """Rounding error of the integrand: of the decoder's outputs, times the score, and of sums."""
     model, X = reduced.model, reduced.data
-    nodes, weights = _typical(model.latent_dim)
+    nodes, weights = typical_nodes(model.latent_dim)
     z = loc[:, None] + nodes @ np.swapaxes(np.linalg.cholesky(cov), -1, -2)
     params = model.decode(z)
     score = np.abs(model.likelihood.score(X[:, None], params))

@@ -6,6 +6,7 @@ from vaetheory.claims import (
     bilbo,
     bounded_likelihood,
     constant_variance,
+    entropy_sums,
     evidence_sandwich,
     flow_limit,
     half_network,
@@ -44,6 +45,7 @@ CLAIMS: tuple[Claim, ...] = (
     rate_distortion.CLAIM,
     implicit_regulariser.CLAIM,
     bounded_likelihood.CLAIM,
+    entropy_sums.CLAIM,
     high_dimensional_evidence.CLAIM,
     instrument.CLAIM,
 )
