@@ -86,7 +86,7 @@ def counts_panel(axes: Axes) -> Exponents:
     axes.plot(
         curves[:, 0], curves[:, 3], color="grey", ls="--", lw=1, label="with the entropy itself"
     )
-    head(axes, "23b, 23b-true", "For counts it meets the pseudo-entropy, not the entropy")
+    head(axes, "23b, 23b-true", "For counts the pseudo-entropy is right, and the entropy is not")
     return {}
 
 
