@@ -9,14 +9,19 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vaetheory._arguments import protected
-from vaetheory._piecewise_linear import evidence as by_pieces
 from vaetheory._piecewise_linear.limits import DoesNotApply
 from vaetheory._progress import Progress
-from vaetheory._quadrature import alternatives, engine
+from vaetheory._quadrature import alternatives
 from vaetheory._quadrature.expectations import expectations
 from vaetheory._quadrature.noticed_kinks import KinksWarning
-from vaetheory._quadrature.result import NOT_REACHED, REACHED, Integral
+from vaetheory._quadrature.result import REACHED, Integral
 from vaetheory._validation import Array, fraction, integer, option, require_callable
+from vaetheory.bounds._exact_evidence import (
+    MAX_NODES,
+    exact_log_evidence,
+    require_quadrature,
+    sum_of_pieces,
+)
 from vaetheory.bounds._linear_gaussian import linear_gaussian
 from vaetheory.bounds.gaussian_elbo import elbo
 from vaetheory.decoders import Affine
@@ -34,7 +39,6 @@ __all__ = [
     "posterior_kl",
 ]
 
-MAX_NODES = 50_000_000
 PIECES = "piecewise-linear"
 METHODS = ("adaptive", *alternatives.METHODS, PIECES)
 
@@ -44,11 +48,7 @@ def _request(
 ) -> tuple[Array, float, int]:
     """The checked data and options."""
     require_model(model)
-    if model.latent_dim > engine.LARGEST_DIM:
-        raise ValueError(
-            f"latent_dim: expected at most {engine.LARGEST_DIM} for quadrature, "
-            f"got {model.latent_dim}: vaetheory.bounds.evidence_estimate samples instead"
-        )
+    require_quadrature(model)
     rtol = fraction("rtol", rtol, low=1e-14, high=0.1)
     return model.check_data(X), rtol, integer("max_nodes", max_nodes, low=1)
 
@@ -128,36 +128,18 @@ def log_evidence(
     data, rtol, max_nodes = _request(model, X, rtol, max_nodes)
     method = option("method", method, METHODS)
     rows, shape = data.reshape(-1, data.shape[-1]), data.shape[:-1]
-    if method in ("adaptive", PIECES):
+    if method == "adaptive":
+        found = exact_log_evidence(model, rows, rtol=rtol, max_nodes=max_nodes, progress=progress)
+    elif method == PIECES:
         try:
-            return _by_pieces(
-                model, rows, rtol, max_nodes, progress, affine=method == PIECES
-            ).reshape(shape)
+            found = sum_of_pieces(model, rows, rtol, max_nodes, progress, affine=True)
         except DoesNotApply as reason:
-            if method == PIECES:
-                raise ValueError(f"method: {reason}, for {PIECES!r}") from None
+            raise ValueError(f"method: {reason}, for {PIECES!r}") from None
     else:
-        return alternatives.log_evidence(
+        found = alternatives.log_evidence(
             model, rows, method, rtol=rtol, max_nodes=max_nodes, progress=progress
-        ).reshape(shape)
-    outcome = engine.run(model, rows, rtol=rtol, max_nodes=max_nodes, progress=progress)
-    status = outcome.status(outcome.error, rtol)
-    return Integral(outcome.value, outcome.error, status, outcome.nodes).reshape(shape)
-
-
-def _by_pieces(
-    model: LatentModel,
-    rows: Array,
-    rtol: float,
-    most: int,
-    progress: Progress | None,
-    *,
-    affine: bool,
-) -> Integral:
-    """Sums over linear pieces, or `DoesNotApply`; a decoder without kinks only if `affine`."""
-    found = by_pieces.run(model, rows, rtol=rtol, most=most, progress=progress, affine=affine)
-    status = np.where(found.error <= rtol, REACHED, NOT_REACHED)
-    return Integral(found.value, found.error, status, found.pairs)
+        )
+    return found.reshape(shape)
 
 
 def posterior_expectation(

@@ -9,8 +9,7 @@ import numpy as np
 
 from vaetheory._quadrature.noticed_kinks import KinksWarning
 from vaetheory._validation import Array
-from vaetheory.bounds.gaussian_elbo import elbo
-from vaetheory.bounds.stationary import stationary_posterior
+from vaetheory.bounds.gap import gap_split
 from vaetheory.encoders import Posterior
 from vaetheory.evidence import log_evidence
 from vaetheory.models import LatentModel
@@ -90,34 +89,31 @@ def _split(
         return {"not computed": "the decoder is too expensive for an evidence with an error"}
     # Kinks of the decoder make every digit expensive.
     rtol = _SMOOTH if evidence.reached.all() else _KINKED[d]
-    levels, errors = [np.asarray(evidence.value)], [np.asarray(evidence.error)]
     try:
-        own = elbo(model, x, posterior, rtol=rtol)
-        made["loss"], made["loss_error"] = float(-own.value.mean()), float(np.mean(own.error))
-        made["gap_per_datum"] = (evidence.value - own.value).tolist()
-        for structure in ("full", "diagonal")[: 2 if d > 1 else 1]:
-            best = stationary_posterior(model, x, structure=structure, rtol=rtol)
-            levels.append(np.maximum(best.value, own.value))
-            errors.append(np.asarray(best.error))
+        found = gap_split(model, x, posterior, evidence=evidence, restart=False, rtol=rtol)
     except ValueError:
         if not budget.spent:
             raise
         made["not computed"] = "the split of the gap: the decoder is too expensive for it"
         return made
-    levels.append(np.asarray(own.value))
-    errors.append(np.asarray(own.error))
-    names = [_PARTS[0], *(_PARTS[1:2] if d > 1 else ()), _PARTS[2]]
+    made["loss"], made["loss_error"] = float(-found.elbo.mean()), float(found.elbo_error.mean())
+    made["gap_per_datum"] = found.gap.tolist()
+    parts = [
+        (found.approximation, found.approximation_error),
+        (found.diagonal, found.diagonal_error),
+        (found.amortisation, found.amortisation_error),
+    ]
+    diagonal = d > 1 and found.structure == "diagonal"
     made["gap"] = [
         {
             "name": name,
-            "nats": float((upper - lower).mean()),
-            "error": float((a + b).mean()),
+            "nats": float(nats.mean()),
+            "error": float(error.mean()),
             "proposition": label,
             "why": why,
         }
-        for (name, label, why), upper, lower, a, b in zip(
-            names, levels[:-1], levels[1:], errors[:-1], errors[1:], strict=True
-        )
+        for (name, label, why), (nats, error) in zip(_PARTS, parts, strict=True)
+        if diagonal or label != "3d"
     ]
     return made
 

@@ -11,6 +11,7 @@ from vaetheory._validation import Array
 from vaetheory.audit._divergence import in_units
 from vaetheory.audit._findings import BOUND, NOTE, WRONG, Findings
 from vaetheory.audit._shots import LOG_2PI, Shot
+from vaetheory.bounds.dequantisation import bits_per_dim
 
 _SAME = 1e-8
 #: Each form of the K log weights, with its name and what is wrong with it.
@@ -151,8 +152,9 @@ def bits(
     Probabilities of `discrete` data have no levels to be added.
     """
     lv, ln2 = float(np.log2(levels)), float(np.log(2.0))
-    should = nats / (D * ln2) + lv
-    right = (should, nats / (D * ln2)) if discrete else (should,)
+    known = np.isfinite(nats)
+    should = float(bits_per_dim(nats, D, levels=levels)) if known else nats
+    right = (should, float(bits_per_dim(nats, D))) if discrete and known else (should,)
     if any(abs(got - a) <= same * (1 + abs(a)) for a in right):
         return
     counted = [nats / (D * ln2) + a for a in (0.0, *range(1, 17), -lv, float(levels))]

@@ -28,8 +28,10 @@ from vaetheory.bounds.collapse import (
     sub_gaussian_proxy,
 )
 from vaetheory.bounds.entropy_sums import EntropySum, entropy_sum, pseudo_entropy
+from vaetheory.bounds.dequantisation import bits_per_dim, cell_model, dequantised_bound
 from vaetheory.bounds.estimated_evidence import evidence_estimate
 from vaetheory.bounds.from_the_posterior import eubo, harmonic_mean, harmonic_mean_variance
+from vaetheory.bounds.gap import GapSplit, block_gap, gap_split
 from vaetheory.bounds.gaussian_elbo import elbo, second_order_elbo
 from vaetheory.bounds.importance_weighting import (
     importance_weighted_bound,
@@ -45,6 +47,11 @@ from vaetheory.bounds.information_terms import (
     reverse_water_filling,
 )
 from vaetheory.bounds.linear_autoencoder import LinearVAE, linear_vae, linear_vae_optimum
+from vaetheory.bounds.missing_data import (
+    imputation_bound,
+    observed_log_evidence,
+    observed_model,
+)
 from vaetheory.bounds.regulariser import implicit_regulariser
 from vaetheory.bounds.renyi import cubo, renyi_bound
 from vaetheory.bounds.simulated_evidence import Simulated, evidence_bracket, simulate
@@ -63,6 +70,7 @@ __all__ = [
     "CollapseThresholds",
     "EntropySum",
     "EvaluationModel",
+    "GapSplit",
     "LikelihoodCertificate",
     "LinearBetaVAE",
     "LinearVAE",
@@ -79,8 +87,12 @@ __all__ = [
     "baggins",
     "betting_lower_bound",
     "bilbo",
+    "bits_per_dim",
+    "block_gap",
+    "cell_model",
     "collapse_thresholds",
     "cubo",
+    "dequantised_bound",
     "elbo",
     "elbo_surgery",
     "entropy_sum",
@@ -88,6 +100,7 @@ __all__ = [
     "evaluation_model",
     "evidence_bracket",
     "evidence_estimate",
+    "gap_split",
     "gaussian_weight_moment",
     "harmonic_mean",
     "harmonic_mean_variance",
@@ -95,11 +108,14 @@ __all__ = [
     "importance_weighted_bound",
     "importance_weighted_expansion",
     "importance_weighted_upper_bound",
+    "imputation_bound",
     "likelihood_certificate",
     "linear_beta_vae",
     "linear_vae",
     "linear_vae_optimum",
     "npmle",
+    "observed_log_evidence",
+    "observed_model",
     "profile_likelihood",
     "pseudo_entropy",
     "rate_distortion",

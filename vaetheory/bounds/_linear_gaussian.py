@@ -67,3 +67,19 @@ def affine_map(decoder: Decoder, dim: int) -> LinearMap | None:
         weight, bias = layer.weight @ weight, layer.weight @ bias + layer.bias
     same = is_affine_map(np.asarray(decoder(z)), z, weight, bias, _ROUNDING)
     return LinearMap(weight, bias) if same else None
+
+
+def noisy_mean(
+    weight: Array, bias: Array, likelihood: Gaussian, X: Array, roots: Array
+) -> LinearEvidence:
+    """E[log N(x + R e; b, W W^T + Lambda)] for noise e of mean 0 and covariance I.
+
+    Data `(..., D)` and roots R `(..., D, K)`. The log density is a parabola, so that each column of
+    R adds what it changes at the mean b.
+    """
+    at = linear_gaussian(weight, bias, likelihood, X)
+    peak = linear_gaussian(weight, bias, likelihood, bias)
+    moved = linear_gaussian(weight, bias, likelihood, bias + np.swapaxes(roots, -1, -2))
+    change = (moved.value - peak.value).sum(axis=-1)
+    lost = (moved.error + peak.error).sum(axis=-1)
+    return LinearEvidence(at.value + change, at.error + lost)

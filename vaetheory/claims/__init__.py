@@ -23,6 +23,7 @@ from vaetheory.claims import (
     riemannian_likelihood,
     smooth_decoder,
     stationary_evidence,
+    structured_bounds,
 )
 
 #: All claims, in order.
@@ -46,6 +47,7 @@ CLAIMS: tuple[Claim, ...] = (
     implicit_regulariser.CLAIM,
     bounded_likelihood.CLAIM,
     entropy_sums.CLAIM,
+    structured_bounds.CLAIM,
     high_dimensional_evidence.CLAIM,
     instrument.CLAIM,
 )

@@ -44,6 +44,7 @@ from vaetheory.figures import (
     riemannian_likelihood,
     smooth_decoder,
     stationary_evidence,
+    structured_bounds,
 )
 from vaetheory.figures._finish import finish
 from vaetheory.figures._panels import Exponents
@@ -73,6 +74,7 @@ FIGURES: Mapping[str, Draw] = {
     "implicit-regulariser": implicit_regulariser.draw,
     "bounded-likelihood": bounded_likelihood.draw,
     "entropy-sums": entropy_sums.draw,
+    "structured-bounds": structured_bounds.draw,
     "high-dimensional-evidence": high_dimensional_evidence.draw,
     "instrument": instrument.draw,
     "digits": digits.draw,

@@ -14,6 +14,7 @@ from vaetheory._arguments import protect_arguments, read_arguments
 from vaetheory._trust import TRUST
 from vaetheory._validation import (
     Array,
+    Index,
     aligned,
     finite,
     finite_numbers,
@@ -252,6 +253,22 @@ class Likelihood(ABC):
         Of Gaussians whose scales have a floor it is the Gaussian at the floor.
         """
         return self
+
+    def marginal(self, which: Index) -> Likelihood:
+        """The likelihood of some of the data dimensions, given by their indices.
+
+        Its params are those of the same dimensions. A family whose constants have one entry for
+        each data dimension keeps their entries.
+
+        Raises
+        ------
+        ValueError
+            If the data dimensions depend on each other in a way that leaves no such family.
+        """
+        raise ValueError(
+            "likelihood: expected one of independent data dimensions, or a Gaussian, got "
+            f"{type(self).__name__}"
+        )
 
     @abstractmethod
     def log_prob(self, x: ArrayLike, params: ArrayLike) -> Array:

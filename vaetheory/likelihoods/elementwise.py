@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vaetheory import differences
-from vaetheory._validation import Array
+from vaetheory._validation import Array, Index
 from vaetheory.likelihoods._curvature_bounds import (
     NoCurvatureBoundsError,
     require_bounds,
@@ -92,6 +92,25 @@ class ElementwiseLikelihood(Likelihood):
 
     elementwise = True
     ambient_curvature = 0.0
+
+    def marginal(self, which: Index) -> Likelihood:
+        if self.data_dim is None:
+            return self
+        constants = {
+            name: getattr(self, name)
+            for name, own in getattr(self, "__dataclass_fields__", {}).items()
+            if own.init
+        }
+        if not constants:
+            raise ValueError(
+                "likelihood: expected a frozen dataclass, whose constants are its fields, or one "
+                f"with a `marginal` of its own, got {type(self).__name__}"
+            )
+        kept = {
+            name: np.asarray(value)[which] if np.shape(value) == (self.data_dim,) else value
+            for name, value in constants.items()
+        }
+        return type(self)(**kept)
 
     @abstractmethod
     def _log_prob(self, x: Array, params: Array) -> Array:

@@ -79,6 +79,12 @@ class Gaussian(ByValue, ExponentialFamily):
             object.__setattr__(self, "data_dim", len(value) if value.ndim else None)
             object.__setattr__(self, "_unit", value.ndim == 0 and float(value) == 1.0)
 
+    def marginal(self, which: Index) -> Gaussian:
+        if self.cov is not None:
+            return Gaussian(cov=self.cov[np.ix_(which, which)])
+        assert self.scale is not None
+        return Gaussian(scale=self.scale[which] if self.scale.ndim else self.scale)
+
     def usual_parameters(self, params: Array) -> tuple[str, dict[str, Array]] | None:
         if self.scale is None:
             return None

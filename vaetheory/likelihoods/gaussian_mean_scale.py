@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from vaetheory._gaussians import LOG_2PI
 from vaetheory._numbers_as_text import distinct_texts
-from vaetheory._validation import Array, representable, scales, squarable
+from vaetheory._validation import Array, Index, representable, scales, squarable
 from vaetheory._value_equality import ByValue
 from vaetheory.likelihoods._mean_scale_table import MeanScaleTable
 from vaetheory.likelihoods.base import Excluded, ExponentialFamily, Likelihood, PairOfArrays
@@ -83,6 +83,10 @@ class GaussianMeanScale(ByValue, ExponentialFamily):
         """The floor of the log scales: that of `least_scale`, less what rounding may cost."""
         floor = np.log(self.least_scale)
         return np.asarray(floor - _ROUNDING * (1 + np.abs(floor)))
+
+    def marginal(self, which: Index) -> GaussianMeanScale:
+        floor = self.least_scale
+        return GaussianMeanScale(floor[which] if floor.ndim else floor)
 
     def excluded(self, params: Array) -> Excluded | None:
         log_scale, floor = params[..., params.shape[-1] // 2 :], self.least_log_scale

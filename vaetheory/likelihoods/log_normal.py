@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vaetheory._validation import Array, exponential
+from vaetheory._validation import Array, Index, exponential
 from vaetheory._value_equality import ByValue
 from vaetheory.likelihoods.base import ExponentialFamily, Likelihood
 from vaetheory.likelihoods.gaussian import Gaussian
@@ -47,6 +47,9 @@ class LogNormal(ByValue, ExponentialFamily):
         object.__setattr__(self, "scale", gaussian.scale)
         object.__setattr__(self, "_gaussian", gaussian)
         object.__setattr__(self, "data_dim", gaussian.data_dim)
+
+    def marginal(self, which: Index) -> LogNormal:
+        return LogNormal(self.scale[which] if self.scale.ndim else self.scale)
 
     def reduced(self, x: Array) -> tuple[Likelihood, Array, Array]:
         logs = np.log(x)

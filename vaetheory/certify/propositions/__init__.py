@@ -26,6 +26,8 @@ from vaetheory.certify.propositions.stationary_evidence import (
     SPLIT,
     STATIONARY,
 )
+from vaetheory.certify.propositions.structured_bounds import MASKS
+from vaetheory.certify.propositions.structured_bounds import SPLIT as PARTS_OF_THE_GAP
 
 #: By label, in the order of the claims.
 PROPOSITIONS: dict[str, Certified] = {
@@ -55,6 +57,8 @@ PROPOSITIONS: dict[str, Certified] = {
         STATIONARY_TURN,
         CEILING,
         COUNTS,
+        PARTS_OF_THE_GAP,
+        MASKS,
         WEALTH,
     )
 }

@@ -10,6 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from vaetheory._quadrature.result import Integral
+from vaetheory.bounds._exact_evidence import MAX_NODES
 from vaetheory.checking import Comparison, Proposition, wrong
 from vaetheory.claims.instrument.designed import (
     DESIGNED,
@@ -33,7 +34,7 @@ from vaetheory.claims.instrument.stated_errors import (
     stated,
     tolerance,
 )
-from vaetheory.evidence import MAX_NODES, log_evidence
+from vaetheory.evidence import log_evidence
 
 #: Budgets of evaluations for a datum: as many as it needs, and so few that much stays uncertain.
 LINE, PLANE, SPACE = (MAX_NODES, 700), (MAX_NODES, 20_000), (600_000,)
