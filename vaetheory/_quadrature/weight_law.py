@@ -17,6 +17,7 @@ from math import factorial
 from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse import csc_array
 
 from vaetheory._validation import Array, Index
 from vaetheory.rounding import gamma
@@ -49,6 +50,58 @@ def blocks(logs: Array, laws: int) -> Iterator[slice]:
         yield slice(start, start + size)
 
 
+class Places(NamedTuple):
+    """The points to which the masses of log weights are moved.
+
+    Attributes
+    ----------
+    cell : array of int (n, M)
+        The first of the points of each, among those of all rows and laws.
+    part : array (n, M)
+        How far it is past the middle of its points, in units of `_BIN`.
+    base : array of int (n,)
+        The first point of each row, in units of `_BIN`.
+    shape : tuple of int
+        Rows, laws, and points of each.
+    """
+
+    cell: Index
+    part: Array
+    base: Index
+    shape: tuple[int, int, int]
+
+    @classmethod
+    def of(cls, logs: Array, law: Index) -> Places:
+        """Of log weights `(n, M)`, the nodes of several laws `(M,)`."""
+        n, laws = len(logs), int(law.max()) + 1
+        place = logs / _BIN
+        whole = np.floor(place)
+        base = whole.min(axis=-1).astype(np.int64) - (_TAPS // 2 - 1)
+        cell = whole.astype(np.int64) - base[:, None] - (_TAPS // 2 - 1)
+        length = int(cell.max()) + _TAPS
+        cell += (np.arange(n)[:, None] * laws + law) * length
+        return cls(cell, place - whole, base, (n, laws, length))
+
+    def moved(self, masses: Array) -> Array:
+        """Masses `(n, M)`, of any signs, at the points: `(n, C, G)`."""
+        sums = np.zeros(int(np.prod(self.shape)))
+        for tap, share in enumerate(_shares(self.part)):
+            moved = (share * masses).ravel()
+            sums += np.bincount((self.cell + tap).ravel(), moved, minlength=len(sums))
+        return sums.reshape(self.shape)
+
+    def all_moved(self, columns: Array) -> Array:
+        """Several masses of each node `(n, M, J)` at the points: `(n, C, J, G)`."""
+        n, laws, length = self.shape
+        # One column of the matrix for each node, with its points one after another.
+        rows = (self.cell.reshape(-1, 1) + np.arange(_TAPS)).ravel()
+        shares = np.stack(_shares(self.part), axis=-1).ravel()
+        starts = _TAPS * np.arange(self.cell.size + 1)
+        moving = csc_array((shares, rows, starts), shape=(n * laws * length, self.cell.size))
+        found = moving @ columns.reshape(self.cell.size, -1)
+        return np.swapaxes(found.reshape(n, laws, length, -1), -1, -2)
+
+
 @dataclass(frozen=True)
 class WeightLaw:
     """Laws of log weights, as masses on points that are `_BIN` nats apart.
@@ -64,7 +117,7 @@ class WeightLaw:
     """
 
     masses: Array
-    base: Array
+    base: Index
     unit: Array
 
     @classmethod
@@ -74,24 +127,19 @@ class WeightLaw:
         Their masses `(n, M)` sum to one over the nodes of each law, and `law` `(M,)` says to which
         of them a node belongs.
         """
-        n, laws = len(logs), int(law.max()) + 1
-        # Weights are relative to their geometric mean under the first law, so that exp(-t) and phi
-        # fall at nodes of the same range, and no digits cancel between it and this unit.
+        unit = cls.unit_of(logs, masses, law)
+        places = Places.of(logs - unit[:, None], law)
+        return cls(places.moved(masses), places.base, unit)
+
+    @staticmethod
+    def unit_of(logs: Array, masses: Array, law: Index) -> Array:
+        """The geometric mean of the weights under the first law, `(n,)`.
+
+        Relative to it exp(-t) and phi fall at nodes of the same range, and no digits cancel
+        between it and the value.
+        """
         first = law == 0
-        unit = (logs[:, first] * masses[:, first]).sum(axis=-1)
-        place = logs - unit[:, None]
-        place /= _BIN
-        whole = np.floor(place)
-        part = place - whole
-        base = whole.min(axis=-1).astype(np.int64) - (_TAPS // 2 - 1)
-        cell = whole.astype(np.int64) - base[:, None] - (_TAPS // 2 - 1)
-        length = int(cell.max()) + _TAPS
-        cell += (np.arange(n)[:, None] * laws + law) * length
-        sums = np.zeros(n * laws * length)
-        for tap, share in enumerate(_shares(part)):
-            moved = (share * masses).ravel()
-            sums += np.bincount((cell + tap).ravel(), moved, minlength=len(sums))
-        return cls(sums.reshape(n, laws, length), base, unit)
+        return np.asarray((logs[:, first] * masses[:, first]).sum(axis=-1))
 
     def transform(self, most: float) -> Transform:
         """1 - phi at the nodes, for means of up to `most` weights."""

@@ -33,6 +33,8 @@ from vaetheory.bounds.estimated_evidence import evidence_estimate
 from vaetheory.bounds.from_the_posterior import eubo, harmonic_mean, harmonic_mean_variance
 from vaetheory.bounds.gap import GapSplit, block_gap, gap_split
 from vaetheory.bounds.gaussian_elbo import elbo, second_order_elbo
+from vaetheory.bounds.gradient_limits import GradientLimits, gradient_noise_limits
+from vaetheory.bounds.gradient_moments import GradientNoise, gradient_noise
 from vaetheory.bounds.importance_weighting import (
     importance_weighted_bound,
     importance_weighted_upper_bound,
@@ -54,6 +56,7 @@ from vaetheory.bounds.missing_data import (
 )
 from vaetheory.bounds.regulariser import implicit_regulariser
 from vaetheory.bounds.renyi import cubo, renyi_bound
+from vaetheory.bounds.sampled_gradients import SampledGradientNoise, sampled_gradient_noise
 from vaetheory.bounds.simulated_evidence import Simulated, evidence_bracket, simulate
 from vaetheory.bounds.stationary import StationaryPosterior, stationary_posterior
 from vaetheory.bounds.weight_moments import (
@@ -71,12 +74,15 @@ __all__ = [
     "EntropySum",
     "EvaluationModel",
     "GapSplit",
+    "GradientLimits",
+    "GradientNoise",
     "LikelihoodCertificate",
     "LinearBetaVAE",
     "LinearVAE",
     "MixtureMaximum",
     "ProfileLikelihood",
     "RateDistortion",
+    "SampledGradientNoise",
     "Simulated",
     "StationaryPosterior",
     "SubGaussianProxy",
@@ -102,6 +108,8 @@ __all__ = [
     "evidence_estimate",
     "gap_split",
     "gaussian_weight_moment",
+    "gradient_noise",
+    "gradient_noise_limits",
     "harmonic_mean",
     "harmonic_mean_variance",
     "implicit_regulariser",
@@ -121,6 +129,7 @@ __all__ = [
     "rate_distortion",
     "renyi_bound",
     "reverse_water_filling",
+    "sampled_gradient_noise",
     "second_order_elbo",
     "simulate",
     "stationary_posterior",

@@ -25,7 +25,7 @@ MAX_NODES = 2_000_000
 _TRIED = 4
 
 
-def _sample_counts(name: str, value: Any) -> tuple[list[int], bool]:
+def sample_counts(name: str, value: Any) -> tuple[list[int], bool]:
     """The numbers of samples, and whether there was one by itself."""
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value[()]
@@ -84,7 +84,7 @@ class _Task:
     ) -> None:
         self.rtol = fraction("rtol", rtol, low=1e-13, high=0.1)
         self.max_nodes = integer("max_nodes", max_nodes, low=1)
-        self.counts, self.single = _sample_counts("K", K)
+        self.counts, self.single = sample_counts("K", K)
         data, loc, cov = flatten(model, X, posterior)
         if model.latent_dim > nodes.LARGEST_DIM:
             raise ValueError(

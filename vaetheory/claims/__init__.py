@@ -9,6 +9,7 @@ from vaetheory.claims import (
     entropy_sums,
     evidence_sandwich,
     flow_limit,
+    gradient_estimators,
     half_network,
     hessian_estimator,
     high_dimensional_evidence,
@@ -46,8 +47,9 @@ CLAIMS: tuple[Claim, ...] = (
     rate_distortion.CLAIM,
     implicit_regulariser.CLAIM,
     bounded_likelihood.CLAIM,
-    entropy_sums.CLAIM,
+    gradient_estimators.CLAIM,
     structured_bounds.CLAIM,
+    entropy_sums.CLAIM,
     high_dimensional_evidence.CLAIM,
     instrument.CLAIM,
 )

@@ -8,6 +8,7 @@ from vaetheory.certify.propositions.constant_variance import CONSTANT_VARIANCE, 
 from vaetheory.certify.propositions.entropy_sums import COUNTS
 from vaetheory.certify.propositions.evidence_sandwich import CUBO
 from vaetheory.certify.propositions.flow_limit import REMAINDER
+from vaetheory.certify.propositions.gradient_estimators import CROSSING
 from vaetheory.certify.propositions.high_dimensional_evidence import WEALTH
 from vaetheory.certify.propositions.implicit_regulariser import STATIONARY_TURN
 from vaetheory.certify.propositions.importance_weighting import DIAGONAL_ENCODERS, VARIANCES
@@ -56,9 +57,10 @@ PROPOSITIONS: dict[str, Certified] = {
         WATER,
         STATIONARY_TURN,
         CEILING,
-        COUNTS,
+        CROSSING,
         PARTS_OF_THE_GAP,
         MASKS,
+        COUNTS,
         WEALTH,
     )
 }
