@@ -27,8 +27,8 @@ from vaetheory.bounds.collapse import (
     collapse_thresholds,
     sub_gaussian_proxy,
 )
-from vaetheory.bounds.entropy_sums import EntropySum, entropy_sum, pseudo_entropy
 from vaetheory.bounds.dequantisation import bits_per_dim, cell_model, dequantised_bound
+from vaetheory.bounds.entropy_sums import EntropySum, entropy_sum, pseudo_entropy
 from vaetheory.bounds.estimated_evidence import evidence_estimate
 from vaetheory.bounds.from_the_posterior import eubo, harmonic_mean, harmonic_mean_variance
 from vaetheory.bounds.gap import GapSplit, block_gap, gap_split
