@@ -180,7 +180,7 @@ def entropy_sum(
 
     Examples
     --------
-    Two coins, and a decoder that ignores its latent and gives the share of ones.
+    Four tosses of a coin, and a decoder that ignores its latent and gives the share of ones.
 
     >>> import numpy as np
     >>> from vaetheory import LatentModel, Posterior, decoders, likelihoods
