@@ -17,6 +17,7 @@ from vaetheory.certify.propositions import PROPOSITIONS
 
 DEMANDED = ["1a", "2c", "3a", "3c", "3d", "3f", "3g", "5a", "5c", "6a", "8a", "10b"]
 DEMANDED += ["12a", "13d", "14d", "14f", "15a", "16d", "17d", "18c", "20b", "22a", "22d"]
+DEMANDED += ["23b-true"]
 
 
 def test_every_proposition_that_was_asked_for_is_there():

@@ -28,6 +28,7 @@ from vaetheory.bounds.collapse import (
     sub_gaussian_proxy,
 )
 from vaetheory.bounds.dequantisation import bits_per_dim, cell_model, dequantised_bound
+from vaetheory.bounds.entropy_sums import EntropySum, entropy_sum, pseudo_entropy
 from vaetheory.bounds.estimated_evidence import evidence_estimate
 from vaetheory.bounds.from_the_posterior import eubo, harmonic_mean, harmonic_mean_variance
 from vaetheory.bounds.gains import PossibleGain, PossibleGains, possible_gains
@@ -71,6 +72,7 @@ __all__ = [
     "BoundedLikelihood",
     "Bracket",
     "CollapseThresholds",
+    "EntropySum",
     "EvaluationModel",
     "GapSplit",
     "GradientLimits",
@@ -102,6 +104,7 @@ __all__ = [
     "dequantised_bound",
     "elbo",
     "elbo_surgery",
+    "entropy_sum",
     "eubo",
     "evaluation_model",
     "evidence_bracket",
@@ -126,6 +129,7 @@ __all__ = [
     "observed_model",
     "possible_gains",
     "profile_likelihood",
+    "pseudo_entropy",
     "rate_distortion",
     "renyi_bound",
     "reverse_water_filling",

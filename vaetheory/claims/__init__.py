@@ -6,6 +6,7 @@ from vaetheory.claims import (
     bilbo,
     bounded_likelihood,
     constant_variance,
+    entropy_sums,
     evidence_sandwich,
     flow_limit,
     gradient_estimators,
@@ -50,8 +51,9 @@ CLAIMS: tuple[Claim, ...] = (
     bounded_likelihood.CLAIM,
     score_identities.CLAIM,
     gradient_estimators.CLAIM,
-    structured_bounds.CLAIM,
     identifiability.CLAIM,
+    structured_bounds.CLAIM,
+    entropy_sums.CLAIM,
     high_dimensional_evidence.CLAIM,
     instrument.CLAIM,
 )

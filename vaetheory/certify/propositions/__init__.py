@@ -5,6 +5,7 @@ from vaetheory.certify.propositions.base import Certified
 from vaetheory.certify.propositions.bilbo import FLOATING_PRIOR
 from vaetheory.certify.propositions.bounded_likelihood import CEILING
 from vaetheory.certify.propositions.constant_variance import CONSTANT_VARIANCE, SPECHT
+from vaetheory.certify.propositions.entropy_sums import COUNTS
 from vaetheory.certify.propositions.evidence_sandwich import CUBO
 from vaetheory.certify.propositions.flow_limit import REMAINDER
 from vaetheory.certify.propositions.gradient_estimators import CROSSING
@@ -66,6 +67,7 @@ PROPOSITIONS: dict[str, Certified] = {
         MASKS,
         TURNED,
         ENVIRONMENTS,
+        COUNTS,
         WEALTH,
     )
 }
