@@ -120,7 +120,8 @@ class Completion:
         """H / A - 1 in standard deviations, `(N,)`: zero but for chance."""
         seen, _ = self._both
         deviation = seen.std(axis=1, ddof=1) / np.sqrt(seen.shape[1])
-        return (seen.mean(axis=1) - 1) / np.hypot(deviation, _error_of(self.covered))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return (seen.mean(axis=1) - 1) / np.hypot(deviation, _error_of(self.covered))
 
     @property
     def annealed(self) -> tuple[Array, Array]:
