@@ -204,7 +204,8 @@ def measured(case: Case, count: int, options: dict[str, Any]) -> Iterator[dict[s
 
 HEADINGS = (
     "data", "estimated", "covered", "one mode", "covered", "with runs", "covered",
-    "missing > 10 %", "told", "lower above", "worst off/error", "median off", "median error", "calls", "CPU s",
+    "missing > 10 %", "told", "lower above", "worst off/error", "median off", "median error",
+    "calls", "CPU s",
 )  # fmt: skip
 
 
