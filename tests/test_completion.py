@@ -98,6 +98,18 @@ def test_a_group_of_particles_does_not_depend_on_the_others():
     np.testing.assert_allclose(totals[:, :1], total, rtol=1e-9, err_msg="another total")
 
 
+def test_particles_are_drawn_from_their_own_group():
+    target, _, _, schedule = scene()
+    # Without moves what is drawn anew are the starts.
+    still = annealing.Schedule(schedule.temperatures, schedule.frames, 0 * schedule.steps)
+    at, _, _ = annealing.run(target, still, 8, purpose="still", groups=5)
+    starts = annealing.PRIOR.draw(target, "still start", 40)[0].reshape(5, 1, 8, 2)
+    own = (np.abs(at.z[0].reshape(5, 8, 1, 2) - starts).max(axis=-1) < 1e-12).any(axis=-1)
+    assert own.all(), f"particles of another group: {own}"
+    kept = [len(np.unique(z.round(9), axis=0)) for z in at.z[0].reshape(5, 8, 2)]
+    assert max(kept) < 8, "nothing was drawn anew"
+
+
 def test_a_finer_schedule_has_all_temperatures_and_costs_what_it_says():
     target, _, _, schedule = scene()
     finer = schedule.finer(3)
