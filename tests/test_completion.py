@@ -206,9 +206,9 @@ def test_without_enough_calls_all_stays_as_it_is():
     ("seen", "rest", "word"),
     [
         (0.0, -3.0, ""),
-        (-0.5, -3.0, "annealing"),
-        (0.5, -3.0, "annealing"),
-        (-np.inf, -np.inf, "annealing"),
+        (-0.5, -3.0, "coverage"),
+        (0.5, -3.0, "coverage"),
+        (-np.inf, -np.inf, "coverage"),
         (0.0, 2.0, "tolerance"),
     ],
 )
@@ -219,8 +219,11 @@ def test_the_gates_of_annealed_runs(seen, rest, word, monkeypatch):
     some = made(level + seen + logs[0], level + rest + 30 * logs[1], level + np.zeros((1, 32)))
     monkeypatch.setattr(completion, "completed", lambda *args: some)
     with np.errstate(invalid="ignore"):
-        found = outcome()
+        found, alone = outcome(), some.annealed[0]
     assert estimation.REASONS[found.reason[0]] == word, estimation.REASONS[found.reason[0]]
+    as_it_was = (found.value == lacking()[1].value)[0], np.isnan(found.covered)[0]
+    assert as_it_was == ((word == "coverage",) * 2), "particles that disagree are part of the value"
+    assert np.array_equal(found.annealed, alone, equal_nan=True), "the runs' own value is not there"
 
 
 def test_more_runs_are_made_until_the_error_is_small(monkeypatch):

@@ -41,13 +41,11 @@ _RATIOS = (10.0, 100.0, 1000.0)
 #: The least shape of the weights' tail that is an alarm, and the greatest differences from the
 #: scout's log evidence: upwards, which is unlikely for an unbiased estimate, and downwards.
 _SHAPE, _ABOVE, _BELOW = 0.7, 1.5, 3.0
-#: Standard deviations of a difference between annealed particles and proposal that are an alarm.
+#: Standard deviations by which annealed particles and proposal may differ on what both see.
 _UNLIKE = 4.0
 
 #: What a datum lacks, in the order in which it is looked for.
-REASONS = (
-    "", "temperatures", "modes", "coverage", "pareto shape", "scout", "annealing", "tolerance",
-)  # fmt: skip
+REASONS = ("", "temperatures", "modes", "coverage", "pareto shape", "scout", "tolerance")
 
 
 @dataclass(frozen=True)
@@ -90,9 +88,9 @@ class Outcome:
     shape, scout, modes : array (N,)
         Tail of the weights; the scout's log evidence; number of modes.
     annealed, annealed_error, covered, limit : array (N,)
-        Where annealed particles stand beside the proposal, see `Completion`: the log evidence by
-        these alone and its error, the share of the evidence for which the proposal accounts, and
-        the log weight beyond which it does not. NaN elsewhere.
+        Where there are annealed runs beside the proposal, see `Completion`, the log evidence by
+        these alone and its error; where they are part of the value, the share of the evidence for
+        which the proposal accounts, and the log weight beyond which it does not. NaN elsewhere.
     hole : array of bool (N,)
         Whether the scout sees more than the proposal predicts, by one standard deviation.
     heaviest : array (N, R, d)
@@ -213,16 +211,14 @@ def _completed(
         if made is None:
             continue
         new = found.taken(row)
-        new.value, new.error, new.spread = made.value, made.error, made.spread
-        new.greatest, new.excess, new.covered = made.greatest, made.apart, 1 - made.share
         new.annealed, new.annealed_error = made.annealed
-        new.limit = made.limit
-        signs = [
-            part.log_evidence - made.value > _ABOVE,
-            ~(np.abs(made.disagreement) <= _UNLIKE),
-            ~(made.error <= tolerance),
-        ]
-        new.reason = np.select(signs, [_lacking(w) for w in ("scout", "annealing", "tolerance")], 0)
+        # Otherwise particles that miss what the proposal has say nothing of what it lacks.
+        if np.abs(made.disagreement[0]) <= _UNLIKE:
+            new.value, new.error, new.spread = made.value, made.error, made.spread
+            new.greatest, new.excess = made.greatest, made.apart
+            new.covered, new.limit = 1 - made.share, made.limit
+            signs = [part.log_evidence - made.value > _ABOVE, ~(made.error <= tolerance)]
+            new.reason = np.select(signs, [_lacking("scout"), _lacking("tolerance")], 0)
         found.put(row, new)
     return found
 

@@ -132,18 +132,18 @@ def evidence_estimate(
         `diagnostics` has arrays `(...)`. "reason" is the word for what is lacking: "temperatures"
         (the annealing did not end), "modes" (there are more than the mixture holds), "coverage"
         (the particles see what the mixture does not), "pareto shape" (the weights' tail is too
-        heavy), "scout" (the particles' own evidence differs too much), "annealing" (the annealed
-        runs and the mixture disagree on what both see) or "tolerance". "estimate" is
+        heavy), "scout" (the particles' own evidence differs too much) or "tolerance". "estimate" is
         the value even where a check failed; "spread" (standard error), "greatest" (share of the
         greatest weight or run) and "excess" are what the error is made of; "shape" (of the weights'
-        tail), "scout" (the particles' log evidence) and "modes" are what was measured. Where
-        annealed runs stand beside the mixture, "annealed" is the log evidence by these alone and
+        tail), "scout" (the particles' log evidence) and "modes" are what was measured. Where there
+        were annealed runs beside the mixture, "annealed" is the log evidence by these alone and
         "annealed_error" half of its 99.9 % interval, and "covered" is the share of the evidence for
-        which the mixture accounts; elsewhere these are NaN.
+        which the mixture accounts; it is NaN if the runs disagree with the mixture on what both
+        see, so that the value is without them. Elsewhere all three are NaN.
         With twins "twins" has numbers: "count", "estimated", "missed" (how many exact samples lay
         where the proposal had almost no draws) and "silent" (how many of these were called
-        estimated by the proposal alone), "annealed" (of how many annealed runs stand beside the
-        mixture), "rest" and "rest_stated" (summed over these, the share of the posterior for which
+        estimated by the proposal alone), "annealed" (of how many annealed runs are part of the
+        value), "rest" and "rest_stated" (summed over these, the share of the posterior for which
         the mixture does not account: by the exact samples, and by the runs), "value" (mean of the
         estimates), and "lower", "upper" and "confidence" (bounds of what this mean should be).
 
