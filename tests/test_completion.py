@@ -149,6 +149,11 @@ def test_the_figures_are_those_of_their_formulas():
     both = found.joined(found)
     assert both.value[0] == pytest.approx(value, rel=1e-12), "the same runs twice"
     assert both.spread[0] < found.spread[0], "more runs have a smaller spread"
+    all_runs = seen + rest
+    alone = stats.t(15).ppf(0.9995) * stats.sem(all_runs) / all_runs.mean()
+    alone += all_runs.max() / all_runs.sum() + abs(np.log(seen.mean() / draws.mean()))
+    assert found.annealed[0][0] == pytest.approx(np.log(all_runs.mean()), rel=1e-9), "runs' value"
+    assert found.annealed[1][0] == pytest.approx(alone, rel=1e-9), "another error of the runs"
     unlike = (seen.mean() / draws.mean() - 1) / np.hypot(
         stats.sem(seen) / draws.mean(), stats.sem(draws) / draws.mean()
     )

@@ -125,15 +125,17 @@ class Completion:
 
     @property
     def annealed(self) -> tuple[Array, Array]:
-        """The value by the runs alone, and half of its 99.9 % interval, `(N,)` in nats.
+        """The value by the runs alone, and its error, `(N,)` in nats.
 
-        The share of the greatest run is added.
+        Half of its 99.9 % interval, the share of the greatest run, and |log (H / A)|: by how much
+        the runs are off on the part that the draws see as well.
         """
         logs = np.logaddexp(self.seen, self.rest)
         runs, value = logs.shape[1], _log_mean(logs)
         quantile = stdtrit(runs - 1, 0.5 + LEVEL / 2)
         share = np.exp(logs.max(axis=1) - value) / runs
-        return value, quantile * _error_of(logs) + share
+        off = np.abs(_log_mean(self.seen) - _log_mean(self.covered))
+        return value, quantile * _error_of(logs) + share + off
 
 
 def completed(
