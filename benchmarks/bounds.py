@@ -111,6 +111,7 @@ CASES = (
     Case(16, 0.3),
     Case(16, 0.1),
     Case(16),
+    Case(16, 0.1, folds=2),
 )
 #: What the picture shows.
 SHOWN = (CASES[0], CASES[3], CASES[6], CASES[7])

@@ -1,12 +1,14 @@
 """Whether the stated errors of `evidence_estimate` cover, on models drawn by a seed.
 
     OPENBLAS_NUM_THREADS=1 python benchmarks/estimate_coverage.py FILE [--seed N] [--dims 8,16]
-        [--kinds smooth,folds] [--data N] [--minutes M] [--table]
+        [--kinds smooth,folds] [--data N] [--first-mode] [--minutes M] [--table]
 
 Each model is a product of blocks of one or two latents behind a random rotation, whose evidence
 quadrature knows. The blocks are drawn anew from the seed: smooth ones, ones with narrow modes far
 from the first, folds, rings and networks with straight pieces. FILE receives one line of JSON for
-each datum; a run that was interrupted goes on from there, and `--table` counts what is in it.
+each datum; a run that was interrupted goes on from there, and `--table` counts what is in it. With
+`--first-mode` the proposals have no mode but the first one that was found: what else there is, only
+the annealed particles can find, or tell.
 """
 
 from __future__ import annotations
@@ -15,12 +17,17 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest import mock
 
 import numpy as np
 
 from vaetheory import decoders, likelihoods
+from vaetheory._sampling import estimation
+from vaetheory._sampling.mode_search import Modes
+from vaetheory._sampling.target import Target
 from vaetheory.bounds import evidence_estimate, simulate
 from vaetheory.bounds.bracket import ESTIMATED
 from vaetheory.checking.block_products import BlockModel
@@ -124,7 +131,8 @@ def pieces(r: np.random.Generator, family: str) -> decoders.Decoder:
 
 
 Maker = Callable[[np.random.Generator, str], decoders.Decoder]
-#: Kinds of models: blocks that are there once, and the one that fills the rest.
+#: Kinds of models: blocks that are there once, and the one that fills the rest. The place of a kind
+#: is part of its seed.
 KINDS: dict[str, tuple[tuple[Maker, ...], Maker]] = {
     "smooth": ((), smooth),
     "hidden": ((hidden, hidden), smooth),
@@ -134,6 +142,7 @@ KINDS: dict[str, tuple[tuple[Maker, ...], Maker]] = {
     "all pieces": ((), pieces),
     "wild": ((), wild),
     "mixed": ((hidden, fold, ring, pieces), smooth),
+    "five folds": ((fold,) * 5, smooth),
 }
 FAMILIES: dict[str, likelihoods.Likelihood] = {
     "0.03": likelihoods.Gaussian(scale=0.03),
@@ -158,6 +167,22 @@ def build(case: Case) -> BlockModel:
     return BlockModel.of(blocks, FAMILIES[case.family], seed=case.seed + 1)
 
 
+@contextmanager
+def first_mode_only() -> Iterator[None]:
+    """Proposals have one mode, and there are no second tries."""
+    search = estimation.modes_near
+
+    def first(target: Target, scout: estimation.Scout) -> Modes:
+        zero = np.zeros((len(target), 1), dtype=int)
+        return search(target, scout).chosen(np.arange(len(target))[:, None], zero)
+
+    with (
+        mock.patch.object(estimation, "modes_near", first),
+        mock.patch.object(estimation, "_AGAIN", 0),
+    ):
+        yield
+
+
 def measured(case: Case, count: int, options: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """A line for each datum of a case."""
     made = build(case)
@@ -178,8 +203,9 @@ def measured(case: Case, count: int, options: dict[str, Any]) -> Iterator[dict[s
 
 
 HEADINGS = (
-    "data", "estimated", "covered", "one mode", "covered", "missing > 10 %", "told", "lower above",
-    "worst off/error", "median off", "median error", "calls", "CPU s",
+    "data", "estimated", "covered", "one mode", "covered", "with runs", "covered",
+    "missing > 10 %", "told", "lower above", "worst off/error", "median off", "median error",
+    "calls", "CPU s",
 )  # fmt: skip
 
 
@@ -196,12 +222,14 @@ def table(lines: list[dict[str, Any]], keys: tuple[str, ...]) -> str:
         off = np.array([abs(x["value"] - x["truth"]) for x in good])
         error = np.array([x["error"] + x["truth error"] for x in good])
         one = np.array([x["modes"] == 1 for x in good], dtype=bool)
+        runs = np.array([np.isfinite(x.get("covered", np.nan)) for x in good], dtype=bool)
         missing = [x for x in some if 1 - np.exp(x["estimate"] - x["truth"]) > MISSING]
         silent = sum(x["status"] == ESTIMATED for x in missing)
         above = sum(x["lower"] > x["truth"] + x["truth error"] for x in some)
         middle = [float(np.median(a)) if good else np.nan for a in (off, error)]
         means = [float(np.mean([x[name] for x in some])) for name in ("calls", "seconds")]
         counts = [len(some), len(good), (off <= error).sum(), one.sum(), (off <= error)[one].sum()]
+        counts += [runs.sum(), (off <= error)[runs].sum()]
         counts += [len(missing), len(missing) - silent, above]
         numbers = [np.max(off / error, initial=0), *middle, *means]
         rows.append((*key, *counts, *(f"{x:.2g}" for x in numbers)))
@@ -218,6 +246,7 @@ def main() -> None:
     parser.add_argument("--kinds", default=",".join(KINDS), help="kinds of models (all)")
     parser.add_argument("--families", default=",".join(FAMILIES), help="likelihoods (all)")
     parser.add_argument("--data", type=int, default=4, help="data of each model (4)")
+    parser.add_argument("--first-mode", action="store_true", help="proposals with one mode")
     parser.add_argument("--particles", type=int, default=512, help="of `evidence_estimate` (512)")
     parser.add_argument("--minutes", type=float, default=1e9, help="begin no model after these")
     parser.add_argument("--table", action="store_true", help="only print the counts")
@@ -235,7 +264,11 @@ def main() -> None:
         for case in cases:
             if case.name in done or time.monotonic() - begun > 60 * options.minutes:
                 continue
-            lines = [*measured(case, options.data, {"particles": options.particles})]
+            some: AbstractContextManager[None] = nullcontext()
+            if options.first_mode:
+                some = first_mode_only()
+            with some:
+                lines = [*measured(case, options.data, {"particles": options.particles})]
             with options.file.open("a", encoding="utf-8") as stream:
                 stream.write("".join(json.dumps(line) + "\n" for line in lines))
     lines = read(options.file)

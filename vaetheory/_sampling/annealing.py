@@ -14,7 +14,7 @@ from scipy.special import logsumexp
 
 from vaetheory._gaussians import standard_log_prob
 from vaetheory._sampling.proposals import Mixture
-from vaetheory._sampling.target import Target
+from vaetheory._sampling.target import GRADIENT, Target
 from vaetheory._validation import Array, Index
 
 #: Conditional effective sample size, as a share of the particles, from one temperature to the next.
@@ -85,6 +85,26 @@ class Schedule:
     temperatures: Array
     frames: Array
     steps: Array
+
+    def take(self, rows: Index) -> Schedule:
+        """The schedules of some of the data."""
+        return Schedule(self.temperatures[:, rows], self.frames[:, rows], self.steps[:, rows])
+
+    def finer(self, times: int) -> Schedule:
+        """Each interval of temperatures cut into so many equal ones, with its own moves."""
+        low, high = self.temperatures[:-1, None], self.temperatures[1:, None]
+        parts = low + (high - low) * (np.arange(times)[:, None] / times)
+        parts = parts.reshape(-1, self.temperatures.shape[1])
+        return Schedule(
+            np.concatenate([parts, self.temperatures[-1:]]),
+            np.repeat(self.frames, times, axis=0),
+            np.repeat(self.steps, times, axis=0),
+        )
+
+    def calls(self, count: int) -> Array:
+        """Calls of the decoder for each datum, `(N,)`, of a run with so many particles."""
+        moves = (self.temperatures[:-1] < 1).sum(axis=0)
+        return count * (1 + GRADIENT) * (1 + _LEAPS * moves)
 
 
 @dataclass
@@ -185,7 +205,12 @@ def _next(value: Array, heat: Array, share: float) -> Array:
 
 
 def _resampled(at: Particles, log_weights: Array, ticks: Array) -> Particles:
-    """Particles drawn by their weights: systematic resampling, with `ticks` `(N,)` in (0, 1)."""
+    """Particles drawn by their weights, with `ticks` `(N,)` in (0, 1)."""
+    return at.chosen(_choice(log_weights, ticks))
+
+
+def _choice(log_weights: Array, ticks: Array) -> Index:
+    """Places drawn by the weights `(N, K)`: systematic resampling, with `ticks` `(N,)`."""
     count = log_weights.shape[1]
     p = np.exp(log_weights - logsumexp(log_weights, axis=1, keepdims=True))
     edges = np.cumsum(p, axis=1)
@@ -194,7 +219,7 @@ def _resampled(at: Particles, log_weights: Array, ticks: Array) -> Particles:
     # One sorted search for all data: row n lies between n and n + 1.
     row = np.arange(len(p))[:, None]
     found = np.searchsorted((edges + row).ravel(), (places + row).ravel(), side="right")
-    return at.chosen(np.clip(found.reshape(p.shape) - count * row, 0, count - 1))
+    return np.asarray(np.clip(found.reshape(p.shape) - count * row, 0, count - 1))
 
 
 def _frame(z: Array) -> Array:
@@ -270,7 +295,7 @@ def frozen(
     """
     at, log_weights, total = run(target, schedule, count, resample=resample)
     ticks = target.streams.uniforms("frozen choice", 1)[:, 0]
-    return total + _log_mean(log_weights), _resampled(at, log_weights, ticks).z
+    return total[:, 0] + _log_mean(log_weights), _resampled(at, log_weights, ticks).z
 
 
 def run(
@@ -281,8 +306,9 @@ def run(
     base: Base = PRIOR,
     purpose: str = "frozen",
     resample: float = 0.5,
+    groups: int = 1,
 ) -> tuple[Particles, Array, Array]:
-    """A run with a fixed schedule.
+    """Independent runs with a fixed schedule, one for each group of `count` particles.
 
     Particles are drawn anew where their effective number is below the share `resample` of them.
     With 0 they never are: that is annealed importance sampling, whose weights are independent.
@@ -290,32 +316,41 @@ def run(
     Returns
     -------
     particles : Particles
-    log_weights : array (N, count)
+        `(N, groups * count, ...)`.
+    log_weights : array (N, groups * count)
         Since they were last drawn anew, in nats.
-    total : array (N,)
+    total : array (N, groups)
         Log of the product of the mean weights before.
     """
-    n = len(target)
-    at = _evaluated(target, base.draw(target, f"{purpose} start", count), base)
-    log_weights, total = np.zeros((n, count)), np.zeros(n)
+    n, many = len(target), groups * count
+    at = _evaluated(target, base.draw(target, f"{purpose} start", many), base)
+    log_weights, total = np.zeros((n, groups, count)), np.zeros((n, groups))
     heats = schedule.temperatures
     for t, (frame, step) in enumerate(zip(schedule.frames, schedule.steps, strict=True)):
         on, step_name = np.flatnonzero(heats[t] < 1), f"{purpose} {t}"
+        if not len(on):
+            break
         some, mine = at.of(on), target.take(on)
-        lw = log_weights[on] + (heats[t + 1] - heats[t])[on][:, None] * some.value
-        w = np.exp(lw - lw.max(axis=1, keepdims=True))
-        poor = np.flatnonzero(w.sum(axis=1) ** 2 < resample * count * (w * w).sum(axis=1))
-        if len(poor):
-            total[on[poor]] += _log_mean(lw[poor])
-            ticks = mine.streams.take(poor).uniforms(f"{step_name} choice", 1)[:, 0]
-            some.put(poor, _resampled(some.of(poor), lw[poor], ticks))
+        rise = (heats[t + 1] - heats[t])[on][:, None] * some.value
+        lw = log_weights[on] + rise.reshape(len(on), groups, count)
+        w = np.exp(lw - lw.max(axis=2, keepdims=True))
+        poor = w.sum(axis=2) ** 2 < resample * count * (w * w).sum(axis=2)
+        rows = np.flatnonzero(poor.any(axis=1))
+        if len(rows):
+            which = poor[rows]
+            total[on[rows]] += np.where(which, _log_mean(lw[rows]), 0.0)
+            ticks = mine.streams.take(rows).uniforms(f"{step_name} choice", groups)
+            index = np.tile(np.arange(count), (len(rows), groups, 1))
+            index[which] = _choice(lw[rows][which], ticks[which])
+            index += count * np.arange(groups)[:, None]
+            some.put(rows, some.of(rows).chosen(index.reshape(len(rows), many)))
             lw[poor] = 0.0
         log_weights[on] = lw
         heat = heats[t + 1][on]
         some, _ = _moved(mine, some, base.take(on), heat, frame[on], step[on], step_name)
         at.put(on, some)
-    return at, log_weights, total
+    return at, log_weights.reshape(n, many), total
 
 
 def _log_mean(log_weights: Array) -> Array:
-    return logsumexp(log_weights, axis=1) - np.log(log_weights.shape[1])
+    return logsumexp(log_weights, axis=-1) - np.log(log_weights.shape[-1])

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from vaetheory._sampling import annealing
+from vaetheory._sampling import annealing, completion
 from vaetheory._sampling.bridging import bridged
 from vaetheory._sampling.fitting import adapted, fitted, with_components
 from vaetheory._sampling.gates import uncovered
@@ -41,6 +41,8 @@ _RATIOS = (10.0, 100.0, 1000.0)
 #: The least shape of the weights' tail that is an alarm, and the greatest differences from the
 #: scout's log evidence: upwards, which is unlikely for an unbiased estimate, and downwards.
 _SHAPE, _ABOVE, _BELOW = 0.7, 1.5, 3.0
+#: Standard deviations by which annealed particles and proposal may differ on what both see.
+_UNLIKE = 4.0
 
 #: What a datum lacks, in the order in which it is looked for.
 REASONS = ("", "temperatures", "modes", "coverage", "pareto shape", "scout", "tolerance")
@@ -60,12 +62,15 @@ class Scout:
         Log of the frozen run's unbiased estimate, in nats.
     finished : array of bool (N,)
         Whether the pilot came to the posterior.
+    schedule : Schedule
+        What the pilot chose.
     """
 
     particles: Array
     early: Array
     log_evidence: Array
     finished: NDArray[np.bool_]
+    schedule: annealing.Schedule
 
 
 @dataclass
@@ -82,6 +87,10 @@ class Outcome:
         the share of the posterior that the scout sees in excess of the proposal.
     shape, scout, modes : array (N,)
         Tail of the weights; the scout's log evidence; number of modes.
+    annealed, annealed_error, covered, limit : array (N,)
+        Where there are annealed runs beside the proposal, see `Completion`, the log evidence by
+        these alone and its error; where they are part of the value, the share of the evidence for
+        which the proposal accounts, and the log weight beyond which it does not. NaN elsewhere.
     hole : array of bool (N,)
         Whether the scout sees more than the proposal predicts, by one standard deviation.
     heaviest : array (N, R, d)
@@ -98,12 +107,19 @@ class Outcome:
     shape: Array
     scout: Array
     modes: Index
+    annealed: Array
+    annealed_error: Array
+    covered: Array
+    limit: Array
     hole: NDArray[np.bool_]
     heaviest: Array = field(repr=False)
     proposal: Mixture = field(repr=False)
 
     #: The arrays over the data, and those that are of use only on the way.
-    ARRAYS = ("value", "error", "reason", "spread", "greatest", "excess", "shape", "scout", "modes")
+    ARRAYS = (
+        "value", "error", "reason", "spread", "greatest", "excess", "shape", "scout", "modes",
+        "annealed", "annealed_error", "covered", "limit",
+    )  # fmt: skip
     INNER = ("hole", "heaviest")
 
     def put(self, rows: Index, new: Outcome) -> None:
@@ -123,7 +139,8 @@ def scouted(target: Target, particles: int) -> Scout:
     schedule, first, early = annealing.pilot(target, particles)
     log_evidence, second = annealing.frozen(target, schedule, particles)
     finished = schedule.temperatures[-1] >= 1
-    return Scout(np.concatenate([first, second], axis=1), early, log_evidence, finished)
+    both = np.concatenate([first, second], axis=1)
+    return Scout(both, early, log_evidence, finished, schedule)
 
 
 def modes_near(target: Target, scout: Scout) -> Modes:
@@ -174,7 +191,36 @@ def estimated(target: Target, particles: int, tolerance: float, most: float) -> 
             new = _measured(some, part, mine, q, purpose, points)
             new.reason[(new.reason == 0) & (new.error > tolerance)] = late
             found.put(few, new)
-    return _bridged(target, scout, modes, found, tolerance, most)
+    found = _bridged(target, scout, modes, found, tolerance, most)
+    return _completed(target, scout, found, tolerance, most)
+
+
+def _completed(
+    target: Target, scout: Scout, found: Outcome, tolerance: float, most: float
+) -> Outcome:
+    """Estimates by the proposal and annealed particles together, where the proposal alone fails."""
+    # Half of all calls, so that the numbers of a datum do not depend on its neighbours.
+    calls = min(0.5 * most, most - target.count.calls / len(target))
+    for n in np.flatnonzero((found.reason > 0) & scout.finished):
+        row = np.array([n])
+        part, q = _part(scout, row), found.proposal.take(row).trimmed()
+        known = np.maximum(part.log_evidence, found.value[row])
+        made = completion.completed(
+            target.take(row), q, part.schedule, known, "completion", tolerance, calls
+        )
+        if made is None:
+            continue
+        new = found.taken(row)
+        new.annealed, new.annealed_error = made.annealed
+        # Otherwise particles that miss what the proposal has say nothing of what it lacks.
+        if np.abs(made.disagreement[0]) <= _UNLIKE:
+            new.value, new.error, new.spread = made.value, made.error, made.spread
+            new.greatest, new.excess = made.greatest, made.apart
+            new.covered, new.limit = 1 - made.share, made.limit
+            signs = [part.log_evidence - made.value > _ABOVE, ~(made.error <= tolerance)]
+            new.reason = np.select(signs, [_lacking("scout"), _lacking("tolerance")], 0)
+        found.put(row, new)
+    return found
 
 
 def _bridged(
@@ -236,7 +282,8 @@ def _lacking(word: str) -> int:
 
 def _part(scout: Scout, rows: Index) -> Scout:
     names = ("particles", "early", "log_evidence", "finished")
-    return Scout(*(getattr(scout, name)[rows] for name in names))
+    arrays = {name: getattr(scout, name)[rows] for name in names}
+    return Scout(**arrays, schedule=scout.schedule.take(rows))
 
 
 def _starts(target: Target, scout: Scout) -> Array:
@@ -328,6 +375,7 @@ def _judged(target: Target, scout: Scout, modes: Modes, q: Mixture, found: Repli
     signs = [~scout.finished, crowded, alarm, found.shape >= _SHAPE, apart]
     # The place of the first sign, which is one less than that of its word.
     reason = np.where(np.any(signs, axis=0), 1 + np.argmax(signs, axis=0), 0)
+    unknown = np.full((4, len(target)), np.nan)
     return Outcome(
         found.value,
         found.error - np.log1p(-most),
@@ -338,6 +386,10 @@ def _judged(target: Target, scout: Scout, modes: Modes, q: Mixture, found: Repli
         found.shape,
         scout.log_evidence.copy(),
         modes.known.sum(axis=1),
+        unknown[0],
+        unknown[1],
+        unknown[2],
+        unknown[3],
         np.any([look.hole for look in looks], axis=0),
         found.heaviest[np.arange(len(target))[:, None], heaviest],
         q,

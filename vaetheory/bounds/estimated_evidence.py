@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from vaetheory._executors import in_order
 from vaetheory._progress import Progress, report
-from vaetheory._sampling import estimation, importance
+from vaetheory._sampling import completion, estimation, importance
 from vaetheory._sampling.proposals import Mixture
 from vaetheory._sampling.streams import Streams
 from vaetheory._sampling.target import Target
@@ -35,6 +35,11 @@ _MOST = 16
 _DRAWS, _REPLICATES = 4096, 16
 #: What the results of a part hold for each datum.
 _ARRAYS = ("lower", "rounding", *estimation.Outcome.ARRAYS)
+
+#: Diagnostics of each datum under their own names.
+_MEASURED = (
+    "spread", "greatest", "excess", "shape", "scout", "annealed", "annealed_error", "covered",
+)  # fmt: skip
 
 
 class Part(NamedTuple):
@@ -69,10 +74,10 @@ def evidence_estimate(
     Particles are annealed from the prior to each posterior; searches from them find modes; a
     mixture is fitted to these; independent replicates of quasi-Monte Carlo importance sampling from
     the mixture give the value and its error. Checks compare the mixture with the particles. If one
-    fails after two more tries, particles are annealed from the mixture; if that fails too, there is
-    no value. Nothing excludes a mode that particles and
-    searches all missed: then the value is too small by its share, without a sign of it. Only the
-    lower bound does not depend on what was seen.
+    fails after two more tries, particles are annealed from the mixture. If that fails too, longer
+    annealed runs from the prior give the part of the evidence for which the mixture does not
+    account. Nothing excludes a mode that particles and searches all missed: then the value is too
+    small by its share, without a sign of it. Only the lower bound does not depend on what was seen.
 
     Parameters
     ----------
@@ -86,7 +91,9 @@ def evidence_estimate(
         Of each lower bound, 0.5 to 1 - 1e-12.
     max_evaluations : int
         Calls of the decoder for each datum after which no more points are drawn to reach the
-        tolerance. What comes before takes a quarter of a million to three million. Calls are
+        tolerance. What comes before takes a quarter of a million to three million. Annealed runs
+        beside the mixture take up to half of all, and are left out where this does not suffice:
+        more calls give more of them, and errors that fall as the root of their number. Calls are
         counted as the mean of the up to 16 data that are computed together.
     particles : int
         Particles of each of two annealed runs, 32 to 65536. Twice as many see smaller modes.
@@ -113,7 +120,9 @@ def evidence_estimate(
         Arrays `(...)` in nats. Status "estimated" where all checks passed and `error`, an estimate,
         is at most the tolerance: half the width of the replicates' 99.9 % interval, plus the share
         of the evidence that the tail of the weights has beyond the greatest one, plus the share of
-        the posterior that the particles see and the mixture does not. "unresolved" otherwise: where
+        the posterior that the particles see and the mixture does not; with annealed runs beside the
+        mixture, half the width of their interval, plus the greatest share of one run, plus the
+        difference of two ways to join both parts. "unresolved" otherwise: where
         a check failed the value is NaN, and where only the tolerance was not reached, value and
         error are there. `lower` is a bound at the stated confidence for each datum by itself, and
         `upper` is infinite. If the decoder is known to be affine and the likelihood is Gaussian,
@@ -125,12 +134,18 @@ def evidence_estimate(
         (the particles see what the mixture does not), "pareto shape" (the weights' tail is too
         heavy), "scout" (the particles' own evidence differs too much) or "tolerance". "estimate" is
         the value even where a check failed; "spread" (standard error), "greatest" (share of the
-        greatest weight) and "excess" are what the error is made of; "shape" (of the weights' tail),
-        "scout" (the particles' log evidence) and "modes" are what was measured.
+        greatest weight or run) and "excess" are what the error is made of; "shape" (of the weights'
+        tail), "scout" (the particles' log evidence) and "modes" are what was measured. Where there
+        were annealed runs beside the mixture, "annealed" is the log evidence by these alone,
+        "annealed_error" an error that includes by how much they are off on what both see, and
+        "covered" the share of the evidence for which the mixture accounts; this is NaN if they are
+        too far off, so that the value is without them. Elsewhere all three are NaN.
         With twins "twins" has numbers: "count", "estimated", "missed" (how many exact samples lay
         where the proposal had almost no draws) and "silent" (how many of these were called
-        estimated), "value" (mean of the estimates), and "lower", "upper" and "confidence" (bounds
-        of what this mean should be).
+        estimated by the proposal alone), "annealed" (of how many annealed runs are part of the
+        value), "rest" and "rest_stated" (summed over these, the share of the posterior for which
+        the mixture does not account: by the exact samples, and by the runs), "value" (mean of the
+        estimates), and "lower", "upper" and "confidence" (bounds of what this mean should be).
 
     Raises
     ------
@@ -143,7 +158,8 @@ def evidence_estimate(
     -----
     Sources: Del Moral, Doucet and Jasra, *Sequential Monte Carlo samplers*, JRSS B 68 (2006);
     Cappe et al., *Adaptive importance sampling in general mixture classes*, Stat. Comput. 18
-    (2008); Vehtari et al., *Pareto smoothed importance sampling*, JMLR 25 (2024).
+    (2008); Vehtari et al., *Pareto smoothed importance sampling*, JMLR 25 (2024); Meng and Wong,
+    *Simulating ratios of normalizing constants via a simple identity*, Statistica Sinica 6 (1996).
 
     Examples
     --------
@@ -279,7 +295,7 @@ def _assembled(results: list[dict[str, Array]], part: Part) -> Bracket:
     reason[(reason == 0) & (error > part.tolerance)] = estimation.REASONS.index("tolerance")
     words = np.array(estimation.REASONS)[reason]
     failed = (reason > 0) & (words != "tolerance")
-    diagnostics = {name: a[name] for name in ("spread", "greatest", "excess", "shape", "scout")}
+    diagnostics = {name: a[name] for name in _MEASURED}
     diagnostics |= {"modes": a["modes"].astype(np.intp), "estimate": a["value"], "reason": words}
     return Bracket(
         np.where(failed, np.nan, a["value"]),
@@ -299,28 +315,49 @@ def _calibration(parts: list[Part], results: list[dict[str, Array]], z: Array) -
     # The estimates used the streams of their seed, also those that a bracket asks for.
     data, seed = np.concatenate([part.X for part in parts]), _other(first.seed)
     target = Target.of(first.model, data, seed)
-    proposals = (
-        (
-            slice(int(part.indices[0]), int(part.indices[-1]) + 1),
-            Mixture(found["weights"], found["means"], found["roots"], float(found["df"])),
-        )
-        for part, found in zip(parts, results, strict=True)
-    )
+    pairs = [
+        (_rows_of(part), _proposal_of(found)) for part, found in zip(parts, results, strict=True)
+    ]
     settings = BracketSettings(first.confidence, False, _DRAWS, _REPLICATES, importance.SOBOL)
-    bracket = bracket_by(target, proposals, z, settings)
+    bracket = bracket_by(target, pairs, z, settings)
     estimates = _assembled(results, first)
     missed = bracket.diagnostics["missed"]
     good = estimates.status == ESTIMATED
+    share = 1 - estimates.diagnostics["covered"]
+    joint = np.isfinite(share)
+    rest = [
+        _beyond(target.take(rows), q, z[rows], found)
+        for (rows, q), found in zip(pairs, results, strict=True)
+    ]
     return {
         "count": len(z),
         "estimated": int(good.sum()),
         "missed": int(missed.sum()),
-        "silent": int((missed & good).sum()),
+        "silent": int((missed & good & ~joint).sum()),
+        "annealed": int(joint.sum()),
+        "rest": float(np.concatenate(rest)[joint].sum()),
+        "rest_stated": float(share[joint].sum()),
         "value": float(estimates.diagnostics["estimate"].mean()),
         "lower": float(bracket.lower),
         "upper": float(bracket.upper),
         "confidence": bracket.confidence,
     }
+
+
+def _rows_of(part: Part) -> slice:
+    """The places of the data of a part."""
+    return slice(int(part.indices[0]), int(part.indices[-1]) + 1)
+
+
+def _proposal_of(found: dict[str, Array]) -> Mixture:
+    """The mixtures of a part's results."""
+    return Mixture(found["weights"], found["means"], found["roots"], float(found["df"]))
+
+
+def _beyond(target: Target, q: Mixture, z: Array, found: dict[str, Array]) -> Array:
+    """The share of p at exact samples `(N, d)` for which the mixture does not account, `(N,)`."""
+    at = z[:, None]
+    return completion.beyond(target.log_joint(at) - q.log_density(at), found["limit"])[:, 0]
 
 
 def _shaped(found: Bracket, shape: tuple[int, ...]) -> Bracket:
