@@ -7,7 +7,14 @@ import pytest
 from hypothesis import strategies as st
 from noticing import assert_noticed
 
-from vaetheory.claims.score_identities import denoising, em, natural_gradient, parameters, van_trees
+from vaetheory.claims.score_identities import (
+    denoising,
+    em,
+    natural_gradient,
+    parameters,
+    van_trees,
+    wide_parameters,
+)
 from vaetheory.claims.score_identities.scenes import FamilyScene
 from vaetheory.scores import denoising as library
 from vaetheory.scores import natural_gradient as steps
@@ -39,6 +46,7 @@ def off(value):
         ("19a", parameters, "elbo_score", "value"),
         ("19b", parameters, "evidence_information", "complete"),
         ("19b", parameters, "evidence_information", "missing"),
+        ("19b-linear", wide_parameters, "evidence_information", "missing"),
         ("19c", denoising, "denoise", "value"),
         ("19c", denoising, "data_score", "value"),
         ("19c", denoising, "data_curvature", "value"),

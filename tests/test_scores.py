@@ -190,13 +190,33 @@ def test_what_the_functions_of_families_refuse():
     with pytest.raises(ValueError, match="posterior: expected a Posterior"):
         elbo_score(family, [[1.0]], 3)
     wide = ParametricModel(
-        lambda t, z: t * anp.sum(z, axis=-1, keepdims=True),
+        lambda t, z: t * anp.sum(anp.tanh(z), axis=-1, keepdims=True),
         likelihoods.Gaussian(scale=1.0),
         [1.0],
         5,
     )
-    with pytest.raises(ValueError, match="latent_dim: expected at most 4"):
+    with pytest.raises(ValueError, match=r"latent_dim: expected at most 4 .* unless .* linear"):
         evidence_score(wide, [[1.0]])
+
+
+def test_many_latents_whose_outputs_are_affine_only_at_this_theta():
+    # The derivative in theta_2 is a power of z, which no rule of degree five integrates.
+    def curved(power):
+        def function(theta, z):
+            total = anp.sum(z, axis=-1, keepdims=True)
+            return theta[..., :1] * total + theta[..., 1:] * (total / 3) ** power
+
+        return ParametricModel(function, likelihoods.Gaussian(scale=1.0), [1.0, 0.0], 6)
+
+    # The sum of six latents is one latent of deviation sqrt 6: E (y - s) (s / 3)^p given y.
+    y, s = 2.0, np.linspace(-30, 30, 20001)
+    weights = np.exp(-0.5 * (s**2 / 6 + (y - s) ** 2))
+    weights /= weights.sum()
+    for power, exact in ((1, True), (3, True), (9, False)):
+        found = evidence_score(curved(power), [y])
+        told = weights @ ((y - s) * (s / 3) ** power)
+        within(found.value[1], told, found.error[1] + 1e-12, f"power {power}")
+        assert found.reached[1] == exact, f"power {power}: {found.status}, {found.error}"
 
 
 # EM ----------------------------------------------------------------------------------------------
