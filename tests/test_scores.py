@@ -525,6 +525,15 @@ def test_certificates_are_of_the_same_numbers(number):
     new = natural_gradient_step(model, np.array(inputs["x"], float), q, step)
     means = [float(proved[f"m_{k + 1}"]) for k in range(len(W[0]))]
     within(new.loc, means, new.loc_error, "the step's mean")
+    averaged = PROPOSITIONS["19d-average"]
+    inputs = averaged.instances[number]
+    proved = averaged.prove(Checker(), inputs, averaged.prepare(inputs))
+    a, b, variance = (float(inputs[n]) for n in ("height", "frequency", "variance"))
+    family = likelihoods.Gaussian(scale=np.sqrt(variance))
+    wave = LatentModel(lambda z: z + a * anp.sin(b * z), family, 1)
+    lower, upper = van_trees_bound(wave), linear_estimation_error(wave)
+    within(lower.value, float(proved["van_trees"].mid), lower.error, "van Trees")
+    within(upper.value, float(proved["linear_error"].mid), upper.error, "the linear estimator")
     inputs = PROPOSITIONS["19f-spectrum"].instances[number]
     proved = PROPOSITIONS["19f-spectrum"].prove(Checker(), inputs, {})
     lengths, rest = (np.array(inputs[n], dtype=float) for n in ("lengths", "rest"))
