@@ -478,6 +478,18 @@ def test_a_step_turns_with_the_latents(angle, step):
     within(turn @ found.cov @ turn.T, plain.cov, allowed, "covariance")
 
 
+def test_expectations_that_no_rule_finds_have_infinite_errors():
+    rng = np.random.default_rng(3)
+    network = decoders.TanhNetwork(
+        [3 * rng.normal(size=(5, 6)), rng.normal(size=(3, 5))], [rng.normal(size=5), np.zeros(3)]
+    )
+    model = LatentModel(network, likelihoods.Gaussian(scale=1.0))
+    q = Posterior(0.3 * rng.normal(size=6), scale=0.5)
+    found = natural_gradient_step(model, rng.normal(size=3), q, 0.25)
+    assert not found.reached, f"{found.status}"
+    assert np.isinf(found.cov_error).all() or found.cov_error.max() > 1e-3, f"{found.cov_error}"
+
+
 # Latents -----------------------------------------------------------------------------------------
 
 
