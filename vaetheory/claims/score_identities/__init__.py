@@ -6,6 +6,7 @@ from vaetheory.claims.score_identities import (
     em,
     natural_gradient,
     parameters,
+    pca_em,
     van_trees,
     wide_parameters,
 )
@@ -33,7 +34,7 @@ CLAIM = Claim(
         natural_gradient.NATURAL,
         natural_gradient.MIXTURE,
         em.MISSING,
-        em.SPECTRUM,
-        em.COLLAPSED,
+        pca_em.SPECTRUM,
+        pca_em.COLLAPSED,
     ),
 )
