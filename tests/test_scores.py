@@ -190,13 +190,33 @@ def test_what_the_functions_of_families_refuse():
     with pytest.raises(ValueError, match="posterior: expected a Posterior"):
         elbo_score(family, [[1.0]], 3)
     wide = ParametricModel(
-        lambda t, z: t * anp.sum(z, axis=-1, keepdims=True),
+        lambda t, z: t * anp.sum(anp.tanh(z), axis=-1, keepdims=True),
         likelihoods.Gaussian(scale=1.0),
         [1.0],
         5,
     )
-    with pytest.raises(ValueError, match="latent_dim: expected at most 4"):
+    with pytest.raises(ValueError, match=r"latent_dim: expected at most 4 .* unless .* linear"):
         evidence_score(wide, [[1.0]])
+
+
+def test_many_latents_whose_outputs_are_affine_only_at_this_theta():
+    # The derivative in theta_2 is a power of z, which no rule of degree five integrates.
+    def curved(power):
+        def function(theta, z):
+            total = anp.sum(z, axis=-1, keepdims=True)
+            return theta[..., :1] * total + theta[..., 1:] * (total / 3) ** power
+
+        return ParametricModel(function, likelihoods.Gaussian(scale=1.0), [1.0, 0.0], 6)
+
+    # The sum of six latents is one latent of deviation sqrt 6: E (y - s) (s / 3)^p given y.
+    y, s = 2.0, np.linspace(-30, 30, 20001)
+    weights = np.exp(-0.5 * (s**2 / 6 + (y - s) ** 2))
+    weights /= weights.sum()
+    for power, exact in ((1, True), (3, True), (9, False)):
+        found = evidence_score(curved(power), [y])
+        told = weights @ ((y - s) * (s / 3) ** power)
+        within(found.value[1], told, found.error[1] + 1e-12, f"power {power}")
+        assert found.reached[1] == exact, f"power {power}: {found.status}, {found.error}"
 
 
 # EM ----------------------------------------------------------------------------------------------
@@ -458,6 +478,18 @@ def test_a_step_turns_with_the_latents(angle, step):
     within(turn @ found.cov @ turn.T, plain.cov, allowed, "covariance")
 
 
+def test_expectations_that_no_rule_finds_have_infinite_errors():
+    rng = np.random.default_rng(3)
+    network = decoders.TanhNetwork(
+        [3 * rng.normal(size=(5, 6)), rng.normal(size=(3, 5))], [rng.normal(size=5), np.zeros(3)]
+    )
+    model = LatentModel(network, likelihoods.Gaussian(scale=1.0))
+    q = Posterior(0.3 * rng.normal(size=6), scale=0.5)
+    found = natural_gradient_step(model, rng.normal(size=3), q, 0.25)
+    assert not found.reached, f"{found.status}"
+    assert np.isinf(found.cov_error).all() or found.cov_error.max() > 1e-3, f"{found.cov_error}"
+
+
 # Latents -----------------------------------------------------------------------------------------
 
 
@@ -505,6 +537,15 @@ def test_certificates_are_of_the_same_numbers(number):
     new = natural_gradient_step(model, np.array(inputs["x"], float), q, step)
     means = [float(proved[f"m_{k + 1}"]) for k in range(len(W[0]))]
     within(new.loc, means, new.loc_error, "the step's mean")
+    averaged = PROPOSITIONS["19d-average"]
+    inputs = averaged.instances[number]
+    proved = averaged.prove(Checker(), inputs, averaged.prepare(inputs))
+    a, b, variance = (float(inputs[n]) for n in ("height", "frequency", "variance"))
+    family = likelihoods.Gaussian(scale=np.sqrt(variance))
+    wave = LatentModel(lambda z: z + a * anp.sin(b * z), family, 1)
+    lower, upper = van_trees_bound(wave), linear_estimation_error(wave)
+    within(lower.value, float(proved["van_trees"].mid), lower.error, "van Trees")
+    within(upper.value, float(proved["linear_error"].mid), upper.error, "the linear estimator")
     inputs = PROPOSITIONS["19f-spectrum"].instances[number]
     proved = PROPOSITIONS["19f-spectrum"].prove(Checker(), inputs, {})
     lengths, rest = (np.array(inputs[n], dtype=float) for n in ("lengths", "rest"))

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from vaetheory import likelihoods
 from vaetheory._validation import Array
-from vaetheory.claims.score_identities.em import em_slope
+from vaetheory.claims.score_identities.pca_em import em_slope
 from vaetheory.claims.score_identities.scenes import FamilyScene
 from vaetheory.claims.score_identities.van_trees import (
     Scene,

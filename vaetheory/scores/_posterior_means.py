@@ -1,8 +1,7 @@
-"""Means of functions of datum and latent under each datum's exact posterior, by the engine."""
+"""Means of functions of datum and latent under each datum's exact posterior."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from vaetheory._quadrature.expectations import expectations
 from vaetheory._quadrature.result import NOT_REACHED, REACHED, Integral
 from vaetheory._validation import Array, fraction
 from vaetheory.models import LatentModel, require_model
+from vaetheory.scores._wide_posteriors import Columns, linear_posterior, wide_means
 
 #: Data whose functions are integrated together: each costs an evaluation at all their nodes.
 _BLOCK = 8
@@ -20,25 +20,27 @@ _BLOCK = 8
 MAX_NODES = 5_000_000
 #: Size of the number that is added to products, in squares of the rounding of their factors.
 _ABOVE_NOISE = 1e8
-#: Functions of a slice of the data and latents `(..., d)`, to `(..., n, K)`.
-Columns = Callable[[slice, Array], Array]
 
 
 def checked(model: LatentModel, X: ArrayLike, rtol: float) -> tuple[Array, float, tuple[int, ...]]:
-    """The data `(N, D)` of a model with few enough latents, the tolerance, and the leading axes."""
+    """The data `(N, D)` of a model with few latents or a linear one, tolerance, leading axes."""
     require_model(model)
-    if model.latent_dim > engine.LARGEST_DIM:
-        raise ValueError(
-            f"latent_dim: expected at most {engine.LARGEST_DIM} for quadrature, "
-            f"got {model.latent_dim}"
-        )
     data = model.check_data(X)
-    rtol = fraction("rtol", rtol, low=1e-14, high=0.1)
-    return data.reshape(-1, data.shape[-1]), rtol, data.shape[:-1]
+    rows = data.reshape(-1, data.shape[-1])
+    if model.latent_dim > engine.LARGEST_DIM and linear_posterior(model, rows[:1]) is None:
+        raise ValueError(
+            f"latent_dim: expected at most {engine.LARGEST_DIM} for quadrature, unless the model "
+            f"is linear with Gaussian noise, got {model.latent_dim}"
+        )
+    return rows, fraction("rtol", rtol, low=1e-14, high=0.1), data.shape[:-1]
 
 
 def posterior_means(model: LatentModel, data: Array, columns: Columns, rtol: float) -> Integral:
     """E[columns(x_n, z) given x_n] of checked data `(N, D)`, `(N, K)`; `error` is an estimate."""
+    if model.latent_dim > engine.LARGEST_DIM:
+        wide = linear_posterior(model, data)
+        assert wide is not None, "the model was checked"
+        return wide_means(wide, columns, rtol)
     parts = []
     for start in range(0, len(data), _BLOCK):
         rows = slice(start, min(start + _BLOCK, len(data)))

@@ -78,7 +78,8 @@ def evidence_information(
     Parameters
     ----------
     model : ParametricModel
-        With at most four latents.
+        With at most four latents, or with any number if it is linear with Gaussian noise (its
+        outputs, at latents near and far, are an affine map of them).
     X : array (..., D)
         The data.
     rtol : float

@@ -59,7 +59,8 @@ def natural_gradient_step(
     Parameters
     ----------
     model : LatentModel
-        Of any latent dimension if it is linear with Gaussian noise; otherwise up to some eight.
+        Of any latent dimension if it is linear with Gaussian noise. Otherwise the expectations are
+        sharp up to three latents, and rough or unknown beyond: the errors say so.
     X : array (..., D)
         The data.
     posterior : Posterior
@@ -103,7 +104,7 @@ def natural_gradient_step(
     precision = (precision + np.swapaxes(precision, -1, -2)) / 2
     spread = np.linalg.eigvalsh(precision)
     off = rho * np.linalg.norm(bend_error, axis=(-2, -1))
-    bad = ~(spread[:, 0] > off)
+    bad = ~(spread[:, 0] > 0)
     if bad.any():
         raise ValueError(
             "step: expected one that leaves the precision positive definite, got a least "
@@ -120,6 +121,9 @@ def natural_gradient_step(
     loc_error = rho * np.einsum("nij,nj->ni", np.abs(new), slope_error)
     loc_error += rho * np.einsum("nij,nj->ni", cov_error, np.abs(slope))
     loc_error += gamma(4 * d) * (np.abs(loc) + np.abs(mean))
+    # Where the precision is known no better than its least eigenvalue, nothing is known.
+    vague = ~(spread[:, 0] > off)
+    loc_error[vague], cov_error[vague] = np.inf, np.inf
     lead = posterior.loc.shape[:-1]
     return NaturalStep(
         mean.reshape(*lead, d),

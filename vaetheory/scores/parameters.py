@@ -24,7 +24,8 @@ def evidence_score(model: ParametricModel, X: ArrayLike, *, rtol: float = 1e-10)
     Parameters
     ----------
     model : ParametricModel
-        With at most four latents, as for `log_evidence`.
+        With at most four latents, or with any number if it is linear with Gaussian noise (its
+        outputs, at latents near and far, are an affine map of them).
     X : array (..., D)
         The data.
     rtol : float

@@ -48,8 +48,8 @@ def van_trees_bound(model: LatentModel, *, rtol: float = 1e-10) -> MatrixBound:
     Parameters
     ----------
     model : LatentModel
-        Any, if its likelihood has a metric. Of more than some eight latents only if it is linear
-        with Gaussian noise.
+        Any, if its likelihood has a metric. The expectations are sharp up to three latents, and for
+        a linear model with Gaussian noise, which is in closed form; otherwise the error says more.
     rtol : float
         Tolerance of each entry of the mean metric, relative to the mean of its modulus.
 
@@ -113,7 +113,7 @@ def linear_estimation_error(model: LatentModel, *, rtol: float = 1e-10) -> Matri
     ----------
     model : LatentModel
         With Gaussian noise or a family whose params are natural, such as `Poisson` and `Bernoulli`.
-        Of more than some eight latents only if it is linear with Gaussian noise.
+        For the number of latents see `van_trees_bound`.
     rtol : float
         Tolerance of each moment, relative to the mean of its modulus.
 

@@ -17,6 +17,7 @@ from vaetheory.certify.propositions.linear_vae import BEST_ENCODER
 from vaetheory.certify.propositions.optimal_decoder import PYTHAGORAS
 from vaetheory.certify.propositions.posterior_collapse import THRESHOLDS
 from vaetheory.certify.propositions.rate_distortion import WATER
+from vaetheory.certify.propositions.score_averages import AVERAGED
 from vaetheory.certify.propositions.score_identities import ATTAINED, MIXED, SPECTRUM
 from vaetheory.certify.propositions.smooth_decoder import SHARP_SLOPE
 from vaetheory.certify.propositions.stationary_evidence import (
@@ -60,6 +61,7 @@ PROPOSITIONS: dict[str, Certified] = {
         STATIONARY_TURN,
         CEILING,
         ATTAINED,
+        AVERAGED,
         MIXED,
         SPECTRUM,
         CROSSING,

@@ -1,7 +1,15 @@
 """Claim 19: what the exact posterior knows of parameters, data and steps."""
 
 from vaetheory.checking import Claim
-from vaetheory.claims.score_identities import denoising, em, natural_gradient, parameters, van_trees
+from vaetheory.claims.score_identities import (
+    denoising,
+    em,
+    natural_gradient,
+    parameters,
+    pca_em,
+    van_trees,
+    wide_parameters,
+)
 
 CLAIM = Claim(
     number=19,
@@ -15,6 +23,7 @@ CLAIM = Claim(
     propositions=(
         parameters.FISHER_IDENTITY,
         parameters.LOUIS,
+        wide_parameters.WIDE,
         denoising.TWEEDIE,
         denoising.LINEAR,
         denoising.COUNTS,
@@ -25,7 +34,7 @@ CLAIM = Claim(
         natural_gradient.NATURAL,
         natural_gradient.MIXTURE,
         em.MISSING,
-        em.SPECTRUM,
-        em.COLLAPSED,
+        pca_em.SPECTRUM,
+        pca_em.COLLAPSED,
     ),
 )
