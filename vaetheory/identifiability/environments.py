@@ -120,7 +120,7 @@ def latents_from_environments(
     heights = heights - heights.mean(axis=-1, keepdims=True)
     spread = np.abs(design)
     design = design - design.mean(axis=0)
-    inverse = _left_inverse(design, dim, moving)
+    inverse = _left_inverse(design, dim, moving, np.abs(mu / v).max(axis=0))
     found = heights @ inverse.T
     rest = heights - found @ design.T
     # Rounding of the equations, in which sizes of all environments come through the means.
@@ -180,13 +180,17 @@ def _errors(given: ArrayLike | None, logs: Array) -> Array:
     return off
 
 
-def _left_inverse(design: Array, dim: int, moving: NDArray[np.intp]) -> Array:
+def _left_inverse(design: Array, dim: int, moving: NDArray[np.intp], size: Array) -> Array:
     """The pseudo-inverse `(k, U)` of a matrix of full column rank, or a ValueError."""
     length = np.linalg.norm(design, axis=0)
     unit = design / np.where(length > 0, length, 1.0)
     sizes = np.linalg.svd(unit, compute_uv=False)
     needed = design.shape[1]
-    rank = int((sizes > max(design.shape) * 4 * EPS * sizes[0]).sum()) if sizes[0] > 0 else 0
+    # Means that are numbers of some size are rounded, and lie on no hyperplane exactly.
+    spread = length[:dim]
+    rounded = 1 + float((size[spread > 0] / spread[spread > 0]).max(initial=0.0))
+    least = max(design.shape) * 4 * EPS * rounded * sizes[0]
+    rank = int((sizes > least).sum()) if sizes[0] > 0 else 0
     if rank < needed:
         what = (
             f"{dim + 1} or more affinely independent means"
