@@ -85,7 +85,8 @@ SPAN = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 2.0]])
         ({"means": [[0, 0], [1, 1], [2, 2], [3, 3]]}, "got 4 of rank 1: other latents"),
         ({"means": np.zeros((4, 2)), "variances": [[1, 1], [2, 1], [1, 2], [3, 3]]},
          "means: expected environments whose natural parameters span 4"),
-        ({"variances": [1.0, 0.0]}, "variances: expected positive numbers, got 0"),
+        ({"variances": [1.0, 0.0]}, "variances: expected positive numbers"),
+        ({"means": [[0, 0], [1e200, 0], [0, 1]]}, "means: "),
         ({"variances": [1.0] * 3}, "variances: expected a number"),
         ({"error": -1.0}, "error: expected numbers that are not negative"),
         ({"error": [1.0, 1.0]}, "error: expected a number or shape"),
@@ -179,6 +180,7 @@ def test_the_monotone_decoder_of_two_latents():
         ({"interval": (-1e6, 1e6)}, "interval: expected at most"),
         ({"error": -1.0}, "error: expected a number that is not negative"),
         ({"z": [np.nan]}, "z: expected finite numbers"),
+        ({"z": []}, "z: expected at least one latent"),
         ({"log_density": lambda X: X}, "log_density: expected to map shape"),
         ({"log_density": lambda X: 0 * X[:, 0] + np.nan}, "log_density: expected numbers"),
         ({"log_density": lambda X: 1 + atoms([0.0], [1.0], 0.5)(X)}, "interval: expected one that"),
@@ -241,7 +243,8 @@ def test_a_composed_decoder_knows_what_its_parts_know():
     inner = decoders.LastLayer(decoders.TanhNetwork([[[1.0, 0.5]]], [[0.0]]), [[1.0], [2.0], [3.0]])
     f = decoders.Composed(inner, flows.Twist(2, 0.5))
     last, z = f.last_layer(), np.array([[0.5, -1.0]])
-    assert last is not None and np.allclose(last(z), f(z)), "the last layer is lost"
+    assert last is not None, "the last layer is lost"
+    assert np.allclose(last(z), f(z)), "the last layer is another decoder"
     assert f == decoders.Composed(inner, flows.Twist(2, 0.5)), "equal decoders are not equal"
     assert decoders.Composed(decoders.Circle(1.0), lambda z: z**2).growth_degree in (0, None)
     with pytest.raises(ValueError, match="decoder: expected"):

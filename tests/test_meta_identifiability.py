@@ -34,7 +34,7 @@ def test_a_twist_by_another_angle(monkeypatch):
     monkeypatch.setattr(
         flows.Twist, "_turned", lambda self, z, sign: original(self, z, sign * (1 + 1e-6))
     )
-    assert_noticed("21a-maps", bug="an angle off by 1e-6")
+    assert_noticed("21a-maps", bug="an angle off by 1e-6", examples=8)
 
 
 def test_a_twist_with_a_wrong_slope(monkeypatch):
@@ -42,7 +42,7 @@ def test_a_twist_with_a_wrong_slope(monkeypatch):
     monkeypatch.setattr(
         flows.Twist, "jacobian", lambda self, z: original(self, z) * (1 + 1e-6 * self.rate)
     )
-    assert_noticed("21a-maps", bug="a Jacobian off by 1e-6")
+    assert_noticed("21a-maps", bug="a Jacobian off by 1e-6", examples=8)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_a_twist_with_a_wrong_slope(monkeypatch):
 )
 def test_an_evidence_that_is_off(monkeypatch, module, label):
     off(monkeypatch, module, "log_evidence", lambda f: {"value": f.value - 1e-6})
-    assert_noticed(label, bug="an evidence off by 1e-6")
+    assert_noticed(label, bug="an evidence off by 1e-6", examples=1)
 
 
 @pytest.mark.parametrize("label", ["21a-full", "21a-axes", "21a-diagonal", "21a-twist"])
@@ -62,7 +62,7 @@ def test_a_best_elbo_that_is_off(monkeypatch, label):
         return {"value": found.value + 1e-6 * np.tanh(found.loc[..., 0])}
 
     off(monkeypatch, module, "stationary_posterior", wrong)
-    assert_noticed(label, bug="a best ELBO off by up to 1e-6")
+    assert_noticed(label, bug="a best ELBO off by up to 1e-6", examples=5)
 
 
 def test_an_elbo_that_forgets_the_turn(monkeypatch):
@@ -70,7 +70,7 @@ def test_an_elbo_that_forgets_the_turn(monkeypatch):
     monkeypatch.setattr(
         decoders.Composed, "__call__", lambda self, z: original(self, z) + 1e-6 * z[..., :1]
     )
-    assert_noticed("21a-full", bug="a decoder that adds 1e-6 z")
+    assert_noticed("21a-full", bug="a decoder that adds 1e-6 z", examples=2)
 
 
 def test_a_decoder_read_from_too_few_frequencies(monkeypatch):
@@ -82,7 +82,7 @@ def test_a_decoder_read_from_too_few_frequencies(monkeypatch):
         return middle - half + 0.1, middle + half + 0.1
 
     monkeypatch.setattr(monotone._Frequencies, "around", sharp)
-    assert_noticed("21b", bug="bounds that are too sharp")
+    assert_noticed("21b", bug="bounds that are too sharp", examples=5)
 
 
 def test_noise_that_is_divided_out_twice(monkeypatch):
@@ -93,15 +93,15 @@ def test_noise_that_is_divided_out_twice(monkeypatch):
         return s, w, grown**0.5, smooth
 
     monkeypatch.setattr(monotone, "_nodes", twice)
-    assert_noticed("21b-noise", bug="half of the noise is left in")
+    assert_noticed("21b-noise", bug="half of the noise is left in", examples=2)
 
 
 def test_latents_that_are_off(monkeypatch):
     name = "latents_from_environments"
     off(monkeypatch, environments, name, lambda f: {"value": f.value * (1 + 1e-6)})
-    assert_noticed("21c", bug="latents off by 1e-6")
-    assert_noticed("21c-rigid", bug="latents off by 1e-6")
-    assert_noticed("21c-noise", bug="latents off by 1e-6")
+    assert_noticed("21c", bug="latents off by 1e-6", examples=4)
+    assert_noticed("21c-rigid", bug="latents off by 1e-6", examples=4)
+    assert_noticed("21c-noise", bug="latents off by 1e-6", examples=4)
 
 
 def test_means_that_say_nothing_and_are_taken(monkeypatch):

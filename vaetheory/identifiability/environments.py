@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vaetheory._validation import Array, as_array, matrix
+from vaetheory._validation import SQUARABLE, Array, as_array, matrix, squarable
 from vaetheory.rounding import EPS, gamma
 
 #: Least error of a computed log density, in units of its last digit.
@@ -62,7 +62,8 @@ def latents_from_environments(
     ----------
     log_densities : array (..., U)
         log p(x given u) of each datum in each environment, in nats. With D > d outputs they are
-        densities on the image of f; any common factor, also one that depends on x, cancels.
+        densities on the image of f. Any common factor cancels, also one that depends on x: log odds
+        of a classifier that knows how often each environment occurs will do.
     means : array (U, d)
         mu_u.
     variances : array (U, d), (d,) or a number, optional
@@ -98,7 +99,7 @@ def latents_from_environments(
     >>> found.value.round(12).tolist(), bool(found.error.max() < 1e-13)
     ([0.5, -1.0], True)
     """
-    mu = matrix("means", means)
+    mu = squarable("means", matrix("means", means))
     count, dim = mu.shape
     logs = as_array("log_densities", log_densities, min_ndim=1)
     if logs.shape[-1] != count:
@@ -120,7 +121,7 @@ def latents_from_environments(
     heights = heights - heights.mean(axis=-1, keepdims=True)
     spread = np.abs(design)
     design = design - design.mean(axis=0)
-    inverse = _left_inverse(design, dim, moving)
+    inverse = _left_inverse(design, dim, moving, np.abs(mu / v).max(axis=0))
     found = heights @ inverse.T
     rest = heights - found @ design.T
     # Rounding of the equations, in which sizes of all environments come through the means.
@@ -158,8 +159,11 @@ def _variances(given: ArrayLike | None, count: int, dim: int) -> Array:
         raise ValueError(
             f"variances: expected a number, ({dim},) or ({count}, {dim}), got shape {v.shape}"
         )
-    if not (np.isfinite(v).all() and (v > 0).all()):
-        raise ValueError(f"variances: expected positive numbers, got {v.min():g}..{v.max():g}")
+    if not (v.min() > 1 / SQUARABLE and v.max() < SQUARABLE):
+        raise ValueError(
+            f"variances: expected positive numbers from {1 / SQUARABLE:g} to {SQUARABLE:g}, got "
+            f"{v.min():g}..{v.max():g}"
+        )
     return np.broadcast_to(v, (count, dim))
 
 
@@ -180,13 +184,18 @@ def _errors(given: ArrayLike | None, logs: Array) -> Array:
     return off
 
 
-def _left_inverse(design: Array, dim: int, moving: NDArray[np.intp]) -> Array:
+def _left_inverse(design: Array, dim: int, moving: NDArray[np.intp], size: Array) -> Array:
     """The pseudo-inverse `(k, U)` of a matrix of full column rank, or a ValueError."""
-    length = np.linalg.norm(design, axis=0)
+    top = np.abs(design).max(axis=0)
+    length = top * np.linalg.norm(design / np.where(top > 0, top, 1.0), axis=0)
     unit = design / np.where(length > 0, length, 1.0)
     sizes = np.linalg.svd(unit, compute_uv=False)
     needed = design.shape[1]
-    rank = int((sizes > max(design.shape) * 4 * EPS * sizes[0]).sum()) if sizes[0] > 0 else 0
+    # Means that are numbers of some size are rounded, and lie on no hyperplane exactly.
+    spread = length[:dim]
+    rounded = 1 + float((size[spread > 0] / spread[spread > 0]).max(initial=0.0))
+    least = max(design.shape) * 4 * EPS * rounded * sizes[0]
+    rank = int((sizes > least).sum()) if sizes[0] > 0 else 0
     if rank < needed:
         what = (
             f"{dim + 1} or more affinely independent means"

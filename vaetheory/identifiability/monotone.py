@@ -104,7 +104,7 @@ def monotone_decoder(
     Notes
     -----
     Source: claim 21b. The law of f(z) between its bounds: with H the interpolation of the sign and
-    K(x) = (sin pi x / pi x)^2, \|sgn - H\| <= K (J. Vaaler 1985, from memory; checked in 21b), and
+    K(x) = (sin pi x / pi x)^2, ``|sgn - H| <= K`` (J. Vaaler 1985, from memory; see 21b), and
     both have frequencies up to 2 pi only. As the noise's frequencies grow, more than about
     7 / sigma needs more digits than float64 has.
 
@@ -121,6 +121,8 @@ def monotone_decoder(
     """
     require_callable("log_density", log_density, "(N, 1) -> (N,)")
     at = as_array("z", z)
+    if at.size == 0:
+        raise ValueError(f"z: expected at least one latent, got an empty array {at.shape}")
     sigma = float(scales("noise", noise, max_ndim=0))
     low, high = _interval(interval)
     law = _Law(log_density, sigma, low, high, error)
