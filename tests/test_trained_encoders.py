@@ -65,3 +65,31 @@ def test_the_models_are_those_of_the_study():
     assert Settings(latent_dim=2).hidden == (128,), "another network than in docs/half-network.md"
     for model, (objective, _) in encoders.MODELS.items():
         assert objective in encoders.OBJECTIVES, f"{model}: no objective of claim 11"
+
+
+def test_the_pages_have_the_numbers_of_the_lines():
+    docs = checkout.part("docs")
+    with (docs / "trained-encoders.csv").open(newline="") as stream:
+        rows = [{k: _number(v) for k, v in row.items()} for row in csv.DictReader(stream)]
+    page = encoders.table(rows)
+    stored = (docs / "trained-encoders-table.md").read_text(encoding="utf-8")
+    assert page == stored, "another table: benchmarks/trained_encoders.py writes both files"
+    section = (docs / "half-network.md").read_text(encoding="utf-8")
+    for line in page.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) < 8 or cells[1] not in ("2", "8"):
+            continue
+        model = cells[0].removesuffix(", h = 1.5")
+        ends = {f"| {' | '.join([model, cells[1], *cells[3:last]])} |" for last in (-1, len(cells))}
+        assert any(end in section for end in ends), f"another line than {ends}"
+
+
+def _number(text):
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        return float(text)
+    except ValueError:
+        return text
