@@ -145,6 +145,9 @@ def test_the_figures_are_those_of_their_formulas():
     )
     wide += rest.max() / (seen + rest).sum()
     wide += abs(np.log(draws.mean() + rest.mean()) - value)
+    effective = seen.sum() ** 2 / (seen**2).sum()
+    # Of which (1 - share) ** (effective * PARTICLES) is nearly 0.001.
+    wide += np.log(1000) / (effective * completion.PARTICLES)
     assert found.error[0] == pytest.approx(wide, rel=1e-9), "another error"
     both = found.joined(found)
     assert both.value[0] == pytest.approx(value, rel=1e-12), "the same runs twice"
@@ -215,12 +218,16 @@ def test_without_enough_calls_all_stays_as_it_is():
         (0.5, -3.0, "coverage"),
         (-np.inf, -np.inf, "coverage"),
         (0.0, 2.0, "tolerance"),
+        (0.0, -3.0, "few"),
     ],
 )
 def test_the_gates_of_annealed_runs(seen, rest, word, monkeypatch):
     r = np.random.default_rng(0)
     logs = 0.05 * r.normal(size=(2, 16))
     level = scene()[1]
+    if word == "few":
+        # One run that says as much as all others should.
+        logs[0], word = np.log([*[0.05] * 15, 15.25]), "coverage"
     some = made(level + seen + logs[0], level + rest + 30 * logs[1], level + np.zeros((1, 32)))
     monkeypatch.setattr(completion, "completed", lambda *args: some)
     with np.errstate(invalid="ignore"):
@@ -290,4 +297,5 @@ def test_the_mixture_of_exact_draws_leaves_nothing(monkeypatch):
     found = completion.completed(target, q, schedule, exact, "exact", 1.0, 2e6)
     assert abs(found.value - exact)[0] < 1e-9, found.value - exact
     assert found.share[0] == 0, f"a share of {found.share} is lacking"
-    assert found.error[0] < 1e-9, f"an error of {found.error}"
+    unseen = np.log(1000) / (found.effective[0] * completion.PARTICLES)
+    assert found.error[0] == pytest.approx(unseen, abs=1e-9), "there is nothing else to it"

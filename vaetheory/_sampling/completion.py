@@ -108,12 +108,23 @@ class Completion:
         return np.abs(np.log1p(rest) - np.log1p(_ratio(rest, seen)))
 
     @property
+    def effective(self) -> Array:
+        """The effective number of runs, `(N,)`: as many equal ones would say as much."""
+        seen, _ = self._both
+        return _ratio(seen.sum(axis=1) ** 2, (seen**2).sum(axis=1))
+
+    @property
     def error(self) -> Array:
-        """Half a 99.9 % interval, what a single run has shown, and the difference of both forms."""
+        """Half a 99.9 % interval, and what it does not count, `(N,)` in nats.
+
+        That is the share that a single run has shown, the difference of both forms, and a share of
+        the posterior of which so many particles show none with a probability of 0.1 %.
+        """
         level = 0.5 + LEVEL / 2
         draws = stdtrit(self.covered.shape[1] - 1, level) * _error_of(self.covered)
         runs = stdtrit(self.seen.shape[1] - 1, level) * self._left_out
-        return np.hypot(draws, runs) + self.greatest + self.apart
+        unseen = _ratio(np.full(len(draws), -np.log(1 - LEVEL)), self.effective * PARTICLES)
+        return np.hypot(draws, runs) + self.greatest + self.apart + unseen
 
     @property
     def disagreement(self) -> Array:

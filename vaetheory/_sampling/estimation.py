@@ -41,8 +41,9 @@ _RATIOS = (10.0, 100.0, 1000.0)
 #: The least shape of the weights' tail that is an alarm, and the greatest differences from the
 #: scout's log evidence: upwards, which is unlikely for an unbiased estimate, and downwards.
 _SHAPE, _ABOVE, _BELOW = 0.7, 1.5, 3.0
-#: Standard deviations by which annealed particles and proposal may differ on what both see.
-_UNLIKE = 4.0
+#: Standard deviations by which annealed runs and proposal may differ on what both see, and the
+#: least effective number of these runs.
+_UNLIKE, _FEWEST = 4.0, 4.0
 
 #: What a datum lacks, in the order in which it is looked for.
 REASONS = ("", "temperatures", "modes", "coverage", "pareto shape", "scout", "tolerance")
@@ -213,7 +214,7 @@ def _completed(
         new = found.taken(row)
         new.annealed, new.annealed_error = made.annealed
         # Otherwise particles that miss what the proposal has say nothing of what it lacks.
-        if np.abs(made.disagreement[0]) <= _UNLIKE:
+        if np.abs(made.disagreement[0]) <= _UNLIKE and made.effective[0] >= _FEWEST:
             new.value, new.error, new.spread = made.value, made.error, made.spread
             new.greatest, new.excess = made.greatest, made.apart
             new.covered, new.limit = 1 - made.share, made.limit
