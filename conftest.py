@@ -6,7 +6,12 @@ collect_ignore = [
     path
     for name in ("torch", "jax")
     if importlib.util.find_spec(name) is None
-    for path in (f"vaetheory/{name}", f"vaetheory/audit/_{name}", f"tests/{name}_cases.py")
+    for path in (
+        f"vaetheory/{name}",
+        f"vaetheory/audit/_{name}",
+        f"vaetheory/training/_{name}",
+        f"tests/{name}_cases.py",
+    )
 ]
 if importlib.util.find_spec("torch") is None:
     # The example of `audit` is one of PyTorch.

@@ -11,6 +11,7 @@ FRAMEWORKS = ("torch", "jax")
 LIBRARIES = {
     **dict.fromkeys(("flax", "optax", "equinox"), "jax-test"),
     "sklearn": "data",
+    "mlxtend": "images",
     "zuko": "flows-test",
     "distributed": "distributed",
     "sphinx": "docs",

@@ -443,7 +443,10 @@ def test_the_command_writes_results_and_a_table(numbers, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--data", "nowhere.npy"], "--data: expected one of digits, patches, breast-cancer, or"),
+        (
+            ["--data", "nowhere.npy"],
+            "--data: expected one of digits, patches, breast-cancer, mnist, or",
+        ),
         (["--scales", "1,x"], "--scales: expected numbers separated by commas, got 1,x"),
         (["--seeds", "0"], "seeds: expected an integer of at least 1"),
         (["--jobs", "0"], "--jobs: expected at least 1"),

@@ -48,7 +48,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("constant_variance", "evidence", "identifiability"),
     ("flows", "scores"),
     ("concentration",),
-    ("jax", "torch", "training"),
+    ("jax", "torch"),
+    ("training",),
     ("audit",),
     ("certify",),
     # What checks: a claim of one's own, a family of one's own.

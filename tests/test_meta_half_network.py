@@ -136,12 +136,12 @@ def test_a_rate_without_its_half(monkeypatch):
 def test_a_resumed_run_that_forgets(monkeypatch, what):
     original = runs._resume
 
-    def forgetful(path, task, params, adam, rng):
-        run = original(path, task, params, adam, rng)
+    def forgetful(path, task, learner, rng):
+        run = original(path, task, learner, rng)
         if what == "rng":
             rng.standard_normal()
         elif what == "best":
-            run.best = 0 * params
+            run.best = 0 * run.best
         else:
             run.validation = run.validation[:1]
         return run

@@ -42,7 +42,9 @@ CONTENT = (
 )
 
 #: Bridges to frameworks, which are imported by names of their own, and those that cannot be here.
-BRIDGES = {f"vaetheory.{part}{name}": name for name in FRAMEWORKS for part in ("", "audit._")}
+BRIDGES = {
+    f"vaetheory.{part}{name}": name for name in FRAMEWORKS for part in ("", "audit._", "training._")
+}
 MISSING = tuple(bridge for bridge, name in BRIDGES.items() if find_spec(name) is None)
 DOCUMENTED = [name for name in generate.MODULES if name not in MISSING]
 

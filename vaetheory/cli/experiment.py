@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from vaetheory._documents import sealed
@@ -25,14 +23,37 @@ def add(commands: Any) -> None:
     parser.add_argument("name", choices=["half-network"], help="the experiment to run")
     parser.add_argument(
         "--data", default="digits", metavar="DATA",
-        help="digits, patches, breast-cancer, or a file: .npy, .npz, .csv, IDX (digits)",
+        help="digits, patches, breast-cancer, mnist (extra images), a file: .npy, .npz, .csv, IDX; "
+        "or a folder of PNG and JPEG images (digits)",
+    )  # fmt: skip
+    parser.add_argument("--rows", type=int, metavar="N", help="use the first N images only (all)")
+    parser.add_argument(
+        "--network", choices=["mlp", "conv"],
+        help="networks of PyTorch (extra torch) for images: fully connected or convolutional, with "
+        "three more objectives (mlp for mnist and folders, else the networks of NumPy)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--device", metavar="NAME", help="where PyTorch trains, such as cpu or cuda (cpu)"
+    )
+    parser.add_argument(
+        "--objectives", metavar="NAMES",
+        help="objectives to train, separated by commas (all that suit the data)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--hidden", metavar="NUMBERS",
+        help="widths of the fully connected layers, separated by commas (128; 256 with --network)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--rate", type=float, metavar="NUMBER",
+        help="Adam's learning rate (0.002; 0.001 with --network)",
     )  # fmt: skip
     parser.add_argument(
         "--seeds", type=int, default=10, metavar="N", help="number of seeds (10)"
     )  # fmt: skip
     parser.add_argument(
-        "--epochs", type=int, metavar="N", help="most passes through the training data (600)"
-    )
+        "--epochs", type=int, metavar="N",
+        help="most passes through the training data (600; 300 with --network)",
+    )  # fmt: skip
     parser.add_argument(
         "--latent-dim", type=int, default=2, metavar="N", help="dimensions of the latent (2)"
     )
@@ -47,8 +68,16 @@ def add(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument("--first-seed", type=int, default=0, metavar="N", help="first seed (0)")
     parser.add_argument(
-        "--draws", type=int, default=5000, metavar="K",
-        help="draws of the importance-weighted bound (5000)",
+        "--draws", type=int, metavar="K",
+        help="draws of the importance-weighted bound (5000; 1000 with --network)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--held-out", type=int, metavar="N",
+        help="measure the first N held-out data of each task only (all)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--no-exact", action="store_true",
+        help="no exact evidence, which two latents have otherwise",
     )  # fmt: skip
     parser.add_argument(
         "--estimates", type=int, default=0, metavar="N",
@@ -76,40 +105,10 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the experiment, print one line for each result, and then the table."""
-    from vaetheory.training import (
-        SOURCES,
-        Experiment,
-        Settings,
-        estimate_tables,
-        read_data,
-        run_experiment,
-        tables,
-    )
+    from vaetheory.cli._asked_experiment import asked
+    from vaetheory.training import estimate_tables, run_experiment, tables
 
-    known = options.data in SOURCES
-    if not known and not Path(options.data).is_file():
-        raise ValueError(
-            f"--data: expected one of {', '.join(SOURCES)}, or a file that exists, got "
-            f"{options.data}"
-        )
-    source = SOURCES[options.data]() if known else read_data(options.data)
-    settings = Settings(
-        latent_dim=options.latent_dim, units=options.ends or source.units, pooled=options.pooled
-    )
-    if options.epochs is not None:
-        settings = replace(settings, epochs=options.epochs)
-    experiment = Experiment(
-        source,
-        settings,
-        seeds=options.seeds,
-        first_seed=options.first_seed,
-        scales=_numbers("--scales", options.scales),
-        draws=options.draws,
-        estimates=options.estimates,
-    )
-    if options.informations is not None:
-        informations = _numbers("--informations", options.informations)
-        experiment = replace(experiment, informations=informations)
+    experiment = asked(options)
     place = folder("--out", options.out)
     tasks, results = experiment.tasks(), []
     with _jobs.workers(options) as executor:
@@ -144,13 +143,6 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _numbers(name: str, text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise ValueError(f"{name}: expected numbers separated by commas, got {text}") from None
-
-
 class _Clock:
     """Shows the running task and an estimate of the remaining time."""
 
@@ -178,6 +170,8 @@ def _line(result: dict[str, Any]) -> str:
     measures = result["measures"]
     names = [m for m in ("elbo", "importance", "evidence") if m in measures]
     shown = [f"{m} {measures[m]['mean']:.2f}" for m in names]
+    if "bits_per_dim" in measures:
+        shown.append(f"at most {measures['bits_per_dim']['mean']:.3f} bits a dimension")
     if measures.get("unresolved"):
         shown.append(f"evidence not resolved for {measures['unresolved']} data")
     if "estimates" in measures:

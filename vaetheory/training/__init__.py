@@ -6,20 +6,28 @@ from vaetheory.training.data import SOURCES, Source, Split, split_data
 from vaetheory.training.density import Density
 from vaetheory.training.experiment import Experiment, Task, run_task
 from vaetheory.training.experiment import run as run_experiment
+from vaetheory.training.image_files import read_images
+from vaetheory.training.image_settings import ImageSettings
+from vaetheory.training.images import IMAGES, Images, ImageSplit, images_from
 from vaetheory.training.latent_lattice import lattice_evidence
 from vaetheory.training.measures import Measures, exact_evidence, sampled_measures
 from vaetheory.training.networks import Network
-from vaetheory.training.objectives import OBJECTIVES, Objective
+from vaetheory.training.objectives import IMAGE_OBJECTIVES, OBJECTIVES, Objective
 from vaetheory.training.reading import read_data
 from vaetheory.training.runs import Run, Settings, density_of, train
 from vaetheory.training.statistics import Interval, confidence_interval
 from vaetheory.training.vae import Units, Vae
 
 __all__ = [
+    "IMAGES",
+    "IMAGE_OBJECTIVES",
     "OBJECTIVES",
     "SOURCES",
     "Density",
     "Experiment",
+    "ImageSettings",
+    "ImageSplit",
+    "Images",
     "Interval",
     "Measures",
     "Network",
@@ -35,8 +43,10 @@ __all__ = [
     "density_of",
     "estimate_tables",
     "exact_evidence",
+    "images_from",
     "lattice_evidence",
     "read_data",
+    "read_images",
     "run_experiment",
     "run_task",
     "sampled_measures",

@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from vaetheory._validation import Array
 from vaetheory.training._streams import Stream
 from vaetheory.training.data import LEAST_ROWS
 
 #: The most numbers in a data set: 512 MiB. MNIST has 55 million.
 MOST_NUMBERS = 2**26
+#: The most grey values of images, which stay bytes: 256 MiB. CIFAR has 184 million.
+MOST_BYTES_OF_IMAGES = 2**28
 #: The first bytes of a .npy file.
 NPY = b"\x93NUMPY"
 _WHAT = "a .npy array of numbers"
@@ -32,10 +35,11 @@ _ENTRY = re.compile(
 _TYPE = re.compile(r"[<>|=]?[biuf]\d{1,2}")
 
 
-def npy(stream: Stream) -> tuple[Array, bool]:
-    """The numbers of a .npy file, one datum a row, and whether they are bytes.
+def npy(stream: Stream, *, images: bool = False) -> tuple[NDArray[Any], bool]:
+    """The array of a .npy file, one datum a row, and whether its numbers are bytes.
 
-    The header is parsed as the format describes it and is never evaluated.
+    The numbers become doubles; those of images stay bytes, or become single precision. The header
+    is parsed as the format describes it and is never evaluated.
 
     Raises
     ------
@@ -52,7 +56,8 @@ def npy(stream: Stream) -> tuple[Array, bool]:
     text = stream.exactly(length, _WHAT).decode("latin-1")
     kind, fortran, shape = _header(text.strip())
     used = len(NPY) + 2 + size + length
-    return _numbers(stream, used, "a .npy array", kind, shape, fortran=fortran), kind == np.uint8
+    found = _numbers(stream, used, "a .npy array", kind, shape, fortran=fortran, images=images)
+    return found, kind == np.uint8
 
 
 def _header(text: str) -> tuple[np.dtype, bool, tuple[int, ...]]:
@@ -83,7 +88,7 @@ def _type(text: str) -> np.dtype:
     raise ValueError(f"expected {kind}, got type {text!r:.80}")
 
 
-def idx(stream: Stream) -> tuple[Array, bool]:
+def idx(stream: Stream, *, images: bool = False) -> tuple[NDArray[Any], bool]:
     """As `npy`, for an IDX file."""
     head = stream.exactly(4, "an IDX file")
     if head[2] not in _IDX:
@@ -91,7 +96,8 @@ def idx(stream: Stream) -> tuple[Array, bool]:
     sizes = stream.exactly(4 * head[3], "an IDX file's shape")
     shape = tuple(np.frombuffer(sizes, ">u4").tolist())
     kind = np.dtype(_IDX[head[2]])
-    return _numbers(stream, 4 + len(sizes), "an IDX array", kind, shape), kind == np.uint8
+    found = _numbers(stream, 4 + len(sizes), "an IDX array", kind, shape, images=images)
+    return found, kind == np.uint8
 
 
 def check_shape(shape: Sequence[int]) -> None:
@@ -114,18 +120,22 @@ def _numbers(
     shape: tuple[int, ...],
     *,
     fortran: bool = False,
-) -> Array:
-    """The rows `(N, D)` of an array that fills the stream after its first `used` bytes."""
+    images: bool = False,
+) -> NDArray[Any]:
+    """The array that fills the stream after its first `used` bytes."""
     check_shape(shape)
     count = math.prod(shape)
     size = count * kind.itemsize
     of = f"of {what} of shape {shape!s:.160} and type {kind.str}"
     if stream.size is not None and stream.size - used != size:
         raise ValueError(f"expected {size} bytes {of}, got {stream.size - used}")
-    if count > MOST_NUMBERS:
-        raise ValueError(f"expected at most {MOST_NUMBERS} numbers, got shape {shape!s:.160}")
-    X = np.empty((shape[0], count // shape[0]))
-    whole = X.reshape(shape)
+    kept: np.dtype[Any] = np.dtype(np.float64)
+    if images:
+        kept = kind if kind == np.uint8 else np.dtype(np.float32)
+    most = MOST_BYTES_OF_IMAGES if kept == np.uint8 else MOST_NUMBERS
+    if count > most:
+        raise ValueError(f"expected at most {most} numbers, got shape {shape!s:.160}")
+    whole = np.empty(shape, kept)
     # A flat view in the order of the bytes.
     flat = whole.T.flat if fortran else whole.reshape(-1)
     for start in range(0, count, _PIECE):
@@ -138,4 +148,4 @@ def _numbers(
             flat[start : start + len(numbers)] = numbers
     if stream.read(1):
         raise ValueError(f"expected {size} bytes {of}, got more")
-    return X
+    return whole

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vaetheory._validation import (
     SQUARABLE,
@@ -56,6 +57,13 @@ class Source(ByValue):
         object.__setattr__(self, "step", step)
         option("units", self.units, UNITS)
 
+    def parts(self, rows: Sequence[NDArray[np.intp]], rng: np.random.Generator) -> Split:
+        """The three parts with these rows, dequantised."""
+        X = self.X
+        if self.step:
+            X = X + self.step * rng.random(X.shape)
+        return Split(*(X[part] for part in rows))
+
 
 @dataclass(frozen=True, eq=False)
 class Split(ByValue):
@@ -98,17 +106,15 @@ def split_data(source: Source, seed: int) -> Split:
         )
     rng = np.random.default_rng([seed, 100])
     order = rng.permutation(len(X))
-    if source.step:
-        X = X + source.step * rng.random(X.shape)
     first, second = round(_TEST * len(X)), round((_TEST + _VALIDATION) * len(X))
-    parts = (X[order[second:]], X[order[first:second]], X[order[:first]])
-    constant = np.flatnonzero(np.ptp(parts[0], axis=0) == 0)
+    parts = source.parts((order[second:], order[first:second], order[:first]), rng)
+    constant = np.flatnonzero(np.ptp(parts.train, axis=0) == 0)
     if constant.size:
         raise ValueError(
             f"{source.name}: expected columns that vary, got {constant.size} constant in the "
             f"training data, the first of them column {constant[0]}; leave them out"
         )
-    return Split(*parts)
+    return parts
 
 
 def digits() -> Source:

@@ -20,9 +20,11 @@ from vaetheory._validation import (
 from vaetheory._value_equality import ByValue
 from vaetheory.bounds import bilbo
 from vaetheory.bounds.after_training import fitted_likelihood
-from vaetheory.decoders import TanhNetwork
-from vaetheory.likelihoods import Gaussian, GaussianMeanScale
+from vaetheory.decoders import Decoder, TanhNetwork, as_decoder
+from vaetheory.likelihoods import ContinuousBernoulli, Gaussian, GaussianMeanScale
 from vaetheory.models import LatentModel
+from vaetheory.training.networks import Network
+from vaetheory.training.objectives import MOST_LOG_VARIANCE, OF_LOGITS, OWN_VARIANCES
 from vaetheory.training.vae import TooLargeError, Vae, in_range, rows_of
 
 #: The most latents decoded at a time.
@@ -40,6 +42,10 @@ def blocks(count: int, each: int) -> Iterator[slice]:
 class Density(ByValue):
     """p(x) = E_{N(0, diag v)} N(x; f(z), diag sigma^2), with an encoder q(z|x) for lower bounds.
 
+    If the decoder returns logits, the density of the data given the latent is the continuous
+    Bernoulli density of these, also where the loss was the cross-entropy, which is no density of
+    grey values.
+
     The quantities that an objective computes from each batch are fixed once from the training data:
     the floating prior v_j = E[m_j^2] + s_j^2, and the sigma_i of the profile likelihood or of
     BAGGINS. The density of a held-out datum does not depend on other held-out data.
@@ -51,7 +57,7 @@ class Density(ByValue):
     prior_scale : array (d,)
         sqrt(v); ones if the prior is N(0, I).
     log_sigma : array (D,) or None
-        None if the decoder returns one for each latent.
+        None if the decoder returns one for each latent, or logits.
     """
 
     vae: Vae
@@ -96,7 +102,7 @@ class Density(ByValue):
             prior_scale = np.sqrt(np.diagonal(bound.prior_cov))
         if objective.likelihood == "one":
             log_sigma = np.full(vae.data_dim, vae.split(params)[2][-1])
-        elif objective.likelihood != "learned":
+        elif objective.likelihood in ("profile", "baggins"):
             scale = np.exp(log_scale)
             draws = (vae.decode(params, loc + scale * e)[0] for e in noise)
             information = vae.information if objective.likelihood == "baggins" else None
@@ -104,6 +110,16 @@ class Density(ByValue):
                 X, draws, information=information, pooled=vae.pooled
             ).log_scale
         return cls(vae, params, prior_scale, log_sigma)
+
+    @property
+    def of_logits(self) -> bool:
+        """Whether the decoder returns logits."""
+        return self.vae.objective.likelihood in OF_LOGITS
+
+    @property
+    def of_variances(self) -> bool:
+        """Whether the decoder returns variances."""
+        return self.vae.objective.likelihood in OWN_VARIANCES
 
     def encode(self, X: Array) -> tuple[Array, Array]:
         """Posterior means and standard deviations, `(N, d)` each."""
@@ -138,6 +154,10 @@ class Density(ByValue):
             )
         n, k, d = z.shape
         xhat, log_sigma = self.vae.decode(self.params, z.reshape(n * k, d))
+        if self.of_logits:
+            logits = xhat.reshape(n, k, -1)
+            fixed = ContinuousBernoulli().log_partition(xhat).reshape(n, k)
+            return np.einsum("nd,nkd->nk", X, logits) - fixed
         if log_sigma is None:
             assert self.log_sigma is not None
             log_sigma = self.log_sigma
@@ -168,21 +188,26 @@ class Density(ByValue):
             expected[rows] = self.log_likelihood(X[rows], z).mean(axis=1)
         return expected - self.divergence(loc, scale)
 
-    def decoder(self) -> TanhNetwork:
-        """The decoder as a `TanhNetwork`, for a latent N(0, I) and in the units of the data.
+    def decoder(self) -> Decoder:
+        """The decoder for a latent N(0, I) and in the units of the data.
 
         It returns the D means and, if the likelihood's variances are learned, the D log deviations
-        after them.
+        after them; or logits. Fully connected layers with tanh between them, and no bounds on log
+        variances, are a `TanhNetwork`, other networks a module of PyTorch.
         """
         network, units = self.vae.decoder, self.vae.units
+        if not isinstance(network, Network) or self.vae.objective.likelihood == "bounded":
+            return as_decoder(self.vae.module(self.params, self.prior_scale))
         layers = network.layers(self.vae.split(self.params)[1])
         weights, biases = [w for w, _ in layers], [b for _, b in layers]
+        weights[0] = weights[0] * self.prior_scale
+        if self.of_logits:
+            return TanhNetwork(weights, biases)
         # The network's outputs after the means are log variances.
         more = len(biases[-1]) - self.vae.data_dim
         loc = np.concatenate([units.loc, np.zeros(more)])
         scale = np.broadcast_to(units.scale, units.loc.shape)
         scale = np.concatenate([scale, np.full(more, 0.5)])
-        weights[0] = weights[0] * self.prior_scale
         weights[-1] = weights[-1] * scale[:, None]
         biases[-1] = loc + scale * biases[-1]
         return TanhNetwork(weights, biases)
@@ -199,14 +224,25 @@ class Density(ByValue):
             If the decoder returns deviations without a floor: it has no hidden layer, or their
             floor is zero in float64.
         """
-        decoder = self.decoder()
+        decoder, d = self.decoder(), self.vae.latent_dim
+        if self.of_logits:
+            return LatentModel(decoder, ContinuousBernoulli(), d)
         if self.log_sigma is not None:
-            return LatentModel(decoder, Gaussian(scale=np.exp(self.log_sigma)), self.vae.latent_dim)
+            return LatentModel(decoder, Gaussian(scale=np.exp(self.log_sigma)), d)
         if not self.vae.hidden:
             raise ValueError(
                 "hidden: expected at least one layer, so that the variances have a floor, got none"
             )
+        return LatentModel(decoder, GaussianMeanScale(np.exp(self._floor())), d)
+
+    def _floor(self) -> Array:
+        """Numbers below which no log deviation can be, `(D,)`."""
+        dim = self.vae.data_dim
+        if self.vae.objective.likelihood == "bounded":
+            return np.full(dim, -MOST_LOG_VARIANCE / 2)
+        weight, bias = self.vae.decoder.layers(self.vae.split(self.params)[1])[-1]
         # The inputs of the last layer are within [-1, 1].
-        rows = np.s_[self.vae.data_dim :]
-        floor = decoder.biases[-1][rows] - np.abs(decoder.weights[-1][rows]).sum(axis=1)
-        return LatentModel(decoder, GaussianMeanScale(np.exp(floor)), self.vae.latent_dim)
+        inputs = tuple(range(1, weight.ndim))
+        floor = (bias - np.abs(weight).sum(axis=inputs))[len(bias) // 2 :] / 2
+        # Of convolutions all pixels of a channel have the same.
+        return np.repeat(floor, dim // len(floor))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from vaetheory._validation import Array
 from vaetheory._value_equality import ByValue
 from vaetheory.bounds.bracket import BRACKETED, ESTIMATED
-from vaetheory.training.objectives import OBJECTIVES
+from vaetheory.training.objectives import IMAGE_OBJECTIVES
 from vaetheory.training.statistics import Interval, confidence_interval
 from vaetheory.training.tables import REFERENCE, checked_results, interval_text
 
@@ -126,7 +126,7 @@ def estimate_table(results: Sequence[Mapping[str, Any]]) -> list[EstimateRow]:
     for scale in sorted({r["scale"] for r in found}):
         here = [r for r in found if r["scale"] == scale]
         of = {(r["objective"], r["seed"]): _Data.of(r) for r in here}
-        for name in OBJECTIVES:
+        for name in IMAGE_OBJECTIVES:
             own = {seed: data for (other, seed), data in of.items() if other == name}
             if own:
                 reference = {s: of[REFERENCE, s] for s in own if (REFERENCE, s) in of}

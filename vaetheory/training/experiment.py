@@ -30,6 +30,8 @@ from vaetheory._value_equality import ByValue
 from vaetheory.bounds import Bracket, evidence_estimate
 from vaetheory.rounding import gamma
 from vaetheory.training.data import Source, Split, split_data
+from vaetheory.training.image_settings import ImageSettings, torch_version
+from vaetheory.training.images import Images
 from vaetheory.training.measures import (
     EXACT_DIM,
     UNRESOLVED,
@@ -37,7 +39,7 @@ from vaetheory.training.measures import (
     exact_evidence,
     sampled_measures,
 )
-from vaetheory.training.objectives import OBJECTIVES
+from vaetheory.training.objectives import OBJECTIVES, OF_LOGITS
 from vaetheory.training.runs import Run, Settings, density_of, train
 
 #: Draws from the training posteriors to fix the density, and draws for the ELBOs of the sweep.
@@ -52,13 +54,13 @@ class Experiment(ByValue):
     Attributes
     ----------
     source : Source
-        The data.
+        The data; `Images` for `ImageSettings`.
     settings : Settings
         The same for all objectives.
     seeds : int
         Number of seeds, each with its own split, initial parameters, batches and draws.
     objectives : tuple of str
-        Keys of `OBJECTIVES`.
+        Keys of `OBJECTIVES`, or of `IMAGE_OBJECTIVES` with `ImageSettings`.
     informations : tuple of float
         Values of BAGGINS' h; each seed uses the one with the greatest validation ELBO.
     scales : tuple of float
@@ -100,7 +102,7 @@ class Experiment(ByValue):
         for name in ("objectives", "informations", "scales"):
             object.__setattr__(self, name, tuple(sequence(name, getattr(self, name))))
         for name in self.objectives:
-            option("objectives", name, OBJECTIVES)
+            option("objectives", name, self.settings.objectives)
         for name in ("objectives", "informations", "scales"):
             if not getattr(self, name):
                 raise ValueError(f"{name}: expected at least one, got none")
@@ -114,6 +116,25 @@ class Experiment(ByValue):
                 raise ValueError(
                     f"{name}: expected numbers that differ in six digits, got {values}"
                 )
+        self._require_images()
+
+    def _require_images(self) -> None:
+        """Raise a ValueError unless networks for images and the data go together."""
+        if not isinstance(self.settings, ImageSettings):
+            return
+        source = require("source", self.source, Images)
+        if source.shape != self.settings.shape:
+            raise ValueError(
+                f"settings: expected those for images of shape {source.shape}, got "
+                f"{self.settings.shape}"
+            )
+        wrong = [n for n in self.objectives if self.settings.objectives[n].likelihood in OF_LOGITS]
+        if wrong and (self.scales != (1.0,) or not source.within_one):
+            raise ValueError(
+                f"objectives: expected data in [0, 1] at scale 1 for {wrong[0]}, got scales "
+                f"{', '.join(f'{s:g}' for s in self.scales)} of {source.name}, which is "
+                f"{'' if source.within_one else 'not '}in [0, 1]"
+            )
 
     def tasks(self) -> list[Task]:
         """The independent tasks, seed by seed."""
@@ -135,6 +156,8 @@ class Experiment(ByValue):
             "shape": list(X.shape),
             "step": self.source.step,
         }
+        if isinstance(self.settings, ImageSettings):
+            plain["torch"] = torch_version()
         return json.loads(json.dumps(plain))
 
 
@@ -149,7 +172,7 @@ class Task(ByValue):
 
     def __post_init__(self) -> None:
         require("experiment", self.experiment, Experiment)
-        option("objective", self.objective, OBJECTIVES)
+        option("objective", self.objective, self.experiment.settings.objectives)
         integer("seed", self.seed)
         positive("scale", self.scale)
 
@@ -166,14 +189,15 @@ def run_task(task: Task, folder: str | None = None) -> dict[str, Any]:
     -------
     dict
         Plain values. Log densities are in nats and refer to the units of the unscaled data: D times
-        the log of the scale is added.
+        the log of the scale is added. Of dequantised data, "bits_per_dim" is the bound for their
+        grey values that follows from the ELBO, in bits a dimension.
     """
     require("task", task, Task)
     experiment, settings = task.experiment, task.experiment.settings
     data = split_data(experiment.source, task.seed).times(task.scale)
     sizes = [len(data.train), len(data.validation), len(data.test)]
     data = replace(data, test=data.test[: experiment.held_out])
-    objective = OBJECTIVES[task.objective]
+    objective = settings.objectives[task.objective]
     swept = objective.likelihood == "baggins"
     shift = data.train.shape[1] * np.log(task.scale)
     test_rng = np.random.default_rng([task.seed, 400])
@@ -212,6 +236,11 @@ def run_task(task: Task, folder: str | None = None) -> dict[str, Any]:
     except FloatingPointError as error:
         raise ValueError(f"{task.name}: expected test data like the others, got {error}") from None
     result["measures"] = _summary(measured, shift)
+    if step := experiment.source.step:
+        # The bound for the grey values, see `Source`.
+        dim = data.train.shape[1]
+        bound = result["measures"]["elbo"]["mean"] + dim * np.log(step)
+        result["measures"]["bits_per_dim"] = {"mean": float(-bound / (dim * np.log(2)))}
     result["sweep"] = sweep if swept else []
     result["sizes"] = sizes
     result["outputs"] = list(

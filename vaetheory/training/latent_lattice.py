@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from vaetheory._gaussians import LOG_2PI, standard_log_prob
 from vaetheory._validation import Array, fraction, representable, require, squarable
+from vaetheory.likelihoods import ContinuousBernoulli
 from vaetheory.rounding import gamma
 from vaetheory.training.density import Density
 
@@ -47,6 +48,9 @@ class _Tables:
         """Natural parameters `(M, 2 D)` and log partitions `(M,)` at nodes `(M, 2)`."""
         density = self.density
         xhat, log_sigma = density.vae.decode(density.params, nodes * density.prior_scale)
+        if density.of_logits:
+            fixed = xhat @ self.loc - ContinuousBernoulli().log_partition(xhat)
+            return np.concatenate([xhat, np.zeros_like(xhat)], axis=1), fixed
         if log_sigma is None:
             assert density.log_sigma is not None
             log_sigma = np.broadcast_to(density.log_sigma, xhat.shape)

@@ -13,6 +13,7 @@ from vaetheory.bounds import Bracket
 from vaetheory.evidence import log_evidence
 from vaetheory.training.density import Density, blocks
 from vaetheory.training.latent_lattice import lattice_evidence
+from vaetheory.training.networks import Network
 
 #: The exact evidence is computed for this latent dimension.
 EXACT_DIM = 2
@@ -130,11 +131,12 @@ def exact_evidence(density: Density, X: Array) -> tuple[Array, Array, float | No
     Returns
     -------
     value, error : arrays (N,)
-        Computed on lattices, see `lattice_evidence`. If the likelihood has fixed variances,
-        `log_evidence` checks every tenth datum; if the two differ on one of them, or the lattices
-        do not resolve a datum, `log_evidence` computes all data. The error is an estimate.
+        Computed on lattices, see `lattice_evidence`. Unless the decoder returns
+        variances or is convolutional, which takes it minutes a datum, `log_evidence` checks every
+        tenth datum; if the two differ on one of them, or the lattices do not resolve a datum,
+        `log_evidence` computes all data. The error is an estimate.
     apart : float or None
-        If the likelihood has fixed variances: the largest difference of the two methods, in nats,
+        If both apply: the largest difference of the two methods, in nats,
         on the data that `log_evidence` computed and the lattices resolve.
 
     Notes
@@ -145,7 +147,7 @@ def exact_evidence(density: Density, X: Array) -> tuple[Array, Array, float | No
     """
     X = require("density", density, Density).vae.checked("X", X)
     value, error = lattice_evidence(density, X, rtol=_RTOL)
-    if density.log_sigma is None:
+    if density.of_variances or not isinstance(density.vae.decoder, Network):
         return value, error, None
     model, resolved = density.latent_model(), error <= UNRESOLVED
     rows = np.arange(0, len(X), _STRIDE if resolved.all() else 1)

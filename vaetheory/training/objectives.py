@@ -1,4 +1,4 @@
-"""The six training objectives: posterior, prior and likelihood of each."""
+"""The training objectives: posterior, prior and likelihood of each."""
 
 from __future__ import annotations
 
@@ -7,8 +7,14 @@ from dataclasses import dataclass
 
 from vaetheory._validation import boolean, option, require
 
-POSTERIORS = ("learned", "constant", "unit")
-LIKELIHOODS = ("learned", "one", "profile", "baggins")
+POSTERIORS = ("learned", "constant", "unit", "bounded")
+LIKELIHOODS = ("learned", "one", "profile", "baggins", "bounded", "bernoulli", "continuous")
+#: Kinds of posteriors and likelihoods whose variances the networks return.
+OWN_VARIANCES = ("learned", "bounded")
+#: Kinds of likelihoods of data in [0, 1], of which the decoder returns the logits.
+OF_LOGITS = ("bernoulli", "continuous")
+#: Bounded log variances are between minus and plus this.
+MOST_LOG_VARIANCE = 12.0
 
 
 @dataclass(frozen=True)
@@ -18,12 +24,15 @@ class Objective:
     Parameters
     ----------
     title : str
-    posterior : {"learned", "constant", "unit"}
+    posterior : {"learned", "constant", "unit", "bounded"}
         Variances that the encoder returns for each datum; learned variances s_j^2 that are the
-        same for all data; or s = 1.
-    likelihood : {"learned", "one", "profile", "baggins"}
+        same for all data; s = 1; or as the first, with log variances 12 tanh(a / 12), where a is
+        what the encoder returns.
+    likelihood : {"learned", "one", "profile", "baggins", "bounded", "bernoulli", "continuous"}
         Variances that the decoder returns for each latent and data dimension; one learned sigma;
-        the batch-optimal sigma_i^2 = r_i; or BAGGINS' sigma_i^2 = r_i + v_i exp(-2h).
+        the batch-optimal sigma_i^2 = r_i; BAGGINS' sigma_i^2 = r_i + v_i exp(-2h); as the first,
+        bounded; or, for data in [0, 1], the cross-entropy of the logits that the decoder returns,
+        or the continuous Bernoulli density of them.
     floating : bool
         Whether the prior floats with the batch. If it does, the objective is BILBO, and the
         posterior must have constant variances. Otherwise the prior is N(0, I).
@@ -51,15 +60,15 @@ class Objective:
         boolean("floating", self.floating)
         option("posterior", self.posterior, POSTERIORS)
         option("likelihood", self.likelihood, LIKELIHOODS)
-        if self.floating and self.posterior == "learned":
+        if self.floating and self.posterior in OWN_VARIANCES:
             raise ValueError(
                 "posterior: expected constant variances under a floating prior, got learned ones"
             )
 
     def outputs(self, *, latent_dim: int, data_dim: int) -> tuple[int, int]:
         """Numbers of outputs of the encoder and of the decoder."""
-        encoder = 2 if self.posterior == "learned" else 1
-        decoder = 2 if self.likelihood == "learned" else 1
+        encoder = 2 if self.posterior in OWN_VARIANCES else 1
+        decoder = 2 if self.likelihood in OWN_VARIANCES else 1
         return encoder * latent_dim, decoder * data_dim
 
     def extra(self, *, latent_dim: int) -> int:
@@ -76,4 +85,15 @@ OBJECTIVES: Mapping[str, Objective] = {
     "constant": Objective("constant posterior variances, one sigma", "constant", "one"),
     "bilbo": Objective("BILBO, one sigma", "unit", "one", floating=True),
     "half": Objective("BILBO + BAGGINS: the half-network", "unit", "baggins", floating=True),
+}
+
+#: What the networks of PyTorch can be trained with: the six, and the ordinary VAE as practice has
+#: it. (One learned sigma is "one-sigma".)
+IMAGE_OBJECTIVES: Mapping[str, Objective] = {
+    **OBJECTIVES,
+    "bounded": Objective("ordinary VAE, bounded log variances", "bounded", "bounded"),
+    "bernoulli": Objective("ordinary VAE, cross-entropy of grey values", "learned", "bernoulli"),
+    "continuous-bernoulli": Objective(
+        "ordinary VAE, continuous Bernoulli", "learned", "continuous"
+    ),
 }

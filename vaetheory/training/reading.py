@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from vaetheory._files import ordinary
-from vaetheory._validation import Array, finite, option
+from vaetheory._validation import finite, option
 from vaetheory.training._arrays import NPY, idx, npy
 from vaetheory.training._streams import MOST_BYTES, Stream, member, opened
 from vaetheory.training._text import comma_separated
 from vaetheory.training.data import UNITS, Source
 
-_NAMES = ("X", "x", "data")
+#: Names of the data among the arrays of an .npz.
+NAMES = ("X", "x", "data")
 
 
 def read_data(path: str | os.PathLike[str], *, units: str = "pooled") -> Source:
@@ -58,38 +63,55 @@ def read_data(path: str | os.PathLike[str], *, units: str = "pooled") -> Source:
     ...     read_data(path).X.shape
     (30, 2)
     """
+    option("units", units, UNITS)
+    path = path_of(path)
+    found, grey = array_in(path, NAMES)
+    X = finite(str(path), found.reshape(len(found), -1))
+    if grey:
+        X /= 256
+    return Source(path.name, X, 1 / 256 if grey else 0.0, units)
+
+
+def path_of(path: object) -> Path:
+    """Return a path, or raise a ValueError if it is none."""
     if not isinstance(path, str | os.PathLike):
         raise ValueError(f"path: expected a file's name, got {type(path).__name__}")
-    option("units", units, UNITS)
-    path = Path(path)
+    return Path(path)
+
+
+def array_in(
+    path: Path, names: Sequence[str], *, images: bool = False
+) -> tuple[NDArray[Any], bool]:
+    """The array of a file `(N, ...)` and whether its numbers are bytes; see `npy` for images.
+
+    Raises
+    ------
+    ValueError
+        As `read_data`; it names the file.
+    """
     size = ordinary(path, MOST_BYTES)
     try:
         with opened(path, size) as stream:
-            X, grey = _array(stream)
+            return _array(stream, names, images=images)
     except OSError as error:
         raise ValueError(
             f"{path}: expected a file that can be read, got {error.strerror}"
         ) from None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    finite(str(path), X)
-    if grey:
-        X /= 256
-    return Source(path.name, X, 1 / 256 if grey else 0.0, units)
 
 
-def _array(stream: Stream) -> tuple[Array, bool]:
-    """The rows of a data set, and whether they are grey values."""
+def _array(stream: Stream, names: Sequence[str], *, images: bool) -> tuple[NDArray[Any], bool]:
     beginning = stream.beginning(len(NPY))
     if beginning == NPY:
-        return npy(stream)
+        return npy(stream, images=images)
     if beginning[:2] == b"PK":
         # The list of files is at the end of an archive, so the stream must be seekable.
         archive = stream if stream.seekable() else io.BytesIO(stream.everything())
-        with member(archive, _NAMES) as array:
+        with member(archive, names) as array:
             if array.beginning(len(NPY)) != NPY:
                 raise ValueError("expected an .npz with one array, got something else of its name")
-            return npy(array)
+            return npy(array, images=images)
     if beginning[:2] == b"\0\0":
-        return idx(stream)
+        return idx(stream, images=images)
     return comma_separated(stream), False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,15 +23,16 @@ from vaetheory._validation import (
     require,
 )
 from vaetheory.training import _checkpoints
-from vaetheory.training._adam import Adam
+from vaetheory.training._learner import Learner
 from vaetheory.training.data import UNITS, Split
 from vaetheory.training.density import Density
 from vaetheory.training.networks import widths
-from vaetheory.training.objectives import Objective
+from vaetheory.training.objectives import OBJECTIVES, Objective
 from vaetheory.training.vae import Units, Vae, rows_of
 
-#: The most training data, and the most latent draws in total, used to fix a density.
-_FIXING_ROWS = 16_384
+#: The most training data, and the most latent draws in total, used to fix a density; fewer, if
+#: the reconstructions have more numbers than that.
+_FIXING_ROWS, _FIXING_NUMBERS = 16_384, 2**24
 EARLY, BUDGET, DIVERGED = "stopped early", "budget spent", "diverged"
 
 
@@ -89,6 +91,11 @@ class Settings:
         option("units", self.units, UNITS)
         boolean("pooled", self.pooled)
 
+    @property
+    def objectives(self) -> Mapping[str, Objective]:
+        """The objectives that can be trained with these settings."""
+        return OBJECTIVES
+
     def model(self, objective: Objective, train: Array, information: float) -> Vae:
         """The VAE of an objective, with units from the training data."""
         data = data_set("train", train)
@@ -140,7 +147,8 @@ def _noise(seed: int, kind: int, shape: tuple[int, ...]) -> Array:
 def density_of(vae: Vae, params: Array, train: Array, *, seed: int, draws: int = 1) -> Density:
     """The density model for given parameters; a seed sets the draws from the training posteriors.
 
-    At most the first 16,384 training data are used; `split` has shuffled them.
+    At most the first 16,384 training data are used, fewer if they have more than 2^24 numbers;
+    `split` has shuffled them.
 
     Raises
     ------
@@ -150,8 +158,11 @@ def density_of(vae: Vae, params: Array, train: Array, *, seed: int, draws: int =
     require("vae", vae, Vae)
     seed = integer("seed", seed)
     integer("draws", draws, low=1)
-    rows = rows_of("train", train, vae.data_dim)[:_FIXING_ROWS]
-    draws = max(1, min(draws, _FIXING_ROWS // len(rows)))
+    most = max(2, min(_FIXING_ROWS, _FIXING_NUMBERS // vae.data_dim))
+    # Only these are converted to double precision.
+    some = train[:most] if isinstance(train, np.ndarray) and train.ndim == 2 else train
+    rows = rows_of("train", some, vae.data_dim)[:most]
+    draws = max(1, min(draws, most // len(rows)))
     noise = _noise(seed, 0, (draws, len(rows), vae.latent_dim))
     with np.errstate(over="raise", invalid="raise", divide="raise", under="ignore"):
         return Density.of(vae, params, rows, noise=noise)
@@ -216,31 +227,31 @@ def train(
     require("vae", vae, Vae)
     require("data", data, Split)
     require("settings", settings, Settings)
-    vae.checked("train", data.train)
-    vae.checked("validation", data.validation)
+    vae.require_data("train", data.train)
+    vae.require_data("validation", data.validation)
     task = _fingerprint(vae, data, settings, seed)
     rng = np.random.default_rng([seed, 300])
-    params, adam = vae.initial(seed), Adam(vae.count, settings.rate)
-    run = Run(params.copy())
+    learner = vae.learner(vae.initial(seed), settings.rate, data.train)
+    run = Run(learner.params())
     if checkpoint is not None and checkpoint.exists():
-        run = _resume(checkpoint, task, params, adam, rng)
+        run = _resume(checkpoint, task, learner, rng)
     batch = min(settings.batch, len(data.train))
     steps = len(data.train) // batch
     every = max(1, round(settings.every / steps))
     try:
         if not run.validation:
-            run.validation.append(validation_elbo(vae, params, data, seed=seed))
+            run.validation.append(validation_elbo(vae, learner.params(), data, seed=seed))
         while not run.ended:
             for _ in range(min(every, settings.epochs - run.epoch)):
                 order = rng.permutation(len(data.train))
                 for i in range(steps):
                     noise = rng.standard_normal((batch, vae.latent_dim))
-                    rows = order[i * batch : (i + 1) * batch]
-                    adam.step(params, vae.loss_and_gradient(params, data.train[rows], noise)[1])
+                    learner.step(order[i * batch : (i + 1) * batch], noise)
                 run.epoch += 1
+            params = learner.params()
             validation = validation_elbo(vae, params, data, seed=seed)
             if validation > run.best_validation:
-                run.best[...] = params
+                run.best = params
                 run.best_epoch = run.epoch
             run.validation.append(validation)
             since_best = len(run.validation) - 1 - int(np.argmax(run.validation))
@@ -249,7 +260,7 @@ def train(
             elif run.epoch >= settings.epochs:
                 run.ended = BUDGET
             if checkpoint is not None:
-                _keep(checkpoint, task, run, params, adam, rng)
+                _keep(checkpoint, task, run, learner, rng)
             report(run.epoch / settings.epochs, progress)
     except FloatingPointError:
         run.ended = DIVERGED
@@ -271,27 +282,24 @@ def _fingerprint(vae: Vae, data: Split, settings: Settings, seed: int) -> str:
     }
     digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode())
     for part in (data.train, data.validation):
-        digest.update(np.ascontiguousarray(part).tobytes())
+        digest.update(np.ascontiguousarray(part).data)
     return digest.hexdigest()
 
 
-def _keep(
-    path: Path, task: str, run: Run, params: Array, adam: Adam, rng: np.random.Generator
-) -> None:
-    arrays = {"params": params, "first": adam.first, "second": adam.second, "best": run.best}
+def _keep(path: Path, task: str, run: Run, learner: Learner, rng: np.random.Generator) -> None:
     values = {
         "task": task,
-        "steps": adam.steps,
+        "steps": learner.steps,
         "rng": rng.bit_generator.state,
         "best_epoch": run.best_epoch,
         "validation": run.validation,
         "epoch": run.epoch,
         "ended": run.ended,
     }
-    _checkpoints.save(path, arrays, values)
+    _checkpoints.save(path, {**learner.arrays(), "best": run.best}, values)
 
 
-def _resume(path: Path, task: str, params: Array, adam: Adam, rng: np.random.Generator) -> Run:
+def _resume(path: Path, task: str, learner: Learner, rng: np.random.Generator) -> Run:
     arrays, values = _checkpoints.load(path)
     known: dict[str, Any] = dict(values)
     if known.get("task") != task:
@@ -300,10 +308,7 @@ def _resume(path: Path, task: str, params: Array, adam: Adam, rng: np.random.Gen
             "objective or seed"
         )
     try:
-        params[...], adam.first[...], adam.second[...] = (
-            arrays[name] for name in ("params", "first", "second")
-        )
-        adam.steps = known["steps"]
+        learner.restore(arrays, known["steps"])
         rng.bit_generator.state = known["rng"]
         return Run(
             arrays["best"], known["best_epoch"], known["validation"], known["epoch"], known["ended"]

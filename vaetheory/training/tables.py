@@ -10,7 +10,7 @@ import numpy as np
 
 from vaetheory._validation import require, sequence
 from vaetheory._value_equality import ByValue
-from vaetheory.training.objectives import OBJECTIVES
+from vaetheory.training.objectives import IMAGE_OBJECTIVES
 from vaetheory.training.statistics import Interval, confidence_interval
 
 #: The objective with which the others are compared.
@@ -91,7 +91,7 @@ def table(results: Sequence[Mapping[str, Any]]) -> list[Row]:
     for scale in sorted({r["scale"] for r in results}):
         here = [r for r in results if r["scale"] == scale]
         reference = [r for r in here if r["objective"] == REFERENCE]
-        for name in OBJECTIVES:
+        for name in IMAGE_OBJECTIVES:
             own = [r for r in here if r["objective"] == name]
             if not own:
                 continue

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -26,6 +28,7 @@ from vaetheory._validation import (
 )
 from vaetheory._value_equality import ByValue
 from vaetheory.bounds import baggins, bilbo, profile_likelihood
+from vaetheory.training._learner import Learner, OnVector
 from vaetheory.training.data import UNITS
 from vaetheory.training.networks import Network, widths
 from vaetheory.training.objectives import Objective
@@ -115,6 +118,11 @@ class Vae(ByValue):
 
     def __post_init__(self) -> None:
         require("objective", self.objective, Objective)
+        if (self.objective.posterior, self.objective.likelihood) not in self._known:
+            raise ValueError(
+                "objective: expected a posterior and a likelihood that the networks of NumPy are "
+                f"trained with, got {self.objective.title}: use those of PyTorch (ImageSettings)"
+            )
         for name in ("data_dim", "latent_dim"):
             dimension(name, getattr(self, name))
         object.__setattr__(self, "hidden", widths("hidden", self.hidden))
@@ -126,6 +134,11 @@ class Vae(ByValue):
         high = np.finfo(np.float64).max
         fraction("information", self.information, low=0.0, high=float(high))
         boolean("pooled", self.pooled)
+
+    #: The posteriors and likelihoods that can be trained.
+    _known: ClassVar[frozenset[tuple[str, str]]] = frozenset(
+        product(("learned", "constant", "unit"), ("learned", "one", "profile", "baggins"))
+    )
 
     @cached_property
     def encoder(self) -> Network:
@@ -324,14 +337,26 @@ class Vae(ByValue):
                 extra_slope[:d] = wide.sum(axis=0)
         return float(divergence) - term, code_slope
 
+    def module(self, params: Array, prior_scale: Array) -> Any:
+        """The decoder as a module of PyTorch, of networks that are no `Network`."""
+        raise NotImplementedError
+
+    def learner(self, params: Array, rate: float, X: Array) -> Learner:
+        """What takes the steps of a run from `params`, with Adam's rate, on training data."""
+        return OnVector(params, rate, X, lambda *a: self.loss_and_gradient(*a)[1])
+
     def _parameters(self, params: ArrayLike) -> Array:
         vector = finite_numbers("params", params)
         if vector.shape != (self.count,):
             raise ValueError(f"params: expected shape ({self.count},), got {vector.shape}")
         return vector
 
+    def require_data(self, name: str, X: ArrayLike) -> None:
+        """Raise a ValueError unless `X` are data `(N, D)` of this model."""
+        self.checked(name, X)
+
     def checked(self, name: str, X: ArrayLike) -> Array:
-        """Return `X` as data `(N, D)` of this model, or raise a ValueError."""
+        """Return `X` as data `(N, D)` of this model in double precision, or raise a ValueError."""
         return rows_of(name, as_array(name, X), self.data_dim)
 
 
