@@ -26,8 +26,7 @@ extensions = [
 ]
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
 myst_heading_anchors = 3
-# The contents of the book are part of the front page.
-exclude_patterns = ["_build", "derivations", "claims/contents.md"]
+exclude_patterns = ["_build", "derivations"]
 templates_path = ["_templates"]
 
 default_role = "code"  # single backticks in docstrings

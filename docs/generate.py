@@ -14,6 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
+from tables import tables_page
+
 from vaetheory import CLAIMS
 from vaetheory._numbers_as_text import distinct_texts, margin
 from vaetheory.checking.claim import Claim, Proposition
@@ -128,7 +130,8 @@ def write_all(docs: Path) -> None:
             shutil.copy(path, docs / "claims")
     index = index_page(results, settings, docs)
     (docs / "claims" / "index.md").write_text(index, encoding="utf-8")
-    (docs / "claims" / "contents.md").write_text(contents(), encoding="utf-8")
+    (docs / "claims" / "pictures.md").write_text(pictures_page(docs), encoding="utf-8")
+    (docs / "api" / "tables.md").write_text(tables_page(), encoding="utf-8")
     (docs / "api" / "index.md").write_text(reference_page(), encoding="utf-8")
 
 
@@ -342,15 +345,22 @@ def part_of(claim: Claim) -> str:
     return next(title for title, _, numbers in PARTS if claim.number in numbers)
 
 
-def contents() -> str:
-    """The contents of the book for the front page: its parts, and what each claim says."""
-    parts = []
-    for title, what, _ in PARTS:
-        own = [c for c in CLAIMS if part_of(c) == title]
-        lines = [
-            f"- [{c.number}. {plain(c.title)}](claims/{c.label}.md): {plain(c.says)}" for c in own
-        ]
-        parts += [f"### {title}", what, "\n".join(lines)]
+def pictures_page(docs: Path) -> str:
+    """The page with the figure of each claim, and the sentence that it shows."""
+    parts = [
+        "# Pictures",
+        "One figure for each claim; a figure leads to its full size, its title to the claim. "
+        "`vaetheory figures` draws them again and writes their numbers.",
+    ]
+    for title, _, _ in PARTS:
+        parts.append(f"## {title}")
+        for claim in CLAIMS:
+            if part_of(claim) == title and (docs / "claims" / f"{claim.label}.png").is_file():
+                parts.append(
+                    f"### [{claim.number}. {plain(claim.title)}]({claim.label}.md)\n\n"
+                    f"{plain(claim.says)}\n\n"
+                    f"![{registry.caption(claim.label)}]({claim.label}.png)"
+                )
     return "\n\n".join(parts) + "\n"
 
 
@@ -387,7 +397,7 @@ def index_page(results: dict[str, Entry], settings: str, docs: Path) -> str:
         parts.insert(2, "[The metric of each family](../metrics.md).")
     for title, _, _ in PARTS:
         pages = "\n".join(claim.label for claim in CLAIMS if part_of(claim) == title)
-        pages += "\n../metrics" if metrics and title == PARTS[0][0] else ""
+        pages += "\n../metrics\npictures" if metrics and title == PARTS[0][0] else ""
         parts.append(f"```{{toctree}}\n:hidden:\n:caption: {title}\n\n{pages}\n```")
     return "\n\n".join(parts) + "\n"
 

@@ -123,7 +123,7 @@ def possible_gains(
     ----------
     model : LatentModel
         With the decoder of the VAE, a PyTorch module or a `JaxDecoder` among others.
-    X : array (N, D), or (N, *event) for a decoder with an event shape
+    X : array (N, D), or (N, ...) for a decoder with an event shape
         The data.
     posterior : Posterior
         What the encoder gives for them, as `vaetheory.torch.posterior_of` reads it.

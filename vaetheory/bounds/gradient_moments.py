@@ -65,7 +65,7 @@ class GradientNoise(ByValue):
 
     @property
     def snr(self) -> Array:
-        """Signal to noise ratio |mean| / sd; NaN where the variance is zero within its error."""
+        """Signal to noise ratio `|mean| / sd`; NaN where the variance is zero within its error."""
         known = self.variance > self.variance_error
         return np.where(
             known, np.abs(self.mean) / np.sqrt(np.where(known, self.variance, 1)), np.nan

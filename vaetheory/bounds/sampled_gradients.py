@@ -44,10 +44,10 @@ class SampledGradientNoise(ByValue):
     mean_error, variance_error : arrays
         Half widths of their intervals.
     snr, snr_error : arrays
-        |mean| / sd of each parameter, and the half width of its interval.
+        `|mean| / sd` of each parameter, and the half width of its interval.
     overall, overall_low, overall_high : arrays (...) or (..., n)
-        |E g| / sqrt(tr Cov g) of the whole gradient of a datum, and its interval. The estimate of
-        |E g|^2 is free of the noise that adds to the square of an estimated mean.
+        `|E g| / sqrt(tr Cov g)` of the whole gradient of a datum, and its interval. The estimate of
+        `|E g|^2` is free of the noise that adds to the square of an estimated mean.
     draws : int
         Number of draws.
     """
