@@ -157,6 +157,8 @@ def test_19f_a_rotation_has_the_rate_one_though_em_converges():
         W = lam @ W @ np.linalg.inv(0.5 * np.eye(2) + inner)
     spread = np.linalg.eigvalsh(W.T @ W)
     assert np.allclose(spread, [1.5, 3.5], atol=1e-9), f"not at the maximum: {spread}"
+
+
 def test_22a_the_amortisation_gap_is_no_divergence_from_the_best_diagonal_gaussian():
     weight = np.array([[1.0, 1.5], [0.0, 0.0]])
     model = LatentModel(decoders.Affine(weight), likelihoods.Gaussian(scale=1.0))
