@@ -226,7 +226,7 @@ COLLAPSED = Proposition(
     title="EM leaves a collapsed model if and only if the noise is below the greatest eigenvalue",
     statement=(
         r"W = 0:\quad \operatorname{spec}\frac{\partial W_+}{\partial W} = "
-        r"\Big\{\frac{\lambda_j}{\sigma^2}\Big\} \text{ ($d$ times each)},\quad "
+        r"\Big\{\frac{\lambda_j}{\sigma^2}\Big\} \ (d \text{ times each}),\quad "
         r"\text{all below } 1 \iff \sigma^2 > \lambda_1"
     ),
     hypotheses=(PPCA, EXACT),
