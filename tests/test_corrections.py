@@ -14,6 +14,7 @@ from vaetheory import (
     log_evidence,
     stationary_posterior,
 )
+from vaetheory.bounds import gap_split, observed_log_evidence
 from vaetheory.checking.scenes import ModelScene
 from vaetheory.checking.strategies import Covariance
 from vaetheory.claims.half_network.scale import ScaledRun, scale_equivariance
@@ -116,3 +117,29 @@ def test_plain_networks_are_not_invariant_under_baggins():
         assert with_ends.residual <= with_ends.bound, f"2^{power}: not equivariant with its ends"
         plain = scale_equivariance(scene, units="plain")
         assert (plain.residual > plain.bound) == fails, f"2^{power}, plain ends: {plain}"
+
+
+def test_22a_the_amortisation_gap_is_no_divergence_from_the_best_diagonal_gaussian():
+    weight = np.array([[1.0, 1.5], [0.0, 0.0]])
+    model = LatentModel(decoders.Affine(weight), likelihoods.Gaussian(scale=1.0))
+    # P = [[2, 1.5], [1.5, 3.25]] and a datum with m* = 0; best variances, and a shift of one.
+    best = 1 / np.sqrt([2.0, 3.25])
+    for sign in (1.0, -1.0):
+        shift = np.array([1.0, sign]) / np.sqrt(2)
+        found = gap_split(model, [0.0, 0.0], Posterior(shift, scale=best))
+        divergence = 0.5 * shift**2 @ [2.0, 3.25]
+        off = float(found.amortisation) - divergence
+        assert abs(off - 0.75 * sign) < 1e-9, f"amortisation differs by {off}"
+
+
+def test_22c_zeros_for_missing_values_are_above_or_below():
+    excess = {}
+    for noise in (1 / 16, 1.0):
+        model = LatentModel(
+            decoders.Affine([[1.0], [0.5], [-0.5]]), likelihoods.Gaussian(scale=noise)
+        )
+        whole = log_evidence(model, [0.1, 0.0, 0.0])
+        part = observed_log_evidence(model, [0.1, np.nan, np.nan])
+        excess[noise] = float(whole.value - part.value)
+    assert abs(excess[1 / 16] - 3.1) < 0.05, f"by {excess[1 / 16]} nats above"
+    assert abs(excess[1.0] + 1.9) < 0.1, f"by {excess[1.0]} nats below"

@@ -7,6 +7,7 @@ import pytest
 from vaetheory import LatentModel, Posterior, decoders, elbo, likelihoods, log_evidence
 from vaetheory.bounds import block_gap, evidence_estimate, gap_split, stationary_posterior
 from vaetheory.bounds._sampled_elbo import sampled_elbo
+from vaetheory.evidence import Integral, linear_log_evidence
 
 BENT = LatentModel(
     decoders.TanhNetwork(
@@ -145,14 +146,52 @@ def test_bad_input(changes, words):
         gap_split(**given)
 
 
+@pytest.mark.parametrize("d", [9, 20])
+def test_many_latents(d):
+    """A product of models of one latent, rotated, and a linear one that does not say so."""
+    rng = np.random.default_rng(d)
+    turn = np.linalg.qr(rng.normal(size=(d, d)))[0]
+    one = LatentModel(
+        decoders.TanhNetwork([[[1.0]], [[1.0]]], [[0.5]] * 2), likelihoods.Gaussian(scale=0.4)
+    )
+    whole = LatentModel(
+        decoders.TanhNetwork([turn, np.eye(d)], [np.full(d, 0.5)] * 2),
+        likelihoods.Gaussian(scale=0.4),
+    )
+    x = rng.normal(size=(1, d)) + 0.5
+    exact = log_evidence(one, x.T)
+    given = Integral(
+        exact.value.sum(keepdims=True), exact.error.sum(keepdims=True), np.array(["reached"]), 0
+    )
+    found = gap_split(whole, x, Posterior(np.zeros((1, d)), cov=np.eye(d) / 4), evidence=given,
+                      structure="full", restart=False)  # fmt: skip
+    told = (exact.value - stationary_posterior(one, x.T).value).sum()
+    off = abs(found.approximation[0] - told)
+    assert off <= found.approximation_error[0], f"off by {off:.3f}, {found.approximation_error}"
+    assert found.approximation_error[0] < 0.2, f"an error of {found.approximation_error}"
+
+    weight = rng.normal(size=(d, d)) / np.sqrt(d)
+    hidden = LatentModel(lambda z: z @ weight.T, likelihoods.Gaussian(scale=0.4), d)
+    open_ = LatentModel(decoders.Affine(weight), likelihoods.Gaussian(scale=0.4))
+    q = Posterior(np.zeros((1, d)), scale=0.5)
+    right = gap_split(open_, x, q)
+    given = linear_log_evidence(open_, x)
+    found = gap_split(hidden, x, q, evidence=given, restart=False)
+    for name in ("approximation", "diagonal", "amortisation"):
+        off = abs(getattr(found, name)[0] - getattr(right, name)[0])
+        error = getattr(found, f"{name}_error")[0]
+        assert off <= error, f"{name}: off by {off:.2e}, said {error:.2e}"
+        assert error < 0.3, f"{name}: an error of {error:.2e} says nothing"
+
+
 def test_too_many_latents_and_another_shape():
     wide = LatentModel(
-        decoders.TanhNetwork([np.eye(11), np.eye(11)], [np.zeros(11)] * 2),
+        decoders.TanhNetwork([np.eye(65), np.eye(65)], [np.zeros(65)] * 2),
         likelihoods.Gaussian(scale=0.5),
     )
-    with pytest.raises(ValueError, match="latent_dim: expected at most"):
-        gap_split(wide, np.zeros(11), Posterior(np.zeros(11), scale=1.0))
     other = log_evidence(BENT, [0.0] * 3)
+    with pytest.raises(ValueError, match="latent_dim: expected at most 64"):
+        gap_split(wide, np.zeros(65), Posterior(np.zeros(65), scale=1.0), evidence=other)
     with pytest.raises(ValueError, match=r"evidence: expected shape \(1,\)"):
         gap_split(BENT, [[0.0] * 3], Posterior([[0.0, 0.0]], scale=1.0), evidence=other)
 

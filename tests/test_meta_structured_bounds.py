@@ -7,7 +7,7 @@ import pytest
 from noticing import assert_noticed
 
 from vaetheory import LatentModel
-from vaetheory.bounds import _noise_means, dequantisation, gap, missing_data
+from vaetheory.bounds import _noise_means, gap, missing_data
 from vaetheory.claims.structured_bounds import (
     amortisation,
     cells,
@@ -120,10 +120,8 @@ def test_noise_of_half_the_cell(monkeypatch):
 
 
 def test_cells_twice_as_wide(monkeypatch):
-    original = dequantisation.GaussianCells
-    monkeypatch.setattr(
-        dequantisation, "GaussianCells", lambda scale, step: original(scale, 2 * step)
-    )
+    original = Gaussian.rounded
+    monkeypatch.setattr(Gaussian, "rounded", lambda self, step: original(self, 2 * step))
     assert_noticed("22e", bug="cells of twice the width", examples=5)
 
 

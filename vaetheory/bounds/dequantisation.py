@@ -21,8 +21,6 @@ from vaetheory.bounds._exact_evidence import any_log_evidence, linear_parts
 from vaetheory.bounds._linear_gaussian import noisy_mean
 from vaetheory.bounds._noise_means import mean_over_noise
 from vaetheory.encoders import Posterior
-from vaetheory.likelihoods import Gaussian
-from vaetheory.likelihoods._cells import GaussianCells
 from vaetheory.models import LatentModel, require_model
 
 #: Data and noise that are evaluated together.
@@ -65,13 +63,7 @@ def cell_model(model: LatentModel, step: ArrayLike = 1.0) -> LatentModel:
     -1.074862327
     """
     require_model(model)
-    family = model.likelihood
-    if not isinstance(family, Gaussian) or family.scale is None:
-        raise ValueError(
-            "likelihood: expected a Gaussian of independent dimensions (scale=...), got "
-            f"{type(family).__name__}"
-        )
-    return model.with_likelihood(GaussianCells(family.scale, _step(step, model)))
+    return model.with_likelihood(model.likelihood.rounded(_step(step, model)))
 
 
 def dequantised_bound(

@@ -16,6 +16,7 @@ from vaetheory._validation import Array, covariances, fraction, integer, option,
 from vaetheory._value_equality import ByValue
 from vaetheory.bounds._exact_evidence import any_log_evidence, linear_parts
 from vaetheory.bounds._sampled_elbo import any_elbo
+from vaetheory.bounds._sampled_posterior import sampled_posterior
 from vaetheory.bounds.bracket import Bracket
 from vaetheory.bounds.gaussian_elbo import flatten
 from vaetheory.bounds.stationary import stationary_posterior
@@ -24,8 +25,9 @@ from vaetheory.models import LatentModel
 
 #: A step in the mean and one in the precision gain more together, see `stationary_posterior`.
 _COUPLED = 4.0
-#: From so many latents on the stationary posterior of a curved decoder takes minutes.
-_LARGEST = 10
+#: Beyond so many latents the rules of `stationary_posterior` have too many nodes, and the best
+#: posteriors are searched with quasi-random points; beyond the second number not at all.
+_BY_RULES, _LARGEST = 8, 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +101,7 @@ def gap_split(
     Parameters
     ----------
     model : LatentModel
-        Of at most 10 latents; of any number if it is linear with Gaussian noise.
+        Of at most 64 latents; of any number if it is linear with Gaussian noise.
     X : array (..., D)
         The data.
     posterior : Posterior
@@ -120,7 +122,8 @@ def gap_split(
     -------
     GapSplit
         Up to three latents the ELBOs are computed by quadrature. Beyond that they are means over
-        replicated quasi-random points where these have the smaller error.
+        replicated quasi-random points where these have the smaller error, and beyond eight latents
+        the best posteriors are found with such points too.
 
     Raises
     ------
@@ -297,18 +300,30 @@ def _best(
     value, error = np.full(len(data), -np.inf), np.full(len(data), np.inf)
     best: Posterior | None = None
     for first in (None,) if start is None else (None, start):
-        found_at = stationary_posterior(model, data, structure=kind, start=first, rtol=rtol)
-        there = Posterior(found_at.loc, cov=found_at.cov)
-        if model.latent_dim <= LATTICE_DIM or found_at.reached.all():
-            own, lost = np.asarray(found_at.value), np.asarray(found_at.error)
-        else:
-            bound = any_elbo(model, data, there, rtol)
-            own, lost = np.asarray(bound.value), bound.error + _COUPLED * found_at.deficit
+        there, own, lost = _stationary(model, data, kind, first, rtol)
         better = ~(own <= value)
         value, error = np.where(better, own, value), np.where(better, lost, error)
         best = there if best is None else _chosen(better, there, best)
     assert best is not None
     return best, value, error
+
+
+def _stationary(
+    model: LatentModel, data: Array, kind: str, start: Posterior | None, rtol: float
+) -> tuple[Posterior, Array, Array]:
+    """What one search finds: posteriors, their ELBOs and the errors of these."""
+    if model.latent_dim > _BY_RULES:
+        drawn = sampled_posterior(
+            model, data, diagonal=kind == "diagonal", start=start, rtol=max(rtol, 1e-6)
+        )
+        there, deficit = drawn.posterior, drawn.deficit
+    else:
+        found = stationary_posterior(model, data, structure=kind, start=start, rtol=rtol)
+        there, deficit = Posterior(found.loc, cov=found.cov), found.deficit
+        if model.latent_dim <= LATTICE_DIM or found.reached.all():
+            return there, np.asarray(found.value), np.asarray(found.error)
+    bound = any_elbo(model, data, there, rtol)
+    return there, np.asarray(bound.value), bound.error + _COUPLED * deficit
 
 
 def _chosen(which: NDArray[np.bool_], one: Posterior, other: Posterior) -> Posterior:

@@ -108,7 +108,7 @@ def observed_log_evidence(
     -----
     Source: claims 22c and 22d. If the mask depends on observed values only, these evidences are the
     likelihood to be maximised: the mask need not be modelled. If it depends on missing values it
-    must be.
+    must be. Time grows with the number of different masks, each of which has a model of its own.
 
     Examples
     --------

@@ -52,7 +52,11 @@ def amortisation_panel(axes: Axes) -> Exponents:
     axes.plot(fine, other, color="C3", ls="--", lw=1.5, label="KL(q ‖ q*)")
     axes.set_xticks([0, 45, 90, 135, 180])
     axes.set(xlabel="direction of the shift of q's mean (degrees)", ylabel="nats", ylim=(0.0, None))
-    head(axes, "22a, 22a-divergence", "The amortisation gap is above or below the divergence")
+    head(
+        axes,
+        "22a, 22a-divergence",
+        "The amortisation gap is no divergence: it is above or below it",
+    )
     return {}
 
 
@@ -85,7 +89,11 @@ def zeros_panel(axes: Axes) -> Exponents:
         draw_series(axes, number, name, noises, values[number], errors=off[number])
     axes.axhline(0.0, color="black", lw=1, label="_level: log p(x_o)")
     axes.set(xlabel="noise σ of the decoder", ylabel="value − log p(x_o) (nats)")
-    head(axes, "22c, 22c-zeros", "Zeros for missing values give no bound; imputed values do")
+    head(
+        axes,
+        "22c, 22c-zeros",
+        "What zeros for missing values give is no bound, and imputed values give one",
+    )
     return {}
 
 
@@ -117,7 +125,11 @@ def masks_panel(axes: Axes) -> Exponents:
         xlabel="share of second bits that are observed if the bit is 1",
         ylabel="largest mean score at the truth",
     )
-    head(axes, "22d, 22d-complete, 22d-mnar", "Only a mask of observed values may be ignored")
+    head(
+        axes,
+        "22d, 22d-complete, 22d-mnar",
+        "Only if a mask depends on observed values is the score zero",
+    )
     return {}
 
 

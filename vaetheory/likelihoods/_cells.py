@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import erf, erfcx, log_ndtr, logsumexp, ndtr
+from scipy.special import erf, erfcx, log_ndtr, ndtr
 
 from vaetheory._gaussians import LOG_2PI
 from vaetheory._validation import Array
@@ -17,7 +17,10 @@ from vaetheory.likelihoods.supports import Support
 #: Half widths, in standard deviations, and logarithms of the fall over half a cell up to which
 #: Gauss-Legendre nodes inside the cell have all digits; beyond them differences of tails have them.
 _NARROW, _FALL = 1.0, 12.0
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
+_MANY = np.polynomial.legendre.leggauss(24)
+#: The sum of both logarithms up to which a few nodes have all digits too.
+_GENTLE = 1.0
+_FEW = np.polynomial.legendre.leggauss(10)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,26 +58,35 @@ class GaussianCells(ByValue, ElementwiseLikelihood):
 
     def _log_prob(self, x: Array, params: Array) -> Array:
         middle, half = self._middle(x, params)
-        return self._moments(middle, half)[0]
+        fall = np.abs(middle) * half
+        gentle, narrow = fall + half**2 <= _GENTLE, (half <= _NARROW) & (fall <= _FALL)
+        out = np.empty(middle.shape)
+        with np.errstate(all="ignore"):
+            for where, rule in ((gentle, _FEW), (narrow & ~gentle, _MANY)):
+                if where.any():
+                    out[where] = _log_mass(middle[where], half[where], rule)
+            if (wide := ~(gentle | narrow)).any():
+                out[wide] = _by_tails(middle[wide], half[wide])[0]
+        return out
 
-    def _moments(self, middle: Array, half: Array) -> tuple[Array, Array, Array]:
-        """Log probability of a cell, and mean and variance of a normal number within it."""
+    def _moments(self, middle: Array, half: Array) -> tuple[Array, Array]:
+        """Mean and variance of a normal number within a cell."""
         with np.errstate(all="ignore"):
             smooth = (half <= _NARROW) & (np.abs(middle) * half <= _FALL)
-            inside = _by_nodes(np.where(smooth, middle, 0.0), np.where(smooth, half, 1.0))
-            outside = _by_tails(middle, half)
+            inside = _within(np.where(smooth, middle, 0.0), np.where(smooth, half, 1.0))
+            outside = _by_tails(middle, half)[1:]
         each = [np.where(smooth, a, b) for a, b in zip(inside, outside, strict=True)]
-        return each[0], each[1], each[2]
+        return each[0], each[1]
 
     def _greatest_log_prob(self, x: Array) -> Array:
         half = np.broadcast_to(self.step / (2 * self.scale), np.shape(x))
         return np.log(erf(half / np.sqrt(2)))
 
     def _score(self, x: Array, params: Array) -> Array:
-        return self._moments(*self._middle(x, params))[1] / self.scale
+        return self._moments(*self._middle(x, params))[0] / self.scale
 
     def _information(self, x: Array, params: Array) -> Array:
-        return (1 - self._moments(*self._middle(x, params))[2]) / self.scale**2
+        return (1 - self._moments(*self._middle(x, params))[1]) / self.scale**2
 
     def _fisher(self, params: Array) -> Array:
         raise ValueError(
@@ -87,15 +99,25 @@ class GaussianCells(ByValue, ElementwiseLikelihood):
         return np.asarray(np.floor(drawn / self.step) * self.step)
 
 
-def _by_nodes(middle: Array, half: Array) -> tuple[Array, Array, Array]:
-    """By Gauss-Legendre nodes in the cell, relative to the density at its middle."""
-    away = half[..., None] * _NODES
-    logs = -(middle[..., None] + 0.5 * away) * away + np.log(_WEIGHTS)
-    total = logsumexp(logs, axis=-1)
-    share = np.exp(logs - total[..., None])
-    mean = (share * away).sum(axis=-1)
-    variance = (share * (away - mean[..., None]) ** 2).sum(axis=-1)
-    return total + np.log(half) - 0.5 * (middle**2 + LOG_2PI), middle + mean, variance
+def _relative(middle: Array, half: Array, nodes: Array) -> tuple[Array, Array]:
+    """Places of nodes within cells, and densities there over that at the middle, `(..., M)`."""
+    away = half[..., None] * nodes
+    return away, np.exp(-(middle[..., None] + 0.5 * away) * away)
+
+
+def _log_mass(middle: Array, half: Array, rule: tuple[Array, Array]) -> Array:
+    """Log probability by Gauss-Legendre nodes in the cell."""
+    total = _relative(middle, half, rule[0])[1] @ rule[1]
+    return np.asarray(np.log(total * half) - 0.5 * (middle**2 + LOG_2PI))
+
+
+def _within(middle: Array, half: Array) -> tuple[Array, Array]:
+    """Mean and variance by the same nodes."""
+    away, density = _relative(middle, half, _MANY[0])
+    weights = density * _MANY[1]
+    total = weights.sum(axis=-1)
+    mean = (weights * away).sum(axis=-1) / total
+    return middle + mean, (weights * (away - mean[..., None]) ** 2).sum(axis=-1) / total
 
 
 def _by_tails(middle: Array, half: Array) -> tuple[Array, Array, Array]:

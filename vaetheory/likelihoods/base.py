@@ -270,6 +270,21 @@ class Likelihood(ABC):
             f"{type(self).__name__}"
         )
 
+    def rounded(self, step: Array) -> Likelihood:
+        """The likelihood of data that are rounded down: probabilities of cells of widths `step`.
+
+        A datum is the lower corner of its cell.
+
+        Raises
+        ------
+        ValueError
+            If the probabilities of cells are not known.
+        """
+        raise ValueError(
+            "likelihood: expected a Gaussian of independent dimensions (scale=...), got "
+            f"{type(self).__name__}"
+        )
+
     @abstractmethod
     def log_prob(self, x: ArrayLike, params: ArrayLike) -> Array:
         """Log density in nats, `(...)`; leading axes broadcast.

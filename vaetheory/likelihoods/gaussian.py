@@ -20,7 +20,8 @@ from vaetheory._validation import (
     squarable,
 )
 from vaetheory._value_equality import ByValue
-from vaetheory.likelihoods.base import ExponentialFamily, over_batch
+from vaetheory.likelihoods._cells import GaussianCells
+from vaetheory.likelihoods.base import ExponentialFamily, Likelihood, over_batch
 from vaetheory.likelihoods.supports import Support
 from vaetheory.likelihoods.table import Curvature, Table
 
@@ -84,6 +85,9 @@ class Gaussian(ByValue, ExponentialFamily):
             return Gaussian(cov=self.cov[np.ix_(which, which)])
         assert self.scale is not None
         return Gaussian(scale=self.scale[which] if self.scale.ndim else self.scale)
+
+    def rounded(self, step: Array) -> Likelihood:
+        return super().rounded(step) if self.scale is None else GaussianCells(self.scale, step)
 
     def usual_parameters(self, params: Array) -> tuple[str, dict[str, Array]] | None:
         if self.scale is None:
