@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vaetheory._gaussians import LOG_2PI
+from vaetheory._log_sums import log_sum_exp
 from vaetheory._quadrature.shifted_lattices import SAFETY
 from vaetheory._validation import Array, Index, require_callable
 from vaetheory._value_equality import ByValue
@@ -134,15 +135,21 @@ class _Tilted:
         self.own, self.other = np.linalg.inv(cov), _precision(frame.root)
 
     def start(self, power: int) -> _Frame:
-        """The Gaussian that p^k / q^(k - 1) would be if p were one."""
+        """The Gaussian p^k / q^(k - 1) of a Gaussian p with the posterior's moments."""
         mixed = power * self.other - (power - 1) * self.own
         values, axes = np.linalg.eigh((mixed + np.swapaxes(mixed, -1, -2)) / 2)
-        least = 0.02 * np.einsum("nii->n", self.other)[:, None] / self.dim
-        values = np.maximum(values, least)
         pull = power * np.einsum("nij,nj->ni", self.other, self.frame.loc)
         pull -= (power - 1) * np.einsum("nij,nj->ni", self.own, self.task.loc)
+        # Where there is no such Gaussian p is none, and its own frame has to do.
+        least = 0.02 * np.einsum("nii->n", self.other) / self.dim
+        there = values[:, 0] > least
+        values = np.where(there[:, None], values, 1.0)
         loc = np.einsum("nij,nj,nkj,nk->ni", axes, 1 / values, axes, pull)
-        return _Frame(loc, axes / np.sqrt(values)[:, None, :])
+        root = axes / np.sqrt(values)[:, None, :]
+        return _Frame(
+            np.where(there[:, None], loc, self.frame.loc),
+            np.where(there[:, None, None], root, self.frame.root),
+        )
 
     def logs(
         self, rows: Index, power: int, z: Array, decoder: bool
@@ -191,6 +198,15 @@ class _Tilted:
             for name, both in told.items()
         }
 
+    def _over_q(self, rows: Index, power: int, rule: nodes.Lattices) -> Array:
+        """Log of E_q[wbar^k] over the middle of q, by lattices over q."""
+        turned = np.swapaxes(self.task.root[rows], -1, -2)
+        z = self.task.loc[rows, None] + rule.nodes @ turned
+        logs, _, _ = self.logs(rows, power, z, False)
+        with np.errstate(divide="ignore"):
+            logs = logs + rule.log_weights + np.log(_near(rule.nodes))
+        return np.asarray(log_sum_exp(logs) - np.log(rule.count) + self.log_det[rows])
+
     def _means(
         self, rows: Index, frame: _Frame, rule: nodes.Lattices, power: int, names: Sequence[str]
     ) -> dict[str, _Both]:
@@ -203,7 +219,10 @@ class _Tilted:
         scale = np.exp(np.minimum(top[:, 0] + volume, 700.0))[:, None]
         lost = np.where(found.lost & (weights > 0), np.inf, 0.0).sum(axis=-1)
         off = power * (self.frame.error[rows] + 2 * self.rounding[rows]) + lost
-
+        # Lattices over q see what those around a narrow mode do not.
+        again = np.exp(np.minimum(self._over_q(rows, power, rule) - top[:, 0] - volume, 700.0))
+        mine = (weights * _near(e)).sum(axis=-1) / rule.count
+        unseen = np.abs(again - mine) * rule.count / weights.sum(axis=-1)
         owners = np.arange(rule.count)[:, None] == rule.owner
 
         def means(f: Array) -> _Means:
@@ -212,12 +231,20 @@ class _Tilted:
             beyond = np.einsum("nm,nmj->nj", weights * far, np.abs(f)) / rule.count
             rounded = (off[:, None] + gamma(200)) * size
             error = SAFETY[self.dim] * np.ptp(each, axis=0) + 10 * beyond + rounded
-            error = np.where(beyond > _DOUBTFUL * size, np.inf, error)
-            return _Means(each.mean(axis=0) * scale, error * scale, size * scale, rounded * scale)
+            error = error + unseen[:, None] * size
+            bad = (beyond > _DOUBTFUL * size) | ~np.isfinite(error) | (scale == 0)
+            known = [np.where(bad, 0.0, v) * scale for v in (error, rounded)]
+            error, rounded = (np.where(bad, np.inf, v) for v in known)
+            return _Means(each.mean(axis=0) * scale, error, size * scale, rounded)
 
         columns = {"": np.ones((*logs.shape, 1))}
         columns |= {name: self.task.terms(name, rows, e, found) for name in names}
         return {name: _Both(means(f), means(f**2)) for name, f in columns.items()}
+
+
+def _near(e: Array) -> Array:
+    """A smooth function of z in units of q `(..., d)`, one in the middle and zero far out."""
+    return np.asarray(np.exp(-(((e**2).sum(axis=-1) / 64) ** 4)))
 
 
 def _precision(root: Array) -> Array:

@@ -130,8 +130,9 @@ class _Task:
         rule = nodes.lattices(number, self.dim).within(_LOST[most > 1])
         masses = rule.masses(-0.5 * (rule.nodes**2).sum(axis=-1)[None])[0]
         found = self.task.at(rows, rule.nodes, decoder="decoder" in self.names)
-        least = min((k for k in self.counts if k > 1), default=2)
-        floor, below = _deep(found.logs, masses / rule.count, min(_RARE ** (1 / least), 0.01))
+        # Variances may be as small as 1 / K^3.
+        chances = [(_RARE / float(k) ** 4) ** (1 / k) for k in self.counts if k > 1]
+        floor, below = _deep(found.logs, masses / rule.count, min(chances, default=0.0))
         span = found.logs.max(axis=-1) - np.maximum(found.logs.min(axis=-1), floor)
         good = (span <= WIDEST) | (most == 1)
         size = max(1, int(_BLOCK / (64 * rule.count * (span[good].max(initial=0.0) + 90) * 16)))
@@ -377,6 +378,11 @@ def gradient_noise(
         active = active[~good[active]]
         number += 1
     shape = posterior.loc.shape[:-1] if single else (*posterior.loc.shape[:-1], len(counts))
+    if "decoder" in names and "decoder" not in found:
+        # All weights span too much: only the number of parameters is left to be said.
+        at = task.task.at(np.arange(1), np.zeros((1, d)), decoder=True)
+        assert at.scores is not None
+        found["decoder"] = _nothing((len(data), len(counts), at.scores.shape[-1]))
     nothing = _nothing((len(data), len(counts), 2 * d))
     return {
         name: GradientNoise(*(a.reshape(*shape, a.shape[-1]) for a in found.get(name, nothing)))

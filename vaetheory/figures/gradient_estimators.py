@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -53,6 +55,7 @@ def _of_m(found: list[dict[str, GradientNoise]], name: str, field: str) -> Array
     return np.array([getattr(f[name], field)[0] for f in found])
 
 
+@cache
 def _many(scene: Weighted) -> dict[str, GradientNoise]:
     return gradient_noise(
         scene.model, [scene.datum], scene.posterior, list(_SAMPLES), tuple(_NAMES)
@@ -72,7 +75,11 @@ def bias_panel(axes: Axes) -> Exponents:
     )
     axes.axhline(0.0, color="grey", lw=0.6, ls="--", label="no gradient")
     axes.set(xscale="log", xlabel="samples K", ylabel="mean of the gradient in m (nats per unit)")
-    head(axes, "20c, 20d", "With more samples the path gradient follows another objective")
+    head(
+        axes,
+        "20c, 20d",
+        "The path gradient is biased: with many samples it is that of the wake phase",
+    )
     return {}
 
 
