@@ -15,18 +15,32 @@ author = "The vaetheory developers"
 project_copyright = author
 release = version = __version__
 
+# Short programs that are run when the pages are built; an error in one of them ends the build.
+sphinx_gallery_conf = {
+    "examples_dirs": "examples",
+    "gallery_dirs": "gallery",
+    "abort_on_example_error": True,
+    "download_all_examples": False,
+    "run_stale_examples": True,
+    "show_memory": False,
+    "show_signature": False,
+    "within_subsection_order": "FileNameSortKey",
+    "write_computation_times": False,
+}
+
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "numpydoc",
     "myst_parser",
+    "sphinx_gallery.gen_gallery",
     "formulas",
     "pictures",
     "unbroken",
 ]
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
 myst_heading_anchors = 3
-exclude_patterns = ["_build", "derivations"]
+exclude_patterns = ["_build", "derivations", "examples"]
 templates_path = ["_templates"]
 
 default_role = "code"  # single backticks in docstrings
