@@ -15,6 +15,7 @@ from vaetheory import (
     stationary_posterior,
 )
 from vaetheory.bounds import gap_split, observed_log_evidence
+from vaetheory.bounds import gradient_noise, importance_weighted_bound
 from vaetheory.checking.scenes import ModelScene
 from vaetheory.checking.strategies import Covariance
 from vaetheory.claims.half_network.scale import ScaledRun, scale_equivariance
@@ -183,3 +184,24 @@ def test_22c_zeros_for_missing_values_are_above_or_below():
         excess[noise] = float(whole.value - part.value)
     assert abs(excess[1 / 16] - 3.1) < 0.05, f"by {excess[1 / 16]} nats above"
     assert abs(excess[1.0] + 1.9) < 0.1, f"by {excess[1.0]} nats below"
+def test_20b_20c_the_path_gradient_is_neither_always_quieter_nor_unbiased():
+    # The posterior at 0 is N(0, 1/2).
+    model = LatentModel(decoders.Affine([[1.0]]), likelihoods.Gaussian(scale=1.0))
+    found = gradient_noise(model, [0.0], Posterior([0.3], cov=[[0.125]]), [1, 2])
+    path, total = found["path"].variance[0], found["total"].variance[0]
+    assert (path > 2 * total).all(), f"no noisier for a narrow q: {path}, {total}"
+    bounds = [
+        importance_weighted_bound(model, [0.0], Posterior([0.3 + h], cov=[[0.125]]), 2).value
+        for h in (-1e-3, 1e-3)
+    ]
+    slope = (bounds[1] - bounds[0]) / 2e-3
+    means = [float(found[name].mean[1, 0]) for name in ("total", "dreg", "path")]
+    assert np.allclose(means[:2], slope, rtol=1e-4), f"the slope of L_2 is {slope}, not {means}"
+    assert abs(means[2] - slope) > 0.05, f"the path gradient has no bias: {means[2]}, {slope}"
+
+
+def test_20d_without_four_moments_the_ratio_of_dreg_falls():
+    model = LatentModel(decoders.Affine([[1.0]]), likelihoods.Gaussian(scale=1.0))
+    q = Posterior([0.0], cov=[[0.58 / 2]])
+    ratios = gradient_noise(model, [0.0], q, [10, 1000, 100_000], ["dreg"])["dreg"].snr[:, 1]
+    assert (ratios[1:] < 0.6 * ratios[:-1]).all(), f"the ratio does not fall: {ratios}"
