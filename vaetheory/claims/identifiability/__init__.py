@@ -24,6 +24,7 @@ CLAIM = Claim(
     ),
     propositions=(
         maps.EVIDENCE,
+        maps.NARROW,
         maps.MAPS,
         encoders.FULL,
         encoders.DIAGONAL,

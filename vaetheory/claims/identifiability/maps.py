@@ -9,6 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
+from vaetheory import decoders, likelihoods
 from vaetheory._validation import Array
 from vaetheory.checking import Comparison, Proposition, once, strategies, together, wrong
 from vaetheory.checking.strategies import Vector
@@ -25,6 +26,7 @@ from vaetheory.claims.identifiability.scenes import (
 )
 from vaetheory.evidence import Integral, log_evidence
 from vaetheory.flows import flow_log_density
+from vaetheory.models import LatentModel
 from vaetheory.rounding import gamma
 
 #: The step of derivatives by complex arguments, whose square is nothing.
@@ -160,3 +162,90 @@ EVIDENCE = Proposition(
     figure="identifiability",
     examples=6,
 )
+
+
+@dataclass(frozen=True)
+class NarrowScene:
+    """A linear model of two latents with little noise, a datum, and a map of the latents."""
+
+    singular_values: Vector
+    angle: int
+    noise: float
+    x: Vector
+    move: Move
+
+    @property
+    def weight(self) -> Array:
+        """W `(3, 2)`."""
+        turned = np.diag(self.singular_values) @ strategies.rotation((self.angle,), 2)
+        return strategies.rotation((30, 45), 3)[:, :2] @ turned
+
+
+@st.composite
+def narrow_scenes(draw: DrawFn) -> NarrowScene:
+    """Posteriors down to a hundredth of the prior, some of them many deviations out."""
+    size = st.sampled_from((1.0, 2.0, 0.5))
+    noise = draw(st.sampled_from((0.25, 0.0625, 0.015625)))
+    return NarrowScene(
+        (draw(size), draw(size)), draw(st.sampled_from((0, 30, 45))), noise,
+        draw(strategies.vectors(3)), draw(moves(2, (0.125, -0.0625, 0.0))),
+    )  # fmt: skip
+
+
+@once
+def narrow_evidences(scenes: tuple[NarrowScene, ...]) -> tuple[Array, Array]:
+    """The library's log evidences of f o T, `(I,)`, and their errors."""
+    values, errors = [], []
+    for s in scenes:
+        decoder = decoders.Composed(decoders.Affine(s.weight), s.move.flow)
+        model = LatentModel(decoder, likelihoods.Gaussian(scale=s.noise))
+        found = log_evidence(model, np.array(s.x))
+        values.append(float(found.value))
+        errors.append(float(found.error))
+    return np.array(values), np.array(errors)
+
+
+@together
+def same_narrow_evidence(
+    scenes: Sequence[NarrowScene], *, shear: float = 0.0, scale: float = 1.0
+) -> list[Comparison]:
+    """Compare the evidence of f o T by quadrature with the Gaussian density of f."""
+    values, errors = narrow_evidences(tuple(scenes))
+    change = scale * np.array([[1.0, shear], [0.0, 1.0]])
+    W = np.array([s.weight for s in scenes]) @ change
+    variance = np.array([s.noise for s in scenes])[:, None, None] ** 2
+    x = np.array([s.x for s in scenes])
+    # By Woodbury's formula, since the covariance of x is nearly singular.
+    A = np.eye(2) + np.swapaxes(W, 1, 2) @ W / variance
+    pull = np.einsum("nij,ni->nj", W, x) / variance[:, 0]
+    gained = np.einsum("nj,nj->n", pull, np.linalg.solve(A, pull[..., None])[..., 0])
+    squares = (x**2).sum(axis=-1) / variance[:, 0, 0]
+    logs = np.linalg.slogdet(A)[1] + 3 * np.log(2 * np.pi * variance[:, 0, 0])
+    exact = -0.5 * (squares - gained + logs)
+    lost = gamma(100) * (1 + squares + np.abs(logs)) * np.linalg.cond(A)
+    return Comparison.identities(values, exact, scale=1 + squares, quadrature=errors, rounding=lost)
+
+
+NARROW = Proposition(
+    label="21a-narrow",
+    title="A map that keeps the prior keeps evidences with little noise, far from the prior's mean",
+    statement=(
+        r"p_{f \circ T}(x) = \mathcal N(x; 0, WW^\top + \sigma^2I) = p_f(x),\quad f(z) = Wz"
+    ),
+    hypotheses=(
+        ("linear model", r"p(x|z) = \mathcal N(Wz, \sigma^2I),\ d = 2,\ D = 3,\ "
+         r"\sigma \ge \tfrac1{64}"),
+        KEEPS,
+        ROTATION,
+        TWIST,
+    ),
+    kind="identity",
+    instances=narrow_scenes(),
+    check=same_narrow_evidence,
+    controls=wrong(
+        same_narrow_evidence,
+        {"a shear": {"shear": 0.5}, "a scale of 1.01": {"scale": 1.01}},
+    ),
+    uses=("21a",),
+    examples=8,
+)  # fmt: skip
