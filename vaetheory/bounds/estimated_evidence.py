@@ -76,8 +76,9 @@ def evidence_estimate(
     the mixture give the value and its error. Checks compare the mixture with the particles. If one
     fails after two more tries, particles are annealed from the mixture. If that fails too, or there
     are many modes, or the error is more than half the tolerance, longer annealed runs from the
-    prior give the part of the evidence for which the mixture does not account. Nothing excludes a mode that particles and searches all missed: then the value is too
-    small by its share, without a sign of it. Only the lower bound does not depend on what was seen.
+    prior give the part of the evidence for which the mixture does not account. Nothing excludes a
+    mode that particles and searches all missed: then the value is too small by its share, without a
+    sign of it. Only the lower bound does not depend on what was seen.
 
     Parameters
     ----------
