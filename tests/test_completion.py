@@ -299,3 +299,43 @@ def test_the_mixture_of_exact_draws_leaves_nothing(monkeypatch):
     assert found.share[0] == 0, f"a share of {found.share} is lacking"
     unseen = np.log(1000) / (found.effective[0] * completion.PARTICLES)
     assert found.error[0] == pytest.approx(unseen, abs=1e-9), "there is nothing else to it"
+
+
+@pytest.mark.parametrize(
+    ("rest", "noise", "error", "word", "kept"),
+    [
+        (-3.0, 0.05, 0.1, "", True),
+        (-3.0, 0.05, 0.2, "", False),
+        (-3.0, 2.0, 0.29, "", True),
+        (2.0, 2.0, 0.29, "tolerance", False),
+    ],
+)
+def test_a_good_estimate_is_only_replaced_by_a_better_one(
+    rest, noise, error, word, kept, monkeypatch
+):
+    # It stands if its error is small, or if a wider one agrees with it.
+    level, r = scene()[1], np.random.default_rng(0)
+    logs = r.normal(size=16)
+    logs -= logs.mean()
+    runs = made(level + 0.1 * logs, level + rest + noise * logs, level + np.zeros((1, 32)))
+    assert (runs.error[0] <= 0.3) == (noise < 1), runs.error
+    monkeypatch.setattr(completion, "completed", lambda *args: runs)
+    scout, first = lacking()
+    good = first.taken(np.zeros(1, dtype=int))
+    good.value, good.error, good.reason = level + 0.2, np.array([error]), np.zeros(1, dtype=int)
+    target = Target.of(folds().model, DATUM, seed=0)
+    found = estimation._completed(target, scout, good.taken(np.zeros(1, dtype=int)), 0.3, 4e6)
+    assert (found.value[0] == good.value[0]) == kept, f"{found.value} after {good.value}"
+    assert estimation.REASONS[found.reason[0]] == word, estimation.REASONS[found.reason[0]]
+
+
+def test_beside_many_modes_there_may_be_one_more(monkeypatch):
+    target, _, proposals, _ = scene()
+    scout = lacking()[0]
+    modes = mode_search.find_modes(target, proposals[3].means, 4)
+    errors = []
+    for crowd in (4, 5):
+        monkeypatch.setattr(estimation, "_CROWD", crowd)
+        found = estimation._measured(target, scout, modes, proposals[3], "many", 64)
+        errors.append(found.error[0])
+    assert errors[0] - errors[1] == pytest.approx(1 / 4, rel=1e-9), errors

@@ -41,6 +41,9 @@ _RATIOS = (10.0, 100.0, 1000.0)
 #: The least shape of the weights' tail that is an alarm, and the greatest differences from the
 #: scout's log evidence: upwards, which is unlikely for an unbiased estimate, and downwards.
 _SHAPE, _ABOVE, _BELOW = 0.7, 1.5, 3.0
+#: Annealed runs are made beside a proposal whose error is more than this share of the tolerance, or
+#: that has so many modes. Beside so many there may be one more.
+_DOUBT, _CROWD = 0.5, 16
 #: Standard deviations by which annealed runs and proposal may differ on what both see, and the
 #: least effective number of these runs.
 _UNLIKE, _FEWEST = 4.0, 4.0
@@ -199,10 +202,11 @@ def estimated(target: Target, particles: int, tolerance: float, most: float) -> 
 def _completed(
     target: Target, scout: Scout, found: Outcome, tolerance: float, most: float
 ) -> Outcome:
-    """Estimates by the proposal and annealed particles together, where the proposal alone fails."""
+    """Estimates by the proposal and annealed runs, where the proposal alone is doubtful."""
     # Half of all calls, so that the numbers of a datum do not depend on its neighbours.
     calls = min(0.5 * most, most - target.count.calls / len(target))
-    for n in np.flatnonzero((found.reason > 0) & scout.finished):
+    doubtful = (found.reason > 0) | (found.error > _DOUBT * tolerance) | (found.modes >= _CROWD)
+    for n in np.flatnonzero(doubtful & scout.finished):
         row = np.array([n])
         part, q = _part(scout, row), found.proposal.take(row).trimmed()
         known = np.maximum(part.log_evidence, found.value[row])
@@ -213,8 +217,12 @@ def _completed(
             continue
         new = found.taken(row)
         new.annealed, new.annealed_error = made.annealed
-        # Otherwise particles that miss what the proposal has say nothing of what it lacks.
-        if np.abs(made.disagreement[0]) <= _UNLIKE and made.effective[0] >= _FEWEST:
+        # Particles that miss what the proposal has say nothing of what it lacks, and an estimate
+        # that is good enough needs no worse one that agrees with it.
+        apart = np.abs(made.value - new.value)[0] > new.error[0]
+        better = found.reason[n] > 0 or made.error[0] <= tolerance or apart
+        sound = np.abs(made.disagreement[0]) <= _UNLIKE and made.effective[0] >= _FEWEST
+        if better and sound:
             new.value, new.error, new.spread = made.value, made.error, made.spread
             new.greatest, new.excess = made.greatest, made.apart
             new.covered, new.limit = 1 - made.share, made.limit
@@ -371,7 +379,9 @@ def _judged(target: Target, scout: Scout, modes: Modes, q: Mixture, found: Repli
         -found.log_weights.reshape(*found.log_means.shape, -1).max(axis=2), axis=1
     )
     off = scout.log_evidence - found.value
-    crowded = modes.known.sum(axis=1) >= MODES
+    count = modes.known.sum(axis=1)
+    crowded = count >= MODES
+    another = np.where(count >= _CROWD, 1 / np.maximum(count, 1), 0.0)
     apart = (off > _ABOVE) | (off < -_BELOW)
     signs = [~scout.finished, crowded, alarm, found.shape >= _SHAPE, apart]
     # The place of the first sign, which is one less than that of its word.
@@ -379,14 +389,14 @@ def _judged(target: Target, scout: Scout, modes: Modes, q: Mixture, found: Repli
     unknown = np.full((4, len(target)), np.nan)
     return Outcome(
         found.value,
-        found.error - np.log1p(-most),
+        found.error - np.log1p(-most) + another,
         reason,
         found.spread,
         found.greatest,
         excess,
         found.shape,
         scout.log_evidence.copy(),
-        modes.known.sum(axis=1),
+        count,
         unknown[0],
         unknown[1],
         unknown[2],

@@ -74,10 +74,11 @@ def evidence_estimate(
     Particles are annealed from the prior to each posterior; searches from them find modes; a
     mixture is fitted to these; independent replicates of quasi-Monte Carlo importance sampling from
     the mixture give the value and its error. Checks compare the mixture with the particles. If one
-    fails after two more tries, particles are annealed from the mixture. If that fails too, longer
-    annealed runs from the prior give the part of the evidence for which the mixture does not
-    account. Nothing excludes a mode that particles and searches all missed: then the value is too
-    small by its share, without a sign of it. Only the lower bound does not depend on what was seen.
+    fails after two more tries, particles are annealed from the mixture. If that fails too, or there
+    are many modes, or the error is more than half the tolerance, longer annealed runs from the
+    prior give the part of the evidence for which the mixture does not account. Nothing excludes a
+    mode that particles and searches all missed: then the value is too small by its share, without a
+    sign of it. Only the lower bound does not depend on what was seen.
 
     Parameters
     ----------
@@ -120,9 +121,10 @@ def evidence_estimate(
         Arrays `(...)` in nats. Status "estimated" where all checks passed and `error`, an estimate,
         is at most the tolerance: half the width of the replicates' 99.9 % interval, plus the share
         of the evidence that the tail of the weights has beyond the greatest one, plus the share of
-        the posterior that the particles see and the mixture does not; with annealed runs beside the
-        mixture, half the width of their interval, plus the greatest share of one run, plus the
-        difference of two ways to join both parts. "unresolved" otherwise: where
+        the posterior that the particles see and the mixture does not, plus 1 / M of M >= 16 modes;
+        with annealed runs beside the mixture, half the width of their interval, plus the greatest
+        share of one run, the difference of two ways to join both parts, and the share of which so
+        many particles may show none. "unresolved" otherwise: where
         a check failed the value is NaN, and where only the tolerance was not reached, value and
         error are there. `lower` is a bound at the stated confidence for each datum by itself, and
         `upper` is infinite. If the decoder is known to be affine and the likelihood is Gaussian,
