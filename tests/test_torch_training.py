@@ -34,6 +34,7 @@ from vaetheory.training import (  # noqa: E402
     train,
 )
 from vaetheory.training._adam import Adam  # noqa: E402
+from vaetheory.training._torch import vae as vae_module  # noqa: E402
 from vaetheory.training._torch.learner import OnTensor  # noqa: E402
 from vaetheory.training._torch.loss import log_partition, loss  # noqa: E402
 from vaetheory.training._torch.networks import Convolutions  # noqa: E402
@@ -335,6 +336,17 @@ def test_the_model_has_the_density_and_its_floor(network):
         found = model.likelihood.log_prob(X, model.decode(z / density.prior_scale))
         expected = density.log_likelihood(X, z[:, None])[:, 0]
         assert_close(found, expected, 1e-10, f"{name}: the log likelihood")
+
+
+def test_images_are_encoded_some_at_a_time(monkeypatch):
+    data = split_data(BLOBS, 0)
+    vae = vae_of("ordinary", small(), data)
+    whole = vae.encode(vae.initial(0), data.train)
+    monkeypatch.setattr(vae_module, "_ROWS", 9)
+    for a, b in zip(vae.encode(vae.initial(0), data.train), whole, strict=True):
+        assert_close(a, b, 1e-13, "the encoder in parts")
+    with pytest.raises(ValueError, match=r"X: expected a non-empty data set of shape \(N, 90\)"):
+        vae.encode(vae.initial(0), data.train[:, :-1])
 
 
 @pytest.mark.parametrize("name", ["half", "bernoulli"])

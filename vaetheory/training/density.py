@@ -27,13 +27,16 @@ from vaetheory.training.networks import Network
 from vaetheory.training.objectives import MOST_LOG_VARIANCE, OF_LOGITS, OWN_VARIANCES
 from vaetheory.training.vae import TooLargeError, Vae, in_range, rows_of
 
-#: The most latents decoded at a time.
-_ROWS = 8192
+#: The most latents decoded at a time, and the most numbers that they become.
+_ROWS, _NUMBERS = 8192, 2**22
 
 
-def blocks(count: int, each: int) -> Iterator[slice]:
-    """Slices of `count` data; each slice fits in a block with `each` latents for every datum."""
-    step = max(1, _ROWS // each)
+def blocks(count: int, each: int, dim: int) -> Iterator[slice]:
+    """Slices of `count` data; each slice fits in a block with `each` latents for every datum.
+
+    A latent is decoded to `dim` numbers.
+    """
+    step = max(1, min(_ROWS, _NUMBERS // dim) // each)
     for i in range(0, count, step):
         yield np.s_[i : min(i + step, count)]
 
@@ -183,7 +186,7 @@ class Density(ByValue):
             )
         X = rows_of("X", X, self.vae.data_dim)
         expected = np.empty(len(X))
-        for rows in blocks(len(X), len(noise)):
+        for rows in blocks(len(X), len(noise), X.shape[1]):
             z = loc[rows, None] + scale[rows, None] * np.swapaxes(noise[:, rows], 0, 1)
             expected[rows] = self.log_likelihood(X[rows], z).mean(axis=1)
         return expected - self.divergence(loc, scale)

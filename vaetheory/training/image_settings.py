@@ -24,7 +24,7 @@ NETWORKS = ("mlp", "conv")
 #: The smallest side of images for convolutions.
 LEAST_SIDE = 8
 # Images converted at a time.
-_ROWS = 4096
+_ROWS = 1024
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -100,7 +100,7 @@ def sampled_measures(
     loc, scale = density.encode(X)
     rate = density.divergence(loc, scale)
     columns = np.empty((5, len(X)))
-    for rows in blocks(len(X), draws):
+    for rows in blocks(len(X), draws, X.shape[1]):
         noise = rng.standard_normal((len(X[rows]), draws, loc.shape[1]))
         z = loc[rows, None] + scale[rows, None] * noise
         likelihood = density.log_likelihood(X[rows], z)

@@ -32,7 +32,7 @@ from vaetheory.training.vae import Units, Vae, rows_of
 
 #: The most training data, and the most latent draws in total, used to fix a density; fewer, if
 #: the reconstructions have more numbers than that.
-_FIXING_ROWS, _FIXING_NUMBERS = 16_384, 2**24
+_FIXING_ROWS, _FIXING_NUMBERS = 16_384, 2**23
 EARLY, BUDGET, DIVERGED = "stopped early", "budget spent", "diverged"
 
 
@@ -147,7 +147,7 @@ def _noise(seed: int, kind: int, shape: tuple[int, ...]) -> Array:
 def density_of(vae: Vae, params: Array, train: Array, *, seed: int, draws: int = 1) -> Density:
     """The density model for given parameters; a seed sets the draws from the training posteriors.
 
-    At most the first 16,384 training data are used, fewer if they have more than 2^24 numbers;
+    At most the first 16,384 training data are used, fewer if they have more than 2^23 numbers;
     `split` has shuffled them.
 
     Raises

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -43,8 +44,10 @@ class OnTensor:
     ) -> None:
         self._vae, self._dtype = vae, dtype
         self._device = torch.device(device)
-        # A copy, because PyTorch warns of arrays that are read-only.
-        self._X = torch.tensor(X, dtype=dtype, device=self._device)
+        with warnings.catch_warnings():
+            # PyTorch warns of arrays that are read-only; nothing writes into this one.
+            warnings.simplefilter("ignore", UserWarning)
+            self._X = torch.from_numpy(np.asarray(X)).to(dtype=dtype, device=self._device)
         place: Any = {"dtype": dtype, "device": self._device}
         self._units = tuple(
             torch.tensor(np.array(part), **place) for part in (vae.units.loc, vae.units.scale)

@@ -27,6 +27,9 @@ from vaetheory.training.objectives import (
 )
 from vaetheory.training.vae import Vae, in_range, rows_of
 
+#: Images encoded at a time.
+_ROWS = 2048
+
 
 @dataclass(frozen=True, eq=False)
 class TorchVae(Vae):
@@ -94,6 +97,16 @@ class TorchVae(Vae):
             return super()._posterior(code, extra)
         loc, log_variance = np.split(code, 2, axis=1)
         return loc, _bounded(log_variance) / 2
+
+    def encode(self, params: Array, X: Array) -> tuple[Array, Array]:
+        """As that of `Vae`, some data at a time: images in double precision take much memory."""
+        X = np.asarray(X)
+        if X.ndim != 2 or len(X) <= _ROWS:
+            return super().encode(params, X)
+        parts = [super(TorchVae, self).encode(params, X[i : i + _ROWS])
+                 for i in range(0, len(X), _ROWS)]  # fmt: skip
+        loc, log_scale = (np.concatenate(each) for each in zip(*parts, strict=True))
+        return loc, log_scale
 
     def decode(self, params: Array, z: Array) -> tuple[Array, Array | None]:
         """Means `(N, D)` and, if the decoder returns them, log deviations; or logits and None."""
