@@ -388,9 +388,10 @@ def summary(rows: list[Row]) -> str:
 #: The beginning of the page with the table, for readers who come from elsewhere.
 HEADING = """# Evidences by several routes, measured
 
-By `benchmarks/evidence.py`; `evidence.csv` has the same numbers. Cases are tanh networks d-32-D with noise s and N
-data. `ratio` is the CPU time over that of `log_evidence` ("vaetheory"), errors are in nats, and `claimed` is the
-error that the method states. [What the verdicts mean, and what the table shows](evidence.md#cost).
+By `benchmarks/evidence.py`; `evidence.csv` has the same numbers. Cases are tanh networks d-32-D
+with noise s and N data. `ratio` is the time over that of `log_evidence` ("vaetheory"), errors are
+in nats, and `claimed` is the error that the method states.
+[What the verdicts mean, and what the table shows](evidence.md#cost).
 """
 
 
