@@ -385,6 +385,16 @@ def summary(rows: list[Row]) -> str:
     )
 
 
+#: The beginning of the page with the table, for readers who come from elsewhere.
+HEADING = """# Evidences by several routes, measured
+
+By `benchmarks/evidence.py`; `evidence.csv` has the same numbers. Cases are tanh networks d-32-D
+with noise s and N data. `ratio` is the time over that of `log_evidence` ("vaetheory"), errors are
+in nats, and `claimed` is the error that the method states.
+[What the verdicts mean, and what the table shows](evidence.md#cost).
+"""
+
+
 def write(rows: list[Row]) -> None:
     """Write table, data and figure."""
     text = io.StringIO()
@@ -394,7 +404,8 @@ def write(rows: list[Row]) -> None:
     with replacing(DOCS / "evidence.csv") as path:
         path.write_text(text.getvalue())
     shown = [c for c in COLUMNS if c != "seconds"]
-    lines = ["| " + " | ".join(shown) + " |", "| " + " | ".join("---" for _ in shown) + " |"]
+    lines = [HEADING, "| " + " | ".join(shown) + " |"]
+    lines += ["| " + " | ".join("---" for _ in shown) + " |"]
     lines += ["| " + " | ".join(show(row.get(c)) for c in shown) + " |" for row in rows]
     lines += ["", summary(rows)]
     with replacing(DOCS / "evidence-table.md") as path:

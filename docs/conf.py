@@ -59,7 +59,7 @@ html_static_path = ["_static"]
 html_css_files = ["vaetheory.css"]
 _PAGES = [page.stem for page in Path(__file__).parent.glob("*.md")]
 # Pages without subpages need no side menu.
-html_sidebars = {page: [] for page in _PAGES}
+html_sidebars = {page: [] for page in [*_PAGES, "api/tables"]}
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {

@@ -349,18 +349,21 @@ def pictures_page(docs: Path) -> str:
     """The page with the figure of each claim, and the sentence that it shows."""
     parts = [
         "# Pictures",
-        "One figure for each claim; a figure leads to its full size, its title to the claim. "
-        "`vaetheory figures` draws them again and writes their numbers.",
+        "One figure for each claim. A figure leads to its full size, and its title to the page of "
+        "the claim. `vaetheory figures` draws them again and writes their numbers.",
     ]
     for title, _, _ in PARTS:
-        parts.append(f"## {title}")
-        for claim in CLAIMS:
-            if part_of(claim) == title and (docs / "claims" / f"{claim.label}.png").is_file():
-                parts.append(
-                    f"### [{claim.number}. {plain(claim.title)}]({claim.label}.md)\n\n"
-                    f"{plain(claim.says)}\n\n"
-                    f"![{registry.caption(claim.label)}]({claim.label}.png)"
-                )
+        cards = [
+            f":::{{container}} door\n"
+            f"**[{claim.number}. {plain(claim.title)}]({claim.label}.md)**\n\n"
+            f"{plain(claim.says)}\n\n"
+            f"![{registry.caption(claim.label)}]({claim.label}.png)\n:::"
+            for claim in CLAIMS
+            if part_of(claim) == title and (docs / "claims" / f"{claim.label}.png").is_file()
+        ]
+        if cards:
+            inside = "\n\n".join(cards)
+            parts += [f"## {title}", f"::::{{container}} doors\n{inside}\n::::"]
     return "\n\n".join(parts) + "\n"
 
 

@@ -67,10 +67,16 @@ def tables_page() -> str:
         "[The glossary](../glossary.md) explains the terms.",
         "## Families of likelihoods",
         "The decoder returns the *parameter*, one number for each data dimension unless the "
-        "table says otherwise. The last column says how `log_evidence` works; beyond four latents "
-        "there are [brackets](../high-dimensions.md) and [estimates](../evidence-estimates.md). "
-        "[The metric of each family](../metrics.md) has a page of its own.",
+        "table says otherwise. *Metric* says whether the family has a Fisher information, and so "
+        "a geometry ([derived here](../metrics.md)).",
         families(),
+        "The last column says how `log_evidence` works. [Quadrature](../evidence.md) bounds the "
+        "mass of each cell by tangents; where the log density is not concave in the parameter, it "
+        "needs the greatest second derivative as well, which the family states. "
+        "[A finite sum](../piecewise-linear.md) is used for networks of ReLUs with one or two "
+        "latents. A family whose support moves with the parameter has no exact evidence. Beyond "
+        "four latents there are [brackets](../high-dimensions.md) and "
+        "[estimates](../evidence-estimates.md).",
         "## Decoders",
         "Any function written with `autograd.numpy` is a decoder as well, and so are modules of "
         "[PyTorch](../pytorch.md) and [JAX](../flax.md). "
@@ -126,15 +132,12 @@ def families() -> str:
 def road(family: type[Likelihood]) -> str:
     """How the evidence of a family is computed."""
     if not family.fixed_support:
-        return "none: the support moves with the parameter"
+        return "none"
     if family.gaussian:
-        return (
-            "[a finite sum](../piecewise-linear.md) for networks of ReLUs with one or two latents; "
-            "else quadrature"
-        )
+        return "quadrature, or a finite sum"
     if family.concave:
-        return "quadrature, bounded by tangents: the log density is concave in the parameter"
-    return "quadrature, bounded by tangents and the greatest second derivative of the family"
+        return "quadrature"
+    return "quadrature, with second derivatives"
 
 
 def decoder_classes() -> str:
