@@ -14,8 +14,12 @@ from vaetheory import (
     log_evidence,
     stationary_posterior,
 )
-from vaetheory.bounds import gap_split, observed_log_evidence
-from vaetheory.bounds import gradient_noise, importance_weighted_bound
+from vaetheory.bounds import (
+    gap_split,
+    gradient_noise,
+    importance_weighted_bound,
+    observed_log_evidence,
+)
 from vaetheory.checking.scenes import ModelScene
 from vaetheory.checking.strategies import Covariance
 from vaetheory.claims.half_network.scale import ScaledRun, scale_equivariance
@@ -184,6 +188,8 @@ def test_22c_zeros_for_missing_values_are_above_or_below():
         excess[noise] = float(whole.value - part.value)
     assert abs(excess[1 / 16] - 3.1) < 0.05, f"by {excess[1 / 16]} nats above"
     assert abs(excess[1.0] + 1.9) < 0.1, f"by {excess[1.0]} nats below"
+
+
 def test_20b_20c_the_path_gradient_is_neither_always_quieter_nor_unbiased():
     # The posterior at 0 is N(0, 1/2).
     model = LatentModel(decoders.Affine([[1.0]]), likelihoods.Gaussian(scale=1.0))
