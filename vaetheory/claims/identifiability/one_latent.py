@@ -123,7 +123,7 @@ DETERMINED = Proposition(
         },
     ),
     figure="identifiability",
-    examples=5,
+    examples=4,
 )
 
 
