@@ -6,9 +6,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
-from scipy.special import ndtri
-from scipy.stats import qmc
-from scipy.stats import t as student
+from scipy.special import ndtri, stdtrit
 
 from vaetheory._gaussians import standard_log_prob
 from vaetheory._quadrature.result import NOT_REACHED, REACHED, Integral
@@ -25,7 +23,7 @@ _STEPS = {1: (0.8, 0.4, 0.2, 0.1), 2: (0.8, 0.55, 0.35, 0.2), 3: (0.9, 0.7, 0.5)
 _RADIUS = 9.0
 #: Replicates of quasi-random points, the points of each, and half the width of a 99.9 % interval.
 _REPLICATES, _POINTS = 8, 64
-_WIDTH = float(student.ppf(0.9995, _REPLICATES - 1))
+_WIDTH = float(stdtrit(_REPLICATES - 1, 0.9995))
 
 
 @lru_cache(maxsize=16)
@@ -51,9 +49,13 @@ def lattice_rule(step: float, dim: int) -> tuple[Array, Array]:
 
 
 def quasi_random(dim: int, replicate: int, count: int, *, normal: bool) -> Array:
-    """Scrambled Sobol points of the unit cube, or of N(0, I), `(count, dim)`."""
-    uniform = qmc.Sobol(dim, scramble=True, rng=np.random.default_rng([replicate, dim]))
-    points = np.clip(uniform.random(count), 2.0**-53, 1 - 2.0**-53)
+    """Sobol points of the unit cube with a random shift, or of N(0, I), `(count, dim)`."""
+    # Imported here because scipy.stats takes a second to load.
+    from scipy.stats import qmc
+
+    shift = np.random.default_rng([replicate, dim]).random(dim)
+    points = (qmc.Sobol(dim, scramble=False).random(count) + shift) % 1
+    points = np.clip(points, 2.0**-53, 1 - 2.0**-53)
     return np.asarray(ndtri(points) if normal else points)
 
 
