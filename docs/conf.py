@@ -1,8 +1,13 @@
 """Configuration of the documentation: `sphinx-build -W docs docs/_build/html`."""
 
+import os
 import sys
 from pathlib import Path
 
+# Programs of the gallery draw instances; what is written on the way stays with the built pages.
+os.environ.setdefault(
+    "HYPOTHESIS_STORAGE_DIRECTORY", str(Path(__file__).parent / "_build" / "hypothesis")
+)
 sys.path.insert(0, str(Path(__file__).parent))
 import generate  # writes pages from the registry before Sphinx looks for them
 

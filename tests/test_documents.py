@@ -11,6 +11,7 @@ import checkout
 import pytest
 from frameworks import FRAMEWORKS, LIBRARIES, framework
 
+import vaetheory
 from vaetheory import CLAIMS
 from vaetheory.report import read_document
 from vaetheory.report._entries import entries
@@ -270,3 +271,24 @@ def test_tables_of_the_pages_name_everything():
     rows = [line for line in page.splitlines() if line.startswith("|")]
     cells = {len(re.split(r"(?<!\\)\|", row)) for row in rows}
     assert cells <= {4, 7, 8}, f"rows of {cells} cells: a sign is not escaped"
+
+
+def test_page_of_questions_names_functions_that_exist():
+    text = (DOCS / "functions.md").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    named = {n for line in lines for n in re.findall(r"`([A-Za-z_][\w.]*)[`(]", line)}
+    named -= {"unresolved"}
+    assert len(named) >= 50, f"only {len(named)} functions are named"
+    for full in sorted(named):
+        name = full.removeprefix("vaetheory.")
+        # In a row the module is said once.
+        places = ["", "bounds.", "testing.", "flows."]
+        assert any(resolved(place + name) for place in places), f"there is no {full}"
+
+
+def resolved(name):
+    """Whether the package has a name, given with the modules in which it stands."""
+    value = vaetheory
+    for part in name.split("."):
+        value = getattr(value, part, None)
+    return value is not None
