@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_CEILING, Context, Decimal
+from decimal import ROUND_CEILING, Context
 
 _MOST = 17  # digits that distinguish any two floats
 
@@ -53,5 +53,5 @@ def rounded_up(value: float, *, digits: int = 3) -> str:
     >>> rounded_up(1.5611), rounded_up(2.1e-13, digits=1), rounded_up(-0.1239), rounded_up(2.5)
     ('1.57', '3e-13', '-0.123', '2.5')
     """
-    up = Context(prec=digits, rounding=ROUND_CEILING).create_decimal(Decimal(value))
+    up = Context(prec=digits, rounding=ROUND_CEILING).create_decimal(repr(float(value)))
     return f"{float(up):.{digits}g}"

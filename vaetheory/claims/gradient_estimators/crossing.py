@@ -136,7 +136,7 @@ CROSSING = Proposition(
         {
             "the path gradient is never noisier": {"never": True},
             "the variances cross at s^2 = S": {"threshold": Fraction(1)},
-            "they cross at s = S^(1/2) / 2": {"threshold": Fraction(1, 4)},
+            "they cross at s^2 = S / 4": {"threshold": Fraction(1, 4)},
             "score and pathwise part are uncorrelated": {"cross": 0.0},
             "the variance of e^2 is one": {"kurtosis": 1.0},
         },

@@ -23,9 +23,9 @@ CLAIM = Claim(
         "and that the encoder's family chooses among the rest."
     ),
     propositions=(
+        maps.MAPS,
         maps.EVIDENCE,
         maps.NARROW,
-        maps.MAPS,
         encoders.FULL,
         encoders.DIAGONAL,
         encoders.AXES,
