@@ -45,6 +45,7 @@ CASES = {
         (*HEAVY, "vaetheory.claims", "vaetheory.checking"),
     ),
     "checking": ("import vaetheory.checking", ("vaetheory.claims", "matplotlib", "scipy.stats")),
+    "the registry": ("from vaetheory import CLAIMS", ("matplotlib", "sklearn", "scipy.stats")),
 }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import multivariate_normal
+from scipy.special import log_ndtr
 
 from vaetheory import _gaussians
 from vaetheory._validation import Array
@@ -48,7 +48,7 @@ def lattice_divergence(scene: ModelScene) -> LatticeDivergence:
     value, error = lattice_integral(columns, -box, box, step=1 / 64 if dim == 1 else 1 / 14)
     # Outside the box the mass is at most the prior's tail times the greatest likelihood.
     peak = float(model.likelihood.greatest_log_prob(x))
-    tail = np.exp(np.log(2 * dim) + multivariate_normal.logcdf(-_BOX) + peak - shift)
+    tail = np.exp(np.log(2 * dim) + log_ndtr(-_BOX) + peak - shift)
     mass = float(value[0])
     forward = float(value[1] + np.log(mass))
     lost = float(error[1] + (error[0] + tail) / mass + error[3] * abs(np.log(mass)))

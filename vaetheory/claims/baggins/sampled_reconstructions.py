@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from hypothesis import strategies as st
-from scipy.stats import binom
 
 from vaetheory._gaussians import LOG_2PI
 from vaetheory.bounds import baggins
@@ -42,6 +41,8 @@ def sampled_coefficient(scene: SampledScene) -> float:
 
 def sampled_excess(scene: SampledScene, size: int) -> tuple[float, float]:
     """Mean of the term over all samples of a batch, minus the term at the mean residual."""
+    from scipy.stats import binom
+
     # A column for each number of data that drew the other residual.
     drawn = np.arange(size)[:, None] < np.arange(size + 1)
     x = np.where(np.arange(size) % 2, 1.0, -1.0)[:, None] * np.ones(size + 1)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
-from scipy.stats import multivariate_normal
 
 from vaetheory._validation import Array
 from vaetheory.bounds import FORMS, Bracket, bilbo, evidence_estimate
@@ -76,6 +75,8 @@ class InData:
 
 @once
 def _in_data(scene: WideBatch, loc: Array, cov: Array) -> InData:
+    from scipy.stats import multivariate_normal
+
     w, noise = scene.linear.weight, scene.linear.noise.matrix
     away = scene.data - np.array(scene.linear.bias) - w @ loc
     total = w @ cov @ w.T + noise

@@ -7,7 +7,6 @@ from functools import cached_property
 
 import autograd.numpy as anp
 import numpy as np
-from autograd.scipy.stats import norm
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 from scipy.special import log_ndtr, ndtr
@@ -152,6 +151,9 @@ class FoldedScene:
 
     def decoder(self, kind: str) -> Decoder:
         """The monotone decoder, the folded one, or one that is folded smoothly."""
+        # This loads SciPy's statistics.
+        from autograd.scipy.stats import norm
+
         if kind == "monotone":
             return FunctionDecoder(lambda z: self.start + self.width * norm.cdf(z))
         if kind == "smooth":

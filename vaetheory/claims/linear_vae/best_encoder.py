@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import multivariate_normal
 
 from vaetheory._validation import Array
 from vaetheory.bounds.gaussian_elbo import elbo
@@ -35,6 +34,8 @@ def exact_elbos(
 
     Third, the log evidences `(I, N)`, by SciPy.
     """
+    from scipy.stats import multivariate_normal
+
     X, weights, noise = stacked(scenes)
     vaes = linear_vae(X, weights, variance=noise)
     values, errors, evidences = [], [], []

@@ -7,7 +7,6 @@ from functools import lru_cache
 
 import numpy as np
 from hypothesis import strategies as st
-from scipy.stats import multivariate_normal
 
 from vaetheory._validation import Array
 from vaetheory.bounds.gaussian_elbo import elbo
@@ -83,6 +82,8 @@ def digits_are_ppca(
     means: bool = False,
 ) -> Comparison:
     """Compare the best linear VAE of the digits with pPCA: spectrum, density, engine, turns."""
+    from scipy.stats import multivariate_normal
+
     X, d = load().images, instance.units
     found = measured(d)
     best, spectrum = found.best, found.spectrum

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
-from scipy import stats
 
 from vaetheory import decoders, likelihoods
 from vaetheory._validation import Array
@@ -39,6 +38,8 @@ class Refused:
 
     def log_density(self, x: Array, param: float) -> Array:
         """Log density by SciPy."""
+        from scipy import stats
+
         if self.family == "Uniform":
             return stats.uniform.logpdf(x, 0, np.exp(param))
         return stats.laplace.logpdf(x, param, self.scale)
@@ -70,6 +71,8 @@ def measured_forms(scene: Refused) -> Forms:
     The score is constant on either side of the mode, so the only error of the averages is
     rounding; the middles of the cells are away from the mode and from the end of the support.
     """
+    from scipy import stats
+
     middles = (np.arange(_CELLS) + 0.5) / _CELLS
     unit = stats.uniform() if scene.family == "Uniform" else stats.laplace(scale=scene.scale)
     x = unit.ppf(middles)

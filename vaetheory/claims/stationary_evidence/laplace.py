@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import multivariate_normal
 
 from vaetheory import _gaussians
 from vaetheory._quadrature.gaussian import hermite_rule
@@ -33,6 +32,8 @@ def laplace_is_second_order(
     scene: ModelScene, *, log_det: float = -0.5, constant: bool = True, divergence: float = 1.0
 ) -> Comparison:
     """With U's Taylor polynomial at the mode, ELBO = Laplace - KL(q || N(mode, A^-1))."""
+    from scipy.stats import multivariate_normal
+
     model, q, x = scene.model, scene.posterior, np.array(scene.x)
     dim = model.latent_dim
     mode = _mode(model, x)

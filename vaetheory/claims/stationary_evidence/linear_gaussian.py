@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import multivariate_normal
 
 from vaetheory import _gaussians
 from vaetheory._quadrature.result import Integral
@@ -56,6 +55,8 @@ def closed_form(
     deviations: bool = False,
 ) -> ClosedForm:
     """S^-1 = I + W^T Lambda^-1 W, m = S W^T Lambda^-1 (x - b), log N(x; b, W W^T + Lambda)."""
+    from scipy.stats import multivariate_normal
+
     w, noise = scene.weight, scene.noise.matrix
     away = np.array(scene.x) - np.array(scene.bias)
     inverse = precision(scene)
