@@ -213,7 +213,7 @@ def test_blocks():
 
 def test_latents_that_the_data_barely_tell_apart():
     # Of columns that are nearly the same the precision has a condition of 1e20 or more.
-    scale, x = 1.3e-5, (3.0, -1.0, 2.0)
+    scale, x = 1.3e-5, (3.0, -1.3333, 2.1001)
     weight = np.array([90.0, -40.0, 63.0])[:, None] * [1.0, 1 + 1e-6]
     model = LatentModel(decoders.Affine(weight), likelihoods.Gaussian(scale=scale))
     q = Posterior([0.01, -0.02], scale=[1e-5, 1e-6])
