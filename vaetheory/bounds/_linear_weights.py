@@ -34,12 +34,17 @@ class LinearWeights(NamedTuple):
         The eigenvalues of L^T P L, which are positive.
     size : array (N,)
         The size of the terms of `height`, multiplied by the condition of the noise.
+    slope_size, ratio_size : arrays (N,)
+        The sizes in proportion to which slopes and eigenvalues are rounded: q and P may be nearly
+        singular, and their product not.
     """
 
     height: Array
     slope: Array
     ratio: Array
     size: Array
+    slope_size: Array
+    ratio_size: Array
 
     def finite_power(self, power: float) -> NDArray[np.intp]:
         """1 where E_q[w^s] is finite, -1 where infinite, 0 within rounding of that, `(N,)`.
@@ -66,6 +71,29 @@ class LinearWeights(NamedTuple):
         count = self.ratio.shape[-1]
         value = self.height + (bend + lift).sum(axis=-1)
         return value, gamma(20 * (count + 5)) * (self.size + lost.sum(axis=-1))
+
+    def log_moment(self, power: float) -> tuple[Array, Array]:
+        """Log of E_q[wbar^s], wbar = w / E_q[w], for s > 1, and its rounding, `(N,)`.
+
+        Infinite, with an error of 0, where the moment does not exist or is within rounding of that.
+        """
+        ratio, count = self.ratio, self.ratio.shape[-1]
+        unit = gamma(20 * (count + 5))
+        off, lost = unit * self.slope_size[:, None], unit * self.ratio_size[:, None]
+        left = 1 - power + power * ratio
+        exists = (left > unit + abs(power) * lost).all(axis=-1) & (ratio > lost).all(axis=-1)
+        safe, own = np.where(exists[:, None], left, 1.0), np.where(exists[:, None], ratio, 1.0)
+        both = power * (power - 1) / (own * safe)
+        bend = power * np.log(own) - np.log(safe)
+        value = 0.5 * (bend + both * self.slope**2).sum(axis=-1)
+        # Derivatives by slopes and eigenvalues, where these are at the worst ends of their errors.
+        own, safe = np.maximum(own - lost, own / 2), np.maximum(safe - power * lost, safe / 2)
+        both = power * (power - 1) / (own * safe)
+        slope = np.abs(self.slope) + off
+        by_ratio = 0.5 * both * (np.abs(ratio - 1) + lost + slope**2 * (1 / own + power / safe))
+        sizes = np.abs(power * np.log(own)) + np.abs(np.log(safe)) + both * slope**2
+        error = (by_ratio * lost + both * slope * off + unit * sizes).sum(axis=-1)
+        return np.where(exists, value, np.inf), np.where(exists, error, 0.0)
 
     def divergence(self) -> tuple[Array, Array]:
         """KL(p(z|x) || q) in nats, and its rounding, `(N,)`."""
@@ -96,6 +124,18 @@ def linear_weights(model: LatentModel, data: Array, loc: Array, cov: Array) -> L
     square = (residual**2).sum(axis=-1)
     height = noise.log_peak(x.shape[1]) + offset - 0.5 * square - 0.5 * (loc**2).sum(axis=-1)
     height = height + 0.5 * _gaussians.log_det(cov)
+    moduli = np.abs(r) @ np.abs(root)
+    stretch = np.linalg.norm(moduli, axis=(-2, -1))
+    # A nearly singular covariance is factorised with errors that are as large in units of q.
+    scaled = np.einsum("nii,nii->n", cov, np.linalg.inv(cov))
+    terms = np.linalg.norm(noise.whiten(x - layer.bias), axis=-1)
+    terms = terms + np.linalg.norm(np.abs(loc) @ np.abs(white).T, axis=-1)
+    slope_size = terms * stretch + np.linalg.norm(
+        np.abs(loc)[:, None] @ np.abs(root), axis=(-2, -1)
+    )
+    slope_size = slope_size + np.linalg.norm(slope, axis=-1) * scaled
+    largest = singular.max(axis=-1)
+    ratio_size = largest * (stretch + largest * scaled) + 1
     whole = (noise.whiten(np.abs(x) + np.abs(layer.bias)) ** 2).sum(axis=-1)
     size = np.abs(height) + square + (loc**2).sum(axis=-1) + d
     # Residuals are differences of data, biases and outputs.
@@ -105,6 +145,8 @@ def linear_weights(model: LatentModel, data: Array, loc: Array, cov: Array) -> L
         np.einsum("nij,nj->ni", turned, slope),
         singular**2,
         noise.condition * size,
+        noise.condition * slope_size,
+        noise.condition * ratio_size,
     )
 
 
