@@ -68,9 +68,12 @@ class LinearWeights(NamedTuple):
             # The eigenvalues are rounded in proportion to the greatest of each datum.
             spread = abs(power) * self.ratio.max(axis=-1, keepdims=True) + abs(1 - power)
             lost = (terms + 1 + np.abs(lift)) * (1 + spread / left)
-        count = self.ratio.shape[-1]
+            unit = gamma(20 * (self.ratio.shape[-1] + 5))
+            lost += self.ratio_size[:, None] / left * (0.5 + np.abs(power * lift))
+            off = self.slope_size[:, None]
+            lost += np.abs(power) * off / left * (np.abs(self.slope) + unit * off)
         value = self.height + (bend + lift).sum(axis=-1)
-        return value, gamma(20 * (count + 5)) * (self.size + lost.sum(axis=-1))
+        return value, unit * (self.size + lost.sum(axis=-1))
 
     def log_moment(self, power: float) -> tuple[Array, Array]:
         """Log of E_q[wbar^s], wbar = w / E_q[w], for s > 1, and its rounding, `(N,)`.
@@ -100,8 +103,14 @@ class LinearWeights(NamedTuple):
         each = 1 / self.ratio - 1 + np.log(self.ratio) + (self.slope / self.ratio) ** 2
         size = 1 / self.ratio + np.abs(np.log(self.ratio)) + (self.slope / self.ratio) ** 2
         lost = size * (1 + self.ratio.max(axis=-1, keepdims=True) / self.ratio)
-        count = self.ratio.shape[-1]
-        return 0.5 * each.sum(axis=-1), gamma(20 * (count + 5)) * (self.size + lost.sum(axis=-1))
+        unit = gamma(20 * (self.ratio.shape[-1] + 5))
+        by_ratio = np.abs(1 - 1 / self.ratio) + 2 * (self.slope / self.ratio) ** 2
+        lost += 0.5 * by_ratio / self.ratio * self.ratio_size[:, None]
+        # Of second order as well, where the first derivative is zero.
+        lost += 0.5 * unit * (self.ratio_size[:, None] / self.ratio) ** 2
+        off = self.slope_size[:, None]
+        lost += off * (np.abs(self.slope) + unit * off) / self.ratio**2
+        return 0.5 * each.sum(axis=-1), unit * (self.size + lost.sum(axis=-1))
 
 
 def linear_weights(model: LatentModel, data: Array, loc: Array, cov: Array) -> LinearWeights | None:
