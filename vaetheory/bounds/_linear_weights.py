@@ -84,8 +84,9 @@ class LinearWeights(NamedTuple):
         unit = gamma(20 * (count + 5))
         off, lost = unit * self.slope_size[:, None], unit * self.ratio_size[:, None]
         left = 1 - power + power * ratio
-        exists = (left > unit + abs(power) * lost).all(axis=-1) & (ratio > lost).all(axis=-1)
-        safe, own = np.where(exists[:, None], left, 1.0), np.where(exists[:, None], ratio, 1.0)
+        good = (left > unit + abs(power) * lost) & (ratio > lost)
+        there = good.all(axis=-1, keepdims=True)
+        safe, own = np.where(there, left, 1.0), np.where(there, ratio, 1.0)
         both = power * (power - 1) / (own * safe)
         bend = power * np.log(own) - np.log(safe)
         value = 0.5 * (bend + both * self.slope**2).sum(axis=-1)
@@ -96,7 +97,7 @@ class LinearWeights(NamedTuple):
         by_ratio = 0.5 * both * (np.abs(ratio - 1) + lost + slope**2 * (1 / own + power / safe))
         sizes = np.abs(power * np.log(own)) + np.abs(np.log(safe)) + both * slope**2
         error = (by_ratio * lost + both * slope * off + unit * sizes).sum(axis=-1)
-        return np.where(exists, value, np.inf), np.where(exists, error, 0.0)
+        return np.where(there[:, 0], value, np.inf), np.where(there[:, 0], error, 0.0)
 
     def divergence(self) -> tuple[Array, Array]:
         """KL(p(z|x) || q) in nats, and its rounding, `(N,)`."""
