@@ -71,7 +71,7 @@ def linear_posterior(weight: Array, bias: Array, likelihood: Gaussian, X: Array)
     inverse = np.linalg.inv(r)
     loc = likelihood.whiten(X - bias) @ q[:size] @ inverse.T / length
     root = inverse / length[:, None]
-    lost = 8 * ULP * (size + d) * likelihood.condition * d * np.linalg.norm(inverse, 2) * d
+    lost = 8 * ULP * (size + d) * likelihood.condition * d * np.linalg.norm(inverse, 2)
     diagonal = -np.log(np.abs(np.diagonal(r))).sum()
     return LinearPosterior(loc, root @ root.T, stack.T @ stack, float(diagonal), float(lost))
 

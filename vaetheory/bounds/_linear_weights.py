@@ -85,7 +85,7 @@ class LinearWeights(NamedTuple):
         off, lost = unit * self.slope_size[:, None], unit * self.ratio_size[:, None]
         left = 1 - power + power * ratio
         good = (left > unit + abs(power) * lost) & (ratio > lost)
-        there = good.all(axis=-1, keepdims=True)
+        there = np.asarray(good.all(axis=-1, keepdims=True))
         safe, own = np.where(there, left, 1.0), np.where(there, ratio, 1.0)
         both = power * (power - 1) / (own * safe)
         bend = power * np.log(own) - np.log(safe)
