@@ -234,3 +234,15 @@ def test_latents_that_the_data_barely_tell_apart():
             error = float(getattr(found, f"{name}_error"))
             assert off <= error, f"{name}: off by {float(off):.2e}, said {error:.2e}"
             assert error < 1e-6 * (1 + abs(told)), f"{name}: an error of {error:.2e}"
+
+
+def test_best_posteriors_of_a_linear_model_have_the_elbos_that_are_said():
+    weight = np.array([[1.0, 0.5], [-0.3, 0.8], [0.2, 1.1]])
+    model = LatentModel(decoders.Affine(weight), likelihoods.Gaussian(scale=0.4))
+    X = [[0.5, -0.2, 0.9], [1.0, 0.3, -0.4]]
+    found = gap_split(model, X, Posterior(np.zeros((2, 2)), scale=0.7))
+    for name, told in (("full", 0.0), ("best", found.diagonal)):
+        reached = elbo(model, X, getattr(found, name))
+        off = np.abs(found.evidence - told - reached.value)
+        allowed = reached.error + found.evidence_error + found.diagonal_error
+        assert (off <= allowed).all(), f"{name}: off by {off.max():.2e}, said {allowed.min():.2e}"

@@ -64,7 +64,7 @@ def linear_posterior(weight: Array, bias: Array, likelihood: Gaussian, X: Array)
     """The posteriors of checked data `(..., D)`; the matrix I + J^T J is not inverted."""
     white = likelihood.whiten(weight.T).T
     size, d = weight.shape
-    stack = np.concatenate([white, np.eye(d)])
+    stack = np.vstack([white, np.eye(d)])
     length = np.linalg.norm(stack, axis=0)
     # With columns of length one the digits that are lost are those of correlations only.
     q, r = np.linalg.qr(stack / length)
