@@ -144,3 +144,32 @@ def test_bits():
 def test_bad_input(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+@pytest.mark.parametrize("normal", [False, True])
+def test_small_cells_of_a_large_offset(normal):
+    # x = w z + b + noise, with b of a million and cells that are small beside it.
+    w, b, s, step, x = 0.02, 3e6, 0.003, 1e-3, 3e6 + 0.25
+    model = LatentModel(decoders.Affine([[w]], [b]), likelihoods.Gaussian(scale=s))
+    noise = Posterior([0.3], scale=0.5) if normal else None
+    found = dequantised_bound(model, [x], step, noise=noise, rtol=1e-12)
+    with mpmath.workdps(30):
+        h, away = mpmath.mpf(step), mpmath.mpf(x) - mpmath.mpf(b)
+        total = mpmath.mpf(w) ** 2 + mpmath.mpf(s) ** 2
+        peak = -mpmath.log(2 * mpmath.pi * total) / 2
+        if normal:
+            v, spread = mpmath.mpf(0.3), mpmath.mpf(0.5)
+
+            def integrand(e):
+                share = 1 / (1 + mpmath.exp(-v - spread * e))
+                value = peak - (away + h * share) ** 2 / (2 * total)
+                value += mpmath.log(h * share * (1 - share) * spread)
+                return mpmath.npdf(e) * (value + e**2 / 2 + mpmath.log(2 * mpmath.pi) / 2)
+
+            told = mpmath.quad(integrand, [-14, -4, 0, 4, 14])
+        else:
+            told = peak - ((away + h / 2) ** 2 + h**2 / 12) / (2 * total) + mpmath.log(h)
+        off = abs(mpmath.mpf(float(found.value)) - told)
+    error = float(np.max(found.error))
+    assert off <= error, f"off by {float(off):.2e}, said {error:.2e}"
+    assert error < 1e-7, f"an error of {error:.2e}"

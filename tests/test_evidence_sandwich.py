@@ -2,6 +2,7 @@
 
 import re
 
+import mpmath
 import numpy as np
 import pytest
 from scipy.special import logsumexp
@@ -412,3 +413,40 @@ def test_an_order_is_a_finite_number(order):
 def test_cubo_has_an_order_of_two_or_more(n):
     with pytest.raises(ValueError, match="n: expected"):
         cubo(LINE, [0.0], Posterior([0.0], scale=1.0), n)
+
+
+@pytest.mark.parametrize("order", [0.5, 2.0, -1.0, 1.0])
+def test_linear_models_whose_data_barely_tell_the_latents_apart(order):
+    # The precision has a condition of 1e10; of order 1 it is the upper bound from the posterior.
+    scale, weight, x = 1e-5, np.array([[1.5, 0.7, -0.4]]), (0.3,)
+    model = LatentModel(decoders.Affine(weight), likelihoods.Gaussian(scale=scale))
+    with mpmath.workdps(60):
+        w = mpmath.matrix(weight.tolist()) / mpmath.mpf(scale)
+        away, p = mpmath.matrix(x) / mpmath.mpf(scale), mpmath.eye(3) + w.T * w
+        centre = (p**-1) * (w.T * away)
+        cov = 1.2 * np.array((p**-1).tolist(), dtype=float)
+        loc = np.array([float(c) for c in centre]) + 0.5 * np.linalg.cholesky(cov) @ [
+            0.5,
+            -1.0,
+            0.8,
+        ]
+        q = Posterior(loc, cov=(cov + cov.T) / 2)
+        total = (w * w.T + mpmath.eye(1)) * mpmath.mpf(scale) ** 2
+        square = (mpmath.matrix(x).T * total**-1 * mpmath.matrix(x))[0]
+        told = -(square + mpmath.log(mpmath.det(total) * 2 * mpmath.pi)) / 2
+        own, apart = mpmath.matrix(q.cov.tolist()) ** -1, mpmath.matrix(q.loc.tolist()) - centre
+        far, k = (apart.T * own * apart)[0], 1 - mpmath.mpf(order)
+        log_dets = mpmath.log(mpmath.det(p)), mpmath.log(mpmath.det(own))
+        if order == 1.0:
+            trace = sum((own * p**-1)[j, j] for j in range(3))
+            told += (trace - 3 + far + log_dets[0] - log_dets[1]) / 2
+            found = eubo(model, x, q)
+        else:
+            mixed, pull = k * p + (1 - k) * own, (1 - k) * (own * apart)
+            lift = (pull.T * mixed**-1 * pull)[0] - (1 - k) * far
+            bend = k * log_dets[0] + (1 - k) * log_dets[1] - mpmath.log(mpmath.det(mixed))
+            told += (lift + bend) / (2 * k)
+            found = renyi_bound(model, x, q, order)
+        off = abs(mpmath.mpf(float(found.value)) - told)
+    assert off <= found.error, f"off by {float(off):.2e}, said {found.error:.2e}"
+    assert found.error < 0.01, f"an error of {found.error:.2e}"

@@ -209,3 +209,40 @@ def test_blocks():
         block_gap(precision, [2, 2])
     with pytest.raises(ValueError, match="precision: expected"):
         block_gap(-precision)
+
+
+def test_latents_that_the_data_barely_tell_apart():
+    # Of columns that are nearly the same the precision has a condition of 1e20 or more.
+    scale, x = 1.3e-5, (3.0, -1.3333, 2.1001)
+    weight = np.array([90.0, -40.0, 63.0])[:, None] * [1.0, 1 + 1e-6]
+    model = LatentModel(decoders.Affine(weight), likelihoods.Gaussian(scale=scale))
+    q = Posterior([0.01, -0.02], scale=[1e-5, 1e-6])
+    found = gap_split(model, x, q)
+    with mpmath.workdps(60):
+        w, s = mpmath.matrix(weight.tolist()), mpmath.mpf(scale)
+        p = mpmath.eye(2) + w.T * w / s**2
+        centre = (p**-1) * (w.T * mpmath.matrix(x)) / s**2
+        away = mpmath.matrix(q.loc.tolist()) - centre
+        v = [mpmath.mpf(float(q.cov[k, k])) for k in range(2)]
+        det = mpmath.det(p)
+        diagonal = mpmath.log(p[0, 0] * p[1, 1] / det) / 2
+        own = sum(p[k, k] * v[k] - 1 - mpmath.log(p[k, k] * v[k]) for k in range(2))
+        amortisation = ((away.T * p * away)[0] + own) / 2
+        parts = ("approximation", 0), ("diagonal", diagonal), ("amortisation", amortisation)
+        for name, told in parts:
+            off = abs(mpmath.mpf(float(getattr(found, name))) - told)
+            error = float(getattr(found, f"{name}_error"))
+            assert off <= error, f"{name}: off by {float(off):.2e}, said {error:.2e}"
+            assert error < 1e-6 * (1 + abs(told)), f"{name}: an error of {error:.2e}"
+
+
+def test_best_posteriors_of_a_linear_model_have_the_elbos_that_are_said():
+    weight = np.array([[1.0, 0.5], [-0.3, 0.8], [0.2, 1.1]])
+    model = LatentModel(decoders.Affine(weight), likelihoods.Gaussian(scale=0.4))
+    X = [[0.5, -0.2, 0.9], [1.0, 0.3, -0.4]]
+    found = gap_split(model, X, Posterior(np.zeros((2, 2)), scale=0.7))
+    for name, told in (("full", 0.0), ("best", found.diagonal)):
+        reached = elbo(model, X, getattr(found, name))
+        off = np.abs(found.evidence - told - reached.value)
+        allowed = reached.error + found.evidence_error + found.diagonal_error
+        assert (off <= allowed).all(), f"{name}: off by {off.max():.2e}, said {allowed.min():.2e}"

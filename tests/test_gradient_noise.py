@@ -350,3 +350,10 @@ def test_four_latents_are_measured_only():
     for rule in (gradient_noise, gradient_noise_limits):
         with pytest.raises(ValueError, match="at most 3 latents"):
             rule(model, x, q)
+
+
+def test_the_measured_noise_of_one_datum_without_leading_axes():
+    alone = sampled_gradient_noise(LINE, [0.4], Posterior([0.1], scale=0.5), draws=40)["path"]
+    row = sampled_gradient_noise(LINE, [[0.4]], Posterior([[0.1]], scale=0.5), draws=40)["path"]
+    assert alone.overall.shape == (), f"{alone.overall.shape}"
+    assert alone.overall == row.overall[0], f"{alone.overall} and {row.overall}"

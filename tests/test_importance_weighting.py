@@ -1,5 +1,6 @@
 """Bounds of K samples, against closed forms, values to 25 digits, and sums over pairs of nodes."""
 
+import mpmath
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -291,3 +292,37 @@ def test_where_the_posterior_is_not_found_nothing_is_claimed(monkeypatch):
     )
     assert np.isinf(found.error).all(), f"{found.value} with errors {found.error}"
     assert not found.reached.any(), f"status {found.status}"
+
+
+@pytest.mark.parametrize("offset", [0.0, 2e6])
+def test_moments_of_weights_where_data_barely_tell_the_latents_apart(offset):
+    # The precision has a condition of 1e11 or more, and q fits the posterior none the worse.
+    scale, weight = 1e-4, np.array([1.5, -0.6])[:, None] * [1.0, 1 + 1e-5]
+    x, bias = (offset + 0.3, offset - 0.2), (offset + 0.1, offset - 0.1)
+    model = LatentModel(decoders.Affine(weight, bias), likelihoods.Gaussian(scale=scale))
+    with mpmath.workdps(60):
+        w = mpmath.matrix(weight.tolist()) / mpmath.mpf(scale)
+        away = mpmath.matrix(x) - mpmath.matrix(bias)
+        p = mpmath.eye(2) + w.T * w
+        centre = (p**-1) * (w.T * away) / mpmath.mpf(scale)
+        cov = 1.2 * np.array((p**-1).tolist(), dtype=float)
+        loc = np.array([float(c) for c in centre]) + 0.2 * np.linalg.cholesky(cov) @ [0.5, -1.0]
+        q = Posterior(loc, cov=(cov + cov.T) / 2)
+        found = importance_weighted_expansion(model, x, q)
+        own = mpmath.matrix(q.cov.tolist()) ** -1
+        apart = mpmath.matrix(q.loc.tolist()) - centre
+        # With m* for an origin q^(1 - k) p^k has the precision A and the pull (1 - k) S^-1 m.
+        moments = []
+        for k in (2, 3, 4):
+            mixed = k * p + (1 - k) * own
+            pull = (1 - k) * (own * apart)
+            lift = (pull.T * mixed**-1 * pull)[0] - (1 - k) * (apart.T * own * apart)[0]
+            ratio = mpmath.det(p) ** k * mpmath.det(own) ** (1 - k) / mpmath.det(mixed)
+            moments.append(mpmath.exp(lift / 2) * mpmath.sqrt(ratio))
+        m2, m3, m4 = moments
+        told = (m2 - 1, m3 - 3 * m2 + 2, m4 - 4 * m3 + 6 * m2 - 3)
+        values = (found.variance, found.third, found.fourth)
+        for value, exact, error in zip(values, told, found.error, strict=True):
+            off = abs(mpmath.mpf(float(value)) - exact)
+            assert off <= error, f"off by {float(off):.2e}, said {error:.2e}"
+            assert error < 0.05, f"an error of {error:.2e}"

@@ -213,3 +213,24 @@ def test_an_encoder_that_is_exact_loses_nothing():
 def test_bad_input(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_imputed_values_of_a_large_offset():
+    # x = w z + b + noise, with b of a million and an imputed spread that is small beside it.
+    w, b, s, x, spread = (0.1, -0.07), (3e6, -1e6), 0.003, (3e6 + 0.3, -1e6 + 0.2), 0.004
+    model = LatentModel(decoders.Affine(np.array(w)[:, None], b), likelihoods.Gaussian(scale=s))
+    q = Posterior([x[1]], scale=spread)
+    found = imputation_bound(model, (x[0], np.nan), [True, False], q)
+    with mpmath.workdps(40):
+        first, second = (mpmath.mpf(a) for a in w)
+        away = mpmath.matrix([mpmath.mpf(x[k]) - mpmath.mpf(b[k]) for k in range(2)])
+        noise, v = mpmath.mpf(s) ** 2, mpmath.mpf(float(q.cov[0, 0]))
+        cross = first * second
+        total = mpmath.matrix([[first**2 + noise, cross], [cross, second**2 + noise]])
+        inverse = total**-1
+        square = (away.T * inverse * away)[0] + inverse[1, 1] * v
+        told = -(square + mpmath.log(mpmath.det(total)) + 2 * mpmath.log(2 * mpmath.pi)) / 2
+        told += (1 + mpmath.log(2 * mpmath.pi * v)) / 2
+        off = abs(mpmath.mpf(float(found.value)) - told)
+    assert off <= found.error, f"off by {float(off):.2e}, said {found.error:.2e}"
+    assert found.error < 1e-10, f"an error of {found.error:.2e}"

@@ -555,3 +555,22 @@ def test_certificates_are_of_the_same_numbers(number):
     assert len(moving) == proved["rates"], f"{rates}"
     ends = float(proved["slowest"]), float(proved["fastest"])
     within((moving[0], moving[-1]), ends, 1e-15, "rates")
+
+
+@pytest.mark.parametrize("step", [1.0, 0.3])
+def test_natural_steps_where_data_and_outputs_share_a_large_offset(step):
+    weight, bias, x = np.array([[0.1], [-0.07]]), np.array([3e6, -1e6]), (3e6 + 0.3, -1e6 + 0.2)
+    scale, q = 0.003, Posterior([0.4], scale=0.5)
+    model = LatentModel(decoders.Affine(weight, bias), likelihoods.Gaussian(scale=scale))
+    found = natural_gradient_step(model, x, q, step)
+    rate, variance = Fraction(step), Fraction(float(q.cov[0, 0]))
+    slopes = [Fraction(float(w)) / Fraction(scale) for w in weight[:, 0]]
+    away = [(Fraction(a) - Fraction(b)) / Fraction(scale) for a, b in zip(x, bias, strict=True)]
+    curve = 1 + sum(w**2 for w in slopes)
+    precision = (1 - rate) / variance + rate * curve
+    mean = Fraction(float(q.loc[0]))
+    gradient = curve * mean - sum(w * a for w, a in zip(slopes, away, strict=True))
+    told = mean - rate * gradient / precision
+    within(found.loc[0], float(told), found.loc_error[0] + 1e-16, "mean")
+    within(found.cov[0, 0], float(1 / precision), found.cov_error[0, 0] + 1e-16, "variance")
+    assert found.loc_error[0] < 1e-11, f"an error of {found.loc_error[0]:.2e}"

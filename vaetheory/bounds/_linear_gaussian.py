@@ -46,6 +46,36 @@ def linear_gaussian(weight: Array, bias: Array, likelihood: Gaussian, X: Array) 
     return LinearEvidence(np.asarray(value), np.asarray(error))
 
 
+class LinearPosterior(NamedTuple):
+    """Exact posteriors N(loc, cov) of a linear model, and the price of a diagonal covariance.
+
+    Means `(..., d)`, the covariance and precision `(d, d)` of all, and (sum_j log P_jj - log det P)
+    / 2 in nats with an estimate of its rounding.
+    """
+
+    loc: Array
+    cov: Array
+    precision: Array
+    diagonal: float
+    error: float
+
+
+def linear_posterior(weight: Array, bias: Array, likelihood: Gaussian, X: Array) -> LinearPosterior:
+    """The posteriors of checked data `(..., D)`; the matrix I + J^T J is not inverted."""
+    white = likelihood.whiten(weight.T).T
+    size, d = weight.shape
+    stack = np.vstack([white, np.eye(d)])
+    length = np.linalg.norm(stack, axis=0)
+    # With columns of length one the digits that are lost are those of correlations only.
+    q, r = np.linalg.qr(stack / length)
+    inverse = np.linalg.inv(r)
+    loc = likelihood.whiten(X - bias) @ q[:size] @ inverse.T / length
+    root = inverse / length[:, None]
+    lost = 8 * ULP * (size + d) * likelihood.condition * d * np.linalg.norm(inverse, 2)
+    diagonal = -np.log(np.abs(np.diagonal(r))).sum()
+    return LinearPosterior(loc, root @ root.T, stack.T @ stack, float(diagonal), float(lost))
+
+
 def affine_map(decoder: Decoder, dim: int) -> LinearMap | None:
     """The decoder as one affine map, if it says that it is one and its values agree.
 
@@ -75,11 +105,13 @@ def noisy_mean(
     """E[log N(x + R e; b, W W^T + Lambda)] for noise e of mean 0 and covariance I.
 
     Data `(..., D)` and roots R `(..., D, K)`. The log density is a parabola, so that each column of
-    R adds what it changes at the mean b.
+    R adds what it changes at the mean.
     """
     at = linear_gaussian(weight, bias, likelihood, X)
-    peak = linear_gaussian(weight, bias, likelihood, bias)
-    moved = linear_gaussian(weight, bias, likelihood, bias + np.swapaxes(roots, -1, -2))
+    # Around a mean of 0: added to a large b, the columns would lose their digits.
+    origin = np.zeros_like(bias)
+    peak = linear_gaussian(weight, origin, likelihood, origin)
+    moved = linear_gaussian(weight, origin, likelihood, np.swapaxes(roots, -1, -2))
     change = (moved.value - peak.value).sum(axis=-1)
     lost = (moved.error + peak.error).sum(axis=-1)
     return LinearEvidence(at.value + change, at.error + lost)

@@ -34,12 +34,17 @@ class LinearWeights(NamedTuple):
         The eigenvalues of L^T P L, which are positive.
     size : array (N,)
         The size of the terms of `height`, multiplied by the condition of the noise.
+    slope_size, ratio_size : arrays (N,)
+        The sizes in proportion to which slopes and eigenvalues are rounded: q and P may be nearly
+        singular, and their product not.
     """
 
     height: Array
     slope: Array
     ratio: Array
     size: Array
+    slope_size: Array
+    ratio_size: Array
 
     def finite_power(self, power: float) -> NDArray[np.intp]:
         """1 where E_q[w^s] is finite, -1 where infinite, 0 within rounding of that, `(N,)`.
@@ -63,17 +68,50 @@ class LinearWeights(NamedTuple):
             # The eigenvalues are rounded in proportion to the greatest of each datum.
             spread = abs(power) * self.ratio.max(axis=-1, keepdims=True) + abs(1 - power)
             lost = (terms + 1 + np.abs(lift)) * (1 + spread / left)
-        count = self.ratio.shape[-1]
+            unit = gamma(20 * (self.ratio.shape[-1] + 5))
+            lost += self.ratio_size[:, None] / left * (0.5 + np.abs(power * lift))
+            off = self.slope_size[:, None]
+            lost += np.abs(power) * off / left * (np.abs(self.slope) + unit * off)
         value = self.height + (bend + lift).sum(axis=-1)
-        return value, gamma(20 * (count + 5)) * (self.size + lost.sum(axis=-1))
+        return value, unit * (self.size + lost.sum(axis=-1))
+
+    def log_moment(self, power: float) -> tuple[Array, Array]:
+        """Log of E_q[wbar^s], wbar = w / E_q[w], for s > 1, and its rounding, `(N,)`.
+
+        Infinite, with an error of 0, where the moment does not exist or is within rounding of that.
+        """
+        ratio, count = self.ratio, self.ratio.shape[-1]
+        unit = gamma(20 * (count + 5))
+        off, lost = unit * self.slope_size[:, None], unit * self.ratio_size[:, None]
+        left = 1 - power + power * ratio
+        good = (left > unit + abs(power) * lost) & (ratio > lost)
+        there = np.asarray(good.all(axis=-1, keepdims=True))
+        safe, own = np.where(there, left, 1.0), np.where(there, ratio, 1.0)
+        both = power * (power - 1) / (own * safe)
+        bend = power * np.log(own) - np.log(safe)
+        value = 0.5 * (bend + both * self.slope**2).sum(axis=-1)
+        # Derivatives by slopes and eigenvalues, where these are at the worst ends of their errors.
+        own, safe = np.maximum(own - lost, own / 2), np.maximum(safe - power * lost, safe / 2)
+        both = power * (power - 1) / (own * safe)
+        slope = np.abs(self.slope) + off
+        by_ratio = 0.5 * both * (np.abs(ratio - 1) + lost + slope**2 * (1 / own + power / safe))
+        sizes = np.abs(power * np.log(own)) + np.abs(np.log(safe)) + both * slope**2
+        error = (by_ratio * lost + both * slope * off + unit * sizes).sum(axis=-1)
+        return np.where(there[:, 0], value, np.inf), np.where(there[:, 0], error, 0.0)
 
     def divergence(self) -> tuple[Array, Array]:
         """KL(p(z|x) || q) in nats, and its rounding, `(N,)`."""
         each = 1 / self.ratio - 1 + np.log(self.ratio) + (self.slope / self.ratio) ** 2
         size = 1 / self.ratio + np.abs(np.log(self.ratio)) + (self.slope / self.ratio) ** 2
         lost = size * (1 + self.ratio.max(axis=-1, keepdims=True) / self.ratio)
-        count = self.ratio.shape[-1]
-        return 0.5 * each.sum(axis=-1), gamma(20 * (count + 5)) * (self.size + lost.sum(axis=-1))
+        unit = gamma(20 * (self.ratio.shape[-1] + 5))
+        by_ratio = np.abs(1 - 1 / self.ratio) + 2 * (self.slope / self.ratio) ** 2
+        lost += 0.5 * by_ratio / self.ratio * self.ratio_size[:, None]
+        # Of second order as well, where the first derivative is zero.
+        lost += 0.5 * unit * (self.ratio_size[:, None] / self.ratio) ** 2
+        off = self.slope_size[:, None]
+        lost += off * (np.abs(self.slope) + unit * off) / self.ratio**2
+        return 0.5 * each.sum(axis=-1), unit * (self.size + lost.sum(axis=-1))
 
 
 def linear_weights(model: LatentModel, data: Array, loc: Array, cov: Array) -> LinearWeights | None:
@@ -96,6 +134,18 @@ def linear_weights(model: LatentModel, data: Array, loc: Array, cov: Array) -> L
     square = (residual**2).sum(axis=-1)
     height = noise.log_peak(x.shape[1]) + offset - 0.5 * square - 0.5 * (loc**2).sum(axis=-1)
     height = height + 0.5 * _gaussians.log_det(cov)
+    moduli = np.abs(r) @ np.abs(root)
+    stretch = np.linalg.norm(moduli, axis=(-2, -1))
+    # A nearly singular covariance is factorised with errors that are as large in units of q.
+    scaled = np.einsum("nii,nii->n", cov, np.linalg.inv(cov))
+    terms = np.linalg.norm(noise.whiten(x - layer.bias), axis=-1)
+    terms = terms + np.linalg.norm(np.abs(loc) @ np.abs(white).T, axis=-1)
+    slope_size = terms * stretch + np.linalg.norm(
+        np.abs(loc)[:, None] @ np.abs(root), axis=(-2, -1)
+    )
+    slope_size = slope_size + np.linalg.norm(slope, axis=-1) * scaled
+    largest = singular.max(axis=-1)
+    ratio_size = largest * (stretch + largest * scaled) + 1
     whole = (noise.whiten(np.abs(x) + np.abs(layer.bias)) ** 2).sum(axis=-1)
     size = np.abs(height) + square + (loc**2).sum(axis=-1) + d
     # Residuals are differences of data, biases and outputs.
@@ -105,6 +155,8 @@ def linear_weights(model: LatentModel, data: Array, loc: Array, cov: Array) -> L
         np.einsum("nij,nj->ni", turned, slope),
         singular**2,
         noise.condition * size,
+        noise.condition * slope_size,
+        noise.condition * ratio_size,
     )
 
 

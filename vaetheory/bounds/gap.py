@@ -15,6 +15,7 @@ from vaetheory._quadrature.result import Integral
 from vaetheory._validation import Array, covariances, fraction, integer, option, sequence
 from vaetheory._value_equality import ByValue
 from vaetheory.bounds._exact_evidence import any_log_evidence, linear_parts
+from vaetheory.bounds._linear_gaussian import linear_gaussian, linear_posterior
 from vaetheory.bounds._sampled_elbo import any_elbo
 from vaetheory.bounds._sampled_posterior import sampled_posterior
 from vaetheory.bounds.bracket import Bracket
@@ -155,8 +156,7 @@ def gap_split(
     shape, d = posterior.loc.shape[:-1], model.latent_dim
     kind = _structure(structure, cov)
     given = _given(model, data, evidence, shape, rtol)
-    linear = linear_parts(model)
-    if linear is None and d > _LARGEST:
+    if linear_parts(model) is None and d > _LARGEST:
         raise ValueError(
             f"latent_dim: expected at most {_LARGEST} unless the model is linear with Gaussian "
             f"noise, got {d}"
@@ -165,7 +165,7 @@ def gap_split(
     own = any_elbo(model, data, encoder, rtol)
     start = encoder if restart else None
     kinds = ("full", "diagonal") if kind == "diagonal" and d > 1 else ("full",)
-    found = [_best(model, data, kind, start, rtol, closed=linear is not None) for kind in kinds]
+    found = [_best(model, data, kind, start, rtol) for kind in kinds]
     value, error = np.asarray(own.value), np.asarray(own.error)
     best, levels = encoder, [(value, error, encoder)]
     # From the encoder upwards: a posterior of a wider kind is at least as good.
@@ -282,21 +282,18 @@ def _best(
     kind: str,
     start: Posterior | None,
     rtol: float,
-    *,
-    closed: bool,
 ) -> tuple[Posterior, Array, Array]:
     """The best posteriors of a kind that are found, their ELBOs, and the errors of these."""
-    if closed:
-        # U is a parabola: one Newton step from anywhere, and its Hessian is the precision.
-        origin = np.zeros((len(data), model.latent_dim))
-        gradient, precision, _ = model.potential_derivatives(data, origin)
-        loc = -np.linalg.solve(precision, gradient[..., None])[..., 0]
-        if kind == "diagonal":
-            precision = precision * np.eye(model.latent_dim)
-        cov = np.linalg.inv(precision)
-        made = Posterior(loc, cov=(cov + np.swapaxes(cov, -1, -2)) / 2)
-        found = any_elbo(model, data, made, rtol)
-        return made, np.asarray(found.value), np.asarray(found.error)
+    if (parts := linear_parts(model)) is not None:
+        # The exact posterior is a Gaussian, and its ELBO the evidence. The values are those of the
+        # best posteriors: ELBOs of posteriors that were rounded may be lower.
+        law, exact = linear_posterior(*parts, data), linear_gaussian(*parts, data)
+        if kind == "full":
+            made = np.broadcast_to(law.cov, (len(data), *law.cov.shape))
+            return Posterior(law.loc, cov=made), exact.value, exact.error
+        scale = 1 / np.sqrt(np.diagonal(law.precision))
+        value, error = exact.value - law.diagonal, exact.error + law.error
+        return Posterior(law.loc, scale=np.broadcast_to(scale, law.loc.shape)), value, error
     value, error = np.full(len(data), -np.inf), np.full(len(data), np.inf)
     best: Posterior | None = None
     for first in (None,) if start is None else (None, start):

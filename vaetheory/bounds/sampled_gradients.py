@@ -162,7 +162,7 @@ def sampled_gradient_noise(
 def _joined(blocks: list[list[Array]], lead: tuple[int, ...]) -> dict[str, Array]:
     """Fields of blocks of data `(m, n, P)` or `(m, n)`, with the leading axes asked for."""
     arrays = [np.concatenate(field) for field in zip(*blocks, strict=True)]
-    return {n: a.reshape(*lead, *a.shape[2:]) for n, a in zip(_FIELDS, arrays, strict=True)}
+    return {n: a.reshape((*lead, *a.shape[2:])) for n, a in zip(_FIELDS, arrays, strict=True)}
 
 
 def _gradients(

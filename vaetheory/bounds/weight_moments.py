@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,10 +11,9 @@ from vaetheory._quadrature.shifted_lattices import SAFETY
 from vaetheory._validation import Array, Index, as_array, positive, require, same_shape
 from vaetheory._value_equality import ByValue
 from vaetheory.bounds import _weight_nodes as nodes
-from vaetheory.bounds._linear_gaussian import affine_map
+from vaetheory.bounds._linear_weights import linear_weights
 from vaetheory.bounds.gaussian_elbo import flatten
 from vaetheory.encoders import Posterior
-from vaetheory.likelihoods import Gaussian
 from vaetheory.models import LatentModel
 from vaetheory.rounding import ULP
 
@@ -186,25 +184,14 @@ def importance_weighted_expansion(
     """
     data, loc, cov = flatten(model, X, posterior)
     shape = posterior.loc.shape[:-1]
-    exact = _exact_posterior(model, data)
+    exact = linear_weights(model, data, loc, cov)
     if exact is not None:
-        logs = [gaussian_weight_moment(exact, Posterior(loc, cov=cov), k) for k in _POWERS]
-        found, error = _central(np.stack(logs, axis=-1))
+        logs, off = zip(*(exact.log_moment(k) for k in _POWERS), strict=True)
+        found, error = _central(np.stack(logs, axis=-1), np.stack(off, axis=-1))
     else:
         found, error = _by_lattices(model, data, loc, cov)
     variance, third, fourth = (part.reshape(shape) for part in found.T)
     return WeightExpansion(variance, third, fourth, error.reshape(*shape, len(_POWERS)))
-
-
-def _exact_posterior(model: LatentModel, data: Array) -> Posterior | None:
-    """The posteriors of an affine decoder with Gaussian noise; None of other models."""
-    layer = affine_map(model.decoder, model.latent_dim) if model.likelihood.gaussian else None
-    if layer is None:
-        return None
-    likelihood = cast(Gaussian, model.likelihood)
-    white = likelihood.whiten(layer.weight.T).T
-    cov = np.linalg.inv(np.eye(model.latent_dim) + white.T @ white)
-    return Posterior(likelihood.whiten(data - layer.bias) @ white @ cov, cov=(cov + cov.T) / 2)
 
 
 def _central(logs: Array, off: Array | float = 0.0) -> tuple[Array, Array]:

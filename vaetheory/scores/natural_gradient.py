@@ -139,10 +139,15 @@ def _expectations(
 ) -> tuple[Array, Array, Array, Array, NDArray[np.bool_]]:
     """E[grad U] `(N, d)`, E[A] `(N, d, d)`, their errors, and where the tolerance was reached."""
     d = loc.shape[-1]
-    if model.likelihood.gaussian and affine_map(model.decoder, d) is not None:
-        # The potential is a parabola: its derivatives at the mean are those on average.
-        gradient, hessian, _ = model.potential_derivatives(data, loc)
-        rest = np.abs(np.einsum("nij,nj->ni", hessian, loc)) + np.abs(gradient)
+    if model.likelihood.gaussian and (line := affine_map(model.decoder, d)) is not None:
+        # The potential is a parabola: its derivatives at the mean are those on average. The bias is
+        # taken off the data first, so that a large one that both have leaves the others' digits.
+        away, moved = data - line.bias, loc @ line.weight.T
+        gradient = loc - model.likelihood.score(away, moved) @ line.weight
+        _, hessian, _ = model.potential_derivatives(data, loc)
+        precision = np.abs(model.likelihood.fisher_information(np.zeros(data.shape[-1])))
+        size = np.abs(away) + np.abs(loc) @ np.abs(line.weight).T
+        rest = np.abs(loc) + size @ precision @ np.abs(line.weight)
         slope_error = (
             gamma(20 * (d + data.shape[-1]))
             * model.likelihood.condition
