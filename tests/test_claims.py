@@ -1,5 +1,7 @@
 """The registry run as tests: one test a proposition."""
 
+import pickle
+
 import pytest
 
 from vaetheory import CLAIMS
@@ -19,3 +21,6 @@ def test_proposition(claim, proposition):
     assert result.confirmed, (
         f"{result.label}: {result.verdict}; {result.message}; {result.instance}"
     )
+    # Other processes send their results here, with what the check kept in its instances.
+    again = pickle.loads(pickle.dumps(result))
+    assert again.label == result.label, "the result is another one after its journey"

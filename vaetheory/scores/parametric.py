@@ -25,7 +25,9 @@ Family = Callable[[Any, Any], Any]
 
 def _decoded(function: Family, theta: Array, z: Any) -> Any:
     """The family's outputs at latents `(..., d)` for one vector of parameters."""
-    return function(np.broadcast_to(theta, (*np.shape(z)[:-1], len(theta))), z)
+    theta = np.broadcast_to(theta, (*np.shape(z)[:-1], len(theta)))
+    # Protected here and not before, so that models can be sent to other processes.
+    return protected(function, "function")(theta, z)
 
 
 def _by_theta(function: Family, z: Array, theta: Any) -> Any:
@@ -101,8 +103,7 @@ class ParametricModel(ByValue):
         if not len(vector):
             raise ValueError("theta: expected at least one parameter, got none")
         d = dimension("latent_dim", latent_dim)
-        safe = protected(function, "function")
-        model = LatentModel(partial(_decoded, safe, vector), likelihood, d)
+        model = LatentModel(partial(_decoded, function, vector), likelihood, d)
         _require_traced(function, vector, d)
         for name, value in (
             ("function", function),

@@ -55,7 +55,7 @@ class CurvedDecoder:
         layers = [flows.Affine(self.first), flows.Cubic(self.dim)]
         if self.extra == 0:
             return compose(*layers, flows.Affine(self.out))
-        last = flows.Immersion(decoders.Affine(self.out), self.dim, lambda x: x @ self.out)
+        last = flows.Immersion(decoders.Affine(self.out), self.dim, decoders.Affine(self.out.T))
         return compose(*layers, last)
 
     def log_volume(self, z: Array) -> Array:
