@@ -238,6 +238,30 @@ def test_the_gates_of_annealed_runs(seen, rest, word, monkeypatch):
     assert np.array_equal(found.annealed, alone, equal_nan=True), "the runs' own value is not there"
 
 
+@pytest.mark.parametrize(
+    ("modes", "calls", "seen", "word"),
+    [
+        (15, 4e6, -0.5, ""),
+        (16, 4e6, -0.5, "modes"),
+        (16, 1e4, 0.0, "modes"),
+        (16, 4e6, 0.0, ""),
+    ],
+)
+def test_many_modes_are_trusted_if_annealed_runs_confirm_them(
+    modes, calls, seen, word, monkeypatch
+):
+    scout, found = lacking()
+    found = found.taken(np.zeros(1, dtype=int))
+    found.reason, found.modes = np.zeros(1, dtype=int), np.array([modes])
+    logs, level = 0.01 * np.random.default_rng(0).normal(size=(1, 16)), found.value[0]
+    some = made(level + seen + logs, level - 9 + logs, level + np.zeros((1, 32)))
+    monkeypatch.setattr(completion, "completed", lambda *args: some if calls > 1e5 else None)
+    target = Target.of(folds().model, DATUM, seed=0)
+    last = estimation._completed(target, scout, found, 100.0, calls)
+    got = estimation.REASONS[last.reason[0]]
+    assert got == word, f"'{got}', expected '{word}'"
+
+
 def test_more_runs_are_made_until_the_error_is_small(monkeypatch):
     target, exact, proposals, schedule = scene()
     monkeypatch.setattr(completion, "PARTICLES", 8)

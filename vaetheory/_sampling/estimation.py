@@ -213,7 +213,10 @@ def _completed(
         made = completion.completed(
             target.take(row), q, part.schedule, known, "completion", tolerance, calls
         )
+        # Among so many modes one may be missing; without runs that know the others, who can say?
+        crowd = found.reason[n] == 0 and found.modes[n] >= _CROWD
         if made is None:
+            found.reason[n] = _lacking("modes") if crowd else found.reason[n]
             continue
         new = found.taken(row)
         new.annealed, new.annealed_error = made.annealed
@@ -228,6 +231,8 @@ def _completed(
             new.covered, new.limit = 1 - made.share, made.limit
             signs = [part.log_evidence - made.value > _ABOVE, ~(made.error <= tolerance)]
             new.reason = np.select(signs, [_lacking("scout"), _lacking("tolerance")], 0)
+        elif crowd and not sound:
+            new.reason = np.array([_lacking("modes")])
         found.put(row, new)
     return found
 

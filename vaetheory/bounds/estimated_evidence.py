@@ -132,13 +132,13 @@ def evidence_estimate(
         the rounding.
 
         `diagnostics` has arrays `(...)`. "reason" is the word for what is lacking: "temperatures"
-        (the annealing did not end), "modes" (there are more than the mixture holds), "coverage"
-        (the particles see what the mixture does not), "pareto shape" (the weights' tail is too
-        heavy), "scout" (the particles' own evidence differs too much) or "tolerance". "estimate" is
-        the value even where a check failed; "spread" (standard error), "greatest" (share of the
-        greatest weight or run) and "excess" are what the error is made of; "shape" (of the weights'
-        tail), "scout" (the particles' log evidence) and "modes" are what was measured. Where there
-        were annealed runs beside the mixture, "annealed" is the log evidence by these alone,
+        (the annealing did not end), "modes" (there are more than the mixture holds, or 16 that no
+        annealed runs confirm), "coverage" (the particles see what the mixture does not), "pareto
+        shape" (the weights' tail is too heavy), "scout" (the particles' own evidence differs too
+        much) or "tolerance". "estimate" is the value even where a check failed; "spread" (standard
+        error), "greatest" (share of the greatest weight or run) and "excess" are what the error is
+        made of; "shape" (of the weights' tail), "scout" (the particles' log evidence) and "modes"
+        are what was measured. Where there were annealed runs beside the mixture, "annealed" is the log evidence by these alone,
         "annealed_error" an error that includes by how much they are off on what both see, and
         "covered" the share of the evidence for which the mixture accounts; this is NaN if they are
         too far off, so that the value is without them. Elsewhere all three are NaN.
