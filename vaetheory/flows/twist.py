@@ -39,7 +39,7 @@ class Twist(Flow):
     -----
     Its Jacobian is R + 2 rate (R' z) z^T, and det J = 1 + 2 rate z^T K z = 1, because K = R^T R' is
     antisymmetric. `flows.Rotation` turns the plane to any other. The angle is rounded relatively:
-    the image is off by up to some ulp of |rate| ||z||^3.
+    the image is off by up to some ulp of the rate times ||z||^3.
 
     Examples
     --------
