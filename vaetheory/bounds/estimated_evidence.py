@@ -138,10 +138,11 @@ def evidence_estimate(
         much) or "tolerance". "estimate" is the value even where a check failed; "spread" (standard
         error), "greatest" (share of the greatest weight or run) and "excess" are what the error is
         made of; "shape" (of the weights' tail), "scout" (the particles' log evidence) and "modes"
-        are what was measured. Where there were annealed runs beside the mixture, "annealed" is the log evidence by these alone,
-        "annealed_error" an error that includes by how much they are off on what both see, and
-        "covered" the share of the evidence for which the mixture accounts; this is NaN if they are
-        too far off, so that the value is without them. Elsewhere all three are NaN.
+        are what was measured. Where there were annealed runs beside the mixture, "annealed" is the
+        log evidence by these alone, "annealed_error" an error that includes by how much they are
+        off on what both see, and "covered" the share of the evidence for which the mixture
+        accounts; this is NaN if they are too far off, so that the value is without them. Elsewhere
+        all three are NaN.
         With twins "twins" has numbers: "count", "estimated", "missed" (how many exact samples lay
         where the proposal had almost no draws) and "silent" (how many of these were called
         estimated by the proposal alone), "annealed" (of how many annealed runs are part of the
