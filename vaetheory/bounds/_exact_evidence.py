@@ -12,7 +12,7 @@ from vaetheory._progress import Progress
 from vaetheory._quadrature import engine
 from vaetheory._quadrature.result import NOT_REACHED, REACHED, Integral
 from vaetheory._validation import Array
-from vaetheory.bounds._linear_gaussian import affine_map, linear_gaussian
+from vaetheory.bounds._linear_gaussian import linear_decoder, linear_gaussian
 from vaetheory.likelihoods import Gaussian
 from vaetheory.models import LatentModel
 
@@ -61,9 +61,7 @@ def sum_of_pieces(
 
 def linear_parts(model: LatentModel) -> tuple[Array, Array, Gaussian] | None:
     """W, b and the likelihood of a linear model with Gaussian noise; None for another one."""
-    if not model.likelihood.gaussian:
-        return None
-    line = affine_map(model.decoder, model.latent_dim)
+    line = linear_decoder(model)
     if line is None:
         return None
     return line.weight, line.bias, cast(Gaussian, model.likelihood)

@@ -12,6 +12,7 @@ from vaetheory.decoders.base import Decoder
 from vaetheory.decoders.layers import LinearMap
 from vaetheory.decoders.piecewise_linear import as_piecewise_linear
 from vaetheory.likelihoods import Gaussian
+from vaetheory.models import LatentModel
 from vaetheory.rounding import ULP
 
 #: Difference of a decoder from its layers, relative to the moduli of all terms, that is rounding.
@@ -97,6 +98,11 @@ def affine_map(decoder: Decoder, dim: int) -> LinearMap | None:
         weight, bias = layer.weight @ weight, layer.weight @ bias + layer.bias
     same = is_affine_map(np.asarray(decoder(z)), z, weight, bias, _ROUNDING)
     return LinearMap(weight, bias) if same else None
+
+
+def linear_decoder(model: LatentModel) -> LinearMap | None:
+    """The decoder of a linear model with Gaussian noise as one map; None of another model."""
+    return affine_map(model.decoder, model.latent_dim) if model.likelihood.gaussian else None
 
 
 def noisy_mean(

@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,12 +19,12 @@ from vaetheory._sampling.streams import Streams
 from vaetheory._sampling.target import Target
 from vaetheory._validation import Array, Index, fraction, integer
 from vaetheory.bounds._checkpoints import Checkpoint, fingerprint
-from vaetheory.bounds._linear_gaussian import affine_map, linear_gaussian
+from vaetheory.bounds._exact_evidence import linear_parts
+from vaetheory.bounds._linear_gaussian import linear_gaussian
 from vaetheory.bounds.betting import betting_lower_bound
 from vaetheory.bounds.bracket import BRACKETED, ESTIMATED, UNRESOLVED, Bracket
 from vaetheory.bounds.simulated_evidence import Settings as BracketSettings
 from vaetheory.bounds.simulated_evidence import bracket_by, simulate
-from vaetheory.likelihoods import Gaussian
 from vaetheory.models import LatentModel, require_model
 
 #: Numbers of one batch of particles, from which the size of a part of the data follows.
@@ -224,12 +224,10 @@ def _options(part: Part, twins: int) -> dict[str, object]:
 
 def _in_closed_form(model: LatentModel, rows: Array, confidence: float) -> Bracket | None:
     """The evidences of an affine decoder with Gaussian noise, or None for another model."""
-    if (
-        not model.likelihood.gaussian
-        or (line := affine_map(model.decoder, model.latent_dim)) is None
-    ):
+    parts = linear_parts(model)
+    if parts is None:
         return None
-    found = linear_gaussian(line.weight, line.bias, cast(Gaussian, model.likelihood), rows)
+    found = linear_gaussian(*parts, rows)
     value, error = found.value, found.error
     status = np.full(value.shape, BRACKETED)
     return Bracket(value, error, value - error, value + error, confidence, status, 0)

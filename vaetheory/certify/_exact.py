@@ -204,6 +204,16 @@ def product(a: Sequence[Sequence[Fraction]], b: Sequence[Sequence[Fraction]]) ->
     return tuple(tuple(dot(row, column) for column in columns) for row in a)
 
 
+def applied(a: Sequence[Sequence[Fraction]], v: Sequence[Fraction]) -> Vector:
+    """The matrix times a vector."""
+    return tuple(dot(row, v) for row in a)
+
+
+def with_ridge(a: Matrix, share: Fraction) -> Matrix:
+    """A + share I."""
+    return tuple(tuple(v + share * (i == j) for j, v in enumerate(row)) for i, row in enumerate(a))
+
+
 def transpose(a: Sequence[Sequence[Fraction]]) -> Matrix:
     """The transpose."""
     return tuple(zip(*a, strict=True))

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from vaetheory._quadrature.result import NOT_REACHED, REACHED, Integral
 from vaetheory._validation import Array
-from vaetheory.bounds._linear_gaussian import affine_map
+from vaetheory.bounds._linear_gaussian import linear_decoder
 from vaetheory.decoders.layers import LinearMap
 from vaetheory.evidence import log_evidence, posterior_expectation
 from vaetheory.likelihoods import Gaussian
@@ -31,13 +31,6 @@ def _require_gaussian(model: LatentModel) -> Gaussian:
             f"got {type(model.likelihood).__name__}"
         )
     return cast(Gaussian, model.likelihood)
-
-
-def _affine(model: LatentModel) -> LinearMap | None:
-    """The decoder as one affine map, if the model is linear with Gaussian noise."""
-    if not model.likelihood.gaussian:
-        return None
-    return affine_map(model.decoder, model.latent_dim)
 
 
 def _residual(line: LinearMap, noise: Gaussian, data: Array) -> tuple[Array, Array]:
@@ -98,7 +91,7 @@ def denoise(model: LatentModel, X: ArrayLike, *, rtol: float = 1e-10) -> Integra
             "model: expected Gaussian noise or a family with natural params, got "
             f"{type(family).__name__}"
         )
-    if (line := _affine(model)) is not None:
+    if (line := linear_decoder(model)) is not None:
         noise = cast(Gaussian, family)
         data = model.check_data(X)
         rows = data.reshape(-1, data.shape[-1])
@@ -161,7 +154,7 @@ def data_score(model: LatentModel, X: ArrayLike, *, rtol: float = 1e-10) -> Inte
     [[-1.0]]
     """
     noise = _require_gaussian(model)
-    if (line := _affine(model)) is not None:
+    if (line := linear_decoder(model)) is not None:
         data = model.check_data(X)
         rows = data.reshape(-1, data.shape[-1])
         left, lost = _residual(line, noise, rows)

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vaetheory._quadrature.result import REACHED
 from vaetheory._validation import Array, Index, fraction
-from vaetheory.bounds._linear_gaussian import affine_map
+from vaetheory.bounds._linear_gaussian import linear_decoder
 from vaetheory.bounds.gaussian_elbo import flatten, integrand_rounding
 from vaetheory.encoders import Posterior
 from vaetheory.models import LatentModel
@@ -139,7 +139,7 @@ def _expectations(
 ) -> tuple[Array, Array, Array, Array, NDArray[np.bool_]]:
     """E[grad U] `(N, d)`, E[A] `(N, d, d)`, their errors, and where the tolerance was reached."""
     d = loc.shape[-1]
-    if model.likelihood.gaussian and (line := affine_map(model.decoder, d)) is not None:
+    if (line := linear_decoder(model)) is not None:
         # The potential is a parabola: its derivatives at the mean are those on average. The bias is
         # taken off the data first, so that a large one that both have leaves the others' digits.
         away, moved = data - line.bias, loc @ line.weight.T

@@ -9,7 +9,7 @@ import numpy as np
 from vaetheory._quadrature.result import REACHED
 from vaetheory._validation import Array, Index, fraction
 from vaetheory._value_equality import ByValue
-from vaetheory.bounds._linear_gaussian import affine_map
+from vaetheory.bounds._linear_gaussian import linear_decoder
 from vaetheory.models import LatentModel, require_model
 from vaetheory.rounding import gamma
 from vaetheory.scores._gaussian_means import gaussian_means
@@ -78,7 +78,7 @@ def van_trees_bound(model: LatentModel, *, rtol: float = 1e-10) -> MatrixBound:
     require_model(model)
     rtol = fraction("rtol", rtol, low=1e-14, high=0.1)
     d = model.latent_dim
-    if model.likelihood.gaussian and affine_map(model.decoder, d) is not None:
+    if linear_decoder(model) is not None:
         origin = np.zeros((1, d))
         metric = model.pulled_back(model.decode(origin), model.decoder.jacobian(origin))[0]
         error = gamma(20 * model.data_dim) * model.likelihood.condition * np.abs(metric)
@@ -147,7 +147,7 @@ def linear_estimation_error(model: LatentModel, *, rtol: float = 1e-10) -> Matri
             "model: expected Gaussian noise or a family with natural params, got "
             f"{type(family).__name__}"
         )
-    line = affine_map(model.decoder, d) if family.gaussian else None
+    line = linear_decoder(model)
     upper = np.triu_indices(D)
     if line is not None:
         cross, spread = (

@@ -163,6 +163,11 @@ def list_texts(values: Any) -> str:
     return "(" + ", ".join(list_texts(v) for v in values) + ")"
 
 
+def text_of(proved: Mapping[str, Any], name: str) -> str:
+    """An exact number that was proved, as text."""
+    return _exact.text(proved[name])
+
+
 def describe_model(inputs: Inputs) -> str:
     """The model of an instance in words."""
     model = inputs["model"]

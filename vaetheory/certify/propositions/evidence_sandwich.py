@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from vaetheory.certify import _exact
-from vaetheory.certify._exact import Matrix, Vector
+from vaetheory.certify._exact import Matrix, applied
 from vaetheory.certify._workshop import Workshop
 from vaetheory.certify.propositions.base import (
     Certified,
@@ -17,10 +17,6 @@ from vaetheory.certify.propositions.base import (
 )
 
 _RADIUS = Fraction(1, 10**40)
-
-
-def _times(a: Matrix, v: Vector) -> Vector:
-    return tuple(_exact.dot(row, v) for row in a)
 
 
 def _minors(a: Matrix) -> list[Fraction]:
@@ -47,9 +43,9 @@ def _cubo(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved]:
         return {"finite": 0, "minor": least}
     inverse = _exact.inverse(mixed)
     # The squares that are left in w^n q, completed at its own mean, with the posterior's mean at 0.
-    pull = tuple((n - 1) * v for v in _times(Q, away))
-    left = _exact.dot(pull, _times(inverse, pull)) + (n - 1) * _exact.dot(away, _times(Q, away))
-    told = n * (n - 1) * _exact.dot(away, _times(P, _times(inverse, _times(Q, away))))
+    pull = tuple((n - 1) * v for v in applied(Q, away))
+    left = _exact.dot(pull, applied(inverse, pull)) + (n - 1) * _exact.dot(away, applied(Q, away))
+    told = n * (n - 1) * _exact.dot(away, applied(P, applied(inverse, applied(Q, away))))
     demand(left == told, "both forms of the exponent are equal")
     ratio = _exact.determinant(P) ** n / _exact.determinant(Q) ** (n - 1)
     ratio /= _exact.determinant(mixed)

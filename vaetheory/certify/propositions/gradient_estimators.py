@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any
 
 from vaetheory.certify import _exact
 from vaetheory.certify._workshop import Workshop
-from vaetheory.certify.propositions.base import Certified, Inputs, Proved, demand, nothing_to_find
+from vaetheory.certify.propositions.base import (
+    Certified,
+    Inputs,
+    Proved,
+    demand,
+    nothing_to_find,
+    text_of,
+)
 
 #: Coefficients of 1, y and y^2, where y = z - m.
 Quadratic = tuple[Fraction, Fraction, Fraction]
@@ -58,10 +63,6 @@ def _crossing(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Prov
     return proved
 
 
-def _text(proved: Mapping[str, Any], name: str) -> str:
-    return _exact.text(proved[name])
-
-
 CROSSING = Certified(
     label="20b",
     title="The path gradient is noisier for a narrow encoder, and quieter for a wide one",
@@ -79,10 +80,10 @@ CROSSING = Certified(
     sentence=lambda i, p: (
         f"For a Gaussian posterior of variance {i['S']} and an encoder whose mean is {i['offset']} "
         f"off, the path gradient of the ELBO in this mean has the variance "
-        f"{_text(p, 'path_mean_narrow')} and the total one {_text(p, 'total_mean_narrow')} if the "
-        f"encoder's variance is {i['narrow']}, and {_text(p, 'path_mean_wide')} and "
-        f"{_text(p, 'total_mean_wide')} if it is {i['wide']}; in log s these are "
-        f"{_text(p, 'path_scale_narrow')}, {_text(p, 'total_scale_narrow')}, "
-        f"{_text(p, 'path_scale_wide')} and {_text(p, 'total_scale_wide')}."
+        f"{text_of(p, 'path_mean_narrow')} and the total one {text_of(p, 'total_mean_narrow')} if "
+        f"the encoder's variance is {i['narrow']}, and {text_of(p, 'path_mean_wide')} and "
+        f"{text_of(p, 'total_mean_wide')} if it is {i['wide']}; in log s these are "
+        f"{text_of(p, 'path_scale_narrow')}, {text_of(p, 'total_scale_narrow')}, "
+        f"{text_of(p, 'path_scale_wide')} and {text_of(p, 'total_scale_wide')}."
     ),
 )

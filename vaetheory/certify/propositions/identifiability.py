@@ -17,6 +17,7 @@ from vaetheory.certify.propositions.base import (
     demand,
     list_texts,
     nothing_to_find,
+    text_of,
 )
 
 _RADIUS = Fraction(1, 10**40)
@@ -34,13 +35,6 @@ def _rotation(entries: Vector, size: int) -> Matrix:
     return _exact.product(_exact.inverse(minus), plus)
 
 
-def _plus_unit(rows: Matrix, share: Fraction) -> Matrix:
-    """M + share I."""
-    return tuple(
-        tuple(v + share * (i == j) for j, v in enumerate(row)) for i, row in enumerate(rows)
-    )
-
-
 def _gram(rows: Matrix) -> Matrix:
     return _exact.product(rows, _exact.transpose(rows))
 
@@ -48,7 +42,7 @@ def _gram(rows: Matrix) -> Matrix:
 def _diagonal_ratio(W: Matrix, variance: Fraction) -> Fraction:
     """prod_j A_jj / det A, A = I + W^T W / sigma^2."""
     scaled = tuple(tuple(v / variance for v in row) for row in _gram(_exact.transpose(W)))
-    A = _plus_unit(scaled, Fraction(1))
+    A = _exact.with_ridge(scaled, Fraction(1))
     ratio = 1 / _exact.determinant(A)
     for j in range(len(A)):
         ratio *= A[j][j]
@@ -65,7 +59,7 @@ def _turned(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved
     demand(_exact.product(_exact.transpose(R), R) == _exact.identity(d), "R is a rotation")
     turned = _exact.product(W, R)
     # The evidence depends on W W^T alone; both are computed.
-    covs = [_plus_unit(_gram(M), variance) for M in (W, turned)]
+    covs = [_exact.with_ridge(_gram(M), variance) for M in (W, turned)]
     demand(covs[0] == covs[1], "both decoders have the same marginal covariance")
     solved = _exact.product(_exact.inverse(covs[1]), [[v] for v in x])
     square = _exact.dot(x, [row[0] for row in solved])
@@ -124,13 +118,9 @@ TURNED = Certified(
         f"have the log evidence {p['log_evidence']} at x = {list_texts(i['x'])}, with noise of "
         f"variance {i['variance']}; the best encoder of diagonal covariance loses {p['loss']} nats "
         f"with the one and {p['loss_turned']} nats with the other, half the logarithms of "
-        f"{_text(p, 'ratio')} and {_text(p, 'ratio_turned')}."
+        f"{text_of(p, 'ratio')} and {text_of(p, 'ratio_turned')}."
     ),
 )
-
-
-def _text(proved: Mapping[str, Any], name: str) -> str:
-    return _exact.text(proved[name])
 
 
 def _distance(z: Vector, mean: Vector) -> Fraction:
@@ -216,7 +206,7 @@ ENVIRONMENTS = Certified(
         f"{list_texts(i['means'])} is {p['log_density']}, has the one latent "
         f"{list_texts(i['z'])}, by the linear system of all ratios; without the last environment "
         f"{list_texts(_exact.texts(_numbered(p, 'other')))} has the same densities, and there the "
-        f"logs differ by {_text(p, 'difference')}."
+        f"logs differ by {text_of(p, 'difference')}."
     ),
 )
 

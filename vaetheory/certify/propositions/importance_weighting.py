@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any
 
 from vaetheory.certify import _exact
 from vaetheory.certify._exact import Matrix
@@ -17,6 +15,7 @@ from vaetheory.certify.propositions.base import (
     demand,
     list_texts,
     nothing_to_find,
+    text_of,
 )
 
 _RADIUS = Fraction(1, 10**40)
@@ -121,14 +120,10 @@ DIAGONAL_ENCODERS = Certified(
     sentence=lambda i, p: (
         f"For the Gaussian posterior of precision {list_texts(i['P'])} the diagonal encoder of the "
         f"greatest ELBO has weights whose moment of order {i['power']} is {p['moment']}, the root "
-        f"of {_text(p, 'square')}; for the precision {list_texts(i['P_without'])} it has no "
-        f"such moment: the form n P - (n - 1) diag P takes the value {_text(p, 'form')}."
+        f"of {text_of(p, 'square')}; for the precision {list_texts(i['P_without'])} it has no "
+        f"such moment: the form n P - (n - 1) diag P takes the value {text_of(p, 'form')}."
     ),
 )
-
-
-def _text(proved: Mapping[str, Any], name: str) -> str:
-    return _exact.text(proved[name])
 
 
 def _gap(F: Arithmetic, ratio: Fraction) -> Number:

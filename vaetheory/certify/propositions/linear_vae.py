@@ -22,10 +22,6 @@ from vaetheory.certify.propositions.base import (
 _RADIUS = Fraction(1, 10**40)
 
 
-def _with_ridge(a: Matrix, noise: Fraction) -> Matrix:
-    return tuple(tuple(v + noise * (i == j) for j, v in enumerate(row)) for i, row in enumerate(a))
-
-
 def _squares(
     W: Matrix, noise: Fraction, x: Vector, loc: Vector, variances: Vector
 ) -> tuple[Fraction, Fraction]:
@@ -35,7 +31,7 @@ def _squares(
     lengths = [_exact.dot(column, column) for column in _exact.transpose(W)]
     spread = _exact.dot(lengths, variances)
     own = _exact.dot(loc, loc) + sum(variances, Fraction(0)) - len(loc)
-    total = _with_ridge(_exact.product(W, _exact.transpose(W)), noise)
+    total = _exact.with_ridge(_exact.product(W, _exact.transpose(W)), noise)
     rows = _exact.inverse(total)
     return (misfit + spread) / noise + own, _exact.dot(x, [_exact.dot(row, x) for row in rows])
 
@@ -46,7 +42,7 @@ def _best_encoder(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, 
     data = _exact.matrix("X", inputs["X"], len(W))
     d = len(W[0])
     other = _exact.positives("delta", inputs["delta"], d)
-    M = _with_ridge(_exact.product(_exact.transpose(W), W), noise)
+    M = _exact.with_ridge(_exact.product(_exact.transpose(W), W), noise)
     encoder = _exact.product(_exact.inverse(M), _exact.transpose(W))
     variances = tuple(noise / M[j][j] for j in range(d))
     squares = Fraction(0)
@@ -63,7 +59,7 @@ def _best_encoder(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, 
         demand(1 / v == M[j][j] / noise, "the variances are stationary")
     ratio = math.prod((M[j][j] for j in range(d)), start=Fraction(1)) / _exact.determinant(M)
     # The same ratio from the determinants of C and of the variances.
-    total = _with_ridge(_exact.product(W, _exact.transpose(W)), noise)
+    total = _exact.with_ridge(_exact.product(W, _exact.transpose(W)), noise)
     again = noise ** len(W) / _exact.determinant(total)
     demand(ratio == again / math.prod(variances, start=Fraction(1)), "two routes to the gap agree")
     flat = all(M[i][j] == 0 for i in range(d) for j in range(i))

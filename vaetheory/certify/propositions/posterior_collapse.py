@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any
 
 from vaetheory.certify import _exact
 from vaetheory.certify._workshop import Workshop
@@ -15,6 +13,7 @@ from vaetheory.certify.propositions.base import (
     Proved,
     demand,
     nothing_to_find,
+    text_of,
 )
 
 _RADIUS = Fraction(1, 10**40)
@@ -85,13 +84,9 @@ THRESHOLDS = Certified(
     prove=_thresholds,
     sentence=lambda i, p: (
         f"Of two points at distance {i['gap']} the rare one has weight {i['p']}: collapse is "
-        f"stable above sigma^2 = {_text(p, 'lambda_1')}, the variance proxy is "
+        f"stable above sigma^2 = {text_of(p, 'lambda_1')}, the variance proxy is "
         f"{p['tau_squared']}, and at sigma^2 = {i['variance']} the code of which one letter has "
         f"probability {i['eps']} gains {p['gain']} nats; at {i['above']}, which is "
-        f"{_text(p, 'share_above')} times the largest eigenvalue, nothing gains."
+        f"{text_of(p, 'share_above')} times the largest eigenvalue, nothing gains."
     ),
 )
-
-
-def _text(proved: Mapping[str, Any], name: str) -> str:
-    return _exact.text(proved[name])

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from vaetheory.certify import _exact
-from vaetheory.certify._exact import Matrix, Vector
+from vaetheory.certify._exact import Matrix, applied
 from vaetheory.certify._workshop import Workshop
 from vaetheory.certify.propositions.base import (
     Certified,
@@ -16,6 +16,7 @@ from vaetheory.certify.propositions.base import (
     demand,
     list_texts,
     nothing_to_find,
+    text_of,
 )
 
 
@@ -25,10 +26,6 @@ def _combined(a: Matrix, b: Matrix, share: Fraction = Fraction(1)) -> Matrix:
         tuple(x + share * y for x, y in zip(row, other, strict=True))
         for row, other in zip(a, b, strict=True)
     )
-
-
-def _times(a: Matrix, v: Vector) -> Vector:
-    return tuple(_exact.dot(row, v) for row in a)
 
 
 def _positive(name: str, value: Any, size: int) -> Matrix:
@@ -96,13 +93,9 @@ ATTAINED = Certified(
         f"For the linear decoder of weight {list_texts(i['W'])} with noise of covariance "
         f"{list_texts(i['Lambda'])} van Trees' lower bound of the mean posterior covariance is "
         f"this covariance itself, and the error of the best linear estimator; its determinant is "
-        f"{_text(p, 'determinant')}."
+        f"{text_of(p, 'determinant')}."
     ),
 )
-
-
-def _text(proved: Mapping[str, Any], name: str) -> str:
-    return _exact.text(proved[name])
 
 
 def _mixed(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved]:
@@ -115,22 +108,22 @@ def _mixed(work: Workshop, inputs: Inputs, witness: Inputs) -> dict[str, Proved]
     A, old = _precision(W, noise), _exact.inverse(S)
     inner = _exact.product(_exact.transpose(W), _exact.inverse(noise))
     # E_q[grad U] = A m - W^T Lambda^-1 x: U is a parabola.
-    slope = tuple(a - b for a, b in zip(_times(A, m), _times(inner, x), strict=True))
+    slope = tuple(a - b for a, b in zip(applied(A, m), applied(inner, x), strict=True))
     precision = _combined(_scaled(old, 1 - rho), A, rho)
-    moved = _times(_exact.inverse(precision), slope)
+    moved = applied(_exact.inverse(precision), slope)
     mean = tuple(a - rho * b for a, b in zip(m, moved, strict=True))
     # The posterior by conditioning the joint Gaussian of z and x.
     gain, cov = _conditioned(W, noise)
     exact = _exact.inverse(cov)
-    code = _times(gain, x)
+    code = applied(gain, x)
     demand(
         precision == _combined(_scaled(old, 1 - rho), _scaled(exact, rho)),
         "the precisions are mixed",
     )
     pull = tuple(
-        (1 - rho) * a + rho * b for a, b in zip(_times(old, m), _times(exact, code), strict=True)
+        (1 - rho) * a + rho * b for a, b in zip(applied(old, m), applied(exact, code), strict=True)
     )
-    demand(_times(precision, mean) == pull, "so are the products of precision and mean")
+    demand(applied(precision, mean) == pull, "so are the products of precision and mean")
     if rho == 1:
         demand(mean == code and _exact.inverse(precision) == cov, "a whole step is the posterior")
     proved: dict[str, Proved] = {f"m_{k + 1}": v for k, v in enumerate(mean)}
@@ -173,7 +166,7 @@ MIXED = Certified(
         f"the datum {list_texts(i['x'])}, a step of {i['step']} from the Gaussian of mean "
         f"{list_texts(i['m'])} and covariance {list_texts(i['S'])} leads to the geometric mixture "
         f"of it with the posterior in that share, whose precision has the determinant "
-        f"{_text(p, 'determinant')}" + (": the posterior itself." if i["step"] == "1" else ".")
+        f"{text_of(p, 'determinant')}" + (": the posterior itself." if i["step"] == "1" else ".")
     ),
 )
 
@@ -259,7 +252,7 @@ SPECTRUM = Certified(
     sentence=lambda i, p: (
         f"Of a probabilistic PCA whose columns have the lengths {list_texts(i['lengths'])}, with "
         f"noise of variance {i['variance']} and the other eigenvalues {list_texts(i['rest'])}, EM "
-        f"has {p['rates']} rates from {_text(p, 'fastest')} to {_text(p, 'slowest')}, and "
+        f"has {p['rates']} rates from {text_of(p, 'fastest')} to {text_of(p, 'slowest')}, and "
         f"{p['still']} directions in which it stands still."
     ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from fractions import Fraction
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from vaetheory.certify import _exact
 from vaetheory.certify._exact import Matrix, Vector
@@ -18,6 +18,7 @@ from vaetheory.certify.propositions.base import (
     demand,
     list_texts,
     nothing_to_find,
+    text_of,
 )
 
 _RADIUS = Fraction(1, 10**40)
@@ -108,13 +109,9 @@ SPLIT = Certified(
         f"variances {list_texts(i['v'])} lacks {p['approximation']} nats of the log evidence for "
         f"its diagonal covariance and {p['amortisation']} nats for amortisation; its divergence "
         f"from the best diagonal Gaussian is {p['divergence']} nats, and the difference of the two "
-        f"is exactly {_text(p, 'excess')}."
+        f"is exactly {text_of(p, 'excess')}."
     ),
 )
-
-
-def _text(proved: Mapping[str, Any], name: str) -> str:
-    return _exact.text(proved[name])
 
 
 #: Probability of each pair of bits, and its slopes in all parameters.
@@ -207,7 +204,7 @@ MASKS = Certified(
         f"{list_texts(i['prior'])}, and the second is observed with the probabilities "
         f"{list_texts(i['rates'])}. If these belong to the first bit, all {p['parameters']} mean "
         "scores of what is observed are exactly 0, but one of complete cases is "
-        f"{_text(p, 'complete')}; if they belong to the second bit, one of what is observed "
-        f"is {_text(p, 'hidden')}."
+        f"{text_of(p, 'complete')}; if they belong to the second bit, one of what is observed "
+        f"is {text_of(p, 'hidden')}."
     ),
 )
