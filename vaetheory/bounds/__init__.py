@@ -56,6 +56,7 @@ from vaetheory.bounds.missing_data import (
     observed_model,
 )
 from vaetheory.bounds.regulariser import implicit_regulariser
+from vaetheory.bounds.relative_variances import with_relative_variances
 from vaetheory.bounds.renyi import cubo, renyi_bound
 from vaetheory.bounds.sampled_gradients import SampledGradientNoise, sampled_gradient_noise
 from vaetheory.bounds.simulated_evidence import Simulated, evidence_bracket, simulate
@@ -138,4 +139,5 @@ __all__ = [
     "simulate",
     "stationary_posterior",
     "sub_gaussian_proxy",
+    "with_relative_variances",
 ]

@@ -79,7 +79,7 @@ def _is_folder(data: str) -> bool:
 
 def _rows(options: argparse.Namespace, changed: dict[str, Any]) -> tuple[Source, Settings]:
     """Data and settings for the networks of NumPy."""
-    for name in ("device", "rows"):
+    for name in ("device", "rows", "levels"):
         if getattr(options, name) is not None:
             raise ValueError(
                 f"--{name}: expected with images, for which --network says mlp or conv, got "
@@ -107,6 +107,8 @@ def _images(options: argparse.Namespace, changed: dict[str, Any]) -> tuple[Image
         images = read_images(options.data)
     if options.rows is not None:
         images = images.first(options.rows)
+    if options.levels is not None:
+        images = images.with_levels(options.levels)
     return images, ImageSettings(
         shape=images.shape,
         network=options.network or "mlp",

@@ -28,6 +28,10 @@ def add(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument("--rows", type=int, metavar="N", help="use the first N images only (all)")
     parser.add_argument(
+        "--levels", type=int, metavar="N",
+        help="reduce images to N grey values before they are dequantised (all that they have)",
+    )  # fmt: skip
+    parser.add_argument(
         "--network", choices=["mlp", "conv"],
         help="networks of PyTorch (extra torch) for images: fully connected or convolutional, with "
         "three more objectives (mlp for mnist and folders, else the networks of NumPy)",

@@ -18,13 +18,13 @@ from vaetheory._validation import (
     scales,
 )
 from vaetheory._value_equality import ByValue
-from vaetheory.bounds import bilbo
+from vaetheory.bounds import bilbo, with_relative_variances
 from vaetheory.bounds.after_training import fitted_likelihood
 from vaetheory.decoders import Decoder, TanhNetwork, as_decoder
 from vaetheory.likelihoods import ContinuousBernoulli, Gaussian, GaussianMeanScale
 from vaetheory.models import LatentModel
 from vaetheory.training.networks import Network
-from vaetheory.training.objectives import MOST_LOG_VARIANCE, OF_LOGITS, OWN_VARIANCES
+from vaetheory.training.objectives import MOST_LOG_VARIANCE, OF_LATENTS, OF_LOGITS
 from vaetheory.training.vae import TooLargeError, Vae, in_range, rows_of
 
 #: The most latents decoded at a time, and the most numbers that they become.
@@ -60,7 +60,8 @@ class Density(ByValue):
     prior_scale : array (d,)
         sqrt(v); ones if the prior is N(0, I).
     log_sigma : array (D,) or None
-        None if the decoder returns one for each latent, or logits.
+        None if the decoder returns one for each latent, or logits. Varying deviations are relative
+        to these.
     """
 
     vae: Vae
@@ -105,13 +106,17 @@ class Density(ByValue):
             prior_scale = np.sqrt(np.diagonal(bound.prior_cov))
         if objective.likelihood == "one":
             log_sigma = np.full(vae.data_dim, vae.split(params)[2][-1])
-        elif objective.likelihood in ("profile", "baggins"):
+        elif objective.likelihood in ("profile", "baggins", "varying"):
             scale = np.exp(log_scale)
-            draws = (vae.decode(params, loc + scale * e)[0] for e in noise)
-            information = vae.information if objective.likelihood == "baggins" else None
-            log_sigma = fitted_likelihood(
-                X, draws, information=information, pooled=vae.pooled
-            ).log_scale
+            draws = [vae.decode(params, loc + scale * e) for e in noise]
+            again, fits = np.tile(X, (len(draws), 1)), np.concatenate([xhat for xhat, _ in draws])
+            mean = np.zeros(vae.data_dim)
+            if objective.likelihood == "varying":
+                own = np.concatenate([own for _, own in draws if own is not None])
+                fits, mean = with_relative_variances(again, fits, 2 * own), own.mean(axis=0)
+            information = vae.information if objective.likelihood != "profile" else None
+            fit = fitted_likelihood(again, [fits], information=information, pooled=vae.pooled)
+            log_sigma = fit.log_scale - mean
         return cls(vae, params, prior_scale, log_sigma)
 
     @property
@@ -121,14 +126,21 @@ class Density(ByValue):
 
     @property
     def of_variances(self) -> bool:
-        """Whether the decoder returns variances."""
-        return self.vae.objective.likelihood in OWN_VARIANCES
+        """Whether variances depend on the latent."""
+        return self.vae.objective.likelihood in OF_LATENTS
 
     def encode(self, X: Array) -> tuple[Array, Array]:
         """Posterior means and standard deviations, `(N, d)` each."""
         loc, log_scale = self.vae.encode(self.params, X)
         with np.errstate(over="ignore"):
             return loc, in_range("X", np.exp(log_scale))
+
+    def decode(self, z: Array) -> tuple[Array, Array | None]:
+        """Means `(n, D)` and log deviations `(n, D)` or `(D,)` at latents; or logits and None."""
+        loc, own = self.vae.decode(self.params, z)
+        if own is None or self.log_sigma is None:
+            return loc, self.log_sigma if own is None else own
+        return loc, own + self.log_sigma
 
     def divergence(self, loc: Array, scale: Array) -> Array:
         """The rate KL( N(loc, scale^2) || prior ) of each datum, `(N,)`, in nats."""
@@ -156,14 +168,11 @@ class Density(ByValue):
                 f"z: expected shape ({len(X)}, K, {self.vae.latent_dim}), got {z.shape}"
             )
         n, k, d = z.shape
-        xhat, log_sigma = self.vae.decode(self.params, z.reshape(n * k, d))
-        if self.of_logits:
+        xhat, log_sigma = self.decode(z.reshape(n * k, d))
+        if log_sigma is None:
             logits = xhat.reshape(n, k, -1)
             fixed = ContinuousBernoulli().log_partition(xhat).reshape(n, k)
             return np.einsum("nd,nkd->nk", X, logits) - fixed
-        if log_sigma is None:
-            assert self.log_sigma is not None
-            log_sigma = self.log_sigma
         with np.errstate(all="ignore"):
             white = X[:, None] - xhat.reshape(n, k, -1)
             white *= np.exp(-log_sigma).reshape(*((n, k) if log_sigma.ndim == 2 else ()), -1)
@@ -194,13 +203,14 @@ class Density(ByValue):
     def decoder(self) -> Decoder:
         """The decoder for a latent N(0, I) and in the units of the data.
 
-        It returns the D means and, if the likelihood's variances are learned, the D log deviations
-        after them; or logits. Fully connected layers with tanh between them, and no bounds on log
-        variances, are a `TanhNetwork`, other networks a module of PyTorch.
+        It returns the D means and, if the variances depend on the latent, the D log deviations
+        after them; or logits. Fully connected layers with tanh between them, and no function of
+        what they return, are a `TanhNetwork`, other networks a module of PyTorch.
         """
         network, units = self.vae.decoder, self.vae.units
-        if not isinstance(network, Network) or self.vae.objective.likelihood == "bounded":
-            return as_decoder(self.vae.module(self.params, self.prior_scale))
+        plain = self.vae.objective.likelihood not in ("bounded", "varying")
+        if not (isinstance(network, Network) and plain):
+            return as_decoder(self.vae.module(self.params, self.prior_scale, self.log_sigma))
         layers = network.layers(self.vae.split(self.params)[1])
         weights, biases = [w for w, _ in layers], [b for _, b in layers]
         weights[0] = weights[0] * self.prior_scale
@@ -230,9 +240,9 @@ class Density(ByValue):
         decoder, d = self.decoder(), self.vae.latent_dim
         if self.of_logits:
             return LatentModel(decoder, ContinuousBernoulli(), d)
-        if self.log_sigma is not None:
+        if self.log_sigma is not None and not self.of_variances:
             return LatentModel(decoder, Gaussian(scale=np.exp(self.log_sigma)), d)
-        if not self.vae.hidden:
+        if self.log_sigma is None and not self.vae.hidden:
             raise ValueError(
                 "hidden: expected at least one layer, so that the variances have a floor, got none"
             )
@@ -241,6 +251,8 @@ class Density(ByValue):
     def _floor(self) -> Array:
         """Numbers below which no log deviation can be, `(D,)`."""
         dim = self.vae.data_dim
+        if self.log_sigma is not None:
+            return self.log_sigma - self.vae.most_relative(self.params)
         if self.vae.objective.likelihood == "bounded":
             return np.full(dim, -MOST_LOG_VARIANCE / 2)
         weight, bias = self.vae.decoder.layers(self.vae.split(self.params)[1])[-1]

@@ -27,9 +27,10 @@ from vaetheory._validation import (
     sequence,
 )
 from vaetheory._value_equality import ByValue
-from vaetheory.bounds import Bracket, evidence_estimate
+from vaetheory.bounds import Bracket, bilbo, evidence_estimate
 from vaetheory.rounding import gamma
 from vaetheory.training.data import Source, Split, split_data
+from vaetheory.training.density import Density
 from vaetheory.training.image_settings import ImageSettings, torch_version
 from vaetheory.training.images import Images
 from vaetheory.training.measures import (
@@ -39,8 +40,8 @@ from vaetheory.training.measures import (
     exact_evidence,
     sampled_measures,
 )
-from vaetheory.training.objectives import OBJECTIVES, OF_LOGITS
-from vaetheory.training.runs import Run, Settings, density_of, train
+from vaetheory.training.objectives import OBJECTIVES, OF_INFORMATION, OF_LOGITS
+from vaetheory.training.runs import FIXING_ROWS, Run, Settings, density_of, train
 
 #: Draws from the training posteriors to fix the density, and draws for the ELBOs of the sweep.
 _FIXING, _SWEEP = 8, 100
@@ -198,7 +199,7 @@ def run_task(task: Task, folder: str | None = None) -> dict[str, Any]:
     sizes = [len(data.train), len(data.validation), len(data.test)]
     data = replace(data, test=data.test[: experiment.held_out])
     objective = settings.objectives[task.objective]
-    swept = objective.likelihood == "baggins"
+    swept = objective.likelihood in OF_INFORMATION
     shift = data.train.shape[1] * np.log(task.scale)
     test_rng = np.random.default_rng([task.seed, 400])
     noise = test_rng.standard_normal((_SWEEP, len(data.test), settings.latent_dim))
@@ -242,11 +243,21 @@ def run_task(task: Task, folder: str | None = None) -> dict[str, Any]:
         bound = result["measures"]["elbo"]["mean"] + dim * np.log(step)
         result["measures"]["bits_per_dim"] = {"mean": float(-bound / (dim * np.log(2)))}
     result["sweep"] = sweep if swept else []
+    if objective.floating:
+        result["full_prior_gain"] = _full_prior_gain(best[1], data.train)
     result["sizes"] = sizes
     result["outputs"] = list(
         objective.outputs(latent_dim=settings.latent_dim, data_dim=data.train.shape[1])
     )
     return result
+
+
+def _full_prior_gain(density: Density, X: Array) -> float:
+    """By how much a full covariance of the floating prior would raise BILBO of training data."""
+    loc, scale = density.encode(X[:FIXING_ROWS])
+    forms = (bilbo(0.0, loc, scale[0], form=form) for form in ("full", "diagonal"))
+    full, diagonal = (float(bound.value) for bound in forms)
+    return full - diagonal
 
 
 def _measured(density: Any, data: Split, task: Task, rng: np.random.Generator) -> Measures:

@@ -116,6 +116,26 @@ class Images(Source):
         """The first `count` images."""
         return replace(self, X=self.X[: integer("rows", count, low=LEAST_ROWS)])
 
+    def with_levels(self, count: int) -> Images:
+        """The same images with fewer grey values, 0 to `count` - 1, for wider dequantisation.
+
+        Raises
+        ------
+        ValueError
+            If the data are no grey values, or have fewer.
+
+        Examples
+        --------
+        >>> images_from("dots", np.arange(80, dtype=np.uint8).reshape(20, 4)).with_levels(8).X.max()
+        np.uint8(2)
+        """
+        known = round(1 / self.step) if self.step else 0
+        if not 2 <= integer("levels", count, low=2) <= known:
+            came = f"{known} grey values" if known else "numbers that are no grey values"
+            raise ValueError(f"levels: expected at most those of {self.name}, {came}, got {count}")
+        fewer = (self.X.astype(np.uint16) * np.uint16(count) // np.uint16(known)).astype(np.uint8)
+        return replace(self, X=fewer, step=1 / count)
+
     def parts(self, rows: Sequence[NDArray[np.intp]], rng: np.random.Generator) -> Split:
         """The three parts with these rows, dequantised, in single precision."""
         return ImageSplit(*(self._part(part, rng) for part in rows))

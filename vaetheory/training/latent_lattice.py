@@ -47,13 +47,11 @@ class _Tables:
     def _natural(self, nodes: Array) -> tuple[Array, Array]:
         """Natural parameters `(M, 2 D)` and log partitions `(M,)` at nodes `(M, 2)`."""
         density = self.density
-        xhat, log_sigma = density.vae.decode(density.params, nodes * density.prior_scale)
-        if density.of_logits:
+        xhat, log_sigma = density.decode(nodes * density.prior_scale)
+        if log_sigma is None:
             fixed = xhat @ self.loc - ContinuousBernoulli().log_partition(xhat)
             return np.concatenate([xhat, np.zeros_like(xhat)], axis=1), fixed
-        if log_sigma is None:
-            assert density.log_sigma is not None
-            log_sigma = np.broadcast_to(density.log_sigma, xhat.shape)
+        log_sigma = np.broadcast_to(log_sigma, xhat.shape)
         precision = np.exp(-2 * log_sigma)
         white = (xhat - self.loc) * precision
         natural = np.concatenate([white, -0.5 * precision], axis=1)

@@ -32,7 +32,7 @@ from vaetheory.training.vae import Units, Vae, rows_of
 
 #: The most training data, and the most latent draws in total, used to fix a density; fewer, if
 #: the reconstructions have more numbers than that.
-_FIXING_ROWS, _FIXING_NUMBERS = 16_384, 2**23
+FIXING_ROWS, _FIXING_NUMBERS = 16_384, 2**23
 EARLY, BUDGET, DIVERGED = "stopped early", "budget spent", "diverged"
 
 
@@ -158,7 +158,7 @@ def density_of(vae: Vae, params: Array, train: Array, *, seed: int, draws: int =
     require("vae", vae, Vae)
     seed = integer("seed", seed)
     integer("draws", draws, low=1)
-    most = max(2, min(_FIXING_ROWS, _FIXING_NUMBERS // vae.data_dim))
+    most = max(2, min(FIXING_ROWS, _FIXING_NUMBERS // vae.data_dim))
     # Only these are converted to double precision.
     some = train[:most] if isinstance(train, np.ndarray) and train.ndim == 2 else train
     rows = rows_of("train", some, vae.data_dim)[:most]

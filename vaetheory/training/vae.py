@@ -337,8 +337,12 @@ class Vae(ByValue):
                 extra_slope[:d] = wide.sum(axis=0)
         return float(divergence) - term, code_slope
 
-    def module(self, params: Array, prior_scale: Array) -> Any:
+    def module(self, params: Array, prior_scale: Array, log_sigma: Array | None = None) -> Any:
         """The decoder as a module of PyTorch, of networks that are no `Network`."""
+        raise NotImplementedError
+
+    def most_relative(self, params: Array) -> float:
+        """A number that no varying log deviation exceeds in size."""
         raise NotImplementedError
 
     def learner(self, params: Array, rate: float, X: Array) -> Learner:

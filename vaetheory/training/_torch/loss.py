@@ -8,7 +8,8 @@ import torch
 from torch.nn import functional
 
 from vaetheory._gaussians import LOG_2PI
-from vaetheory.bounds import baggins, bilbo, profile_likelihood
+from vaetheory.bounds import baggins, bilbo, profile_likelihood, with_relative_variances
+from vaetheory.training._torch.variance_function import common_origin, relative_log_variances
 from vaetheory.training.objectives import MOST_LOG_VARIANCE
 from vaetheory.training.vae import Vae
 
@@ -97,6 +98,9 @@ def _log_likelihood(
         log_sigma = extra[-1]
         misfit = ((X - xhat) ** 2).sum() / size * torch.exp(-2 * log_sigma)
         return -0.5 * (dim * (LOG_2PI + 2 * log_sigma) + misfit)
+    if kind == "varying":
+        g = relative_log_variances(extra, out[:, :dim] + common_origin(*units))
+        xhat = with_relative_variances(X, xhat, g)
     if kind == "profile":
         return profile_likelihood(X, xhat, pooled=vae.pooled).value
     return baggins(X, xhat, information=vae.information, pooled=vae.pooled).value

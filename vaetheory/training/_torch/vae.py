@@ -17,6 +17,7 @@ from vaetheory.training._learner import Learner
 from vaetheory.training._torch.learner import OnTensor
 from vaetheory.training._torch.loss import bounded
 from vaetheory.training._torch.networks import Convolutions, Dense
+from vaetheory.training._torch.variance_function import common_origin, most, relative_log_variances
 from vaetheory.training.images import finite_singles
 from vaetheory.training.objectives import (
     LIKELIHOODS,
@@ -109,7 +110,10 @@ class TorchVae(Vae):
         return loc, log_scale
 
     def decode(self, params: Array, z: Array) -> tuple[Array, Array | None]:
-        """Means `(N, D)` and, if the decoder returns them, log deviations; or logits and None."""
+        """Means `(N, D)` and, if they depend on the latent, log deviations; or logits and None.
+
+        Varying deviations are relative to those of the batch.
+        """
         params, z = self._parameters(params), rows_of("z", z, self.latent_dim)
         with np.errstate(all="ignore"):
             outputs = self.decoder.forward(self.decoder.layers(self.split(params)[1]), z)[-1]
@@ -118,18 +122,29 @@ class TorchVae(Vae):
                 return outputs, None
             loc = self.units.loc + self.units.scale * outputs[:, : self.data_dim]
         in_range("params and z", loc)
+        if self.objective.likelihood == "varying":
+            origin = common_origin(self.units.loc, self.units.scale)
+            g = relative_log_variances(self.split(params)[2], outputs + origin)
+            return loc, in_range("params and z", g) / 2
         if self.objective.likelihood not in OWN_VARIANCES:
             return loc, None
         log_variance = outputs[:, self.data_dim :]
         known = self.objective.likelihood == "bounded"
         return loc, (_bounded(log_variance) if known else log_variance) / 2
 
-    def module(self, params: Array, prior_scale: Array) -> nn.Module:
+    def most_relative(self, params: Array) -> float:
+        """A number that no varying log deviation exceeds in size."""
+        return most(self.split(params)[2]) / 2
+
+    def module(
+        self, params: Array, prior_scale: Array, log_sigma: Array | None = None
+    ) -> nn.Module:
         """The decoder as a module in double precision, for a latent N(0, I).
 
-        It returns the means and after them any log deviations, or the logits.
+        It returns the means and after them any log deviations that depend on the latent, or the
+        logits. `log_sigma` `(D,)` are the deviations to which varying ones are relative.
         """
-        return _Decoder(self, params, prior_scale)
+        return _Decoder(self, params, prior_scale, log_sigma)
 
     def require_data(self, name: str, X: ArrayLike) -> None:
         """As that of `Vae`, without a copy of data in single precision."""
@@ -152,11 +167,16 @@ def _bounded(log_variance: Array) -> Array:
 class _Decoder(nn.Module):
     """The decoder of a trained VAE."""
 
-    def __init__(self, vae: TorchVae, params: Array, prior_scale: Array) -> None:
+    def __init__(
+        self, vae: TorchVae, params: Array, prior_scale: Array, log_sigma: Array | None
+    ) -> None:
         super().__init__()
         self.network, self.likelihood = vae.decoder, vae.objective.likelihood
+        _, outer, extra = vae.split(params)
         for name, value in (
-            ("params", vae.split(params)[1]),
+            ("params", outer),
+            ("extra", extra),
+            ("log_sigma", np.zeros(vae.data_dim) if log_sigma is None else log_sigma),
             ("prior_scale", prior_scale),
             ("loc", vae.units.loc),
             ("scale", vae.units.scale),
@@ -169,6 +189,9 @@ class _Decoder(nn.Module):
             return out
         dim = len(self.loc)
         means = self.loc + self.scale * out[:, :dim]
+        if self.likelihood == "varying":
+            g = relative_log_variances(self.extra, out + common_origin(self.loc, self.scale))
+            return torch.cat([means, self.log_sigma + g / 2], 1)
         if self.likelihood not in OWN_VARIANCES:
             return means
         log_variance = out[:, dim:]

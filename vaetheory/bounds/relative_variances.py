@@ -1,0 +1,102 @@
+"""Variances that vary from datum to datum, for BAGGINS and the profile likelihood."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from vaetheory._validation import same_shape, shape_of_data, weights_of
+from vaetheory.bounds._frameworks import framework, value_of
+
+
+def with_relative_variances(
+    x: ArrayLike, xhat: ArrayLike, log_variances: ArrayLike, *, weights: ArrayLike | None = None
+) -> Any:
+    """Reconstructions with which `baggins` measures residuals in units that vary over the batch.
+
+    Let g be any relative log variances, one for each datum and dimension, and g' = g - E_B[g], so
+    that their mean over the batch is zero in each dimension. This function returns
+    x - (x - xhat) exp(-g' / 2). With these in place of xhat, `baggins` and `profile_likelihood` are
+    the likelihoods of the model N(x; xhat, sigma_i^2 exp(g')), whose sigma_i^2 they compute from
+    the batch. Because the mean of g' is zero, the log determinants of that model are those of
+    sigma_i^2 alone: the likelihood of `baggins` has the same bound, h nats a dimension above the
+    fit by the batch mean, whatever g.
+
+    A network with half the outputs can compute g from its reconstruction alone, such as greater
+    variances of grey pixels than of black ones.
+
+    Parameters
+    ----------
+    x : array (B, D)
+        The batch.
+    xhat : array (B, D)
+        Reconstructions: the decoder's means.
+    log_variances : array (B, D) or (B, 1)
+        g, without a unit. Only differences between data count.
+    weights : array (B,), optional
+        Weights of the data, as for `baggins`.
+
+    Returns
+    -------
+    array (B, D)
+        A tensor of PyTorch or an array of JAX if one of the arguments is one.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, an entry is not finite, a weight is negative, or a residual in the
+        new units overflows. For PyTorch and JAX only shapes are checked.
+
+    Notes
+    -----
+    Source: claim 10g; our derivation. `autograd`, PyTorch and JAX can differentiate the result with
+    respect to the first three arrays.
+
+    Examples
+    --------
+    >>> from vaetheory.bounds import baggins
+    >>> x, xhat = np.array([[0.0], [1.0], [8.0]]), np.array([[0.1], [0.9], [6.0]])
+    >>> g = np.log([[0.01], [0.01], [4.0]])
+    >>> round(float(baggins(x, xhat, information=3.0).value), 3)
+    -1.606
+    >>> round(float(baggins(x, with_relative_variances(x, xhat, g), information=3.0).value), 3)
+    -0.163
+    """
+    f = framework(x, xhat, log_variances, weights)
+    data, fits, relative = (
+        f.read("x", x),
+        f.read("xhat", xhat),
+        f.read("log_variances", log_variances),
+    )
+    shape_of_data("x", tuple(data.shape))
+    same_shape("xhat", fits, "x", data)
+    size, dim = data.shape
+    if tuple(relative.shape) not in ((size, dim), (size, 1)):
+        raise ValueError(
+            f"log_variances: expected shape ({size}, {dim}) or ({size}, 1), got "
+            f"{tuple(relative.shape)}"
+        )
+    data, fits = f.carry(x, data), f.carry(xhat, fits)
+    relative = f.carry(log_variances, relative)
+    if weights is None:
+        mean = f.xp.mean(relative, axis=0)
+    else:
+        shares = weights_of("weights", weights, size) if f.checked else _shares(f, weights, size)
+        mean = f.weighted_sum(shares, relative)
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = data - (data - fits) * f.xp.exp(-0.5 * (relative - mean))
+    if f.checked and not np.isfinite(value_of(found)).all():
+        raise ValueError(
+            "log_variances: expected those with which residuals fit in float64, got an overflow"
+        )
+    return found
+
+
+def _shares(f: Any, weights: Any, size: int) -> Any:
+    """Weights of tensors, whose values are not checked."""
+    shares = f.frozen(f.read("weights", weights))
+    if tuple(shares.shape) != (size,):
+        raise ValueError(f"weights: expected shape ({size},), got {tuple(shares.shape)}")
+    return shares / f.xp.sum(shares)
