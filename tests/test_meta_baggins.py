@@ -11,7 +11,13 @@ from noticing import PROPOSITIONS, assert_noticed, scale_result
 from vaetheory import decoders
 from vaetheory.checking.batches import Batch
 from vaetheory.checking.runner import run_proposition
-from vaetheory.claims.baggins import change_of_units, noisy_evidence, scenes, stable_step
+from vaetheory.claims.baggins import (
+    change_of_units,
+    noisy_evidence,
+    relative_variances,
+    scenes,
+    stable_step,
+)
 
 # The attribute `baggins` of its package is the function, not its module.
 BAGGINS = sys.modules["vaetheory.bounds.bounded_likelihood"]
@@ -170,3 +176,23 @@ def test_a_stable_step_off_by_two_percent(monkeypatch, factor):
 def test_a_sampled_term_that_presumes_too_much(monkeypatch):
     scale_result(monkeypatch, BAGGINS, "_information", 1.1)
     assert_caught("10a-sampled", "a tenth too much presumed")
+
+
+@pytest.mark.parametrize("factor", [0.5, -1.0])
+def test_relative_variances_of_another_size(monkeypatch, factor):
+    original = relative_variances.with_relative_variances
+    monkeypatch.setattr(
+        relative_variances,
+        "with_relative_variances",
+        lambda x, xhat, g: original(x, xhat, factor * g),
+    )
+    assert_caught("10g", f"g times {factor}")
+
+
+def test_absolute_variances(monkeypatch):
+    monkeypatch.setattr(
+        relative_variances,
+        "with_relative_variances",
+        lambda x, xhat, g: x - (x - xhat) * np.exp(-g / 2),
+    )
+    assert_caught("10g", "g that is not centred")

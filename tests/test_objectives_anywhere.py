@@ -9,7 +9,7 @@ import frameworks
 import numpy as np
 import pytest
 
-from vaetheory.bounds import FORMS, baggins, bilbo, profile_likelihood
+from vaetheory.bounds import FORMS, baggins, bilbo, profile_likelihood, with_relative_variances
 
 RNG = np.random.default_rng(20)
 SIZE, LATENT, DIM = 9, 3, 5
@@ -17,6 +17,7 @@ TERMS, MEANS = RNG.normal(size=SIZE), RNG.normal(size=(SIZE, LATENT))
 SCALE = np.exp(RNG.normal(size=LATENT))
 DATA = RNG.normal(size=(SIZE, DIM))
 FITS = DATA + 0.3 * RNG.normal(size=DATA.shape)
+RELATIVE = np.random.default_rng(21).normal(size=DATA.shape)
 PRESUMED, ONE_PRESUMED = np.array([0.5, 1.0, 1.5, 2.0, 2.5]), np.array(1.5)
 # Two data count for nothing, the first among them.
 WEIGHTS = np.where(np.isin(np.arange(SIZE), [0, 4]), 0.0, RNG.uniform(0.5, 2, SIZE))
@@ -28,6 +29,14 @@ def of_bilbo(form):
 
 def of_baggins(**options):
     return lambda x, xhat, h: baggins(x, xhat, information=h, **options)
+
+
+def of_varying(**options):
+    def varying(x, xhat, g):
+        moved = with_relative_variances(x, xhat, g, weights=options.get("weights"))
+        return baggins(x, moved, information=1.5, **options)
+
+    return varying
 
 
 # Each objective, with its arguments and the attributes of its result.
@@ -43,6 +52,8 @@ OBJECTIVES = {
         (DATA, FITS, ONE_PRESUMED),
         TERM,
     ),
+    "varying": (of_varying(), (DATA, FITS, RELATIVE), TERM),
+    "varying weighted": (of_varying(weights=WEIGHTS), (DATA, FITS, RELATIVE), TERM),
     "profile": (profile_likelihood, (DATA, FITS), TERM[:3]),
     "profile pooled": (lambda *a: profile_likelihood(*a, pooled=True), (DATA, FITS), TERM[:3]),
 }

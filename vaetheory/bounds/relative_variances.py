@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vaetheory._validation import same_shape, shape_of_data, weights_of
+from vaetheory._validation import Array, same_shape, shape_of_data, weights_of
 from vaetheory.bounds._frameworks import framework, value_of
 
 
@@ -51,7 +51,8 @@ def with_relative_variances(
 
     Notes
     -----
-    Source: claim 10g; our derivation. `autograd`, PyTorch and JAX can differentiate the result with
+    Source: claim 10g; our derivation. Residuals in the new units are lost where they are below the
+    rounding of the data. `autograd`, PyTorch and JAX can differentiate the result with
     respect to the first three arrays.
 
     Examples
@@ -60,9 +61,9 @@ def with_relative_variances(
     >>> x, xhat = np.array([[0.0], [1.0], [8.0]]), np.array([[0.1], [0.9], [6.0]])
     >>> g = np.log([[0.01], [0.01], [4.0]])
     >>> round(float(baggins(x, xhat, information=3.0).value), 3)
-    -1.606
+    -1.577
     >>> round(float(baggins(x, with_relative_variances(x, xhat, g), information=3.0).value), 3)
-    -0.163
+    -0.292
     """
     f = framework(x, xhat, log_variances, weights)
     data, fits, relative = (
@@ -85,13 +86,19 @@ def with_relative_variances(
     else:
         shares = weights_of("weights", weights, size) if f.checked else _shares(f, weights, size)
         mean = f.weighted_sum(shares, relative)
+    residual, relative = data - fits, relative - mean
+    if f.checked:
+        _require_range(value_of(residual), value_of(relative))
+    return data - residual * f.xp.exp(-0.5 * relative)
+
+
+def _require_range(residual: Array, relative: Array) -> None:
     with np.errstate(over="ignore", invalid="ignore"):
-        found = data - (data - fits) * f.xp.exp(-0.5 * (relative - mean))
-    if f.checked and not np.isfinite(value_of(found)).all():
+        fits = np.isfinite(residual * np.exp(-0.5 * relative)).all()
+    if not fits:
         raise ValueError(
             "log_variances: expected those with which residuals fit in float64, got an overflow"
         )
-    return found
 
 
 def _shares(f: Any, weights: Any, size: int) -> Any:

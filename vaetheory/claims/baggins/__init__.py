@@ -8,6 +8,7 @@ from vaetheory.claims.baggins import (
     curvature,
     noisy_evidence,
     presumed_noise,
+    relative_variances,
     sampled_reconstructions,
     stable_step,
     weights,
@@ -33,5 +34,7 @@ CLAIM = Claim(
         curvature.BOUNDED_CURVATURE,
         stable_step.STABLE_STEP,
         constant_dimension.CONSTANT_DIMENSION,
+        relative_variances.VARYING,
+        relative_variances.ABSOLUTE,
     ),
 )
