@@ -233,13 +233,15 @@ def claim_page(claim: Claim, results: dict[str, Entry], settings: str, docs: Pat
     parts = [
         f"# {claim.number}. {plain(claim.title)}",
         f"`{claim.label}` · source: {plain(claim.source)} ([what that means](../sources.md))",
-        "\n".join(rows),
     ]
-    parts.append(certainty(claim, results, settings))
-    parts.append("[Where it fails](#where-it-fails): what is false without the hypotheses.")
-    if claim.label in registry.FIGURES:
-        parts.append(figure(claim.label, docs))
-    parts.append(nested(preface(docs, claim)))
+    drawn, notation = claim.label in registry.FIGURES, nested(preface(docs, claim))
+    parts.append(summary(claim, drawn=drawn, notation=bool(notation)))
+    parts += ["## What is claimed", "\n".join(rows)]
+    parts += ["## The last run", certainty(claim, results, settings)]
+    if drawn:
+        parts += ["## Picture", figure(claim.label, docs)]
+    if notation:
+        parts += ["## Setting", notation]
     parts.append("## Dependencies")
     parts.append(graph(claim, f"Dependencies of claim {claim.number}"))
     parts.append(
@@ -259,6 +261,27 @@ def claim_page(claim: Claim, results: dict[str, Entry], settings: str, docs: Pat
     for heading, body in fails.items():
         parts += [f"### {heading}", nested(body)]
     return "\n\n".join(parts) + "\n"
+
+
+def summary(claim: Claim, *, drawn: bool, notation: bool) -> str:
+    """What stands on the page of a claim, with links to its parts."""
+    against = [p.label for p in claim.propositions if p.kind == "counterexample"]
+    controls = sum(len(p.controls) for p in claim.propositions)
+    told = [
+        f"- [Propositions](#what-is-claimed): {len(claim.propositions)}. Each has a section with "
+        "its statement, its conditions, its derivation and the last result. The check must also "
+        f"refute its wrong versions, {controls} in all ([the last run](#the-last-run))."
+    ]
+    if drawn:
+        told.append(f"- [Picture](#picture): {plain(registry.caption(claim.label))}")
+    if notation:
+        told.append("- [Setting](#setting): what the symbols mean.")
+    told.append("- [Dependencies](#dependencies): which proposition builds on which.")
+    told.append(
+        "- [Where it fails](#where-it-fails): what is false without the conditions"
+        + (f"; counterexamples: {links(against)}." if against else ".")
+    )
+    return "\n".join([f"**In short.** {plain(claim.says)}", "", *told])
 
 
 def certainty(claim: Claim, results: dict[str, Entry], settings: str) -> str:
