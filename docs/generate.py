@@ -368,12 +368,19 @@ def part_of(claim: Claim) -> str:
     return next(title for title, _, numbers in PARTS if claim.number in numbers)
 
 
+def contents() -> str:
+    """Links to the parts of the book, as they stand on a page with all of them."""
+    titles = [title.lower() for title, _, _ in PARTS]
+    return "Go to " + ", ".join(f"[{title}](#{title.replace(' ', '-')})" for title in titles)
+
+
 def pictures_page(docs: Path) -> str:
     """The page with the figure of each claim, and the sentence that it shows."""
     parts = [
         "# Pictures",
         "One figure for each claim. A figure leads to its full size, and its title to the page of "
         "the claim. `vaetheory figures` draws them again and writes their numbers.",
+        f"{contents()}.",
     ]
     for title, _, _ in PARTS:
         cards = [
@@ -399,6 +406,8 @@ def index_page(results: dict[str, Entry], settings: str, docs: Path) -> str:
         f"{len(CLAIMS)} claims with {total} propositions. In the last results {good} of "
         f"{len(results)} are confirmed and {sum(e.refuted for e in results.values())} of "
         f"{sum(len(e.controls) for e in results.values())} wrong versions refuted ({settings}).",
+        f"{contents()}, [how they depend on each other](#dependencies), "
+        "[the picture of each](pictures.md).",
     ]
     for title, what, _ in PARTS:
         rows = ["| claim | what it says | counterexamples |", "| --- | --- | --- |"]
@@ -461,7 +470,12 @@ def imported(name: str) -> ModuleType:
 
 def reference_page() -> str:
     """Every public name, under the module from which it should be imported."""
-    parts = ["# Reference", "Errors are `ValueError`s that say what was expected and what came."]
+    parts = [
+        "# Reference",
+        "Every public name, under the module from which it is imported. [What computes "
+        "what](../functions.md) lists the functions by question. If an argument is not right, a "
+        "`ValueError` says what was expected and what came.",
+    ]
     seen: set[int] = set()
     for name, title in MODULES.items():
         module = imported(name)
