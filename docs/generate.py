@@ -407,7 +407,7 @@ def index_page(results: dict[str, Entry], settings: str, docs: Path) -> str:
         f"{len(results)} are confirmed and {sum(e.refuted for e in results.values())} of "
         f"{sum(len(e.controls) for e in results.values())} wrong versions refuted ({settings}).",
         f"{contents()}, [how they depend on each other](#dependencies), "
-        "[the picture of each](pictures.md).",
+        "[the picture of each](pictures.md), [the metric of each family](../metrics.md).",
     ]
     for title, what, _ in PARTS:
         rows = ["| claim | what it says | counterexamples |", "| --- | --- | --- |"]
@@ -428,8 +428,7 @@ def index_page(results: dict[str, Entry], settings: str, docs: Path) -> str:
         rows += [f"| {links([p.label])} | {links(p.uses)} |" for p in claim.propositions]
     table = "\n".join(rows)
     parts.append(f"<details><summary>The same as a table</summary>\n\n{table}\n\n</details>")
-    if metrics := (docs / "metrics.md").is_file():
-        parts.insert(2, "[The metric of each family](../metrics.md).")
+    metrics = (docs / "metrics.md").is_file()
     for title, _, _ in PARTS:
         pages = "\n".join(claim.label for claim in CLAIMS if part_of(claim) == title)
         pages += "\n../metrics\npictures" if metrics and title == PARTS[0][0] else ""
