@@ -183,6 +183,10 @@ TITLE = """# Log evidences in many dimensions, measured
 By `benchmarks/bounds.py`; `bounds.csv` has a line for each datum. Errors are in nats, and their
 ratios are to those of `evidence_estimate`. Medians are over the data with a value.
 
+**In short.** Each model has a row for each method, `evidence_estimate` first. A value *misses* if
+the truth is outside its own 99.9 % interval.
+[What the table shows](evidence-estimates.md#measured).
+
 """
 
 

@@ -391,7 +391,11 @@ HEADING = """# Evidences by several routes, measured
 By `benchmarks/evidence.py`; `evidence.csv` has the same numbers. Cases are tanh networks d-32-D
 with noise s and N data. `ratio` is the time over that of `log_evidence` ("vaetheory"), errors are
 in nats, and `claimed` is the error that the method states.
-[What the verdicts mean, and what the table shows](evidence.md#cost).
+
+**In short.** Each case has a row for each route, this package's first, with its verdict.
+[What the verdicts mean, and what the table shows](evidence.md#cost). `pairs a datum` counts the
+latents at which the log joint of a datum was evaluated, `to bare` is the time over that of these
+evaluations alone, and `reference` says where the true value comes from.
 """
 
 

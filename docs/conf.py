@@ -52,6 +52,7 @@ default_role = "code"  # single backticks in docstrings
 autosummary_generate = True
 autodoc_mock_imports = generate.missing_frameworks()
 autodoc_typehints = "none"  # the docstrings state types and shapes
+autodoc_preserve_defaults = True  # a default is shown as it is written
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False

@@ -233,13 +233,15 @@ def claim_page(claim: Claim, results: dict[str, Entry], settings: str, docs: Pat
     parts = [
         f"# {claim.number}. {plain(claim.title)}",
         f"`{claim.label}` · source: {plain(claim.source)} ([what that means](../sources.md))",
-        "\n".join(rows),
     ]
-    parts.append(certainty(claim, results, settings))
-    parts.append("[Where it fails](#where-it-fails): what is false without the hypotheses.")
-    if claim.label in registry.FIGURES:
-        parts.append(figure(claim.label, docs))
-    parts.append(nested(preface(docs, claim)))
+    drawn, notation = claim.label in registry.FIGURES, nested(preface(docs, claim))
+    parts.append(summary(claim, drawn=drawn, notation=bool(notation)))
+    parts += ["## What is claimed", "\n".join(rows)]
+    parts += ["## The last run", certainty(claim, results, settings)]
+    if drawn:
+        parts += ["## Picture", figure(claim.label, docs)]
+    if notation:
+        parts += ["## Setting", notation]
     parts.append("## Dependencies")
     parts.append(graph(claim, f"Dependencies of claim {claim.number}"))
     parts.append(
@@ -259,6 +261,27 @@ def claim_page(claim: Claim, results: dict[str, Entry], settings: str, docs: Pat
     for heading, body in fails.items():
         parts += [f"### {heading}", nested(body)]
     return "\n\n".join(parts) + "\n"
+
+
+def summary(claim: Claim, *, drawn: bool, notation: bool) -> str:
+    """What stands on the page of a claim, with links to its parts."""
+    against = [p.label for p in claim.propositions if p.kind == "counterexample"]
+    controls = sum(len(p.controls) for p in claim.propositions)
+    told = [
+        f"- [Propositions](#what-is-claimed): {len(claim.propositions)}. Each has a section with "
+        "its statement, its conditions, its derivation and the last result. The check must also "
+        f"refute its wrong versions, {controls} in all ([the last run](#the-last-run))."
+    ]
+    if drawn:
+        told.append(f"- [Picture](#picture): {plain(registry.caption(claim.label))}")
+    if notation:
+        told.append("- [Setting](#setting): what the symbols mean.")
+    told.append("- [Dependencies](#dependencies): which proposition builds on which.")
+    told.append(
+        "- [Where it fails](#where-it-fails): what is false without the conditions"
+        + (f"; counterexamples: {links(against)}." if against else ".")
+    )
+    return "\n".join([f"**In short.** {plain(claim.says)}", "", *told])
 
 
 def certainty(claim: Claim, results: dict[str, Entry], settings: str) -> str:
@@ -345,12 +368,19 @@ def part_of(claim: Claim) -> str:
     return next(title for title, _, numbers in PARTS if claim.number in numbers)
 
 
+def contents() -> str:
+    """Links to the parts of the book, as they stand on a page with all of them."""
+    titles = [title.lower() for title, _, _ in PARTS]
+    return "Go to " + ", ".join(f"[{title}](#{title.replace(' ', '-')})" for title in titles)
+
+
 def pictures_page(docs: Path) -> str:
     """The page with the figure of each claim, and the sentence that it shows."""
     parts = [
         "# Pictures",
         "One figure for each claim. A figure leads to its full size, and its title to the page of "
         "the claim. `vaetheory figures` draws them again and writes their numbers.",
+        f"{contents()}.",
     ]
     for title, _, _ in PARTS:
         cards = [
@@ -376,6 +406,8 @@ def index_page(results: dict[str, Entry], settings: str, docs: Path) -> str:
         f"{len(CLAIMS)} claims with {total} propositions. In the last results {good} of "
         f"{len(results)} are confirmed and {sum(e.refuted for e in results.values())} of "
         f"{sum(len(e.controls) for e in results.values())} wrong versions refuted ({settings}).",
+        f"{contents()}, [how they depend on each other](#dependencies), "
+        "[the picture of each](pictures.md), [the metric of each family](../metrics.md).",
     ]
     for title, what, _ in PARTS:
         rows = ["| claim | what it says | counterexamples |", "| --- | --- | --- |"]
@@ -396,8 +428,7 @@ def index_page(results: dict[str, Entry], settings: str, docs: Path) -> str:
         rows += [f"| {links([p.label])} | {links(p.uses)} |" for p in claim.propositions]
     table = "\n".join(rows)
     parts.append(f"<details><summary>The same as a table</summary>\n\n{table}\n\n</details>")
-    if metrics := (docs / "metrics.md").is_file():
-        parts.insert(2, "[The metric of each family](../metrics.md).")
+    metrics = (docs / "metrics.md").is_file()
     for title, _, _ in PARTS:
         pages = "\n".join(claim.label for claim in CLAIMS if part_of(claim) == title)
         pages += "\n../metrics\npictures" if metrics and title == PARTS[0][0] else ""
@@ -438,7 +469,12 @@ def imported(name: str) -> ModuleType:
 
 def reference_page() -> str:
     """Every public name, under the module from which it should be imported."""
-    parts = ["# Reference", "Errors are `ValueError`s that say what was expected and what came."]
+    parts = [
+        "# Reference",
+        "Every public name, under the module from which it is imported. [What computes "
+        "what](../functions.md) lists the functions by question. If an argument is not right, a "
+        "`ValueError` says what was expected and what came.",
+    ]
     seen: set[int] = set()
     for name, title in MODULES.items():
         module = imported(name)

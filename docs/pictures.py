@@ -19,6 +19,12 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
 
 def _visit(self: Any, node: nodes.image) -> None:
+    if "/thumb/" in node["uri"]:
+        # In the gallery, where the title beside it leads to the page.
+        after = node.parent[node.parent.index(node) + 1 :]
+        node["alt"] = f"Picture of: {after[0].astext()}" if after else ""
+        HTML5Translator.visit_image(self, node)
+        return
     label = escape(f"Figure: {node.get('alt', '')}".rstrip(": "), quote=True)
     self.body.append(f'<span class="picture" tabindex="0" role="region" aria-label="{label}">')
     name = self.builder.images.get(node["uri"])

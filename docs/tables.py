@@ -64,7 +64,9 @@ def tables_page() -> str:
     parts = [
         "# Tables: families, decoders, objectives, words",
         "These tables are written from the code when the pages are built. "
-        "[The glossary](../glossary.md) explains the terms.",
+        "[The glossary](../glossary.md) explains the terms. Go to "
+        "[families](#families-of-likelihoods), [decoders](#decoders), "
+        "[objectives](#training-objectives), [words](#words).",
         "## Families of likelihoods",
         "The decoder returns the *parameter*, one number for each data dimension unless the "
         "table says otherwise. *Metric* says whether the family has a Fisher information, and so "

@@ -157,6 +157,12 @@ def test_page_of_a_claim_says_all_of_it(claim):
             assert f"${tex}$" in page, f"{p.label} lacks a hypothesis"
         for control in p.controls:
             assert generate.plain(control.name) in page, f"{p.label} lacks {control.name}"
+    top = page.split("\n## ")[0]
+    assert f"**In short.** {generate.plain(claim.says)}" in top, "the page has no summary"
+    headings = {h.lower().replace(" ", "-") for h in re.findall(r"^## ([\w ]+)$", page, re.M)}
+    for target in re.findall(r"\]\(#([\w-]+)\)", top):
+        known = target in headings or f"({target})=\n" in page
+        assert known, f"the summary leads to #{target}, which is nowhere"
     count = len(claim.propositions)
     assert f"{count} of {count} propositions are confirmed" in page, (
         "not all are confirmed: `vaetheory verify --json docs/results.json` stores the results"
@@ -212,6 +218,14 @@ def test_numbers_stay_whole_and_code_stays_as_it_is():
     assert " ± " not in unbroken(row), "a number may be parted from its error"
     assert unbroken(code) == code, "code that a reader copies is changed"
     assert "5.3e-14" not in unbroken("allow 5.3e-14", code=False), "a number may be broken"
+
+
+@pytest.mark.parametrize("path", sorted(DOCS.glob("*.md")), ids=name)
+def test_a_page_of_more_than_three_screens_begins_with_a_summary(path):
+    words = path.read_text(encoding="utf-8").split()
+    if len(words) > 900:
+        top = " ".join(words[:250])
+        assert "**In short" in top or "Go to " in top, f"{len(words)} words without a summary"
 
 
 @pytest.mark.parametrize("path", sorted(DOCS.glob("*.md")), ids=name)

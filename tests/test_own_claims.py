@@ -140,6 +140,22 @@ def test_list_figures_and_report_take_a_file(file, tmp_path, capsys):
     assert "Everything asked for is confirmed" in text, "the result is missing"
 
 
+def test_a_figure_without_its_digits_is_left_out_and_said(file, tmp_path, capsys):
+    # What `load` raises where scikit-learn is not installed.
+    lacking = FIGURES.replace(
+        "figure):\n", 'figure):\n    from vaetheory.checking.digits import NoDigitsError\n'
+        '    raise NoDigitsError("the digits are not here")\n', 1,
+    )  # fmt: skip
+    file.write_text(CLAIMS + lacking)
+    assert main(["figures", str(file), "--out", str(tmp_path / "drawn")]) == 2, "it is not said"
+    told = capsys.readouterr()
+    assert told.err == "vaetheory: figure sums is left out: the digits are not here\n", told.err
+    assert not told.out, f"files that were not written: {told.out}"
+    page = tmp_path / "page.html"
+    assert main(["report", str(file), "--out", str(page)]) == 0, "the page needs no picture"
+    assert "Everything asked for is confirmed" in page.read_text(), "the result is missing"
+
+
 def test_a_file_without_figures_has_none_to_draw(file, tmp_path, capsys):
     assert main(["figures", str(file), "--out", str(tmp_path / "drawn")]) == 2, "not refused"
     assert "expected FIGURES" in capsys.readouterr().err, "it is not said what is missing"

@@ -11,7 +11,7 @@ import threading
 from typing import TYPE_CHECKING
 
 #: The one place where the version is written: the package's metadata take it from here.
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 if TYPE_CHECKING:
     from vaetheory import (

@@ -33,8 +33,8 @@ def names_of(former: str, *homes: str, **renamed: str) -> Callable[[str], Any]:
             module = import_module(home)
             if present in vars(module):
                 warnings.warn(
-                    f"{former}.{name} is {home}.{present} now; the former name goes away in the "
-                    "next release",
+                    f"{former}.{name} is {home}.{present} now; the former name goes away in "
+                    "version 0.3",
                     DeprecationWarning,
                     stacklevel=2,
                 )

@@ -100,7 +100,7 @@ def _by_position(loc: Array, value: ArrayLike) -> Array:
         )
     if matrices or diagonal:
         warnings.warn(
-            "the spread of a posterior by position goes away in the next release: write "
+            "the spread of a posterior by position goes away in version 0.3: write "
             + ("scale=np.sqrt(variances)" if diagonal else "cov=matrices"),
             DeprecationWarning,
             # This function, __init__ and the call of the metaclass.

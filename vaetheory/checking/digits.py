@@ -23,19 +23,23 @@ class Digits:
     codes: Array
 
 
+class NoDigitsError(RuntimeError):
+    """scikit-learn, with which the digits come, is not installed."""
+
+
 @lru_cache(maxsize=1)
 def load() -> Digits:
     """The digits with codes of unit variance along their first two principal axes.
 
     Raises
     ------
-    RuntimeError
+    NoDigitsError
         If scikit-learn, an extra, is not installed.
     """
     try:
         from sklearn.datasets import load_digits
     except ImportError:
-        raise RuntimeError(
+        raise NoDigitsError(
             "the digits come with scikit-learn: pip install 'vaetheory[data]'"
         ) from None
     bunch = load_digits()

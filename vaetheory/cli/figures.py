@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from vaetheory.cli import _asked, _progress
+from vaetheory.cli import _asked, _drawings
 from vaetheory.cli._paths import folder
 
 
@@ -29,7 +29,7 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Draw figures and print the names of the written files."""
+    """Draw figures and print the names of the written files; status 2 if one is left out."""
     # Matplotlib takes longer to import than everything else.
     from vaetheory.figures import registry
 
@@ -42,14 +42,14 @@ def run(options: argparse.Namespace) -> int:
             f"{options.labels[0]}: expected FIGURES, a mapping of names to functions that draw, "
             "got none"
         )
-    drawing = registry.regenerate(
+    drawing = _drawings.draw(
         names, Path(options.out), formats=options.format.split(","), figures=drawn,
         claims=asked.claims,
     )  # fmt: skip
     folder("--out", options.out)
-    for number, name in enumerate(names):
-        _progress.show(f"{number}/{len(names)}: {name}")
-        written = next(drawing)
-        _progress.show("")
-        print(" ".join(str(path) for path in written), flush=True)
-    return 0
+    complete = True
+    for written in drawing:
+        complete = complete and bool(written)
+        if written:
+            print(" ".join(str(path) for path in written), flush=True)
+    return 0 if complete else 2

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from vaetheory.cli import _asked, _progress, verify
+from vaetheory.cli import _asked, _drawings, verify
 from vaetheory.cli._paths import STANDARD, table_goes_to, writable, write
 
 if TYPE_CHECKING:
@@ -94,11 +94,8 @@ def _pictures(
     of_the_book = any(name in registry.FIGURES for name in named)
     known = [name for name in figures if name in named or (name == "overview" and of_the_book)]
     if drawn is None:
-        drawing = registry.regenerate(known, folder, figures=figures, claims=asked.claims)
-        for number, name in enumerate(known):
-            _progress.show(f"figure {number}/{len(known)}: {name}")
-            next(drawing)
-        _progress.show("")
+        drawing = _drawings.draw(known, folder, figures=figures, claims=asked.claims)
+        known = [name for name, written in zip(known, drawing, strict=True) if written]
     pictures = {}
     for name in known:
         path = (drawn or folder) / f"{name}.png"

@@ -307,10 +307,10 @@ class Likelihood(ABC):
         """J^T (-d^2 log p / dparams^2) J, the observed information pulled back, `(..., d, d)`."""
 
     def information(self, x: ArrayLike, params: ArrayLike, jacobian: Array) -> Array:
-        """Former name of `observed_information`; it goes away in the next release."""
+        """Former name of `observed_information`; it goes away in version 0.3."""
         warnings.warn(
-            "Likelihood.information is observed_information now; the former name goes away in the "
-            "next release",
+            "Likelihood.information is observed_information now; the former name goes away in "
+            "version 0.3",
             DeprecationWarning,
             stacklevel=2,
         )

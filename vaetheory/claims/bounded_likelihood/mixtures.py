@@ -176,7 +176,7 @@ def two_components(
 
 TWO_DATA = Proposition(
     label="18b-two",
-    title="Two data have one component up to two deviations, then two that lie between them",
+    title="The best mixture of two data is one component up to two deviations, then two",
     statement=(
         r"\|x_1 - x_2\| = 2h\sqrt\xi: \quad \mathrm{NPMLE} = -\tfrac D2\log 2\pi\xi + "
         r"\log\tfrac12\big(e^{-(h - t)^2/2} + e^{-(h + t)^2/2}\big), \quad t = h\tanh(ht), "

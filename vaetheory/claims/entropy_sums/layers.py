@@ -78,8 +78,8 @@ def own_direction(scene: Trained, *, bias: float = 1.0, shift: float = -1.0) -> 
 
 OWN_DIRECTION = Proposition(
     label="23a-layer",
-    title="A last layer with its bias has the own direction; where log means or log scales are "
-    "given, a bias alone has it",
+    title="A last layer with its bias can rescale the natural parameters; where log means or log "
+    "scales are given, a bias alone can",
     statement=(
         r"\varphi = Wh(z) + b: \ \partial_t = \langle W, \partial_W\rangle + "
         r"\langle b, \partial_b\rangle; \quad \text{Gamma, } \log m = Wh(z) + b: \ \partial_t = "
@@ -240,7 +240,8 @@ def other_chart(scene: Trained, *, law: str = "phi") -> Comparison:
 
 OTHER_CHART = Proposition(
     label="23c-chart",
-    title="A last layer that gives log means of negative binomial counts has no own direction",
+    title="A last layer that gives log means of negative binomial counts cannot rescale the "
+    "natural parameters",
     statement=(
         r"\log m = Wh(z) + b,\ \partial_W = \partial_b = 0: \quad \partial_t = "
         r"\mathbb E_n\mathbb E_q\Big[\sum_i\log\frac{m_i}{m_i + r}(x_{ni} - m_i)\Big] \ne 0"

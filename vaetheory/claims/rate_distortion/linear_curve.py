@@ -178,7 +178,7 @@ def beta_is_noise(
 
 BETA_IS_NOISE = Proposition(
     label="16d",
-    title="With a fixed noise beta is nothing but more noise, and linear VAEs fill with water",
+    title="With a fixed noise beta is only more noise, and linear VAEs do reverse water-filling",
     statement=(
         r"\mathrm{ELBO}_\beta(\sigma^2) = \beta\,\mathrm{ELBO}_1(\beta\sigma^2) + "
         r"\tfrac D2\big(\beta\log 2\pi\beta\sigma^2 - \log 2\pi\sigma^2\big);\quad "

@@ -240,7 +240,7 @@ def missing(
 
 MISSING = Proposition(
     label="19f",
-    title="EM with the exact posterior converges as fast as information is missing",
+    title="The rate of EM with the exact posterior is the share of information that is missing",
     statement=(
         r"\frac{\partial\theta_+}{\partial\theta}\Big|_{\theta_*} = "
         r"I_{\mathrm{com}}^{-1}I_{\mathrm{mis}} = 1 - I_{\mathrm{com}}^{-1}I_{\mathrm{obs}}"

@@ -260,7 +260,7 @@ def no_gap(precision: Array) -> float:
 
 DIAGONAL_GAP = Proposition(
     label="3d",
-    title="A diagonal posterior of a linear decoder loses Hadamard's inequality",
+    title="A diagonal posterior of a linear decoder loses the slack of Hadamard's inequality",
     statement=(
         r"\log p(x) - \mathrm{ELBO} = \tfrac12\Big(\sum_j\log A_{jj} - \log\det A\Big),"
         r"\quad A = I + W^\top\Lambda^{-1}W;\quad 0 \text{ iff } A \text{ is diagonal}"

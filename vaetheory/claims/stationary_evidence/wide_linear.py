@@ -166,7 +166,7 @@ def wide_diagonal_gap(
 
 WIDE_DIAGONAL_GAP = Proposition(
     label="3d-wide",
-    title="In many dimensions as well a diagonal posterior loses Hadamard's inequality",
+    title="In many dimensions as well a diagonal posterior loses Hadamard's slack",
     statement=(
         r"\log p(x) - \mathrm{ELBO}(m', \mathrm{diag}\,s) = \tfrac12\Big(\sum_j\log A_{jj}"
         r" - \log\det A\Big) + \tfrac12\|m' - m\|_A^2"
