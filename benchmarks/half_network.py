@@ -127,7 +127,9 @@ def main() -> None:
         "--only", action="append", help="the name of an experiment; may be repeated"
     )
     options = parser.parse_args()
-    known = experiments() | image_experiments()
+    known = experiments()
+    if options.only is None or set(options.only) - set(known):
+        known |= image_experiments()
     if unknown := set(options.only or ()) - set(known):
         parser.error(f"--only: expected some of {'; '.join(known)}, got {'; '.join(unknown)}")
     chosen = {k: v for k, v in known.items() if options.only is None or k in options.only}
@@ -143,7 +145,8 @@ def main() -> None:
             if experiment.estimates:
                 rows = estimate_tables.estimate_table(results)
                 print(estimate_tables.estimate_markdown(rows), flush=True)
-    ordered = {name: document[name] for name in known if name in document}
+    order = [*known, *(name for name in document if name not in known)]
+    ordered = {name: document[name] for name in order if name in document}
     with replacing(TARGET) as draft:
         text = {
             name: [json.dumps(r, allow_nan=False) for r in found["results"]]

@@ -7,28 +7,19 @@ prints them; a test compares the page with them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from vaetheory.figures.half_network import IMAGES, RATES, stored
+from vaetheory.figures.half_network import IMAGES, RATES, means, stored
 from vaetheory.training import Interval, confidence_interval
 
-Results = Sequence[Mapping[str, Any]]
+Results = list[dict[str, Any]]
 #: The ordinary VAE with which images are compared.
-ORDINARY = "bounded"
+ORDINARY = "ordinary VAE"
 #: Differences that count as none, in nats a datum.
 NEAR, NOT_FAR = 5.0, 50.0
-
-
-def values(results: Results, objective: str, measure: str = "elbo") -> dict[int, float]:
-    """Means over the held-out data, by seed."""
-    return {
-        r["seed"]: r["measures"][measure]["mean"]
-        for r in results
-        if r["objective"] == objective and measure in r["measures"]
-    }
 
 
 def at(results: Results, objective: str, h: float) -> dict[int, float]:
@@ -63,15 +54,15 @@ def answer() -> str:
     lines = [head, "| --- " * 7 + "|"]
     for name, title in IMAGES.items():
         results = stored()[name]["results"]
-        ordinary = values(results, ORDINARY)
-        bound = values(results, ORDINARY, "importance")
+        ordinary = means(results, ORDINARY)
+        bound = means(results, ORDINARY, "importance")
         outputs = {r["objective"]: sum(r["outputs"]) for r in results}
-        cells = [title, str(len(ordinary)), f"{outputs['half']:,} of {outputs[ORDINARY]:,}"]
+        cells = [title, str(len(ordinary)), f"{outputs['half']:,} of {outputs['ordinary']:,}"]
         cells += [
-            shown(lead(values(results, objective), ordinary))
+            shown(lead(means(results, objective), ordinary))
             for objective in ("one-sigma", "half", "half-varying")
         ]
-        cells.append(shown(lead(values(results, "half-varying", "importance"), bound)))
+        cells.append(shown(lead(means(results, "half-varying", "importance"), bound)))
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
@@ -80,7 +71,7 @@ Part = Callable[[Results], Interval | None]
 
 
 def _gap(one: str, other: str, measure: str = "elbo") -> Part:
-    return lambda r: lead(values(r, one, measure), values(r, other, measure))
+    return lambda r: lead(means(r, one, measure), means(r, other, measure))
 
 
 def _full_prior(results: Results) -> Interval | None:
@@ -107,7 +98,7 @@ PARTS: dict[str, Part] = {
     ),
     "BILBO − one sigma: s = 1, floating prior": _gap("bilbo", "one-sigma"),
     "half-network at h = 3 − optimal sigma: s = 1, floating prior": lambda r: lead(
-        at(r, "half", 3.0), values(r, "optimal-sigma")
+        at(r, "half", 3.0), means(r, "optimal-sigma")
     ),
     "varying variances − half-network": _gap("half-varying", "half"),
     "varying variances − ordinary": _gap("half-varying", ORDINARY),

@@ -338,7 +338,7 @@ def test_without_any_value_there_is_only_the_bound():
 
 
 def test_the_page_tells_what_is_stored():
-    page = checkout.part("docs/half-network.md").read_text(encoding="utf-8")
+    page = checkout.part("docs/half-network-tables.md").read_text(encoding="utf-8")
     for name, found in half_network.stored().items():
         # The models of "..., estimates" are some of another experiment, whose table is there.
         if not name.endswith(", estimates"):
@@ -401,7 +401,7 @@ def _parts():
 
 
 def test_the_page_tells_what_each_part_costs():
-    page = checkout.part("docs/half-network.md").read_text(encoding="utf-8")
+    page = checkout.part("docs/half-network-tables.md").read_text(encoding="utf-8")
     assert f"<!-- parts -->\n\n{_parts()}" in page, f"another table:\n{_parts()}"
 
 

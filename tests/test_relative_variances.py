@@ -83,3 +83,21 @@ def test_the_arguments_are_left_alone():
     with_relative_variances(X, FIT, G)
     for a, b in zip((X, FIT, G), before, strict=True):
         assert np.array_equal(a, b), "an argument was changed"
+
+
+def test_what_does_not_count_may_be_anything():
+    weights = np.array([1.0, 1.0, 1.0, 1.0, 2.0, 0.0])
+    g = G.copy()
+    g[5] = -2000.0
+    value = baggins(
+        X, with_relative_variances(X, FIT, g, weights=weights), information=1.0, weights=weights
+    ).value
+    kept = weights > 0
+    moved = with_relative_variances(X[kept], FIT[kept], G[kept], weights=weights[kept])
+    other = baggins(X[kept], moved, information=1.0, weights=weights[kept]).value
+    assert abs(value - other) < 1e-13, f"{value} with it, {other} without"
+    g = G.copy()
+    g[0, 0] = -2000.0
+    exact = FIT.copy()
+    exact[0, 0] = X[0, 0]
+    assert np.isfinite(with_relative_variances(X, exact, g)).all(), "a residual of zero overflows"

@@ -62,7 +62,9 @@ def test_quick_numbers_do_not_replace_those_of_the_docs():
 
 
 def test_the_models_are_those_of_the_study():
-    assert Settings(latent_dim=2).hidden == (128,), "another network than in docs/half-network.md"
+    assert Settings(latent_dim=2).hidden == (128,), (
+        "another network than in docs/half-network-tables.md"
+    )
     for model, (objective, _) in encoders.MODELS.items():
         assert objective in encoders.OBJECTIVES, f"{model}: no objective of claim 11"
 
@@ -74,7 +76,7 @@ def test_the_pages_have_the_numbers_of_the_lines():
     page = encoders.table(rows)
     stored = (docs / "trained-encoders-table.md").read_text(encoding="utf-8")
     assert page == stored, "another table: benchmarks/trained_encoders.py writes both files"
-    section = (docs / "half-network.md").read_text(encoding="utf-8")
+    section = (docs / "half-network-tables.md").read_text(encoding="utf-8")
     for line in page.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if len(cells) < 8 or cells[1] not in ("2", "8"):

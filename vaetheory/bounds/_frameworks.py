@@ -14,7 +14,7 @@ import autograd.numpy as anp
 import numpy as np
 from autograd.tracer import getval, isbox
 
-from vaetheory._validation import Array, as_array
+from vaetheory._validation import Array, as_array, weights_of
 
 
 def value_of(x: Any) -> Any:
@@ -61,6 +61,14 @@ class NumPy:
     def weighted_sum(self, weights: Any, x: Any) -> Any:
         """Sum over data of weight times row, `(B,), (B, D) -> (D,)`."""
         return self.xp.dot(weights, x)
+
+    def shares(self, weights: Any, size: int) -> Any:
+        """Normalised weights of data, `(B,)`."""
+        return weights_of("weights", weights, size)
+
+    def row_of_largest(self, weights: Any, x: Any) -> Any:
+        """The row of the largest weight, `(1, D)`."""
+        return x[int(np.argmax(weights))][None]
 
     def gram(self, x: Any) -> Any:
         """x^T x, `(B, d) -> (d, d)`."""
@@ -112,6 +120,22 @@ class _Tensors:
     def weighted_sum(self, weights: Any, x: Any) -> Any:
         # No product of matrices: under autocast it would be rounded to half precision.
         return self.xp.sum(weights[:, None] * x, axis=0)
+
+    def shares(self, weights: Any, size: int) -> Any:
+        """Normalised weights of data, `(B,)`, without a derivative."""
+        shares = self.frozen(self.read("weights", weights))
+        if tuple(shares.shape) != (size,):
+            raise ValueError(f"weights: expected shape ({size},), got {tuple(shares.shape)}")
+        shares = shares / self.xp.max(shares)
+        return shares / self.xp.sum(shares)
+
+    def read(self, name: str, value: Any) -> Any:
+        """The values of an argument in the dtype of the call."""
+        raise NotImplementedError
+
+    def frozen(self, x: Any) -> Any:
+        """`x` without its derivative."""
+        raise NotImplementedError
 
     def diagonal_matrix(self, x: Any) -> Any:
         return self.xp.diag(x)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vaetheory._gaussians import LOG_2PI
-from vaetheory._validation import Array, boolean, same_shape, shape_of_data, weights_of
+from vaetheory._validation import Array, boolean, same_shape, shape_of_data
 from vaetheory._value_equality import ByValue
 from vaetheory.bounds._frameworks import framework, value_of
 
@@ -259,7 +259,7 @@ def _batch(f: Any, x: Any, xhat: Any, weights: Any) -> tuple[Any, Any, Any]:
             raise ValueError(
                 f"{name}: expected entries of at most {_LARGEST:g} in size, got {largest:g}"
             )
-    shares = weights_of("weights", weights, len(data))
+    shares = f.shares(weights, len(data))
     kept = shares > 0
     data, fits = f.carry(x, data), f.carry(xhat, fits)
     return (data, fits, shares) if kept.all() else (data[kept], fits[kept], shares[kept])
@@ -269,11 +269,7 @@ def _unchecked_batch(f: Any, data: Any, fits: Any, weights: Any) -> tuple[Any, A
     """As `_batch` for tensors: a datum of weight 0 gets the values of one that counts."""
     if weights is None:
         return data, fits, None
-    shares = f.frozen(f.read("weights", weights))
-    if tuple(shares.shape) != (len(data),):
-        raise ValueError(f"weights: expected shape ({len(data)},), got {tuple(shares.shape)}")
-    shares = shares / f.xp.max(shares)
-    shares = shares / f.xp.sum(shares)
+    shares = f.shares(weights, len(data))
     ignored = (shares == 0)[:, None]
     data = f.xp.where(ignored, f.row_of_largest(shares, data), data)
     return data, f.xp.where(ignored, data, fits), shares

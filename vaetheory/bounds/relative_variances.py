@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vaetheory._validation import Array, same_shape, shape_of_data, weights_of
+from vaetheory._validation import Array, same_shape, shape_of_data
 from vaetheory.bounds._frameworks import framework, value_of
 
 
@@ -18,11 +18,11 @@ def with_relative_variances(
 
     Let g be any relative log variances, one for each datum and dimension, and g' = g - E_B[g], so
     that their mean over the batch is zero in each dimension. This function returns
-    x - (x - xhat) exp(-g' / 2). With these in place of xhat, `baggins` and `profile_likelihood` are
-    the likelihoods of the model N(x; xhat, sigma_i^2 exp(g')), whose sigma_i^2 they compute from
-    the batch. Because the mean of g' is zero, the log determinants of that model are those of
-    sigma_i^2 alone: the likelihood of `baggins` has the same bound, h nats a dimension above the
-    fit by the batch mean, whatever g.
+    x - (x - xhat) exp(-g' / 2). With these in place of xhat, `profile_likelihood` is the mean log
+    density of the model N(x; xhat, sigma_i^2 exp(g')), whose sigma_i^2 it computes from the batch,
+    and `baggins` that of data with the presumed noise, v_i exp(-2h) exp(g'). Because the mean of g'
+    is zero, the log determinants of that model are those of sigma_i^2 alone: the likelihood of
+    `baggins` has the same bound, h nats a dimension above the fit by the batch mean, whatever g.
 
     A network with half the outputs can compute g from its reconstruction alone, such as greater
     variances of grey pixels than of black ones.
@@ -41,7 +41,8 @@ def with_relative_variances(
     Returns
     -------
     array (B, D)
-        A tensor of PyTorch or an array of JAX if one of the arguments is one.
+        A tensor of PyTorch or an array of JAX if one of the arguments is one. A datum of weight 0
+        has the values of another.
 
     Raises
     ------
@@ -52,8 +53,12 @@ def with_relative_variances(
     Notes
     -----
     Source: claim 10g; our derivation. Residuals in the new units are lost where they are below the
-    rounding of the data. `autograd`, PyTorch and JAX can differentiate the result with
-    respect to the first three arrays.
+    rounding of the data. `autograd`, PyTorch and JAX can differentiate the result with respect to
+    the first three arrays.
+
+    To evaluate a model after training, compute `fit = baggins(...)` in this way from the whole
+    training set: the log deviations are `fit.log_scale` - E[g] / 2 + g / 2, with the mean over the
+    training set, and g of the latent at hand.
 
     Examples
     --------
@@ -66,11 +71,8 @@ def with_relative_variances(
     -0.292
     """
     f = framework(x, xhat, log_variances, weights)
-    data, fits, relative = (
-        f.read("x", x),
-        f.read("xhat", xhat),
-        f.read("log_variances", log_variances),
-    )
+    data, fits = f.read("x", x), f.read("xhat", xhat)
+    relative = f.read("log_variances", log_variances)
     shape_of_data("x", tuple(data.shape))
     same_shape("xhat", fits, "x", data)
     size, dim = data.shape
@@ -81,12 +83,21 @@ def with_relative_variances(
         )
     data, fits = f.carry(x, data), f.carry(xhat, fits)
     relative = f.carry(log_variances, relative)
-    if weights is None:
-        mean = f.xp.mean(relative, axis=0)
-    else:
-        shares = weights_of("weights", weights, size) if f.checked else _shares(f, weights, size)
-        mean = f.weighted_sum(shares, relative)
-    residual, relative = data - fits, relative - mean
+    shares = None if weights is None else f.shares(weights, size)
+    origin = relative[:1]
+    if shares is not None:
+        # A datum of weight 0 gets the values of one that counts, and is fitted exactly.
+        counts = (shares > 0)[:, None]
+        data = f.xp.where(counts, data, f.row_of_largest(shares, data))
+        fits = f.xp.where(counts, fits, data)
+        origin = f.row_of_largest(shares, relative)
+        relative = f.xp.where(counts, relative, f.frozen(origin))
+    # Subtracting a row keeps the digits where a large number was added to all.
+    relative = relative - f.frozen(origin)
+    mean = f.xp.mean(relative, axis=0) if shares is None else f.weighted_sum(shares, relative)
+    residual = data - fits
+    # The unit of an exact reconstruction is irrelevant, and must not overflow.
+    relative = f.xp.where(residual == 0, 0.0, relative - mean)
     if f.checked:
         _require_range(value_of(residual), value_of(relative))
     return data - residual * f.xp.exp(-0.5 * relative)
@@ -99,11 +110,3 @@ def _require_range(residual: Array, relative: Array) -> None:
         raise ValueError(
             "log_variances: expected those with which residuals fit in float64, got an overflow"
         )
-
-
-def _shares(f: Any, weights: Any, size: int) -> Any:
-    """Weights of tensors, whose values are not checked."""
-    shares = f.frozen(f.read("weights", weights))
-    if tuple(shares.shape) != (size,):
-        raise ValueError(f"weights: expected shape ({size},), got {tuple(shares.shape)}")
-    return shares / f.xp.sum(shares)

@@ -64,7 +64,7 @@ def image_panel(axes: Axes) -> Exponents:
         leads = []
         for name in known:
             results, dim = stored()[name]["results"], _pixels(name)
-            own, ordinary = (_elbos(results, o) for o in (objective, "bounded"))
+            own, ordinary = (means(results, o) for o in (objective, "ordinary VAE"))
             both = sorted(set(own) & set(ordinary))
             leads.append(confidence_interval([(own[s] - ordinary[s]) / dim for s in both]))
         mean = np.array([f.mean for f in leads])
@@ -87,9 +87,20 @@ def _pixels(name: str) -> int:
     return int(stored()[name]["experiment"]["source"]["shape"][1])
 
 
-def _elbos(results: list[dict[str, Any]], objective: str) -> dict[int, float]:
-    own = [r for r in results if r["objective"] == objective]
-    return {r["seed"]: r["measures"]["elbo"]["mean"] for r in own}
+def means(results: list[dict[str, Any]], objective: str, measure: str = "elbo") -> dict[int, float]:
+    """Means over the held-out data, by seed.
+
+    The objective "ordinary VAE" is, for each seed, the one with or without bounded log variances
+    that has the greater ELBO of the validation data.
+    """
+    names = ("ordinary", "bounded") if objective == "ordinary VAE" else (objective,)
+    best: dict[int, dict[str, Any]] = {}
+    for result in results:
+        if result["objective"] in names and measure in result["measures"]:
+            known = best.setdefault(result["seed"], result)
+            if result["validation"] > known["validation"]:
+                best[result["seed"]] = result
+    return {seed: found["measures"][measure]["mean"] for seed, found in best.items()}
 
 
 def information_panel(axes: Axes) -> Exponents:

@@ -41,6 +41,13 @@ def blocks(count: int, each: int, dim: int) -> Iterator[slice]:
         yield np.s_[i : min(i + step, count)]
 
 
+def _reweighted(X: Array, xhat: Array, log_variances: Array) -> Array:
+    try:
+        return np.asarray(with_relative_variances(X, xhat, log_variances))
+    except ValueError as error:
+        raise TooLargeError(str(error)) from None
+
+
 @dataclass(frozen=True, eq=False)
 class Density(ByValue):
     """p(x) = E_{N(0, diag v)} N(x; f(z), diag sigma^2), with an encoder q(z|x) for lower bounds.
@@ -113,7 +120,7 @@ class Density(ByValue):
             mean = np.zeros(vae.data_dim)
             if objective.likelihood == "varying":
                 own = np.concatenate([own for _, own in draws if own is not None])
-                fits, mean = with_relative_variances(again, fits, 2 * own), own.mean(axis=0)
+                fits, mean = _reweighted(again, fits, 2 * own), own.mean(axis=0)
             information = vae.information if objective.likelihood != "profile" else None
             fit = fitted_likelihood(again, [fits], information=information, pooled=vae.pooled)
             log_sigma = fit.log_scale - mean

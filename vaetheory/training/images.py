@@ -119,6 +119,9 @@ class Images(Source):
     def with_levels(self, count: int) -> Images:
         """The same images with fewer grey values, 0 to `count` - 1, for wider dequantisation.
 
+        A grey value g of M becomes the whole part of g count / M. What is bounded for grey values,
+        such as bits a dimension, then refers to these.
+
         Raises
         ------
         ValueError

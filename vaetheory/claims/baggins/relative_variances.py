@@ -38,7 +38,7 @@ class VaryingScene:
 
 @st.composite
 def varying_scenes(draw: DrawFn) -> VaryingScene:
-    """Fits at up to four nats, and log variances of -4 to 4 that differ in a dimension."""
+    """Fits at up to four nats, and log variances of -2 to 2 that differ in a dimension."""
     fit = draw(fit_scenes(levels=(1.0, 0.5, 0.0, 2.0, 4.0)))
     entry = strategies.fractions(-4, 4, 2)
     rows = tuple(draw(st.tuples(*[st.tuples(*[entry] * len(fit.x[0]))] * len(fit.x))))

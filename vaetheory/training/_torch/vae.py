@@ -112,7 +112,7 @@ class TorchVae(Vae):
     def decode(self, params: Array, z: Array) -> tuple[Array, Array | None]:
         """Means `(N, D)` and, if they depend on the latent, log deviations; or logits and None.
 
-        Varying deviations are relative to those of the batch.
+        Varying ones are g / 2, to which a density adds a constant for each dimension.
         """
         params, z = self._parameters(params), rows_of("z", z, self.latent_dim)
         with np.errstate(all="ignore"):

@@ -30,7 +30,7 @@ def relative_log_variances(coefficients: Values, w: Values) -> Values:
     coefficients : tensor or array (7,)
         At zero the variances are the same for all data.
     w : tensor or array (B, D)
-        Reconstructions in units of the spread of the training data, about their common mean.
+        Outputs of the decoder plus `common_origin`: reconstructions in the units of the networks.
 
     Notes
     -----
@@ -48,9 +48,9 @@ def relative_log_variances(coefficients: Values, w: Values) -> Values:
 
 
 def common_origin(loc: Values, unit: Values) -> Values:
-    """What makes the decoder's outputs values about the common mean of all dimensions, `(D,)`.
+    """What to add to the decoder's outputs so that they count from the mean of all pixels, `(D,)`.
 
-    Dimensions with units of their own have origins of their own.
+    Zero if dimensions have units of their own, which count from their own means.
     """
     return (loc - loc.mean()) / unit if unit.ndim == 0 else 0 * loc
 
