@@ -16,17 +16,18 @@ import argparse
 import csv
 import io
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from vaetheory import LatentModel, Posterior
 from vaetheory._files import replacing
 from vaetheory.bounds import (
+    GapSplit,
     entropy_sum,
     evidence_estimate,
     gap_split,
@@ -37,6 +38,7 @@ from vaetheory.cli._jobs import processes
 from vaetheory.training import (
     OBJECTIVES,
     SOURCES,
+    Density,
     Settings,
     confidence_interval,
     density_of,
@@ -84,6 +86,39 @@ Remainders of the entropy sum on the training digits, in nats: of the scale of t
 of the scales of all latents.
 
 """
+
+
+Asked = TypeVar("Asked")
+
+
+def encoded(density: Density, X: np.ndarray) -> Posterior:
+    """Posteriors of the density's `latent_model`, whose latent is z over the prior's scale."""
+    loc, scale = density.encode(X)
+    return Posterior(loc / density.prior_scale, scale=scale / density.prior_scale)
+
+
+def greatest_error(split: GapSplit) -> float:
+    """The greatest error of a part of a digit."""
+    errors = (split.approximation_error, split.diagonal_error, split.amortisation_error)
+    return float(np.max(errors))
+
+
+def finished(
+    tasks: Sequence[Asked], function: Callable[[Asked], dict[str, Any]], jobs: int
+) -> Iterator[tuple[Asked, dict[str, Any]]]:
+    """Tasks with what the function returns, as they are finished by so many processes."""
+    with processes(jobs) as executor:
+        if executor is None:
+            yield from ((task, function(task)) for task in tasks)
+            return
+        futures = {executor.submit(function, task): task for task in tasks}
+        yield from ((futures[f], f.result()) for f in as_completed(futures))
+
+
+def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A table."""
+    rows = [head, ["---"] * len(head), *lines]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 @dataclass(frozen=True)
@@ -135,26 +170,19 @@ def measured(task: Task) -> dict[str, Any]:
     run = train(vae, data, settings, seed=task.seed)
     density = density_of(vae, run.best, data.train, seed=task.seed, draws=8)
     model = density.latent_model()
-
-    def encoded(X: np.ndarray) -> Posterior:
-        # The model's latent is z over the prior's scale.
-        loc, scale = density.encode(X)
-        return Posterior(loc / density.prior_scale, scale=scale / density.prior_scale)
-
     X = data.test[: task.digits]
-    q = encoded(X)
+    q = encoded(density, X)
     known = None if task.latents <= EXACT else evidence_estimate(model, X, seed=task.seed)
     split = gap_split(model, X, q, evidence=known, structure="diagonal")
-    errors = (split.approximation_error, split.diagonal_error, split.amortisation_error)
     evaluations = 200 if task.quick else EVALUATIONS
     remains = entropy_sum(
-        model, data.train, encoded(data.train), draws=_DRAWS,
+        model, data.train, encoded(density, data.train), draws=_DRAWS,
         rng=np.random.default_rng([task.seed, 23]), learned_scale=key != "ordinary",
     )  # fmt: skip
     return {
         "model": task.model, "latents": task.latents, "seed": task.seed, "digits": len(X),
         **{name: float(getattr(split, name).mean()) for name in PARTS},
-        "stated error": float(np.max(errors)),
+        "stated error": greatest_error(split),
         **ratios(model, X, q, evaluations),
         **dict(zip(REMAINDERS, (remains.remainder, float(remains.latent_remainders.sum())),
                    strict=True)),
@@ -191,8 +219,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     )
     page = ""
     for words, head, lines in parts:
-        page += words + f"| {' | '.join(head)} |\n| {' | '.join(['---'] * len(head))} |\n"
-        page += "".join(f"| {' | '.join(line)} |\n" for line in lines)
+        page += words + markdown(head, lines)
     return page
 
 
@@ -228,18 +255,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for d in latents for model in MODELS for seed in range(seeds[d])
     ]  # fmt: skip
     found: dict[Task, dict[str, Any]] = {}
-    with processes(options.jobs) as executor:
-        if executor is None:
-            waiting: Any = ((task, measured(task)) for task in tasks)
-        else:
-            futures = {executor.submit(measured, task): task for task in tasks}
-            waiting = ((futures[f], f.result()) for f in as_completed(futures))
-        for task, row in waiting:
-            found[task] = row
-            print(
-                f"{len(found)}/{len(tasks)}: {task.model}, d = {task.latents}, seed {task.seed}: "
-                f"gap {row['gap']:.2f}, {row['CPU seconds']:.0f} CPU s", flush=True,
-            )  # fmt: skip
+    for task, row in finished(tasks, measured, options.jobs):
+        found[task] = row
+        print(
+            f"{len(found)}/{len(tasks)}: {task.model}, d = {task.latents}, seed {task.seed}: "
+            f"gap {row['gap']:.2f}, {row['CPU seconds']:.0f} CPU s", flush=True,
+        )  # fmt: skip
     rows = [found[task] for task in tasks]
     options.out.mkdir(parents=True, exist_ok=True)
     for name, text in (

@@ -64,6 +64,7 @@ MODULES = {
     "vaetheory.jets": "Taylor series of decoders",
     "vaetheory.stability": "Stable steps",
     "vaetheory.training": "Training",
+    "vaetheory.training.pictures": "Pictures of trained VAEs",
     "vaetheory.certify": "Certificates",
     "vaetheory.derivatives": "Derivatives",
     "vaetheory.differences": "Differences of log densities",

@@ -422,10 +422,10 @@ def test_lattices_follow_posteriors_far_out():
 
 def test_data_without_an_evidence_are_named():
     from vaetheory.training import Measures
-    from vaetheory.training.experiment import _summary
+    from vaetheory.training._summaries import summary
 
     one, error = np.zeros(4), np.array([0.0, np.inf, 0.0, 1.0])
     found = Measures(one, one, one, one, one, one, one + 1, one, error)
-    told = _summary(found, 0.0)
+    told = summary(found, 0.0)
     assert (told["unresolved"], told["unresolved_data"]) == (2, [1, 3]), f"{told}"
     assert "evidence" not in told, "a mean over the others"

@@ -98,6 +98,11 @@ def add(commands: Any) -> None:
         help="one variance for all dimensions if it is computed from the batch, as sparse data "
         "need",
     )  # fmt: skip
+    parser.add_argument(
+        "--pictures", action="store_true",
+        help="write a picture of each objective's reconstructions, samples and latent plane, for "
+        "the first seed at scale 1; of images only",
+    )  # fmt: skip
     _jobs.declare(parser)
     parser.add_argument(
         "--out", default="half-network", metavar="DIR",
@@ -113,10 +118,14 @@ def run(options: argparse.Namespace) -> int:
     from vaetheory.training import estimate_tables, run_experiment, tables
 
     experiment = asked(options)
+    if options.pictures:
+        experiment.require_pictures()
     place = folder("--out", options.out)
     tasks, results = experiment.tasks(), []
     with _jobs.workers(options) as executor:
-        running = run_experiment(experiment, folder=place, executor=executor)
+        running = run_experiment(
+            experiment, folder=place, executor=executor, pictures=options.pictures
+        )
         clock = _Clock(len(tasks))
         for number, task in enumerate(tasks):
             clock.done(number)

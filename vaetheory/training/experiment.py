@@ -27,15 +27,14 @@ from vaetheory._validation import (
     sequence,
 )
 from vaetheory._value_equality import ByValue
-from vaetheory.bounds import Bracket, bilbo, evidence_estimate
-from vaetheory.rounding import gamma
+from vaetheory.bounds import bilbo, evidence_estimate
+from vaetheory.training._summaries import summary
 from vaetheory.training.data import Source, Split, split_data
 from vaetheory.training.density import Density
 from vaetheory.training.image_settings import ImageSettings, torch_version
 from vaetheory.training.images import Images
 from vaetheory.training.measures import (
     EXACT_DIM,
-    UNRESOLVED,
     Measures,
     exact_evidence,
     sampled_measures,
@@ -146,6 +145,15 @@ class Experiment(ByValue):
             for name in self.objectives
         ]
 
+    def require_pictures(self) -> None:
+        """Raise a ValueError unless pictures of some tasks can be drawn."""
+        if not isinstance(self.source, Images) or not any(t.pictured for t in self.tasks()):
+            raise ValueError(
+                "pictures: expected images and a scale of 1, got scales "
+                f"{', '.join(f'{s:g}' for s in self.scales)} of {self.source.name}, "
+                f"{'' if isinstance(self.source, Images) else 'not '}as images"
+            )
+
     def described(self) -> dict[str, Any]:
         """The settings as plain values."""
         plain = asdict(self)
@@ -182,9 +190,17 @@ class Task(ByValue):
         """The name of the task in file names."""
         return f"{self.objective}-seed{self.seed}-scale{self.scale:g}"
 
+    @property
+    def pictured(self) -> bool:
+        """Whether it has a picture, if pictures are drawn: those of the first seed at scale 1."""
+        return self.seed == self.experiment.first_seed and self.scale == 1
 
-def run_task(task: Task, folder: str | None = None) -> dict[str, Any]:
-    """Train and measure one task; its only side effects are checkpoints in `folder`.
+
+def run_task(task: Task, folder: str | None = None, pictures: str | None = None) -> dict[str, Any]:
+    """Train and measure one task.
+
+    Its only side effects are checkpoints in `folder`, and in the folder `pictures` the picture of
+    the task, if it is one of the first seed at scale 1; see `vaetheory.training.pictures`.
 
     Returns
     -------
@@ -195,9 +211,7 @@ def run_task(task: Task, folder: str | None = None) -> dict[str, Any]:
     """
     require("task", task, Task)
     experiment, settings = task.experiment, task.experiment.settings
-    data = split_data(experiment.source, task.seed).times(task.scale)
-    sizes = [len(data.train), len(data.validation), len(data.test)]
-    data = replace(data, test=data.test[: experiment.held_out])
+    data, sizes = _data_of(task)
     objective = settings.objectives[task.objective]
     swept = objective.likelihood in OF_INFORMATION
     shift = data.train.shape[1] * np.log(task.scale)
@@ -207,16 +221,11 @@ def run_task(task: Task, folder: str | None = None) -> dict[str, Any]:
     sweep: list[dict[str, Any]] = []
     values = experiment.informations if swept else (0.0,)
     for k, h in enumerate(values):
-        vae = settings.model(objective, data.train, h)
-        checkpoint = None
-        if folder is not None:
-            checkpoint = Path(folder) / f"{task.name}--h{h:g}.ckpt"
 
         def advance(done: float, k: int = k) -> None:
             report((k + done) / (len(values) + 1))
 
-        run = train(vae, data, settings, seed=task.seed, checkpoint=checkpoint, progress=advance)
-        density = density_of(vae, run.best, data.train, seed=task.seed, draws=_FIXING)
+        run, density = _trained(task, data, h, folder, advance)
         entry: dict[str, Any] = {
             "information": h if swept else None,
             "validation": run.best_validation + shift,
@@ -236,7 +245,7 @@ def run_task(task: Task, folder: str | None = None) -> dict[str, Any]:
         measured = _measured(best[1], data, task, test_rng)
     except FloatingPointError as error:
         raise ValueError(f"{task.name}: expected test data like the others, got {error}") from None
-    result["measures"] = _summary(measured, shift)
+    result["measures"] = summary(measured, shift)
     if step := experiment.source.step:
         # The bound for the grey values, see `Source`.
         dim = data.train.shape[1]
@@ -249,6 +258,8 @@ def run_task(task: Task, folder: str | None = None) -> dict[str, Any]:
     result["outputs"] = list(
         objective.outputs(latent_dim=settings.latent_dim, data_dim=data.train.shape[1])
     )
+    if pictures is not None and task.pictured:
+        _draw(best[1], data, task, pictures)
     return result
 
 
@@ -258,6 +269,60 @@ def _full_prior_gain(density: Density, X: Array) -> float:
     forms = (bilbo(0.0, loc, scale[0], form=form) for form in ("full", "diagonal"))
     full, diagonal = (float(bound.value) for bound in forms)
     return full - diagonal
+
+
+def draw_task(
+    task: Task, result: dict[str, Any], folder: str | None, pictures: str
+) -> dict[str, Any]:
+    """Draw the picture that a finished task lacks; return its `result`.
+
+    No parameters of finished tasks are kept, so the run that was chosen is trained again, from a
+    checkpoint if there is one. Nothing is measured.
+
+    Raises
+    ------
+    ValueError
+        If training gives another validation ELBO than that of the result.
+    """
+    data, _ = _data_of(task)
+    run, density = _trained(task, data, result["information"] or 0.0, folder, report)
+    if run.best_validation != result["validation"]:
+        raise ValueError(
+            f"{task.name}: expected the validation ELBO {result['validation']:g} of its result "
+            f"again, got {run.best_validation:g}; the numbers of this machine have changed"
+        )
+    _draw(density, data, task, pictures)
+    return result
+
+
+def _data_of(task: Task) -> tuple[Split, list[int]]:
+    """The data of a task with those held-out data that are measured, and the sizes of all parts."""
+    data = split_data(task.experiment.source, task.seed).times(task.scale)
+    sizes = [len(data.train), len(data.validation), len(data.test)]
+    return replace(data, test=data.test[: task.experiment.held_out]), sizes
+
+
+def _trained(
+    task: Task, data: Split, h: float, folder: str | None, progress: Progress
+) -> tuple[Run, Density]:
+    """A training run of a task with one value of BAGGINS' h, and the density of its maximum."""
+    settings = task.experiment.settings
+    vae = settings.model(settings.objectives[task.objective], data.train, h)
+    checkpoint = None if folder is None else Path(folder) / f"{task.name}--h{h:g}.ckpt"
+    run = train(vae, data, settings, seed=task.seed, checkpoint=checkpoint, progress=progress)
+    return run, density_of(vae, run.best, data.train, seed=task.seed, draws=_FIXING)
+
+
+def _draw(density: Density, data: Split, task: Task, pictures: str) -> None:
+    # Only this needs Matplotlib.
+    from vaetheory.training.pictures import write_picture
+
+    source = require("source", task.experiment.source, Images)
+    write_picture(_picture(task, pictures), density, source, data.test, seed=task.seed)
+
+
+def _picture(task: Task, pictures: str) -> Path:
+    return Path(pictures) / f"{task.name}.png"
 
 
 def _measured(density: Any, data: Split, task: Task, rng: np.random.Generator) -> Measures:
@@ -275,84 +340,13 @@ def _measured(density: Any, data: Split, task: Task, rng: np.random.Generator) -
     return replace(measures, evidence=evidence, evidence_error=error, apart=apart)
 
 
-def _summary(measures: Measures, shift: float) -> dict[str, Any]:
-    """Means over the test data, with the error of the computation and of the choice of data."""
-    count = len(measures.elbo)
-
-    def of(values: Array, error: Array | None = None, add: float = 0.0) -> dict[str, float]:
-        entry = {"mean": float(values.mean()) + add}
-        entry["standard_error"] = float(values.std(ddof=1) / np.sqrt(count)) if count > 1 else 0.0
-        if error is not None:
-            entry["sampling_error"] = float(np.sqrt((error**2).sum()) / count)
-        return entry
-
-    elbo, importance = measures.elbo, measures.importance
-    summary: dict[str, Any] = {
-        "elbo": of(elbo, measures.elbo_error, shift),
-        "importance": of(importance, measures.importance_error, shift),
-        "rate": of(measures.rate),
-        "distortion": of(measures.distortion, measures.elbo_error, -shift),
-        "median_effective_draws": float(np.median(measures.effective)),
-    }
-    # The bound uses the same draws as the ELBO. It can still be below the ELBO, by rounding and
-    # because the divergence of the ELBO is in closed form.
-    errors = measures.elbo_error + measures.importance_error + gamma(20) * np.abs(elbo)
-    tiny = float(np.finfo(float).tiny)
-    excess = float(((elbo - importance) / np.maximum(errors, tiny)).max())
-    summary["elbo_above_importance_in_errors"] = excess
-    if measures.estimates is not None:
-        summary["estimates"] = _each(measures, measures.estimates, shift)
-    evidence, evidence_error = measures.evidence, measures.evidence_error
-    if evidence is not None and evidence_error is not None:
-        unresolved = np.flatnonzero(evidence_error > UNRESOLVED)
-        summary["unresolved"] = unresolved.size
-        if unresolved.size:
-            # Indices into the test data. A mean over the rest would be one of other data.
-            summary["unresolved_data"] = unresolved.tolist()
-            return summary
-        summary["evidence"] = of(evidence, None, shift)
-        summary["evidence"] |= {"error": float(evidence_error.max()), "apart": measures.apart}
-        summary["order"] = {
-            # By Markov's inequality exp(importance - evidence) exceeds 1 / p with probability p.
-            "importance_above_evidence": float((importance - evidence).max()),
-            "elbo_above_evidence_in_errors": float(
-                ((elbo - evidence) / (measures.elbo_error + evidence_error)).max()
-            ),
-            "largest_gap_of_importance": float((evidence - importance).max()),
-            "mean_gap_of_elbo": float((evidence - elbo).mean()),
-        }
-    return summary
-
-
-def _each(measures: Measures, found: Bracket, shift: float) -> dict[str, Any]:
-    """The estimates of some of the data, one by one, and what else is known of these data."""
-
-    def known(values: Array) -> list[float | None]:
-        return [float(v) if np.isfinite(v) else None for v in values]
-
-    count = len(found.value)
-    some = np.s_[:count]
-    return {
-        "status": found.status.tolist(),
-        # What is known in closed form lacks nothing.
-        "reason": np.asarray(found.diagnostics.get("reason", [""] * count)).tolist(),
-        "value": known(found.value + shift),
-        "error": known(found.error),
-        "lower": known(found.lower + shift),
-        "confidence": found.confidence,
-        "importance": known(measures.importance[some] + shift),
-        "importance_error": known(measures.importance_error[some]),
-        "elbo": known(measures.elbo[some] + shift),
-        "evaluations": found.evaluations,
-    }
-
-
 def run(
     experiment: Experiment,
     *,
     folder: Path | None = None,
     executor: Executor | None = None,
     progress: Progress | None = None,
+    pictures: bool = False,
 ) -> Iterator[dict[str, Any]]:
     """Run an experiment, yielding the result of each task, in order.
 
@@ -368,6 +362,12 @@ def run(
         process. With `folder`, the workers must be able to access that folder.
     progress : callable, optional
         Called with the fraction of finished tasks.
+    pictures : bool, optional
+        Whether to write a picture of each objective, with the first seed at scale 1, as
+        `pictures/<task>.png` in the folder, which must be given; only of images. A picture is
+        written before the result of its task, and both are kept in a run that resumes. If a
+        finished task lacks its picture, its chosen run is trained again for it, with the same
+        numbers; its result is kept and not measured again.
 
     Yields
     ------
@@ -377,7 +377,8 @@ def run(
     Raises
     ------
     ValueError
-        If the folder holds another experiment, or something in it is damaged.
+        If the folder holds another experiment, or something in it is damaged; or if there is
+        nothing that pictures could be drawn of.
 
     Examples
     --------
@@ -389,23 +390,37 @@ def run(
     """
     tasks = require("experiment", experiment, Experiment).tasks()
     known: dict[str, dict[str, Any]] = {}
+    if boolean("pictures", pictures):
+        experiment.require_pictures()
+        folder = require("folder", folder, Path)
     if folder is not None:
-        known = _prepare(experiment, tasks, folder)
-    left = [t for t in tasks if t.name not in known]
+        known = _prepare(experiment, tasks, folder, pictures=pictures)
     room = None if folder is None else str(folder / "checkpoints")
+    drawn = None if folder is None or not pictures else str(folder / "pictures")
+    jobs: dict[str, tuple[Any, ...]] = {}
+    for task in tasks:
+        if task.name not in known:
+            jobs[task.name] = (run_task, task, room, drawn)
+        elif drawn is not None and task.pictured and not _picture(task, drawn).exists():
+            jobs[task.name] = (draw_task, task, known[task.name], room, drawn)
+        elif folder is not None:
+            # A run killed right after writing the result left its checkpoints.
+            _forget(task, folder)
     futures = {}
     if executor is not None:
-        futures = {t.name: executor.submit(run_task, t, room) for t in left}
+        futures = {name: executor.submit(*job) for name, job in jobs.items()}
     try:
         for number, task in enumerate(tasks):
-            if task.name in known:
-                result = known[task.name]
-            else:
+            if task.name in jobs:
+                function, *arguments = jobs[task.name]
                 future = futures.get(task.name)
-                result = run_task(task, room) if future is None else future.result()
+                result = function(*arguments) if future is None else future.result()
                 if folder is not None:
-                    write_json(folder / "tasks" / f"{task.name}.json", sealed(result))
+                    if task.name not in known:
+                        write_json(folder / "tasks" / f"{task.name}.json", sealed(result))
                     _forget(task, folder)
+            else:
+                result = known[task.name]
             report((number + 1) / len(tasks), progress)
             yield result
     finally:
@@ -414,10 +429,10 @@ def run(
 
 
 def _prepare(
-    experiment: Experiment, tasks: Sequence[Task], folder: Path
+    experiment: Experiment, tasks: Sequence[Task], folder: Path, *, pictures: bool
 ) -> dict[str, dict[str, Any]]:
     """Make the folder, or read the finished tasks from it."""
-    for name in ("tasks", "checkpoints"):
+    for name in ("tasks", "checkpoints", *(("pictures",) if pictures else ())):
         (folder / name).mkdir(parents=True, exist_ok=True)
     document = {"experiment": experiment.described(), "environment": environment()}
     settings = folder / "experiment.json"
@@ -439,8 +454,6 @@ def _prepare(
             stored = {key: known[task.name].get(key) for key in ("objective", "seed", "scale")}
             if stored != {key: getattr(task, key) for key in stored}:
                 raise ValueError(f"{path}: expected the result of {task.name}, got one of {stored}")
-            # A run killed right after writing the result left its checkpoints.
-            _forget(task, folder)
     return known
 
 
