@@ -88,7 +88,7 @@ def with_relative_variances(
     if shares is not None:
         # A datum of weight 0 gets the values of one that counts, and is fitted exactly.
         counts = (shares > 0)[:, None]
-        data = f.xp.where(counts, data, f.row_of_largest(shares, data))
+        data = f.xp.where(counts, data, f.frozen(f.row_of_largest(shares, data)))
         fits = f.xp.where(counts, fits, data)
         origin = f.row_of_largest(shares, relative)
         relative = f.xp.where(counts, relative, f.frozen(origin))
