@@ -1,5 +1,7 @@
 """The model that is fixed from a training set agrees with the bound that training maximised."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from frameworks import framework
@@ -7,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vaetheory import LatentModel, decoders, elbo, evaluation_model, likelihoods, log_evidence
-from vaetheory.bounds import FORMS, baggins
+from vaetheory.bounds import FORMS, baggins, profile_likelihood
+from vaetheory.bounds.after_training import fitted_likelihood
 from vaetheory.training import Density, Units, Vae
 from vaetheory.training.objectives import OBJECTIVES
 
@@ -182,3 +185,24 @@ def test_other_means_of_the_encoder_are_checked():
     found = evaluation_model(NETWORK, X, LOC, information=1.0)
     with pytest.raises(ValueError, match=r"loc: expected shape \(\.\.\., 2\)"):
         found.posterior(np.zeros((2, 3)))
+
+
+@pytest.mark.parametrize("information", [None, 1.5])
+def test_a_fit_to_many_pixels_keeps_no_copies(information):
+    rng = np.random.default_rng(4)
+    X, xhat = rng.normal(size=(2, 400, 700))
+    X.flags.writeable = xhat.flags.writeable = False
+    tracemalloc.start()
+    try:
+        found = fitted_likelihood(X, [xhat], information=information, pooled=False)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # Two arrays of the size of the data at a time, and vectors.
+    assert peak < 2.2 * X.nbytes, f"a peak of {peak / X.nbytes:.2f} times the data"
+    expected = profile_likelihood(X, xhat)
+    if information is not None:
+        expected = baggins(X, xhat, information=information)
+    assert found == expected, "another likelihood"
+    again = fitted_likelihood(np.asfortranarray(X), [xhat], information=information, pooled=False)
+    assert again == found, "it depends on the order of the numbers in memory"

@@ -138,7 +138,7 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path):
 
 
 @needs_torch
-@pytest.mark.parametrize("name", ["bernoulli", "continuous-bernoulli", "bounded"])
+@pytest.mark.parametrize("name", ["bernoulli", "continuous-bernoulli", "half-varying"])
 def test_logits_are_shown_as_mean_grey_values(name):
     data = split_data(GREY, 0)
     settings = ImageSettings(shape=GREY.shape, hidden=(4,))
@@ -151,7 +151,7 @@ def test_logits_are_shown_as_mean_grey_values(name):
         "bernoulli": 1 / (1 + np.exp(-out)),
         # The mean of a density proportional to exp(t x) on [0, 1].
         "continuous-bernoulli": 1 / -np.expm1(-out) - 1 / out,
-        "bounded": out,
+        "half-varying": out,
     }[name]
     assert np.abs(found - expected).max() < 1e-9, f"{name}: other means"
 

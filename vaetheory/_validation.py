@@ -113,9 +113,11 @@ def _flattened(shape: tuple[int, ...], size: int | None) -> str:
     return ""
 
 
-def as_array(name: str, value: ArrayLike, *, ndim: int | None = None, min_ndim: int = 0) -> Array:
-    """Return `value` as a finite float64 array of the expected number of axes."""
-    array = _real(name, value, copy=True)
+def as_array(
+    name: str, value: ArrayLike, *, ndim: int | None = None, min_ndim: int = 0, copy: bool = True
+) -> Array:
+    """Return `value` as a finite float64 array of the expected number of axes, a new one."""
+    array = _real(name, value, copy=copy)
     if ndim is not None and array.ndim != ndim:
         raise ValueError(f"{name}: expected {ndim} axes, got an array of shape {array.shape}")
     if array.ndim < min_ndim:

@@ -42,6 +42,10 @@ class NumPy:
         """The plain values of an argument, as a new float64 array of finite numbers."""
         return as_array(name, value_of(value))
 
+    def borrow(self, name: str, value: Any) -> Array:
+        """As `read`, without a copy if it is such an array: it must not be changed or kept."""
+        return as_array(name, value_of(value), copy=False)
+
     def carry(self, value: Any, plain: Array) -> Any:
         """What is computed with: `value` itself if autograd traces it, else what `read` gave."""
         return value if isbox(value) else plain
@@ -89,9 +93,10 @@ class NumPy:
     def times_power(self, x: Any, power: Any) -> Any:
         """The product x 2^power in two steps: no factor overflows if the product does not."""
         half = np.floor(power / 2)
-        for part in (half, power - half):
-            x = x * np.exp2(np.clip(part, -1074, 1023))
-        return x
+        first, second = (np.exp2(np.clip(p, -1074, 1023)) for p in (half, power - half))
+        x = x * first
+        # The first product is a new array.
+        return np.multiply(x, second, out=x) if type(x) is np.ndarray else x * second
 
 
 class _Tensors:
@@ -107,6 +112,9 @@ class _Tensors:
         self.huge = 1e100 if double else 1e15
         # The exponents of normal numbers whose inverses are normal.
         self.most = 1022 if double else 126
+
+    def borrow(self, name: str, value: Any) -> Any:
+        return self.read(name, value)
 
     def carry(self, value: Any, plain: Any) -> Any:
         return plain

@@ -46,7 +46,10 @@ def fitted_likelihood(
         Whether all dimensions share one variance.
     """
     each = list(reconstructions)
-    xhat, repeated = np.concatenate(each), np.tile(X, (len(each), 1))
+    if len(each) == 1:
+        xhat, repeated = np.ascontiguousarray(each[0]), np.ascontiguousarray(X)
+    else:
+        xhat, repeated = np.concatenate(each), np.tile(X, (len(each), 1))
     if information is None:
         return profile_likelihood(repeated, xhat, pooled=pooled)
     return baggins(repeated, xhat, information=information, pooled=pooled)

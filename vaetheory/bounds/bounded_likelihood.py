@@ -166,21 +166,27 @@ def baggins(
     f = framework(x, xhat, information, weights)
     xp = f.xp
     data, fits, shares = _batch(f, x, xhat, weights)
-    dim = data.shape[1]
+    shape, dim = data.shape, data.shape[1]
     presumed = _information(f, information, dim, pooled)
     away, spread_power = _spread(data, shares, pooled)
     # NumPy's data vary here; a constant column of tensors gets any spread and counts for nothing.
     varies = spread_power > -np.inf
     spread_power = xp.where(varies, spread_power, 0.0)
-    spread, residual = xp.where(varies, _moment(away, shares, pooled), 1.0), data - fits
+    spread = xp.where(varies, _moment(away, shares, pooled), 1.0)
+    # Of images these arrays are large: none is kept longer than it is needed.
+    del away
+    residual = data - fits
+    del data, fits
     # The unit of sigma is a power of two: the larger of the residuals' and the presumed noise's.
     noise_power = xp.floor(spread_power - f.frozen(presumed) / _LOG2)
     power = xp.maximum(_power(residual, pooled), noise_power)
     noise = spread * xp.exp(2 * ((spread_power - power) * _LOG2 - presumed))
-    variance = _moment(f.times_power(residual, -power), shares, pooled) + noise
+    scaled = f.times_power(residual, -power)
+    del residual
+    variance = _moment(scaled, shares, pooled) + noise
     aggregate = 0.5 * (xp.log(spread) - xp.log(variance)) + (spread_power - power) * _LOG2
     aggregate = _all(xp.where(varies, aggregate, 0.0), dim)
-    term = _term(variance, power, data.shape, varies)
+    term = _term(variance, power, shape, varies)
     bound: Any = TensorLikelihood(*term, aggregate)
     return BoundedLikelihood(*term, aggregate) if f.checked else bound
 
@@ -229,7 +235,8 @@ def profile_likelihood(
     boolean("pooled", pooled)
     f = framework(x, xhat, weights)
     data, fits, shares = _batch(f, x, xhat, weights)
-    residual = data - fits
+    shape, residual = data.shape, data - fits
+    del data, fits
     power = _power(residual, pooled)
     perfect = power == -np.inf
     if f.checked and perfect.any():
@@ -239,15 +246,17 @@ def profile_likelihood(
             "is infinite; baggins is bounded"
         )
     power = f.xp.where(perfect, 0.0, power)
-    variance = _moment(f.times_power(residual, -power), shares, pooled)
-    term = _term(variance, power, data.shape, perfect | True)
+    scaled = f.times_power(residual, -power)
+    del residual
+    variance = _moment(scaled, shares, pooled)
+    term = _term(variance, power, shape, perfect | True)
     likelihood: Any = TensorLikelihood(*term)
     return ProfileLikelihood(*term) if f.checked else likelihood
 
 
 def _batch(f: Any, x: Any, xhat: Any, weights: Any) -> tuple[Any, Any, Any]:
     """Data, reconstructions (arrays or tracers) and weights; data of weight 0 are left out."""
-    data, fits = f.read("x", x), f.read("xhat", xhat)
+    data, fits = f.borrow("x", x), f.borrow("xhat", xhat)
     shape_of_data("x", tuple(data.shape))
     shape_of_data("xhat", tuple(fits.shape))
     same_shape("xhat", fits, "x", data)
@@ -331,6 +340,7 @@ def _spread(data: Any, weights: Any, pooled: bool) -> tuple[Any, Any]:
         column = int(zero.argmax())
         raise _constant(f"a constant column {column}; leave it out, or pool the dimensions")
     scaled = f.times_power(shifted, f.xp.where(zero, 0.0, -power))
+    del shifted
     return scaled - _mean(scaled, weights), power
 
 

@@ -71,8 +71,8 @@ def with_relative_variances(
     -0.292
     """
     f = framework(x, xhat, log_variances, weights)
-    data, fits = f.read("x", x), f.read("xhat", xhat)
-    relative = f.read("log_variances", log_variances)
+    data, fits = f.borrow("x", x), f.borrow("xhat", xhat)
+    relative = f.borrow("log_variances", log_variances)
     shape_of_data("x", tuple(data.shape))
     same_shape("xhat", fits, "x", data)
     size, dim = data.shape

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -156,15 +156,18 @@ class Experiment(ByValue):
 
     def described(self) -> dict[str, Any]:
         """The settings as plain values."""
-        plain = asdict(self)
         X = self.source.X
-        digest = hashlib.sha256(np.ascontiguousarray(X).tobytes()).hexdigest()
-        plain["source"] = {
-            "sha256": digest,
-            "name": self.source.name,
-            "shape": list(X.shape),
-            "step": self.source.step,
+        plain: dict[str, Any] = {
+            "source": {
+                "sha256": hashlib.sha256(np.ascontiguousarray(X).data).hexdigest(),
+                "name": self.source.name,
+                "shape": list(X.shape),
+                "step": self.source.step,
+            },
+            "settings": asdict(self.settings),
         }
+        # No copy of the data, as `asdict` would make.
+        plain |= {f.name: getattr(self, f.name) for f in fields(self) if f.name not in plain}
         if isinstance(self.settings, ImageSettings):
             plain["torch"] = torch_version()
         return json.loads(json.dumps(plain))
@@ -299,7 +302,11 @@ def _data_of(task: Task) -> tuple[Split, list[int]]:
     """The data of a task with those held-out data that are measured, and the sizes of all parts."""
     data = split_data(task.experiment.source, task.seed).times(task.scale)
     sizes = [len(data.train), len(data.validation), len(data.test)]
-    return replace(data, test=data.test[: task.experiment.held_out]), sizes
+    held_out = task.experiment.held_out
+    if held_out is not None and held_out < len(data.test):
+        # A copy, so that the other held-out data are not kept.
+        data = replace(data, test=data.test[:held_out].copy())
+    return data, sizes
 
 
 def _trained(
