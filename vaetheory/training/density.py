@@ -41,6 +41,11 @@ def blocks(count: int, each: int, dim: int) -> Iterator[slice]:
         yield np.s_[i : min(i + step, count)]
 
 
+def _joined(parts: list[Array]) -> Array:
+    """The rows of all parts; a single part is not copied."""
+    return np.ascontiguousarray(parts[0]) if len(parts) == 1 else np.concatenate(parts)
+
+
 def _reweighted(X: Array, xhat: Array, log_variances: Array) -> Array:
     try:
         return np.asarray(with_relative_variances(X, xhat, log_variances))
@@ -116,11 +121,16 @@ class Density(ByValue):
         elif objective.likelihood in ("profile", "baggins", "varying"):
             scale = np.exp(log_scale)
             draws = [vae.decode(params, loc + scale * e) for e in noise]
-            again, fits = np.tile(X, (len(draws), 1)), np.concatenate([xhat for xhat, _ in draws])
+            again, fits = _joined([X] * len(draws)), _joined([xhat for xhat, _ in draws])
+            each = [own for _, own in draws if own is not None]
+            # Of large images these take most of the memory.
+            del draws
             mean = np.zeros(vae.data_dim)
             if objective.likelihood == "varying":
-                own = np.concatenate([own for _, own in draws if own is not None])
-                fits, mean = _reweighted(again, fits, 2 * own), own.mean(axis=0)
+                own = _joined(each)
+                mean = own.mean(axis=0)
+                fits = _reweighted(again, fits, 2 * own)
+                del own, each
             information = vae.information if objective.likelihood != "profile" else None
             fit = fitted_likelihood(again, [fits], information=information, pooled=vae.pooled)
             log_sigma = fit.log_scale - mean
