@@ -337,6 +337,13 @@ def test_without_any_value_there_is_only_the_bound():
     assert estimate_tables.estimate_table([unbounded])[0].lower is None, "a mean of some bounds"
 
 
+def test_the_page_of_images_has_the_tables_of_what_is_stored():
+    page = checkout.part("docs/half-network.md").read_text(encoding="utf-8")
+    study = checkout.module("benchmarks", "half_network_tables")
+    for name, table in study.TABLES.items():
+        assert f"<!-- {name} -->\n\n{table()}" in page, f"another table {name}:\n{table()}"
+
+
 def test_the_page_tells_what_is_stored():
     page = checkout.part("docs/half-network-tables.md").read_text(encoding="utf-8")
     for name, found in half_network.stored().items():
