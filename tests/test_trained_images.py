@@ -130,3 +130,11 @@ def test_unknown_objectives_are_refused(tmp_path, capsys):
 def test_the_study_trains_with_the_steps_of_the_others():
     task = study.Task("half", 2)
     assert task.epochs * (3500 // 128) == 3024, "other steps than in benchmarks/half_network.py"
+
+
+def test_the_page_has_the_lines_of_the_file():
+    docs = checkout.part("docs")
+    rows = json.loads((docs / study.FILE).read_text(encoding="utf-8"))["results"]
+    lines = study.table(sorted(rows, key=lambda row: row["task"]["latents"])).split("\n\n")[0]
+    page = (docs / "half-network.md").read_text(encoding="utf-8")
+    assert f"<!-- trained images -->\n\n{lines}\n" in page, f"another table:\n{lines}"
