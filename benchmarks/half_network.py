@@ -98,6 +98,17 @@ def image_experiments() -> dict[str, Experiment]:
         )
         for rate in (1e-4, 1e-3, 1e-2)
     }  # fmt: skip
+    # Of decoders that are no plain networks an estimate takes minutes.
+    found |= {
+        f"mnist, mlp, d = {d}, estimates": Experiment(
+            mnist, of(mnist, d), seeds=2,
+            **{
+                **few, "held_out": 4, "estimates": 4, "informations": (1.5,),
+                "objectives": ("ordinary", "one-sigma", "optimal-sigma", "half"),
+            },
+        )
+        for d in (8, 32)
+    }  # fmt: skip
     return found | {
         "mnist, conv, d = 8": Experiment(
             mnist, of(mnist, 8, network="conv"), seeds=1,

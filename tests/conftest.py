@@ -12,7 +12,7 @@ for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 
 # The same draws on every machine and every run; the registry's own seeds are apart from this.
 # Sixty instances of a test that says no number: the whole suite takes five minutes on two cores.
-settings.register_profile("suite", deadline=None, derandomize=True, database=None, max_examples=60)
+settings.register_profile("suite", deadline=None, derandomize=True, database=None, max_examples=50)
 settings.load_profile("suite")
 
 

@@ -116,7 +116,7 @@ def _flattened(shape: tuple[int, ...], size: int | None) -> str:
 def as_array(
     name: str, value: ArrayLike, *, ndim: int | None = None, min_ndim: int = 0, copy: bool = True
 ) -> Array:
-    """Return `value` as a finite float64 array of the expected number of axes, a new one."""
+    """Return `value` as a finite float64 array of so many axes; without `copy` perhaps itself."""
     array = _real(name, value, copy=copy)
     if ndim is not None and array.ndim != ndim:
         raise ValueError(f"{name}: expected {ndim} axes, got an array of shape {array.shape}")
@@ -493,9 +493,8 @@ def one_of(choices: Iterable[object]) -> str:
 
 def short(value: object, limit: int = 80) -> str:
     """Type and representation of an object on one line, for an error message."""
-    # The representation of an object may raise any error.
     try:
         text = " ".join(f"{type(value).__name__} {value!r}".split())
-    except Exception:
+    except Exception:  # The representation of an object may raise any error.
         text = type(value).__name__
     return text if len(text) <= limit else text[: limit - 3] + "..."
