@@ -97,7 +97,7 @@ def _dim(decoder):
 
 
 @pytest.mark.parametrize("name", list(ARITHMETICS))
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(
     re=st.floats(-6, 6), im=st.floats(-2, 2), a=st.floats(0, 1), b=st.floats(0, 1),
     u=st.floats(-1, 1), v=st.floats(-1, 1),

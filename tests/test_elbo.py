@@ -122,7 +122,7 @@ def test_linear_log_means_by_the_moment_generating_function(d, size, poisson, da
     assert result.reached, f"an entire integrand was not reached: {result.error:.3g}"
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(st.data())
 def test_circles_by_their_characteristic_function(data):
     # ||x - f||^2 = |x|^2 + r^2 - 2 r (x_1 cos(z/r) + x_2 sin(z/r)), and E exp(iz/r) is known.

@@ -52,7 +52,7 @@ CONSTANT = {
 
 @pytest.mark.parametrize("name", CONSTANT)
 @given(data=st.data())
-@settings(max_examples=20)
+@settings(max_examples=12)
 def test_surfaces_of_constant_curvature(name, data):
     metric, value, (low, high) = CONSTANT[name]
     z = data.draw(coordinates(2, low, high))
@@ -96,7 +96,7 @@ def test_a_product_of_a_sphere_and_a_line_is_curved_in_one_plane_only():
 
 
 @given(z=coordinates(3))
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_the_symmetries_of_the_connection_and_the_curvature(z):
     g = tilted(z)
     christoffel = christoffel_symbols(tilted, z)
@@ -118,7 +118,7 @@ def test_the_symmetries_of_the_connection_and_the_curvature(z):
 
 
 @given(z=coordinates(3))
-@settings(max_examples=20)
+@settings(max_examples=12)
 def test_the_curvature_is_the_one_of_its_definition(z):
     """R from the derivative of Gamma by complex-free differences, in the order of the docstring."""
     gam = christoffel_symbols(tilted, z)
@@ -147,7 +147,7 @@ def test_the_curvature_is_the_one_of_its_definition(z):
     assert np.abs(found - expected).max() <= bound, f"off by {np.abs(found - expected).max()}"
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(z=coordinates(2), shear=st.integers(-4, 4), bend=st.integers(-2, 2))
 def test_the_tensor_laws_under_reparametrisation(z, shear, bend):
     """y -> z(y): the metric and R are tensors, Gamma gains the second derivative."""

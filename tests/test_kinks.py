@@ -30,7 +30,7 @@ def assert_covered(result, true, case):
         assert off <= 1e-10, f"reached, but off by {off:.3g}: {case}"
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(piecewise())
 @example(Piecewise((0.9989392566528211,), (1.0,), (0.0,), 0.0, 0.11822058798779611, 0.0, -1.685))
 @example(Piecewise((1.0,), (1.0,), (0.0,), 0.0, 0.1, 1.0, 0.0))
@@ -67,7 +67,7 @@ def hats(draw):
     return Piecewise(kinks, bends, jumps, 1.0, draw(st.sampled_from((0.5, 0.1, 2.0))), at, away)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(hats())
 def test_narrow_hats_and_boxes_in_broad_posteriors_are_within_the_error(case):
     # No node of the lattices over the prior need be in them: the survey's samples are.

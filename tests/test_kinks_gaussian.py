@@ -38,7 +38,7 @@ def piecewise(draw):
     return Broken(draw(sixteenths(-2, 2)), places, draw(entry), jumps)
 
 
-@settings(max_examples=150)
+@settings(max_examples=75)
 @given(
     decoder=piecewise(),
     x=sixteenths(-3, 3),
@@ -61,7 +61,7 @@ def test_elbos_of_piecewise_linear_decoders(decoder, x, log_scale, log_width, ne
     )
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(
     decoder=piecewise(),
     angle=st.one_of(st.integers(0, 12).map(lambda k: k * np.pi / 12), st.floats(0, np.pi)),

@@ -52,7 +52,6 @@ OBJECTIVES = {
         (DATA, FITS, ONE_PRESUMED),
         TERM,
     ),
-    "varying": (of_varying(), (DATA, FITS, RELATIVE), TERM),
     "varying weighted": (of_varying(weights=WEIGHTS), (DATA, FITS, RELATIVE), TERM),
     "profile": (profile_likelihood, (DATA, FITS), TERM[:3]),
     "profile pooled": (lambda *a: profile_likelihood(*a, pooled=True), (DATA, FITS), TERM[:3]),

@@ -68,7 +68,7 @@ def sizes(X, loc, cov, z):
     return spread, 1 + scores + np.abs(precision).max(), logits * np.linalg.cond(cov).max()
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(instances())
 def test_value_and_covariance_are_the_weighted_ones_to_thirty_digits(instance):
     X, loc, cov, z = instance
@@ -118,7 +118,7 @@ def along(function, direction):
     return lambda y: make_jvp(function)(y)(anp.ones_like(y) * direction)[1]
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(instances())
 def test_derivatives_are_those_of_the_weighted_mean(instance):
     X, loc, cov, z = instance

@@ -76,7 +76,7 @@ def noises(draw, size):
 AWAY = st.sampled_from([0.0, 1.0, 40.0, 1e3, 1e6])
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_on_the_line_to_forty_digits(data):
     weights, biases, name = data.draw(networks(dim=1))
@@ -138,7 +138,7 @@ def test_the_nearest_point_of_a_polygon_far_from_the_origin(far):
     assert depth == 0, f"the target is outside, got a depth of {depth}"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_on_the_plane_products_of_two_lines_to_forty_digits(data):
     # f(z) = (f1(u1), f2(u2)), where u is z turned: the evidence is a product of two on the line.
