@@ -18,7 +18,6 @@ from vaetheory.training import (
     Experiment,
     Settings,
     Source,
-    confidence_interval,
     density_of,
     estimate_tables,
     lattice_evidence,
@@ -371,23 +370,13 @@ def test_models_with_estimates_are_those_of_the_table():
 def _parts():
     """What the parts of the half-network cost, from the stored results."""
 
+    study = checkout.module("benchmarks", "half_network_tables")
+
     def gaps(results, one, other):
-        values = [
-            {r["seed"]: r["measures"]["elbo"]["mean"] for r in results if r["objective"] == name}
-            for name in (one, other)
-        ]
-        return [values[0][s] - values[1][s] for s in values[0]]
+        return study.lead(study.means(results, one), study.means(results, other))
 
     def at(results, h):
-        swept = {
-            r["seed"]: next(e["test"] for e in r["sweep"] if e["information"] == h)
-            for r in results if r["objective"] == "half"
-        }  # fmt: skip
-        rival = {
-            r["seed"]: r["measures"]["elbo"]["mean"]
-            for r in results if r["objective"] == "optimal-sigma"
-        }  # fmt: skip
-        return [swept[s] - rival[s] for s in swept]
+        return study.lead(study.at(results, "half", h), study.means(results, "optimal-sigma"))
 
     rows = {
         "(d) - (b): variances the same for all data": lambda r: gaps(r, "constant", "one-sigma"),
@@ -399,9 +388,7 @@ def _parts():
     names = ["digits, d = 2", "digits, d = 8", "patches, d = 8", "breast-cancer, d = 2"]
     lines = ["| | " + " | ".join(names) + " |", "| --- " * 5 + "|"]
     for title, differences in rows.items():
-        found = [
-            confidence_interval(differences(half_network.stored()[n]["results"])) for n in names
-        ]
+        found = [differences(half_network.stored()[n]["results"]) for n in names]
         cells = [f"{f.mean:.1f} ({f.low:.1f} to {f.high:.1f})" for f in found]
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"

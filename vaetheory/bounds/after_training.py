@@ -30,6 +30,11 @@ from vaetheory.models import LatentModel
 _NUMBERS = 2**22
 
 
+def joined(parts: list[Array]) -> Array:
+    """The rows of all parts; a single part is not copied."""
+    return np.ascontiguousarray(parts[0]) if len(parts) == 1 else np.concatenate(parts)
+
+
 def fitted_likelihood(
     X: Array, reconstructions: Iterable[Array], *, information: ArrayLike | None, pooled: bool
 ) -> ProfileLikelihood:
@@ -46,10 +51,7 @@ def fitted_likelihood(
         Whether all dimensions share one variance.
     """
     each = list(reconstructions)
-    if len(each) == 1:
-        xhat, repeated = np.ascontiguousarray(each[0]), np.ascontiguousarray(X)
-    else:
-        xhat, repeated = np.concatenate(each), np.tile(X, (len(each), 1))
+    xhat, repeated = joined(each), joined([X] * len(each))
     if information is None:
         return profile_likelihood(repeated, xhat, pooled=pooled)
     return baggins(repeated, xhat, information=information, pooled=pooled)

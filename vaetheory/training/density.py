@@ -19,7 +19,7 @@ from vaetheory._validation import (
 )
 from vaetheory._value_equality import ByValue
 from vaetheory.bounds import bilbo, with_relative_variances
-from vaetheory.bounds.after_training import fitted_likelihood
+from vaetheory.bounds.after_training import fitted_likelihood, joined
 from vaetheory.decoders import Decoder, TanhNetwork, as_decoder
 from vaetheory.likelihoods import ContinuousBernoulli, Gaussian, GaussianMeanScale
 from vaetheory.models import LatentModel
@@ -39,11 +39,6 @@ def blocks(count: int, each: int, dim: int) -> Iterator[slice]:
     step = max(1, min(_ROWS, _NUMBERS // dim) // each)
     for i in range(0, count, step):
         yield np.s_[i : min(i + step, count)]
-
-
-def _joined(parts: list[Array]) -> Array:
-    """The rows of all parts; a single part is not copied."""
-    return np.ascontiguousarray(parts[0]) if len(parts) == 1 else np.concatenate(parts)
 
 
 def _reweighted(X: Array, xhat: Array, log_variances: Array) -> Array:
@@ -121,13 +116,13 @@ class Density(ByValue):
         elif objective.likelihood in ("profile", "baggins", "varying"):
             scale = np.exp(log_scale)
             draws = [vae.decode(params, loc + scale * e) for e in noise]
-            again, fits = _joined([X] * len(draws)), _joined([xhat for xhat, _ in draws])
+            again, fits = joined([X] * len(draws)), joined([xhat for xhat, _ in draws])
             each = [own for _, own in draws if own is not None]
             # Of large images these take most of the memory.
             del draws
             mean = np.zeros(vae.data_dim)
             if objective.likelihood == "varying":
-                own = _joined(each)
+                own = joined(each)
                 mean = own.mean(axis=0)
                 fits = _reweighted(again, fits, 2 * own)
                 del own, each

@@ -133,7 +133,7 @@ class Images(Source):
         np.uint8(2)
         """
         known = round(1 / self.step) if self.step else 0
-        if not 2 <= integer("levels", count, low=2) <= known:
+        if integer("levels", count, low=2) > known:
             came = f"{known} grey values" if known else "numbers that are no grey values"
             raise ValueError(f"levels: expected at most those of {self.name}, {came}, got {count}")
         fewer = (self.X.astype(np.uint16) * np.uint16(count) // np.uint16(known)).astype(np.uint8)
